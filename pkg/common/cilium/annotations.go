@@ -1,0 +1,177 @@
+// Package cilium knows what Cilium's objects mean: the annotations that make a
+// Service global, which Cilium version follows which rule, and how a cluster
+// says who it is and whom it peers with. Every rule names its source and the
+// version it holds for.
+//
+// It is pure: it knows no client, no clock and no output, and it never reads
+// anything by itself.
+package cilium
+
+import "strings"
+
+// Annotation and label keys of Cilium Cluster Mesh.
+// Source: cilium/cilium pkg/annotation/k8s.go (1.15 to 1.20).
+const (
+	// AnnotationGlobal marks a Service as global.
+	AnnotationGlobal = "service.cilium.io/global"
+	// AnnotationGlobalAlias is the deprecated spelling of AnnotationGlobal.
+	AnnotationGlobalAlias = "io.cilium/global-service"
+	// AnnotationShared says whether a global Service's endpoints are offered to the other clusters.
+	AnnotationShared = "service.cilium.io/shared"
+	// AnnotationSharedAlias is the deprecated spelling of AnnotationShared.
+	AnnotationSharedAlias = "io.cilium/shared-service"
+	// AnnotationAffinity says whether clients prefer local or remote endpoints.
+	AnnotationAffinity = "service.cilium.io/affinity"
+	// AnnotationAffinityAlias is the deprecated spelling of AnnotationAffinity.
+	AnnotationAffinityAlias = "io.cilium/service-affinity"
+	// AnnotationSyncEndpointSlices asks for remote endpoints as EndpointSlices (1.16+, no alias).
+	AnnotationSyncEndpointSlices = "service.cilium.io/global-sync-endpoint-slices"
+	// AnnotationNamespaceGlobal stands on a Namespace and gates the export of its global Services (1.20+).
+	AnnotationNamespaceGlobal = "clustermesh.cilium.io/global"
+
+	// LabelServiceProxyName makes Cilium ignore a Service (pkg/k8s/utils/utils.go).
+	LabelServiceProxyName = "service.kubernetes.io/service-proxy-name"
+	// LabelManagedBy stands on EndpointSlices; see ManagedByMesh.
+	LabelManagedBy = "endpointslice.kubernetes.io/managed-by"
+	// ManagedByMesh marks EndpointSlices that Cilium synchronised from other clusters. Cilium's own watch leaves them out.
+	ManagedByMesh = "endpointslice-mesh-controller.cilium.io"
+	// DerivedServicePrefix begins the names of the Services that the MCS-API controller derives; their owner rewrites them.
+	DerivedServicePrefix = "derived-"
+)
+
+// Source says where the value of a setting comes from.
+type Source string
+
+// The places where a setting's value can come from.
+const (
+	SourceKey     Source = "key"     // the current annotation key
+	SourceAlias   Source = "alias"   // the deprecated alias key
+	SourceDefault Source = "default" // no annotation
+	SourceIgnored Source = "ignored" // annotated, but without effect because the Service is not global
+)
+
+// Bool is the effective value of a yes-or-no annotation and where it comes from.
+type Bool struct {
+	Value  bool
+	Source Source
+	Key    string // the key that decided; empty when none is present
+	Raw    string // the annotation's literal value; empty when none is present
+}
+
+// Junk reports whether the annotation's text is neither "true" nor "false" in any case.
+// Cilium takes such a value as false (pkg/annotation/clustermesh.go: only
+// strings.ToLower(v) == "true" is true).
+func (b Bool) Junk() bool {
+	if b.Key == "" {
+		return false
+	}
+	l := strings.ToLower(b.Raw)
+	return l != "true" && l != "false"
+}
+
+// lookup mirrors Cilium's annotation.Get: the first key that is present wins,
+// even when its value is empty or invalid.
+func lookup(ann map[string]string, key, alias string) (value, found string, src Source) {
+	if v, ok := ann[key]; ok {
+		return v, key, SourceKey
+	}
+	if v, ok := ann[alias]; ok && alias != "" {
+		return v, alias, SourceAlias
+	}
+	return "", "", SourceDefault
+}
+
+// Global returns whether annotations make their Service global.
+// Only the case-insensitive word "true" does; "1", "yes" and " true " do not.
+// Source: pkg/annotation/clustermesh.go GetAnnotationIncludeExternal (1.15 to 1.20).
+func Global(ann map[string]string) Bool {
+	raw, key, src := lookup(ann, AnnotationGlobal, AnnotationGlobalAlias)
+	return Bool{Value: strings.EqualFold(raw, "true"), Source: src, Key: key, Raw: raw}
+}
+
+// Shared returns whether a Service's endpoints are offered to other clusters.
+// A Service that is not global is never shared; a global one is unless the
+// annotation is present with any other value than "true".
+// Source: pkg/annotation/clustermesh.go GetAnnotationShared (1.14 to 1.20).
+func Shared(ann map[string]string) Bool {
+	global := Global(ann).Value
+	raw, key, src := lookup(ann, AnnotationShared, AnnotationSharedAlias)
+	switch {
+	case !global && src != SourceDefault:
+		return Bool{Value: false, Source: SourceIgnored, Key: key, Raw: raw}
+	case src == SourceDefault:
+		return Bool{Value: global, Source: SourceDefault}
+	default:
+		return Bool{Value: strings.EqualFold(raw, "true"), Source: src, Key: key, Raw: raw}
+	}
+}
+
+// Affinity is which endpoints the clients of a cluster prefer.
+type Affinity string
+
+// The affinities that Cilium knows. AffinityDropRemote is no value that a
+// person writes: it is what Cilium 1.18 and 1.19 make of "none" and of any
+// word they do not know.
+const (
+	AffinityNone       Affinity = "none"
+	AffinityLocal      Affinity = "local"
+	AffinityRemote     Affinity = "remote"
+	AffinityDropRemote Affinity = "drop-remote"
+)
+
+// AffinitySetting is the effective affinity of a Service and where it comes from.
+type AffinitySetting struct {
+	Value  Affinity
+	Source Source
+	Key    string
+	Raw    string
+}
+
+// Junk reports whether the annotation's text is a word that Cilium does not document.
+func (a AffinitySetting) Junk() bool {
+	switch strings.ToLower(a.Raw) {
+	case "", "none", "local", "remote":
+		return false
+	}
+	return true
+}
+
+// AffinityOf returns the affinity that annotations mean under the rules of one Cilium version.
+// The value is compared case-insensitively and not trimmed. Absent and empty
+// mean none. What "none" and junk mean differs by version: see Rules.UnknownAffinityDropsRemote.
+// Source: pkg/annotation/clustermesh.go GetAnnotationServiceAffinity.
+func AffinityOf(ann map[string]string, r Rules) AffinitySetting {
+	raw, key, src := lookup(ann, AnnotationAffinity, AnnotationAffinityAlias)
+	s := AffinitySetting{Value: AffinityNone, Source: src, Key: key, Raw: raw}
+	if !Global(ann).Value {
+		if src != SourceDefault {
+			s.Source = SourceIgnored
+		}
+		return s
+	}
+	switch strings.ToLower(raw) {
+	case "":
+	case string(AffinityLocal):
+		s.Value = AffinityLocal
+	case string(AffinityRemote):
+		s.Value = AffinityRemote
+	default:
+		if r.UnknownAffinityDropsRemote {
+			s.Value = AffinityDropRemote
+		}
+	}
+	return s
+}
+
+// NamespaceGlobal returns whether a namespace lets its global Services be
+// exported, given the namespace's annotations and the cluster's default
+// (clustermesh-default-global-namespace). A junk value means false.
+// It matters only where Rules.NamespaceGate holds.
+// Source: pkg/clustermesh/namespace/namespace.go (1.20).
+func NamespaceGlobal(ann map[string]string, def bool) Bool {
+	v, ok := ann[AnnotationNamespaceGlobal]
+	if !ok {
+		return Bool{Value: def, Source: SourceDefault}
+	}
+	return Bool{Value: strings.EqualFold(v, "true"), Source: SourceKey, Key: AnnotationNamespaceGlobal, Raw: v}
+}

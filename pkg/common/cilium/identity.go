@@ -1,0 +1,127 @@
+package cilium
+
+import (
+	"bytes"
+	"fmt"
+	"regexp"
+	"slices"
+	"strconv"
+	"strings"
+
+	"sigs.k8s.io/yaml"
+)
+
+// Names of the objects that a Cilium installation leaves in its namespace.
+const (
+	ConfigMapName          = "cilium-config"
+	SecretClusterMesh      = "cilium-clustermesh"
+	SecretKVStoreMesh      = "cilium-kvstoremesh"
+	ConfigMapRemoteUsers   = "clustermesh-remote-users"
+	DaemonSetName          = "cilium"
+	DeploymentMeshAPI      = "clustermesh-apiserver"
+	ContainerKVStoreMesh   = "kvstoremesh"
+	ContainerAgent         = "cilium-agent"
+	DefaultNamespace       = "kube-system"
+	defaultClusterName     = "default"
+	defaultMaxClusters     = 255
+	configKeyGlobalDefault = "clustermesh-default-global-namespace"
+)
+
+// Config is what ConfigMap cilium-config says about a cluster's place in a mesh.
+type Config struct {
+	ClusterName string // "default" when not set
+	ClusterID   uint32 // 0 when not set: the cluster cannot be part of a mesh
+	// MaxConnectedClusters is 255 or 511 and must be equal in the whole mesh.
+	MaxConnectedClusters int
+	// DefaultGlobalNamespace is the namespace gate's default (1.20+); true when not set.
+	DefaultGlobalNamespace bool
+	// EndpointSliceSync says whether remote endpoints of headless Services are mirrored (1.16+).
+	EndpointSliceSync bool
+	// KubeProxyReplacement says whether Cilium serves host and NodePort traffic itself.
+	KubeProxyReplacement bool
+	// PolicyDefaultLocalCluster says whether policy selectors mean local pods only. Set by the chart from 1.19.
+	PolicyDefaultLocalCluster bool
+}
+
+// ParseConfig reads the data of ConfigMap cilium-config.
+// Source: cilium pkg/clustermesh/types and the Helm charts 1.15 to 1.20 (templates/cilium-configmap.yaml).
+func ParseConfig(data map[string]string) (Config, error) {
+	c := Config{ClusterName: defaultClusterName, MaxConnectedClusters: defaultMaxClusters, DefaultGlobalNamespace: true}
+	if v := data["cluster-name"]; v != "" {
+		c.ClusterName = v
+	}
+	if v := data["cluster-id"]; v != "" {
+		id, err := strconv.ParseUint(v, 10, 16)
+		if err != nil || id > 511 {
+			return c, fmt.Errorf("%s: cluster-id %q is not a number from 0 to 511", ConfigMapName, v)
+		}
+		c.ClusterID = uint32(id)
+	}
+	if v := data["max-connected-clusters"]; v != "" {
+		n, err := strconv.Atoi(v)
+		if err != nil {
+			return c, fmt.Errorf("%s: max-connected-clusters %q is not a number", ConfigMapName, v)
+		}
+		c.MaxConnectedClusters = n
+	}
+	// Go's flag package parses these in the agent: anything ParseBool accepts counts.
+	flag := func(key string, def bool) bool {
+		b, err := strconv.ParseBool(data[key])
+		if err != nil {
+			return def
+		}
+		return b
+	}
+	c.DefaultGlobalNamespace = flag(configKeyGlobalDefault, true)
+	c.EndpointSliceSync = flag("clustermesh-enable-endpoint-sync", false)
+	c.KubeProxyReplacement = flag("kube-proxy-replacement", data["kube-proxy-replacement"] == "strict")
+	c.PolicyDefaultLocalCluster = flag("policy-default-local-cluster", false)
+	return c, nil
+}
+
+// clusterNamePattern and maxClusterName: pkg/clustermesh/types/types.go, strict since 1.17.
+var clusterNamePattern = regexp.MustCompile(`^([a-z0-9][-a-z0-9]*)?[a-z0-9]$`)
+
+const maxClusterName = 32
+
+// ValidClusterName reports whether Cilium accepts a cluster name.
+func ValidClusterName(name string) bool {
+	return len(name) <= maxClusterName && clusterNamePattern.MatchString(name)
+}
+
+// PeersFromSecret lists the clusters that Secret cilium-clustermesh configures, sorted,
+// without the cluster's own name. A key is a peer if its value is an etcd
+// configuration, which Cilium recognises by "endpoints:".
+// Source: pkg/clustermesh/common/config.go.
+func PeersFromSecret(data map[string][]byte, own string) []string {
+	var peers []string
+	for name, value := range data {
+		if name != own && bytes.Contains(value, []byte("endpoints:")) {
+			peers = append(peers, name)
+		}
+	}
+	slices.Sort(peers)
+	return peers
+}
+
+// PeersFromRemoteUsers lists the clusters that ConfigMap clustermesh-remote-users names (1.19+, key users.yaml), sorted,
+// without the cluster's own name. It is the way to know the peers without reading Secrets.
+func PeersFromRemoteUsers(data map[string]string, own string) ([]string, error) {
+	var doc struct {
+		Users []struct {
+			Name string `json:"name"`
+		} `json:"users"`
+	}
+	if err := yaml.Unmarshal([]byte(data["users.yaml"]), &doc); err != nil {
+		return nil, fmt.Errorf("%s: users.yaml: %w", ConfigMapRemoteUsers, err)
+	}
+	var peers []string
+	for _, u := range doc.Users {
+		name, ok := strings.CutPrefix(u.Name, "remote-")
+		if ok && name != own {
+			peers = append(peers, name)
+		}
+	}
+	slices.Sort(peers)
+	return slices.Compact(peers), nil
+}

@@ -1,0 +1,114 @@
+package cilium
+
+import (
+	"fmt"
+	"regexp"
+	"strconv"
+	"strings"
+)
+
+// Version is a Cilium version as far as an image tag tells it. The zero value is unknown.
+type Version struct {
+	Major, Minor, Patch int
+	Pre                 string // pre-release part, such as "rc.1"
+}
+
+var versionPattern = regexp.MustCompile(`^v?([0-9]{1,4})\.([0-9]{1,4})\.([0-9]{1,4})(?:-([0-9A-Za-z.-]+))?(?:\+.*)?$`)
+
+// Known reports whether the version could be read.
+func (v Version) Known() bool { return v.Major != 0 }
+
+// String returns the version without a leading v, or "unknown".
+func (v Version) String() string {
+	if !v.Known() {
+		return "unknown"
+	}
+	s := fmt.Sprintf("%d.%d.%d", v.Major, v.Minor, v.Patch)
+	if v.Pre != "" {
+		s += "-" + v.Pre
+	}
+	return s
+}
+
+// ParseVersion reads "v1.18.11" or "1.18.11". Anything else is unknown.
+func ParseVersion(s string) Version {
+	m := versionPattern.FindStringSubmatch(s)
+	if m == nil {
+		return Version{}
+	}
+	num := func(s string) int { n, _ := strconv.Atoi(s); return n }
+	return Version{Major: num(m[1]), Minor: num(m[2]), Patch: num(m[3]), Pre: m[4]}
+}
+
+// VersionFromImage reads the version out of an image reference such as
+// quay.io/cilium/cilium:v1.18.11@sha256:.... Digest-only and mirror tags that
+// are no version yield the unknown version.
+func VersionFromImage(image string) Version {
+	ref, _, _ := strings.Cut(image, "@")
+	slash := strings.LastIndex(ref, "/")
+	colon := strings.LastIndex(ref, ":")
+	if colon <= slash {
+		return Version{}
+	}
+	return ParseVersion(ref[colon+1:])
+}
+
+// Rules are the behaviours in which Cilium versions differ. Two versions with
+// equal Rules treat every Service alike, as far as we know.
+type Rules struct {
+	// UnknownAffinityDropsRemote: an affinity of "none" or of an unknown word
+	// drops all remote backends, even when no local one is left.
+	// 1.18 and 1.19.0 to 1.19.5; not 1.17 and older, not 1.19.6 and newer.
+	// Source: cilium issue 46623, fix 46635; run against Cilium's own code for 1.16.19, 1.18.11, 1.19.5 and 1.20.2,
+	// read in pkg/annotation/clustermesh.go of 1.19.6 and 1.19.7.
+	UnknownAffinityDropsRemote bool
+	// StrictPortNames: a backend serves a frontend only under exactly the same
+	// port name, so that a named and an unnamed port do not match.
+	// Up to 1.17 (strict look-up in the service cache). From 1.18 an unnamed side
+	// matches anything (pkg/loadbalancer/writer matchesFrontend).
+	StrictPortNames bool
+	// NamespaceGate: Services are exported only from namespaces that are global.
+	// From 1.20 (clustermesh-apiserver service_sync; 1.19.5 gates identities and endpoints, not Services).
+	NamespaceGate bool
+}
+
+// RuleSet is one set of rules and the versions it stands for.
+type RuleSet struct {
+	Rules
+	Versions string
+}
+
+// firstMinor and lastMinor bound the Cilium versions whose rules we know: 1.15 to 1.20.
+const (
+	firstMinor = 15
+	lastMinor  = 20
+)
+
+// Supported reports whether the rules of this version are known to us.
+func (v Version) Supported() bool {
+	return v.Major == 1 && v.Minor >= firstMinor && v.Minor <= lastMinor
+}
+
+// RulesFor returns the rules that hold for a version: one set where the version
+// is known, one for each range of supported versions where it is not, the newest first.
+// Versions newer than 1.20 are treated as 1.20, older than 1.15 as 1.15.
+func RulesFor(v Version) []RuleSet {
+	var (
+		strict = RuleSet{Rules{StrictPortNames: true}, "1.15 to 1.17"}
+		junk   = RuleSet{Rules{UnknownAffinityDropsRemote: true}, "1.18.0 to 1.19.5"}
+		fixed  = RuleSet{Rules{}, "1.19.6 and later 1.19"}
+		gated  = RuleSet{Rules{NamespaceGate: true}, "1.20"}
+	)
+	switch {
+	case !v.Known():
+		return []RuleSet{gated, fixed, junk, strict}
+	case v.Major == 1 && v.Minor <= 17:
+		return []RuleSet{strict}
+	case v.Major == 1 && (v.Minor == 18 || v.Minor == 19 && v.Patch <= 5):
+		return []RuleSet{junk}
+	case v.Major == 1 && v.Minor == 19:
+		return []RuleSet{fixed}
+	default:
+		return []RuleSet{gated}
+	}
+}
