@@ -1,0 +1,259 @@
+package routing
+
+import (
+	"net/netip"
+	"slices"
+
+	"github.com/kubectl-mesh/kubectl-mesh/pkg/common/cilium"
+)
+
+// Frontend is one address family and port of a client cluster's Service: what
+// one connection of a client is balanced over.
+type Frontend struct {
+	Port
+	IPv6 bool
+}
+
+// Family returns IPv4 or IPv6, as the Kubernetes API spells them.
+func (f Frontend) Family() string {
+	if f.IPv6 {
+		return "IPv6"
+	}
+	return "IPv4"
+}
+
+// Frontends lists the ports of a Service times its cluster IP families, in the Service's order.
+// A headless Service has one for each port and IPv4, as DNS answers for its pods.
+func (s *Service) Frontends() []Frontend {
+	var out []Frontend
+	if s.Headless {
+		for _, p := range s.Ports {
+			out = append(out, Frontend{Port: p})
+		}
+		return out
+	}
+	for _, ip := range s.ClusterIPs {
+		for _, p := range s.Ports {
+			out = append(out, Frontend{Port: p, IPv6: ip.Is6()})
+		}
+	}
+	return out
+}
+
+// Kind says how the clients of a cluster reach a Service.
+type Kind string
+
+// The kinds of a Decision.
+const (
+	// KindBalanced: Cilium picks one backend for each new connection.
+	KindBalanced Kind = "balanced"
+	// KindHeadless: DNS names the pods, Cilium balances nothing.
+	KindHeadless Kind = "headless"
+	// KindExternalName: DNS gives another name.
+	KindExternalName Kind = "external-name"
+	// KindIgnored: another proxy serves it (label service.kubernetes.io/service-proxy-name).
+	KindIgnored Kind = "ignored"
+	// KindMissing: the client's cluster has no such Service; its name does not resolve there.
+	KindMissing Kind = "missing"
+	// KindUnread: the client's cluster could not be read.
+	KindUnread Kind = "unread"
+)
+
+// Backend is one address that Cilium would pick from. Each has the same weight
+// (loadbalancer.DefaultBackendWeight for remote ones).
+type Backend struct {
+	Cluster string
+	Addr    netip.AddrPort
+	Pod     string
+}
+
+// Share is the part of a client's new connections that one cluster answers.
+type Share struct {
+	Cluster  string
+	Backends int
+	Total    int
+}
+
+// Fraction returns the share from 0 to 1.
+func (s Share) Fraction() float64 {
+	if s.Total == 0 {
+		return 0
+	}
+	return float64(s.Backends) / float64(s.Total)
+}
+
+// Outcome is what happens under one set of Cilium's rules.
+type Outcome struct {
+	// Versions names the Cilium versions this outcome stands for. Empty when the version of the cluster is known.
+	Versions []string
+	Backends []Backend
+	// Shares has one entry for each member of the snapshot, in its order, zero shares included.
+	Shares []Share
+	// Reasons says for each member, in the same order, why it is used or not.
+	Reasons []Reason
+}
+
+// Decision answers who answers the clients of one cluster on one frontend.
+type Decision struct {
+	Client   string
+	Service  Key
+	Frontend Frontend
+	Kind     Kind
+	// Outcomes has exactly one entry where the Cilium versions are known or do
+	// not differ, several otherwise, and none for kinds without backends.
+	Outcomes []Outcome
+	// Incomplete: a member that might have contributed could not be read.
+	Incomplete bool
+	// Caveats are properties of the Service that make single clients differ from the shares.
+	Caveats []string
+}
+
+// Certain reports whether there is exactly one outcome and nothing is missing.
+func (d Decision) Certain() bool { return len(d.Outcomes) == 1 && !d.Incomplete }
+
+// Decide predicts who answers the clients of cluster client on one frontend of a Service.
+//
+// Rules (cilium/cilium 1.15 to 1.20): a remote cluster's endpoints are used if and only if
+// the client's Service is global, the remote Service of the same namespace and name is global and
+// shared, the two clusters are peers, and, from 1.20, the remote namespace is global. Then the
+// client's affinity selects, and every backend left has the same weight.
+func Decide(snap *Snapshot, client string, key Key, fe Frontend) Decision {
+	d := Decision{Client: client, Service: key, Frontend: fe, Kind: KindUnread}
+	c := snap.Find(client)
+	if c == nil || c.Gap != "" {
+		d.Incomplete = true
+		return d
+	}
+	svc := c.Services[key]
+	switch {
+	case svc == nil:
+		d.Kind = KindMissing
+		return d
+	case svc.Type == "ExternalName":
+		d.Kind = KindExternalName
+		return d
+	case svc.Labels[cilium.LabelServiceProxyName] != "":
+		d.Kind = KindIgnored
+		return d
+	case svc.Headless:
+		d.Kind = KindHeadless
+	default:
+		d.Kind = KindBalanced
+	}
+	if svc.SessionAffinity {
+		d.Caveats = append(d.Caveats, "sessionAffinity is ClientIP: each client stays with one backend")
+	}
+	if svc.InternalLocal {
+		d.Caveats = append(d.Caveats, "internalTrafficPolicy is Local: of the client's own cluster only the backends on the client's node are used; remote backends stay (read in Cilium's code, not documented)")
+	}
+	for _, rs := range cilium.RulesFor(c.Version) {
+		o := decide(snap, c, svc, fe, rs.Rules, &d)
+		if !c.Version.Known() {
+			o.Versions = []string{rs.Versions}
+		}
+		d.addOutcome(o)
+	}
+	if len(d.Outcomes) == 1 {
+		d.Outcomes[0].Versions = nil
+	}
+	return d
+}
+
+// addOutcome merges an outcome into an equal one.
+func (d *Decision) addOutcome(o Outcome) {
+	for i := range d.Outcomes {
+		if slices.Equal(d.Outcomes[i].Backends, o.Backends) {
+			d.Outcomes[i].Versions = append(d.Outcomes[i].Versions, o.Versions...)
+			return
+		}
+	}
+	d.Outcomes = append(d.Outcomes, o)
+}
+
+// decide works out one outcome under the importing cluster's rules.
+func decide(snap *Snapshot, c *Cluster, svc *Service, fe Frontend, rules cilium.Rules, d *Decision) Outcome {
+	offers := make([]offer, len(snap.Clusters))
+	for i := range snap.Clusters {
+		m := &snap.Clusters[i]
+		if m.Name == c.Name {
+			offers[i] = localOffer(m, svc, fe, rules)
+			continue
+		}
+		offers[i] = remoteOffer(c, svc, m, fe, rules)
+		if offers[i].reason.Code == ReasonUnread {
+			d.Incomplete = true
+		}
+	}
+	if d.Kind == KindBalanced {
+		applyAffinity(offers, c.Name, cilium.AffinityOf(svc.Annotations, rules))
+	}
+	return outcome(snap, offers)
+}
+
+// outcome adds the backends that are left up to shares.
+func outcome(snap *Snapshot, offers []offer) Outcome {
+	var o Outcome
+	anyActive := false
+	for _, of := range offers {
+		anyActive = anyActive || (of.use && of.active() > 0)
+	}
+	counts := make([]int, len(offers))
+	for i, of := range offers {
+		if !of.use {
+			continue
+		}
+		for _, b := range of.backends {
+			// Terminating backends serve only while there is no active one (pkg/loadbalancer/reconciler, since 1.11).
+			if b.terminating && anyActive {
+				continue
+			}
+			o.Backends = append(o.Backends, b.Backend)
+			counts[i]++
+		}
+	}
+	for i, of := range offers {
+		o.Shares = append(o.Shares, Share{Cluster: snap.Clusters[i].Name, Backends: counts[i], Total: len(o.Backends)})
+		r := of.reason
+		r.Cluster, r.Used = snap.Clusters[i].Name, counts[i] > 0
+		if of.use && counts[i] == 0 && len(of.backends) > 0 {
+			r.Code = ReasonTerminating
+		}
+		o.Reasons = append(o.Reasons, r)
+	}
+	return o
+}
+
+// applyAffinity keeps the local or the remote offers as the client's affinity says.
+// local: remote ones only when no local backend is active; remote: the other way round.
+// Source: pkg/clustermesh/loadbalancer/selectbackends.go (1.18+, run); up to 1.17 preferred
+// backends (segregateBackends) come to the same.
+func applyAffinity(offers []offer, client string, affinity cilium.AffinitySetting) {
+	var localActive, remote int
+	for _, o := range offers {
+		if o.cluster == client {
+			localActive = o.active()
+		} else if o.use {
+			remote += len(o.backends)
+		}
+	}
+	drop := func(local bool, code Code) {
+		for i := range offers {
+			if o := &offers[i]; (o.cluster == client) == local && o.use {
+				o.use = false
+				o.reason = Reason{Code: code, Value: affinity.Raw, Key: affinity.Key}
+			}
+		}
+	}
+	switch affinity.Value {
+	case cilium.AffinityLocal:
+		if localActive > 0 {
+			drop(false, ReasonAffinityLocal)
+		}
+	case cilium.AffinityRemote:
+		if remote > 0 {
+			drop(true, ReasonAffinityRemote)
+		}
+	case cilium.AffinityDropRemote:
+		drop(false, ReasonAffinityJunk)
+	}
+}

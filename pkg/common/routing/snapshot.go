@@ -1,0 +1,161 @@
+// Package routing answers who answers whom: for the clients of one cluster and
+// one port of a Service, which backends of which clusters Cilium would choose
+// from, with which share, and why the others are not used.
+//
+// It is pure. It owns its input types and converts Kubernetes objects to them,
+// but it knows no client: whoever reads the clusters hands in a Snapshot.
+package routing
+
+import (
+	"net/netip"
+	"slices"
+
+	"github.com/kubectl-mesh/kubectl-mesh/pkg/common/cilium"
+)
+
+// Key names a Service. Cilium matches Services of different clusters by namespace and name.
+type Key struct {
+	Namespace string
+	Name      string
+}
+
+// String returns namespace/name.
+func (k Key) String() string { return k.Namespace + "/" + k.Name }
+
+// Snapshot is what was read of all members of a mesh at one time.
+type Snapshot struct {
+	Clusters []Cluster
+}
+
+// Cluster is one member as it was read. A member that could not be read has a
+// Gap and nothing else but its name.
+type Cluster struct {
+	Name    string // Cilium's name of the cluster
+	Context string
+	Version cilium.Version
+	// Gap is why this member's Services are unknown; empty when they were read.
+	Gap string
+	// Peers are the clusters this one is configured to connect to. PeersKnown is
+	// false when that could not be read; the members are then taken as connected.
+	Peers      []string
+	PeersKnown bool
+	// DefaultGlobalNamespace is the default of the namespace gate (1.20+).
+	DefaultGlobalNamespace bool
+	// EndpointSliceSync says whether remote endpoints of headless Services are mirrored here.
+	EndpointSliceSync bool
+	// Namespaces holds the annotations of each namespace that was read. A Service's namespace that is not in it counts as not annotated.
+	Namespaces map[string]map[string]string
+	Services   map[Key]*Service
+}
+
+// Service is one Service of one cluster with its endpoints.
+type Service struct {
+	Key
+	Annotations map[string]string
+	Labels      map[string]string
+	Type        string // ClusterIP, NodePort, LoadBalancer or ExternalName
+	Headless    bool
+	Selector    bool // whether it has a selector
+	// SessionAffinity is whether sessionAffinity is ClientIP.
+	SessionAffinity bool
+	// InternalLocal is whether internalTrafficPolicy is Local.
+	InternalLocal bool
+	ClusterIPs    []netip.Addr
+	Ports         []Port
+	Endpoints     []Endpoint
+}
+
+// Port is one port of a Service.
+type Port struct {
+	Name     string
+	Protocol string // TCP, UDP or SCTP
+	Port     int32
+}
+
+// Endpoint is one address behind a Service in its own cluster.
+type Endpoint struct {
+	Addr  netip.Addr
+	Ports []Port // the resolved target ports, each under its Service port's name
+	// Ready, Serving and Terminating are the EndpointSlice's conditions with their defaults applied.
+	Ready, Serving, Terminating bool
+	Node                        string
+	Pod                         string // name of the pod behind it, if any
+}
+
+// Exported reports whether clustermesh-apiserver offers the endpoint to other clusters: ready or serving.
+// Source: ClusterServiceConverter (1.20.2, run), clustermesh-apiserver service_sync (1.18, 1.19, read).
+func (e Endpoint) Exported() bool { return e.Ready || e.Serving }
+
+// Find returns the cluster of this Cilium name, or nil.
+func (s *Snapshot) Find(name string) *Cluster {
+	for i := range s.Clusters {
+		if s.Clusters[i].Name == name {
+			return &s.Clusters[i]
+		}
+	}
+	return nil
+}
+
+// Keys lists the Services that exist in at least one cluster, by namespace and name.
+func (s *Snapshot) Keys() []Key {
+	seen := map[Key]bool{}
+	var keys []Key
+	for _, c := range s.Clusters {
+		for k := range c.Services {
+			if !seen[k] {
+				seen[k] = true
+				keys = append(keys, k)
+			}
+		}
+	}
+	slices.SortFunc(keys, func(a, b Key) int {
+		if a.Namespace != b.Namespace {
+			return cmpString(a.Namespace, b.Namespace)
+		}
+		return cmpString(a.Name, b.Name)
+	})
+	return keys
+}
+
+func cmpString(a, b string) int {
+	switch {
+	case a < b:
+		return -1
+	case a > b:
+		return 1
+	}
+	return 0
+}
+
+// WithoutEndpoints returns a snapshot in which one cluster has no endpoint of
+// one Service left, as after the loss of all its pods. The input is not changed.
+func (s *Snapshot) WithoutEndpoints(cluster string, key Key) *Snapshot {
+	out := &Snapshot{Clusters: slices.Clone(s.Clusters)}
+	for i := range out.Clusters {
+		c := &out.Clusters[i]
+		svc := c.Services[key]
+		if c.Name != cluster || svc == nil {
+			continue
+		}
+		without := *svc
+		without.Endpoints = nil
+		c.Services = map[Key]*Service{key: &without}
+	}
+	return out
+}
+
+// ReadyEndpoints counts the endpoints that are ready in their own cluster.
+func (s *Service) ReadyEndpoints() int {
+	n := 0
+	for _, e := range s.Endpoints {
+		if e.Ready {
+			n++
+		}
+	}
+	return n
+}
+
+// peered reports whether clients of c can use backends of d, as far as c's configuration tells.
+func (c *Cluster) peered(d string) bool {
+	return !c.PeersKnown || slices.Contains(c.Peers, d)
+}
