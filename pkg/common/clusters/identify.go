@@ -1,0 +1,119 @@
+package clusters
+
+import (
+	"context"
+	"fmt"
+
+	corev1 "k8s.io/api/core/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+
+	"github.com/kubectl-mesh/kubectl-mesh/pkg/common/cilium"
+)
+
+// identify asks a member who it is: its UID, Cilium's namespace and configuration,
+// its version and its peers. Only the configuration is needed; what else may not be read stays unknown.
+func (m *Member) identify(ctx context.Context, ciliumNamespace string) error {
+	ns, err := m.Client.CoreV1().Namespaces().Get(ctx, metav1.NamespaceSystem, metav1.GetOptions{})
+	switch {
+	case err == nil:
+		m.UID = string(ns.UID)
+	case !tolerable(err):
+		return err
+	}
+	cm, err := m.findConfig(ctx, ciliumNamespace)
+	if err != nil {
+		return err
+	}
+	m.CiliumNamespace = cm.Namespace
+	m.Config, err = cilium.ParseConfig(cm.Data)
+	if err != nil {
+		return err
+	}
+	m.Name = m.Config.ClusterName
+	if err := m.readVersion(ctx); err != nil {
+		return err
+	}
+	return m.readPeers(ctx)
+}
+
+// findConfig finds ConfigMap cilium-config: where the user says, in kube-system, else anywhere.
+func (m *Member) findConfig(ctx context.Context, namespace string) (*corev1.ConfigMap, error) {
+	get := func(ns string) (*corev1.ConfigMap, error) {
+		return m.Client.CoreV1().ConfigMaps(ns).Get(ctx, cilium.ConfigMapName, metav1.GetOptions{})
+	}
+	if namespace != "" {
+		cm, err := get(namespace)
+		if apierrors.IsNotFound(err) {
+			return nil, noCilium("ConfigMap %s/%s not found (--cilium-namespace)", namespace, cilium.ConfigMapName)
+		}
+		return cm, err
+	}
+	cm, err := get(cilium.DefaultNamespace)
+	if err == nil || !apierrors.IsNotFound(err) {
+		return cm, err
+	}
+	list, err := m.Client.CoreV1().ConfigMaps(metav1.NamespaceAll).List(ctx, metav1.ListOptions{FieldSelector: "metadata.name=" + cilium.ConfigMapName})
+	switch {
+	case apierrors.IsForbidden(err):
+		return nil, noCilium("ConfigMap %s is not in namespace %s, and other namespaces may not be searched; name it with --cilium-namespace", cilium.ConfigMapName, cilium.DefaultNamespace)
+	case err != nil:
+		return nil, err
+	case len(list.Items) == 0:
+		return nil, noCilium("no ConfigMap %s in any namespace", cilium.ConfigMapName)
+	case len(list.Items) > 1:
+		return nil, noCilium("ConfigMap %s stands in %d namespaces; name one with --cilium-namespace", cilium.ConfigMapName, len(list.Items))
+	}
+	return &list.Items[0], nil
+}
+
+func noCilium(format string, args ...any) error {
+	return &Error{ClassNoCilium, fmt.Errorf(format, args...)}
+}
+
+// readVersion reads the version from DaemonSet cilium's image. What may not be read stays unknown.
+func (m *Member) readVersion(ctx context.Context) error {
+	ds, err := m.Client.AppsV1().DaemonSets(m.CiliumNamespace).Get(ctx, cilium.DaemonSetName, metav1.GetOptions{})
+	if err != nil {
+		return ignoreTolerable(err)
+	}
+	for _, c := range ds.Spec.Template.Spec.Containers {
+		if c.Name == cilium.ContainerAgent {
+			m.Version = cilium.VersionFromImage(c.Image)
+		}
+	}
+	return nil
+}
+
+// readPeers reads whom the member connects to: from Secret cilium-clustermesh or,
+// where that may not be read, from ConfigMap clustermesh-remote-users.
+func (m *Member) readPeers(ctx context.Context) error {
+	secret, err := m.Client.CoreV1().Secrets(m.CiliumNamespace).Get(ctx, cilium.SecretClusterMesh, metav1.GetOptions{})
+	switch {
+	case err == nil:
+		m.Peers, m.PeersKnown = cilium.PeersFromSecret(secret.Data, m.Name), true
+		return nil
+	case apierrors.IsNotFound(err):
+		m.PeersKnown = true // no Secret, no peers
+		return nil
+	case !tolerable(err):
+		return err
+	}
+	cm, err := m.Client.CoreV1().ConfigMaps(m.CiliumNamespace).Get(ctx, cilium.ConfigMapRemoteUsers, metav1.GetOptions{})
+	if err != nil {
+		return ignoreTolerable(err)
+	}
+	m.Peers, err = cilium.PeersFromRemoteUsers(cm.Data, m.Name)
+	m.PeersKnown = err == nil
+	return err
+}
+
+// tolerable reports whether an error says only that we may not know.
+func tolerable(err error) bool { return apierrors.IsForbidden(err) || apierrors.IsNotFound(err) }
+
+func ignoreTolerable(err error) error {
+	if tolerable(err) {
+		return nil
+	}
+	return err
+}

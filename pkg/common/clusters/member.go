@@ -1,0 +1,171 @@
+package clusters
+
+import (
+	"context"
+	"fmt"
+	"net"
+	"runtime"
+	"strings"
+	"sync"
+	"time"
+
+	"golang.org/x/sync/errgroup"
+	"k8s.io/client-go/kubernetes"
+	"k8s.io/client-go/rest"
+
+	"github.com/kubectl-mesh/kubectl-mesh/pkg/common/cilium"
+)
+
+// Member is one cluster of the mesh, or one that should be: Err is set when it could not be read.
+type Member struct {
+	Name             string // Cilium's cluster name; the context's name where that is not known
+	Context          string
+	Server           string
+	DefaultNamespace string // of the context
+	Home             bool   // the current context's cluster, or the first that was named
+
+	UID             string // of Namespace kube-system; empty when it may not be read
+	CiliumNamespace string
+	Config          cilium.Config
+	Version         cilium.Version
+	Peers           []string
+	PeersKnown      bool
+	KVStoreMesh     bool
+
+	REST   *rest.Config
+	Client kubernetes.Interface
+	Err    *Error
+
+	exec string // identifies the exec credential plugin, "" without one
+}
+
+// Result is what one member answered.
+type Result[T any] struct {
+	Member *Member
+	Value  T
+	Err    *Error
+}
+
+// maxParallel bounds how many members are asked at once.
+const maxParallel = 64
+
+// Each calls fn for all members at once and returns the results in the members' order.
+// Each call has its own deadline; one that fails never cancels another.
+// Members that already have an error are not asked: their result is that error.
+func Each[T any](ctx context.Context, members []*Member, timeout time.Duration, fn func(context.Context, *Member) (T, error)) []Result[T] {
+	out := make([]Result[T], len(members))
+	var g errgroup.Group
+	g.SetLimit(max(maxParallel, runtime.GOMAXPROCS(0)))
+	for i, m := range members {
+		out[i].Member = m
+		if m.Err != nil {
+			out[i].Err = m.Err
+			continue
+		}
+		g.Go(func() error {
+			one, cancel := context.WithTimeout(ctx, timeout)
+			defer cancel()
+			v, err := fn(one, m)
+			if err != nil && one.Err() != nil && ctx.Err() == nil {
+				err = &Error{ClassTimeout, fmt.Errorf("no answer within %s: %w", timeout, err)}
+			}
+			out[i].Value, out[i].Err = v, Classify(err)
+			return nil
+		})
+	}
+	_ = g.Wait() // the functions never return an error
+	return out
+}
+
+// newMember builds the clients of a context. An error of the kubeconfig entry stands in Err.
+func (f *Flags) newMember(c candidate, single bool, warn rest.WarningHandlerWithContext) *Member {
+	m := &Member{Name: c.name, Context: c.name}
+	cfg, ns, err := f.restConfig(c, single)
+	if err != nil {
+		m.Err = &Error{ClassConfig, err}
+		return m
+	}
+	// Our own fan-out is bounded; client-go's default of 5 requests a second would make a mesh slow.
+	cfg.QPS, cfg.Burst = -1, -1
+	cfg.WarningHandlerWithContext = warn
+	cfg.UserAgent = rest.DefaultKubernetesUserAgent()
+	m.REST, m.Server, m.DefaultNamespace = cfg, cfg.Host, ns
+	if cfg.ExecProvider != nil {
+		p := cfg.ExecProvider
+		m.exec = fmt.Sprintf("%s %q %v", p.Command, p.Args, p.Env)
+	}
+	typed := rest.CopyConfig(cfg)
+	typed.ContentType = "application/vnd.kubernetes.protobuf"
+	typed.AcceptContentTypes = "application/vnd.kubernetes.protobuf,application/json"
+	client, err := kubernetes.NewForConfig(typed)
+	if err != nil {
+		m.Err = &Error{ClassConfig, fmt.Errorf("context %q: %w", c.name, err)}
+		return m
+	}
+	m.Client = client
+	return m
+}
+
+// login runs each distinct exec credential plugin once, alone, before the members are asked in parallel:
+// a plugin that opens a browser would otherwise open one for each member. The deadline holds for the
+// network only, not for the time a person takes to log in.
+func login(ctx context.Context, members []*Member, timeout time.Duration) {
+	done := map[string]bool{}
+	for _, m := range members {
+		if m.exec == "" || m.Err != nil || done[m.exec] {
+			continue
+		}
+		done[m.exec] = true
+		cfg := rest.CopyConfig(m.REST)
+		cfg.Dial = func(ctx context.Context, network, addr string) (net.Conn, error) {
+			conn, err := (&net.Dialer{Timeout: timeout}).DialContext(ctx, network, addr)
+			if err != nil {
+				return nil, err
+			}
+			return conn, conn.SetDeadline(time.Now().Add(timeout))
+		}
+		client, err := kubernetes.NewForConfig(cfg)
+		if err != nil {
+			continue // the member's own client reports it
+		}
+		// Only the side effect counts: client-go keeps the credential for later clients of the same plugin.
+		_ = client.RESTClient().Get().AbsPath("/version").Do(ctx).Error()
+	}
+}
+
+// Warnings collects lines for stderr, each once. It is safe for concurrent use.
+type Warnings struct {
+	mu    sync.Mutex
+	seen  map[string]bool
+	lines []string
+}
+
+// Add keeps a warning unless it is already there.
+func (w *Warnings) Add(format string, args ...any) {
+	line := fmt.Sprintf(format, args...)
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if w.seen == nil {
+		w.seen = map[string]bool{}
+	}
+	if !w.seen[line] {
+		w.seen[line] = true
+		w.lines = append(w.lines, line)
+	}
+}
+
+// Lines returns the warnings so far and forgets them.
+func (w *Warnings) Lines() []string {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	lines := w.lines
+	w.lines = nil
+	return lines
+}
+
+// HandleWarningHeaderWithContext takes in the API servers' own warnings.
+func (w *Warnings) HandleWarningHeaderWithContext(_ context.Context, code int, _ string, text string) {
+	if code == 299 && text != "" {
+		w.Add("%s", strings.TrimSpace(text))
+	}
+}

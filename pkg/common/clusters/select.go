@@ -1,0 +1,248 @@
+package clusters
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+
+	"k8s.io/utils/ptr"
+)
+
+// Selection is the members that a command works on.
+type Selection struct {
+	Members []*Member
+	// Literal: every member was named by the user, none found by a glob, by --all-contexts or by the peers of the home cluster.
+	Literal bool
+	// ContextOnly: --context was given and --contexts was not; every write then needs --in.
+	ContextOnly bool
+	Warnings    []string
+}
+
+// Home returns the member of the current context or the first named, or nil.
+func (s *Selection) Home() *Member {
+	for _, m := range s.Members {
+		if m.Home {
+			return m
+		}
+	}
+	return nil
+}
+
+// Failed returns the members that could not be read.
+func (s *Selection) Failed() []*Member {
+	var out []*Member
+	for _, m := range s.Members {
+		if m.Err != nil {
+			out = append(out, m)
+		}
+	}
+	return out
+}
+
+// Resolve finds members by Cilium name or by context name. flag names the flag in errors.
+func (s *Selection) Resolve(flag string, names []string) ([]*Member, error) {
+	var out []*Member
+	for _, name := range names {
+		var found []*Member
+		for _, m := range s.Members {
+			if m.Name == name || m.Context == name {
+				found = append(found, m)
+			}
+		}
+		switch {
+		case len(found) == 0:
+			return nil, fmt.Errorf("%s: no cluster %q among those that are read: %s", flag, name, s.names())
+		case len(found) > 1:
+			return nil, fmt.Errorf("%s: %q means both %s and %s", flag, name, found[0].Label(), found[1].Label())
+		case !slices.Contains(out, found[0]):
+			out = append(out, found[0])
+		}
+	}
+	return out, nil
+}
+
+func (s *Selection) names() string {
+	names := make([]string, len(s.Members))
+	for i, m := range s.Members {
+		names[i] = m.Label()
+	}
+	return strings.Join(names, ", ")
+}
+
+// Label returns the member's Cilium name and, where it differs, its context.
+func (m *Member) Label() string {
+	if m.Name == m.Context || m.Context == "" {
+		return m.Name
+	}
+	return fmt.Sprintf("%s (context %s)", m.Name, m.Context)
+}
+
+// Select finds the members and asks each who it is. It fails only on what the user must decide:
+// a wrong flag, an unknown context, no kubeconfig, an ambiguous mesh. A member that cannot be reached is returned with its error.
+func (f *Flags) Select(ctx context.Context) (*Selection, error) {
+	if err := f.validate(); err != nil {
+		return nil, err
+	}
+	kc, err := f.load()
+	if err != nil {
+		return nil, err
+	}
+	w := &Warnings{}
+	var sel *Selection
+	switch patterns := f.patterns(); {
+	case len(patterns) > 0:
+		sel, err = f.selectNamed(ctx, kc, patterns, w)
+	case f.AllContexts:
+		sel, err = f.selectAll(ctx, kc, w)
+	default:
+		sel, err = f.selectMesh(ctx, kc, w)
+	}
+	if ctx.Err() != nil {
+		return nil, ctx.Err()
+	}
+	if err != nil {
+		return nil, err
+	}
+	sel.ContextOnly = ptr.Deref(f.Config.Context, "") != "" && len(f.Contexts) == 0
+	sel.Warnings = append(sel.Warnings, w.Lines()...)
+	return sel, nil
+}
+
+// selectNamed takes the contexts of --contexts or of the environment. The first is home unless the current one is among them.
+func (f *Flags) selectNamed(ctx context.Context, kc *kubeconfig, patterns []string, w *Warnings) (*Selection, error) {
+	var chosen []candidate
+	literal := true
+	for _, p := range patterns {
+		found, err := kc.find(p)
+		if err != nil {
+			return nil, err
+		}
+		literal = literal && !isGlob(p)
+		for _, c := range found {
+			if !slices.ContainsFunc(chosen, func(o candidate) bool { return o.name == c.name }) {
+				chosen = append(chosen, c)
+			}
+		}
+	}
+	members, err := f.members(ctx, chosen, w)
+	if err != nil {
+		return nil, err
+	}
+	members = collapse(members, kc.current, w)
+	markHome(members, kc.current)
+	inferName(members)
+	uniqueNames(members)
+	return &Selection{Members: members, Literal: literal}, nil
+}
+
+// selectAll takes every context; those without Cilium are a warning.
+func (f *Flags) selectAll(ctx context.Context, kc *kubeconfig, w *Warnings) (*Selection, error) {
+	members, err := f.members(ctx, kc.candidates, w)
+	if err != nil {
+		return nil, err
+	}
+	members = slices.DeleteFunc(members, func(m *Member) bool {
+		without := m.Err != nil && m.Err.Class == ClassNoCilium
+		if without {
+			w.Add("context %q is left out: %s", m.Context, m.Err)
+		}
+		return without
+	})
+	if len(members) == 0 {
+		return nil, errors.New("no context has Cilium; name contexts with --contexts")
+	}
+	members = collapse(members, kc.current, w)
+	markHome(members, kc.current)
+	inferName(members)
+	uniqueNames(members)
+	return &Selection{Members: members}, nil
+}
+
+// members builds and identifies the members of candidates.
+func (f *Flags) members(ctx context.Context, cs []candidate, w *Warnings) ([]*Member, error) {
+	if set := f.singleOnly(); len(set) > 0 && len(cs) > 1 {
+		return nil, fmt.Errorf("%s cannot be used with more than one context; name one with --contexts", strings.Join(set, ", "))
+	}
+	members := make([]*Member, len(cs))
+	for i, c := range cs {
+		members[i] = f.newMember(c, len(cs) == 1, w)
+	}
+	login(ctx, members, f.Timeout)
+	for _, r := range Each(ctx, members, f.Timeout, func(ctx context.Context, m *Member) (struct{}, error) {
+		return struct{}{}, m.identify(ctx, f.CiliumNamespace)
+	}) {
+		r.Member.Err = r.Err
+	}
+	return members, nil
+}
+
+// collapse leaves one member for each cluster: of two contexts with the same
+// kube-system UID the current one stays, else the first.
+func collapse(members []*Member, current string, w *Warnings) []*Member {
+	byUID := map[string]*Member{}
+	for _, m := range members {
+		if m.UID == "" {
+			continue
+		}
+		if first := byUID[m.UID]; first == nil || m.Context == current {
+			byUID[m.UID] = m
+		}
+	}
+	return slices.DeleteFunc(members, func(m *Member) bool {
+		kept := byUID[m.UID]
+		if m.UID == "" || kept == m {
+			return false
+		}
+		w.Add("contexts %q and %q are the same cluster; %q is used", kept.Context, m.Context, kept.Context)
+		return true
+	})
+}
+
+func markHome(members []*Member, current string) {
+	home := members[0]
+	for _, m := range members {
+		if m.Context == current {
+			home = m
+		}
+	}
+	home.Home = true
+}
+
+// inferName names the only member that could not be read after the only peer
+// that no other member accounts for, so that its row says eu and not kind-eu.
+func inferName(members []*Member) {
+	var dead *Member
+	names := map[string]bool{}
+	var peers []string
+	for _, m := range members {
+		if m.Err != nil && m.UID == "" {
+			if dead != nil {
+				return
+			}
+			dead = m
+			continue
+		}
+		names[m.Name] = true
+		peers = append(peers, m.Peers...)
+	}
+	slices.Sort(peers)
+	peers = slices.DeleteFunc(slices.Compact(peers), func(p string) bool { return names[p] })
+	if dead != nil && len(peers) == 1 {
+		dead.Name = peers[0]
+	}
+}
+
+// uniqueNames calls members by their contexts where two have one Cilium name, such as the unset "default".
+func uniqueNames(members []*Member) {
+	count := map[string]int{}
+	for _, m := range members {
+		count[m.Name]++
+	}
+	for _, m := range members {
+		if count[m.Name] > 1 {
+			m.Name = m.Context
+		}
+	}
+}
