@@ -1,0 +1,196 @@
+// Package v1alpha1 holds the documents that -o json and -o yaml print and that
+// users' scripts read. They are plain types: no behaviour, no Kubernetes client.
+// A field once released keeps its meaning; what is absent is absent, not zero.
+package v1alpha1
+
+// APIVersion is the version of all documents in this package.
+const APIVersion = "mesh.kubectl.io/v1alpha1"
+
+// Document is the envelope of every document.
+type Document struct {
+	APIVersion string `json:"apiVersion"`
+	Kind       string `json:"kind"`
+	// Complete is false as soon as a member or a record is missing.
+	Complete bool      `json:"complete"`
+	Members  []Member  `json:"members"`
+	Findings []Finding `json:"findings,omitempty"`
+}
+
+// Member is one cluster as it was found.
+type Member struct {
+	Name    string       `json:"name"`
+	Context string       `json:"context,omitempty"`
+	ID      *uint32      `json:"id,omitempty"`
+	Server  string       `json:"server,omitempty"`
+	Version string       `json:"version,omitempty"`
+	Error   *MemberError `json:"error,omitempty"`
+}
+
+// MemberError says why a member is missing. Class is one word: dns, timeout, refused, tls, unauthorized, forbidden, notfound, no-cilium, error.
+type MemberError struct {
+	Class   string `json:"class"`
+	Message string `json:"message"`
+}
+
+// Finding is something that a person should know about.
+type Finding struct {
+	ID       string   `json:"id"`
+	Severity string   `json:"severity"` // error, warning or info
+	Clusters []string `json:"clusters,omitempty"`
+	Object   string   `json:"object,omitempty"`
+	Message  string   `json:"message"`
+	Reason   string   `json:"reason,omitempty"`
+	Fix      string   `json:"fix,omitempty"`
+}
+
+// ClusterList is what kubectl mesh-svc clusters prints.
+type ClusterList struct {
+	Document `json:",inline"`
+	Clusters []Cluster `json:"clusters"`
+}
+
+// Cluster is what a member says about itself.
+type Cluster struct {
+	Name                 string `json:"name"`
+	Context              string `json:"context"`
+	ID                   uint32 `json:"id"`
+	Version              string `json:"version,omitempty"`
+	CiliumNamespace      string `json:"ciliumNamespace"`
+	MaxConnectedClusters int    `json:"maxConnectedClusters"`
+	KVStoreMesh          *bool  `json:"kvStoreMesh,omitempty"`
+	KubeProxyReplacement bool   `json:"kubeProxyReplacement"`
+	PeersKnown           bool   `json:"peersKnown"`
+	Peers                []Peer `json:"peers,omitempty"`
+	UID                  string `json:"uid,omitempty"`
+	Home                 bool   `json:"home,omitempty"`
+}
+
+// Peer is a cluster that another one is configured to connect to.
+// Mutual is absent where the other side could not be read.
+type Peer struct {
+	Name   string `json:"name"`
+	Mutual *bool  `json:"mutual,omitempty"`
+}
+
+// ServiceList is what kubectl mesh-svc list prints.
+type ServiceList struct {
+	Document `json:",inline"`
+	Services []ServiceSummary `json:"services"`
+}
+
+// ServiceSummary is one Service over all members.
+type ServiceSummary struct {
+	Namespace string           `json:"namespace"`
+	Name      string           `json:"name"`
+	Clusters  []ServiceCluster `json:"clusters"`
+}
+
+// ServiceCluster is one Service in one cluster.
+type ServiceCluster struct {
+	Cluster  string `json:"cluster"`
+	Present  bool   `json:"present"`
+	Type     string `json:"type,omitempty"`
+	Global   *Value `json:"global,omitempty"`
+	Shared   *Value `json:"shared,omitempty"`
+	Affinity *Value `json:"affinity,omitempty"`
+	Ports    []Port `json:"ports,omitempty"`
+	Ready    *int   `json:"readyEndpoints,omitempty"`
+	Total    *int   `json:"endpoints,omitempty"`
+}
+
+// Value is an effective setting and where it comes from: key, alias, default, or ignored because the Service is not global.
+type Value struct {
+	Value  string `json:"value"`
+	Source string `json:"source"`
+	Key    string `json:"key,omitempty"`
+	Raw    string `json:"raw,omitempty"`
+}
+
+// Port is a port of a Service.
+type Port struct {
+	Name     string `json:"name,omitempty"`
+	Protocol string `json:"protocol"`
+	Port     int32  `json:"port"`
+}
+
+// ServiceReport is what kubectl mesh-svc describe prints.
+type ServiceReport struct {
+	Document    `json:",inline"`
+	Namespace   string           `json:"namespace"`
+	Name        string           `json:"name"`
+	Clusters    []ServiceCluster `json:"clusters"`
+	Predictions []Prediction     `json:"predictions"`
+	// Failures says what the shares become when one cluster loses all its endpoints of this Service.
+	Failures []Failure `json:"failures,omitempty"`
+}
+
+// Failure is the prediction after the loss of one cluster's endpoints.
+type Failure struct {
+	Lost        string       `json:"lost"`
+	Predictions []Prediction `json:"predictions"`
+}
+
+// Prediction says who answers the clients of one cluster on one port.
+// Outcomes has several entries only where Cilium versions differ and the version is unknown.
+type Prediction struct {
+	Client   string    `json:"client"`
+	Port     Port      `json:"port"`
+	IPFamily string    `json:"ipFamily,omitempty"`
+	Kind     string    `json:"kind"`
+	Complete bool      `json:"complete"`
+	Outcomes []Outcome `json:"outcomes,omitempty"`
+	Caveats  []string  `json:"caveats,omitempty"`
+}
+
+// Outcome is what happens under the rules of some Cilium versions.
+type Outcome struct {
+	Versions []string `json:"versions,omitempty"`
+	Shares   []Share  `json:"shares"`
+}
+
+// Share is the part of a client's new connections that one cluster answers, from 0 to 1.
+type Share struct {
+	Cluster  string  `json:"cluster"`
+	Share    float64 `json:"share"`
+	Backends int     `json:"backends"`
+	Used     bool    `json:"used"`
+	Reason   string  `json:"reason"`
+	Code     string  `json:"code"`
+}
+
+// The results of a change.
+const (
+	ResultChanged   = "changed"
+	ResultUnchanged = "unchanged"
+	ResultPlanned   = "planned"
+	ResultAbsent    = "absent"
+	ResultSkipped   = "skipped"
+	ResultRefused   = "refused"
+	ResultFailed    = "failed"
+	ResultUnknown   = "unknown"
+)
+
+// ChangeReport is what every writing command prints.
+type ChangeReport struct {
+	Document `json:",inline"`
+	// Action names the command, such as "globalize" or "sync".
+	Action string `json:"action"`
+	// DryRun is none, client or server.
+	DryRun  string   `json:"dryRun"`
+	Changes []Change `json:"changes"`
+	// UndoFile is the record that the undo command takes; absent when nothing was written.
+	UndoFile string `json:"undoFile,omitempty"`
+}
+
+// Change is what was done, or would be, to one object in one cluster.
+// Before and After hold the values that the command is about; a key that is absent stands as null. Secrets stand as fingerprints.
+type Change struct {
+	Cluster   string             `json:"cluster"`
+	Context   string             `json:"context,omitempty"`
+	Object    string             `json:"object"` // TYPE/NAME
+	Namespace string             `json:"namespace,omitempty"`
+	Before    map[string]*string `json:"before,omitempty"`
+	After     map[string]*string `json:"after,omitempty"`
+	Result    string             `json:"result"`
+	Message   string             `json:"message,omitempty"`
+}

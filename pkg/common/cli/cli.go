@@ -1,0 +1,175 @@
+// Package cli is what the three plugins' command lines share: the root command,
+// its help, exit codes, version and completion. It knows cobra; it knows nothing of clusters.
+package cli
+
+import (
+	"context"
+	"errors"
+	"flag"
+	"fmt"
+	"strings"
+
+	"github.com/spf13/cobra"
+	"k8s.io/cli-runtime/pkg/genericiooptions"
+	"k8s.io/klog/v2"
+)
+
+// The exit codes. docs/exit-codes.md is the user's page about them.
+const (
+	ExitOK          = 0
+	ExitFailure     = 1   // a finding or missed expectation; for writing commands any error
+	ExitNoAnswer    = 2   // reading commands: usage, a member missing, inconclusive
+	ExitInterrupted = 130 // Ctrl-C
+)
+
+// annotationWrites marks commands whose every error is ExitFailure.
+const annotationWrites = "kubectl-mesh/writes"
+
+// ExitError is an error with an exit code. A nil Err sets the code without printing anything.
+type ExitError struct {
+	Code int
+	Err  error
+}
+
+// Error returns the message of the cause.
+func (e *ExitError) Error() string {
+	if e.Err == nil {
+		return fmt.Sprintf("exit code %d", e.Code)
+	}
+	return e.Err.Error()
+}
+
+// Unwrap returns the cause.
+func (e *ExitError) Unwrap() error { return e.Err }
+
+// Writes marks a command as one that changes something: all its errors, usage included, exit with 1.
+func Writes(cmd *cobra.Command) *cobra.Command {
+	if cmd.Annotations == nil {
+		cmd.Annotations = map[string]string{}
+	}
+	cmd.Annotations[annotationWrites] = "true"
+	return cmd
+}
+
+// Plugin says what a root command is called.
+type Plugin struct {
+	Binary  string // kubectl-mesh_svc
+	Display string // kubectl mesh-svc
+	Short   string
+	Long    string
+	Example string
+}
+
+// NewRoot returns a root command with version, options and completion.
+func NewRoot(p Plugin, streams genericiooptions.IOStreams) *cobra.Command {
+	root := &cobra.Command{
+		Use:           p.Binary,
+		Short:         p.Short,
+		Long:          p.Long,
+		Example:       p.Example,
+		SilenceUsage:  true,
+		SilenceErrors: true,
+		Annotations:   map[string]string{cobra.CommandDisplayNameAnnotation: p.Display},
+		Args:          rootArgs(p),
+		RunE:          func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
+	}
+	root.CompletionOptions.DisableDefaultCmd = true
+	root.SetHelpCommand(&cobra.Command{Use: "help", Hidden: true, RunE: func(*cobra.Command, []string) error { return root.Help() }})
+	root.SetIn(streams.In)
+	root.SetOut(streams.Out)
+	root.SetErr(streams.ErrOut)
+	root.SetUsageTemplate(usageTemplate)
+	addVerbosity(root)
+	root.AddCommand(newVersion(p, streams), newOptions(p), newCompletion(p, streams))
+	return root
+}
+
+// rootArgs turns an unknown subcommand into an error with suggestions.
+func rootArgs(p Plugin) cobra.PositionalArgs {
+	return func(cmd *cobra.Command, args []string) error {
+		if len(args) == 0 {
+			return nil
+		}
+		msg := fmt.Sprintf("unknown command %q for %q", args[0], p.Display)
+		if s := cmd.SuggestionsFor(args[0]); len(s) > 0 {
+			msg += "; did you mean " + strings.Join(s, " or ") + "?"
+		} else {
+			msg += fmt.Sprintf("; run %q", p.Display+" --help")
+		}
+		return errors.New(msg)
+	}
+}
+
+// addVerbosity exports klog's -v only. Bodies, which klog would print from level 8 on, may hold keys: client-go
+// prints them for Secrets too, so the level is capped below that.
+func addVerbosity(root *cobra.Command) {
+	fs := flag.NewFlagSet("klog", flag.ContinueOnError)
+	klog.InitFlags(fs)
+	level := 0
+	root.PersistentFlags().IntVarP(&level, "v", "v", 0, "Log verbosity on stderr, up to 7: 6 shows each request's URL. Bodies are never logged.")
+	root.PersistentPreRunE = func(*cobra.Command, []string) error {
+		return fs.Set("v", fmt.Sprint(min(max(level, 0), maxVerbosity)))
+	}
+}
+
+// maxVerbosity is the highest klog level at which client-go logs no bodies.
+const maxVerbosity = 7
+
+// Main runs the root command and returns the exit code.
+func Main(ctx context.Context, root *cobra.Command, streams genericiooptions.IOStreams) int {
+	cmd, err := root.ExecuteContextC(ctx)
+	if err == nil {
+		return ExitOK
+	}
+	var exit *ExitError
+	code := ExitNoAnswer
+	if cmd != nil && cmd.Annotations[annotationWrites] != "" {
+		code = ExitFailure
+	}
+	if errors.As(err, &exit) {
+		code = exit.Code
+		if exit.Err == nil {
+			return code
+		}
+	}
+	if ctx.Err() != nil && errors.Is(err, context.Canceled) {
+		_, _ = fmt.Fprintln(streams.ErrOut, "error: interrupted")
+		return ExitInterrupted
+	}
+	_, _ = fmt.Fprintf(streams.ErrOut, "error: %s\n", OneLine(err))
+	return code
+}
+
+// OneLine makes an error one line without control characters.
+func OneLine(err error) string {
+	return strings.Map(func(r rune) rune {
+		switch {
+		case r == '\n' || r == '\t':
+			return ' '
+		case r < 0x20 || r >= 0x7f && r < 0xa0:
+			return -1
+		}
+		return r
+	}, strings.TrimSpace(err.Error()))
+}
+
+// usageTemplate is cobra's without the inherited flags, which `options` lists.
+const usageTemplate = `Usage:{{if .Runnable}}
+  {{.UseLine}}{{end}}{{if .HasAvailableSubCommands}}
+  {{.CommandPath}} [command]{{end}}{{if gt (len .Aliases) 0}}
+
+Aliases:
+  {{.NameAndAliases}}{{end}}{{if .HasExample}}
+
+Examples:
+{{.Example}}{{end}}{{if .HasAvailableSubCommands}}
+
+Available Commands:{{range .Commands}}{{if (or .IsAvailableCommand (eq .Name "help"))}}
+  {{rpad .Name .NamePadding }} {{.Short}}{{end}}{{end}}{{end}}{{if (and .HasParent .HasAvailableLocalFlags)}}
+
+Flags:
+{{.LocalNonPersistentFlags.FlagUsages | trimTrailingWhitespaces}}{{end}}{{if .HasAvailableSubCommands}}
+
+Use "{{.CommandPath}} [command] --help" for more information about a command.{{end}}
+Use "{{.Root.CommandPath}} options" for a list of flags that every command takes.
+`

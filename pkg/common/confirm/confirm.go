@@ -1,0 +1,55 @@
+// Package confirm asks a person before something happens that they did not name
+// literally or that replaces a secret. It knows streams only.
+package confirm
+
+import (
+	"bufio"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"strings"
+)
+
+// ErrDeclined is returned when the answer is not yes.
+var ErrDeclined = errors.New("not confirmed; nothing was changed")
+
+// ErrNoTerminal is returned when there is nobody to ask.
+var ErrNoTerminal = errors.New("this needs a confirmation, and the input is no terminal; use --yes to go on without asking. Nothing was changed")
+
+// Prompter asks on ErrOut and reads the answer from In.
+type Prompter struct {
+	In       io.Reader
+	ErrOut   io.Writer
+	Terminal bool // whether In is one
+	Yes      bool // --yes
+}
+
+// Ask returns nil for yes. The question should say what will happen; " (y/N): " is added.
+func (p Prompter) Ask(ctx context.Context, question string) error {
+	if p.Yes {
+		return nil
+	}
+	if !p.Terminal {
+		return ErrNoTerminal
+	}
+	if _, err := fmt.Fprintf(p.ErrOut, "%s (y/N): ", question); err != nil {
+		return err
+	}
+	answer := make(chan string, 1)
+	go func() { // a read from a terminal cannot be cancelled; the process ends soon after an interrupt
+		line, _ := bufio.NewReader(p.In).ReadString('\n')
+		answer <- line
+	}()
+	select {
+	case <-ctx.Done():
+		_, _ = fmt.Fprintln(p.ErrOut)
+		return ctx.Err()
+	case line := <-answer:
+		switch strings.ToLower(strings.TrimSpace(line)) {
+		case "y", "yes":
+			return nil
+		}
+		return ErrDeclined
+	}
+}

@@ -1,0 +1,62 @@
+// Package finding is the registry of everything that the plugins may find wrong.
+// An id never changes its meaning. It knows no client and no output.
+package finding
+
+import (
+	"cmp"
+	"slices"
+
+	"github.com/kubectl-mesh/kubectl-mesh/pkg/apis/v1alpha1"
+)
+
+// Severity says how bad a finding is.
+type Severity string
+
+// The severities. A rule that is only an inference never yields an error.
+const (
+	Error   Severity = "error"
+	Warning Severity = "warning"
+	Info    Severity = "info"
+)
+
+// rank orders severities, the worst first.
+func (s Severity) rank() int {
+	switch s {
+	case Error:
+		return 0
+	case Warning:
+		return 1
+	}
+	return 2
+}
+
+// AtLeast reports whether s is as bad as t or worse.
+func (s Severity) AtLeast(t Severity) bool { return s.rank() <= t.rank() }
+
+// Rule is an entry of the registry.
+type Rule struct {
+	ID       string
+	Severity Severity
+	Title    string
+	// Why is the rule of Cilium or Kubernetes behind it, and since which version it holds.
+	Why string
+}
+
+// New makes a finding of a rule.
+func (r Rule) New(object string, clusters []string, message, fix string) v1alpha1.Finding {
+	return v1alpha1.Finding{ID: r.ID, Severity: string(r.Severity), Clusters: clusters, Object: object, Message: message, Reason: r.Why, Fix: fix}
+}
+
+// Sort orders findings by severity, id, object and message.
+func Sort(fs []v1alpha1.Finding) {
+	slices.SortStableFunc(fs, func(a, b v1alpha1.Finding) int {
+		return cmp.Or(
+			cmp.Compare(Severity(a.Severity).rank(), Severity(b.Severity).rank()),
+			cmp.Compare(a.ID, b.ID), cmp.Compare(a.Object, b.Object), cmp.Compare(a.Message, b.Message))
+	})
+}
+
+// Worst reports whether any finding is at least as bad as the threshold.
+func Worst(fs []v1alpha1.Finding, threshold Severity) bool {
+	return slices.ContainsFunc(fs, func(f v1alpha1.Finding) bool { return Severity(f.Severity).AtLeast(threshold) })
+}

@@ -1,0 +1,177 @@
+// Package output prints a result as kubectl would: tables by cli-runtime's
+// printer, or a versioned document as JSON, YAML, JSONPath or Go template.
+// It knows no cluster and decides nothing about the result.
+package output
+
+import (
+	"encoding/json"
+	"fmt"
+	"io"
+	"slices"
+	"strings"
+
+	"github.com/spf13/pflag"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
+	"k8s.io/cli-runtime/pkg/genericclioptions"
+	"k8s.io/cli-runtime/pkg/printers"
+)
+
+// The formats that are not cli-runtime's.
+const (
+	Table = "table"
+	Wide  = "wide"
+	Name  = "name"
+)
+
+// Flags choose the format.
+type Flags struct {
+	Format    string
+	NoHeaders bool
+
+	print *genericclioptions.PrintFlags
+	names bool // whether -o name makes sense
+}
+
+// NewFlags returns the flags for a reading command.
+func NewFlags() *Flags {
+	return &Flags{print: genericclioptions.NewPrintFlags("")}
+}
+
+// WithNames offers -o name, for commands whose result is a list of objects.
+func (f *Flags) WithNames() *Flags {
+	f.names = true
+	return f
+}
+
+// AddFlags registers -o, --no-headers, --template and the rest of cli-runtime's.
+func (f *Flags) AddFlags(fs *pflag.FlagSet) {
+	fs.StringVarP(&f.Format, "output", "o", f.Format, "Output format: "+strings.Join(f.Formats(), "|")+".")
+	fs.BoolVar(&f.NoHeaders, "no-headers", f.NoHeaders, "If true, print tables without their headers.")
+	fs.StringVar(f.print.TemplatePrinterFlags.TemplateArgument, "template", "", "Template string or path to a template file for -o go-template, -o go-template-file.")
+}
+
+// Formats lists the formats that -o takes.
+func (f *Flags) Formats() []string {
+	formats := []string{Table, Wide, "json", "yaml", "jsonpath=", "go-template="}
+	if f.names {
+		formats = append(formats, Name)
+	}
+	return formats
+}
+
+// Validate refuses an unknown format before anything is read.
+func (f *Flags) Validate() error {
+	if f.IsTable() || f.IsName() {
+		return nil
+	}
+	if _, err := f.printer(); err != nil {
+		return fmt.Errorf("--output %q is not known; it is one of %s", f.Format, strings.Join(f.Formats(), ", "))
+	}
+	return nil
+}
+
+// IsTable reports whether tables are printed.
+func (f *Flags) IsTable() bool { return slices.Contains([]string{"", Table, Wide}, f.Format) }
+
+// IsName reports whether only names are printed.
+func (f *Flags) IsName() bool { return f.names && f.Format == Name }
+
+func (f *Flags) printer() (printers.ResourcePrinter, error) {
+	if f.Format == Name {
+		return nil, fmt.Errorf("no names here")
+	}
+	f.print.OutputFormat = &f.Format
+	return f.print.ToPrinter()
+}
+
+// Section is a table with an optional line above it.
+type Section struct {
+	Title string
+	Table *metav1.Table
+	// Text stands instead of or after the table.
+	Text []string
+}
+
+// Print prints the document, or the sections where tables are asked for.
+func (f *Flags) Print(w io.Writer, doc any, sections []Section) error {
+	if f.IsTable() {
+		return f.printSections(w, sections)
+	}
+	p, err := f.printer()
+	if err != nil {
+		return err
+	}
+	raw, err := json.Marshal(doc)
+	if err != nil {
+		return err
+	}
+	u := &unstructured.Unstructured{}
+	if err := json.Unmarshal(raw, &u.Object); err != nil {
+		return err
+	}
+	return p.PrintObj(u, w)
+}
+
+func (f *Flags) printSections(w io.Writer, sections []Section) error {
+	for i, s := range sections {
+		if i > 0 {
+			if _, err := fmt.Fprintln(w); err != nil {
+				return err
+			}
+		}
+		if s.Title != "" {
+			if _, err := fmt.Fprintln(w, Clean(s.Title)); err != nil {
+				return err
+			}
+		}
+		if s.Table != nil {
+			p := printers.NewTablePrinter(printers.PrintOptions{NoHeaders: f.NoHeaders, Wide: f.Format == Wide})
+			if err := p.PrintObj(s.Table, w); err != nil {
+				return err
+			}
+		}
+		for _, line := range s.Text {
+			if _, err := fmt.Fprintln(w, Clean(line)); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
+// NewTable returns an empty table. A column whose name begins with "+" is shown with -o wide only.
+func NewTable(columns ...string) *metav1.Table {
+	t := &metav1.Table{}
+	for _, c := range columns {
+		name, wide := strings.CutPrefix(c, "+")
+		col := metav1.TableColumnDefinition{Name: name, Type: "string"}
+		if wide {
+			col.Priority = 1
+		}
+		t.ColumnDefinitions = append(t.ColumnDefinitions, col)
+	}
+	return t
+}
+
+// AddRow appends a row; every cell is cleaned of control characters, an empty one is shown as <none>.
+func AddRow(t *metav1.Table, cells ...string) {
+	row := metav1.TableRow{Cells: make([]any, len(cells))}
+	for i, c := range cells {
+		if c = Clean(c); c == "" {
+			c = "<none>"
+		}
+		row.Cells[i] = c
+	}
+	t.Rows = append(t.Rows, row)
+}
+
+// Clean strips control characters: what comes from a cluster or a response must not steer the terminal.
+func Clean(s string) string {
+	return strings.Map(func(r rune) rune {
+		if r < 0x20 || r >= 0x7f && r < 0xa0 || r == 0x202e || r == 0x2066 || r == 0x2067 || r == 0x2028 || r == 0x2029 {
+			return -1
+		}
+		return r
+	}, s)
+}
