@@ -1,0 +1,119 @@
+// Package change changes annotations in all members or in none: plan, preflight
+// in every target, undo record, apply, read back. It knows the API and the state
+// directory; what should be written, and to what, its callers decide.
+package change
+
+import (
+	"maps"
+	"slices"
+
+	corev1 "k8s.io/api/core/v1"
+	"k8s.io/apimachinery/pkg/types"
+
+	"github.com/kubectl-mesh/kubectl-mesh/pkg/apis/v1alpha1"
+	"github.com/kubectl-mesh/kubectl-mesh/pkg/common/clusters"
+)
+
+// Values are annotation values by key; nil means absent.
+type Values map[string]*string
+
+// Item is one Service of one member and what should become of it.
+type Item struct {
+	Member    *clusters.Member
+	Namespace string
+	Name      string
+	UID       types.UID
+	Version   string // resourceVersion at plan time
+	Before    Values
+	After     Values
+	Owners    []Owner // who owns the keys that would change
+	Result    string  // one of the v1alpha1.Result values
+	Message   string
+}
+
+// Object returns the item's TYPE/NAME as kubectl prints it.
+func (i *Item) Object() string { return "service/" + i.Name }
+
+// Plan is what one command will do, in the order in which it does it.
+type Plan struct {
+	Action  string
+	Manager string // field manager
+	Items   []*Item
+}
+
+// NewItem plans the edits on a Service as it was read. A Service that has the values already is unchanged.
+func NewItem(m *clusters.Member, svc *corev1.Service, edits Values) *Item {
+	i := &Item{Member: m, Namespace: svc.Namespace, Name: svc.Name, UID: svc.UID, Version: svc.ResourceVersion,
+		Before: Values{}, After: Values{}, Result: v1alpha1.ResultPlanned}
+	for key, want := range edits {
+		i.Before[key], i.After[key] = current(svc, key), want
+	}
+	if equal(i.Before, i.After) {
+		i.Result = v1alpha1.ResultUnchanged
+		return i
+	}
+	i.Owners = owners(svc.ManagedFields, i.changedKeys())
+	return i
+}
+
+// Absent is the item for a member that has no such Service.
+func Absent(m *clusters.Member, namespace, name string) *Item {
+	return &Item{Member: m, Namespace: namespace, Name: name, Result: v1alpha1.ResultAbsent}
+}
+
+// current returns the value of one annotation, nil when it is absent.
+func current(svc *corev1.Service, key string) *string {
+	if v, ok := svc.Annotations[key]; ok {
+		return &v
+	}
+	return nil
+}
+
+func sameValue(a, b *string) bool { return a == nil && b == nil || a != nil && b != nil && *a == *b }
+
+func equal(a, b Values) bool { return maps.EqualFunc(a, b, sameValue) }
+
+// changedKeys lists the keys whose value will differ, sorted.
+func (i *Item) changedKeys() []string {
+	var keys []string
+	for k := range i.After {
+		if !sameValue(i.Before[k], i.After[k]) {
+			keys = append(keys, k)
+		}
+	}
+	slices.Sort(keys)
+	return keys
+}
+
+// Pending returns the items that are still to be written.
+func (p *Plan) Pending() []*Item {
+	var out []*Item
+	for _, i := range p.Items {
+		if i.Result == v1alpha1.ResultPlanned {
+			out = append(out, i)
+		}
+	}
+	return out
+}
+
+// Failed reports whether any item failed, was refused or is unknown.
+func (p *Plan) Failed() bool {
+	return slices.ContainsFunc(p.Items, func(i *Item) bool {
+		return i.Result == v1alpha1.ResultFailed || i.Result == v1alpha1.ResultRefused || i.Result == v1alpha1.ResultUnknown
+	})
+}
+
+// Report returns the plan as the document that scripts read.
+func (p *Plan) Report(members []*clusters.Member, dryRun string) v1alpha1.ChangeReport {
+	r := v1alpha1.ChangeReport{Document: clusters.Document("ChangeReport", members), Action: p.Action, DryRun: dryRun, Changes: []v1alpha1.Change{}}
+	for _, i := range p.Items {
+		r.Changes = append(r.Changes, v1alpha1.Change{
+			Cluster: i.Member.Name, Context: i.Member.Context, Object: i.Object(), Namespace: i.Namespace,
+			Before: i.Before, After: i.After, Result: i.Result, Message: i.Message,
+		})
+		if i.Result == v1alpha1.ResultUnknown {
+			r.Complete = false
+		}
+	}
+	return r
+}

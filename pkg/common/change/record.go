@@ -1,0 +1,109 @@
+package change
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"regexp"
+	"time"
+)
+
+// recordKind tells our files from others.
+const recordKind = "UndoRecord"
+
+// recordVersion is the version of the file format.
+const recordVersion = "mesh.kubectl.io/v1alpha1"
+
+// Record is the exact former values of everything a command was about to write.
+// It is on disk before the first write, so that a crash between any two writes loses nothing:
+// undo compares what is there now with both sides of the record.
+type Record struct {
+	APIVersion string       `json:"apiVersion"`
+	Kind       string       `json:"kind"`
+	Action     string       `json:"action"`
+	Time       time.Time    `json:"time"`
+	Items      []RecordItem `json:"items"`
+}
+
+// RecordItem is one Service of one cluster. A null value means that the annotation was, or will be, absent.
+type RecordItem struct {
+	Cluster    string `json:"cluster"`
+	Context    string `json:"context"`
+	ClusterUID string `json:"clusterUID,omitempty"`
+	Namespace  string `json:"namespace"`
+	Name       string `json:"name"`
+	UID        string `json:"uid"`
+	Before     Values `json:"before"`
+	After      Values `json:"after"`
+}
+
+// Record returns the record of the pending items.
+func (p *Plan) Record(now time.Time) *Record {
+	r := &Record{APIVersion: recordVersion, Kind: recordKind, Action: p.Action, Time: now.UTC().Truncate(time.Second)}
+	for _, i := range p.Pending() {
+		r.Items = append(r.Items, RecordItem{Cluster: i.Member.Name, Context: i.Member.Context, ClusterUID: i.Member.UID,
+			Namespace: i.Namespace, Name: i.Name, UID: string(i.UID), Before: i.Before, After: i.After})
+	}
+	return r
+}
+
+// StateDir returns where records are kept: $XDG_STATE_HOME/kubectl-mesh, else ~/.local/state/kubectl-mesh.
+func StateDir() (string, error) {
+	if dir := os.Getenv("XDG_STATE_HOME"); filepath.IsAbs(dir) {
+		return filepath.Join(dir, "kubectl-mesh"), nil
+	}
+	home, err := os.UserHomeDir()
+	if err != nil {
+		return "", fmt.Errorf("no place for the undo record: %w; set XDG_STATE_HOME", err)
+	}
+	return filepath.Join(home, ".local", "state", "kubectl-mesh"), nil
+}
+
+var unsafeInFile = regexp.MustCompile(`[^a-z0-9]+`)
+
+// Save writes the record to a new file of its own in dir and returns its path. The file is flushed to the disk.
+func (r *Record) Save(dir string) (path string, err error) {
+	if err := os.MkdirAll(dir, 0o700); err != nil {
+		return "", fmt.Errorf("undo record: %w", err)
+	}
+	name := fmt.Sprintf("undo-%s-%s-*.json", r.Time.Format("20060102T150405Z"), unsafeInFile.ReplaceAllString(r.Action, "-"))
+	f, err := os.CreateTemp(dir, name) // 0600
+	if err != nil {
+		return "", fmt.Errorf("undo record: %w", err)
+	}
+	defer func() { err = errors.Join(err, f.Close()) }()
+	enc := json.NewEncoder(f)
+	enc.SetIndent("", "  ")
+	if err := enc.Encode(r); err != nil {
+		return "", fmt.Errorf("undo record: %w", err)
+	}
+	return f.Name(), f.Sync()
+}
+
+// Load reads a record.
+func Load(path string) (*Record, error) {
+	raw, err := os.ReadFile(path)
+	if err != nil {
+		return nil, fmt.Errorf("undo record: %w", err)
+	}
+	return Parse(raw)
+}
+
+// Parse reads a record from its bytes.
+func Parse(raw []byte) (*Record, error) {
+	var r Record
+	if err := json.Unmarshal(raw, &r); err != nil {
+		return nil, fmt.Errorf("undo record: %w", err)
+	}
+	if r.Kind != recordKind || r.APIVersion != recordVersion {
+		return nil, fmt.Errorf("undo record: it is %q %q, not %q %q", r.APIVersion, r.Kind, recordVersion, recordKind)
+	}
+	for n, i := range r.Items {
+		if i.Namespace == "" || i.Name == "" || i.Cluster == "" || len(i.Before) != len(i.After) {
+			return nil, fmt.Errorf("undo record: item %d is not complete", n+1)
+		}
+	}
+	return &r, nil
+}
