@@ -1,0 +1,346 @@
+package pki
+
+import (
+	"crypto/x509"
+	"errors"
+	"fmt"
+	"net/url"
+	"slices"
+	"strings"
+	"time"
+)
+
+// Verdict is the answer to one question of trust.
+type Verdict string
+
+// The verdicts. Unknown is whatever is not understood or could not be read; it is never green.
+const (
+	OK      Verdict = "ok"
+	Broken  Verdict = "broken"
+	Unknown Verdict = "unknown"
+)
+
+// PeerConfig is a cluster's etcd client configuration for one peer, as it stands in Secret cilium-kvstoremesh or cilium-clustermesh.
+type PeerConfig struct {
+	Endpoints                        []string
+	TrustedCAFile, CertFile, KeyFile string
+}
+
+// Side is one cluster as far as trust is concerned.
+type Side struct {
+	Name      string // Cilium's cluster name
+	Namespace string // Cilium's namespace
+	// Objects are the Secrets and ConfigMaps that MountedRefs names, and those that could not be read.
+	Objects map[Ref]Object
+	// MeshAPI is Deployment clustermesh-apiserver, Agent is DaemonSet cilium; nil with a note when there is none or it could not be read.
+	MeshAPI, Agent         *Workload
+	MeshAPINote, AgentNote string
+	// Peers are the configurations out of the Secret that the process which connects reads (ConfigSecret), by peer name. PeersNote says why there are none.
+	Peers     map[string]PeerConfig
+	PeersNote string
+}
+
+// Paths inside the pods: charts 1.15 to 1.20, clustermesh-apiserver/deployment.yaml and cilium-agent/daemonset.yaml.
+const (
+	dirEtcdSecrets    = "/var/lib/etcd-secrets"
+	dirClusterMesh    = "/var/lib/cilium/clustermesh"
+	containerEtcd     = "etcd"
+	containerAgent    = "cilium-agent"
+	containerKVStore  = "kvstoremesh"
+	meshDomain        = "mesh.cilium.io" // clustermesh.config.domain
+	secretClusterMesh = "cilium-clustermesh"
+	secretKVStoreMesh = "cilium-kvstoremesh"
+)
+
+// MountedRefs lists every Secret and ConfigMap that the two workloads mount, sorted, so that a reader knows what to get. Secrets are read one by one
+// by name, never listed.
+func MountedRefs(workloads ...*Workload) []Ref {
+	var refs []Ref
+	for _, w := range workloads {
+		if w == nil {
+			continue
+		}
+		for _, v := range w.Volumes {
+			for _, p := range v.Sources {
+				refs = append(refs, p.Ref)
+			}
+		}
+	}
+	slices.SortFunc(refs, func(a, b Ref) int { return strings.Compare(a.String(), b.String()) })
+	return slices.Compact(refs)
+}
+
+// KVStoreMesh reports whether the cluster runs KVStoreMesh, by the same test as cilium-cli: a container of that name.
+func (s Side) KVStoreMesh() bool {
+	_, ok := s.MeshAPI.Container(containerKVStore)
+	return ok
+}
+
+// ConfigSecret is the Secret with the peers' configurations that the connecting process reads. With KVStoreMesh the agents' own
+// (cilium-clustermesh) points at the local etcd and says nothing about the peers.
+func (s Side) ConfigSecret() Ref {
+	if s.KVStoreMesh() {
+		return Ref{Kind: Secret, Name: secretKVStoreMesh}
+	}
+	return Ref{Kind: Secret, Name: secretClusterMesh}
+}
+
+// Check is one half of a handshake: a presented certificate against what the other side trusts.
+type Check struct {
+	Presented Source // the certificate, in the presenter's cluster
+	Trust     Source // the CA file, in the verifier's cluster
+	Verdict   Verdict
+	Reason    string // empty when OK
+}
+
+// Pair says whether Client's processes can log in to Server's etcd. Trust is mutual: the connection stands only if both halves hold.
+type Pair struct {
+	Client, Server string
+	Verdict        Verdict
+	// Login is the client's certificate against the CA file of the server's etcd; Identity is the server's certificate against the client's CA file.
+	Login, Identity Check
+	// Configured says that the client has a configuration for the server, that is, that they are connected or meant to be.
+	Configured bool
+}
+
+// Matrix works out every ordered pair of clusters, in the order given, at the moment now.
+func Matrix(sides []Side, now time.Time) []Pair {
+	var pairs []Pair
+	for _, client := range sides {
+		for _, server := range sides {
+			if client.Name != server.Name {
+				pairs = append(pairs, Judge(client, server, now))
+			}
+		}
+	}
+	return pairs
+}
+
+// Judge works out one pair.
+func Judge(client, server Side, now time.Time) Pair {
+	p := Pair{Client: client.Name, Server: server.Name}
+	peer, configured := client.Peers[server.Name]
+	p.Configured = configured
+	if !configured {
+		// What the chart writes for a peer (clustermesh-config/_helpers.tpl), so that clusters can be judged before they are connected.
+		peer = PeerConfig{
+			Endpoints:     []string{"https://" + server.Name + "." + meshDomain},
+			TrustedCAFile: dirClusterMesh + "/common-etcd-client-ca.crt", CertFile: dirClusterMesh + "/common-etcd-client.crt", KeyFile: dirClusterMesh + "/common-etcd-client.key",
+		}
+	}
+	dialer := client.dialer(peer)
+	listener := server.listener()
+	p.Login = half(dialer, listener, purposeClient, nil, now)
+	hosts, err := hostsOf(peer.Endpoints)
+	if err != nil {
+		p.Identity = Check{Presented: listener.cert.source, Trust: dialer.trust.source, Verdict: Unknown, Reason: err.Error()}
+	} else {
+		p.Identity = half(listener, dialer, purposeServer, hosts, now)
+	}
+	if client.PeersNote != "" {
+		// A configuration of its own for this peer may stand where we could not look.
+		note := fmt.Sprintf("%s in %s: %s", client.ConfigSecret(), client.Name, client.PeersNote)
+		p.Login, p.Identity = doubt(p.Login, note), doubt(p.Identity, note)
+	}
+	if p.Login.Verdict == OK && !etcdUser(dialer.cert.certs[0].Subject.CommonName, client.Name) {
+		p.Login.Verdict = Unknown
+		p.Login.Reason = fmt.Sprintf("it verifies, but etcd user %q is none that Cilium makes", clean(dialer.cert.certs[0].Subject.CommonName))
+	}
+	p.Verdict = worst(p.Login.Verdict, p.Identity.Verdict)
+	return p
+}
+
+// etcdUser reports whether etcd in a clustermesh-apiserver knows a user: the common name is the user's name, and Cilium makes "remote" (authMode
+// legacy and migration) and remote-<cluster>.
+func etcdUser(commonName, cluster string) bool {
+	return commonName == "remote" || commonName == "remote-"+cluster
+}
+
+func doubt(c Check, note string) Check {
+	if c.Verdict == OK {
+		c.Verdict, c.Reason = Unknown, note
+	}
+	return c
+}
+
+func worst(a, b Verdict) Verdict {
+	switch {
+	case a == Broken || b == Broken:
+		return Broken
+	case a == Unknown || b == Unknown:
+		return Unknown
+	}
+	return OK
+}
+
+// endpoint is a process that takes part in a handshake: what it presents and what it trusts.
+type endpoint struct {
+	cluster     string
+	cert, trust material
+	key         []byte
+	keyErr      error
+}
+
+// material is a certificate file that a process mounts. state and err say why certs is empty.
+type material struct {
+	source Source
+	certs  []*x509.Certificate
+	state  Verdict
+	err    error
+}
+
+// listener is the cluster's etcd.
+func (s Side) listener() endpoint {
+	const name = containerEtcd
+	c, ok := s.MeshAPI.Container(name)
+	if !ok {
+		return s.absent(s.MeshAPI, s.MeshAPINote, "deployment/clustermesh-apiserver", name)
+	}
+	return s.endpoint(s.MeshAPI, c, PeerConfig{
+		CertFile:      c.Flag("cert-file", dirEtcdSecrets+"/tls.crt"),
+		KeyFile:       c.Flag("key-file", dirEtcdSecrets+"/tls.key"),
+		TrustedCAFile: c.Flag("trusted-ca-file", dirEtcdSecrets+"/ca.crt"),
+	})
+}
+
+// dialer is the process that connects to the other clusters: KVStoreMesh when the cluster runs it, else every agent.
+func (s Side) dialer(peer PeerConfig) endpoint {
+	if c, ok := s.MeshAPI.Container(containerKVStore); ok {
+		return s.endpoint(s.MeshAPI, c, peer)
+	}
+	if s.MeshAPI == nil && s.MeshAPINote != "" {
+		// Without the Deployment it is not known which process connects.
+		return s.absent(nil, s.MeshAPINote, "deployment/clustermesh-apiserver", containerKVStore)
+	}
+	c, ok := s.Agent.Container(containerAgent)
+	if !ok {
+		return s.absent(s.Agent, s.AgentNote, "daemonset/cilium", containerAgent)
+	}
+	return s.endpoint(s.Agent, c, peer)
+}
+
+func (s Side) absent(w *Workload, note, what, container string) endpoint {
+	err := fmt.Errorf("%s has no container %s", what, container)
+	switch {
+	case w != nil:
+	case note != "":
+		err = fmt.Errorf("%s: %s", what, note)
+	default:
+		err = fmt.Errorf("there is no %s", what)
+	}
+	m := material{state: Unknown, err: err}
+	return endpoint{cluster: s.Name, cert: m, trust: m, keyErr: err}
+}
+
+func (s Side) endpoint(w *Workload, c Container, files PeerConfig) endpoint {
+	e := endpoint{cluster: s.Name, cert: s.load(w, c, files.CertFile), trust: s.load(w, c, files.TrustedCAFile)}
+	src, err := w.source(c, files.KeyFile, s.Objects)
+	if err != nil {
+		e.keyErr = err
+		return e
+	}
+	e.key = s.Objects[src.Ref].Data[src.Key]
+	return e
+}
+
+// load reads a certificate file of a container through the volume that provides it.
+func (s Side) load(w *Workload, c Container, file string) material {
+	if file == "" {
+		return material{state: Unknown, err: errors.New("its configuration names no such file")}
+	}
+	src, err := w.source(c, file, s.Objects)
+	if err != nil {
+		return material{source: src, state: Unknown, err: err}
+	}
+	return s.parse(src)
+}
+
+// parse reads the certificates that stand under one key of an object.
+func (s Side) parse(src Source) material {
+	m := material{source: src}
+	obj, known := s.Objects[src.Ref]
+	switch {
+	case !known:
+		m.state, m.err = Unknown, errors.New("it was not read")
+	case obj.Unreadable != "":
+		m.state, m.err = Unknown, errors.New(obj.Unreadable)
+	case obj.Absent:
+		m.state, m.err = Broken, errors.New("it does not exist")
+	case len(obj.Data[src.Key]) == 0:
+		m.state, m.err = Broken, errors.New("the key is missing or empty")
+	default:
+		var err error
+		if m.certs, err = ParseCertificates(obj.Data[src.Key]); err != nil {
+			m.state, m.err = Broken, err
+		}
+	}
+	return m
+}
+
+// half judges what presenter shows against what verifier trusts. hosts are the names under which the verifier knows a server; nil for a client.
+func half(presenter, verifier endpoint, use purpose, hosts []string, now time.Time) Check {
+	check := Check{Presented: presenter.cert.source, Trust: verifier.trust.source}
+	for _, side := range []struct {
+		cluster string
+		m       material
+		what    string
+	}{{presenter.cluster, presenter.cert, "certificate"}, {verifier.cluster, verifier.trust, "CA file"}} {
+		if side.m.err != nil {
+			where := ""
+			if side.m.source.Key != "" {
+				where = " " + side.m.source.String()
+			}
+			check.Verdict = worst(check.Verdict, side.m.state)
+			check.Reason = join(check.Reason, fmt.Sprintf("%s of %s%s: %v", side.what, side.cluster, where, side.m.err))
+		}
+	}
+	if check.Reason != "" {
+		return check
+	}
+	where := fmt.Sprintf("%s of %s is not accepted by %s: ", check.Presented, presenter.cluster, verifier.cluster)
+	if presenter.keyErr != nil {
+		check.Verdict, check.Reason = Unknown, fmt.Sprintf("private key of %s: %v", presenter.cluster, presenter.keyErr)
+	} else if _, err := checkKey(presenter.cert.certs[0], presenter.key); err != nil {
+		check.Verdict, check.Reason = Broken, fmt.Sprintf("%s cannot present %s: %v", presenter.cluster, check.Presented, err)
+		return check
+	}
+	if hosts == nil {
+		hosts = []string{""}
+	}
+	for _, host := range hosts {
+		if err := verifyChain(presenter.cert.certs, verifier.trust.certs, use, host, now); err != nil {
+			check.Verdict, check.Reason = Broken, where+err.Error()
+			return check
+		}
+	}
+	if check.Verdict == "" {
+		check.Verdict = OK
+	}
+	return check
+}
+
+func join(a, b string) string {
+	if a == "" {
+		return b
+	}
+	return a + "; " + b
+}
+
+// hostsOf are the host names of etcd endpoints, against which a client checks the server's certificate.
+func hostsOf(endpoints []string) ([]string, error) {
+	if len(endpoints) == 0 {
+		return nil, errors.New("the peer's configuration has no endpoint")
+	}
+	var hosts []string
+	for _, e := range endpoints {
+		u, err := url.Parse(e)
+		if err != nil || u.Hostname() == "" {
+			return nil, fmt.Errorf("endpoint %q does not parse", clean(e))
+		}
+		if u.Scheme != "https" {
+			return nil, fmt.Errorf("endpoint %q does not use TLS", clean(e))
+		}
+		hosts = append(hosts, u.Hostname())
+	}
+	return hosts, nil
+}

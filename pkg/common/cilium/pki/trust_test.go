@@ -1,0 +1,274 @@
+package pki_test
+
+import (
+	"bytes"
+	"crypto/x509"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/kubectl-mesh/kubectl-mesh/pkg/common/cilium/pki"
+	"github.com/kubectl-mesh/kubectl-mesh/pkg/common/cilium/pki/pkitest"
+)
+
+// secret is a reference to a Secret.
+func secret(name string) pki.Ref { return pki.Ref{Kind: pki.Secret, Name: name} }
+
+// renew gives a cluster new leafs of another CA, as a Helm upgrade or a certgen run does.
+func renew(t *testing.T, s pki.Side, ca pkitest.CA) {
+	t.Helper()
+	for name, data := range ca.Leafs(t, s.Name) {
+		s.Objects[secret(name)] = pki.Object{Data: data}
+	}
+}
+
+func TestMatrix(t *testing.T) {
+	t.Parallel()
+	const server, remote = "clustermesh-apiserver-server-cert", "clustermesh-apiserver-remote-cert"
+	bundle := pki.Source{Ref: pki.Ref{Kind: pki.ConfigMap, Name: "cilium-root-ca.crt"}, Key: "ca.crt"}
+	common := pki.PeerConfig{
+		Endpoints:     []string{"https://eu.mesh.cilium.io:32379"},
+		TrustedCAFile: "/var/lib/cilium/clustermesh/common-etcd-client-ca.crt", CertFile: "/var/lib/cilium/clustermesh/common-etcd-client.crt", KeyFile: "/var/lib/cilium/clustermesh/common-etcd-client.key",
+	}
+	type row struct{ Pair, Login, Identity string } // part of the reason, "" for ok
+	for name, tc := range map[string]struct {
+		edit func(t *testing.T, one, two pkitest.CA, us, eu *pki.Side)
+		want [2]row // us to eu, eu to us
+	}{
+		"one CA": {
+			edit: func(t *testing.T, one, _ pkitest.CA, _, eu *pki.Side) { renew(t, *eu, one) },
+			want: [2]row{{"ok", "", ""}, {"ok", "", ""}},
+		},
+		"two CAs": {
+			want: [2]row{{"broken", "is signed by", "is signed by"}, {"broken", "is signed by", "is signed by"}},
+		},
+		"one CA reissued under its key": {
+			edit: func(t *testing.T, one, _ pkitest.CA, _, eu *pki.Side) {
+				renew(t, *eu, pkitest.NewCA(t, pkitest.Spec{Key: one.Key, NotAfter: pkitest.Now.Add(5 * pkitest.Day)}))
+			},
+			want: [2]row{{"ok", "", ""}, {"ok", "", ""}},
+		},
+		"only the server's leaf renewed": {
+			edit: func(t *testing.T, one, _ pkitest.CA, _, eu *pki.Side) {
+				eu.Objects[secret(server)] = pki.Object{Data: one.Leafs(t, "eu")[server]}
+			},
+			want: [2]row{{"ok", "", ""}, {"broken", "is signed by", "is signed by"}},
+		},
+		"server trusts a bundle, client does not": {
+			edit: func(_ *testing.T, one, two pkitest.CA, _, eu *pki.Side) {
+				eu.MeshAPI, eu.Agent = pkitest.Workloads(&bundle)
+				eu.Objects[bundle.Ref] = pki.Object{Data: map[string][]byte{"ca.crt": append(bytes.Clone(one.CertPEM), two.CertPEM...)}}
+			},
+			// KVStoreMesh in eu reads the bundle too (1.18.5 and later mount it), so eu verifies us; us verifies nothing of eu.
+			want: [2]row{{"broken", "", "is signed by"}, {"broken", "is signed by", ""}},
+		},
+		"bundle missing": {
+			edit: func(t *testing.T, one, _ pkitest.CA, _, eu *pki.Side) {
+				renew(t, *eu, one)
+				eu.MeshAPI, eu.Agent = pkitest.Workloads(&bundle)
+				eu.Objects[bundle.Ref] = pki.Object{Absent: true}
+			},
+			want: [2]row{{"broken", "configmap/cilium-root-ca.crt[ca.crt]: it does not exist", ""}, {"broken", "", "it does not exist"}},
+		},
+		"bundle may not be read": {
+			edit: func(t *testing.T, one, _ pkitest.CA, _, eu *pki.Side) {
+				renew(t, *eu, one)
+				eu.MeshAPI, eu.Agent = pkitest.Workloads(&bundle)
+				eu.Objects[bundle.Ref] = pki.Object{Unreadable: "no permission"}
+			},
+			want: [2]row{{"unknown", "no permission", ""}, {"unknown", "", "no permission"}},
+		},
+		"leaf missing": {
+			edit: func(t *testing.T, one, _ pkitest.CA, _, eu *pki.Side) {
+				renew(t, *eu, one)
+				eu.Objects[secret(server)] = pki.Object{Absent: true}
+			},
+			want: [2]row{{"broken", "does not exist", "does not exist"}, {"ok", "", ""}},
+		},
+		"no clustermesh-apiserver": {
+			edit: func(t *testing.T, one, _ pkitest.CA, _, eu *pki.Side) {
+				renew(t, *eu, one)
+				eu.MeshAPI = nil
+			},
+			// Without the Deployment there is no etcd to log in to; eu's agents connect themselves.
+			want: [2]row{{"unknown", "there is no deployment/clustermesh-apiserver", "there is no deployment"}, {"ok", "", ""}},
+		},
+		"deployment may not be read": {
+			edit: func(t *testing.T, one, _ pkitest.CA, _, eu *pki.Side) {
+				renew(t, *eu, one)
+				eu.MeshAPI, eu.MeshAPINote = nil, "no permission"
+			},
+			want: [2]row{{"unknown", "no permission", "no permission"}, {"unknown", "no permission", "no permission"}},
+		},
+		"server's key is another's": {
+			edit: func(t *testing.T, one, two pkitest.CA, _, eu *pki.Side) {
+				renew(t, *eu, one)
+				eu.Objects[secret(server)].Data["tls.key"] = two.KeyPEM
+			},
+			want: [2]row{{"broken", "", "cannot present"}, {"ok", "", ""}},
+		},
+		"leaf expired": {
+			edit: func(t *testing.T, one, _ pkitest.CA, _, eu *pki.Side) {
+				renew(t, *eu, one)
+				old := one.Issue(t, pkitest.Spec{Name: "remote", NotBefore: pkitest.Now.Add(-9 * pkitest.Day), NotAfter: pkitest.Now.Add(-time.Hour)})
+				eu.Objects[secret(remote)] = pki.Object{Data: pkitest.LeafSecret(old, one.CertPEM)}
+			},
+			want: [2]row{{"ok", "", ""}, {"broken", "it expired on", ""}},
+		},
+		"wrong usage": {
+			edit: func(t *testing.T, one, _ pkitest.CA, _, eu *pki.Side) {
+				renew(t, *eu, one)
+				l := one.Issue(t, pkitest.Spec{Name: "remote", Usages: []x509.ExtKeyUsage{x509.ExtKeyUsageServerAuth}})
+				eu.Objects[secret(remote)] = pki.Object{Data: pkitest.LeafSecret(l, one.CertPEM)}
+			},
+			want: [2]row{{"ok", "", ""}, {"broken", "does not allow it to be a client's", ""}},
+		},
+		"etcd user unheard of": {
+			edit: func(t *testing.T, one, _ pkitest.CA, _, eu *pki.Side) {
+				renew(t, *eu, one)
+				l := one.Issue(t, pkitest.Spec{Name: "remote-ap", Usages: []x509.ExtKeyUsage{x509.ExtKeyUsageClientAuth}})
+				eu.Objects[secret(remote)] = pki.Object{Data: pkitest.LeafSecret(l, one.CertPEM)}
+			},
+			want: [2]row{{"ok", "", ""}, {"unknown", `etcd user "remote-ap"`, ""}},
+		},
+		"connected by an address that the certificate does not cover": {
+			edit: func(t *testing.T, one, _ pkitest.CA, us, eu *pki.Side) {
+				renew(t, *eu, one)
+				peer := common
+				peer.Endpoints = []string{"https://192.0.2.7:32379"}
+				us.Peers["eu"] = peer
+			},
+			want: [2]row{{"broken", "", "do not cover 192.0.2.7"}, {"ok", "", ""}},
+		},
+		"certificates of its own for one peer": {
+			edit: func(t *testing.T, _, two pkitest.CA, us, _ *pki.Side) {
+				peer := common
+				peer.TrustedCAFile, peer.CertFile, peer.KeyFile = "/var/lib/cilium/clustermesh/eu.etcd-client-ca.crt", "/var/lib/cilium/clustermesh/eu.etcd-client.crt", "/var/lib/cilium/clustermesh/eu.etcd-client.key"
+				us.Peers["eu"] = peer
+				l := two.Issue(t, pkitest.Spec{Name: "remote", Usages: []x509.ExtKeyUsage{x509.ExtKeyUsageClientAuth}})
+				us.Objects[secret("cilium-kvstoremesh")] = pki.Object{Data: map[string][]byte{"eu.etcd-client-ca.crt": two.CertPEM, "eu.etcd-client.crt": l.CertPEM, "eu.etcd-client.key": l.KeyPEM}}
+			},
+			want: [2]row{{"ok", "", ""}, {"broken", "is signed by", "is signed by"}},
+		},
+		"peers may not be read": {
+			edit: func(t *testing.T, one, _ pkitest.CA, us, eu *pki.Side) {
+				renew(t, *eu, one)
+				us.Peers, us.PeersNote = nil, "no permission"
+			},
+			want: [2]row{{"unknown", "no permission", "no permission"}, {"ok", "", ""}},
+		},
+		"without TLS": {
+			edit: func(t *testing.T, one, _ pkitest.CA, us, eu *pki.Side) {
+				renew(t, *eu, one)
+				peer := common
+				peer.Endpoints = []string{"http://eu.mesh.cilium.io:2379"}
+				us.Peers["eu"] = peer
+			},
+			want: [2]row{{"unknown", "", "does not use TLS"}, {"ok", "", ""}},
+		},
+		"files moved to a volume that is not followed": {
+			edit: func(t *testing.T, one, _ pkitest.CA, _, eu *pki.Side) {
+				renew(t, *eu, one)
+				eu.MeshAPI.Volumes[0] = pki.Volume{Name: "etcd-server-secrets", Other: "csi"}
+			},
+			want: [2]row{{"unknown", "volume of type csi", "volume of type csi"}, {"ok", "", ""}},
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			one, two := pkitest.NewCA(t, pkitest.Spec{}), pkitest.NewCA(t, pkitest.Spec{})
+			us, eu := pkitest.Side(t, "us", one), pkitest.Side(t, "eu", two)
+			if tc.edit != nil {
+				tc.edit(t, one, two, &us, &eu)
+			}
+			pairs := pki.Matrix([]pki.Side{us, eu}, pkitest.Now)
+			if len(pairs) != 2 || pairs[0].Client != "us" || pairs[0].Server != "eu" || pairs[1].Client != "eu" {
+				t.Fatalf("pairs %+v", pairs)
+			}
+			for i, p := range pairs {
+				want := tc.want[i]
+				if string(p.Verdict) != want.Pair {
+					t.Errorf("%s to %s is %s, want %s\n%+v", p.Client, p.Server, p.Verdict, want.Pair, p)
+				}
+				for what, half := range map[string]struct {
+					check pki.Check
+					want  string
+				}{"login": {p.Login, want.Login}, "identity": {p.Identity, want.Identity}} {
+					if (half.check.Verdict == pki.OK) != (half.want == "") || !strings.Contains(half.check.Reason, half.want) {
+						t.Errorf("%s of %s at %s: %s %q, want %q", what, p.Client, p.Server, half.check.Verdict, half.check.Reason, half.want)
+					}
+				}
+			}
+		})
+	}
+}
+
+func TestInside(t *testing.T) {
+	t.Parallel()
+	one, two := pkitest.NewCA(t, pkitest.Spec{}), pkitest.NewCA(t, pkitest.Spec{})
+	good := map[string]pki.Verdict{
+		"clustermesh-apiserver to etcd": pki.OK, "kvstoremesh to etcd": pki.OK, "agents to etcd": pki.OK, "hubble agents": pki.OK, "hubble relay to agents": pki.OK,
+	}
+	for name, tc := range map[string]struct {
+		edit   func(s *pki.Side)
+		change map[string]pki.Verdict
+		gone   []string
+	}{
+		"all of one CA": {},
+		// What chart 1.18 leaves after a Helm upgrade with a new CA: the old leaf beside the new ca.crt.
+		"hubble leaf kept, ca.crt new": {
+			edit: func(s *pki.Side) {
+				for _, n := range []string{pki.SecretHubbleServer, pki.SecretHubbleRelay} {
+					s.Objects[secret(n)].Data["ca.crt"] = two.CertPEM
+				}
+			},
+			change: map[string]pki.Verdict{"hubble agents": pki.Broken, "hubble relay to agents": pki.Broken},
+		},
+		"local certificate of another CA": {
+			edit: func(s *pki.Side) {
+				s.Objects[secret(pki.SecretLocal)] = pki.Object{Data: two.Leafs(t, "us")[pki.SecretLocal]}
+			},
+			change: map[string]pki.Verdict{"agents to etcd": pki.Broken},
+		},
+		"no Hubble, no Relay": {
+			edit: func(s *pki.Side) {
+				s.Objects[secret(pki.SecretHubbleServer)] = pki.Object{Absent: true}
+				s.Objects[secret(pki.SecretHubbleRelay)] = pki.Object{Absent: true}
+			},
+			gone: []string{"hubble agents", "hubble relay to agents"},
+		},
+		"admin certificate may not be read": {
+			edit: func(s *pki.Side) {
+				s.Objects[secret(pki.SecretAdmin)] = pki.Object{Unreadable: "no permission"}
+			},
+			change: map[string]pki.Verdict{"clustermesh-apiserver to etcd": pki.Unknown, "kvstoremesh to etcd": pki.Unknown},
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			side := pkitest.Side(t, "us", one)
+			if tc.edit != nil {
+				tc.edit(&side)
+			}
+			want := map[string]pki.Verdict{}
+			for k, v := range good {
+				want[k] = v
+			}
+			for k, v := range tc.change {
+				want[k] = v
+			}
+			for _, k := range tc.gone {
+				delete(want, k)
+			}
+			got := map[string]pki.Verdict{}
+			for _, l := range pki.Inside(side, pkitest.Now) {
+				got[l.Name] = l.Verdict
+			}
+			if diff := cmp.Diff(want, got); diff != "" {
+				t.Errorf("(-want +got)\n%s", diff)
+			}
+		})
+	}
+}
