@@ -48,7 +48,9 @@ type Cluster struct {
 	CiliumVersion string `json:"ciliumVersion"`
 	// Install is how Cilium was installed: helm, certgen or cert-manager.
 	Install string `json:"install"`
-	Nodes   []Node `json:"nodes"`
+	// KubeProxyReplacement is Cilium's setting of that name.
+	KubeProxyReplacement bool   `json:"kubeProxyReplacement"`
+	Nodes                []Node `json:"nodes"`
 	// KubeletClientCA signs the certificate that the API server shows to kubelets,
 	// KubeletClientName is that certificate's common name. A kubelet of the lab
 	// accepts nobody else, as it runs processes of this machine.
@@ -117,6 +119,10 @@ func (d Dir) ClusterLog(name string) string { return d.path(name, "cluster.log")
 
 // ClusterPID records a cluster's process.
 func (d Dir) ClusterPID(name string) string { return d.path(name, "cluster.pid") }
+
+// ClusterStopped marks a cluster that was stopped on purpose: its process is
+// missing, but the lab has not died.
+func (d Dir) ClusterStopped(name string) string { return d.path(name, "stopped") }
 
 // NetLog is the log of meshlab-net.
 func (d Dir) NetLog() string { return d.path("net.log") }

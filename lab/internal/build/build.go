@@ -1,0 +1,250 @@
+// Package build makes the lab's own programs on first use and keeps them in the
+// user's cache directory under a hash of what they are made from. It calls the go
+// command; it knows which programs there are, not what they do.
+package build
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"time"
+
+	"golang.org/x/sys/unix"
+)
+
+// Module is the path of the lab's module.
+const Module = "github.com/kubectl-mesh/kubectl-mesh/lab"
+
+// KubernetesVersion is what the API servers say of themselves; it is the version of
+// k8s.io/kubernetes in go.mod.
+const KubernetesVersion = "v1.37.2"
+
+// unusedFor is how long a program is kept that no lab asked for.
+const unusedFor = 30 * 24 * time.Hour
+
+// Group are programs that are built together and lie in one directory.
+type Group struct {
+	Programs []string
+	// Notice is printed before a build.
+	Notice string
+	// Flags are further flags of go build.
+	Flags []string
+}
+
+// Cluster is the control plane: the only program with Kubernetes in it. It stands
+// alone, so that a change elsewhere does not mean to build it anew.
+func Cluster() Group {
+	// The version that go build would leave empty, as a release build stamps it.
+	major, minor, _ := strings.Cut(strings.TrimPrefix(KubernetesVersion, "v"), ".")
+	minor, _, _ = strings.Cut(minor, ".")
+	flags := []string{"-s", "-w"}
+	for _, pkg := range []string{"k8s.io/component-base/version", "k8s.io/client-go/pkg/version"} {
+		for _, value := range []string{
+			"gitVersion=" + KubernetesVersion, "gitMajor=" + major, "gitMinor=" + minor, "gitTreeState=clean",
+		} {
+			flags = append(flags, "-X="+pkg+"."+value)
+		}
+	}
+	return Group{
+		Programs: []string{"meshlab-cluster"},
+		Notice: "building the lab's control plane: kube-apiserver, kube-controller-manager and etcd from source. The first build " +
+			"compiles all of Kubernetes and takes about 10 minutes on two cores; the result is cached",
+		Flags: []string{"-ldflags=" + strings.Join(flags, " ")},
+	}
+}
+
+// Net are the nodes and the pod network. They lie in one directory because
+// meshlab-net looks for meshlab-pod beside itself.
+func Net() Group {
+	return Group{
+		Programs: []string{"meshlab-net", "meshlab-pod"},
+		Notice:   "building the lab's nodes and network",
+		Flags:    []string{"-ldflags=-s -w"},
+	}
+}
+
+// Builder builds programs.
+type Builder struct {
+	// Source is the directory of the lab's module.
+	Source string
+	// Cache is the directory below which programs are kept.
+	Cache string
+	// Log gets notices and the go command's messages.
+	Log io.Writer
+}
+
+// New returns a Builder for the lab's sources, which it looks for in the current
+// directory and those above, and the user's cache directory.
+func New(log io.Writer) (*Builder, error) {
+	wd, err := os.Getwd()
+	if err != nil {
+		return nil, err
+	}
+	source, err := FindSource(wd)
+	if err != nil {
+		return nil, err
+	}
+	cache, err := os.UserCacheDir()
+	if err != nil {
+		return nil, fmt.Errorf("the lab keeps its programs in the user's cache directory: %w", err)
+	}
+	return &Builder{Source: source, Cache: filepath.Join(cache, "kubectl-mesh-lab"), Log: log}, nil
+}
+
+// FindSource returns the directory of the lab's module in or above dir.
+func FindSource(dir string) (string, error) {
+	for at := dir; ; at = filepath.Dir(at) {
+		for _, candidate := range []string{at, filepath.Join(at, "lab")} {
+			if isModule(filepath.Join(candidate, "go.mod")) {
+				return candidate, nil
+			}
+		}
+		if at == filepath.Dir(at) {
+			return "", fmt.Errorf("the lab is built from its sources, and %s is not inside them; change to a clone of kubectl-mesh", dir)
+		}
+	}
+}
+
+func isModule(file string) bool {
+	data, err := os.ReadFile(file) //nolint:gosec // a go.mod above the current directory
+	if err != nil {
+		return false
+	}
+	line, _, _ := strings.Cut(string(data), "\n")
+	return strings.TrimSpace(line) == "module "+Module
+}
+
+// Ensure returns the directory with the programs of a group, which it builds if
+// they are not in the cache.
+func (b *Builder) Ensure(ctx context.Context, group Group) (string, error) {
+	key, err := b.key(ctx, group)
+	if err != nil {
+		return "", err
+	}
+	dir := filepath.Join(b.Cache, key)
+	if complete(dir, group) {
+		return dir, b.touch(dir)
+	}
+	if err := os.MkdirAll(b.Cache, 0o700); err != nil {
+		return "", err
+	}
+	unlock, err := lock(filepath.Join(b.Cache, "lock"))
+	if err != nil {
+		return "", err
+	}
+	defer unlock()
+	// Somebody else may have built it while we waited for the lock.
+	if complete(dir, group) {
+		return dir, nil
+	}
+	if err := b.prune(time.Now().Add(-unusedFor)); err != nil {
+		return "", err
+	}
+	_, _ = fmt.Fprintln(b.Log, group.Notice)
+	return dir, b.build(ctx, group, dir)
+}
+
+func complete(dir string, group Group) bool {
+	for _, program := range group.Programs {
+		if _, err := os.Stat(filepath.Join(dir, program)); err != nil {
+			return false
+		}
+	}
+	return true
+}
+
+// build builds into a directory beside dir and renames it, so that dir is complete
+// as soon as it is there.
+func (b *Builder) build(ctx context.Context, group Group, dir string) error {
+	tmp, err := os.MkdirTemp(b.Cache, "building-")
+	if err != nil {
+		return err
+	}
+	defer func() { _ = os.RemoveAll(tmp) }()
+	for _, program := range group.Programs {
+		args := append([]string{"build", "-trimpath", "-buildvcs=false", "-o", filepath.Join(tmp, program)}, group.Flags...)
+		cmd := b.goCommand(ctx, append(args, "./cmd/"+program)...)
+		cmd.Stdout, cmd.Stderr = b.Log, b.Log
+		if err := cmd.Run(); err != nil {
+			return fmt.Errorf("build %s: %w", program, err)
+		}
+	}
+	return os.Rename(tmp, dir)
+}
+
+func (b *Builder) goCommand(ctx context.Context, args ...string) *exec.Cmd {
+	cmd := exec.CommandContext(ctx, "go", args...) //nolint:gosec // arguments are ours
+	cmd.Dir = b.Source
+	// The nodes' programs run where there is no C library.
+	cmd.Env = append(os.Environ(), "CGO_ENABLED=0", "GOWORK=off")
+	return cmd
+}
+
+// key is a hash of everything that goes into the programs.
+func (b *Builder) key(ctx context.Context, group Group) (string, error) {
+	args := []string{"list", "-deps", "-json=ImportPath,Dir,Standard,Module,GoFiles,SFiles,HFiles,EmbedFiles"}
+	for _, program := range group.Programs {
+		args = append(args, "./cmd/"+program)
+	}
+	cmd := b.goCommand(ctx, args...)
+	cmd.Stderr = b.Log
+	list, err := cmd.Output()
+	if err != nil {
+		return "", fmt.Errorf("list what %s is built from: %w", strings.Join(group.Programs, " and "), err)
+	}
+	version, err := b.goCommand(ctx, "env", "GOVERSION", "GOOS", "GOARCH").Output()
+	if err != nil {
+		return "", fmt.Errorf("go env: %w", err)
+	}
+	var packages []listedPackage
+	for decoder := json.NewDecoder(strings.NewReader(string(list))); ; {
+		var p listedPackage
+		if err := decoder.Decode(&p); errors.Is(err, io.EOF) {
+			break
+		} else if err != nil {
+			return "", fmt.Errorf("read the output of go list: %w", err)
+		}
+		packages = append(packages, p)
+	}
+	return hash(packages, append([]string{string(version)}, group.Flags...))
+}
+
+func (b *Builder) touch(dir string) error {
+	now := time.Now()
+	return os.Chtimes(dir, now, now)
+}
+
+// prune removes the programs that were not asked for since before.
+func (b *Builder) prune(before time.Time) error {
+	entries, err := os.ReadDir(b.Cache)
+	if err != nil {
+		return err
+	}
+	for _, entry := range entries {
+		info, err := entry.Info()
+		if err != nil || !entry.IsDir() || info.ModTime().After(before) {
+			continue
+		}
+		if err := os.RemoveAll(filepath.Join(b.Cache, entry.Name())); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func lock(file string) (unlock func(), err error) {
+	f, err := os.OpenFile(file, os.O_CREATE|os.O_RDWR, 0o600) //nolint:gosec // in the user's cache
+	if err != nil {
+		return nil, err
+	}
+	if err := unix.Flock(int(f.Fd()), unix.LOCK_EX); err != nil { //nolint:gosec // a descriptor is small
+		return nil, errors.Join(err, f.Close())
+	}
+	return func() { _ = f.Close() }, nil
+}

@@ -1,0 +1,54 @@
+package cli
+
+import (
+	"fmt"
+	"io"
+	"text/tabwriter"
+
+	"github.com/spf13/cobra"
+
+	"github.com/kubectl-mesh/kubectl-mesh/lab/internal/lab"
+)
+
+func newStatus(manager managerFunc) *cobra.Command {
+	return &cobra.Command{
+		Use: "status", Short: "Show what of the lab runs",
+		Long: "Show what of the lab runs. Exits 0 if all of it does, else 1.", Args: cobra.NoArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			m, err := manager()
+			if err != nil {
+				return err
+			}
+			status, err := m.Status(cmd.Context())
+			if err != nil {
+				return err
+			}
+			if err := printStatus(cmd.OutOrStdout(), status); err != nil {
+				return err
+			}
+			if !status.Healthy() {
+				return fmt.Errorf("not all of the lab in %s runs; \"meshlab up\" starts what is missing", m.Dir)
+			}
+			return nil
+		},
+	}
+}
+
+func printStatus(out io.Writer, s *lab.Status) error {
+	w := tabwriter.NewWriter(out, 0, 8, 3, ' ', 0)
+	_, _ = fmt.Fprintln(w, "CLUSTER\tID\tCONTEXT\tCILIUM\tINSTALL\tSERVER\tPID\tCONDITION")
+	for _, c := range s.Clusters {
+		_, _ = fmt.Fprintf(w, "%s\t%d\t%s\t%s\t%s\t%s\t%s\t%s\n", c.Name, c.ID, c.Context, c.CiliumVersion, c.Install, c.APIServer, pid(c.PID), c.Condition)
+	}
+	if s.Net != nil {
+		_, _ = fmt.Fprintf(w, "(nodes)\t\t\t\t\t\t%s\t%s\n", pid(s.Net.PID), s.Net.Condition)
+	}
+	return w.Flush()
+}
+
+func pid(n int) string {
+	if n == 0 {
+		return "-"
+	}
+	return fmt.Sprint(n)
+}
