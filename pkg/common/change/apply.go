@@ -21,6 +21,7 @@ type Options struct {
 	Timeout        time.Duration // for one member's preflight and for one write
 	AccessOnly     bool          // preflight asks for permission only, no server-side dry-run
 	ForceConflicts bool
+	AllowPartial   bool // go on without members that fail preflight
 }
 
 // Preflight checks every pending item in every member at once: owners, permission,
@@ -55,7 +56,7 @@ func (p *Plan) Preflight(ctx context.Context, o Options) error {
 	if ctx.Err() != nil {
 		return ctx.Err()
 	}
-	if p.Failed() {
+	if p.Failed() && (!o.AllowPartial || len(p.Pending()) == 0) {
 		return errors.New("preflight failed; nothing was written in any cluster")
 	}
 	return nil
@@ -152,7 +153,7 @@ func (p *Plan) write(ctx context.Context, i *Item) error {
 			return getErr
 		}
 		for k, v := range i.Before {
-			if now.UID != i.UID || !sameValue(current(now, k), v) {
+			if now.UID != i.UID || !Same(current(now, k), v) {
 				return ErrConflict
 			}
 		}
@@ -167,7 +168,7 @@ func (p *Plan) write(ctx context.Context, i *Item) error {
 		return nil
 	}
 	for k, want := range i.After {
-		if !sameValue(current(now, k), want) {
+		if !Same(current(now, k), want) {
 			return fmt.Errorf("written, but %s reads back as %s: an admission webhook or a reconciler changed it", k, Show(current(now, k)))
 		}
 	}

@@ -69,15 +69,16 @@ func current(svc *corev1.Service, key string) *string {
 	return nil
 }
 
-func sameValue(a, b *string) bool { return a == nil && b == nil || a != nil && b != nil && *a == *b }
+// Same reports whether two annotation values are equal; nil is absent.
+func Same(a, b *string) bool { return a == nil && b == nil || a != nil && b != nil && *a == *b }
 
-func equal(a, b Values) bool { return maps.EqualFunc(a, b, sameValue) }
+func equal(a, b Values) bool { return maps.EqualFunc(a, b, Same) }
 
 // changedKeys lists the keys whose value will differ, sorted.
 func (i *Item) changedKeys() []string {
 	var keys []string
 	for k := range i.After {
-		if !sameValue(i.Before[k], i.After[k]) {
+		if !Same(i.Before[k], i.After[k]) {
 			keys = append(keys, k)
 		}
 	}

@@ -65,6 +65,11 @@ func (f *Flags) validate() error {
 	return nil
 }
 
+// Chosen reports whether the user chose the clusters by a flag.
+func (f *Flags) Chosen() bool {
+	return len(f.Contexts) > 0 || f.AllContexts || ptr.Deref(f.Config.Context, "") != ""
+}
+
 // patterns returns the contexts that the user asked for, or nothing.
 func (f *Flags) patterns() []string {
 	if len(f.Contexts) > 0 {

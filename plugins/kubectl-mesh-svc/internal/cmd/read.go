@@ -1,0 +1,202 @@
+package cmd
+
+import (
+	"context"
+	"fmt"
+	"strings"
+
+	"github.com/spf13/cobra"
+
+	"github.com/kubectl-mesh/kubectl-mesh/pkg/common/meshstate"
+	"github.com/kubectl-mesh/kubectl-mesh/pkg/common/output"
+	"github.com/kubectl-mesh/kubectl-mesh/pkg/common/routing"
+	"github.com/kubectl-mesh/kubectl-mesh/plugins/kubectl-mesh-svc/internal/globalsvc"
+	"github.com/kubectl-mesh/kubectl-mesh/plugins/kubectl-mesh-svc/internal/view"
+)
+
+const readExits = "\n\nExit codes: 0 complete, 2 usage or a cluster that could not be read, 130 interrupted."
+
+func newClusters(e *env) *cobra.Command {
+	out := output.NewFlags()
+	cmd := &cobra.Command{
+		Use:     "clusters",
+		Aliases: []string{"cluster"},
+		Short:   "Show the clusters of the mesh as they see themselves",
+		Long: "Show the clusters of the mesh as they see themselves: Cilium's name and id, its version, and\n" +
+			"whom each is configured to connect to, with a mark where the other side does not connect back.\n" +
+			"With --contexts it also works before the clusters are connected." + readExits,
+		Example: `  # The mesh of the current context
+  kubectl mesh-svc clusters
+
+  # Two clusters that are not connected yet
+  kubectl mesh-svc clusters --contexts kind-us,kind-eu
+
+  # For a script
+  kubectl mesh-svc clusters -o json`,
+		Args: cobra.NoArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			if err := out.Validate(); err != nil {
+				return err
+			}
+			sel, err := e.selectMembers(cmd.Context())
+			if err != nil {
+				return err
+			}
+			doc := globalsvc.Clusters(sel.Members)
+			if err := out.Print(e.Out, doc, view.Clusters(doc)); err != nil {
+				return err
+			}
+			return e.incomplete(cmd.Context(), sel.Members)
+		},
+	}
+	out.AddFlags(cmd.Flags())
+	cmd.DisableFlagsInUseLine = true
+	return cmd
+}
+
+func newList(e *env) *cobra.Command {
+	out := output.NewFlags()
+	var (
+		allNamespaces, all bool
+		selector           string
+	)
+	cmd := &cobra.Command{
+		Use:     "list [-A] [-l SELECTOR] [--all]",
+		Aliases: []string{"ls"},
+		Short:   "List the global services of all clusters",
+		Long: "List the Services that are global in at least one cluster, one row for each over all clusters:\n" +
+			"in how many it is global and shared, which affinity it has, and its ready endpoints by cluster." + readExits,
+		Example: `  # The global services of the current namespace
+  kubectl mesh-svc list
+
+  # Those of all namespaces
+  kubectl mesh-svc list -A
+
+  # Every Service, global or not
+  kubectl mesh-svc list --all -n shop`,
+		Args: cobra.NoArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			if err := out.Validate(); err != nil {
+				return err
+			}
+			return e.list(cmd.Context(), out, allNamespaces, all, selector)
+		},
+	}
+	cmd.Flags().BoolVarP(&allNamespaces, "all-namespaces", "A", false, "If true, list the Services of all namespaces.")
+	cmd.Flags().BoolVar(&all, "all", false, "If true, list Services that are global nowhere too.")
+	cmd.Flags().StringVarP(&selector, "selector", "l", "", "Label selector that the Services must match.")
+	out.AddFlags(cmd.Flags())
+	cmd.DisableFlagsInUseLine = true
+	return cmd
+}
+
+func (e *env) list(ctx context.Context, out *output.Flags, allNamespaces, all bool, selector string) error {
+	sel, err := e.selectMembers(ctx)
+	if err != nil {
+		return err
+	}
+	q := meshstate.Query{Selector: selector}
+	if !allNamespaces {
+		q.Namespace = e.flags.Namespace(sel.Home())
+	}
+	st := meshstate.Read(ctx, sel.Members, e.flags.Timeout, q)
+	doc := globalsvc.List(st, sel.Members, all)
+	if len(doc.Services) == 0 && out.IsTable() {
+		where := fmt.Sprintf("in %s namespace", q.Namespace)
+		if allNamespaces {
+			where = "in any namespace"
+		}
+		what := "global services"
+		if all {
+			what = "services"
+		}
+		_, _ = fmt.Fprintf(e.ErrOut, "No %s found %s.\n", what, where)
+	} else if err := out.Print(e.Out, doc, view.List(doc, allNamespaces)); err != nil {
+		return err
+	}
+	return e.incomplete(ctx, sel.Members)
+}
+
+func newDescribe(e *env) *cobra.Command {
+	out := output.NewFlags()
+	cmd := &cobra.Command{
+		Use:   "describe NAME",
+		Short: "Show one Service in all clusters, and who answers whom",
+		Long: "Show one Service in all clusters: its values and where each comes from, which cluster answers\n" +
+			"the clients of which cluster with which share, why a cluster is not used, and what the shares\n" +
+			"become when one cluster loses its endpoints. Shares are those of new connections; each ready\n" +
+			"endpoint has the same weight." + readExits,
+		Example: `  # Who answers whom
+  kubectl mesh-svc describe nginx
+
+  # In another namespace, from two clusters only
+  kubectl mesh-svc describe nginx -n shop --contexts kind-us,kind-eu
+
+  # The share that clients in us get from eu
+  kubectl mesh-svc describe nginx -o jsonpath='{.predictions[?(@.client=="us")].outcomes[0].shares[?(@.cluster=="eu")].share}'`,
+		Args: exactlyOne("NAME"),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			if err := out.Validate(); err != nil {
+				return err
+			}
+			return e.describe(cmd.Context(), out, args[0])
+		},
+	}
+	out.AddFlags(cmd.Flags())
+	cmd.DisableFlagsInUseLine = true
+	return cmd
+}
+
+func (e *env) describe(ctx context.Context, out *output.Flags, name string) error {
+	name, err := serviceName(name)
+	if err != nil {
+		return err
+	}
+	sel, err := e.selectMembers(ctx)
+	if err != nil {
+		return err
+	}
+	key := routing.Key{Namespace: e.flags.Namespace(sel.Home()), Name: name}
+	st := meshstate.Read(ctx, sel.Members, e.flags.Timeout, meshstate.Query{Namespace: key.Namespace, Name: key.Name})
+	if len(st.Keys()) == 0 {
+		if err := e.incomplete(ctx, sel.Members); err != nil {
+			return err
+		}
+		return fmt.Errorf("service %s not found in any cluster", key)
+	}
+	doc := globalsvc.Describe(st, sel.Members, key)
+	if err := out.Print(e.Out, doc, view.Describe(doc)); err != nil {
+		return err
+	}
+	return e.incomplete(ctx, sel.Members)
+}
+
+// exactlyOne is cobra.ExactArgs with an error that names the argument.
+func exactlyOne(what string) cobra.PositionalArgs {
+	return func(cmd *cobra.Command, args []string) error {
+		switch {
+		case len(args) == 0:
+			return fmt.Errorf("%s is missing; usage: %s", what, cmd.UseLine())
+		case len(args) > 1:
+			return fmt.Errorf("one %s is expected, there are %d: %s", what, len(args), strings.Join(args, " "))
+		}
+		return nil
+	}
+}
+
+// serviceName accepts NAME, service/NAME and svc/NAME.
+func serviceName(arg string) (string, error) {
+	name := arg
+	if kind, rest, ok := strings.Cut(arg, "/"); ok {
+		switch kind {
+		case "service", "services", "svc":
+			name = rest
+		default:
+			return "", fmt.Errorf("%q is no Service; name it as NAME or service/NAME", arg)
+		}
+	}
+	if name == "" || strings.ContainsAny(name, "/ %?") {
+		return "", fmt.Errorf("%q is no Service name", arg)
+	}
+	return name, nil
+}

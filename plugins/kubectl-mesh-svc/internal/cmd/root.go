@@ -1,0 +1,96 @@
+// Package cmd is the command line of kubectl mesh-svc: cobra and flags only.
+// What a verb means is in globalsvc, how a result looks is in view.
+package cmd
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"os"
+
+	"github.com/spf13/cobra"
+	"golang.org/x/term"
+	"k8s.io/cli-runtime/pkg/genericiooptions"
+
+	"github.com/kubectl-mesh/kubectl-mesh/pkg/common/cli"
+	"github.com/kubectl-mesh/kubectl-mesh/pkg/common/clusters"
+	"github.com/kubectl-mesh/kubectl-mesh/pkg/common/output"
+)
+
+const display = "kubectl mesh-svc"
+
+// env is what every command works with.
+type env struct {
+	genericiooptions.IOStreams
+	flags *clusters.Flags
+}
+
+// NewRoot returns kubectl mesh-svc.
+func NewRoot(streams genericiooptions.IOStreams) *cobra.Command {
+	e := &env{IOStreams: streams, flags: clusters.NewFlags()}
+	root := cli.NewRoot(cli.Plugin{
+		Binary:  "kubectl-mesh_svc",
+		Display: display,
+		Short:   "Show and change global services in all clusters of a Cilium Cluster Mesh",
+		Long: "Show and change global services in all clusters of a Cilium Cluster Mesh.\n\n" +
+			"Every command reads all clusters of the mesh. Those that write plan first, check in every\n" +
+			"cluster that the plan can be carried out, and change all of them or none.",
+		Example: `  # See the clusters of the mesh that the current context belongs to
+  kubectl mesh-svc clusters
+
+  # Make a Service global in all of them
+  kubectl mesh-svc globalize nginx
+
+  # See which cluster answers whom, and why
+  kubectl mesh-svc describe nginx`,
+	}, streams)
+	e.flags.AddFlags(root.PersistentFlags())
+	root.AddCommand(
+		newClusters(e), newList(e), newDescribe(e),
+		newGlobalize(e), newUnglobalize(e), newShare(e), newUnshare(e), newAffinity(e), newUndo(e),
+	)
+	root.SetFlagErrorFunc(func(_ *cobra.Command, err error) error { return err })
+	return root
+}
+
+// selectMembers finds the members and says on stderr what the user should know about the choice.
+func (e *env) selectMembers(ctx context.Context) (*clusters.Selection, error) {
+	sel, err := e.flags.Select(ctx)
+	if err != nil {
+		return nil, err
+	}
+	for _, w := range sel.Warnings {
+		e.warn("%s", w)
+	}
+	return sel, nil
+}
+
+func (e *env) warn(format string, args ...any) {
+	_, _ = fmt.Fprintf(e.ErrOut, "Warning: %s\n", output.Clean(fmt.Sprintf(format, args...)))
+}
+
+// incomplete says which members could not be read and returns the exit code of a reading command for that.
+// It returns nil when all were read.
+func (e *env) incomplete(ctx context.Context, members []*clusters.Member) error {
+	var missing int
+	for _, m := range members {
+		if m.Err == nil {
+			continue
+		}
+		missing++
+		_, _ = fmt.Fprintf(e.ErrOut, "error: cluster %s: %s: %s\n", m.Label(), m.Err.Class, cli.OneLine(m.Err))
+	}
+	switch {
+	case ctx.Err() != nil:
+		return ctx.Err()
+	case missing == 0:
+		return nil
+	}
+	return &cli.ExitError{Code: cli.ExitNoAnswer, Err: fmt.Errorf("%d of %d clusters could not be read; the result is not complete", missing, len(members))}
+}
+
+// isTerminal reports whether a stream is one.
+func isTerminal(r io.Reader) bool {
+	f, ok := r.(*os.File)
+	return ok && term.IsTerminal(int(f.Fd()))
+}

@@ -1,0 +1,106 @@
+package cmd
+
+import (
+	"context"
+	"fmt"
+
+	"github.com/spf13/cobra"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+
+	"github.com/kubectl-mesh/kubectl-mesh/pkg/common/change"
+	"github.com/kubectl-mesh/kubectl-mesh/pkg/common/cli"
+	"github.com/kubectl-mesh/kubectl-mesh/pkg/common/clusters"
+	"github.com/kubectl-mesh/kubectl-mesh/plugins/kubectl-mesh-svc/internal/globalsvc"
+)
+
+func newUndo(e *env) *cobra.Command {
+	f := newWriteFlags(e)
+	cmd := &cobra.Command{
+		Use:   "undo FILE",
+		Short: "Put back what a change wrote over",
+		Long: "Put back the exact former values, absent ones included, that a change recorded in FILE. What somebody\n" +
+			"changed since is left as it is, and listed. It also completes the picture after a change that was\n" +
+			"interrupted: what was never written is unchanged." + writeExits,
+		Example: `  # Take the last change back; the change itself printed the file's name
+  kubectl mesh-svc undo ~/.local/state/kubectl-mesh/undo-20261123T101500Z-globalize-1.json
+
+  # See what would be put back
+  kubectl mesh-svc undo undo.json --dry-run=server`,
+		Args: exactlyOne("FILE"),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			o, err := f.common()
+			if err != nil {
+				return err
+			}
+			rec, err := change.Load(args[0])
+			if err != nil {
+				return err
+			}
+			return o.undo(cmd.Context(), rec)
+		},
+	}
+	f.addApplyFlags(cmd.Flags())
+	cmd.DisableFlagsInUseLine = true
+	return cli.Writes(cmd)
+}
+
+func (o *writeOptions) undo(ctx context.Context, rec *change.Record) error {
+	if !o.flags.Chosen() {
+		for _, i := range rec.Items {
+			o.flags.Contexts = append(o.flags.Contexts, i.Context)
+		}
+	}
+	sel, err := o.selectMembers(ctx)
+	if err != nil {
+		return err
+	}
+	targets, byItem, err := recordMembers(sel, rec)
+	if err != nil {
+		return err
+	}
+	if err := o.reachable(targets); err != nil {
+		return err
+	}
+	plan := &change.Plan{Action: "undo " + rec.Action, Manager: o.manager}
+	for n, i := range rec.Items {
+		m := byItem[n]
+		if m.Err != nil {
+			continue
+		}
+		one, cancel := context.WithTimeout(ctx, o.flags.Timeout)
+		svc, err := m.Client.CoreV1().Services(i.Namespace).Get(one, i.Name, metav1.GetOptions{})
+		cancel()
+		switch {
+		case apierrors.IsNotFound(err):
+			plan.Items = append(plan.Items, change.Absent(m, i.Namespace, i.Name))
+			continue
+		case err != nil:
+			return fmt.Errorf("cluster %q: read service %s/%s: %w; nothing was changed", m.Name, i.Namespace, i.Name, err)
+		}
+		plan.Items = append(plan.Items, globalsvc.Undo(m, svc, i))
+	}
+	return o.carryOut(ctx, plan, targets, true)
+}
+
+// recordMembers finds the member of each recorded item, by the cluster's UID or else by its context.
+func recordMembers(sel *clusters.Selection, rec *change.Record) (targets, byItem []*clusters.Member, err error) {
+	seen := map[*clusters.Member]bool{}
+	for _, i := range rec.Items {
+		var found *clusters.Member
+		for _, m := range sel.Members {
+			if i.ClusterUID != "" && m.UID == i.ClusterUID || (m.UID == "" || i.ClusterUID == "") && m.Context == i.Context {
+				found = m
+			}
+		}
+		if found == nil {
+			return nil, nil, fmt.Errorf("cluster %q (context %s) of the record is not among the clusters that are read, or it was rebuilt since; name its context with --contexts", i.Cluster, i.Context)
+		}
+		if !seen[found] {
+			seen[found] = true
+			targets = append(targets, found)
+		}
+		byItem = append(byItem, found)
+	}
+	return targets, byItem, nil
+}

@@ -1,0 +1,266 @@
+package cmd
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/spf13/pflag"
+
+	"github.com/kubectl-mesh/kubectl-mesh/pkg/apis/v1alpha1"
+	"github.com/kubectl-mesh/kubectl-mesh/pkg/common/change"
+	"github.com/kubectl-mesh/kubectl-mesh/pkg/common/cli"
+	"github.com/kubectl-mesh/kubectl-mesh/pkg/common/clusters"
+	"github.com/kubectl-mesh/kubectl-mesh/pkg/common/confirm"
+	"github.com/kubectl-mesh/kubectl-mesh/pkg/common/meshstate"
+	"github.com/kubectl-mesh/kubectl-mesh/pkg/common/output"
+	"github.com/kubectl-mesh/kubectl-mesh/plugins/kubectl-mesh-svc/internal/globalsvc"
+	"github.com/kubectl-mesh/kubectl-mesh/plugins/kubectl-mesh-svc/internal/view"
+)
+
+var errAffinityMissing = errors.New("the affinity is missing; it is local, remote or none, before the names")
+
+// writeFlags are what the user says about a change.
+type writeFlags struct {
+	env *env
+	out *output.Flags
+
+	in                                []string
+	selector                          string
+	all, allNamespaces, includeSystem bool
+	dryRun, preflight, manager        string
+	yes, allowPartial, forceConflicts bool
+}
+
+func newWriteFlags(e *env) *writeFlags {
+	return &writeFlags{env: e, out: output.NewFlags().WithNames(), dryRun: "none", preflight: "full", manager: globalsvc.Manager}
+}
+
+// addApplyFlags registers what undo takes too.
+func (f *writeFlags) addApplyFlags(fs *pflag.FlagSet) {
+	fs.StringVar(&f.dryRun, "dry-run", f.dryRun, "none, client or server. client shows the plan; server also checks it in every cluster with admission. Nothing is written.")
+	fs.StringVar(&f.preflight, "preflight", f.preflight, "full or access. access asks for permission only, for clusters with an admission webhook that cannot dry-run.")
+	fs.StringVar(&f.manager, "field-manager", f.manager, "Name of the manager that is recorded as owner of the annotations.")
+	fs.BoolVarP(&f.yes, "yes", "y", false, "If true, do not ask.")
+	fs.BoolVar(&f.allowPartial, "allow-partial", false, "If true, go on without clusters that cannot be reached or refuse.")
+	fs.BoolVar(&f.forceConflicts, "force-conflicts", false, "If true, also change annotations that a reconciler such as Argo CD, Flux or Helm owns.")
+	f.out.AddFlags(fs)
+}
+
+func (f *writeFlags) addFlags(fs *pflag.FlagSet) {
+	fs.StringSliceVar(&f.in, "in", nil, "Clusters to change, by Cilium name or context (repeatable). Default: all that are read.")
+	fs.StringVarP(&f.selector, "selector", "l", "", "Label selector of the Services to change.")
+	fs.BoolVar(&f.all, "all", false, "If true, change all Services of the namespace.")
+	fs.BoolVarP(&f.allNamespaces, "all-namespaces", "A", false, "If true, look in all namespaces; with --selector or --all.")
+	fs.BoolVar(&f.includeSystem, "include-system", false, "If true, also change Services of the system, ExternalName Services and those that Cilium ignores.")
+	f.addApplyFlags(fs)
+}
+
+// writeOptions is a change that is ready to be planned.
+type writeOptions struct {
+	*env
+	out     *output.Flags
+	request globalsvc.Request
+	query   meshstate.Query
+	in      []string
+	// allNamespaces: else the namespace is the home member's, which is known after the selection.
+	allNamespaces bool
+	dryRun        string
+	yes           bool
+	partial       bool
+	manager       string
+	apply         change.Options
+}
+
+// common checks the flags that undo has too.
+func (f *writeFlags) common() (*writeOptions, error) {
+	if err := f.out.Validate(); err != nil {
+		return nil, err
+	}
+	if !slices.Contains([]string{"none", "client", "server"}, f.dryRun) {
+		return nil, fmt.Errorf("--dry-run %q is not known; it is none, client or server", f.dryRun)
+	}
+	if f.preflight != "full" && f.preflight != "access" {
+		return nil, fmt.Errorf("--preflight %q is not known; it is full or access", f.preflight)
+	}
+	if f.manager == "" {
+		return nil, errors.New("--field-manager is empty")
+	}
+	return &writeOptions{env: f.env, out: f.out, in: f.in, dryRun: f.dryRun, yes: f.yes, partial: f.allowPartial, manager: f.manager,
+		apply: change.Options{Timeout: f.env.flags.Timeout, AccessOnly: f.preflight == "access", ForceConflicts: f.forceConflicts, AllowPartial: f.allowPartial}}, nil
+}
+
+// toOptions checks everything that can be checked without a cluster.
+func (f *writeFlags) toOptions(edit globalsvc.Edit, names []string) (*writeOptions, error) {
+	bulk := f.all || f.selector != ""
+	switch {
+	case len(names) > 0 && bulk:
+		return nil, errors.New("names and --all or --selector cannot be used together")
+	case f.all && f.selector != "":
+		return nil, errors.New("--all and --selector cannot be used together")
+	case len(names) == 0 && !bulk:
+		return nil, errors.New("no Service is named; give names, --selector or --all")
+	case f.allNamespaces && !bulk:
+		return nil, errors.New("--all-namespaces needs --selector or --all")
+	case edit.NeedsIn && len(f.in) == 0:
+		return nil, fmt.Errorf("%s needs --in CLUSTER: it is meant for some clusters, not for all", edit.Action)
+	}
+	o, err := f.common()
+	if err != nil {
+		return nil, err
+	}
+	o.request = globalsvc.Request{Edit: edit, Bulk: bulk, IncludeSystem: f.includeSystem}
+	for _, n := range names {
+		name, err := serviceName(n)
+		if err != nil {
+			return nil, err
+		}
+		o.request.Names = append(o.request.Names, name)
+	}
+	o.query = meshstate.Query{Selector: f.selector}
+	if len(o.request.Names) == 1 {
+		o.query.Name = o.request.Names[0]
+	}
+	o.allNamespaces = f.allNamespaces
+	return o, nil
+}
+
+func (o *writeOptions) run(ctx context.Context) error {
+	sel, err := o.selectMembers(ctx)
+	if err != nil {
+		return err
+	}
+	if sel.ContextOnly && len(o.in) == 0 {
+		return fmt.Errorf("with --context, %s needs --in CLUSTER, or --contexts for several clusters", o.request.Action)
+	}
+	targets := sel.Members
+	if len(o.in) > 0 {
+		if targets, err = sel.Resolve("--in", o.in); err != nil {
+			return err
+		}
+	}
+	if !o.allNamespaces {
+		o.query.Namespace = o.flags.Namespace(sel.Home())
+		o.request.Namespace = o.query.Namespace
+	}
+	st := meshstate.Read(ctx, sel.Members, o.flags.Timeout, o.query)
+	if ctx.Err() != nil {
+		return ctx.Err()
+	}
+	if err := o.reachable(targets); err != nil {
+		return err
+	}
+	plan, err := globalsvc.Plan(st, targets, o.request)
+	if err != nil {
+		return err
+	}
+	plan.Manager = o.manager
+	return o.carryOut(ctx, plan, targets, sel.Literal || len(o.in) > 0)
+}
+
+// reachable refuses to begin when a target could not be read, unless --allow-partial.
+func (o *writeOptions) reachable(targets []*clusters.Member) error {
+	var dead []string
+	for _, m := range targets {
+		if m.Err != nil {
+			_, _ = fmt.Fprintf(o.ErrOut, "error: cluster %s: %s: %s\n", m.Label(), m.Err.Class, cli.OneLine(m.Err))
+			dead = append(dead, m.Name)
+		}
+	}
+	switch {
+	case len(dead) == 0:
+		return nil
+	case len(dead) == len(targets):
+		return errors.New("no cluster to be changed could be read; nothing was changed")
+	case !o.partial:
+		return fmt.Errorf("%s could not be read; nothing was changed in any cluster. Use --in to leave it out by name, or --allow-partial to go on without it", strings.Join(dead, ", "))
+	}
+	return nil
+}
+
+// carryOut shows a plan, checks it, asks where it must, records, applies and reports.
+func (o *writeOptions) carryOut(ctx context.Context, plan *change.Plan, targets []*clusters.Member, literal bool) error {
+	pending := plan.Pending()
+	if len(pending) == 0 || o.dryRun == "client" {
+		return o.report(plan, targets, "", o.partialError(targets))
+	}
+	if err := plan.Preflight(ctx, o.apply); err != nil {
+		return o.report(plan, targets, "", err)
+	}
+	if o.dryRun == "server" {
+		return o.report(plan, targets, "", o.partialError(targets))
+	}
+	if o.out.IsTable() || !literal && !o.yes {
+		if err := (&output.Flags{}).Print(o.ErrOut, nil, view.Plan(plan.Report(targets, o.dryRun))); err != nil {
+			return err
+		}
+	}
+	if !literal {
+		ask := confirm.Prompter{In: o.In, ErrOut: o.ErrOut, Terminal: isTerminal(o.In), Yes: o.yes}
+		if err := ask.Ask(ctx, fmt.Sprintf("These clusters were found, not named. %s in %d places?", plan.Action, len(pending))); err != nil {
+			return err
+		}
+	}
+	dir, err := change.StateDir()
+	if err != nil {
+		return err
+	}
+	file, err := plan.Record(time.Now()).Save(dir)
+	if err != nil {
+		return fmt.Errorf("%w; nothing was changed", err)
+	}
+	err = plan.Apply(ctx, o.apply)
+	if err == nil {
+		err = o.partialError(targets)
+	}
+	return o.report(plan, targets, file, err)
+}
+
+// partialError is set when --allow-partial left a target out: not everything was done.
+func (o *writeOptions) partialError(targets []*clusters.Member) error {
+	for _, m := range targets {
+		if m.Err != nil {
+			return fmt.Errorf("cluster %q was left out", m.Name)
+		}
+	}
+	return nil
+}
+
+// report prints what became of each item and how to take it back.
+func (o *writeOptions) report(plan *change.Plan, targets []*clusters.Member, undoFile string, failure error) error {
+	wrote := slices.ContainsFunc(plan.Items, func(i *change.Item) bool {
+		return i.Result == v1alpha1.ResultChanged || i.Result == v1alpha1.ResultUnknown || i.Result == v1alpha1.ResultFailed && undoFile != ""
+	})
+	doc := plan.Report(targets, o.dryRun)
+	if wrote {
+		doc.UndoFile = undoFile
+	}
+	var err error
+	if o.out.IsName() {
+		for _, c := range doc.Changes {
+			if _, werr := fmt.Fprintln(o.Out, c.Object); werr != nil {
+				err = werr
+			}
+		}
+	} else {
+		err = o.out.Print(o.Out, doc, view.Changes(doc))
+	}
+	if wrote {
+		if failure == nil && o.request.Note != "" {
+			_, _ = fmt.Fprintln(o.ErrOut, "Note: "+o.request.Note)
+		}
+		_, _ = fmt.Fprintf(o.ErrOut, "To take this back: %s undo %s\n", display, undoFile)
+	}
+	switch {
+	case failure != nil:
+		return failure
+	case err != nil:
+		return err
+	case plan.Failed():
+		return errors.New("not everything was changed")
+	}
+	return nil
+}

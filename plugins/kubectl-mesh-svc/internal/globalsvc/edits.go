@@ -1,0 +1,96 @@
+// Package globalsvc is the domain of kubectl mesh-svc: which annotations each
+// verb writes, to which Services, and what a Service is over all clusters.
+// It knows no flags, no output and no client: it works on what was read.
+package globalsvc
+
+import (
+	"fmt"
+	"strings"
+
+	"k8s.io/utils/ptr"
+
+	"github.com/kubectl-mesh/kubectl-mesh/pkg/common/change"
+	"github.com/kubectl-mesh/kubectl-mesh/pkg/common/cilium"
+)
+
+// Manager is our field manager.
+const Manager = "mesh-svc"
+
+// Edit is what a verb writes.
+type Edit struct {
+	// Action is the verb, such as "globalize".
+	Action string
+	Values change.Values
+	// Note is said after the change, "" for nothing.
+	Note string
+	// NeedsIn: without --in the verb would change clusters that nobody named.
+	NeedsIn bool
+}
+
+// Globalize makes a Service global. A leftover alias goes, so that only one key
+// says what holds. affinity and shared go along when they are given.
+func Globalize(affinity, shared string) (Edit, error) {
+	e := Edit{Action: "globalize", Values: change.Values{
+		cilium.AnnotationGlobal: ptr.To("true"), cilium.AnnotationGlobalAlias: nil,
+	}}
+	if affinity != "" {
+		a, err := Affinity(affinity)
+		if err != nil {
+			return e, fmt.Errorf("--affinity: %w", err)
+		}
+		merge(e.Values, a.Values)
+	}
+	switch shared {
+	case "":
+	case "true":
+		merge(e.Values, Share().Values)
+	case "false":
+		merge(e.Values, Unshare().Values)
+	default:
+		return e, fmt.Errorf("--shared %q is neither true nor false", shared)
+	}
+	return e, nil
+}
+
+// Unglobalize removes both keys: the new key alone would let a leftover alias take over again.
+func Unglobalize() Edit {
+	return Edit{Action: "unglobalize", Values: change.Values{cilium.AnnotationGlobal: nil, cilium.AnnotationGlobalAlias: nil},
+		Note: "shared and affinity annotations are left; without global they have no effect"}
+}
+
+// Share removes both shared keys: a global Service is shared by default.
+func Share() Edit {
+	return Edit{Action: "share", NeedsIn: true, Values: change.Values{cilium.AnnotationShared: nil, cilium.AnnotationSharedAlias: nil}}
+}
+
+// Unshare keeps a global Service's endpoints for its own cluster.
+func Unshare() Edit {
+	return Edit{Action: "unshare", NeedsIn: true, Values: change.Values{cilium.AnnotationShared: ptr.To("false"), cilium.AnnotationSharedAlias: nil}}
+}
+
+// Affinity says which endpoints a cluster's clients prefer. "none" removes both
+// keys and is never written: Cilium 1.18 and 1.19 drop all remote backends for it (cilium issue 46623).
+func Affinity(value string) (Edit, error) {
+	e := Edit{Action: "affinity " + value, Values: change.Values{cilium.AnnotationAffinity: nil, cilium.AnnotationAffinityAlias: nil}}
+	switch value {
+	case string(cilium.AffinityNone):
+	case string(cilium.AffinityLocal):
+		e.Values[cilium.AnnotationAffinity] = ptr.To(value)
+	case string(cilium.AffinityRemote):
+		e.Values[cilium.AnnotationAffinity] = ptr.To(value)
+		e.NeedsIn = true
+	default:
+		hint := ""
+		if lower := strings.ToLower(strings.TrimSpace(value)); lower != value && (lower == "local" || lower == "remote" || lower == "none") {
+			hint = fmt.Sprintf("; did you mean %s?", lower)
+		}
+		return e, fmt.Errorf("affinity %q is not known to Cilium; it is local, remote or none%s", value, hint)
+	}
+	return e, nil
+}
+
+func merge(into, from change.Values) {
+	for k, v := range from {
+		into[k] = v
+	}
+}

@@ -1,0 +1,142 @@
+package globalsvc
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+
+	corev1 "k8s.io/api/core/v1"
+
+	"github.com/kubectl-mesh/kubectl-mesh/pkg/apis/v1alpha1"
+	"github.com/kubectl-mesh/kubectl-mesh/pkg/common/change"
+	"github.com/kubectl-mesh/kubectl-mesh/pkg/common/cilium"
+	"github.com/kubectl-mesh/kubectl-mesh/pkg/common/clusters"
+	"github.com/kubectl-mesh/kubectl-mesh/pkg/common/meshstate"
+	"github.com/kubectl-mesh/kubectl-mesh/pkg/common/routing"
+)
+
+// Request says what a writing verb is to change.
+type Request struct {
+	Edit
+	Namespace string
+	// Names are the Services; empty with a bulk request.
+	Names []string
+	// Bulk: every Service that was read (-l, --all, -A).
+	Bulk          bool
+	IncludeSystem bool
+}
+
+// Plan works out what a verb changes in the target members. Members that were
+// read but are no target are left alone. It fails on what cannot be meant: a
+// Service that no target has, a Service that must not be touched.
+func Plan(st *meshstate.State, targets []*clusters.Member, r Request) (*change.Plan, error) {
+	p := &change.Plan{Action: r.Action, Manager: Manager}
+	keys, err := r.keys(st)
+	if err != nil {
+		return nil, err
+	}
+	for _, m := range targets {
+		if m.Err != nil {
+			continue
+		}
+		for _, key := range keys {
+			svc := st.Services[m.Name][key]
+			if svc == nil {
+				if !r.Bulk {
+					p.Items = append(p.Items, change.Absent(m, key.Namespace, key.Name))
+				}
+				continue
+			}
+			item := change.NewItem(m, svc, r.Values)
+			if why := protected(svc, m.CiliumNamespace); why != "" && !r.IncludeSystem {
+				if !r.Bulk {
+					return nil, fmt.Errorf("service %s in cluster %q: %s; use --include-system if you mean it", key, m.Name, why)
+				}
+				item.Result, item.Message = v1alpha1.ResultSkipped, why
+			}
+			p.Items = append(p.Items, item)
+		}
+	}
+	return p, r.checkPresence(st, p, keys)
+}
+
+// keys lists the Services that the request means.
+func (r Request) keys(st *meshstate.State) ([]routing.Key, error) {
+	if r.Bulk {
+		keys := st.Keys()
+		return slices.DeleteFunc(keys, func(k routing.Key) bool { return never(k) != "" }), nil
+	}
+	var keys []routing.Key
+	for _, n := range r.Names {
+		k := routing.Key{Namespace: r.Namespace, Name: n}
+		if why := never(k); why != "" {
+			return nil, fmt.Errorf("service %s is refused: %s", k, why)
+		}
+		if !slices.Contains(keys, k) {
+			keys = append(keys, k)
+		}
+	}
+	return keys, nil
+}
+
+// checkPresence refuses a Service that no target has and, for globalize, one that only one cluster of the mesh has:
+// global in one cluster has no effect at all.
+func (r Request) checkPresence(st *meshstate.State, p *change.Plan, keys []routing.Key) error {
+	if r.Bulk {
+		return nil
+	}
+	for _, key := range keys {
+		var in []string
+		for _, c := range st.Clusters {
+			if c.Services[key] != nil {
+				in = append(in, c.Name)
+			}
+		}
+		targeted := slices.ContainsFunc(p.Items, func(i *change.Item) bool {
+			return i.Namespace == key.Namespace && i.Name == key.Name && i.Result != v1alpha1.ResultAbsent
+		})
+		switch {
+		case len(in) == 0:
+			return fmt.Errorf("service %s not found in any cluster that was read: %s", key, clusterNames(st))
+		case !targeted:
+			return fmt.Errorf("service %s is in %s, but in none of the clusters to be changed (--in)", key, strings.Join(in, ", "))
+		case r.Action == "globalize" && len(in) < 2 && len(st.Errors) == 0:
+			return fmt.Errorf("service %s exists in cluster %s only; a global service needs the same namespace and name in at least two of %s", key, in[0], clusterNames(st))
+		}
+	}
+	return nil
+}
+
+func clusterNames(st *meshstate.State) string {
+	names := make([]string, len(st.Clusters))
+	for i, c := range st.Clusters {
+		names[i] = c.Name
+	}
+	return strings.Join(names, ", ")
+}
+
+// never says why a Service is refused whatever the flags say, "" if it is not.
+func never(k routing.Key) string {
+	switch {
+	case k == (routing.Key{Namespace: "default", Name: "kubernetes"}):
+		return "it is the API server of each cluster; made global, clients would reach another cluster's"
+	case strings.HasPrefix(k.Name, cilium.DerivedServicePrefix):
+		return "Cilium derives it from a ServiceImport and overwrites its annotations; set them on the ServiceExport (spec.exportedAnnotations)"
+	}
+	return ""
+}
+
+// protected says why a Service wants --include-system, "" if it does not.
+func protected(svc *corev1.Service, ciliumNamespace string) string {
+	switch {
+	case svc.Namespace == "kube-system":
+		return "it is in kube-system"
+	case svc.Namespace == ciliumNamespace:
+		return "it is in Cilium's namespace"
+	case svc.Spec.Type == corev1.ServiceTypeExternalName:
+		return "it is an ExternalName Service and has no endpoints"
+	case svc.Labels[cilium.LabelServiceProxyName] != "":
+		return "its label " + cilium.LabelServiceProxyName + " makes Cilium ignore it"
+	}
+	return ""
+}

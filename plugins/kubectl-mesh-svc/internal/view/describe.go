@@ -1,0 +1,239 @@
+package view
+
+import (
+	"fmt"
+	"strconv"
+	"strings"
+
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+
+	"github.com/kubectl-mesh/kubectl-mesh/pkg/apis/v1alpha1"
+	"github.com/kubectl-mesh/kubectl-mesh/pkg/common/output"
+)
+
+// Describe shows one Service: its values in each cluster, the matrix of who answers whom with the reasons,
+// and the matrix after the loss of each cluster's endpoints.
+func Describe(doc v1alpha1.ServiceReport) []output.Section {
+	sections := []output.Section{{Title: "Service " + doc.Namespace + "/" + doc.Name, Table: values(doc)}}
+	names := memberNames(doc.Members)
+	for _, g := range groups(doc.Predictions) {
+		s := output.Section{Title: "Who answers" + g.title(), Table: matrixTable("CLIENTS-IN", names)}
+		for _, p := range g.predictions {
+			addPrediction(s, p, names)
+			s.Text = append(s.Text, reasons(p)...)
+		}
+		sections = append(sections, s)
+	}
+	return append(sections, failures(doc, names)...)
+}
+
+func memberNames(members []v1alpha1.Member) []string {
+	names := make([]string, len(members))
+	for i, m := range members {
+		names[i] = m.Name
+	}
+	return names
+}
+
+// values shows the effective value of each setting and, where it is not the current key, where it comes from.
+func values(doc v1alpha1.ServiceReport) *metav1.Table {
+	t := output.NewTable("CLUSTER", "GLOBAL", "SHARED", "AFFINITY", "READY", "PORTS", "+TYPE")
+	byName := map[string]v1alpha1.ServiceCluster{}
+	for _, c := range doc.Clusters {
+		byName[c.Cluster] = c
+	}
+	for _, m := range doc.Members {
+		c, read := byName[m.Name]
+		switch {
+		case m.Error != nil:
+			output.AddRow(t, m.Name, "? ("+m.Error.Class+")", "?", "?", "?", "?", "?")
+		case !read || !c.Present:
+			output.AddRow(t, m.Name, "-", "-", "-", "-", "no such Service", "-")
+		default:
+			output.AddRow(t, m.Name, value(c.Global), value(c.Shared), value(c.Affinity), fmt.Sprintf("%d/%d", *c.Ready, *c.Total), ports(c.Ports), c.Type)
+		}
+	}
+	return t
+}
+
+func value(v *v1alpha1.Value) string {
+	junk := ""
+	if v.Raw != "" && !strings.EqualFold(v.Raw, v.Value) {
+		junk = " " + strconv.Quote(v.Raw)
+	}
+	switch v.Source {
+	case "alias":
+		return fmt.Sprintf("%s (alias%s)", v.Value, junk)
+	case "default":
+		return v.Value + " (default)"
+	case "ignored":
+		return fmt.Sprintf("%s (ignored:%s)", v.Value, " "+strconv.Quote(v.Raw))
+	}
+	if junk != "" {
+		return fmt.Sprintf("%s (%s)", v.Value, junk[1:])
+	}
+	return v.Value
+}
+
+func ports(ps []v1alpha1.Port) string {
+	out := make([]string, len(ps))
+	for i, p := range ps {
+		out[i] = portName(p)
+	}
+	return strings.Join(out, ",")
+}
+
+func portName(p v1alpha1.Port) string {
+	s := fmt.Sprintf("%d/%s", p.Port, p.Protocol)
+	if p.Name != "" {
+		s += "(" + p.Name + ")"
+	}
+	return s
+}
+
+// group is the predictions for one port number and protocol, over all client clusters.
+type group struct {
+	port        v1alpha1.Port
+	family      string
+	predictions []v1alpha1.Prediction
+}
+
+func (g group) title() string {
+	if g.family == "" {
+		return ""
+	}
+	return fmt.Sprintf(" on port %d/%s, %s", g.port.Port, g.port.Protocol, g.family)
+}
+
+// groups sorts predictions by port. Those without a port (no Service, not read) join every group.
+func groups(ps []v1alpha1.Prediction) []group {
+	var out []group
+	for _, p := range ps {
+		if p.IPFamily == "" {
+			continue
+		}
+		found := false
+		for i := range out {
+			found = found || out[i].matches(p)
+		}
+		if !found {
+			out = append(out, group{port: p.Port, family: p.IPFamily})
+		}
+	}
+	if len(out) == 0 {
+		out = []group{{}}
+	}
+	for i := range out {
+		for _, p := range ps {
+			if p.IPFamily == "" || out[i].matches(p) {
+				out[i].predictions = append(out[i].predictions, p)
+			}
+		}
+	}
+	return out
+}
+
+func (g group) matches(p v1alpha1.Prediction) bool {
+	return g.port.Port == p.Port.Port && g.port.Protocol == p.Port.Protocol && g.family == p.IPFamily
+}
+
+// addPrediction adds a row for each outcome.
+func addPrediction(s output.Section, p v1alpha1.Prediction, names []string) {
+	if len(p.Outcomes) == 0 {
+		row := []string{p.Client}
+		for range names {
+			row = append(row, "-")
+		}
+		output.AddRow(s.Table, row...)
+		return
+	}
+	for _, o := range p.Outcomes {
+		row := []string{p.Client}
+		if len(o.Versions) > 0 {
+			row[0] += " if Cilium " + strings.Join(o.Versions, ", ")
+		}
+		shares := map[string]v1alpha1.Share{}
+		for _, sh := range o.Shares {
+			shares[sh.Cluster] = sh
+		}
+		for _, n := range names {
+			sh := shares[n]
+			if sh.Code == "not-read" {
+				row = append(row, "?")
+				continue
+			}
+			row = append(row, Percent(sh.Share))
+		}
+		output.AddRow(s.Table, row...)
+	}
+}
+
+// Percent shows a share from 0 to 1 with one decimal unless it is whole.
+func Percent(f float64) string {
+	return strings.TrimSuffix(strconv.FormatFloat(f*100, 'f', 1, 64), ".0") + "%"
+}
+
+var kinds = map[string]string{
+	"missing":       "this cluster has no such Service: its name does not resolve for clients there",
+	"external-name": "the Service is an ExternalName; DNS answers with another name",
+	"ignored":       "another proxy serves it (label service.kubernetes.io/service-proxy-name); Cilium does not",
+	"unread":        "this cluster could not be read",
+	"headless":      "the Service is headless: DNS names the pods and Cilium balances nothing; shares are those of the names",
+}
+
+// reasons says in words what the matrix does not: why a cluster is not used.
+func reasons(p v1alpha1.Prediction) []string {
+	var out []string
+	if k := kinds[p.Kind]; k != "" {
+		out = append(out, fmt.Sprintf("  %s: %s", p.Client, k))
+	}
+	for _, o := range p.Outcomes {
+		for _, s := range o.Shares {
+			if s.Used {
+				continue
+			}
+			out = append(out, fmt.Sprintf("  %s -> %s: %s", p.Client, s.Cluster, s.Reason))
+		}
+	}
+	if len(p.Outcomes) > 0 && nobody(p.Outcomes[0]) {
+		out = append(out, fmt.Sprintf("  %s: nobody answers; connections are refused", p.Client))
+	}
+	for _, c := range p.Caveats {
+		out = append(out, fmt.Sprintf("  %s: %s", p.Client, c))
+	}
+	return out
+}
+
+func nobody(o v1alpha1.Outcome) bool {
+	for _, s := range o.Shares {
+		if s.Used || s.Code == "not-read" {
+			return false
+		}
+	}
+	return true
+}
+
+// failures shows what becomes of the shares when a cluster's endpoints are lost.
+func failures(doc v1alpha1.ServiceReport, names []string) []output.Section {
+	if len(doc.Failures) == 0 {
+		return nil
+	}
+	s := output.Section{Title: "When all endpoints of one cluster are lost", Table: matrixTable("LOST", append([]string{"CLIENTS-IN", "PORT"}, names...))}
+	for _, f := range doc.Failures {
+		for _, p := range f.Predictions {
+			if len(p.Outcomes) == 0 {
+				continue
+			}
+			tmp := output.Section{Table: matrixTable("CLIENTS-IN", names)}
+			addPrediction(tmp, p, names)
+			for _, r := range tmp.Table.Rows {
+				row := []string{f.Lost, fmt.Sprint(r.Cells[0]), portName(p.Port)}
+				for _, c := range r.Cells[1:] {
+					row = append(row, fmt.Sprint(c))
+				}
+				output.AddRow(s.Table, row...)
+			}
+		}
+	}
+	return []output.Section{s}
+}

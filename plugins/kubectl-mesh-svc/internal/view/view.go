@@ -1,0 +1,213 @@
+// Package view turns the results of mesh-svc into tables. It is pure and decides
+// nothing: what it shows stands in the documents.
+package view
+
+import (
+	"fmt"
+	"slices"
+	"strconv"
+	"strings"
+
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+
+	"github.com/kubectl-mesh/kubectl-mesh/pkg/apis/v1alpha1"
+	"github.com/kubectl-mesh/kubectl-mesh/pkg/common/output"
+)
+
+// Clusters shows one row for each member, those that could not be read included.
+func Clusters(doc v1alpha1.ClusterList) []output.Section {
+	t := output.NewTable("CLUSTER", "CONTEXT", "ID", "VERSION", "PEERS", "STATUS", "+NAMESPACE", "+MAX-CLUSTERS", "+KPR", "+SERVER")
+	byName := map[string]v1alpha1.Cluster{}
+	for _, c := range doc.Clusters {
+		byName[c.Name] = c
+	}
+	for _, m := range doc.Members {
+		if m.Error != nil {
+			output.AddRow(t, m.Name, m.Context, "?", "?", "?", m.Error.Class, "?", "?", "?", m.Server)
+			continue
+		}
+		c := byName[m.Name]
+		output.AddRow(t, c.Name, c.Context, strconv.Itoa(int(c.ID)), orUnknown(c.Version), peers(c), "ok",
+			c.CiliumNamespace, strconv.Itoa(c.MaxConnectedClusters), strconv.FormatBool(c.KubeProxyReplacement), m.Server)
+	}
+	return []output.Section{{Table: t}}
+}
+
+// peers lists a cluster's peers; one that does not peer back is marked.
+func peers(c v1alpha1.Cluster) string {
+	if !c.PeersKnown {
+		return "unknown"
+	}
+	var out []string
+	for _, p := range c.Peers {
+		switch {
+		case p.Mutual == nil:
+			out = append(out, p.Name+"(?)")
+		case !*p.Mutual:
+			out = append(out, p.Name+"(one-way)")
+		default:
+			out = append(out, p.Name)
+		}
+	}
+	return strings.Join(out, ",")
+}
+
+func orUnknown(s string) string {
+	if s == "" {
+		return "unknown"
+	}
+	return s
+}
+
+// List shows one row for each Service.
+func List(doc v1alpha1.ServiceList, namespaces bool) []output.Section {
+	columns := []string{"NAME", "GLOBAL", "SHARED", "AFFINITY", "READY", "+TYPE"}
+	if namespaces {
+		columns = append([]string{"NAMESPACE"}, columns...)
+	}
+	t := output.NewTable(columns...)
+	for _, s := range doc.Services {
+		row := []string{s.Name, count(s, doc.Members, func(c v1alpha1.ServiceCluster) bool { return c.Global.Value == "true" }),
+			count(s, doc.Members, func(c v1alpha1.ServiceCluster) bool { return c.Shared.Value == "true" }), affinities(s), ready(s, doc.Members), types(s)}
+		if namespaces {
+			row = append([]string{s.Namespace}, row...)
+		}
+		output.AddRow(t, row...)
+	}
+	return []output.Section{{Table: t}}
+}
+
+// count shows in how many clusters something holds: n of all members, whether or not they have the Service.
+func count(s v1alpha1.ServiceSummary, members []v1alpha1.Member, holds func(v1alpha1.ServiceCluster) bool) string {
+	n := 0
+	for _, c := range s.Clusters {
+		if c.Present && holds(c) {
+			n++
+		}
+	}
+	return fmt.Sprintf("%d/%d", n, len(members))
+}
+
+// affinities shows one word where all clusters agree, else cluster=word.
+func affinities(s v1alpha1.ServiceSummary) string {
+	var parts, words []string
+	for _, c := range s.Clusters {
+		if c.Present {
+			parts = append(parts, c.Cluster+"="+c.Affinity.Value)
+			words = append(words, c.Affinity.Value)
+		}
+	}
+	if slices.Sort(words); len(slices.Compact(slices.Clone(words))) == 1 {
+		return words[0]
+	}
+	return strings.Join(parts, ",")
+}
+
+func ready(s v1alpha1.ServiceSummary, members []v1alpha1.Member) string {
+	byName := map[string]v1alpha1.ServiceCluster{}
+	for _, c := range s.Clusters {
+		byName[c.Cluster] = c
+	}
+	var parts []string
+	for _, m := range members {
+		c, read := byName[m.Name]
+		switch {
+		case !read:
+			parts = append(parts, m.Name+":?")
+		case !c.Present:
+			parts = append(parts, m.Name+":-")
+		default:
+			parts = append(parts, fmt.Sprintf("%s:%d", m.Name, *c.Ready))
+		}
+	}
+	return strings.Join(parts, " ")
+}
+
+func types(s v1alpha1.ServiceSummary) string {
+	var out []string
+	for _, c := range s.Clusters {
+		if c.Present && !slices.Contains(out, c.Type) {
+			out = append(out, c.Type)
+		}
+	}
+	return strings.Join(out, ",")
+}
+
+// Plan shows what is about to be written, with everything by which a person tells clusters apart.
+func Plan(doc v1alpha1.ChangeReport) []output.Section {
+	t := output.NewTable("CLUSTER", "CONTEXT", "SERVER", "NAMESPACE", "SERVICE", "ANNOTATION", "OLD", "NEW")
+	servers := map[string]string{}
+	for _, m := range doc.Members {
+		servers[m.Name] = m.Server
+	}
+	for _, c := range doc.Changes {
+		if c.Result != v1alpha1.ResultPlanned {
+			continue
+		}
+		for _, k := range changedKeys(c) {
+			output.AddRow(t, c.Cluster, c.Context, servers[c.Cluster], c.Namespace, strings.TrimPrefix(c.Object, "service/"), k, show(c.Before[k]), show(c.After[k]))
+		}
+	}
+	return []output.Section{{Title: "Plan: " + doc.Action, Table: t}, {}}
+}
+
+// Changes shows what became of each Service in each cluster.
+func Changes(doc v1alpha1.ChangeReport) []output.Section {
+	t := output.NewTable("CLUSTER", "NAMESPACE", "SERVICE", "RESULT", "CHANGE")
+	done := map[string]bool{}
+	for _, c := range doc.Changes {
+		done[c.Cluster] = true
+		result := c.Result
+		if doc.DryRun != "none" && result == v1alpha1.ResultPlanned {
+			result += " (" + doc.DryRun + " dry run)"
+		}
+		output.AddRow(t, c.Cluster, c.Namespace, strings.TrimPrefix(c.Object, "service/"), result, what(c))
+	}
+	for _, m := range doc.Members {
+		if m.Error != nil && !done[m.Name] {
+			output.AddRow(t, m.Name, "", "", v1alpha1.ResultSkipped, m.Error.Class)
+		}
+	}
+	return []output.Section{{Table: t}}
+}
+
+func what(c v1alpha1.Change) string {
+	switch c.Result {
+	case v1alpha1.ResultUnchanged:
+		return "has the values already"
+	case v1alpha1.ResultAbsent:
+		return "this cluster has no such Service"
+	}
+	var parts []string
+	for _, k := range changedKeys(c) {
+		parts = append(parts, fmt.Sprintf("%s: %s -> %s", k, show(c.Before[k]), show(c.After[k])))
+	}
+	change := strings.Join(parts, "; ")
+	if c.Message != "" {
+		return c.Message
+	}
+	return change
+}
+
+func changedKeys(c v1alpha1.Change) []string {
+	var keys []string
+	for k, v := range c.After {
+		if show(v) != show(c.Before[k]) {
+			keys = append(keys, k)
+		}
+	}
+	slices.Sort(keys)
+	return keys
+}
+
+func show(v *string) string {
+	if v == nil {
+		return "<absent>"
+	}
+	return strconv.Quote(*v)
+}
+
+// matrixTable begins a table of client cluster against answering cluster.
+func matrixTable(first string, clusters []string) *metav1.Table {
+	return output.NewTable(append([]string{first}, clusters...)...)
+}
