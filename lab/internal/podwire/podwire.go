@@ -1,0 +1,173 @@
+// Package podwire is the language between meshlab-net and the node process in
+// its namespaces: JSON messages over a SOCK_SEQPACKET socket, one message per
+// packet, with open files beside them. It knows neither Kubernetes nor how
+// the node does what it is asked; both ends import it, so it stays small and
+// takes only the standard library and x/sys.
+package podwire
+
+// Op names what a Request asks for.
+type Op string
+
+// The operations of the node process.
+const (
+	OpSetup  Op = "setup"  // Setup: bring the network up; the first request
+	OpListen Op = "listen" // Address: open a socket among the pods; the reply carries it
+	OpDial   Op = "dial"   // Address: connect to a pod; the reply carries the connection
+	OpAddPod Op = "addPod" // Pod: make a pod's network namespace
+	OpDelPod Op = "delPod" // Pod.Name: kill what runs in it and remove it
+	OpStart  Op = "start"  // Start: start a container; files are stdout and stderr
+	OpExec   Op = "exec"   // Exec: start a command in a container; files are stdin, stdout, stderr, or with a tty none
+	OpSignal Op = "signal" // Signal: send a signal to a process
+	OpVIPs   Op = "vips"   // VIPs: change the backends behind service addresses
+	OpFaults Op = "faults" // Faults: replace what is cut and dead
+	OpStats  Op = "stats"  // count what the node holds, for tests of leaks
+)
+
+// Request is one message to the node. Exactly the field that Op names is set.
+type Request struct {
+	ID      uint64   `json:"id"`
+	Op      Op       `json:"op"`
+	Setup   *Setup   `json:"setup,omitempty"`
+	Address *Address `json:"address,omitempty"`
+	Pod     *Pod     `json:"pod,omitempty"`
+	Start   *Start   `json:"start,omitempty"`
+	Exec    *Exec    `json:"exec,omitempty"`
+	Signal  *Signal  `json:"signal,omitempty"`
+	VIPs    []VIP    `json:"vips,omitempty"`
+	Faults  *Faults  `json:"faults,omitempty"`
+}
+
+// Reply is one message from the node: the answer to request ID, or, with ID 0, the
+// news that a process has ended.
+type Reply struct {
+	ID    uint64 `json:"id,omitempty"`
+	Error string `json:"error,omitempty"`
+	// NotFound is set beside Error when the command does not exist in the container.
+	NotFound bool   `json:"notFound,omitempty"`
+	Exit     *Exit  `json:"exit,omitempty"`
+	Stats    *Stats `json:"stats,omitempty"`
+}
+
+// Exit says how a process ended: its code, or 128 plus the signal, as in a shell.
+type Exit struct {
+	Proc string `json:"proc"`
+	Code int    `json:"code"`
+}
+
+// Setup describes the network of all clusters.
+type Setup struct {
+	// WorkDir is an existing directory; the node mounts over it in its own mount namespace.
+	WorkDir  string       `json:"workDir"`
+	Clusters []ClusterNet `json:"clusters"`
+}
+
+// ClusterNet is what the network must know of a cluster.
+type ClusterNet struct {
+	Name        string `json:"name"`
+	PodCIDR     string `json:"podCIDR"`
+	ServiceCIDR string `json:"serviceCIDR"`
+	DNSIP       string `json:"dnsIP"`
+}
+
+// Address is a socket address as in package net.
+type Address struct {
+	Network   string `json:"network"`
+	Address   string `json:"address"`
+	TimeoutMS int    `json:"timeoutMs,omitempty"`
+}
+
+// Pod is a network namespace with one address.
+type Pod struct {
+	Name string `json:"name"`
+	IP   string `json:"ip,omitempty"`
+}
+
+// Start is a container to start.
+type Start struct {
+	// Proc names the process; the sender chooses it and it must be new.
+	Proc     string   `json:"proc"`
+	Pod      string   `json:"pod"`
+	Hostname string   `json:"hostname"`
+	Root     Root     `json:"root"`
+	Argv     []string `json:"argv"`
+	Env      []string `json:"env"`
+	Dir      string   `json:"dir,omitempty"`
+}
+
+// Root is a root file system: an empty tmpfs, then these things in this order.
+type Root struct {
+	Dirs     []string `json:"dirs,omitempty"`
+	Binds    []Bind   `json:"binds,omitempty"`
+	Links    []Link   `json:"links,omitempty"`
+	Files    []File   `json:"files,omitempty"`
+	ReadOnly bool     `json:"readOnly,omitempty"`
+}
+
+// Bind shows a file or directory of this machine, read-only.
+type Bind struct {
+	Source string `json:"source"`
+	Target string `json:"target"`
+}
+
+// Link is a symbolic link.
+type Link struct {
+	Name   string `json:"name"`
+	Target string `json:"target"`
+}
+
+// File is a small file.
+type File struct {
+	Path    string `json:"path"`
+	Content string `json:"content"`
+	Mode    uint32 `json:"mode"`
+}
+
+// Exec is a command to start in a running container.
+type Exec struct {
+	Proc string `json:"proc"`
+	// Container is the Proc of a started container.
+	Container string   `json:"container"`
+	Argv      []string `json:"argv"`
+	Env       []string `json:"env"`
+	Dir       string   `json:"dir,omitempty"`
+	// TTY asks for a terminal of the container's own devpts; the reply carries its master.
+	TTY  bool   `json:"tty,omitempty"`
+	Rows uint16 `json:"rows,omitempty"`
+	Cols uint16 `json:"cols,omitempty"`
+}
+
+// Signal is a signal to a process.
+type Signal struct {
+	Proc   string `json:"proc"`
+	Signal int    `json:"signal"`
+	// IfHandled turns the signal into SIGKILL when the process would ignore it: the kernel
+	// drops signals without a handler for the first process of a PID namespace.
+	IfHandled bool `json:"ifHandled,omitempty"`
+}
+
+// VIP is a service address as the clients of one cluster see it. No backends: refused.
+type VIP struct {
+	Cluster string `json:"cluster"`
+	// Addr is IP:port, Protocol tcp or udp.
+	Addr     string   `json:"addr"`
+	Protocol string   `json:"protocol"`
+	Backends []string `json:"backends,omitempty"`
+}
+
+// Faults is what is broken in the network.
+type Faults struct {
+	// Cuts are pairs of address ranges that cannot reach each other, in neither direction.
+	Cuts [][2]string `json:"cuts,omitempty"`
+	// Dead are address ranges that nobody reaches and that reach nobody.
+	Dead []string `json:"dead,omitempty"`
+}
+
+// Stats counts what the node holds.
+type Stats struct {
+	Pods      int `json:"pods"`
+	Processes int `json:"processes"`
+	Links     int `json:"links"`
+	Chains    int `json:"chains"`
+	// Zombies are children of the node that ended and that nobody waited for.
+	Zombies int `json:"zombies"`
+}
