@@ -1,0 +1,69 @@
+package probe
+
+import (
+	"sync"
+	"time"
+)
+
+// budget hands out requests to the streams of one client: how many are left, and how fast they may go.
+type budget struct {
+	mu     sync.Mutex
+	now    func() time.Time
+	left   int // below 0: no limit but the time
+	until  time.Time
+	rate   float64 // requests per second; 0: no limit
+	tokens float64
+	last   time.Time
+}
+
+// burst is how many requests may go at once: a tenth of a second's worth.
+func (b *budget) burst() float64 { return max(1, b.rate/10) }
+
+func newBudget(count int, duration time.Duration, rate float64, now func() time.Time) *budget {
+	b := &budget{now: now, left: -1, rate: rate, last: now()}
+	if duration > 0 {
+		b.until = now().Add(duration)
+	} else {
+		b.left = count
+	}
+	b.tokens = b.burst()
+	return b
+}
+
+// take returns how many requests may be sent now, at most want. If none, it
+// returns how long to wait, or done if there is nothing left to send.
+func (b *budget) take(want int) (n int, wait time.Duration, done bool) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	now := b.now()
+	if b.left == 0 || !b.until.IsZero() && !now.Before(b.until) {
+		return 0, 0, true
+	}
+	n = max(1, want)
+	if b.left > 0 {
+		n = min(n, b.left)
+	}
+	if b.rate > 0 {
+		b.tokens = min(b.burst(), b.tokens+now.Sub(b.last).Seconds()*b.rate)
+		b.last = now
+		// Whole batches: a process for a single request would cost more than the wait.
+		n = min(n, int(b.burst()))
+		if missing := float64(n) - b.tokens; missing > 1e-9 {
+			return 0, time.Duration(missing / b.rate * float64(time.Second)), false
+		}
+		b.tokens -= float64(n)
+	}
+	if b.left > 0 {
+		b.left -= n
+	}
+	return n, 0, false
+}
+
+// giveBack returns requests that were not sent after all.
+func (b *budget) giveBack(n int) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if b.left >= 0 {
+		b.left += n
+	}
+}

@@ -1,0 +1,179 @@
+package probe
+
+import (
+	"bytes"
+	"strconv"
+	"strings"
+	"time"
+)
+
+// Class says how a request failed; empty for a reply with a status below 400.
+type Class string
+
+// The classes, part of the documents' contract.
+const (
+	ClassDNS            Class = "dns"
+	ClassRefused        Class = "refused"
+	ClassUnreachable    Class = "unreachable"
+	ClassConnectTimeout Class = "connect-timeout"
+	ClassReadTimeout    Class = "read-timeout"
+	ClassReset          Class = "reset"
+	ClassTLS            Class = "tls"
+	ClassEmpty          Class = "empty-reply"
+	ClassTruncated      Class = "truncated"
+	Class4xx            Class = "http-4xx"
+	Class5xx            Class = "http-5xx"
+	ClassTool           Class = "tool"
+	ClassUnknown        Class = "unknown"
+)
+
+// Reply is what became of one request, as the tool in the pod told it.
+type Reply struct {
+	// Status is the HTTP status, 0 if there was none.
+	Status int
+	// Header holds the header lines as "Name: value".
+	Header []string
+	// Body is the beginning of the body; Size its length in the stream.
+	Body []byte
+	Size int
+	// Class and Message say what went wrong.
+	Class   Class
+	Message string
+	// Latency is set by tools that measure; Measured says so.
+	Latency  time.Duration
+	Measured bool
+	// Redirected says that the tool followed a redirect: this is the last answer, and each hop was a pick of its own.
+	Redirected bool
+	// Reused says that the request went over an earlier connection, so no new backend was picked.
+	Reused bool
+}
+
+// Get returns the value of a header field, empty if it is absent.
+func (r *Reply) Get(name string) (string, bool) {
+	for _, line := range r.Header {
+		k, v, ok := strings.Cut(line, ":")
+		if ok && strings.EqualFold(strings.TrimSpace(k), name) {
+			return strings.TrimSpace(v), true
+		}
+	}
+	return "", false
+}
+
+// length returns the body's length if the header tells it.
+func (r *Reply) length() (int, bool) {
+	if r.Status == 204 || r.Status == 304 || r.Status/100 == 1 {
+		return 0, true
+	}
+	if _, chunked := r.Get("Transfer-Encoding"); chunked {
+		return 0, false
+	}
+	v, ok := r.Get("Content-Length")
+	if !ok {
+		return 0, false
+	}
+	n, err := strconv.Atoi(v)
+	return n, err == nil && n >= 0
+}
+
+// classify sets the class that follows from the status.
+func (r *Reply) classify() {
+	switch {
+	case r.Class != "":
+	case r.Status >= 500:
+		r.Class, r.Message = Class5xx, "HTTP status "+strconv.Itoa(r.Status)
+	case r.Status >= 400:
+		r.Class, r.Message = Class4xx, "HTTP status "+strconv.Itoa(r.Status)
+	}
+}
+
+// statusOf reads the number in "HTTP/1.1 200 OK".
+func statusOf(line string) int {
+	f := strings.Fields(line)
+	if len(f) < 2 || !strings.HasPrefix(f[0], "HTTP/") {
+		return 0
+	}
+	n, err := strconv.Atoi(f[1])
+	if err != nil || n < 100 || n > 999 {
+		return 0
+	}
+	return n
+}
+
+// parseHeader reads a header block with its status line.
+func parseHeader(block []byte) (status int, header []string) {
+	for line := range bytes.Lines(block) {
+		s := strings.TrimRight(string(line), "\r\n")
+		if s == "" {
+			continue
+		}
+		if n := statusOf(s); n > 0 {
+			status, header = n, nil // the last one counts: a 100 or a proxy's may come first
+			continue
+		}
+		header = append(header, s)
+	}
+	return status, header
+}
+
+// block is the output of one order: n requests by one process, or by a process each for curl.
+type block struct {
+	data []byte
+	size int // more than len(data) if some was dropped
+	n    int
+	rc   int
+	// killed says that the process was ended because it had not answered in time.
+	killed bool
+	// single says that the block holds one request.
+	single bool
+	limit  int // of a body
+}
+
+// cut is what a block holds.
+type cut struct {
+	replies []Reply
+	// unsent requests were not sent, because the tool ended before them.
+	unsent int
+	// unclear says that the output could not be cut for certain; replies is then empty.
+	unclear bool
+}
+
+// body keeps the beginning of a body.
+func (b block) body(data []byte) ([]byte, int) {
+	return bytes.Clone(data[:min(len(data), b.limit)]), len(data)
+}
+
+// timedOut is the reply to a request whose process was ended by us.
+func timedOut(r Reply) Reply {
+	r.Class, r.Message = ClassReadTimeout, "no answer in time"
+	return r
+}
+
+// classOf finds the class in a tool's error text.
+func classOf(text string) Class {
+	t := strings.ToLower(text)
+	for _, m := range []struct {
+		part  string
+		class Class
+	}{
+		{"bad address", ClassDNS}, {"unable to resolve", ClassDNS}, {"could not resolve", ClassDNS}, {"name or service not known", ClassDNS},
+		{"connection refused", ClassRefused},
+		{"no route to host", ClassUnreachable}, {"network is unreachable", ClassUnreachable}, {"host is unreachable", ClassUnreachable},
+		{"in headers", ClassReadTimeout}, // GNU wget: "Read error (Connection timed out) in headers."; a reset is found before
+		{"failed: connection timed out", ClassConnectTimeout}, {"can't connect", ClassConnectTimeout},
+		{"timed out", ClassReadTimeout}, {"timeout", ClassReadTimeout},
+		{"certificate", ClassTLS}, {"ssl", ClassTLS}, {"tls", ClassTLS},
+		{"no data received", ClassEmpty}, {"error getting response", ClassEmpty}, {"empty reply", ClassEmpty},
+		{"prematurely", ClassTruncated}, {"connection closed", ClassTruncated},
+	} {
+		if strings.Contains(t, m.part) {
+			if m.part == "in headers" && strings.Contains(t, "reset") {
+				return ClassReset
+			}
+			return m.class
+		}
+	}
+	if strings.Contains(t, "reset by peer") || strings.Contains(t, "broken pipe") {
+		return ClassReset
+	}
+	return ClassUnknown
+}

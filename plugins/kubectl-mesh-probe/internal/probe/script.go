@@ -1,0 +1,127 @@
+package probe
+
+import (
+	_ "embed"
+	"fmt"
+	"strconv"
+	"strings"
+	"time"
+)
+
+//go:embed script.sh
+var script string
+
+// plan is how one tool is run: the data lines that follow "run".
+type plan struct {
+	tool Tool
+	box  Toolbox
+	cfg  Config
+	glob bool // the URL is multiplied by curl, else by the script
+	url  string
+	conf []string // curl's configuration
+	args []string // the words of the command
+}
+
+func newPlan(cfg Config, box Toolbox, tool Tool, nonce string) plan {
+	p := plan{tool: tool, box: box, cfg: cfg, url: cfg.Target.String()}
+	seconds := strconv.Itoa(wholeSeconds(cfg.Timeout))
+	exact := strconv.FormatFloat(cfg.Timeout.Seconds(), 'f', -1, 64)
+	switch tool.Kind {
+	case KindCurl:
+		p.glob = true
+		p.url = curlQuote(curlGlobEscape(p.url))
+		p.conf = curlConfig(cfg, tool, nonce, exact)
+		p.args = append(p.args, tool.Command...)
+		p.args = append(p.args, "-q", "-K", "-")
+		return p
+	case KindBusybox:
+		p.args = append(p.args, tool.Command...)
+		p.args = append(p.args, "-q", "-O", "-", "-Y", "off", "-U", cfg.UserAgent)
+		if tool.Headers {
+			p.args = append(p.args, "-S")
+		}
+		if tool.Timeout {
+			p.args = append(p.args, "-T", seconds)
+		}
+	case KindGNU:
+		p.args = append(p.args, tool.Command...)
+		p.args = append(p.args, "-nv", "-S", "--save-headers", "--content-on-error", "-t1", "-T"+exact, "--no-proxy", "--no-http-keep-alive",
+			"--max-redirect=0", "-O", "-", "-U", cfg.UserAgent)
+		if cfg.Method == "HEAD" {
+			p.args = append(p.args, "--method=HEAD")
+		}
+	case KindWget2:
+		p.args = append(p.args, tool.Command...)
+		p.args = append(p.args, "-q", "--save-headers", "--content-on-error", "--tries=1", "-T"+exact, "--no-proxy", "--max-redirect=0",
+			"-O", "-", "-U", cfg.UserAgent)
+	}
+	for _, h := range cfg.Headers {
+		p.args = append(p.args, "--header", h)
+	}
+	return p
+}
+
+// curlConfig writes curl's settings. Each value is quoted for curl's own reader; no shell ever sees it.
+func curlConfig(cfg Config, tool Tool, nonce, timeout string) []string {
+	option := func(name, value string) string { return fmt.Sprintf(`%s = "%s"`, name, curlQuote(value)) }
+	record := nonce + " " + curlRecord
+	if tool.Many {
+		// On stderr, which is not buffered: a record on stdout would come with the next transfer.
+		record = "%{stderr}" + nonce + " " + curlRecordNew
+	}
+	conf := []string{
+		"silent", "no-buffer", "http1.1",
+		option("noproxy", "*"),
+		option("max-time", timeout),
+		option("user-agent", cfg.UserAgent),
+		option("header", "Connection: close"), // curl has no other way to open a connection for each request
+		option("output", "-"),
+		option("write-out", record+`\n`),
+	}
+	if cfg.Method == "HEAD" {
+		conf = append(conf, "head")
+	} else {
+		conf = append(conf, option("dump-header", "-"))
+	}
+	for _, h := range cfg.Headers {
+		conf = append(conf, option("header", h))
+	}
+	return conf
+}
+
+// lines are what the script's run() reads.
+func (p plan) lines() []string {
+	mode, readTimeout := "list", ""
+	if p.glob {
+		mode = "glob"
+	}
+	if p.box.ReadTimeout {
+		readTimeout = "-t " + strconv.Itoa(int(deadMan/time.Second))
+	}
+	out := []string{"run", mode, readTimeout, p.url, strconv.Itoa(len(p.conf))}
+	out = append(out, p.conf...)
+	out = append(out, strconv.Itoa(len(p.args)))
+	return append(out, p.args...)
+}
+
+// cut reads the output of one finished block of any tool but curl's batches.
+func (p plan) cut(b block) cut {
+	switch p.tool.Kind {
+	case KindBusybox:
+		return cutBusybox(b)
+	case KindGNU:
+		return cutGNU(b)
+	}
+	return cutRaw(b)
+}
+
+// wholeSeconds rounds up: busybox wget and timeout take no fractions.
+func wholeSeconds(d time.Duration) int { return max(1, int((d+time.Second-1)/time.Second)) }
+
+// curlGlobEscape keeps curl from reading brackets and braces of a URL as a range or a list.
+func curlGlobEscape(s string) string {
+	return strings.NewReplacer(`\`, `\\`, `[`, `\[`, `]`, `\]`, `{`, `\{`, `}`, `\}`).Replace(s)
+}
+
+// curlQuote writes a value between double quotes of curl's configuration.
+func curlQuote(s string) string { return strings.NewReplacer(`\`, `\\`, `"`, `\"`).Replace(s) }
