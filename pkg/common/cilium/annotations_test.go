@@ -1,0 +1,147 @@
+package cilium
+
+import (
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+)
+
+func TestGlobal(t *testing.T) {
+	t.Parallel()
+	cases := map[string]struct {
+		ann  map[string]string
+		want Bool
+	}{
+		"absent":             {nil, Bool{false, SourceDefault, "", ""}},
+		"true":               {map[string]string{AnnotationGlobal: "true"}, Bool{true, SourceKey, AnnotationGlobal, "true"}},
+		"any case":           {map[string]string{AnnotationGlobal: "TrUe"}, Bool{true, SourceKey, AnnotationGlobal, "TrUe"}},
+		"one is not true":    {map[string]string{AnnotationGlobal: "1"}, Bool{false, SourceKey, AnnotationGlobal, "1"}},
+		"yes is not true":    {map[string]string{AnnotationGlobal: "yes"}, Bool{false, SourceKey, AnnotationGlobal, "yes"}},
+		"not trimmed":        {map[string]string{AnnotationGlobal: " true "}, Bool{false, SourceKey, AnnotationGlobal, " true "}},
+		"empty":              {map[string]string{AnnotationGlobal: ""}, Bool{false, SourceKey, AnnotationGlobal, ""}},
+		"alias":              {map[string]string{AnnotationGlobalAlias: "true"}, Bool{true, SourceAlias, AnnotationGlobalAlias, "true"}},
+		"new key beats it":   {map[string]string{AnnotationGlobal: "false", AnnotationGlobalAlias: "true"}, Bool{false, SourceKey, AnnotationGlobal, "false"}},
+		"empty key beats it": {map[string]string{AnnotationGlobal: "", AnnotationGlobalAlias: "true"}, Bool{false, SourceKey, AnnotationGlobal, ""}},
+	}
+	for name, c := range cases {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			if d := cmp.Diff(c.want, Global(c.ann)); d != "" {
+				t.Error(d)
+			}
+		})
+	}
+}
+
+func TestShared(t *testing.T) {
+	t.Parallel()
+	global := func(kv ...string) map[string]string {
+		m := map[string]string{AnnotationGlobal: "true"}
+		for i := 0; i < len(kv); i += 2 {
+			m[kv[i]] = kv[i+1]
+		}
+		return m
+	}
+	cases := map[string]struct {
+		ann  map[string]string
+		want Bool
+	}{
+		"not global":              {nil, Bool{false, SourceDefault, "", ""}},
+		"global":                  {global(), Bool{true, SourceDefault, "", ""}},
+		"false":                   {global(AnnotationShared, "false"), Bool{false, SourceKey, AnnotationShared, "false"}},
+		"junk is not shared":      {global(AnnotationShared, "yes"), Bool{false, SourceKey, AnnotationShared, "yes"}},
+		"empty is not shared":     {global(AnnotationShared, ""), Bool{false, SourceKey, AnnotationShared, ""}},
+		"alias":                   {global(AnnotationSharedAlias, "False"), Bool{false, SourceAlias, AnnotationSharedAlias, "False"}},
+		"ignored when not global": {map[string]string{AnnotationShared: "true"}, Bool{false, SourceIgnored, AnnotationShared, "true"}},
+	}
+	for name, c := range cases {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			if d := cmp.Diff(c.want, Shared(c.ann)); d != "" {
+				t.Error(d)
+			}
+		})
+	}
+}
+
+func TestAffinityOf(t *testing.T) {
+	t.Parallel()
+	cases := map[string]struct {
+		value   string // "-" is absent
+		version string
+		want    Affinity
+	}{
+		"absent":             {"-", "1.18.11", AffinityNone},
+		"empty":              {"", "1.18.11", AffinityNone},
+		"local":              {"local", "1.20.2", AffinityLocal},
+		"LOCAL":              {"LOCAL", "1.18.11", AffinityLocal},
+		"remote":             {"Remote", "1.16.19", AffinityRemote},
+		"none on 1.17":       {"none", "1.17.17", AffinityNone},
+		"none on 1.18":       {"none", "1.18.11", AffinityDropRemote},
+		"none on 1.19.5":     {"none", "1.19.5", AffinityDropRemote},
+		"none on 1.19.6":     {"none", "1.19.6", AffinityNone},
+		"none on 1.20":       {"none", "1.20.2", AffinityNone},
+		"junk on 1.16":       {"cluster-a", "1.16.19", AffinityNone},
+		"junk on 1.19.5":     {"cluster-a", "1.19.5", AffinityDropRemote},
+		"blank is not local": {"local ", "1.18.11", AffinityDropRemote},
+		"junk on 1.20":       {"local ", "1.20.2", AffinityNone},
+	}
+	for name, c := range cases {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			ann := map[string]string{AnnotationGlobal: "true"}
+			if c.value != "-" {
+				ann[AnnotationAffinity] = c.value
+			}
+			rules := RulesFor(ParseVersion(c.version))
+			if len(rules) != 1 {
+				t.Fatalf("%d sets of rules for %s", len(rules), c.version)
+			}
+			if got := AffinityOf(ann, rules[0].Rules).Value; got != c.want {
+				t.Errorf("got %q, want %q", got, c.want)
+			}
+			delete(ann, AnnotationGlobal)
+			if got := AffinityOf(ann, rules[0].Rules).Value; got != AffinityNone {
+				t.Errorf("not global: got %q, want none", got)
+			}
+		})
+	}
+}
+
+func TestNamespaceGlobal(t *testing.T) {
+	t.Parallel()
+	for _, c := range []struct {
+		value string
+		def   bool
+		want  bool
+	}{{"-", true, true}, {"-", false, false}, {"true", false, true}, {"TRUE", false, true}, {"false", true, false}, {"yes", true, false}, {"", true, false}} {
+		ann := map[string]string{}
+		if c.value != "-" {
+			ann[AnnotationNamespaceGlobal] = c.value
+		}
+		if got := NamespaceGlobal(ann, c.def).Value; got != c.want {
+			t.Errorf("%q with default %v: got %v", c.value, c.def, got)
+		}
+	}
+}
+
+func FuzzAnnotations(f *testing.F) {
+	f.Add("true", "", "local", true)
+	f.Add("FALSE", "yes", "none", false)
+	f.Fuzz(func(t *testing.T, global, shared, affinity string, alias bool) {
+		keys := []string{AnnotationGlobal, AnnotationShared, AnnotationAffinity}
+		if alias {
+			keys = []string{AnnotationGlobalAlias, AnnotationSharedAlias, AnnotationAffinityAlias}
+		}
+		ann := map[string]string{keys[0]: global, keys[1]: shared, keys[2]: affinity}
+		g, s := Global(ann), Shared(ann)
+		if s.Value && !g.Value {
+			t.Error("shared without being global")
+		}
+		for _, r := range RulesFor(Version{}) {
+			if a := AffinityOf(ann, r.Rules); a.Value != AffinityNone && !g.Value {
+				t.Errorf("affinity %q without being global", a.Value)
+			}
+		}
+	})
+}
