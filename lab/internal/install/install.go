@@ -6,12 +6,17 @@
 package install
 
 import (
-	"context"
 	"fmt"
 	"regexp"
+	"strconv"
+	"strings"
+	"time"
 
 	"github.com/kubectl-mesh/kubectl-mesh/lab/internal/state"
 )
+
+// Namespace is where Cilium is installed.
+const Namespace = "kube-system"
 
 // Method is who made the certificates.
 type Method string
@@ -24,12 +29,20 @@ const (
 	CertManager Method = "cert-manager"
 )
 
+// The minor versions in which the charts changed something that is visible here.
+const (
+	minorMultipleUsers   = 19 // authMode migration, ConfigMap clustermesh-remote-users; marks on what Helm cannot render twice; plain Jobs
+	minorGlobalNamespace = 20 // clustermesh-default-global-namespace; certificates for a year
+	minorPolicyDefault   = 18 // key policy-default-local-cluster; true from 1.19 on
+	minorCertgenBundles  = 17 // certgen 0.4 and its --ca-generate
+)
+
 var versionForm = regexp.MustCompile(`^1\.(16|17|18|19|20)\.[0-9]+(-(pre|rc)\.[0-9]+)?$`)
 
 // Check says whether a cluster's version and method are known here.
 func Check(c state.Cluster) error {
 	if !versionForm.MatchString(c.CiliumVersion) {
-		return fmt.Errorf("cluster %q: Cilium version %q in --cilium-version: want one from 1.16.0 to 1.20, as in 1.18.11", c.Name, c.CiliumVersion)
+		return fmt.Errorf("cluster %q: Cilium version %q in --cilium-version: want one from 1.16 to 1.20, written as 1.18.11", c.Name, c.CiliumVersion)
 	}
 	switch Method(c.Install) {
 	case Helm, Certgen, CertManager:
@@ -39,10 +52,58 @@ func Check(c state.Cluster) error {
 	}
 }
 
-// Cilium writes the objects.
-func Cilium(ctx context.Context, lab *state.Lab, c state.Cluster) error {
-	_ = ctx
-	_ = lab
-	_ = c
-	return nil
+// site is a cluster in which Cilium is to be installed.
+type site struct {
+	state.Cluster
+	// peers are the clusters that it is connected to.
+	peers []state.Cluster
+	minor int
+	now   time.Time
+}
+
+func newSite(lab *state.Lab, c state.Cluster, now time.Time) (site, error) {
+	if err := Check(c); err != nil {
+		return site{}, err
+	}
+	minor, err := strconv.Atoi(strings.Split(c.CiliumVersion, ".")[1])
+	if err != nil {
+		return site{}, err
+	}
+	s := site{Cluster: c, minor: minor, now: now}
+	for _, peer := range lab.Clusters {
+		if lab.Connected && peer.Name != c.Name {
+			s.peers = append(s.peers, peer)
+		}
+	}
+	return s, nil
+}
+
+func (s site) method() Method { return Method(s.Install) }
+
+// image is the reference of one of Cilium's images. The charts add a digest, which
+// the lab does not have for every version.
+func (s site) image(name string) string { return "quay.io/cilium/" + name + ":v" + s.CiliumVersion }
+
+// Objects returns what an installation leaves in cluster c, in the order in which it
+// is to be written. Every call makes new keys, so that fresh clusters start with
+// different authorities, as in real life.
+func Objects(lab *state.Lab, c state.Cluster, now time.Time) ([]Object, error) {
+	s, err := newSite(lab, c, now)
+	if err != nil {
+		return nil, err
+	}
+	certificates, err := newCertificates(s)
+	if err != nil {
+		return nil, err
+	}
+	var objects []Object
+	objects = append(objects, ciliumCRDs(s)...)
+	objects = append(objects, clusterDNS(s))
+	objects = append(objects, serviceAccounts(s)...)
+	objects = append(objects, config(s)...)
+	objects = append(objects, secrets(s, certificates)...)
+	objects = append(objects, certificateMachinery(s)...)
+	objects = append(objects, peerConfig(s)...)
+	objects = append(objects, workloads(s)...)
+	return append(objects, ciliumNodes(s)...), nil
 }

@@ -126,16 +126,9 @@ func (m *Manager) run(ctx context.Context, l *state.Lab) error {
 			return err
 		}
 	}
-	// The certificates are made while the API servers start: both take the CPU, but
-	// the servers also wait.
 	clusters, clustersCtx := errgroup.WithContext(ctx)
 	for _, c := range l.Clusters {
-		clusters.Go(func() error {
-			if err := m.startCluster(clustersCtx, programs, c); err != nil {
-				return err
-			}
-			return m.install(clustersCtx, l, c)
-		})
+		clusters.Go(func() error { return m.runCluster(clustersCtx, programs, l, c) })
 	}
 	if err := clusters.Wait(); err != nil || !l.Net {
 		return err
@@ -185,16 +178,29 @@ func (m *Manager) startCluster(ctx context.Context, programs string, c state.Clu
 	return nil
 }
 
-// install writes Cilium's objects once in a cluster's life: what a user changed
-// afterwards must survive the next up.
-func (m *Manager) install(ctx context.Context, l *state.Lab, c state.Cluster) error {
+// runCluster starts a control plane and writes Cilium's objects once in a cluster's
+// life: what a user changed afterwards must survive the next up. The certificates
+// are made while the API server starts.
+func (m *Manager) runCluster(ctx context.Context, programs string, l *state.Lab, c state.Cluster) error {
 	done := cluster.Files(m.Dir.ClusterDir(c.Name)).Installed()
-	if _, err := os.Stat(done); err == nil {
-		return nil
+	_, err := os.Stat(done)
+	installed := err == nil
+
+	var objects []install.Object
+	group, groupCtx := errgroup.WithContext(ctx)
+	group.Go(func() error { return m.startCluster(groupCtx, programs, c) })
+	if !installed {
+		group.Go(func() (err error) {
+			objects, err = install.Objects(l, c, time.Now())
+			return err
+		})
+	}
+	if err := group.Wait(); err != nil || installed {
+		return err
 	}
 	ctx, cancel := context.WithTimeout(ctx, installTimeout)
 	defer cancel()
-	if err := install.Cilium(ctx, l, c); err != nil {
+	if err := install.Write(ctx, c, objects); err != nil {
 		return fmt.Errorf("cluster %q: install Cilium's objects: %w", c.Name, err)
 	}
 	return state.WriteFile(done, nil, 0o600)
