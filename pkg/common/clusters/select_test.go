@@ -1,0 +1,198 @@
+package clusters
+
+import (
+	"context"
+	"crypto/x509"
+	"errors"
+	"fmt"
+	"net"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	"k8s.io/apimachinery/pkg/runtime/schema"
+	"k8s.io/utils/ptr"
+
+	"github.com/kubectl-mesh/kubectl-mesh/pkg/common/cilium"
+)
+
+func member(name string, id uint32, peers ...string) *Member {
+	return &Member{Name: name, Context: "kind-" + name, UID: "uid-" + name, Config: cilium.Config{ClusterName: name, ClusterID: id}, Peers: peers, PeersKnown: true}
+}
+
+func dead(context string, class Class) *Member {
+	return &Member{Name: context, Context: context, Err: &Error{class, errors.New("no answer")}}
+}
+
+func memberNames(ms []*Member) []string {
+	var out []string
+	for _, m := range ms {
+		n := m.Name
+		if m.Err != nil {
+			n += "!" + string(m.Err.Class)
+		}
+		out = append(out, n)
+	}
+	return out
+}
+
+func TestJoinPeers(t *testing.T) {
+	t.Parallel()
+	home := member("us", 1, "ap", "eu")
+	twin := member("eu", 2, "us")
+	twin.Context, twin.UID = "other-eu", "uid-2"
+	cases := map[string]struct {
+		others []*Member
+		want   []string
+		warn   string
+		err    string
+	}{
+		"all":                {[]*Member{member("eu", 2, "us", "ap"), member("ap", 3, "us", "eu")}, []string{"us", "ap", "eu"}, "", ""},
+		"a stranger":         {[]*Member{member("eu", 2, "us"), member("ap", 3, "us"), member("test", 9, "us")}, []string{"us", "ap", "eu"}, "", ""},
+		"not mutual":         {[]*Member{member("eu", 2), member("ap", 3, "us")}, []string{"us", "ap"}, "not the other way round", ""},
+		"same id":            {[]*Member{member("eu", 1, "us"), member("ap", 3, "us")}, []string{"us", "ap"}, "same cluster id", ""},
+		"no context for":     {[]*Member{member("eu", 2, "us")}, []string{"us", "eu"}, `peer "ap" has no context`, ""},
+		"one is dead":        {[]*Member{member("eu", 2, "us"), dead("kind-ap", ClassRefused)}, []string{"us", "ap!refused", "eu"}, "", ""},
+		"two are dead":       {[]*Member{dead("kind-eu", ClassRefused), dead("kind-ap", ClassTimeout)}, []string{"us", "ap!refused", "eu!refused"}, "", ""},
+		"unrelated dead":     {[]*Member{member("eu", 2, "us"), member("ap", 3, "us"), dead("old", ClassTimeout)}, []string{"us", "ap", "eu"}, "", ""},
+		"two candidates":     {[]*Member{member("eu", 2, "us"), twin}, nil, "", `may be context "kind-eu" or "other-eu"`},
+		"nobody":             {[]*Member{member("test", 9)}, nil, "", "no context belongs to a peer"},
+		"without cilium":     {[]*Member{member("eu", 2, "us"), member("ap", 3, "us"), dead("plain", ClassNoCilium)}, []string{"us", "ap", "eu"}, "", ""},
+		"peers of it hidden": {[]*Member{{Name: "eu", Context: "kind-eu", Config: cilium.Config{ClusterID: 2}}, member("ap", 3, "us")}, []string{"us", "ap", "eu"}, "", ""},
+	}
+	for name, c := range cases {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			w := &Warnings{}
+			got, err := joinPeers(home, c.others, w)
+			if (err == nil) != (c.err == "") || err != nil && !strings.Contains(err.Error(), c.err) {
+				t.Fatalf("error %v, want %q", err, c.err)
+			}
+			if d := cmp.Diff(c.want, memberNames(got)); d != "" {
+				t.Error(d)
+			}
+			if lines := strings.Join(w.Lines(), "\n"); !strings.Contains(lines, c.warn) {
+				t.Errorf("warnings %q, want %q", lines, c.warn)
+			}
+		})
+	}
+}
+
+func TestCollapse(t *testing.T) {
+	t.Parallel()
+	second := member("us", 1)
+	second.Context = "admin-us"
+	for current, want := range map[string]string{"": "kind-us", "kind-us": "kind-us", "admin-us": "admin-us"} {
+		w := &Warnings{}
+		got := collapse([]*Member{member("us", 1), second, member("eu", 2)}, current, w)
+		if len(got) != 2 || got[0].Context != want {
+			t.Errorf("current %q: %v", current, got[0].Context)
+		}
+		if len(w.Lines()) != 1 {
+			t.Error("no warning")
+		}
+	}
+}
+
+func TestInferName(t *testing.T) {
+	t.Parallel()
+	ms := []*Member{member("us", 1, "eu", "ap"), dead("kind-eu", ClassRefused), member("ap", 3, "us", "eu")}
+	inferName(ms)
+	if ms[1].Name != "eu" {
+		t.Errorf("the dead member is called %q", ms[1].Name)
+	}
+	ms = []*Member{member("us", 1, "eu", "ap"), dead("a", ClassRefused), dead("b", ClassRefused)}
+	inferName(ms)
+	if ms[1].Name != "a" || ms[2].Name != "b" {
+		t.Errorf("two dead members were named %q and %q", ms[1].Name, ms[2].Name)
+	}
+}
+
+func TestResolve(t *testing.T) {
+	t.Parallel()
+	odd := member("kind-us", 4)
+	odd.Context = "x"
+	sel := &Selection{Members: []*Member{member("us", 1), member("eu", 2), odd}}
+	got, err := sel.Resolve("--in", []string{"eu", "kind-eu", "us"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if d := cmp.Diff([]string{"eu", "us"}, memberNames(got)); d != "" {
+		t.Error(d)
+	}
+	for name, want := range map[string]string{"ap": `--in: no cluster "ap"`, "kind-us": "means both"} {
+		if _, err := sel.Resolve("--in", []string{name}); err == nil || !strings.Contains(err.Error(), want) {
+			t.Errorf("%s: %v", name, err)
+		}
+	}
+}
+
+func TestValidate(t *testing.T) {
+	t.Parallel()
+	for name, set := range map[string]func(*Flags){
+		"--contexts and --all-contexts": func(f *Flags) { f.Contexts, f.AllContexts = []string{"a"}, true },
+		"--context and --contexts":      func(f *Flags) { f.Contexts, f.Config.Context = []string{"a"}, ptr.To("b") },
+		"--cluster-timeout":             func(f *Flags) { f.Timeout = 0 },
+		"empty name":                    func(f *Flags) { f.Contexts = []string{"a", ""} },
+	} {
+		f := NewFlags()
+		set(f)
+		if err := f.validate(); err == nil || !strings.Contains(err.Error(), name) {
+			t.Errorf("%s: %v", name, err)
+		}
+	}
+}
+
+func TestClassify(t *testing.T) {
+	t.Parallel()
+	gr := schema.GroupResource{Resource: "services"}
+	cases := map[Class]error{
+		ClassDNS:          fmt.Errorf("get: %w", &net.DNSError{Err: "no such host"}),
+		ClassTimeout:      fmt.Errorf("get: %w", context.DeadlineExceeded),
+		ClassRefused:      fmt.Errorf("dial: %w", syscall.ECONNREFUSED),
+		ClassTLS:          fmt.Errorf("get: %w", x509.UnknownAuthorityError{}),
+		ClassUnauthorized: apierrors.NewUnauthorized("who"),
+		ClassForbidden:    apierrors.NewForbidden(gr, "x", errors.New("no")),
+		ClassNotFound:     apierrors.NewNotFound(gr, "x"),
+		ClassNoCilium:     fmt.Errorf("context: %w", noCilium("none")),
+		ClassInterrupted:  context.Canceled,
+		ClassOther:        errors.New("else"),
+	}
+	for want, err := range cases {
+		if got := Classify(err); got.Class != want || !errors.Is(got, err) {
+			t.Errorf("%v: got %s, want %s", err, got.Class, want)
+		}
+	}
+	if Classify(nil) != nil {
+		t.Error("an error out of nil")
+	}
+}
+
+func TestEachKeepsOrderAndDeadline(t *testing.T) {
+	t.Parallel()
+	ms := []*Member{member("us", 1), dead("kind-eu", ClassRefused), member("ap", 3), member("sa", 4)}
+	got := Each(t.Context(), ms, 50*time.Millisecond, func(ctx context.Context, m *Member) (string, error) {
+		switch m.Name {
+		case "ap":
+			<-ctx.Done() // hangs until its own deadline
+			return "", ctx.Err()
+		case "sa":
+			return "", errors.New("broken")
+		}
+		return m.Name, nil
+	})
+	var out []string
+	for _, r := range got {
+		s := r.Member.Context + " " + r.Value
+		if r.Err != nil {
+			s += string(r.Err.Class)
+		}
+		out = append(out, s)
+	}
+	if d := cmp.Diff([]string{"kind-us us", "kind-eu refused", "kind-ap timeout", "kind-sa error"}, out); d != "" {
+		t.Error(d)
+	}
+}
