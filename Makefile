@@ -1,0 +1,143 @@
+# kubectl-mesh. `make` alone lists what can be made.
+
+SHELL := bash
+.SHELLFLAGS := -euo pipefail -c
+.DELETE_ON_ERROR:
+.DEFAULT_GOAL := help
+MAKEFLAGS += --no-builtin-rules --no-print-directory
+
+# Static binaries without paths of the machine that built them. The version is stamped below, so Go need not ask git,
+# which refuses in a clone that somebody else owns.
+export CGO_ENABLED := 0
+export GOFLAGS := $(strip $(filter-out -trimpath -buildvcs=%,$(GOFLAGS)) -trimpath -buildvcs=false)
+
+PLUGINS := svc ca probe
+MAINS := $(foreach p,$(PLUGINS),./plugins/kubectl-mesh-$(p)/cmd/kubectl-mesh_$(p))
+# Every module with Go code of its own. The other modules below tools/ only name the version of a tool.
+MODULES := . lab tools/kubectl
+
+# v1.2.3 on a tag, v1.2.3-4-gabcdef0 after it, v0.0.0-dev-gabcdef0 before the first: always a semantic version, which krew wants.
+VERSION ?= $(shell git describe --tags --match 'v[0-9]*' --dirty 2>/dev/null || git describe --always --dirty --match '' 2>/dev/null | sed 's/^/v0.0.0-dev-g/' | grep . || echo v0.0.0-dev)
+COMMIT ?= $(shell git rev-parse HEAD 2>/dev/null)
+# The commit's date, not today's: equal sources make equal binaries.
+DATE ?= $(shell git log -1 --format=%cI 2>/dev/null)
+CLI := github.com/kubectl-mesh/kubectl-mesh/pkg/common/cli
+LDFLAGS = -s -w -X $(CLI).version=$(VERSION) -X $(CLI).commit=$(COMMIT) -X $(CLI).date=$(DATE)
+
+# The platforms that krew-check packs. The templates name five; all of them take several minutes each, once:
+# make krew-check KREW_PLATFORMS="linux/amd64 linux/arm64 darwin/amd64 darwin/arm64 windows/amd64"
+KREW_PLATFORMS ?= $(shell go env GOOS)/$(shell go env GOARCH)
+
+TOOLS := $(addprefix bin/tools/,golangci-lint kubectl kubectl-krew validate-krew-manifest)
+
+.PHONY: help
+help:
+	@echo 'kubectl plugins for Cilium Cluster Mesh. Usage: make TARGET'
+	@awk -F ':.*## ' '/^##@ / {printf "\n%s\n", substr($$0, 5)} /^[a-z-]+:.*## / {printf "  %-14s%s\n", $$1, $$2}' $(firstword $(MAKEFILE_LIST))
+	@echo
+	@echo 'CLUSTERS=a,b,c chooses the clusters of a lab, MESHLAB_STATE=DIR its directory.'
+
+##@ Build
+
+.PHONY: build
+build: ## Build the three plugins into bin/, with the scripts through which kubectl completes them
+	@mkdir -p bin
+	@go build -ldflags '$(LDFLAGS)' -o bin/ $(MAINS)
+	@for p in $(PLUGINS); do \
+		bin/kubectl-mesh_$$p completion kubectl > bin/kubectl_complete-mesh_$$p; \
+		chmod +x bin/kubectl_complete-mesh_$$p; \
+	done
+
+.PHONY: meshlab
+meshlab:
+	@mkdir -p bin
+	@go build -C lab -o $(CURDIR)/bin/meshlab ./cmd/meshlab
+
+.PHONY: tools
+tools: $(TOOLS) ## Build the tools of this repository into bin/tools/: golangci-lint, kubectl, krew
+
+##@ The lab and the demo
+
+.PHONY: lab-up
+lab-up: build meshlab bin/tools/kubectl ## Start a mesh of three clusters on this machine and leave it running
+	@# Everything else is said on stderr, so that eval "$$(make lab-up)" works.
+	@bin/meshlab up $(if $(CLUSTERS),--clusters '$(CLUSTERS)')
+	@echo 'export PATH=$(CURDIR)/bin:$(CURDIR)/bin/tools:$$PATH'
+
+.PHONY: lab-down
+lab-down: meshlab ## Remove it: processes, mounts, namespaces and files
+	@bin/meshlab down
+
+.PHONY: demo
+demo: build meshlab bin/tools/kubectl ## Replay both walk-throughs on a lab of its own
+	@PATH='$(CURDIR)/bin:$(CURDIR)/bin/tools':$$PATH demo/run.sh
+
+##@ Check
+
+.PHONY: test
+test: test-unit build meshlab bin/tools/kubectl ## Run all tests: unit tests, then whole binaries against a lab of their own
+	@MESHLAB_STATE='$(CURDIR)/.lab-test' test/with-lab.sh test/whole-binary.sh ./plugins/... ./test/...
+
+.PHONY: test-unit
+test-unit: ## Run the unit tests; they need no lab
+	env -u MESHLAB_KUBECONFIG go test ./...
+	env -u MESHLAB_KUBECONFIG go test -C lab ./...
+
+.PHONY: lint
+lint: bin/tools/golangci-lint ## Run the linters in every module, the import rules among them
+	@failed=; \
+	for m in $(MODULES); do \
+		echo "golangci-lint in $$m"; \
+		(cd $$m && $(CURDIR)/bin/tools/golangci-lint run ./...) || failed+=" $$m"; \
+	done; \
+	[[ -z $$failed ]] || { echo "lint failed in:$$failed" >&2; exit 1; }
+
+.PHONY: fmt
+fmt: bin/tools/golangci-lint ## Format the Go code of every module
+	@for m in $(MODULES); do (cd $$m && $(CURDIR)/bin/tools/golangci-lint fmt ./...); done
+
+.PHONY: krew-check
+krew-check: $(filter-out bin/tools/golangci-lint,$(TOOLS)) ## Pack, install through krew, and run through kubectl
+	@rm -rf dist/krew
+	@for p in $(KREW_PLATFORMS); do \
+		echo "building for $$p"; \
+		mkdir -p dist/krew/$${p/\//_}; \
+		GOOS=$${p%/*} GOARCH=$${p#*/} go build -ldflags '$(LDFLAGS)' -o dist/krew/$${p/\//_}/ $(MAINS); \
+	done
+	@go run ./test/packaging -builds dist/krew -tag '$(VERSION)'
+
+.PHONY: release-check
+release-check: bin/tools/goreleaser ## Check .goreleaser.yaml with goreleaser
+	bin/tools/goreleaser check
+
+.PHONY: bench-probe
+bench-probe: build meshlab bin/tools/kubectl ## Compare mesh-probe with one exec per request and with a shell loop
+	@MESHLAB_STATE='$(CURDIR)/.lab-bench' test/with-lab.sh test/bench-probe.sh
+
+.PHONY: clean
+clean: ## Remove what was built; a running lab stays
+	rm -rf bin dist
+
+# Tools are built anew when their module changes. go build leaves an unchanged file alone, hence touch.
+tool = go build -C tools/$(1) -ldflags '-s -w' -o $(CURDIR)/$@ $(2) && touch $@
+
+bin/tools/golangci-lint: tools/golangci-lint/go.mod tools/golangci-lint/go.sum
+	@echo 'building golangci-lint; the first time takes about four minutes' >&2
+	@$(call tool,golangci-lint,github.com/golangci/golangci-lint/v2/cmd/golangci-lint)
+
+bin/tools/kubectl: tools/kubectl/main.go tools/kubectl/go.mod tools/kubectl/go.sum
+	@echo 'building kubectl' >&2
+	@v=$$(go list -C tools/kubectl -m -f '{{.Version}}' k8s.io/kubectl) && \
+	go build -C tools/kubectl -ldflags "-s -w -X k8s.io/component-base/version.gitVersion=v1$${v#v0}" -o $(CURDIR)/$@ . && touch $@
+
+bin/tools/kubectl-krew: tools/krew/go.mod tools/krew/go.sum
+	@echo 'building krew' >&2
+	@$(call tool,krew,sigs.k8s.io/krew/cmd/krew)
+
+bin/tools/validate-krew-manifest: tools/krew/go.mod tools/krew/go.sum
+	@echo 'building validate-krew-manifest' >&2
+	@$(call tool,krew,sigs.k8s.io/krew/cmd/validate-krew-manifest)
+
+bin/tools/goreleaser: tools/goreleaser/go.mod tools/goreleaser/go.sum
+	@echo 'building goreleaser; the first time takes several minutes' >&2
+	@$(call tool,goreleaser,github.com/goreleaser/goreleaser/v2)
