@@ -1,0 +1,312 @@
+package change
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+	authv1 "k8s.io/api/authorization/v1"
+	corev1 "k8s.io/api/core/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/runtime"
+	"k8s.io/client-go/kubernetes/fake"
+	k8stesting "k8s.io/client-go/testing"
+	"k8s.io/utils/ptr"
+
+	"github.com/kubectl-mesh/kubectl-mesh/pkg/apis/v1alpha1"
+	"github.com/kubectl-mesh/kubectl-mesh/pkg/common/clusters"
+)
+
+// cluster is a member over a fake API that allows everything unless told otherwise, and notes every write.
+type cluster struct {
+	*clusters.Member
+	api    *fake.Clientset
+	writes *[]string // over all clusters, in order
+}
+
+func newCluster(t *testing.T, name string, log *[]string, svc *corev1.Service, allowed bool) cluster {
+	t.Helper()
+	api := fake.NewClientset(svc.DeepCopy())
+	api.PrependReactor("create", "selfsubjectaccessreviews", func(k8stesting.Action) (bool, runtime.Object, error) {
+		return true, &authv1.SelfSubjectAccessReview{Status: authv1.SubjectAccessReviewStatus{Allowed: allowed}}, nil
+	})
+	// The fake stores what a dry run sends, so dry runs are answered here.
+	api.PrependReactor("patch", "services", func(a k8stesting.Action) (bool, runtime.Object, error) {
+		p := a.(k8stesting.PatchActionImpl)
+		if len(p.PatchOptions.DryRun) > 0 {
+			*log = append(*log, name+" dry-run")
+			return true, svc.DeepCopy(), nil
+		}
+		*log = append(*log, name+" "+p.PatchOptions.FieldManager+" "+string(p.GetPatch()))
+		return false, nil, nil
+	})
+	return cluster{&clusters.Member{Name: name, Context: "kind-" + name, UID: "uid-" + name, Client: api}, api, log}
+}
+
+func nginx(ann map[string]string) *corev1.Service {
+	return &corev1.Service{ObjectMeta: metav1.ObjectMeta{Namespace: "default", Name: "nginx", UID: "u1", ResourceVersion: "7", Annotations: ann}}
+}
+
+func results(p *Plan) string {
+	var out []string
+	for _, i := range p.Items {
+		out = append(out, i.Member.Name+":"+i.Result)
+	}
+	return strings.Join(out, " ")
+}
+
+var options = Options{Timeout: time.Minute}
+
+func TestApplyWritesAllAndOnlyWhatDiffers(t *testing.T) {
+	t.Parallel()
+	var log []string
+	us := newCluster(t, "us", &log, nginx(map[string]string{"io.x/alias": "true", "keep": "me"}), true)
+	eu := newCluster(t, "eu", &log, nginx(map[string]string{"x/global": "true"}), true)
+	edits := Values{"x/global": ptr.To("true"), "io.x/alias": nil}
+	plan := &Plan{Action: "globalize", Manager: "mesh-svc", Items: []*Item{
+		NewItem(us.Member, nginx(map[string]string{"io.x/alias": "true", "keep": "me"}), edits),
+		NewItem(eu.Member, nginx(map[string]string{"x/global": "true"}), edits),
+		Absent(us.Member, "default", "other"),
+	}}
+	if err := plan.Preflight(t.Context(), options); err != nil {
+		t.Fatal(err)
+	}
+	if err := plan.Apply(t.Context(), options); err != nil {
+		t.Fatal(err)
+	}
+	if got := results(plan); got != "us:changed eu:unchanged us:absent" {
+		t.Errorf("results %s", got)
+	}
+	want := []string{"us dry-run", `us mesh-svc {"metadata":{"annotations":{"io.x/alias":null,"x/global":"true"},"resourceVersion":"7","uid":"u1"}}`}
+	if d := cmp.Diff(want, log); d != "" {
+		t.Error(d)
+	}
+	got, err := us.api.CoreV1().Services("default").Get(t.Context(), "nginx", metav1.GetOptions{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if d := cmp.Diff(map[string]string{"keep": "me", "x/global": "true"}, got.Annotations); d != "" {
+		t.Error(d)
+	}
+}
+
+func TestPreflightFailureWritesNothingAnywhere(t *testing.T) {
+	t.Parallel()
+	edits := Values{"x/global": ptr.To("true")}
+	argo := nginx(map[string]string{"x/global": "false"})
+	argo.ManagedFields = []metav1.ManagedFieldsEntry{{Manager: "argocd-controller", FieldsV1: &metav1.FieldsV1{}}}
+	argo.ManagedFields[0].FieldsV1.SetRawBytes([]byte(`{"f:metadata":{"f:annotations":{"f:x/global":{}}}}`))
+	cases := map[string]struct {
+		eu      *corev1.Service
+		allowed bool
+		dryErr  error
+		opts    Options
+		want    string
+		message string
+	}{
+		"no permission":        {nginx(nil), false, nil, options, "us:planned eu:failed", "needs {apiGroups"},
+		"admission refuses":    {nginx(nil), true, apierrors.NewForbidden(corev1.Resource("services"), "nginx", errors.New("policy")), options, "us:planned eu:failed", "policy"},
+		"webhook cannot":       {nginx(nil), true, apierrors.NewBadRequest("admission webhook w does not support dry run"), options, "us:planned eu:failed", "--preflight=access"},
+		"a reconciler owns it": {argo, true, nil, options, "us:planned eu:refused", `x/global is owned by "argocd-controller"`},
+	}
+	for name, c := range cases {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			var log []string
+			us := newCluster(t, "us", &log, nginx(nil), true)
+			eu := newCluster(t, "eu", &[]string{}, c.eu, c.allowed)
+			if c.dryErr != nil {
+				eu.api.PrependReactor("patch", "services", func(k8stesting.Action) (bool, runtime.Object, error) { return true, nil, c.dryErr })
+			}
+			plan := &Plan{Action: "globalize", Manager: "mesh-svc", Items: []*Item{NewItem(us.Member, nginx(nil), edits), NewItem(eu.Member, c.eu, edits)}}
+			if err := plan.Preflight(t.Context(), c.opts); err == nil {
+				t.Fatal("no error")
+			}
+			if got := results(plan); got != c.want {
+				t.Errorf("results %s, want %s", got, c.want)
+			}
+			if !strings.Contains(plan.Items[1].Message, c.message) {
+				t.Errorf("message %q, want %q", plan.Items[1].Message, c.message)
+			}
+			for _, l := range log {
+				if !strings.HasSuffix(l, "dry-run") {
+					t.Errorf("written: %s", l)
+				}
+			}
+			forced := Options{Timeout: time.Minute, ForceConflicts: true}
+			if c.want == "us:planned eu:refused" {
+				plan := &Plan{Manager: "mesh-svc", Items: []*Item{NewItem(eu.Member, c.eu, edits)}}
+				if err := plan.Preflight(t.Context(), forced); err != nil {
+					t.Errorf("with --force-conflicts: %v", err)
+				}
+			}
+		})
+	}
+}
+
+func TestApplyStopsAtTheFirstFailure(t *testing.T) {
+	t.Parallel()
+	var log []string
+	edits := Values{"x/global": ptr.To("true")}
+	us, eu, ap := newCluster(t, "us", &log, nginx(nil), true), newCluster(t, "eu", &log, nginx(nil), true), newCluster(t, "ap", &log, nginx(nil), true)
+	eu.api.PrependReactor("patch", "services", func(k8stesting.Action) (bool, runtime.Object, error) {
+		return true, nil, apierrors.NewInternalError(errors.New("etcd is gone"))
+	})
+	plan := &Plan{Action: "globalize", Manager: "mesh-svc", Items: []*Item{
+		NewItem(us.Member, nginx(nil), edits), NewItem(eu.Member, nginx(nil), edits), NewItem(ap.Member, nginx(nil), edits)}}
+	if err := plan.Apply(t.Context(), options); err == nil || !strings.Contains(err.Error(), `cluster "eu"`) {
+		t.Fatalf("error %v", err)
+	}
+	if got := results(plan); got != "us:changed eu:failed ap:planned" {
+		t.Errorf("results %s", got)
+	}
+}
+
+func TestApplyAfterConflict(t *testing.T) {
+	t.Parallel()
+	edits := Values{"x/global": ptr.To("true")}
+	cases := map[string]struct {
+		now  *corev1.Service // what is there when the conflict is looked at
+		want string
+	}{
+		"an unrelated field changed": {func() *corev1.Service { s := nginx(nil); s.ResourceVersion = "8"; return s }(), "us:changed"},
+		"our key changed":            {nginx(map[string]string{"x/global": "false"}), "us:failed"},
+		"made anew":                  {func() *corev1.Service { s := nginx(nil); s.UID = "u2"; return s }(), "us:failed"},
+	}
+	for name, c := range cases {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			var log []string
+			us := newCluster(t, "us", &log, c.now, true)
+			first := true
+			us.api.PrependReactor("patch", "services", func(k8stesting.Action) (bool, runtime.Object, error) {
+				if first {
+					first = false
+					return true, nil, apierrors.NewConflict(corev1.Resource("services"), "nginx", errors.New("modified"))
+				}
+				return false, nil, nil
+			})
+			plan := &Plan{Action: "globalize", Manager: "mesh-svc", Items: []*Item{NewItem(us.Member, nginx(nil), edits)}}
+			err := plan.Apply(t.Context(), options)
+			if got := results(plan); got != c.want {
+				t.Errorf("results %s, want %s (%v)", got, c.want, err)
+			}
+			if c.want == "us:failed" && !errors.Is(err, ErrConflict) {
+				t.Errorf("error %v", err)
+			}
+		})
+	}
+}
+
+func TestInterruptLeavesTheRestPlanned(t *testing.T) {
+	t.Parallel()
+	var log []string
+	ctx, cancel := context.WithCancel(t.Context())
+	edits := Values{"x/global": ptr.To("true")}
+	us, eu := newCluster(t, "us", &log, nginx(nil), true), newCluster(t, "eu", &log, nginx(nil), true)
+	us.api.PrependReactor("patch", "services", func(k8stesting.Action) (bool, runtime.Object, error) {
+		cancel() // Ctrl-C while the write is under way
+		return true, nil, context.Canceled
+	})
+	plan := &Plan{Action: "globalize", Manager: "mesh-svc", Items: []*Item{NewItem(us.Member, nginx(nil), edits), NewItem(eu.Member, nginx(nil), edits)}}
+	if err := plan.Apply(ctx, options); !errors.Is(err, context.Canceled) {
+		t.Fatalf("error %v", err)
+	}
+	if got := results(plan); got != "us:unknown eu:planned" {
+		t.Errorf("results %s", got)
+	}
+	if r := plan.Report([]*clusters.Member{us.Member, eu.Member}, "none"); r.Complete {
+		t.Error("complete with an unknown result")
+	}
+}
+
+func TestReadBackFindsWhatAWebhookChanged(t *testing.T) {
+	t.Parallel()
+	var log []string
+	us := newCluster(t, "us", &log, nginx(nil), true)
+	us.api.PrependReactor("patch", "services", func(k8stesting.Action) (bool, runtime.Object, error) { return true, nginx(nil), nil })
+	plan := &Plan{Action: "globalize", Manager: "mesh-svc", Items: []*Item{NewItem(us.Member, nginx(nil), Values{"x/global": ptr.To("true")})}}
+	if err := plan.Apply(t.Context(), options); err == nil || !strings.Contains(err.Error(), "reads back as <absent>") {
+		t.Fatalf("error %v", err)
+	}
+	if got := results(plan); got != "us:"+v1alpha1.ResultFailed {
+		t.Errorf("results %s", got)
+	}
+}
+
+func TestRecord(t *testing.T) {
+	t.Parallel()
+	var log []string
+	us := newCluster(t, "us", &log, nginx(nil), true)
+	plan := &Plan{Action: "affinity local", Manager: "mesh-svc", Items: []*Item{
+		NewItem(us.Member, nginx(nil), Values{"x/a": ptr.To("local"), "x/b": nil}),
+		NewItem(us.Member, nginx(map[string]string{"x/a": "local"}), Values{"x/a": ptr.To("local")}),
+	}}
+	dir := filepath.Join(t.TempDir(), "state")
+	rec := plan.Record(time.Date(2026, 11, 23, 6, 0, 0, 5, time.UTC))
+	file, err := rec.Save(dir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	info, err := os.Stat(file)
+	if err != nil || info.Mode().Perm() != 0o600 || !strings.HasPrefix(filepath.Base(file), "undo-20261123T060000Z-affinity-local-") {
+		t.Errorf("%s: %v, %v", file, info.Mode(), err)
+	}
+	got, err := Load(file)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if d := cmp.Diff(rec, got); d != "" || len(got.Items) != 1 {
+		t.Errorf("%d items, %s", len(got.Items), d)
+	}
+}
+
+func FuzzParse(f *testing.F) {
+	good, err := json.Marshal(Record{APIVersion: recordVersion, Kind: recordKind, Items: []RecordItem{{Cluster: "us", Namespace: "n", Name: "s", Before: Values{"a": nil}, After: Values{"a": ptr.To("b")}}}})
+	if err != nil {
+		f.Fatal(err)
+	}
+	f.Add(good)
+	f.Add([]byte(`{"kind":"UndoRecord"}`))
+	f.Fuzz(func(t *testing.T, raw []byte) {
+		r, err := Parse(raw)
+		if err != nil {
+			return
+		}
+		for _, i := range r.Items {
+			if i.Namespace == "" || i.Name == "" || i.Cluster == "" {
+				t.Errorf("an item that names nothing was accepted: %+v", i)
+			}
+		}
+	})
+}
+
+func TestOwners(t *testing.T) {
+	t.Parallel()
+	for manager, want := range map[string]bool{
+		"argocd-controller": true, "kustomize-controller": true, "helm": true, "Helm": true, "my-operator": true, "terraform": true,
+		"kubectl-annotate": false, "kubectl-client-side-apply": false, "kubectl-edit": false, "mesh-svc": false, "k9s": false,
+	} {
+		if got := (Owner{Manager: manager}).Reconciler(); got != want {
+			t.Errorf("%s: %v", manager, got)
+		}
+	}
+	entry := func(manager, fields string) metav1.ManagedFieldsEntry {
+		e := metav1.ManagedFieldsEntry{Manager: manager, FieldsV1: &metav1.FieldsV1{}}
+		e.FieldsV1.SetRawBytes([]byte(fields))
+		return e
+	}
+	got := owners([]metav1.ManagedFieldsEntry{
+		entry("a", `{"f:metadata":{"f:annotations":{"f:x/y":{},"f:other":{}}}}`), entry("b", `{"f:spec":{}}`), entry("c", `not json`), {Manager: "d"},
+	}, []string{"x/y"})
+	if d := cmp.Diff([]Owner{{"x/y", "a"}}, got); d != "" {
+		t.Error(d)
+	}
+}
