@@ -15,6 +15,7 @@ import (
 	"runtime"
 	"slices"
 	"strings"
+	"sync"
 	"time"
 )
 
@@ -77,10 +78,10 @@ func (c *check) serve(dir string) (stop func(), err error) {
 		return nil, err
 	}
 	server := &http.Server{Handler: http.FileServer(http.Dir(dir)), ReadHeaderTimeout: time.Minute}
-	done := make(chan error, 1)
-	go func() { done <- server.Serve(listener) }()
+	var done sync.WaitGroup
+	done.Go(func() { _ = server.Serve(listener) })
 	c.server = "http://" + listener.Addr().String()
-	return func() { _ = server.Close(); <-done }, nil
+	return func() { _ = server.Close(); done.Wait() }, nil
 }
 
 // checkPlugin packs, renders, validates and installs one plugin. A later step needs

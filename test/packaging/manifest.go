@@ -67,19 +67,6 @@ func render(text []byte, tag string, lookUp func(url string) (asset, error)) ([]
 	return []byte(manifest), err
 }
 
-// manifestPlatforms lists the platforms that a rendered manifest offers.
-func manifestPlatforms(manifest []byte) ([]platform, error) {
-	doc, err := parseManifest(manifest)
-	if err != nil {
-		return nil, err
-	}
-	var found []platform
-	for _, entry := range doc.entries {
-		found = append(found, entry.platform)
-	}
-	return found, nil
-}
-
 // keepPlatforms returns the manifest without the platforms that are not named.
 func keepPlatforms(manifest []byte, keep []platform) ([]byte, error) {
 	doc, err := parseManifest(manifest)

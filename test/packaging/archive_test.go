@@ -1,0 +1,124 @@
+package main
+
+import (
+	"archive/tar"
+	"compress/gzip"
+	"crypto/sha256"
+	"encoding/hex"
+	"errors"
+	"io"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+)
+
+func TestPack(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	binary, license := filepath.Join(dir, "kubectl-mesh_svc"), filepath.Join(dir, "LICENSE")
+	write(t, binary, "binary", 0o755)
+	write(t, license, "licence", 0o644)
+
+	first := filepath.Join(dir, "first.tar.gz")
+	sum, err := pack(first, binary, license)
+	if err != nil {
+		t.Fatal(err)
+	}
+	data, err := os.ReadFile(first)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if want := sha256.Sum256(data); sum != hex.EncodeToString(want[:]) {
+		t.Errorf("checksum = %s, want %x", sum, want)
+	}
+	type file struct {
+		Name, Content string
+		Mode          int64
+	}
+	var got []file
+	for name, content := range untar(t, first) {
+		got = append(got, file{name.Name, content, name.Mode})
+	}
+	want := []file{{"kubectl-mesh_svc", "binary", 0o755}, {"LICENSE", "licence", 0o644}}
+	if diff := cmp.Diff(want, got); diff != "" {
+		t.Errorf("archive (-want +got):\n%s", diff)
+	}
+
+	// Another day's copy of the same files makes the same archive.
+	if err := os.Chtimes(binary, time.Unix(1, 0), time.Unix(1, 0)); err != nil {
+		t.Fatal(err)
+	}
+	again, err := pack(filepath.Join(dir, "second.tar.gz"), binary, license)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if again != sum {
+		t.Errorf("the same files made another archive: %s, then %s", sum, again)
+	}
+	if _, err := pack(filepath.Join(dir, "third.tar.gz"), filepath.Join(dir, "absent")); !errors.Is(err, os.ErrNotExist) {
+		t.Errorf("error for an absent file = %v, want %v", err, os.ErrNotExist)
+	}
+}
+
+func TestBuiltPlatforms(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	for _, name := range []string{"linux_arm64", "darwin_arm64"} {
+		if err := os.Mkdir(filepath.Join(dir, name), 0o755); err != nil {
+			t.Fatal(err)
+		}
+	}
+	got, err := builtPlatforms(dir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if diff := cmp.Diff([]platform{{"darwin", "arm64"}, {"linux", "arm64"}}, got); diff != "" {
+		t.Errorf("platforms (-want +got):\n%s", diff)
+	}
+	write(t, filepath.Join(dir, "stray_file"), "", 0o644)
+	if _, err := builtPlatforms(dir); err == nil || !strings.Contains(err.Error(), "stray_file") {
+		t.Errorf("error for a stray file = %v, want one that names it", err)
+	}
+}
+
+func write(t *testing.T, name, content string, mode os.FileMode) {
+	t.Helper()
+	if err := os.WriteFile(name, []byte(content), mode); err != nil {
+		t.Fatal(err)
+	}
+}
+
+func untar(t *testing.T, name string) func(yield func(*tar.Header, string) bool) {
+	t.Helper()
+	return func(yield func(*tar.Header, string) bool) {
+		in, err := os.Open(name)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer func() { _ = in.Close() }()
+		zip, err := gzip.NewReader(in)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for tarball := tar.NewReader(zip); ; {
+			header, err := tarball.Next()
+			if errors.Is(err, io.EOF) {
+				return
+			}
+			if err != nil {
+				t.Fatal(err)
+			}
+			content, err := io.ReadAll(tarball)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if !yield(header, string(content)) {
+				return
+			}
+		}
+	}
+}
