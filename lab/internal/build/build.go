@@ -79,14 +79,9 @@ type Builder struct {
 	Log io.Writer
 }
 
-// New returns a Builder for the lab's sources, which it looks for in the current
-// directory and those above, and the user's cache directory.
+// New returns a Builder for the lab's sources and the user's cache directory.
 func New(log io.Writer) (*Builder, error) {
-	wd, err := os.Getwd()
-	if err != nil {
-		return nil, err
-	}
-	source, err := FindSource(wd)
+	source, err := Source()
 	if err != nil {
 		return nil, err
 	}
@@ -95,6 +90,25 @@ func New(log io.Writer) (*Builder, error) {
 		return nil, fmt.Errorf("the lab keeps its programs in the user's cache directory: %w", err)
 	}
 	return &Builder{Source: source, Cache: filepath.Join(cache, "kubectl-mesh-lab"), Log: log}, nil
+}
+
+// Source finds the lab's sources: in or above the current directory, or above the
+// running program, which make puts into bin/ of the clone.
+func Source() (string, error) {
+	wd, err := os.Getwd()
+	if err != nil {
+		return "", err
+	}
+	source, err := FindSource(wd)
+	if err == nil {
+		return source, nil
+	}
+	if program, programErr := os.Executable(); programErr == nil {
+		if source, sourceErr := FindSource(filepath.Dir(program)); sourceErr == nil {
+			return source, nil
+		}
+	}
+	return "", err
 }
 
 // FindSource returns the directory of the lab's module in or above dir.

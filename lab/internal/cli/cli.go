@@ -66,11 +66,7 @@ func findState(flag, variable string) (state.Dir, error) {
 		dir = variable
 	}
 	if dir == "" {
-		wd, err := os.Getwd()
-		if err != nil {
-			return "", err
-		}
-		source, err := build.FindSource(wd)
+		source, err := build.Source()
 		if err != nil {
 			return "", fmt.Errorf("no state directory: %w, or set %s", err, stateVariable)
 		}

@@ -103,14 +103,23 @@ func (m *Manager) Stop(ctx context.Context, name string, kill bool) error {
 }
 
 // Start starts the control plane of a cluster that was stopped and waits until it
-// is ready; a cluster that runs already is left alone.
+// is ready; a cluster that runs already is left alone. It runs the program that ran
+// before, so that it needs neither the sources nor the cache.
 func (m *Manager) Start(ctx context.Context, name string) error {
 	return m.withCluster(name, func(c *state.Cluster) error {
-		programs, err := m.Programs.Ensure(ctx, build.Cluster())
+		record, ok, err := proc.Read(m.Dir.ClusterPID(c.Name))
 		if err != nil {
 			return err
 		}
-		return m.startCluster(ctx, programs, *c)
+		program := record.Path
+		if _, err := os.Stat(program); !ok || err != nil {
+			programs, err := m.Programs.Ensure(ctx, build.Cluster())
+			if err != nil {
+				return err
+			}
+			program = filepath.Join(programs, clusterProgram)
+		}
+		return m.startCluster(ctx, program, *c)
 	})
 }
 
@@ -158,7 +167,7 @@ func (m *Manager) withCluster(name string, change func(*state.Cluster) error) er
 // Down ends everything of the lab and removes its files. What is not there is no
 // error, so that it can be repeated.
 func (m *Manager) Down(ctx context.Context) error {
-	if _, err := os.Stat(string(m.Dir)); errors.Is(err, os.ErrNotExist) {
+	if !exists(m.Dir.Marker()) {
 		return m.endStrays(ctx)
 	}
 	unlock, err := m.lock()
@@ -169,18 +178,15 @@ func (m *Manager) Down(ctx context.Context) error {
 	if err := m.clean(ctx); err != nil {
 		return err
 	}
-	if err := os.Remove(m.Dir.LockFile()); err != nil {
-		return err
-	}
-	// Somebody's own files in the directory are a reason to leave it.
-	if err := os.Remove(string(m.Dir)); err != nil && !errors.Is(err, unix.ENOTEMPTY) {
-		return err
-	}
-	return nil
+	return m.removeDir()
 }
 
-// clean ends all processes and removes all files but the lock.
+// clean ends all processes and removes all files but the lock. In a directory that
+// is not a lab's it does nothing.
 func (m *Manager) clean(ctx context.Context) error {
+	if !exists(m.Dir.Marker()) {
+		return nil
+	}
 	if err := m.endAll(ctx); err != nil {
 		return err
 	}
@@ -192,12 +198,45 @@ func (m *Manager) clean(ctx context.Context) error {
 	for _, name := range clusters {
 		names = append(names, m.Dir.ClusterKubeconfig(name), m.Dir.ClusterDir(name))
 	}
-	for _, name := range names {
+	// The marker goes last: what is left of an interrupted removal is still ours.
+	for _, name := range append(names, m.Dir.Marker()) {
 		if err := os.RemoveAll(name); err != nil {
 			return err
 		}
 	}
 	return nil
+}
+
+// removeDir removes the lock and the directory, unless something of the user's is in
+// it.
+func (m *Manager) removeDir() error {
+	if err := os.Remove(m.Dir.LockFile()); err != nil {
+		return err
+	}
+	if err := os.Remove(string(m.Dir)); err != nil && !errors.Is(err, unix.ENOTEMPTY) {
+		return err
+	}
+	return nil
+}
+
+// claim marks the directory as a lab's. It must be empty: what is in it would be
+// removed with the lab.
+func (m *Manager) claim() error {
+	entries, err := os.ReadDir(string(m.Dir))
+	if err != nil {
+		return err
+	}
+	for _, entry := range entries {
+		if entry.Name() != filepath.Base(m.Dir.LockFile()) {
+			return fmt.Errorf("state directory %s is not empty and no lab's (%s); name another one", m.Dir, entry.Name())
+		}
+	}
+	return state.WriteFile(m.Dir.Marker(), []byte("This directory is managed by meshlab, which removes it on \"meshlab down\".\n"), 0o600)
+}
+
+func exists(name string) bool {
+	_, err := os.Stat(name)
+	return err == nil
 }
 
 // endAll ends the network first, as it unmounts and removes what it made; the

@@ -45,7 +45,7 @@ func (m *Manager) Up(ctx context.Context, spec Spec) (*state.Lab, error) {
 			return nil, fmt.Errorf("%w; run \"meshlab down\" first", err)
 		}
 	} else if current, err = m.create(spec); err != nil {
-		return nil, err
+		return nil, errors.Join(err, m.clean(ctx), m.removeDir())
 	}
 	if err := m.run(ctx, current); err != nil {
 		// Half a lab is of no use, but its logs are; the next up removes them.
@@ -62,7 +62,7 @@ func (m *Manager) current(ctx context.Context) (*state.Lab, error) {
 	switch {
 	case err == nil && !m.died(current):
 		return current, nil
-	case !errors.Is(err, state.ErrNoLab):
+	case exists(m.Dir.Marker()):
 		m.logf("removing what is left of a lab that died")
 	}
 	return nil, m.clean(ctx)
@@ -92,15 +92,15 @@ func (m *Manager) condition(pidFile string) proc.Condition {
 	return record.Condition()
 }
 
-func (m *Manager) stopped(name string) bool {
-	_, err := os.Stat(m.Dir.ClusterStopped(name))
-	return err == nil
-}
+func (m *Manager) stopped(name string) bool { return exists(m.Dir.ClusterStopped(name)) }
 
 // create writes down a new lab; nothing runs yet.
 func (m *Manager) create(spec Spec) (*state.Lab, error) {
 	created, err := spec.lab(m.Dir)
 	if err != nil {
+		return nil, err
+	}
+	if err := m.claim(); err != nil {
 		return nil, err
 	}
 	for _, c := range created.Clusters {
@@ -128,7 +128,7 @@ func (m *Manager) run(ctx context.Context, l *state.Lab) error {
 	}
 	clusters, clustersCtx := errgroup.WithContext(ctx)
 	for _, c := range l.Clusters {
-		clusters.Go(func() error { return m.runCluster(clustersCtx, programs, l, c) })
+		clusters.Go(func() error { return m.runCluster(clustersCtx, filepath.Join(programs, clusterProgram), l, c) })
 	}
 	if err := clusters.Wait(); err != nil || !l.Net {
 		return err
@@ -137,7 +137,7 @@ func (m *Manager) run(ctx context.Context, l *state.Lab) error {
 }
 
 // startCluster starts a control plane unless it runs, and waits until it is ready.
-func (m *Manager) startCluster(ctx context.Context, programs string, c state.Cluster) error {
+func (m *Manager) startCluster(ctx context.Context, program string, c state.Cluster) error {
 	record, ok, err := proc.Read(m.Dir.ClusterPID(c.Name))
 	if err != nil {
 		return err
@@ -156,7 +156,7 @@ func (m *Manager) startCluster(ctx context.Context, programs string, c state.Clu
 			m.logf("starting cluster %s again", c.Name)
 		}
 		child, err := proc.Spawn(proc.Command{
-			Path:    filepath.Join(programs, clusterProgram),
+			Path:    program,
 			Args:    []string{m.stateFlag(), "--name=" + c.Name},
 			Dir:     m.Dir.ClusterDir(c.Name),
 			Log:     m.Dir.ClusterLog(c.Name),
@@ -181,14 +181,13 @@ func (m *Manager) startCluster(ctx context.Context, programs string, c state.Clu
 // runCluster starts a control plane and writes Cilium's objects once in a cluster's
 // life: what a user changed afterwards must survive the next up. The certificates
 // are made while the API server starts.
-func (m *Manager) runCluster(ctx context.Context, programs string, l *state.Lab, c state.Cluster) error {
+func (m *Manager) runCluster(ctx context.Context, program string, l *state.Lab, c state.Cluster) error {
 	done := cluster.Files(m.Dir.ClusterDir(c.Name)).Installed()
-	_, err := os.Stat(done)
-	installed := err == nil
+	installed := exists(done)
 
 	var objects []install.Object
 	group, groupCtx := errgroup.WithContext(ctx)
-	group.Go(func() error { return m.startCluster(groupCtx, programs, c) })
+	group.Go(func() error { return m.startCluster(groupCtx, program, c) })
 	if !installed {
 		group.Go(func() (err error) {
 			objects, err = install.Objects(l, c, time.Now())
@@ -234,10 +233,7 @@ func (m *Manager) startNet(ctx context.Context, programs string) error {
 	return nil
 }
 
-func (m *Manager) netReady() bool {
-	_, err := os.Stat(m.Dir.NetReady())
-	return err == nil
-}
+func (m *Manager) netReady() bool { return exists(m.Dir.NetReady()) }
 
 var (
 	errEnded    = errors.New("ended instead of getting ready")

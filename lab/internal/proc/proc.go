@@ -39,6 +39,8 @@ type Record struct {
 	PID   int    `json:"pid"`
 	Start uint64 `json:"start"`
 	Boot  string `json:"boot"`
+	// Path is the program's file.
+	Path string `json:"path"`
 }
 
 // Command is a process to be started.
@@ -81,6 +83,7 @@ func Spawn(c Command) (*Child, error) {
 	}()
 	record, err := recordOf(cmd.Process.Pid)
 	if err == nil {
+		record.Path = c.Path
 		err = record.write(c.PIDFile)
 	}
 	if err != nil {

@@ -147,7 +147,7 @@ func TestFind(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			if len(found) != tc.want || tc.want == 1 && found[0] != child.Record {
+			if len(found) != tc.want || tc.want == 1 && found[0].PID != child.PID {
 				t.Errorf("found %v, want %d", found, tc.want)
 			}
 		})

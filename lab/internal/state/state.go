@@ -137,6 +137,10 @@ func (d Dir) NetReady() string { return d.path("net.ready") }
 // NetDir is for the files of meshlab-net.
 func (d Dir) NetDir() string { return d.path("net") }
 
+// Marker says that the directory is a lab's. Nothing is removed from a directory
+// without it.
+func (d Dir) Marker() string { return d.path(".meshlab") }
+
 // LockFile keeps two commands from changing the lab at once.
 func (d Dir) LockFile() string { return d.path("lock") }
 
