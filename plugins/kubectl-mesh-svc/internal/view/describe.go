@@ -2,6 +2,7 @@ package view
 
 import (
 	"fmt"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -189,10 +190,9 @@ func reasons(p v1alpha1.Prediction) []string {
 	}
 	for _, o := range p.Outcomes {
 		for _, s := range o.Shares {
-			if s.Used {
-				continue
+			if line := fmt.Sprintf("  %s -> %s: %s", p.Client, s.Cluster, s.Reason); !s.Used && !slices.Contains(out, line) {
+				out = append(out, line)
 			}
-			out = append(out, fmt.Sprintf("  %s -> %s: %s", p.Client, s.Cluster, s.Reason))
 		}
 	}
 	if len(p.Outcomes) > 0 && nobody(p.Outcomes[0]) {

@@ -1,0 +1,103 @@
+// Package clitest checks the help of a plugin's commands. Only tests import it.
+package clitest
+
+import (
+	"strings"
+	"testing"
+
+	"github.com/spf13/cobra"
+	"k8s.io/kubectl/pkg/cmd/util/sanity"
+)
+
+// CheckHelp holds every command of a tree to kubectl's and to the house's rules: flags that kubectl's own
+// check accepts, a Short that begins with a capital and ends without a full stop, a Long, and examples that the tree itself can parse.
+func CheckHelp(t *testing.T, root *cobra.Command) {
+	t.Helper()
+	display := root.DisplayName()
+	visit(root, func(cmd *cobra.Command) {
+		if cmd.Name() == "help" {
+			return
+		}
+		path := cmd.CommandPath()
+		for _, err := range sanity.CheckFlags(cmd) {
+			t.Errorf("%s: %v", path, err)
+		}
+		if s := cmd.Short; s == "" || strings.ToUpper(s[:1]) != s[:1] || strings.HasSuffix(s, ".") {
+			t.Errorf("%s: Short %q", path, s)
+		}
+		if cmd.Long == "" {
+			t.Errorf("%s: no Long", path)
+		}
+		if cmd.Example == "" {
+			t.Errorf("%s: no Example", path)
+		}
+		for line := range strings.SplitSeq(cmd.Example, "\n") {
+			checkExample(t, root, cmd, display, strings.TrimSpace(line))
+		}
+	})
+}
+
+// checkExample finds the command and parses the flags of one example line.
+func checkExample(t *testing.T, root, cmd *cobra.Command, display, line string) {
+	t.Helper()
+	if line == "" || strings.HasPrefix(line, "#") {
+		return
+	}
+	rest, ok := strings.CutPrefix(line, display+" ")
+	if !ok {
+		t.Errorf("%s: example %q does not begin with %q", cmd.CommandPath(), line, display)
+		return
+	}
+	found, args, err := root.Find(words(rest))
+	if err != nil {
+		t.Errorf("%s: example %q: %v", cmd.CommandPath(), line, err)
+		return
+	}
+	if cmd != root && found != cmd {
+		t.Errorf("%s: example %q runs %s", cmd.CommandPath(), line, found.CommandPath())
+	}
+	if err := found.ParseFlags(args); err != nil {
+		t.Errorf("%s: example %q: %v", cmd.CommandPath(), line, err)
+	}
+}
+
+// words splits a line as a shell would, as far as examples need it: quotes, and an end at a pipe or redirection.
+func words(line string) []string {
+	var out []string
+	var b strings.Builder
+	quote, open := rune(0), false
+	flush := func() {
+		if open {
+			out = append(out, b.String())
+		}
+		b.Reset()
+		open = false
+	}
+	for _, r := range line {
+		switch {
+		case quote != 0 && r == quote:
+			quote = 0
+		case quote != 0:
+			b.WriteRune(r)
+		case r == '\'' || r == '"':
+			quote, open = r, true
+		case r == ' ':
+			flush()
+		case r == '|' || r == '>' || r == '&' || r == ';' || r == '#':
+			flush()
+			return out
+		default:
+			open = true
+			b.WriteRune(r)
+		}
+	}
+	flush()
+	return out
+}
+
+func visit(cmd *cobra.Command, f func(*cobra.Command)) {
+	f(cmd)
+	for _, c := range cmd.Commands() {
+		visit(c, f)
+	}
+}

@@ -1,0 +1,83 @@
+package cmd
+
+import (
+	"bytes"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"k8s.io/cli-runtime/pkg/genericiooptions"
+
+	"github.com/kubectl-mesh/kubectl-mesh/pkg/common/cli"
+	"github.com/kubectl-mesh/kubectl-mesh/pkg/common/cli/clitest"
+)
+
+func TestHelp(t *testing.T) {
+	t.Parallel()
+	clitest.CheckHelp(t, NewRoot(genericiooptions.NewTestIOStreamsDiscard()))
+}
+
+// run runs the command line without any cluster and returns what it printed.
+func run(t *testing.T, args ...string) (stdout, stderr string, code int) {
+	t.Helper()
+	var out, errOut bytes.Buffer
+	streams := genericiooptions.IOStreams{In: &bytes.Buffer{}, Out: &out, ErrOut: &errOut}
+	cmd := NewRoot(streams)
+	cmd.SetArgs(args)
+	code = cli.Main(t.Context(), cmd, streams)
+	return out.String(), errOut.String(), code
+}
+
+// TestBadInput: one clear line on stderr, nothing on stdout, the documented exit code. None of these reaches a cluster.
+func TestBadInput(t *testing.T) {
+	dir := t.TempDir()
+	t.Setenv("KUBECONFIG", filepath.Join(dir, "none"))
+	t.Setenv("HOME", dir)
+	empty := filepath.Join(dir, "undo.json")
+	if err := os.WriteFile(empty, []byte("{}"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	cases := map[string]struct {
+		args []string
+		code int
+		want string
+	}{
+		"unknown command":        {[]string{"lst"}, 2, `unknown command "lst"`},
+		"no kubeconfig":          {[]string{"list"}, 2, "no kubeconfig with a context was found"},
+		"no kubeconfig, write":   {[]string{"globalize", "nginx"}, 1, "no kubeconfig with a context was found"},
+		"nothing named":          {[]string{"globalize"}, 1, "give names, --selector or --all"},
+		"names and all":          {[]string{"globalize", "nginx", "--all"}, 1, "names and --all"},
+		"all and selector":       {[]string{"globalize", "--all", "-l", "a=b"}, 1, "--all and --selector"},
+		"-A with a name":         {[]string{"globalize", "nginx", "-A"}, 1, "--all-namespaces needs"},
+		"share without --in":     {[]string{"share", "nginx"}, 1, "share needs --in"},
+		"unshare without --in":   {[]string{"unshare", "nginx"}, 1, "unshare needs --in"},
+		"remote without --in":    {[]string{"affinity", "remote", "nginx"}, 1, "needs --in"},
+		"affinity missing":       {[]string{"affinity"}, 1, "local, remote or none"},
+		"affinity with a blank":  {[]string{"affinity", "Local ", "nginx"}, 1, "did you mean local?"},
+		"affinity of a cluster":  {[]string{"affinity", "cluster-a", "nginx"}, 1, "not known to Cilium"},
+		"globalize --affinity":   {[]string{"globalize", "nginx", "--affinity", "x"}, 1, "--affinity:"},
+		"dry-run":                {[]string{"globalize", "nginx", "--dry-run=maybe"}, 1, "--dry-run"},
+		"output":                 {[]string{"list", "-o", "xml"}, 2, "--output"},
+		"output name of a list":  {[]string{"clusters", "-o", "name"}, 2, "--output"},
+		"contexts twice":         {[]string{"clusters", "--contexts", "a", "--all-contexts"}, 2, "cannot be used together"},
+		"unknown flag":           {[]string{"list", "--frobnicate"}, 2, "unknown flag"},
+		"describe without name":  {[]string{"describe"}, 2, "NAME is missing"},
+		"describe two":           {[]string{"describe", "a", "b"}, 2, "one NAME is expected"},
+		"no Service name":        {[]string{"describe", "pod/x"}, 2, "is no Service"},
+		"undo without file":      {[]string{"undo"}, 1, "FILE is missing"},
+		"undo of a missing file": {[]string{"undo", filepath.Join(dir, "x")}, 1, "no such file"},
+		"undo of another file":   {[]string{"undo", empty}, 1, "UndoRecord"},
+	}
+	for name, c := range cases {
+		t.Run(name, func(t *testing.T) {
+			stdout, stderr, code := run(t, c.args...)
+			if code != c.code || !strings.Contains(stderr, c.want) || !strings.HasPrefix(stderr, "error: ") {
+				t.Errorf("exit %d (want %d), stderr %q (want %q)", code, c.code, stderr, c.want)
+			}
+			if stdout != "" || strings.Count(stderr, "\n") != 1 {
+				t.Errorf("stdout %q, stderr %q", stdout, stderr)
+			}
+		})
+	}
+}

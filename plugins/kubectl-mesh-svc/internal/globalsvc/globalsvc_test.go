@@ -1,0 +1,197 @@
+package globalsvc
+
+import (
+	"strings"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+	corev1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/utils/ptr"
+
+	"github.com/kubectl-mesh/kubectl-mesh/pkg/common/change"
+	"github.com/kubectl-mesh/kubectl-mesh/pkg/common/cilium"
+	"github.com/kubectl-mesh/kubectl-mesh/pkg/common/clusters"
+	"github.com/kubectl-mesh/kubectl-mesh/pkg/common/meshstate"
+	"github.com/kubectl-mesh/kubectl-mesh/pkg/common/routing"
+)
+
+// state puts Services NAME into clusters; a cluster is "us=nginx,web".
+func state(t *testing.T, specs ...string) (*meshstate.State, []*clusters.Member) {
+	t.Helper()
+	st := &meshstate.State{Errors: map[string]*clusters.Error{}, Services: map[string]map[routing.Key]*corev1.Service{}}
+	var members []*clusters.Member
+	for n, spec := range specs {
+		cluster, list, _ := strings.Cut(spec, "=")
+		m := &clusters.Member{Name: cluster, Context: "kind-" + cluster, CiliumNamespace: "cilium"}
+		m.Config.ClusterID = uint32(n + 1)
+		st.Services[cluster] = map[routing.Key]*corev1.Service{}
+		c := routing.Cluster{Name: cluster, Version: cilium.ParseVersion("1.18.11"), Services: map[routing.Key]*routing.Service{}}
+		for s := range strings.SplitSeq(list, ",") {
+			if s == "" {
+				continue
+			}
+			ns, name, ok := strings.Cut(s, "/")
+			if !ok {
+				ns, name = "default", s
+			}
+			svc := &corev1.Service{ObjectMeta: metav1.ObjectMeta{Namespace: ns, Name: name}, Spec: corev1.ServiceSpec{Type: corev1.ServiceTypeClusterIP, ClusterIPs: []string{"172.20.1.1"}, Ports: []corev1.ServicePort{{Port: 80}}}}
+			key := routing.Key{Namespace: ns, Name: name}
+			st.Services[cluster][key], c.Services[key] = svc, routing.FromService(svc, nil)
+		}
+		st.Clusters = append(st.Clusters, c)
+		members = append(members, m)
+	}
+	return st, members
+}
+
+func results(p *change.Plan) string {
+	var out []string
+	for _, i := range p.Items {
+		out = append(out, i.Member.Name+"/"+i.Name+":"+i.Result)
+	}
+	return strings.Join(out, " ")
+}
+
+func TestPlan(t *testing.T) {
+	t.Parallel()
+	globalize, err := Globalize("", "")
+	if err != nil {
+		t.Fatal(err)
+	}
+	cases := map[string]struct {
+		mesh    []string
+		in      []int // target members; nil for all
+		request Request
+		want    string
+		err     string
+	}{
+		"all clusters":           {[]string{"us=nginx", "eu=nginx"}, nil, Request{Edit: globalize, Names: []string{"nginx"}}, "us/nginx:planned eu/nginx:planned", ""},
+		"absent in one":          {[]string{"us=nginx", "eu=nginx", "ap="}, nil, Request{Edit: globalize, Names: []string{"nginx"}}, "us/nginx:planned eu/nginx:planned ap/nginx:absent", ""},
+		"in one cluster only":    {[]string{"us=nginx", "eu="}, nil, Request{Edit: globalize, Names: []string{"nginx"}}, "", "exists in cluster us only"},
+		"nowhere":                {[]string{"us=", "eu="}, nil, Request{Edit: globalize, Names: []string{"nginx"}}, "", "not found in any cluster that was read: us, eu"},
+		"not where it is wanted": {[]string{"us=nginx", "eu=nginx", "ap="}, []int{2}, Request{Edit: Unshare(), Names: []string{"nginx"}}, "", "none of the clusters to be changed"},
+		"one of them":            {[]string{"us=nginx", "eu=nginx"}, []int{1}, Request{Edit: Unshare(), Names: []string{"nginx"}}, "eu/nginx:planned", ""},
+		"unglobalize a lone one": {[]string{"us=nginx", "eu="}, nil, Request{Edit: Unglobalize(), Names: []string{"nginx"}}, "us/nginx:unchanged eu/nginx:absent", ""},
+		"share is there already": {[]string{"us=nginx"}, nil, Request{Edit: Share(), Names: []string{"nginx"}}, "us/nginx:unchanged", ""},
+		"kubernetes":             {[]string{"us=kubernetes", "eu=kubernetes"}, nil, Request{Edit: globalize, Names: []string{"kubernetes"}, IncludeSystem: true}, "", "is refused"},
+		"derived":                {[]string{"us=derived-abc", "eu="}, nil, Request{Edit: globalize, Names: []string{"derived-abc"}, IncludeSystem: true}, "", "ServiceImport"},
+		"cilium's own":           {[]string{"us=cilium/hubble", "eu=cilium/hubble"}, nil, Request{Edit: globalize, Namespace: "cilium", Names: []string{"hubble"}}, "", "--include-system"},
+		"bulk skips":             {[]string{"us=nginx,kubernetes,derived-x,kube-system/dns", "eu=nginx"}, nil, Request{Edit: globalize, Bulk: true}, "us/nginx:planned us/dns:skipped eu/nginx:planned", ""},
+	}
+	for name, c := range cases {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			st, members := state(t, c.mesh...)
+			targets := members
+			if c.in != nil {
+				targets = nil
+				for _, i := range c.in {
+					targets = append(targets, members[i])
+				}
+			}
+			if c.request.Namespace == "" {
+				c.request.Namespace = "default"
+			}
+			p, err := Plan(st, targets, c.request)
+			if (err == nil) != (c.err == "") || err != nil && !strings.Contains(err.Error(), c.err) {
+				t.Fatalf("error %v, want %q", err, c.err)
+			}
+			if err == nil {
+				if d := cmp.Diff(c.want, results(p)); d != "" {
+					t.Error(d)
+				}
+			}
+		})
+	}
+}
+
+func TestEdits(t *testing.T) {
+	t.Parallel()
+	yes, no, local := ptr.To("true"), ptr.To("false"), ptr.To("local")
+	edit := func(affinity, shared string) change.Values {
+		e, err := Globalize(affinity, shared)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return e.Values
+	}
+	none, err := Affinity("none")
+	if err != nil {
+		t.Fatal(err)
+	}
+	cases := map[string]struct{ got, want change.Values }{
+		"globalize drops the alias": {edit("", ""), change.Values{cilium.AnnotationGlobal: yes, cilium.AnnotationGlobalAlias: nil}},
+		"with affinity and shared": {edit("local", "false"), change.Values{cilium.AnnotationGlobal: yes, cilium.AnnotationGlobalAlias: nil,
+			cilium.AnnotationAffinity: local, cilium.AnnotationAffinityAlias: nil, cilium.AnnotationShared: no, cilium.AnnotationSharedAlias: nil}},
+		"none is never written":     {none.Values, change.Values{cilium.AnnotationAffinity: nil, cilium.AnnotationAffinityAlias: nil}},
+		"unglobalize removes both":  {Unglobalize().Values, change.Values{cilium.AnnotationGlobal: nil, cilium.AnnotationGlobalAlias: nil}},
+		"share removes both":        {Share().Values, change.Values{cilium.AnnotationShared: nil, cilium.AnnotationSharedAlias: nil}},
+		"unshare writes false once": {Unshare().Values, change.Values{cilium.AnnotationShared: no, cilium.AnnotationSharedAlias: nil}},
+	}
+	for name, c := range cases {
+		if d := cmp.Diff(c.want, c.got); d != "" {
+			t.Errorf("%s: %s", name, d)
+		}
+	}
+	for value, want := range map[string]string{"Local ": "did you mean local?", "cluster-a": "is not known to Cilium", "": "is not known to Cilium"} {
+		if _, err := Affinity(value); err == nil || !strings.Contains(err.Error(), want) {
+			t.Errorf("affinity %q: %v", value, err)
+		}
+	}
+	if _, err := Globalize("", "yes"); err == nil {
+		t.Error("--shared yes was accepted")
+	}
+}
+
+func TestUndo(t *testing.T) {
+	t.Parallel()
+	rec := change.RecordItem{Cluster: "us", Namespace: "default", Name: "nginx", UID: "u1",
+		Before: change.Values{"g": nil, "a": ptr.To("old")}, After: change.Values{"g": ptr.To("true"), "a": nil}}
+	cases := map[string]struct {
+		uid  string
+		ann  map[string]string
+		want string
+	}{
+		"as we left it":            {"u1", map[string]string{"g": "true"}, "planned"},
+		"never written":            {"u1", map[string]string{"a": "old"}, "unchanged"},
+		"half of it":               {"u1", map[string]string{"g": "true", "a": "old"}, "planned"},
+		"somebody changed it":      {"u1", map[string]string{"g": "false"}, "skipped"},
+		"somebody added it":        {"u1", map[string]string{"g": "true", "a": "new"}, "skipped"},
+		"the Service is a new one": {"u2", map[string]string{"g": "true"}, "skipped"},
+	}
+	for name, c := range cases {
+		svc := &corev1.Service{ObjectMeta: metav1.ObjectMeta{Namespace: "default", Name: "nginx", UID: "u1", Annotations: c.ann}}
+		svc.UID = "u1"
+		if c.uid != "u1" {
+			svc.UID = "u2"
+		}
+		if got := Undo(&clusters.Member{Name: "us"}, svc, rec).Result; got != c.want {
+			t.Errorf("%s: got %s, want %s", name, got, c.want)
+		}
+	}
+}
+
+func TestDescribeSaysWhatALossDoes(t *testing.T) {
+	t.Parallel()
+	st, members := state(t, "us=nginx", "eu=nginx")
+	doc := Describe(st, members, routing.Key{Namespace: "default", Name: "nginx"})
+	if len(doc.Predictions) != 2 || len(doc.Failures) != 0 || !doc.Complete {
+		t.Errorf("%d predictions, %d failures, complete %v", len(doc.Predictions), len(doc.Failures), doc.Complete)
+	}
+	if c := doc.Predictions[0].Outcomes[0].Shares[1].Code; c != "not-global-here" {
+		t.Errorf("code %s", c)
+	}
+}
+
+func TestListLeavesOutWhatIsGlobalNowhere(t *testing.T) {
+	t.Parallel()
+	st, members := state(t, "us=nginx,web", "eu=nginx")
+	st.Clusters[0].Services[routing.Key{Namespace: "default", Name: "web"}].Annotations = map[string]string{cilium.AnnotationGlobal: "true"}
+	if got := List(st, members, false).Services; len(got) != 1 || got[0].Name != "web" || got[0].Clusters[1].Present {
+		t.Errorf("%+v", got)
+	}
+	if got := List(st, members, true).Services; len(got) != 2 {
+		t.Errorf("%+v", got)
+	}
+}

@@ -1,0 +1,115 @@
+package view
+
+import (
+	"bytes"
+	"flag"
+	"os"
+	"path/filepath"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+	"k8s.io/utils/ptr"
+
+	"github.com/kubectl-mesh/kubectl-mesh/pkg/apis/v1alpha1"
+	"github.com/kubectl-mesh/kubectl-mesh/pkg/common/output"
+)
+
+var update = flag.Bool("update", false, "write the golden files anew")
+
+func golden(t *testing.T, name, format string, sections []output.Section) {
+	t.Helper()
+	var buf bytes.Buffer
+	f := output.NewFlags()
+	f.Format = format
+	if err := f.Print(&buf, nil, sections); err != nil {
+		t.Fatal(err)
+	}
+	file := filepath.Join("testdata", name+".golden")
+	if *update {
+		if err := os.WriteFile(file, buf.Bytes(), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	want, err := os.ReadFile(file)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if d := cmp.Diff(string(want), buf.String()); d != "" {
+		t.Errorf("%s: %s", file, d)
+	}
+}
+
+func val(v string) *v1alpha1.Value { return &v1alpha1.Value{Value: v, Source: "key", Raw: v} }
+
+func document() v1alpha1.Document {
+	return v1alpha1.Document{Members: []v1alpha1.Member{
+		{Name: "us", Context: "kind-us", Server: "https://127.0.0.1:1"}, {Name: "eu", Context: "kind-eu", Server: "https://127.0.0.1:2"},
+		{Name: "ap", Context: "kind-ap", Server: "https://127.0.0.1:3", Error: &v1alpha1.MemberError{Class: "refused", Message: "no"}},
+	}}
+}
+
+func services() []v1alpha1.ServiceCluster {
+	p := []v1alpha1.Port{{Name: "http", Protocol: "TCP", Port: 80}}
+	return []v1alpha1.ServiceCluster{
+		{Cluster: "us", Present: true, Type: "ClusterIP", Global: val("true"), Shared: &v1alpha1.Value{Value: "true", Source: "default"}, Affinity: val("local"), Ports: p, Ready: ptr.To(2), Total: ptr.To(3)},
+		{Cluster: "eu", Present: true, Type: "ClusterIP", Global: &v1alpha1.Value{Value: "true", Source: "alias", Raw: "TRUE"}, Shared: &v1alpha1.Value{Value: "false", Source: "key", Raw: "yes\x1b[31m"}, Affinity: &v1alpha1.Value{Value: "none", Source: "default"}, Ports: p, Ready: ptr.To(1), Total: ptr.To(1)},
+	}
+}
+
+func TestClusters(t *testing.T) {
+	t.Parallel()
+	doc := v1alpha1.ClusterList{Document: document(), Clusters: []v1alpha1.Cluster{
+		{Name: "us", Context: "kind-us", ID: 1, Version: "1.18.11", CiliumNamespace: "kube-system", MaxConnectedClusters: 255, PeersKnown: true,
+			Peers: []v1alpha1.Peer{{Name: "ap"}, {Name: "eu", Mutual: ptr.To(false)}}},
+		{Name: "eu", Context: "kind-eu", ID: 2, CiliumNamespace: "kube-system", MaxConnectedClusters: 255},
+	}}
+	golden(t, "clusters", output.Wide, Clusters(doc))
+}
+
+func TestList(t *testing.T) {
+	t.Parallel()
+	doc := v1alpha1.ServiceList{Document: document(), Services: []v1alpha1.ServiceSummary{
+		{Namespace: "default", Name: "nginx", Clusters: services()}, {Namespace: "shop", Name: "cart", Clusters: append(services()[:1], v1alpha1.ServiceCluster{Cluster: "eu"})}}}
+	golden(t, "list", "", List(doc, true))
+}
+
+func TestDescribe(t *testing.T) {
+	t.Parallel()
+	share := func(c string, s float64, n int, code, reason string) v1alpha1.Share {
+		return v1alpha1.Share{Cluster: c, Share: s, Backends: n, Used: n > 0, Code: code, Reason: reason}
+	}
+	port := v1alpha1.Port{Name: "http", Protocol: "TCP", Port: 80}
+	unread := share("ap", 0, 0, "not-read", "unknown, it could not be read: refused")
+	predictions := []v1alpha1.Prediction{
+		{Client: "us", Kind: "balanced", Port: port, IPFamily: "IPv4", Outcomes: []v1alpha1.Outcome{
+			{Versions: []string{"1.20"}, Shares: []v1alpha1.Share{share("us", 2.0/3, 2, "local", "used"), share("eu", 1.0/3, 1, "used", "used"), unread}},
+			{Versions: []string{"1.18.0 to 1.19.5"}, Shares: []v1alpha1.Share{share("us", 1, 2, "local", "used"), share("eu", 0, 0, "affinity-drops", "not used, it drops"), unread}},
+		}},
+		{Client: "eu", Kind: "balanced", Port: port, IPFamily: "IPv4", Caveats: []string{"sessionAffinity is ClientIP"}, Outcomes: []v1alpha1.Outcome{
+			{Shares: []v1alpha1.Share{share("us", 0, 0, "not-shared", "not used, its Service is not shared"), share("eu", 0, 0, "no-ready-endpoints", "not used, it has no endpoints"), share("ap", 0, 0, "missing", "not used, it has no such Service")}}}},
+		{Client: "ap", Kind: "unread"},
+	}
+	doc := v1alpha1.ServiceReport{Document: document(), Namespace: "default", Name: "nginx", Clusters: services(), Predictions: predictions,
+		Failures: []v1alpha1.Failure{{Lost: "us", Predictions: predictions[1:]}}}
+	golden(t, "describe", "", Describe(doc))
+}
+
+func TestChanges(t *testing.T) {
+	t.Parallel()
+	doc := v1alpha1.ChangeReport{Document: document(), Action: "globalize", DryRun: "server", Changes: []v1alpha1.Change{
+		{Cluster: "us", Context: "kind-us", Namespace: "default", Object: "service/nginx", Result: "planned", Before: map[string]*string{"g": nil, "alias": ptr.To("true")}, After: map[string]*string{"g": ptr.To("true"), "alias": nil}},
+		{Cluster: "eu", Context: "kind-eu", Namespace: "default", Object: "service/nginx", Result: "unchanged"},
+		{Cluster: "eu", Context: "kind-eu", Namespace: "default", Object: "service/web", Result: "failed", Message: "no permission"},
+	}}
+	golden(t, "changes", "", Changes(doc))
+	golden(t, "plan", "", Plan(doc))
+}
+
+func TestPercent(t *testing.T) {
+	t.Parallel()
+	for f, want := range map[float64]string{0: "0%", 1: "100%", 0.5: "50%", 2.0 / 3: "66.7%", 1.0 / 1000: "0.1%"} {
+		if got := Percent(f); got != want {
+			t.Errorf("%v: %s", f, got)
+		}
+	}
+}
