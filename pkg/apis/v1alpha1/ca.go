@@ -68,7 +68,13 @@ type LeafCertificate struct {
 	SignedByCA *bool  `json:"signedByCA,omitempty"`
 	Owner      *Owner `json:"owner,omitempty"`
 	// Problems are those of the certificate by itself: expired, wrong name, wrong usage, wrong key.
-	Problems []string `json:"problems,omitempty"`
+	Problems []LeafProblem `json:"problems,omitempty"`
+}
+
+// LeafProblem is something that is wrong with a certificate. Severity is error or warning.
+type LeafProblem struct {
+	Severity string `json:"severity"`
+	Message  string `json:"message"`
 }
 
 // TrustPair says whether the client cluster's processes can log in to the server cluster's etcd.

@@ -65,7 +65,7 @@ func ParseCA(data map[string][]byte) (CA, error) {
 		return CA{}, fmt.Errorf("%s: %w", layout.Cert, err)
 	}
 	ca := CA{Layout: layout, Chain: chain}
-	state, err := checkKey(chain[0], data[layout.Key])
+	state, err := CheckKey(chain[0], data[layout.Key])
 	ca.Key = state
 	if err != nil {
 		ca.KeyNote = err.Error()

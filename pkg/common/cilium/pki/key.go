@@ -22,8 +22,8 @@ const (
 	KeyBroken   KeyState = "broken"   // it does not parse, or is encrypted
 )
 
-// checkKey compares a PEM private key with a certificate. The key itself never leaves this function, and no error carries bytes of it.
-func checkKey(cert *x509.Certificate, data []byte) (KeyState, error) {
+// CheckKey compares a PEM private key with a certificate. The key itself never leaves this function, and no error carries bytes of it.
+func CheckKey(cert *x509.Certificate, data []byte) (KeyState, error) {
 	if len(data) == 0 {
 		return KeyMissing, errors.New("there is no private key")
 	}

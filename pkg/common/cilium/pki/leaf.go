@@ -3,7 +3,6 @@ package pki
 import (
 	"bytes"
 	"crypto/x509"
-	"errors"
 	"fmt"
 	"slices"
 	"strings"
@@ -90,7 +89,7 @@ func ParseLeaf(data map[string][]byte) (Leaf, error) {
 		return Leaf{}, fmt.Errorf("%s: %w", KeyTLSCert, err)
 	}
 	leaf := Leaf{Chain: chain}
-	state, err := checkKey(chain[0], data[KeyTLSKey])
+	state, err := CheckKey(chain[0], data[KeyTLSKey])
 	leaf.Key = state
 	if err != nil {
 		leaf.KeyNote = err.Error()
@@ -126,28 +125,35 @@ func issuedBy(cert, parent *x509.Certificate) bool {
 	return bytes.Equal(cert.RawIssuer, parent.RawSubject) && cert.CheckSignatureFrom(parent) == nil
 }
 
+// Problem is something that is wrong with a certificate by itself.
+type Problem struct {
+	// Names says that it is about names only: Cilium's chart makes others, but certificates of one's own may differ on purpose.
+	Names   bool
+	Message string
+}
+
 // Problems lists what is wrong with a leaf by itself, most serious first: key, clock, usage, names. Whom it convinces is not asked here.
-func (l Leaf) Problems(spec LeafSpec, cluster string, now time.Time) []error {
-	var problems []error
+func (l Leaf) Problems(spec LeafSpec, cluster string, now time.Time) []Problem {
+	var problems []Problem
 	cert := l.Cert()
 	if l.Key != KeyMatches {
-		problems = append(problems, errors.New(l.KeyNote))
+		problems = append(problems, Problem{Message: l.KeyNote})
 	}
 	if err := withinValidity(cert, now); err != nil {
-		problems = append(problems, err)
+		problems = append(problems, Problem{Message: err.Error()})
 	}
 	if spec.Server && !allows(cert, x509.ExtKeyUsageServerAuth) {
-		problems = append(problems, errors.New("its extended key usage does not allow it to be a server's"))
+		problems = append(problems, Problem{Message: "its extended key usage does not allow it to be a server's"})
 	}
 	if spec.Client && !allows(cert, x509.ExtKeyUsageClientAuth) {
-		problems = append(problems, errors.New("its extended key usage does not allow it to be a client's"))
+		problems = append(problems, Problem{Message: "its extended key usage does not allow it to be a client's"})
 	}
 	if want := expand(spec.CommonNames, cluster); !matchesAny(cert.Subject.CommonName, want) {
-		problems = append(problems, fmt.Errorf("its common name is %q, not %s", clean(cert.Subject.CommonName), quoteAll(want)))
+		problems = append(problems, Problem{Names: true, Message: fmt.Sprintf("its common name is %q, not %s", clean(cert.Subject.CommonName), quoteAll(want))})
 	}
 	for _, name := range expand(spec.DNSNames, cluster) {
 		if !slices.ContainsFunc(cert.DNSNames, func(have string) bool { return strings.EqualFold(have, name) }) {
-			problems = append(problems, fmt.Errorf("%q is not among its names", name))
+			problems = append(problems, Problem{Names: true, Message: fmt.Sprintf("%q is not among its names", name)})
 		}
 	}
 	return problems

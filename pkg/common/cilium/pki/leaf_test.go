@@ -56,7 +56,7 @@ func TestLeafProblems(t *testing.T) {
 			}
 			var got []string
 			for _, p := range leaf.Problems(spec(t, tc.secret), "a.b", pkitest.Now) {
-				got = append(got, p.Error())
+				got = append(got, p.Message)
 			}
 			if diff := cmp.Diff(tc.want, got); diff != "" {
 				t.Errorf("(-want +got)\n%s", diff)

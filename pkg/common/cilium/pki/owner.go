@@ -69,17 +69,17 @@ func (o Owner) String() string {
 
 // Marks of the tools, from their own documentation: Helm 3 and 4; cert-manager v1; Argo CD 2 and 3; Flux 2; External Secrets.
 const (
-	labelManagedBy       = "app.kubernetes.io/managed-by"
-	annotationRelease    = "meta.helm.sh/release-name"
-	annotationReleaseNS  = "meta.helm.sh/release-namespace"
-	annotationCertName   = "cert-manager.io/certificate-name"
-	labelCertManager     = "controller.cert-manager.io/fao"
-	annotationArgo       = "argocd.argoproj.io/tracking-id"
-	labelArgo            = "argocd.argoproj.io/instance"
-	labelFluxKustomize   = "kustomize.toolkit.fluxcd.io/name"
-	labelFluxHelm        = "helm.toolkit.fluxcd.io/name"
-	labelExternalSecrets = "reconcile.external-secrets.io/managed"
-	managerCertgen       = "cilium-certgen"
+	LabelManagedBy             = "app.kubernetes.io/managed-by"
+	AnnotationRelease          = "meta.helm.sh/release-name"
+	AnnotationReleaseNamespace = "meta.helm.sh/release-namespace"
+	annotationCertName         = "cert-manager.io/certificate-name"
+	labelCertManager           = "controller.cert-manager.io/fao"
+	annotationArgo             = "argocd.argoproj.io/tracking-id"
+	labelArgo                  = "argocd.argoproj.io/instance"
+	labelFluxKustomize         = "kustomize.toolkit.fluxcd.io/name"
+	labelFluxHelm              = "helm.toolkit.fluxcd.io/name"
+	labelExternalSecrets       = "reconcile.external-secrets.io/managed"
+	managerCertgen             = "cilium-certgen"
 )
 
 // FindOwner tells who keeps an object. Marks of tools that reconcile come first: an object that Argo CD or Flux renders from Cilium's chart may
@@ -88,8 +88,8 @@ func FindOwner(m Metadata) Owner {
 	if o, ok := reconcilerOf(m); ok {
 		return o
 	}
-	if release, ok := m.Annotations[annotationRelease]; ok || m.Labels[labelManagedBy] == "Helm" {
-		return Owner{Kind: OwnerHelm, Name: release, Mark: "label " + labelManagedBy + ", annotation " + annotationRelease}
+	if release, ok := m.Annotations[AnnotationRelease]; ok || m.Labels[LabelManagedBy] == "Helm" {
+		return Owner{Kind: OwnerHelm, Name: release, Mark: "label " + LabelManagedBy + ", annotation " + AnnotationRelease}
 	}
 	managers := slices.Clone(m.Managers)
 	slices.Sort(managers)

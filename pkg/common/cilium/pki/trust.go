@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"net/url"
+	"path"
 	"slices"
 	"strings"
 	"time"
@@ -52,17 +53,26 @@ const (
 	secretKVStoreMesh = "cilium-kvstoremesh"
 )
 
-// MountedRefs lists every Secret and ConfigMap that the two workloads mount, sorted, so that a reader knows what to get. Secrets are read one by one
-// by name, never listed.
+// MountedRefs lists every Secret and ConfigMap that the two workloads mount where certificates are, sorted, so that a reader knows what to get. What
+// they mount elsewhere (IPsec keys, for one) is not ours to read.
 func MountedRefs(workloads ...*Workload) []Ref {
+	dirs := []string{dirEtcdSecrets, dirClusterMesh, dirAPIServer, dirHubble}
 	var refs []Ref
 	for _, w := range workloads {
 		if w == nil {
 			continue
 		}
+		wanted := map[string]bool{}
+		for _, c := range w.Containers {
+			for _, m := range c.Mounts {
+				wanted[m.Volume] = wanted[m.Volume] || slices.Contains(dirs, path.Clean(m.Path))
+			}
+		}
 		for _, v := range w.Volumes {
 			for _, p := range v.Sources {
-				refs = append(refs, p.Ref)
+				if wanted[v.Name] {
+					refs = append(refs, p.Ref)
+				}
 			}
 		}
 	}
@@ -300,7 +310,7 @@ func half(presenter, verifier endpoint, use purpose, hosts []string, now time.Ti
 	where := fmt.Sprintf("%s of %s is not accepted by %s: ", check.Presented, presenter.cluster, verifier.cluster)
 	if presenter.keyErr != nil {
 		check.Verdict, check.Reason = Unknown, fmt.Sprintf("private key of %s: %v", presenter.cluster, presenter.keyErr)
-	} else if _, err := checkKey(presenter.cert.certs[0], presenter.key); err != nil {
+	} else if _, err := CheckKey(presenter.cert.certs[0], presenter.key); err != nil {
 		check.Verdict, check.Reason = Broken, fmt.Sprintf("%s cannot present %s: %v", presenter.cluster, check.Presented, err)
 		return check
 	}

@@ -1,0 +1,108 @@
+package ca
+
+import (
+	"cmp"
+	"encoding/json"
+	"fmt"
+	"maps"
+	"time"
+
+	corev1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/utils/ptr"
+
+	"github.com/kubectl-mesh/kubectl-mesh/pkg/apis/v1alpha1"
+	"github.com/kubectl-mesh/kubectl-mesh/pkg/common/cilium/pki"
+)
+
+// Names and marks of backups. They carry none of Helm's marks: a Helm that takes one for its own deletes it.
+const (
+	backupPrefix         = pki.SecretCA + "-backup-"
+	managedByUs          = "kubectl-mesh-ca"
+	labelBackupOf        = "mesh.kubectl.io/backup-of"
+	annotationFormer     = "mesh.kubectl.io/former-fingerprint"
+	annotationFormerType = "mesh.kubectl.io/former-type"
+	annotationFormerMark = "mesh.kubectl.io/former-helm-marks"
+)
+
+// keep plans the Secret that keeps the former CA, in the same namespace of the same cluster: the key stays where it was.
+func (i *Item) keep(have *corev1.Secret) {
+	id := cmp.Or(i.Before.Fingerprint, pki.ContentHash(have.Data))
+	i.Backup = &Backup{Result: v1alpha1.ResultPlanned, Object: &corev1.Secret{
+		ObjectMeta: metav1.ObjectMeta{
+			Name: backupPrefix + pki.Short(id), Namespace: have.Namespace,
+			Labels:      map[string]string{pki.LabelManagedBy: managedByUs, labelBackupOf: have.Name},
+			Annotations: map[string]string{annotationFormer: id, annotationFormerType: string(have.Type), annotationFormerMark: helmMarks(have)},
+		},
+		Immutable: ptr.To(true), Type: corev1.SecretTypeOpaque, Data: maps.Clone(have.Data),
+	}}
+}
+
+// helmMarks remembers Helm's marks, and only those: last-applied-configuration would hold the key.
+func helmMarks(have *corev1.Secret) string {
+	m := Marks{Labels: map[string]string{}, Annotations: map[string]string{}}
+	if v, ok := have.Labels[pki.LabelManagedBy]; ok {
+		m.Labels[pki.LabelManagedBy] = v
+	}
+	for _, k := range []string{pki.AnnotationRelease, pki.AnnotationReleaseNamespace} {
+		if v, ok := have.Annotations[k]; ok {
+			m.Annotations[k] = v
+		}
+	}
+	raw, err := json.Marshal(m)
+	if err != nil {
+		return "" // strings always marshal
+	}
+	return string(raw)
+}
+
+// Restore plans to put a backup back, key for key. The CA in place is kept first, as at every replacement.
+func Restore(target *State, backup *corev1.Secret, o Options, now time.Time) (*Plan, error) {
+	if of := backup.Labels[labelBackupOf]; of != pki.SecretCA {
+		return nil, fmt.Errorf("secret %s/%s is no backup that kubectl mesh-ca made: label %s is %q", backup.Namespace, backup.Name, labelBackupOf, of)
+	}
+	after := factsOf(backup.Data)
+	p := &Plan{Action: "restore", Manager: pki.FieldManager}
+	i, have := newItem(target, after)
+	p.Items = []*Item{i}
+	if ca, err := pki.ParseCA(backup.Data); err == nil {
+		p.Signer = ca.Signer()
+		if err := ca.Usable(now, 0); err != nil {
+			i.Notes = append(i.Notes, "the CA that is put back is not usable: "+err.Error())
+		}
+	}
+	if i.Result != v1alpha1.ResultPlanned {
+		return p, nil
+	}
+	if have == nil {
+		i.write = backup.Data
+		if err := json.Unmarshal([]byte(backup.Annotations[annotationFormerMark]), &i.marks); err != nil {
+			i.Notes = append(i.Notes, "it is made without Helm's ownership marks: the backup does not tell them")
+		}
+		return p, nil
+	}
+	i.write = exact(backup.Data, have.Data)
+	if len(i.write) == 0 {
+		i.Result = v1alpha1.ResultUnchanged
+		return p, nil
+	}
+	i.keep(have)
+	i.refuse(have, o)
+	return p, nil
+}
+
+// exact are the keys that must be written, or removed, to turn one Secret's data into another's.
+func exact(want, have map[string][]byte) map[string][]byte {
+	out := map[string][]byte{}
+	for k, v := range want {
+		if h, ok := have[k]; !ok || string(h) != string(v) {
+			out[k] = v
+		}
+	}
+	for k := range have {
+		if _, ok := want[k]; !ok {
+			out[k] = nil
+		}
+	}
+	return out
+}

@@ -1,0 +1,255 @@
+package ca
+
+import (
+	"bytes"
+	"cmp"
+	"crypto/x509"
+	"errors"
+	"fmt"
+	"slices"
+	"time"
+
+	corev1 "k8s.io/api/core/v1"
+
+	"github.com/kubectl-mesh/kubectl-mesh/pkg/apis/v1alpha1"
+	"github.com/kubectl-mesh/kubectl-mesh/pkg/common/cilium/pki"
+)
+
+// minValidity is how long a CA must still be valid to be copied: nobody renews one by itself.
+const minValidity = 14 * 24 * time.Hour
+
+// Plan is what one command will do to Secret cilium-ca, target after target.
+type Plan struct {
+	Action  string // sync or restore
+	Manager string // field manager
+	Items   []*Item
+	// Signer is the certificate that will sign in the targets; nil for a restore of a CA that does not parse.
+	Signer *x509.Certificate
+}
+
+// Item is one target. It holds private keys (write): it is never printed.
+type Item struct {
+	State  *State
+	Before Facts
+	After  Facts
+	Owner  pki.Owner
+	// Result is one of the v1alpha1.Result values.
+	Result  string
+	Message string
+	Notes   []string
+	// Backup is the Secret that keeps the former CA; nil where there is none to keep.
+	Backup *Backup
+
+	write map[string][]byte // data keys to write; nil removes one
+	marks Marks             // what a new object gets
+	wrote bool              // cilium-ca was written, or may have been
+}
+
+// Backup is the Secret in which a former CA is kept.
+type Backup struct {
+	Object *corev1.Secret
+	Result string
+}
+
+// Facts are what is shown of a CA before and after. The zero value is: there is none.
+type Facts struct {
+	Fingerprint string // SHA-256; empty when it does not parse
+	Subject     string
+	Key         string
+	Note        string // why there is no fingerprint
+}
+
+// Marks are the ownership marks of a new object, so that Helm can adopt it.
+type Marks struct{ Labels, Annotations map[string]string }
+
+// material is a CA on its way from one cluster to another.
+type material struct {
+	cert, key []byte
+	ca        pki.CA
+}
+
+// ErrSource says that the CA to be copied must not be.
+var ErrSource = errors.New("cannot be copied")
+
+// Options say how a plan is made, checked and carried out.
+type Options struct {
+	Timeout        time.Duration // for one cluster's preflight and for one write
+	AccessOnly     bool          // preflight asks for permission only, no server-side dry-run
+	ForceConflicts bool
+	AllowPartial   bool // go on without targets whose preflight fails
+}
+
+// Sync plans to give every target the CA of one cluster. It fails only when that CA is not fit to be copied.
+func Sync(from *State, targets []*State, o Options, now time.Time) (*Plan, error) {
+	src, err := sourceOf(from, now)
+	if err != nil {
+		return nil, fmt.Errorf("cluster %q: the CA in secret %s/%s %w: %w", from.Member.Name, from.Namespace, pki.SecretCA, ErrSource, err)
+	}
+	p := &Plan{Action: "sync", Manager: pki.FieldManager, Signer: src.ca.Signer()}
+	for _, t := range targets {
+		p.Items = append(p.Items, syncItem(src, from, t, o))
+	}
+	return p, nil
+}
+
+// sourceOf validates the CA that is to be copied: it parses, its key fits, it is a CA, and valid for a while yet.
+func sourceOf(from *State, now time.Time) (material, error) {
+	secret := from.CA()
+	switch {
+	case secret.Unreadable != "":
+		return material{}, errors.New(secret.Unreadable)
+	case secret.Object == nil:
+		return material{}, errors.New("it does not exist")
+	}
+	ca, err := pki.ParseCA(secret.Object.Data)
+	if err != nil {
+		return material{}, err
+	}
+	if err := ca.Usable(now, minValidity); err != nil {
+		return material{}, err
+	}
+	return material{cert: secret.Object.Data[ca.Layout.Cert], key: secret.Object.Data[ca.Layout.Key], ca: ca}, nil
+}
+
+func syncItem(src material, from, target *State, o Options) *Item {
+	after := facts(src.ca)
+	i, have := newItem(target, after)
+	if i.Result != v1alpha1.ResultPlanned {
+		return i
+	}
+	if have == nil {
+		i.write = map[string][]byte{pki.KeyCACert: src.cert, pki.KeyCAKey: src.key}
+		i.adopt(target, from)
+		return i
+	}
+	i.write = changes(src, have)
+	if len(i.write) == 0 {
+		i.Result = v1alpha1.ResultUnchanged
+		return i
+	}
+	i.keep(have)
+	i.refuse(have, o)
+	if i.Owner.Kind == pki.OwnerHelm && i.Result == v1alpha1.ResultPlanned {
+		i.Notes = append(i.Notes, fmt.Sprintf("release %s stays its owner; tls.ca.cert and tls.ca.key in the release's values, if set, would write the former CA again", cmp.Or(i.Owner.Name, "of Helm")))
+	}
+	if len(src.ca.Chain) > 1 {
+		i.Notes = append(i.Notes, fmt.Sprintf("%d certificates are copied: they are a chain and not a bundle, see CA006", len(src.ca.Chain)))
+	}
+	return i
+}
+
+// newItem begins an item. The Secret is nil where the target has none, or where the item is settled already.
+func newItem(target *State, after Facts) (*Item, *corev1.Secret) {
+	i := &Item{State: target, After: after, Result: v1alpha1.ResultPlanned}
+	secret := target.CA()
+	if secret.Unreadable != "" {
+		i.Before.Note = secret.Unreadable
+		i.Result, i.Message = v1alpha1.ResultFailed, fmt.Sprintf("secret %s/%s: %s", target.Namespace, pki.SecretCA, secret.Unreadable)
+		return i, nil
+	}
+	if secret.Object == nil {
+		i.Before.Note = "absent"
+		return i, nil
+	}
+	i.Owner = pki.FindOwner(metadata(secret.Object.ObjectMeta))
+	i.Before = factsOf(secret.Object.Data)
+	return i, secret.Object
+}
+
+// refuse settles an item that must not be written as things are.
+func (i *Item) refuse(have *corev1.Secret, o Options) {
+	switch {
+	case have.Immutable != nil && *have.Immutable:
+		i.Result = v1alpha1.ResultRefused
+		i.Message = fmt.Sprintf("secret %s/%s is immutable and can only be deleted: keep a copy, run \"kubectl --context %s -n %s delete secret %s\" and then this again", have.Namespace, have.Name, i.State.Member.Context, have.Namespace, have.Name)
+	case i.Owner.Reconciles() && !o.ForceConflicts:
+		i.Result = v1alpha1.ResultRefused
+		i.Message = fmt.Sprintf("it is kept by %s (%s), which would write its own CA again; %s, or use --force-conflicts", i.Owner, i.Owner.Mark, durableFix(i.Owner))
+	}
+}
+
+// durableFix says how the owner itself is made to use the CA.
+func durableFix(o pki.Owner) string {
+	switch o.Kind {
+	case pki.OwnerCertManager:
+		return "give its Issuer the CA instead (a CA issuer whose Secret holds it)"
+	case pki.OwnerArgoCD, pki.OwnerFlux:
+		return "put the CA into what it deploys (Helm values tls.ca.cert and tls.ca.key, encrypted), or take cilium-ca out of it"
+	default:
+		return "change it at its source"
+	}
+}
+
+// adopt chooses the marks of a new cilium-ca, without which `helm upgrade` of a chart that renders it fails with "invalid ownership metadata".
+func (i *Item) adopt(target, from *State) {
+	release, why := target.Release, ""
+	if !release.Known() {
+		release, why = from.Release, ", as in "+from.Member.Name
+	}
+	if !release.Known() {
+		i.Notes = append(i.Notes, "it is made without Helm's ownership marks: no Helm release is known")
+		return
+	}
+	i.marks = Marks{
+		Labels:      map[string]string{pki.LabelManagedBy: "Helm"},
+		Annotations: map[string]string{pki.AnnotationRelease: release.Name, pki.AnnotationReleaseNamespace: release.Namespace},
+	}
+	i.Notes = append(i.Notes, fmt.Sprintf("it is made so that Helm release %s in namespace %s can adopt it%s", release.Name, release.Namespace, why))
+}
+
+// changes are the data keys of a target that must be written for it to hold the CA, in the layout that it has. Nothing when it holds it already,
+// whatever the encoding.
+func changes(src material, have *corev1.Secret) map[string][]byte {
+	certs, keys := []string{pki.KeyCACert}, []string{pki.KeyCAKey}
+	has := func(k string) bool { return len(have.Data[k]) > 0 }
+	if have.Type == corev1.SecretTypeTLS || has(pki.KeyTLSCert) || has(pki.KeyTLSKey) {
+		// The other layout's keys are written too where they exist: cilium-cli reads ca.crt before tls.crt.
+		certs, keys = only(has, certs), only(has, keys)
+		certs, keys = append(certs, pki.KeyTLSCert), append(keys, pki.KeyTLSKey)
+	}
+	out := map[string][]byte{}
+	for _, k := range certs {
+		if !sameCertificates(src.ca.Chain, have.Data[k]) {
+			out[k] = src.cert
+		}
+	}
+	for _, k := range keys {
+		if state, _ := pki.CheckKey(src.ca.Signer(), have.Data[k]); state != pki.KeyMatches {
+			out[k] = src.key
+		}
+	}
+	return out
+}
+
+func only(has func(string) bool, keys []string) []string {
+	return slices.DeleteFunc(slices.Clone(keys), func(k string) bool { return !has(k) })
+}
+
+func sameCertificates(want []*x509.Certificate, data []byte) bool {
+	have, err := pki.ParseCertificates(data)
+	return err == nil && slices.EqualFunc(want, have, func(a, b *x509.Certificate) bool { return bytes.Equal(a.Raw, b.Raw) })
+}
+
+func facts(ca pki.CA) Facts {
+	return Facts{Fingerprint: pki.Fingerprint(ca.Signer()), Subject: ca.Signer().Subject.String(), Key: string(ca.Key)}
+}
+
+func factsOf(data map[string][]byte) Facts {
+	ca, err := pki.ParseCA(data)
+	if err != nil {
+		return Facts{Note: err.Error()}
+	}
+	return facts(ca)
+}
+
+// Pending returns the items that are still to be written.
+func (p *Plan) Pending() []*Item {
+	return slices.DeleteFunc(slices.Clone(p.Items), func(i *Item) bool { return i.Result != v1alpha1.ResultPlanned })
+}
+
+// Failed reports whether any item failed, was refused or is unknown.
+func (p *Plan) Failed() bool {
+	return slices.ContainsFunc(p.Items, func(i *Item) bool {
+		return i.Result == v1alpha1.ResultFailed || i.Result == v1alpha1.ResultRefused || i.Result == v1alpha1.ResultUnknown
+	})
+}

@@ -1,0 +1,223 @@
+package ca
+
+import (
+	"cmp"
+	"context"
+	"fmt"
+	"slices"
+	"sync"
+	"time"
+
+	"golang.org/x/sync/errgroup"
+	corev1 "k8s.io/api/core/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+
+	"github.com/kubectl-mesh/kubectl-mesh/pkg/common/cilium"
+	"github.com/kubectl-mesh/kubectl-mesh/pkg/common/cilium/pki"
+	"github.com/kubectl-mesh/kubectl-mesh/pkg/common/clusters"
+)
+
+// CronJobs of certgen, from the charts 1.15 to 1.20. The one for the mesh exists only if a schedule is set, which is no default before 1.20.
+const (
+	cronJobMesh   = "clustermesh-apiserver-generate-certs"
+	cronJobHubble = "hubble-generate-certs"
+)
+
+// State is everything that was read of one cluster. It holds private keys: it is never printed.
+type State struct {
+	Member    *clusters.Member
+	Namespace string // Cilium's
+	// Secrets are cilium-ca and the leafs by name, as they were read.
+	Secrets map[string]Secret
+	Side    pki.Side
+	// CronJobs are those of certgen that exist.
+	CronJobs []string
+	// Release is the Helm release that installed Cilium, as the DaemonSet or the Deployment says.
+	Release Release
+}
+
+// Secret is a Secret or why there is none.
+type Secret struct {
+	Object     *corev1.Secret
+	Unreadable string // no permission, for example; empty together with a nil Object means that it does not exist
+}
+
+// Release names a Helm release.
+type Release struct{ Name, Namespace string }
+
+// Known reports whether there is a release.
+func (r Release) Known() bool { return r.Name != "" }
+
+// CA returns Secret cilium-ca.
+func (s *State) CA() Secret { return s.Secrets[pki.SecretCA] }
+
+// ReadAll reads all members at once. A member that cannot be read gets its error in Member.Err and no State.
+func ReadAll(ctx context.Context, members []*clusters.Member, timeout time.Duration) []*State {
+	var states []*State
+	for _, r := range clusters.Each(ctx, members, timeout, Read) {
+		if r.Err != nil {
+			r.Member.Err = r.Err
+			continue
+		}
+		states = append(states, r.Value)
+	}
+	return states
+}
+
+// maxReads bounds how many requests one cluster gets at a time.
+const maxReads = 8
+
+// Read reads one cluster. What is absent or may not be read is a fact of the State; any other failure is an error.
+func Read(ctx context.Context, m *clusters.Member) (*State, error) {
+	s := &State{Member: m, Namespace: cmp.Or(m.CiliumNamespace, cilium.DefaultNamespace), Secrets: map[string]Secret{}}
+	s.Side = pki.Side{Name: m.Name, Namespace: s.Namespace, Objects: map[pki.Ref]pki.Object{}}
+	r := &reader{member: m, state: s}
+	names := []string{pki.SecretCA, cilium.SecretClusterMesh, cilium.SecretKVStoreMesh}
+	for _, leaf := range pki.LeafSpecs() {
+		names = append(names, leaf.Secret)
+	}
+	g, one := errgroup.WithContext(ctx)
+	g.SetLimit(maxReads)
+	for _, name := range names {
+		g.Go(func() error { return r.secret(one, name) })
+	}
+	g.Go(func() error { return r.deployment(one) })
+	g.Go(func() error { return r.daemonSet(one) })
+	for _, name := range []string{cronJobMesh, cronJobHubble} {
+		g.Go(func() error { return r.cronJob(one, name) })
+	}
+	if err := g.Wait(); err != nil {
+		return nil, err
+	}
+	// What else the workloads mount: a caBundle, usually.
+	for _, ref := range pki.MountedRefs(s.Side.MeshAPI, s.Side.Agent) {
+		if _, known := s.Side.Objects[ref]; known {
+			continue
+		}
+		if err := r.mounted(ctx, ref); err != nil {
+			return nil, err
+		}
+	}
+	s.Side.Peers, s.Side.PeersNote = peers(s.Side)
+	slices.Sort(s.CronJobs)
+	return s, nil
+}
+
+// reader fills a State from several requests at a time.
+type reader struct {
+	member *clusters.Member
+	state  *State
+	mu     sync.Mutex
+}
+
+// outcome sorts an error: what is absent or forbidden is a fact, anything else a failure to read the cluster.
+func outcome(err error) (absent bool, unreadable string, fatal error) {
+	switch {
+	case err == nil:
+		return false, "", nil
+	case apierrors.IsNotFound(err):
+		return true, "", nil
+	case apierrors.IsForbidden(err):
+		return false, "no permission to read it", nil
+	default:
+		return false, "", err
+	}
+}
+
+func (r *reader) secret(ctx context.Context, name string) error {
+	obj, err := r.member.Client.CoreV1().Secrets(r.state.Namespace).Get(ctx, name, metav1.GetOptions{})
+	absent, unreadable, err := outcome(err)
+	if err != nil {
+		return fmt.Errorf("read secret %s/%s: %w", r.state.Namespace, name, err)
+	}
+	if absent || unreadable != "" {
+		obj = nil
+	}
+	out := pki.Object{Absent: absent, Unreadable: unreadable}
+	if obj != nil {
+		out.Data = obj.Data
+	}
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.state.Secrets[name] = Secret{Object: obj, Unreadable: unreadable}
+	r.state.Side.Objects[pki.Ref{Kind: pki.Secret, Name: name}] = out
+	return nil
+}
+
+// mounted reads an object that a workload mounts. Most ConfigMaps in those volumes have nothing to do with certificates; reading them does no harm.
+func (r *reader) mounted(ctx context.Context, ref pki.Ref) error {
+	if ref.Kind == pki.Secret {
+		return r.secret(ctx, ref.Name)
+	}
+	cm, err := r.member.Client.CoreV1().ConfigMaps(r.state.Namespace).Get(ctx, ref.Name, metav1.GetOptions{})
+	absent, unreadable, err := outcome(err)
+	if err != nil {
+		return fmt.Errorf("read configmap %s/%s: %w", r.state.Namespace, ref.Name, err)
+	}
+	out := pki.Object{Absent: absent, Unreadable: unreadable}
+	if !absent && unreadable == "" {
+		out.Data = make(map[string][]byte, len(cm.Data)+len(cm.BinaryData))
+		for k, v := range cm.BinaryData {
+			out.Data[k] = v
+		}
+		for k, v := range cm.Data {
+			out.Data[k] = []byte(v)
+		}
+	}
+	r.state.Side.Objects[ref] = out
+	return nil
+}
+
+func (r *reader) deployment(ctx context.Context) error {
+	d, err := r.member.Client.AppsV1().Deployments(r.state.Namespace).Get(ctx, cilium.DeploymentMeshAPI, metav1.GetOptions{})
+	absent, unreadable, err := outcome(err)
+	if err != nil {
+		return fmt.Errorf("read deployment %s/%s: %w", r.state.Namespace, cilium.DeploymentMeshAPI, err)
+	}
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.state.Side.MeshAPINote = unreadable
+	if !absent && unreadable == "" {
+		r.state.Side.MeshAPI = workload(d.Spec.Template.Spec)
+		r.release(d.ObjectMeta)
+	}
+	return nil
+}
+
+func (r *reader) daemonSet(ctx context.Context) error {
+	d, err := r.member.Client.AppsV1().DaemonSets(r.state.Namespace).Get(ctx, cilium.DaemonSetName, metav1.GetOptions{})
+	absent, unreadable, err := outcome(err)
+	if err != nil {
+		return fmt.Errorf("read daemonset %s/%s: %w", r.state.Namespace, cilium.DaemonSetName, err)
+	}
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.state.Side.AgentNote = unreadable
+	if !absent && unreadable == "" {
+		r.state.Side.Agent = workload(d.Spec.Template.Spec)
+		r.release(d.ObjectMeta)
+	}
+	return nil
+}
+
+// release keeps the Helm release that an object names. The caller holds the lock.
+func (r *reader) release(m metav1.ObjectMeta) {
+	if name := m.Annotations[pki.AnnotationRelease]; name != "" {
+		r.state.Release = Release{Name: name, Namespace: cmp.Or(m.Annotations[pki.AnnotationReleaseNamespace], r.state.Namespace)}
+	}
+}
+
+func (r *reader) cronJob(ctx context.Context, name string) error {
+	_, err := r.member.Client.BatchV1().CronJobs(r.state.Namespace).Get(ctx, name, metav1.GetOptions{})
+	absent, unreadable, err := outcome(err)
+	if err != nil {
+		return fmt.Errorf("read cronjob %s/%s: %w", r.state.Namespace, name, err)
+	}
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if !absent && unreadable == "" {
+		r.state.CronJobs = append(r.state.CronJobs, name)
+	}
+	return nil
+}

@@ -1,0 +1,89 @@
+package cmd
+
+import (
+	"context"
+	"errors"
+	"fmt"
+
+	"github.com/spf13/cobra"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+
+	"github.com/kubectl-mesh/kubectl-mesh/pkg/common/cli"
+	"github.com/kubectl-mesh/kubectl-mesh/pkg/common/clusters"
+	"github.com/kubectl-mesh/kubectl-mesh/plugins/kubectl-mesh-ca/internal/ca"
+)
+
+func newRestore(e *env) *cobra.Command {
+	f := newWriteFlags(e)
+	var in, backup string
+	cmd := &cobra.Command{
+		Use:   "restore --in CLUSTER --backup NAME",
+		Short: "Put a former CA back",
+		Long: "Put a CA back that sync kept in a Secret of the same cluster, exactly as it was. The CA that is in\n" +
+			"place is kept first, in the same way, so that this can be taken back as well. As after sync, the\n" +
+			"certificates must be renewed; the commands for that are listed." + writeExits,
+		Example: `  # Find the backups of a cluster
+  kubectl --context kind-eu -n kube-system get secrets -l mesh.kubectl.io/backup-of=cilium-ca
+
+  # Put one back
+  kubectl mesh-ca restore --in eu --backup cilium-ca-backup-3f2a91bc --contexts kind-eu
+
+  # See what would be done
+  kubectl mesh-ca restore --in eu --backup cilium-ca-backup-3f2a91bc --dry-run=server`,
+		Args: cobra.NoArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			switch {
+			case in == "":
+				return errors.New("--in is missing; it names the cluster whose CA is put back")
+			case backup == "":
+				return errors.New("--backup is missing; it names the Secret that holds the former CA")
+			}
+			o, err := f.toOptions()
+			if err != nil {
+				return err
+			}
+			return o.restore(cmd.Context(), in, backup)
+		},
+	}
+	cmd.Flags().StringVar(&in, "in", "", "Cluster whose CA is put back, by Cilium name or context.")
+	cmd.Flags().StringVar(&backup, "backup", "", "Name of the Secret that holds the former CA.")
+	f.addFlags(cmd.Flags())
+	cmd.DisableFlagsInUseLine = true
+	return cli.Writes(cmd)
+}
+
+func (o *writeOptions) restore(ctx context.Context, in, name string) error {
+	sel, err := o.selectMembers(ctx)
+	if err != nil {
+		return err
+	}
+	found, err := sel.Resolve("--in", []string{in})
+	if err != nil {
+		return withUnread(err, sel)
+	}
+	states := ca.ReadAll(ctx, found, o.flags.Timeout)
+	if ctx.Err() != nil {
+		return ctx.Err()
+	}
+	if dead := o.dead(found); len(dead) > 0 {
+		return fmt.Errorf("%s could not be read; nothing was changed", dead[0])
+	}
+	target := states[0]
+	for _, r := range clusters.Each(ctx, found, o.flags.Timeout, func(ctx context.Context, m *clusters.Member) (*ca.Plan, error) {
+		backup, err := m.Client.CoreV1().Secrets(target.Namespace).Get(ctx, name, metav1.GetOptions{})
+		if apierrors.IsNotFound(err) {
+			return nil, fmt.Errorf("--backup: there is no secret %s/%s; list them with \"kubectl --context %s -n %s get secrets -l mesh.kubectl.io/backup-of=cilium-ca\"", target.Namespace, name, m.Context, target.Namespace)
+		}
+		if err != nil {
+			return nil, fmt.Errorf("read backup %s/%s: %w", target.Namespace, name, err)
+		}
+		return ca.Restore(target, backup, o.Options, o.now())
+	}) {
+		if r.Err != nil {
+			return fmt.Errorf("cluster %q: %w; nothing was changed", r.Member.Name, r.Err)
+		}
+		return o.carryOut(ctx, r.Value, found, nil)
+	}
+	return nil
+}

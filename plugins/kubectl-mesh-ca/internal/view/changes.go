@@ -1,0 +1,69 @@
+package view
+
+import (
+	"fmt"
+	"strings"
+
+	"github.com/kubectl-mesh/kubectl-mesh/pkg/apis/v1alpha1"
+	"github.com/kubectl-mesh/kubectl-mesh/pkg/common/cilium/pki"
+	"github.com/kubectl-mesh/kubectl-mesh/pkg/common/output"
+)
+
+// Plan shows what will be done, old to new, with where it will be done.
+func Plan(doc v1alpha1.CAChangeReport) []output.Section {
+	servers := map[string]string{}
+	for _, m := range doc.Members {
+		servers[m.Context] = m.Server
+	}
+	t := output.NewTable("CLUSTER", "CONTEXT", "SERVER", "SECRET", "OLD", "NEW", "RESULT", "NOTE")
+	for _, c := range doc.Changes {
+		output.AddRow(t, c.Cluster, c.Context, servers[c.Context], c.Namespace+"/"+strings.TrimPrefix(c.Object, "secret/"), authorityOf(c.Before), authorityOf(c.After), c.Result, c.Message)
+	}
+	return []output.Section{{Title: "Plan: " + doc.Action, Table: t}}
+}
+
+// Changes shows what became of each object.
+func Changes(doc v1alpha1.CAChangeReport) []output.Section {
+	t := output.NewTable("CLUSTER", "SECRET", "OLD", "NEW", "RESULT", "NOTE", "+CONTEXT")
+	for _, c := range doc.Changes {
+		output.AddRow(t, c.Cluster, c.Namespace+"/"+strings.TrimPrefix(c.Object, "secret/"), authorityOf(c.Before), authorityOf(c.After), c.Result, c.Message, c.Context)
+	}
+	return []output.Section{{Table: t}}
+}
+
+// authorityOf is a fingerprint, with the state of the key where that is not ok.
+func authorityOf(facts map[string]*string) string {
+	fingerprint, key := facts["fingerprint"], facts["key"]
+	switch {
+	case fingerprint == nil:
+		return "-"
+	case key != nil && *key != string(pki.KeyMatches):
+		return fmt.Sprintf("%s (key: %s)", pki.Short(*fingerprint), *key)
+	}
+	return pki.Short(*fingerprint)
+}
+
+// Next lists the steps that must follow, cluster by cluster, numbered, as lines that can be pasted.
+func Next(steps []v1alpha1.NextStep) []string {
+	if len(steps) == 0 {
+		return nil
+	}
+	lines := []string{"", "These certificates do not belong to the new CA yet. Until they are renewed in every cluster, new connections between a",
+		"renewed and another cluster fail; traffic of services goes on with what each cluster knew last. In each cluster, in this order:"}
+	cluster, n := "", 0
+	for _, s := range steps {
+		if s.Cluster != cluster {
+			cluster, n = s.Cluster, 0
+			lines = append(lines, "", cluster+":")
+		}
+		n++
+		lines = append(lines, fmt.Sprintf("  %d. %s", n, s.Why))
+		if len(s.Objects) > 0 {
+			lines = append(lines, "     ("+strings.ReplaceAll(strings.Join(s.Objects, ", "), "secret/", "")+")")
+		}
+		if s.Command != "" {
+			lines = append(lines, "     "+s.Command)
+		}
+	}
+	return append(lines, "", "Then see who trusts whom: kubectl mesh-ca status")
+}
