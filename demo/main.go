@@ -1,0 +1,37 @@
+// Command demo replays the two walk-throughs of Cilium Cluster Mesh on the lab, by
+// calling the three plugins through kubectl, and says what it does before each
+// step. Every probe's tally is compared with what mesh-svc predicted and with
+// the shares in expected.yaml, which a person worked out by hand.
+//
+// It expects the lab of test/with-lab.sh: MESHLAB_STATE, and kubectl and the plugins on the PATH.
+package main
+
+import (
+	"context"
+	"fmt"
+	"os"
+	"os/signal"
+	"syscall"
+)
+
+func main() {
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	defer stop()
+	if err := run(ctx); err != nil {
+		_, _ = fmt.Fprintln(os.Stderr, "demo:", err)
+		os.Exit(1) //nolint:gocritic // the deferred stop only restores signal handling
+	}
+}
+
+func run(ctx context.Context) error {
+	d, err := newDemo(ctx, os.Getenv("MESHLAB_STATE"), os.Stdout)
+	if err != nil {
+		return err
+	}
+	for _, chapter := range []func() error{d.oneCA, d.firstWalkthrough, d.fiveRows, d.secondWalkthrough} {
+		if err := chapter(); err != nil {
+			return err
+		}
+	}
+	return d.summary()
+}
