@@ -70,7 +70,7 @@ lab-down: meshlab ## Remove it: processes, mounts, namespaces and files
 
 .PHONY: demo
 demo: build meshlab bin/tools/kubectl ## Replay both walk-throughs on a lab of its own
-	@PATH='$(CURDIR)/bin:$(CURDIR)/bin/tools':$$PATH demo/run.sh
+	@MESHLAB_STATE='$(CURDIR)/.lab-demo' demo/run.sh
 
 ##@ Check
 
