@@ -1,0 +1,162 @@
+package cmd
+
+import (
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/spf13/pflag"
+
+	"github.com/kubectl-mesh/kubectl-mesh/pkg/common/cli"
+	"github.com/kubectl-mesh/kubectl-mesh/plugins/kubectl-mesh-probe/internal/podexec"
+	"github.com/kubectl-mesh/kubectl-mesh/plugins/kubectl-mesh-probe/internal/probe"
+)
+
+// flags are what the user typed.
+type flags struct {
+	from         string
+	fromClusters []string
+	container    string
+
+	count       int
+	duration    time.Duration
+	rate        float64
+	maxRate     float64
+	concurrency int
+	timeout     time.Duration
+	method      string
+	headers     []string
+	tool        string
+
+	identify string
+	as       []string
+
+	expect           []string
+	expectPrediction bool
+	settle           time.Duration
+}
+
+// bodyLimit is how much of a body is looked at.
+const bodyLimit = 16 << 10
+
+func newFlags() *flags {
+	return &flags{count: 400, maxRate: 200, concurrency: 1, timeout: 5 * time.Second, method: "GET", tool: "auto", identify: "auto"}
+}
+
+func (f *flags) addFlags(fs *pflag.FlagSet) {
+	fs.StringVar(&f.from, "from", f.from, "Client pod, as TYPE/NAME (deploy, sts, ds, rs, job, svc) or a pod's name.")
+	fs.StringSliceVar(&f.fromClusters, "from-clusters", f.fromClusters, "Clusters in which a client runs, by Cilium name or context, or 'all'. Default: the home cluster.")
+	fs.StringVarP(&f.container, "container", "c", f.container, "Container of the client pod. Default: as for kubectl exec.")
+	fs.IntVar(&f.count, "count", f.count, "Number of requests from each client pod.")
+	fs.DurationVar(&f.duration, "duration", f.duration, "How long to send requests, in place of --count.")
+	fs.Float64Var(&f.rate, "rate", f.rate, "Requests per second from each client pod. Default: as fast as --max-rate allows.")
+	fs.Float64Var(&f.maxRate, "max-rate", f.maxRate, "Upper limit of the requests per second from each client pod; 0 takes the limit away.")
+	fs.IntVar(&f.concurrency, "concurrency", f.concurrency, "Exec streams to each client pod, 1 to 8.")
+	fs.DurationVar(&f.timeout, "timeout", f.timeout, "Time limit of one request.")
+	fs.StringVar(&f.method, "method", f.method, "HTTP method: GET or HEAD.")
+	fs.StringArrayVarP(&f.headers, "header", "H", f.headers, "Header of the requests, as 'Name: value' (repeatable).")
+	fs.StringVar(&f.tool, "tool", f.tool, "Program in the pod that sends the requests: auto, curl or wget.")
+	fs.StringVar(&f.identify, "identify", f.identify, "What tells who answered: auto (names and addresses of pods, nodes and clusters), body=REGEX with one group, header=NAME or json=PATH.")
+	fs.StringArrayVar(&f.as, "as", f.as, "Cluster that a captured value stands for, as VALUE=CLUSTER (repeatable).")
+	fs.StringArrayVar(&f.expect, "expect", f.expect, "Expectation (repeatable, or separated by commas): us=50%,eu=50%, only=us, errors<1%.")
+	fs.BoolVar(&f.expectPrediction, "expect-prediction", f.expectPrediction, "If true, the shares must be those that mesh-svc describe predicts.")
+	fs.DurationVar(&f.settle, "settle", f.settle, "Start only when the prediction has not changed for so long.")
+}
+
+// options are checked values, as far as that is possible without a cluster.
+type options struct {
+	flags
+	ref    podexec.Ref
+	target string        // as typed
+	url    *probe.Target // nil when a Service was named, whose port may have to be looked up
+	config probe.Config
+}
+
+func (f *flags) toOptions(target string) (*options, error) {
+	if f.from == "" {
+		return nil, errors.New("--from is missing: the client pod, such as --from deploy/client")
+	}
+	o := &options{flags: *f, target: target}
+	var err error
+	if o.ref, err = podexec.ParseRef(f.from); err != nil {
+		return nil, fmt.Errorf("--from %w", err)
+	}
+	if strings.Contains(target, "://") || strings.ContainsAny(target, "\r\n\x00") {
+		t, err := probe.ParseTarget(target)
+		if err != nil {
+			return nil, err
+		}
+		o.url = &t
+	} else if _, _, err := splitService(target); err != nil {
+		return nil, err
+	}
+	if err := f.validate(); err != nil {
+		return nil, err
+	}
+	o.config = probe.Config{
+		Method: f.method, UserAgent: "kubectl-mesh-probe/" + userAgentVersion(), Timeout: f.timeout, Count: f.count, Duration: f.duration,
+		Rate: f.maxRate, Streams: f.concurrency, Tool: f.tool, BodyLimit: bodyLimit,
+	}
+	if f.rate > 0 {
+		o.config.Rate = f.rate
+	}
+	if f.duration > 0 {
+		o.config.Count = 0
+	}
+	for _, h := range f.headers {
+		header, err := probe.ParseHeader(h)
+		if err != nil {
+			return nil, fmt.Errorf("--%w", err)
+		}
+		o.config.Headers = append(o.config.Headers, header)
+	}
+	// Names of clusters are checked once the members are known; the rest now, before anything is read.
+	if _, err := probe.ParseIdentify(f.identify, nil, nil); err != nil {
+		return nil, err
+	}
+	if _, err := probe.ParseExpect(f.expect, nil, true); err != nil {
+		return nil, err
+	}
+	return o, nil
+}
+
+func (f *flags) validate() error {
+	f.method = strings.ToUpper(f.method)
+	switch {
+	case f.duration < 0:
+		return errors.New("--duration must be greater than 0")
+	case f.duration == 0 && f.count < 1:
+		return errors.New("--count must be at least 1")
+	case f.rate < 0, f.maxRate < 0:
+		return errors.New("--rate and --max-rate must not be below 0")
+	case f.maxRate > 0 && f.rate > f.maxRate:
+		return fmt.Errorf("--rate %v is above the limit of %v requests per second; raise it with --max-rate", f.rate, f.maxRate)
+	case f.concurrency < 1 || f.concurrency > 8:
+		return errors.New("--concurrency must be from 1 to 8: each is a connection through the API server")
+	case f.timeout < 100*time.Millisecond || f.timeout > 10*time.Minute:
+		return errors.New("--timeout must be from 100ms to 10m")
+	case f.method != "GET" && f.method != "HEAD":
+		return fmt.Errorf("--method %s: only GET and HEAD, which change nothing, are sent", f.method)
+	case !slices.Contains([]string{"auto", "curl", "wget"}, f.tool):
+		return fmt.Errorf("--tool %q is not known; it is auto, curl or wget", f.tool)
+	case f.settle < 0:
+		return errors.New("--settle must not be below 0")
+	case f.identify == "auto" && len(f.as) > 0:
+		return errors.New("--as needs a rule that captures a value: --identify body=REGEX, header=NAME or json=PATH")
+	case slices.Contains(f.fromClusters, "all") && len(f.fromClusters) > 1:
+		return errors.New("--from-clusters: all stands alone")
+	}
+	return nil
+}
+
+// userAgentVersion is our version as one word.
+func userAgentVersion() string {
+	return strings.Map(func(r rune) rune {
+		if strings.ContainsRune("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789.-+", r) {
+			return r
+		}
+		return -1
+	}, cli.BuildInfo().Version)
+}

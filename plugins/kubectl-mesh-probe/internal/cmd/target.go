@@ -1,0 +1,106 @@
+package cmd
+
+import (
+	"fmt"
+	"net/netip"
+	"regexp"
+	"strconv"
+	"strings"
+
+	"github.com/kubectl-mesh/kubectl-mesh/pkg/common/routing"
+	"github.com/kubectl-mesh/kubectl-mesh/plugins/kubectl-mesh-probe/internal/probe"
+)
+
+var serviceForm = regexp.MustCompile(`^[a-z0-9]([-a-z0-9.]*[a-z0-9])?$`)
+
+// splitService reads SERVICE[:PORT]; the port may be a name.
+func splitService(s string) (host, port string, err error) {
+	host, port, found := strings.Cut(strings.TrimPrefix(strings.TrimPrefix(s, "service/"), "svc/"), ":")
+	if !serviceForm.MatchString(host) || found && !serviceForm.MatchString(port) {
+		return "", "", fmt.Errorf("%q is neither a URL nor SERVICE[:PORT]; a URL begins with http://", s)
+	}
+	return host, port, nil
+}
+
+// serviceKey returns the Service that a host name means for a pod of a namespace, by the names that Kubernetes' DNS gives.
+// ok is false for a name from elsewhere and for an address.
+func serviceKey(host, namespace string) (routing.Key, bool) {
+	host = strings.TrimSuffix(host, ".")
+	if _, err := netip.ParseAddr(host); err == nil {
+		return routing.Key{}, false
+	}
+	parts := strings.Split(host, ".")
+	switch {
+	case len(parts) == 1:
+		return routing.Key{Namespace: namespace, Name: parts[0]}, true
+	case len(parts) == 2, len(parts) >= 3 && parts[2] == "svc":
+		return routing.Key{Namespace: parts[1], Name: parts[0]}, true
+	}
+	return routing.Key{}, false
+}
+
+// byAddress finds the Service that has a cluster IP in the client's cluster.
+func byAddress(snap *routing.Snapshot, client, host string) (routing.Key, bool) {
+	addr, err := netip.ParseAddr(host)
+	c := snap.Find(client)
+	if err != nil || c == nil {
+		return routing.Key{}, false
+	}
+	for key, svc := range c.Services {
+		for _, ip := range svc.ClusterIPs {
+			if ip == addr.Unmap() {
+				return key, true
+			}
+		}
+	}
+	return routing.Key{}, false
+}
+
+// serviceURL makes the URL of a Service that was given as SERVICE[:PORT]. Without a port it
+// takes the only one, else one called http or numbered 80.
+func serviceURL(snap *routing.Snapshot, clients []string, key routing.Key, target string) (probe.Target, error) {
+	host, port, err := splitService(target)
+	if err != nil {
+		return probe.Target{}, err
+	}
+	if _, err := strconv.Atoi(port); err == nil {
+		return probe.ParseTarget("http://" + host + ":" + port)
+	}
+	var svc *routing.Service
+	for _, name := range clients {
+		if c := snap.Find(name); c != nil && c.Services[key] != nil {
+			svc = c.Services[key]
+			break
+		}
+	}
+	if svc == nil {
+		return probe.Target{}, fmt.Errorf("service %q not found in namespace %q of cluster %s", key.Name, key.Namespace, strings.Join(clients, ", "))
+	}
+	var names []string
+	chosen := int32(0)
+	for _, p := range svc.Ports {
+		if p.Protocol != "TCP" && p.Protocol != "" {
+			continue
+		}
+		names = append(names, strings.TrimPrefix(p.Name+":", ":")+strconv.Itoa(int(p.Port)))
+		if port != "" && p.Name == port || port == "" && (p.Name == "http" || p.Port == 80) {
+			chosen = p.Port
+		}
+	}
+	if port == "" && len(names) == 1 {
+		for _, p := range svc.Ports {
+			if p.Protocol == "TCP" || p.Protocol == "" {
+				chosen = p.Port
+			}
+		}
+	}
+	switch {
+	case chosen == 0 && port != "":
+		return probe.Target{}, fmt.Errorf("service %s has no TCP port named %q; it has %s", key, port, strings.Join(names, ", "))
+	case chosen == 0:
+		return probe.Target{}, fmt.Errorf("service %s has several ports or none for TCP; name one as %s:PORT (%s)", key, host, strings.Join(names, ", "))
+	case chosen == 80:
+		return probe.ParseTarget("http://" + host)
+	}
+	return probe.ParseTarget(fmt.Sprintf("http://%s:%d", host, chosen))
+}

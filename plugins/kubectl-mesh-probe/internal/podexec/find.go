@@ -1,0 +1,261 @@
+// Package podexec finds the client pod that a user means, as kubectl exec does,
+// and runs commands in it. It knows the Kubernetes clients; it does not know what
+// is run nor what its output means.
+package podexec
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+
+	corev1 "k8s.io/api/core/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/labels"
+	"k8s.io/client-go/kubernetes"
+)
+
+// annotationContainer names the container that kubectl exec takes. Source: kubectl, since 1.21.
+const annotationContainer = "kubectl.kubernetes.io/default-container"
+
+// Ref is an object that leads to a pod: TYPE/NAME, or a pod's name.
+type Ref struct {
+	Kind string // pod, deployment, statefulset, daemonset, replicaset, job or service
+	Name string
+}
+
+// String returns KIND "NAME", for messages.
+func (r Ref) String() string { return fmt.Sprintf("%s %q", r.Kind, r.Name) }
+
+var kinds = map[string]string{
+	"pod": "pod", "pods": "pod", "po": "pod",
+	"deployment": "deployment", "deployments": "deployment", "deploy": "deployment",
+	"statefulset": "statefulset", "statefulsets": "statefulset", "sts": "statefulset",
+	"daemonset": "daemonset", "daemonsets": "daemonset", "ds": "daemonset",
+	"replicaset": "replicaset", "replicasets": "replicaset", "rs": "replicaset",
+	"job": "job", "jobs": "job",
+	"service": "service", "services": "service", "svc": "service",
+}
+
+// ParseRef reads what --from names.
+func ParseRef(s string) (Ref, error) {
+	kind, name, ok := strings.Cut(s, "/")
+	if !ok {
+		kind, name = "pod", s
+	}
+	kind, _, _ = strings.Cut(kind, ".") // deployments.apps
+	long, known := kinds[strings.ToLower(kind)]
+	switch {
+	case !known:
+		return Ref{}, fmt.Errorf("%q: %q is not a type with pods; it is one of deploy, sts, ds, rs, job, svc, pod", s, kind)
+	case name == "" || strings.ContainsAny(name, "/ \t\n"):
+		return Ref{}, fmt.Errorf("%q: want TYPE/NAME, such as deploy/client, or a pod's name", s)
+	}
+	return Ref{long, name}, nil
+}
+
+// Pod is where the commands run.
+type Pod struct {
+	Namespace, Name, Container, Node string
+	// HostNetwork pods reach Services through their node, which may balance otherwise.
+	HostNetwork bool
+	// Defaulted lists the containers among which the first was taken; empty if there was no choice to make.
+	Defaulted []string
+	// Sidecar is a service mesh's proxy in the pod: it picks the backend, not Cilium.
+	Sidecar string
+}
+
+// String returns NAMESPACE/NAME.
+func (p Pod) String() string { return p.Namespace + "/" + p.Name }
+
+// Find returns the pod to run in: of several, one that is running and ready and not about to go.
+func Find(ctx context.Context, client kubernetes.Interface, namespace string, ref Ref, container string) (Pod, error) {
+	pods, err := list(ctx, client, namespace, ref)
+	if err != nil {
+		return Pod{}, explain(err, ref, namespace)
+	}
+	pod, err := choose(pods, ref, namespace)
+	if err != nil {
+		return Pod{}, err
+	}
+	out := Pod{Namespace: pod.Namespace, Name: pod.Name, Node: pod.Spec.NodeName, HostNetwork: pod.Spec.HostNetwork}
+	for _, c := range append(slices.Clone(pod.Spec.InitContainers), pod.Spec.Containers...) {
+		if c.Name == "istio-proxy" || c.Name == "linkerd-proxy" {
+			out.Sidecar = c.Name
+		}
+	}
+	out.Container, out.Defaulted, err = pick(pod, container)
+	return out, err
+}
+
+func list(ctx context.Context, client kubernetes.Interface, namespace string, ref Ref) ([]corev1.Pod, error) {
+	if ref.Kind == "pod" {
+		p, err := client.CoreV1().Pods(namespace).Get(ctx, ref.Name, metav1.GetOptions{})
+		if err != nil {
+			return nil, err
+		}
+		return []corev1.Pod{*p}, nil
+	}
+	sel, err := selector(ctx, client, namespace, ref)
+	if err != nil {
+		return nil, err
+	}
+	pods, err := client.CoreV1().Pods(namespace).List(ctx, metav1.ListOptions{LabelSelector: sel.String()})
+	if err != nil {
+		return nil, err
+	}
+	return pods.Items, nil
+}
+
+func selector(ctx context.Context, client kubernetes.Interface, namespace string, ref Ref) (labels.Selector, error) {
+	var ls *metav1.LabelSelector
+	var err error
+	get := metav1.GetOptions{}
+	switch ref.Kind {
+	case "deployment":
+		o, e := client.AppsV1().Deployments(namespace).Get(ctx, ref.Name, get)
+		if err = e; e == nil {
+			ls = o.Spec.Selector
+		}
+	case "statefulset":
+		o, e := client.AppsV1().StatefulSets(namespace).Get(ctx, ref.Name, get)
+		if err = e; e == nil {
+			ls = o.Spec.Selector
+		}
+	case "daemonset":
+		o, e := client.AppsV1().DaemonSets(namespace).Get(ctx, ref.Name, get)
+		if err = e; e == nil {
+			ls = o.Spec.Selector
+		}
+	case "replicaset":
+		o, e := client.AppsV1().ReplicaSets(namespace).Get(ctx, ref.Name, get)
+		if err = e; e == nil {
+			ls = o.Spec.Selector
+		}
+	case "job":
+		o, e := client.BatchV1().Jobs(namespace).Get(ctx, ref.Name, get)
+		if err = e; e == nil {
+			ls = o.Spec.Selector
+		}
+	case "service":
+		o, e := client.CoreV1().Services(namespace).Get(ctx, ref.Name, get)
+		if e != nil {
+			return nil, e
+		}
+		if len(o.Spec.Selector) == 0 {
+			return nil, fmt.Errorf("service %q has no selector, so no pods of its own", ref.Name)
+		}
+		return labels.SelectorFromSet(o.Spec.Selector), nil
+	}
+	if err != nil {
+		return nil, err
+	}
+	return metav1.LabelSelectorAsSelector(ls)
+}
+
+// choose prefers pods that are ready, then running ones; the oldest and then the first by name, so that runs can be compared.
+func choose(pods []corev1.Pod, ref Ref, namespace string) (*corev1.Pod, error) {
+	if len(pods) == 0 {
+		return nil, fmt.Errorf("%s in namespace %q has no pods", ref, namespace)
+	}
+	rank := func(p *corev1.Pod) int {
+		switch {
+		case p.Status.Phase != corev1.PodRunning:
+			return 3
+		case p.DeletionTimestamp != nil:
+			return 2
+		case !ready(p):
+			return 1
+		}
+		return 0
+	}
+	best := slices.MinFunc(pods, func(a, b corev1.Pod) int {
+		return cmp.Or(cmp.Compare(rank(&a), rank(&b)), a.CreationTimestamp.Compare(b.CreationTimestamp.Time), cmp.Compare(a.Name, b.Name))
+	})
+	switch rank(&best) {
+	case 3:
+		return nil, fmt.Errorf("no pod of %s in namespace %q is running; %s is %s", ref, namespace, best.Name, strings.ToLower(string(best.Status.Phase)))
+	case 2:
+		return nil, fmt.Errorf("every pod of %s in namespace %q is terminating", ref, namespace)
+	}
+	return &best, nil
+}
+
+func ready(p *corev1.Pod) bool {
+	return slices.ContainsFunc(p.Status.Conditions, func(c corev1.PodCondition) bool {
+		return c.Type == corev1.PodReady && c.Status == corev1.ConditionTrue
+	})
+}
+
+// pick chooses the container: the named one, the annotation's, the first.
+func pick(pod *corev1.Pod, want string) (name string, defaulted []string, err error) {
+	names := make([]string, len(pod.Spec.Containers))
+	for i, c := range pod.Spec.Containers {
+		names[i] = c.Name
+	}
+	// Ephemeral containers may be named too: kubectl debug leaves a shell there.
+	all := slices.Clone(names)
+	for _, c := range pod.Spec.EphemeralContainers {
+		all = append(all, c.Name)
+	}
+	if want != "" {
+		if !slices.Contains(all, want) {
+			return "", nil, fmt.Errorf("--container %q: pod %s has no such container; it has %s", want, pod.Name, strings.Join(all, ", "))
+		}
+		return want, nil, nil
+	}
+	if c := pod.Annotations[annotationContainer]; slices.Contains(names, c) {
+		return c, nil, nil
+	}
+	if len(names) > 1 {
+		return names[0], names, nil
+	}
+	return names[0], nil, nil
+}
+
+// explain names the missing object or the missing rule.
+func explain(err error, ref Ref, namespace string) error {
+	var status apierrors.APIStatus
+	switch {
+	case apierrors.IsNotFound(err):
+		return fmt.Errorf("%s not found in namespace %q", ref, namespace)
+	case apierrors.IsForbidden(err) && errors.As(err, &status):
+		return Missing{Verb: verb(status.Status().Message), Resource: resource(status.Status()), Namespace: namespace, Err: err}
+	}
+	return fmt.Errorf("%s in namespace %q: %w", ref, namespace, err)
+}
+
+// Missing is a rule that the user's role lacks.
+type Missing struct {
+	Verb, Resource, Namespace string
+	Err                       error
+}
+
+// Error names the rule as a role would have it.
+func (m Missing) Error() string {
+	return fmt.Sprintf("no permission: a role in namespace %q must allow %s on %s", m.Namespace, m.Verb, m.Resource)
+}
+
+// Unwrap returns the API's own error.
+func (m Missing) Unwrap() error { return m.Err }
+
+func resource(s metav1.Status) string {
+	if s.Details == nil {
+		return "the object"
+	}
+	name := s.Details.Kind
+	if s.Details.Group != "" {
+		name += "." + s.Details.Group
+	}
+	return name
+}
+
+func verb(message string) string {
+	if strings.Contains(message, "cannot list") {
+		return "list"
+	}
+	return "get"
+}

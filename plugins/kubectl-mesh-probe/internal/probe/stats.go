@@ -1,0 +1,89 @@
+package probe
+
+import "math"
+
+// z95 is the quantile of a two-sided 95 % interval.
+const z95 = 1.959963984540054
+
+// Interval is a confidence interval of a share, from 0 to 1.
+type Interval struct{ Low, High float64 }
+
+// Wilson returns the 95 % score interval of k out of n. It stays honest where k is 0 or n.
+// Source: E. B. Wilson, 1927; L. Brown, T. Cai, A. DasGupta, 2001.
+func Wilson(k, n int) Interval {
+	if n == 0 {
+		return Interval{0, 1}
+	}
+	p, N, zz := float64(k)/float64(n), float64(n), z95*z95
+	center := (p + zz/(2*N)) / (1 + zz/N)
+	half := z95 / (1 + zz/N) * math.Sqrt(p*(1-p)/N+zz/(4*N*N))
+	i := Interval{center - half, center + half}
+	if k == 0 {
+		i.Low = 0
+	}
+	if k == n {
+		i.High = 1
+	}
+	return i
+}
+
+// ChiSquare tests observed counts against expected shares that add up to 1 and are
+// all above 0. It returns the statistic, its degrees of freedom and the probability
+// of a deviation at least as large.
+func ChiSquare(observed []int, share []float64) (chi2 float64, df int, p float64) {
+	n := 0
+	for _, o := range observed {
+		n += o
+	}
+	for i, o := range observed {
+		e := share[i] * float64(n)
+		chi2 += (float64(o) - e) * (float64(o) - e) / e
+	}
+	df = len(observed) - 1
+	if df < 1 {
+		return chi2, 0, 1
+	}
+	return chi2, df, upperGamma(float64(df)/2, chi2/2)
+}
+
+// upperGamma is the regularised upper incomplete gamma function Q(a, x), for a > 0 and x >= 0.
+// Series below a+1, continued fraction (Lentz) above: Abramowitz and Stegun 6.5.29 and 6.5.31.
+func upperGamma(a, x float64) float64 {
+	if x <= 0 {
+		return 1
+	}
+	lg, _ := math.Lgamma(a)
+	front := math.Exp(-x + a*math.Log(x) - lg)
+	const eps = 1e-15
+	if x < a+1 {
+		sum, term := 1/a, 1/a
+		for n := 1; n < 10000; n++ {
+			term *= x / (a + float64(n))
+			sum += term
+			if term < sum*eps {
+				break
+			}
+		}
+		return max(0, 1-sum*front)
+	}
+	const tiny = 1e-300
+	b := x + 1 - a
+	c, d := 1/tiny, 1/b
+	h := d
+	for n := 1; n < 10000; n++ {
+		an := -float64(n) * (float64(n) - a)
+		b += 2
+		if d = an*d + b; math.Abs(d) < tiny {
+			d = tiny
+		}
+		if c = b + an/c; math.Abs(c) < tiny {
+			c = tiny
+		}
+		d = 1 / d
+		h *= d * c
+		if math.Abs(d*c-1) < eps {
+			break
+		}
+	}
+	return front * h
+}
