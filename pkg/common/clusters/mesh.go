@@ -106,10 +106,14 @@ func unreadPeers(missing []string, dead []*Member, w *Warnings) []*Member {
 			out = append(out, dead[0])
 		default:
 			var tried []string
+			class := dead[0].Err.Class
 			for _, d := range dead {
 				tried = append(tried, fmt.Sprintf("%s (%s)", d.Context, d.Err.Class))
+				if d.Err.Class != class {
+					class = ClassOther
+				}
 			}
-			out = append(out, &Member{Name: peer, Err: &Error{dead[0].Err.Class, fmt.Errorf("none of the contexts that can be read is this peer; not read: %s", strings.Join(tried, ", "))}})
+			out = append(out, &Member{Name: peer, Err: &Error{class, fmt.Errorf("none of the contexts that can be read is this peer; not read: %s", strings.Join(tried, ", "))}})
 		}
 	}
 	return out

@@ -56,7 +56,7 @@ func TestJoinPeers(t *testing.T) {
 		"same id":            {[]*Member{member("eu", 1, "us"), member("ap", 3, "us")}, []string{"us", "ap"}, "same cluster id", ""},
 		"no context for":     {[]*Member{member("eu", 2, "us")}, []string{"us", "eu"}, `peer "ap" has no context`, ""},
 		"one is dead":        {[]*Member{member("eu", 2, "us"), dead("kind-ap", ClassRefused)}, []string{"us", "ap!refused", "eu"}, "", ""},
-		"two are dead":       {[]*Member{dead("kind-eu", ClassRefused), dead("kind-ap", ClassTimeout)}, []string{"us", "ap!refused", "eu!refused"}, "", ""},
+		"two are dead":       {[]*Member{dead("kind-eu", ClassRefused), dead("kind-ap", ClassTimeout)}, []string{"us", "ap!error", "eu!error"}, "", ""},
 		"unrelated dead":     {[]*Member{member("eu", 2, "us"), member("ap", 3, "us"), dead("old", ClassTimeout)}, []string{"us", "ap", "eu"}, "", ""},
 		"two candidates":     {[]*Member{member("eu", 2, "us"), twin}, nil, "", `may be context "kind-eu" or "other-eu"`},
 		"nobody":             {[]*Member{member("test", 9)}, nil, "", "no context belongs to a peer"},

@@ -232,7 +232,7 @@ func TestReasons(t *testing.T) {
 	apart := mesh("1.20.2", service(1, 1, "global"), service(2, 1, "global"))
 	apart.Clusters[0].Peers = nil
 	unread := mesh("1.20.2", service(1, 1, "global"), service(2, 1, "global"))
-	unread.Clusters[1] = Cluster{Name: "eu", Gap: "timeout"}
+	unread.Clusters[1] = Cluster{Name: "kind-eu", Gap: "timeout"} // its Cilium name is not known
 	udp := service(2, 1, "global")
 	udp.Endpoints[0].Ports[0].Protocol = "UDP"
 	v6 := service(2, 1, "global")

@@ -57,12 +57,13 @@ func remoteOffer(c *Cluster, svc *Service, m *Cluster, fe Frontend, rules cilium
 	if g := cilium.Global(svc.Annotations); !g.Value {
 		return no(ReasonNotGlobalHere, g)
 	}
+	// Before the peers are looked at: the Cilium name of a member that could not be read may be unknown.
+	if m.Gap != "" {
+		return no(ReasonUnread, cilium.Bool{Raw: m.Gap})
+	}
 	// The exporter writes to its own etcd whoever listens, so the importer's configuration alone decides.
 	if !c.peered(m.Name) {
 		return no(ReasonNotPeer, cilium.Bool{})
-	}
-	if m.Gap != "" {
-		return no(ReasonUnread, cilium.Bool{Raw: m.Gap})
 	}
 	there := m.Services[svc.Key]
 	if there == nil {
