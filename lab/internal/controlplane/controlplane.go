@@ -110,6 +110,7 @@ func collectorOff() (restore func()) {
 	return func() {
 		debug.SetMemoryLimit(math.MaxInt64)
 		debug.SetGCPercent(gcPercentWhenReady)
+		debug.FreeOSMemory()
 	}
 }
 
