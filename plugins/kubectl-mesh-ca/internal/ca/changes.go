@@ -45,7 +45,7 @@ func (i *Item) changes() []v1alpha1.Change {
 	c := at
 	c.Object, c.Result, c.Message = "secret/"+pki.SecretCA, i.Result, i.Message
 	c.Before, c.After = i.Before.values(), i.After.values()
-	if c.Message == "" {
+	if c.Message == "" && i.Result == v1alpha1.ResultPlanned {
 		c.Message = strings.Join(i.Notes, "; ")
 	}
 	return append(out, c)

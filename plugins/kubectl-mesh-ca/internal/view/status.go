@@ -121,7 +121,7 @@ func trust(doc v1alpha1.CAReport) output.Section {
 		}
 		output.AddRow(t, row...)
 	}
-	return output.Section{Title: "Who trusts whom (the row logs in to the column; as mounted, a process may not have read it again yet)", Table: t}
+	return output.Section{Title: "Who trusts whom, by what is mounted now (the row logs in to the column)", Table: t}
 }
 
 func trustList(doc v1alpha1.CAReport) output.Section {

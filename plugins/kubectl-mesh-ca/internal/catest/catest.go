@@ -1,0 +1,231 @@
+// Package catest makes members with fake API servers that hold what an installation of Cilium leaves. It is imported by tests only.
+package catest
+
+import (
+	"encoding/json"
+	"fmt"
+	"testing"
+
+	appsv1 "k8s.io/api/apps/v1"
+	authv1 "k8s.io/api/authorization/v1"
+	batchv1 "k8s.io/api/batch/v1"
+	corev1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/runtime"
+	"k8s.io/apimachinery/pkg/types"
+	"k8s.io/client-go/kubernetes/fake"
+	ktesting "k8s.io/client-go/testing"
+
+	"github.com/kubectl-mesh/kubectl-mesh/pkg/common/cilium"
+	"github.com/kubectl-mesh/kubectl-mesh/pkg/common/cilium/pki/pkitest"
+	"github.com/kubectl-mesh/kubectl-mesh/pkg/common/clusters"
+)
+
+// Namespace is Cilium's in these clusters.
+const Namespace = "kube-system"
+
+// Install says how a cluster is made.
+type Install struct {
+	CA      *pkitest.CA // nil for a cluster without cilium-ca
+	Leafs   *pkitest.CA // who signed the leafs; CA by default
+	Method  string      // helm (default), certgen, cert-manager or hand
+	CAOwner string      // as Method, and argocd; Method by default
+	Version string      // 1.18.11 by default
+	// Edit changes the objects before the API server gets them.
+	Edit func(map[string]*corev1.Secret)
+	// CronJobs exist.
+	CronJobs []string
+}
+
+// Member makes a member and its API server.
+func Member(t testing.TB, name string, in Install) (*clusters.Member, *fake.Clientset) {
+	t.Helper()
+	if in.Version == "" {
+		in.Version = "1.18.11"
+	}
+	if in.Method == "" {
+		in.Method = "helm"
+	}
+	if in.CAOwner == "" {
+		in.CAOwner = in.Method
+	}
+	if in.Leafs == nil {
+		in.Leafs = in.CA
+	}
+	secrets := map[string]*corev1.Secret{}
+	add := func(name, owner string, kind corev1.SecretType, data map[string][]byte) {
+		secrets[name] = &corev1.Secret{ObjectMeta: owned(name, owner), Type: kind, Data: data}
+	}
+	if in.CA != nil {
+		if in.CAOwner == "cert-manager" {
+			add("cilium-ca", in.CAOwner, corev1.SecretTypeTLS, in.CA.TLSSecret())
+		} else {
+			add("cilium-ca", in.CAOwner, corev1.SecretTypeOpaque, in.CA.CASecret())
+		}
+	}
+	if in.Leafs != nil {
+		for leaf, data := range in.Leafs.Leafs(t, name) {
+			add(leaf, in.Method, corev1.SecretTypeTLS, data)
+		}
+	}
+	add("cilium-clustermesh", "helm", corev1.SecretTypeOpaque, map[string][]byte{})
+	add("cilium-kvstoremesh", "helm", corev1.SecretTypeOpaque, map[string][]byte{})
+	if in.Edit != nil {
+		in.Edit(secrets)
+	}
+	objs := []runtime.Object{meshAPI(in.Version), agents(in.Version)}
+	for _, s := range secrets {
+		s.Namespace = Namespace
+		objs = append(objs, s)
+	}
+	for _, j := range in.CronJobs {
+		objs = append(objs, &batchv1.CronJob{ObjectMeta: metav1.ObjectMeta{Name: j, Namespace: Namespace}})
+	}
+	client := fake.NewClientset(objs...)
+	tame(client)
+	return &clusters.Member{
+		Name: name, Context: "kind-" + name, Server: "https://" + name + ".example:6443", CiliumNamespace: Namespace, Config: cilium.Config{ClusterName: name, ClusterID: 1},
+		Version: cilium.ParseVersion(in.Version), Client: client,
+	}, client
+}
+
+// owned is the metadata that a tool leaves.
+func owned(name, owner string) metav1.ObjectMeta {
+	m := metav1.ObjectMeta{Name: name, Namespace: Namespace, UID: types.UID("uid-" + name), ResourceVersion: "7"}
+	manager := map[string]string{"helm": "helm", "certgen": "cilium-certgen", "cert-manager": "cert-manager-certificates-issuing", "hand": "kubectl-create", "argocd": "argocd-controller"}[owner]
+	m.ManagedFields = []metav1.ManagedFieldsEntry{{Manager: manager, Operation: metav1.ManagedFieldsOperationUpdate, APIVersion: "v1", FieldsType: "FieldsV1", FieldsV1: &metav1.FieldsV1{Raw: []byte(`{"f:data":{}}`)}}}
+	switch owner {
+	case "helm":
+		m.Labels = map[string]string{"app.kubernetes.io/managed-by": "Helm"}
+		m.Annotations = helmRelease()
+	case "cert-manager":
+		m.Annotations = map[string]string{"cert-manager.io/certificate-name": name}
+	case "argocd":
+		m.Annotations = map[string]string{"argocd.argoproj.io/tracking-id": "cilium:/Secret:kube-system/" + name}
+	}
+	return m
+}
+
+func helmRelease() map[string]string {
+	return map[string]string{"meta.helm.sh/release-name": "cilium", "meta.helm.sh/release-namespace": Namespace}
+}
+
+// tame gives the fake API server the two things that it lacks: it answers access reviews with yes, and a dry-run writes nothing.
+func tame(client *fake.Clientset) {
+	client.PrependReactor("create", "selfsubjectaccessreviews", func(a ktesting.Action) (bool, runtime.Object, error) {
+		review := a.(ktesting.CreateAction).GetObject().(*authv1.SelfSubjectAccessReview).DeepCopy()
+		review.Status.Allowed = true
+		return true, review, nil
+	})
+	client.PrependReactor("*", "secrets", func(a ktesting.Action) (bool, runtime.Object, error) {
+		return DryRun(a), &corev1.Secret{}, nil
+	})
+}
+
+// DryRun reports whether an action is a server-side dry-run.
+func DryRun(a ktesting.Action) bool {
+	switch a := a.(type) {
+	case ktesting.CreateActionImpl:
+		return len(a.GetCreateOptions().DryRun) > 0
+	case ktesting.PatchActionImpl:
+		return len(a.GetPatchOptions().DryRun) > 0
+	}
+	return false
+}
+
+// Deny makes the API server refuse a verb on a Secret in access reviews; an empty name means any.
+func Deny(client *fake.Clientset, verb, name string) {
+	client.PrependReactor("create", "selfsubjectaccessreviews", func(a ktesting.Action) (bool, runtime.Object, error) {
+		review := a.(ktesting.CreateAction).GetObject().(*authv1.SelfSubjectAccessReview).DeepCopy()
+		r := review.Spec.ResourceAttributes
+		review.Status.Allowed = r.Verb != verb || (name != "" && r.Name != name)
+		return true, review, nil
+	})
+}
+
+// Writes lists what was written to Secrets, dry-runs marked, as "verb name {keys}".
+func Writes(client *fake.Clientset) []string {
+	var out []string
+	for _, a := range client.Actions() {
+		if a.GetResource().Resource != "secrets" {
+			continue
+		}
+		dry := ""
+		if DryRun(a) {
+			dry = "dry-run "
+		}
+		switch a := a.(type) {
+		case ktesting.CreateActionImpl:
+			out = append(out, fmt.Sprintf("%screate %s", dry, a.GetObject().(*corev1.Secret).Name))
+		case ktesting.PatchActionImpl:
+			out = append(out, fmt.Sprintf("%spatch %s", dry, a.GetName()))
+		case ktesting.UpdateActionImpl:
+			out = append(out, fmt.Sprintf("%supdate %s", dry, a.GetObject().(*corev1.Secret).Name))
+		case ktesting.DeleteActionImpl:
+			out = append(out, fmt.Sprintf("%sdelete %s", dry, a.GetName()))
+		}
+	}
+	return out
+}
+
+// Patch is the body of the last patch that was really sent.
+func Patch(t testing.TB, client *fake.Clientset) map[string]any {
+	t.Helper()
+	var body map[string]any
+	for _, a := range client.Actions() {
+		if p, ok := a.(ktesting.PatchActionImpl); ok && !DryRun(a) {
+			body = map[string]any{}
+			if err := json.Unmarshal(p.GetPatch(), &body); err != nil {
+				t.Fatal(err)
+			}
+		}
+	}
+	return body
+}
+
+func meshAPI(version string) *appsv1.Deployment {
+	admin := corev1.VolumeMount{Name: "etcd-admin-client", MountPath: "/var/lib/cilium/etcd-secrets"}
+	d := &appsv1.Deployment{ObjectMeta: metav1.ObjectMeta{Name: "clustermesh-apiserver", Namespace: Namespace, Annotations: helmRelease()}}
+	image := "quay.io/cilium/clustermesh-apiserver:v" + version
+	d.Spec.Template.Spec = corev1.PodSpec{
+		Containers: []corev1.Container{
+			{Name: "etcd", Image: image, Command: []string{"/usr/bin/etcd"}, Args: []string{"--client-cert-auth", "--trusted-ca-file=/var/lib/etcd-secrets/ca.crt", "--cert-file=/var/lib/etcd-secrets/tls.crt", "--key-file=/var/lib/etcd-secrets/tls.key"}, VolumeMounts: []corev1.VolumeMount{{Name: "etcd-server-secrets", MountPath: "/var/lib/etcd-secrets"}, {Name: "etcd-data-dir", MountPath: "/var/run/etcd"}}},
+			{Name: "apiserver", Image: image, VolumeMounts: []corev1.VolumeMount{admin}},
+			{Name: "kvstoremesh", Image: image, VolumeMounts: []corev1.VolumeMount{admin, {Name: "kvstoremesh-secrets", MountPath: "/var/lib/cilium/clustermesh"}}},
+		},
+		Volumes: []corev1.Volume{
+			projected("etcd-server-secrets", files("clustermesh-apiserver-server-cert", "tls.crt", "tls.key", "ca.crt")),
+			projected("etcd-admin-client", files("clustermesh-apiserver-admin-cert", "tls.crt", "tls.key", "ca.crt")),
+			{Name: "etcd-data-dir", VolumeSource: corev1.VolumeSource{EmptyDir: &corev1.EmptyDirVolumeSource{}}},
+			projected("kvstoremesh-secrets", files("cilium-kvstoremesh"), files("clustermesh-apiserver-remote-cert", "common-etcd-client.crt", "common-etcd-client.key", "common-etcd-client-ca.crt")),
+		},
+	}
+	return d
+}
+
+func agents(version string) *appsv1.DaemonSet {
+	d := &appsv1.DaemonSet{ObjectMeta: metav1.ObjectMeta{Name: "cilium", Namespace: Namespace, Annotations: helmRelease()}}
+	d.Spec.Template.Spec = corev1.PodSpec{
+		Containers: []corev1.Container{{Name: "cilium-agent", Image: "quay.io/cilium/cilium:v" + version, VolumeMounts: []corev1.VolumeMount{{Name: "clustermesh-secrets", MountPath: "/var/lib/cilium/clustermesh"}, {Name: "hubble-tls", MountPath: "/var/lib/cilium/tls/hubble"}}}},
+		Volumes: []corev1.Volume{
+			projected("clustermesh-secrets", files("cilium-clustermesh"),
+				files("clustermesh-apiserver-remote-cert", "common-etcd-client.crt", "common-etcd-client.key", "common-etcd-client-ca.crt"),
+				files("clustermesh-apiserver-local-cert", "local-etcd-client.crt", "local-etcd-client.key", "local-etcd-client-ca.crt")),
+			projected("hubble-tls", files("hubble-server-certs", "server.crt", "server.key", "client-ca.crt")),
+		},
+	}
+	return d
+}
+
+// files projects a Secret: tls.crt, tls.key and ca.crt at the given paths, or every key when there are none.
+func files(secret string, paths ...string) corev1.VolumeProjection {
+	p := &corev1.SecretProjection{LocalObjectReference: corev1.LocalObjectReference{Name: secret}}
+	for i, path := range paths {
+		p.Items = append(p.Items, corev1.KeyToPath{Key: []string{"tls.crt", "tls.key", "ca.crt"}[i], Path: path})
+	}
+	return corev1.VolumeProjection{Secret: p}
+}
+
+func projected(name string, sources ...corev1.VolumeProjection) corev1.Volume {
+	return corev1.Volume{Name: name, VolumeSource: corev1.VolumeSource{Projected: &corev1.ProjectedVolumeSource{Sources: sources}}}
+}
