@@ -1,0 +1,163 @@
+// Package labtest runs testscript files against a running lab: the real binaries,
+// through the real kubectl, on real API servers. Only tests import it.
+package labtest
+
+import (
+	"bytes"
+	"context"
+	"fmt"
+	"os"
+	"os/exec"
+	"regexp"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/rogpeppe/go-internal/testscript"
+)
+
+// watchdog ends a wait that never comes true. It asserts no duration.
+const watchdog = 90 * time.Second
+
+// Run runs the scripts of a directory one after the other, since they share the lab. Without a lab
+// (MESHLAB_KUBECONFIG) it skips; under make test a skip fails.
+//
+// Each script has KUBECONFIG, a state directory and a HOME of its own, $NS, a namespace that
+// exists in no cluster yet, and besides testscript's commands:
+//
+//	namespace CONTEXT...      make $NS in these contexts; it is deleted at the end of the script
+//	lab ARGS...               meshlab ARGS
+//	restarts CLUSTER          start this cluster again at the end, whatever happened
+//	waitfor [-stdout RE] ARGS run a command until it succeeds (and prints RE)
+//	lines FILE N              FILE has exactly N lines
+func Run(t *testing.T, dir string) {
+	t.Helper()
+	kubeconfig := os.Getenv("MESHLAB_KUBECONFIG")
+	if kubeconfig == "" {
+		t.Skip("MESHLAB_KUBECONFIG is not set: there is no lab; run make test")
+	}
+	number := 0
+	testscript.RunT(serial{t}, testscript.Params{
+		Dir: dir,
+		Setup: func(e *testscript.Env) error {
+			number++
+			for _, name := range []string{"MESHLAB_STATE", "MESHLAB_KUBECONFIG"} {
+				e.Setenv(name, os.Getenv(name))
+			}
+			e.Setenv("KUBECONFIG", kubeconfig)
+			e.Setenv("LABDIR", os.Getenv("MESHLAB_STATE"))
+			e.Setenv("HOME", e.WorkDir)
+			e.Setenv("XDG_STATE_HOME", e.WorkDir+"/state")
+			e.Setenv("NS", fmt.Sprintf("t%d-%d", os.Getpid(), number))
+			return nil
+		},
+		Cmds: map[string]func(*testscript.TestScript, bool, []string){
+			"namespace": namespace,
+			"lab":       lab,
+			"restarts":  restarts,
+			"waitfor":   waitfor,
+			"lines":     lines,
+		},
+	})
+}
+
+// serial runs the scripts one after the other: testscript calls Parallel on each.
+type serial struct{ t *testing.T }
+
+func (s serial) Skip(args ...any)  { s.t.Skip(args...) }
+func (s serial) Fatal(args ...any) { s.t.Helper(); s.t.Fatal(args...) }
+func (s serial) Log(args ...any)   { s.t.Helper(); s.t.Log(args...) }
+func (s serial) FailNow()          { s.t.FailNow() }
+func (s serial) Verbose() bool     { return testing.Verbose() }
+func (s serial) Parallel()         {}
+func (s serial) Run(name string, f func(testscript.T)) {
+	s.t.Run(name, func(t *testing.T) { f(serial{t}) })
+}
+
+// run runs a program with the script's environment.
+func run(ts *testscript.TestScript, name string, args ...string) (string, error) {
+	ctx, cancel := context.WithTimeout(context.Background(), watchdog)
+	defer cancel()
+	cmd := exec.CommandContext(ctx, name, args...)
+	for _, v := range []string{"PATH", "KUBECONFIG", "HOME", "XDG_STATE_HOME", "MESHLAB_STATE", "MESHLAB_KUBECONFIG", "NS"} {
+		cmd.Env = append(cmd.Env, v+"="+ts.Getenv(v))
+	}
+	cmd.Dir = ts.MkAbs(".")
+	var out, errOut bytes.Buffer
+	cmd.Stdout, cmd.Stderr = &out, &errOut
+	err := cmd.Run()
+	if err != nil {
+		err = fmt.Errorf("%s %s: %w: %s", name, strings.Join(args, " "), err, errOut.String())
+	}
+	return out.String(), err
+}
+
+func namespace(ts *testscript.TestScript, neg bool, contexts []string) {
+	if neg || len(contexts) == 0 {
+		ts.Fatalf("usage: namespace CONTEXT...")
+	}
+	ns := ts.Getenv("NS")
+	kubeconfig := os.Getenv("MESHLAB_KUBECONFIG")
+	for _, c := range contexts {
+		_, err := run(ts, "kubectl", "--kubeconfig", kubeconfig, "--context", c, "create", "namespace", ns)
+		ts.Check(err)
+		ts.Defer(func() {
+			if _, err := run(ts, "kubectl", "--kubeconfig", kubeconfig, "--context", c, "delete", "namespace", ns, "--wait=false"); err != nil {
+				ts.Logf("%v", err)
+			}
+		})
+	}
+}
+
+func lab(ts *testscript.TestScript, neg bool, args []string) {
+	out, err := run(ts, "meshlab", args...)
+	ts.Logf("%s", out)
+	if (err != nil) != neg {
+		ts.Fatalf("meshlab %s: %v", strings.Join(args, " "), err)
+	}
+}
+
+func restarts(ts *testscript.TestScript, neg bool, args []string) {
+	if neg || len(args) != 1 {
+		ts.Fatalf("usage: restarts CLUSTER")
+	}
+	ts.Defer(func() {
+		// Both are harmless where nothing was frozen or stopped.
+		_, thawErr := run(ts, "meshlab", "thaw", args[0])
+		if _, err := run(ts, "meshlab", "start", args[0]); err != nil {
+			ts.Logf("%v (thaw: %v)", err, thawErr)
+		}
+	})
+}
+
+func waitfor(ts *testscript.TestScript, neg bool, args []string) {
+	var want *regexp.Regexp
+	if len(args) > 1 && args[0] == "-stdout" {
+		re, err := regexp.Compile(args[1])
+		ts.Check(err)
+		want, args = re, args[2:]
+	}
+	if neg || len(args) == 0 {
+		ts.Fatalf("usage: waitfor [-stdout RE] COMMAND...")
+	}
+	deadline := time.Now().Add(watchdog)
+	for {
+		out, err := run(ts, args[0], args[1:]...)
+		if err == nil && (want == nil || want.MatchString(out)) {
+			return
+		}
+		if time.Now().After(deadline) {
+			ts.Fatalf("it did not come true: %v\n%s", err, out)
+		}
+		time.Sleep(200 * time.Millisecond) // between two looks; what is waited for is the condition
+	}
+}
+
+func lines(ts *testscript.TestScript, neg bool, args []string) {
+	if neg || len(args) != 2 {
+		ts.Fatalf("usage: lines FILE N")
+	}
+	if got := strings.Count(ts.ReadFile(args[0]), "\n"); fmt.Sprint(got) != args[1] {
+		ts.Fatalf("%s has %d lines, want %s:\n%s", args[0], got, args[1], ts.ReadFile(args[0]))
+	}
+}
