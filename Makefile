@@ -17,12 +17,14 @@ MAINS := $(foreach p,$(PLUGINS),./plugins/kubectl-mesh-$(p)/cmd/kubectl-mesh_$(p
 MODULES := . lab tools/kubectl
 
 # v1.2.3 on a tag, v1.2.3-4-gabcdef0 after it, v0.0.0-dev-gabcdef0 before the first: always a semantic version, which krew wants.
-VERSION ?= $(shell git describe --tags --match 'v[0-9]*' --dirty 2>/dev/null || git describe --always --dirty --match '' 2>/dev/null | sed 's/^/v0.0.0-dev-g/' | grep . || echo v0.0.0-dev)
-COMMIT ?= $(shell git rev-parse HEAD 2>/dev/null)
+ifndef VERSION
+VERSION := $(shell git describe --tags --match 'v[0-9]*' --dirty 2>/dev/null || git describe --always --dirty --match '' 2>/dev/null | sed 's/^/v0.0.0-dev-g/' | grep . || echo v0.0.0-dev)
+endif
+COMMIT := $(shell git rev-parse HEAD 2>/dev/null)
 # The commit's date, not today's: equal sources make equal binaries.
-DATE ?= $(shell git log -1 --format=%cI 2>/dev/null)
+DATE := $(shell git log -1 --format=%cI 2>/dev/null)
 CLI := github.com/kubectl-mesh/kubectl-mesh/pkg/common/cli
-LDFLAGS = -s -w -X $(CLI).version=$(VERSION) -X $(CLI).commit=$(COMMIT) -X $(CLI).date=$(DATE)
+LDFLAGS := -s -w -X $(CLI).version=$(VERSION) -X $(CLI).commit=$(COMMIT) -X $(CLI).date=$(DATE)
 
 # The platforms that krew-check packs. The templates name five; all of them take several minutes each, once:
 # make krew-check KREW_PLATFORMS="linux/amd64 linux/arm64 darwin/amd64 darwin/arm64 windows/amd64"
