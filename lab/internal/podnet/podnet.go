@@ -54,7 +54,7 @@ func Start(ctx context.Context, binary string, setup podwire.Setup, log io.Write
 	if err != nil {
 		return nil, err
 	}
-	cmd := exec.Command(binary, "node") //nolint:gosec // the lab's own binary; it must outlive ctx, which bounds the start only
+	cmd := exec.Command(binary, "node", "--state="+setup.State) //nolint:gosec // the lab's own binary; it must outlive ctx, which bounds the start only
 	cmd.Stderr = log
 	cmd.ExtraFiles = []*os.File{control}
 	cmd.Env = []string{}

@@ -57,7 +57,9 @@ type Exit struct {
 // Setup describes the network of all clusters.
 type Setup struct {
 	// WorkDir is an existing directory; the node mounts over it in its own mount namespace.
-	WorkDir  string       `json:"workDir"`
+	WorkDir string `json:"workDir"`
+	// State is the lab's state directory, by which its processes are found.
+	State    string       `json:"state,omitempty"`
 	Clusters []ClusterNet `json:"clusters"`
 }
 

@@ -1,0 +1,39 @@
+// Command meshlab-net is the nodes and the pod network of a whole lab: the kubelets of all clusters, their
+// pods, DNS, and the choice of backends that Cilium would make. It is started by meshlab and
+// not meant to be called by hand.
+package main
+
+import (
+	"context"
+	"flag"
+	"fmt"
+	"os"
+	"os/signal"
+	"path/filepath"
+	"syscall"
+
+	"github.com/kubectl-mesh/kubectl-mesh/lab/internal/labnet"
+	"github.com/kubectl-mesh/kubectl-mesh/lab/internal/state"
+)
+
+func main() {
+	dir := flag.String("state", "", "state directory of the lab, absolute")
+	flag.Parse()
+	if err := run(*dir); err != nil {
+		fmt.Fprintln(os.Stderr, "error:", err)
+		os.Exit(1)
+	}
+}
+
+func run(dir string) error {
+	self, err := os.Executable()
+	if err != nil {
+		return err
+	}
+	// The node process of a terminal's foreground job gets its signals too; it has a session of its own.
+	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGTERM, syscall.SIGINT)
+	defer stop()
+	return labnet.Run(ctx, labnet.Options{
+		Dir: state.Dir(dir), Pod: filepath.Join(filepath.Dir(self), "meshlab-pod"), Ready: os.Stdout, Log: os.Stderr,
+	})
+}
