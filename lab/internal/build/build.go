@@ -126,7 +126,7 @@ func FindSource(dir string) (string, error) {
 }
 
 func isModule(file string) bool {
-	data, err := os.ReadFile(file) //nolint:gosec // a go.mod above the current directory
+	data, err := os.ReadFile(file)
 	if err != nil {
 		return false
 	}
@@ -253,11 +253,11 @@ func (b *Builder) prune(before time.Time) error {
 }
 
 func lock(file string) (unlock func(), err error) {
-	f, err := os.OpenFile(file, os.O_CREATE|os.O_RDWR, 0o600) //nolint:gosec // in the user's cache
+	f, err := os.OpenFile(file, os.O_CREATE|os.O_RDWR, 0o600)
 	if err != nil {
 		return nil, err
 	}
-	if err := unix.Flock(int(f.Fd()), unix.LOCK_EX); err != nil { //nolint:gosec // a descriptor is small
+	if err := unix.Flock(int(f.Fd()), unix.LOCK_EX); err != nil {
 		return nil, errors.Join(err, f.Close())
 	}
 	return func() { _ = f.Close() }, nil

@@ -61,7 +61,7 @@ func hash(packages []listedPackage, salts []string) (string, error) {
 }
 
 func fileSum(name string) (string, error) {
-	f, err := os.Open(name) //nolint:gosec // named by go list
+	f, err := os.Open(name)
 	if err != nil {
 		return "", err
 	}

@@ -1,6 +1,7 @@
 package cluster
 
 import (
+	"context"
 	"errors"
 	"math/rand/v2"
 	"net"
@@ -31,7 +32,7 @@ func (p *FreePorts) Free(address string) (int, error) {
 		if p.given[endpoint] {
 			continue
 		}
-		listener, err := net.Listen("tcp", endpoint)
+		listener, err := (&net.ListenConfig{}).Listen(context.Background(), "tcp", endpoint)
 		if err != nil {
 			continue
 		}

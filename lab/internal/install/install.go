@@ -8,6 +8,7 @@ package install
 import (
 	"fmt"
 	"regexp"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -92,18 +93,23 @@ func Objects(lab *state.Lab, c state.Cluster, now time.Time) ([]Object, error) {
 	if err != nil {
 		return nil, err
 	}
-	certificates, err := newCertificates(s)
+	certs, err := newCertificates(s)
 	if err != nil {
 		return nil, err
 	}
-	var objects []Object
-	objects = append(objects, ciliumCRDs(s)...)
-	objects = append(objects, clusterDNS(s))
-	objects = append(objects, serviceAccounts(s)...)
-	objects = append(objects, config(s)...)
-	objects = append(objects, secrets(s, certificates)...)
-	objects = append(objects, certificateMachinery(s)...)
-	objects = append(objects, peerConfig(s)...)
-	objects = append(objects, workloads(s)...)
-	return append(objects, ciliumNodes(s)...), nil
+	return s.objects(certs), nil
+}
+
+func (s site) objects(certs *certificates) []Object {
+	return slices.Concat(
+		ciliumCRDs(s),
+		[]Object{clusterDNS(s)},
+		serviceAccounts(s),
+		config(s),
+		secrets(s, certs),
+		certificateMachinery(s),
+		peerConfig(s),
+		workloads(s),
+		ciliumNodes(s),
+	)
 }

@@ -1,6 +1,8 @@
 package install
 
 import (
+	"slices"
+
 	appsv1 "k8s.io/api/apps/v1"
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
@@ -140,8 +142,8 @@ func projected(name string, sources ...corev1.VolumeProjection) corev1.Volume {
 // secretItems projects keys of a Secret; keysAndPaths alternate. None means all.
 func secretItems(name string, keysAndPaths ...string) corev1.VolumeProjection {
 	projection := &corev1.SecretProjection{LocalObjectReference: corev1.LocalObjectReference{Name: name}}
-	for i := 0; i < len(keysAndPaths); i += 2 {
-		projection.Items = append(projection.Items, corev1.KeyToPath{Key: keysAndPaths[i], Path: keysAndPaths[i+1]})
+	for pair := range slices.Chunk(keysAndPaths, 2) {
+		projection.Items = append(projection.Items, corev1.KeyToPath{Key: pair[0], Path: pair[1]})
 	}
 	return corev1.VolumeProjection{Secret: projection}
 }
@@ -154,9 +156,8 @@ func optional(projection corev1.VolumeProjection) corev1.VolumeProjection {
 // mounts mounts volumes read-only; names and paths alternate.
 func mounts(namesAndPaths ...string) []corev1.VolumeMount {
 	var result []corev1.VolumeMount
-	for i := 0; i < len(namesAndPaths); i += 2 {
-		name := namesAndPaths[i]
-		result = append(result, corev1.VolumeMount{Name: name, MountPath: namesAndPaths[i+1], ReadOnly: name != "etcd-data-dir"})
+	for pair := range slices.Chunk(namesAndPaths, 2) {
+		result = append(result, corev1.VolumeMount{Name: pair[0], MountPath: pair[1], ReadOnly: pair[0] != "etcd-data-dir"})
 	}
 	return result
 }

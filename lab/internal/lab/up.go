@@ -261,7 +261,7 @@ func poll(ctx context.Context, ended <-chan struct{}, ready func() bool) error {
 
 // tail is the end of a log for an error message.
 func tail(name string) string {
-	data, err := os.ReadFile(name) //nolint:gosec // a log of the lab
+	data, err := os.ReadFile(name)
 	if err != nil || len(data) == 0 {
 		return ""
 	}

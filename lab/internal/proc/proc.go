@@ -69,7 +69,8 @@ func Spawn(c Command) (*Child, error) {
 		return nil, err
 	}
 	defer func() { _ = log.Close() }()
-	cmd := exec.Command(c.Path, c.Args...) //nolint:gosec // a binary that the lab built
+	// Not a context of ours: the process outlives us.
+	cmd := exec.CommandContext(context.Background(), c.Path, c.Args...) //nolint:gosec // a binary that the lab built
 	cmd.Dir = c.Dir
 	cmd.Stdout, cmd.Stderr = log, log
 	cmd.SysProcAttr = &syscall.SysProcAttr{Setsid: true}
@@ -175,7 +176,7 @@ func (r Record) WaitGone(ctx context.Context) (bool, error) {
 	}
 	defer func() { _ = unix.Close(fd) }()
 	for {
-		n, err := unix.Poll([]unix.PollFd{{Fd: int32(fd), Events: unix.POLLIN}}, int(pollStep.Milliseconds())) //nolint:gosec // a descriptor is small
+		n, err := unix.Poll([]unix.PollFd{{Fd: int32(fd), Events: unix.POLLIN}}, int(pollStep.Milliseconds()))
 		if err != nil && !errors.Is(err, unix.EINTR) {
 			return false, err
 		}
@@ -292,7 +293,8 @@ func readStat(pid int) (stat, error) {
 // spaces itself, so what counts is after the last bracket.
 func parseStat(line string) (stat, error) {
 	fields := strings.Fields(line[strings.LastIndexByte(line, ')')+1:])
-	const stateField, startField = 3 - 3, 22 - 3
+	const firstField = 3
+	const stateField, startField = 0, 22 - firstField
 	if len(fields) <= startField {
 		return stat{}, fmt.Errorf("unexpected content of a stat file: %q", line)
 	}
