@@ -6,12 +6,14 @@ import (
 	"io"
 	"strings"
 
+	"github.com/go-logr/logr"
 	corev1 "k8s.io/api/core/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	"k8s.io/client-go/kubernetes"
 	"k8s.io/client-go/kubernetes/scheme"
 	"k8s.io/client-go/rest"
 	"k8s.io/client-go/tools/remotecommand"
+	"k8s.io/klog/v2"
 	"k8s.io/streaming/pkg/httpstream"
 )
 
@@ -50,6 +52,10 @@ func (e *Exec) Exec(ctx context.Context, command []string, stdin io.Reader, stdo
 	})
 	if err != nil {
 		return err
+	}
+	if !klog.V(4).Enabled() {
+		// client-go logs it as an error when a command ends without reading all its input. Ours may.
+		ctx = klog.NewContext(ctx, logr.Discard())
 	}
 	err = both.StreamWithContext(ctx, remotecommand.StreamOptions{Stdin: stdin, Stdout: stdout, Stderr: stderr})
 	if forbidden(err) {

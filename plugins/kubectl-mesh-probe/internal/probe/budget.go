@@ -16,8 +16,8 @@ type budget struct {
 	last   time.Time
 }
 
-// burst is how many requests may go at once: a tenth of a second's worth.
-func (b *budget) burst() float64 { return max(1, b.rate/10) }
+// burst is how many requests may go at once: a quarter of a second's worth, so that a process is started for many.
+func (b *budget) burst() float64 { return max(1, b.rate/4) }
 
 func newBudget(count int, duration time.Duration, rate float64, now func() time.Time) *budget {
 	b := &budget{now: now, left: -1, rate: rate, last: now()}

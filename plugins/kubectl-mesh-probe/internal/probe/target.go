@@ -28,6 +28,9 @@ func ParseTarget(raw string) (Target, error) {
 			return quoted("holds a control character")
 		}
 	}
+	if strings.Contains(raw, "$(") {
+		return quoted("%q looks like a shell substitution that was not carried out; write it as %%24%%28 if the server is meant to see it", "$(")
+	}
 	u, err := url.Parse(raw)
 	if err != nil {
 		var ue *url.Error
@@ -60,9 +63,6 @@ func ParseTarget(raw string) (Target, error) {
 		if c := rest[i]; c >= 0x80 || strings.IndexByte(" \"<>[]\\^`{|}", c) >= 0 {
 			return quoted("character %q is not allowed in a URL; write it as %%%02X", c, c)
 		}
-	}
-	if strings.Contains(rest, "$(") {
-		return quoted("%q looks like a shell substitution that was not carried out; write it as %%24%%28 if the server is meant to see it", "$(")
 	}
 	for _, c := range u.Hostname() {
 		if !strings.ContainsRune("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-._:%", c) {

@@ -1,0 +1,235 @@
+package probe
+
+import (
+	"fmt"
+	"math"
+	"testing"
+	"time"
+)
+
+func TestWilson(t *testing.T) {
+	t.Parallel()
+	// Reference values: R's prop.test(k, n, correct=FALSE), rounded.
+	for _, tc := range []struct {
+		k, n      int
+		low, high float64
+	}{
+		{5, 10, 0.2366, 0.7634}, {50, 100, 0.4038, 0.5962}, {500, 1000, 0.4691, 0.5309}, {0, 100, 0, 0.0370}, {100, 100, 0.9630, 1}, {0, 0, 0, 1}, {1, 3, 0.0615, 0.7923},
+	} {
+		got := Wilson(tc.k, tc.n)
+		if math.Abs(got.Low-tc.low) > 5e-5 || math.Abs(got.High-tc.high) > 5e-5 {
+			t.Errorf("Wilson(%d, %d) = %v, want %v %v", tc.k, tc.n, got, tc.low, tc.high)
+		}
+	}
+}
+
+func TestChiSquare(t *testing.T) {
+	t.Parallel()
+	// Quantiles of the chi-square distribution from tables: the probability above each.
+	for _, tc := range []struct {
+		x  float64
+		df int
+		p  float64
+	}{
+		{3.841458821, 1, 0.05}, {6.634896601, 1, 0.01}, {15.13670523, 1, 1e-4}, {5.991464547, 2, 0.05}, {18.42068074, 2, 1e-4},
+		{11.07049769, 5, 0.05}, {18.30703805, 10, 0.05}, {124.3421134, 100, 0.05}, {77.92946517, 100, 0.95},
+	} {
+		if got := upperGamma(float64(tc.df)/2, tc.x/2); math.Abs(got-tc.p) > 1e-8*math.Max(1, 1/tc.p) && math.Abs(got-tc.p)/tc.p > 1e-6 {
+			t.Errorf("Q(chi2 %v, df %d) = %v, want %v", tc.x, tc.df, got, tc.p)
+		}
+	}
+	chi2, df, p := ChiSquare([]int{44, 56}, []float64{0.5, 0.5})
+	if math.Abs(chi2-1.44) > 1e-9 || df != 1 || math.Abs(p-0.2301393) > 1e-6 {
+		t.Errorf("got %v %v %v", chi2, df, p)
+	}
+	if _, _, p := ChiSquare([]int{667, 333}, []float64{2. / 3, 1. / 3}); p < 0.9 {
+		t.Errorf("p %v for a perfect fit", p)
+	}
+}
+
+func TestPercentile(t *testing.T) {
+	t.Parallel()
+	values := make([]time.Duration, 1000)
+	for i := range values {
+		values[i] = time.Duration(i + 1)
+	}
+	for p, want := range map[int]time.Duration{50: 500, 95: 950, 99: 990} {
+		if got := percentile(values, p); got == nil || *got != want {
+			t.Errorf("p%d = %v, want %v", p, got, want)
+		}
+	}
+	for _, tc := range []struct{ n, p int }{{999, 99}, {199, 95}, {19, 50}} {
+		if got := percentile(values[:tc.n], tc.p); got != nil {
+			t.Errorf("p%d of %d = %v, too few for one", tc.p, tc.n, *got)
+		}
+	}
+}
+
+func tallyOf(us, eu, unknown, refused int) *Tally {
+	t := NewTally(mesh)
+	for range us {
+		t.Add(Reply{Status: 200}, Answer{"us", true, ByPod})
+	}
+	for range eu {
+		t.Add(Reply{Status: 200}, Answer{"eu", true, ByPod})
+	}
+	for range unknown {
+		t.Add(Reply{Status: 200}, Answer{})
+	}
+	for range refused {
+		t.Add(Reply{Class: ClassRefused}, Answer{})
+	}
+	return t
+}
+
+func TestExpect(t *testing.T) {
+	t.Parallel()
+	for _, tc := range []struct {
+		expr                     string
+		us, eu, unknown, refused int
+		want                     Verdict
+	}{
+		{"us=50%", 500, 500, 0, 0, Pass},
+		{"us=50%", 60, 40, 0, 0, Inconclusive},
+		{"us=50%", 700, 300, 0, 0, Fail},
+		{"us=50%", 500, 499, 1, 0, Inconclusive},
+		{"kind-us=50%", 500, 500, 0, 0, Pass},
+		{"us=0%", 0, 100, 0, 0, Pass},
+		{"us=0%", 1, 9999, 0, 0, Fail},
+		{"us=0%", 0, 99, 1, 0, Inconclusive},
+		{"us=100%", 100, 0, 0, 0, Pass},
+		{"us=100%", 100, 0, 0, 1, Fail},
+		{"us=100%", 100, 0, 1, 0, Inconclusive},
+		{"only=us", 100, 0, 0, 0, Pass},
+		{"only=us", 100, 1, 0, 0, Fail},
+		{"only=us", 100, 0, 1, 0, Inconclusive},
+		{"only=us", 0, 0, 0, 100, Fail},
+		{"only=us", 99, 0, 0, 1, Pass},
+		{"errors<1%", 1000, 0, 0, 0, Pass},
+		{"errors<1%", 100, 0, 0, 0, Inconclusive},
+		{"errors<1%", 900, 0, 0, 100, Fail},
+		{"errors=0%", 900, 0, 0, 1, Fail},
+		{"errors=0%", 900, 0, 0, 0, Pass},
+		{"us=50%", 0, 0, 0, 0, Inconclusive},
+	} {
+		t.Run(fmt.Sprint(tc), func(t *testing.T) {
+			t.Parallel()
+			es, err := ParseExpect([]string{tc.expr}, mesh, false)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if got := es[0].Judge(tallyOf(tc.us, tc.eu, tc.unknown, tc.refused)); got.Verdict != tc.want {
+				t.Errorf("got %+v, want %s", got, tc.want)
+			}
+		})
+	}
+}
+
+func TestParseExpectErrors(t *testing.T) {
+	t.Parallel()
+	for _, expr := range []string{"", "us", "us=", "=5%", "us=50", "us=150%", "us=-1%", "us=NaN%", "mars=5%", "only=mars", "errors<", "errors<0%", "errors=5%", "us=60%,eu=60%", "us=1%,us=2%", "us=10%,"} {
+		if got, err := ParseExpect([]string{expr}, mesh, false); err == nil {
+			t.Errorf("%q: %+v", expr, got)
+		}
+	}
+	if _, err := ParseExpect([]string{"Cluster-1=50%, only=x"}, mesh, true); err != nil {
+		t.Error(err)
+	}
+}
+
+func TestJudgePrediction(t *testing.T) {
+	t.Parallel()
+	half := Prediction{Shares: map[string]float64{"us": 0.5, "eu": 0.5, "ap": 0}}
+	two := Prediction{Shares: map[string]float64{"us": 2. / 3, "eu": 1. / 3, "ap": 0}}
+	local := Prediction{Shares: map[string]float64{"us": 1, "eu": 0, "ap": 0}}
+	nobody := Prediction{Shares: map[string]float64{"us": 0, "eu": 0, "ap": 0}, None: true}
+	for name, tc := range map[string]struct {
+		p      Prediction
+		tally  *Tally
+		judged bool
+		want   Verdict
+	}{
+		"half":             {half, tallyOf(510, 490, 0, 0), false, Pass},
+		"half, but not":    {half, tallyOf(600, 400, 0, 0), false, Fail},
+		"two thirds":       {two, tallyOf(667, 333, 0, 0), false, Pass},
+		"two thirds, even": {two, tallyOf(500, 500, 0, 0), false, Fail},
+		"a single stray":   {local, tallyOf(9999, 1, 0, 0), false, Fail},
+		"local":            {local, tallyOf(1000, 0, 0, 0), false, Pass},
+		"unknown":          {local, tallyOf(999, 0, 1, 0), false, Inconclusive},
+		"errors":           {local, tallyOf(999, 0, 0, 1), false, Fail},
+		"errors judged":    {local, tallyOf(999, 0, 0, 1), true, Pass},
+		"few":              {half, tallyOf(3, 4, 0, 0), false, Inconclusive},
+		"none":             {nobody, tallyOf(0, 0, 0, 50), false, Pass},
+		"none, but one":    {nobody, tallyOf(1, 0, 0, 49), false, Fail},
+		"no prediction":    {Prediction{Why: "headless"}, tallyOf(10, 0, 0, 0), false, Inconclusive},
+		"nothing":          {half, tallyOf(0, 0, 0, 0), false, Inconclusive},
+		"all errors":       {half, tallyOf(0, 0, 0, 100), true, Inconclusive},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			if got := JudgePrediction(tc.tally, tc.p, mesh, tc.judged); got.Verdict != tc.want {
+				t.Errorf("got %+v, want %s", got, tc.want)
+			}
+		})
+	}
+}
+
+func TestTallyAgain(t *testing.T) {
+	t.Parallel()
+	tl := NewTally(mesh)
+	tl.Add(Reply{Status: 200, Body: []byte("nginx-a")}, Answer{})
+	tl.Add(Reply{Status: 200, Body: []byte("who knows")}, Answer{})
+	id, err := ParseIdentify("auto", nil, mesh)
+	if err != nil {
+		t.Fatal(err)
+	}
+	tl.Again(id.WithTokens(NewTokens(testSnapshot())))
+	if tl.Unknown != 1 || tl.Count("us") != 1 || tl.Requests != 2 {
+		t.Errorf("%+v", tl)
+	}
+}
+
+func TestBudget(t *testing.T) {
+	t.Parallel()
+	now := time.Unix(0, 0)
+	b := newBudget(100, 0, 50, func() time.Time { return now })
+	if n, _, _ := b.take(20); n != 12 {
+		t.Errorf("burst %d", n)
+	}
+	n, wait, done := b.take(20)
+	if n != 0 || done || wait != 230*time.Millisecond {
+		t.Errorf("take: %d %s %v", n, wait, done)
+	}
+	got := 12
+	for now.Before(time.Unix(1, 0)) {
+		now = now.Add(wait)
+		n, _, _ := b.take(20)
+		got += n
+	}
+	if got > 62 {
+		t.Errorf("%d requests in a second", got)
+	}
+	now = now.Add(time.Hour) // a pause earns no more than one burst
+	if n, _, _ := b.take(100); n != 12 {
+		t.Errorf("%d requests after a pause", n)
+	}
+	b = newBudget(3, 0, 0, time.Now)
+	if n, _, _ := b.take(10); n != 3 {
+		t.Errorf("take: %d", n)
+	}
+	if _, _, done := b.take(1); !done {
+		t.Error("not done")
+	}
+	b.giveBack(2)
+	if n, _, _ := b.take(10); n != 2 {
+		t.Errorf("take after giving back: %d", n)
+	}
+	b = newBudget(0, time.Second, 0, func() time.Time { return now })
+	if n, _, _ := b.take(7); n != 7 {
+		t.Errorf("take: %d", n)
+	}
+	now = now.Add(time.Second)
+	if _, _, done := b.take(1); !done {
+		t.Error("not done when the time is over")
+	}
+}
