@@ -12,6 +12,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"golang.org/x/sys/unix"
 	"k8s.io/cri-streaming/pkg/streaming/remotecommand"
 	utilexec "k8s.io/utils/exec"
 
@@ -138,6 +139,10 @@ func (w *worker) execPipes(ctx context.Context, spec podwire.Exec, in io.Reader,
 	return exitError(p)
 }
 
+// blocking undoes what os.Pipe set for Go's own sake: the flag belongs to the pipe and not to
+// the descriptor, and a program such as cat or dash takes EAGAIN for an error or for the end.
+func blocking(f *os.File) error { return unix.SetNonblock(int(f.Fd()), false) }
+
 // inputFile is where a command reads; feed, if any, fills it.
 func inputFile(in io.Reader) (stdin *os.File, feed func(), err error) {
 	if in == nil {
@@ -147,6 +152,9 @@ func inputFile(in io.Reader) (stdin *os.File, feed func(), err error) {
 	r, w, err := os.Pipe()
 	if err != nil {
 		return nil, nil, err
+	}
+	if err := blocking(r); err != nil {
+		return nil, nil, errors.Join(err, r.Close(), w.Close())
 	}
 	return r, func() {
 		_, _ = io.Copy(w, in) // ends when the client or the command has gone
@@ -162,6 +170,9 @@ func outputFile(out io.Writer, drain *sync.WaitGroup, readers *[]*os.File) (*os.
 	r, w, err := os.Pipe()
 	if err != nil {
 		return nil, err
+	}
+	if err := blocking(w); err != nil {
+		return nil, errors.Join(err, r.Close(), w.Close())
 	}
 	*readers = append(*readers, r)
 	drain.Go(func() {

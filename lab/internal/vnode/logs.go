@@ -54,6 +54,9 @@ func (l *logFile) pipes() (stdout, stderr *os.File, err error) {
 	if err != nil {
 		return nil, nil, errors.Join(err, outR.Close(), outW.Close())
 	}
+	if err := errors.Join(blocking(outW), blocking(errW)); err != nil {
+		return nil, nil, errors.Join(err, outR.Close(), outW.Close(), errR.Close(), errW.Close())
+	}
 	l.writers = 2
 	go l.pump(outR)
 	go l.pump(errR)
