@@ -11,6 +11,8 @@ import (
 	"github.com/kubectl-mesh/kubectl-mesh/lab/internal/cli"
 )
 
+const exitInterrupted = 130
+
 func main() {
 	os.Exit(run())
 }
@@ -19,6 +21,10 @@ func run() int {
 	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGINT, syscall.SIGTERM)
 	defer stop()
 	if err := cli.NewCommand(os.Stdout, os.Stderr).ExecuteContext(ctx); err != nil {
+		if ctx.Err() != nil {
+			_, _ = fmt.Fprintln(os.Stderr, "error: interrupted")
+			return exitInterrupted
+		}
 		_, _ = fmt.Fprintf(os.Stderr, "error: %v\n", err)
 		return 1
 	}

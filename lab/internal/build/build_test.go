@@ -136,6 +136,29 @@ func TestKubernetesVersionIsThatOfTheModule(t *testing.T) {
 	}
 }
 
+// Compiling Kubernetes takes minutes; whoever builds meshlab must not wait for it.
+func TestOnlyTheControlPlaneImportsKubernetes(t *testing.T) {
+	t.Parallel()
+	wd, err := os.Getwd()
+	if err != nil {
+		t.Fatal(err)
+	}
+	source, err := FindSource(wd)
+	if err != nil {
+		t.Fatal(err)
+	}
+	b := &Builder{Source: source, Log: os.Stderr}
+	for program, want := range map[string]bool{"meshlab": false, "meshlab-net": false, "meshlab-pod": false, "meshlab-cluster": true} {
+		list, err := b.goCommand(t.Context(), "list", "-deps", "./cmd/"+program).Output()
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got := bytes.Contains(list, []byte("\nk8s.io/kubernetes/")); got != want {
+			t.Errorf("%s imports k8s.io/kubernetes: %v, want %v", program, got, want)
+		}
+	}
+}
+
 func TestEnsureTakesWhatIsThere(t *testing.T) {
 	t.Parallel()
 	dir := t.TempDir()
