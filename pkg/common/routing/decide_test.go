@@ -158,6 +158,8 @@ func TestEndpointStates(t *testing.T) {
 			map[string]string{"us": "us=2", "eu": "us=2"}},
 		"serving but not ready is exported, not used at home": {set(service(1, 2, "global"), false, true, false), service(2, 1, "global"),
 			map[string]string{"us": "eu=1", "eu": "us=2 eu=1"}},
+		"serving but not ready, and alone": {set(service(1, 2, "global"), false, true, false), service(2, 0, "global"),
+			map[string]string{"us": "", "eu": "us=2"}},
 		"nobody": {service(1, 0, "global"), service(2, 0, "global"), map[string]string{"us": "", "eu": ""}},
 	}
 	for name, c := range cases {
