@@ -45,7 +45,8 @@ func newFlags() *flags {
 	return &flags{count: 400, maxRate: 200, concurrency: 1, timeout: 5 * time.Second, method: "GET", tool: "auto", identify: "auto"}
 }
 
-func (f *flags) addFlags(fs *pflag.FlagSet) {
+// addFlags registers the flags. impersonate is kubectl's own --as, which ours takes the place of.
+func (f *flags) addFlags(fs *pflag.FlagSet, impersonate *string) {
 	fs.StringVar(&f.from, "from", f.from, "Client pod, as TYPE/NAME (deploy, sts, ds, rs, job, svc) or a pod's name.")
 	fs.StringSliceVar(&f.fromClusters, "from-clusters", f.fromClusters, "Clusters in which a client runs, by Cilium name or context, or 'all'. Default: the home cluster.")
 	fs.StringVarP(&f.container, "container", "c", f.container, "Container of the client pod. Default: as for kubectl exec.")
@@ -59,11 +60,39 @@ func (f *flags) addFlags(fs *pflag.FlagSet) {
 	fs.StringArrayVarP(&f.headers, "header", "H", f.headers, "Header of the requests, as 'Name: value' (repeatable).")
 	fs.StringVar(&f.tool, "tool", f.tool, "Program in the pod that sends the requests: auto, curl or wget.")
 	fs.StringVar(&f.identify, "identify", f.identify, "What tells who answered: auto (names and addresses of pods, nodes and clusters), body=REGEX with one group, header=NAME or json=PATH.")
-	fs.StringArrayVar(&f.as, "as", f.as, "Cluster that a captured value stands for, as VALUE=CLUSTER (repeatable).")
+	fs.Var(&asFlag{&f.as, impersonate}, "as", "VALUE=CLUSTER: cluster that a captured value stands for (repeatable). Without =, as for kubectl: user to impersonate.")
 	fs.StringArrayVar(&f.expect, "expect", f.expect, "Expectation (repeatable, or separated by commas): us=50%,eu=50%, only=us, errors<1%.")
 	fs.BoolVar(&f.expectPrediction, "expect-prediction", f.expectPrediction, "If true, the shares must be those that mesh-svc describe predicts.")
 	fs.DurationVar(&f.settle, "settle", f.settle, "Start only when the prediction has not changed for so long.")
 }
+
+// asFlag is --as in its two meanings. No user of Kubernetes has an = in its name, but for
+// directory names in client certificates, and those come from the kubeconfig.
+type asFlag struct {
+	values      *[]string
+	impersonate *string
+}
+
+// String returns the mappings.
+func (a *asFlag) String() string {
+	if a.values == nil {
+		return ""
+	}
+	return strings.Join(*a.values, ",")
+}
+
+// Set takes one --as.
+func (a *asFlag) Set(s string) error {
+	if strings.Contains(s, "=") {
+		*a.values = append(*a.values, s)
+		return nil
+	}
+	*a.impersonate = s
+	return nil
+}
+
+// Type is what help calls the value.
+func (a *asFlag) Type() string { return "string" }
 
 // options are checked values, as far as that is possible without a cluster.
 type options struct {

@@ -387,6 +387,12 @@ func (s *session) finish(ctx context.Context, doc v1alpha1.ProbeReport) error {
 			incomplete = append(incomplete, fmt.Errorf("cluster %s: %s", c.member.Name, c.Result.Reason))
 		}
 	}
+	blind := 0
+	for _, c := range doc.Clients {
+		if c.Unknown > 0 && c.Unknown+c.NoAnswer == c.Requests {
+			blind++
+		}
+	}
 	for _, k := range doc.Checks {
 		switch probe.Verdict(k.Result) {
 		case probe.Fail:
@@ -402,6 +408,8 @@ func (s *session) finish(ctx context.Context, doc v1alpha1.ProbeReport) error {
 		return &cli.ExitError{Code: cli.ExitNoAnswer, Err: fmt.Errorf("%d of %d clusters could not be read; the result is not complete", missing, len(s.sel.Members))}
 	case failed > 0:
 		return &cli.ExitError{Code: cli.ExitFailure, Err: fmt.Errorf("%d of %d checks failed", failed, len(doc.Checks))}
+	case blind > 0:
+		return &cli.ExitError{Code: cli.ExitNoAnswer, Err: errors.New("no reply tells who sent it; name the part that does with --identify body=REGEX, header=NAME or json=PATH")}
 	case open > 0:
 		return &cli.ExitError{Code: cli.ExitNoAnswer, Err: fmt.Errorf("%d of %d checks are inconclusive", open, len(doc.Checks))}
 	}

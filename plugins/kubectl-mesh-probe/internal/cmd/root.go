@@ -63,7 +63,7 @@ func NewRoot(streams genericiooptions.IOStreams) *cobra.Command {
 		Example: example,
 	}, streams)
 	e.clusters.AddFlags(root.PersistentFlags())
-	f.addFlags(root.Flags())
+	f.addFlags(root.Flags(), e.clusters.Config.Impersonate)
 	e.out.AddFlags(root.Flags())
 
 	// Unlike its siblings this root is itself the command.

@@ -223,39 +223,33 @@ func explain(err error, ref Ref, namespace string) error {
 	case apierrors.IsNotFound(err):
 		return fmt.Errorf("%s not found in namespace %q", ref, namespace)
 	case apierrors.IsForbidden(err) && errors.As(err, &status):
-		return Missing{Verb: verb(status.Status().Message), Resource: resource(status.Status()), Namespace: namespace, Err: err}
+		return missing(status.Status(), namespace, err)
 	}
 	return fmt.Errorf("%s in namespace %q: %w", ref, namespace, err)
 }
 
 // Missing is a rule that the user's role lacks.
 type Missing struct {
-	Verb, Resource, Namespace string
-	Err                       error
+	Group, Resource, Verbs, Namespace string
+	Err                               error
 }
 
-// Error names the rule as a role would have it.
+// Error names the rule as a Role would have it.
 func (m Missing) Error() string {
-	return fmt.Sprintf("no permission: a role in namespace %q must allow %s on %s", m.Namespace, m.Verb, m.Resource)
+	return fmt.Sprintf("no permission: a Role in namespace %s needs {apiGroups: [%q], resources: [%s], verbs: [%s]}", m.Namespace, m.Group, m.Resource, m.Verbs)
 }
 
 // Unwrap returns the API's own error.
 func (m Missing) Unwrap() error { return m.Err }
 
-func resource(s metav1.Status) string {
-	if s.Details == nil {
-		return "the object"
+// missing reads the rule out of the API server's answer.
+func missing(s metav1.Status, namespace string, err error) Missing {
+	m := Missing{Verbs: "get", Namespace: namespace, Err: err}
+	if s.Details != nil {
+		m.Group, m.Resource = s.Details.Group, s.Details.Kind // the kind of a refusal is the resource
 	}
-	name := s.Details.Kind
-	if s.Details.Group != "" {
-		name += "." + s.Details.Group
+	if strings.Contains(s.Message, "cannot list") {
+		m.Verbs = "list"
 	}
-	return name
-}
-
-func verb(message string) string {
-	if strings.Contains(message, "cannot list") {
-		return "list"
-	}
-	return "get"
+	return m
 }

@@ -145,11 +145,7 @@ func (r *run) send(now time.Time) {
 		if o.capped {
 			r.budget.giveBack(n - 1) // one process each
 			o.n = 1
-			line := fmt.Sprintf("S %d %d", o.id, r.plan.cfg.BodyLimit+hugeHeader)
-			if r.plan.box.TimeoutCommand && !r.plan.tool.Timeout {
-				line += " " + strconv.Itoa(wholeSeconds(r.plan.cfg.Timeout))
-			}
-			r.in.send(line)
+			r.in.send(fmt.Sprintf("S %d %d", o.id, r.plan.cfg.BodyLimit+hugeHeader))
 		} else {
 			r.in.send(fmt.Sprintf("R %d %d", o.id, n))
 		}

@@ -17,10 +17,10 @@ import (
 
 // pods are the client pods that the engine must work in: shell and tool.
 var pods = map[string][]string{
-	"ash busybox":       {"busybox", "wget=busybox", "head=busybox", "timeout=busybox"},
-	"dash busybox":      {"dash", "wget=busybox", "head", "timeout"},
+	"ash busybox":       {"busybox", "wget=busybox", "head=busybox"},
+	"dash busybox":      {"dash", "wget=busybox", "head"},
 	"bash busybox":      {"bash", "busybox", "head"},
-	"dash GNU wget":     {"dash", "wget", "head", "timeout"},
+	"dash GNU wget":     {"dash", "wget", "head"},
 	"bash GNU wget":     {"bash", "wget", "head"},
 	"ash curl":          {"busybox", "curl", "head=busybox"},
 	"dash curl":         {"dash", "curl", "head"},

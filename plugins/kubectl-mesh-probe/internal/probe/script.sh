@@ -9,7 +9,6 @@ detect() {
 	echo "arch=$(uname -m 2>/dev/null)"
 	echo "bash=$BASH_VERSION"
 	(read -r -t 1 x </dev/null) 2>/dev/null; echo "read-t=$?"
-	timeout 9 true >/dev/null 2>&1; echo "timeout=$?"
 	echo "head=$(echo ab | head -c 1 2>/dev/null)"
 	say D curl
 	if have curl; then curl -q -V 2>&1 </dev/null; fi
@@ -38,7 +37,7 @@ work() {
 	say W
 	while [ -z "$q" ]; do
 		# A signal may end read without a line.
-		read -r op s n t || { [ -n "$k" ] || break; k=; continue; }
+		read -r op s n || { [ -n "$k" ] || break; k=; continue; }
 		case $op in
 		R|S) ;;
 		Q) break ;;
@@ -49,8 +48,8 @@ work() {
 		case $G$op in
 		listR) batch "$n" "$@" </dev/null 2>&1 & ;;
 		globR) config "$n" | "$@" 2>&1 & ;;
-		listS) batch 1 ${t:+timeout "$t"} "$@" </dev/null 2>&1 | head -c "$n" & ;;
-		globS) config 1 | ${t:+timeout "$t"} "$@" 2>&1 | head -c "$n" & ;;
+		listS) batch 1 "$@" </dev/null 2>&1 | head -c "$n" & ;;
+		globS) config 1 | "$@" 2>&1 | head -c "$n" & ;;
 		esac
 		c=$!
 		[ -z "$k$q" ] || kill "$c" 2>/dev/null

@@ -41,8 +41,6 @@ type Toolbox struct {
 	Arch string
 	// ReadTimeout says that the shell's read can give up (not in dash).
 	ReadTimeout bool
-	// TimeoutCommand says that there is a `timeout SECONDS COMMAND`.
-	TimeoutCommand bool
 	// Head says that there is a `head -c`.
 	Head  bool
 	Tools []Tool // best first
@@ -66,8 +64,6 @@ func parseToolbox(sections map[string]string) Toolbox {
 			box.Arch = value
 		case "read-t":
 			box.ReadTimeout = value == "0" || value == "1"
-		case "timeout":
-			box.TimeoutCommand = value == "0"
 		case "head":
 			box.Head = value == "a"
 		}

@@ -58,8 +58,8 @@ func TestParseToolbox(t *testing.T) {
 			}
 		})
 	}
-	box := parseToolbox(map[string]string{"shell": "arch=x86_64\nbash=\nread-t=2\ntimeout=0\nhead=a\n"})
-	if diff := cmp.Diff(Toolbox{Arch: "x86_64", TimeoutCommand: true, Head: true}, box); diff != "" {
+	box := parseToolbox(map[string]string{"shell": "arch=x86_64\nbash=\nread-t=2\nhead=a\n"})
+	if diff := cmp.Diff(Toolbox{Arch: "x86_64", Head: true}, box); diff != "" {
 		t.Errorf("(-want +got)\n%s", diff)
 	}
 }
