@@ -6,6 +6,7 @@ import (
 	"bytes"
 	"context"
 	"fmt"
+	"maps"
 	"os"
 	"os/exec"
 	"regexp"
@@ -19,6 +20,9 @@ import (
 // watchdog ends a wait that never comes true. It asserts no duration.
 const watchdog = 90 * time.Second
 
+// Commands are commands of scripts, by name.
+type Commands = map[string]func(ts *testscript.TestScript, neg bool, args []string)
+
 // Run runs the scripts of a directory one after the other, since they share the lab. Without a lab
 // (MESHLAB_KUBECONFIG) it skips; under make test a skip fails.
 //
@@ -30,11 +34,23 @@ const watchdog = 90 * time.Second
 //	restarts CLUSTER          start this cluster again at the end, whatever happened
 //	waitfor [-stdout RE] ARGS run a command until it succeeds (and prints RE)
 //	lines FILE N              FILE has exactly N lines
-func Run(t *testing.T, dir string) {
+//
+// and those in more.
+func Run(t *testing.T, dir string, more ...Commands) {
 	t.Helper()
 	kubeconfig := os.Getenv("MESHLAB_KUBECONFIG")
 	if kubeconfig == "" {
 		t.Skip("MESHLAB_KUBECONFIG is not set: there is no lab; run make test")
+	}
+	cmds := Commands{
+		"namespace": namespace,
+		"lab":       lab,
+		"restarts":  restarts,
+		"waitfor":   waitfor,
+		"lines":     lines,
+	}
+	for _, m := range more {
+		maps.Copy(cmds, m)
 	}
 	number := 0
 	testscript.RunT(serial{t}, testscript.Params{
@@ -51,13 +67,7 @@ func Run(t *testing.T, dir string) {
 			e.Setenv("NS", fmt.Sprintf("t%d-%d", os.Getpid(), number))
 			return nil
 		},
-		Cmds: map[string]func(*testscript.TestScript, bool, []string){
-			"namespace": namespace,
-			"lab":       lab,
-			"restarts":  restarts,
-			"waitfor":   waitfor,
-			"lines":     lines,
-		},
+		Cmds: cmds,
 	})
 }
 
@@ -78,7 +88,7 @@ func (s serial) Run(name string, f func(testscript.T)) {
 func run(ts *testscript.TestScript, name string, args ...string) (string, error) {
 	ctx, cancel := context.WithTimeout(context.Background(), watchdog)
 	defer cancel()
-	cmd := exec.CommandContext(ctx, name, args...)
+	cmd := exec.CommandContext(ctx, name, args...) //nolint:gosec // the scripts are ours
 	for _, v := range []string{"PATH", "KUBECONFIG", "HOME", "XDG_STATE_HOME", "MESHLAB_STATE", "MESHLAB_KUBECONFIG", "NS"} {
 		cmd.Env = append(cmd.Env, v+"="+ts.Getenv(v))
 	}
