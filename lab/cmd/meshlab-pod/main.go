@@ -18,7 +18,7 @@ import (
 // The main goroutine keeps the main thread for itself: a goroutine that changes namespaces must
 // never run on it, because the runtime cannot end that thread. Only an init function can
 // lock it before main may have moved.
-func init() { runtime.LockOSThread() }
+func init() { runtime.LockOSThread() } //nolint:gochecknoinits // see above
 
 func main() {
 	os.Exit(run(os.Args[1:]))

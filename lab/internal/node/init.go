@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io/fs"
 	"os"
+	"os/signal"
 	"path/filepath"
 
 	"golang.org/x/sys/unix"
@@ -60,6 +61,11 @@ func runInit() error {
 	file, err := lookPath(s.Argv[0], s.Env, dir)
 	if err != nil {
 		return err
+	}
+	if filepath.Base(file) == "sleep" {
+		// It has no children of its own but inherits those that commands leave behind, and would never
+		// wait for them. Ignored, which execve keeps, the signal makes the kernel do it.
+		signal.Ignore(unix.SIGCHLD)
 	}
 	if err := unix.Exec(file, s.Argv, s.Env); err != nil {
 		return fmt.Errorf("exec: %q: %w", s.Argv[0], err)

@@ -142,6 +142,18 @@ func (w *world) serving(addr string) {
 	w.t.Fatalf("%s does not serve", addr)
 }
 
+// eventually waits for what other processes do.
+func (w *world) eventually(ok func() bool) {
+	w.t.Helper()
+	ctx, cancel := context.WithTimeout(w.t.Context(), 20*time.Second)
+	defer cancel()
+	for !ok() {
+		if ctx.Err() != nil {
+			w.t.Fatal("it did not happen")
+		}
+	}
+}
+
 func TestPodNetwork(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)
@@ -322,6 +334,17 @@ func TestProcesses(t *testing.T) {
 	}
 	if err := tty.Close(); err != nil {
 		t.Error(err)
+	}
+
+	// What a command leaves behind does not stay a zombie, although nothing in the container waits for it.
+	for _, pod := range []string{"box", "web"} {
+		if _, code := w.sh(pod, "sh", "-c", "(true & sleep 0.01 &) ; exit 0"); code != 0 {
+			t.Errorf("exit code %d", code)
+		}
+		w.eventually(func() bool {
+			out, _ := w.sh(pod, "sh", "-c", "cat /proc/[0-9]*/stat")
+			return !strings.Contains(out, ") Z ")
+		})
 	}
 
 	// web handles SIGTERM; sleep as PID 1 does not and would wait out any grace period.

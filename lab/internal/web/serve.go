@@ -26,6 +26,9 @@ func Main(args []string, stderr io.Writer) error {
 	if err != nil {
 		return err
 	}
+	// The server is the first process of its container and inherits what commands leave behind; ignored, the
+	// signal makes the kernel wait for them.
+	signal.Ignore(syscall.SIGCHLD)
 	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGTERM, syscall.SIGINT)
 	defer stop()
 	l, err := net.Listen("tcp", net.JoinHostPort("", strconv.Itoa(c.Port)))
