@@ -39,7 +39,10 @@ func newCluster(t *testing.T, name string, log *[]string, svc *corev1.Service, a
 	})
 	// The fake stores what a dry run sends, so dry runs are answered here.
 	api.PrependReactor("patch", "services", func(a k8stesting.Action) (bool, runtime.Object, error) {
-		p := a.(k8stesting.PatchActionImpl)
+		p, ok := a.(k8stesting.PatchActionImpl)
+		if !ok {
+			return false, nil, nil
+		}
 		if len(p.PatchOptions.DryRun) > 0 {
 			*log = append(*log, name+" dry-run")
 			return true, svc.DeepCopy(), nil

@@ -1,8 +1,9 @@
 package clusters
 
 import (
-	"github.com/kubectl-mesh/kubectl-mesh/pkg/apis/v1alpha1"
 	"k8s.io/utils/ptr"
+
+	"github.com/kubectl-mesh/kubectl-mesh/pkg/apis/v1alpha1"
 )
 
 // Document returns the members as they stand in a document's envelope, and whether all could be read.

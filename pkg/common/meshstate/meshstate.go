@@ -5,6 +5,7 @@ package meshstate
 
 import (
 	"context"
+	"fmt"
 	"time"
 
 	corev1 "k8s.io/api/core/v1"
@@ -39,9 +40,8 @@ type State struct {
 
 // memberState is what one member answered.
 type memberState struct {
-	services   map[routing.Key]*corev1.Service
-	cluster    routing.Cluster
-	namespaces map[string]map[string]string
+	services map[routing.Key]*corev1.Service
+	cluster  routing.Cluster
 }
 
 // Read reads the members at once. A member's error becomes its Err and a gap in the snapshot.
@@ -105,7 +105,7 @@ func listServices(ctx context.Context, m *clusters.Member, q Query) ([]*corev1.S
 	}
 	var out []*corev1.Service
 	err := each(ctx, metav1.ListOptions{LabelSelector: q.Selector}, func(ctx context.Context, o metav1.ListOptions) (runtime.Object, error) { return api.List(ctx, o) },
-		func(o runtime.Object) { out = append(out, o.(*corev1.Service)) })
+		func(svc *corev1.Service) { out = append(out, svc) })
 	return out, err
 }
 
@@ -117,8 +117,7 @@ func listSlices(ctx context.Context, m *clusters.Member, q Query) (map[routing.K
 	api := m.Client.DiscoveryV1().EndpointSlices(q.Namespace)
 	out := map[routing.Key][]*discoveryv1.EndpointSlice{}
 	err := each(ctx, o, func(ctx context.Context, o metav1.ListOptions) (runtime.Object, error) { return api.List(ctx, o) },
-		func(obj runtime.Object) {
-			s := obj.(*discoveryv1.EndpointSlice)
+		func(s *discoveryv1.EndpointSlice) {
 			key := routing.Key{Namespace: s.Namespace, Name: s.Labels[discoveryv1.LabelServiceName]}
 			out[key] = append(out[key], s)
 		})
@@ -142,7 +141,7 @@ func listNamespaces(ctx context.Context, m *clusters.Member, q Query) (map[strin
 		return out, nil
 	}
 	err := each(ctx, metav1.ListOptions{}, func(ctx context.Context, o metav1.ListOptions) (runtime.Object, error) { return api.List(ctx, o) },
-		func(o runtime.Object) { ns := o.(*corev1.Namespace); out[ns.Name] = ns.Annotations })
+		func(ns *corev1.Namespace) { out[ns.Name] = ns.Annotations })
 	if apierrors.IsForbidden(err) {
 		return out, nil
 	}
@@ -150,12 +149,16 @@ func listNamespaces(ctx context.Context, m *clusters.Member, q Query) (map[strin
 }
 
 // each lists in chunks, so that no answer of a large cluster is held twice.
-func each(ctx context.Context, o metav1.ListOptions, list pager.ListPageFunc, visit func(runtime.Object)) error {
+func each[T runtime.Object](ctx context.Context, o metav1.ListOptions, list pager.ListPageFunc, visit func(T)) error {
 	p := pager.New(list)
 	p.PageSize = pageSize
 	p.PageBufferSize = 0
 	return p.EachListItem(ctx, o, func(obj runtime.Object) error {
-		visit(obj)
+		item, ok := obj.(T)
+		if !ok {
+			return fmt.Errorf("unexpected %T in a list", obj)
+		}
+		visit(item)
 		return nil
 	})
 }

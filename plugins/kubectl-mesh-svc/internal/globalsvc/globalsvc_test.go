@@ -134,9 +134,9 @@ func TestEdits(t *testing.T) {
 			t.Errorf("%s: %s", name, d)
 		}
 	}
-	for value, want := range map[string]string{"Local ": "did you mean local?", "cluster-a": "is not known to Cilium", "": "is not known to Cilium"} {
-		if _, err := Affinity(value); err == nil || !strings.Contains(err.Error(), want) {
-			t.Errorf("affinity %q: %v", value, err)
+	for _, c := range [][2]string{{"Local ", "did you mean local?"}, {"cluster-a", "is not known to Cilium"}, {"", "is not known to Cilium"}} {
+		if _, err := Affinity(c[0]); err == nil || !strings.Contains(err.Error(), c[1]) {
+			t.Errorf("affinity %q: %v", c[0], err)
 		}
 	}
 	if _, err := Globalize("", "yes"); err == nil {

@@ -1,0 +1,144 @@
+package pki
+
+import (
+	"crypto/x509"
+	"errors"
+	"fmt"
+	"slices"
+)
+
+// endpoint is a process that takes part in a handshake: what it presents and what it trusts.
+type endpoint struct {
+	cluster     string
+	cert, trust material
+	key         []byte
+	keyErr      error
+}
+
+// material is a certificate file that a process mounts. state and err say why certs is empty.
+type material struct {
+	source Source
+	certs  []*x509.Certificate
+	state  Verdict
+	err    error
+}
+
+// listener is the cluster's etcd.
+func (s Side) listener() endpoint {
+	const name = containerEtcd
+	c, ok := s.MeshAPI.Container(name)
+	if !ok {
+		return s.absent(s.MeshAPI, s.MeshAPINote, "deployment/clustermesh-apiserver", name)
+	}
+	return s.endpoint(s.MeshAPI, c, PeerConfig{
+		CertFile:      c.Flag("cert-file", dirEtcdSecrets+"/tls.crt"),
+		KeyFile:       c.Flag("key-file", dirEtcdSecrets+"/tls.key"),
+		TrustedCAFile: c.Flag("trusted-ca-file", dirEtcdSecrets+"/ca.crt"),
+	})
+}
+
+// dialer is the process that connects to the other clusters: KVStoreMesh when the cluster runs it, else every agent.
+func (s Side) dialer(peer PeerConfig) endpoint {
+	if c, ok := s.MeshAPI.Container(containerKVStore); ok {
+		return s.endpoint(s.MeshAPI, c, peer)
+	}
+	if s.MeshAPI == nil && s.MeshAPINote != "" {
+		// Without the Deployment it is not known which process connects.
+		return s.absent(nil, s.MeshAPINote, "deployment/clustermesh-apiserver", containerKVStore)
+	}
+	c, ok := s.Agent.Container(containerAgent)
+	if !ok {
+		return s.absent(s.Agent, s.AgentNote, "daemonset/cilium", containerAgent)
+	}
+	return s.endpoint(s.Agent, c, peer)
+}
+
+func (s Side) absent(w *Workload, note, what, container string) endpoint {
+	err := fmt.Errorf("%s has no container %s", what, container)
+	switch {
+	case w != nil:
+	case note != "":
+		err = fmt.Errorf("%s: %s", what, note)
+	default:
+		err = fmt.Errorf("there is no %s", what)
+	}
+	m := material{state: Unknown, err: err}
+	return endpoint{cluster: s.Name, cert: m, trust: m, keyErr: err}
+}
+
+func (s Side) endpoint(w *Workload, c Container, files PeerConfig) endpoint {
+	e := endpoint{cluster: s.Name, cert: s.load(w, c, files.CertFile), trust: s.load(w, c, files.TrustedCAFile)}
+	src, err := w.source(c, files.KeyFile, s.Objects)
+	if err != nil {
+		e.keyErr = err
+		return e
+	}
+	e.key = s.Objects[src.Ref].Data[src.Key]
+	return e
+}
+
+// load reads a certificate file of a container through the volume that provides it.
+func (s Side) load(w *Workload, c Container, file string) material {
+	if file == "" {
+		return material{state: Unknown, err: errors.New("its configuration names no such file")}
+	}
+	src, err := w.source(c, file, s.Objects)
+	if err != nil {
+		return material{source: src, state: Unknown, err: err}
+	}
+	return s.parse(src)
+}
+
+// parse reads the certificates that stand under one key of an object.
+func (s Side) parse(src Source) material {
+	m := material{source: src}
+	obj, known := s.Objects[src.Ref]
+	switch {
+	case !known:
+		m.state, m.err = Unknown, errors.New("it was not read")
+	case obj.Unreadable != "":
+		m.state, m.err = Unknown, errors.New(obj.Unreadable)
+	case obj.Absent:
+		m.state, m.err = Broken, errors.New("it does not exist")
+	case len(obj.Data[src.Key]) == 0:
+		m.state, m.err = Broken, errors.New("the key is missing or empty")
+	default:
+		var err error
+		if m.certs, err = ParseCertificates(obj.Data[src.Key]); err != nil {
+			m.state, m.err = Broken, err
+		}
+	}
+	return m
+}
+
+// Bundle is a CA file that processes mount in place of their leaf Secret's own ca.crt: Helm's tls.caBundle.
+type Bundle struct {
+	Source Source
+	Certs  []*x509.Certificate
+	// Note says why Certs is empty.
+	Note string
+}
+
+// Bundles lists the bundles of a cluster, each once: what its etcd, the process that connects to other clusters, and Hubble trust, where that is not
+// a leaf Secret's ca.crt. From it follows that a new CA must be in them before any leaf of it is presented.
+func (s Side) Bundles() []Bundle {
+	peer := PeerConfig{TrustedCAFile: dirClusterMesh + "/common-etcd-client-ca.crt"}
+	trusts := []material{s.listener().trust, s.dialer(peer).trust}
+	if c, ok := s.Agent.Container(containerAgent); ok {
+		trusts = append(trusts, s.load(s.Agent, c, dirHubble+"/client-ca.crt"))
+	}
+	var out []Bundle
+	for _, m := range trusts {
+		isLeafs := slices.ContainsFunc(LeafSpecs(), func(l LeafSpec) bool { return m.source.Ref == Ref{Kind: Secret, Name: l.Secret} })
+		known := slices.ContainsFunc(out, func(b Bundle) bool { return b.Source == m.source })
+		if m.source.Key == "" || isLeafs || known {
+			continue
+		}
+		b := Bundle{Source: m.source, Certs: m.certs}
+		if m.err != nil {
+			b.Note = m.err.Error()
+		}
+		out = append(out, b)
+	}
+	return out
+}
