@@ -9,12 +9,13 @@
 #
 # EXECS, LOOP and COUNT are the numbers of requests of (a), (b) and (c).
 set -euo pipefail
+shopt -s inherit_errexit
 
 execs=${EXECS:-40} loop=${LOOP:-2000} count=${COUNT:-20000}
 export KUBECONFIG=${MESHLAB_KUBECONFIG:?is not set; run this through with-lab.sh}
 context=$(kubectl config get-contexts -o name | head -n 1)
 work=$(mktemp -d)
-trap 'rm -rf "$work"' EXIT
+trap 'rm -rf "$work"; kubectl --context "$context" delete namespace bench-probe --ignore-not-found --wait=false >/dev/null' EXIT
 k() { kubectl --context "$context" -n bench-probe "$@"; }
 
 kubectl --context "$context" create namespace bench-probe >/dev/null
@@ -52,7 +53,7 @@ spec:
 YAML
 k rollout status deploy/client deploy/nginx --timeout 3m >/dev/null
 # The Service answers as soon as its endpoints have reached the node.
-k exec deploy/client -- sh -c 'n=0; until wget -T 2 -qO- nginx:80 >/dev/null 2>&1; do n=$((n+1)); [ $n -lt 600 ] || exit 1; sleep 0.1; done'
+k exec deploy/client -- sh -c 'n=0; until wget -qO- nginx:80 >/dev/null 2>&1; do n=$((n+1)); [ $n -lt 600 ] || exit 1; sleep 0.1; done'
 
 # Prints the seconds that a command takes; what it answers goes into a file.
 seconds() {
@@ -77,7 +78,7 @@ a=$(seconds a one_by_one)
 answers a "$execs"
 b=$(seconds b k exec deploy/client -- sh -c "for i in \$(seq 1 $loop); do wget -qO- nginx:80; echo; done")
 answers b "$loop"
-c=$(seconds c kubectl mesh-probe http://nginx:80 --context "$context" --contexts "$context" -n bench-probe \
+c=$(seconds c kubectl mesh-probe http://nginx:80 --contexts "$context" -n bench-probe \
 	--from deploy/client --count "$count" --max-rate 0 -o json)
 # Complete means: every request has its record, and every record its answer.
 grep -q '"complete": true' "$work/c" || { echo '(c) is not complete' >&2; exit 1; }
