@@ -27,6 +27,9 @@ func (p *Plan) Report(members []*clusters.Member, dryRun string) v1alpha1.CAChan
 			r.Next = append(r.Next, Next(i.State, p.Signer)...)
 		}
 	}
+	if p.From != nil {
+		r.Next = append(r.Next, Next(p.From, p.Signer)...)
+	}
 	return r
 }
 

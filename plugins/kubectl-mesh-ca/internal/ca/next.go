@@ -36,8 +36,10 @@ func (s *State) staleLeafs(signer *x509.Certificate) []stale {
 }
 
 // trusts reports whether a leaf Secret's own ca.crt would verify leafs of a CA: it holds that key, or a certificate above it.
-func trusts(l pki.Leaf, signer *x509.Certificate) bool {
-	return slices.ContainsFunc(l.Trust, func(c *x509.Certificate) bool {
+func trusts(l pki.Leaf, signer *x509.Certificate) bool { return trustedBy(l.Trust, signer) }
+
+func trustedBy(roots []*x509.Certificate, signer *x509.Certificate) bool {
+	return slices.ContainsFunc(roots, func(c *x509.Certificate) bool {
 		return pki.SPKIHash(c) == pki.SPKIHash(signer) || signer.CheckSignatureFrom(c) == nil
 	})
 }
@@ -55,6 +57,7 @@ func Next(s *State, signer *x509.Certificate) []v1alpha1.NextStep {
 		return nil
 	}
 	n := &steps{state: s, signer: signer}
+	n.bundles()
 	byOwner := map[pki.OwnerKind][]stale{}
 	var kinds []pki.OwnerKind
 	for _, l := range leafs {
@@ -95,6 +98,17 @@ func (n *steps) add(why string, objects []string, command string) {
 
 func (n *steps) kubectl(args string) string {
 	return fmt.Sprintf("kubectl --context %s -n %s %s", quote(n.state.Member.Context), n.state.Namespace, args)
+}
+
+// bundles: where processes mount a bundle, the new CA must be in it before a leaf of it is presented anywhere.
+func (n *steps) bundles() {
+	for _, b := range n.state.Side.Bundles() {
+		if trustedBy(b.Certs, n.signer) {
+			continue
+		}
+		n.add(fmt.Sprintf("processes trust %s instead of the leafs' ca.crt (Helm's tls.caBundle): add the new CA to it in every cluster first, then restart deployment/%s", b.Source, cilium.DeploymentMeshAPI),
+			[]string{b.Source.Ref.String()}, "")
+	}
 }
 
 // helm: the upgrade signs the mesh's leafs anew. From chart 1.18.0-pre.1 it keeps tls.crt and tls.key of the two Hubble Secrets and gives them the new

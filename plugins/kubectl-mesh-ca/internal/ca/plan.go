@@ -25,6 +25,8 @@ type Plan struct {
 	Items   []*Item
 	// Signer is the certificate that will sign in the targets; nil for a restore of a CA that does not parse.
 	Signer *x509.Certificate
+	// From is the cluster whose CA is copied; nil for a restore. It is not written, but its own leafs may be of another CA too.
+	From *State
 }
 
 // Item is one target. It holds private keys (write): it is never printed.
@@ -85,7 +87,7 @@ func Sync(from *State, targets []*State, o Options, now time.Time) (*Plan, error
 	if err != nil {
 		return nil, fmt.Errorf("cluster %q: the CA in secret %s/%s %w: %w", from.Member.Name, from.Namespace, pki.SecretCA, ErrSource, err)
 	}
-	p := &Plan{Action: "sync", Manager: pki.FieldManager, Signer: src.ca.Signer()}
+	p := &Plan{Action: "sync", Manager: pki.FieldManager, Signer: src.ca.Signer(), From: from}
 	for _, t := range targets {
 		p.Items = append(p.Items, syncItem(src, from, t, o))
 	}
@@ -172,7 +174,7 @@ func (i *Item) refuse(have *corev1.Secret, o Options) {
 func durableFix(o pki.Owner) string {
 	switch o.Kind {
 	case pki.OwnerCertManager:
-		return "give its Issuer the CA instead (a CA issuer whose Secret holds it)"
+		return "put the CA into a Secret of its own, make a CA Issuer of that and name it in Cilium's certManagerIssuerRef"
 	case pki.OwnerArgoCD, pki.OwnerFlux:
 		return "put the CA into what it deploys (Helm values tls.ca.cert and tls.ca.key, encrypted), or take cilium-ca out of it"
 	default:

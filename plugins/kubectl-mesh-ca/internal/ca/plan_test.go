@@ -50,7 +50,7 @@ func TestSyncInto(t *testing.T) {
 		},
 		"into cert-manager's": {
 			source: catest.Install{CA: &src}, target: catest.Install{CA: &old, CAOwner: "cert-manager"},
-			result: "refused", message: "it is kept by cert-manager/cilium-ca (annotation cert-manager.io/certificate-name), which would write its own CA again; give its Issuer the CA", keys: map[string]string{"tls.crt": "old cert", "tls.key": "old key"}, kind: corev1.SecretTypeTLS,
+			result: "refused", message: "it is kept by cert-manager/cilium-ca (annotation cert-manager.io/certificate-name), which would write its own CA again; put the CA into a Secret of its own", keys: map[string]string{"tls.crt": "old cert", "tls.key": "old key"}, kind: corev1.SecretTypeTLS,
 		},
 		"into cert-manager's by force": {
 			source: catest.Install{CA: &src}, target: catest.Install{CA: &old, CAOwner: "cert-manager", Edit: func(s map[string]*corev1.Secret) { s["cilium-ca"].Data["ca.crt"] = old.CertPEM }},
@@ -200,6 +200,30 @@ func TestNext(t *testing.T) {
 			}
 			if diff := cmp.Diff(tc.want, got); diff != "" {
 				t.Errorf("(-want +got)\n%s", diff)
+			}
+		})
+	}
+}
+
+// TestNextWithBundle: where processes mount a bundle, renewing leafs is not enough.
+func TestNextWithBundle(t *testing.T) {
+	t.Parallel()
+	old, now := pkitest.NewCA(t, pkitest.Spec{}), pkitest.NewCA(t, pkitest.Spec{})
+	for name, tc := range map[string]struct {
+		bundle []byte
+		want   bool
+	}{
+		"without the new CA": {old.CertPEM, true},
+		"with both":          {append(bytes.Clone(old.CertPEM), now.CertPEM...), false},
+		"missing":            {nil, true},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			m, _ := catest.Member(t, "eu", catest.Install{CA: &now, Leafs: &old, Bundle: tc.bundle, UseBundle: true})
+			s := ca.ReadAll(t.Context(), []*clusters.Member{m}, time.Minute)[0]
+			steps := ca.Next(s, now.Cert)
+			if got := strings.Contains(steps[0].Why, "configmap/cilium-root-ca.crt[ca.crt]"); got != tc.want {
+				t.Errorf("first step %+v", steps[0])
 			}
 		})
 	}

@@ -35,6 +35,9 @@ type Install struct {
 	Edit func(map[string]*corev1.Secret)
 	// CronJobs exist.
 	CronJobs []string
+	// UseBundle mounts ConfigMap cilium-root-ca.crt in place of the leafs' ca.crt; Bundle is what it holds, nil for no ConfigMap.
+	UseBundle bool
+	Bundle    []byte
 }
 
 // Member makes a member and its API server.
@@ -73,7 +76,15 @@ func Member(t testing.TB, name string, in Install) (*clusters.Member, *fake.Clie
 	if in.Edit != nil {
 		in.Edit(secrets)
 	}
-	objs := []runtime.Object{meshAPI(in.Version), agents(in.Version)}
+	deployment, daemonSet := meshAPI(in.Version), agents(in.Version)
+	if in.UseBundle {
+		useBundle(deployment.Spec.Template.Spec.Volumes)
+		useBundle(daemonSet.Spec.Template.Spec.Volumes)
+	}
+	objs := []runtime.Object{deployment, daemonSet}
+	if in.Bundle != nil {
+		objs = append(objs, &corev1.ConfigMap{ObjectMeta: metav1.ObjectMeta{Name: "cilium-root-ca.crt", Namespace: Namespace}, Data: map[string]string{"ca.crt": string(in.Bundle)}})
+	}
 	for _, s := range secrets {
 		s.Namespace = Namespace
 		objs = append(objs, s)
@@ -215,6 +226,23 @@ func agents(version string) *appsv1.DaemonSet {
 		},
 	}
 	return d
+}
+
+// useBundle takes every CA file from a ConfigMap, as tls.caBundle does.
+func useBundle(volumes []corev1.Volume) {
+	for _, v := range volumes {
+		if v.Projected == nil {
+			continue
+		}
+		for _, s := range v.Projected.Sources {
+			if len(s.Secret.Items) != 3 {
+				continue
+			}
+			bundle := &corev1.ConfigMapProjection{LocalObjectReference: corev1.LocalObjectReference{Name: "cilium-root-ca.crt"}, Items: []corev1.KeyToPath{{Key: "ca.crt", Path: s.Secret.Items[2].Path}}}
+			s.Secret.Items = s.Secret.Items[:2]
+			v.Projected.Sources = append(v.Projected.Sources, corev1.VolumeProjection{ConfigMap: bundle})
+		}
+	}
 }
 
 // files projects a Secret: tls.crt, tls.key and ca.crt at the given paths, or every key when there are none.
