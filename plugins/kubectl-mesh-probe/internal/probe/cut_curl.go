@@ -8,7 +8,7 @@ import (
 )
 
 // curlRecord is curl's --write-out: one framing line "C" behind each reply, with sizes by which header and body are
-// told apart. Up to 7.74 there is no exit code in it; then each request is a process of its own and E carries the code.
+// told apart. Up to 7.74 there can be no exit code in it; then each request is a process of its own and E carries the code.
 const (
 	curlRecord    = `C %{http_code} %{num_connects} %{size_header} %{size_download} %{time_connect} %{time_total}`
 	curlRecordNew = curlRecord + ` %{exitcode} %{errormsg}`

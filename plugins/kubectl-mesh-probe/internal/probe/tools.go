@@ -106,7 +106,7 @@ func curlTool(text string) (Tool, bool) {
 	minor, _ := strconv.Atoi(m[2])
 	return Tool{
 		Kind: KindCurl, Command: []string{"curl"}, Version: strings.TrimPrefix(m[0], "curl "),
-		// %{exitcode} and %{errormsg} came with 7.75, %{stderr} with 7.63: before, one process for each request.
+		// %{exitcode} and %{errormsg} came with 7.75: before, one process for each request.
 		Many:    major > 7 || major == 7 && minor >= 75,
 		Timeout: true, Headers: true, Latency: true,
 	}, true
