@@ -4,6 +4,7 @@ import (
 	"debug/elf"
 	"errors"
 	"fmt"
+	"io"
 	"os"
 	"path/filepath"
 	"slices"
@@ -50,7 +51,7 @@ func (c *closure) add(file string) error {
 	f, err := elf.Open(file)
 	if err != nil {
 		var format *elf.FormatError
-		if errors.As(err, &format) {
+		if errors.As(err, &format) || errors.Is(err, io.EOF) { // EOF: shorter than any program
 			return nil // a script: its interpreter is not followed
 		}
 		return err
