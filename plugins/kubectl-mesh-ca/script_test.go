@@ -170,7 +170,11 @@ func signer(ts *testscript.TestScript, data []byte) crypto.Signer {
 	}
 	key, err := x509.ParsePKCS8PrivateKey(block.Bytes)
 	ts.Check(err)
-	return key.(crypto.Signer)
+	s, ok := key.(crypto.Signer)
+	if !ok {
+		ts.Fatalf("a key of type %T signs nothing", key)
+	}
+	return s
 }
 
 func noKey(ts *testscript.TestScript, neg bool, args []string) {

@@ -73,7 +73,7 @@ func (m *mesh) on(cluster, verb, name string, fn func() (runtime.Object, error))
 		var target string
 		switch a := a.(type) {
 		case ktesting.CreateActionImpl:
-			target = a.GetObject().(*corev1.Secret).Name
+			target = catest.As[*corev1.Secret](a.GetObject()).Name
 		case ktesting.PatchActionImpl:
 			target = a.GetName()
 		case ktesting.GetActionImpl:
@@ -172,7 +172,7 @@ func TestApply(t *testing.T) {
 			results: []string{"eu changed/unknown", "ap changed/planned"}, err: "it may or may not have happened", undo: 1,
 		},
 		"a controller writes its own again": {
-			prepare: func(t *testing.T, m *mesh, _ func()) {
+			prepare: func(_ *testing.T, m *mesh, _ func()) {
 				wrote := false
 				m.on("eu", "patch", "cilium-ca", func() (runtime.Object, error) { wrote = true; return nil, nil })
 				m.on("eu", "get", "cilium-ca", func() (runtime.Object, error) {
@@ -231,7 +231,7 @@ func (m *mesh) write(t *testing.T, cluster, from string) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	secret := obj.(*corev1.Secret).DeepCopy()
+	secret := catest.As[*corev1.Secret](obj).DeepCopy()
 	secret.Data = m.cas[from].CASecret()
 	if err := m.clients[cluster].Tracker().Update(gvr, secret, catest.Namespace); err != nil {
 		t.Fatal(err)

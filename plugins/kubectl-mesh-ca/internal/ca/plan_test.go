@@ -107,7 +107,7 @@ func TestSyncInto(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			now := obj.(*corev1.Secret)
+			now := catest.As[*corev1.Secret](obj)
 			for key, want := range tc.keys {
 				if got := whose(now.Data[key], src, old); got != want {
 					t.Errorf("%s holds %s, want %s", key, got, want)
@@ -262,7 +262,7 @@ func TestReport(t *testing.T) {
 			us, _ := catest.Member(t, "us", tc.us)
 			eu, client := catest.Member(t, "eu", tc.eu)
 			client.PrependReactor("get", "secrets", func(a ktesting.Action) (bool, runtime.Object, error) {
-				if name := a.(ktesting.GetAction).GetName(); name == tc.forbid {
+				if name := catest.As[ktesting.GetAction](a).GetName(); name == tc.forbid {
 					return true, nil, apierrors.NewForbidden(schema.GroupResource{Resource: "secrets"}, name, nil)
 				}
 				return false, nil, nil

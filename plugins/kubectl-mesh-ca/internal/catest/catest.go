@@ -104,7 +104,7 @@ func Member(t testing.TB, name string, in Install) (*clusters.Member, *fake.Clie
 func owned(name, owner string) metav1.ObjectMeta {
 	m := metav1.ObjectMeta{Name: name, Namespace: Namespace, UID: types.UID("uid-" + name), ResourceVersion: "7"}
 	manager := map[string]string{"helm": "helm", "certgen": "cilium-certgen", "cert-manager": "cert-manager-certificates-issuing", "hand": "kubectl-create", "argocd": "argocd-controller"}[owner]
-	m.ManagedFields = []metav1.ManagedFieldsEntry{{Manager: manager, Operation: metav1.ManagedFieldsOperationUpdate, APIVersion: "v1", FieldsType: "FieldsV1", FieldsV1: &metav1.FieldsV1{Raw: []byte(`{"f:data":{}}`)}}}
+	m.ManagedFields = []metav1.ManagedFieldsEntry{{Manager: manager, Operation: metav1.ManagedFieldsOperationUpdate, APIVersion: "v1", FieldsType: "FieldsV1", FieldsV1: metav1.NewFieldsV1(`{"f:data":{}}`)}}
 	switch owner {
 	case "helm":
 		m.Labels = map[string]string{"app.kubernetes.io/managed-by": "Helm"}
@@ -124,7 +124,7 @@ func helmRelease() map[string]string {
 // tame gives the fake API server the two things that it lacks: it answers access reviews with yes, and a dry-run writes nothing.
 func tame(client *fake.Clientset) {
 	client.PrependReactor("create", "selfsubjectaccessreviews", func(a ktesting.Action) (bool, runtime.Object, error) {
-		review := a.(ktesting.CreateAction).GetObject().(*authv1.SelfSubjectAccessReview).DeepCopy()
+		review := As[*authv1.SelfSubjectAccessReview](As[ktesting.CreateAction](a).GetObject()).DeepCopy()
 		review.Status.Allowed = true
 		return true, review, nil
 	})
@@ -147,11 +147,20 @@ func DryRun(a ktesting.Action) bool {
 // Deny makes the API server refuse a verb on a Secret in access reviews; an empty name means any.
 func Deny(client *fake.Clientset, verb, name string) {
 	client.PrependReactor("create", "selfsubjectaccessreviews", func(a ktesting.Action) (bool, runtime.Object, error) {
-		review := a.(ktesting.CreateAction).GetObject().(*authv1.SelfSubjectAccessReview).DeepCopy()
+		review := As[*authv1.SelfSubjectAccessReview](As[ktesting.CreateAction](a).GetObject()).DeepCopy()
 		r := review.Spec.ResourceAttributes
 		review.Status.Allowed = r.Verb != verb || (name != "" && r.Name != name)
 		return true, review, nil
 	})
+}
+
+// As is a type assertion that ends the test with a message where it does not hold.
+func As[T any](v any) T {
+	t, ok := v.(T)
+	if !ok {
+		panic(fmt.Sprintf("%T where %T is expected", v, t))
+	}
+	return t
 }
 
 // Writes lists what was written to Secrets, dry-runs marked, as "verb name {keys}".
@@ -167,11 +176,11 @@ func Writes(client *fake.Clientset) []string {
 		}
 		switch a := a.(type) {
 		case ktesting.CreateActionImpl:
-			out = append(out, fmt.Sprintf("%screate %s", dry, a.GetObject().(*corev1.Secret).Name))
+			out = append(out, fmt.Sprintf("%screate %s", dry, As[*corev1.Secret](a.GetObject()).Name))
 		case ktesting.PatchActionImpl:
 			out = append(out, fmt.Sprintf("%spatch %s", dry, a.GetName()))
 		case ktesting.UpdateActionImpl:
-			out = append(out, fmt.Sprintf("%supdate %s", dry, a.GetObject().(*corev1.Secret).Name))
+			out = append(out, fmt.Sprintf("%supdate %s", dry, As[*corev1.Secret](a.GetObject()).Name))
 		case ktesting.DeleteActionImpl:
 			out = append(out, fmt.Sprintf("%sdelete %s", dry, a.GetName()))
 		}

@@ -69,11 +69,6 @@ type result struct {
 // run runs the command line in a terminal-less process and checks that no key shows.
 func (m *mesh) run(t *testing.T, args ...string) result {
 	t.Helper()
-	return m.runCtx(t, t.Context(), args...)
-}
-
-func (m *mesh) runCtx(t *testing.T, ctx context.Context, args ...string) result {
-	t.Helper()
 	var out, errOut bytes.Buffer
 	streams := genericiooptions.IOStreams{In: strings.NewReader(""), Out: &out, ErrOut: &errOut}
 	e := &env{IOStreams: streams, flags: clusters.NewFlags(), now: func() time.Time { return pkitest.Now }}
@@ -82,7 +77,7 @@ func (m *mesh) runCtx(t *testing.T, ctx context.Context, args ...string) result 
 	}
 	root := newRoot(e)
 	root.SetArgs(args)
-	r := result{code: cli.Main(ctx, root, streams), out: out.String(), errOut: errOut.String()}
+	r := result{code: cli.Main(t.Context(), root, streams), out: out.String(), errOut: errOut.String()}
 	for _, key := range m.secrets {
 		for _, shown := range []string{r.out, r.errOut} {
 			if holdsKey(shown, key) {
@@ -120,7 +115,7 @@ func (m *mesh) secret(t *testing.T, cluster, name string) *corev1.Secret {
 	if err != nil {
 		t.Fatal(err)
 	}
-	return obj.(*corev1.Secret)
+	return catest.As[*corev1.Secret](obj)
 }
 
 // edit changes a Secret in an API server before the command runs.

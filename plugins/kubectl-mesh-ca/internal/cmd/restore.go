@@ -22,15 +22,16 @@ func newRestore(e *env) *cobra.Command {
 		Short: "Put a former CA back",
 		Long: "Put a CA back that sync kept in a Secret of the same cluster, exactly as it was. The CA that is in\n" +
 			"place is kept first, in the same way, so that this can be taken back as well. As after sync, the\n" +
-			"certificates must be renewed; the commands for that are listed." + writeExits,
-		Example: `  # Find the backups of a cluster
-  kubectl --context kind-eu -n kube-system get secrets -l mesh.kubectl.io/backup-of=cilium-ca
-
-  # Put one back
+			"certificates must be renewed; the commands for that are listed.\n\n" +
+			"Backups carry the label mesh.kubectl.io/backup-of=cilium-ca in Cilium's namespace." + writeExits,
+		Example: `  # Put a backup back
   kubectl mesh-ca restore --in eu --backup cilium-ca-backup-3f2a91bc --contexts kind-eu
 
   # See what would be done
-  kubectl mesh-ca restore --in eu --backup cilium-ca-backup-3f2a91bc --dry-run=server`,
+  kubectl mesh-ca restore --in eu --backup cilium-ca-backup-3f2a91bc --dry-run=server
+
+  # In a script
+  kubectl mesh-ca restore --in eu --backup cilium-ca-backup-3f2a91bc --yes -o json`,
 		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			switch {
@@ -70,7 +71,7 @@ func (o *writeOptions) restore(ctx context.Context, in, name string) error {
 		return fmt.Errorf("%s could not be read; nothing was changed", dead[0])
 	}
 	target := states[0]
-	for _, r := range clusters.Each(ctx, found, o.flags.Timeout, func(ctx context.Context, m *clusters.Member) (*ca.Plan, error) {
+	made := clusters.Each(ctx, found, o.flags.Timeout, func(ctx context.Context, m *clusters.Member) (*ca.Plan, error) {
 		backup, err := m.Client.CoreV1().Secrets(target.Namespace).Get(ctx, name, metav1.GetOptions{})
 		if apierrors.IsNotFound(err) {
 			return nil, fmt.Errorf("--backup: there is no secret %s/%s; list them with \"kubectl --context %s -n %s get secrets -l mesh.kubectl.io/backup-of=cilium-ca\"", target.Namespace, name, m.Context, target.Namespace)
@@ -79,11 +80,9 @@ func (o *writeOptions) restore(ctx context.Context, in, name string) error {
 			return nil, fmt.Errorf("read backup %s/%s: %w", target.Namespace, name, err)
 		}
 		return ca.Restore(target, backup, o.Options, o.now())
-	}) {
-		if r.Err != nil {
-			return fmt.Errorf("cluster %q: %w; nothing was changed", r.Member.Name, r.Err)
-		}
-		return o.carryOut(ctx, r.Value, found, nil)
+	})[0]
+	if made.Err != nil {
+		return fmt.Errorf("cluster %q: %w; nothing was changed", made.Member.Name, made.Err)
 	}
-	return nil
+	return o.carryOut(ctx, made.Value, found, nil)
 }

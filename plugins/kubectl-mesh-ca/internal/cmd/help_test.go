@@ -1,0 +1,58 @@
+package cmd
+
+import (
+	"bytes"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"k8s.io/cli-runtime/pkg/genericiooptions"
+
+	"github.com/kubectl-mesh/kubectl-mesh/pkg/common/cli"
+	"github.com/kubectl-mesh/kubectl-mesh/pkg/common/cli/clitest"
+)
+
+func TestHelp(t *testing.T) {
+	t.Parallel()
+	clitest.CheckHelp(t, NewRoot(genericiooptions.NewTestIOStreamsDiscard()))
+}
+
+// TestBadInput: one clear line on stderr, nothing on stdout, the documented exit code. None of these reaches a cluster.
+func TestBadInput(t *testing.T) {
+	dir := t.TempDir()
+	t.Setenv("KUBECONFIG", filepath.Join(dir, "none"))
+	t.Setenv("HOME", dir)
+	for name, tc := range map[string]struct {
+		args []string
+		code int
+		want string
+	}{
+		"unknown command":        {[]string{"snyc"}, 2, `unknown command "snyc"`},
+		"no kubeconfig":          {[]string{"status"}, 2, "no kubeconfig with a context was found"},
+		"no kubeconfig, write":   {[]string{"sync", "--from", "us", "--to", "eu"}, 1, "no kubeconfig with a context was found"},
+		"status of something":    {[]string{"status", "us"}, 2, "us"},
+		"sync of something":      {[]string{"sync", "us", "eu"}, 1, "us"},
+		"output":                 {[]string{"status", "-o", "xml"}, 2, "--output"},
+		"output name of status":  {[]string{"status", "-o", "name"}, 2, "--output"},
+		"contexts twice":         {[]string{"status", "--contexts", "a", "--all-contexts"}, 2, "cannot be used together"},
+		"unknown flag":           {[]string{"status", "--frobnicate"}, 2, "unknown flag"},
+		"field manager":          {[]string{"sync", "--from", "us", "--to", "eu", "--field-manager", ""}, 1, "--field-manager is empty"},
+		"preflight":              {[]string{"sync", "--from", "us", "--to", "eu", "--preflight", "no"}, 1, "--preflight"},
+		"restore without --in":   {[]string{"restore", "--backup", "x"}, 1, "--in is missing"},
+		"restore without backup": {[]string{"restore", "--in", "eu"}, 1, "--backup is missing"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			var out, errOut bytes.Buffer
+			streams := genericiooptions.IOStreams{In: &bytes.Buffer{}, Out: &out, ErrOut: &errOut}
+			root := NewRoot(streams)
+			root.SetArgs(tc.args)
+			code := cli.Main(t.Context(), root, streams)
+			if code != tc.code || !strings.Contains(errOut.String(), tc.want) || !strings.HasPrefix(errOut.String(), "error: ") {
+				t.Errorf("exit %d (want %d), stderr %q (want %q)", code, tc.code, errOut.String(), tc.want)
+			}
+			if out.Len() > 0 || strings.Count(errOut.String(), "\n") != 1 {
+				t.Errorf("stdout %q, stderr %q", out.String(), errOut.String())
+			}
+		})
+	}
+}

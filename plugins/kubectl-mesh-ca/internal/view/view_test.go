@@ -1,0 +1,118 @@
+package view_test
+
+import (
+	"bytes"
+	"fmt"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+	"k8s.io/utils/ptr"
+
+	"github.com/kubectl-mesh/kubectl-mesh/pkg/apis/v1alpha1"
+	"github.com/kubectl-mesh/kubectl-mesh/pkg/common/output"
+	"github.com/kubectl-mesh/kubectl-mesh/plugins/kubectl-mesh-ca/internal/view"
+)
+
+var now = time.Date(2026, 11, 23, 12, 0, 0, 0, time.UTC)
+
+// show prints sections as a table, blanks at the ends of lines cut.
+func show(t *testing.T, sections []output.Section) string {
+	t.Helper()
+	var b bytes.Buffer
+	if err := output.NewFlags().Print(&b, nil, sections); err != nil {
+		t.Fatal(err)
+	}
+	var lines []string
+	for line := range strings.Lines(b.String()) {
+		lines = append(lines, strings.TrimRight(line, " \n"))
+	}
+	return strings.Join(lines, "\n")
+}
+
+func certificate(subject string, end time.Time) v1alpha1.Certificate {
+	return v1alpha1.Certificate{Fingerprint: strings.Repeat("ab", 32), PublicKeyHash: strings.Repeat("cd", 32), Subject: subject, Issuer: "CN=x", NotAfter: end}
+}
+
+func TestStatusOfOddities(t *testing.T) {
+	t.Parallel()
+	leaf := func(subject string) *v1alpha1.Certificate {
+		c := certificate(subject, now.Add(36*time.Hour))
+		return &c
+	}
+	doc := v1alpha1.CAReport{
+		Document: v1alpha1.Document{Members: []v1alpha1.Member{{Name: "us", Context: "a"}, {Name: "eu", Context: "b"}, {Name: "ap", Context: "c", Error: &v1alpha1.MemberError{Class: "tls"}}}},
+		Clusters: []v1alpha1.CACluster{
+			{Cluster: "us", CA: &v1alpha1.Authority{Certificate: certificate("CN=\x1b[31mred", now.Add(-time.Hour)), Key: "mismatch", Owner: v1alpha1.Owner{Kind: "certgen"}}, Leafs: []v1alpha1.LeafCertificate{
+				{Secret: "a", Message: "no permission to read it"},
+				{Secret: "b", Certificate: leaf("CN=remote"), Key: "ok", Owner: &v1alpha1.Owner{Kind: "helm", Name: "cilium"}, Problems: []v1alpha1.LeafProblem{{Message: "it is odd"}, {Message: "twice"}}},
+				{Secret: "c", Certificate: leaf("CN=remote"), Key: "ok", SignedByCA: ptr.To(false)},
+			}},
+			{Cluster: "eu", CAMessage: "it does not exist"},
+		},
+		Trust: []v1alpha1.TrustPair{{Client: "us", Server: "eu", Verdict: "unknown"}, {Client: "eu", Server: "us", Verdict: "ok"}},
+	}
+	want := `CLUSTER   CONTEXT   CA         SUBJECT             EXPIRES                KEY        OWNER
+us        a         abababab   CN=[31mred          2026-11-23 (expired)   mismatch   certgen
+eu        b         -          it does not exist   -                      -          -
+ap        c         ? (tls)    ?                   ?                      ?          ?
+
+Leaf certificates
+CLUSTER   SECRET   SUBJECT     EXPIRES           SIGNED-BY    KEY   OWNER         STATUS
+us        a        -           -                 -            -     -             no permission to read it
+us        b        CN=remote   2026-11-25 (1d)   ?            ok    helm/cilium   it is odd (+1)
+us        c        CN=remote   2026-11-25 (1d)   another CA   ok    -             ok
+
+Who trusts whom, by what is mounted now (the row logs in to the column)
+CLIENT   US    EU        AP
+us       -     unknown   ?
+eu       ok    -         ?
+ap       ?     ?         -`
+	if diff := cmp.Diff(want, show(t, view.Status(doc, now))); diff != "" {
+		t.Errorf("(-want +got)\n%s", diff)
+	}
+}
+
+func TestStatusOfManyClusters(t *testing.T) {
+	t.Parallel()
+	var doc v1alpha1.CAReport
+	for i := range 20 {
+		name := fmt.Sprintf("c%d", i)
+		doc.Members = append(doc.Members, v1alpha1.Member{Name: name})
+		doc.Clusters = append(doc.Clusters, v1alpha1.CACluster{Cluster: name, CAMessage: "none"})
+	}
+	doc.Trust = []v1alpha1.TrustPair{{Client: "c0", Server: "c1", Verdict: "ok"}, {Client: "c1", Server: "c0", Verdict: "broken"}}
+	got := show(t, view.Status(doc, now))
+	want := "Who trusts whom: 1 of 2 pairs ok\nCLIENT   SERVER   TRUST\nc1       c0       broken"
+	if !strings.HasSuffix(got, want) {
+		t.Errorf("got\n%s\nwant at the end\n%s", got, want)
+	}
+}
+
+func TestChangesOfABrokenKey(t *testing.T) {
+	t.Parallel()
+	doc := v1alpha1.CAChangeReport{ChangeReport: v1alpha1.ChangeReport{Changes: []v1alpha1.Change{{
+		Cluster: "eu", Namespace: "kube-system", Object: "secret/cilium-ca", Result: "planned",
+		Before: map[string]*string{"fingerprint": ptr.To("0123456789abcdef"), "key": ptr.To("missing")}, After: map[string]*string{"fingerprint": ptr.To("fedcba9876543210"), "key": ptr.To("ok")},
+	}}}}
+	want := `CLUSTER   SECRET                  OLD                       NEW        RESULT    NOTE
+eu        kube-system/cilium-ca   01234567 (key: missing)   fedcba98   planned   <none>`
+	if diff := cmp.Diff(want, show(t, view.Changes(doc))); diff != "" {
+		t.Errorf("(-want +got)\n%s", diff)
+	}
+}
+
+func TestNextLines(t *testing.T) {
+	t.Parallel()
+	if got := view.Next(nil); got != nil {
+		t.Errorf("nothing to do, but %q", got)
+	}
+	got := strings.Join(view.Next([]v1alpha1.NextStep{
+		{Cluster: "eu", Why: "first", Command: "do it", Objects: []string{"secret/a", "secret/b"}}, {Cluster: "eu", Why: "second"}, {Cluster: "ap", Why: "third", Command: "go"},
+	}), "\n")
+	want := "\neu:\n  1. first\n     (a, b)\n     do it\n  2. second\n\nap:\n  1. third\n     go\n"
+	if !strings.Contains(got, want) {
+		t.Errorf("got %s", got)
+	}
+}
