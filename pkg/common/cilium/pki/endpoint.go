@@ -1,6 +1,7 @@
 package pki
 
 import (
+	"crypto/sha256"
 	"crypto/x509"
 	"errors"
 	"fmt"
@@ -11,14 +12,15 @@ import (
 type endpoint struct {
 	cluster     string
 	cert, trust material
-	key         []byte
-	keyErr      error
+	keyErr      error // the private key cannot be found: it is not known whether cert can be presented
+	keyMismatch error // the private key does not belong to cert: it cannot be presented
 }
 
 // material is a certificate file that a process mounts. state and err say why certs is empty.
 type material struct {
 	source Source
 	certs  []*x509.Certificate
+	id     [sha256.Size]byte // of the file's content
 	state  Verdict
 	err    error
 }
@@ -30,7 +32,7 @@ func (s Side) listener() endpoint {
 	if !ok {
 		return s.absent(s.MeshAPI, s.MeshAPINote, "deployment/clustermesh-apiserver", name)
 	}
-	return s.endpoint(s.MeshAPI, c, PeerConfig{
+	return s.endpoint(s.MeshAPI, c, PeerFiles{
 		CertFile:      c.Flag("cert-file", dirEtcdSecrets+"/tls.crt"),
 		KeyFile:       c.Flag("key-file", dirEtcdSecrets+"/tls.key"),
 		TrustedCAFile: c.Flag("trusted-ca-file", dirEtcdSecrets+"/ca.crt"),
@@ -38,7 +40,7 @@ func (s Side) listener() endpoint {
 }
 
 // dialer is the process that connects to the other clusters: KVStoreMesh when the cluster runs it, else every agent.
-func (s Side) dialer(peer PeerConfig) endpoint {
+func (s Side) dialer(peer PeerFiles) endpoint {
 	if c, ok := s.MeshAPI.Container(containerKVStore); ok {
 		return s.endpoint(s.MeshAPI, c, peer)
 	}
@@ -66,15 +68,22 @@ func (s Side) absent(w *Workload, note, what, container string) endpoint {
 	return endpoint{cluster: s.Name, cert: m, trust: m, keyErr: err}
 }
 
-func (s Side) endpoint(w *Workload, c Container, files PeerConfig) endpoint {
+func (s Side) endpoint(w *Workload, c Container, files PeerFiles) endpoint {
 	e := endpoint{cluster: s.Name, cert: s.load(w, c, files.CertFile), trust: s.load(w, c, files.TrustedCAFile)}
 	src, err := w.source(c, files.KeyFile, s.Objects)
 	if err != nil {
 		e.keyErr = err
 		return e
 	}
-	e.key = s.Objects[src.Ref].Data[src.Key]
+	e.checkKey(s.Objects[src.Ref].Data[src.Key])
 	return e
+}
+
+// checkKey keeps whether a key belongs to what is presented, and not the key.
+func (e *endpoint) checkKey(key []byte) {
+	if len(e.cert.certs) > 0 {
+		_, e.keyMismatch = CheckKey(e.cert.certs[0], key)
+	}
 }
 
 // load reads a certificate file of a container through the volume that provides it.
@@ -107,6 +116,7 @@ func (s Side) parse(src Source) material {
 		if m.certs, err = ParseCertificates(obj.Data[src.Key]); err != nil {
 			m.state, m.err = Broken, err
 		}
+		m.id = sha256.Sum256(obj.Data[src.Key])
 	}
 	return m
 }
@@ -122,8 +132,7 @@ type Bundle struct {
 // Bundles lists the bundles of a cluster, each once: what its etcd, the process that connects to other clusters, and Hubble trust, where that is not
 // a leaf Secret's ca.crt. From it follows that a new CA must be in them before any leaf of it is presented.
 func (s Side) Bundles() []Bundle {
-	peer := PeerConfig{TrustedCAFile: dirClusterMesh + "/common-etcd-client-ca.crt"}
-	trusts := []material{s.listener().trust, s.dialer(peer).trust}
+	trusts := []material{s.listener().trust, s.dialer(clientFiles(dirClusterMesh, "common-etcd-client")).trust}
 	if c, ok := s.Agent.Container(containerAgent); ok {
 		trusts = append(trusts, s.load(s.Agent, c, dirHubble+"/client-ca.crt"))
 	}

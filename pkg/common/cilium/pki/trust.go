@@ -22,9 +22,12 @@ const (
 
 // PeerConfig is a cluster's etcd client configuration for one peer, as it stands in Secret cilium-kvstoremesh or cilium-clustermesh.
 type PeerConfig struct {
-	Endpoints                        []string
-	TrustedCAFile, CertFile, KeyFile string
+	Endpoints []string
+	PeerFiles
 }
+
+// PeerFiles are the files of a client of etcd, as paths in its container.
+type PeerFiles struct{ TrustedCAFile, CertFile, KeyFile string }
 
 // Side is one cluster as far as trust is concerned.
 type Side struct {
@@ -114,37 +117,52 @@ type Pair struct {
 
 // Matrix works out every ordered pair of clusters, in the order given, at the moment now.
 func Matrix(sides []Side, now time.Time) []Pair {
+	v := newVerifier(now)
+	listeners := make([]endpoint, len(sides))
+	for i, s := range sides {
+		listeners[i] = s.listener()
+	}
 	var pairs []Pair
-	for _, client := range sides {
-		for _, server := range sides {
-			if client.Name != server.Name {
-				pairs = append(pairs, Judge(client, server, now))
+	for c, client := range sides {
+		// All peers have the same files, unless someone gave a peer its own.
+		dialers := map[PeerFiles]endpoint{}
+		for i, server := range sides {
+			if i != c {
+				pairs = append(pairs, v.judge(client, server, listeners[i], dialers))
 			}
 		}
 	}
 	return pairs
 }
 
-// Judge works out one pair.
-func Judge(client, server Side, now time.Time) Pair {
+// judge works out one pair.
+func (v *verifier) judge(client, server Side, listener endpoint, dialers map[PeerFiles]endpoint) Pair {
 	p := Pair{Client: client.Name, Server: server.Name}
 	peer, configured := client.Peers[server.Name]
 	p.Configured = configured
 	if !configured {
 		// What the chart writes for a peer (clustermesh-config/_helpers.tpl), so that clusters can be judged before they are connected.
 		peer = PeerConfig{
-			Endpoints:     []string{"https://" + server.Name + "." + meshDomain},
-			TrustedCAFile: dirClusterMesh + "/common-etcd-client-ca.crt", CertFile: dirClusterMesh + "/common-etcd-client.crt", KeyFile: dirClusterMesh + "/common-etcd-client.key",
+			Endpoints: []string{"https://" + server.Name + "." + meshDomain},
+			PeerFiles: clientFiles(dirClusterMesh, "common-etcd-client"),
 		}
 	}
-	dialer := client.dialer(peer)
-	listener := server.listener()
-	p.Login = half(dialer, listener, purposeClient, nil, now)
+	dialer, known := dialers[peer.PeerFiles]
+	if !known {
+		dialer = client.dialer(peer.PeerFiles)
+		dialers[peer.PeerFiles] = dialer
+	}
+	p.Login = v.half(dialer, listener, purposeClient, nil)
 	hosts, err := hostsOf(peer.Endpoints)
-	if err != nil {
+	switch {
+	case err != nil:
 		p.Identity = Check{Presented: listener.cert.source, Trust: dialer.trust.source, Verdict: Unknown, Reason: err.Error()}
-	} else {
-		p.Identity = half(listener, dialer, purposeServer, hosts, now)
+	case slices.Contains(hosts, ownService(client)):
+		// cilium-cli 0.19 wrote such (cilium issue 45777). Whatever answers there, it is not the peer.
+		p.Identity = Check{Presented: listener.cert.source, Trust: dialer.trust.source, Verdict: Broken,
+			Reason: fmt.Sprintf("the endpoint for %s in %s of %s is %s itself", server.Name, client.ConfigSecret(), client.Name, client.Name)}
+	default:
+		p.Identity = v.half(listener, dialer, purposeServer, hosts)
 	}
 	if client.PeersNote != "" {
 		// A configuration of its own for this peer may stand where we could not look.
@@ -165,6 +183,9 @@ func etcdUser(commonName, cluster string) bool {
 	return commonName == "remote" || commonName == "remote-"+cluster
 }
 
+// ownService is the host name under which a cluster's own processes reach its clustermesh-apiserver.
+func ownService(s Side) string { return "clustermesh-apiserver." + s.Namespace + ".svc" }
+
 func doubt(c Check, note string) Check {
 	if c.Verdict == OK {
 		c.Verdict, c.Reason = Unknown, note
@@ -180,55 +201,6 @@ func worst(a, b Verdict) Verdict {
 		return Unknown
 	}
 	return OK
-}
-
-// half judges what presenter shows against what verifier trusts. hosts are the names under which the verifier knows a server; nil for a client.
-func half(presenter, verifier endpoint, use purpose, hosts []string, now time.Time) Check {
-	check := Check{Presented: presenter.cert.source, Trust: verifier.trust.source}
-	for _, side := range []struct {
-		cluster string
-		m       material
-		what    string
-	}{{presenter.cluster, presenter.cert, "certificate"}, {verifier.cluster, verifier.trust, "CA file"}} {
-		if side.m.err != nil {
-			where := ""
-			if side.m.source.Key != "" {
-				where = " " + side.m.source.String()
-			}
-			check.Verdict = worst(check.Verdict, side.m.state)
-			check.Reason = join(check.Reason, fmt.Sprintf("%s of %s%s: %v", side.what, side.cluster, where, side.m.err))
-		}
-	}
-	if check.Reason != "" {
-		return check
-	}
-	where := fmt.Sprintf("%s of %s is not accepted by %s: ", check.Presented, presenter.cluster, verifier.cluster)
-	if presenter.keyErr != nil {
-		check.Verdict, check.Reason = Unknown, fmt.Sprintf("private key of %s: %v", presenter.cluster, presenter.keyErr)
-	} else if _, err := CheckKey(presenter.cert.certs[0], presenter.key); err != nil {
-		check.Verdict, check.Reason = Broken, fmt.Sprintf("%s cannot present %s: %v", presenter.cluster, check.Presented, err)
-		return check
-	}
-	if hosts == nil {
-		hosts = []string{""}
-	}
-	for _, host := range hosts {
-		if err := verifyChain(presenter.cert.certs, verifier.trust.certs, use, host, now); err != nil {
-			check.Verdict, check.Reason = Broken, where+err.Error()
-			return check
-		}
-	}
-	if check.Verdict == "" {
-		check.Verdict = OK
-	}
-	return check
-}
-
-func join(a, b string) string {
-	if a == "" {
-		return b
-	}
-	return a + "; " + b
 }
 
 // hostsOf are the host names of etcd endpoints, against which a client checks the server's certificate.

@@ -3,6 +3,7 @@ package pki_test
 import (
 	"bytes"
 	"crypto/x509"
+	"fmt"
 	"strings"
 	"testing"
 	"time"
@@ -29,8 +30,10 @@ func TestMatrix(t *testing.T) {
 	const server, remote = "clustermesh-apiserver-server-cert", "clustermesh-apiserver-remote-cert"
 	bundle := pki.Source{Ref: pki.Ref{Kind: pki.ConfigMap, Name: "cilium-root-ca.crt"}, Key: "ca.crt"}
 	common := pki.PeerConfig{
-		Endpoints:     []string{"https://eu.mesh.cilium.io:32379"},
-		TrustedCAFile: "/var/lib/cilium/clustermesh/common-etcd-client-ca.crt", CertFile: "/var/lib/cilium/clustermesh/common-etcd-client.crt", KeyFile: "/var/lib/cilium/clustermesh/common-etcd-client.key",
+		Endpoints: []string{"https://eu.mesh.cilium.io:32379"},
+		PeerFiles: pki.PeerFiles{
+			TrustedCAFile: "/var/lib/cilium/clustermesh/common-etcd-client-ca.crt", CertFile: "/var/lib/cilium/clustermesh/common-etcd-client.crt", KeyFile: "/var/lib/cilium/clustermesh/common-etcd-client.key",
+		},
 	}
 	type row struct{ Pair, Login, Identity string } // part of the reason, "" for ok
 	for name, tc := range map[string]struct {
@@ -152,6 +155,15 @@ func TestMatrix(t *testing.T) {
 			},
 			want: [2]row{{"ok", "", ""}, {"broken", "is signed by", "is signed by"}},
 		},
+		"configured to connect to itself": {
+			edit: func(t *testing.T, one, _ pkitest.CA, us, eu *pki.Side) {
+				renew(t, *eu, one)
+				peer := common
+				peer.Endpoints = []string{"https://clustermesh-apiserver.kube-system.svc:2379"}
+				us.Peers["eu"] = peer
+			},
+			want: [2]row{{"broken", "", "is us itself"}, {"ok", "", ""}},
+		},
 		"peers may not be read": {
 			edit: func(t *testing.T, one, _ pkitest.CA, us, eu *pki.Side) {
 				renew(t, *eu, one)
@@ -202,6 +214,30 @@ func TestMatrix(t *testing.T) {
 				}
 			}
 		})
+	}
+}
+
+// TestMatrixOfManyClusters: the largest mesh, one CA, but for one cluster.
+func TestMatrixOfManyClusters(t *testing.T) {
+	t.Parallel()
+	const clusters = 255
+	one, two := pkitest.NewCA(t, pkitest.Spec{}), pkitest.NewCA(t, pkitest.Spec{})
+	sides := make([]pki.Side, clusters)
+	shared := pkitest.Side(t, "x", one)
+	for i := range sides {
+		sides[i] = shared
+		sides[i].Name = fmt.Sprintf("c%d", i)
+	}
+	sides[7] = pkitest.Side(t, "c7", two)
+	count := map[pki.Verdict]int{}
+	for _, p := range pki.Matrix(sides, pkitest.Now) {
+		count[p.Verdict]++
+		if broken := p.Client == "c7" || p.Server == "c7"; broken != (p.Verdict == pki.Broken) {
+			t.Fatalf("%s to %s is %s", p.Client, p.Server, p.Verdict)
+		}
+	}
+	if want := map[pki.Verdict]int{pki.OK: 254 * 253, pki.Broken: 2 * 254}; !cmp.Equal(want, count) {
+		t.Errorf("%v, want %v", count, want)
 	}
 }
 

@@ -92,7 +92,7 @@ func peers(side pki.Side) (map[string]pki.PeerConfig, string) {
 		if err := yaml.Unmarshal(value, &doc); err != nil {
 			return nil, fmt.Sprintf("the configuration of peer %q does not parse", name)
 		}
-		out[name] = pki.PeerConfig{Endpoints: doc.Endpoints, TrustedCAFile: doc.CA, CertFile: doc.Cert, KeyFile: doc.Key}
+		out[name] = pki.PeerConfig{Endpoints: doc.Endpoints, PeerFiles: pki.PeerFiles{TrustedCAFile: doc.CA, CertFile: doc.Cert, KeyFile: doc.Key}}
 	}
 	return out, ""
 }
