@@ -113,6 +113,13 @@ type Port struct {
 	Port     int32  `json:"port"`
 }
 
+// FindingList is what kubectl mesh-svc check prints. The findings stand in the envelope.
+type FindingList struct {
+	Document `json:",inline"`
+	// Services is how many were checked.
+	Services int `json:"services"`
+}
+
 // ServiceReport is what kubectl mesh-svc describe prints.
 type ServiceReport struct {
 	Document    `json:",inline"`

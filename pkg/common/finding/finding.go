@@ -40,6 +40,8 @@ type Rule struct {
 	Title    string
 	// Why is the rule of Cilium or Kubernetes behind it, and since which version it holds.
 	Why string
+	// Mend is what to do about it, for the documentation; a finding has the very command.
+	Mend string
 }
 
 // New makes a finding of a rule.
@@ -60,3 +62,6 @@ func Sort(fs []v1alpha1.Finding) {
 func Worst(fs []v1alpha1.Finding, threshold Severity) bool {
 	return slices.ContainsFunc(fs, func(f v1alpha1.Finding) bool { return Severity(f.Severity).AtLeast(threshold) })
 }
+
+// All lists every rule of the registry, plugin after plugin, by id.
+func All() []Rule { return Service() }

@@ -15,12 +15,15 @@ import (
 // List summarises every Service over all members. Unless all is set, only Services that are global in at least one cluster are listed.
 func List(st *meshstate.State, members []*clusters.Member, all bool) v1alpha1.ServiceList {
 	out := v1alpha1.ServiceList{Document: clusters.Document("ServiceList", members), Services: []v1alpha1.ServiceSummary{}}
+	var keys []routing.Key
 	for _, key := range st.Keys() {
 		s := v1alpha1.ServiceSummary{Namespace: key.Namespace, Name: key.Name, Clusters: perCluster(st, key)}
 		if all || globalAnywhere(s) {
 			out.Services = append(out.Services, s)
+			keys = append(keys, key)
 		}
 	}
+	out.Findings = Check(st, members, keys)
 	return out
 }
 
@@ -79,6 +82,7 @@ func Describe(st *meshstate.State, members []*clusters.Member, key routing.Key) 
 		Document: clusters.Document("ServiceReport", members), Namespace: key.Namespace, Name: key.Name,
 		Clusters: perCluster(st, key), Predictions: Predict(&st.Snapshot, key),
 	}
+	out.Findings = Check(st, members, []routing.Key{key})
 	for _, c := range st.Clusters {
 		svc := c.Services[key]
 		if svc == nil || svc.ReadyEndpoints() == 0 {
@@ -131,6 +135,7 @@ func prediction(d routing.Decision) v1alpha1.Prediction {
 // Clusters says what each member is, as far as it told.
 func Clusters(members []*clusters.Member) v1alpha1.ClusterList {
 	out := v1alpha1.ClusterList{Document: clusters.Document("ClusterList", members), Clusters: []v1alpha1.Cluster{}}
+	out.Findings = CheckClusters(members)
 	byName := map[string]*clusters.Member{}
 	for _, m := range members {
 		byName[m.Name] = m

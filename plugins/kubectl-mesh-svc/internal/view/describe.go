@@ -25,7 +25,8 @@ func Describe(doc v1alpha1.ServiceReport) []output.Section {
 		}
 		sections = append(sections, s)
 	}
-	return append(sections, failures(doc, names)...)
+	sections = append(sections, failures(doc, names)...)
+	return append(sections, Findings(doc.Findings, false)...)
 }
 
 func memberNames(members []v1alpha1.Member) []string {

@@ -30,7 +30,7 @@ func Clusters(doc v1alpha1.ClusterList) []output.Section {
 		output.AddRow(t, c.Name, c.Context, strconv.Itoa(int(c.ID)), orUnknown(c.Version), peers(c), "ok",
 			c.CiliumNamespace, strconv.Itoa(c.MaxConnectedClusters), strconv.FormatBool(c.KubeProxyReplacement), m.Server)
 	}
-	return []output.Section{{Table: t}}
+	return append([]output.Section{{Table: t}}, Findings(doc.Findings, false)...)
 }
 
 // peers lists a cluster's peers; one that does not peer back is marked.
@@ -61,14 +61,14 @@ func orUnknown(s string) string {
 
 // List shows one row for each Service.
 func List(doc v1alpha1.ServiceList, namespaces bool) []output.Section {
-	columns := []string{"NAME", "GLOBAL", "SHARED", "AFFINITY", "READY", "+TYPE"}
+	columns := []string{"NAME", "GLOBAL", "SHARED", "AFFINITY", "READY", "FINDINGS", "+TYPE"}
 	if namespaces {
 		columns = append([]string{"NAMESPACE"}, columns...)
 	}
 	t := output.NewTable(columns...)
 	for _, s := range doc.Services {
 		row := []string{s.Name, count(s, doc.Members, func(c v1alpha1.ServiceCluster) bool { return c.Global.Value == "true" }),
-			count(s, doc.Members, func(c v1alpha1.ServiceCluster) bool { return c.Shared.Value == "true" }), affinities(s), ready(s, doc.Members), types(s)}
+			count(s, doc.Members, func(c v1alpha1.ServiceCluster) bool { return c.Shared.Value == "true" }), affinities(s), ready(s, doc.Members), findingIDs(doc.Findings, s), types(s)}
 		if namespaces {
 			row = append([]string{s.Namespace}, row...)
 		}
@@ -121,6 +121,17 @@ func ready(s v1alpha1.ServiceSummary, members []v1alpha1.Member) string {
 		}
 	}
 	return strings.Join(parts, " ")
+}
+
+// findingIDs lists the ids of a Service's errors and warnings.
+func findingIDs(fs []v1alpha1.Finding, s v1alpha1.ServiceSummary) string {
+	var ids []string
+	for _, f := range fs {
+		if f.Object == "service/"+s.Namespace+"/"+s.Name && f.Severity != "info" && !slices.Contains(ids, f.ID) {
+			ids = append(ids, f.ID)
+		}
+	}
+	return strings.Join(ids, ",")
 }
 
 func types(s v1alpha1.ServiceSummary) string {

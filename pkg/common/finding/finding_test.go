@@ -1,0 +1,90 @@
+package finding
+
+import (
+	"flag"
+	"fmt"
+	"os"
+	"strings"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/kubectl-mesh/kubectl-mesh/pkg/apis/v1alpha1"
+)
+
+var update = flag.Bool("update", false, "write docs/findings.md anew")
+
+const docsFile = "../../../docs/findings.md"
+
+// intro stands above the sections of docs/findings.md.
+const intro = `# Findings
+
+What the plugins find, by id. An id never changes its meaning. Each finding names the clusters and the object, says what is
+wrong and why, and gives the command that mends it. ` + "`--ignore ID`" + ` leaves one out, ` + "`--fail-on`" + ` says from which severity on
+a check exits with 1. A rule that is only an inference from Cilium's code never yields an error.
+
+This page is written by ` + "`go test ./pkg/common/finding -update`" + ` from the registry.
+
+`
+
+// markdown is the whole page.
+func markdown(rules []Rule) string {
+	var b strings.Builder
+	b.WriteString(intro)
+	for _, r := range rules {
+		fmt.Fprintf(&b, "## %s: %s\n\nSeverity: %s.\n\n**Why.** %s\n\n**What to do.** %s\n\n", r.ID, r.Title, r.Severity, r.Why, r.Mend)
+	}
+	return strings.TrimSuffix(b.String(), "\n")
+}
+
+func TestDocs(t *testing.T) {
+	t.Parallel()
+	want := markdown(All())
+	if *update {
+		if err := os.WriteFile(docsFile, []byte(want), 0o644); err != nil { //nolint:gosec // a page for everybody
+			t.Fatal(err)
+		}
+	}
+	got, err := os.ReadFile(docsFile)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if d := cmp.Diff(want, string(got)); d != "" {
+		t.Errorf("docs/findings.md is not what the registry says; run go test ./pkg/common/finding -update\n%s", d)
+	}
+}
+
+func TestRegistry(t *testing.T) {
+	t.Parallel()
+	seen := map[string]bool{}
+	for _, r := range All() {
+		if seen[r.ID] {
+			t.Errorf("%s stands twice", r.ID)
+		}
+		seen[r.ID] = true
+		if r.Title == "" || r.Why == "" || r.Mend == "" || strings.HasSuffix(r.Title, ".") {
+			t.Errorf("%s is not complete: %+v", r.ID, r)
+		}
+	}
+}
+
+func TestSortAndWorst(t *testing.T) {
+	t.Parallel()
+	fs := []v1alpha1.Finding{{ID: "B", Severity: "info"}, {ID: "C", Severity: "warning", Object: "z"}, {ID: "C", Severity: "warning", Object: "a"}, {ID: "D", Severity: "error"}}
+	Sort(fs)
+	var got []string
+	for _, f := range fs {
+		got = append(got, f.ID+f.Object)
+	}
+	if d := cmp.Diff([]string{"D", "Ca", "Cz", "B"}, got); d != "" {
+		t.Error(d)
+	}
+	for threshold, want := range map[Severity]bool{Error: true, Warning: true, Info: true} {
+		if Worst(fs, threshold) != want {
+			t.Errorf("%s", threshold)
+		}
+	}
+	if Worst(fs[1:], Error) || !Worst(fs[1:], Warning) || Worst(nil, Info) {
+		t.Error("thresholds")
+	}
+}

@@ -1,0 +1,87 @@
+package finding
+
+// The rules about global services and the clusters that serve them. Versions are Cilium's.
+var (
+	GlobalPartly = Rule{"SVC001", Error, "global in some clusters only",
+		"Clients of a cluster use remote endpoints only if the Service is global there, and only those of clusters where it is global too (1.14 and later). Global in one cluster alone has no effect at all.",
+		"`kubectl mesh-svc globalize NAME --in CLUSTER`, or `unglobalize` where it was not meant."}
+	ServiceMissing = Rule{"SVC002", Warning, "a cluster has no such Service",
+		"A Service is matched by namespace and name, and clients resolve it in their own cluster. Where the object is missing the name does not resolve; a Service whose selector matches nothing is enough.",
+		"Create the Service there; a selector that matches nothing is enough, Cilium then uses the remote endpoints."}
+	GlobalJunk = Rule{"SVC003", Error, "the value of the global annotation is not understood",
+		"Only the word true, in any case, makes a Service global; yes, 1, blanks around it or an empty value count as false (all versions).",
+		"`kubectl mesh-svc globalize NAME --in CLUSTER`."}
+	NotShared = Rule{"SVC004", Info, "a cluster does not share its endpoints",
+		"With shared: \"false\" other clusters do not use the endpoints of this one. Its own clients still use all clusters.",
+		"Nothing if it is meant (`--ignore SVC004`), else `kubectl mesh-svc share NAME --in CLUSTER`."}
+	SharedJunk = Rule{"SVC005", Error, "the value of the shared annotation is not understood",
+		"A global Service is shared unless the annotation is there; any value but true, in any case, means not shared (all versions).",
+		"`kubectl mesh-svc share NAME --in CLUSTER` or `unshare`, whichever was meant."}
+	AffinityDrops = Rule{"SVC006", Error, "the affinity drops all remote endpoints",
+		"1.18.0 to 1.19.5 drop every remote endpoint for the value none and for any word that they do not know, even when no local one is left (cilium issue 46623).",
+		"`kubectl mesh-svc affinity none NAME --in CLUSTER`, which removes the annotation."}
+	AffinityJunk = Rule{"SVC007", Warning, "the affinity is not understood",
+		"Affinity is local, remote or none. Other words count as none, except in 1.18.0 to 1.19.5, which drop all remote endpoints.",
+		"`kubectl mesh-svc affinity local|remote|none NAME --in CLUSTER`."}
+	AffinityPair = Rule{"SVC008", Warning, "local here, remote there",
+		"Affinity is that of the client's cluster. Where one cluster prefers itself and the other one prefers remote endpoints, the first gets the clients of both.",
+		"Nothing if it is meant, else the same affinity in all clusters: `kubectl mesh-svc affinity none NAME`."}
+	AliasLeft = Rule{"SVC009", Warning, "a deprecated annotation is left over",
+		"The key service.cilium.io/... wins over its io.cilium/... alias whatever its value; once it is removed the alias decides again. EndpointSlice synchronisation reads the new key only (1.16 and later).",
+		"`kubectl mesh-svc globalize NAME` removes the alias of global; the others with `kubectl annotate service NAME KEY-`."}
+	PortName = Rule{"SVC010", Error, "port names differ",
+		"A remote endpoint serves a port only under the same name; from 1.18 a side without a name matches any, up to 1.17 it does not. Numbers need not be equal. Endpoints that do not match are left out without a word.",
+		"Give the port the same name in every cluster."}
+	PortProtocol = Rule{"SVC011", Error, "port protocols differ",
+		"A remote endpoint serves a port only with the same protocol (all versions).",
+		"Give the port the same protocol in every cluster."}
+	IPFamily = Rule{"SVC012", Warning, "IP families differ",
+		"A remote endpoint serves a frontend only of its own IP family (all versions).",
+		"Give the Service the same ipFamilies in every cluster."}
+	Headless = Rule{"SVC013", Warning, "headless in some clusters only",
+		"Cilium balances nothing for a headless Service; remote pods appear in DNS only with EndpointSlice synchronisation (1.16 and later, off by default).",
+		"Make it headless everywhere or nowhere; spec.clusterIP cannot be changed, so the Service has to be made anew."}
+	NoEndpoints = Rule{"SVC014", Warning, "a selector without ready endpoints",
+		"A global Service whose selector matches no ready pod serves nobody from this cluster.",
+		"Look at the pods behind the selector: `kubectl --context CONTEXT get endpointslices -l kubernetes.io/service-name=NAME`."}
+	SessionAffinity = Rule{"SVC015", Info, "session affinity pins clients",
+		"sessionAffinity is a property of the client cluster's Service. With ClientIP each client stays with one endpoint, local or remote, so shares hold for many clients only.",
+		"Nothing if it is meant. Probes see one endpoint for each client pod."}
+	TrafficPolicy = Rule{"SVC016", Warning, "a Local traffic policy does not keep remote endpoints out",
+		"Read in the code of 1.18 to 1.20, not documented: remote endpoints carry no node name and pass the filter, so clients get their node's endpoints and all remote ones.",
+		"Use affinity local to prefer the own cluster; there is no way to keep remote endpoints out node by node."}
+	ProxyName = Rule{"SVC017", Error, "Cilium ignores the Service",
+		"A Service with the label service.kubernetes.io/service-proxy-name is left to another proxy (all versions).",
+		"Remove the label, or leave the Service to the other proxy and take it out of the mesh."}
+	NamespaceGate = Rule{"SVC019", Error, "the namespace is not global",
+		"From 1.20 a cluster exports Services only from namespaces that are global: annotation clustermesh.cilium.io/global, else clustermesh-default-global-namespace (default true).",
+		"`kubectl annotate namespace NAME clustermesh.cilium.io/global=true` in that cluster."}
+	NeedsKPR = Rule{"SVC020", Warning, "NodePort and load balancer traffic stays local",
+		"Traffic that enters through a node port, and hosts and hostNetwork pods as clients, use remote endpoints only with kubeProxyReplacement (all versions).",
+		"Set kubeProxyReplacement=true, or let clients enter through pods."}
+	ExternalName = Rule{"SVC021", Warning, "a global ExternalName Service",
+		"An ExternalName Service has no endpoints; DNS gives another name, and Cilium does nothing.",
+		"`kubectl mesh-svc unglobalize NAME --in CLUSTER --include-system`."}
+	ClusterID = Rule{"SVC030", Error, "cluster ids are not distinct",
+		"Ids from 1 to 255 (or 511) tell clusters apart in every identity; 0 takes a cluster out of the mesh, and a peer with an id that is taken is refused.",
+		"Give each cluster an id of its own. A change wants every workload of that cluster restarted."}
+	ClusterName = Rule{"SVC031", Error, "cluster names are not distinct",
+		"Peers, certificates and etcd keys are named by cluster-name; \"default\" is what a cluster without a name is called.",
+		"Give each cluster a name of its own. A change wants every workload of that cluster restarted."}
+	MaxClusters = Rule{"SVC032", Error, "max-connected-clusters differs",
+		"It decides how many bits of an identity name the cluster and must be equal in the whole mesh, set at installation. Only the side with 511 refuses the connection.",
+		"Install all clusters with the same value; it cannot be changed in a running cluster."}
+	VersionSkew = Rule{"SVC033", Warning, "versions are more than one minor apart",
+		"Cilium supports a skew of one minor version within a mesh.",
+		"Upgrade the older cluster, one minor version at a time."}
+	OneSided = Rule{"SVC034", Warning, "a peer does not peer back",
+		"Clients of the cluster that is connected use the other one's endpoints; those of the other do not use this one's.",
+		"Connect it from the other side too: `cilium clustermesh connect`."}
+)
+
+// Service lists the rules about global services, by id.
+func Service() []Rule {
+	return []Rule{GlobalPartly, ServiceMissing, GlobalJunk, NotShared, SharedJunk, AffinityDrops, AffinityJunk, AffinityPair, AliasLeft,
+		PortName, PortProtocol, IPFamily, Headless, NoEndpoints, SessionAffinity, TrafficPolicy, ProxyName, NamespaceGate, NeedsKPR, ExternalName,
+		ClusterID, ClusterName, MaxClusters, VersionSkew, OneSided}
+}

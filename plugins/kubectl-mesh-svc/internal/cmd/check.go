@@ -1,0 +1,145 @@
+package cmd
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+
+	"github.com/spf13/cobra"
+
+	"github.com/kubectl-mesh/kubectl-mesh/pkg/apis/v1alpha1"
+	"github.com/kubectl-mesh/kubectl-mesh/pkg/common/cli"
+	"github.com/kubectl-mesh/kubectl-mesh/pkg/common/clusters"
+	"github.com/kubectl-mesh/kubectl-mesh/pkg/common/finding"
+	"github.com/kubectl-mesh/kubectl-mesh/pkg/common/meshstate"
+	"github.com/kubectl-mesh/kubectl-mesh/pkg/common/output"
+	"github.com/kubectl-mesh/kubectl-mesh/pkg/common/routing"
+	"github.com/kubectl-mesh/kubectl-mesh/plugins/kubectl-mesh-svc/internal/globalsvc"
+	"github.com/kubectl-mesh/kubectl-mesh/plugins/kubectl-mesh-svc/internal/view"
+)
+
+// checkFlags are what the user says about a check.
+type checkFlags struct {
+	allNamespaces, all bool
+	selector, failOn   string
+	ignore             []string
+}
+
+func newCheck(e *env) *cobra.Command {
+	out := output.NewFlags()
+	f := &checkFlags{failOn: string(finding.Error)}
+	cmd := &cobra.Command{
+		Use:   "check [NAME... | -l SELECTOR | --all] [-A]",
+		Short: "Find what is wrong with global services",
+		Long: "Find what is wrong with the global services of a namespace, or with those that are named, and with the\n" +
+			"clusters of the mesh: what it is, the rule of Cilium behind it and the version since which it holds, and\n" +
+			"the command that mends it. docs/findings.md explains every finding by its id.\n\n" +
+			"Exit codes: 0 nothing at or above --fail-on, 1 a finding at or above it, 2 usage or a cluster that could\nnot be read, 130 interrupted.",
+		Example: `  # Check the current namespace
+  kubectl mesh-svc check
+
+  # Check everything, and fail on warnings too
+  kubectl mesh-svc check -A --fail-on warning
+
+  # Check one Service, without the finding that is known and meant
+  kubectl mesh-svc check nginx --ignore SVC004
+
+  # Ids and objects for a script
+  kubectl mesh-svc check -A -o jsonpath='{range .findings[*]}{.id} {.object}{"\n"}{end}'`,
+		RunE: func(cmd *cobra.Command, args []string) error {
+			if err := out.Validate(); err != nil {
+				return err
+			}
+			if err := f.validate(args); err != nil {
+				return err
+			}
+			return e.check(cmd.Context(), out, f, args)
+		},
+	}
+	cmd.Flags().BoolVarP(&f.allNamespaces, "all-namespaces", "A", false, "If true, check all namespaces.")
+	cmd.Flags().BoolVar(&f.all, "all", false, "If true, check all Services of the namespace. This is the default.")
+	cmd.Flags().StringVarP(&f.selector, "selector", "l", "", "Label selector of the Services to check.")
+	cmd.Flags().StringVar(&f.failOn, "fail-on", f.failOn, "Severity from which on the exit code is 1: error, warning or info.")
+	cmd.Flags().StringSliceVar(&f.ignore, "ignore", nil, "Ids of findings to leave out (repeatable).")
+	out.AddFlags(cmd.Flags())
+	cmd.DisableFlagsInUseLine = true
+	return cmd
+}
+
+func (f *checkFlags) validate(names []string) error {
+	known := finding.Service()
+	for _, id := range f.ignore {
+		if !slices.ContainsFunc(known, func(r finding.Rule) bool { return r.ID == id }) {
+			return fmt.Errorf("--ignore %q is no finding of this plugin; docs/findings.md lists them", id)
+		}
+	}
+	switch {
+	case !slices.Contains([]string{"error", "warning", "info"}, f.failOn):
+		return fmt.Errorf("--fail-on %q is not known; it is error, warning or info", f.failOn)
+	case len(names) > 0 && (f.all || f.selector != "" || f.allNamespaces):
+		return errors.New("names cannot be used together with --all, --selector or --all-namespaces")
+	}
+	return nil
+}
+
+func (e *env) check(ctx context.Context, out *output.Flags, f *checkFlags, args []string) error {
+	names := make([]string, len(args))
+	for i, a := range args {
+		n, err := serviceName(a)
+		if err != nil {
+			return err
+		}
+		names[i] = n
+	}
+	sel, err := e.selectMembers(ctx)
+	if err != nil {
+		return err
+	}
+	q := meshstate.Query{Selector: f.selector}
+	if !f.allNamespaces {
+		q.Namespace = e.flags.Namespace(sel.Home())
+	}
+	if len(names) == 1 {
+		q.Name = names[0]
+	}
+	st := meshstate.Read(ctx, sel.Members, e.flags.Timeout, q)
+	keys := st.Keys()
+	if len(names) > 0 {
+		if keys, err = named(st, q.Namespace, names); err != nil {
+			if missing := e.incomplete(ctx, sel.Members); missing != nil {
+				return missing
+			}
+			return err
+		}
+	}
+	doc := v1alpha1.FindingList{Document: clusters.Document("FindingList", sel.Members), Services: len(keys)}
+	doc.Findings = append(globalsvc.CheckClusters(sel.Members), globalsvc.Check(st, sel.Members, keys)...)
+	doc.Findings = slices.DeleteFunc(doc.Findings, func(fd v1alpha1.Finding) bool { return slices.Contains(f.ignore, fd.ID) })
+	finding.Sort(doc.Findings)
+	if len(doc.Findings) == 0 && out.IsTable() {
+		_, _ = fmt.Fprintf(e.ErrOut, "No findings; %d services were checked in %d clusters.\n", len(keys), len(sel.Members)-len(sel.Failed()))
+	} else if err := out.Print(e.Out, doc, view.Findings(doc.Findings, out.Format == output.Wide)); err != nil {
+		return err
+	}
+	if err := e.incomplete(ctx, sel.Members); err != nil {
+		return err
+	}
+	if finding.Worst(doc.Findings, finding.Severity(f.failOn)) {
+		return &cli.ExitError{Code: cli.ExitFailure}
+	}
+	return nil
+}
+
+// named returns the keys of Services by name; each must be somewhere.
+func named(st *meshstate.State, namespace string, names []string) ([]routing.Key, error) {
+	var keys []routing.Key
+	for _, n := range names {
+		key := routing.Key{Namespace: namespace, Name: n}
+		if !slices.Contains(st.Keys(), key) {
+			return nil, fmt.Errorf("service %s not found in any cluster", key)
+		}
+		keys = append(keys, key)
+	}
+	return keys, nil
+}
