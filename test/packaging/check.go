@@ -73,7 +73,7 @@ func (c *check) serve(dir string) (stop func(), err error) {
 	if err := os.Mkdir(dir, 0o755); err != nil { //nolint:gosec // archives are for everybody
 		return nil, err
 	}
-	listener, err := net.Listen("tcp", "127.0.0.1:0") //nolint:noctx // a local listener does not wait
+	listener, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		return nil, err
 	}
