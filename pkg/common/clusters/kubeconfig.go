@@ -9,6 +9,7 @@ import (
 	"slices"
 	"strings"
 
+	_ "k8s.io/client-go/plugin/pkg/client/auth" // the credential plugins that kubectl has built in, such as oidc
 	"k8s.io/client-go/rest"
 	"k8s.io/client-go/tools/clientcmd"
 	clientcmdapi "k8s.io/client-go/tools/clientcmd/api"
