@@ -39,6 +39,12 @@ func (s Side) listener() endpoint {
 	})
 }
 
+// EtcdTrust is where the CA file of the cluster's etcd comes from, which etcd reads at start only (etcd issue 11555).
+func (s Side) EtcdTrust() (Source, bool) {
+	src := s.listener().trust.source
+	return src, src.Key != ""
+}
+
 // dialer is the process that connects to the other clusters: KVStoreMesh when the cluster runs it, else every agent.
 func (s Side) dialer(peer PeerFiles) endpoint {
 	if c, ok := s.MeshAPI.Container(containerKVStore); ok {

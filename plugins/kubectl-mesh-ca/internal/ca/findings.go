@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/kubectl-mesh/kubectl-mesh/pkg/apis/v1alpha1"
+	"github.com/kubectl-mesh/kubectl-mesh/pkg/common/cilium"
 	"github.com/kubectl-mesh/kubectl-mesh/pkg/common/cilium/pki"
 	"github.com/kubectl-mesh/kubectl-mesh/pkg/common/finding"
 )
@@ -37,6 +38,8 @@ var (
 		Why: "From chart 1.18 a Helm upgrade keeps the Hubble leafs and replaces their ca.crt; a leaf that is renewed alone does the same to the etcd beside it."}
 	ruleInsideUnknown = finding.Rule{ID: "CA013", Severity: finding.Warning, Title: "it is not known whether processes of one cluster accept each other",
 		Why: "What is not understood or cannot be read is not called good."}
+	ruleEtcdStale = finding.Rule{ID: "CA014", Severity: finding.Warning, Title: "etcd has not read its CA file since it was written",
+		Why: "etcd reads certificates at every connection but its CA file at start only (etcd issue 11555): it trusts what was there when it started."}
 	ruleLeaf = finding.Rule{ID: "CA020", Severity: finding.Error, Title: "a leaf is unusable by itself",
 		Why: "Expired, made for another use, or beside a key that is not its own: no CA can mend it."}
 	ruleLeafNames = finding.Rule{ID: "CA021", Severity: finding.Warning, Title: "a leaf has unusual names",
@@ -94,7 +97,7 @@ func leafFindings(s *State, c v1alpha1.CACluster, now time.Time) []v1alpha1.Find
 			out = append(out, ruleLeaf.New(object, at, l.Message, ""))
 			continue
 		case l.SignedByCA != nil && !*l.SignedByCA:
-			out = append(out, ruleLeafStale.New(object, at, "it is signed by "+l.Issuer+" under another key than cilium-ca's", "renew it, then kubectl -n "+s.Namespace+" --context "+s.Member.Context+" rollout restart deployment/clustermesh-apiserver"))
+			out = append(out, ruleLeafStale.New(object, at, "it is signed by "+l.Issuer+" under another key than cilium-ca's", "renew it, then "+s.restart()))
 		}
 		for _, p := range l.Problems {
 			rule := ruleLeaf
@@ -112,6 +115,10 @@ func leafFindings(s *State, c v1alpha1.CACluster, now time.Time) []v1alpha1.Find
 
 func insideFindings(s *State, c v1alpha1.CACluster) []v1alpha1.Finding {
 	var out []v1alpha1.Finding
+	if src, stale := s.etcdIsStale(); stale {
+		out = append(out, ruleEtcdStale.New("deployment/clustermesh-apiserver", []string{s.Member.Name},
+			fmt.Sprintf("an etcd runs since %s, %s was written at %s", s.EtcdStarted.UTC().Format(time.RFC3339), src, s.Written[src].UTC().Format(time.RFC3339)), s.restart()))
+	}
 	for _, l := range c.Inside {
 		rule := ruleInside
 		switch pki.Verdict(l.Verdict) {
@@ -129,6 +136,11 @@ func insideFindings(s *State, c v1alpha1.CACluster) []v1alpha1.Finding {
 		out = append(out, rule.New(l.Name, []string{s.Member.Name}, strings.Join(slices.Compact(reasons), "; "), "renew the leaf together with its ca.crt"))
 	}
 	return out
+}
+
+// restart is the command that makes etcd read its CA file again.
+func (s *State) restart() string {
+	return s.kubectl("rollout restart deployment/" + cilium.DeploymentMeshAPI)
 }
 
 // trustFindings makes one finding for two clusters, whichever direction is broken.

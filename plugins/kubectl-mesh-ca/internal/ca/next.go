@@ -53,10 +53,14 @@ func Next(s *State, signer *x509.Certificate) []v1alpha1.NextStep {
 		return nil
 	}
 	leafs := s.staleLeafs(signer)
-	if len(leafs) == 0 {
-		return nil
-	}
 	n := &steps{state: s, signer: signer}
+	_, etcdIsStale := s.etcdIsStale()
+	if len(leafs) == 0 {
+		if etcdIsStale {
+			n.add("etcd reads its CA file at start only, and has not read it since it was written", nil, s.restart())
+		}
+		return n.out
+	}
 	n.bundles()
 	byOwner := map[pki.OwnerKind][]stale{}
 	var kinds []pki.OwnerKind
@@ -80,7 +84,7 @@ func Next(s *State, signer *x509.Certificate) []v1alpha1.NextStep {
 		}
 	}
 	if s.Side.MeshAPI != nil && slices.ContainsFunc(leafs, func(l stale) bool { return l.spec.Family == pki.FamilyMesh }) {
-		n.add("etcd reads its CA file at start only", nil, n.kubectl("rollout restart deployment/"+cilium.DeploymentMeshAPI))
+		n.add("etcd reads its CA file at start only", nil, s.restart())
 	}
 	return n.out
 }
@@ -96,8 +100,11 @@ func (n *steps) add(why string, objects []string, command string) {
 	n.out = append(n.out, v1alpha1.NextStep{Cluster: n.state.Member.Name, Why: why, Objects: objects, Command: command})
 }
 
-func (n *steps) kubectl(args string) string {
-	return fmt.Sprintf("kubectl --context %s -n %s %s", quote(n.state.Member.Context), n.state.Namespace, args)
+func (n *steps) kubectl(args string) string { return n.state.kubectl(args) }
+
+// kubectl is a command for Cilium's namespace of a cluster.
+func (s *State) kubectl(args string) string {
+	return fmt.Sprintf("kubectl --context %s -n %s %s", quote(s.Member.Context), s.Namespace, args)
 }
 
 // bundles: where processes mount a bundle, the new CA must be in it before a leaf of it is presented anywhere.
@@ -167,9 +174,9 @@ func (n *steps) certgen(leafs []stale) {
 		}
 		v := n.state.Member.Version
 		if !v.Known() || v.Major > 1 || v.Minor >= 19 {
-			n.add("there is no CronJob, and an upgrade runs certgen again only when its Job is gone (chart 1.19 and later)", nil, n.kubectl("delete job -l k8s-app="+f.job))
+			n.add("no CronJob was found, and an upgrade runs certgen again only when its Job is gone (chart 1.19 and later)", nil, n.kubectl("delete job -l k8s-app="+f.job))
 		}
-		n.add("there is no CronJob "+f.job+"; the upgrade runs certgen again, which signs the leafs anew", names(mine), n.helmUpgrade(release(nil, n.state)))
+		n.add("no CronJob "+f.job+" was found; the upgrade runs certgen again, which signs the leafs anew", names(mine), n.helmUpgrade(release(nil, n.state)))
 	}
 }
 

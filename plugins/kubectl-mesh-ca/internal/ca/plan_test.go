@@ -2,6 +2,7 @@ package ca_test
 
 import (
 	"bytes"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -224,6 +225,27 @@ func TestNextWithBundle(t *testing.T) {
 			steps := ca.Next(s, now.Cert)
 			if got := strings.Contains(steps[0].Why, "configmap/cilium-root-ca.crt[ca.crt]"); got != tc.want {
 				t.Errorf("first step %+v", steps[0])
+			}
+		})
+	}
+}
+
+// TestEtcdStartedBefore: what is mounted is right, and etcd has not read it yet.
+func TestEtcdStartedBefore(t *testing.T) {
+	t.Parallel()
+	one := pkitest.NewCA(t, pkitest.Spec{})
+	for name, tc := range map[string]struct {
+		started time.Duration // after ca.crt was written
+		want    bool
+	}{"before": {-time.Hour, true}, "after": {time.Hour, false}, "in the same second": {0, false}} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			m, _ := catest.Member(t, "eu", catest.Install{CA: &one, EtcdStarted: catest.Written.Add(tc.started)})
+			states := ca.ReadAll(t.Context(), []*clusters.Member{m}, time.Minute)
+			got := ids(ca.Report([]*clusters.Member{m}, states, pkitest.Now).Findings)
+			next := ca.Next(states[0], one.Cert)
+			if stale := slices.Contains(got, "CA014 deployment/clustermesh-apiserver"); stale != tc.want || (len(next) == 1) != tc.want {
+				t.Errorf("findings %v, next %v", got, next)
 			}
 		})
 	}

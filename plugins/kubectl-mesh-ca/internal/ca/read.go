@@ -3,8 +3,10 @@ package ca
 import (
 	"cmp"
 	"context"
+	"encoding/json"
 	"fmt"
 	"slices"
+	"strings"
 	"sync"
 	"time"
 
@@ -33,6 +35,10 @@ type State struct {
 	Side    pki.Side
 	// CronJobs are those of certgen that exist.
 	CronJobs []string
+	// Written is when each key of each object was last written, as managedFields tell; what they do not tell is not in it.
+	Written map[pki.Source]time.Time
+	// EtcdStarted is when the longest running etcd of clustermesh-apiserver started; zero when that is not known.
+	EtcdStarted time.Time
 	// Release is the Helm release that installed Cilium, as the DaemonSet or the Deployment says.
 	Release Release
 }
@@ -70,7 +76,7 @@ const maxReads = 8
 
 // Read reads one cluster. What is absent or may not be read is a fact of the State; any other failure is an error.
 func Read(ctx context.Context, m *clusters.Member) (*State, error) {
-	s := &State{Member: m, Namespace: cmp.Or(m.CiliumNamespace, cilium.DefaultNamespace), Secrets: map[string]Secret{}}
+	s := &State{Member: m, Namespace: cmp.Or(m.CiliumNamespace, cilium.DefaultNamespace), Secrets: map[string]Secret{}, Written: map[pki.Source]time.Time{}}
 	s.Side = pki.Side{Name: m.Name, Namespace: s.Namespace, Objects: map[pki.Ref]pki.Object{}}
 	r := &reader{member: m, state: s}
 	names := []string{pki.SecretCA, cilium.SecretClusterMesh, cilium.SecretKVStoreMesh}
@@ -84,6 +90,7 @@ func Read(ctx context.Context, m *clusters.Member) (*State, error) {
 	}
 	g.Go(func() error { return r.deployment(one) })
 	g.Go(func() error { return r.daemonSet(one) })
+	g.Go(func() error { return r.etcd(one) })
 	for _, name := range []string{cronJobMesh, cronJobHubble} {
 		g.Go(func() error { return r.cronJob(one, name) })
 	}
@@ -141,7 +148,11 @@ func (r *reader) secret(ctx context.Context, name string) error {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	r.state.Secrets[name] = Secret{Object: obj, Unreadable: unreadable}
-	r.state.Side.Objects[pki.Ref{Kind: pki.Secret, Name: name}] = out
+	ref := pki.Ref{Kind: pki.Secret, Name: name}
+	r.state.Side.Objects[ref] = out
+	if obj != nil {
+		r.written(ref, obj.ObjectMeta)
+	}
 	return nil
 }
 
@@ -164,6 +175,7 @@ func (r *reader) mounted(ctx context.Context, ref pki.Ref) error {
 		for k, v := range cm.Data {
 			out.Data[k] = []byte(v)
 		}
+		r.written(ref, cm.ObjectMeta)
 	}
 	r.state.Side.Objects[ref] = out
 	return nil
@@ -199,6 +211,55 @@ func (r *reader) daemonSet(ctx context.Context) error {
 		r.release(d.ObjectMeta)
 	}
 	return nil
+}
+
+// etcd reads when the etcds of clustermesh-apiserver started. Who may not list pods loses one warning, nothing else.
+func (r *reader) etcd(ctx context.Context) error {
+	pods, err := r.member.Client.CoreV1().Pods(r.state.Namespace).List(ctx, metav1.ListOptions{LabelSelector: "k8s-app=" + cilium.DeploymentMeshAPI})
+	absent, unreadable, err := outcome(err)
+	switch {
+	case err != nil:
+		return fmt.Errorf("list the pods of %s/%s: %w", r.state.Namespace, cilium.DeploymentMeshAPI, err)
+	case absent || unreadable != "":
+		return nil
+	}
+	for _, p := range pods.Items {
+		for _, c := range p.Status.ContainerStatuses {
+			if c.Name != "etcd" || c.State.Running == nil || p.DeletionTimestamp != nil {
+				continue
+			}
+			if at := c.State.Running.StartedAt.Time; r.state.EtcdStarted.IsZero() || at.Before(r.state.EtcdStarted) {
+				r.state.EtcdStarted = at
+			}
+		}
+	}
+	return nil
+}
+
+// written keeps when the data keys of an object were last written. The caller holds the lock, or is alone.
+func (r *reader) written(ref pki.Ref, m metav1.ObjectMeta) {
+	for _, f := range m.ManagedFields {
+		if f.Time == nil || f.FieldsV1 == nil {
+			continue
+		}
+		var doc map[string]map[string]json.RawMessage
+		if json.Unmarshal(f.FieldsV1.GetRawBytes(), &doc) != nil {
+			continue // an entry that we cannot read tells no time
+		}
+		for field := range doc["f:data"] {
+			key := pki.Source{Ref: ref, Key: strings.TrimPrefix(field, "f:")}
+			if f.Time.After(r.state.Written[key]) {
+				r.state.Written[key] = f.Time.Time
+			}
+		}
+	}
+}
+
+// etcdIsStale reports whether an etcd still trusts what its CA file held before it was written last: it reads the file at start only.
+func (s *State) etcdIsStale() (pki.Source, bool) {
+	src, ok := s.Side.EtcdTrust()
+	written := s.Written[src]
+	return src, ok && !s.EtcdStarted.IsZero() && s.EtcdStarted.Before(written)
 }
 
 // release keeps the Helm release that an object names. The caller holds the lock.

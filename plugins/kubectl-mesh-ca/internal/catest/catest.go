@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"testing"
+	"time"
 
 	appsv1 "k8s.io/api/apps/v1"
 	authv1 "k8s.io/api/authorization/v1"
@@ -38,7 +39,12 @@ type Install struct {
 	// UseBundle mounts ConfigMap cilium-root-ca.crt in place of the leafs' ca.crt; Bundle is what it holds, nil for no ConfigMap.
 	UseBundle bool
 	Bundle    []byte
+	// EtcdStarted is when etcd started; zero for no pod.
+	EtcdStarted time.Time
 }
+
+// Written is when all Secrets were written.
+var Written = pkitest.Now.Add(-pkitest.Day)
 
 // Member makes a member and its API server.
 func Member(t testing.TB, name string, in Install) (*clusters.Member, *fake.Clientset) {
@@ -85,6 +91,12 @@ func Member(t testing.TB, name string, in Install) (*clusters.Member, *fake.Clie
 	if in.Bundle != nil {
 		objs = append(objs, &corev1.ConfigMap{ObjectMeta: metav1.ObjectMeta{Name: "cilium-root-ca.crt", Namespace: Namespace}, Data: map[string]string{"ca.crt": string(in.Bundle)}})
 	}
+	if !in.EtcdStarted.IsZero() {
+		objs = append(objs, &corev1.Pod{
+			ObjectMeta: metav1.ObjectMeta{Name: "clustermesh-apiserver-0", Namespace: Namespace, Labels: map[string]string{"k8s-app": "clustermesh-apiserver"}},
+			Status:     corev1.PodStatus{ContainerStatuses: []corev1.ContainerStatus{{Name: "etcd", State: corev1.ContainerState{Running: &corev1.ContainerStateRunning{StartedAt: metav1.Time{Time: in.EtcdStarted}}}}}},
+		})
+	}
 	for _, s := range secrets {
 		s.Namespace = Namespace
 		objs = append(objs, s)
@@ -104,7 +116,7 @@ func Member(t testing.TB, name string, in Install) (*clusters.Member, *fake.Clie
 func owned(name, owner string) metav1.ObjectMeta {
 	m := metav1.ObjectMeta{Name: name, Namespace: Namespace, UID: types.UID("uid-" + name), ResourceVersion: "7"}
 	manager := map[string]string{"helm": "helm", "certgen": "cilium-certgen", "cert-manager": "cert-manager-certificates-issuing", "hand": "kubectl-create", "argocd": "argocd-controller"}[owner]
-	m.ManagedFields = []metav1.ManagedFieldsEntry{{Manager: manager, Operation: metav1.ManagedFieldsOperationUpdate, APIVersion: "v1", FieldsType: "FieldsV1", FieldsV1: metav1.NewFieldsV1(`{"f:data":{}}`)}}
+	m.ManagedFields = []metav1.ManagedFieldsEntry{{Manager: manager, Operation: metav1.ManagedFieldsOperationUpdate, APIVersion: "v1", FieldsType: "FieldsV1", Time: &metav1.Time{Time: Written}, FieldsV1: metav1.NewFieldsV1(`{"f:data":{".":{},"f:ca.crt":{},"f:tls.crt":{}},"f:type":{}}`)}}
 	switch owner {
 	case "helm":
 		m.Labels = map[string]string{"app.kubernetes.io/managed-by": "Helm"}

@@ -194,7 +194,7 @@ func TestStatusOfThreeCAs(t *testing.T) {
 			t.Errorf("status wrote %v", got)
 		}
 		for _, a := range w.Actions() {
-			if a.GetVerb() != "get" {
+			if a.GetVerb() != "get" && (a.GetVerb() != "list" || a.GetResource().Resource != "pods") {
 				t.Errorf("status did %s %s", a.GetVerb(), a.GetResource().Resource)
 			}
 		}

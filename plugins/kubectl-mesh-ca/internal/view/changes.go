@@ -48,8 +48,8 @@ func Next(steps []v1alpha1.NextStep) []string {
 	if len(steps) == 0 {
 		return nil
 	}
-	lines := []string{"", "These certificates do not belong to the new CA yet. Until they are renewed in every cluster, new connections between a",
-		"renewed and another cluster fail; traffic of services goes on with what each cluster knew last. In each cluster, in this order:"}
+	lines := []string{"", "What must follow. Until it is done in every cluster, new connections between a renewed and another cluster fail; traffic of",
+		"services goes on with what each cluster knew last. In each cluster, in this order:"}
 	cluster, n := "", 0
 	for _, s := range steps {
 		if s.Cluster != cluster {
