@@ -59,7 +59,7 @@ func (e *Exec) Exec(ctx context.Context, command []string, stdin io.Reader, stdo
 	}
 	err = both.StreamWithContext(ctx, remotecommand.StreamOptions{Stdin: stdin, Stdout: stdout, Stderr: stderr})
 	if forbidden(err) {
-		return Missing{Verbs: "create, get", Resource: "pods/exec", Namespace: e.pod.Namespace, Err: err}
+		return MissingRuleError{Verbs: "create, get", Resource: "pods/exec", Namespace: e.pod.Namespace, Err: err}
 	}
 	if err != nil {
 		return fmt.Errorf("exec in pod %s, container %s: %w", e.pod, e.pod.Container, err)

@@ -228,23 +228,23 @@ func explain(err error, ref Ref, namespace string) error {
 	return fmt.Errorf("%s in namespace %q: %w", ref, namespace, err)
 }
 
-// Missing is a rule that the user's role lacks.
-type Missing struct {
+// MissingRuleError is a rule that the user's role lacks.
+type MissingRuleError struct {
 	Group, Resource, Verbs, Namespace string
 	Err                               error
 }
 
 // Error names the rule as a Role would have it.
-func (m Missing) Error() string {
+func (m MissingRuleError) Error() string {
 	return fmt.Sprintf("no permission: a Role in namespace %s needs {apiGroups: [%q], resources: [%s], verbs: [%s]}", m.Namespace, m.Group, m.Resource, m.Verbs)
 }
 
 // Unwrap returns the API's own error.
-func (m Missing) Unwrap() error { return m.Err }
+func (m MissingRuleError) Unwrap() error { return m.Err }
 
 // missing reads the rule out of the API server's answer.
-func missing(s metav1.Status, namespace string, err error) Missing {
-	m := Missing{Verbs: "get", Namespace: namespace, Err: err}
+func missing(s metav1.Status, namespace string, err error) MissingRuleError {
+	m := MissingRuleError{Verbs: "get", Namespace: namespace, Err: err}
 	if s.Details != nil {
 		m.Group, m.Resource = s.Details.Group, s.Details.Kind // the kind of a refusal is the resource
 	}

@@ -145,12 +145,12 @@ func busyboxReply(data []byte) (r Reply, body []byte, open bool) {
 		for bytes.HasPrefix(data, []byte("  ")) && !bytes.HasPrefix(data, []byte("  HTTP/")) {
 			line, after, found := bytes.Cut(data, []byte("\n"))
 			data = after
-			if s := strings.TrimSpace(string(line)); s != "" {
-				r.Header = append(r.Header, s)
-			} else {
+			field := strings.TrimSpace(string(line))
+			if field == "" {
 				open = !found
 				break
 			}
+			r.Header = append(r.Header, field)
 		}
 		if !open {
 			break

@@ -70,15 +70,14 @@ func (r *run) rest(o *order, f frame, rc int, byUs bool) cut {
 // settle counts a block's replies and chooses the size of the next ones.
 func (r *run) settle(o *order, c cut, now time.Time) {
 	if c.unclear {
-		if o.n == 1 {
-			c = cut{replies: []Reply{{Class: ClassTool, Message: "the tool's output was not understood"}}}
-		} else {
+		if o.n > 1 {
 			// Counting only the replies that can be cut would favour some backends: ask all of them again, one by one.
 			r.warn("some replies have no Content-Length: from then on each request was a process of its own")
 			r.most, r.size = 1, 1
 			r.budget.giveBack(o.n)
 			return
 		}
+		c = cut{replies: []Reply{{Class: ClassTool, Message: "the tool's output was not understood"}}}
 	}
 	failed := false
 	for i := range c.replies {

@@ -137,7 +137,7 @@ func (s *server) answer(w http.ResponseWriter, r *http.Request) {
 	switch path {
 	case "/503":
 		w.WriteHeader(http.StatusServiceUnavailable)
-		fmt.Fprintln(w, "sorry,", cluster)
+		_, _ = fmt.Fprintln(w, "sorry,", cluster)
 	case "/404":
 		http.NotFound(w, r)
 	case "/204":
@@ -145,24 +145,24 @@ func (s *server) answer(w http.ResponseWriter, r *http.Request) {
 	case "/302":
 		http.Redirect(w, r, "/", http.StatusFound)
 	case "/chunked":
-		fmt.Fprint(w, body)
-		w.(http.Flusher).Flush()
-		fmt.Fprint(w, "!")
+		_, _ = fmt.Fprint(w, body)
+		_ = http.NewResponseController(w).Flush()
+		_, _ = fmt.Fprint(w, "!")
 	case "/nolength":
-		conn, rw, err := w.(http.Hijacker).Hijack()
+		conn, rw, err := http.NewResponseController(w).Hijack()
 		if err != nil {
 			panic(err)
 		}
-		fmt.Fprintf(rw, "HTTP/1.1 200 OK\r\nX-Cluster: %s\r\nConnection: close\r\n\r\n%s", cluster, body)
+		_, _ = fmt.Fprintf(rw, "HTTP/1.1 200 OK\r\nX-Cluster: %s\r\nConnection: close\r\n\r\n%s", cluster, body)
 		_ = rw.Flush()
 		_ = conn.Close()
 	case "/empty", "/truncated":
-		conn, rw, err := w.(http.Hijacker).Hijack()
+		conn, rw, err := http.NewResponseController(w).Hijack()
 		if err != nil {
 			panic(err)
 		}
 		if path == "/truncated" {
-			fmt.Fprintf(rw, "HTTP/1.1 200 OK\r\nContent-Length: 100\r\n\r\npart")
+			_, _ = fmt.Fprintf(rw, "HTTP/1.1 200 OK\r\nContent-Length: 100\r\n\r\npart")
 			_ = rw.Flush()
 		}
 		_ = conn.Close()
@@ -194,14 +194,14 @@ func (s *server) answer(w http.ResponseWriter, r *http.Request) {
 			}
 			return
 		}
-		fmt.Fprint(w, body)
+		_, _ = fmt.Fprint(w, body)
 	case "/hangall":
 		select {
 		case <-s.hanging:
 		case <-r.Context().Done():
 		}
 	default:
-		fmt.Fprint(w, body)
+		_, _ = fmt.Fprint(w, body)
 	}
 }
 

@@ -62,7 +62,7 @@ func (s *stream) run(ctx context.Context, p plan, b *budget, sink func(Reply)) e
 	if err == nil {
 		// Everything was counted; the exec may take a moment to end.
 		select {
-		case <-s.done:
+		case _ = <-s.done: // everything was counted already
 		case <-time.After(stopTimeout):
 		}
 	}

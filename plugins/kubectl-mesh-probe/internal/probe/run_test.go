@@ -7,6 +7,7 @@ import (
 	"net/http"
 	"net/url"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"strings"
 	"testing"
@@ -15,8 +16,16 @@ import (
 	"github.com/google/go-cmp/cmp"
 )
 
-// pods are the client pods that the engine must work in: shell and tool.
-var pods = map[string][]string{
+// pods are the client pods that the engine must work in: shell and tool. wget2 is tried where it is installed.
+var pods = func() map[string][]string {
+	all := allPods
+	if _, err := exec.LookPath("wget2"); err != nil {
+		delete(all, "dash wget2")
+	}
+	return all
+}()
+
+var allPods = map[string][]string{
 	"ash busybox":       {"busybox", "wget=busybox", "head=busybox"},
 	"dash busybox":      {"dash", "wget=busybox", "head"},
 	"bash busybox":      {"bash", "busybox", "head"},

@@ -3,6 +3,7 @@ package probe
 import (
 	_ "embed"
 	"fmt"
+	"net/http"
 	"strconv"
 	"strings"
 	"time"
@@ -47,7 +48,7 @@ func newPlan(cfg Config, box Toolbox, tool Tool, nonce string) plan {
 		p.args = append(p.args, tool.Command...)
 		p.args = append(p.args, "-nv", "-S", "--save-headers", "--content-on-error", "-t1", "-T"+exact, "--no-proxy", "--no-http-keep-alive",
 			"--max-redirect=0", "-O", "-", "-U", cfg.UserAgent)
-		if cfg.Method == "HEAD" {
+		if cfg.Method == http.MethodHead {
 			p.args = append(p.args, "--method=HEAD")
 		}
 	case KindWget2:
@@ -81,7 +82,7 @@ func curlConfig(cfg Config, tool Tool, nonce, timeout string) []string {
 		option("output", "-"),
 		option("write-out", record+`\n`),
 	}
-	if cfg.Method == "HEAD" {
+	if cfg.Method == http.MethodHead {
 		conf = append(conf, "head")
 	} else {
 		conf = append(conf, "include")

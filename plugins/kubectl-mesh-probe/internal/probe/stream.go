@@ -59,7 +59,7 @@ func (s *stream) stop() {
 	s.in.send("Q")
 	s.in.close()
 	select {
-	case <-s.done:
+	case _ = <-s.done: // nothing was run
 	case <-time.After(stopTimeout):
 	}
 	s.abort()

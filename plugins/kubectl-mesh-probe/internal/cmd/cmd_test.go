@@ -1,0 +1,99 @@
+package cmd
+
+import (
+	"bytes"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"k8s.io/cli-runtime/pkg/genericiooptions"
+
+	"github.com/kubectl-mesh/kubectl-mesh/pkg/common/cli"
+	"github.com/kubectl-mesh/kubectl-mesh/pkg/common/cli/clitest"
+)
+
+func TestHelp(t *testing.T) {
+	t.Parallel()
+	clitest.CheckHelp(t, NewRoot(genericiooptions.NewTestIOStreamsDiscard()))
+}
+
+// run runs the command line without any cluster and returns what it printed.
+func run(t *testing.T, args ...string) (stdout, stderr string, code int) {
+	t.Helper()
+	var out, errOut bytes.Buffer
+	streams := genericiooptions.IOStreams{In: &bytes.Buffer{}, Out: &out, ErrOut: &errOut}
+	cmd := NewRoot(streams)
+	cmd.SetArgs(args)
+	code = cli.Main(t.Context(), cmd, streams)
+	return out.String(), errOut.String(), code
+}
+
+// TestBadInput: one clear line on stderr, nothing on stdout, exit code 2. None of these reaches a cluster.
+func TestBadInput(t *testing.T) {
+	dir := t.TempDir()
+	t.Setenv("KUBECONFIG", filepath.Join(dir, "none"))
+	t.Setenv("HOME", dir)
+	from := func(args ...string) []string { return append([]string{"--from", "deploy/client"}, args...) }
+	for name, c := range map[string]struct {
+		args []string
+		want string
+	}{
+		"no kubeconfig":         {from("http://nginx"), "no kubeconfig with a context was found"},
+		"no target":             {from(), "what to call is missing"},
+		"two targets":           {from("a", "b"), "one URL or SERVICE[:PORT] is wanted"},
+		"no client":             {[]string{"http://nginx"}, "--from is missing"},
+		"client of no type":     {[]string{"http://nginx", "--from", "cm/x"}, `"cm" is not a type with pods`},
+		"client without a name": {[]string{"http://nginx", "--from", "deploy/"}, "want TYPE/NAME"},
+		"substitution":          {from("http://nginx/$(id)"), "shell substitution"},
+		"brackets":              {from("http://nginx/[1-3]"), "%5B"},
+		"newline":               {from("http://nginx/a\nb"), "line break"},
+		"newline in a Service":  {from("nginx\nb"), "line break"},
+		"no URL":                {from("http://ngi nx"), "does not parse"},
+		"no Service":            {from("nginx/path"), "a URL begins with http://"},
+		"Service, bad port":     {from("nginx:"), "neither a URL nor"},
+		"count":                 {from("nginx", "--count", "0"), "--count"},
+		"duration":              {from("nginx", "--duration", "-1s"), "--duration"},
+		"rate":                  {from("nginx", "--rate", "201"), "--max-rate"},
+		"concurrency":           {from("nginx", "--concurrency", "9"), "--concurrency"},
+		"timeout":               {from("nginx", "--timeout", "1ms"), "--timeout"},
+		"method":                {from("nginx", "--method", "post"), "only GET and HEAD"},
+		"tool":                  {from("nginx", "--tool", "telnet"), "--tool"},
+		"settle":                {from("nginx", "--settle", "-1s"), "--settle"},
+		"header":                {from("nginx", "-H", "a\nb: c"), "--header"},
+		"header, newline":       {from("nginx", "-H", "a: b\nc: d"), "line break"},
+		"identify, no group":    {from("nginx", "--identify", "body=x"), "0 groups"},
+		"identify, no regex":    {from("nginx", "--identify", "body=("), "does not parse"},
+		"as without a rule":     {from("nginx", "--as", "3=ap"), "--as needs a rule"},
+		"expect":                {from("nginx", "--expect", "us=x"), "not a percentage"},
+		"from-clusters":         {from("nginx", "--from-clusters", "all,us"), "all stands alone"},
+		"output":                {from("nginx", "-o", "xml"), "--output"},
+		"unknown flag":          {from("nginx", "--frobnicate"), "unknown flag"},
+		"contexts twice":        {from("nginx", "--contexts", "a", "--all-contexts"), "cannot be used together"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			stdout, stderr, code := run(t, c.args...)
+			if code != 2 || !strings.Contains(stderr, c.want) || !strings.HasPrefix(stderr, "error: ") {
+				t.Errorf("exit %d, stderr %q (want %q)", code, stderr, c.want)
+			}
+			if stdout != "" || strings.Count(stderr, "\n") != 1 {
+				t.Errorf("stdout %q, stderr %q", stdout, stderr)
+			}
+		})
+	}
+}
+
+// --as is kubectl's impersonation, unless it maps a value.
+func TestAs(t *testing.T) {
+	t.Parallel()
+	var values []string
+	user := ""
+	f := asFlag{&values, &user}
+	for _, s := range []string{"3=ap", "system:serviceaccount:ci:probe", "a=b=eu"} {
+		if err := f.Set(s); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if f.String() != "3=ap,a=b=eu" || user != "system:serviceaccount:ci:probe" {
+		t.Errorf("values %q, user %q", values, user)
+	}
+}

@@ -1,0 +1,76 @@
+package view
+
+import (
+	"bytes"
+	"flag"
+	"os"
+	"path/filepath"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+	"k8s.io/utils/ptr"
+
+	"github.com/kubectl-mesh/kubectl-mesh/pkg/apis/v1alpha1"
+	"github.com/kubectl-mesh/kubectl-mesh/pkg/common/output"
+)
+
+var update = flag.Bool("update", false, "write the golden files anew")
+
+func golden(t *testing.T, name string, r v1alpha1.ProbeReport) {
+	t.Helper()
+	var buf bytes.Buffer
+	if err := output.NewFlags().Print(&buf, nil, Sections(r)); err != nil {
+		t.Fatal(err)
+	}
+	file := filepath.Join("testdata", name+".golden")
+	if *update {
+		if err := os.WriteFile(file, buf.Bytes(), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	want, err := os.ReadFile(file)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if d := cmp.Diff(string(want), buf.String()); d != "" {
+		t.Errorf("%s: %s", file, d)
+	}
+}
+
+func client(cluster string) v1alpha1.ProbeClient {
+	return v1alpha1.ProbeClient{
+		Cluster: cluster, Context: "kind-" + cluster, Namespace: "default", Pod: "client-1", Tool: "curl 8.5.0", Complete: true, Requests: 1000,
+		RequestsPerSecond: ptr.To(198.4), RecognisedBy: map[string]int{"pod name": 990, "cluster name": 10},
+		Answers: []v1alpha1.ProbeAnswer{
+			{Name: "us", Member: true, Requests: 667, Share: 0.667, CI: v1alpha1.ProbeInterval{Low: 0.637, High: 0.695}, Expected: ptr.To(2. / 3),
+				LatencyMs: &v1alpha1.ProbeLatency{N: 667, Min: 1, Mean: 2, P50: ptr.To(1.25), P95: ptr.To(12.0), Max: 20}},
+			{Name: "eu", Member: true, Requests: 333, Share: 0.333, CI: v1alpha1.ProbeInterval{Low: 0.305, High: 0.363}, Expected: ptr.To(1. / 3), Errors: 2},
+		},
+	}
+}
+
+func report(clients ...v1alpha1.ProbeClient) v1alpha1.ProbeReport {
+	return v1alpha1.ProbeReport{Target: v1alpha1.ProbeTarget{URL: "http://nginx/", Method: "GET", Service: "default/nginx", Port: 80}, Clients: clients}
+}
+
+func TestOneClient(t *testing.T) {
+	t.Parallel()
+	r := report(client("us"))
+	r.Checks = []v1alpha1.ProbeCheck{
+		{Client: "us", Expr: "prediction", Result: "PASS", Observed: "us 66.7% of 66.7%"},
+		{Client: "us", Expr: "errors<1%", Result: "INCONCLUSIVE", Observed: "0.2%", Reason: "too few requests to tell"},
+	}
+	golden(t, "one", r)
+}
+
+// Two clients, one cut short; a value that names no member, with bytes that must not reach the terminal; errors.
+func TestSeveralClients(t *testing.T) {
+	t.Parallel()
+	bad := client("eu")
+	bad.Complete, bad.Reason, bad.Unknown, bad.UnknownSample, bad.NoAnswer = false, "interrupted", 7, "who\x1b[2J knows\n", 3
+	bad.PredictionMessage = "the Service is headless"
+	bad.Answers = append(bad.Answers, v1alpha1.ProbeAnswer{Name: "Cluster-1\x1b[31m", Requests: 10, Share: 0.01})
+	bad.Errors = []v1alpha1.ProbeError{{Class: "refused", Count: 3, Message: "Connection refused\x07"}, {Class: "http-5xx", Count: 2}}
+	none := v1alpha1.ProbeClient{Cluster: "ap", Reason: "the container has no shell", Answers: []v1alpha1.ProbeAnswer{{Name: "us", Member: true}}}
+	golden(t, "several", report(client("us"), bad, none))
+}
