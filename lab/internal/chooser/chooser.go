@@ -53,16 +53,22 @@ func (Rules) Choose(_ context.Context, snap *routing.Snapshot, client string) ([
 				continue
 			}
 			choice := Choice{Service: key, Frontend: fe}
-			// Several outcomes mean that the cluster's Cilium version is not known; the first is the newest version's.
-			if len(d.Outcomes) > 0 {
-				for _, b := range d.Outcomes[0].Backends {
-					choice.Backends = append(choice.Backends, b.Addr)
-				}
+			for _, b := range backends(d) {
+				choice.Backends = append(choice.Backends, b.Addr)
 			}
 			out = append(out, choice)
 		}
 	}
 	return out, nil
+}
+
+// backends are those of a decision. Several outcomes mean that the Cilium version of the
+// cluster is not known; the first is the newest version's.
+func backends(d routing.Decision) []routing.Backend {
+	if len(d.Outcomes) == 0 {
+		return nil
+	}
+	return d.Outcomes[0].Backends
 }
 
 // view is the mesh as the clients of one cluster see it: their own cluster live but with the

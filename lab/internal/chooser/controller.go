@@ -189,7 +189,7 @@ func (c *Controller) apply(ctx context.Context) error {
 			}
 			for _, ip := range svc.ClusterIPs {
 				if ip.Is4() && !slices.Contains(c.Skip, ip) {
-					id := vipID{s.Name, strings.ToLower(ch.Frontend.Protocol), netip.AddrPortFrom(ip, uint16(ch.Frontend.Port.Port)).String()} //nolint:gosec // a port
+					id := vipID{s.Name, strings.ToLower(ch.Frontend.Protocol), netip.AddrPortFrom(ip, uint16(ch.Frontend.Port.Port)).String()}
 					want[id] = reachable(ch.Backends)
 				}
 			}
@@ -268,14 +268,11 @@ func (c *Controller) Records(cluster, namespace, name string) (Records, bool) {
 	var r Records
 	r.Hosts = map[string]netip.Addr{}
 	d := routing.Decide(view(live, published, cluster), cluster, key, routing.Frontend{})
-	for _, o := range d.Outcomes {
-		for _, b := range o.Backends {
-			r.Addrs = append(r.Addrs, b.Addr.Addr())
-			if b.Pod != "" {
-				r.Hosts[b.Pod] = b.Addr.Addr()
-			}
+	for _, b := range backends(d) {
+		r.Addrs = append(r.Addrs, b.Addr.Addr())
+		if b.Pod != "" {
+			r.Hosts[b.Pod] = b.Addr.Addr()
 		}
-		break // see Rules.Choose
 	}
 	return r, true
 }

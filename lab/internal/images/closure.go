@@ -56,7 +56,7 @@ func (c *closure) add(file string) error {
 		}
 		return err
 	}
-	defer f.Close()
+	defer func() { _ = f.Close() }()
 	loader, err := interpreter(f)
 	if err != nil {
 		return err
@@ -116,8 +116,8 @@ func interpreter(f *elf.File) (string, error) {
 // kind, named after where the loader really stands, and the plain ones.
 func libraryDirs(loader string) []string {
 	dirs := []string{"/lib64", "/usr/lib64", "/lib", "/usr/lib"}
-	if real, err := filepath.EvalSymlinks(loader); err == nil {
-		triple := filepath.Base(filepath.Dir(real))
+	if target, err := filepath.EvalSymlinks(loader); err == nil {
+		triple := filepath.Base(filepath.Dir(target))
 		dirs = append([]string{"/lib/" + triple, "/usr/lib/" + triple}, dirs...)
 	}
 	return dirs

@@ -4,6 +4,7 @@
 package images
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"os"
@@ -57,7 +58,7 @@ var tools = []string{
 
 // Open looks the images' programs up on this machine; lab is the lab's own static binary.
 // A missing program is no error here: see Missing.
-func Open(lab string) (*Store, error) {
+func Open(ctx context.Context, lab string) (*Store, error) {
 	s := &Store{images: map[string]Image{}, missing: map[string]string{}}
 	own := podwire.Bind{Source: lab, Target: Lab}
 	forever := []string{"sleep", "2147483647"}
@@ -65,7 +66,7 @@ func Open(lab string) (*Store, error) {
 
 	s.images["distroless"] = Image{Root: podwire.Root{Binds: []podwire.Bind{own}}, Command: serve}
 	web := podwire.Root{Binds: []podwire.Bind{own}}
-	box, err := busybox()
+	box, err := busybox(ctx)
 	switch {
 	case errors.Is(err, ErrMissing):
 		s.missing["busybox"] = strings.Join(packages["busybox"], " ")
@@ -141,7 +142,7 @@ func (s *Store) Find(name string) (Image, error) {
 }
 
 // busybox is one binary and a link for each of its applets.
-func busybox() (podwire.Root, error) {
+func busybox(ctx context.Context) (podwire.Root, error) {
 	file, err := find("busybox")
 	if err != nil {
 		return podwire.Root{}, err
@@ -150,7 +151,7 @@ func busybox() (podwire.Root, error) {
 	if err != nil {
 		return podwire.Root{}, err
 	}
-	out, err := exec.Command(file, "--list").Output() //nolint:gosec // a program of this machine
+	out, err := exec.CommandContext(ctx, file, "--list").Output() //nolint:gosec // a program of this machine
 	if err != nil {
 		return podwire.Root{}, fmt.Errorf("%s --list: %w", file, err)
 	}

@@ -35,7 +35,7 @@ func TestName(t *testing.T) {
 
 func open(t *testing.T) *Store {
 	t.Helper()
-	s, err := Open("/does/not/matter")
+	s, err := Open(t.Context(), "/does/not/matter")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -128,7 +128,7 @@ func TestClosure(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer f.Close()
+	defer func() { _ = f.Close() }()
 	head := make([]byte, 4096)
 	n, err := f.Read(head)
 	if err != nil {

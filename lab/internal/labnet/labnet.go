@@ -56,7 +56,7 @@ func Run(ctx context.Context, o Options) error {
 			return err
 		}
 	}
-	store, err := images.Open(o.Pod)
+	store, err := images.Open(ctx, o.Pod)
 	if err != nil {
 		return err
 	}
@@ -130,13 +130,12 @@ type labNet struct {
 func (n *labNet) watchNode(ctx context.Context) error {
 	select {
 	case <-ctx.Done():
-		return nil
 	case <-n.client.Done():
-		if ctx.Err() != nil {
-			return nil
-		}
+	}
+	if ended := ctx.Err() == nil; ended {
 		return errors.New("the node process has ended")
 	}
+	return nil
 }
 
 func (n *labNet) setup(work string, dir state.Dir) podwire.Setup {

@@ -72,7 +72,7 @@ func liveClusters(t *testing.T) []*liveCluster {
 			t.Fatal(err)
 		}
 		t.Cleanup(func() {
-			if err := c.client.CoreV1().Namespaces().Delete(context.Background(), namespace, metav1.DeleteOptions{}); err != nil { //nolint:usetesting // the test's own context has ended
+			if err := c.client.CoreV1().Namespaces().Delete(context.Background(), namespace, metav1.DeleteOptions{}); err != nil {
 				t.Error(err)
 			}
 		})
@@ -207,7 +207,7 @@ func TestLiveLogs(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer stream.Close()
+	defer func() { _ = stream.Close() }()
 	if err := c.client.CoreV1().Pods(c.namespace).Delete(t.Context(), "talker", metav1.DeleteOptions{}); err != nil {
 		t.Fatal(err)
 	}

@@ -60,7 +60,7 @@ func Call(ctx context.Context, netDir string, req Request) (Reply, error) {
 		if err != nil {
 			return fmt.Errorf("the lab's network does not run: %w", err)
 		}
-		defer c.Close()
+		defer func() { _ = c.Close() }()
 		if err := c.SetDeadline(time.Now().Add(timeout)); err != nil {
 			return err
 		}
@@ -83,7 +83,7 @@ func Serve(ctx context.Context, netDir string, do func(context.Context, Request)
 	var l net.Listener
 	err := withShortName(netDir, func(name string) error {
 		var err error
-		l, err = net.Listen("unix", name)
+		l, err = (&net.ListenConfig{}).Listen(ctx, "unix", name)
 		return err
 	})
 	if err != nil {
@@ -113,7 +113,7 @@ func Serve(ctx context.Context, netDir string, do func(context.Context, Request)
 }
 
 func answer(ctx context.Context, c net.Conn, do func(context.Context, Request) (Reply, error)) error {
-	defer c.Close()
+	defer func() { _ = c.Close() }()
 	if err := c.SetDeadline(time.Now().Add(timeout)); err != nil {
 		return err
 	}
@@ -135,6 +135,6 @@ func withShortName(netDir string, f func(name string) error) error {
 	if err != nil {
 		return err
 	}
-	defer dir.Close()
+	defer func() { _ = dir.Close() }()
 	return f(filepath.Join("/proc/self/fd", strconv.Itoa(int(dir.Fd())), filepath.Base(Socket(netDir))))
 }

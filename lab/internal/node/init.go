@@ -81,7 +81,7 @@ func buildRoot(root string, r *podwire.Root) error {
 		return fmt.Errorf("mount: %w", err)
 	}
 	for _, d := range append([]string{"/proc", "/dev", "/tmp", "/etc", "/root", "/run", "/var"}, r.Dirs...) {
-		if err := os.MkdirAll(filepath.Join(root, d), 0o755); err != nil {
+		if err := makeDir(filepath.Join(root, d)); err != nil {
 			return err
 		}
 	}
@@ -92,7 +92,7 @@ func buildRoot(root string, r *podwire.Root) error {
 	}
 	for _, l := range r.Links {
 		name := filepath.Join(root, l.Name)
-		if err := os.MkdirAll(filepath.Dir(name), 0o755); err != nil {
+		if err := makeDir(filepath.Dir(name)); err != nil {
 			return err
 		}
 		if err := os.Symlink(l.Target, name); err != nil && !errors.Is(err, fs.ErrExist) {
@@ -101,7 +101,7 @@ func buildRoot(root string, r *podwire.Root) error {
 	}
 	for _, f := range r.Files {
 		name := filepath.Join(root, f.Path)
-		if err := os.MkdirAll(filepath.Dir(name), 0o755); err != nil {
+		if err := makeDir(filepath.Dir(name)); err != nil {
 			return err
 		}
 		if err := os.WriteFile(name, []byte(f.Content), fs.FileMode(f.Mode)); err != nil {
@@ -127,7 +127,7 @@ func buildDev(dev string) error {
 		}
 	}
 	for _, d := range []string{"pts", "shm"} {
-		if err := os.Mkdir(filepath.Join(dev, d), 0o755); err != nil {
+		if err := makeDir(filepath.Join(dev, d)); err != nil {
 			return err
 		}
 	}
@@ -147,6 +147,9 @@ func buildDev(dev string) error {
 	return nil
 }
 
+// makeDir makes a directory of the container with those above it; any user in the container may read them.
+func makeDir(name string) error { return os.MkdirAll(name, 0o755) }
+
 // bind shows source at target. The attributes go through mount_setattr (Linux 5.12): a plain remount
 // fails in a user namespace unless it repeats every flag that is locked there.
 func bind(source, target string, attrs uint64) error {
@@ -155,11 +158,11 @@ func bind(source, target string, attrs uint64) error {
 		return err
 	}
 	if st.IsDir() {
-		err = os.MkdirAll(target, 0o755)
+		err = makeDir(target)
 	} else {
-		err = os.MkdirAll(filepath.Dir(target), 0o755)
+		err = makeDir(filepath.Dir(target))
 		if err == nil {
-			err = os.WriteFile(target, nil, 0o644)
+			err = os.WriteFile(target, nil, 0o600)
 		}
 	}
 	if err != nil {

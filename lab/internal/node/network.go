@@ -227,7 +227,7 @@ func (n *network) leave(veth string) error {
 
 // sysctl writes a kernel setting of the calling thread's network namespace.
 func sysctl(name, value string) error {
-	if err := os.WriteFile("/proc/sys/"+name, []byte(value), 0o644); err != nil {
+	if err := os.WriteFile("/proc/sys/"+name, []byte(value), 0o600); err != nil {
 		return fmt.Errorf("set %s: %w", name, err)
 	}
 	return nil

@@ -177,7 +177,8 @@ func listen(a *podwire.Address) ([]*os.File, error) {
 
 // dial connects from the node's network namespace, as a kubelet's probes do.
 func dial(a *podwire.Address) ([]*os.File, error) {
-	c, err := net.DialTimeout(a.Network, a.Address, time.Duration(a.TimeoutMS)*time.Millisecond)
+	d := net.Dialer{Timeout: time.Duration(a.TimeoutMS) * time.Millisecond}
+	c, err := d.Dial(a.Network, a.Address)
 	if err != nil {
 		return nil, err
 	}

@@ -47,12 +47,12 @@ func (n *Node) start(s *podwire.Start, files []*os.File) error {
 	if err != nil {
 		return err
 	}
-	defer specR.Close()
+	defer func() { _ = specR.Close() }()
 	errR, errW, err := os.Pipe()
 	if err != nil {
 		return errors.Join(err, specW.Close())
 	}
-	defer errR.Close()
+	defer func() { _ = errR.Close() }()
 
 	pidfd := -1
 	cmd := &exec.Cmd{

@@ -30,26 +30,23 @@ type world struct {
 // binary is meshlab-pod, built once for all tests.
 var binary string
 
-func TestMain(m *testing.M) { os.Exit(testMain(m)) }
-
-func testMain(m *testing.M) int {
+func TestMain(m *testing.M) {
 	dir, err := os.MkdirTemp("", "podnet")
 	if err != nil {
-		fmt.Fprintln(os.Stderr, err)
-		return 1
+		panic(err)
 	}
-	defer os.RemoveAll(dir)
+	defer func() { _ = os.RemoveAll(dir) }()
 	binary = filepath.Join(dir, "meshlab-pod")
-	if out, err := exec.Command("go", "build", "-o", binary, "../../cmd/meshlab-pod").CombinedOutput(); err != nil {
-		fmt.Fprintf(os.Stderr, "build meshlab-pod: %v\n%s", err, out)
-		return 1
+	build := exec.CommandContext(context.Background(), "go", "build", "-o", binary, "../../cmd/meshlab-pod")
+	if out, err := build.CombinedOutput(); err != nil {
+		panic(fmt.Sprintf("build meshlab-pod: %v\n%s", err, out))
 	}
-	return m.Run()
+	m.Run()
 }
 
 func newWorld(t *testing.T) *world {
 	t.Helper()
-	store, err := images.Open(binary)
+	store, err := images.Open(t.Context(), binary)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -90,7 +87,7 @@ func (w *world) run(name, ip, image string, env ...string) *podnet.Process {
 	if err != nil {
 		w.t.Fatal(err)
 	}
-	defer null.Close()
+	defer func() { _ = null.Close() }()
 	p, err := w.client.StartContainer(w.t.Context(), podwire.Start{
 		Proc: name, Pod: name, Hostname: name, Root: img.Root, Argv: img.Command, Env: append(img.Env, env...),
 	}, null, null)
@@ -107,12 +104,12 @@ func (w *world) sh(pod string, argv ...string) (string, int) {
 	if err != nil {
 		w.t.Fatal(err)
 	}
-	defer r.Close()
+	defer func() { _ = r.Close() }()
 	null, err := os.Open(os.DevNull)
 	if err != nil {
 		w.t.Fatal(err)
 	}
-	defer null.Close()
+	defer func() { _ = null.Close() }()
 	w.procs++
 	p, err := w.client.Exec(w.t.Context(), podwire.Exec{
 		Proc: fmt.Sprintf("%s-exec-%d", pod, w.procs), Container: pod, Argv: argv, Env: []string{"PATH=" + images.Path},
@@ -244,7 +241,7 @@ func TestPodNetwork(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		defer l.Close()
+		defer func() { _ = l.Close() }()
 		go answerOnce(l)
 		if out, _ := w.sh("client", "nc", "172.20.1.10", "5353"); out != "hello 10.1.1.2\n" {
 			t.Errorf("got %q", out)
@@ -258,7 +255,7 @@ func answerOnce(l net.Listener) {
 	if err != nil {
 		return
 	}
-	defer c.Close()
+	defer func() { _ = c.Close() }()
 	host, _, _ := net.SplitHostPort(c.RemoteAddr().String())
 	_, _ = fmt.Fprintf(c, "hello %s\n", host)
 }

@@ -57,7 +57,7 @@ func TestFilesGoAlong(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer r.Close()
+	defer func() { _ = r.Close() }()
 	if err := a.Send(&Reply{ID: 1}, w); err != nil {
 		t.Fatal(err)
 	}

@@ -118,6 +118,9 @@ func (c *Cluster) Run(ctx context.Context, ready func()) error {
 	}
 	for _, n := range c.nodes {
 		if err := c.register(ctx, n); err != nil {
+			if ctx.Err() != nil {
+				return nil
+			}
 			return err
 		}
 	}
@@ -227,7 +230,7 @@ func (c *Cluster) reportUnschedulable(ctx context.Context, pod *corev1.Pod) erro
 }
 
 func (c *Cluster) logf(format string, args ...any) {
-	_, _ = fmt.Fprintf(c.Log, "cluster %s: %s\n", c.Config.Cluster.Name, fmt.Sprintf(format, args...))
+	_, _ = fmt.Fprintf(c.Log, "cluster %s: %s\n", c.Cluster.Name, fmt.Sprintf(format, args...))
 }
 
 // errNoProcess answers commands for a container that is only shown.

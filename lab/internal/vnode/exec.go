@@ -196,7 +196,7 @@ func (w *worker) execTTY(ctx context.Context, spec podwire.Exec, in io.Reader, o
 	if err != nil {
 		return describe(err)
 	}
-	defer terminal.Close()
+	defer func() { _ = terminal.Close() }()
 	go func() {
 		for size := range resize {
 			if err := podnet.Resize(terminal, size.Height, size.Width); err != nil {
@@ -253,7 +253,7 @@ func (f *forwarder) PortForward(ctx context.Context, _, _ string, port int32, st
 	if err != nil {
 		return err
 	}
-	defer conn.Close()
+	defer func() { _ = conn.Close() }()
 	go func() {
 		_, _ = io.Copy(conn, stream)
 		if c, ok := conn.(*net.TCPConn); ok {

@@ -26,7 +26,7 @@ const (
 // API runs processes of this machine: its certificate must be signed by the cluster's CA and
 // carry the API server's kubelet client name.
 func (c *Cluster) serve(ctx context.Context) (stop func(), err error) {
-	cfg := c.Config.Cluster
+	cfg := c.Cluster
 	cert, err := tls.LoadX509KeyPair(cfg.KubeletServingCert, cfg.KubeletServingKey)
 	if err != nil {
 		return nil, fmt.Errorf("kubelet certificate: %w", err)
@@ -55,7 +55,7 @@ func (c *Cluster) serve(ctx context.Context) (stop func(), err error) {
 		},
 	}
 	for _, n := range c.nodes {
-		l, err := net.Listen("tcp", net.JoinHostPort(n.Address, strconv.Itoa(n.KubeletPort)))
+		l, err := (&net.ListenConfig{}).Listen(ctx, "tcp", net.JoinHostPort(n.Address, strconv.Itoa(n.KubeletPort)))
 		if err != nil {
 			return nil, errors.Join(fmt.Errorf("node %q: %w", n.Name, err), server.Close())
 		}

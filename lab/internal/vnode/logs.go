@@ -65,7 +65,7 @@ func (l *logFile) pipes() (stdout, stderr *os.File, err error) {
 
 // pump copies lines with their time until the container and its children have closed the pipe.
 func (l *logFile) pump(r *os.File) {
-	defer r.Close()
+	defer func() { _ = r.Close() }()
 	in := bufio.NewReaderSize(r, maxLogLine)
 	for {
 		line, err := in.ReadSlice('\n')
@@ -153,7 +153,7 @@ func (l *logFile) copyTo(ctx context.Context, w io.Writer, o logOptions) error {
 	if err != nil {
 		return err
 	}
-	defer f.Close()
+	defer func() { _ = f.Close() }()
 	out := &limited{w: w, left: o.limit, bounded: o.limit > 0}
 	in := bufio.NewReader(f)
 	var partial []byte

@@ -3,6 +3,7 @@ package vnode
 import (
 	"bytes"
 	"fmt"
+	"net/http"
 	"net/http/httptest"
 	"os"
 	"strings"
@@ -135,7 +136,7 @@ func TestLogOptions(t *testing.T) {
 	t.Parallel()
 	now := time.Unix(10_000, 0)
 	parse := func(query string) (logOptions, error) {
-		return parseLogOptions(httptest.NewRequest("GET", "/?"+query, nil), now)
+		return parseLogOptions(httptest.NewRequest(http.MethodGet, "/?"+query, nil), now)
 	}
 	got, err := parse("follow=true&timestamps=true&tailLines=5&limitBytes=7&sinceSeconds=60")
 	want := logOptions{follow: true, timestamps: true, tail: 5, limit: 7, since: now.Add(-time.Minute)}

@@ -93,7 +93,7 @@ func (w *worker) probe(ctx context.Context, c *corev1.Container, p *corev1.Probe
 		if err != nil {
 			return err
 		}
-		defer null.Close()
+		defer func() { _ = null.Close() }()
 		process, err := w.cluster.Runtime.Exec(ctx, podwire.Exec{Proc: proc, Container: container, Argv: p.Exec.Command, Env: env}, null, null, null)
 		if err != nil {
 			return err

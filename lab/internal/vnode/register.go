@@ -28,8 +28,11 @@ const (
 func (c *Cluster) register(ctx context.Context, n *node) error {
 	for said := false; ; {
 		err := c.tryRegister(ctx, n)
-		if err == nil || ctx.Err() != nil {
+		switch {
+		case err == nil:
 			return nil
+		case ctx.Err() != nil:
+			return ctx.Err()
 		}
 		if apierrors.IsInvalid(err) || apierrors.IsForbidden(err) && said {
 			return fmt.Errorf("register node %q: %w", n.Name, err)
@@ -41,7 +44,7 @@ func (c *Cluster) register(ctx context.Context, n *node) error {
 		select {
 		case <-time.After(retryRegister):
 		case <-ctx.Done():
-			return nil
+			return ctx.Err()
 		}
 	}
 }
@@ -54,7 +57,7 @@ func (c *Cluster) tryRegister(ctx context.Context, n *node) error {
 		ObjectMeta: metav1.ObjectMeta{Name: n.Name, Labels: map[string]string{
 			corev1.LabelHostname: n.Name, corev1.LabelOSStable: "linux", corev1.LabelArchStable: runtime.GOARCH,
 		}},
-		Spec: corev1.NodeSpec{PodCIDR: n.PodCIDR, PodCIDRs: []string{n.PodCIDR}, ProviderID: "meshlab://" + c.Config.Cluster.Name + "/" + n.Name},
+		Spec: corev1.NodeSpec{PodCIDR: n.PodCIDR, PodCIDRs: []string{n.PodCIDR}, ProviderID: "meshlab://" + c.Cluster.Name + "/" + n.Name},
 	}
 	if _, err := nodes.Create(ctx, obj, metav1.CreateOptions{FieldManager: "kubelet"}); err != nil && !apierrors.IsAlreadyExists(err) {
 		return err
@@ -117,7 +120,7 @@ func nodeStatus(n *node, now time.Time) corev1.NodeStatus {
 		Addresses: []corev1.NodeAddress{
 			{Type: corev1.NodeInternalIP, Address: n.Address}, {Type: corev1.NodeHostName, Address: n.Name},
 		},
-		DaemonEndpoints: corev1.NodeDaemonEndpoints{KubeletEndpoint: corev1.DaemonEndpoint{Port: int32(n.KubeletPort)}}, //nolint:gosec // a port
+		DaemonEndpoints: corev1.NodeDaemonEndpoints{KubeletEndpoint: corev1.DaemonEndpoint{Port: int32(n.KubeletPort)}},
 		NodeInfo: corev1.NodeSystemInfo{
 			KubeletVersion: KubeletVersion, OperatingSystem: "linux", Architecture: runtime.GOARCH,
 			OSImage: "kubectl-mesh lab", ContainerRuntimeVersion: "meshlab://1", KernelVersion: "linux",

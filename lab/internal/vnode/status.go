@@ -140,6 +140,6 @@ func (w *worker) root(pod *corev1.Pod, u *unit, ip string) podwire.Root {
 	r.Files = append(slices.Clone(r.Files),
 		podwire.File{Path: "/etc/hostname", Content: hostname(pod) + "\n", Mode: 0o644},
 		podwire.File{Path: "/etc/hosts", Content: hosts(pod, ip), Mode: 0o644},
-		podwire.File{Path: "/etc/resolv.conf", Content: dns.ResolvConf(w.cluster.Config.Cluster.DNSIP, pod.Namespace), Mode: 0o644})
+		podwire.File{Path: "/etc/resolv.conf", Content: dns.ResolvConf(w.cluster.Cluster.DNSIP, pod.Namespace), Mode: 0o644})
 	return r
 }

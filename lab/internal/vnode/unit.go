@@ -81,7 +81,7 @@ func (u *unit) started(now time.Time) {
 // ended takes note of the end of the process and plans the next start.
 func (u *unit) ended(code int, reason, message string, now time.Time) {
 	t := &corev1.ContainerStateTerminated{
-		ExitCode: int32(code), Reason: reason, Message: message, //nolint:gosec // an exit code
+		ExitCode: int32(code), Reason: reason, Message: message,
 		FinishedAt: metav1.NewTime(now), ContainerID: u.id(),
 	}
 	if reason == "" {

@@ -219,7 +219,7 @@ func TestPickNode(t *testing.T) {
 func TestPhase(t *testing.T) {
 	t.Parallel()
 	now := time.Now()
-	store, err := images.Open("/lab")
+	store, err := images.Open(t.Context(), "/lab")
 	if err != nil {
 		t.Fatal(err)
 	}

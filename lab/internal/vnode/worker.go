@@ -263,7 +263,7 @@ func (w *worker) drive(ctx context.Context, pod *corev1.Pod, u *unit, now time.T
 
 // start starts one container.
 func (w *worker) start(ctx context.Context, pod *corev1.Pod, u *unit) error {
-	at := place{cluster: w.cluster.Config.Cluster.Name, podIP: w.ip.String(), hostIP: w.node.Address}
+	at := place{cluster: w.cluster.Cluster.Name, podIP: w.ip.String(), hostIP: w.node.Address}
 	env, err := environment(pod, &u.spec, u.image.Env, at)
 	if err != nil {
 		return err

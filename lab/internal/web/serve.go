@@ -31,7 +31,7 @@ func Main(args []string, stderr io.Writer) error {
 	signal.Ignore(syscall.SIGCHLD)
 	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGTERM, syscall.SIGINT)
 	defer stop()
-	l, err := net.Listen("tcp", net.JoinHostPort("", strconv.Itoa(c.Port)))
+	l, err := (&net.ListenConfig{}).Listen(ctx, "tcp", net.JoinHostPort("", strconv.Itoa(c.Port)))
 	if err != nil {
 		return err
 	}
