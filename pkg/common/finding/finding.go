@@ -64,4 +64,4 @@ func Worst(fs []v1alpha1.Finding, threshold Severity) bool {
 }
 
 // All lists every rule of the registry, plugin after plugin, by id.
-func All() []Rule { return Service() }
+func All() []Rule { return slices.Concat(Service(), Authority()) }
