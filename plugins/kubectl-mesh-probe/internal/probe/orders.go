@@ -62,7 +62,7 @@ func (s *stream) run(ctx context.Context, p plan, b *budget, sink func(Reply)) e
 	if err == nil {
 		// Everything was counted; the exec may take a moment to end.
 		select {
-		case _ = <-s.done: // everything was counted already
+		case <-s.done:
 		case <-time.After(stopTimeout):
 		}
 	}
@@ -73,7 +73,6 @@ func (s *stream) run(ctx context.Context, p plan, b *budget, sink func(Reply)) e
 func (r *run) loop(ctx context.Context) error {
 	timer := time.NewTimer(0)
 	defer timer.Stop()
-	var ended error
 	over, interrupted := false, ctx.Done()
 	for {
 		if err := r.read(r.out.take()); err != nil {
@@ -83,7 +82,7 @@ func (r *run) loop(ctx context.Context) error {
 			return r.check(ctx)
 		}
 		if over {
-			return r.ended(ended, "")
+			return r.ended("")
 		}
 		now := time.Now()
 		if !r.giveUp.IsZero() && now.After(r.giveUp) {
@@ -99,7 +98,7 @@ func (r *run) loop(ctx context.Context) error {
 		select {
 		case <-r.out.ready:
 		case <-timer.C:
-		case ended = <-r.done:
+		case <-r.done:
 			over = true
 		case <-interrupted:
 			interrupted = nil

@@ -38,12 +38,13 @@ type stream struct {
 	errOut *tail
 	ctx    context.Context // of the exec; outlives the caller's, for an orderly end
 	abort  context.CancelFunc
-	done   chan error
+	done   chan struct{} // closed when the exec has ended
+	err    error         // of the exec, once done is closed
 	warned map[string]bool
 }
 
 func newStream(ctx context.Context, tr Transport, nonce string) *stream {
-	s := &stream{tr: tr, nonce: nonce, in: newLineQueue(), out: newMailbox(nonce), errOut: &tail{}, done: make(chan error, 1), warned: map[string]bool{}}
+	s := &stream{tr: tr, nonce: nonce, in: newLineQueue(), out: newMailbox(nonce), errOut: &tail{}, done: make(chan struct{}), warned: map[string]bool{}}
 	s.ctx, s.abort = context.WithCancel(context.WithoutCancel(ctx))
 	return s
 }
@@ -59,7 +60,7 @@ func (s *stream) stop() {
 	s.in.send("Q")
 	s.in.close()
 	select {
-	case _ = <-s.done: // nothing was run
+	case <-s.done:
 	case <-time.After(stopTimeout):
 	}
 	s.abort()
@@ -78,7 +79,10 @@ func (s *stream) warnings() []string {
 // open starts the exec and waits for the script's hello.
 func (s *stream) open(ctx context.Context) error {
 	s.in.send(script+"#end", s.nonce)
-	go func() { s.done <- s.tr.Exec(s.ctx, command(), s.in, s.out, s.errOut) }()
+	go func() {
+		defer close(s.done)
+		s.err = s.tr.Exec(s.ctx, command(), s.in, s.out, s.errOut)
+	}()
 	f, err := s.next(ctx, openTimeout)
 	if err != nil {
 		return fmt.Errorf("start the probe in the pod: %w", err)
@@ -113,7 +117,6 @@ func (s *stream) detect(ctx context.Context) (Toolbox, error) {
 func (s *stream) next(ctx context.Context, timeout time.Duration) (frame, error) {
 	timer := time.NewTimer(timeout)
 	defer timer.Stop()
-	var ended error
 	over := false
 	for {
 		s.out.mu.Lock()
@@ -131,11 +134,11 @@ func (s *stream) next(ctx context.Context, timeout time.Duration) (frame, error)
 		case broken != nil:
 			return frame{}, broken
 		case over:
-			return frame{}, s.ended(ended, text)
+			return frame{}, s.ended(text)
 		}
 		select {
 		case <-s.out.ready:
-		case ended = <-s.done:
+		case <-s.done:
 			over = true
 		case <-timer.C:
 			return frame{}, fmt.Errorf("no answer in %s", timeout)
@@ -146,8 +149,8 @@ func (s *stream) next(ctx context.Context, timeout time.Duration) (frame, error)
 }
 
 // ended is the error for an exec that ended too early.
-func (s *stream) ended(err error, stdout string) error {
-	if err := execError(err, s.errOut.String()+stdout); err != nil {
+func (s *stream) ended(stdout string) error {
+	if err := execError(s.err, s.errOut.String()+stdout); err != nil {
 		return err
 	}
 	if text := strings.TrimSpace(s.errOut.String()); text != "" {
