@@ -62,6 +62,9 @@ func runInit() error {
 	if err != nil {
 		return err
 	}
+	if err := confine(); err != nil {
+		return err
+	}
 	if filepath.Base(file) == "sleep" {
 		// It has no children of its own but inherits those that commands leave behind, and would never
 		// wait for them. Ignored, which execve keeps, the signal makes the kernel do it.
@@ -110,6 +113,9 @@ func buildRoot(root string, r *podwire.Root) error {
 	}
 	if err := unix.Mount("proc", filepath.Join(root, "proc"), "proc", unix.MS_NOSUID|unix.MS_NODEV|unix.MS_NOEXEC, ""); err != nil {
 		return fmt.Errorf("mount proc: %w", err)
+	}
+	if err := maskProc(filepath.Join(root, "proc")); err != nil {
+		return err
 	}
 	if err := unix.Mount("tmpfs", filepath.Join(root, "tmp"), "tmpfs", unix.MS_NOSUID|unix.MS_NODEV, "mode=1777"); err != nil {
 		return fmt.Errorf("mount tmp: %w", err)

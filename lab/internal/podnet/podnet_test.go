@@ -181,6 +181,15 @@ func TestPodNetwork(t *testing.T) {
 			t.Errorf("the pod sees the machine's root directory:\n%s", out)
 		}
 	})
+	t.Run("1a neither the machine's settings nor its devices", func(t *testing.T) {
+		for _, script := range []string{
+			"echo 1 > /proc/sys/kernel/panic", "mknod /tmp/disk b 1 0", "mount -t tmpfs none /tmp", "hostname other", "umount /proc/sys",
+		} {
+			if out, code := w.sh("client", "sh", "-c", script); code == 0 {
+				t.Errorf("%q is allowed: %s", script, out)
+			}
+		}
+	})
 	t.Run("2 pods reach each other and see the real source", func(t *testing.T) {
 		out, _ := w.sh("client", "wget", "-qO-", "http://10.1.1.3")
 		if !strings.Contains(out, "client_address=10.1.1.2") {
