@@ -71,7 +71,7 @@ func (i *Item) undo() string {
 		return ""
 	}
 	if i.Backup == nil {
-		return fmt.Sprintf("kubectl --context %s -n %s delete secret %s", quote(i.State.Member.Context), i.State.Namespace, pki.SecretCA)
+		return i.State.kubectl("delete secret " + pki.SecretCA)
 	}
 	return fmt.Sprintf("kubectl mesh-ca restore --contexts %s --in %s --backup %s", quote(i.State.Member.Context), quote(i.State.Member.Name), i.Backup.Object.Name)
 }

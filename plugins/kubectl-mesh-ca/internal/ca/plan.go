@@ -163,7 +163,7 @@ func (i *Item) refuse(have *corev1.Secret, o Options) {
 	switch {
 	case have.Immutable != nil && *have.Immutable:
 		i.Result = v1alpha1.ResultRefused
-		i.Message = fmt.Sprintf("secret %s/%s is immutable and can only be deleted: keep a copy, run \"kubectl --context %s -n %s delete secret %s\" and then this again", have.Namespace, have.Name, i.State.Member.Context, have.Namespace, have.Name)
+		i.Message = fmt.Sprintf("secret %s/%s is immutable and can only be deleted: keep a copy, run \"%s\" and then this again", have.Namespace, have.Name, i.State.kubectl("delete secret "+have.Name))
 	case i.Owner.Reconciles() && !o.ForceConflicts:
 		i.Result = v1alpha1.ResultRefused
 		i.Message = fmt.Sprintf("it is kept by %s (%s), which would write its own CA again; %s, or use --force-conflicts", i.Owner, i.Owner.Mark, durableFix(i.Owner))

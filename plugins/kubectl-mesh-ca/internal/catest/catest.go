@@ -105,7 +105,7 @@ func Member(t testing.TB, name string, in Install) (*clusters.Member, *fake.Clie
 		objs = append(objs, &batchv1.CronJob{ObjectMeta: metav1.ObjectMeta{Name: j, Namespace: Namespace}})
 	}
 	client := fake.NewClientset(objs...)
-	tame(client)
+	Tame(client)
 	return &clusters.Member{
 		Name: name, Context: "kind-" + name, Server: "https://" + name + ".example:6443", CiliumNamespace: Namespace, Config: cilium.Config{ClusterName: name, ClusterID: 1},
 		Version: cilium.ParseVersion(in.Version), Client: client,
@@ -133,8 +133,8 @@ func helmRelease() map[string]string {
 	return map[string]string{"meta.helm.sh/release-name": "cilium", "meta.helm.sh/release-namespace": Namespace}
 }
 
-// tame gives the fake API server the two things that it lacks: it answers access reviews with yes, and a dry-run writes nothing.
-func tame(client *fake.Clientset) {
+// Tame gives the fake API server the two things that it lacks: it answers access reviews with yes, and a dry-run writes nothing.
+func Tame(client *fake.Clientset) {
 	client.PrependReactor("create", "selfsubjectaccessreviews", func(a ktesting.Action) (bool, runtime.Object, error) {
 		review := As[*authv1.SelfSubjectAccessReview](As[ktesting.CreateAction](a).GetObject()).DeepCopy()
 		review.Status.Allowed = true

@@ -17,8 +17,10 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 	corev1 "k8s.io/api/core/v1"
+	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/cli-runtime/pkg/genericiooptions"
 	"k8s.io/client-go/kubernetes/fake"
+	ktesting "k8s.io/client-go/testing"
 	"k8s.io/utils/ptr"
 
 	"github.com/kubectl-mesh/kubectl-mesh/pkg/apis/v1alpha1"
@@ -69,6 +71,11 @@ type result struct {
 // run runs the command line in a terminal-less process and checks that no key shows.
 func (m *mesh) run(t *testing.T, args ...string) result {
 	t.Helper()
+	return m.runIn(t.Context(), t, args...)
+}
+
+func (m *mesh) runIn(ctx context.Context, t *testing.T, args ...string) result {
+	t.Helper()
 	var out, errOut bytes.Buffer
 	streams := genericiooptions.IOStreams{In: strings.NewReader(""), Out: &out, ErrOut: &errOut}
 	e := &env{IOStreams: streams, flags: clusters.NewFlags(), now: func() time.Time { return pkitest.Now }}
@@ -77,7 +84,7 @@ func (m *mesh) run(t *testing.T, args ...string) result {
 	}
 	root := newRoot(e)
 	root.SetArgs(args)
-	r := result{code: cli.Main(t.Context(), root, streams), out: out.String(), errOut: errOut.String()}
+	r := result{code: cli.Main(ctx, root, streams), out: out.String(), errOut: errOut.String()}
 	for _, key := range m.secrets {
 		for _, shown := range []string{r.out, r.errOut} {
 			if holdsKey(shown, key) {
@@ -272,6 +279,86 @@ func TestSync(t *testing.T) {
 	// Trust stays red until the leafs are renewed.
 	if r := m.run(t, "status", "-o", "jsonpath={.trust[*].verdict}"); r.out != "broken broken broken broken broken broken" {
 		t.Errorf("trust after sync alone: %q", r.out)
+	}
+}
+
+// TestInterrupted: Ctrl-C during the first replacement; the report says what was done and what was not, and the exit code is 130.
+func TestInterrupted(t *testing.T) {
+	t.Parallel()
+	m, us, _, _ := three(t)
+	ctx, interrupt := context.WithCancel(t.Context())
+	m.clients["eu"].PrependReactor("patch", "secrets", func(a ktesting.Action) (bool, runtime.Object, error) {
+		if !catest.DryRun(a) {
+			interrupt()
+		}
+		return false, nil, nil
+	})
+	r := m.runIn(ctx, t, "sync", "--from", "us", "--to", "eu,ap", "--yes", "-o", "json")
+	var doc v1alpha1.CAChangeReport
+	if err := json.Unmarshal([]byte(r.out), &doc); err != nil {
+		t.Fatal(err)
+	}
+	got := map[string]string{}
+	for _, c := range doc.Changes {
+		if c.Object == "secret/cilium-ca" {
+			got[c.Cluster] = c.Result
+		}
+	}
+	if diff := cmp.Diff(map[string]string{"eu": "changed", "ap": "planned"}, got); diff != "" || r.code != 130 {
+		t.Errorf("code %d (-want +got)\n%s", r.code, diff)
+	}
+	if !bytes.Equal(m.secret(t, "eu", "cilium-ca").Data["ca.crt"], us.CertPEM) || len(doc.Undo) != 1 || !strings.Contains(r.errOut, "error: interrupted") {
+		t.Errorf("undo %q\n%s", doc.Undo, r.errOut)
+	}
+	if diff := cmp.Diff([]string{"create"}, verbs(m.writes("ap"))); diff != "" {
+		t.Errorf("ap (-want +got)\n%s", diff)
+	}
+}
+
+func verbs(writes []string) []string {
+	var out []string
+	for _, w := range writes {
+		verb, _, _ := strings.Cut(w, " ")
+		out = append(out, verb)
+	}
+	return out
+}
+
+// TestBeforeCilium: a cluster in which Cilium is not installed yet gets a CA where the user says that Cilium will be.
+func TestBeforeCilium(t *testing.T) {
+	t.Parallel()
+	for name, tc := range map[string]struct {
+		args []string
+		code int
+		want string
+	}{
+		"namespace said": {[]string{"--to", "new", "--cilium-namespace", "kube-system"}, 0, "kubectl --context kind-new -n kube-system delete secret cilium-ca"},
+		"not said":       {[]string{"--to", "new"}, 1, "say where with --cilium-namespace"},
+		"not named":      {[]string{"--to-all", "--cilium-namespace", "kube-system"}, 1, "nothing was changed"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			us := pkitest.NewCA(t, pkitest.Spec{})
+			m := &mesh{}
+			m.add(t, "us", catest.Install{CA: &us})
+			client := fake.NewClientset()
+			catest.Tame(client)
+			m.join("new", &clusters.Member{Name: "new", Context: "kind-new", Client: client, Err: &clusters.Error{Class: clusters.ClassNoCilium, Err: errors.New("no ConfigMap cilium-config")}}, client)
+			r := m.run(t, append([]string{"sync", "--from", "us", "--yes"}, tc.args...)...)
+			if r.code != tc.code || !strings.Contains(r.errOut, tc.want) {
+				t.Fatalf("code %d\n%s", r.code, r.errOut)
+			}
+			if tc.code != 0 {
+				if got := m.writes("new"); got != nil {
+					t.Errorf("wrote %v", got)
+				}
+				return
+			}
+			made := m.secret(t, "new", "cilium-ca")
+			if !bytes.Equal(made.Data["ca.key"], us.KeyPEM) || made.Annotations["meta.helm.sh/release-name"] != "cilium" || made.Labels["app.kubernetes.io/managed-by"] != "Helm" {
+				t.Errorf("%+v", made.ObjectMeta)
+			}
+		})
 	}
 }
 
