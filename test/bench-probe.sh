@@ -13,7 +13,7 @@ shopt -s inherit_errexit
 
 execs=${EXECS:-40} loop=${LOOP:-2000} count=${COUNT:-20000}
 export KUBECONFIG=${MESHLAB_KUBECONFIG:?is not set; run this through with-lab.sh}
-context=$(kubectl config get-contexts -o name | head -n 1)
+context=$(kubectl config get-contexts -o name | sed -n 1p)
 work=$(mktemp -d)
 trap 'rm -rf "$work"; kubectl --context "$context" delete namespace bench-probe --ignore-not-found --wait=false >/dev/null' EXIT
 k() { kubectl --context "$context" -n bench-probe "$@"; }
