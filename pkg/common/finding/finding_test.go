@@ -41,7 +41,7 @@ func TestDocs(t *testing.T) {
 	t.Parallel()
 	want := markdown(All())
 	if *update {
-		if err := os.WriteFile(docsFile, []byte(want), 0o644); err != nil { //nolint:gosec // a page for everybody
+		if err := os.WriteFile(docsFile, []byte(want), 0o644); err != nil {
 			t.Fatal(err)
 		}
 	}
