@@ -8,7 +8,6 @@ import (
 	"net"
 	"os"
 	"strconv"
-	"sync"
 	"sync/atomic"
 	"time"
 
@@ -20,7 +19,7 @@ import (
 	"github.com/kubectl-mesh/kubectl-mesh/lab/internal/podwire"
 )
 
-// drainTime bounds the wait for output after the end of a command whose children keep its output open.
+// drainTime is how long a command's output may be silent after the command's end, if its children keep it open.
 const drainTime = 2 * time.Second
 
 // execCount makes names of processes unique.
@@ -102,13 +101,12 @@ func (w *worker) execPipes(ctx context.Context, spec podwire.Exec, in io.Reader,
 	if err != nil {
 		return err
 	}
-	var drain sync.WaitGroup
-	var readers []*os.File
-	stdout, err := outputFile(out, &drain, &readers)
+	var drains drains
+	stdout, err := drains.add(out)
 	if err != nil {
 		return errors.Join(err, stdin.Close())
 	}
-	stderr, err := outputFile(errOut, &drain, &readers)
+	stderr, err := drains.add(errOut)
 	if err != nil {
 		return errors.Join(err, stdin.Close(), stdout.Close())
 	}
@@ -123,19 +121,7 @@ func (w *worker) execPipes(ctx context.Context, spec podwire.Exec, in io.Reader,
 		return describe(err)
 	}
 	<-p.Done()
-	drained := make(chan struct{})
-	go func() {
-		drain.Wait()
-		close(drained)
-	}()
-	select {
-	case <-drained:
-	case <-time.After(drainTime):
-		for _, r := range readers {
-			_ = r.Close() // ends the copying
-		}
-		<-drained
-	}
+	drains.wait(drainTime)
 	return exitError(p)
 }
 
@@ -160,27 +146,6 @@ func inputFile(in io.Reader) (stdin *os.File, feed func(), err error) {
 		_, _ = io.Copy(w, in) // ends when the client or the command has gone
 		_ = w.Close()
 	}, nil
-}
-
-// outputFile is where a command writes; what arrives is copied to out.
-func outputFile(out io.Writer, drain *sync.WaitGroup, readers *[]*os.File) (*os.File, error) {
-	if out == nil {
-		return os.OpenFile(os.DevNull, os.O_WRONLY, 0)
-	}
-	r, w, err := os.Pipe()
-	if err != nil {
-		return nil, err
-	}
-	if err := blocking(w); err != nil {
-		return nil, errors.Join(err, r.Close(), w.Close())
-	}
-	*readers = append(*readers, r)
-	drain.Go(func() {
-		// When the client has gone the pipe is closed, and the command gets SIGPIPE, as with a container runtime.
-		_, _ = io.Copy(out, r)
-		_ = r.Close()
-	})
-	return w, nil
 }
 
 func (w *worker) execTTY(ctx context.Context, spec podwire.Exec, in io.Reader, out io.Writer, resize <-chan remotecommand.TerminalSize) error {

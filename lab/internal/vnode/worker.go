@@ -98,6 +98,8 @@ func (w *worker) step(ctx context.Context) (next time.Duration, end bool) {
 		w.destroy(ctx)
 		w.mu.Unlock()
 		return 0, true
+	case pod.DeletionTimestamp != nil && finished && w.units == nil:
+		w.done, next = true, idle
 	case pod.DeletionTimestamp != nil:
 		next = w.terminate(ctx, pod, now)
 	case finished && w.units == nil:
@@ -106,8 +108,11 @@ func (w *worker) step(ctx context.Context) (next time.Duration, end bool) {
 	default:
 		next = w.advance(ctx, pod, now)
 	}
-	status := w.status(pod)
 	done := w.done
+	var status *corev1.PodStatus
+	if w.units != nil {
+		status = w.status(pod)
+	}
 	w.mu.Unlock()
 
 	if err := w.report(ctx, pod, status); err != nil {
@@ -301,6 +306,9 @@ func (w *worker) start(ctx context.Context, pod *corev1.Pod, u *unit) error {
 
 // report writes the pod's status if it differs from what was written last.
 func (w *worker) report(ctx context.Context, pod *corev1.Pod, status *corev1.PodStatus) error {
+	if status == nil {
+		return nil // it ended in an earlier life of the lab, which has reported it
+	}
 	data, err := json.Marshal(status)
 	if err != nil {
 		return err
