@@ -144,11 +144,7 @@ func (c *Cluster) observe(ctx context.Context, obj any) {
 	c.binder.observe(pod)
 	n := c.nodes[pod.Spec.NodeName]
 	if n == nil {
-		if pod.Spec.NodeName == "" && pod.DeletionTimestamp != nil {
-			// No kubelet will ever confirm the end of a pod that has no node. The API server deletes such pods at once by itself.
-			return
-		}
-		return
+		return // not bound yet; a pod that is deleted before needs nobody's word that it has ended
 	}
 	c.mu.Lock()
 	w := c.pods[pod.UID]
@@ -162,6 +158,7 @@ func (c *Cluster) observe(ctx context.Context, obj any) {
 	w.update(pod)
 }
 
+// forget ends the worker of a pod that is gone.
 func (c *Cluster) forget(obj any) {
 	if t, ok := obj.(cache.DeletedFinalStateUnknown); ok {
 		obj = t.Obj
@@ -190,6 +187,7 @@ func (c *Cluster) find(namespace, name string) *worker {
 	return c.byName[types.NamespacedName{Namespace: namespace, Name: name}]
 }
 
+// nodeObjects are the Node objects of this lab's nodes, with what users changed in them.
 func (c *Cluster) nodeObjects() []*corev1.Node {
 	all, err := c.nodeList.List(labels.Everything())
 	if err != nil {

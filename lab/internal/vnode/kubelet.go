@@ -84,7 +84,7 @@ func (c *Cluster) handler() http.Handler {
 	return mux
 }
 
-// worker finds the pod of a request.
+// workerOf finds the pod of a request.
 func (c *Cluster) workerOf(w http.ResponseWriter, r *http.Request) *worker {
 	pod := c.find(r.PathValue("namespace"), r.PathValue("pod"))
 	if pod == nil {
