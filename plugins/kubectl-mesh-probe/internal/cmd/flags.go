@@ -59,7 +59,7 @@ func (f *flags) addFlags(fs *pflag.FlagSet, impersonate *string) {
 	fs.StringVar(&f.method, "method", f.method, "HTTP method: GET or HEAD.")
 	fs.StringArrayVarP(&f.headers, "header", "H", f.headers, "Header of the requests, as 'Name: value' (repeatable).")
 	fs.StringVar(&f.tool, "tool", f.tool, "Program in the pod that sends the requests: auto, curl or wget.")
-	fs.StringVar(&f.identify, "identify", f.identify, "What tells who answered: auto (names and addresses of pods, nodes and clusters), body=REGEX with one group, header=NAME or json=PATH.")
+	fs.StringVar(&f.identify, "identify", f.identify, "What tells who answered, in the header or the first 16 KiB of the body: auto (names and addresses of pods, nodes and clusters), body=REGEX with one group, header=NAME or json=PATH.")
 	fs.Var(&asFlag{&f.as, impersonate}, "as", "VALUE=CLUSTER: cluster that a captured value stands for (repeatable). Without =, as for kubectl: user to impersonate.")
 	fs.StringArrayVar(&f.expect, "expect", f.expect, "Expectation (repeatable, or separated by commas): us=50%,eu=50%, only=us, errors<1%.")
 	fs.BoolVar(&f.expectPrediction, "expect-prediction", f.expectPrediction, "If true, the shares must be those that mesh-svc describe predicts.")
