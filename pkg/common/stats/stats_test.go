@@ -5,38 +5,42 @@ import (
 	"testing"
 )
 
-// TestChiSquare compares with tabulated quantiles: the probability at the quantile is its level.
-func TestChiSquare(t *testing.T) {
+func TestWilson(t *testing.T) {
 	t.Parallel()
-	for _, c := range []struct{ a, x, want float64 }{
-		{0.5, 3.841458820694124 / 2, 0.05}, {1, 5.991464547107979 / 2, 0.05}, {2.5, 11.0704976935164 / 2, 0.05},
-		{0.5, 15.13670523 / 2, 1e-4}, {1, 18.42068074 / 2, 1e-4}, {4, 20.09023503 / 2, 0.01}, {0.5, 0, 1},
+	// Reference values: R's prop.test(k, n, correct=FALSE), rounded.
+	for _, tc := range []struct {
+		k, n      int
+		low, high float64
+	}{
+		{5, 10, 0.2366, 0.7634}, {50, 100, 0.4038, 0.5962}, {500, 1000, 0.4691, 0.5309}, {0, 100, 0, 0.0370}, {100, 100, 0.9630, 1}, {0, 0, 0, 1}, {1, 3, 0.0615, 0.7923},
 	} {
-		if got := upperGamma(c.a, c.x); math.Abs(got-c.want) > 1e-7*math.Max(1, c.want*1e3) {
-			t.Errorf("Q(%v, %v) = %v, want %v", c.a, c.x, got, c.want)
+		got := Wilson(tc.k, tc.n)
+		if math.Abs(got.Low-tc.low) > 5e-5 || math.Abs(got.High-tc.high) > 5e-5 {
+			t.Errorf("Wilson(%d, %d) = %v, want %v %v", tc.k, tc.n, got, tc.low, tc.high)
 		}
-	}
-	chi2, df, p := ChiSquare([]int{670, 330}, []float64{2.0 / 3, 1.0 / 3})
-	if df != 1 || math.Abs(chi2-0.05) > 1e-9 || p < 0.82 || p > 0.83 {
-		t.Errorf("670 to 330 against 2:1: chi2 %v, df %d, p %v", chi2, df, p)
-	}
-	if _, _, p := ChiSquare([]int{500, 500}, []float64{2.0 / 3, 1.0 / 3}); p > 1e-20 {
-		t.Errorf("500 to 500 against 2:1: p %v", p)
-	}
-	if _, df, p := ChiSquare([]int{1000}, []float64{1}); df != 0 || p != 1 {
-		t.Errorf("one share: df %d, p %v", df, p)
 	}
 }
 
-func TestWilson(t *testing.T) {
+func TestChiSquare(t *testing.T) {
 	t.Parallel()
-	for _, c := range []struct {
-		k, n      int
-		low, high float64
-	}{{5, 10, 0.2366, 0.7634}, {50, 100, 0.4038, 0.5962}, {0, 100, 0, 0.0370}, {100, 100, 0.9630, 1}, {0, 0, 0, 1}} {
-		got := Wilson(c.k, c.n)
-		if math.Abs(got.Low-c.low) > 1e-4 || math.Abs(got.High-c.high) > 1e-4 {
-			t.Errorf("%d of %d: %+v, want %v to %v", c.k, c.n, got, c.low, c.high)
+	// Quantiles of the chi-square distribution from tables: the probability above each.
+	for _, tc := range []struct {
+		x  float64
+		df int
+		p  float64
+	}{
+		{3.841458821, 1, 0.05}, {6.634896601, 1, 0.01}, {15.13670523, 1, 1e-4}, {5.991464547, 2, 0.05}, {18.42068074, 2, 1e-4},
+		{11.07049769, 5, 0.05}, {18.30703805, 10, 0.05}, {124.3421134, 100, 0.05}, {77.92946517, 100, 0.95},
+	} {
+		if got := upperGamma(float64(tc.df)/2, tc.x/2); math.Abs(got-tc.p) > 1e-8*math.Max(1, 1/tc.p) && math.Abs(got-tc.p)/tc.p > 1e-6 {
+			t.Errorf("Q(chi2 %v, df %d) = %v, want %v", tc.x, tc.df, got, tc.p)
 		}
+	}
+	chi2, df, p := ChiSquare([]int{44, 56}, []float64{0.5, 0.5})
+	if math.Abs(chi2-1.44) > 1e-9 || df != 1 || math.Abs(p-0.2301393) > 1e-6 {
+		t.Errorf("got %v %v %v", chi2, df, p)
+	}
+	if _, _, p := ChiSquare([]int{667, 333}, []float64{2. / 3, 1. / 3}); p < 0.9 {
+		t.Errorf("p %v for a perfect fit", p)
 	}
 }

@@ -5,6 +5,8 @@ import (
 	"fmt"
 	"strconv"
 	"strings"
+
+	"github.com/kubectl-mesh/kubectl-mesh/pkg/common/stats"
 )
 
 // Verdict is the result of a check. It has three values because a small sample proves nothing.
@@ -132,8 +134,8 @@ func (e Expectation) Judge(t *Tally) Check {
 		}
 		return c.end(Pass, "")
 	case "errors":
-		ci := Wilson(t.Failed(), n)
-		c.Observed = fmt.Sprintf("%s, 95%% CI %s", ratio(t.Failed(), n), ci)
+		ci := stats.Wilson(t.Failed(), n)
+		c.Observed = fmt.Sprintf("%s, 95%% CI %s", ratio(t.Failed(), n), interval(ci))
 		switch {
 		case ci.High < e.value:
 			return c.end(Pass, "")
@@ -145,8 +147,8 @@ func (e Expectation) Judge(t *Tally) Check {
 		return e.judgeOnly(t, c)
 	}
 	k := t.Count(e.name)
-	ci := Wilson(k, n)
-	c.Observed = fmt.Sprintf("%s, 95%% CI %s", ratio(k, n), ci)
+	ci := stats.Wilson(k, n)
+	c.Observed = fmt.Sprintf("%s, 95%% CI %s", ratio(k, n), interval(ci))
 	switch {
 	case e.value == 0 && k > 0 || e.value == 1 && k+t.Unknown < n:
 		return c.end(Fail, "")
@@ -224,7 +226,7 @@ func JudgePrediction(t *Tally, p Prediction, members []Known, errorsJudged bool)
 	case float64(answered)*smallest < 5:
 		return c.end(Inconclusive, fmt.Sprintf("too few requests for a test; use --count %d or more", int(5/smallest)+1))
 	}
-	chi2, df, prob := ChiSquare(observed, shares)
+	chi2, df, prob := stats.ChiSquare(observed, shares)
 	c.Observed += fmt.Sprintf("; chi-square %.2f, df %d, p %.3g", chi2, df, prob)
 	if prob < significance {
 		return c.end(Fail, fmt.Sprintf("so large a deviation occurs by chance in fewer than 1 of %d runs", int(1/significance)))
@@ -237,8 +239,8 @@ func (c Check) end(v Verdict, reason string) Check {
 	return c
 }
 
-// String shows an interval in percent.
-func (i Interval) String() string { return percent(i.Low) + " - " + percent(i.High) }
+// interval shows an interval in percent.
+func interval(i stats.Interval) string { return percent(i.Low) + " - " + percent(i.High) }
 
 func ratio(k, n int) string {
 	return fmt.Sprintf("%s (%d of %d)", percent(float64(k)/float64(n)), k, n)

@@ -6,6 +6,7 @@ import (
 	"k8s.io/utils/ptr"
 
 	"github.com/kubectl-mesh/kubectl-mesh/pkg/apis/v1alpha1"
+	"github.com/kubectl-mesh/kubectl-mesh/pkg/common/stats"
 )
 
 // Client is a client pod and its cluster.
@@ -34,7 +35,7 @@ func (o Outcome) Report(members []Known) v1alpha1.ProbeClient {
 		Answers: []v1alpha1.ProbeAnswer{},
 	}
 	for _, r := range o.Tally.Rows(members) {
-		ci := Wilson(r.Requests, o.Tally.Requests)
+		ci := stats.Wilson(r.Requests, o.Tally.Requests)
 		a := v1alpha1.ProbeAnswer{
 			Name: r.Name, Member: r.Member, Requests: r.Requests, Errors: r.Errors,
 			CI: v1alpha1.ProbeInterval{Low: ci.Low, High: ci.High}, LatencyMs: latencyMs(r.Latency()),
