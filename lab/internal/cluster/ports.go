@@ -27,7 +27,7 @@ func (p *FreePorts) Free(address string) (int, error) {
 		p.given = map[string]bool{}
 	}
 	for range tries {
-		port := firstPort + rand.IntN(lastPort-firstPort+1) //nolint:gosec // not a secret
+		port := firstPort + rand.IntN(lastPort-firstPort+1)
 		endpoint := net.JoinHostPort(address, strconv.Itoa(port))
 		if p.given[endpoint] {
 			continue
