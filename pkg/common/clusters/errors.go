@@ -25,7 +25,6 @@ const (
 	ClassForbidden    Class = "forbidden"
 	ClassNotFound     Class = "notfound"
 	ClassNoCilium     Class = "no-cilium"
-	ClassNoContext    Class = "no-context"
 	ClassConfig       Class = "kubeconfig"
 	ClassInterrupted  Class = "interrupted"
 	ClassOther        Class = "error"

@@ -28,6 +28,8 @@ type Flags struct {
 	AllContexts     bool
 	CiliumNamespace string
 	Timeout         time.Duration
+
+	set *pflag.FlagSet // to tell an empty value from none
 }
 
 // NewFlags returns the flags with their defaults.
@@ -40,6 +42,7 @@ func NewFlags() *Flags {
 
 // AddFlags registers kubectl's own connection flags and ours.
 func (f *Flags) AddFlags(fs *pflag.FlagSet) {
+	f.set = fs
 	f.Config.AddFlags(fs)
 	fs.StringSliceVar(&f.Contexts, "contexts", f.Contexts, "Contexts whose clusters are read, as names or globs such as 'kind-*' (repeatable). A name that stands in two kubeconfig files is given as FILE::NAME. Default: the mesh of the current context.")
 	fs.BoolVar(&f.AllContexts, "all-contexts", f.AllContexts, "If true, read the clusters of all contexts.")
@@ -50,6 +53,8 @@ func (f *Flags) AddFlags(fs *pflag.FlagSet) {
 // validate checks what can be checked without a kubeconfig.
 func (f *Flags) validate() error {
 	switch {
+	case f.set != nil && f.set.Changed("contexts") && len(f.Contexts) == 0:
+		return errors.New("--contexts is empty; name a context or leave it out")
 	case len(f.Contexts) > 0 && f.AllContexts:
 		return errors.New("--contexts and --all-contexts cannot be used together")
 	case len(f.Contexts) > 0 && ptr.Deref(f.Config.Context, "") != "":

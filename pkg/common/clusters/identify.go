@@ -3,6 +3,7 @@ package clusters
 import (
 	"context"
 	"fmt"
+	"slices"
 
 	corev1 "k8s.io/api/core/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
@@ -34,6 +35,9 @@ func (m *Member) identify(ctx context.Context, ciliumNamespace string) error {
 	if err := m.readVersion(ctx); err != nil {
 		return err
 	}
+	if err := m.readKVStoreMesh(ctx); err != nil {
+		return err
+	}
 	return m.readPeers(ctx)
 }
 
@@ -56,19 +60,22 @@ func (m *Member) findConfig(ctx context.Context, namespace string) (*corev1.Conf
 	list, err := m.Client.CoreV1().ConfigMaps(metav1.NamespaceAll).List(ctx, metav1.ListOptions{FieldSelector: "metadata.name=" + cilium.ConfigMapName})
 	switch {
 	case apierrors.IsForbidden(err):
-		return nil, noCilium("ConfigMap %s is not in namespace %s, and other namespaces may not be searched; name it with --cilium-namespace", cilium.ConfigMapName, cilium.DefaultNamespace)
+		return nil, problem(ClassForbidden, "ConfigMap %s is not in namespace %s, and other namespaces may not be searched; name it with --cilium-namespace", cilium.ConfigMapName, cilium.DefaultNamespace)
 	case err != nil:
 		return nil, err
 	case len(list.Items) == 0:
 		return nil, noCilium("no ConfigMap %s in any namespace", cilium.ConfigMapName)
 	case len(list.Items) > 1:
-		return nil, noCilium("ConfigMap %s stands in %d namespaces; name one with --cilium-namespace", cilium.ConfigMapName, len(list.Items))
+		return nil, problem(ClassOther, "ConfigMap %s stands in %d namespaces; name one with --cilium-namespace", cilium.ConfigMapName, len(list.Items))
 	}
 	return &list.Items[0], nil
 }
 
-func noCilium(format string, args ...any) error {
-	return &Error{ClassNoCilium, fmt.Errorf(format, args...)}
+// noCilium says that there is none for certain: what may only be hidden has another class.
+func noCilium(format string, args ...any) error { return problem(ClassNoCilium, format, args...) }
+
+func problem(class Class, format string, args ...any) error {
+	return &Error{class, fmt.Errorf(format, args...)}
 }
 
 // readVersion reads the version from DaemonSet cilium's image. What may not be read stays unknown.
@@ -82,6 +89,17 @@ func (m *Member) readVersion(ctx context.Context) error {
 			m.Version = cilium.VersionFromImage(c.Image)
 		}
 	}
+	return nil
+}
+
+// readKVStoreMesh looks for the container by which cilium-cli, too, tells whether KVStoreMesh is on.
+func (m *Member) readKVStoreMesh(ctx context.Context) error {
+	d, err := m.Client.AppsV1().Deployments(m.CiliumNamespace).Get(ctx, cilium.DeploymentMeshAPI, metav1.GetOptions{})
+	if err != nil {
+		return ignoreTolerable(err)
+	}
+	on := slices.ContainsFunc(d.Spec.Template.Spec.Containers, func(c corev1.Container) bool { return c.Name == cilium.ContainerKVStoreMesh })
+	m.KVStoreMesh = &on
 	return nil
 }
 

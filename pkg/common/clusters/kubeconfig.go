@@ -3,6 +3,7 @@ package clusters
 import (
 	"errors"
 	"fmt"
+	"maps"
 	"os"
 	"path/filepath"
 	"reflect"
@@ -95,7 +96,10 @@ func (kc *kubeconfig) finish(rules *clientcmd.ClientConfigLoadingRules) error {
 			}
 			merged = m
 		}
+		// What the own file has goes before the merge, in which the first file wins.
 		mine := merged.DeepCopy()
+		maps.Copy(mine.Clusters, c.config.Clusters)
+		maps.Copy(mine.AuthInfos, c.config.AuthInfos)
 		mine.Contexts[c.context] = ctx
 		c.config = mine
 	}
@@ -196,7 +200,10 @@ func (f *Flags) restConfig(c candidate, single bool) (*rest.Config, string, erro
 	o.AuthInfo.ImpersonateUID = ptr.Deref(cf.ImpersonateUID, "")
 	o.AuthInfo.ImpersonateGroups = ptr.Deref(cf.ImpersonateGroup, nil)
 	o.Timeout = ptr.Deref(cf.Timeout, "")
+	o.AuthInfo.ImpersonateUserExtra = userExtra(ptr.Deref(cf.ImpersonateUserExtra, nil))
 	o.ClusterInfo.InsecureSkipTLSVerify = ptr.Deref(cf.Insecure, false)
+	o.ClusterInfo.DisableCompression = ptr.Deref(cf.DisableCompression, false)
+	o.ClusterInfo.ProxyURL = ptr.Deref(cf.ProxyURL, "")
 	if single {
 		o.ClusterInfo.Server = ptr.Deref(cf.APIServer, "")
 		o.ClusterInfo.TLSServerName = ptr.Deref(cf.TLSServerName, "")
@@ -217,6 +224,20 @@ func (f *Flags) restConfig(c candidate, single bool) (*rest.Config, string, erro
 		ns = ctx.Namespace
 	}
 	return cfg, ns, nil
+}
+
+// userExtra reads --as-user-extra as kubectl does: key=value, repeatable.
+func userExtra(pairs []string) map[string][]string {
+	var extra map[string][]string
+	for _, p := range pairs {
+		if k, v, ok := strings.Cut(p, "="); ok {
+			if extra == nil {
+				extra = map[string][]string{}
+			}
+			extra[k] = append(extra[k], v)
+		}
+	}
+	return extra
 }
 
 // singleOnly names the flags that make sense for one context only.

@@ -6,8 +6,11 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/google/go-cmp/cmp"
+	"github.com/spf13/pflag"
+	"k8s.io/client-go/rest"
 	"k8s.io/utils/ptr"
 )
 
@@ -92,6 +95,57 @@ func TestLoadTakesTheMergeForReferencesToOtherFiles(t *testing.T) {
 	cfg, _, err := f.restConfig(found[0], false)
 	if err != nil || cfg.Host != "https://127.0.0.1:5" {
 		t.Errorf("%+v, %v", cfg, err)
+	}
+}
+
+// TestMergeKeepsTheOwnFilesEntries: the fallback to the merge is for what the own file lacks, and for nothing else.
+func TestMergeKeepsTheOwnFilesEntries(t *testing.T) {
+	dir := t.TempDir()
+	a := writeConfig(t, dir, "a.yaml", "", "prod=https://127.0.0.1:1", "admin=https://127.0.0.1:7")
+	b := filepath.Join(dir, "b.yaml")
+	if err := os.WriteFile(b, []byte("apiVersion: v1\nkind: Config\nclusters:\n- {name: prod, cluster: {server: \"https://127.0.0.1:2\"}}\ncontexts:\n- {name: c, context: {cluster: prod, user: admin}}\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	t.Setenv("KUBECONFIG", a+string(filepath.ListSeparator)+b)
+	f := NewFlags()
+	kc, err := f.load()
+	if err != nil {
+		t.Fatal(err)
+	}
+	found, err := kc.find("c")
+	if err != nil {
+		t.Fatal(err)
+	}
+	cfg, _, err := f.restConfig(found[0], false)
+	if err != nil || cfg.Host != "https://127.0.0.1:2" || cfg.BearerToken != "t-https://127.0.0.1:7" {
+		t.Errorf("%+v, %v", cfg, err)
+	}
+}
+
+// TestEveryFlagReachesTheConfig: what kubectl takes and we do not heed would act as somebody else or somewhere else.
+func TestEveryFlagReachesTheConfig(t *testing.T) {
+	t.Setenv("KUBECONFIG", writeConfig(t, t.TempDir(), "c", "a", "a=https://127.0.0.1:1"))
+	f := NewFlags()
+	fs := pflag.NewFlagSet("x", pflag.ContinueOnError)
+	f.AddFlags(fs)
+	args := []string{"--as=u", "--as-group=g", "--as-uid=7", "--as-user-extra=tenant=a", "--proxy-url=http://127.0.0.1:9", "--disable-compression", "--request-timeout=3s", "--insecure-skip-tls-verify"}
+	if err := fs.Parse(args); err != nil {
+		t.Fatal(err)
+	}
+	kc, err := f.load()
+	if err != nil {
+		t.Fatal(err)
+	}
+	cfg, _, err := f.restConfig(kc.candidates[0], false)
+	if err != nil {
+		t.Fatal(err)
+	}
+	want := rest.ImpersonationConfig{UserName: "u", Groups: []string{"g"}, UID: "7", Extra: map[string][]string{"tenant": {"a"}}}
+	if d := cmp.Diff(want, cfg.Impersonate); d != "" {
+		t.Error(d)
+	}
+	if cfg.Proxy == nil || !cfg.DisableCompression || cfg.Timeout != 3*time.Second || !cfg.Insecure {
+		t.Errorf("proxy %v, compression off %v, timeout %v, insecure %v", cfg.Proxy != nil, cfg.DisableCompression, cfg.Timeout, cfg.Insecure)
 	}
 }
 

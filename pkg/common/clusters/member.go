@@ -30,7 +30,7 @@ type Member struct {
 	Version         cilium.Version
 	Peers           []string
 	PeersKnown      bool
-	KVStoreMesh     bool
+	KVStoreMesh     *bool // nil when it may not be read or there is no clustermesh-apiserver
 
 	REST   *rest.Config
 	Client kubernetes.Interface

@@ -13,6 +13,9 @@ import (
 // selectMesh finds the mesh of the current context (or --context): the home
 // cluster's peers, each in the one context whose cluster has that Cilium name, peers back, and has another id.
 func (f *Flags) selectMesh(ctx context.Context, kc *kubeconfig, w *Warnings) (*Selection, error) {
+	if set := f.singleOnly(); len(set) > 0 && len(kc.candidates) > 1 {
+		return nil, fmt.Errorf("%s cannot be used with a mesh of several contexts: what is meant for one cluster would go to all; name one with --contexts", strings.Join(set, ", "))
+	}
 	homeName := ptr.Deref(f.Config.Context, "")
 	if homeName == "" {
 		homeName = kc.current

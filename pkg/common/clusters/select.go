@@ -18,6 +18,8 @@ type Selection struct {
 	// ContextOnly: --context was given and --contexts was not; every write then needs --in.
 	ContextOnly bool
 	Warnings    []string
+	// Later collects what API servers warn of after the selection.
+	Later *Warnings
 }
 
 // Home returns the member of the current context or the first named, or nil.
@@ -106,7 +108,7 @@ func (f *Flags) Select(ctx context.Context) (*Selection, error) {
 		return nil, err
 	}
 	sel.ContextOnly = ptr.Deref(f.Config.Context, "") != "" && len(f.Contexts) == 0
-	sel.Warnings = append(sel.Warnings, w.Lines()...)
+	sel.Warnings, sel.Later = append(sel.Warnings, w.Lines()...), w
 	return sel, nil
 }
 
@@ -186,7 +188,9 @@ func collapse(members []*Member, current string, w *Warnings) []*Member {
 		if m.UID == "" {
 			continue
 		}
-		if first := byUID[m.UID]; first == nil || m.Context == current {
+		first := byUID[m.UID]
+		// A context that works goes before one that does not, then the current one, then the first.
+		if first == nil || first.Err != nil && m.Err == nil || m.Context == current && (m.Err == nil || first.Err != nil) {
 			byUID[m.UID] = m
 		}
 	}

@@ -97,6 +97,28 @@ func TestCollapse(t *testing.T) {
 	}
 }
 
+func TestCollapseKeepsWhatWorks(t *testing.T) {
+	t.Parallel()
+	for _, current := range []string{"", "dev-eu"} {
+		broken := dead("dev-eu", ClassForbidden)
+		broken.UID = "uid-eu"
+		got := collapse([]*Member{member("us", 1), broken, member("eu", 2)}, current, &Warnings{})
+		if len(got) != 2 || got[1].Context != "kind-eu" {
+			t.Errorf("current %q: %v", current, memberNames(got))
+		}
+	}
+}
+
+// TestSingleFlagsStayAtHome: a token for one cluster must not be sent to another one.
+func TestSingleFlagsStayAtHome(t *testing.T) {
+	t.Setenv("KUBECONFIG", writeConfig(t, t.TempDir(), "c", "a", "a=https://127.0.0.1:1", "b=https://127.0.0.1:2"))
+	f := NewFlags()
+	f.Config.BearerToken = ptr.To("secret")
+	if _, err := f.Select(t.Context()); err == nil || !strings.Contains(err.Error(), "--token cannot be used with a mesh") {
+		t.Errorf("error %v", err)
+	}
+}
+
 func TestInferName(t *testing.T) {
 	t.Parallel()
 	ms := []*Member{member("us", 1, "eu", "ap"), dead("kind-eu", ClassRefused), member("ap", 3, "us", "eu")}
