@@ -146,6 +146,9 @@ func Decide(snap *Snapshot, client string, key Key, fe Frontend) Decision {
 	if svc.InternalLocal {
 		d.Caveats = append(d.Caveats, "internalTrafficPolicy is Local: of the client's own cluster only the backends on the client's node are used; remote backends stay (read in Cilium's code, not documented)")
 	}
+	for _, p := range unread(snap, c, svc) {
+		d.Caveats = append(d.Caveats, "the cluster also connects to "+p+", which is not read: the shares leave it out")
+	}
 	for _, rs := range cilium.RulesFor(c.Version) {
 		o := decide(snap, c, svc, fe, rs.Rules, &d)
 		if !c.Version.Known() {
@@ -157,6 +160,27 @@ func Decide(snap *Snapshot, client string, key Key, fe Frontend) Decision {
 		d.Outcomes[0].Versions = nil
 	}
 	return d
+}
+
+// caveat adds a line once.
+func (d *Decision) caveat(line string) {
+	if !slices.Contains(d.Caveats, line) {
+		d.Caveats = append(d.Caveats, line)
+	}
+}
+
+// unread names the peers of the client's cluster that are not in the snapshot: for a global Service they may answer too.
+func unread(snap *Snapshot, c *Cluster, svc *Service) []string {
+	if !c.PeersKnown || !cilium.Global(svc.Annotations).Value {
+		return nil
+	}
+	var out []string
+	for _, p := range c.Peers {
+		if snap.Find(p) == nil {
+			out = append(out, p)
+		}
+	}
+	return out
 }
 
 // addOutcome merges an outcome into an equal one.
@@ -182,6 +206,9 @@ func decide(snap *Snapshot, c *Cluster, svc *Service, fe Frontend, rules cilium.
 		offers[i] = remoteOffer(c, svc, m, fe, rules)
 		if offers[i].reason.Code == ReasonUnread {
 			d.Incomplete = true
+		}
+		if offers[i].reason.Code == ReasonNamespace && !m.Version.Known() {
+			d.caveat("the Cilium version of " + m.Name + " is not known: before 1.20 its namespace would not keep its endpoints from being used")
 		}
 	}
 	if d.Kind == KindBalanced {

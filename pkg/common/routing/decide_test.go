@@ -241,11 +241,14 @@ func TestReasons(t *testing.T) {
 	v6.Endpoints[0].Addr = netip.MustParseAddr("fd00::1")
 	unready := service(2, 1, "global")
 	unready.Endpoints[0].Ready, unready.Endpoints[0].Serving = false, false
+	ignored := service(2, 1, "global")
+	ignored.Labels = map[string]string{cilium.LabelServiceProxyName: "other"}
 	cases := map[string]struct {
 		snap *Snapshot
 		code Code
 		text string
 	}{
+		"ignored there":         {mesh("1.20.2", service(1, 1, "global"), ignored), ReasonIgnoredThere, "its Cilium ignores the Service"},
 		"used":                  {mesh("1.20.2", service(1, 1, "global"), service(2, 1, "global")), ReasonUsed, "used, global and shared there"},
 		"client not global":     {mesh("1.20.2", service(1, 1, ""), service(2, 1, "global")), ReasonNotGlobalHere, "the client's Service is not global"},
 		"remote not global":     {mesh("1.20.2", service(1, 1, "global"), service(2, 1, "")), ReasonNotGlobalThere, "its Service is not global"},
@@ -295,6 +298,25 @@ func TestUnknownVersionShowsEveryOutcome(t *testing.T) {
 	plain := Decide(mesh("", service(1, 2, "global"), service(2, 1, "global")), "us", key, http)
 	if len(plain.Outcomes) != 1 || plain.Outcomes[0].Versions != nil {
 		t.Errorf("versions do not differ here: %+v", plain.Outcomes)
+	}
+}
+
+func TestCaveats(t *testing.T) {
+	t.Parallel()
+	snap := mesh("1.20.2", service(1, 2, "global"), service(2, 1, "global"))
+	snap.Clusters[0].Peers = []string{"eu", "ap"}
+	if d := Decide(snap, "us", key, http); len(d.Caveats) != 1 || !strings.Contains(d.Caveats[0], "ap, which is not read") {
+		t.Errorf("a peer that is not read: %q", d.Caveats)
+	}
+	snap.Clusters[0].Services[key].Annotations = nil
+	if d := Decide(snap, "us", key, http); d.Caveats != nil {
+		t.Errorf("a Service that is not global: %q", d.Caveats)
+	}
+	gated := mesh("1.18.11", service(1, 1, "global"), service(2, 1, "global"))
+	gated.Clusters[1].Version = cilium.Version{}
+	gated.Clusters[1].Namespaces = map[string]map[string]string{"default": {cilium.AnnotationNamespaceGlobal: "false"}}
+	if d := Decide(gated, "us", key, http); len(d.Caveats) != 1 || !strings.Contains(d.Caveats[0], "version of eu is not known") {
+		t.Errorf("a gate that may not be there: %q", d.Caveats)
 	}
 }
 

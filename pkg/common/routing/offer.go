@@ -69,6 +69,10 @@ func remoteOffer(c *Cluster, svc *Service, m *Cluster, fe Frontend, rules cilium
 	if there == nil {
 		return no(ReasonMissing, cilium.Bool{})
 	}
+	// The exporter watches Services without the label only (pkg/k8s ServiceResource, 1.19.7 and 1.20.2, read).
+	if v := there.Labels[cilium.LabelServiceProxyName]; v != "" {
+		return no(ReasonIgnoredThere, cilium.Bool{Key: cilium.LabelServiceProxyName, Raw: v})
+	}
 	if g := cilium.Global(there.Annotations); !g.Value {
 		return no(ReasonNotGlobalThere, g)
 	}

@@ -16,6 +16,7 @@ const (
 	ReasonNotGlobalThere Code = "not-global-there"     // the remote Service is not global
 	ReasonNotShared      Code = "not-shared"           // the remote Service is not shared
 	ReasonMissing        Code = "no-service-there"     // no Service of this name in the remote cluster
+	ReasonIgnoredThere   Code = "ignored-there"        // Cilium ignores the remote Service
 	ReasonNamespace      Code = "namespace-not-global" // the remote namespace is gated
 	ReasonNotPeer        Code = "not-a-peer"           // the client's cluster does not connect to it
 	ReasonUnread         Code = "not-read"             // the remote cluster could not be read
@@ -56,6 +57,8 @@ func (r Reason) String() string {
 		return "not used, its Service is not shared" + r.annotation()
 	case ReasonMissing:
 		return "not used, it has no such Service"
+	case ReasonIgnoredThere:
+		return "not used, its Cilium ignores the Service" + r.annotation()
 	case ReasonNamespace:
 		return "not used, its namespace is not global" + r.annotation()
 	case ReasonNotPeer:

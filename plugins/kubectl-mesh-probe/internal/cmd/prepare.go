@@ -4,7 +4,6 @@ import (
 	"context"
 	"fmt"
 	"slices"
-	"strings"
 	"time"
 
 	"github.com/kubectl-mesh/kubectl-mesh/pkg/common/clusters"
@@ -163,12 +162,8 @@ func (s *session) predictions(snap *routing.Snapshot) []probe.Prediction {
 func (s *session) predict(snap *routing.Snapshot) {
 	for i, p := range s.predictions(snap) {
 		s.clients[i].Prediction = p
-		name := s.clients[i].member.Name
 		for _, w := range p.Caveats {
-			s.warn("cluster %s: %s", name, w)
-		}
-		if unread := probe.Unread(snap, name, s.key); s.service && len(unread) > 0 {
-			s.warn("cluster %s also connects to %s, which is not read: the expected shares leave it out and its answers may stay unknown", name, strings.Join(unread, ", "))
+			s.warn("cluster %s: %s", s.clients[i].member.Name, w)
 		}
 	}
 }

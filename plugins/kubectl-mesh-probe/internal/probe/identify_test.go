@@ -187,22 +187,3 @@ func changed(f func([]routing.Cluster, routing.Key)) *routing.Snapshot {
 	f(snap.Clusters, key)
 	return snap
 }
-
-func TestUnread(t *testing.T) {
-	t.Parallel()
-	snap := changed(func(c []routing.Cluster, _ routing.Key) { c[0].PeersKnown, c[0].Peers = true, []string{"eu", "ap"} })
-	_, key := testSnapshot()
-	if diff := cmp.Diff([]string{"ap"}, Unread(snap, "us", key)); diff != "" {
-		t.Error(diff)
-	}
-	if got := Unread(snap, "eu", key); got != nil {
-		t.Errorf("peers that are not known: %v", got)
-	}
-	local := changed(func(c []routing.Cluster, k routing.Key) {
-		c[0].PeersKnown, c[0].Peers = true, []string{"ap"}
-		c[0].Services[k].Annotations = nil
-	})
-	if got := Unread(local, "us", key); got != nil {
-		t.Errorf("a Service that is not global: %v", got)
-	}
-}

@@ -6,7 +6,6 @@ import (
 	"slices"
 	"strings"
 
-	"github.com/kubectl-mesh/kubectl-mesh/pkg/common/cilium"
 	"github.com/kubectl-mesh/kubectl-mesh/pkg/common/routing"
 )
 
@@ -53,22 +52,6 @@ func Predict(snap *routing.Snapshot, client string, key routing.Key, port int32)
 		return Prediction{Why: fmt.Sprintf("Service %s has no TCP port %d in cluster %s", key, port, client)}
 	}
 	return *out
-}
-
-// Unread names the clusters that the client's cluster connects to for a global Service and that are not
-// in the snapshot: they may answer too, and no prediction counts them.
-func Unread(snap *routing.Snapshot, client string, key routing.Key) []string {
-	c := snap.Find(client)
-	if c == nil || !c.PeersKnown || c.Services[key] == nil || !cilium.Global(c.Services[key].Annotations).Value {
-		return nil
-	}
-	var out []string
-	for _, p := range c.Peers {
-		if snap.Find(p) == nil {
-			out = append(out, p)
-		}
-	}
-	return out
 }
 
 func predict(d routing.Decision) Prediction {
