@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"net"
 	"time"
 
 	authv1 "k8s.io/api/authorization/v1"
@@ -30,7 +31,7 @@ func (p *Plan) Preflight(ctx context.Context, o Options) error {
 	byMember := map[*clusters.Member][]*Item{}
 	var members []*clusters.Member
 	for _, i := range p.Pending() {
-		if c := i.conflict(); c != "" && !o.ForceConflicts {
+		if c := i.conflict(p.exempt()); c != "" && !o.ForceConflicts {
 			i.Result = v1alpha1.ResultRefused
 			i.Message = c + ", which would write it again; change it there, or use --force-conflicts"
 			continue
@@ -40,7 +41,8 @@ func (p *Plan) Preflight(ctx context.Context, o Options) error {
 		}
 		byMember[i.Member] = append(byMember[i.Member], i)
 	}
-	results := clusters.Each(ctx, members, o.Timeout, func(ctx context.Context, m *clusters.Member) (struct{}, error) {
+	// The deadline is for each request: a plan may hold hundreds of Services of one member.
+	results := clusters.Each(ctx, members, o.Timeout*time.Duration(2*len(p.Items)+1), func(ctx context.Context, m *clusters.Member) (struct{}, error) {
 		return struct{}{}, p.preflightMember(ctx, m, byMember[m], o)
 	})
 	for _, r := range results {
@@ -67,7 +69,7 @@ func (p *Plan) preflightMember(ctx context.Context, m *clusters.Member, items []
 	for _, i := range items {
 		err, asked := allowed[i.Namespace]
 		if !asked {
-			err = mayPatch(ctx, m, i.Namespace)
+			err = within(ctx, o, func(ctx context.Context) error { return mayPatch(ctx, m, i.Namespace) })
 			allowed[i.Namespace] = err
 		}
 		if err != nil {
@@ -77,11 +79,22 @@ func (p *Plan) preflightMember(ctx context.Context, m *clusters.Member, items []
 		if o.AccessOnly {
 			continue
 		}
-		if err := p.patch(ctx, i, true); err != nil {
+		if err := within(ctx, o, func(ctx context.Context) error { return p.patch(ctx, i, true) }); err != nil {
 			i.Result, i.Message = v1alpha1.ResultFailed, explainDryRun(err).Error()
 		}
 	}
 	return nil
+}
+
+// within gives one request its deadline, and names the flag that lengthens it.
+func within(ctx context.Context, o Options, do func(context.Context) error) error {
+	one, cancel := context.WithTimeout(ctx, o.Timeout)
+	defer cancel()
+	err := do(one)
+	if err != nil && one.Err() != nil && ctx.Err() == nil {
+		return fmt.Errorf("no answer within %s (--cluster-timeout): %w", o.Timeout, err)
+	}
+	return err
 }
 
 // mayPatch asks the API server whether we may patch Services in a namespace.
@@ -110,6 +123,26 @@ func explainDryRun(err error) error {
 // ErrConflict says that the object is not what the plan was made for.
 var ErrConflict = errors.New("changed since the plan was made; nothing was written to it, run the command again")
 
+// errReadBack says that what was written is not what is there.
+var errReadBack = errors.New("an admission webhook or a reconciler changed it")
+
+// errNotSent says that a write was given up before it was sent again.
+var errNotSent = errors.New("nothing was written")
+
+// refused reports whether it is certain that an error's write did not happen: the server said so, or the connection was never made.
+func refused(err error) bool {
+	if errors.Is(err, ErrConflict) || errors.Is(err, errReadBack) || errors.Is(err, errNotSent) {
+		return true
+	}
+	var status apierrors.APIStatus
+	if errors.As(err, &status) {
+		code := status.Status().Code
+		return code >= 400 && code < 500 && !apierrors.IsTimeout(err)
+	}
+	var op *net.OpError
+	return errors.As(err, &op) && op.Op == "dial"
+}
+
 // attempts is how often a write is tried when only unrelated fields changed meanwhile.
 const attempts = 3
 
@@ -126,7 +159,7 @@ func (p *Plan) Apply(ctx context.Context, o Options) error {
 		switch {
 		case err == nil:
 			i.Result = v1alpha1.ResultChanged
-		case ctx.Err() != nil || errors.Is(err, context.DeadlineExceeded):
+		case !refused(err):
 			i.Result, i.Message = v1alpha1.ResultUnknown, "no answer to the write: it may or may not have happened"
 			return fmt.Errorf("cluster %q: %s %s/%s: %w", i.Member.Name, p.Action, i.Namespace, i.Name, err)
 		default:
@@ -150,7 +183,7 @@ func (p *Plan) write(ctx context.Context, i *Item) error {
 		}
 		now, getErr := api.Get(ctx, i.Name, metav1.GetOptions{})
 		if getErr != nil {
-			return getErr
+			return fmt.Errorf("%w: after a conflict it could not be read again: %w", errNotSent, getErr)
 		}
 		for k, v := range i.Before {
 			if now.UID != i.UID || !Same(current(now, k), v) {
@@ -169,7 +202,7 @@ func (p *Plan) write(ctx context.Context, i *Item) error {
 	}
 	for k, want := range i.After {
 		if !Same(current(now, k), want) {
-			return fmt.Errorf("written, but %s reads back as %s: an admission webhook or a reconciler changed it", k, Show(current(now, k)))
+			return fmt.Errorf("written, but %s reads back as %s: %w", k, Show(current(now, k)), errReadBack)
 		}
 	}
 	return nil

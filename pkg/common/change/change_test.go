@@ -4,6 +4,8 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"io"
+	"net"
 	"os"
 	"path/filepath"
 	"strings"
@@ -156,19 +158,40 @@ func TestPreflightFailureWritesNothingAnywhere(t *testing.T) {
 
 func TestApplyStopsAtTheFirstFailure(t *testing.T) {
 	t.Parallel()
+	// What the server refused did not happen; of what got no clear answer nobody knows.
+	for name, c := range map[string]struct {
+		err  error
+		want string
+	}{
+		"refused by admission": {apierrors.NewForbidden(corev1.Resource("services"), "nginx", errors.New("policy")), "us:changed eu:failed ap:planned"},
+		"never connected":      {&net.OpError{Op: "dial", Err: errors.New("refused")}, "us:changed eu:failed ap:planned"},
+		"an internal error":    {apierrors.NewInternalError(errors.New("etcd is gone")), "us:changed eu:unknown ap:planned"},
+		"the connection broke": {io.ErrUnexpectedEOF, "us:changed eu:unknown ap:planned"},
+		"the server timed out": {apierrors.NewTimeoutError("slow", 1), "us:changed eu:unknown ap:planned"},
+		"no answer in time":    {context.DeadlineExceeded, "us:changed eu:unknown ap:planned"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			stopsAt(t, c.err, c.want)
+		})
+	}
+}
+
+func stopsAt(t *testing.T, failure error, want string) {
+	t.Helper()
 	var log []string
 	edits := Values{"x/global": ptr.To("true")}
 	us, eu, ap := newCluster(t, "us", &log, nginx(nil), true), newCluster(t, "eu", &log, nginx(nil), true), newCluster(t, "ap", &log, nginx(nil), true)
 	eu.api.PrependReactor("patch", "services", func(k8stesting.Action) (bool, runtime.Object, error) {
-		return true, nil, apierrors.NewInternalError(errors.New("etcd is gone"))
+		return true, nil, failure
 	})
 	plan := &Plan{Action: "globalize", Manager: "mesh-svc", Items: []*Item{
 		NewItem(us.Member, nginx(nil), edits), NewItem(eu.Member, nginx(nil), edits), NewItem(ap.Member, nginx(nil), edits)}}
 	if err := plan.Apply(t.Context(), options); err == nil || !strings.Contains(err.Error(), `cluster "eu"`) {
 		t.Fatalf("error %v", err)
 	}
-	if got := results(plan); got != "us:changed eu:failed ap:planned" {
-		t.Errorf("results %s", got)
+	if got := results(plan); got != want {
+		t.Errorf("results %s, want %s", got, want)
 	}
 }
 
@@ -289,6 +312,18 @@ func FuzzParse(f *testing.F) {
 			}
 		}
 	})
+}
+
+func TestOurOwnManagersAreNoConflict(t *testing.T) {
+	t.Parallel()
+	i := &Item{Owners: []Owner{{"x/y", "ci-bot"}}}
+	if got := i.conflict([]string{"mesh-svc", ""}); got == "" {
+		t.Error("ci-bot is a stranger here")
+	}
+	plan := &Plan{Manager: "mesh-svc", Former: "ci-bot"}
+	if got := i.conflict(plan.exempt()); got != "" {
+		t.Errorf("undo of its own change: %s", got)
+	}
 }
 
 func TestOwners(t *testing.T) {

@@ -55,11 +55,11 @@ func owners(fields []metav1.ManagedFieldsEntry, keys []string) []Owner {
 	return out
 }
 
-// conflict names the reconcilers that own keys of the item, "" when there are none.
-func (i *Item) conflict() string {
+// conflict names the reconcilers that own keys of the item, "" when there are none. Those who write in our name are no conflict.
+func (i *Item) conflict(exempt []string) string {
 	var parts []string
 	for _, o := range i.Owners {
-		if o.Reconciler() {
+		if o.Reconciler() && !slices.Contains(exempt, o.Manager) {
 			parts = append(parts, fmt.Sprintf("%s is owned by %q", o.Key, o.Manager))
 		}
 	}

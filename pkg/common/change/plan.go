@@ -39,7 +39,12 @@ type Plan struct {
 	Action  string
 	Manager string // field manager
 	Items   []*Item
+	// Former is the field manager of the change that is taken back, for undo.
+	Former string
 }
+
+// exempt lists the field managers that stand for ourselves.
+func (p *Plan) exempt() []string { return []string{p.Manager, p.Former} }
 
 // NewItem plans the edits on a Service as it was read. A Service that has the values already is unchanged.
 func NewItem(m *clusters.Member, svc *corev1.Service, edits Values) *Item {

@@ -23,6 +23,7 @@ type Record struct {
 	APIVersion string       `json:"apiVersion"`
 	Kind       string       `json:"kind"`
 	Action     string       `json:"action"`
+	Manager    string       `json:"fieldManager"`
 	Time       time.Time    `json:"time"`
 	Items      []RecordItem `json:"items"`
 }
@@ -41,7 +42,7 @@ type RecordItem struct {
 
 // Record returns the record of the pending items.
 func (p *Plan) Record(now time.Time) *Record {
-	r := &Record{APIVersion: recordVersion, Kind: recordKind, Action: p.Action, Time: now.UTC().Truncate(time.Second)}
+	r := &Record{APIVersion: recordVersion, Kind: recordKind, Action: p.Action, Manager: p.Manager, Time: now.UTC().Truncate(time.Second)}
 	for _, i := range p.Pending() {
 		r.Items = append(r.Items, RecordItem{Cluster: i.Member.Name, Context: i.Member.Context, ClusterUID: i.Member.UID,
 			Namespace: i.Namespace, Name: i.Name, UID: string(i.UID), Before: i.Before, After: i.After})
