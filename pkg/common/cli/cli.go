@@ -146,13 +146,18 @@ func Main(ctx context.Context, root *cobra.Command, streams genericiooptions.IOS
 	return code
 }
 
+// Steers reports whether a character would steer a terminal: controls, line and paragraph separators, and what turns the direction of text.
+func Steers(r rune) bool {
+	return r < 0x20 || r >= 0x7f && r < 0xa0 || r >= 0x2028 && r <= 0x202e || r >= 0x2066 && r <= 0x2069
+}
+
 // OneLine makes an error one line without control characters.
 func OneLine(err error) string {
 	return strings.Map(func(r rune) rune {
 		switch {
 		case r == '\n' || r == '\t':
 			return ' '
-		case r < 0x20 || r >= 0x7f && r < 0xa0:
+		case Steers(r):
 			return -1
 		}
 		return r

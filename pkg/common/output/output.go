@@ -13,8 +13,11 @@ import (
 	"github.com/spf13/pflag"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
+	utiljson "k8s.io/apimachinery/pkg/util/json"
 	"k8s.io/cli-runtime/pkg/genericclioptions"
 	"k8s.io/cli-runtime/pkg/printers"
+
+	"github.com/kubectl-mesh/kubectl-mesh/pkg/common/cli"
 )
 
 // The formats that are not cli-runtime's.
@@ -66,6 +69,9 @@ func (f *Flags) Validate() error {
 		return nil
 	}
 	if _, err := f.printer(); err != nil {
+		if kind, _, template := strings.Cut(f.Format, "="); template && slices.Contains(f.Formats(), kind+"=") {
+			return fmt.Errorf("--output: %w", err)
+		}
 		return fmt.Errorf("--output %q is not known; it is one of %s", f.Format, strings.Join(f.Formats(), ", "))
 	}
 	return nil
@@ -107,7 +113,8 @@ func (f *Flags) Print(w io.Writer, doc any, sections []Section) error {
 		return err
 	}
 	u := &unstructured.Unstructured{}
-	if err := json.Unmarshal(raw, &u.Object); err != nil {
+	// Not encoding/json: whole numbers must stay whole, or JSONPath prints 1e+06 and compares nothing.
+	if err := utiljson.Unmarshal(raw, &u.Object); err != nil {
 		return err
 	}
 	return p.PrintObj(u, w)
@@ -169,7 +176,7 @@ func AddRow(t *metav1.Table, cells ...string) {
 // Clean strips control characters: what comes from a cluster or a response must not steer the terminal.
 func Clean(s string) string {
 	return strings.Map(func(r rune) rune {
-		if r < 0x20 || r >= 0x7f && r < 0xa0 || r == 0x202e || r == 0x2066 || r == 0x2067 || r == 0x2028 || r == 0x2029 {
+		if cli.Steers(r) {
 			return -1
 		}
 		return r
