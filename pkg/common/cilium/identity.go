@@ -3,7 +3,6 @@ package cilium
 import (
 	"bytes"
 	"fmt"
-	"regexp"
 	"slices"
 	"strconv"
 	"strings"
@@ -77,16 +76,6 @@ func ParseConfig(data map[string]string) (Config, error) {
 	c.KubeProxyReplacement = flag("kube-proxy-replacement", data["kube-proxy-replacement"] == "strict")
 	c.PolicyDefaultLocalCluster = flag("policy-default-local-cluster", false)
 	return c, nil
-}
-
-// clusterNamePattern and maxClusterName: pkg/clustermesh/types/types.go, strict since 1.17.
-var clusterNamePattern = regexp.MustCompile(`^([a-z0-9][-a-z0-9]*)?[a-z0-9]$`)
-
-const maxClusterName = 32
-
-// ValidClusterName reports whether Cilium accepts a cluster name.
-func ValidClusterName(name string) bool {
-	return len(name) <= maxClusterName && clusterNamePattern.MatchString(name)
 }
 
 // PeersFromSecret lists the clusters that Secret cilium-clustermesh configures, sorted,

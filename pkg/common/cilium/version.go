@@ -78,17 +78,6 @@ type RuleSet struct {
 	Versions string
 }
 
-// firstMinor and lastMinor bound the Cilium versions whose rules we know: 1.15 to 1.20.
-const (
-	firstMinor = 15
-	lastMinor  = 20
-)
-
-// Supported reports whether the rules of this version are known to us.
-func (v Version) Supported() bool {
-	return v.Major == 1 && v.Minor >= firstMinor && v.Minor <= lastMinor
-}
-
 // RulesFor returns the rules that hold for a version: one set where the version
 // is known, one for each range of supported versions where it is not, the newest first.
 // Versions newer than 1.20 are treated as 1.20, older than 1.15 as 1.15.

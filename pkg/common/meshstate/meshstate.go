@@ -12,6 +12,7 @@ import (
 	discoveryv1 "k8s.io/api/discovery/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/labels"
 	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/client-go/tools/pager"
 
@@ -26,7 +27,9 @@ const pageSize = 500
 type Query struct {
 	Namespace string // empty: all namespaces
 	Name      string // empty: all of the namespace
-	Selector  string // label selector over the Services
+	// Selector picks Services by their labels; nil picks all. A Service that matches in one member is read in every member:
+	// else one that lacks the label in one cluster would look as if it were missing there.
+	Selector labels.Selector
 }
 
 // State is a snapshot and the Services as the API returned them.
@@ -60,7 +63,30 @@ func Read(ctx context.Context, members []*clusters.Member, timeout time.Duration
 		st.Clusters = append(st.Clusters, r.Value.cluster)
 		st.Services[r.Member.Name] = r.Value.services
 	}
+	if q.Selector != nil {
+		st.keep(q.Selector)
+	}
 	return st
+}
+
+// keep drops the Services that match in no member.
+func (st *State) keep(selector labels.Selector) {
+	matched := map[routing.Key]bool{}
+	for _, services := range st.Services {
+		for key, svc := range services {
+			if selector.Matches(labels.Set(svc.Labels)) {
+				matched[key] = true
+			}
+		}
+	}
+	for i, c := range st.Clusters {
+		for key := range c.Services {
+			if !matched[key] {
+				delete(st.Clusters[i].Services, key)
+				delete(st.Services[c.Name], key)
+			}
+		}
+	}
 }
 
 func readMember(ctx context.Context, m *clusters.Member, q Query) (memberState, error) {
@@ -104,7 +130,7 @@ func listServices(ctx context.Context, m *clusters.Member, q Query) ([]*corev1.S
 		return []*corev1.Service{svc}, nil
 	}
 	var out []*corev1.Service
-	err := each(ctx, metav1.ListOptions{LabelSelector: q.Selector}, func(ctx context.Context, o metav1.ListOptions) (runtime.Object, error) { return api.List(ctx, o) },
+	err := each(ctx, metav1.ListOptions{}, func(ctx context.Context, o metav1.ListOptions) (runtime.Object, error) { return api.List(ctx, o) },
 		func(svc *corev1.Service) { out = append(out, svc) })
 	return out, err
 }

@@ -1,0 +1,77 @@
+package meshstate
+
+import (
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+	corev1 "k8s.io/api/core/v1"
+	discoveryv1 "k8s.io/api/discovery/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/labels"
+	"k8s.io/apimachinery/pkg/runtime"
+	"k8s.io/client-go/kubernetes/fake"
+	k8stesting "k8s.io/client-go/testing"
+
+	"github.com/kubectl-mesh/kubectl-mesh/pkg/common/clusters"
+)
+
+func service(name, app string) *corev1.Service {
+	return &corev1.Service{ObjectMeta: metav1.ObjectMeta{Namespace: "default", Name: name, Labels: map[string]string{"app": app}}}
+}
+
+func slice(svc string) *discoveryv1.EndpointSlice {
+	return &discoveryv1.EndpointSlice{ObjectMeta: metav1.ObjectMeta{Namespace: "default", Name: svc + "-1", Labels: map[string]string{discoveryv1.LabelServiceName: svc}},
+		Endpoints: []discoveryv1.Endpoint{{Addresses: []string{"10.1.0.1"}}}}
+}
+
+func mesh() []*clusters.Member {
+	us := fake.NewClientset(service("web", "a"), service("other", "b"), slice("web"), &corev1.Namespace{ObjectMeta: metav1.ObjectMeta{Name: "default", Annotations: map[string]string{"k": "v"}}})
+	eu := fake.NewClientset(service("web", ""), service("other", "b"))
+	ap := fake.NewClientset()
+	ap.PrependReactor("list", "services", func(k8stesting.Action) (bool, runtime.Object, error) {
+		return true, nil, apierrors.NewUnauthorized("who")
+	})
+	return []*clusters.Member{{Name: "us", Client: us}, {Name: "eu", Client: eu}, {Name: "ap", Client: ap}}
+}
+
+func keys(st *State) []string {
+	var out []string
+	for _, k := range st.Keys() {
+		out = append(out, k.String())
+	}
+	return out
+}
+
+func TestReadKeepsGaps(t *testing.T) {
+	t.Parallel()
+	members := mesh()
+	st := Read(t.Context(), members, time.Minute, Query{Namespace: "default"})
+	if d := cmp.Diff([]string{"default/other", "default/web"}, keys(st)); d != "" {
+		t.Error(d)
+	}
+	if st.Clusters[2].Gap != "unauthorized" || members[2].Err == nil || st.Errors["ap"] == nil {
+		t.Errorf("gap %q, error %v", st.Clusters[2].Gap, members[2].Err)
+	}
+	us := st.Clusters[0]
+	if n := len(us.Services[st.Keys()[1]].Endpoints); n != 1 || us.Namespaces["default"]["k"] != "v" {
+		t.Errorf("%d endpoints, namespace %v", n, us.Namespaces)
+	}
+}
+
+// TestSelector: a Service that lacks the label in one cluster is still there in that cluster.
+func TestSelector(t *testing.T) {
+	t.Parallel()
+	selector, err := labels.Parse("app=a")
+	if err != nil {
+		t.Fatal(err)
+	}
+	st := Read(t.Context(), mesh()[:2], time.Minute, Query{Namespace: "default", Selector: selector})
+	if d := cmp.Diff([]string{"default/web"}, keys(st)); d != "" {
+		t.Error(d)
+	}
+	if len(st.Clusters[1].Services) != 1 || len(st.Services["eu"]) != 1 {
+		t.Error("eu's Service without the label is taken as missing")
+	}
+}
