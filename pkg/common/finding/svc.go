@@ -28,7 +28,7 @@ var (
 		"Nothing if it is meant, else the same affinity in all clusters: `kubectl mesh-svc affinity none NAME`."}
 	AliasLeft = Rule{"SVC009", Warning, "a deprecated annotation is left over",
 		"The key service.cilium.io/... wins over its io.cilium/... alias whatever its value; once it is removed the alias decides again. EndpointSlice synchronisation reads the new key only (1.16 and later).",
-		"`kubectl mesh-svc globalize NAME` removes the alias of global; the others with `kubectl annotate service NAME KEY-`."}
+		"Remove the alias with `kubectl annotate service NAME KEY-`; where it is what decides, write its value under the new key in the same command."}
 	PortName = Rule{"SVC010", Error, "port names differ",
 		"A remote endpoint serves a port only under the same name; from 1.18 a side without a name matches any, up to 1.17 it does not. Numbers need not be equal. Endpoints that do not match are left out without a word.",
 		"Give the port the same name in every cluster."}

@@ -73,5 +73,5 @@ func (i *Item) undo() string {
 	if i.Backup == nil {
 		return i.State.kubectl("delete secret " + pki.SecretCA)
 	}
-	return fmt.Sprintf("kubectl mesh-ca restore --contexts %s --in %s --backup %s", quote(i.State.Member.Context), quote(i.State.Member.Name), i.Backup.Object.Name)
+	return fmt.Sprintf("kubectl mesh-ca restore --contexts %s --in %s --backup %s", clusters.Quote(i.State.Member.Context), clusters.Quote(i.State.Member.Name), i.Backup.Object.Name)
 }

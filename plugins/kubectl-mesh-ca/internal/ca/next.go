@@ -104,7 +104,7 @@ func (n *steps) kubectl(args string) string { return n.state.kubectl(args) }
 
 // kubectl is a command for Cilium's namespace of a cluster.
 func (s *State) kubectl(args string) string {
-	return fmt.Sprintf("kubectl %s -n %s %s", s.at("--context"), s.Namespace, args)
+	return fmt.Sprintf("kubectl %s -n %s %s", s.Member.At("--context"), s.Namespace, args)
 }
 
 // bundles: where processes mount a bundle, the new CA must be in it before a leaf of it is presented anywhere.
@@ -116,15 +116,6 @@ func (n *steps) bundles() {
 		n.add(fmt.Sprintf("processes trust %s instead of the leafs' ca.crt (Helm's tls.caBundle): add the new CA to it in every cluster first, then restart deployment/%s", b.Source, cilium.DeploymentMeshAPI),
 			[]string{b.Source.Ref.String()}, "")
 	}
-}
-
-// at are the flags with which another tool reaches the cluster. A context that stands in two kubeconfig files is FILE::NAME here, and nowhere else.
-func (s *State) at(flag string) string {
-	file, name, both := strings.Cut(s.Member.Context, "::")
-	if !both {
-		return flag + " " + quote(s.Member.Context)
-	}
-	return "--kubeconfig " + quote(file) + " " + flag + " " + quote(name)
 }
 
 // helm: the upgrade signs the mesh's leafs anew. From chart 1.18.0-pre.1 it keeps tls.crt and tls.key of the two Hubble Secrets and gives them the new
@@ -149,7 +140,7 @@ func (n *steps) helmUpgrade(r Release) string {
 	if n.state.Member.Version.Known() {
 		v = " --version " + n.state.Member.Version.String()
 	}
-	return fmt.Sprintf("helm %s -n %s upgrade %s cilium/cilium%s --reuse-values", n.state.at("--kube-context"), r.Namespace, r.Name, v)
+	return fmt.Sprintf("helm %s -n %s upgrade %s cilium/cilium%s --reuse-values", n.state.Member.At("--kube-context"), r.Namespace, r.Name, v)
 }
 
 // release is the Helm release that owns the leafs, else the one that installed Cilium, else the usual one.
@@ -196,7 +187,7 @@ func (n *steps) certManager(leafs []stale) {
 		certs = append(certs, cmp.Or(l.owner.Name, l.spec.Secret))
 	}
 	n.add("cert-manager signs these with its issuer, whatever is in cilium-ca: give the issuer the CA (certManagerIssuerRef in Cilium's values), then renew", names(leafs),
-		fmt.Sprintf("cmctl %s -n %s renew %s", n.state.at("--context"), n.state.Namespace, strings.Join(certs, " ")))
+		fmt.Sprintf("cmctl %s -n %s renew %s", n.state.Member.At("--context"), n.state.Namespace, strings.Join(certs, " ")))
 }
 
 func (n *steps) byHand(leafs []stale) {
@@ -217,15 +208,4 @@ func objects(secrets []string) []string {
 		out[i] = "secret/" + s
 	}
 	return out
-}
-
-// quote makes a word safe to paste into a shell; context names may hold anything.
-func quote(s string) string {
-	plain := func(r rune) bool {
-		return r >= 'a' && r <= 'z' || r >= 'A' && r <= 'Z' || r >= '0' && r <= '9' || strings.ContainsRune("-_.:/@+,=", r)
-	}
-	if s != "" && !strings.ContainsFunc(s, func(r rune) bool { return !plain(r) }) {
-		return s
-	}
-	return "'" + strings.ReplaceAll(s, "'", `'\''`) + "'"
 }

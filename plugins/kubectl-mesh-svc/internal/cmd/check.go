@@ -92,11 +92,15 @@ func (e *env) check(ctx context.Context, out *output.Flags, f *checkFlags, args 
 		}
 		names[i] = n
 	}
+	selector, err := parseSelector(f.selector)
+	if err != nil {
+		return err
+	}
 	sel, err := e.selectMembers(ctx)
 	if err != nil {
 		return err
 	}
-	q := meshstate.Query{Selector: f.selector}
+	q := meshstate.Query{Selector: selector}
 	if !f.allNamespaces {
 		q.Namespace = e.flags.Namespace(sel.Home())
 	}

@@ -6,6 +6,7 @@ import (
 	"strings"
 
 	"github.com/spf13/cobra"
+	"k8s.io/apimachinery/pkg/labels"
 
 	"github.com/kubectl-mesh/kubectl-mesh/pkg/common/meshstate"
 	"github.com/kubectl-mesh/kubectl-mesh/pkg/common/output"
@@ -79,7 +80,11 @@ func newList(e *env) *cobra.Command {
 			if err := out.Validate(); err != nil {
 				return err
 			}
-			return e.list(cmd.Context(), out, allNamespaces, all, selector)
+			parsed, err := parseSelector(selector)
+			if err != nil {
+				return err
+			}
+			return e.list(cmd.Context(), out, allNamespaces, all, parsed)
 		},
 	}
 	cmd.Flags().BoolVarP(&allNamespaces, "all-namespaces", "A", false, "If true, list the Services of all namespaces.")
@@ -90,7 +95,7 @@ func newList(e *env) *cobra.Command {
 	return cmd
 }
 
-func (e *env) list(ctx context.Context, out *output.Flags, allNamespaces, all bool, selector string) error {
+func (e *env) list(ctx context.Context, out *output.Flags, allNamespaces, all bool, selector labels.Selector) error {
 	sel, err := e.selectMembers(ctx)
 	if err != nil {
 		return err

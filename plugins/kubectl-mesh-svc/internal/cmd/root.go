@@ -10,6 +10,7 @@ import (
 
 	"github.com/spf13/cobra"
 	"golang.org/x/term"
+	"k8s.io/apimachinery/pkg/labels"
 	"k8s.io/cli-runtime/pkg/genericiooptions"
 
 	"github.com/kubectl-mesh/kubectl-mesh/pkg/common/cli"
@@ -23,6 +24,7 @@ const display = "kubectl mesh-svc"
 type env struct {
 	genericiooptions.IOStreams
 	flags *clusters.Flags
+	later *clusters.Warnings // what API servers warn of after the selection
 }
 
 // NewRoot returns kubectl mesh-svc.
@@ -62,6 +64,7 @@ func (e *env) selectMembers(ctx context.Context) (*clusters.Selection, error) {
 	for _, w := range sel.Warnings {
 		e.warn("%s", w)
 	}
+	e.later = sel.Later
 	return sel, nil
 }
 
@@ -78,7 +81,7 @@ func (e *env) incomplete(ctx context.Context, members []*clusters.Member) error 
 			continue
 		}
 		missing++
-		_, _ = fmt.Fprintf(e.ErrOut, "error: cluster %s: %s: %s\n", m.Label(), m.Err.Class, cli.OneLine(m.Err))
+		_, _ = fmt.Fprintf(e.ErrOut, "error: cluster %s: %s: %s\n", output.Clean(m.Label()), m.Err.Class, cli.OneLine(m.Err))
 	}
 	switch {
 	case ctx.Err() != nil:
@@ -87,6 +90,18 @@ func (e *env) incomplete(ctx context.Context, members []*clusters.Member) error 
 		return nil
 	}
 	return &cli.ExitError{Code: cli.ExitNoAnswer, Err: fmt.Errorf("%d of %d clusters could not be read; the result is not complete", missing, len(members))}
+}
+
+// parseSelector reads --selector before any cluster is asked; nil for none.
+func parseSelector(s string) (labels.Selector, error) {
+	if s == "" {
+		return nil, nil
+	}
+	sel, err := labels.Parse(s)
+	if err != nil {
+		return nil, fmt.Errorf("--selector: %w", err)
+	}
+	return sel, nil
 }
 
 // isTerminal reports whether a stream is one.

@@ -2,12 +2,14 @@ package cmd
 
 import (
 	"context"
+	"errors"
 	"fmt"
 
 	"github.com/spf13/cobra"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
+	"github.com/kubectl-mesh/kubectl-mesh/pkg/apis/v1alpha1"
 	"github.com/kubectl-mesh/kubectl-mesh/pkg/common/change"
 	"github.com/kubectl-mesh/kubectl-mesh/pkg/common/cli"
 	"github.com/kubectl-mesh/kubectl-mesh/pkg/common/clusters"
@@ -62,7 +64,7 @@ func (o *writeOptions) undo(ctx context.Context, rec *change.Record) error {
 	if err := o.reachable(targets); err != nil {
 		return err
 	}
-	plan := &change.Plan{Action: "undo " + rec.Action, Manager: o.manager}
+	plan := &change.Plan{Action: "undo " + rec.Action, Manager: o.manager, Former: rec.Manager}
 	for n, i := range rec.Items {
 		m := byItem[n]
 		if m.Err != nil {
@@ -75,12 +77,25 @@ func (o *writeOptions) undo(ctx context.Context, rec *change.Record) error {
 		case apierrors.IsNotFound(err):
 			plan.Items = append(plan.Items, change.Absent(m, i.Namespace, i.Name))
 			continue
+		case err != nil && o.partial:
+			failed := change.Absent(m, i.Namespace, i.Name)
+			failed.Result, failed.Message = v1alpha1.ResultFailed, err.Error()
+			plan.Items = append(plan.Items, failed)
+			continue
 		case err != nil:
 			return fmt.Errorf("cluster %q: read service %s/%s: %w; nothing was changed", m.Name, i.Namespace, i.Name, err)
 		}
 		plan.Items = append(plan.Items, globalsvc.Undo(m, svc, i))
 	}
-	return o.carryOut(ctx, plan, targets, true)
+	if err := o.carryOut(ctx, plan, targets, true); err != nil {
+		return err
+	}
+	for _, i := range plan.Items {
+		if i.Result == v1alpha1.ResultSkipped || i.Result == v1alpha1.ResultAbsent {
+			return errors.New("not everything could be put back; what somebody changed since is left as it is")
+		}
+	}
+	return nil
 }
 
 // recordMembers finds the member of each recorded item, by the cluster's UID or else by its context.

@@ -113,6 +113,9 @@ type editFunc func(args []string) (globalsvc.Edit, []string, error)
 func (e *env) writing(cmd *cobra.Command, edit editFunc) *cobra.Command {
 	f := newWriteFlags(e)
 	cmd.RunE = func(cmd *cobra.Command, args []string) error {
+		if cmd.Flags().Changed("in") && len(f.in) == 0 {
+			return errInEmpty
+		}
 		ed, names, err := edit(args)
 		if err != nil {
 			return err

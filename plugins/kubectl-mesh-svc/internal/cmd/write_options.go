@@ -21,6 +21,9 @@ import (
 	"github.com/kubectl-mesh/kubectl-mesh/plugins/kubectl-mesh-svc/internal/view"
 )
 
+// errInEmpty: an empty variable in a script must not become "all clusters".
+var errInEmpty = errors.New("--in is empty; name a cluster or leave it out")
+
 var errAffinityMissing = errors.New("the affinity is missing; it is local, remote or none, before the names")
 
 // writeFlags are what the user says about a change.
@@ -112,7 +115,11 @@ func (f *writeFlags) toOptions(edit globalsvc.Edit, names []string) (*writeOptio
 	if err != nil {
 		return nil, err
 	}
-	o.request = globalsvc.Request{Edit: edit, Bulk: bulk, IncludeSystem: f.includeSystem}
+	selector, err := parseSelector(f.selector)
+	if err != nil {
+		return nil, err
+	}
+	o.request = globalsvc.Request{Edit: edit, Bulk: bulk, IncludeSystem: f.includeSystem, Selector: selector}
 	for _, n := range names {
 		name, err := serviceName(n)
 		if err != nil {
@@ -120,7 +127,7 @@ func (f *writeFlags) toOptions(edit globalsvc.Edit, names []string) (*writeOptio
 		}
 		o.request.Names = append(o.request.Names, name)
 	}
-	o.query = meshstate.Query{Selector: f.selector}
+	o.query = meshstate.Query{Selector: selector}
 	if len(o.request.Names) == 1 {
 		o.query.Name = o.request.Names[0]
 	}
@@ -158,6 +165,10 @@ func (o *writeOptions) run(ctx context.Context) error {
 		return err
 	}
 	plan.Manager = o.manager
+	if len(plan.Items) == 0 && o.out.IsTable() {
+		_, _ = fmt.Fprintln(o.ErrOut, "No services match; nothing was changed.")
+		return nil
+	}
 	return o.carryOut(ctx, plan, targets, sel.Literal || len(o.in) > 0)
 }
 
@@ -166,7 +177,7 @@ func (o *writeOptions) reachable(targets []*clusters.Member) error {
 	var dead []string
 	for _, m := range targets {
 		if m.Err != nil {
-			_, _ = fmt.Fprintf(o.ErrOut, "error: cluster %s: %s: %s\n", m.Label(), m.Err.Class, cli.OneLine(m.Err))
+			_, _ = fmt.Fprintf(o.ErrOut, "error: cluster %s: %s: %s\n", output.Clean(m.Label()), m.Err.Class, cli.OneLine(m.Err))
 			dead = append(dead, m.Name)
 		}
 	}
@@ -176,7 +187,7 @@ func (o *writeOptions) reachable(targets []*clusters.Member) error {
 	case len(dead) == len(targets):
 		return errors.New("no cluster to be changed could be read; nothing was changed")
 	case !o.partial:
-		return fmt.Errorf("%s could not be read; nothing was changed in any cluster. Use --in to leave it out by name, or --allow-partial to go on without it", strings.Join(dead, ", "))
+		return fmt.Errorf("%s could not be read; nothing was changed in any cluster. Name the clusters to change with --in or --contexts, or use --allow-partial to go on without it", strings.Join(dead, ", "))
 	}
 	return nil
 }
@@ -234,6 +245,9 @@ func (o *writeOptions) report(plan *change.Plan, targets []*clusters.Member, und
 	wrote := slices.ContainsFunc(plan.Items, func(i *change.Item) bool {
 		return i.Result == v1alpha1.ResultChanged || i.Result == v1alpha1.ResultUnknown || i.Result == v1alpha1.ResultFailed && undoFile != ""
 	})
+	for _, w := range o.later.Lines() {
+		o.warn("%s", w)
+	}
 	doc := plan.Report(targets, o.dryRun)
 	if wrote {
 		doc.UndoFile = undoFile

@@ -105,7 +105,7 @@ func (c *checker) add(r finding.Rule, clusterNames []string, fix, format string,
 func (c *checker) svcFix(verb string, in ...string) string {
 	s := fmt.Sprintf("mesh-svc %s %s -n %s", verb, c.key.Name, c.key.Namespace)
 	if len(in) > 0 {
-		s += " --in " + strings.Join(in, ",")
+		s += " --in " + clusters.Quote(strings.Join(in, ","))
 	}
 	return s
 }
@@ -115,18 +115,8 @@ func (c *checker) checkAnnotations(p place) {
 	if p.global.Junk() {
 		c.add(finding.GlobalJunk, []string{name}, c.svcFix("globalize", name), "%s: %s is %q, which is not true: the Service is local in %s", name, p.global.Key, p.global.Raw, name)
 	}
-	var left []string
-	for _, k := range []string{cilium.AnnotationGlobalAlias, cilium.AnnotationSharedAlias, cilium.AnnotationAffinityAlias} {
-		if _, ok := p.svc.Annotations[k]; ok {
-			left = append(left, k)
-		}
-	}
-	if len(left) > 0 {
-		fix := fmt.Sprintf("--context %s -n %s annotate service %s %s-", p.cluster.Context, c.key.Namespace, c.key.Name, strings.Join(left, "- "))
-		if len(left) == 1 && left[0] == cilium.AnnotationGlobalAlias && p.global.Value {
-			fix = c.svcFix("globalize", name)
-		}
-		c.add(finding.AliasLeft, []string{name}, fix, "%s: %s", name, strings.Join(left, ", "))
+	if left, edits := aliases(p); len(left) > 0 {
+		c.add(finding.AliasLeft, []string{name}, c.apiFix(p, "annotate service", edits...), "%s: %s", name, strings.Join(left, ", "))
 	}
 	if !p.global.Value {
 		return
@@ -138,6 +128,31 @@ func (c *checker) checkAnnotations(p place) {
 	default:
 		c.add(finding.NotShared, []string{name}, c.svcFix("share", name), "%s: other clusters do not use the endpoints in %s", name, name)
 	}
+}
+
+// aliases lists the deprecated keys of a Service and the arguments of kubectl annotate that remove them without
+// changing what holds: where an alias decides, its value goes to the new key, unless this Cilium would take it for junk.
+func aliases(p place) (left, edits []string) {
+	for _, k := range [][2]string{{cilium.AnnotationGlobal, cilium.AnnotationGlobalAlias}, {cilium.AnnotationShared, cilium.AnnotationSharedAlias}, {cilium.AnnotationAffinity, cilium.AnnotationAffinityAlias}} {
+		value, ok := p.svc.Annotations[k[1]]
+		if !ok {
+			continue
+		}
+		left = append(left, k[1])
+		_, decided := p.svc.Annotations[k[0]]
+		drops := k[0] == cilium.AnnotationAffinity && !slices.Contains([]string{"local", "remote"}, strings.ToLower(value))
+		if !decided && !drops {
+			edits = append(edits, clusters.Quote(k[0]+"="+value))
+		}
+		edits = append(edits, k[1]+"-")
+	}
+	return left, edits
+}
+
+// apiFix is a kubectl command on this Service in one cluster.
+func (c *checker) apiFix(p place, verb string, args ...string) string {
+	m := clusters.Member{Context: p.cluster.Context}
+	return fmt.Sprintf("%s -n %s %s %s %s", m.At("--context"), c.key.Namespace, verb, c.key.Name, strings.Join(args, " "))
 }
 
 // checkReach looks at where the Service is global and where it is at all.
@@ -204,7 +219,7 @@ func (c *checker) checkService(p place) {
 	name := []string{p.cluster.Name}
 	at := p.cluster.Name
 	if v := p.svc.Labels[cilium.LabelServiceProxyName]; v != "" {
-		c.add(finding.ProxyName, name, fmt.Sprintf("--context %s -n %s label service %s %s-", p.cluster.Context, c.key.Namespace, c.key.Name, cilium.LabelServiceProxyName), "%s: the label's value is %q", at, v)
+		c.add(finding.ProxyName, name, c.apiFix(p, "label service", cilium.LabelServiceProxyName+"-"), "%s: the label's value is %q", at, v)
 	}
 	if p.svc.Type == string(corev1.ServiceTypeExternalName) {
 		c.add(finding.ExternalName, name, c.svcFix("unglobalize --include-system", at), "%s: the Service is an ExternalName", at)
@@ -228,7 +243,7 @@ func (c *checker) checkService(p place) {
 		if len(p.rules) > 1 {
 			rule.Severity, condition = finding.Warning, ", if its Cilium, whose version is not known, is 1.20"
 		}
-		c.add(rule, name, fmt.Sprintf("--context %s annotate namespace %s %s=true --overwrite", p.cluster.Context, c.key.Namespace, cilium.AnnotationNamespaceGlobal),
+		c.add(rule, name, fmt.Sprintf("%s annotate namespace %s %s=true --overwrite", (&clusters.Member{Context: p.cluster.Context}).At("--context"), c.key.Namespace, cilium.AnnotationNamespaceGlobal),
 			"%s: namespace %s is not global, so other clusters do not use the endpoints in %s%s", at, c.key.Namespace, at, condition)
 	}
 }

@@ -83,7 +83,7 @@ func oneSided(read []*clusters.Member) []v1alpha1.Finding {
 			if m != o && m.PeersKnown && o.PeersKnown && slices.Contains(m.Peers, o.Name) && !slices.Contains(o.Peers, m.Name) {
 				out = append(out, finding.OneSided.New("", []string{m.Name, o.Name},
 					fmt.Sprintf("%s is configured to connect to %s, but not the other way round", m.Name, o.Name),
-					fmt.Sprintf("cilium clustermesh connect --context %s --destination-context %s", o.Context, m.Context)))
+					fmt.Sprintf("cilium clustermesh connect --context %s --destination-context %s", clusters.Quote(o.Context), clusters.Quote(m.Context))))
 			}
 		}
 	}

@@ -163,6 +163,34 @@ func TestCheck(t *testing.T) {
 	}
 }
 
+// TestAliasFixKeepsWhatHolds: following the advice changes nothing but the keys.
+func TestAliasFixKeepsWhatHolds(t *testing.T) {
+	t.Parallel()
+	cases := map[string]struct {
+		svc  func(*corev1.Service)
+		want string
+	}{
+		"aliases only": {ann(cilium.AnnotationGlobal, "-", cilium.AnnotationGlobalAlias, "true", cilium.AnnotationAffinityAlias, "local", cilium.AnnotationSharedAlias, "false"),
+			"service.cilium.io/global=true io.cilium/global-service- service.cilium.io/shared=false io.cilium/shared-service- service.cilium.io/affinity=local io.cilium/service-affinity-"},
+		"the new key decides":     {ann(cilium.AnnotationGlobalAlias, "false"), "io.cilium/global-service-"},
+		"an alias that says none": {ann(cilium.AnnotationAffinityAlias, "none"), "io.cilium/service-affinity-"},
+		"text for a shell":        {ann(cilium.AnnotationSharedAlias, "$(id)"), "'service.cilium.io/shared=$(id)' io.cilium/shared-service-"},
+	}
+	for name, c := range cases {
+		st, members := build(cluster{name: "us"}, cluster{name: "eu", svc: c.svc})
+		want := "kubectl --context kind-eu -n default annotate service nginx " + c.want
+		fixes := []string{}
+		for _, f := range Check(st, members, []routing.Key{nginx}) {
+			if f.ID == finding.AliasLeft.ID {
+				fixes = append(fixes, f.Fix)
+			}
+		}
+		if d := cmp.Diff([]string{want}, fixes); d != "" {
+			t.Errorf("%s: %s", name, d)
+		}
+	}
+}
+
 func gated(c *routing.Cluster) {
 	c.Namespaces["default"] = map[string]string{cilium.AnnotationNamespaceGlobal: "false"}
 }

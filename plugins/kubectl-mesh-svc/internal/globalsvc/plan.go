@@ -6,6 +6,7 @@ import (
 	"strings"
 
 	corev1 "k8s.io/api/core/v1"
+	"k8s.io/apimachinery/pkg/labels"
 
 	"github.com/kubectl-mesh/kubectl-mesh/pkg/apis/v1alpha1"
 	"github.com/kubectl-mesh/kubectl-mesh/pkg/common/change"
@@ -24,6 +25,8 @@ type Request struct {
 	// Bulk: every Service that was read (-l, --all, -A).
 	Bulk          bool
 	IncludeSystem bool
+	// Selector is that of a bulk request; nil for all.
+	Selector labels.Selector
 }
 
 // Plan works out what a verb changes in the target members. Members that were
@@ -48,6 +51,14 @@ func Plan(st *meshstate.State, targets []*clusters.Member, r Request) (*change.P
 				continue
 			}
 			item := change.NewItem(m, svc, r.Values)
+			if r.Selector != nil && !r.Selector.Matches(labels.Set(svc.Labels)) && item.Result == v1alpha1.ResultPlanned {
+				item.Result, item.Message = v1alpha1.ResultSkipped, "its labels do not match --selector in this cluster"
+			}
+			if why := never(key); why != "" {
+				item.Result, item.Message = v1alpha1.ResultSkipped, why
+				p.Items = append(p.Items, item)
+				continue
+			}
 			if why := protected(svc, m.CiliumNamespace); why != "" && !r.IncludeSystem {
 				if !r.Bulk {
 					return nil, fmt.Errorf("service %s in cluster %q: %s; use --include-system if you mean it", key, m.Name, why)
@@ -63,8 +74,7 @@ func Plan(st *meshstate.State, targets []*clusters.Member, r Request) (*change.P
 // keys lists the Services that the request means.
 func (r Request) keys(st *meshstate.State) ([]routing.Key, error) {
 	if r.Bulk {
-		keys := st.Keys()
-		return slices.DeleteFunc(keys, func(k routing.Key) bool { return never(k) != "" }), nil
+		return st.Keys(), nil
 	}
 	var keys []routing.Key
 	for _, n := range r.Names {

@@ -146,7 +146,7 @@ func Clusters(members []*clusters.Member) v1alpha1.ClusterList {
 		}
 		c := v1alpha1.Cluster{Name: m.Name, Context: m.Context, ID: m.Config.ClusterID, CiliumNamespace: m.CiliumNamespace,
 			MaxConnectedClusters: m.Config.MaxConnectedClusters, KubeProxyReplacement: m.Config.KubeProxyReplacement,
-			PeersKnown: m.PeersKnown, UID: m.UID, Home: m.Home}
+			PeersKnown: m.PeersKnown, KVStoreMesh: m.KVStoreMesh, UID: m.UID, Home: m.Home}
 		if m.Version.Known() {
 			c.Version = m.Version.String()
 		}

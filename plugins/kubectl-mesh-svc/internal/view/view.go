@@ -16,19 +16,19 @@ import (
 
 // Clusters shows one row for each member, those that could not be read included.
 func Clusters(doc v1alpha1.ClusterList) []output.Section {
-	t := output.NewTable("CLUSTER", "CONTEXT", "ID", "VERSION", "PEERS", "STATUS", "+NAMESPACE", "+MAX-CLUSTERS", "+KPR", "+SERVER")
+	t := output.NewTable("CLUSTER", "CONTEXT", "ID", "VERSION", "PEERS", "STATUS", "+NAMESPACE", "+MAX-CLUSTERS", "+KPR", "+KVSTOREMESH", "+SERVER")
 	byName := map[string]v1alpha1.Cluster{}
 	for _, c := range doc.Clusters {
 		byName[c.Name] = c
 	}
 	for _, m := range doc.Members {
 		if m.Error != nil {
-			output.AddRow(t, m.Name, m.Context, "?", "?", "?", m.Error.Class, "?", "?", "?", m.Server)
+			output.AddRow(t, m.Name, m.Context, "?", "?", "?", m.Error.Class, "?", "?", "?", "?", m.Server)
 			continue
 		}
 		c := byName[m.Name]
 		output.AddRow(t, c.Name, c.Context, strconv.Itoa(int(c.ID)), orUnknown(c.Version), peers(c), "ok",
-			c.CiliumNamespace, strconv.Itoa(c.MaxConnectedClusters), strconv.FormatBool(c.KubeProxyReplacement), m.Server)
+			c.CiliumNamespace, strconv.Itoa(c.MaxConnectedClusters), strconv.FormatBool(c.KubeProxyReplacement), known(c.KVStoreMesh), m.Server)
 	}
 	return append([]output.Section{{Table: t}}, Findings(doc.Findings, false)...)
 }
@@ -50,6 +50,14 @@ func peers(c v1alpha1.Cluster) string {
 		}
 	}
 	return strings.Join(out, ",")
+}
+
+// known shows a setting that may be unknown.
+func known(b *bool) string {
+	if b == nil {
+		return "unknown"
+	}
+	return strconv.FormatBool(*b)
 }
 
 func orUnknown(s string) string {
