@@ -211,7 +211,7 @@ func (o *writeOptions) carryOut(ctx context.Context, plan *change.Plan, targets 
 	}
 	if !literal {
 		ask := confirm.Prompter{In: o.In, ErrOut: o.ErrOut, Terminal: isTerminal(o.In), Yes: o.yes}
-		if err := ask.Ask(ctx, fmt.Sprintf("These clusters were found, not named. %s in %d places?", plan.Action, len(pending))); err != nil {
+		if err := ask.Ask(ctx, fmt.Sprintf("The clusters were found, not named. Go on with %s, %d Services in all?", plan.Action, len(pending))); err != nil {
 			return err
 		}
 	}
