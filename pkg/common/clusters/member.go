@@ -20,6 +20,7 @@ import (
 type Member struct {
 	Name             string // Cilium's cluster name; the context's name where that is not known
 	Context          string
+	Aliases          []string // other contexts of the same cluster
 	Server           string
 	DefaultNamespace string // of the context
 	Home             bool   // the current context's cluster, or the first that was named

@@ -33,7 +33,12 @@ func (f *Flags) selectMesh(ctx context.Context, kc *kubeconfig, w *Warnings) (*S
 	}
 	home := homes[0]
 	home.Home = true
-	if home.Err != nil {
+	switch {
+	case home.Err != nil && home.Err.Class != ClassNoCilium && home.Err.Class != ClassConfig:
+		// A result all the same, so that scripts get their document: one member, not read.
+		w.Add("the mesh of context %q is not known while it cannot be read; name other contexts with --contexts", home.Context)
+		return &Selection{Members: homes}, nil
+	case home.Err != nil:
 		return nil, fmt.Errorf("context %q, whose mesh is asked for, could not be read (%s): %w; name other contexts with --contexts", home.Context, home.Err.Class, home.Err)
 	}
 	switch {

@@ -49,7 +49,7 @@ func (s *Selection) Resolve(flag string, names []string) ([]*Member, error) {
 	for _, name := range names {
 		var found []*Member
 		for _, m := range s.Members {
-			if m.Name == name || m.Context == name {
+			if m.Name == name || m.Context == name || slices.Contains(m.Aliases, name) {
 				found = append(found, m)
 			}
 		}
@@ -135,7 +135,7 @@ func (f *Flags) selectNamed(ctx context.Context, kc *kubeconfig, patterns []stri
 	members = collapse(members, kc.current, w)
 	markHome(members, kc.current)
 	inferName(members)
-	uniqueNames(members)
+	uniqueNames(members, w)
 	return &Selection{Members: members, Literal: literal}, nil
 }
 
@@ -158,7 +158,7 @@ func (f *Flags) selectAll(ctx context.Context, kc *kubeconfig, w *Warnings) (*Se
 	members = collapse(members, kc.current, w)
 	markHome(members, kc.current)
 	inferName(members)
-	uniqueNames(members)
+	uniqueNames(members, w)
 	return &Selection{Members: members}, nil
 }
 
@@ -199,6 +199,7 @@ func collapse(members []*Member, current string, w *Warnings) []*Member {
 		if m.UID == "" || kept == m {
 			return false
 		}
+		kept.Aliases = append(kept.Aliases, m.Context)
 		w.Add("contexts %q and %q are the same cluster; %q is used", kept.Context, m.Context, kept.Context)
 		return true
 	})
@@ -239,13 +240,14 @@ func inferName(members []*Member) {
 }
 
 // uniqueNames calls members by their contexts where two have one Cilium name, such as the unset "default".
-func uniqueNames(members []*Member) {
+func uniqueNames(members []*Member, w *Warnings) {
 	count := map[string]int{}
 	for _, m := range members {
 		count[m.Name]++
 	}
 	for _, m := range members {
 		if count[m.Name] > 1 {
+			w.Add("more than one cluster is called %q; they are shown by their contexts", m.Name)
 			m.Name = m.Context
 		}
 	}

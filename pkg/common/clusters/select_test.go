@@ -94,6 +94,12 @@ func TestCollapse(t *testing.T) {
 		if len(w.Lines()) != 1 {
 			t.Error("no warning")
 		}
+		sel := &Selection{Members: got}
+		for _, alias := range []string{"kind-us", "admin-us"} {
+			if ms, err := sel.Resolve("--in", []string{alias}); err != nil || ms[0] != got[0] {
+				t.Errorf("%s: %v", alias, err)
+			}
+		}
 	}
 }
 
