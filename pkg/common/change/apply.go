@@ -148,7 +148,16 @@ const attempts = 3
 
 // Apply writes the pending items one after the other, cluster after cluster, and reads each back.
 // It stops at the first failure; what is left stays planned. On an interrupt the write under way is unknown.
-func (p *Plan) Apply(ctx context.Context, o Options) error {
+func (p *Plan) Apply(ctx context.Context, o Options) (err error) {
+	defer func() {
+		if err == nil {
+			return
+		}
+		p.stopped = true
+		for _, i := range p.Pending() {
+			i.Message = "not written: the command ended before it"
+		}
+	}()
 	for _, i := range p.Pending() {
 		if ctx.Err() != nil {
 			return ctx.Err()

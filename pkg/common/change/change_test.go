@@ -193,6 +193,9 @@ func stopsAt(t *testing.T, failure error, want string) {
 	if got := results(plan); got != want {
 		t.Errorf("results %s, want %s", got, want)
 	}
+	if plan.Report([]*clusters.Member{us.Member, eu.Member, ap.Member}, "none").Complete {
+		t.Error("complete although ap was not written")
+	}
 }
 
 func TestApplyAfterConflict(t *testing.T) {
@@ -250,6 +253,9 @@ func TestInterruptLeavesTheRestPlanned(t *testing.T) {
 	}
 	if r := plan.Report([]*clusters.Member{us.Member, eu.Member}, "none"); r.Complete {
 		t.Error("complete with an unknown result")
+	}
+	if m := plan.Items[1].Message; !strings.Contains(m, "not written") {
+		t.Errorf("what was not begun says %q", m)
 	}
 }
 

@@ -41,6 +41,8 @@ type Plan struct {
 	Items   []*Item
 	// Former is the field manager of the change that is taken back, for undo.
 	Former string
+
+	stopped bool // Apply ended before its end
 }
 
 // exempt lists the field managers that stand for ourselves.
@@ -117,7 +119,7 @@ func (p *Plan) Report(members []*clusters.Member, dryRun string) v1alpha1.Change
 			Cluster: i.Member.Name, Context: i.Member.Context, Object: i.Object(), Namespace: i.Namespace,
 			Before: i.Before, After: i.After, Result: i.Result, Message: i.Message,
 		})
-		if i.Result == v1alpha1.ResultUnknown {
+		if i.Result == v1alpha1.ResultUnknown || p.stopped && i.Result == v1alpha1.ResultPlanned {
 			r.Complete = false
 		}
 	}

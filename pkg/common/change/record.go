@@ -89,7 +89,11 @@ func Load(path string) (*Record, error) {
 	if err != nil {
 		return nil, fmt.Errorf("undo record: %w", err)
 	}
-	return Parse(raw)
+	r, err := Parse(raw)
+	if err != nil {
+		return nil, fmt.Errorf("%s: %w", path, err)
+	}
+	return r, nil
 }
 
 // Parse reads a record from its bytes.
