@@ -161,7 +161,7 @@ func OneLine(err error) string {
 			return -1
 		}
 		return r
-	}, strings.TrimSpace(err.Error()))
+	}, strings.ReplaceAll(strings.TrimSpace(err.Error()), "\n", "; "))
 }
 
 // usageTemplate is cobra's without the inherited flags, which `options` lists.

@@ -85,7 +85,7 @@ func (o *writeOptions) sync(ctx context.Context, fromName string, toNames []stri
 	}
 	left, err := o.unreadable(from, targets)
 	if err != nil {
-		return err
+		return o.unwritten(&ca.Plan{Action: "sync"}, all, err)
 	}
 	source := slices.IndexFunc(states, func(s *ca.State) bool { return s.Member == from })
 	plan, err := ca.Sync(states[source], slices.Delete(slices.Clone(states), source, source+1), o.Options, o.now())

@@ -112,6 +112,14 @@ func (o *writeOptions) carryOut(ctx context.Context, plan *ca.Plan, members []*c
 	return finish(plan.Apply(ctx, o.Options))
 }
 
+// unwritten prints the document of a change that was not begun; a table of nothing is left out.
+func (o *writeOptions) unwritten(plan *ca.Plan, members []*clusters.Member, failure error) error {
+	if o.out.IsTable() || o.out.IsName() {
+		return failure
+	}
+	return errors.Join(failure, o.out.Print(o.Out, plan.Report(members, o.dryRun), nil))
+}
+
 // report prints what became of each object, what must follow and how to go back.
 func (o *writeOptions) report(plan *ca.Plan, members []*clusters.Member, failure error) error {
 	doc := plan.Report(members, o.dryRun)

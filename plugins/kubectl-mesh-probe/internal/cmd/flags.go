@@ -3,6 +3,7 @@ package cmd
 import (
 	"errors"
 	"fmt"
+	"math"
 	"slices"
 	"strings"
 	"time"
@@ -156,6 +157,8 @@ func (f *flags) validate() error {
 	switch {
 	case f.duration < 0:
 		return errors.New("--duration must be greater than 0")
+	case math.IsNaN(f.rate), math.IsNaN(f.maxRate):
+		return errors.New("--rate and --max-rate must be numbers")
 	case f.duration == 0 && f.count < 1:
 		return errors.New("--count must be at least 1")
 	case f.rate < 0, f.maxRate < 0:

@@ -7,6 +7,8 @@ import (
 	"strconv"
 	"strings"
 
+	"k8s.io/apimachinery/pkg/util/validation"
+
 	"github.com/kubectl-mesh/kubectl-mesh/pkg/common/routing"
 	"github.com/kubectl-mesh/kubectl-mesh/plugins/kubectl-mesh-probe/internal/probe"
 )
@@ -29,7 +31,11 @@ func serviceKey(host, namespace string) (routing.Key, bool) {
 	if _, err := netip.ParseAddr(host); err == nil {
 		return routing.Key{}, false
 	}
-	parts := strings.Split(host, ".")
+	parts := strings.Split(strings.ToLower(host), ".") // DNS knows no case
+	// What cannot be the name of a Service is somebody else's.
+	if len(validation.IsDNS1123Label(parts[0])) > 0 {
+		return routing.Key{}, false
+	}
 	switch {
 	case len(parts) == 1:
 		return routing.Key{Namespace: namespace, Name: parts[0]}, true

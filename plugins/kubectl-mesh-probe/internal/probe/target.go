@@ -51,6 +51,7 @@ func ParseTarget(raw string) (Target, error) {
 		}
 	}
 	if u.User != nil {
+		raw = u.Redacted()
 		return quoted("holds credentials, which would end up in logs; use --header 'Authorization: ...'")
 	}
 	// The fragment never travels to a server; everything before it does.

@@ -121,6 +121,9 @@ func (e *env) check(ctx context.Context, out *output.Flags, f *checkFlags, args 
 	doc.Findings = append(globalsvc.CheckClusters(sel.Members), globalsvc.Check(st, sel.Members, keys)...)
 	doc.Findings = slices.DeleteFunc(doc.Findings, func(fd v1alpha1.Finding) bool { return slices.Contains(f.ignore, fd.ID) })
 	finding.Sort(doc.Findings)
+	if len(doc.Findings) == 0 && out.IsTable() && len(sel.Failed()) == len(sel.Members) {
+		return e.incomplete(ctx, sel.Members)
+	}
 	if len(doc.Findings) == 0 && out.IsTable() {
 		_, _ = fmt.Fprintf(e.ErrOut, "No findings; %d services were checked in %d clusters.\n", len(keys), len(sel.Members)-len(sel.Failed()))
 	} else if err := out.Print(e.Out, doc, view.Findings(doc.Findings, out.Format == output.Wide)); err != nil {

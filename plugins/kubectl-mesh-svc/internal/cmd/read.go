@@ -106,6 +106,9 @@ func (e *env) list(ctx context.Context, out *output.Flags, allNamespaces, all bo
 	}
 	st := meshstate.Read(ctx, sel.Members, e.flags.Timeout, q)
 	doc := globalsvc.List(st, sel.Members, all)
+	if len(doc.Services) == 0 && out.IsTable() && len(sel.Failed()) == len(sel.Members) {
+		return e.incomplete(ctx, sel.Members)
+	}
 	if len(doc.Services) == 0 && out.IsTable() {
 		where := fmt.Sprintf("in %s namespace", q.Namespace)
 		if allNamespaces {

@@ -62,7 +62,7 @@ func (o *writeOptions) undo(ctx context.Context, rec *change.Record) error {
 		return err
 	}
 	if err := o.reachable(targets); err != nil {
-		return err
+		return o.unwritten(targets, err)
 	}
 	plan := &change.Plan{Action: "undo " + rec.Action, Manager: o.manager, Former: rec.Manager}
 	for n, i := range rec.Items {

@@ -158,7 +158,7 @@ func (o *writeOptions) run(ctx context.Context) error {
 		return ctx.Err()
 	}
 	if err := o.reachable(targets); err != nil {
-		return err
+		return o.unwritten(targets, err)
 	}
 	plan, err := globalsvc.Plan(st, targets, o.request)
 	if err != nil {
@@ -170,6 +170,15 @@ func (o *writeOptions) run(ctx context.Context) error {
 		return nil
 	}
 	return o.carryOut(ctx, plan, targets, sel.Literal || len(o.in) > 0)
+}
+
+// unwritten prints the document of a change that was not begun; a table of nothing is left out.
+func (o *writeOptions) unwritten(targets []*clusters.Member, failure error) error {
+	if o.out.IsTable() || o.out.IsName() {
+		return failure
+	}
+	plan := &change.Plan{Action: o.request.Action}
+	return errors.Join(failure, o.out.Print(o.Out, plan.Report(targets, o.dryRun), nil))
 }
 
 // reachable refuses to begin when a target could not be read, unless --allow-partial.

@@ -77,6 +77,7 @@ func TestPlan(t *testing.T) {
 		"kubernetes":             {[]string{"us=kubernetes", "eu=kubernetes"}, nil, Request{Edit: globalize, Names: []string{"kubernetes"}, IncludeSystem: true}, "", "is refused"},
 		"derived":                {[]string{"us=derived-abc", "eu="}, nil, Request{Edit: globalize, Names: []string{"derived-abc"}, IncludeSystem: true}, "", "ServiceImport"},
 		"cilium's own":           {[]string{"us=cilium/hubble", "eu=cilium/hubble"}, nil, Request{Edit: globalize, Namespace: "cilium", Names: []string{"hubble"}}, "", "--include-system"},
+		"bulk, in one cluster":   {[]string{"us=nginx,lonely", "eu=nginx"}, nil, Request{Edit: globalize, Bulk: true}, "us/lonely:skipped us/nginx:planned eu/nginx:planned", ""},
 		"bulk skips":             {[]string{"us=nginx,kubernetes,derived-x,kube-system/dns", "eu=nginx"}, nil, Request{Edit: globalize, Bulk: true}, "us/derived-x:skipped us/kubernetes:skipped us/nginx:planned us/dns:skipped eu/nginx:planned", ""},
 	}
 	for name, c := range cases {

@@ -59,6 +59,9 @@ func Plan(st *meshstate.State, targets []*clusters.Member, r Request) (*change.P
 				p.Items = append(p.Items, item)
 				continue
 			}
+			if r.Bulk && r.Action == "globalize" && len(st.Errors) == 0 && item.Result == v1alpha1.ResultPlanned && places(st, key) < 2 {
+				item.Result, item.Message = v1alpha1.ResultSkipped, "no other cluster has it; global in one cluster alone has no effect"
+			}
 			if why := protected(svc, m.CiliumNamespace); why != "" && !r.IncludeSystem {
 				if !r.Bulk {
 					return nil, fmt.Errorf("service %s in cluster %q: %s; use --include-system if you mean it", key, m.Name, why)
@@ -87,6 +90,17 @@ func (r Request) keys(st *meshstate.State) ([]routing.Key, error) {
 		}
 	}
 	return keys, nil
+}
+
+// places counts the clusters that have a Service.
+func places(st *meshstate.State, key routing.Key) int {
+	n := 0
+	for _, c := range st.Clusters {
+		if c.Services[key] != nil {
+			n++
+		}
+	}
+	return n
 }
 
 // checkPresence refuses a Service that no target has and, for globalize, one that only one cluster of the mesh has:
