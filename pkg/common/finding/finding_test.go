@@ -20,8 +20,8 @@ const docsFile = "../../../docs/findings.md"
 const intro = `# Findings
 
 What the plugins find, by id. An id never changes its meaning. Each finding names the clusters and the object, says what is
-wrong and why, and gives the command that mends it. ` + "`--ignore ID`" + ` leaves one out, ` + "`--fail-on`" + ` says from which severity on
-a check exits with 1. A rule that is only an inference from Cilium's code never yields an error.
+wrong and why. ` + "`kubectl mesh-svc check`" + ` gives the command that mends it; its ` + "`--ignore ID`" + ` leaves one out, its ` + "`--fail-on`" + ` says from
+which severity on it exits with 1. A rule that is only an inference from Cilium's code never yields an error.
 
 This page is written by ` + "`go test ./pkg/common/finding -update`" + ` from the registry.
 

@@ -110,7 +110,7 @@ func (e *env) list(ctx context.Context, out *output.Flags, allNamespaces, all bo
 		return e.incomplete(ctx, sel.Members)
 	}
 	if len(doc.Services) == 0 && out.IsTable() {
-		where := fmt.Sprintf("in %s namespace", q.Namespace)
+		where := "in namespace " + q.Namespace
 		if allNamespaces {
 			where = "in any namespace"
 		}
@@ -170,7 +170,7 @@ func (e *env) describe(ctx context.Context, out *output.Flags, name string) erro
 		if err := e.incomplete(ctx, sel.Members); err != nil {
 			return err
 		}
-		return fmt.Errorf("service %s not found in any cluster", key)
+		return fmt.Errorf("service %s not found in any cluster; list all Services with \"%s list --all\", or name another namespace with -n", key, display)
 	}
 	doc := globalsvc.Describe(st, sel.Members, key)
 	if err := out.Print(e.Out, doc, view.Describe(doc)); err != nil {

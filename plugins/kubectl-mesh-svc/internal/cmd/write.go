@@ -12,7 +12,8 @@ const writeExits = "\n\nExit codes: 0 done, unchanged or dry-run; 1 anything els
 const writeUse = " (NAME... | -l SELECTOR | --all) [-A] [--in CLUSTER,...]"
 
 const planned = "\n\nThe plan is shown and checked in every cluster first; nothing is written unless it can be carried\n" +
-	"out in all of them. The former values are kept in a file that the undo command takes."
+	"out in all of them. The former values are kept in a file that the undo command takes. It asks first\n" +
+	"when the clusters were found (the mesh, a glob, --all-contexts), not when you named them."
 
 func newGlobalize(e *env) *cobra.Command {
 	var affinity, shared string
@@ -30,7 +31,7 @@ func newGlobalize(e *env) *cobra.Command {
 
   # See what would be written
   kubectl mesh-svc globalize nginx --dry-run=server`,
-	}, func([]string) (globalsvc.Edit, []string, error) {
+	}, false, func([]string) (globalsvc.Edit, []string, error) {
 		edit, err := globalsvc.Globalize(affinity, shared)
 		return edit, nil, err
 	})
@@ -50,7 +51,7 @@ func newUnglobalize(e *env) *cobra.Command {
 
   # In one cluster only
   kubectl mesh-svc unglobalize nginx --in eu`,
-	}, fixed(globalsvc.Unglobalize()))
+	}, false, fixed(globalsvc.Unglobalize()))
 }
 
 func newShare(e *env) *cobra.Command {
@@ -61,7 +62,7 @@ func newShare(e *env) *cobra.Command {
 			"since a global Service is shared by default." + planned + writeExits,
 		Example: `  # Let other clusters use the endpoints in us again
   kubectl mesh-svc share nginx --in us`,
-	}, fixed(globalsvc.Share()))
+	}, true, fixed(globalsvc.Share()))
 }
 
 func newUnshare(e *env) *cobra.Command {
@@ -72,7 +73,7 @@ func newUnshare(e *env) *cobra.Command {
 			"of other clusters no longer use them. Its own clients still use all clusters." + planned + writeExits,
 		Example: `  # No longer let other clusters use the endpoints in us
   kubectl mesh-svc unshare nginx --in us`,
-	}, fixed(globalsvc.Unshare()))
+	}, true, fixed(globalsvc.Unshare()))
 }
 
 func newAffinity(e *env) *cobra.Command {
@@ -92,7 +93,7 @@ func newAffinity(e *env) *cobra.Command {
   # No preference
   kubectl mesh-svc affinity none nginx`,
 		ValidArgs: []string{"local", "remote", "none"},
-	}, func(args []string) (globalsvc.Edit, []string, error) {
+	}, false, func(args []string) (globalsvc.Edit, []string, error) {
 		if len(args) == 0 {
 			return globalsvc.Edit{}, nil, errAffinityMissing
 		}
@@ -109,9 +110,10 @@ func fixed(edit globalsvc.Edit) editFunc {
 // editFunc turns a verb's arguments into its edit and the Service names that are left; nil names means all arguments.
 type editFunc func(args []string) (globalsvc.Edit, []string, error)
 
-// writing completes a command that changes Services.
-func (e *env) writing(cmd *cobra.Command, edit editFunc) *cobra.Command {
+// writing completes a command that changes Services; needsIn: never without --in.
+func (e *env) writing(cmd *cobra.Command, needsIn bool, edit editFunc) *cobra.Command {
 	f := newWriteFlags(e)
+	f.needsIn = needsIn
 	cmd.RunE = func(cmd *cobra.Command, args []string) error {
 		if cmd.Flags().Changed("in") && len(f.in) == 0 {
 			return errInEmpty

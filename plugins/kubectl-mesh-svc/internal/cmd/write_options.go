@@ -28,8 +28,9 @@ var errAffinityMissing = errors.New("the affinity is missing; it is local, remot
 
 // writeFlags are what the user says about a change.
 type writeFlags struct {
-	env *env
-	out *output.Flags
+	env     *env
+	out     *output.Flags
+	needsIn bool
 
 	in                                []string
 	selector                          string
@@ -54,7 +55,13 @@ func (f *writeFlags) addApplyFlags(fs *pflag.FlagSet) {
 }
 
 func (f *writeFlags) addFlags(fs *pflag.FlagSet) {
-	fs.StringSliceVar(&f.in, "in", nil, "Clusters to change, by Cilium name or context (repeatable). Default: all that are read.")
+	in := "Clusters to change, by Cilium name or context (repeatable). "
+	if f.needsIn {
+		in += "Required."
+	} else {
+		in += "Default: all that are read."
+	}
+	fs.StringSliceVar(&f.in, "in", nil, in)
 	fs.StringVarP(&f.selector, "selector", "l", "", "Label selector of the Services to change.")
 	fs.BoolVar(&f.all, "all", false, "If true, change all Services of the namespace.")
 	fs.BoolVarP(&f.allNamespaces, "all-namespaces", "A", false, "If true, look in all namespaces; with --selector or --all.")
@@ -165,6 +172,9 @@ func (o *writeOptions) run(ctx context.Context) error {
 		return err
 	}
 	plan.Manager = o.manager
+	for _, line := range globalsvc.Idle(st, plan) {
+		_, _ = fmt.Fprintln(o.ErrOut, "Note: "+output.Clean(line))
+	}
 	if len(plan.Items) == 0 && o.out.IsTable() {
 		_, _ = fmt.Fprintln(o.ErrOut, "No services match; nothing was changed.")
 		return nil
@@ -220,7 +230,7 @@ func (o *writeOptions) carryOut(ctx context.Context, plan *change.Plan, targets 
 	}
 	if !literal {
 		ask := confirm.Prompter{In: o.In, ErrOut: o.ErrOut, Terminal: isTerminal(o.In), Yes: o.yes}
-		if err := ask.Ask(ctx, fmt.Sprintf("The clusters were found, not named. Go on with %s, %d Services in all?", plan.Action, len(pending))); err != nil {
+		if err := ask.Ask(ctx, fmt.Sprintf("The clusters were found, not named. Go on with %s: %d changes?", plan.Action, len(pending))); err != nil {
 			return err
 		}
 	}

@@ -107,6 +107,23 @@ func TestPlan(t *testing.T) {
 	}
 }
 
+func TestIdle(t *testing.T) {
+	t.Parallel()
+	st, members := state(t, "us=nginx", "eu=nginx")
+	st.Services["us"][routing.Key{Namespace: "default", Name: "nginx"}].Annotations = map[string]string{cilium.AnnotationGlobal: "true"}
+	for verb, want := range map[string]int{"unshare": 1, "globalize": 0} {
+		edit := Unshare()
+		edit.Action = verb
+		p, err := Plan(st, members, Request{Edit: edit, Namespace: "default", Names: []string{"nginx"}})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got := Idle(st, p); len(got) != want || want > 0 && !strings.HasPrefix(got[0], "nginx is not global in eu:") {
+			t.Errorf("%s: %q", verb, got)
+		}
+	}
+}
+
 func TestEdits(t *testing.T) {
 	t.Parallel()
 	yes, no, local := ptr.To("true"), ptr.To("false"), ptr.To("local")

@@ -92,6 +92,30 @@ func (r Request) keys(st *meshstate.State) ([]routing.Key, error) {
 	return keys, nil
 }
 
+// Idle says of which Services a change of sharing or affinity has no effect, because they are not global where it is made.
+func Idle(st *meshstate.State, p *change.Plan) []string {
+	if p.Action == "globalize" || p.Action == "unglobalize" {
+		return nil
+	}
+	var names []string
+	in := map[string][]string{}
+	for _, i := range p.Items {
+		svc := st.Services[i.Member.Name][routing.Key{Namespace: i.Namespace, Name: i.Name}]
+		if svc == nil || i.Result != v1alpha1.ResultPlanned || cilium.Global(svc.Annotations).Value {
+			continue
+		}
+		if len(in[i.Name]) == 0 {
+			names = append(names, i.Name)
+		}
+		in[i.Name] = append(in[i.Name], i.Member.Name)
+	}
+	out := make([]string, len(names))
+	for n, name := range names {
+		out[n] = fmt.Sprintf("%s is not global in %s: this has no effect there until it is (kubectl mesh-svc globalize %s)", name, strings.Join(in[name], ", "), name)
+	}
+	return out
+}
+
 // places counts the clusters that have a Service.
 func places(st *meshstate.State, key routing.Key) int {
 	n := 0
