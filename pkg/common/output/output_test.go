@@ -2,6 +2,7 @@ package output
 
 import (
 	"bytes"
+	"errors"
 	"strings"
 	"testing"
 
@@ -86,4 +87,17 @@ func FuzzClean(f *testing.F) {
 			}
 		}
 	})
+}
+
+// TestUnread: the name of a cluster is its own choice, and must not steer the terminal.
+func TestUnread(t *testing.T) {
+	t.Parallel()
+	var out bytes.Buffer
+	Unread(&out, "e\x1b[2Ju", "timeout", errors.New("no\nanswer"))
+	if d := cmp.Diff("error: cluster e[2Ju: timeout: no; answer\n", out.String()); d != "" {
+		t.Error(d)
+	}
+	if IsTerminal(&out) {
+		t.Error("a buffer is no terminal")
+	}
 }

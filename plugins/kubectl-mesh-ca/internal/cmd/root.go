@@ -4,13 +4,9 @@ package cmd
 
 import (
 	"context"
-	"fmt"
-	"io"
-	"os"
 	"time"
 
 	"github.com/spf13/cobra"
-	"golang.org/x/term"
 	"k8s.io/cli-runtime/pkg/genericiooptions"
 
 	"github.com/kubectl-mesh/kubectl-mesh/pkg/common/cli"
@@ -73,7 +69,7 @@ func (e *env) selectMembers(ctx context.Context) (*clusters.Selection, error) {
 
 // say writes one line to stderr, without control characters.
 func (e *env) say(format string, args ...any) {
-	_, _ = fmt.Fprintln(e.ErrOut, output.Clean(fmt.Sprintf(format, args...)))
+	output.Say(e.ErrOut, format, args...)
 }
 
 // dead says which members could not be read and returns their names.
@@ -81,15 +77,9 @@ func (e *env) dead(members []*clusters.Member) []string {
 	var names []string
 	for _, m := range members {
 		if m.Err != nil {
-			e.say("error: cluster %s: %s: %s", m.Label(), m.Err.Class, cli.OneLine(m.Err))
+			output.Unread(e.ErrOut, m.Label(), string(m.Err.Class), m.Err)
 			names = append(names, m.Name)
 		}
 	}
 	return names
-}
-
-// isTerminal reports whether a stream is one.
-func isTerminal(r io.Reader) bool {
-	f, ok := r.(*os.File)
-	return ok && term.IsTerminal(int(f.Fd()))
 }

@@ -105,7 +105,7 @@ func (o *writeOptions) carryOut(ctx context.Context, plan *ca.Plan, members []*c
 	for n, i := range pending {
 		names[n] = i.State.Member.Name
 	}
-	ask := confirm.Prompter{In: o.In, ErrOut: o.ErrOut, Terminal: isTerminal(o.In), Yes: o.yes}
+	ask := confirm.Prompter{In: o.In, ErrOut: o.ErrOut, Terminal: output.IsTerminal(o.In), Yes: o.yes}
 	if err := ask.Ask(ctx, fmt.Sprintf("Replace the CA of %s?", strings.Join(names, ", "))); err != nil {
 		return err
 	}

@@ -2,13 +2,9 @@ package cmd
 
 import (
 	"fmt"
-	"io"
-	"os"
 	"strings"
 	"sync"
 	"time"
-
-	"golang.org/x/term"
 
 	"github.com/kubectl-mesh/kubectl-mesh/pkg/common/output"
 )
@@ -25,7 +21,7 @@ const progressEvery = 200 * time.Millisecond
 
 func newProgress(s *session) *progress {
 	p := &progress{s: s, done: make(chan struct{})}
-	if !isTerminal(s.ErrOut) {
+	if !output.IsTerminal(s.ErrOut) {
 		return p
 	}
 	p.over.Go(func() {
@@ -80,9 +76,4 @@ func (p *progress) line() string {
 		return string(r[:110])
 	}
 	return output.Clean(line)
-}
-
-func isTerminal(w io.Writer) bool {
-	f, ok := w.(*os.File)
-	return ok && term.IsTerminal(int(f.Fd()))
 }

@@ -98,11 +98,11 @@ func NewRoot(streams genericiooptions.IOStreams) *cobra.Command {
 }
 
 func (e *env) warn(format string, args ...any) {
-	_, _ = fmt.Fprintf(e.ErrOut, "Warning: %s\n", output.Clean(fmt.Sprintf(format, args...)))
+	output.Say(e.ErrOut, "Warning: "+format, args...)
 }
 
 func (e *env) note(format string, args ...any) {
-	_, _ = fmt.Fprintln(e.ErrOut, output.Clean(fmt.Sprintf(format, args...)))
+	output.Say(e.ErrOut, format, args...)
 }
 
 // missing says which members could not be read and returns how many.
@@ -111,7 +111,7 @@ func (e *env) missing(_ context.Context, members []*clusters.Member) int {
 	for _, m := range members {
 		if m.Err != nil {
 			n++
-			_, _ = fmt.Fprintf(e.ErrOut, "error: cluster %s: %s: %s\n", m.Label(), m.Err.Class, cli.OneLine(m.Err))
+			output.Unread(e.ErrOut, m.Label(), string(m.Err.Class), m.Err)
 		}
 	}
 	return n

@@ -5,11 +5,8 @@ package cmd
 import (
 	"context"
 	"fmt"
-	"io"
-	"os"
 
 	"github.com/spf13/cobra"
-	"golang.org/x/term"
 	"k8s.io/apimachinery/pkg/labels"
 	"k8s.io/cli-runtime/pkg/genericiooptions"
 
@@ -69,7 +66,7 @@ func (e *env) selectMembers(ctx context.Context) (*clusters.Selection, error) {
 }
 
 func (e *env) warn(format string, args ...any) {
-	_, _ = fmt.Fprintf(e.ErrOut, "Warning: %s\n", output.Clean(fmt.Sprintf(format, args...)))
+	output.Say(e.ErrOut, "Warning: "+format, args...)
 }
 
 // incomplete says which members could not be read and returns the exit code of a reading command for that.
@@ -81,7 +78,7 @@ func (e *env) incomplete(ctx context.Context, members []*clusters.Member) error 
 			continue
 		}
 		missing++
-		_, _ = fmt.Fprintf(e.ErrOut, "error: cluster %s: %s: %s\n", output.Clean(m.Label()), m.Err.Class, cli.OneLine(m.Err))
+		output.Unread(e.ErrOut, m.Label(), string(m.Err.Class), m.Err)
 	}
 	switch {
 	case ctx.Err() != nil:
@@ -102,10 +99,4 @@ func parseSelector(s string) (labels.Selector, error) {
 		return nil, fmt.Errorf("--selector: %w", err)
 	}
 	return sel, nil
-}
-
-// isTerminal reports whether a stream is one.
-func isTerminal(r io.Reader) bool {
-	f, ok := r.(*os.File)
-	return ok && term.IsTerminal(int(f.Fd()))
 }

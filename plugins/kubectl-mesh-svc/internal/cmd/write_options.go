@@ -12,7 +12,6 @@ import (
 
 	"github.com/kubectl-mesh/kubectl-mesh/pkg/apis/v1alpha1"
 	"github.com/kubectl-mesh/kubectl-mesh/pkg/common/change"
-	"github.com/kubectl-mesh/kubectl-mesh/pkg/common/cli"
 	"github.com/kubectl-mesh/kubectl-mesh/pkg/common/clusters"
 	"github.com/kubectl-mesh/kubectl-mesh/pkg/common/confirm"
 	"github.com/kubectl-mesh/kubectl-mesh/pkg/common/meshstate"
@@ -173,7 +172,7 @@ func (o *writeOptions) run(ctx context.Context) error {
 	}
 	plan.Manager = o.manager
 	for _, line := range globalsvc.Idle(st, plan) {
-		_, _ = fmt.Fprintln(o.ErrOut, "Note: "+output.Clean(line))
+		output.Say(o.ErrOut, "Note: %s", line)
 	}
 	if len(plan.Items) == 0 && o.out.IsTable() {
 		_, _ = fmt.Fprintln(o.ErrOut, "No services match; nothing was changed.")
@@ -196,7 +195,7 @@ func (o *writeOptions) reachable(targets []*clusters.Member) error {
 	var dead []string
 	for _, m := range targets {
 		if m.Err != nil {
-			_, _ = fmt.Fprintf(o.ErrOut, "error: cluster %s: %s: %s\n", output.Clean(m.Label()), m.Err.Class, cli.OneLine(m.Err))
+			output.Unread(o.ErrOut, m.Label(), string(m.Err.Class), m.Err)
 			dead = append(dead, m.Name)
 		}
 	}
@@ -229,7 +228,7 @@ func (o *writeOptions) carryOut(ctx context.Context, plan *change.Plan, targets 
 		}
 	}
 	if !literal {
-		ask := confirm.Prompter{In: o.In, ErrOut: o.ErrOut, Terminal: isTerminal(o.In), Yes: o.yes}
+		ask := confirm.Prompter{In: o.In, ErrOut: o.ErrOut, Terminal: output.IsTerminal(o.In), Yes: o.yes}
 		if err := ask.Ask(ctx, fmt.Sprintf("The clusters were found, not named. Go on with %s: %d changes?", plan.Action, len(pending))); err != nil {
 			return err
 		}

@@ -1,0 +1,27 @@
+package output
+
+import (
+	"fmt"
+	"io"
+	"os"
+
+	"golang.org/x/term"
+
+	"github.com/kubectl-mesh/kubectl-mesh/pkg/common/cli"
+)
+
+// Say writes one line for a person, without control characters. It is for stderr, where a failed write has nobody to tell.
+func Say(w io.Writer, format string, args ...any) {
+	_, _ = fmt.Fprintln(w, Clean(fmt.Sprintf(format, args...)))
+}
+
+// Unread says which cluster could not be read and why. Its name comes from the cluster itself or from a peer, and is cleaned.
+func Unread(w io.Writer, cluster, class string, err error) {
+	Say(w, "error: cluster %s: %s: %s", cluster, class, cli.OneLine(err))
+}
+
+// IsTerminal reports whether a stream is one.
+func IsTerminal(stream any) bool {
+	f, ok := stream.(*os.File)
+	return ok && term.IsTerminal(int(f.Fd()))
+}
