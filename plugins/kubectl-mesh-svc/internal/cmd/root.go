@@ -45,8 +45,16 @@ func NewRoot(streams genericiooptions.IOStreams) *cobra.Command {
 	}, streams)
 	e.flags.AddFlags(root.PersistentFlags())
 	root.AddCommand(
-		newClusters(e), newList(e), newDescribe(e), newCheck(e),
-		newGlobalize(e), newUnglobalize(e), newShare(e), newUnshare(e), newAffinity(e), newUndo(e),
+		newClusters(e),
+		newList(e),
+		newDescribe(e),
+		newCheck(e),
+		newGlobalize(e),
+		newUnglobalize(e),
+		newShare(e),
+		newUnshare(e),
+		newAffinity(e),
+		newUndo(e),
 	)
 	root.SetFlagErrorFunc(func(_ *cobra.Command, err error) error { return err })
 	return root
