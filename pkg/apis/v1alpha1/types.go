@@ -138,7 +138,7 @@ type Failure struct {
 }
 
 // Prediction says who answers the clients of one cluster on one port.
-// Outcomes has several entries only where Cilium versions differ and the version is unknown.
+// Outcomes has several entries only where Cilium versions differ and a version, the client's or an exporter's, is unknown.
 type Prediction struct {
 	Client   string    `json:"client"`
 	Port     Port      `json:"port"`

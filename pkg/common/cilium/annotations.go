@@ -29,6 +29,11 @@ const (
 	// AnnotationNamespaceGlobal stands on a Namespace and gates the export of its global Services (1.20+).
 	AnnotationNamespaceGlobal = "clustermesh.cilium.io/global"
 
+	// AnnotationTopologyMode and its older spelling ask for endpoints of the client's zone; see PrefersNear.
+	AnnotationTopologyMode = "service.kubernetes.io/topology-mode"
+	// AnnotationTopologyHints is the older spelling of AnnotationTopologyMode.
+	AnnotationTopologyHints = "service.kubernetes.io/topology-aware-hints"
+
 	// LabelServiceProxyName makes Cilium ignore a Service (pkg/k8s/utils/utils.go).
 	LabelServiceProxyName = "service.kubernetes.io/service-proxy-name"
 	// LabelManagedBy stands on EndpointSlices; see ManagedByMesh.
@@ -174,4 +179,16 @@ func NamespaceGlobal(ann map[string]string, def bool) Bool {
 		return Bool{Value: def, Source: SourceDefault}
 	}
 	return Bool{Value: strings.EqualFold(v, "true"), Source: SourceKey, Key: AnnotationNamespaceGlobal, Raw: v}
+}
+
+// PrefersNear returns whether a Service asks for endpoints of the client's own zone or node, by
+// spec.trafficDistribution or by annotation. Only clusters with enable-service-topology heed it.
+// Source: pkg/loadbalancer/reflectors/conversions.go (1.18.11, 1.19.5, 1.20.2, read).
+func PrefersNear(ann map[string]string, distribution *string) bool {
+	for _, key := range []string{AnnotationTopologyMode, AnnotationTopologyHints} {
+		if strings.EqualFold(ann[key], "auto") {
+			return true
+		}
+	}
+	return distribution != nil && *distribution != ""
 }

@@ -145,3 +145,24 @@ func FuzzAnnotations(f *testing.F) {
 		}
 	})
 }
+
+func TestPrefersNear(t *testing.T) {
+	t.Parallel()
+	near, empty := "PreferClose", ""
+	for name, c := range map[string]struct {
+		ann          map[string]string
+		distribution *string
+		want         bool
+	}{
+		"neither":      {nil, nil, false},
+		"distribution": {nil, &near, true},
+		"empty":        {nil, &empty, false},
+		"mode":         {map[string]string{AnnotationTopologyMode: "Auto"}, nil, true},
+		"hints":        {map[string]string{AnnotationTopologyHints: "auto"}, nil, true},
+		"disabled":     {map[string]string{AnnotationTopologyMode: "disabled"}, nil, false},
+	} {
+		if got := PrefersNear(c.ann, c.distribution); got != c.want {
+			t.Errorf("%s: %v", name, got)
+		}
+	}
+}

@@ -36,6 +36,8 @@ type Config struct {
 	DefaultGlobalNamespace bool
 	// EndpointSliceSync says whether remote endpoints of headless Services are mirrored (1.16+).
 	EndpointSliceSync bool
+	// ServiceTopology says whether the agents prefer endpoints of the client's zone where a Service asks for it.
+	ServiceTopology bool
 	// KubeProxyReplacement says whether Cilium serves host and NodePort traffic itself.
 	KubeProxyReplacement bool
 	// PolicyDefaultLocalCluster says whether policy selectors mean local pods only. Set by the chart from 1.19.
@@ -73,6 +75,7 @@ func ParseConfig(data map[string]string) (Config, error) {
 	}
 	c.DefaultGlobalNamespace = flag(configKeyGlobalDefault, true)
 	c.EndpointSliceSync = flag("clustermesh-enable-endpoint-sync", false)
+	c.ServiceTopology = flag("enable-service-topology", false)
 	c.KubeProxyReplacement = flag("kube-proxy-replacement", data["kube-proxy-replacement"] == "strict")
 	c.PolicyDefaultLocalCluster = flag("policy-default-local-cluster", false)
 	return c, nil
@@ -113,4 +116,25 @@ func PeersFromRemoteUsers(data map[string]string, own string) ([]string, error) 
 	}
 	slices.Sort(peers)
 	return slices.Compact(peers), nil
+}
+
+// idBits255 is the mode in which an identity has room for 255 clusters.
+const idBits255 = 255
+
+// Refusal says why the agents of a cluster refuse to connect to a peer by its identity, "" if they do not. What the peer
+// offers is then not used, while each side's own status may still look right.
+// Source: pkg/clustermesh/idsmgr.go ReserveClusterID and pkg/clustermesh/types ValidateRemoteConfig
+// (1.16.19, 1.18.11 and 1.20.2, read).
+func Refusal(ownID uint32, ownMax int, peerID uint32, peerMax int) string {
+	switch {
+	case peerID == 0:
+		return "its cluster-id is 0"
+	case peerID == ownID:
+		return fmt.Sprintf("its cluster-id %d is that of the client's cluster", peerID)
+	case int64(peerID) > int64(ownMax):
+		return fmt.Sprintf("its cluster-id %d is above max-connected-clusters %d of the client's cluster", peerID, ownMax)
+	case ownMax != idBits255 && peerMax != ownMax:
+		return fmt.Sprintf("its max-connected-clusters is %d, that of the client's cluster %d", peerMax, ownMax)
+	}
+	return ""
 }

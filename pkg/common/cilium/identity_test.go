@@ -101,3 +101,26 @@ func TestPeers(t *testing.T) {
 		t.Error("no error for a users.yaml that is no list")
 	}
 }
+
+func TestRefusal(t *testing.T) {
+	t.Parallel()
+	for name, c := range map[string]struct {
+		own     uint32
+		ownMax  int
+		peer    uint32
+		peerMax int
+		want    string
+	}{
+		"distinct":           {1, 255, 2, 255, ""},
+		"zero":               {1, 255, 0, 255, "cluster-id is 0"},
+		"equal":              {1, 255, 1, 255, "that of the client's cluster"},
+		"above":              {1, 255, 256, 511, "above max-connected-clusters 255"},
+		"narrow to wide":     {1, 255, 2, 511, ""},
+		"wide to narrow":     {1, 511, 2, 255, "max-connected-clusters is 255"},
+		"wide to wide, high": {1, 511, 511, 511, ""},
+	} {
+		if got := Refusal(c.own, c.ownMax, c.peer, c.peerMax); !strings.Contains(got, c.want) || c.want == "" && got != "" {
+			t.Errorf("%s: %q, want %q", name, got, c.want)
+		}
+	}
+}

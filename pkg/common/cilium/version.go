@@ -53,6 +53,9 @@ func VersionFromImage(image string) Version {
 	return ParseVersion(ref[colon+1:])
 }
 
+// Judged reports whether the version is within the range whose rules are known: 1.15 to 1.20.
+func (v Version) Judged() bool { return v.Major == 1 && v.Minor >= 15 && v.Minor <= 20 }
+
 // Rules are the behaviours in which Cilium versions differ. Two versions with
 // equal Rules treat every Service alike, as far as we know.
 type Rules struct {

@@ -107,6 +107,7 @@ func readMember(ctx context.Context, m *clusters.Member, q Query) (memberState, 
 	out.cluster = routing.Cluster{
 		Name: m.Name, Context: m.Context, Version: m.Version, Peers: m.Peers, PeersKnown: m.PeersKnown,
 		DefaultGlobalNamespace: m.Config.DefaultGlobalNamespace, EndpointSliceSync: m.Config.EndpointSliceSync,
+		ID: m.Config.ClusterID, MaxClusters: m.Config.MaxConnectedClusters, IDKnown: true, ServiceTopology: m.Config.ServiceTopology,
 		Namespaces: namespaces, Services: make(map[routing.Key]*routing.Service, len(services)),
 	}
 	for _, svc := range services {

@@ -2,6 +2,7 @@ package routing
 
 import (
 	"net/netip"
+	"slices"
 
 	corev1 "k8s.io/api/core/v1"
 	discoveryv1 "k8s.io/api/discovery/v1"
@@ -12,7 +13,7 @@ import (
 // FromService converts a Service and the EndpointSlices that carry its name.
 // Slices that Cilium itself synchronised from other clusters are left out, as in Cilium
 // (pkg/k8s/utils/utils.go), and so are slices of other Services.
-func FromService(svc *corev1.Service, slices []*discoveryv1.EndpointSlice) *Service {
+func FromService(svc *corev1.Service, endpointSlices []*discoveryv1.EndpointSlice) *Service {
 	out := &Service{
 		Key:             Key{svc.Namespace, svc.Name},
 		Annotations:     svc.Annotations,
@@ -22,6 +23,9 @@ func FromService(svc *corev1.Service, slices []*discoveryv1.EndpointSlice) *Serv
 		Selector:        len(svc.Spec.Selector) > 0,
 		SessionAffinity: svc.Spec.SessionAffinity == corev1.ServiceAffinityClientIP,
 		InternalLocal:   svc.Spec.InternalTrafficPolicy != nil && *svc.Spec.InternalTrafficPolicy == corev1.ServiceInternalTrafficPolicyLocal,
+		Topology:        cilium.PrefersNear(svc.Annotations, svc.Spec.TrafficDistribution),
+		IPv4:            slices.Contains(svc.Spec.IPFamilies, corev1.IPv4Protocol),
+		IPv6:            slices.Contains(svc.Spec.IPFamilies, corev1.IPv6Protocol),
 	}
 	for _, ip := range svc.Spec.ClusterIPs {
 		if a, err := netip.ParseAddr(ip); err == nil {
@@ -31,15 +35,15 @@ func FromService(svc *corev1.Service, slices []*discoveryv1.EndpointSlice) *Serv
 	for _, p := range svc.Spec.Ports {
 		out.Ports = append(out.Ports, Port{Name: p.Name, Protocol: protocol(p.Protocol), Port: p.Port})
 	}
-	out.Endpoints = endpoints(svc, slices)
+	out.Endpoints = endpoints(svc, endpointSlices)
 	return out
 }
 
 // endpoints merges slices: an address that stands in two slices is one endpoint with the ports of both.
-func endpoints(svc *corev1.Service, slices []*discoveryv1.EndpointSlice) []Endpoint {
+func endpoints(svc *corev1.Service, endpointSlices []*discoveryv1.EndpointSlice) []Endpoint {
 	var out []Endpoint
 	index := map[netip.Addr]int{}
-	for _, s := range slices {
+	for _, s := range endpointSlices {
 		if s.Namespace != svc.Namespace || s.Labels[discoveryv1.LabelServiceName] != svc.Name ||
 			s.Labels[cilium.LabelManagedBy] == cilium.ManagedByMesh {
 			continue

@@ -1,8 +1,11 @@
 package routing
 
 import (
+	"fmt"
+	"maps"
 	"net/netip"
 	"slices"
+	"strings"
 
 	"github.com/kubectl-mesh/kubectl-mesh/pkg/common/cilium"
 )
@@ -23,12 +26,17 @@ func (f Frontend) Family() string {
 }
 
 // Frontends lists the ports of a Service times its cluster IP families, in the Service's order.
-// A headless Service has one for each port and IPv4, as DNS answers for its pods.
+// A headless Service has one for each port and family that DNS answers with for its pods.
 func (s *Service) Frontends() []Frontend {
 	var out []Frontend
 	if s.Headless {
-		for _, p := range s.Ports {
-			out = append(out, Frontend{Port: p})
+		for _, v6 := range []bool{false, true} {
+			if v6 && !s.IPv6 || !v6 && s.IPv6 && !s.IPv4 {
+				continue
+			}
+			for _, p := range s.Ports {
+				out = append(out, Frontend{Port: p, IPv6: v6})
+			}
 		}
 		return out
 	}
@@ -84,7 +92,8 @@ func (s Share) Fraction() float64 {
 
 // Outcome is what happens under one set of Cilium's rules.
 type Outcome struct {
-	// Versions names the Cilium versions this outcome stands for. Empty when the version of the cluster is known.
+	// Versions names the Cilium versions this outcome stands for, such as "1.20" or "before 1.20 in eu".
+	// Empty when there is only one outcome.
 	Versions []string
 	Backends []Backend
 	// Shares has one entry for each member of the snapshot, in its order, zero shares included.
@@ -146,15 +155,31 @@ func Decide(snap *Snapshot, client string, key Key, fe Frontend) Decision {
 	if svc.InternalLocal {
 		d.Caveats = append(d.Caveats, "internalTrafficPolicy is Local: of the client's own cluster only the backends on the client's node are used; remote backends stay (read in Cilium's code, not documented)")
 	}
+	if svc.Topology && c.ServiceTopology {
+		d.Caveats = append(d.Caveats, "the Service prefers endpoints near the client and the cluster heeds that (enable-service-topology): shares differ from node to node")
+	}
+	if c.Version.Known() && !c.Version.Judged() {
+		d.Caveats = append(d.Caveats, fmt.Sprintf("Cilium %s is not among the versions whose rules are known here (1.15 to 1.20); the nearest one's are used", c.Version))
+	}
 	for _, p := range unread(snap, c, svc) {
 		d.Caveats = append(d.Caveats, "the cluster also connects to "+p+", which is not read: the shares leave it out")
 	}
+	for _, line := range sharedIDs(snap, c, svc) {
+		d.Caveats = append(d.Caveats, line)
+	}
+	gates := gateCases(snap, c, svc, &d)
 	for _, rs := range cilium.RulesFor(c.Version) {
-		o := decide(snap, c, svc, fe, rs.Rules, &d)
-		if !c.Version.Known() {
-			o.Versions = []string{rs.Versions}
+		for _, g := range gates {
+			o := decide(snap, c, svc, fe, rs.Rules, g, &d)
+			var when []string
+			if !c.Version.Known() {
+				when = append(when, rs.Versions)
+			}
+			if when = append(when, g.when...); len(when) > 0 {
+				o.Versions = []string{strings.Join(when, " and ")}
+			}
+			d.addOutcome(o)
 		}
-		d.addOutcome(o)
 	}
 	if len(d.Outcomes) == 1 {
 		d.Outcomes[0].Versions = nil
@@ -194,8 +219,73 @@ func (d *Decision) addOutcome(o Outcome) {
 	d.Outcomes = append(d.Outcomes, o)
 }
 
+// gateCase is one assumption about the exporters whose Cilium version is not known: those in open have no namespace gate.
+type gateCase struct {
+	open map[string]bool
+	when []string
+}
+
+// maxGateCases bounds how many exporters of unknown version are told apart: each doubles the outcomes.
+const maxGateCases = 3
+
+// gateCases lists the assumptions under which a prediction has to be made: one where the version of every exporter is
+// known or does not matter, both for each exporter of unknown version whose namespace would keep its endpoints back.
+func gateCases(snap *Snapshot, c *Cluster, svc *Service, d *Decision) []gateCase {
+	cases := []gateCase{{}}
+	var undecided []string
+	for i := range snap.Clusters {
+		m := &snap.Clusters[i]
+		there := m.Services[svc.Key]
+		if m.Name == c.Name || m.Version.Known() || there == nil || !cilium.Global(svc.Annotations).Value || !cilium.Shared(there.Annotations).Value ||
+			cilium.NamespaceGlobal(m.Namespaces[svc.Namespace], m.DefaultGlobalNamespace).Value {
+			continue
+		}
+		undecided = append(undecided, m.Name)
+	}
+	if len(undecided) > maxGateCases {
+		d.caveat("the Cilium versions of " + strings.Join(undecided, ", ") + " are not known: before 1.20 their namespaces would not keep their endpoints from being used")
+		return cases
+	}
+	for _, name := range undecided {
+		var next []gateCase
+		for _, g := range cases {
+			open := maps.Clone(g.open)
+			if open == nil {
+				open = map[string]bool{}
+			}
+			open[name] = true
+			next = append(next, gateCase{g.open, append(slices.Clone(g.when), "1.20 in "+name)},
+				gateCase{open, append(slices.Clone(g.when), "before 1.20 in "+name)})
+		}
+		cases = next
+	}
+	return cases
+}
+
+// sharedIDs says which peers have one cluster-id: the agents connect to whichever they meet first and refuse the others
+// (pkg/clustermesh/idsmgr.go, 1.16.19 to 1.20.2, read).
+func sharedIDs(snap *Snapshot, c *Cluster, svc *Service) []string {
+	if !cilium.Global(svc.Annotations).Value {
+		return nil
+	}
+	var out []string
+	first := make(map[uint32]string, len(snap.Clusters))
+	for i := range snap.Clusters {
+		m := &snap.Clusters[i]
+		if m == c || !m.IDKnown || m.ID == 0 || !c.peered(m.Name) {
+			continue
+		}
+		if other, taken := first[m.ID]; taken {
+			out = append(out, fmt.Sprintf("%s and %s have the same cluster-id %d: the cluster connects to one of them only, whichever it meets first", other, m.Name, m.ID))
+			continue
+		}
+		first[m.ID] = m.Name
+	}
+	return out
+}
+
 // decide works out one outcome under the importing cluster's rules.
-func decide(snap *Snapshot, c *Cluster, svc *Service, fe Frontend, rules cilium.Rules, d *Decision) Outcome {
+func decide(snap *Snapshot, c *Cluster, svc *Service, fe Frontend, rules cilium.Rules, gates gateCase, d *Decision) Outcome {
 	offers := make([]offer, len(snap.Clusters))
 	for i := range snap.Clusters {
 		m := &snap.Clusters[i]
@@ -203,18 +293,50 @@ func decide(snap *Snapshot, c *Cluster, svc *Service, fe Frontend, rules cilium.
 			offers[i] = localOffer(m, svc, fe, rules)
 			continue
 		}
-		offers[i] = remoteOffer(c, svc, m, fe, rules)
+		offers[i] = remoteOffer(c, svc, m, fe, rules, gates.open[m.Name])
 		if offers[i].reason.Code == ReasonUnread {
 			d.Incomplete = true
 		}
-		if offers[i].reason.Code == ReasonNamespace && !m.Version.Known() {
-			d.caveat("the Cilium version of " + m.Name + " is not known: before 1.20 its namespace would not keep its endpoints from being used")
-		}
 	}
+	d.settleConflicts(offers)
 	if d.Kind == KindBalanced {
 		applyAffinity(offers, c.Name, cilium.AffinityOf(svc.Annotations, rules))
 	}
 	return outcome(snap, offers)
+}
+
+// settleConflicts leaves an address that several clusters claim, which overlapping PodCIDRs bring about, to one of them. The client's own
+// cluster comes first (pkg/source defaultSources: kubernetes before clustermesh; pkg/loadbalancer PreferredBackendsByAddress, 1.18 to 1.20,
+// read; up to 1.17 the first one is kept, pkg/k8s/service_cache.go). Between two remote clusters it is a matter of time.
+func (d *Decision) settleConflicts(offers []offer) {
+	owner := map[netip.AddrPort]string{}
+	claim := func(local bool) {
+		for i := range offers {
+			o := &offers[i]
+			if (o.cluster == d.Client) != local || !o.use {
+				continue
+			}
+			other := ""
+			o.backends = slices.DeleteFunc(o.backends, func(b candidate) bool {
+				first, taken := owner[b.Addr]
+				if !taken {
+					owner[b.Addr] = o.cluster
+					return false
+				}
+				other = first
+				return true
+			})
+			if other == "" {
+				continue
+			}
+			d.caveat(fmt.Sprintf("endpoints of %s and %s have the same addresses: Cilium takes each address once", other, o.cluster))
+			if len(o.backends) == 0 {
+				o.use, o.reason = false, Reason{Code: ReasonConflict, Value: other}
+			}
+		}
+	}
+	claim(true)
+	claim(false)
 }
 
 // outcome adds the backends that are left up to shares.

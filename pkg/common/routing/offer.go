@@ -37,8 +37,8 @@ func localOffer(c *Cluster, svc *Service, fe Frontend, rules cilium.Rules) offer
 	var seen missing
 	for _, e := range svc.Endpoints {
 		// Ready is active, serving and terminating is the fallback, all else is out.
-		// Source: pkg/loadbalancer convertEndpoints (1.18+), read.
-		usable := e.Ready || e.Serving && e.Terminating
+		// Source: pkg/loadbalancer convertEndpoints (1.18+), read. DNS names ready pods only.
+		usable := e.Ready || e.Serving && e.Terminating && !svc.Headless
 		o.add(c.Name, e, fe, rules, svc.Headless, usable, !e.Ready, &seen)
 	}
 	if len(o.backends) == 0 {
@@ -47,8 +47,8 @@ func localOffer(c *Cluster, svc *Service, fe Frontend, rules cilium.Rules) offer
 	return o
 }
 
-// remoteOffer collects what cluster m offers to the clients of c.
-func remoteOffer(c *Cluster, svc *Service, m *Cluster, fe Frontend, rules cilium.Rules) offer {
+// remoteOffer collects what cluster m offers to the clients of c. ungated says that m is taken to have no namespace gate.
+func remoteOffer(c *Cluster, svc *Service, m *Cluster, fe Frontend, rules cilium.Rules, ungated bool) offer {
 	o := offer{cluster: m.Name}
 	no := func(code Code, b cilium.Bool) offer {
 		o.reason = Reason{Code: code, Key: b.Key, Value: b.Raw}
@@ -65,6 +65,11 @@ func remoteOffer(c *Cluster, svc *Service, m *Cluster, fe Frontend, rules cilium
 	if !c.peered(m.Name) {
 		return no(ReasonNotPeer, cilium.Bool{})
 	}
+	if c.IDKnown && m.IDKnown {
+		if why := cilium.Refusal(c.ID, c.MaxClusters, m.ID, m.MaxClusters); why != "" {
+			return no(ReasonRefused, cilium.Bool{Raw: why})
+		}
+	}
 	there := m.Services[svc.Key]
 	if there == nil {
 		return no(ReasonMissing, cilium.Bool{})
@@ -79,7 +84,7 @@ func remoteOffer(c *Cluster, svc *Service, m *Cluster, fe Frontend, rules cilium
 	if s := cilium.Shared(there.Annotations); !s.Value {
 		return no(ReasonNotShared, s)
 	}
-	if n := cilium.NamespaceGlobal(m.Namespaces[svc.Namespace], m.DefaultGlobalNamespace); !n.Value && exporterGates(m) {
+	if n := cilium.NamespaceGlobal(m.Namespaces[svc.Namespace], m.DefaultGlobalNamespace); !n.Value && !ungated && exporterGates(m) {
 		return no(ReasonNamespace, n)
 	}
 	if svc.Headless && !c.syncs(svc) {
@@ -99,7 +104,7 @@ func remoteOffer(c *Cluster, svc *Service, m *Cluster, fe Frontend, rules cilium
 }
 
 // exporterGates reports whether the exporting cluster's version has the namespace gate.
-// With an unknown version the newest rules are taken: a namespace that somebody marked not global is meant not to be exported.
+// An unknown version counts as the newest; gateCases asks for the others.
 func exporterGates(m *Cluster) bool {
 	return cilium.RulesFor(m.Version)[0].NamespaceGate
 }

@@ -19,6 +19,7 @@ const (
 	ReasonIgnoredThere   Code = "ignored-there"        // Cilium ignores the remote Service
 	ReasonNamespace      Code = "namespace-not-global" // the remote namespace is gated
 	ReasonNotPeer        Code = "not-a-peer"           // the client's cluster does not connect to it
+	ReasonRefused        Code = "peer-refused"         // the client's cluster refuses its identity
 	ReasonUnread         Code = "not-read"             // the remote cluster could not be read
 	ReasonNoEndpoints    Code = "no-ready-endpoints"   // nothing ready
 	ReasonPort           Code = "port-name-mismatch"   // port names differ
@@ -27,6 +28,7 @@ const (
 	ReasonAffinityLocal  Code = "affinity-local"       // the client prefers its own cluster
 	ReasonAffinityRemote Code = "affinity-remote"      // the client prefers the others
 	ReasonAffinityJunk   Code = "affinity-drops"       // the client's affinity value drops remote backends
+	ReasonConflict       Code = "address-conflict"     // its addresses are those of another cluster's endpoints
 	ReasonHeadless       Code = "headless"             // DNS names local pods only
 	ReasonTerminating    Code = "terminating"          // only terminating pods are left
 )
@@ -63,6 +65,10 @@ func (r Reason) String() string {
 		return "not used, its namespace is not global" + r.annotation()
 	case ReasonNotPeer:
 		return "not used, the client's cluster is not connected to it"
+	case ReasonRefused:
+		return "not used, the client's cluster refuses to connect to it: " + r.Value
+	case ReasonConflict:
+		return "not used, " + r.Value + " has endpoints with the same addresses"
 	case ReasonUnread:
 		return "unknown, it could not be read: " + r.Value
 	case ReasonNoEndpoints:

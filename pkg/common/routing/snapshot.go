@@ -39,10 +39,17 @@ type Cluster struct {
 	// false when that could not be read; the members are then taken as connected.
 	Peers      []string
 	PeersKnown bool
+	// ID and MaxClusters are cluster-id and max-connected-clusters. IDKnown is false when they
+	// could not be read; nothing is then concluded from them.
+	ID          uint32
+	MaxClusters int
+	IDKnown     bool
 	// DefaultGlobalNamespace is the default of the namespace gate (1.20+).
 	DefaultGlobalNamespace bool
 	// EndpointSliceSync says whether remote endpoints of headless Services are mirrored here.
 	EndpointSliceSync bool
+	// ServiceTopology says whether this cluster's agents heed zone hints (enable-service-topology, off by default).
+	ServiceTopology bool
 	// Namespaces holds the annotations of each namespace that was read. A Service's namespace that is not in it counts as not annotated.
 	Namespaces map[string]map[string]string
 	Services   map[Key]*Service
@@ -60,9 +67,13 @@ type Service struct {
 	SessionAffinity bool
 	// InternalLocal is whether internalTrafficPolicy is Local.
 	InternalLocal bool
-	ClusterIPs    []netip.Addr
-	Ports         []Port
-	Endpoints     []Endpoint
+	// Topology is whether its clients prefer endpoints of their own zone or node, where the cluster heeds that.
+	Topology   bool
+	ClusterIPs []netip.Addr
+	// IPv4 and IPv6 are the families of a headless Service, which has no cluster IP to tell them.
+	IPv4, IPv6 bool
+	Ports      []Port
+	Endpoints  []Endpoint
 }
 
 // Port is one port of a Service.

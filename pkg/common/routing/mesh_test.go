@@ -1,0 +1,165 @@
+package routing
+
+import (
+	"fmt"
+	"net/netip"
+	"strings"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/kubectl-mesh/kubectl-mesh/pkg/common/cilium"
+)
+
+// identified gives the clusters of a mesh their ids, in order, all with one max-connected-clusters.
+func identified(snap *Snapshot, maximum int, ids ...uint32) *Snapshot {
+	for i := range snap.Clusters {
+		c := &snap.Clusters[i]
+		c.ID, c.MaxClusters, c.IDKnown = ids[i], maximum, true
+	}
+	return snap
+}
+
+// TestIdentity: a peer whose identity the agents refuse is not used, whatever its Services say.
+func TestIdentity(t *testing.T) {
+	t.Parallel()
+	three := func() *Snapshot {
+		return mesh("1.18.11", service(1, 1, "global"), service(2, 1, "global"), service(3, 1, "global"))
+	}
+	differing := identified(three(), 255, 1, 2, 3)
+	differing.Clusters[0].MaxClusters = 511
+	unknown := identified(three(), 255, 1, 1, 3)
+	unknown.Clusters[1].IDKnown = false
+	cases := map[string]struct {
+		snap         *Snapshot
+		client, want string
+		reason       string // of eu
+		caveat       string
+	}{
+		"distinct":                    {identified(three(), 255, 1, 2, 3), "us", "us=1 eu=1 ap=1", "used, global and shared there", ""},
+		"equal to the client's":       {identified(three(), 255, 1, 1, 3), "us", "us=1 ap=1", "refuses to connect to it: its cluster-id 1 is that of the client's cluster", ""},
+		"equal, seen from a third":    {identified(three(), 255, 1, 1, 3), "ap", "us=1 eu=1 ap=1", "used", "us and eu have the same cluster-id 1"},
+		"zero":                        {identified(three(), 255, 1, 0, 3), "us", "us=1 ap=1", "its cluster-id is 0", ""},
+		"above the client's maximum":  {identified(three(), 255, 1, 300, 3), "us", "us=1 ap=1", "its cluster-id 300 is above max-connected-clusters 255", ""},
+		"the client has the wide ids": {differing, "us", "us=1", "its max-connected-clusters is 255, that of the client's cluster 511", ""},
+		"a client with narrow ids":    {differing, "ap", "us=1 eu=1 ap=1", "used", ""},
+		"an id that was not read":     {unknown, "us", "us=1 eu=1 ap=1", "used", ""},
+	}
+	for name, c := range cases {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			d := Decide(c.snap, c.client, key, http)
+			if got := shares(d.Outcomes[0]); got != c.want {
+				t.Errorf("got %s, want %s", got, c.want)
+			}
+			if got := d.Outcomes[0].Reasons[1].String(); !strings.Contains(got, c.reason) {
+				t.Errorf("reason %q, want %q", got, c.reason)
+			}
+			if got := strings.Join(d.Caveats, "\n"); !strings.Contains(got, c.caveat) || c.caveat == "" && got != "" {
+				t.Errorf("caveats %q, want %q", got, c.caveat)
+			}
+		})
+	}
+}
+
+// TestOneAddressInTwoClusters: overlapping PodCIDRs. The client's own cluster keeps the address.
+func TestOneAddressInTwoClusters(t *testing.T) {
+	t.Parallel()
+	us, eu, ap := service(1, 2, "global"), service(1, 3, "global"), service(3, 1, "global")
+	snap := mesh("1.20.2", us, eu, ap)
+	for client, want := range map[string]string{"us": "us=2 eu=1 ap=1", "eu": "eu=3 ap=1", "ap": "us=2 eu=1 ap=1"} {
+		d := Decide(snap, client, key, http)
+		if got := shares(d.Outcomes[0]); got != want {
+			t.Errorf("clients in %s: got %s, want %s", client, got, want)
+		}
+		if len(d.Caveats) != 1 || !strings.Contains(d.Caveats[0], "have the same addresses") {
+			t.Errorf("clients in %s: caveats %q", client, d.Caveats)
+		}
+	}
+	if r := Decide(snap, "eu", key, http).Outcomes[0].Reasons[0]; r.Code != ReasonConflict || !strings.Contains(r.String(), "eu has endpoints with the same addresses") {
+		t.Errorf("us for clients in eu: %s", r)
+	}
+}
+
+// TestManyUnknownExporters: both assumptions for each of a few, one and a caveat for many.
+func TestManyUnknownExporters(t *testing.T) {
+	t.Parallel()
+	build := func(n int) *Snapshot {
+		snap := &Snapshot{}
+		for i := range n + 1 {
+			c := Cluster{Name: fmt.Sprintf("c%d", i), DefaultGlobalNamespace: i == 0, Services: map[Key]*Service{key: service(i+1, 1, "global")}}
+			if i == 0 {
+				c.Version = cilium.ParseVersion("1.20.2")
+			}
+			snap.Clusters = append(snap.Clusters, c)
+		}
+		return snap
+	}
+	for n, want := range map[int]int{0: 1, 1: 2, 2: 4, 3: 8, 4: 1} {
+		d := Decide(build(n), "c0", key, http)
+		if len(d.Outcomes) != want {
+			t.Errorf("%d exporters of unknown version: %d outcomes, want %d", n, len(d.Outcomes), want)
+		}
+		if (len(d.Caveats) > 0) != (n > maxGateCases) {
+			t.Errorf("%d exporters: caveats %q", n, d.Caveats)
+		}
+	}
+	var when []string
+	for _, o := range Decide(build(2), "c0", key, http).Outcomes {
+		when = append(when, strings.Join(o.Versions, "; ")+": "+shares(o))
+	}
+	want := []string{
+		"1.20 in c1 and 1.20 in c2: c0=1", "1.20 in c1 and before 1.20 in c2: c0=1 c2=1",
+		"before 1.20 in c1 and 1.20 in c2: c0=1 c1=1", "before 1.20 in c1 and before 1.20 in c2: c0=1 c1=1 c2=1",
+	}
+	if d := cmp.Diff(want, when); d != "" {
+		t.Error(d)
+	}
+}
+
+func TestFurtherCaveats(t *testing.T) {
+	t.Parallel()
+	near := mesh("1.18.11", service(1, 1, "global"), service(2, 1, "global"))
+	near.Clusters[0].Services[key].Topology = true
+	if d := Decide(near, "us", key, http); d.Caveats != nil {
+		t.Errorf("a cluster that does not heed topology: %q", d.Caveats)
+	}
+	near.Clusters[0].ServiceTopology = true
+	if d := Decide(near, "us", key, http); len(d.Caveats) != 1 || !strings.Contains(d.Caveats[0], "differ from node to node") {
+		t.Errorf("a cluster that heeds topology: %q", d.Caveats)
+	}
+	for version, want := range map[string]bool{"1.14.19": true, "1.15.0": false, "1.20.2": false, "1.21.0": true, "2.0.0": true} {
+		d := Decide(mesh(version, service(1, 1, "global")), "us", key, http)
+		if got := len(d.Caveats) > 0; got != want {
+			t.Errorf("%s: caveats %q", version, d.Caveats)
+		}
+	}
+}
+
+// TestHeadlessFamilies: DNS answers for the families of the Service, and names ready pods only.
+func TestHeadlessFamilies(t *testing.T) {
+	t.Parallel()
+	svc := service(1, 2, "")
+	svc.Headless, svc.ClusterIPs, svc.IPv4, svc.IPv6 = true, nil, true, true
+	svc.Endpoints[1].Ready, svc.Endpoints[1].Terminating = false, true
+	svc.Endpoints = append(svc.Endpoints, Endpoint{Addr: netip.MustParseAddr("fd00::1"), Ready: true, Serving: true})
+	snap := mesh("1.20.2", svc)
+	for family, want := range map[string]string{"IPv4": "us=1", "IPv6": "us=1"} {
+		found := false
+		for _, fe := range svc.Frontends() {
+			if fe.Family() == family {
+				found = true
+				if got := shares(Decide(snap, "us", key, fe).Outcomes[0]); got != want {
+					t.Errorf("%s: got %q, want %q", family, got, want)
+				}
+			}
+		}
+		if !found {
+			t.Errorf("no frontend for %s", family)
+		}
+	}
+	svc.IPv4 = false
+	if fes := svc.Frontends(); len(fes) != 1 || !fes[0].IPv6 {
+		t.Errorf("IPv6 only: %v", fes)
+	}
+}
