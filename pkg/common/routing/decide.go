@@ -164,9 +164,7 @@ func Decide(snap *Snapshot, client string, key Key, fe Frontend) Decision {
 	for _, p := range unread(snap, c, svc) {
 		d.Caveats = append(d.Caveats, "the cluster also connects to "+p+", which is not read: the shares leave it out")
 	}
-	for _, line := range sharedIDs(snap, c, svc) {
-		d.Caveats = append(d.Caveats, line)
-	}
+	d.Caveats = append(d.Caveats, sharedIDs(snap, c, svc)...)
 	gates := gateCases(snap, c, svc, &d)
 	for _, rs := range cilium.RulesFor(c.Version) {
 		for _, g := range gates {

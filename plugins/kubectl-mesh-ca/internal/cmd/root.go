@@ -51,6 +51,11 @@ func newRoot(e *env) *cobra.Command {
 	}, e.IOStreams)
 	e.flags.AddFlags(root.PersistentFlags())
 	root.AddCommand(newStatus(e), newSync(e), newRestore(e))
+	for flag, list := range map[string]func(context.Context) []string{
+		"contexts": e.flags.ContextNames, "context": e.flags.ContextNames, "from": e.flags.MemberNames, "to": e.flags.MemberNames, "in": e.flags.MemberNames,
+	} {
+		cli.CompleteFlag(root, flag, list)
+	}
 	root.SetFlagErrorFunc(func(_ *cobra.Command, err error) error { return err })
 	return root
 }

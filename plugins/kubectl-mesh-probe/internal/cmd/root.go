@@ -66,6 +66,10 @@ func NewRoot(streams genericiooptions.IOStreams) *cobra.Command {
 	f.addFlags(root.Flags(), e.clusters.Config.Impersonate)
 	e.out.AddFlags(root.Flags())
 
+	cli.CompleteFlag(root, "contexts", e.clusters.ContextNames)
+	cli.CompleteFlag(root, "context", e.clusters.ContextNames)
+	cli.CompleteFlag(root, "from-clusters", e.clusters.MemberNames)
+
 	// Unlike its siblings this root is itself the command.
 	root.Use += " (URL | SERVICE[:PORT]) --from TYPE/NAME"
 	root.Annotations[cobra.CommandDisplayNameAnnotation] = display

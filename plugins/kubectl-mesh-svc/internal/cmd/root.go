@@ -56,6 +56,7 @@ func NewRoot(streams genericiooptions.IOStreams) *cobra.Command {
 		newAffinity(e),
 		newUndo(e),
 	)
+	addCompletion(root, e)
 	root.SetFlagErrorFunc(func(_ *cobra.Command, err error) error { return err })
 	return root
 }

@@ -1,0 +1,69 @@
+package cli
+
+import (
+	"context"
+	"slices"
+	"strings"
+
+	"github.com/spf13/cobra"
+)
+
+// CompleteFlag lets the shell complete the values of a flag wherever root or one of its commands has it. A flag that takes several
+// values, separated by commas, is completed value by value. list is asked at completion time; nothing is said where it fails.
+func CompleteFlag(root *cobra.Command, flag string, list func(context.Context) []string) {
+	complete := func(cmd *cobra.Command, _ []string, typed string) ([]string, cobra.ShellCompDirective) {
+		done := ""
+		if n := strings.LastIndex(typed, ","); n >= 0 {
+			done = typed[:n+1]
+		}
+		given := strings.Split(strings.TrimSuffix(done, ","), ",")
+		var out []string
+		for _, v := range list(contextOf(cmd)) {
+			if !slices.Contains(given, v) && strings.HasPrefix(done+v, typed) {
+				out = append(out, done+v)
+			}
+		}
+		return out, cobra.ShellCompDirectiveNoFileComp
+	}
+	each(root, func(cmd *cobra.Command) {
+		if cmd.Flags().Lookup(flag) != nil || cmd.PersistentFlags().Lookup(flag) != nil {
+			// An error only says that it is registered already: a persistent flag is seen from every command.
+			_ = cmd.RegisterFlagCompletionFunc(flag, complete)
+		}
+	})
+}
+
+// CompleteArgs lets the shell complete the arguments of a command: list is given those that are there already.
+func CompleteArgs(root *cobra.Command, name string, list func(ctx context.Context, args []string) []string) {
+	each(root, func(cmd *cobra.Command) {
+		if cmd.Name() != name {
+			return
+		}
+		cmd.ValidArgs = nil
+		cmd.ValidArgsFunction = func(cmd *cobra.Command, args []string, typed string) ([]string, cobra.ShellCompDirective) {
+			var out []string
+			for _, v := range list(contextOf(cmd), args) {
+				if strings.HasPrefix(v, typed) && !slices.Contains(args, v) {
+					out = append(out, v)
+				}
+			}
+			return out, cobra.ShellCompDirectiveNoFileComp
+		}
+	})
+}
+
+// contextOf is the command's context, which is nil where a completion is asked for without one.
+func contextOf(cmd *cobra.Command) context.Context {
+	if ctx := cmd.Context(); ctx != nil {
+		return ctx
+	}
+	return context.Background()
+}
+
+// each visits root and all commands below it.
+func each(root *cobra.Command, visit func(*cobra.Command)) {
+	visit(root)
+	for _, c := range root.Commands() {
+		each(c, visit)
+	}
+}
