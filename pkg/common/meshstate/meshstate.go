@@ -4,8 +4,9 @@
 package meshstate
 
 import (
+	"cmp"
 	"context"
-	"fmt"
+	"sync"
 	"time"
 
 	corev1 "k8s.io/api/core/v1"
@@ -13,8 +14,6 @@ import (
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/labels"
-	"k8s.io/apimachinery/pkg/runtime"
-	"k8s.io/client-go/tools/pager"
 
 	"github.com/kubectl-mesh/kubectl-mesh/pkg/common/clusters"
 	"github.com/kubectl-mesh/kubectl-mesh/pkg/common/routing"
@@ -30,21 +29,24 @@ type Query struct {
 	// Selector picks Services by their labels; nil picks all. A Service that matches in one member is read in every member:
 	// else one that lacks the label in one cluster would look as if it were missing there.
 	Selector labels.Selector
+	// Objects keeps the Services as the API returned them, which a change needs. They are several times as large as what
+	// a snapshot needs of them, so that nothing that only reads asks for them.
+	Objects bool
 }
 
-// State is a snapshot and the Services as the API returned them.
+// State is a snapshot and, if asked for, the Services as the API returned them.
 type State struct {
 	routing.Snapshot
 	// Errors holds the members that could not be read, by Cilium name.
 	Errors map[string]*clusters.Error
-	// Services holds each member's Services, by Cilium name.
+	// Services holds each member's Services, by Cilium name, if Query.Objects says so.
 	Services map[string]map[routing.Key]*corev1.Service
 }
 
 // memberState is what one member answered.
 type memberState struct {
-	services map[routing.Key]*corev1.Service
-	cluster  routing.Cluster
+	objects map[routing.Key]*corev1.Service // nil unless they are kept
+	cluster routing.Cluster
 }
 
 // Read reads the members at once. A member's error becomes its Err and a gap in the snapshot.
@@ -61,7 +63,9 @@ func Read(ctx context.Context, members []*clusters.Member, timeout time.Duration
 			continue
 		}
 		st.Clusters = append(st.Clusters, r.Value.cluster)
-		st.Services[r.Member.Name] = r.Value.services
+		if q.Objects {
+			st.Services[r.Member.Name] = r.Value.objects
+		}
 	}
 	if q.Selector != nil {
 		st.keep(q.Selector)
@@ -72,8 +76,8 @@ func Read(ctx context.Context, members []*clusters.Member, timeout time.Duration
 // keep drops the Services that match in no member.
 func (st *State) keep(selector labels.Selector) {
 	matched := map[routing.Key]bool{}
-	for _, services := range st.Services {
-		for key, svc := range services {
+	for _, c := range st.Clusters {
+		for key, svc := range c.Services {
 			if selector.Matches(labels.Set(svc.Labels)) {
 				matched[key] = true
 			}
@@ -89,71 +93,86 @@ func (st *State) keep(selector labels.Selector) {
 	}
 }
 
+// readMember asks for the three kinds at once. What it asks is consistent with every write before it: no list is
+// taken from a cache of the API server that may lag behind (resourceVersion 0).
 func readMember(ctx context.Context, m *clusters.Member, q Query) (memberState, error) {
-	var out memberState
-	services, err := listServices(ctx, m, q)
-	if err != nil {
-		return out, err
-	}
-	slices, err := listSlices(ctx, m, q)
-	if err != nil {
-		return out, err
-	}
-	namespaces, err := listNamespaces(ctx, m, q)
-	if err != nil {
-		return out, err
-	}
-	out.services = map[routing.Key]*corev1.Service{}
-	out.cluster = routing.Cluster{
+	out := memberState{cluster: routing.Cluster{
 		Name: m.Name, Context: m.Context, Version: m.Version, Peers: m.Peers, PeersKnown: m.PeersKnown,
 		DefaultGlobalNamespace: m.Config.DefaultGlobalNamespace, EndpointSliceSync: m.Config.EndpointSliceSync,
 		ID: m.Config.ClusterID, MaxClusters: m.Config.MaxConnectedClusters, IDKnown: true, ServiceTopology: m.Config.ServiceTopology,
-		Namespaces: namespaces, Services: make(map[routing.Key]*routing.Service, len(services)),
+		Services: map[routing.Key]*routing.Service{},
+	}}
+	if q.Objects {
+		out.objects = map[routing.Key]*corev1.Service{}
 	}
-	for _, svc := range services {
-		key := routing.Key{Namespace: svc.Namespace, Name: svc.Name}
-		out.services[key] = svc
-		out.cluster.Services[key] = routing.FromService(svc, slices[key])
+	var (
+		wg        sync.WaitGroup
+		endpoints map[routing.Key][]routing.Endpoint
+		errs      [3]error
+	)
+	wg.Go(func() { errs[0] = out.readServices(ctx, m, q) })
+	wg.Go(func() { endpoints, errs[1] = readEndpoints(ctx, m, q) })
+	wg.Go(func() { out.cluster.Namespaces, errs[2] = readNamespaces(ctx, m, q) })
+	wg.Wait()
+	// Always the same one of several errors, whichever came first.
+	if err := cmp.Or(errs[0], errs[1], errs[2]); err != nil {
+		return out, err
+	}
+	for key, svc := range out.cluster.Services {
+		svc.AddEndpoints(endpoints[key])
 	}
 	return out, nil
 }
 
-func listServices(ctx context.Context, m *clusters.Member, q Query) ([]*corev1.Service, error) {
+func (s *memberState) readServices(ctx context.Context, m *clusters.Member, q Query) error {
+	add := func(svc *corev1.Service) {
+		converted := routing.FromService(svc, nil)
+		s.cluster.Services[converted.Key] = converted
+		if s.objects != nil {
+			s.objects[converted.Key] = svc
+		}
+	}
 	api := m.Client.CoreV1().Services(q.Namespace)
 	if q.Name != "" {
 		svc, err := api.Get(ctx, q.Name, metav1.GetOptions{})
 		if apierrors.IsNotFound(err) {
-			return nil, nil
+			return nil
 		}
 		if err != nil {
-			return nil, err
+			return err
 		}
-		return []*corev1.Service{svc}, nil
+		add(svc)
+		return nil
 	}
-	var out []*corev1.Service
-	err := each(ctx, metav1.ListOptions{}, func(ctx context.Context, o metav1.ListOptions) (runtime.Object, error) { return api.List(ctx, o) },
-		func(svc *corev1.Service) { out = append(out, svc) })
-	return out, err
+	return pages(ctx, metav1.ListOptions{}, api.List, func(l *corev1.ServiceList) {
+		for i := range l.Items {
+			add(&l.Items[i])
+		}
+	})
 }
 
-func listSlices(ctx context.Context, m *clusters.Member, q Query) (map[routing.Key][]*discoveryv1.EndpointSlice, error) {
+// readEndpoints reads the endpoints by Service, those of all its EndpointSlices in a row.
+func readEndpoints(ctx context.Context, m *clusters.Member, q Query) (map[routing.Key][]routing.Endpoint, error) {
 	o := metav1.ListOptions{LabelSelector: discoveryv1.LabelServiceName}
 	if q.Name != "" {
 		o.LabelSelector = discoveryv1.LabelServiceName + "=" + q.Name
 	}
-	api := m.Client.DiscoveryV1().EndpointSlices(q.Namespace)
-	out := map[routing.Key][]*discoveryv1.EndpointSlice{}
-	err := each(ctx, o, func(ctx context.Context, o metav1.ListOptions) (runtime.Object, error) { return api.List(ctx, o) },
-		func(s *discoveryv1.EndpointSlice) {
-			key := routing.Key{Namespace: s.Namespace, Name: s.Labels[discoveryv1.LabelServiceName]}
-			out[key] = append(out[key], s)
-		})
+	out := map[routing.Key][]routing.Endpoint{}
+	err := pages(ctx, o, m.Client.DiscoveryV1().EndpointSlices(q.Namespace).List, func(l *discoveryv1.EndpointSliceList) {
+		for i := range l.Items {
+			key, endpoints := routing.FromSlice(&l.Items[i])
+			if have := out[key]; have != nil {
+				endpoints = append(have, endpoints...)
+			}
+			out[key] = endpoints
+		}
+	})
 	return out, err
 }
 
-// listNamespaces reads the annotations that gate exports. Where namespaces may
+// readNamespaces reads the annotations that gate exports. Where namespaces may
 // not be read they count as not annotated, which is Cilium's default.
-func listNamespaces(ctx context.Context, m *clusters.Member, q Query) (map[string]map[string]string, error) {
+func readNamespaces(ctx context.Context, m *clusters.Member, q Query) (map[string]map[string]string, error) {
 	out := map[string]map[string]string{}
 	api := m.Client.CoreV1().Namespaces()
 	if q.Namespace != "" {
@@ -167,25 +186,28 @@ func listNamespaces(ctx context.Context, m *clusters.Member, q Query) (map[strin
 		out[ns.Name] = ns.Annotations
 		return out, nil
 	}
-	err := each(ctx, metav1.ListOptions{}, func(ctx context.Context, o metav1.ListOptions) (runtime.Object, error) { return api.List(ctx, o) },
-		func(ns *corev1.Namespace) { out[ns.Name] = ns.Annotations })
+	err := pages(ctx, metav1.ListOptions{}, api.List, func(l *corev1.NamespaceList) {
+		for i := range l.Items {
+			out[l.Items[i].Name] = l.Items[i].Annotations
+		}
+	})
 	if apierrors.IsForbidden(err) {
 		return out, nil
 	}
 	return out, err
 }
 
-// each lists in chunks, so that no answer of a large cluster is held twice.
-func each[T runtime.Object](ctx context.Context, o metav1.ListOptions, list pager.ListPageFunc, visit func(T)) error {
-	p := pager.New(list)
-	p.PageSize = pageSize
-	p.PageBufferSize = 0
-	return p.EachListItem(ctx, o, func(obj runtime.Object) error {
-		item, ok := obj.(T)
-		if !ok {
-			return fmt.Errorf("unexpected %T in a list", obj)
+// pages lists page by page, so that the objects of one page alone are held beside what is made of them.
+func pages[L metav1.ListInterface](ctx context.Context, o metav1.ListOptions, list func(context.Context, metav1.ListOptions) (L, error), visit func(L)) error {
+	o.Limit = pageSize
+	for {
+		page, err := list(ctx, o)
+		if err != nil {
+			return err
 		}
-		visit(item)
-		return nil
-	})
+		visit(page)
+		if o.Continue = page.GetContinue(); o.Continue == "" {
+			return nil
+		}
+	}
 }

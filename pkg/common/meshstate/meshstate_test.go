@@ -67,11 +67,56 @@ func TestSelector(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	st := Read(t.Context(), mesh()[:2], time.Minute, Query{Namespace: "default", Selector: selector})
+	st := Read(t.Context(), mesh()[:2], time.Minute, Query{Namespace: "default", Selector: selector, Objects: true})
 	if d := cmp.Diff([]string{"default/web"}, keys(st)); d != "" {
 		t.Error(d)
 	}
 	if len(st.Clusters[1].Services) != 1 || len(st.Services["eu"]) != 1 {
 		t.Error("eu's Service without the label is taken as missing")
+	}
+}
+
+// TestObjects: who only reads holds no objects, who writes holds each.
+func TestObjects(t *testing.T) {
+	t.Parallel()
+	if st := Read(t.Context(), mesh()[:2], time.Minute, Query{}); len(st.Services) != 0 || len(st.Keys()) != 2 {
+		t.Errorf("%d clusters with objects, Services %v", len(st.Services), st.Keys())
+	}
+	for _, q := range []Query{{Objects: true}, {Objects: true, Namespace: "default", Name: "web"}} {
+		st := Read(t.Context(), mesh()[:2], time.Minute, q)
+		for _, k := range st.Keys() {
+			if svc := st.Services["us"][k]; svc == nil || svc.Name != k.Name {
+				t.Errorf("%+v: us has %v for %s", q, svc, k)
+			}
+		}
+	}
+}
+
+// TestPages: no page is lost and none is asked for twice, and the endpoints of a Service's slices meet from different pages.
+func TestPages(t *testing.T) {
+	t.Parallel()
+	client := fake.NewClientset()
+	answers := map[string]*discoveryv1.EndpointSliceList{
+		"": {ListMeta: metav1.ListMeta{Continue: "next"}, Items: []discoveryv1.EndpointSlice{*slice("web")}},
+		"next": {Items: []discoveryv1.EndpointSlice{{ObjectMeta: metav1.ObjectMeta{Namespace: "default", Name: "web-2", Labels: map[string]string{discoveryv1.LabelServiceName: "web"}},
+			Endpoints: []discoveryv1.Endpoint{{Addresses: []string{"10.1.0.2"}}}}}},
+	}
+	client.PrependReactor("list", "services", func(k8stesting.Action) (bool, runtime.Object, error) {
+		return true, &corev1.ServiceList{Items: []corev1.Service{*service("web", "a")}}, nil
+	})
+	client.PrependReactor("list", "endpointslices", func(a k8stesting.Action) (bool, runtime.Object, error) {
+		o := a.(k8stesting.ListActionImpl).ListOptions
+		if o.ResourceVersion != "" || o.Limit == 0 {
+			t.Errorf("asked for %+v", o)
+		}
+		return true, answers[o.Continue], nil
+	})
+	st := Read(t.Context(), []*clusters.Member{{Name: "us", Client: client}}, time.Minute, Query{})
+	var got []string
+	for _, e := range st.Clusters[0].Services[st.Keys()[0]].Endpoints {
+		got = append(got, e.Addr.String())
+	}
+	if d := cmp.Diff([]string{"10.1.0.1", "10.1.0.2"}, got); d != "" {
+		t.Error(d)
 	}
 }

@@ -10,9 +10,7 @@ import (
 	"github.com/kubectl-mesh/kubectl-mesh/pkg/common/cilium"
 )
 
-// FromService converts a Service and the EndpointSlices that carry its name.
-// Slices that Cilium itself synchronised from other clusters are left out, as in Cilium
-// (pkg/k8s/utils/utils.go), and so are slices of other Services.
+// FromService converts a Service and the EndpointSlices that carry its name; slices of other Services are left out.
 func FromService(svc *corev1.Service, endpointSlices []*discoveryv1.EndpointSlice) *Service {
 	out := &Service{
 		Key:             Key{svc.Namespace, svc.Name},
@@ -26,6 +24,7 @@ func FromService(svc *corev1.Service, endpointSlices []*discoveryv1.EndpointSlic
 		Topology:        cilium.PrefersNear(svc.Annotations, svc.Spec.TrafficDistribution),
 		IPv4:            slices.Contains(svc.Spec.IPFamilies, corev1.IPv4Protocol),
 		IPv6:            slices.Contains(svc.Spec.IPFamilies, corev1.IPv6Protocol),
+		ExternalLocal:   svc.Spec.ExternalTrafficPolicy == corev1.ServiceExternalTrafficPolicyLocal,
 	}
 	for _, ip := range svc.Spec.ClusterIPs {
 		if a, err := netip.ParseAddr(ip); err == nil {
@@ -35,63 +34,77 @@ func FromService(svc *corev1.Service, endpointSlices []*discoveryv1.EndpointSlic
 	for _, p := range svc.Spec.Ports {
 		out.Ports = append(out.Ports, Port{Name: p.Name, Protocol: protocol(p.Protocol), Port: p.Port})
 	}
-	out.Endpoints = endpoints(svc, endpointSlices)
-	return out
-}
-
-// endpoints merges slices: an address that stands in two slices is one endpoint with the ports of both.
-func endpoints(svc *corev1.Service, endpointSlices []*discoveryv1.EndpointSlice) []Endpoint {
-	var out []Endpoint
-	index := map[netip.Addr]int{}
 	for _, s := range endpointSlices {
-		if s.Namespace != svc.Namespace || s.Labels[discoveryv1.LabelServiceName] != svc.Name ||
-			s.Labels[cilium.LabelManagedBy] == cilium.ManagedByMesh {
-			continue
-		}
-		var ports []Port
-		for _, p := range s.Ports {
-			if p.Port == nil {
-				continue
-			}
-			np := Port{Protocol: string(corev1.ProtocolTCP), Port: *p.Port}
-			if p.Name != nil {
-				np.Name = *p.Name
-			}
-			if p.Protocol != nil {
-				np.Protocol = protocol(*p.Protocol)
-			}
-			ports = append(ports, np)
-		}
-		for _, e := range s.Endpoints {
-			for _, a := range e.Addresses {
-				addr, err := netip.ParseAddr(a)
-				if err != nil {
-					continue // FQDN slices: Cilium does not balance over names
-				}
-				ep := Endpoint{
-					Addr:  addr.Unmap(),
-					Ports: ports,
-					// Absent conditions: ready and serving count as true, terminating as false (k8s.io/api/discovery/v1).
-					Ready:       e.Conditions.Ready == nil || *e.Conditions.Ready,
-					Serving:     e.Conditions.Serving == nil || *e.Conditions.Serving,
-					Terminating: e.Conditions.Terminating != nil && *e.Conditions.Terminating,
-				}
-				if e.NodeName != nil {
-					ep.Node = *e.NodeName
-				}
-				if e.TargetRef != nil && e.TargetRef.Kind == "Pod" {
-					ep.Pod = e.TargetRef.Name
-				}
-				if i, ok := index[ep.Addr]; ok {
-					out[i].Ports = mergePorts(out[i].Ports, ports)
-					continue
-				}
-				index[ep.Addr] = len(out)
-				out = append(out, ep)
-			}
+		if key, endpoints := FromSlice(s); key == out.Key {
+			out.AddEndpoints(endpoints)
 		}
 	}
 	return out
+}
+
+// FromSlice converts an EndpointSlice to the name of its Service and endpoints for Service.AddEndpoints.
+// Slices that Cilium itself synchronised from other clusters have none, as in Cilium (pkg/k8s/utils/utils.go).
+func FromSlice(s *discoveryv1.EndpointSlice) (Key, []Endpoint) {
+	key := Key{s.Namespace, s.Labels[discoveryv1.LabelServiceName]}
+	if s.Labels[cilium.LabelManagedBy] == cilium.ManagedByMesh {
+		return key, nil
+	}
+	var ports []Port
+	for _, p := range s.Ports {
+		if p.Port == nil {
+			continue
+		}
+		np := Port{Protocol: string(corev1.ProtocolTCP), Port: *p.Port}
+		if p.Name != nil {
+			np.Name = *p.Name
+		}
+		if p.Protocol != nil {
+			np.Protocol = protocol(*p.Protocol)
+		}
+		ports = append(ports, np)
+	}
+	out := make([]Endpoint, 0, len(s.Endpoints))
+	for i := range s.Endpoints {
+		e := &s.Endpoints[i]
+		for _, a := range e.Addresses {
+			addr, err := netip.ParseAddr(a)
+			if err != nil {
+				continue // FQDN slices: Cilium does not balance over names
+			}
+			ep := Endpoint{
+				Addr:  addr.Unmap(),
+				Ports: ports,
+				// Absent conditions: ready and serving count as true, terminating as false (k8s.io/api/discovery/v1).
+				Ready:       e.Conditions.Ready == nil || *e.Conditions.Ready,
+				Serving:     e.Conditions.Serving == nil || *e.Conditions.Serving,
+				Terminating: e.Conditions.Terminating != nil && *e.Conditions.Terminating,
+			}
+			if e.NodeName != nil {
+				ep.Node = *e.NodeName
+			}
+			if e.TargetRef != nil && e.TargetRef.Kind == "Pod" {
+				ep.Pod = e.TargetRef.Name
+			}
+			out = append(out, ep)
+		}
+	}
+	return key, out
+}
+
+// AddEndpoints adds what one or more EndpointSlices hold: an address that stands in two of them is one endpoint with the ports of both.
+func (s *Service) AddEndpoints(endpoints []Endpoint) {
+	index := make(map[netip.Addr]int, len(s.Endpoints)+len(endpoints))
+	for i, e := range s.Endpoints {
+		index[e.Addr] = i
+	}
+	for _, e := range endpoints {
+		if i, ok := index[e.Addr]; ok {
+			s.Endpoints[i].Ports = mergePorts(s.Endpoints[i].Ports, e.Ports)
+			continue
+		}
+		index[e.Addr] = len(s.Endpoints)
+		s.Endpoints = append(s.Endpoints, e)
+	}
 }
 
 func mergePorts(a, b []Port) []Port {

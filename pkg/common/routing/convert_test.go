@@ -17,7 +17,7 @@ import (
 func TestFromService(t *testing.T) {
 	t.Parallel()
 	svc := &corev1.Service{ObjectMeta: metav1.ObjectMeta{Namespace: "default", Name: "nginx", Annotations: map[string]string{"a": "b"}},
-		Spec: corev1.ServiceSpec{Type: corev1.ServiceTypeClusterIP, ClusterIP: "172.20.1.7", ClusterIPs: []string{"172.20.1.7", "fd00::7"}, Selector: map[string]string{"app": "nginx"},
+		Spec: corev1.ServiceSpec{Type: corev1.ServiceTypeClusterIP, ExternalTrafficPolicy: corev1.ServiceExternalTrafficPolicyLocal, ClusterIP: "172.20.1.7", ClusterIPs: []string{"172.20.1.7", "fd00::7"}, Selector: map[string]string{"app": "nginx"},
 			Ports: []corev1.ServicePort{{Name: "http", Port: 80}}}}
 	slice := func(name string, labels map[string]string, eps ...discoveryv1.Endpoint) *discoveryv1.EndpointSlice {
 		labels[discoveryv1.LabelServiceName] = "nginx"
@@ -37,7 +37,7 @@ func TestFromService(t *testing.T) {
 		other,
 	})
 	ports := []Port{{Name: "http", Protocol: "TCP", Port: 8080}}
-	want := &Service{Key: Key{"default", "nginx"}, Annotations: svc.Annotations, Type: "ClusterIP", Selector: true,
+	want := &Service{Key: Key{"default", "nginx"}, Annotations: svc.Annotations, Type: "ClusterIP", Selector: true, ExternalLocal: true,
 		ClusterIPs: []netip.Addr{netip.MustParseAddr("172.20.1.7"), netip.MustParseAddr("fd00::7")},
 		Ports:      []Port{{Name: "http", Protocol: "TCP", Port: 80}},
 		Endpoints: []Endpoint{

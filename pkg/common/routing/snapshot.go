@@ -67,6 +67,8 @@ type Service struct {
 	SessionAffinity bool
 	// InternalLocal is whether internalTrafficPolicy is Local.
 	InternalLocal bool
+	// ExternalLocal is whether externalTrafficPolicy is Local.
+	ExternalLocal bool
 	// Topology is whether its clients prefer endpoints of their own zone or node, where the cluster heeds that.
 	Topology   bool
 	ClusterIPs []netip.Addr

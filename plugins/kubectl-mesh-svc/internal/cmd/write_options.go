@@ -133,7 +133,7 @@ func (f *writeFlags) toOptions(edit globalsvc.Edit, names []string) (*writeOptio
 		}
 		o.request.Names = append(o.request.Names, name)
 	}
-	o.query = meshstate.Query{Selector: selector}
+	o.query = meshstate.Query{Selector: selector, Objects: true}
 	if len(o.request.Names) == 1 {
 		o.query.Name = o.request.Names[0]
 	}

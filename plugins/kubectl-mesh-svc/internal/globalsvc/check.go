@@ -38,7 +38,6 @@ func Check(st *meshstate.State, members []*clusters.Member, keys []routing.Key) 
 type place struct {
 	cluster *routing.Cluster
 	svc     *routing.Service
-	api     *corev1.Service
 	rules   []cilium.RuleSet
 	global  cilium.Bool
 }
@@ -64,7 +63,7 @@ func newChecker(st *meshstate.State, key routing.Key, kpr map[string]bool) *chec
 		case svc == nil:
 			c.missing = append(c.missing, cl.Name)
 		default:
-			p := place{cl, svc, st.Services[cl.Name][key], cilium.RulesFor(cl.Version), cilium.Global(svc.Annotations)}
+			p := place{cl, svc, cilium.RulesFor(cl.Version), cilium.Global(svc.Annotations)}
 			c.present = append(c.present, p)
 			if p.global.Value {
 				c.global = append(c.global, p)
@@ -231,7 +230,7 @@ func (c *checker) checkService(p place) {
 	if p.svc.SessionAffinity {
 		c.add(finding.SessionAffinity, name, "", "%s: sessionAffinity is ClientIP", at)
 	}
-	if p.svc.InternalLocal || p.api != nil && p.api.Spec.ExternalTrafficPolicy == corev1.ServiceExternalTrafficPolicyLocal {
+	if p.svc.InternalLocal || p.svc.ExternalLocal {
 		c.add(finding.TrafficPolicy, name, "", "%s: internalTrafficPolicy or externalTrafficPolicy is Local", at)
 	}
 	if (p.svc.Type == string(corev1.ServiceTypeNodePort) || p.svc.Type == string(corev1.ServiceTypeLoadBalancer)) && !c.kpr[at] {
