@@ -62,9 +62,15 @@ type Rules struct {
 	// UnknownAffinityDropsRemote: an affinity of "none" or of an unknown word
 	// drops all remote backends, even when no local one is left.
 	// 1.18 and 1.19.0 to 1.19.5; not 1.17 and older, not 1.19.6 and newer.
-	// Source: cilium issue 46623, fix 46635; run against Cilium's own code for 1.16.19, 1.18.11, 1.19.5 and 1.20.2,
-	// read in pkg/annotation/clustermesh.go of 1.19.6 and 1.19.7.
+	// Source: cilium issue 46623, fix 46635 (change log of 1.19.6); run against Cilium's own code for 1.16.19, 1.18.11,
+	// 1.19.5 and 1.20.2, read in pkg/annotation/clustermesh.go of 1.19.6 and 1.19.7.
 	UnknownAffinityDropsRemote bool
+	// LosesSharedTargetPorts: of the names of a remote endpoint's ports that share protocol and number only one is
+	// kept, and which one is chance. The frontends of the others lose the backend.
+	// 1.18.0 to 1.18.9 and 1.19.0 to 1.19.3; not 1.17 and older, whose service cache looks ports up by name.
+	// Source: cilium issue 45109, fix 45179 (change logs of 1.18.10 and 1.19.4), ClusterServiceToBackendParams in
+	// pkg/clustermesh/service_merger.go of 1.19.3 (read); 1.18.11, 1.19.5 and 1.20.2 keep all names (run).
+	LosesSharedTargetPorts bool
 	// StrictPortNames: a backend serves a frontend only under exactly the same
 	// port name, so that a named and an unnamed port do not match.
 	// Up to 1.17 (strict look-up in the service cache). From 1.18 an unnamed side
@@ -87,15 +93,18 @@ type RuleSet struct {
 func RulesFor(v Version) []RuleSet {
 	var (
 		strict = RuleSet{Rules{StrictPortNames: true}, "1.15 to 1.17"}
-		junk   = RuleSet{Rules{UnknownAffinityDropsRemote: true}, "1.18.0 to 1.19.5"}
+		losing = RuleSet{Rules{UnknownAffinityDropsRemote: true, LosesSharedTargetPorts: true}, "1.18.0 to 1.18.9, 1.19.0 to 1.19.3"}
+		junk   = RuleSet{Rules{UnknownAffinityDropsRemote: true}, "1.18.10 and later 1.18, 1.19.4, 1.19.5"}
 		fixed  = RuleSet{Rules{}, "1.19.6 and later 1.19"}
 		gated  = RuleSet{Rules{NamespaceGate: true}, "1.20"}
 	)
 	switch {
 	case !v.Known():
-		return []RuleSet{gated, fixed, junk, strict}
+		return []RuleSet{gated, fixed, junk, losing, strict}
 	case v.Major == 1 && v.Minor <= 17:
 		return []RuleSet{strict}
+	case v.Major == 1 && (v.Minor == 18 && v.Patch <= 9 || v.Minor == 19 && v.Patch <= 3):
+		return []RuleSet{losing}
 	case v.Major == 1 && (v.Minor == 18 || v.Minor == 19 && v.Patch <= 5):
 		return []RuleSet{junk}
 	case v.Major == 1 && v.Minor == 19:

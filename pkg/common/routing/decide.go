@@ -2,10 +2,8 @@ package routing
 
 import (
 	"fmt"
-	"maps"
 	"net/netip"
 	"slices"
-	"strings"
 
 	"github.com/kubectl-mesh/kubectl-mesh/pkg/common/cilium"
 )
@@ -59,7 +57,8 @@ const (
 	KindHeadless Kind = "headless"
 	// KindExternalName: DNS gives another name.
 	KindExternalName Kind = "external-name"
-	// KindIgnored: another proxy serves it (label service.kubernetes.io/service-proxy-name).
+	// KindIgnored: Cilium does not serve it (labels service.kubernetes.io/service-proxy-name and, with a cluster
+	// IP, service.kubernetes.io/headless).
 	KindIgnored Kind = "ignored"
 	// KindMissing: the client's cluster has no such Service; its name does not resolve there.
 	KindMissing Kind = "missing"
@@ -141,7 +140,7 @@ func Decide(snap *Snapshot, client string, key Key, fe Frontend) Decision {
 	case svc.Type == "ExternalName":
 		d.Kind = KindExternalName
 		return d
-	case svc.Labels[cilium.LabelServiceProxyName] != "":
+	case ignored(svc):
 		d.Kind = KindIgnored
 		return d
 	case svc.Headless:
@@ -168,21 +167,20 @@ func Decide(snap *Snapshot, client string, key Key, fe Frontend) Decision {
 	gates := gateCases(snap, c, svc, &d)
 	for _, rs := range cilium.RulesFor(c.Version) {
 		for _, g := range gates {
-			o := decide(snap, c, svc, fe, rs.Rules, g, &d)
-			var when []string
-			if !c.Version.Known() {
-				when = append(when, rs.Versions)
-			}
-			if when = append(when, g.when...); len(when) > 0 {
-				o.Versions = []string{strings.Join(when, " and ")}
-			}
-			d.addOutcome(o)
+			d.decideUnder(snap, c, svc, rs, g)
 		}
 	}
 	if len(d.Outcomes) == 1 {
 		d.Outcomes[0].Versions = nil
 	}
 	return d
+}
+
+// ignored reports whether Cilium leaves a Service to others. The kube-proxy, too, leaves out what is labelled as headless.
+func ignored(svc *Service) bool {
+	_, proxy := svc.Labels[cilium.LabelServiceProxyName]
+	_, headless := svc.Labels[cilium.LabelHeadless]
+	return proxy || headless && !svc.Headless
 }
 
 // caveat adds a line once.
@@ -217,71 +215,6 @@ func (d *Decision) addOutcome(o Outcome) {
 	d.Outcomes = append(d.Outcomes, o)
 }
 
-// gateCase is one assumption about the exporters whose Cilium version is not known: those in open have no namespace gate.
-type gateCase struct {
-	open map[string]bool
-	when []string
-}
-
-// maxGateCases bounds how many exporters of unknown version are told apart: each doubles the outcomes.
-const maxGateCases = 3
-
-// gateCases lists the assumptions under which a prediction has to be made: one where the version of every exporter is
-// known or does not matter, both for each exporter of unknown version whose namespace would keep its endpoints back.
-func gateCases(snap *Snapshot, c *Cluster, svc *Service, d *Decision) []gateCase {
-	cases := []gateCase{{}}
-	var undecided []string
-	for i := range snap.Clusters {
-		m := &snap.Clusters[i]
-		there := m.Services[svc.Key]
-		if m.Name == c.Name || m.Version.Known() || there == nil || !cilium.Global(svc.Annotations).Value || !cilium.Shared(there.Annotations).Value ||
-			cilium.NamespaceGlobal(m.Namespaces[svc.Namespace], m.DefaultGlobalNamespace).Value {
-			continue
-		}
-		undecided = append(undecided, m.Name)
-	}
-	if len(undecided) > maxGateCases {
-		d.caveat("the Cilium versions of " + strings.Join(undecided, ", ") + " are not known: before 1.20 their namespaces would not keep their endpoints from being used")
-		return cases
-	}
-	for _, name := range undecided {
-		var next []gateCase
-		for _, g := range cases {
-			open := maps.Clone(g.open)
-			if open == nil {
-				open = map[string]bool{}
-			}
-			open[name] = true
-			next = append(next, gateCase{g.open, append(slices.Clone(g.when), "1.20 in "+name)},
-				gateCase{open, append(slices.Clone(g.when), "before 1.20 in "+name)})
-		}
-		cases = next
-	}
-	return cases
-}
-
-// sharedIDs says which peers have one cluster-id: the agents connect to whichever they meet first and refuse the others
-// (pkg/clustermesh/idsmgr.go, 1.16.19 to 1.20.2, read).
-func sharedIDs(snap *Snapshot, c *Cluster, svc *Service) []string {
-	if !cilium.Global(svc.Annotations).Value {
-		return nil
-	}
-	var out []string
-	first := make(map[uint32]string, len(snap.Clusters))
-	for i := range snap.Clusters {
-		m := &snap.Clusters[i]
-		if m == c || !m.IDKnown || m.ID == 0 || !c.peered(m.Name) {
-			continue
-		}
-		if other, taken := first[m.ID]; taken {
-			out = append(out, fmt.Sprintf("%s and %s have the same cluster-id %d: the cluster connects to one of them only, whichever it meets first", other, m.Name, m.ID))
-			continue
-		}
-		first[m.ID] = m.Name
-	}
-	return out
-}
-
 // decide works out one outcome under the importing cluster's rules.
 func decide(snap *Snapshot, c *Cluster, svc *Service, fe Frontend, rules cilium.Rules, gates gateCase, d *Decision) Outcome {
 	offers := make([]offer, len(snap.Clusters))
@@ -301,40 +234,6 @@ func decide(snap *Snapshot, c *Cluster, svc *Service, fe Frontend, rules cilium.
 		applyAffinity(offers, c.Name, cilium.AffinityOf(svc.Annotations, rules))
 	}
 	return outcome(snap, offers)
-}
-
-// settleConflicts leaves an address that several clusters claim, which overlapping PodCIDRs bring about, to one of them. The client's own
-// cluster comes first (pkg/source defaultSources: kubernetes before clustermesh; pkg/loadbalancer PreferredBackendsByAddress, 1.18 to 1.20,
-// read; up to 1.17 the first one is kept, pkg/k8s/service_cache.go). Between two remote clusters it is a matter of time.
-func (d *Decision) settleConflicts(offers []offer) {
-	owner := map[netip.AddrPort]string{}
-	claim := func(local bool) {
-		for i := range offers {
-			o := &offers[i]
-			if (o.cluster == d.Client) != local || !o.use {
-				continue
-			}
-			other := ""
-			o.backends = slices.DeleteFunc(o.backends, func(b candidate) bool {
-				first, taken := owner[b.Addr]
-				if !taken {
-					owner[b.Addr] = o.cluster
-					return false
-				}
-				other = first
-				return true
-			})
-			if other == "" {
-				continue
-			}
-			d.caveat(fmt.Sprintf("endpoints of %s and %s have the same addresses: Cilium takes each address once", other, o.cluster))
-			if len(o.backends) == 0 {
-				o.use, o.reason = false, Reason{Code: ReasonConflict, Value: other}
-			}
-		}
-	}
-	claim(true)
-	claim(false)
 }
 
 // outcome adds the backends that are left up to shares.

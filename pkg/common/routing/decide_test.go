@@ -288,7 +288,7 @@ func TestUnknownVersionShowsEveryOutcome(t *testing.T) {
 	for _, o := range d.Outcomes {
 		got[strings.Join(o.Versions, ", ")] = shares(o)
 	}
-	want := map[string]string{"1.20, 1.19.6 and later 1.19, 1.15 to 1.17": "us=2 eu=1", "1.18.0 to 1.19.5": "us=2"}
+	want := map[string]string{"1.20, 1.19.6 and later 1.19, 1.15 to 1.17": "us=2 eu=1", "1.18.10 and later 1.18, 1.19.4, 1.19.5, 1.18.0 to 1.18.9, 1.19.0 to 1.19.3": "us=2"}
 	if diff := cmp.Diff(want, got); diff != "" {
 		t.Error(diff)
 	}
@@ -298,6 +298,58 @@ func TestUnknownVersionShowsEveryOutcome(t *testing.T) {
 	plain := Decide(mesh("", service(1, 2, "global"), service(2, 1, "global")), "us", key, http)
 	if len(plain.Outcomes) != 1 || plain.Outcomes[0].Versions != nil {
 		t.Errorf("versions do not differ here: %+v", plain.Outcomes)
+	}
+}
+
+// TestSharedTargetPort: two names for one port of a remote endpoint, of which some versions keep one.
+func TestSharedTargetPort(t *testing.T) {
+	t.Parallel()
+	shared := func(cluster int) *Service {
+		s := service(cluster, 1, "global")
+		s.Ports = append(s.Ports, Port{Name: "metrics", Protocol: "TCP", Port: 81})
+		s.Endpoints[0].Ports = append(s.Endpoints[0].Ports, Port{Name: "metrics", Protocol: "TCP", Port: 8080})
+		return s
+	}
+	for version, want := range map[string][]string{
+		"1.17.16": {"us=1 eu=1"}, "1.18.9": {"us=1 eu=1", "us=1"}, "1.18.10": {"us=1 eu=1"},
+		"1.19.3": {"us=1 eu=1", "us=1"}, "1.19.4": {"us=1 eu=1"}, "1.20.0": {"us=1 eu=1"},
+	} {
+		snap := mesh(version, shared(1), shared(2))
+		d := Decide(snap, "us", key, http)
+		var got []string
+		for _, o := range d.Outcomes {
+			got = append(got, shares(o))
+		}
+		if diff := cmp.Diff(want, got); diff != "" {
+			t.Errorf("%s: %s", version, diff)
+		}
+		if len(want) == 1 {
+			continue
+		}
+		if d.Certain() || len(d.Caveats) != 1 || !strings.Contains(d.Caveats[0], "45109") || d.Outcomes[1].Reasons[1].Code != ReasonPortLost {
+			t.Errorf("%s: %+v", version, d)
+		}
+		if lone := Decide(mesh(version, service(1, 1, "global"), service(2, 1, "global")), "us", key, http); !lone.Certain() || lone.Outcomes[0].Versions != nil {
+			t.Errorf("%s: a lone port: %+v", version, lone)
+		}
+		if unnamed := Decide(snap, "us", key, Frontend{Port: Port{Protocol: "TCP", Port: 80}}); !unnamed.Certain() {
+			t.Errorf("%s: a client's port without a name takes whichever is kept: %+v", version, unnamed)
+		}
+	}
+}
+
+func TestOffers(t *testing.T) {
+	t.Parallel()
+	svc := service(1, 3, "global")
+	svc.Endpoints[0].Ready = false                                    // serving: exported
+	svc.Endpoints[1].Ready, svc.Endpoints[1].Serving = false, false   // not
+	svc.Endpoints[2].Ready, svc.Endpoints[2].Terminating = true, true // ready: exported
+	got, r := mesh("1.20.2", svc).Clusters[0].Offers(key)
+	if len(got) != 2 || got[0].Pod != "nginx-0" || got[1].Pod != "nginx-2" || r.Code != ReasonUsed {
+		t.Errorf("got %+v, %s", got, r.Code)
+	}
+	if got, r := mesh("1.20.2", service(1, 1, "")).Clusters[0].Offers(key); got != nil || r.Code != ReasonNotGlobalThere {
+		t.Errorf("not global: %+v, %s", got, r.Code)
 	}
 }
 
@@ -328,12 +380,14 @@ func TestKinds(t *testing.T) {
 	t.Parallel()
 	external, ignored, headless := service(1, 1, "global"), service(1, 1, "global"), service(1, 1, "global")
 	external.Type = "ExternalName"
-	ignored.Labels = map[string]string{cilium.LabelServiceProxyName: "other"}
+	ignored.Labels = map[string]string{cilium.LabelServiceProxyName: ""}
 	headless.Headless, headless.ClusterIPs = true, nil
+	labelled := service(1, 1, "global")
+	labelled.Labels = map[string]string{cilium.LabelHeadless: "false"}
 	for name, c := range map[string]struct {
 		svc  *Service
 		kind Kind
-	}{"external": {external, KindExternalName}, "ignored": {ignored, KindIgnored}, "headless": {headless, KindHeadless}, "missing": {nil, KindMissing}} {
+	}{"external": {external, KindExternalName}, "ignored": {ignored, KindIgnored}, "labelled as headless": {labelled, KindIgnored}, "headless": {headless, KindHeadless}, "missing": {nil, KindMissing}} {
 		snap := mesh("1.20.2", c.svc, service(2, 1, "global"))
 		if d := Decide(snap, "us", key, http); d.Kind != c.kind {
 			t.Errorf("%s: got %s", name, d.Kind)

@@ -35,6 +35,7 @@ func (o offer) active() int {
 func localOffer(c *Cluster, svc *Service, fe Frontend, rules cilium.Rules) offer {
 	o := offer{cluster: c.Name, use: true, reason: Reason{Code: ReasonLocal}}
 	var seen missing
+	rules.LosesSharedTargetPorts = false // the import loses them
 	for _, e := range svc.Endpoints {
 		// Ready is active, serving and terminating is the fallback, all else is out.
 		// Source: pkg/loadbalancer convertEndpoints (1.18+), read. DNS names ready pods only.
@@ -70,37 +71,61 @@ func remoteOffer(c *Cluster, svc *Service, m *Cluster, fe Frontend, rules cilium
 			return no(ReasonRefused, cilium.Bool{Raw: why})
 		}
 	}
-	there := m.Services[svc.Key]
-	if there == nil {
-		return no(ReasonMissing, cilium.Bool{})
-	}
-	// The exporter watches Services without the label only (pkg/k8s ServiceResource, 1.19.7 and 1.20.2, read).
-	if v := there.Labels[cilium.LabelServiceProxyName]; v != "" {
-		return no(ReasonIgnoredThere, cilium.Bool{Key: cilium.LabelServiceProxyName, Raw: v})
-	}
-	if g := cilium.Global(there.Annotations); !g.Value {
-		return no(ReasonNotGlobalThere, g)
-	}
-	if s := cilium.Shared(there.Annotations); !s.Value {
-		return no(ReasonNotShared, s)
-	}
-	if n := cilium.NamespaceGlobal(m.Namespaces[svc.Namespace], m.DefaultGlobalNamespace); !n.Value && !ungated && exporterGates(m) {
-		return no(ReasonNamespace, n)
+	endpoints, r := m.offers(svc.Key, ungated)
+	if r.Code != ReasonUsed {
+		o.reason = r
+		return o
 	}
 	if svc.Headless && !c.syncs(svc) {
 		return no(ReasonHeadless, cilium.Bool{})
 	}
 	o.use, o.reason = true, Reason{Code: ReasonUsed}
 	var seen missing
-	for _, e := range there.Endpoints {
+	for _, e := range endpoints {
 		// Whatever is exported arrives as active, a terminating pod that still serves included.
-		o.add(m.Name, e, fe, rules, svc.Headless, e.Exported(), false, &seen)
+		o.add(m.Name, e, fe, rules, svc.Headless, true, false, &seen)
 	}
 	if len(o.backends) == 0 {
 		o.use = false
-		o.reason = seen.reason(there, fe)
+		o.reason = seen.reason(m.Services[svc.Key], fe)
 	}
 	return o
+}
+
+// Offers returns the endpoints of a Service that the cluster exports to the others, with ReasonUsed, or why
+// it exports the Service not at all.
+// Source: ClusterServiceConverter.Convert in operator/watchers/service_sync.go (1.18.11, 1.19.5, 1.20.2, run).
+func (c *Cluster) Offers(key Key) ([]Endpoint, Reason) { return c.offers(key, false) }
+
+// offers is Offers; ungated says that the cluster is taken to have no namespace gate.
+func (c *Cluster) offers(key Key, ungated bool) ([]Endpoint, Reason) {
+	no := func(code Code, b cilium.Bool) ([]Endpoint, Reason) {
+		return nil, Reason{Code: code, Key: b.Key, Value: b.Raw}
+	}
+	svc := c.Services[key]
+	if svc == nil {
+		return no(ReasonMissing, cilium.Bool{})
+	}
+	// The exporter watches Services without the label only (pkg/k8s ServiceResource), whatever its value is.
+	if v, ok := svc.Labels[cilium.LabelServiceProxyName]; ok {
+		return no(ReasonIgnoredThere, cilium.Bool{Key: cilium.LabelServiceProxyName, Raw: v})
+	}
+	if g := cilium.Global(svc.Annotations); !g.Value {
+		return no(ReasonNotGlobalThere, g)
+	}
+	if s := cilium.Shared(svc.Annotations); !s.Value {
+		return no(ReasonNotShared, s)
+	}
+	if n := cilium.NamespaceGlobal(c.Namespaces[key.Namespace], c.DefaultGlobalNamespace); !n.Value && !ungated && exporterGates(c) {
+		return no(ReasonNamespace, n)
+	}
+	var out []Endpoint
+	for _, e := range svc.Endpoints {
+		if e.Exported() {
+			out = append(out, e)
+		}
+	}
+	return out, Reason{Code: ReasonUsed}
 }
 
 // exporterGates reports whether the exporting cluster's version has the namespace gate.
@@ -142,11 +167,22 @@ func (o *offer) add(cluster string, e Endpoint, fe Frontend, rules cilium.Rules,
 			seen.ports = appendNew(seen.ports, p.Name)
 			continue
 		}
+		if rules.LosesSharedTargetPorts && fe.Name != "" && e.shares(p) {
+			seen.lost = true
+			continue
+		}
 		b := Backend{cluster, netip.AddrPortFrom(e.Addr, uint16(p.Port)), e.Pod}
 		if !slices.ContainsFunc(o.backends, func(c candidate) bool { return c.Addr == b.Addr }) {
 			o.backends = append(o.backends, candidate{b, terminating})
 		}
 	}
+}
+
+// shares reports whether another port of the endpoint has the same protocol and number.
+func (e Endpoint) shares(p Port) bool {
+	return slices.ContainsFunc(e.Ports, func(o Port) bool {
+		return o.Name != p.Name && o.Protocol == p.Protocol && o.Port == p.Port
+	})
 }
 
 // portMatches compares a frontend's port name with a backend's.
@@ -163,6 +199,7 @@ func portMatches(frontend, backend string, rules cilium.Rules) bool {
 type missing struct {
 	usable, family   int
 	ports, protocols []string
+	lost             bool
 }
 
 func (m missing) reason(svc *Service, fe Frontend) Reason {
@@ -171,6 +208,8 @@ func (m missing) reason(svc *Service, fe Frontend) Reason {
 		return Reason{Code: ReasonNoEndpoints, Total: len(svc.Endpoints)}
 	case m.family == m.usable:
 		return Reason{Code: ReasonFamily, Value: fe.Family()}
+	case m.lost:
+		return Reason{Code: ReasonPortLost, Value: fe.Name}
 	case len(m.ports) > 0:
 		return Reason{Code: ReasonPort, Ports: m.ports, Value: fe.Name}
 	default:

@@ -23,6 +23,7 @@ const (
 	ReasonUnread         Code = "not-read"             // the remote cluster could not be read
 	ReasonNoEndpoints    Code = "no-ready-endpoints"   // nothing ready
 	ReasonPort           Code = "port-name-mismatch"   // port names differ
+	ReasonPortLost       Code = "port-name-lost"       // Cilium lost the port's name on the way
 	ReasonProtocol       Code = "protocol-mismatch"    // protocols differ
 	ReasonFamily         Code = "ip-family-mismatch"   // IP families differ
 	ReasonAffinityLocal  Code = "affinity-local"       // the client prefers its own cluster
@@ -78,6 +79,8 @@ func (r Reason) String() string {
 		return "not used, it has no endpoints"
 	case ReasonPort:
 		return fmt.Sprintf("not used, its port is named %s, the client's %s", names(r.Ports), name(r.Value))
+	case ReasonPortLost:
+		return fmt.Sprintf("not used, its port %s shares its target port with another and this Cilium version keeps one of the two only", name(r.Value))
 	case ReasonProtocol:
 		if len(r.Ports) == 0 {
 			return "not used, its endpoints have no port"
