@@ -1,9 +1,11 @@
 package clusters
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"slices"
+	"sync"
 
 	corev1 "k8s.io/api/core/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
@@ -14,31 +16,47 @@ import (
 
 // identify asks a member who it is: its UID, Cilium's namespace and configuration,
 // its version and its peers. Only the configuration is needed; what else may not be read stays unknown.
+//
+// The first question is asked alone, so that there is one connection to share when the others are asked at once:
+// far away, each round trip counts, and so does each TLS handshake where there are hundreds of members.
 func (m *Member) identify(ctx context.Context, ciliumNamespace string) error {
-	ns, err := m.Client.CoreV1().Namespaces().Get(ctx, metav1.NamespaceSystem, metav1.GetOptions{})
-	switch {
-	case err == nil:
-		m.UID = string(ns.UID)
-	case !tolerable(err):
+	if err := m.readConfig(ctx, ciliumNamespace); err != nil {
+		// Two contexts of one cluster are one, even if it has no Cilium.
+		if class := Classify(err).Class; class == ClassNoCilium || class == ClassForbidden || class == ClassOther {
+			_ = m.readUID(ctx) // the first error is the one that tells
+		}
 		return err
 	}
+	var errs [4]error
+	var wg sync.WaitGroup
+	for i, read := range []func(context.Context) error{m.readUID, m.readVersion, m.readKVStoreMesh, m.readPeers} {
+		wg.Go(func() { errs[i] = read(ctx) })
+	}
+	wg.Wait()
+	// Always the same one of several errors, whichever came first.
+	return cmp.Or(errs[:]...)
+}
+
+func (m *Member) readConfig(ctx context.Context, ciliumNamespace string) error {
 	cm, err := m.findConfig(ctx, ciliumNamespace)
 	if err != nil {
 		return err
 	}
 	m.CiliumNamespace = cm.Namespace
-	m.Config, err = cilium.ParseConfig(cm.Data)
-	if err != nil {
+	if m.Config, err = cilium.ParseConfig(cm.Data); err != nil {
 		return err
 	}
 	m.Name = m.Config.ClusterName
-	if err := m.readVersion(ctx); err != nil {
-		return err
+	return nil
+}
+
+func (m *Member) readUID(ctx context.Context) error {
+	ns, err := m.Client.CoreV1().Namespaces().Get(ctx, metav1.NamespaceSystem, metav1.GetOptions{})
+	if err != nil {
+		return ignoreTolerable(err)
 	}
-	if err := m.readKVStoreMesh(ctx); err != nil {
-		return err
-	}
-	return m.readPeers(ctx)
+	m.UID = string(ns.UID)
+	return nil
 }
 
 // findConfig finds ConfigMap cilium-config: where the user says, in kube-system, else anywhere.
