@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # Runs a command against a lab of its own and takes the lab down, whatever happens.
 #
-#   MESHLAB_STATE=DIR with-lab.sh COMMAND [ARG...]
+#   MESHLAB_STATE=DIR with-lab.sh [--FLAG of meshlab up]... COMMAND [ARG...]
 #
 # The command finds the lab by MESHLAB_KUBECONFIG (all clusters in one file) and
 # MESHLAB_STATE, and the plugins, meshlab and kubectl on its PATH. KUBECONFIG is not
@@ -20,5 +20,10 @@ trap 'meshlab down' EXIT
 trap 'exit 130' INT
 trap 'exit 143' TERM
 
-meshlab up >/dev/null
+up=()
+while [[ ${1:-} == --* ]]; do
+	up+=("$1")
+	shift
+done
+meshlab up "${up[@]}" >/dev/null
 "$@"

@@ -93,16 +93,29 @@ func FromSlice(s *discoveryv1.EndpointSlice) (Key, []Endpoint) {
 
 // AddEndpoints adds what one or more EndpointSlices hold: an address that stands in two of them is one endpoint with the ports of both.
 func (s *Service) AddEndpoints(endpoints []Endpoint) {
-	index := make(map[netip.Addr]int, len(s.Endpoints)+len(endpoints))
-	for i, e := range s.Endpoints {
-		index[e.Addr] = i
+	// Nearly all Services have a few endpoints; to make an index of those takes longer than to look at each.
+	const few = 8
+	var index map[netip.Addr]int
+	if n := len(s.Endpoints) + len(endpoints); n > few {
+		index = make(map[netip.Addr]int, n)
+		for i, e := range s.Endpoints {
+			index[e.Addr] = i
+		}
 	}
+	s.Endpoints = slices.Grow(s.Endpoints, len(endpoints))
 	for _, e := range endpoints {
-		if i, ok := index[e.Addr]; ok {
+		i, ok := index[e.Addr]
+		if index == nil {
+			i = slices.IndexFunc(s.Endpoints, func(have Endpoint) bool { return have.Addr == e.Addr })
+			ok = i >= 0
+		}
+		if ok {
 			s.Endpoints[i].Ports = mergePorts(s.Endpoints[i].Ports, e.Ports)
 			continue
 		}
-		index[e.Addr] = len(s.Endpoints)
+		if index != nil {
+			index[e.Addr] = len(s.Endpoints)
+		}
 		s.Endpoints = append(s.Endpoints, e)
 	}
 }

@@ -262,20 +262,14 @@ func (c *checker) checkHeadless() {
 }
 
 // checkPorts asks routing why a cluster's endpoints are not used, so that prediction and finding cannot differ.
+// With several possible versions a mismatch counts only if it holds for the first.
 func (c *checker) checkPorts() {
 	rules := map[routing.Code]finding.Rule{routing.ReasonPort: finding.PortName, routing.ReasonProtocol: finding.PortProtocol, routing.ReasonFamily: finding.IPFamily}
+	matcher := routing.NewMatcher(&c.st.Snapshot, c.key)
 	for _, p := range c.global {
 		for _, fe := range p.svc.Frontends() {
-			d := routing.Decide(&c.st.Snapshot, p.cluster.Name, c.key, fe)
-			for n, o := range d.Outcomes {
-				for _, r := range o.Reasons {
-					rule, ok := rules[r.Code]
-					// With several possible versions a mismatch counts once, and only if it holds for the first.
-					if !ok || n > 0 || r.Cluster == p.cluster.Name {
-						continue
-					}
-					c.add(rule, []string{p.cluster.Name, r.Cluster}, "", "clients in %s on port %s: %s is %s", p.cluster.Name, portText(fe), r.Cluster, r)
-				}
+			for _, r := range matcher.Mismatches(p.cluster, fe) {
+				c.add(rules[r.Code], []string{p.cluster.Name, r.Cluster}, "", "clients in %s on port %s: %s is %s", p.cluster.Name, portText(fe), r.Cluster, r)
 			}
 		}
 	}

@@ -78,9 +78,16 @@ func skew(read []*clusters.Member) []v1alpha1.Finding {
 // oneSided finds peers that do not peer back.
 func oneSided(read []*clusters.Member) []v1alpha1.Finding {
 	var out []v1alpha1.Finding
+	peers := make(map[*clusters.Member]map[string]bool, len(read))
+	for _, m := range read {
+		peers[m] = make(map[string]bool, len(m.Peers))
+		for _, p := range m.Peers {
+			peers[m][p] = true
+		}
+	}
 	for _, m := range read {
 		for _, o := range read {
-			if m != o && m.PeersKnown && o.PeersKnown && slices.Contains(m.Peers, o.Name) && !slices.Contains(o.Peers, m.Name) {
+			if m != o && m.PeersKnown && o.PeersKnown && peers[m][o.Name] && !peers[o][m.Name] {
 				out = append(out, finding.OneSided.New("", []string{m.Name, o.Name},
 					fmt.Sprintf("%s is configured to connect to %s, but not the other way round", m.Name, o.Name),
 					fmt.Sprintf("cilium clustermesh connect --context %s --destination-context %s", clusters.Quote(o.Context), clusters.Quote(m.Context))))
