@@ -47,7 +47,7 @@ func (f *Flags) AddFlags(fs *pflag.FlagSet) {
 	fs.StringSliceVar(&f.Contexts, "contexts", f.Contexts, "Contexts whose clusters are read, as names or globs such as 'kind-*' (repeatable). A name that stands in two kubeconfig files is given as FILE::NAME. Default: the mesh of the current context.")
 	fs.BoolVar(&f.AllContexts, "all-contexts", f.AllContexts, "If true, read the clusters of all contexts.")
 	fs.StringVar(&f.CiliumNamespace, "cilium-namespace", f.CiliumNamespace, "Namespace of Cilium itself. Default: found by itself.")
-	fs.DurationVar(&f.Timeout, "cluster-timeout", f.Timeout, "How long to wait for one cluster.")
+	fs.DurationVar(&f.Timeout, "cluster-timeout", f.Timeout, "How long to wait for an answer of one cluster.")
 }
 
 // validate checks what can be checked without a kubeconfig.

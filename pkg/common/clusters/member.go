@@ -52,8 +52,8 @@ type Result[T any] struct {
 const maxParallel = 512
 
 // Each calls fn for all members at once and returns the results in the members' order.
-// Each call has its own deadline; one that fails never cancels another.
-// Members that already have an error are not asked: their result is that error.
+// Each call has its own deadline, or none if timeout is 0 and fn gives one to each of its requests; one that fails never
+// cancels another. Members that already have an error are not asked: their result is that error.
 func Each[T any](ctx context.Context, members []*Member, timeout time.Duration, fn func(context.Context, *Member) (T, error)) []Result[T] {
 	out := make([]Result[T], len(members))
 	var g errgroup.Group
@@ -65,18 +65,27 @@ func Each[T any](ctx context.Context, members []*Member, timeout time.Duration, 
 			continue
 		}
 		g.Go(func() error {
-			one, cancel := context.WithTimeout(ctx, timeout)
-			defer cancel()
-			v, err := fn(one, m)
-			if err != nil && one.Err() != nil && ctx.Err() == nil {
-				err = &Error{ClassTimeout, fmt.Errorf("no answer within %s: %w", timeout, err)}
-			}
+			v, err := Within(ctx, timeout, func(ctx context.Context) (T, error) { return fn(ctx, m) })
 			out[i].Value, out[i].Err = v, Classify(err)
 			return nil
 		})
 	}
 	_ = g.Wait() // the functions never return an error
 	return out
+}
+
+// Within calls fn, which waits for one member, with a deadline; 0 is none.
+func Within[T any](ctx context.Context, timeout time.Duration, fn func(context.Context) (T, error)) (T, error) {
+	if timeout <= 0 {
+		return fn(ctx)
+	}
+	one, cancel := context.WithTimeout(ctx, timeout)
+	defer cancel()
+	v, err := fn(one)
+	if err != nil && one.Err() != nil && ctx.Err() == nil {
+		err = &Error{ClassTimeout, fmt.Errorf("no answer within %s: %w", timeout, err)}
+	}
+	return v, err
 }
 
 // newMember builds the clients of a context. An error of the kubeconfig entry stands in Err.

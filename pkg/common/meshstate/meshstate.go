@@ -19,8 +19,15 @@ import (
 	"github.com/kubectl-mesh/kubectl-mesh/pkg/common/routing"
 )
 
-// pageSize is how many objects one list call returns.
-const pageSize = 500
+const (
+	// firstPage and laterPages are how many objects one answer holds. Most clusters are read with the first page, of which there may be
+	// two for each of hundreds of clusters at once. Later pages are larger, since each is a round trip.
+	firstPage  = 500
+	laterPages = 2500
+	// maxLater bounds how many later pages are asked for at once: enough to keep the processor busy while others are on their way,
+	// and as much memory as large clusters may take, however many they are.
+	maxLater = 8
+)
 
 // Query says which Services are read.
 type Query struct {
@@ -43,6 +50,13 @@ type State struct {
 	Services map[string]map[routing.Key]*corev1.Service
 }
 
+// reader reads members.
+type reader struct {
+	Query
+	timeout time.Duration
+	later   chan struct{} // holds one for each later page that is asked for
+}
+
 // memberState is what one member answered.
 type memberState struct {
 	objects map[routing.Key]*corev1.Service // nil unless they are kept
@@ -50,10 +64,12 @@ type memberState struct {
 }
 
 // Read reads the members at once. A member's error becomes its Err and a gap in the snapshot.
+//
+// timeout is for each request, not for all of a member: a large cluster, or a mesh that keeps this processor busy for longer
+// than any server takes to answer, is no cluster that does not answer.
 func Read(ctx context.Context, members []*clusters.Member, timeout time.Duration, q Query) *State {
-	results := clusters.Each(ctx, members, timeout, func(ctx context.Context, m *clusters.Member) (memberState, error) {
-		return readMember(ctx, m, q)
-	})
+	r := reader{Query: q, timeout: timeout, later: make(chan struct{}, maxLater)}
+	results := clusters.Each(ctx, members, 0, r.read)
 	st := &State{Errors: map[string]*clusters.Error{}, Services: map[string]map[routing.Key]*corev1.Service{}}
 	for _, r := range results {
 		if r.Err != nil {
@@ -93,16 +109,16 @@ func (st *State) keep(selector labels.Selector) {
 	}
 }
 
-// readMember asks for the three kinds at once. What it asks is consistent with every write before it: no list is
+// read asks for the three kinds at once. What it asks is consistent with every write before it: no list is
 // taken from a cache of the API server that may lag behind (resourceVersion 0).
-func readMember(ctx context.Context, m *clusters.Member, q Query) (memberState, error) {
+func (r *reader) read(ctx context.Context, m *clusters.Member) (memberState, error) {
 	out := memberState{cluster: routing.Cluster{
 		Name: m.Name, Context: m.Context, Version: m.Version, Peers: m.Peers, PeersKnown: m.PeersKnown,
 		DefaultGlobalNamespace: m.Config.DefaultGlobalNamespace, EndpointSliceSync: m.Config.EndpointSliceSync,
 		ID: m.Config.ClusterID, MaxClusters: m.Config.MaxConnectedClusters, IDKnown: true, ServiceTopology: m.Config.ServiceTopology,
 		Services: map[routing.Key]*routing.Service{},
 	}}
-	if q.Objects {
+	if r.Objects {
 		out.objects = map[routing.Key]*corev1.Service{}
 	}
 	var (
@@ -110,9 +126,9 @@ func readMember(ctx context.Context, m *clusters.Member, q Query) (memberState, 
 		endpoints map[routing.Key][]routing.Endpoint
 		errs      [3]error
 	)
-	wg.Go(func() { errs[0] = out.readServices(ctx, m, q) })
-	wg.Go(func() { endpoints, errs[1] = readEndpoints(ctx, m, q) })
-	wg.Go(func() { out.cluster.Namespaces, errs[2] = readNamespaces(ctx, m, q) })
+	wg.Go(func() { errs[0] = r.services(ctx, m, &out) })
+	wg.Go(func() { endpoints, errs[1] = r.endpoints(ctx, m) })
+	wg.Go(func() { out.cluster.Namespaces, errs[2] = r.namespaces(ctx, m) })
 	wg.Wait()
 	// Always the same one of several errors, whichever came first.
 	if err := cmp.Or(errs[0], errs[1], errs[2]); err != nil {
@@ -124,7 +140,7 @@ func readMember(ctx context.Context, m *clusters.Member, q Query) (memberState, 
 	return out, nil
 }
 
-func (s *memberState) readServices(ctx context.Context, m *clusters.Member, q Query) error {
+func (r *reader) services(ctx context.Context, m *clusters.Member, s *memberState) error {
 	add := func(svc *corev1.Service) {
 		converted := routing.FromService(svc, nil)
 		s.cluster.Services[converted.Key] = converted
@@ -132,9 +148,9 @@ func (s *memberState) readServices(ctx context.Context, m *clusters.Member, q Qu
 			s.objects[converted.Key] = svc
 		}
 	}
-	api := m.Client.CoreV1().Services(q.Namespace)
-	if q.Name != "" {
-		svc, err := api.Get(ctx, q.Name, metav1.GetOptions{})
+	api := m.Client.CoreV1().Services(r.Namespace)
+	if r.Name != "" {
+		svc, err := get(ctx, r, r.Name, api.Get)
 		if apierrors.IsNotFound(err) {
 			return nil
 		}
@@ -144,21 +160,21 @@ func (s *memberState) readServices(ctx context.Context, m *clusters.Member, q Qu
 		add(svc)
 		return nil
 	}
-	return pages(ctx, metav1.ListOptions{}, api.List, func(l *corev1.ServiceList) {
+	return pages(ctx, r, metav1.ListOptions{}, api.List, func(l *corev1.ServiceList) {
 		for i := range l.Items {
 			add(&l.Items[i])
 		}
 	})
 }
 
-// readEndpoints reads the endpoints by Service, those of all its EndpointSlices in a row.
-func readEndpoints(ctx context.Context, m *clusters.Member, q Query) (map[routing.Key][]routing.Endpoint, error) {
+// endpoints reads the endpoints by Service, those of all its EndpointSlices in a row.
+func (r *reader) endpoints(ctx context.Context, m *clusters.Member) (map[routing.Key][]routing.Endpoint, error) {
 	o := metav1.ListOptions{LabelSelector: discoveryv1.LabelServiceName}
-	if q.Name != "" {
-		o.LabelSelector = discoveryv1.LabelServiceName + "=" + q.Name
+	if r.Name != "" {
+		o.LabelSelector = discoveryv1.LabelServiceName + "=" + r.Name
 	}
 	out := map[routing.Key][]routing.Endpoint{}
-	err := pages(ctx, o, m.Client.DiscoveryV1().EndpointSlices(q.Namespace).List, func(l *discoveryv1.EndpointSliceList) {
+	err := pages(ctx, r, o, m.Client.DiscoveryV1().EndpointSlices(r.Namespace).List, func(l *discoveryv1.EndpointSliceList) {
 		for i := range l.Items {
 			key, endpoints := routing.FromSlice(&l.Items[i])
 			if have := out[key]; have != nil {
@@ -170,13 +186,13 @@ func readEndpoints(ctx context.Context, m *clusters.Member, q Query) (map[routin
 	return out, err
 }
 
-// readNamespaces reads the annotations that gate exports. Where namespaces may
+// namespaces reads the annotations that gate exports. Where namespaces may
 // not be read they count as not annotated, which is Cilium's default.
-func readNamespaces(ctx context.Context, m *clusters.Member, q Query) (map[string]map[string]string, error) {
+func (r *reader) namespaces(ctx context.Context, m *clusters.Member) (map[string]map[string]string, error) {
 	out := map[string]map[string]string{}
 	api := m.Client.CoreV1().Namespaces()
-	if q.Namespace != "" {
-		ns, err := api.Get(ctx, q.Namespace, metav1.GetOptions{})
+	if r.Namespace != "" {
+		ns, err := get(ctx, r, r.Namespace, api.Get)
 		switch {
 		case apierrors.IsNotFound(err), apierrors.IsForbidden(err):
 			return out, nil
@@ -186,7 +202,7 @@ func readNamespaces(ctx context.Context, m *clusters.Member, q Query) (map[strin
 		out[ns.Name] = ns.Annotations
 		return out, nil
 	}
-	err := pages(ctx, metav1.ListOptions{}, api.List, func(l *corev1.NamespaceList) {
+	err := pages(ctx, r, metav1.ListOptions{}, api.List, func(l *corev1.NamespaceList) {
 		for i := range l.Items {
 			out[l.Items[i].Name] = l.Items[i].Annotations
 		}
@@ -197,17 +213,37 @@ func readNamespaces(ctx context.Context, m *clusters.Member, q Query) (map[strin
 	return out, err
 }
 
-// pages lists page by page, so that the objects of one page alone are held beside what is made of them.
-func pages[L metav1.ListInterface](ctx context.Context, o metav1.ListOptions, list func(context.Context, metav1.ListOptions) (L, error), visit func(L)) error {
-	o.Limit = pageSize
-	for {
-		page, err := list(ctx, o)
+// get reads one object.
+func get[T any](ctx context.Context, r *reader, name string, call func(context.Context, string, metav1.GetOptions) (T, error)) (T, error) {
+	return clusters.Within(ctx, r.timeout, func(ctx context.Context) (T, error) { return call(ctx, name, metav1.GetOptions{}) })
+}
+
+// pages lists page by page, so that only some of the objects are held beside what is made of them.
+func pages[L metav1.ListInterface](ctx context.Context, r *reader, o metav1.ListOptions, list func(context.Context, metav1.ListOptions) (L, error), visit func(L)) error {
+	one := func() error {
+		page, err := clusters.Within(ctx, r.timeout, func(ctx context.Context) (L, error) { return list(ctx, o) })
 		if err != nil {
 			return err
 		}
 		visit(page)
-		if o.Continue = page.GetContinue(); o.Continue == "" {
-			return nil
+		o.Continue = page.GetContinue()
+		return nil
+	}
+	o.Limit = firstPage
+	if err := one(); err != nil {
+		return err
+	}
+	for o.Limit = laterPages; o.Continue != ""; {
+		select {
+		case r.later <- struct{}{}:
+		case <-ctx.Done():
+			return ctx.Err()
+		}
+		err := one()
+		<-r.later
+		if err != nil {
+			return err
 		}
 	}
+	return nil
 }

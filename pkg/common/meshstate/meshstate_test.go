@@ -1,7 +1,9 @@
 package meshstate
 
 import (
+	"context"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/google/go-cmp/cmp"
@@ -118,5 +120,50 @@ func TestPages(t *testing.T) {
 	}
 	if d := cmp.Diff([]string{"10.1.0.1", "10.1.0.2"}, got); d != "" {
 		t.Error(d)
+	}
+}
+
+// TestDeadlineIsForEachPage: a large cluster that answers is not given up, one that stops answering is.
+func TestDeadlineIsForEachPage(t *testing.T) {
+	t.Parallel()
+	cases := map[string]struct {
+		waits []time.Duration // for each page
+		want  clusters.Class
+	}{
+		"slow":      {[]time.Duration{8 * time.Second, 8 * time.Second, 8 * time.Second}, ""},
+		"gone away": {[]time.Duration{8 * time.Second, time.Hour}, clusters.ClassTimeout},
+	}
+	for name, c := range cases {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			synctest.Test(t, func(t *testing.T) {
+				seen := 0
+				list := func(ctx context.Context, o metav1.ListOptions) (*corev1.ServiceList, error) {
+					select {
+					case <-ctx.Done():
+						return nil, ctx.Err()
+					case <-time.After(c.waits[seen]):
+					}
+					if wantLimit := map[bool]int64{true: firstPage, false: laterPages}[seen == 0]; o.Limit != wantLimit {
+						t.Errorf("page %d: limit %d", seen, o.Limit)
+					}
+					page := &corev1.ServiceList{}
+					if seen++; seen < len(c.waits) {
+						page.Continue = "more"
+					}
+					return page, nil
+				}
+				r := &reader{timeout: 10 * time.Second, later: make(chan struct{}, 1)}
+				visited := 0
+				err := pages(t.Context(), r, metav1.ListOptions{}, list, func(*corev1.ServiceList) { visited++ })
+				class := clusters.Class("")
+				if err != nil {
+					class = clusters.Classify(err).Class
+				}
+				if class != c.want || visited != seen || len(r.later) != 0 {
+					t.Errorf("%v; visited %d of %d, %d still counted as asked for", err, visited, seen, len(r.later))
+				}
+			})
+		})
 	}
 }
