@@ -237,6 +237,9 @@ func TestReasons(t *testing.T) {
 	unread.Clusters[1] = Cluster{Name: "kind-eu", Gap: "timeout"} // its Cilium name is not known
 	udp := service(2, 1, "global")
 	udp.Endpoints[0].Ports[0].Protocol = "UDP"
+	// The port is there under its name, as UDP; that another port has another name is no reason.
+	second := service(2, 1, "global")
+	second.Endpoints[0].Ports = []Port{{Name: "http", Protocol: "UDP", Port: 8080}, {Name: "metrics", Protocol: "TCP", Port: 9090}}
 	v6 := service(2, 1, "global")
 	v6.Endpoints[0].Addr = netip.MustParseAddr("fd00::1")
 	unready := service(2, 1, "global")
@@ -261,6 +264,7 @@ func TestReasons(t *testing.T) {
 		"no endpoints":          {mesh("1.20.2", service(1, 1, "global"), service(2, 0, "global")), ReasonNoEndpoints, "it has no endpoints"},
 		"no ready endpoints":    {mesh("1.20.2", service(1, 1, "global"), unready), ReasonNoEndpoints, "none of its 1 endpoints is ready"},
 		"protocol":              {mesh("1.20.2", service(1, 1, "global"), udp), ReasonProtocol, "its port is UDP, the client's TCP"},
+		"protocol, two ports":   {mesh("1.20.2", service(1, 1, "global"), second), ReasonProtocol, "its port is UDP, the client's TCP"},
 		"family":                {mesh("1.20.2", service(1, 1, "global"), v6), ReasonFamily, "it has no IPv4 endpoints"},
 		"affinity local":        {mesh("1.20.2", service(1, 1, "global,affinity=local"), service(2, 1, "global")), ReasonAffinityLocal, "affinity is local"},
 		"affinity junk on 1.18": {mesh("1.18.0", service(1, 1, "global,affinity=cluster-a"), service(2, 1, "global")), ReasonAffinityJunk, `"cluster-a" drops all remote backends`},

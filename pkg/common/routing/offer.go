@@ -160,7 +160,11 @@ func (o *offer) add(cluster string, e Endpoint, fe Frontend, rules cilium.Rules,
 	}
 	for _, p := range e.Ports {
 		if p.Protocol != fe.Protocol {
-			seen.protocols = appendNew(seen.protocols, p.Protocol)
+			if portMatches(fe.Name, p.Name, rules) {
+				seen.protocols = appendNew(seen.protocols, p.Protocol)
+			} else {
+				seen.others = appendNew(seen.others, p.Protocol)
+			}
 			continue
 		}
 		if !portMatches(fe.Name, p.Name, rules) {
@@ -197,9 +201,11 @@ func portMatches(frontend, backend string, rules cilium.Rules) bool {
 
 // missing collects why endpoints did not match, for the reason.
 type missing struct {
-	usable, family   int
-	ports, protocols []string
-	lost             bool
+	usable, family int
+	ports          []string // names of ports with the right protocol
+	protocols      []string // of ports with the right name
+	others         []string // protocols of ports with neither
+	lost           bool
 }
 
 func (m missing) reason(svc *Service, fe Frontend) Reason {
@@ -210,10 +216,12 @@ func (m missing) reason(svc *Service, fe Frontend) Reason {
 		return Reason{Code: ReasonFamily, Value: fe.Family()}
 	case m.lost:
 		return Reason{Code: ReasonPortLost, Value: fe.Name}
-	case len(m.ports) > 0:
+	case len(m.protocols) == 0 && len(m.ports) > 0:
 		return Reason{Code: ReasonPort, Ports: m.ports, Value: fe.Name}
-	default:
+	case len(m.protocols) > 0:
 		return Reason{Code: ReasonProtocol, Ports: m.protocols, Value: fe.Protocol}
+	default:
+		return Reason{Code: ReasonProtocol, Ports: m.others, Value: fe.Protocol}
 	}
 }
 
