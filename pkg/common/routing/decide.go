@@ -28,10 +28,7 @@ func (f Frontend) Family() string {
 func (s *Service) Frontends() []Frontend {
 	var out []Frontend
 	if s.Headless {
-		for _, v6 := range []bool{false, true} {
-			if v6 && !s.IPv6 || !v6 && s.IPv6 && !s.IPv4 {
-				continue
-			}
+		for _, v6 := range s.headlessFamilies() {
 			for _, p := range s.Ports {
 				out = append(out, Frontend{Port: p, IPv6: v6})
 			}
@@ -44,6 +41,25 @@ func (s *Service) Frontends() []Frontend {
 		}
 	}
 	return out
+}
+
+// headlessFamilies lists the families that DNS answers with for a headless Service, IPv6 as true. A Service without a selector has
+// both by default, even in a cluster of one family (Kubernetes' RequireDualStack): then its endpoints tell.
+func (s *Service) headlessFamilies() []bool {
+	switch {
+	case s.IPv4 && s.IPv6:
+		var v4, v6 bool
+		for _, e := range s.Endpoints {
+			v4, v6 = v4 || e.Addr.Is4(), v6 || e.Addr.Is6()
+		}
+		if v4 && v6 {
+			return []bool{false, true}
+		}
+		return []bool{v6}
+	case s.IPv6:
+		return []bool{true}
+	}
+	return []bool{false}
 }
 
 // Kind says how the clients of a cluster reach a Service.

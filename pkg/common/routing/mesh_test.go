@@ -158,6 +158,10 @@ func TestHeadlessFamilies(t *testing.T) {
 			t.Errorf("no frontend for %s", family)
 		}
 	}
+	svc.Endpoints = svc.Endpoints[:2]
+	if fes := svc.Frontends(); len(fes) != 1 || fes[0].IPv6 {
+		t.Errorf("both families by default, IPv4 endpoints only: %v", fes)
+	}
 	svc.IPv4 = false
 	if fes := svc.Frontends(); len(fes) != 1 || !fes[0].IPv6 {
 		t.Errorf("IPv6 only: %v", fes)
