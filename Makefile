@@ -85,6 +85,20 @@ test-unit: ## Run the unit tests; they need no lab
 	env -u MESHLAB_KUBECONFIG go test ./...
 	env -u MESHLAB_KUBECONFIG go test -C lab ./...
 
+.PHONY: conformance
+conformance: ## Compare our rules with Cilium's own Go code, all versions; JUDGES=1.20 is that one only
+	@go run ./test/conformance $(JUDGES)
+
+FUZZTIME ?= 10s
+.PHONY: fuzz
+fuzz: ## Run every fuzz target for FUZZTIME, 10 s each if not said otherwise
+	@grep -rl --include='*_test.go' '^func Fuzz' pkg plugins | xargs -n 1 dirname | sort -u | while read -r package; do \
+		for target in $$(grep -ho '^func Fuzz[A-Za-z]*' "$$package"/*_test.go | cut -c 6-); do \
+			echo "$$target of $$package"; \
+			go test -run '^$$' -fuzz "^$$target\$$" -fuzztime '$(FUZZTIME)' "./$$package"; \
+		done; \
+	done
+
 .PHONY: lint
 lint: bin/tools/golangci-lint ## Run the linters in every module, the import rules among them
 	@failed=; \

@@ -209,6 +209,9 @@ func (j *Judge) choice(tx statedb.ReadTxn, fe *lb.Frontend, names map[uint32]str
 	addrs := map[lb.BackendID]netip.AddrPort{}
 	err := errors.Join(
 		j.ops.LBMaps.DumpService(func(k lbmaps.ServiceKey, v lbmaps.ServiceValue) {
+			if k.ToHost().GetPort() != out.Addr.Port() {
+				return // a wildcard entry for the address
+			}
 			if slot := k.GetBackendSlot(); slot == 0 {
 				count = v.GetCount()
 			} else {

@@ -1,0 +1,147 @@
+// Command conformance runs the modules that judge our rules by Cilium's own Go code, one for each Cilium version,
+// and prints what was compared. It exits with 1 if anything differs.
+//
+//	go run ./test/conformance            # all versions
+//	go run ./test/conformance 1.20 1.19  # these
+package main
+
+import (
+	"bufio"
+	"cmp"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"os/exec"
+	"os/signal"
+	"path/filepath"
+	"regexp"
+	"slices"
+	"text/tabwriter"
+
+	"github.com/kubectl-mesh/kubectl-mesh/pkg/common/cilium"
+	"github.com/kubectl-mesh/kubectl-mesh/test/conformance/body"
+)
+
+// The minor versions for which we have rules.
+const oldest, newest = 15, 20
+
+func main() {
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt)
+	err := run(ctx, os.Args[1:], "test/conformance", os.Stdout)
+	stop()
+	if err != nil {
+		fmt.Fprintln(os.Stderr, "error:", err)
+		os.Exit(1)
+	}
+}
+
+func run(ctx context.Context, wanted []string, dir string, stdout io.Writer) error {
+	modules, err := judges(dir)
+	if err != nil {
+		return err
+	}
+	for _, w := range wanted {
+		if !slices.ContainsFunc(modules, func(m module) bool { return m.minor == w }) {
+			return fmt.Errorf("no judge for Cilium %s below %s", w, dir)
+		}
+	}
+	report, err := os.CreateTemp("", "conformance-*.json")
+	if err != nil {
+		return err
+	}
+	defer func() { _ = errors.Join(report.Close(), os.Remove(report.Name())) }()
+	var failed []error
+	ran := modules[:0:0]
+	for _, m := range modules {
+		if len(wanted) > 0 && !slices.Contains(wanted, m.minor) {
+			continue
+		}
+		ran = append(ran, m)
+		fmt.Fprintf(os.Stderr, "comparing with Cilium %s; the first time its code is compiled, which takes minutes\n", m.version)
+		cmd := exec.CommandContext(ctx, "go", "test", "-C", m.dir, "-count=1", "-timeout=60m", ".") //nolint:gosec // the directories are this repository's
+		cmd.Env = append(os.Environ(), "CONFORMANCE_REPORT="+report.Name())
+		cmd.Stdout, cmd.Stderr = os.Stderr, os.Stderr
+		if err := cmd.Run(); err != nil {
+			failed = append(failed, fmt.Errorf("cilium %s: %w", m.version, err))
+		}
+	}
+	results, err := read(report)
+	if err != nil {
+		return err
+	}
+	if err := write(stdout, results, ran); err != nil {
+		return err
+	}
+	return errors.Join(failed...)
+}
+
+// module is one of the directories v*.
+type module struct {
+	dir, minor string
+	version    cilium.Version
+}
+
+var required = regexp.MustCompile(`(?m)^\s*github\.com/cilium/cilium (v\S+)$`)
+
+// judges finds the modules and the version that each one's go.mod names, the newest first.
+func judges(dir string) ([]module, error) {
+	files, err := filepath.Glob(filepath.Join(dir, "v*", "go.mod"))
+	if err != nil {
+		return nil, err
+	}
+	var out []module
+	for _, f := range files {
+		b, err := os.ReadFile(f) //nolint:gosec // found below the directory
+		if err != nil {
+			return nil, err
+		}
+		m := required.FindSubmatch(b)
+		if m == nil {
+			return nil, fmt.Errorf("%s: no requirement of github.com/cilium/cilium", f)
+		}
+		d := filepath.Dir(f)
+		out = append(out, module{d, filepath.Base(d)[1:], cilium.ParseVersion(string(m[1]))})
+	}
+	if len(out) == 0 {
+		return nil, fmt.Errorf("no judge below %s; run this from the top of the repository", dir)
+	}
+	slices.SortFunc(out, func(a, b module) int { return cmp.Compare(b.version.Minor, a.version.Minor) })
+	return out, nil
+}
+
+func read(r io.ReadSeeker) ([]body.Result, error) {
+	if _, err := r.Seek(0, io.SeekStart); err != nil {
+		return nil, err
+	}
+	var out []body.Result
+	lines := bufio.NewScanner(r)
+	for lines.Scan() {
+		var res body.Result
+		if err := json.Unmarshal(lines.Bytes(), &res); err != nil {
+			return nil, fmt.Errorf("report: %w", err)
+		}
+		out = append(out, res)
+	}
+	return out, lines.Err()
+}
+
+// write prints what was compared, and which versions have no judge or were not asked.
+func write(w io.Writer, results []body.Result, ran []module) error {
+	tw := tabwriter.NewWriter(w, 0, 0, 3, ' ', 0)
+	fmt.Fprintln(tw, "CILIUM\tFUNCTION\tCASES\tDIFFERENCES\tSEED")
+	for _, r := range results {
+		fmt.Fprintf(tw, "%s\t%s\t%d\t%d\t%d\n", r.Version, r.Function, r.Cases, r.Differences, r.Seed)
+	}
+	for minor := newest; minor >= oldest; minor-- {
+		i := slices.IndexFunc(ran, func(m module) bool { return m.version.Minor == minor })
+		if i < 0 {
+			fmt.Fprintf(tw, "1.%d\tunjudged\t\t\t\n", minor)
+			continue
+		}
+		fmt.Fprintf(tw, "1.%d, other than %s\tunjudged\t\t\t\n", minor, ran[i].version)
+	}
+	return tw.Flush()
+}
