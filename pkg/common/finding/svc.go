@@ -53,15 +53,42 @@ var (
 	ProxyName = Rule{"SVC017", Error, "Cilium ignores the Service",
 		"A Service with the label service.kubernetes.io/service-proxy-name is left to another proxy (all versions).",
 		"Remove the label, or leave the Service to the other proxy and take it out of the mesh."}
+	DerivedService = Rule{"SVC018", Info, "a Service that the MCS-API controller derives",
+		"Services named derived-... belong to a ServiceImport: the controller writes their annotations anew at every reconciliation, from what the ServiceExports of all clusters say (MCS-API, 1.17 and later).",
+		"Change the ServiceExport (spec.exportedAnnotations) or the Service that it exports, never the derived Service."}
 	NamespaceGate = Rule{"SVC019", Error, "the namespace is not global",
 		"From 1.20 a cluster exports Services only from namespaces that are global: annotation clustermesh.cilium.io/global, else clustermesh-default-global-namespace (default true).",
 		"`kubectl annotate namespace NAME clustermesh.cilium.io/global=true` in that cluster."}
 	NeedsKPR = Rule{"SVC020", Warning, "NodePort and load balancer traffic stays local",
-		"Traffic that enters through a node port, and hosts and hostNetwork pods as clients, use remote endpoints only with kubeProxyReplacement (all versions).",
+		"Traffic that enters through a node port or a load balancer uses remote endpoints only with kubeProxyReplacement: else kube-proxy, which knows local endpoints only, answers it (all versions).",
 		"Set kubeProxyReplacement=true, or let clients enter through pods."}
 	ExternalName = Rule{"SVC021", Warning, "a global ExternalName Service",
 		"An ExternalName Service has no endpoints; DNS gives another name, and Cilium does nothing.",
 		"`kubectl mesh-svc unglobalize NAME --in CLUSTER --include-system`."}
+	NamespaceMissing = Rule{"SVC022", Warning, "a cluster has no such namespace",
+		"A Service is matched by namespace and name, and clients resolve it in their own cluster. Without the namespace no Service of it is there.",
+		"`kubectl --context CONTEXT create namespace NAME`, then the Services in it."}
+	TypeDiffers = Rule{"SVC023", Info, "Service types differ",
+		"Cilium exports the endpoints of ClusterIP, NodePort and LoadBalancer Services alike, and each cluster's clients get what the Service of their own cluster offers (all versions): node ports and load balancers are there only where the type says so.",
+		"Nothing if it is meant (`--ignore SVC023`), else the same type in every cluster."}
+	ExternalNamePartly = Rule{"SVC024", Error, "an ExternalName Service in some clusters only",
+		"An ExternalName Service is a DNS alias without endpoints (Kubernetes): clients of that cluster are sent to another name and never reach the mesh, and nobody gets endpoints from there.",
+		"Give that cluster a Service of the same type as the others, or take the others out of the mesh."}
+	SharedTargetPort = Rule{"SVC025", Warning, "several ports share one target port",
+		"1.18.0 to 1.18.9 and 1.19.0 to 1.19.3 keep one port name for each remote address and target port, so that the remote endpoints serve only one of the ports (cilium issue 45109, fixed by 45179 in 1.18.10 and 1.19.4).",
+		"Upgrade the cluster whose clients are hit, or give every port a target port of its own."}
+	HeadlessAlone = Rule{"SVC026", Warning, "remote endpoints of a headless Service do not appear",
+		"Cilium balances nothing for a headless Service. Remote pods appear in DNS only as EndpointSlices, which clustermesh.enableEndpointSliceSynchronization makes (1.16 and later, off by default); it reads the key service.cilium.io/global only, never its alias, and the annotation global-sync-endpoint-slices may forbid it.",
+		"Set clustermesh.enableEndpointSliceSynchronization=true in the cluster of the clients, or annotate the Service with global-sync-endpoint-slices=false if only other clusters are to see its pods."}
+	SyncUnheard = Rule{"SVC027", Warning, "EndpointSlice synchronisation is asked for in vain",
+		"The annotation service.cilium.io/global-sync-endpoint-slices has an effect only with the word true, under the key service.cilium.io/global (the alias does not count), and where clustermesh.enableEndpointSliceSynchronization is set (1.16 and later, off by default).",
+		"Set what the message says is missing, or remove the annotation."}
+	PolicyIngress = Rule{"SVC028", Warning, "policies keep the clients of other clusters out",
+		"A pod that a policy selects for ingress admits only whom some rule admits. With policy-default-local-cluster (chart default from 1.19, off before) a peer that names no cluster means pods of the policy's own cluster; entities cluster and world never mean pods of another cluster.",
+		"Name the clusters in the policy: a peer with the label io.cilium.k8s.policy.cluster, in a CiliumNetworkPolicy."}
+	PolicyEgress = Rule{"SVC029", Warning, "policies keep clients from the endpoints of other clusters",
+		"A pod that a policy selects for egress reaches only what some rule admits. With policy-default-local-cluster (chart default from 1.19, off before) a peer that names no cluster means pods of the policy's own cluster.",
+		"Name the clusters in the policy: a peer with the label io.cilium.k8s.policy.cluster, in a CiliumNetworkPolicy."}
 	ClusterID = Rule{"SVC030", Error, "cluster ids are not distinct",
 		"Ids from 1 to 255 (or 511) tell clusters apart in every identity; 0 takes a cluster out of the mesh, and a peer with an id that is taken is refused.",
 		"Give each cluster an id of its own. A change wants every workload of that cluster restarted."}
@@ -77,11 +104,43 @@ var (
 	OneSided = Rule{"SVC034", Warning, "a peer does not peer back",
 		"Clients of the cluster that is connected use the other one's endpoints; those of the other do not use this one's.",
 		"Connect it from the other side too: `cilium clustermesh connect`."}
+	HostsLocal = Rule{"SVC035", Info, "hosts and hostNetwork pods do not use remote endpoints",
+		"Clients in the host's network namespace use remote endpoints of global Services only with kubeProxyReplacement, or with socketLB.enabled and socketLB.hostNamespaceOnly (all versions, cilium issue 31718).",
+		"Nothing if only ordinary pods are clients (`--ignore SVC035`), else set kubeProxyReplacement=true or both socketLB values."}
+	PodCIDR = Rule{"SVC036", Error, "pod CIDRs overlap",
+		"The pod CIDRs of all nodes must be distinct in the whole mesh (documented requirement): an address that stands for two pods is routed to one of them, and policies take one for the other.",
+		"Give one cluster other pod CIDRs; this wants every pod of that cluster made anew."}
+	PodPool = Rule{"SVC037", Info, "clusters draw their pod CIDRs from the same pool",
+		"The chart's default pool is 10.0.0.0/8 in every installation. As long as the CIDRs of the nodes are distinct all is well, but the next node may get one that another cluster has.",
+		"Give each cluster a pool of its own before it gets more nodes."}
+	NodeAddress = Rule{"SVC038", Error, "node addresses are not distinct",
+		"The addresses of all nodes must be distinct in the whole mesh (documented requirement): tunnels and node identities go by them.",
+		"Give the nodes of one cluster other addresses."}
+	Datapath = Rule{"SVC039", Error, "datapath modes differ",
+		"All clusters of a mesh must have the same datapath mode (documented requirement): tunnel or native routing, and the same tunnel protocol and port.",
+		"Install all clusters with the same routingMode, tunnelProtocol and tunnelPort."}
+	NameRule = Rule{"SVC040", Error, "a cluster name breaks the rule",
+		"A name has at most 32 lower case letters, digits and hyphens, and begins and ends with a letter or digit. From 1.17 agents refuse another one, 1.15 and 1.16 log an error.",
+		"Give the cluster another name. A change wants every workload of that cluster restarted."}
+	IDRule = Rule{"SVC041", Error, "a cluster id is out of range",
+		"Ids go up to max-connected-clusters; with ENI or Alibaba IPAM and with AWS VPC CNI chaining ids from 128 to 255 and from 384 to 511 are refused as well (cilium issue 21330).",
+		"Give the cluster another id. A change wants every workload of that cluster restarted."}
+	MaxRule = Rule{"SVC042", Error, "max-connected-clusters has an impossible value",
+		"It is 255 or 511; agents do not start with another value (1.15 and later).",
+		"Install the cluster with one of the two, the same in all clusters."}
+	NativeCIDR = Rule{"SVC043", Warning, "the native routing CIDR leaves pods of another cluster out",
+		"With native routing the agent masquerades what goes to addresses outside ipv4-native-routing-cidr, so that the other cluster sees a node and not a pod; it must cover the pods of all clusters (documented requirement). An ip-masq-agent may do the same in another way.",
+		"Set ipv4NativeRoutingCIDR to a range that covers the pods of all clusters."}
+	PolicyDefault = Rule{"SVC044", Info, "policy-default-local-cluster differs",
+		"It decides whether a policy's peer without a cluster label means pods of the own cluster or of all (chart default true from 1.19, false before): the same policy then means different pods in different clusters.",
+		"Set clustermesh.policyDefaultLocalCluster alike in all clusters."}
 )
 
 // Service lists the rules about global services, by id.
 func Service() []Rule {
 	return []Rule{GlobalPartly, ServiceMissing, GlobalJunk, NotShared, SharedJunk, AffinityDrops, AffinityJunk, AffinityPair, AliasLeft,
-		PortName, PortProtocol, IPFamily, Headless, NoEndpoints, SessionAffinity, TrafficPolicy, ProxyName, NamespaceGate, NeedsKPR, ExternalName,
-		ClusterID, ClusterName, MaxClusters, VersionSkew, OneSided}
+		PortName, PortProtocol, IPFamily, Headless, NoEndpoints, SessionAffinity, TrafficPolicy, ProxyName, DerivedService, NamespaceGate, NeedsKPR, ExternalName,
+		NamespaceMissing, TypeDiffers, ExternalNamePartly, SharedTargetPort, HeadlessAlone, SyncUnheard, PolicyIngress, PolicyEgress,
+		ClusterID, ClusterName, MaxClusters, VersionSkew, OneSided,
+		HostsLocal, PodCIDR, PodPool, NodeAddress, Datapath, NameRule, IDRule, MaxRule, NativeCIDR, PolicyDefault}
 }
