@@ -40,8 +40,9 @@ type Config struct {
 	ServiceTopology bool
 	// KubeProxyReplacement says whether Cilium serves host and NodePort traffic itself.
 	KubeProxyReplacement bool
-	// PolicyDefaultLocalCluster says whether policy selectors mean local pods only. Set by the chart from 1.19.
-	PolicyDefaultLocalCluster bool
+	// PolicyDefaultLocalCluster says whether policy peers mean local pods only; nil when not set: see PolicyDefaultLocal.
+	PolicyDefaultLocalCluster *bool
+	Datapath
 }
 
 // ParseConfig reads the data of ConfigMap cilium-config.
@@ -77,7 +78,10 @@ func ParseConfig(data map[string]string) (Config, error) {
 	c.EndpointSliceSync = flag("clustermesh-enable-endpoint-sync", false)
 	c.ServiceTopology = flag("enable-service-topology", false)
 	c.KubeProxyReplacement = flag("kube-proxy-replacement", data["kube-proxy-replacement"] == "strict")
-	c.PolicyDefaultLocalCluster = flag("policy-default-local-cluster", false)
+	if b, err := strconv.ParseBool(data["policy-default-local-cluster"]); err == nil {
+		c.PolicyDefaultLocalCluster = &b
+	}
+	c.Datapath = parseDatapath(data, flag)
 	return c, nil
 }
 

@@ -49,7 +49,8 @@ func TestRulesForUnknownCoversEverySupportedVersion(t *testing.T) {
 
 func TestParseConfig(t *testing.T) {
 	t.Parallel()
-	def := Config{ClusterName: "default", MaxConnectedClusters: 255, DefaultGlobalNamespace: true}
+	def := Config{ClusterName: "default", MaxConnectedClusters: 255, DefaultGlobalNamespace: true,
+		Datapath: Datapath{RoutingMode: "tunnel", TunnelProtocol: "vxlan", TunnelPort: "8472", IPAM: "cluster-pool", Chaining: "none", PolicyEnforcement: "default"}}
 	with := func(f func(*Config)) Config { c := def; f(&c); return c }
 	cases := map[string]struct {
 		data map[string]string

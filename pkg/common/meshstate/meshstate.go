@@ -128,7 +128,7 @@ func (r *reader) read(ctx context.Context, m *clusters.Member) (memberState, err
 	)
 	wg.Go(func() { errs[0] = r.services(ctx, m, &out) })
 	wg.Go(func() { endpoints, errs[1] = r.endpoints(ctx, m) })
-	wg.Go(func() { out.cluster.Namespaces, errs[2] = r.namespaces(ctx, m) })
+	wg.Go(func() { out.cluster.Namespaces, out.cluster.NamespacesKnown, errs[2] = r.namespaces(ctx, m) })
 	wg.Wait()
 	// Always the same one of several errors, whichever came first.
 	if err := cmp.Or(errs[0], errs[1], errs[2]); err != nil {
@@ -186,21 +186,23 @@ func (r *reader) endpoints(ctx context.Context, m *clusters.Member) (map[routing
 	return out, err
 }
 
-// namespaces reads the annotations that gate exports. Where namespaces may
-// not be read they count as not annotated, which is Cilium's default.
-func (r *reader) namespaces(ctx context.Context, m *clusters.Member) (map[string]map[string]string, error) {
+// namespaces reads the annotations that gate exports, and whether they may be read. Where they may not
+// namespaces count as not annotated, which is Cilium's default.
+func (r *reader) namespaces(ctx context.Context, m *clusters.Member) (map[string]map[string]string, bool, error) {
 	out := map[string]map[string]string{}
 	api := m.Client.CoreV1().Namespaces()
 	if r.Namespace != "" {
 		ns, err := get(ctx, r, r.Namespace, api.Get)
 		switch {
-		case apierrors.IsNotFound(err), apierrors.IsForbidden(err):
-			return out, nil
+		case apierrors.IsNotFound(err):
+			return out, true, nil
+		case apierrors.IsForbidden(err):
+			return out, false, nil
 		case err != nil:
-			return nil, err
+			return nil, false, err
 		}
 		out[ns.Name] = ns.Annotations
-		return out, nil
+		return out, true, nil
 	}
 	err := pages(ctx, r, metav1.ListOptions{}, api.List, func(l *corev1.NamespaceList) {
 		for i := range l.Items {
@@ -208,9 +210,9 @@ func (r *reader) namespaces(ctx context.Context, m *clusters.Member) (map[string
 		}
 	})
 	if apierrors.IsForbidden(err) {
-		return out, nil
+		return out, false, nil
 	}
-	return out, err
+	return out, err == nil, err
 }
 
 // get reads one object.

@@ -21,6 +21,7 @@ func FromService(svc *corev1.Service, endpointSlices []*discoveryv1.EndpointSlic
 		Selector:        len(svc.Spec.Selector) > 0,
 		SessionAffinity: svc.Spec.SessionAffinity == corev1.ServiceAffinityClientIP,
 		InternalLocal:   svc.Spec.InternalTrafficPolicy != nil && *svc.Spec.InternalTrafficPolicy == corev1.ServiceInternalTrafficPolicyLocal,
+		PodLabels:       svc.Spec.Selector,
 		Topology:        cilium.PrefersNear(svc.Annotations, svc.Spec.TrafficDistribution),
 		IPv4:            slices.Contains(svc.Spec.IPFamilies, corev1.IPv4Protocol),
 		IPv6:            slices.Contains(svc.Spec.IPFamilies, corev1.IPv6Protocol),

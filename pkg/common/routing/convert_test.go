@@ -37,7 +37,7 @@ func TestFromService(t *testing.T) {
 		other,
 	})
 	ports := []Port{{Name: "http", Protocol: "TCP", Port: 8080}}
-	want := &Service{Key: Key{"default", "nginx"}, Annotations: svc.Annotations, Type: "ClusterIP", Selector: true, ExternalLocal: true,
+	want := &Service{Key: Key{"default", "nginx"}, Annotations: svc.Annotations, Type: "ClusterIP", Selector: true, PodLabels: map[string]string{"app": "nginx"}, ExternalLocal: true,
 		ClusterIPs: []netip.Addr{netip.MustParseAddr("172.20.1.7"), netip.MustParseAddr("fd00::7")},
 		Ports:      []Port{{Name: "http", Protocol: "TCP", Port: 80}},
 		Endpoints: []Endpoint{

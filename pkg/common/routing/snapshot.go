@@ -52,7 +52,9 @@ type Cluster struct {
 	ServiceTopology bool
 	// Namespaces holds the annotations of each namespace that was read. A Service's namespace that is not in it counts as not annotated.
 	Namespaces map[string]map[string]string
-	Services   map[Key]*Service
+	// NamespacesKnown says whether a namespace that is not in Namespaces does not exist; false where they may not be read.
+	NamespacesKnown bool
+	Services        map[Key]*Service
 }
 
 // Service is one Service of one cluster with its endpoints.
@@ -69,6 +71,8 @@ type Service struct {
 	InternalLocal bool
 	// ExternalLocal is whether externalTrafficPolicy is Local.
 	ExternalLocal bool
+	// PodLabels is the selector: labels that each pod behind the Service has.
+	PodLabels map[string]string
 	// Topology is whether its clients prefer endpoints of their own zone or node, where the cluster heeds that.
 	Topology   bool
 	ClusterIPs []netip.Addr

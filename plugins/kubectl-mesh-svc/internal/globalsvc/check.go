@@ -5,8 +5,6 @@ import (
 	"slices"
 	"strings"
 
-	corev1 "k8s.io/api/core/v1"
-
 	"github.com/kubectl-mesh/kubectl-mesh/pkg/apis/v1alpha1"
 	"github.com/kubectl-mesh/kubectl-mesh/pkg/common/cilium"
 	"github.com/kubectl-mesh/kubectl-mesh/pkg/common/clusters"
@@ -16,21 +14,27 @@ import (
 )
 
 // Check looks for what is wrong with Services over all members that were read. Services that are global nowhere and
-// were never meant to be have no findings, and neither have those that Cilium derives itself.
+// were never meant to be have no findings.
 func Check(st *meshstate.State, members []*clusters.Member, keys []routing.Key) []v1alpha1.Finding {
-	kpr := map[string]bool{}
-	for _, m := range members {
-		kpr[m.Name] = m.Config.KubeProxyReplacement
-	}
+	byName := membersByName(members)
+	absent := map[string]*absence{}
 	var out []v1alpha1.Finding
 	for _, key := range keys {
-		if strings.HasPrefix(key.Name, cilium.DerivedServicePrefix) {
-			continue
-		}
-		c := newChecker(st, key, kpr)
-		out = append(out, c.run()...)
+		c := newChecker(st, key, byName)
+		out = append(out, c.run(absent)...)
+	}
+	for _, ns := range sortedKeys(absent) {
+		out = append(out, absent[ns].finding(ns))
 	}
 	finding.Sort(out)
+	return out
+}
+
+func membersByName(members []*clusters.Member) map[string]*clusters.Member {
+	out := make(map[string]*clusters.Member, len(members))
+	for _, m := range members {
+		out[m.Name] = m
+	}
 	return out
 }
 
@@ -42,26 +46,53 @@ type place struct {
 	global  cilium.Bool
 }
 
+func (p place) name() string { return p.cluster.Name }
+
+// at are the flags that reach the place's cluster.
+func (p place) at() string { return contextFlag(p.cluster) }
+
+func contextFlag(c *routing.Cluster) string {
+	m := clusters.Member{Context: c.Context}
+	return m.At("--context")
+}
+
+// external reports whether the Service is a DNS alias, without endpoints.
+func (p place) external() bool { return p.svc.Type == typeExternalName }
+
+// The types of a Service that matter here, as Kubernetes spells them.
+const (
+	typeExternalName = "ExternalName"
+	typeNodePort     = "NodePort"
+	typeLoadBalancer = "LoadBalancer"
+)
+
+// uses reports whether the clients of p would be offered the endpoints of o, as far as annotations and peers tell.
+func (p place) uses(o place) bool {
+	return p.cluster != o.cluster && p.global.Value && cilium.Shared(o.svc.Annotations).Value &&
+		(!p.cluster.PeersKnown || slices.Contains(p.cluster.Peers, o.cluster.Name))
+}
+
 // checker looks at one Service over all clusters.
 type checker struct {
 	st      *meshstate.State
 	key     routing.Key
-	kpr     map[string]bool
+	members map[string]*clusters.Member
 	present []place
-	global  []place  // the present ones that are global
-	missing []string // clusters that were read and have no such Service
+	global  []place            // the present ones that are global
+	missing []*routing.Cluster // clusters that were read and have no such Service
+	notes   []note
 	out     []v1alpha1.Finding
 }
 
-func newChecker(st *meshstate.State, key routing.Key, kpr map[string]bool) *checker {
-	c := &checker{st: st, key: key, kpr: kpr}
+func newChecker(st *meshstate.State, key routing.Key, members map[string]*clusters.Member) *checker {
+	c := &checker{st: st, key: key, members: members}
 	for i := range st.Clusters {
 		cl := &st.Clusters[i]
 		svc := cl.Services[key]
 		switch {
 		case cl.Gap != "":
 		case svc == nil:
-			c.missing = append(c.missing, cl.Name)
+			c.missing = append(c.missing, cl)
 		default:
 			p := place{cl, svc, cilium.RulesFor(cl.Version), cilium.Global(svc.Annotations)}
 			c.present = append(c.present, p)
@@ -73,49 +104,106 @@ func newChecker(st *meshstate.State, key routing.Key, kpr map[string]bool) *chec
 	return c
 }
 
-// run looks for everything.
-func (c *checker) run() []v1alpha1.Finding {
+// run looks for everything. Missing namespaces are collected over all Services.
+func (c *checker) run(absent map[string]*absence) []v1alpha1.Finding {
 	for _, p := range c.present {
 		c.checkAnnotations(p)
 	}
-	if len(c.global) == 0 {
-		return c.out
+	if len(c.global) > 0 {
+		c.checkReach(absent)
+		for _, p := range c.global {
+			c.checkAffinity(p)
+			c.checkService(p)
+			c.checkSync(p)
+		}
+		c.checkAffinityPair()
+		c.checkTypes()
+		c.checkHeadless()
+		c.checkPorts()
+		c.checkTargetPorts()
 	}
-	c.checkReach()
-	for _, p := range c.global {
-		c.checkAffinity(p)
-		c.checkService(p)
+	c.settle()
+	if c.derived() && len(c.global) > 0 {
+		c.ownDerived()
 	}
-	c.checkAffinityPair()
-	c.checkHeadless()
-	c.checkPorts()
 	return c.out
 }
 
-// add notes a finding. fix is a command without its "kubectl".
+// object is the Service as findings name it.
+func (c *checker) object() string { return "service/" + c.key.String() }
+
+// add notes a finding with the command that mends it.
 func (c *checker) add(r finding.Rule, clusterNames []string, fix, format string, args ...any) {
-	if fix != "" {
-		fix = "kubectl " + fix
+	c.out = append(c.out, r.New(c.object(), clusterNames, fmt.Sprintf(format, args...), fix))
+}
+
+// note is a finding about one cluster. Those that say the same of several clusters become one.
+type note struct {
+	rule    finding.Rule
+	text    string
+	cluster []string
+	// verb is a mesh-svc command that takes --in, command any other; one of them or none.
+	verb    string
+	command []string
+}
+
+// tell notes a finding about one cluster that a mesh-svc command mends.
+func (c *checker) tell(r finding.Rule, p place, verb, format string, args ...any) {
+	c.merge(note{rule: r, text: fmt.Sprintf(format, args...), cluster: []string{p.name()}, verb: verb})
+}
+
+// tellFix notes a finding about one cluster that another command mends, or none where it is empty.
+func (c *checker) tellFix(r finding.Rule, p place, command, format string, args ...any) {
+	n := note{rule: r, text: fmt.Sprintf(format, args...), cluster: []string{p.name()}}
+	if command != "" {
+		n.command = []string{command}
 	}
-	c.out = append(c.out, r.New("service/"+c.key.String(), clusterNames, fmt.Sprintf(format, args...), fix))
+	c.merge(n)
+}
+
+func (c *checker) merge(n note) {
+	for i := range c.notes {
+		o := &c.notes[i]
+		if o.rule.ID == n.rule.ID && o.rule.Severity == n.rule.Severity && o.text == n.text && o.verb == n.verb {
+			o.cluster = append(o.cluster, n.cluster...)
+			o.command = append(o.command, n.command...)
+			return
+		}
+	}
+	c.notes = append(c.notes, n)
+}
+
+// settle turns the notes into findings.
+func (c *checker) settle() {
+	for _, n := range c.notes {
+		fix := strings.Join(n.command, " && ")
+		if n.verb != "" {
+			fix = c.svcFix(n.verb, n.cluster...)
+		}
+		c.add(n.rule, n.cluster, fix, "%s: %s", strings.Join(n.cluster, ", "), n.text)
+	}
 }
 
 // svcFix is a mesh-svc command on this Service in some clusters.
 func (c *checker) svcFix(verb string, in ...string) string {
-	s := fmt.Sprintf("mesh-svc %s %s -n %s", verb, c.key.Name, c.key.Namespace)
+	s := fmt.Sprintf("kubectl mesh-svc %s %s -n %s", verb, c.key.Name, c.key.Namespace)
 	if len(in) > 0 {
 		s += " --in " + clusters.Quote(strings.Join(in, ","))
 	}
 	return s
 }
 
+// apiFix is a kubectl command on this Service in one cluster.
+func (c *checker) apiFix(p place, verb string, args ...string) string {
+	return fmt.Sprintf("kubectl %s -n %s %s %s %s", p.at(), c.key.Namespace, verb, c.key.Name, strings.Join(args, " "))
+}
+
 func (c *checker) checkAnnotations(p place) {
-	name := p.cluster.Name
 	if p.global.Junk() {
-		c.add(finding.GlobalJunk, []string{name}, c.svcFix("globalize", name), "%s: %s is %q, which is not true: the Service is local in %s", name, p.global.Key, p.global.Raw, name)
+		c.tell(finding.GlobalJunk, p, "globalize", "%s is %q, which is not true: the Service is local there", p.global.Key, p.global.Raw)
 	}
 	if left, edits := aliases(p); len(left) > 0 {
-		c.add(finding.AliasLeft, []string{name}, c.apiFix(p, "annotate service", edits...), "%s: %s", name, strings.Join(left, ", "))
+		c.tellFix(finding.AliasLeft, p, c.apiFix(p, "annotate service", edits...), "%s", strings.Join(left, ", "))
 	}
 	if !p.global.Value {
 		return
@@ -123,9 +211,9 @@ func (c *checker) checkAnnotations(p place) {
 	switch s := cilium.Shared(p.svc.Annotations); {
 	case s.Value:
 	case s.Junk():
-		c.add(finding.SharedJunk, []string{name}, c.svcFix("share", name), "%s: %s is %q, which is not true: other clusters do not use the endpoints in %s", name, s.Key, s.Raw, name)
+		c.tell(finding.SharedJunk, p, "share", "%s is %q, which is not true: other clusters do not use the endpoints there", s.Key, s.Raw)
 	default:
-		c.add(finding.NotShared, []string{name}, c.svcFix("share", name), "%s: other clusters do not use the endpoints in %s", name, name)
+		c.tell(finding.NotShared, p, "share", "other clusters do not use the endpoints there")
 	}
 }
 
@@ -148,35 +236,6 @@ func aliases(p place) (left, edits []string) {
 	return left, edits
 }
 
-// apiFix is a kubectl command on this Service in one cluster.
-func (c *checker) apiFix(p place, verb string, args ...string) string {
-	m := clusters.Member{Context: p.cluster.Context}
-	return fmt.Sprintf("%s -n %s %s %s %s", m.At("--context"), c.key.Namespace, verb, c.key.Name, strings.Join(args, " "))
-}
-
-// checkReach looks at where the Service is global and where it is at all.
-func (c *checker) checkReach() {
-	var local []string
-	for _, p := range c.present {
-		// A value that is not understood has a finding of its own.
-		if !p.global.Value && !p.global.Junk() {
-			local = append(local, p.cluster.Name)
-		}
-	}
-	global := placeNames(c.global)
-	if len(local) > 0 {
-		c.add(finding.GlobalPartly, local, c.svcFix("globalize", local...), "global in %s, but not in %s: clients in %s get their own endpoints only, and nobody else gets those",
-			strings.Join(global, ", "), strings.Join(local, ", "), strings.Join(local, ", "))
-	}
-	if len(c.missing) > 0 {
-		effect := ""
-		if len(c.present) == 1 {
-			effect = "; global in one cluster alone has no effect"
-		}
-		c.add(finding.ServiceMissing, c.missing, "", "global in %s, and %s has no such Service: clients there cannot resolve the name%s", strings.Join(global, ", "), strings.Join(c.missing, ", "), effect)
-	}
-}
-
 func (c *checker) checkAffinity(p place) {
 	drops, certain := 0, len(p.rules) == 1
 	var a cilium.AffinitySetting
@@ -186,14 +245,13 @@ func (c *checker) checkAffinity(p place) {
 			drops++
 		}
 	}
-	name := p.cluster.Name
 	switch {
 	case drops > 0 && certain:
-		c.add(finding.AffinityDrops, []string{name}, c.svcFix("affinity none", name), "%s: with affinity %q Cilium %s uses no remote endpoint for clients in %s", name, a.Raw, p.cluster.Version, name)
+		c.tell(finding.AffinityDrops, p, "affinity none", "with affinity %q Cilium %s uses no remote endpoint for clients there", a.Raw, p.cluster.Version)
 	case drops > 0:
-		c.add(finding.AffinityJunk, []string{name}, c.svcFix("affinity none", name), "%s: affinity %q drops all remote endpoints if its Cilium, whose version is not known, is 1.18.0 to 1.19.5", name, a.Raw)
+		c.tell(finding.AffinityJunk, p, "affinity none", "affinity %q drops all remote endpoints if Cilium, whose version is not known, is 1.18.0 to 1.19.5", a.Raw)
 	case a.Junk():
-		c.add(finding.AffinityJunk, []string{name}, c.svcFix("affinity none", name), "%s: affinity %q counts as none", name, a.Raw)
+		c.tell(finding.AffinityJunk, p, "affinity none", "affinity %q counts as none", a.Raw)
 	}
 }
 
@@ -210,68 +268,6 @@ func (c *checker) checkAffinityPair() {
 	}
 	if len(local) > 0 && len(remote) > 0 {
 		c.add(finding.AffinityPair, append(slices.Clone(local), remote...), c.svcFix("affinity none", remote...), "clients in %s stay at home, clients in %s go elsewhere", strings.Join(local, ", "), strings.Join(remote, ", "))
-	}
-}
-
-// checkService looks at a global Service by itself.
-func (c *checker) checkService(p place) {
-	name := []string{p.cluster.Name}
-	at := p.cluster.Name
-	if v := p.svc.Labels[cilium.LabelServiceProxyName]; v != "" {
-		c.add(finding.ProxyName, name, c.apiFix(p, "label service", cilium.LabelServiceProxyName+"-"), "%s: the label's value is %q", at, v)
-	}
-	if p.svc.Type == string(corev1.ServiceTypeExternalName) {
-		c.add(finding.ExternalName, name, c.svcFix("unglobalize --include-system", at), "%s: the Service is an ExternalName", at)
-		return
-	}
-	if p.svc.Selector && p.svc.ReadyEndpoints() == 0 {
-		c.add(finding.NoEndpoints, name, "", "%s: none of %d endpoints is ready", at, len(p.svc.Endpoints))
-	}
-	if p.svc.SessionAffinity {
-		c.add(finding.SessionAffinity, name, "", "%s: sessionAffinity is ClientIP", at)
-	}
-	if p.svc.InternalLocal || p.svc.ExternalLocal {
-		c.add(finding.TrafficPolicy, name, "", "%s: internalTrafficPolicy or externalTrafficPolicy is Local", at)
-	}
-	if (p.svc.Type == string(corev1.ServiceTypeNodePort) || p.svc.Type == string(corev1.ServiceTypeLoadBalancer)) && !c.kpr[at] {
-		c.add(finding.NeedsKPR, name, "", "%s: the Service is a %s and Cilium does not replace kube-proxy", at, p.svc.Type)
-	}
-	if ns := cilium.NamespaceGlobal(p.cluster.Namespaces[c.key.Namespace], p.cluster.DefaultGlobalNamespace); !ns.Value && p.rules[0].NamespaceGate {
-		rule := finding.NamespaceGate
-		condition := ""
-		if len(p.rules) > 1 {
-			rule.Severity, condition = finding.Warning, ", if its Cilium, whose version is not known, is 1.20"
-		}
-		c.add(rule, name, fmt.Sprintf("%s annotate namespace %s %s=true --overwrite", (&clusters.Member{Context: p.cluster.Context}).At("--context"), c.key.Namespace, cilium.AnnotationNamespaceGlobal),
-			"%s: namespace %s is not global, so other clusters do not use the endpoints in %s%s", at, c.key.Namespace, at, condition)
-	}
-}
-
-func (c *checker) checkHeadless() {
-	var headless, other []string
-	for _, p := range c.global {
-		if p.svc.Headless {
-			headless = append(headless, p.cluster.Name)
-		} else {
-			other = append(other, p.cluster.Name)
-		}
-	}
-	if len(headless) > 0 && len(other) > 0 {
-		c.add(finding.Headless, headless, "", "headless in %s, with a cluster IP in %s", strings.Join(headless, ", "), strings.Join(other, ", "))
-	}
-}
-
-// checkPorts asks routing why a cluster's endpoints are not used, so that prediction and finding cannot differ.
-// With several possible versions a mismatch counts only if it holds for the first.
-func (c *checker) checkPorts() {
-	rules := map[routing.Code]finding.Rule{routing.ReasonPort: finding.PortName, routing.ReasonProtocol: finding.PortProtocol, routing.ReasonFamily: finding.IPFamily}
-	matcher := routing.NewMatcher(&c.st.Snapshot, c.key)
-	for _, p := range c.global {
-		for _, fe := range p.svc.Frontends() {
-			for _, r := range matcher.Mismatches(p.cluster, fe) {
-				c.add(rules[r.Code], []string{p.cluster.Name, r.Cluster}, "", "clients in %s on port %s: %s is %s", p.cluster.Name, portText(fe), r.Cluster, r)
-			}
-		}
 	}
 }
 

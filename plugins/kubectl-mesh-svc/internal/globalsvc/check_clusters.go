@@ -3,11 +3,15 @@ package globalsvc
 import (
 	"fmt"
 	"slices"
+	"strconv"
 	"strings"
 
 	"github.com/kubectl-mesh/kubectl-mesh/pkg/apis/v1alpha1"
+	"github.com/kubectl-mesh/kubectl-mesh/pkg/common/cilium"
 	"github.com/kubectl-mesh/kubectl-mesh/pkg/common/clusters"
 	"github.com/kubectl-mesh/kubectl-mesh/pkg/common/finding"
+	"github.com/kubectl-mesh/kubectl-mesh/pkg/common/meshstate"
+	"github.com/kubectl-mesh/kubectl-mesh/pkg/common/routing"
 )
 
 // CheckClusters looks for what is wrong with the members themselves. Those that could not be read are left out: the document says so.
@@ -50,8 +54,87 @@ func CheckClusters(members []*clusters.Member) []v1alpha1.Finding {
 	}
 	out = append(out, skew(read)...)
 	out = append(out, oneSided(read)...)
+	out = append(out, unlike(read)...)
+	out = append(out, byThemselves(read)...)
 	finding.Sort(out)
 	return out
+}
+
+// unlike finds settings in which the clusters of a mesh must not, or had better not, differ.
+func unlike(read []*clusters.Member) []v1alpha1.Finding {
+	var out []v1alpha1.Finding
+	differ := func(r finding.Rule, setting string, ms []*clusters.Member, value func(*clusters.Member) string) {
+		by := group(ms, value)
+		if len(by) < 2 {
+			return
+		}
+		var parts []string
+		for _, v := range sortedKeys(by) {
+			parts = append(parts, fmt.Sprintf("%s in %s", v, strings.Join(memberNames(by[v]), ", ")))
+		}
+		out = append(out, r.New("", memberNames(ms), fmt.Sprintf("%s is %s", setting, strings.Join(parts, "; ")), ""))
+	}
+	differ(finding.Datapath, "the datapath mode", read, func(m *clusters.Member) string { return m.Config.Mode() })
+	var known []*clusters.Member
+	for _, m := range read {
+		if _, certain := cilium.PolicyDefaultLocal(m.Config, m.Version); certain {
+			known = append(known, m)
+		}
+	}
+	differ(finding.PolicyDefault, "policy-default-local-cluster", known, func(m *clusters.Member) string {
+		local, _ := cilium.PolicyDefaultLocal(m.Config, m.Version)
+		return strconv.FormatBool(local)
+	})
+	return out
+}
+
+// byThemselves finds settings that a cluster's own agents refuse.
+func byThemselves(read []*clusters.Member) []v1alpha1.Finding {
+	var out []v1alpha1.Finding
+	add := func(r finding.Rule, m *clusters.Member, format string, args ...any) {
+		out = append(out, r.New("", []string{m.Name}, m.Name+": "+fmt.Sprintf(format, args...), ""))
+	}
+	for _, m := range read {
+		if problem, refused := cilium.NameProblem(m.Config.ClusterName, m.Version); problem != "" {
+			rule, effect := finding.NameRule, ""
+			switch {
+			case m.Version.Known() && !refused:
+				rule.Severity, effect = finding.Warning, "; Cilium "+m.Version.String()+" only logs an error, later versions do not start"
+			case !refused:
+				rule.Severity, effect = finding.Warning, "; Cilium, whose version is not known, does not start with it from 1.17 on"
+			}
+			add(rule, m, "cluster-name %q breaks the rule: %s%s", m.Config.ClusterName, problem, effect)
+		}
+		if problem := cilium.IDProblem(m.Config); problem != "" {
+			add(finding.IDRule, m, "cluster-id %d: %s", m.Config.ClusterID, problem)
+		}
+		if n := m.Config.MaxConnectedClusters; n != 255 && n != 511 {
+			add(finding.MaxRule, m, "max-connected-clusters is %d", n)
+		}
+	}
+	return out
+}
+
+// CheckHosts says in which clusters the hosts' own clients stay local, where there are global Services for them to use.
+func CheckHosts(st *meshstate.State, members []*clusters.Member, keys []routing.Key) []v1alpha1.Finding {
+	byName := membersByName(members)
+	var local []string
+	for i := range st.Clusters {
+		c := &st.Clusters[i]
+		m := byName[c.Name]
+		if m == nil || m.Err != nil || m.Config.KubeProxyReplacement || m.Config.HostSocketLB {
+			continue
+		}
+		if slices.ContainsFunc(keys, func(k routing.Key) bool {
+			return c.Services[k] != nil && cilium.Global(c.Services[k].Annotations).Value
+		}) {
+			local = append(local, c.Name)
+		}
+	}
+	if len(local) == 0 {
+		return nil
+	}
+	return []v1alpha1.Finding{finding.HostsLocal.New("", local, fmt.Sprintf("%s: without kubeProxyReplacement or socket load balancing for hosts, hosts and hostNetwork pods use local endpoints only", strings.Join(local, ", ")), "")}
 }
 
 // skew finds members that are more than one minor version apart.

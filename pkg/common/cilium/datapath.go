@@ -1,0 +1,127 @@
+package cilium
+
+import (
+	"cmp"
+	"net/netip"
+	"regexp"
+	"strings"
+)
+
+// Datapath is how a cluster's pods get their addresses and packets their way, as ConfigMap cilium-config says.
+// Source: the Helm charts 1.16 to 1.20 (templates/cilium-configmap.yaml) and the agent's defaults.
+type Datapath struct {
+	RoutingMode    string // tunnel or native
+	TunnelProtocol string // vxlan or geneve; it is set with native routing too, where it means nothing
+	TunnelPort     string
+	IPAM           string // cluster-pool, kubernetes, multi-pool, eni, azure, alibabacloud ...
+	Chaining       string // cni-chaining-mode; none when not set
+	// Pools are the cluster-pool-ipv4-cidr and cluster-pool-ipv6-cidr, which count with IPAM cluster-pool only.
+	Pools []string
+	// NativeCIDRs are the ranges that native routing does not masquerade, one for a family.
+	NativeCIDRs []string
+	// HostSocketLB: clients in the host's network namespace are balanced by Cilium without kube-proxy replacement.
+	HostSocketLB bool
+	// PolicyEnforcement is default, always or never.
+	PolicyEnforcement string
+}
+
+func parseDatapath(data map[string]string, flag func(string, bool) bool) Datapath {
+	d := Datapath{
+		RoutingMode:       cmp.Or(data["routing-mode"], "tunnel"),
+		TunnelProtocol:    cmp.Or(data["tunnel-protocol"], "vxlan"),
+		TunnelPort:        data["tunnel-port"],
+		IPAM:              cmp.Or(data["ipam"], "cluster-pool"),
+		Chaining:          cmp.Or(data["cni-chaining-mode"], "none"),
+		HostSocketLB:      flag("bpf-lb-sock", false) && flag("bpf-lb-sock-hostns-only", false),
+		PolicyEnforcement: cmp.Or(data["enable-policy"], "default"),
+	}
+	if d.TunnelPort == "" || d.TunnelPort == "0" {
+		d.TunnelPort = map[string]string{"vxlan": "8472", "geneve": "6081"}[d.TunnelProtocol]
+	}
+	for _, key := range []string{"cluster-pool-ipv4-cidr", "cluster-pool-ipv6-cidr"} {
+		d.Pools = append(d.Pools, strings.Fields(data[key])...)
+	}
+	for _, key := range []string{"ipv4-native-routing-cidr", "ipv6-native-routing-cidr"} {
+		d.NativeCIDRs = append(d.NativeCIDRs, strings.Fields(data[key])...)
+	}
+	return d
+}
+
+// Mode says in words how packets between the nodes travel: all clusters of a mesh must agree.
+func (d Datapath) Mode() string {
+	if d.RoutingMode == "tunnel" {
+		return "tunnel (" + d.TunnelProtocol + ", port " + d.TunnelPort + ")"
+	}
+	return d.RoutingMode
+}
+
+// Prefixes parses CIDRs and leaves out what is none.
+func Prefixes(cidrs []string) []netip.Prefix {
+	var out []netip.Prefix
+	for _, c := range cidrs {
+		if p, err := netip.ParsePrefix(strings.TrimSpace(c)); err == nil {
+			out = append(out, p.Masked())
+		}
+	}
+	return out
+}
+
+// PolicyDefaultLocal returns whether a policy's peer that names no cluster means pods of the policy's own cluster, and
+// whether that is certain. Where the ConfigMap does not say, the agent's default decides: false in 1.18, true from 1.19;
+// up to 1.17 there is no such setting.
+// Source: pkg/clustermesh/types/option.go (1.18.11, 1.19.7 and 1.20.2, read).
+func PolicyDefaultLocal(c Config, v Version) (value, certain bool) {
+	switch {
+	case v.Known() && v.Major == 1 && v.Minor <= 17:
+		return false, true
+	case c.PolicyDefaultLocalCluster != nil:
+		return *c.PolicyDefaultLocalCluster, true
+	case !v.Known():
+		return true, false
+	}
+	return v.Major > 1 || v.Minor >= 19, true
+}
+
+// LosesSharedTargetPorts reports whether a version keeps one port name for each remote address and target port, so
+// that remote endpoints serve only one of several ports that share a target port; certain is false for an unknown version.
+// Source: cilium issue 45109, fix 45179: in the changelogs of 1.18.10 and 1.19.4, and in the code of 1.18.11, 1.19.5 and 1.20.2.
+func LosesSharedTargetPorts(v Version) (loses, certain bool) {
+	if !v.Known() {
+		return true, false
+	}
+	return v.Major == 1 && (v.Minor == 18 && v.Patch < 10 || v.Minor == 19 && v.Patch < 4), true
+}
+
+const maxClusterName = 32
+
+var clusterName = regexp.MustCompile(`^([a-z0-9][-a-z0-9]*)?[a-z0-9]$`)
+
+// NameProblem says what is wrong with a cluster's name, "" if nothing is, and whether this version's agents refuse it.
+// Source: pkg/clustermesh/types/types.go ValidateClusterName (1.16.19 to 1.20.2); 1.15 and 1.16 log an error only.
+func NameProblem(name string, v Version) (problem string, refused bool) {
+	refused = v.Known() && (v.Major > 1 || v.Minor >= 17)
+	switch {
+	case len(name) > maxClusterName:
+		return "it is longer than 32 characters", refused
+	case !clusterName.MatchString(name):
+		return "it has other characters than lower case letters, digits and hyphens, or a hyphen at an end", refused
+	}
+	return "", false
+}
+
+// IDProblem says why a cluster's own agents refuse its id, "" if they do not. That 0 is no id, and that ids are distinct, is another matter.
+// Source: pkg/clustermesh/types Validate and ValidateBuggyClusterID (1.16.19 to 1.20.2).
+func IDProblem(c Config) string {
+	const clashing = 0x80 // the bit of the id that meets other uses of the packet mark: 128 to 255 and 384 to 511
+	switch {
+	case int64(c.ClusterID) > int64(c.MaxConnectedClusters):
+		return "it is above max-connected-clusters"
+	case c.ClusterID&clashing == 0:
+		return ""
+	case c.IPAM == "eni" || c.IPAM == "alibabacloud":
+		return "ids from 128 to 255 and from 384 to 511 cannot be used with IPAM " + c.IPAM
+	case c.Chaining == "aws-cni":
+		return "ids from 128 to 255 and from 384 to 511 cannot be used with CNI chaining aws-cni"
+	}
+	return ""
+}

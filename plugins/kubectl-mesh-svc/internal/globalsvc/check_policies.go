@@ -1,0 +1,164 @@
+package globalsvc
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+
+	"github.com/kubectl-mesh/kubectl-mesh/pkg/apis/v1alpha1"
+	"github.com/kubectl-mesh/kubectl-mesh/pkg/common/cilium"
+	"github.com/kubectl-mesh/kubectl-mesh/pkg/common/cilium/policy"
+	"github.com/kubectl-mesh/kubectl-mesh/pkg/common/clusters"
+	"github.com/kubectl-mesh/kubectl-mesh/pkg/common/finding"
+	"github.com/kubectl-mesh/kubectl-mesh/pkg/common/meshstate"
+	"github.com/kubectl-mesh/kubectl-mesh/pkg/common/routing"
+)
+
+// HeedsPolicies reports whether the policies of a member may take "no cluster named" for its own cluster.
+func HeedsPolicies(m *clusters.Member) bool {
+	local, _ := cilium.PolicyDefaultLocal(m.Config, m.Version)
+	return local && m.Config.PolicyEnforcement != "never"
+}
+
+// CheckPolicies looks for global Services whose clients or endpoints policies keep from those of other clusters.
+func CheckPolicies(st *meshstate.State, members []*clusters.Member, keys []routing.Key, around *meshstate.Around) []v1alpha1.Finding {
+	byNamespace := map[string]map[string][]policy.Policy{}
+	for cluster, ps := range around.Policies {
+		byNamespace[cluster] = byScope(ps)
+	}
+	if len(byNamespace) == 0 {
+		return nil
+	}
+	byName := membersByName(members)
+	var out []v1alpha1.Finding
+	for _, key := range keys {
+		c := newChecker(st, key, byName)
+		for _, p := range c.global {
+			policies, read := byNamespace[p.name()]
+			if !read || p.external() {
+				continue
+			}
+			c.checkIngress(p, policies[key.Namespace])
+			c.checkEgress(p, policies)
+		}
+		out = append(out, c.out...)
+	}
+	finding.Sort(out)
+	return out
+}
+
+// byScope lists for each namespace that has policies those which hold there, and under "" the clusterwide ones alone.
+func byScope(ps []policy.Policy) map[string][]policy.Policy {
+	out := map[string][]policy.Policy{"": nil}
+	for _, p := range ps {
+		out[p.Namespace] = append(out[p.Namespace], p)
+	}
+	for ns := range out {
+		if ns != "" {
+			out[ns] = append(out[ns], out[""]...)
+		}
+	}
+	return out
+}
+
+// behind are the pods behind a Service, as far as its selector tells.
+func behind(p place) policy.Pods {
+	return policy.Pods{Cluster: p.name(), Namespace: p.svc.Namespace, Labels: p.svc.PodLabels}
+}
+
+// targets lists the target ports of a Service's endpoints, each once.
+func targets(svc *routing.Service) []policy.Target {
+	var out []policy.Target
+	for _, e := range svc.Endpoints {
+		for _, p := range e.Ports {
+			if t := (policy.Target{Port: p.Port, Protocol: p.Protocol}); !slices.Contains(out, t) {
+				out = append(out, t)
+			}
+		}
+	}
+	return out
+}
+
+// checkIngress looks for clusters whose clients the policies around the endpoints of p keep out.
+func (c *checker) checkIngress(p place, policies []policy.Policy) {
+	if len(policies) == 0 || !p.svc.Selector || len(p.svc.Endpoints) == 0 {
+		return
+	}
+	var out, may []string
+	var certain, possible []policy.Policy
+	ports := targets(p.svc)
+	for _, client := range c.global {
+		if !client.uses(p) || client.external() {
+			continue
+		}
+		r := policy.Ingress(policies, behind(p), ports, client.name())
+		switch r.KeepsOut() {
+		case policy.Yes:
+			out, certain = append(out, client.name()), r.Enforced
+		case policy.Maybe:
+			may, possible = append(may, client.name()), r.Possible
+		}
+	}
+	if len(out) > 0 {
+		c.policyFinding(finding.PolicyIngress, p, out, certain, "%s admit clients in %s and keep out those in %s", names(certain), p.name(), strings.Join(out, ", "))
+	}
+	if len(may) > 0 {
+		rule := finding.PolicyIngress
+		rule.Severity = finding.Info
+		c.policyFinding(rule, p, may, possible, "%s, if the pods have the labels that it selects, admit clients in %s and keep out those in %s", names(possible), p.name(), strings.Join(may, ", "))
+	}
+}
+
+// checkEgress looks for policies that let clients in p's cluster reach the endpoints there and not those of others.
+func (c *checker) checkEgress(p place, policies map[string][]policy.Policy) {
+	for _, ns := range sortedKeys(policies) {
+		var kept []string
+		var by []policy.Policy
+		for _, o := range c.global {
+			if !p.uses(o) || o.external() || !o.svc.Selector || !p.svc.Selector {
+				continue
+			}
+			if r := policy.Egress(policies[ns], behind(p), behind(o), targets(o.svc)); r.KeepsOut() == policy.Yes {
+				kept, by = append(kept, o.name()), r.Enforced
+			}
+		}
+		// What clusterwide policies do alone is said once, and not for each namespace again.
+		if len(kept) == 0 || ns != "" && !slices.ContainsFunc(by, func(p policy.Policy) bool { return p.Namespace == ns }) {
+			continue
+		}
+		where := "namespace " + ns
+		if ns == "" {
+			where = "all namespaces"
+		}
+		c.policyFinding(finding.PolicyEgress, p, kept, by, "%s in %s let clients reach the endpoints in %s and not those in %s", names(by), where, p.name(), strings.Join(kept, ", "))
+	}
+}
+
+// policyFinding adds what the version leaves open, and the command that shows the first policy.
+func (c *checker) policyFinding(r finding.Rule, p place, others []string, by []policy.Policy, format string, args ...any) {
+	text := p.name() + ": " + fmt.Sprintf(format, args...)
+	if m := c.members[p.name()]; m != nil {
+		if _, certain := cilium.PolicyDefaultLocal(m.Config, m.Version); !certain {
+			r.Severity = finding.Info
+			text += ", if Cilium, whose version is not known, is 1.19 or later"
+		}
+	}
+	first := by[0]
+	namespace := ""
+	if first.Namespace != "" {
+		namespace = " -n " + first.Namespace
+	}
+	c.add(r, append([]string{p.name()}, others...), fmt.Sprintf("kubectl %s%s edit %s", p.at(), namespace, first), "%s", text)
+}
+
+// names lists policies for a message.
+func names(ps []policy.Policy) string {
+	out := make([]string, 0, len(ps))
+	for _, p := range ps[:min(len(ps), shownServices)] {
+		out = append(out, p.String())
+	}
+	if more := len(ps) - shownServices; more > 0 {
+		out = append(out, fmt.Sprintf("%d more", more))
+	}
+	return strings.Join(out, ", ")
+}

@@ -1,0 +1,168 @@
+package globalsvc
+
+import (
+	"fmt"
+	"regexp"
+	"slices"
+	"strings"
+
+	"github.com/kubectl-mesh/kubectl-mesh/pkg/common/cilium"
+	"github.com/kubectl-mesh/kubectl-mesh/pkg/common/clusters"
+	"github.com/kubectl-mesh/kubectl-mesh/pkg/common/finding"
+)
+
+// checkService looks at a global Service by itself.
+func (c *checker) checkService(p place) {
+	if v := p.svc.Labels[cilium.LabelServiceProxyName]; v != "" {
+		c.tellFix(finding.ProxyName, p, c.apiFix(p, "label service", cilium.LabelServiceProxyName+"-"), "label %s is %q", cilium.LabelServiceProxyName, v)
+	}
+	if p.external() {
+		if !slices.ContainsFunc(c.global, func(o place) bool { return !o.external() }) {
+			c.tell(finding.ExternalName, p, "unglobalize --include-system", "the Service is an ExternalName")
+		}
+		return
+	}
+	if p.svc.Selector && p.svc.ReadyEndpoints() == 0 {
+		c.tellFix(finding.NoEndpoints, p, fmt.Sprintf("kubectl %s -n %s get endpointslices -l kubernetes.io/service-name=%s", p.at(), c.key.Namespace, c.key.Name), "none of %d endpoints is ready", len(p.svc.Endpoints))
+	}
+	if p.svc.SessionAffinity {
+		c.tellFix(finding.SessionAffinity, p, "", "sessionAffinity is ClientIP")
+	}
+	if p.svc.InternalLocal {
+		c.tellFix(finding.TrafficPolicy, p, "", "internalTrafficPolicy is Local")
+	}
+	if p.svc.ExternalLocal {
+		c.tellFix(finding.TrafficPolicy, p, "", "externalTrafficPolicy is Local")
+	}
+	if m := c.members[p.name()]; (p.svc.Type == typeNodePort || p.svc.Type == typeLoadBalancer) && (m == nil || !m.Config.KubeProxyReplacement) {
+		c.tellFix(finding.NeedsKPR, p, "", "the Service is a %s and Cilium does not replace kube-proxy", p.svc.Type)
+	}
+	c.checkGate(p)
+}
+
+// checkGate looks at whether the namespace lets the Service out.
+func (c *checker) checkGate(p place) {
+	ns := cilium.NamespaceGlobal(p.cluster.Namespaces[c.key.Namespace], p.cluster.DefaultGlobalNamespace)
+	if ns.Value || !p.rules[0].NamespaceGate {
+		return
+	}
+	rule, condition := finding.NamespaceGate, ""
+	if len(p.rules) > 1 {
+		rule.Severity, condition = finding.Warning, ", if Cilium, whose version is not known, is 1.20"
+	}
+	c.tellFix(rule, p, fmt.Sprintf("kubectl %s annotate namespace %s %s=true --overwrite", p.at(), c.key.Namespace, cilium.AnnotationNamespaceGlobal),
+		"namespace %s is not global, so other clusters do not use the endpoints there%s", c.key.Namespace, condition)
+}
+
+// checkTypes compares what kind of Service the clusters have.
+func (c *checker) checkTypes() {
+	byType := map[string][]string{}
+	var names []string
+	for _, p := range c.global {
+		if !p.external() {
+			byType[p.svc.Type] = append(byType[p.svc.Type], p.name())
+			names = append(names, p.name())
+		}
+	}
+	if len(byType) < 2 {
+		return
+	}
+	var parts []string
+	for _, t := range sortedKeys(byType) {
+		parts = append(parts, fmt.Sprintf("%s in %s", t, strings.Join(byType[t], ", ")))
+	}
+	c.add(finding.TypeDiffers, names, "", "%s", strings.Join(parts, "; "))
+}
+
+func (c *checker) checkHeadless() {
+	var headless, other []string
+	for _, p := range c.global {
+		switch {
+		case p.external():
+		case p.svc.Headless:
+			headless = append(headless, p.name())
+		default:
+			other = append(other, p.name())
+		}
+	}
+	if len(headless) > 0 && len(other) > 0 {
+		c.add(finding.Headless, headless, "", "headless in %s, with a cluster IP in %s", strings.Join(headless, ", "), strings.Join(other, ", "))
+	}
+}
+
+// checkSync looks at whether remote endpoints become EndpointSlices where they are needed or asked for.
+func (c *checker) checkSync(p place) {
+	value, asked := p.svc.Annotations[cilium.AnnotationSyncEndpointSlices]
+	junk := asked && !strings.EqualFold(value, "true")
+	if p.external() || strings.EqualFold(value, "false") || !asked && !p.svc.Headless {
+		return
+	}
+	rule := finding.SyncUnheard
+	if p.svc.Headless {
+		rule = finding.HeadlessAlone
+		// A mixture of both has a finding of its own.
+		if !slices.ContainsFunc(c.global, p.uses) || slices.ContainsFunc(c.global, func(o place) bool { return !o.external() && !o.svc.Headless }) {
+			return
+		}
+	}
+	_, newKey := p.svc.Annotations[cilium.AnnotationGlobal]
+	switch {
+	case junk:
+		c.tellFix(rule, p, c.apiFix(p, "annotate service", cilium.AnnotationSyncEndpointSlices+"=true", "--overwrite"), "%s is %q, which is not true", cilium.AnnotationSyncEndpointSlices, value)
+	case !newKey:
+		c.tell(rule, p, "globalize", "the Service is global by %s only, which EndpointSlice synchronisation does not read", cilium.AnnotationGlobalAlias)
+	case !p.cluster.EndpointSliceSync && p.cluster.Version.Known() && p.cluster.Version.Major == 1 && p.cluster.Version.Minor < 16:
+		c.tellFix(rule, p, "", "Cilium %s has no EndpointSlice synchronisation", p.cluster.Version)
+	case !p.cluster.EndpointSliceSync:
+		c.tellFix(rule, p, c.helmFix(p, "clustermesh.enableEndpointSliceSynchronization=true"), "EndpointSlice synchronisation is off")
+	}
+}
+
+// helmFix sets a Helm value in the place's cluster and leaves the version as it is.
+func (c *checker) helmFix(p place, set string) string {
+	m := c.members[p.name()]
+	if m == nil {
+		return ""
+	}
+	version := ""
+	if m.Version.Known() {
+		version = " --version " + m.Version.String()
+	}
+	return fmt.Sprintf("helm upgrade cilium cilium/cilium %s -n %s%s --reuse-values --set %s", m.At("--kube-context"), clusters.Quote(m.CiliumNamespace), version, set)
+}
+
+// derivedName is how the MCS-API controller names a Service: derived- and ten characters of base32hex.
+var derivedName = regexp.MustCompile(`^` + cilium.DerivedServicePrefix + `[0-9a-v]{10}$`)
+
+// labelMCSService on a derived Service names the ServiceExport and ServiceImport behind it.
+const labelMCSService = "multicluster.kubernetes.io/service-name"
+
+// derived reports whether the MCS-API controller made the Service.
+func (c *checker) derived() bool {
+	if !strings.HasPrefix(c.key.Name, cilium.DerivedServicePrefix) {
+		return false
+	}
+	return derivedName.MatchString(c.key.Name) || slices.ContainsFunc(c.present, func(p place) bool { return p.svc.Labels[labelMCSService] != "" })
+}
+
+// ownDerived says who owns a derived Service and replaces every advice to change it.
+func (c *checker) ownDerived() {
+	export := ""
+	for _, p := range c.global {
+		if export == "" {
+			export = p.svc.Labels[labelMCSService]
+		}
+	}
+	fix := fmt.Sprintf("kubectl %s -n %s get serviceexports", c.global[0].at(), c.key.Namespace)
+	what := "a ServiceExport"
+	if export != "" {
+		fix = fmt.Sprintf("kubectl %s -n %s edit serviceexport %s", c.global[0].at(), c.key.Namespace, clusters.Quote(export))
+		what = "ServiceExport " + export
+	}
+	for i := range c.out {
+		if c.out[i].Fix != "" {
+			c.out[i].Fix = fix
+		}
+	}
+	c.add(finding.DerivedService, placeNames(c.global), fix, "derived from %s, whose owner rewrites it", what)
+}
