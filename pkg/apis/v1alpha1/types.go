@@ -59,10 +59,13 @@ type Cluster struct {
 	MaxConnectedClusters int    `json:"maxConnectedClusters"`
 	KVStoreMesh          *bool  `json:"kvStoreMesh,omitempty"`
 	KubeProxyReplacement bool   `json:"kubeProxyReplacement"`
-	PeersKnown           bool   `json:"peersKnown"`
-	Peers                []Peer `json:"peers,omitempty"`
-	UID                  string `json:"uid,omitempty"`
-	Home                 bool   `json:"home,omitempty"`
+	// DefaultGlobalNamespace is whether a namespace without an annotation exports its Services; absent where Cilium has no such gate.
+	DefaultGlobalNamespace *bool  `json:"defaultGlobalNamespace,omitempty"`
+	DatapathMode           string `json:"datapathMode,omitempty"`
+	PeersKnown             bool   `json:"peersKnown"`
+	Peers                  []Peer `json:"peers,omitempty"`
+	UID                    string `json:"uid,omitempty"`
+	Home                   bool   `json:"home,omitempty"`
 }
 
 // Peer is a cluster that another one is configured to connect to.
@@ -111,13 +114,6 @@ type Port struct {
 	Name     string `json:"name,omitempty"`
 	Protocol string `json:"protocol"`
 	Port     int32  `json:"port"`
-}
-
-// FindingList is what kubectl mesh-svc check prints. The findings stand in the envelope.
-type FindingList struct {
-	Document `json:",inline"`
-	// Services is how many were checked.
-	Services int `json:"services"`
 }
 
 // ServiceReport is what kubectl mesh-svc describe prints.

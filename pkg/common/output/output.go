@@ -34,6 +34,7 @@ type Flags struct {
 
 	print *genericclioptions.PrintFlags
 	names bool // whether -o name makes sense
+	own   []string
 }
 
 // NewFlags returns the flags for a reading command.
@@ -46,6 +47,15 @@ func (f *Flags) WithNames() *Flags {
 	f.names = true
 	return f
 }
+
+// With offers formats that the command writes by itself; see Own.
+func (f *Flags) With(formats ...string) *Flags {
+	f.own = append(f.own, formats...)
+	return f
+}
+
+// Own reports whether a format is asked for that the command writes by itself.
+func (f *Flags) Own() bool { return slices.Contains(f.own, f.Format) }
 
 // AddFlags registers -o, --no-headers, --template and the rest of cli-runtime's.
 func (f *Flags) AddFlags(fs *pflag.FlagSet) {
@@ -60,12 +70,12 @@ func (f *Flags) Formats() []string {
 	if f.names {
 		formats = append(formats, Name)
 	}
-	return formats
+	return append(formats, f.own...)
 }
 
 // Validate refuses an unknown format before anything is read.
 func (f *Flags) Validate() error {
-	if f.IsTable() || f.IsName() {
+	if f.IsTable() || f.IsName() || f.Own() {
 		return nil
 	}
 	if _, err := f.printer(); err != nil {

@@ -71,6 +71,15 @@ func TestValidate(t *testing.T) {
 			t.Errorf("%s: %v", format, err)
 		}
 	}
+	own := NewFlags().With("sarif")
+	own.Format = "sarif"
+	if err := own.Validate(); err != nil || !own.Own() || own.IsTable() {
+		t.Errorf("a format of the command's own: %v", err)
+	}
+	own.Format = "junit"
+	if err := own.Validate(); err == nil || !strings.HasSuffix(err.Error(), ", sarif") || own.Own() {
+		t.Errorf("another format: %v", err)
+	}
 	f := NewFlags().WithNames()
 	f.Format = Name
 	if err := f.Validate(); err != nil || !f.IsName() {

@@ -10,7 +10,6 @@ import (
 
 	"github.com/kubectl-mesh/kubectl-mesh/pkg/apis/v1alpha1"
 	"github.com/kubectl-mesh/kubectl-mesh/pkg/common/cli"
-	"github.com/kubectl-mesh/kubectl-mesh/pkg/common/clusters"
 	"github.com/kubectl-mesh/kubectl-mesh/pkg/common/finding"
 	"github.com/kubectl-mesh/kubectl-mesh/pkg/common/meshstate"
 	"github.com/kubectl-mesh/kubectl-mesh/pkg/common/output"
@@ -27,7 +26,7 @@ type checkFlags struct {
 }
 
 func newCheck(e *env) *cobra.Command {
-	out := output.NewFlags()
+	out := output.NewFlags().With(formatSARIF, formatJUnit)
 	f := &checkFlags{failOn: string(finding.Error)}
 	cmd := &cobra.Command{
 		Use:   "check [NAME... | -l SELECTOR | --all] [-A]",
@@ -35,7 +34,10 @@ func newCheck(e *env) *cobra.Command {
 		Long: "Find what is wrong with the global services of a namespace, or with those that are named, and with the\n" +
 			"clusters of the mesh: what it is, the rule of Cilium behind it and the version since which it holds, and\n" +
 			"the command that mends it. docs/findings.md explains every finding by its id.\n\n" +
-			"Exit codes: 0 nothing at or above --fail-on, 1 a finding at or above it, 2 usage or a cluster that could\nnot be read, 130 interrupted.",
+			"Beside Services it reads nodes and, where policies mean local pods by default, network policies. What may\n" +
+			"not be read is named with the ids that need it; --ignore does without them.\n\n" +
+			"Exit codes: 0 nothing at or above --fail-on, 1 a finding at or above it, 2 usage, or a cluster or something\n" +
+			"in one that could not be read, 130 interrupted.",
 		Example: `  # Check the current namespace
   kubectl mesh-svc check
 
@@ -44,6 +46,10 @@ func newCheck(e *env) *cobra.Command {
 
   # Check one Service, without the finding that is known and meant
   kubectl mesh-svc check nginx --ignore SVC004
+
+  # For CI: a log for code scanning, or a report of tests
+  kubectl mesh-svc check -A -o sarif > mesh.sarif
+  kubectl mesh-svc check -A -o junit --fail-on warning > mesh.xml
 
   # Ids and objects for a script
   kubectl mesh-svc check -A -o jsonpath='{range .findings[*]}{.id} {.object}{"\n"}{end}'`,
@@ -117,26 +123,46 @@ func (e *env) check(ctx context.Context, out *output.Flags, f *checkFlags, args 
 			return err
 		}
 	}
-	doc := v1alpha1.FindingList{Document: clusters.Document("FindingList", sel.Members), Services: len(keys)}
-	doc.Findings = append(globalsvc.CheckClusters(sel.Members), globalsvc.Check(st, sel.Members, keys)...)
-	doc.Findings = slices.DeleteFunc(doc.Findings, func(fd v1alpha1.Finding) bool { return slices.Contains(f.ignore, fd.ID) })
-	finding.Sort(doc.Findings)
-	if len(doc.Findings) == 0 && out.IsTable() && len(sel.Failed()) == len(sel.Members) {
-		return e.incomplete(ctx, sel.Members)
-	}
-	if len(doc.Findings) == 0 && out.IsTable() {
-		_, _ = fmt.Fprintf(e.ErrOut, "No findings; %d services were checked in %d clusters.\n", len(keys), len(sel.Members)-len(sel.Failed()))
-	} else if err := out.Print(e.Out, doc, view.Findings(doc.Findings, out.Format == output.Wide)); err != nil {
+	around := meshstate.ReadAround(ctx, sel.Members, e.flags.Timeout, globalsvc.Around(st, sel.Members, keys, q.Namespace, f.ignore))
+	doc := globalsvc.Examine(st, sel.Members, keys, around, f.ignore)
+	if err := e.printFindings(out, f, doc, len(sel.Members)-len(sel.Failed())); err != nil {
 		return err
 	}
-	if err := e.incomplete(ctx, sel.Members); err != nil {
-		return err
+	for _, n := range doc.NotExamined {
+		output.Say(e.ErrOut, "error: cluster %s: %s", n.Cluster, n.Message)
 	}
-	if finding.Worst(doc.Findings, finding.Severity(f.failOn)) {
+	switch err := e.incomplete(ctx, sel.Members); {
+	case err != nil:
+		return err
+	case len(doc.NotExamined) > 0:
+		return &cli.ExitError{Code: cli.ExitNoAnswer, Err: errors.New("not everything could be examined; the result is not complete")}
+	case finding.Worst(doc.Findings, finding.Severity(f.failOn)):
 		return &cli.ExitError{Code: cli.ExitFailure}
 	}
 	return nil
 }
+
+// printFindings prints the findings in the format that is asked for, or says that there are none.
+func (e *env) printFindings(out *output.Flags, f *checkFlags, doc v1alpha1.FindingList, read int) error {
+	switch {
+	case out.Format == formatSARIF:
+		return view.SARIF(e.Out, doc, cli.BuildInfo().Version)
+	case out.Format == formatJUnit:
+		return view.JUnit(e.Out, doc, finding.Severity(f.failOn), f.ignore)
+	case len(doc.Findings) > 0 || !out.IsTable():
+		return out.Print(e.Out, doc, view.Findings(doc.Findings, out.Format == output.Wide))
+	case read > 0:
+		_, err := fmt.Fprintf(e.ErrOut, "No findings; %d services were checked in %d clusters.\n", doc.Services, read)
+		return err
+	}
+	return nil
+}
+
+// The formats of check for CI.
+const (
+	formatSARIF = "sarif"
+	formatJUnit = "junit"
+)
 
 // named returns the keys of Services by name; each must be somewhere.
 func named(st *meshstate.State, namespace string, names []string) ([]routing.Key, error) {

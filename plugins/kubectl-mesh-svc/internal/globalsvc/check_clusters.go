@@ -125,9 +125,7 @@ func CheckHosts(st *meshstate.State, members []*clusters.Member, keys []routing.
 		if m == nil || m.Err != nil || m.Config.KubeProxyReplacement || m.Config.HostSocketLB {
 			continue
 		}
-		if slices.ContainsFunc(keys, func(k routing.Key) bool {
-			return c.Services[k] != nil && cilium.Global(c.Services[k].Annotations).Value
-		}) {
+		if anyGlobal(c, keys) {
 			local = append(local, c.Name)
 		}
 	}

@@ -150,6 +150,12 @@ func Clusters(members []*clusters.Member) v1alpha1.ClusterList {
 		if m.Version.Known() {
 			c.Version = m.Version.String()
 		}
+		if m.Config.RoutingMode != "" {
+			c.DatapathMode = m.Config.Mode()
+		}
+		if cilium.RulesFor(m.Version)[0].NamespaceGate {
+			c.DefaultGlobalNamespace = ptr.To(m.Config.DefaultGlobalNamespace)
+		}
 		for _, p := range m.Peers {
 			c.Peers = append(c.Peers, v1alpha1.Peer{Name: p, Mutual: mutual(m.Name, byName[p])})
 		}

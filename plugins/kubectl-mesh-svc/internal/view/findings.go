@@ -16,16 +16,11 @@ func Findings(fs []v1alpha1.Finding, wide bool) []output.Section {
 	s := output.Section{Title: "Findings", Table: output.NewTable("ID", "SEVERITY", "OBJECT", "MESSAGE")}
 	shown := map[string]bool{}
 	for _, f := range fs {
-		output.AddRow(s.Table, f.ID, f.Severity, strings.TrimPrefix(f.Object, "service/"), f.Message)
-		if f.Fix != "" {
-			s.Text = append(s.Text, fmt.Sprintf("  %s %s: %s", f.ID, strings.TrimPrefix(f.Object, "service/"), f.Fix))
-		}
+		output.AddRow(s.Table, f.ID, f.Severity, shortObject(f.Object), f.Message)
 	}
 	sections := []output.Section{s}
-	if len(s.Text) > 0 {
-		fixes := output.Section{Title: "To mend", Text: s.Text}
-		sections[0].Text = nil
-		sections = append(sections, fixes)
+	if text := fixes(fs); len(text) > 0 {
+		sections = append(sections, output.Section{Title: "To mend", Text: text})
 	}
 	if wide {
 		why := output.Section{Title: "Why"}
@@ -38,4 +33,55 @@ func Findings(fs []v1alpha1.Finding, wide bool) []output.Section {
 		sections = append(sections, why)
 	}
 	return sections
+}
+
+func shortObject(object string) string { return strings.TrimPrefix(object, "service/") }
+
+// mesh is a mesh-svc command that several Services can share: it takes many names.
+type mesh struct{ id, before, after string }
+
+// fixes lists the commands, one line for Services of one namespace that one command mends.
+func fixes(fs []v1alpha1.Finding) []string {
+	type line struct {
+		id, object, fix string
+		group           mesh
+		names           []string
+	}
+	var lines []*line
+	groups := map[mesh]*line{}
+	seen := map[string]bool{}
+	for _, f := range fs {
+		object := shortObject(f.Object)
+		if f.Fix == "" || seen[f.ID+object+f.Fix] {
+			continue
+		}
+		seen[f.ID+object+f.Fix] = true
+		namespace, name, service := strings.Cut(object, "/")
+		before, after, found := strings.Cut(f.Fix, " "+name+" -n "+namespace)
+		if !service || !found || !strings.HasPrefix(f.Fix, "kubectl mesh-svc ") {
+			lines = append(lines, &line{id: f.ID, object: object, fix: f.Fix})
+			continue
+		}
+		g := mesh{f.ID, before, " -n " + namespace + after}
+		if groups[g] == nil {
+			groups[g] = &line{id: f.ID, object: object, group: g}
+			lines = append(lines, groups[g])
+		}
+		groups[g].names = append(groups[g].names, name)
+	}
+	var out []string
+	for _, l := range lines {
+		if l.names != nil {
+			l.fix = l.group.before + " " + strings.Join(l.names, " ") + l.group.after
+		}
+		if n := len(l.names); n > 1 {
+			l.object = fmt.Sprintf("%s and %d more", l.object, n-1)
+		}
+		if l.object == "" {
+			out = append(out, fmt.Sprintf("  %s: %s", l.id, l.fix))
+			continue
+		}
+		out = append(out, fmt.Sprintf("  %s %s: %s", l.id, l.object, l.fix))
+	}
+	return out
 }

@@ -16,21 +16,37 @@ import (
 
 // Clusters shows one row for each member, those that could not be read included.
 func Clusters(doc v1alpha1.ClusterList) []output.Section {
-	t := output.NewTable("CLUSTER", "CONTEXT", "ID", "VERSION", "PEERS", "STATUS", "+NAMESPACE", "+MAX-CLUSTERS", "+KPR", "+KVSTOREMESH", "+SERVER")
-	byName := map[string]v1alpha1.Cluster{}
-	for _, c := range doc.Clusters {
-		byName[c.Name] = c
-	}
+	t := output.NewTable("CLUSTER", "CONTEXT", "ID", "VERSION", "PEERS", "KVSTOREMESH", "KPR", "STATUS", "FINDINGS", "+NAMESPACE", "+MAX-CLUSTERS", "+NAMESPACES-GLOBAL", "+DATAPATH", "+SERVER")
+	readable := doc.Clusters // in the members' order, without those that could not be read: two may have one name
 	for _, m := range doc.Members {
 		if m.Error != nil {
-			output.AddRow(t, m.Name, m.Context, "?", "?", "?", m.Error.Class, "?", "?", "?", "?", m.Server)
+			output.AddRow(t, m.Name, m.Context, "?", "?", "?", "?", "?", m.Error.Class, "?", "?", "?", "?", "?", m.Server)
 			continue
 		}
-		c := byName[m.Name]
-		output.AddRow(t, c.Name, c.Context, strconv.Itoa(int(c.ID)), orUnknown(c.Version), peers(c), "ok",
-			c.CiliumNamespace, strconv.Itoa(c.MaxConnectedClusters), strconv.FormatBool(c.KubeProxyReplacement), known(c.KVStoreMesh), m.Server)
+		if len(readable) == 0 {
+			break
+		}
+		c := readable[0]
+		readable = readable[1:]
+		gate := "-"
+		if c.DefaultGlobalNamespace != nil {
+			gate = strconv.FormatBool(*c.DefaultGlobalNamespace)
+		}
+		output.AddRow(t, c.Name, c.Context, strconv.Itoa(int(c.ID)), orUnknown(c.Version), peers(c), known(c.KVStoreMesh), strconv.FormatBool(c.KubeProxyReplacement), "ok", clusterFindings(doc.Findings, c.Name),
+			c.CiliumNamespace, strconv.Itoa(c.MaxConnectedClusters), gate, orUnknown(c.DatapathMode), m.Server)
 	}
 	return append([]output.Section{{Table: t}}, Findings(doc.Findings, false)...)
+}
+
+// clusterFindings lists the ids of a cluster's errors and warnings.
+func clusterFindings(fs []v1alpha1.Finding, cluster string) string {
+	var ids []string
+	for _, f := range fs {
+		if slices.Contains(f.Clusters, cluster) && f.Severity != "info" && !slices.Contains(ids, f.ID) {
+			ids = append(ids, f.ID)
+		}
+	}
+	return strings.Join(ids, ",")
 }
 
 // peers lists a cluster's peers; one that does not peer back is marked.
@@ -135,11 +151,17 @@ func ready(s v1alpha1.ServiceSummary, members []v1alpha1.Member) string {
 func findingIDs(fs []v1alpha1.Finding, s v1alpha1.ServiceSummary) string {
 	var ids []string
 	for _, f := range fs {
-		if f.Object == "service/"+s.Namespace+"/"+s.Name && f.Severity != "info" && !slices.Contains(ids, f.ID) {
+		here := f.Object == "service/"+s.Namespace+"/"+s.Name || f.Object == "namespace/"+s.Namespace && absentIn(s, f.Clusters)
+		if here && f.Severity != "info" && !slices.Contains(ids, f.ID) {
 			ids = append(ids, f.ID)
 		}
 	}
 	return strings.Join(ids, ",")
+}
+
+// absentIn reports whether one of the clusters has no such Service.
+func absentIn(s v1alpha1.ServiceSummary, clusters []string) bool {
+	return slices.ContainsFunc(s.Clusters, func(c v1alpha1.ServiceCluster) bool { return !c.Present && slices.Contains(clusters, c.Cluster) })
 }
 
 func types(s v1alpha1.ServiceSummary) string {

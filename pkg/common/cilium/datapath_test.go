@@ -1,0 +1,55 @@
+package cilium
+
+import "testing"
+
+func TestPolicyDefaultLocal(t *testing.T) {
+	t.Parallel()
+	yes, no := true, false
+	for name, c := range map[string]struct {
+		set            *bool
+		version        string
+		value, certain bool
+	}{
+		"1.17 has no such setting": {&yes, "1.17.9", false, true},
+		"1.18 by default":          {nil, "1.18.11", false, true},
+		"1.18, set":                {&yes, "1.18.11", true, true},
+		"1.19 by default":          {nil, "1.19.0", true, true},
+		"1.19, unset":              {&no, "1.19.7", false, true},
+		"unknown version":          {nil, "latest", true, false},
+		"unknown version, set":     {&no, "latest", false, true},
+	} {
+		value, certain := PolicyDefaultLocal(Config{PolicyDefaultLocalCluster: c.set}, ParseVersion(c.version))
+		if value != c.value || certain != c.certain {
+			t.Errorf("%s: %v, %v", name, value, certain)
+		}
+	}
+}
+
+func TestLosesSharedTargetPorts(t *testing.T) {
+	t.Parallel()
+	for version, want := range map[string]bool{"1.17.14": false, "1.18.0": true, "1.18.9": true, "1.18.10": false, "1.19.3": true, "1.19.4": false, "1.20.0": false, "x": true} {
+		if got, certain := LosesSharedTargetPorts(ParseVersion(version)); got != want || certain == (version == "x") {
+			t.Errorf("%s: %v, %v", version, got, certain)
+		}
+	}
+}
+
+func TestDatapath(t *testing.T) {
+	t.Parallel()
+	for name, c := range map[string]struct {
+		data map[string]string
+		mode string
+		host bool
+	}{
+		"nothing set":     {nil, "tunnel (vxlan, port 8472)", false},
+		"geneve":          {map[string]string{"tunnel-protocol": "geneve"}, "tunnel (geneve, port 6081)", false},
+		"native":          {map[string]string{"routing-mode": "native", "tunnel-protocol": "vxlan"}, "native", false},
+		"socketLB":        {map[string]string{"bpf-lb-sock": "true"}, "tunnel (vxlan, port 8472)", false},
+		"socketLB, hosts": {map[string]string{"bpf-lb-sock": "true", "bpf-lb-sock-hostns-only": "true", "tunnel-port": "0"}, "tunnel (vxlan, port 8472)", true},
+	} {
+		got, err := ParseConfig(c.data)
+		if err != nil || got.Mode() != c.mode || got.HostSocketLB != c.host {
+			t.Errorf("%s: %q, %v, %v", name, got.Mode(), got.HostSocketLB, err)
+		}
+	}
+}

@@ -1,0 +1,112 @@
+package globalsvc
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+
+	"github.com/kubectl-mesh/kubectl-mesh/pkg/apis/v1alpha1"
+	"github.com/kubectl-mesh/kubectl-mesh/pkg/common/cilium"
+	"github.com/kubectl-mesh/kubectl-mesh/pkg/common/clusters"
+	"github.com/kubectl-mesh/kubectl-mesh/pkg/common/finding"
+	"github.com/kubectl-mesh/kubectl-mesh/pkg/common/meshstate"
+	"github.com/kubectl-mesh/kubectl-mesh/pkg/common/routing"
+)
+
+// Ignored are the ids of findings that are left out. What only they need is not read either.
+type Ignored []string
+
+// rest returns the ids of rules that are not left out.
+func (ig Ignored) rest(rules ...finding.Rule) []string {
+	var out []string
+	for _, r := range rules {
+		if !slices.Contains(ig, r.ID) {
+			out = append(out, r.ID)
+		}
+	}
+	return out
+}
+
+func nodeRules() []finding.Rule {
+	return []finding.Rule{finding.PodCIDR, finding.PodPool, finding.NodeAddress, finding.NativeCIDR}
+}
+
+func policyRules() []finding.Rule { return []finding.Rule{finding.PolicyIngress, finding.PolicyEgress} }
+
+// Around says what has to be read beside the Services: nodes where there are two clusters to compare, policies where
+// they hold and Services are global.
+func Around(st *meshstate.State, members []*clusters.Member, keys []routing.Key, namespace string, ignored Ignored) meshstate.AroundQuery {
+	read := 0
+	for _, m := range members {
+		if m.Err == nil {
+			read++
+		}
+	}
+	nodes := read > 1 && len(ignored.rest(nodeRules()...)) > 0
+	policies := len(ignored.rest(policyRules()...)) > 0
+	return meshstate.AroundQuery{
+		Namespace: namespace,
+		Nodes:     func(*clusters.Member) bool { return nodes },
+		Policies:  func(m *clusters.Member) bool { return policies && HeedsPolicies(m) && anyGlobal(st.Find(m.Name), keys) },
+	}
+}
+
+func anyGlobal(c *routing.Cluster, keys []routing.Key) bool {
+	return c != nil && slices.ContainsFunc(keys, func(k routing.Key) bool {
+		return c.Services[k] != nil && cilium.Global(c.Services[k].Annotations).Value
+	})
+}
+
+// Examine looks for everything that can be wrong and says what could not be examined.
+func Examine(st *meshstate.State, members []*clusters.Member, keys []routing.Key, around *meshstate.Around, ignored Ignored) v1alpha1.FindingList {
+	doc := v1alpha1.FindingList{Document: clusters.Document("FindingList", members), Services: len(keys)}
+	doc.Findings = slices.Concat(CheckClusters(members), CheckHosts(st, members, keys), CheckNodes(members, around),
+		Check(st, members, keys), CheckPolicies(st, members, keys, around))
+	doc.Findings = slices.DeleteFunc(doc.Findings, func(f v1alpha1.Finding) bool { return slices.Contains(ignored, f.ID) })
+	finding.Sort(doc.Findings)
+	doc.NotExamined = append(gates(st, keys, ignored), unread(around, ignored)...)
+	doc.Complete = doc.Complete && len(doc.NotExamined) == 0
+	return doc
+}
+
+// gates lists the clusters whose namespaces may not be read although they may keep Services from being exported.
+func gates(st *meshstate.State, keys []routing.Key, ignored Ignored) []v1alpha1.NotExamined {
+	var out []v1alpha1.NotExamined
+	ids := ignored.rest(finding.NamespaceGate)
+	for i := range st.Clusters {
+		c := &st.Clusters[i]
+		if c.Gap == "" && !c.NamespacesKnown && len(ids) > 0 && cilium.RulesFor(c.Version)[0].NamespaceGate && anyGlobal(c, keys) {
+			out = append(out, notExamined(c.Name, "get and list", "namespaces", "", ids, string(clusters.ClassForbidden), ""))
+		}
+	}
+	return out
+}
+
+func unread(around *meshstate.Around, ignored Ignored) []v1alpha1.NotExamined {
+	var out []v1alpha1.NotExamined
+	for _, u := range around.Unread {
+		ids := ignored.rest(policyRules()...)
+		if u.Resource == meshstate.ResourceNodes || u.Resource == meshstate.ResourceCiliumNodes {
+			ids = ignored.rest(nodeRules()...)
+		}
+		out = append(out, notExamined(u.Cluster, "list", u.Resource, u.Namespace, ids, string(u.Err.Class), u.Err.Error()))
+	}
+	return out
+}
+
+// notExamined says what is missing, which rule grants it, and how to do without.
+func notExamined(cluster, verb, resource, namespace string, ids []string, class, cause string) v1alpha1.NotExamined {
+	where := "cluster-wide"
+	if namespace != "" {
+		where = "in namespace " + namespace
+	}
+	what := fmt.Sprintf("%s could not be read: %s", resource, cause)
+	switch clusters.Class(class) {
+	case clusters.ClassForbidden:
+		what = fmt.Sprintf("the permission to %s %s %s is missing", verb, resource, where)
+	case clusters.ClassNotFound:
+		what = "it has no resource " + resource
+	}
+	return v1alpha1.NotExamined{Cluster: cluster, Verb: verb, Resource: resource, Namespace: namespace, Findings: ids, Class: class,
+		Message: fmt.Sprintf("%s, so that %s could not be examined; --ignore %s does without", what, strings.Join(ids, ", "), strings.Join(ids, ","))}
+}

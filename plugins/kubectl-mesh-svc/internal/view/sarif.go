@@ -1,0 +1,146 @@
+package view
+
+import (
+	"cmp"
+	"crypto/sha256"
+	"encoding/hex"
+	"encoding/json"
+	"fmt"
+	"io"
+	"strings"
+
+	"github.com/kubectl-mesh/kubectl-mesh/pkg/apis/v1alpha1"
+	"github.com/kubectl-mesh/kubectl-mesh/pkg/common/finding"
+	"github.com/kubectl-mesh/kubectl-mesh/pkg/common/output"
+)
+
+// The parts of a SARIF 2.1.0 log that are used (OASIS sarif-v2.1.0).
+type (
+	sarifLog struct {
+		Schema  string     `json:"$schema"`
+		Version string     `json:"version"`
+		Runs    []sarifRun `json:"runs"`
+	}
+	sarifRun struct {
+		Tool        sarifTool         `json:"tool"`
+		Invocations []sarifInvocation `json:"invocations"`
+		Results     []sarifResult     `json:"results"`
+	}
+	sarifTool struct {
+		Driver sarifDriver `json:"driver"`
+	}
+	sarifDriver struct {
+		Name    string      `json:"name"`
+		Version string      `json:"version,omitempty"`
+		Rules   []sarifRule `json:"rules"`
+	}
+	sarifRule struct {
+		ID               string      `json:"id"`
+		ShortDescription sarifText   `json:"shortDescription"`
+		FullDescription  sarifText   `json:"fullDescription"`
+		Help             sarifText   `json:"help"`
+		Configuration    sarifConfig `json:"defaultConfiguration"`
+	}
+	sarifConfig struct {
+		Level string `json:"level"`
+	}
+	sarifText struct {
+		Text string `json:"text"`
+	}
+	sarifInvocation struct {
+		Successful    bool                `json:"executionSuccessful"`
+		Notifications []sarifNotification `json:"toolExecutionNotifications,omitempty"`
+	}
+	sarifNotification struct {
+		Level   string    `json:"level"`
+		Message sarifText `json:"message"`
+	}
+	sarifResult struct {
+		RuleID       string            `json:"ruleId"`
+		RuleIndex    int               `json:"ruleIndex"`
+		Level        string            `json:"level"`
+		Message      sarifText         `json:"message"`
+		Locations    []sarifLocation   `json:"locations"`
+		Fingerprints map[string]string `json:"partialFingerprints"`
+		Properties   map[string]any    `json:"properties,omitempty"`
+	}
+	sarifLocation struct {
+		Logical []sarifLogical `json:"logicalLocations"`
+	}
+	sarifLogical struct {
+		Name string `json:"name"`
+		Full string `json:"fullyQualifiedName"`
+		Kind string `json:"kind"`
+	}
+)
+
+const (
+	sarifSchema  = "https://docs.oasis-open.org/sarif/sarif/v2.1.0/errata01/os/schemas/sarif-schema-2.1.0.json"
+	sarifVersion = "2.1.0"
+	checkName    = "kubectl mesh-svc check"
+)
+
+// SARIF writes the findings as a log for code scanning. There are no files: clusters and objects are logical locations.
+func SARIF(w io.Writer, doc v1alpha1.FindingList, version string) error {
+	run := sarifRun{Results: []sarifResult{}}
+	run.Tool.Driver = sarifDriver{Name: checkName, Version: version}
+	index := map[string]int{}
+	for i, r := range finding.Service() {
+		index[r.ID] = i
+		run.Tool.Driver.Rules = append(run.Tool.Driver.Rules, sarifRule{r.ID, sarifText{r.Title}, sarifText{r.Why}, sarifText{r.Mend}, sarifConfig{level(string(r.Severity))}})
+	}
+	for _, f := range doc.Findings {
+		res := sarifResult{RuleID: f.ID, RuleIndex: index[f.ID], Level: level(f.Severity), Message: sarifText{output.Clean(f.Message)}, Locations: []sarifLocation{}}
+		for _, c := range f.Clusters {
+			res.Locations = append(res.Locations, sarifLocation{[]sarifLogical{logical(c, f.Object)}})
+		}
+		sum := sha256.Sum256([]byte(strings.Join(append([]string{f.ID, f.Object}, f.Clusters...), "\x00")))
+		res.Fingerprints = map[string]string{"finding/v1": hex.EncodeToString(sum[:])}
+		if f.Fix != "" {
+			res.Properties = map[string]any{"fix": output.Clean(f.Fix)}
+		}
+		run.Results = append(run.Results, res)
+	}
+	run.Invocations = []sarifInvocation{{Successful: doc.Complete}}
+	for _, problem := range gaps(doc) {
+		run.Invocations[0].Notifications = append(run.Invocations[0].Notifications, sarifNotification{"error", sarifText{problem.text}})
+	}
+	enc := json.NewEncoder(w)
+	enc.SetIndent("", "  ")
+	enc.SetEscapeHTML(false)
+	return enc.Encode(sarifLog{sarifSchema, sarifVersion, []sarifRun{run}})
+}
+
+// level is a severity in SARIF's words.
+func level(severity string) string {
+	if severity == string(finding.Info) {
+		return "note"
+	}
+	return severity
+}
+
+// logical is an object in a cluster, or the cluster itself.
+func logical(cluster, object string) sarifLogical {
+	full := output.Clean(strings.TrimSuffix(cluster+"/"+object, "/"))
+	return sarifLogical{Name: full[strings.LastIndex(full, "/")+1:], Full: full, Kind: "resource"}
+}
+
+// gap is something that was not examined, and in which cluster.
+type gap struct {
+	cluster, text string
+	ids           []string
+}
+
+func gaps(doc v1alpha1.FindingList) []gap {
+	var out []gap
+	for _, m := range doc.Members {
+		if m.Error != nil {
+			name := output.Clean(cmp.Or(m.Name, m.Context))
+			out = append(out, gap{cluster: name, text: output.Clean(fmt.Sprintf("cluster %s could not be read: %s: %s", name, m.Error.Class, m.Error.Message))})
+		}
+	}
+	for _, n := range doc.NotExamined {
+		out = append(out, gap{output.Clean(n.Cluster), output.Clean("cluster " + n.Cluster + ": " + n.Message), n.Findings})
+	}
+	return out
+}
