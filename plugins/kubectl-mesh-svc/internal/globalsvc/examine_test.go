@@ -1,0 +1,202 @@
+package globalsvc
+
+import (
+	"errors"
+	"net/netip"
+	"strings"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+	corev1 "k8s.io/api/core/v1"
+
+	"github.com/kubectl-mesh/kubectl-mesh/pkg/common/cilium"
+	"github.com/kubectl-mesh/kubectl-mesh/pkg/common/cilium/policy"
+	"github.com/kubectl-mesh/kubectl-mesh/pkg/common/clusters"
+	"github.com/kubectl-mesh/kubectl-mesh/pkg/common/meshstate"
+	"github.com/kubectl-mesh/kubectl-mesh/pkg/common/routing"
+)
+
+// nodesOf has one node in each cluster: its address and its pod CIDR.
+func nodesOf(kv ...string) *meshstate.Around {
+	out := &meshstate.Around{Nodes: map[string][]meshstate.Node{}}
+	for i := 0; i < len(kv); i += 3 {
+		out.Nodes[kv[i]] = append(out.Nodes[kv[i]], meshstate.Node{Name: "n", Addresses: []netip.Addr{netip.MustParseAddr(kv[i+1])}, PodCIDRs: cilium.Prefixes([]string{kv[i+2]})})
+	}
+	return out
+}
+
+func TestCheckNodes(t *testing.T) {
+	t.Parallel()
+	pool := func(cidr string) func(*cilium.Config) {
+		return func(c *cilium.Config) { c.IPAM, c.Pools = "cluster-pool", []string{cidr} }
+	}
+	native := func(cidr string) func(*cilium.Config) {
+		return func(c *cilium.Config) { c.RoutingMode, c.NativeCIDRs = "native", []string{cidr} }
+	}
+	us, eu := cluster{name: "us"}, cluster{name: "eu"}
+	cases := map[string]struct {
+		mesh  []cluster
+		nodes *meshstate.Around
+		want  []string
+	}{
+		"apart":                      {[]cluster{us, eu}, nodesOf("us", "192.0.2.1", "10.1.0.0/24", "eu", "192.0.2.2", "10.2.0.0/24"), nil},
+		"the same CIDR":              {[]cluster{us, eu}, nodesOf("us", "192.0.2.1", "10.1.0.0/24", "eu", "192.0.2.2", "10.1.0.0/24"), []string{"SVC036 us,eu"}},
+		"one in the other":           {[]cluster{us, eu}, nodesOf("us", "192.0.2.1", "10.1.7.0/24", "eu", "192.0.2.2", "10.1.0.0/16"), []string{"SVC036 us,eu"}},
+		"neighbours":                 {[]cluster{us, eu}, nodesOf("us", "192.0.2.1", "10.1.0.0/25", "eu", "192.0.2.2", "10.1.0.128/25"), nil},
+		"twice in one cluster":       {[]cluster{us, eu}, nodesOf("us", "192.0.2.1", "10.1.0.0/24", "us", "192.0.2.1", "10.1.0.0/24", "eu", "192.0.2.2", "10.2.0.0/24"), nil},
+		"the same node address":      {[]cluster{us, eu}, nodesOf("us", "192.0.2.1", "10.1.0.0/24", "eu", "192.0.2.1", "10.2.0.0/24"), []string{"SVC038 us,eu"}},
+		"the same pool":              {[]cluster{{name: "us", config: pool("10.0.0.0/8")}, {name: "eu", config: pool("10.0.0.0/8")}}, nodesOf("us", "192.0.2.1", "10.0.0.0/24", "eu", "192.0.2.2", "10.0.1.0/24"), []string{"SVC037 us,eu"}},
+		"the same pool and CIDR":     {[]cluster{{name: "us", config: pool("10.0.0.0/8")}, {name: "eu", config: pool("10.0.0.0/8")}}, nodesOf("us", "192.0.2.1", "10.0.0.0/24", "eu", "192.0.2.2", "10.0.0.0/24"), []string{"SVC036 us,eu"}},
+		"pools of their own":         {[]cluster{{name: "us", config: pool("10.1.0.0/16")}, {name: "eu", config: pool("10.2.0.0/16")}}, nodesOf("us", "192.0.2.1", "10.1.0.0/24", "eu", "192.0.2.2", "10.2.0.0/24"), nil},
+		"a pool that nobody uses":    {[]cluster{{name: "us", config: pool("10.0.0.0/8")}, {name: "eu", config: func(c *cilium.Config) { pool("10.0.0.0/8")(c); c.IPAM = "eni" }}}, nodesOf(), nil},
+		"a native CIDR too small":    {[]cluster{{name: "us", config: native("10.1.0.0/16")}, eu}, nodesOf("us", "192.0.2.1", "10.1.0.0/24", "eu", "192.0.2.2", "10.2.0.0/24"), []string{"SVC043 us,eu"}},
+		"a native CIDR for all":      {[]cluster{{name: "us", config: native("10.0.0.0/8")}, eu}, nodesOf("us", "192.0.2.1", "10.1.0.0/24", "eu", "192.0.2.2", "10.2.0.0/24"), nil},
+		"a native CIDR in a tunnel":  {[]cluster{{name: "us", config: func(c *cilium.Config) { native("10.1.0.0/16")(c); c.RoutingMode = "tunnel" }}, eu}, nodesOf("eu", "192.0.2.2", "10.2.0.0/24"), nil},
+		"a native CIDR of no family": {[]cluster{{name: "us", config: native("10.0.0.0/8")}, eu}, nodesOf("us", "192.0.2.1", "10.1.0.0/24", "eu", "192.0.2.2", "fd00::/64"), nil},
+	}
+	for name, c := range cases {
+		_, members := build(c.mesh...)
+		if d := cmp.Diff(c.want, summary(CheckNodes(members, c.nodes))); d != "" {
+			t.Errorf("%s: %s", name, d)
+		}
+	}
+}
+
+// TestManyOverlaps: a mesh of which every cluster has the default pool is one problem, not hundreds.
+func TestManyOverlaps(t *testing.T) {
+	t.Parallel()
+	var mesh []cluster
+	around := nodesOf()
+	for i := range 30 {
+		name := "c" + string(rune('a'+i%26)) + string(rune('a'+i/26))
+		mesh = append(mesh, cluster{name: name})
+		around.Nodes[name] = []meshstate.Node{{Name: "n", PodCIDRs: cilium.Prefixes([]string{"10.0.0.0/24"})}}
+	}
+	_, members := build(mesh...)
+	fs := CheckNodes(members, around)
+	if len(fs) != shownPairs+1 || !strings.Contains(fs[shownPairs].Message, "430 more pairs") {
+		t.Errorf("%d findings, the last: %s", len(fs), fs[len(fs)-1].Message)
+	}
+}
+
+const localOnly = `{"metadata":{"namespace":"default","name":"p"},"spec":{"endpointSelector":{"matchLabels":{"a":"b"}},"ingress":[{"fromEndpoints":[{}]}]}}`
+
+func TestCheckPolicies(t *testing.T) {
+	t.Parallel()
+	us := cluster{name: "us", version: "1.19.7"}
+	eu := us
+	eu.name = "eu"
+	const maybe = `{"metadata":{"namespace":"default","name":"p"},"spec":{"endpointSelector":{"matchLabels":{"c":"d"}},"ingress":[{"fromEndpoints":[{}]}]}}`
+	const egress = `{"metadata":{"namespace":"clients","name":"p"},"spec":{"endpointSelector":{},"egress":[{"toEndpoints":[{"matchLabels":{"a":"b","io.kubernetes.pod.namespace":"default"}}]}]}}`
+	cases := map[string]struct {
+		mesh   []cluster
+		policy string
+		want   []string
+	}{
+		"clients kept out":      {[]cluster{us, eu}, localOnly, []string{"SVC028 warning eu,us"}},
+		"perhaps kept out":      {[]cluster{us, eu}, maybe, []string{"SVC028 info eu,us"}},
+		"kept in":               {[]cluster{us, eu}, egress, []string{"SVC029 warning eu,us"}},
+		"1.18, by default":      {[]cluster{us, {name: "eu", version: "1.18.11"}}, localOnly, nil},
+		"an unknown version":    {[]cluster{us, {name: "eu", version: "x"}}, localOnly, []string{"SVC028 info eu,us"}},
+		"not shared":            {[]cluster{us, {name: "eu", version: "1.19.7", svc: ann(cilium.AnnotationShared, "false")}}, localOnly, nil},
+		"nobody else is global": {[]cluster{{name: "us", version: "1.19.7", svc: ann(cilium.AnnotationGlobal, "-")}, eu}, localOnly, nil},
+		"other pods":            {[]cluster{us, {name: "eu", version: "1.19.7", svc: func(s *corev1.Service) { s.Spec.Selector = map[string]string{"a": "x"} }}}, localOnly, nil},
+	}
+	for name, c := range cases {
+		st, members := build(c.mesh...)
+		local, _ := cilium.PolicyDefaultLocal(members[1].Config, members[1].Version)
+		p, err := policy.Cilium([]byte(c.policy), "eu", local)
+		if err != nil {
+			t.Fatal(err)
+		}
+		around := &meshstate.Around{Policies: map[string][]policy.Policy{"eu": {p}}}
+		var got []string
+		for _, f := range CheckPolicies(st, members, []routing.Key{nginx}, around) {
+			got = append(got, f.ID+" "+f.Severity+" "+strings.Join(f.Clusters, ","))
+			if !strings.HasPrefix(f.Fix, "kubectl --context kind-eu -n ") || !strings.HasSuffix(f.Fix, " edit ciliumnetworkpolicy/p") {
+				t.Errorf("%s: to mend: %s", name, f.Fix)
+			}
+		}
+		if d := cmp.Diff(c.want, got); d != "" {
+			t.Errorf("%s: %s", name, d)
+		}
+	}
+}
+
+func TestCheckHosts(t *testing.T) {
+	t.Parallel()
+	local := ann(cilium.AnnotationGlobal, "-")
+	cases := map[string]struct {
+		mesh []cluster
+		want []string
+	}{
+		"no KPR":             {[]cluster{{name: "us"}, {name: "eu", config: kpr}}, []string{"SVC035 us"}},
+		"sockets of hosts":   {[]cluster{{name: "us", config: func(c *cilium.Config) { c.HostSocketLB = true }}, {name: "eu", config: kpr}}, nil},
+		"nothing is global":  {[]cluster{{name: "us", svc: local}, {name: "eu", svc: local}}, nil},
+		"nowhere, in either": {[]cluster{{name: "us"}, {name: "eu"}}, []string{"SVC035 us,eu"}},
+	}
+	for name, c := range cases {
+		st, members := build(c.mesh...)
+		if d := cmp.Diff(c.want, summary(CheckHosts(st, members, []routing.Key{nginx}))); d != "" {
+			t.Errorf("%s: %s", name, d)
+		}
+	}
+}
+
+// TestNotExamined: what could not be read makes the document incomplete, unless nothing that is asked for needs it.
+func TestNotExamined(t *testing.T) {
+	t.Parallel()
+	forbidden := &clusters.Error{Class: clusters.ClassForbidden, Err: errors.New("no")}
+	around := &meshstate.Around{Unread: []meshstate.Unread{{Cluster: "eu", Resource: meshstate.ResourceCiliumNodes, Err: forbidden}}}
+	unreadable := func(c *routing.Cluster) { c.Namespaces, c.NamespacesKnown = nil, false }
+	st, members := build(cluster{name: "us", version: "1.20.2", cluster: unreadable}, cluster{name: "eu", version: "1.20.2"})
+	doc := Examine(st, members, []routing.Key{nginx}, around, nil)
+	var got []string
+	for _, n := range doc.NotExamined {
+		got = append(got, n.Cluster+": "+n.Message)
+	}
+	want := []string{
+		"us: the permission to get and list namespaces cluster-wide is missing, so that SVC019 could not be examined; --ignore SVC019 does without",
+		"eu: the permission to list ciliumnodes.cilium.io cluster-wide is missing, so that SVC036, SVC037, SVC038, SVC043 could not be examined; --ignore SVC036,SVC037,SVC038,SVC043 does without",
+	}
+	if d := cmp.Diff(want, got); d != "" || doc.Complete {
+		t.Errorf("complete %v: %s", doc.Complete, d)
+	}
+	ignored := Ignored{"SVC019", "SVC036", "SVC037", "SVC038", "SVC043"}
+	if doc := Examine(st, members, []routing.Key{nginx}, &meshstate.Around{}, ignored); !doc.Complete {
+		t.Errorf("not complete: %+v", doc.NotExamined)
+	}
+	q := Around(st, members, []routing.Key{nginx}, "", ignored)
+	if q.Nodes(members[0]) || !q.Policies(members[0]) {
+		t.Error("reads nodes that nobody needs, or no policies")
+	}
+	if q := Around(st, members, []routing.Key{nginx}, "", Ignored{"SVC028", "SVC029"}); !q.Nodes(members[0]) || q.Policies(members[0]) {
+		t.Error("reads policies that nobody needs, or no nodes")
+	}
+	if q := Around(st, members, nil, "", nil); q.Policies(members[0]) {
+		t.Error("reads policies although nothing is global")
+	}
+}
+
+// BenchmarkExamine looks at 10,000 Services in 3 clusters.
+func BenchmarkExamine(b *testing.B) {
+	st, members := build(cluster{name: "us", version: "1.19.7"}, cluster{name: "eu", version: "1.19.7"}, cluster{name: "ap", version: "1.19.7"})
+	var keys []routing.Key
+	for i := range 10000 {
+		key := routing.Key{Namespace: "default", Name: "s" + string(rune('a'+i%26)) + string(rune('a'+i/26%26)) + string(rune('a'+i/676))}
+		keys = append(keys, key)
+		for _, c := range st.Clusters {
+			svc := *c.Services[nginx]
+			svc.Key = key
+			c.Services[key] = &svc
+		}
+	}
+	p, err := policy.Cilium([]byte(localOnly), "eu", true)
+	if err != nil {
+		b.Fatal(err)
+	}
+	around := &meshstate.Around{Policies: map[string][]policy.Policy{"eu": {p}}}
+	for b.Loop() {
+		Examine(st, members, keys, around, nil)
+	}
+}
