@@ -128,8 +128,10 @@ func (e *env) check(ctx context.Context, out *output.Flags, f *checkFlags, args 
 	if err := e.printFindings(out, f, doc, len(sel.Members)-len(sel.Failed())); err != nil {
 		return err
 	}
-	for _, n := range doc.NotExamined {
-		output.Say(e.ErrOut, "error: cluster %s: %s", n.Cluster, n.Message)
+	if ctx.Err() == nil {
+		for _, line := range view.NotExamined(doc.NotExamined) {
+			output.Say(e.ErrOut, "error: %s", line)
+		}
 	}
 	switch err := e.incomplete(ctx, sel.Members); {
 	case err != nil:

@@ -100,12 +100,12 @@ func (c *checker) checkIngress(p place, policies []policy.Policy) {
 		}
 	}
 	if len(out) > 0 {
-		c.policyFinding(finding.PolicyIngress, p, out, certain, "%s admit clients in %s and keep out those in %s", names(certain), p.name(), strings.Join(out, ", "))
+		c.policyFinding(finding.PolicyIngress, p, out, certain, "under %s clients in %s are admitted and those in %s kept out", names(certain), p.name(), strings.Join(out, ", "))
 	}
 	if len(may) > 0 {
 		rule := finding.PolicyIngress
 		rule.Severity = finding.Info
-		c.policyFinding(rule, p, may, possible, "%s, if the pods have the labels that it selects, admit clients in %s and keep out those in %s", names(possible), p.name(), strings.Join(may, ", "))
+		c.policyFinding(rule, p, may, possible, "under %s, if the pods have the labels that it selects, clients in %s are admitted and those in %s kept out", names(possible), p.name(), strings.Join(may, ", "))
 	}
 }
 
@@ -130,7 +130,7 @@ func (c *checker) checkEgress(p place, policies map[string][]policy.Policy) {
 		if ns == "" {
 			where = "all namespaces"
 		}
-		c.policyFinding(finding.PolicyEgress, p, kept, by, "%s in %s let clients reach the endpoints in %s and not those in %s", names(by), where, p.name(), strings.Join(kept, ", "))
+		c.policyFinding(finding.PolicyEgress, p, kept, by, "under %s clients in %s reach the endpoints in %s and not those in %s", names(by), where, p.name(), strings.Join(kept, ", "))
 	}
 }
 

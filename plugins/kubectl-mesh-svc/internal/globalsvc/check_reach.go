@@ -51,7 +51,7 @@ func (c *checker) checkReach(absent map[string]*absence) {
 		effect = "; global in one cluster alone has no effect"
 	}
 	names := namesOf(missing)
-	c.add(finding.ServiceMissing, names, createFix(c.global[0].svc, missing), "global in %s, and %s has no such Service: clients there cannot resolve the name%s", global, strings.Join(names, ", "), effect)
+	c.add(finding.ServiceMissing, names, createFix(c.global[0].svc, missing), "global in %s, and there is no such Service in %s: clients there cannot resolve the name%s", global, strings.Join(names, ", "), effect)
 }
 
 func namesOf(cs []*routing.Cluster) []string {
@@ -141,6 +141,6 @@ func (a *absence) finding(ns string) v1alpha1.Finding {
 	}
 	names := namesOf(a.clusters)
 	return finding.NamespaceMissing.New("namespace/"+ns, names,
-		fmt.Sprintf("%s has no namespace %s: clients there cannot resolve the global services of it: %s", strings.Join(names, ", "), ns, services),
+		fmt.Sprintf("there is no such namespace in %s: clients there cannot resolve the global services of it: %s", strings.Join(names, ", "), services),
 		everyContext(a.clusters, func(at string) string { return fmt.Sprintf("kubectl %s create namespace %s", at, ns) }))
 }

@@ -76,7 +76,7 @@ func gates(st *meshstate.State, keys []routing.Key, ignored Ignored) []v1alpha1.
 	for i := range st.Clusters {
 		c := &st.Clusters[i]
 		if c.Gap == "" && !c.NamespacesKnown && len(ids) > 0 && cilium.RulesFor(c.Version)[0].NamespaceGate && anyGlobal(c, keys) {
-			out = append(out, notExamined(c.Name, "get and list", "namespaces", "", ids, string(clusters.ClassForbidden), ""))
+			out = append(out, notExamined(c.Name, "get, list", "namespaces", "", ids, string(clusters.ClassForbidden), ""))
 		}
 	}
 	return out
@@ -96,17 +96,18 @@ func unread(around *meshstate.Around, ignored Ignored) []v1alpha1.NotExamined {
 
 // notExamined says what is missing, which rule grants it, and how to do without.
 func notExamined(cluster, verb, resource, namespace string, ids []string, class, cause string) v1alpha1.NotExamined {
-	where := "cluster-wide"
+	name, group, _ := strings.Cut(resource, ".")
+	kind := "ClusterRole"
 	if namespace != "" {
-		where = "in namespace " + namespace
+		kind = "Role in namespace " + namespace
 	}
 	what := fmt.Sprintf("%s could not be read: %s", resource, cause)
 	switch clusters.Class(class) {
 	case clusters.ClassForbidden:
-		what = fmt.Sprintf("the permission to %s %s %s is missing", verb, resource, where)
+		what = fmt.Sprintf("no permission: a %s needs {apiGroups: [%q], resources: [%s], verbs: [%s]}", kind, group, name, verb)
 	case clusters.ClassNotFound:
-		what = "it has no resource " + resource
+		what = "there is no resource " + resource
 	}
 	return v1alpha1.NotExamined{Cluster: cluster, Verb: verb, Resource: resource, Namespace: namespace, Findings: ids, Class: class,
-		Message: fmt.Sprintf("%s, so that %s could not be examined; --ignore %s does without", what, strings.Join(ids, ", "), strings.Join(ids, ","))}
+		Message: fmt.Sprintf("%s; %s not examined, --ignore %s does without", what, strings.Join(ids, ", "), strings.Join(ids, ","))}
 }

@@ -156,8 +156,8 @@ func TestNotExamined(t *testing.T) {
 		got = append(got, n.Cluster+": "+n.Message)
 	}
 	want := []string{
-		"us: the permission to get and list namespaces cluster-wide is missing, so that SVC019 could not be examined; --ignore SVC019 does without",
-		"eu: the permission to list ciliumnodes.cilium.io cluster-wide is missing, so that SVC036, SVC037, SVC038, SVC043 could not be examined; --ignore SVC036,SVC037,SVC038,SVC043 does without",
+		`us: no permission: a ClusterRole needs {apiGroups: [""], resources: [namespaces], verbs: [get, list]}; SVC019 not examined, --ignore SVC019 does without`,
+		`eu: no permission: a ClusterRole needs {apiGroups: ["cilium.io"], resources: [ciliumnodes], verbs: [list]}; SVC036, SVC037, SVC038, SVC043 not examined, --ignore SVC036,SVC037,SVC038,SVC043 does without`,
 	}
 	if d := cmp.Diff(want, got); d != "" || doc.Complete {
 		t.Errorf("complete %v: %s", doc.Complete, d)

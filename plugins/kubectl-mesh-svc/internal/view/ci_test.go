@@ -150,3 +150,11 @@ func TestFindings(t *testing.T) {
 	t.Parallel()
 	golden(t, "findings", "wide", Findings(findings().Findings, true))
 }
+
+func TestNotExamined(t *testing.T) {
+	t.Parallel()
+	got := NotExamined([]v1alpha1.NotExamined{{Cluster: "us", Message: "a"}, {Cluster: "us", Message: "b"}, {Cluster: "eu", Message: "a"}})
+	if d := cmp.Diff([]string{"clusters us, eu: a", "cluster us: b"}, got); d != "" {
+		t.Error(d)
+	}
+}

@@ -85,3 +85,23 @@ func fixes(fs []v1alpha1.Finding) []string {
 	}
 	return out
 }
+
+// NotExamined says in one line for each resource in which clusters it could not be read.
+func NotExamined(list []v1alpha1.NotExamined) []string {
+	var messages []string
+	clusters := map[string][]string{}
+	for _, n := range list {
+		if clusters[n.Message] == nil {
+			messages = append(messages, n.Message)
+		}
+		clusters[n.Message] = append(clusters[n.Message], n.Cluster)
+	}
+	for i, m := range messages {
+		what := "cluster "
+		if len(clusters[m]) > 1 {
+			what = "clusters "
+		}
+		messages[i] = what + strings.Join(clusters[m], ", ") + ": " + m
+	}
+	return messages
+}
