@@ -80,12 +80,10 @@ func (s Scope) local(sel Selector) Selector {
 // Peer converts a peer of a NetworkPolicy. A nil namespace selector means the policy's own namespace.
 func (s Scope) Peer(pods, namespaces *Labels) Selector {
 	sel := s.local(cmp.Or(pods, &Labels{}).selector(""))
-	switch {
-	case namespaces == nil:
+	if namespaces == nil {
 		return append(sel, Requirement{KeyNamespace, In, []string{s.Namespace}})
-	default:
-		return append(sel, namespaces.selector(PrefixNamespaceLabels)...)
 	}
+	return append(sel, namespaces.selector(PrefixNamespaceLabels)...)
 }
 
 // Subject converts the pod selector of a NetworkPolicy.
