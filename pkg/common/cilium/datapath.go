@@ -82,16 +82,6 @@ func PolicyDefaultLocal(c Config, v Version) (value, certain bool) {
 	return v.Major > 1 || v.Minor >= 19, true
 }
 
-// LosesSharedTargetPorts reports whether a version keeps one port name for each remote address and target port, so
-// that remote endpoints serve only one of several ports that share a target port; certain is false for an unknown version.
-// Source: cilium issue 45109, fix 45179: in the changelogs of 1.18.10 and 1.19.4, and in the code of 1.18.11, 1.19.5 and 1.20.2.
-func LosesSharedTargetPorts(v Version) (loses, certain bool) {
-	if !v.Known() {
-		return true, false
-	}
-	return v.Major == 1 && (v.Minor == 18 && v.Patch < 10 || v.Minor == 19 && v.Patch < 4), true
-}
-
 const maxClusterName = 32
 
 var clusterName = regexp.MustCompile(`^([a-z0-9][-a-z0-9]*)?[a-z0-9]$`)

@@ -25,15 +25,6 @@ func TestPolicyDefaultLocal(t *testing.T) {
 	}
 }
 
-func TestLosesSharedTargetPorts(t *testing.T) {
-	t.Parallel()
-	for version, want := range map[string]bool{"1.17.14": false, "1.18.0": true, "1.18.9": true, "1.18.10": false, "1.19.3": true, "1.19.4": false, "1.20.0": false, "x": true} {
-		if got, certain := LosesSharedTargetPorts(ParseVersion(version)); got != want || certain == (version == "x") {
-			t.Errorf("%s: %v, %v", version, got, certain)
-		}
-	}
-}
-
 func TestDatapath(t *testing.T) {
 	t.Parallel()
 	for name, c := range map[string]struct {

@@ -198,7 +198,7 @@ func (s *surroundings) run(ctx context.Context, cluster string, steps []step) bo
 
 // listAll lists page by page.
 func listAll[L metav1.ListInterface](ctx context.Context, list func(context.Context, metav1.ListOptions) (L, error), visit func(L) error) error {
-	o := metav1.ListOptions{Limit: pageSize}
+	o := metav1.ListOptions{Limit: firstPage}
 	for {
 		page, err := list(ctx, o)
 		if err != nil {

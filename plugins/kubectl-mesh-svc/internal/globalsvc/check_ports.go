@@ -27,21 +27,16 @@ func (m mismatch) message() string {
 }
 
 // checkPorts asks routing why a cluster's endpoints are not used, so that prediction and finding cannot differ.
+// With several possible versions a mismatch counts only if it holds for the first.
 func (c *checker) checkPorts() {
 	rules := map[routing.Code]finding.Rule{routing.ReasonPort: finding.PortName, routing.ReasonProtocol: finding.PortProtocol, routing.ReasonFamily: finding.IPFamily}
+	matcher := routing.NewMatcher(&c.st.Snapshot, c.key)
 	var all []mismatch
 	for _, p := range c.global {
 		var own []mismatch
 		for _, fe := range p.svc.Frontends() {
-			d := routing.Decide(&c.st.Snapshot, p.name(), c.key, fe)
-			if len(d.Outcomes) == 0 {
-				continue
-			}
-			// With several possible versions a mismatch counts only if it holds for the first.
-			for _, r := range d.Outcomes[0].Reasons {
-				if rule, ok := rules[r.Code]; ok && r.Cluster != p.name() {
-					own = addMismatch(own, mismatch{rule, fe, r.String(), []string{p.name()}, []string{r.Cluster}})
-				}
+			for _, r := range matcher.Mismatches(p.cluster, fe) {
+				own = addMismatch(own, mismatch{rules[r.Code], fe, r.String(), []string{p.name()}, []string{r.Cluster}})
 			}
 		}
 		for _, m := range own {
@@ -78,12 +73,11 @@ func addClients(list []mismatch, m mismatch) []mismatch {
 // checkTargetPorts looks for ports that lead to one target port, where a version of the clients' side loses all but one of them.
 func (c *checker) checkTargetPorts() {
 	for _, p := range c.global {
-		loses, certain := cilium.LosesSharedTargetPorts(p.cluster.Version)
-		if !loses || len(p.svc.Ports) < 2 || p.svc.Headless {
+		if !slices.ContainsFunc(p.rules, func(r cilium.RuleSet) bool { return r.LosesSharedTargetPorts }) || len(p.svc.Ports) < 2 || p.svc.Headless {
 			continue
 		}
 		version := "Cilium " + p.cluster.Version.String()
-		if !certain {
+		if len(p.rules) > 1 {
 			version = "Cilium, whose version is not known, if it is 1.18.0 to 1.18.9 or 1.19.0 to 1.19.3,"
 		}
 		for _, o := range c.global {

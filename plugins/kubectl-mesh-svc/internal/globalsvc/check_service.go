@@ -13,7 +13,7 @@ import (
 
 // checkService looks at a global Service by itself.
 func (c *checker) checkService(p place) {
-	if v := p.svc.Labels[cilium.LabelServiceProxyName]; v != "" {
+	if v, ok := p.svc.Labels[cilium.LabelServiceProxyName]; ok {
 		c.tellFix(finding.ProxyName, p, c.apiFix(p, "label service", cilium.LabelServiceProxyName+"-"), "label %s is %q", cilium.LabelServiceProxyName, v)
 	}
 	if p.external() {
