@@ -1,6 +1,7 @@
 package cilium
 
 import (
+	"reflect"
 	"strings"
 	"testing"
 )
@@ -41,7 +42,7 @@ func FuzzParseConfig(f *testing.F) {
 		if c.ClusterName == "" || c.ClusterID > 511 {
 			t.Errorf("read %+v", c)
 		}
-		if again, err := ParseConfig(data); again != c || err != nil {
+		if again, err := ParseConfig(data); !reflect.DeepEqual(again, c) || err != nil {
 			t.Errorf("read again: %+v, %v, before: %+v", again, err, c)
 		}
 	})
