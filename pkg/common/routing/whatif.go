@@ -1,0 +1,43 @@
+package routing
+
+import "slices"
+
+// WithServices returns a snapshot in which some Services of one cluster are others, to predict
+// what a change of them does. The input is not changed.
+func (s *Snapshot) WithServices(cluster string, changed map[Key]*Service) *Snapshot {
+	out := &Snapshot{Clusters: slices.Clone(s.Clusters)}
+	for i := range out.Clusters {
+		c := &out.Clusters[i]
+		if c.Name != cluster {
+			continue
+		}
+		services := make(map[Key]*Service, len(c.Services))
+		for key, svc := range c.Services {
+			services[key] = svc
+		}
+		for key, svc := range changed {
+			services[key] = svc
+		}
+		c.Services = services
+	}
+	return out
+}
+
+// ReadyOnly returns a snapshot of the given Services with their ready endpoints alone. Who answers in it
+// goes on answering; an endpoint that is terminating does not. The input is not changed.
+func (s *Snapshot) ReadyOnly(keys []Key) *Snapshot {
+	out := &Snapshot{Clusters: slices.Clone(s.Clusters)}
+	for i := range out.Clusters {
+		c := &out.Clusters[i]
+		services := make(map[Key]*Service, len(keys))
+		for _, key := range keys {
+			if svc := c.Services[key]; svc != nil {
+				ready := *svc
+				ready.Endpoints = slices.DeleteFunc(slices.Clone(svc.Endpoints), func(e Endpoint) bool { return !e.Ready })
+				services[key] = &ready
+			}
+		}
+		c.Services = services
+	}
+	return out
+}

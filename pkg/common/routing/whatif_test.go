@@ -1,0 +1,24 @@
+package routing
+
+import "testing"
+
+// TestWhatIf: the snapshot that was read stays as it is, and what is not changed is in both.
+func TestWhatIf(t *testing.T) {
+	t.Parallel()
+	a, b := Key{"n", "a"}, Key{"n", "b"}
+	snap := &Snapshot{Clusters: []Cluster{
+		{Name: "us", Services: map[Key]*Service{a: {Key: a, Endpoints: []Endpoint{{Ready: true, Pod: "1"}, {Serving: true, Terminating: true, Pod: "2"}}}, b: {Key: b}}},
+		{Name: "eu", Services: map[Key]*Service{a: {Key: a, Type: "old"}}},
+	}}
+	other := snap.WithServices("us", map[Key]*Service{a: {Key: a, Type: "new"}})
+	if other.Find("us").Services[a].Type != "new" || other.Find("us").Services[b] == nil || other.Find("eu").Services[a].Type != "old" {
+		t.Errorf("with another Service: %+v", other.Find("us").Services)
+	}
+	ready := snap.ReadyOnly([]Key{a})
+	if left := ready.Find("us").Services[a].Endpoints; len(left) != 1 || left[0].Pod != "1" || ready.Find("us").Services[b] != nil {
+		t.Errorf("the ready ones: %+v", left)
+	}
+	if len(snap.Find("us").Services[a].Endpoints) != 2 || snap.Find("us").Services[a].Type != "" || len(snap.Find("us").Services) != 2 {
+		t.Errorf("what was read is changed: %+v", snap.Find("us").Services[a])
+	}
+}
