@@ -55,6 +55,8 @@ func NewRoot(streams genericiooptions.IOStreams) *cobra.Command {
 		newUnshare(e),
 		newAffinity(e),
 		newUndo(e),
+		newDrain(e),
+		newUndrain(e),
 	)
 	addCompletion(root, e)
 	root.SetFlagErrorFunc(func(_ *cobra.Command, err error) error { return err })

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"strings"
 
 	"github.com/spf13/cobra"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
@@ -13,6 +14,7 @@ import (
 	"github.com/kubectl-mesh/kubectl-mesh/pkg/common/change"
 	"github.com/kubectl-mesh/kubectl-mesh/pkg/common/cli"
 	"github.com/kubectl-mesh/kubectl-mesh/pkg/common/clusters"
+	"github.com/kubectl-mesh/kubectl-mesh/pkg/common/output"
 	"github.com/kubectl-mesh/kubectl-mesh/plugins/kubectl-mesh-svc/internal/globalsvc"
 )
 
@@ -89,6 +91,9 @@ func (o *writeOptions) undo(ctx context.Context, rec *change.Record) error {
 	}
 	if err := o.carryOut(ctx, plan, targets, true); err != nil {
 		return err
+	}
+	if cluster, drained := strings.CutPrefix(rec.Action, "drain "); drained && o.dryRun == "none" {
+		output.Say(o.ErrOut, "Note: the record of the drain is still there; %s undrain %s deletes it", display, clusters.Quote(cluster))
 	}
 	for _, i := range plan.Items {
 		if i.Result == v1alpha1.ResultSkipped || i.Result == v1alpha1.ResultAbsent {

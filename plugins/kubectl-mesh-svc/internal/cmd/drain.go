@@ -1,0 +1,388 @@
+package cmd
+
+import (
+	"context"
+	"crypto/rand"
+	"errors"
+	"fmt"
+	"os"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/spf13/cobra"
+	authnv1 "k8s.io/api/authentication/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+
+	"github.com/kubectl-mesh/kubectl-mesh/pkg/apis/v1alpha1"
+	"github.com/kubectl-mesh/kubectl-mesh/pkg/common/change"
+	"github.com/kubectl-mesh/kubectl-mesh/pkg/common/cli"
+	"github.com/kubectl-mesh/kubectl-mesh/pkg/common/clusters"
+	"github.com/kubectl-mesh/kubectl-mesh/pkg/common/confirm"
+	"github.com/kubectl-mesh/kubectl-mesh/pkg/common/meshstate"
+	"github.com/kubectl-mesh/kubectl-mesh/pkg/common/output"
+	"github.com/kubectl-mesh/kubectl-mesh/plugins/kubectl-mesh-svc/internal/drainrecord"
+	"github.com/kubectl-mesh/kubectl-mesh/plugins/kubectl-mesh-svc/internal/globalsvc"
+	"github.com/kubectl-mesh/kubectl-mesh/plugins/kubectl-mesh-svc/internal/view"
+)
+
+func newDrain(e *env) *cobra.Command {
+	f := newWriteFlags(e)
+	var skipRefused bool
+	cmd := &cobra.Command{
+		Use:   "drain CLUSTER",
+		Short: "Take a cluster out of every global service, for maintenance",
+		Long: "Take a cluster out of every global service, for maintenance: each Service that is global and shared there,\n" +
+			"in all namespaces, gets service.cilium.io/shared: \"false\", so that new connections of clients in other\n" +
+			"clusters no longer go to it. Its own clients still use its endpoints.\n\n" +
+			"The predicted shift of traffic is shown, and you are asked. Nothing is done where clients of another cluster\n" +
+			"would be left without a ready endpoint, where a reconciler owns the annotation, or where a cluster of the mesh\n" +
+			"cannot be read. The former values are kept in an annotation of each Service and in a ConfigMap of another\n" +
+			"cluster, where undrain finds them from any machine. A drain that was interrupted goes on when it is run again." + writeExits,
+		Example: `  # Take us out of service; it shows what that does to the traffic and asks
+  kubectl mesh-svc drain us
+
+  # See it without doing it
+  kubectl mesh-svc drain us --dry-run=server -o wide
+
+  # Leave Services as they are that only us can answer, and drain the rest
+  kubectl mesh-svc drain us --skip-refused
+
+  # Go on after an interruption, or take in Services that became global since
+  kubectl mesh-svc drain us --yes`,
+		Args: exactlyOne("CLUSTER"),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			o, err := newDrainOptions(f, "drain "+args[0])
+			if err != nil {
+				return err
+			}
+			o.skipRefused, o.apply.AllowPartial = skipRefused, skipRefused
+			sel, err := o.selectMembers(cmd.Context())
+			if err != nil {
+				return err
+			}
+			return o.drain(cmd.Context(), sel, args[0])
+		},
+	}
+	f.addApplyFlags(cmd.Flags())
+	cmd.Flags().Lookup("allow-partial").Usage = "If true, go on although clients of a cluster that cannot be read may be left without an endpoint."
+	cmd.Flags().BoolVar(&skipRefused, "skip-refused", false, "If true, leave Services as they are that cannot be drained, list them and drain the rest. The exit code is then 1.")
+	cmd.DisableFlagsInUseLine = true
+	return cli.Writes(cmd)
+}
+
+// drainOptions is a drain or an undrain that is ready to begin.
+type drainOptions struct {
+	*writeOptions
+	skipRefused bool
+	forget      bool
+	host        string
+	now         func() time.Time
+}
+
+func newDrainOptions(f *writeFlags, action string) (*drainOptions, error) {
+	o, err := f.common()
+	if err != nil {
+		return nil, err
+	}
+	o.request.Action = action
+	host, err := os.Hostname()
+	if err != nil {
+		host = "an unknown machine"
+	}
+	return &drainOptions{writeOptions: o, host: host, now: time.Now}, nil
+}
+
+// target finds the cluster that is meant and the other members.
+func (o *drainOptions) target(sel *clusters.Selection, verb, name string) (m *clusters.Member, others []*clusters.Member, err error) {
+	found, err := sel.Resolve(verb, []string{name})
+	if err != nil {
+		for _, f := range sel.Failed() {
+			output.Unread(o.ErrOut, f.Label(), string(f.Err.Class), f.Err)
+		}
+		return nil, nil, err
+	}
+	m = found[0]
+	if m.Err == nil && m.Name != m.Config.ClusterName {
+		return nil, nil, fmt.Errorf("more than one cluster that is read is called %q; name the contexts of one mesh with --contexts: the record of a drain is kept under Cilium's name", m.Config.ClusterName)
+	}
+	for _, other := range sel.Members {
+		if other != m {
+			others = append(others, other)
+		}
+	}
+	slices.SortStableFunc(others, func(a, b *clusters.Member) int { return strings.Compare(a.Name, b.Name) })
+	return m, others, nil
+}
+
+// readable are the members without an error.
+func readable(members []*clusters.Member) []*clusters.Member {
+	return slices.DeleteFunc(slices.Clone(members), func(m *clusters.Member) bool { return m.Err != nil })
+}
+
+// within gives one call its deadline.
+func (o *drainOptions) within(ctx context.Context, do func(context.Context) error) error {
+	one, cancel := context.WithTimeout(ctx, o.apply.Timeout)
+	defer cancel()
+	return do(one)
+}
+
+// who says who we are, for a second person who finds the record.
+func (o *drainOptions) who(ctx context.Context, m *clusters.Member) string {
+	user := "somebody"
+	// An API server that does not tell is no reason to stop: the name only helps people.
+	_ = o.within(ctx, func(ctx context.Context) error {
+		r, err := m.Client.AuthenticationV1().SelfSubjectReviews().Create(ctx, &authnv1.SelfSubjectReview{}, metav1.CreateOptions{})
+		if err == nil && r.Status.UserInfo.Username != "" {
+			user = r.Status.UserInfo.Username
+		}
+		return err
+	})
+	return user + " on " + o.host
+}
+
+// drain plans, checks, shows, asks, records and writes. What is written stands in this order, so that an interruption between any two
+// writes leaves nothing that a second drain or an undrain does not set right:
+//  1. the undo file on this machine, as for every write,
+//  2. the record in another cluster with all former values, as draining,
+//  3. each Service: shared=false and its former value, in one patch,
+//  4. the record, as drained.
+func (o *drainOptions) drain(ctx context.Context, sel *clusters.Selection, name string) error {
+	m, others, err := o.target(sel, "drain", name)
+	if err != nil {
+		return err
+	}
+	st := meshstate.Read(ctx, sel.Members, o.flags.Timeout, meshstate.Query{Objects: true})
+	switch {
+	case ctx.Err() != nil:
+		return ctx.Err()
+	case m.Err != nil:
+		return o.unwritten(sel.Members, o.unreachable(m, others))
+	}
+	if err := o.certain(st, m, others); err != nil {
+		return o.unwritten(sel.Members, err)
+	}
+	rec, keeper, err := o.record(ctx, m, readable(others))
+	if err != nil {
+		return o.unwritten(sel.Members, err)
+	}
+	plan := globalsvc.Drain(st, m, rec, keeper.Name)
+	plan.Manager, plan.Former = o.manager, rec.Manager
+	r := &drainResult{plan: plan, members: sel.Members, cluster: m.Name, record: rec}
+	if err := o.checkDrain(ctx, r); err != nil {
+		return o.reportDrain(r, err)
+	}
+	entries := globalsvc.Entries(st, plan, rec)
+	rec.Put(entries...)
+	r.shifts = globalsvc.Shifts(st, plan, m.Name)
+	fresh := rec.Member == nil
+	if fresh && len(rec.Entries) == 0 || !fresh && len(entries) == 0 && rec.State == drainrecord.Drained {
+		return o.reportDrain(r, o.leftOut(plan)) // nothing to drain, or drained already
+	}
+	if o.dryRun == "client" {
+		return o.reportDrain(r, o.leftOut(plan))
+	}
+	if fresh && !o.apply.AccessOnly {
+		err := o.within(ctx, func(ctx context.Context) error { return rec.Create(ctx, keeper, true) })
+		if errors.Is(err, drainrecord.ErrTaken) {
+			return o.reportDrain(r, o.takenBy(ctx, rec, readable(others), err))
+		}
+		if err != nil {
+			return o.reportDrain(r, fmt.Errorf("cluster %q: dry-run of the record: %w; nothing was written in any cluster", keeper.Name, err))
+		}
+	}
+	if o.dryRun == "server" {
+		return o.reportDrain(r, o.leftOut(plan))
+	}
+	if err := o.ask(ctx, r); err != nil {
+		return err
+	}
+	if err := o.begin(ctx, r, keeper, readable(others)); err != nil {
+		return o.reportDrain(r, err)
+	}
+	if err := plan.Apply(ctx, o.apply); err != nil {
+		return o.reportDrain(r, err)
+	}
+	rec.State = drainrecord.Drained
+	if err := o.within(ctx, rec.Update); err != nil {
+		return o.reportDrain(r, fmt.Errorf("all Services are written, but %s could not be marked as complete: %w; run the command again", rec.Place(), err))
+	}
+	return o.reportDrain(r, o.leftOut(plan))
+}
+
+// unreachable says why annotations cannot drain a cluster whose API server does not answer, and what can.
+func (o *drainOptions) unreachable(m *clusters.Member, others []*clusters.Member) error {
+	output.Unread(o.ErrOut, m.Label(), string(m.Err.Class), m.Err)
+	names := make([]string, len(others))
+	for i, other := range others {
+		names[i] = other.Name
+	}
+	output.Say(o.ErrOut, "Note: the other clusters go on using the endpoints that they last knew of %s: for ever, unless clustermesh-cache-ttl is set there (Cilium 1.19 and newer)", m.Name)
+	output.Say(o.ErrOut, "Note: what takes it out all the same is to disconnect it in %s: remove it from clustermesh.config.clusters in their Helm values (cilium clustermesh disconnect wants to reach both sides)", strings.Join(names, ", "))
+	return fmt.Errorf("cluster %q cannot be reached, and annotations cannot drain it then: they are written through its own API server; nothing was changed", m.Name)
+}
+
+// certain refuses where clients may exist whom nobody can predict for.
+func (o *drainOptions) certain(st *meshstate.State, m *clusters.Member, others []*clusters.Member) error {
+	for _, other := range others {
+		if other.Err != nil {
+			output.Unread(o.ErrOut, other.Label(), string(other.Err.Class), other.Err)
+		}
+	}
+	if len(readable(others)) == 0 {
+		return errors.New("no other cluster could be read: the former values need a place outside the drained cluster, and nothing could be predicted; name more contexts with --contexts")
+	}
+	why := strings.Join(globalsvc.Uncertain(st, m), ", ")
+	switch {
+	case why == "":
+		return nil
+	case o.partial:
+		o.warn("whether clients there would be left without an endpoint is not known: %s", why)
+		return nil
+	}
+	return fmt.Errorf("whether clients there would be left without an endpoint is not known: %s; nothing was changed. Name the contexts with --contexts, or go on without knowing with --allow-partial", why)
+}
+
+// record finds the record of an earlier drain of the cluster, or begins one in the first member that may keep it.
+func (o *drainOptions) record(ctx context.Context, m *clusters.Member, others []*clusters.Member) (rec *drainrecord.Record, keeper *clusters.Member, err error) {
+	records, unread := drainrecord.Search(ctx, others, o.flags.Timeout, m.Name)
+	switch {
+	case ctx.Err() != nil:
+		return nil, nil, ctx.Err()
+	case len(unread) > 0 && !o.partial:
+		return nil, nil, fmt.Errorf("whether %s is drained already is not known: %w; nothing was changed. --allow-partial goes on without knowing", m.Name, errors.Join(unread...))
+	case len(records) > 0:
+		rec = records[0]
+		if len(records) > 1 {
+			o.warn("%d clusters hold a record of a drain of %s; the oldest, %s, is continued, and undrain uses all", len(records), m.Name, rec.Place())
+		}
+		if rec.State == drainrecord.Undraining {
+			return nil, nil, fmt.Errorf("%s is being put back since %s (%s); finish that with %s undrain %s, then drain it", m.Name, rec.Who(), rec.Place(), display, m.Name)
+		}
+		err = o.within(ctx, func(ctx context.Context) error { return drainrecord.MayKeep(ctx, rec.Member, m.Name, "update") })
+		if err != nil {
+			return nil, nil, fmt.Errorf("cluster %q: %w; nothing was changed", rec.Member.Name, err)
+		}
+		return rec, rec.Member, nil
+	}
+	var refused []error
+	for _, other := range others {
+		if o.dryRun != "client" {
+			if err := o.within(ctx, func(ctx context.Context) error { return drainrecord.MayKeep(ctx, other, m.Name, drainrecord.Verbs...) }); err != nil {
+				refused = append(refused, fmt.Errorf("cluster %q: %w", other.Name, err))
+				continue
+			}
+		}
+		return &drainrecord.Record{ID: strings.ToLower(rand.Text()[:12]), Cluster: m.Name, ClusterUID: m.UID, State: drainrecord.Draining,
+			By: o.who(ctx, other), Since: o.now(), Manager: o.manager}, other, nil
+	}
+	return nil, nil, fmt.Errorf("no other cluster can keep the former values: %w; nothing was changed", errors.Join(refused...))
+}
+
+// checkDrain is the preflight, and the refusal of what cannot be drained.
+func (o *drainOptions) checkDrain(ctx context.Context, r *drainResult) error {
+	var err error
+	if o.dryRun != "client" {
+		err = r.plan.Preflight(ctx, o.apply)
+	}
+	refused := 0
+	for _, i := range r.plan.Items {
+		if i.Result == v1alpha1.ResultRefused {
+			refused++
+		}
+	}
+	if refused > 0 && !o.skipRefused && ctx.Err() == nil {
+		return fmt.Errorf("%s of %s cannot be drained; nothing was changed. Mend what is said above, or leave them as they are with --skip-refused", services(refused), r.cluster)
+	}
+	return err
+}
+
+// services counts in words.
+func services(n int) string {
+	if n == 1 {
+		return "1 Service"
+	}
+	return fmt.Sprintf("%d Services", n)
+}
+
+// leftOut is set when --skip-refused left Services in service: the cluster is not drained in full.
+func (o *drainOptions) leftOut(plan *change.Plan) error {
+	n := 0
+	for _, i := range plan.Items {
+		if i.Result == v1alpha1.ResultRefused || i.Result == v1alpha1.ResultFailed {
+			n++
+		}
+	}
+	if n == 0 {
+		return nil
+	}
+	return fmt.Errorf("%s could not be drained and clients of other clusters still use them (--skip-refused)", services(n))
+}
+
+// ask shows the plan and the shift of traffic, and asks.
+func (o *drainOptions) ask(ctx context.Context, r *drainResult) error {
+	if o.out.IsTable() || !o.yes {
+		if err := (&output.Flags{}).Print(o.ErrOut, nil, view.DrainPlan(r.report(o.dryRun), o.out.Format == output.Wide)); err != nil {
+			return err
+		}
+	}
+	question := fmt.Sprintf("Drain %s: %s will no longer be offered to other clusters. Go on?", r.cluster, services(len(r.plan.Pending())))
+	if r.record.Member != nil {
+		question = fmt.Sprintf("%s is being drained since %s, which may have been interrupted. %s", r.cluster, r.record.Who(), question)
+	}
+	return confirm.Prompter{In: o.In, ErrOut: o.ErrOut, Terminal: output.IsTerminal(o.In), Yes: o.yes}.Ask(ctx, output.Clean(question))
+}
+
+// begin writes the undo file and the record. Afterwards the former values are safe.
+func (o *drainOptions) begin(ctx context.Context, r *drainResult, keeper *clusters.Member, others []*clusters.Member) error {
+	if len(r.plan.Pending()) > 0 {
+		dir, err := change.StateDir()
+		if err != nil {
+			return err
+		}
+		if r.undoFile, err = r.plan.Record(o.now()).Save(dir); err != nil {
+			return fmt.Errorf("%w; nothing was changed", err)
+		}
+	}
+	err := o.store(ctx, r.record, keeper, others)
+	if err != nil && r.undoFile != "" {
+		// Nothing was written to a Service: the file would only be in the way.
+		err = errors.Join(err, os.Remove(r.undoFile))
+		r.undoFile = ""
+	}
+	return err
+}
+
+// store creates the record or brings it up to date. Of two drains that begin at once, with records in one or in two members, at most one goes on.
+func (o *drainOptions) store(ctx context.Context, rec *drainrecord.Record, keeper *clusters.Member, others []*clusters.Member) error {
+	if rec.Member != nil {
+		rec.State = drainrecord.Draining
+		if err := o.within(ctx, rec.Update); err != nil {
+			return fmt.Errorf("%s: %w; no Service was changed, run the command again", rec.Place(), err)
+		}
+		return nil
+	}
+	if err := o.within(ctx, func(ctx context.Context) error { return rec.Create(ctx, keeper, false) }); err != nil {
+		if !errors.Is(err, drainrecord.ErrTaken) {
+			return fmt.Errorf("cluster %q: write the record: %w; no Service was changed, run the command again", keeper.Name, err)
+		}
+		return o.takenBy(ctx, rec, others, err)
+	}
+	records, unread := drainrecord.Search(ctx, others, o.flags.Timeout, rec.Cluster)
+	if len(records) == 1 && (len(unread) == 0 || o.partial) {
+		return nil
+	}
+	err := o.within(ctx, rec.Delete)
+	return errors.Join(o.takenBy(ctx, rec, others, drainrecord.ErrTaken), errors.Join(unread...), err)
+}
+
+// takenBy names who drains the cluster besides us.
+func (o *drainOptions) takenBy(ctx context.Context, rec *drainrecord.Record, others []*clusters.Member, cause error) error {
+	records, _ := drainrecord.Search(ctx, others, o.flags.Timeout, rec.Cluster)
+	for _, r := range records {
+		if r.ID != rec.ID {
+			return fmt.Errorf("%s is being drained since %s (%s); no Service was changed by this command. If that was interrupted, run it again: it goes on from there", rec.Cluster, r.Who(), r.Place())
+		}
+	}
+	return fmt.Errorf("%w; no Service was changed, run the command again", cause)
+}

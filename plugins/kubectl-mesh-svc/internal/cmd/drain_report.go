@@ -1,0 +1,103 @@
+package cmd
+
+import (
+	"errors"
+	"fmt"
+	"slices"
+	"time"
+
+	"github.com/kubectl-mesh/kubectl-mesh/pkg/apis/v1alpha1"
+	"github.com/kubectl-mesh/kubectl-mesh/pkg/common/change"
+	"github.com/kubectl-mesh/kubectl-mesh/pkg/common/clusters"
+	"github.com/kubectl-mesh/kubectl-mesh/pkg/common/output"
+	"github.com/kubectl-mesh/kubectl-mesh/plugins/kubectl-mesh-svc/internal/drainrecord"
+	"github.com/kubectl-mesh/kubectl-mesh/plugins/kubectl-mesh-svc/internal/view"
+)
+
+// drainResult is what a drain or an undrain has come to.
+type drainResult struct {
+	plan     *change.Plan
+	members  []*clusters.Member
+	cluster  string
+	shifts   []v1alpha1.Shift
+	record   *drainrecord.Record // nil where there is none
+	undoFile string
+}
+
+func (r *drainResult) report(dryRun string) v1alpha1.DrainReport {
+	doc := v1alpha1.DrainReport{ChangeReport: r.plan.Report(r.members, dryRun), Cluster: r.cluster, Shifts: r.shifts}
+	if r.wrote() {
+		doc.UndoFile = r.undoFile
+	}
+	if rec := r.record; rec != nil && rec.Member != nil {
+		doc.Record = &v1alpha1.DrainRecord{Cluster: rec.Member.Name, Namespace: rec.Member.CiliumNamespace, Name: drainrecord.Name(rec.Cluster),
+			State: string(rec.State), By: rec.By, Since: rec.Since.UTC().Format(time.RFC3339), Services: len(rec.Entries)}
+	}
+	return doc
+}
+
+// wrote reports whether a Service was, or may have been, written.
+func (r *drainResult) wrote() bool {
+	return slices.ContainsFunc(r.plan.Items, func(i *change.Item) bool {
+		return i.Result == v1alpha1.ResultChanged || i.Result == v1alpha1.ResultUnknown || i.Result == v1alpha1.ResultFailed && r.undoFile != ""
+	})
+}
+
+// print writes the document, the tables or the names, and what API servers warned of.
+func (o *drainOptions) print(r *drainResult) error {
+	for _, w := range o.later.Lines() {
+		o.warn("%s", w)
+	}
+	doc := r.report(o.dryRun)
+	if o.out.IsName() {
+		for _, c := range doc.Changes {
+			if _, err := fmt.Fprintln(o.Out, c.Object); err != nil {
+				return err
+			}
+		}
+		return nil
+	}
+	if len(doc.Changes) == 0 && o.out.IsTable() {
+		return nil
+	}
+	return o.out.Print(o.Out, doc, view.Drain(doc, o.out.Format == output.Wide))
+}
+
+// reportDrain prints what became of each Service, where the former values stand, and what can be done next.
+func (o *drainOptions) reportDrain(r *drainResult, failure error) error {
+	err := o.print(r)
+	rec := r.record
+	stored := rec.Member != nil
+	switch {
+	case len(r.plan.Items) == 0:
+		output.Say(o.ErrOut, "No Service is global and shared in %s: there is nothing to drain.", r.cluster)
+	case o.dryRun != "none":
+	case stored && rec.State == drainrecord.Drained:
+		output.Say(o.ErrOut, "Clients of the other clusters no longer use the endpoints in %s for new connections; its own clients still do (%s affinity remote NAME --in %s moves those of a Service too).", r.cluster, display, clusters.Quote(r.cluster))
+		output.Say(o.ErrOut, "The former values stand in %s.", rec.Place())
+		output.Say(o.ErrOut, "To put it back, on any machine: %s undrain %s", display, clusters.Quote(r.cluster))
+	case stored:
+		output.Say(o.ErrOut, "%s is not drained in full. To go on: %s drain %s. To put it back: %s undrain %s", r.cluster, display, clusters.Quote(r.cluster), display, clusters.Quote(r.cluster))
+	}
+	return firstError(failure, err)
+}
+
+// reportUndrain prints what became of each Service.
+func (o *drainOptions) reportUndrain(r *drainResult, failure error) error {
+	err := o.print(r)
+	if r.wrote() {
+		output.Say(o.ErrOut, "To take this back: %s undo %s", display, r.undoFile)
+	}
+	return firstError(failure, err)
+}
+
+func firstError(errs ...error) error {
+	for _, err := range errs {
+		if err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+var errNotAllBack = errors.New("not everything could be put back; what somebody changed since is left as it is")

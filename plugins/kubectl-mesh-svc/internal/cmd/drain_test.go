@@ -1,0 +1,244 @@
+package cmd
+
+import (
+	"bytes"
+	"fmt"
+	"maps"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+	corev1 "k8s.io/api/core/v1"
+	"k8s.io/cli-runtime/pkg/genericiooptions"
+
+	"github.com/kubectl-mesh/kubectl-mesh/pkg/common/change"
+	"github.com/kubectl-mesh/kubectl-mesh/pkg/common/cilium"
+	"github.com/kubectl-mesh/kubectl-mesh/pkg/common/clusters"
+	"github.com/kubectl-mesh/kubectl-mesh/pkg/common/output"
+	"github.com/kubectl-mesh/kubectl-mesh/plugins/kubectl-mesh-svc/internal/globalsvc"
+)
+
+// formers are Services whose value of shared was absent, explicit, in an alias, junk, and without effect.
+var formers = map[string]map[string]string{
+	"absent":   {cilium.AnnotationGlobal: "true", "keep": "me"},
+	"explicit": {cilium.AnnotationGlobal: "True", cilium.AnnotationShared: "TRUE"},
+	"alias":    {cilium.AnnotationGlobalAlias: "true", cilium.AnnotationSharedAlias: "true"},
+	"junk":     {cilium.AnnotationGlobal: "true", cilium.AnnotationShared: "yes"},
+	"local":    {cilium.AnnotationShared: "true"},
+}
+
+// run runs drain or undrain of us as a process of its own would: with what the given members tell, and nothing remembered.
+func (f *fakeMesh) run(t *testing.T, verb string, members []*clusters.Member, flags ...func(*drainOptions)) (string, error) {
+	t.Helper()
+	var out bytes.Buffer
+	e := &env{IOStreams: genericiooptions.IOStreams{In: &bytes.Buffer{}, Out: &out, ErrOut: &out}, flags: clusters.NewFlags(), later: &clusters.Warnings{}}
+	o := &drainOptions{host: "laptop", now: time.Now, writeOptions: &writeOptions{env: e, out: output.NewFlags(), dryRun: "none", yes: true, manager: globalsvc.Manager,
+		apply: change.Options{Timeout: time.Minute}}}
+	for _, set := range flags {
+		set(o)
+	}
+	if members == nil {
+		members = f.members
+	}
+	fresh := make([]*clusters.Member, len(members)) // a member's Err is this run's
+	for i, m := range members {
+		c := *m
+		fresh[i] = &c
+	}
+	sel := &clusters.Selection{Members: fresh}
+	var err error
+	if verb == "drain" {
+		err = o.drain(t.Context(), sel, "us")
+	} else {
+		err = o.undrain(t.Context(), sel, "us")
+	}
+	return out.String(), err
+}
+
+func mustRun(t *testing.T, f *fakeMesh, verb string) string {
+	t.Helper()
+	out, err := f.run(t, verb, nil)
+	if err != nil {
+		t.Fatalf("%s: %v\n%s", verb, err, out)
+	}
+	return out
+}
+
+// TestInterruptedAnywhere kills drain and undrain at every write, once before it happens and once before its answer arrives. Whatever is run
+// next, on a machine that knows nothing of it, sets it right: in the end every annotation is exactly what it was, and no record is left.
+func TestInterruptedAnywhere(t *testing.T) {
+	t.Setenv("XDG_STATE_HOME", t.TempDir())
+	for name, c := range map[string]struct {
+		before, killed string
+		then           []string
+	}{
+		"drain, drained again, put back": {"", "drain", []string{"drain", "drain", "undrain"}},
+		"drain, put back":                {"", "drain", []string{"undrain", "undrain"}},
+		"undrain, put back":              {"drain", "undrain", []string{"undrain", "undrain"}},
+	} {
+		for _, after := range []bool{false, true} {
+			t.Run(fmt.Sprintf("%s, after=%v", name, after), func(t *testing.T) {
+				f := newFakeMesh(t, []string{"us", "eu", "ap"}, formers)
+				want := f.state(t, "us")
+				for at := 1; ; at++ {
+					if c.before != "" {
+						mustRun(t, f, c.before)
+					}
+					f.cut(at, after)
+					_, err := f.run(t, c.killed, nil)
+					survived := !f.dead
+					f.revive()
+					if survived {
+						if err != nil {
+							t.Fatalf("not killed: %v", err)
+						}
+						if at != 6 { // three Services, and the record before and after them
+							t.Errorf("%s makes %d writes, want 5", c.killed, at-1)
+						}
+						return
+					}
+					if err == nil {
+						t.Errorf("killed at write %d, and no error", at)
+					}
+					for _, verb := range c.then {
+						out := mustRun(t, f, verb)
+						if verb == "drain" {
+							drained(t, f)
+						}
+						t.Logf("write %d, %s: %s", at, verb, out)
+					}
+					if d := cmp.Diff(want, f.state(t, "us")); d != "" {
+						t.Errorf("killed at write %d: %s", at, d)
+					}
+				}
+			})
+		}
+	}
+}
+
+// drained checks that nothing that was shared still is.
+func drained(t *testing.T, f *fakeMesh) {
+	t.Helper()
+	state := f.state(t, "us")
+	for _, svc := range []string{"absent", "explicit", "alias"} {
+		if state[svc+" "+cilium.AnnotationShared] != "false" || state[svc+" "+globalsvc.AnnotationDrained] == "" {
+			t.Errorf("%s is not drained: %v", svc, state)
+		}
+	}
+	if state["ap kubectl-mesh-drain-us"] != "drained 3" {
+		t.Errorf("the record: %v", state)
+	}
+}
+
+// TestSharedAgainDuringADrain: a drain that goes on after somebody set a value records that value, not the first one and never our own.
+func TestSharedAgainDuringADrain(t *testing.T) {
+	t.Setenv("XDG_STATE_HOME", t.TempDir())
+	f := newFakeMesh(t, []string{"us", "eu", "ap"}, formers)
+	want := f.state(t, "us")
+	mustRun(t, f, "drain")
+	svc := service("absent", map[string]string{cilium.AnnotationGlobal: "true", "keep": "me", cilium.AnnotationShared: "True"})
+	if err := f.api["us"].Tracker().Update(corev1.SchemeGroupVersion.WithResource("services"), svc, "shop"); err != nil {
+		t.Fatal(err)
+	}
+	want["absent "+cilium.AnnotationShared] = "True"
+	mustRun(t, f, "drain")
+	drained(t, f)
+	mustRun(t, f, "drain")
+	mustRun(t, f, "undrain")
+	if d := cmp.Diff(want, f.state(t, "us")); d != "" {
+		t.Error(d)
+	}
+}
+
+// TestTwoDrainsAtOnce: two people drain at the same time, from machines that know the same clusters or not. Nothing is lost: undrain
+// puts back exactly what was, and finds all records.
+func TestTwoDrainsAtOnce(t *testing.T) {
+	t.Setenv("XDG_STATE_HOME", t.TempDir())
+	f := newFakeMesh(t, []string{"us", "eu", "ap"}, formers)
+	want := f.state(t, "us")
+	for n := range 16 {
+		others := [2][]*clusters.Member{f.members, f.members}
+		if n%2 == 1 { // each knows one other cluster only, so that they cannot see one another's record
+			others = [2][]*clusters.Member{{f.members[0], f.members[1]}, {f.members[0], f.members[2]}}
+		}
+		var wg sync.WaitGroup
+		errs := make([]error, 2)
+		for i := range 2 {
+			wg.Go(func() { _, errs[i] = f.run(t, "drain", others[i], func(o *drainOptions) { o.partial = true }) })
+		}
+		wg.Wait()
+		if n%2 == 0 && errs[0] != nil && errs[1] != nil {
+			for _, err := range errs { // neither may have gone on: then it says so, and running it again is enough
+				if !strings.Contains(err.Error(), "run") {
+					t.Errorf("both failed: %v", err)
+				}
+			}
+		}
+		mustRun(t, f, "undrain")
+		if d := cmp.Diff(want, f.state(t, "us")); d != "" {
+			t.Fatalf("round %d (%v): %s", n, errs, d)
+		}
+	}
+}
+
+// TestRecordOfAnother: a record that another machine made is continued or named.
+func TestRecordOfAnother(t *testing.T) {
+	t.Setenv("XDG_STATE_HOME", t.TempDir())
+	f := newFakeMesh(t, []string{"us", "eu", "ap"}, formers)
+	f.cut(3, false) // the record and one Service are written
+	if _, err := f.run(t, "drain", nil); err == nil {
+		t.Fatal("not killed")
+	}
+	f.revive()
+	no := func(o *drainOptions) { o.yes = false }
+	out, err := f.run(t, "drain", nil, no)
+	if err == nil || !strings.Contains(err.Error(), "--yes") || !strings.Contains(out, "Plan: drain us") {
+		t.Errorf("without --yes: %v\n%s", err, out)
+	}
+	f.cut(2, false) // undrain has taken over the record
+	if _, err := f.run(t, "undrain", nil); err == nil {
+		t.Fatal("not killed")
+	}
+	f.revive()
+	if _, err := f.run(t, "drain", nil); err == nil || !strings.Contains(err.Error(), "us is being put back since alice on laptop at") {
+		t.Errorf("drain during an undrain: %v", err)
+	}
+	// Somebody who does not read the cluster with the record must not take the marks for everything.
+	if _, err := f.run(t, "undrain", []*clusters.Member{f.members[0], f.members[1]}); err == nil || !strings.Contains(err.Error(), "name ap as the cluster that holds the record") {
+		t.Errorf("undrain without ap: %v", err)
+	}
+	mustRun(t, f, "undrain")
+}
+
+// TestRebuilt: the cluster was rebuilt, and its Services are there only in part. The record waits for the rest, unless it is given up.
+func TestRebuilt(t *testing.T) {
+	t.Setenv("XDG_STATE_HOME", t.TempDir())
+	f := newFakeMesh(t, []string{"us", "eu", "ap"}, formers)
+	mustRun(t, f, "drain")
+	anew := newFakeMesh(t, []string{"us", "eu", "ap"}, map[string]map[string]string{"absent": {cilium.AnnotationGlobal: "true"}})
+	f.api["us"], f.members[0] = anew.api["us"], anew.members[0]
+	f.members[0].UID = "uid-us-anew"
+	out, err := f.run(t, "undrain", nil)
+	if err == nil || !strings.Contains(out, "us was rebuilt, and 2 Services that it had are not there") {
+		t.Errorf("%v\n%s", err, out)
+	}
+	// One comes as it stood while it was drained, without the mark.
+	if err := f.api["us"].Tracker().Add(func() *corev1.Service {
+		s := service("explicit", map[string]string{cilium.AnnotationGlobal: "True", cilium.AnnotationShared: "false"})
+		s.UID = "anew"
+		return s
+	}()); err != nil {
+		t.Fatal(err)
+	}
+	out, err = f.run(t, "undrain", nil, func(o *drainOptions) { o.forget = true })
+	if err == nil || !strings.Contains(out, "the record of the drain is deleted") {
+		t.Errorf("%v\n%s", err, out)
+	}
+	want := map[string]string{"absent " + cilium.AnnotationGlobal: "true"}
+	maps.Copy(want, map[string]string{"explicit " + cilium.AnnotationGlobal: "True", "explicit " + cilium.AnnotationShared: "TRUE"})
+	if d := cmp.Diff(want, f.state(t, "us")); d != "" {
+		t.Error(d)
+	}
+}

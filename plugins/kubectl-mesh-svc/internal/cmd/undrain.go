@@ -1,0 +1,216 @@
+package cmd
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+
+	"github.com/spf13/cobra"
+
+	"github.com/kubectl-mesh/kubectl-mesh/pkg/common/change"
+	"github.com/kubectl-mesh/kubectl-mesh/pkg/common/cli"
+	"github.com/kubectl-mesh/kubectl-mesh/pkg/common/clusters"
+	"github.com/kubectl-mesh/kubectl-mesh/pkg/common/meshstate"
+	"github.com/kubectl-mesh/kubectl-mesh/pkg/common/output"
+	"github.com/kubectl-mesh/kubectl-mesh/plugins/kubectl-mesh-svc/internal/drainrecord"
+	"github.com/kubectl-mesh/kubectl-mesh/plugins/kubectl-mesh-svc/internal/globalsvc"
+	"github.com/kubectl-mesh/kubectl-mesh/plugins/kubectl-mesh-svc/internal/view"
+)
+
+func newUndrain(e *env) *cobra.Command {
+	f := newWriteFlags(e)
+	var forget bool
+	cmd := &cobra.Command{
+		Use:   "undrain CLUSTER",
+		Short: "Put a drained cluster back into every global service",
+		Long: "Put a drained cluster back into every global service: each Service gets exactly the value that it had before the\n" +
+			"drain, absent ones included. It finds them by itself, on any machine, also when the cluster was rebuilt since\n" +
+			"and when the drain was interrupted. What somebody changed since is left as it is, and listed; the exit code is\n" +
+			"then 1." + writeExits,
+		Example: `  # Put us back into service
+  kubectl mesh-svc undrain us
+
+  # See what would be put back
+  kubectl mesh-svc undrain us --dry-run=server
+
+  # Give up the values of Services that a rebuilt cluster no longer has
+  kubectl mesh-svc undrain us --forget`,
+		Args: exactlyOne("CLUSTER"),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			o, err := newDrainOptions(f, "undrain "+args[0])
+			if err != nil {
+				return err
+			}
+			o.forget = forget
+			sel, err := o.selectMembers(cmd.Context())
+			if err != nil {
+				return err
+			}
+			return o.undrain(cmd.Context(), sel, args[0])
+		},
+	}
+	f.addApplyFlags(cmd.Flags())
+	cmd.Flags().Lookup("yes").Usage = "Accepted for symmetry with drain; undrain does not ask."
+	cmd.Flags().Lookup("allow-partial").Usage = "If true, go on without clusters that cannot be read, with what the others and the Services themselves tell."
+	cmd.Flags().BoolVar(&forget, "forget", false, "If true, also delete the record of Services that a rebuilt cluster does not have.")
+	cmd.DisableFlagsInUseLine = true
+	return cli.Writes(cmd)
+}
+
+// undrain puts back what the marks on the Services and the records in the other members tell. The order of writes is that of drain backwards:
+// the undo file, the record as undraining, each Service in one patch, and the record is deleted when nothing of it is left.
+func (o *drainOptions) undrain(ctx context.Context, sel *clusters.Selection, name string) error {
+	m, others, err := o.target(sel, "undrain", name)
+	if err != nil {
+		return err
+	}
+	st := meshstate.Read(ctx, sel.Members, o.flags.Timeout, meshstate.Query{Objects: true})
+	switch {
+	case ctx.Err() != nil:
+		return ctx.Err()
+	case m.Err != nil:
+		output.Unread(o.ErrOut, m.Label(), string(m.Err.Class), m.Err)
+		return o.unwritten(sel.Members, fmt.Errorf("cluster %q cannot be reached: its Services can be put back when it answers; what they had is kept until then", m.Name))
+	}
+	records, err := o.records(ctx, st, m, others)
+	if err != nil {
+		return o.unwritten(sel.Members, err)
+	}
+	restore := globalsvc.Undrain(st, m, records)
+	restore.Manager = o.manager
+	r := &drainResult{plan: restore.Plan, members: sel.Members, cluster: m.Name}
+	if len(records) > 0 {
+		r.record = records[0]
+	}
+	if len(records) == 0 && len(restore.Items) == 0 {
+		output.Say(o.ErrOut, "%s is not drained: no other cluster holds a record of it, and none of its Services carries the mark. Nothing was changed.", m.Name)
+		return o.reportUndrain(r, nil)
+	}
+	if err := o.checkUndrain(ctx, r, records); err != nil {
+		return o.reportUndrain(r, err)
+	}
+	r.shifts = globalsvc.Shifts(st, restore.Plan, m.Name)
+	if o.dryRun != "none" {
+		return o.reportUndrain(r, leftError(restore))
+	}
+	if o.out.IsTable() && len(restore.Pending()) > 0 {
+		if err := (&output.Flags{}).Print(o.ErrOut, nil, view.DrainPlan(r.report(o.dryRun), o.out.Format == output.Wide)); err != nil {
+			return err
+		}
+	}
+	if err := o.putBack(ctx, r, records); err != nil {
+		return o.reportUndrain(r, err)
+	}
+	return o.finish(ctx, r, restore, records)
+}
+
+// records finds the records of drains of the cluster. It fails where there may be one that was not found.
+func (o *drainOptions) records(ctx context.Context, st *meshstate.State, m *clusters.Member, others []*clusters.Member) ([]*drainrecord.Record, error) {
+	records, unread := drainrecord.Search(ctx, readable(others), o.flags.Timeout, m.Name)
+	if ctx.Err() != nil {
+		return nil, ctx.Err()
+	}
+	var searched []string
+	for _, other := range others {
+		if other.Err != nil {
+			output.Unread(o.ErrOut, other.Label(), string(other.Err.Class), other.Err)
+			unread = append(unread, fmt.Errorf("cluster %q could not be read", other.Name))
+		} else {
+			searched = append(searched, other.Name)
+		}
+	}
+	homeless := globalsvc.Homeless(st, m.Name, searched)
+	// A record that was found is the whole one, unless a mark points elsewhere.
+	known := len(homeless) == 0 && (len(unread) == 0 || len(records) > 0)
+	switch {
+	case known:
+		return records, nil
+	case o.partial:
+		o.warn("another record of a drain of %s may stand in a cluster that was not read; it is left there", m.Name)
+		return records, nil
+	case len(homeless) > 0:
+		return nil, fmt.Errorf("the Services of %s name %s as the cluster that holds the record, and it was not read; nothing was changed. Name its context with --contexts, or go on with what the Services themselves tell with --allow-partial",
+			m.Name, strings.Join(homeless, ", "))
+	}
+	return nil, fmt.Errorf("whether a record of a drain of %s stands elsewhere is not known: %w; nothing was changed. --allow-partial goes on with what was found", m.Name, errors.Join(unread...))
+}
+
+// checkUndrain is the preflight of the Services and of the records.
+func (o *drainOptions) checkUndrain(ctx context.Context, r *drainResult, records []*drainrecord.Record) error {
+	if o.dryRun == "client" {
+		return nil
+	}
+	for _, rec := range records {
+		if err := o.within(ctx, func(ctx context.Context) error {
+			return drainrecord.MayKeep(ctx, rec.Member, r.cluster, "update", "delete")
+		}); err != nil {
+			return fmt.Errorf("cluster %q: %w; nothing was changed", rec.Member.Name, err)
+		}
+	}
+	return r.plan.Preflight(ctx, o.apply)
+}
+
+// putBack writes the undo file, takes over the records and writes the Services.
+func (o *drainOptions) putBack(ctx context.Context, r *drainResult, records []*drainrecord.Record) error {
+	if len(r.plan.Pending()) == 0 {
+		return nil
+	}
+	dir, err := change.StateDir()
+	if err != nil {
+		return err
+	}
+	if r.undoFile, err = r.plan.Record(o.now()).Save(dir); err != nil {
+		return fmt.Errorf("%w; nothing was changed", err)
+	}
+	for _, rec := range records {
+		if rec.State != drainrecord.Undraining {
+			rec.State, rec.By, rec.Since = drainrecord.Undraining, o.who(ctx, rec.Member), o.now()
+		}
+		if err := o.within(ctx, rec.Update); err != nil {
+			return fmt.Errorf("%s: %w; no Service was changed, run the command again", rec.Place(), err)
+		}
+	}
+	if err := r.plan.Apply(ctx, o.apply); err != nil {
+		return fmt.Errorf("%w. The record is kept; run the command again to go on", err)
+	}
+	return nil
+}
+
+// finish deletes the records when everything in them is accounted for.
+func (o *drainOptions) finish(ctx context.Context, r *drainResult, restore *globalsvc.Restore, records []*drainrecord.Record) error {
+	if r.plan.Failed() {
+		return o.reportUndrain(r, errors.New("not everything could be put back; the record is kept, run the command again to go on"))
+	}
+	keep := restore.Missing
+	if o.forget {
+		keep = nil
+	}
+	for _, rec := range records {
+		rec.Entries = slices.DeleteFunc(rec.Entries, func(e drainrecord.Entry) bool {
+			return !slices.ContainsFunc(keep, func(k drainrecord.Entry) bool { return k.Key == e.Key })
+		})
+		do := rec.Update
+		if len(rec.Entries) == 0 {
+			do = rec.Delete
+		}
+		if err := o.within(ctx, do); err != nil {
+			return o.reportUndrain(r, fmt.Errorf("all Services are put back, but %s is left: %w; run the command again", rec.Place(), err))
+		}
+	}
+	if len(keep) == 0 {
+		r.record = nil
+		output.Say(o.ErrOut, "%s is put back; the record of the drain is deleted.", r.cluster)
+	} else {
+		output.Say(o.ErrOut, "%s was rebuilt, and %s that it had are not there. Their former values are kept: run this again when they are, or with --forget.", r.cluster, services(len(keep)))
+	}
+	return o.reportUndrain(r, leftError(restore))
+}
+
+func leftError(restore *globalsvc.Restore) error {
+	if len(restore.Left) > 0 {
+		return errNotAllBack
+	}
+	return nil
+}

@@ -1,0 +1,160 @@
+package drainrecord
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+
+	authv1 "k8s.io/api/authorization/v1"
+	corev1 "k8s.io/api/core/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	typedcorev1 "k8s.io/client-go/kubernetes/typed/core/v1"
+
+	"github.com/kubectl-mesh/kubectl-mesh/pkg/common/clusters"
+)
+
+// manager is the field manager of the ConfigMap.
+const manager = "mesh-svc"
+
+// ErrTaken says that somebody else wrote the record meanwhile. Nothing was written by us.
+var ErrTaken = errors.New("somebody else changed the record meanwhile")
+
+// Search reads the records of a cluster in all given members. A member whose answer is not known is in unread, with the reason.
+// The oldest record comes first.
+func Search(ctx context.Context, members []*clusters.Member, timeout time.Duration, cluster string) (found []*Record, unread []error) {
+	results := clusters.Each(ctx, members, timeout, func(ctx context.Context, m *clusters.Member) (*Record, error) {
+		return get(ctx, m, cluster)
+	})
+	for _, r := range results {
+		switch {
+		case r.Err == nil && r.Value != nil:
+			found = append(found, r.Value)
+		case r.Err == nil:
+		case apierrors.IsForbidden(r.Err):
+			unread = append(unread, fmt.Errorf("cluster %q: %w", r.Member.Name, missingRule(r.Member, "get")))
+		default:
+			unread = append(unread, fmt.Errorf("cluster %q: %w", r.Member.Name, r.Err))
+		}
+	}
+	slices.SortStableFunc(found, func(a, b *Record) int { return a.Since.Compare(b.Since) })
+	return found, unread
+}
+
+// get reads the record in one member; nil where there is none.
+func get(ctx context.Context, m *clusters.Member, cluster string) (*Record, error) {
+	cm, err := api(m).Get(ctx, Name(cluster), metav1.GetOptions{})
+	if apierrors.IsNotFound(err) {
+		return nil, nil
+	}
+	if err != nil {
+		return nil, err
+	}
+	r, err := parse(cm)
+	if err != nil {
+		return nil, fmt.Errorf("configmap %s/%s: %w", cm.Namespace, cm.Name, err)
+	}
+	if r.Cluster != cluster {
+		return nil, fmt.Errorf("configmap %s/%s is the record of cluster %q", cm.Namespace, cm.Name, r.Cluster)
+	}
+	r.Member = m
+	return r, nil
+}
+
+func api(m *clusters.Member) typedcorev1.ConfigMapInterface {
+	return m.Client.CoreV1().ConfigMaps(m.CiliumNamespace)
+}
+
+// Verbs are what a record needs in the member that holds it.
+var Verbs = []string{"create", "get", "update", "delete"}
+
+// MayKeep asks whether a record of the cluster may be kept in a member, with the given verbs.
+func MayKeep(ctx context.Context, m *clusters.Member, cluster string, verbs ...string) error {
+	var missing []string
+	for _, verb := range verbs {
+		a := &authv1.ResourceAttributes{Namespace: m.CiliumNamespace, Verb: verb, Resource: "configmaps", Name: Name(cluster)}
+		if verb == "create" {
+			a.Name = "" // the name of what is created is not known to the authorizer
+		}
+		got, err := m.Client.AuthorizationV1().SelfSubjectAccessReviews().Create(ctx,
+			&authv1.SelfSubjectAccessReview{Spec: authv1.SelfSubjectAccessReviewSpec{ResourceAttributes: a}}, metav1.CreateOptions{})
+		if err != nil {
+			return err
+		}
+		if !got.Status.Allowed {
+			missing = append(missing, verb)
+		}
+	}
+	if len(missing) > 0 {
+		return missingRule(m, missing...)
+	}
+	return nil
+}
+
+// missingRule says which rule is to be granted. A name cannot limit create.
+func missingRule(m *clusters.Member, verbs ...string) error {
+	return fmt.Errorf(`no permission to keep the record: a Role in namespace %s needs {apiGroups: [""], resources: [configmaps], verbs: [%s]}`,
+		m.CiliumNamespace, strings.Join(verbs, ", "))
+}
+
+// Create stores a new record in a member. ErrTaken: there is one already.
+func (r *Record) Create(ctx context.Context, m *clusters.Member, dryRun bool) error {
+	r.uid, r.version = "", ""
+	cm, err := r.configMap()
+	if err != nil {
+		return err
+	}
+	o := metav1.CreateOptions{FieldManager: manager}
+	if dryRun {
+		o.DryRun = []string{metav1.DryRunAll}
+	}
+	got, err := api(m).Create(ctx, cm, o)
+	if apierrors.IsAlreadyExists(err) {
+		return fmt.Errorf("%w: %w", ErrTaken, err)
+	}
+	if err != nil {
+		return err
+	}
+	if !dryRun {
+		r.stored(m, got)
+	}
+	return nil
+}
+
+// Update stores the record over what was read. ErrTaken: it is no longer what was read.
+func (r *Record) Update(ctx context.Context) error {
+	cm, err := r.configMap()
+	if err != nil {
+		return err
+	}
+	got, err := api(r.Member).Update(ctx, cm, metav1.UpdateOptions{FieldManager: manager})
+	if err != nil {
+		return taken(err)
+	}
+	r.stored(r.Member, got)
+	return nil
+}
+
+// Delete removes the record if it still is what was read. One that is gone already is no error.
+func (r *Record) Delete(ctx context.Context) error {
+	err := api(r.Member).Delete(ctx, Name(r.Cluster), metav1.DeleteOptions{
+		Preconditions: &metav1.Preconditions{UID: &r.uid, ResourceVersion: &r.version}})
+	if apierrors.IsNotFound(err) {
+		return nil
+	}
+	return taken(err)
+}
+
+func (r *Record) stored(m *clusters.Member, cm *corev1.ConfigMap) {
+	r.Member, r.uid, r.version = m, cm.UID, cm.ResourceVersion
+}
+
+func taken(err error) error {
+	if apierrors.IsConflict(err) || apierrors.IsNotFound(err) {
+		return fmt.Errorf("%w: %w", ErrTaken, err)
+	}
+	return err
+}

@@ -1,0 +1,203 @@
+package globalsvc
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+
+	corev1 "k8s.io/api/core/v1"
+	"k8s.io/utils/ptr"
+
+	"github.com/kubectl-mesh/kubectl-mesh/pkg/apis/v1alpha1"
+	"github.com/kubectl-mesh/kubectl-mesh/pkg/common/change"
+	"github.com/kubectl-mesh/kubectl-mesh/pkg/common/cilium"
+	"github.com/kubectl-mesh/kubectl-mesh/pkg/common/clusters"
+	"github.com/kubectl-mesh/kubectl-mesh/pkg/common/meshstate"
+	"github.com/kubectl-mesh/kubectl-mesh/pkg/common/routing"
+	"github.com/kubectl-mesh/kubectl-mesh/plugins/kubectl-mesh-svc/internal/drainrecord"
+)
+
+// Drain plans to take one cluster out of every Service that is global and shared there: shared becomes false, under the key that
+// Cilium reads first, and a leftover alias stays as it is. What nobody else would answer then is refused.
+//
+// rec is the record that will hold the former values. Drain does not change it; Marked lists what it lacks of Services that are drained already.
+func Drain(st *meshstate.State, m *clusters.Member, rec *drainrecord.Record, keeper string) *change.Plan {
+	p := &change.Plan{Action: "drain " + m.Name, Manager: Manager}
+	var keys []routing.Key
+	for _, key := range servicesOf(st, m.Name) {
+		svc := st.Services[m.Name][key]
+		if outOfService(svc, m.Name) {
+			p.Items = append(p.Items, change.NewItem(m, svc, change.Values{cilium.AnnotationShared: ptr.To(unshared)}))
+			continue
+		}
+		if !cilium.Shared(svc.Annotations).Value {
+			continue
+		}
+		mark := Mark{Drain: rec.ID, Cluster: m.Name, Record: keeper, Shared: former(svc)}
+		item := change.NewItem(m, svc, change.Values{cilium.AnnotationShared: ptr.To(unshared), AnnotationDrained: mark.value()})
+		if why := without(svc); why != "" {
+			item.Result, item.Message = v1alpha1.ResultSkipped, why
+		} else if why := never(key); why != "" {
+			item.Result, item.Message = v1alpha1.ResultSkipped, why
+			if st.Find(m.Name).Services[key].ReadyEndpoints() > 0 {
+				item.Result = v1alpha1.ResultRefused
+			}
+		} else {
+			keys = append(keys, key)
+		}
+		p.Items = append(p.Items, item)
+	}
+	left := losses(st, m.Name, keys)
+	for _, i := range p.Items {
+		if who := left[routing.Key{Namespace: i.Namespace, Name: i.Name}]; len(who) > 0 {
+			i.Result, i.Message = v1alpha1.ResultRefused, "clients in "+strings.Join(who, ", ")+" would be left without a ready endpoint"
+		}
+	}
+	return p
+}
+
+// former is the value of the annotation that drain writes over.
+func former(svc *corev1.Service) *string {
+	if v, ok := svc.Annotations[cilium.AnnotationShared]; ok {
+		return &v
+	}
+	return nil
+}
+
+// without says why a drain has nothing to do with a Service that is annotated as global and shared, "" if it has.
+func without(svc *corev1.Service) string {
+	switch {
+	case svc.Spec.Type == corev1.ServiceTypeExternalName:
+		return "it is an ExternalName Service and has no endpoints"
+	case svc.Labels[cilium.LabelServiceProxyName] != "":
+		return "its label " + cilium.LabelServiceProxyName + " makes Cilium ignore it"
+	}
+	return ""
+}
+
+// servicesOf lists the Services of one cluster.
+func servicesOf(st *meshstate.State, cluster string) []routing.Key {
+	one := routing.Snapshot{}
+	if c := st.Find(cluster); c != nil {
+		one.Clusters = []routing.Cluster{*c}
+	}
+	return one.Keys()
+}
+
+// Entries is what a record must hold for a plan of Drain: the former values of what will be written and, where the record lacks them,
+// those that the marks of Services that are drained already tell.
+func Entries(st *meshstate.State, p *change.Plan, rec *drainrecord.Record) []drainrecord.Entry {
+	var out []drainrecord.Entry
+	for _, i := range p.Items {
+		key := routing.Key{Namespace: i.Namespace, Name: i.Name}
+		e := drainrecord.Entry{Key: key, UID: i.UID, Former: i.Before[cilium.AnnotationShared]}
+		switch i.Result {
+		case v1alpha1.ResultPlanned:
+		case v1alpha1.ResultUnchanged:
+			known := rec.Find(key)
+			switch {
+			case known == nil:
+				e.Former = Drained(st.Services[i.Member.Name][key].Annotations).Shared
+			case known.UID == i.UID:
+				continue
+			default: // restored with its mark after the cluster was rebuilt
+				e.Former = known.Former
+			}
+		default:
+			continue
+		}
+		out = append(out, e)
+	}
+	return out
+}
+
+// After returns the snapshot as it will be when the planned items are written.
+func After(st *meshstate.State, p *change.Plan) *routing.Snapshot {
+	snap := &st.Snapshot
+	changed := map[string]map[routing.Key]*routing.Service{}
+	for _, i := range p.Items {
+		key := routing.Key{Namespace: i.Namespace, Name: i.Name}
+		c := snap.Find(i.Member.Name)
+		if i.Result != v1alpha1.ResultPlanned || c == nil || c.Services[key] == nil {
+			continue
+		}
+		if changed[c.Name] == nil {
+			changed[c.Name] = map[routing.Key]*routing.Service{}
+		}
+		changed[c.Name][key] = annotated(c.Services[key], i.After)
+	}
+	for name, services := range changed {
+		snap = snap.WithServices(name, services)
+	}
+	return snap
+}
+
+// annotated returns a copy of a Service with other annotations.
+func annotated(svc *routing.Service, values change.Values) *routing.Service {
+	out := *svc
+	out.Annotations = map[string]string{}
+	for k, v := range svc.Annotations {
+		out.Annotations[k] = v
+	}
+	for k, v := range values {
+		if v == nil {
+			delete(out.Annotations, k)
+		} else {
+			out.Annotations[k] = *v
+		}
+	}
+	return &out
+}
+
+// losses names, for each Service, the clusters whose clients have a ready endpoint now and would have none when the given cluster no longer
+// shares it. Those that have none now are no reason, and endpoints that are terminating are no help.
+func losses(st *meshstate.State, cluster string, keys []routing.Key) map[routing.Key][]string {
+	before := st.ReadyOnly(keys)
+	changed := map[routing.Key]*routing.Service{}
+	for _, key := range keys {
+		changed[key] = annotated(before.Find(cluster).Services[key], change.Values{cilium.AnnotationShared: ptr.To(unshared)})
+	}
+	after := before.WithServices(cluster, changed)
+	out := map[routing.Key][]string{}
+	for _, key := range keys {
+		for i := range before.Clusters {
+			client := &before.Clusters[i]
+			svc := client.Services[key]
+			if client.Name == cluster || svc == nil {
+				continue
+			}
+			var lost []string
+			frontends := svc.Frontends()
+			for _, fe := range frontends {
+				if slices.ContainsFunc(transitions(before, after, client.Name, key, fe), func(p transition) bool { return len(p.before.Backends) > 0 && len(p.after.Backends) == 0 }) {
+					lost = append(lost, fmt.Sprintf("%d/%s, %s", fe.Port.Port, fe.Protocol, fe.Family()))
+				}
+			}
+			switch {
+			case len(lost) == 0:
+			case len(lost) == len(frontends):
+				out[key] = append(out[key], client.Name)
+			default:
+				out[key] = append(out[key], client.Name+" (port "+strings.Join(lost, "; ")+")")
+			}
+		}
+	}
+	return out
+}
+
+// Uncertain names the clusters whose clients nobody can predict for: members that could not be read, and peers of the drained
+// cluster that no context leads to.
+func Uncertain(st *meshstate.State, m *clusters.Member) []string {
+	var out []string
+	for i := range st.Clusters {
+		if c := &st.Clusters[i]; c.Gap != "" && c.Name != m.Name {
+			out = append(out, fmt.Sprintf("%s could not be read (%s)", c.Name, c.Gap))
+		}
+	}
+	for _, p := range m.Peers {
+		if st.Find(p) == nil {
+			out = append(out, p+" is a peer and is not read")
+		}
+	}
+	return out
+}

@@ -1,0 +1,346 @@
+package globalsvc
+
+import (
+	"fmt"
+	"net/netip"
+	"strings"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+	corev1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/types"
+	"k8s.io/utils/ptr"
+
+	"github.com/kubectl-mesh/kubectl-mesh/pkg/apis/v1alpha1"
+	"github.com/kubectl-mesh/kubectl-mesh/pkg/common/cilium"
+	"github.com/kubectl-mesh/kubectl-mesh/pkg/common/clusters"
+	"github.com/kubectl-mesh/kubectl-mesh/pkg/common/meshstate"
+	"github.com/kubectl-mesh/kubectl-mesh/pkg/common/routing"
+	"github.com/kubectl-mesh/kubectl-mesh/plugins/kubectl-mesh-svc/internal/drainrecord"
+)
+
+// one is a Service in one cluster of a test's mesh.
+type one struct {
+	ann       map[string]string
+	ready     int
+	terminate int // endpoints that are terminating and still serve
+	edit      func(*corev1.Service)
+}
+
+var global = map[string]string{cilium.AnnotationGlobal: "true"}
+
+// annotate returns annotations with more: "key=value".
+func annotate(ann map[string]string, more ...string) map[string]string {
+	out := map[string]string{}
+	for k, v := range ann {
+		out[k] = v
+	}
+	for _, m := range more {
+		k, v, _ := strings.Cut(m, "=")
+		out[k] = v
+	}
+	return out
+}
+
+// mesh builds the state of Service shop/cart in us, eu and ap; a cluster that is not named lacks it.
+func mesh(version string, in map[string]one) (*meshstate.State, *clusters.Member) {
+	st := &meshstate.State{Errors: map[string]*clusters.Error{}, Services: map[string]map[routing.Key]*corev1.Service{}}
+	var us *clusters.Member
+	for n, name := range []string{"us", "eu", "ap"} {
+		m := &clusters.Member{Name: name, Context: "kind-" + name, UID: "uid-" + name}
+		if name == "us" {
+			us = m
+		}
+		c := routing.Cluster{Name: name, Version: cilium.ParseVersion(version), DefaultGlobalNamespace: true, Services: map[routing.Key]*routing.Service{}}
+		st.Services[name] = map[routing.Key]*corev1.Service{}
+		if o, ok := in[name]; ok {
+			svc := &corev1.Service{ObjectMeta: metav1.ObjectMeta{Namespace: "shop", Name: "cart", UID: "u1", Annotations: o.ann},
+				Spec: corev1.ServiceSpec{Type: corev1.ServiceTypeClusterIP, ClusterIPs: []string{"172.20.1.1"}, Ports: []corev1.ServicePort{{Name: "http", Port: 80}}}}
+			if o.edit != nil {
+				o.edit(svc)
+			}
+			key := routing.Key{Namespace: svc.Namespace, Name: svc.Name}
+			plain := routing.FromService(svc, nil)
+			for i := range o.ready + o.terminate {
+				plain.Endpoints = append(plain.Endpoints, routing.Endpoint{Addr: netip.MustParseAddr(fmt.Sprintf("10.%d.0.%d", n+1, i+1)),
+					Ports: []routing.Port{{Name: "http", Protocol: "TCP", Port: 80}}, Ready: i < o.ready, Serving: true, Terminating: i >= o.ready})
+			}
+			st.Services[name][key], c.Services[key] = svc, plain
+		}
+		st.Clusters = append(st.Clusters, c)
+	}
+	return st, us
+}
+
+var cart = routing.Key{Namespace: "shop", Name: "cart"}
+
+func mark(former *string) string {
+	return AnnotationDrained + "=" + *Mark{Drain: "d", Cluster: "us", Record: "eu", Shared: former}.value()
+}
+
+func TestDrain(t *testing.T) {
+	t.Parallel()
+	shared, unshared := cilium.AnnotationShared+"=", cilium.AnnotationShared+"=false"
+	ready := one{ann: global, ready: 1}
+	cases := map[string]struct {
+		in      map[string]one
+		version string
+		want    string // result and message, "" for a Service that is not meant
+		former  string // as it goes into the record
+	}{
+		"shared by default":       {map[string]one{"us": ready, "eu": ready}, "", "planned", "<absent>"},
+		"shared by annotation":    {map[string]one{"us": {ann: annotate(global, shared+"TRUE"), ready: 1}, "eu": ready}, "", "planned", `"TRUE"`},
+		"shared by an alias":      {map[string]one{"us": {ann: map[string]string{cilium.AnnotationGlobalAlias: "true", cilium.AnnotationSharedAlias: "true"}, ready: 1}, "eu": ready}, "", "planned", "<absent>"},
+		"not global":              {map[string]one{"us": {ready: 1}, "eu": ready}, "", "", ""},
+		"not shared":              {map[string]one{"us": {ann: annotate(global, unshared), ready: 1}, "eu": ready}, "", "", ""},
+		"junk is not shared":      {map[string]one{"us": {ann: annotate(global, shared+"yes"), ready: 1}, "eu": ready}, "", "", ""},
+		"drained already":         {map[string]one{"us": {ann: annotate(global, unshared, mark(ptr.To("true"))), ready: 1}, "eu": ready}, "", "unchanged", `"true"`},
+		"drained, shared again":   {map[string]one{"us": {ann: annotate(global, shared+"true", mark(nil)), ready: 1}, "eu": ready}, "", "planned", `"true"`},
+		"the mark of another":     {map[string]one{"us": {ann: annotate(global, unshared, AnnotationDrained+`={"cluster":"eu"}`), ready: 1}, "eu": ready}, "", "", ""},
+		"nobody uses it":          {map[string]one{"us": ready}, "", "planned", "<absent>"},
+		"nobody has anything":     {map[string]one{"us": {ann: global}, "eu": {ann: global}}, "", "planned", "<absent>"},
+		"the last one":            {map[string]one{"us": ready, "eu": {ann: global}, "ap": {ann: global}}, "", "refused clients in eu, ap would be left without a ready endpoint", ""},
+		"one client loses":        {map[string]one{"us": ready, "eu": {ann: annotate(global, unshared), ready: 1}, "ap": {ann: global}}, "", "refused clients in ap would be left without a ready endpoint", ""},
+		"a client that is local":  {map[string]one{"us": ready, "eu": {}, "ap": ready}, "", "planned", "<absent>"},
+		"what is left terminates": {map[string]one{"us": ready, "eu": {ann: global, terminate: 1}}, "", "refused clients in eu would be left without a ready endpoint", ""},
+		"it terminates itself":    {map[string]one{"us": {ann: global, terminate: 1}, "eu": {ann: global}}, "", "planned", "<absent>"},
+		"affinity drops remotes":  {map[string]one{"us": ready, "eu": {ann: annotate(global, cilium.AnnotationAffinity+"=none")}, "ap": ready}, "1.18.11", "planned", "<absent>"},
+		"some versions lose": {map[string]one{"us": ready, "eu": {ann: annotate(global, cilium.AnnotationAffinity+"=none")}}, "unknown",
+			"refused clients in eu would be left without a ready endpoint", ""},
+		"another port name": {map[string]one{"us": ready, "eu": {ann: global, ready: 1, edit: func(s *corev1.Service) {
+			s.Spec.Ports = append(s.Spec.Ports, corev1.ServicePort{Name: "", Port: 81})
+		}}}, "", "planned", "<absent>"},
+		"derived": {map[string]one{"us": {ann: global, ready: 1, edit: func(s *corev1.Service) { s.Name = "derived-abc" }}}, "",
+			"refused Cilium derives it from a ServiceImport and overwrites its annotations; set them on the ServiceExport (spec.exportedAnnotations)", ""},
+		"derived, without pods": {map[string]one{"us": {ann: global, edit: func(s *corev1.Service) { s.Name = "derived-abc" }}}, "",
+			"skipped Cilium derives it from a ServiceImport and overwrites its annotations; set them on the ServiceExport (spec.exportedAnnotations)", ""},
+		"external name": {map[string]one{"us": {ann: global, edit: func(s *corev1.Service) { s.Spec.Type = corev1.ServiceTypeExternalName }}}, "",
+			"skipped it is an ExternalName Service and has no endpoints", ""},
+		"another proxy": {map[string]one{"us": {ann: global, ready: 1, edit: func(s *corev1.Service) { s.Labels = map[string]string{cilium.LabelServiceProxyName: "x"} }}, "eu": {ann: global}}, "",
+			"skipped its label service.kubernetes.io/service-proxy-name makes Cilium ignore it", ""},
+	}
+	for name, c := range cases {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			if c.version == "" {
+				c.version = "1.20.2"
+			}
+			st, us := mesh(c.version, c.in)
+			rec := &drainrecord.Record{ID: "new"}
+			p := Drain(st, us, rec, "eu")
+			got, formers := "", ""
+			for _, i := range p.Items {
+				got = strings.TrimSpace(i.Result + " " + i.Message)
+			}
+			for _, e := range Entries(st, p, rec) {
+				formers = show(e.Former)
+			}
+			if d := cmp.Diff([]string{c.want, c.former}, []string{got, formers}); d != "" {
+				t.Error(d)
+			}
+		})
+	}
+}
+
+func show(v *string) string {
+	if v == nil {
+		return "<absent>"
+	}
+	return fmt.Sprintf("%q", *v)
+}
+
+// TestDrainWritesTheMarkWithTheValue: one patch holds both, and the alias, which the new key goes before, is not touched.
+func TestDrainWritesTheMarkWithTheValue(t *testing.T) {
+	t.Parallel()
+	st, us := mesh("1.20.2", map[string]one{"us": {ann: annotate(global, cilium.AnnotationSharedAlias+"=true"), ready: 1}, "eu": {ann: global, ready: 1}})
+	p := Drain(st, us, &drainrecord.Record{ID: "new"}, "eu")
+	want := map[string]*string{cilium.AnnotationShared: ptr.To("false"), AnnotationDrained: ptr.To(`{"drain":"new","cluster":"us","record":"eu","shared":null}`)}
+	if d := cmp.Diff(want, map[string]*string(p.Items[0].After)); d != "" {
+		t.Error(d)
+	}
+	svc := st.Services["us"][cart].DeepCopy()
+	for k, v := range p.Items[0].After {
+		svc.Annotations[k] = *v
+	}
+	if cilium.Shared(svc.Annotations).Value {
+		t.Error("the alias still shares it")
+	}
+	if d := cmp.Diff(&Mark{Drain: "new", Cluster: "us", Record: "eu"}, Drained(svc.Annotations)); d != "" {
+		t.Error(d)
+	}
+}
+
+func TestEntriesNeverRecordOurOwnFalse(t *testing.T) {
+	t.Parallel()
+	drained := annotate(global, cilium.AnnotationShared+"=false", mark(ptr.To("of the mark")))
+	for name, c := range map[string]struct {
+		rec  *drainrecord.Record
+		want string
+	}{
+		"the record is lost":         {&drainrecord.Record{}, `"of the mark"`},
+		"the record has it":          {&drainrecord.Record{Entries: []drainrecord.Entry{{Key: cart, UID: "u1"}}}, ""},
+		"restored out of a backup":   {&drainrecord.Record{Entries: []drainrecord.Entry{{Key: cart, UID: "u0"}}}, "<absent>"},
+		"restored, it was explicit":  {&drainrecord.Record{Entries: []drainrecord.Entry{{Key: cart, UID: "u0", Former: ptr.To("true")}}}, `"true"`},
+		"another Service's is there": {&drainrecord.Record{Entries: []drainrecord.Entry{{Key: routing.Key{Namespace: "a", Name: "b"}}}}, `"of the mark"`},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			st, us := mesh("1.20.2", map[string]one{"us": {ann: drained, ready: 1}})
+			got := ""
+			for _, e := range Entries(st, Drain(st, us, c.rec, "eu"), c.rec) {
+				got = show(e.Former)
+				if e.UID != "u1" {
+					t.Errorf("uid %s", e.UID)
+				}
+			}
+			if got != c.want {
+				t.Errorf("former %s, want %s", got, c.want)
+			}
+		})
+	}
+}
+
+func TestUndrain(t *testing.T) {
+	t.Parallel()
+	const absent = "<absent>"
+	type entry = drainrecord.Entry
+	was := func(uid string, former *string) []entry {
+		return []entry{{Key: cart, UID: types.UID(uid), Former: former}}
+	}
+	ann := func(value, mark string) map[string]string {
+		out := annotate(global)
+		if value != absent {
+			out[cilium.AnnotationShared] = value
+		}
+		if mark != "" {
+			out[AnnotationDrained] = mark
+		}
+		return out
+	}
+	us := func(former string) string {
+		m := Mark{Drain: "d", Cluster: "us", Record: "eu"}
+		if former != absent {
+			m.Shared = &former
+		}
+		return *m.value()
+	}
+	cases := map[string]struct {
+		entries []entry
+		now     map[string]string // nil: there is no Service
+		rebuilt bool
+		want    string // result, the value of shared afterwards, and "left", "missing"
+	}{
+		"as drain left it":                 {was("u1", nil), ann("false", us(absent)), false, "planned <absent>"},
+		"as drain left it, explicit":       {was("u1", ptr.To("TRUE")), ann("false", us("TRUE")), false, `planned "TRUE"`},
+		"the record is lost":               {nil, ann("false", us("true")), false, `planned "true"`},
+		"the mark cannot be read":          {was("u1", ptr.To("true")), ann("false", "junk"), false, `planned "true"`},
+		"neither can be read":              {nil, ann("false", "junk"), false, `skipped "false" left`},
+		"put back by hand, the mark is on": {was("u1", ptr.To("true")), ann("true", us("true")), false, `planned "true"`},
+		"changed since":                    {was("u1", nil), ann("true", us(absent)), false, `planned "true" left`},
+		"never written, or put back":       {was("u1", nil), ann(absent, ""), false, "unchanged <absent>"},
+		"never written, changed since":     {was("u1", nil), ann("false", ""), false, `skipped "false" left`},
+		"gone":                             {was("u1", nil), nil, false, "absent left"},
+		"rebuilt, not there yet":           {was("u1", nil), nil, true, "absent left missing"},
+		"rebuilt out of manifests":         {was("u0", ptr.To("TRUE")), ann(absent, ""), true, "unchanged <absent>"},
+		"rebuilt out of the same ones":     {was("u0", nil), ann(absent, ""), true, "unchanged <absent>"},
+		"rebuilt as it stood":              {was("u0", ptr.To("TRUE")), ann("false", ""), true, `planned "TRUE"`},
+		"rebuilt as it stood, absent":      {was("u0", nil), ann("false", ""), true, "planned <absent>"},
+		"rebuilt out of a backup":          {was("u0", ptr.To("TRUE")), ann("false", us("TRUE")), true, `planned "TRUE"`},
+		"out of an older backup":           {was("u0", ptr.To("TRUE")), ann("false", us(absent)), true, `planned "TRUE"`},
+		"rebuilt, junk":                    {was("u0", nil), ann("no", ""), true, `skipped "no" left`},
+		"rebuilt, no longer global":        {was("u0", nil), map[string]string{cilium.AnnotationShared: "false"}, true, "planned <absent>"},
+		"the mark of another cluster":      {nil, ann("false", `{"cluster":"eu","shared":null}`), false, `skipped "false"`},
+		"nothing of ours":                  {nil, ann("false", ""), false, ""},
+	}
+	for name, c := range cases {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			in := map[string]one{"eu": {ann: global, ready: 1}}
+			if c.now != nil {
+				in["us"] = one{ann: c.now, ready: 1}
+			}
+			st, us := mesh("1.20.2", in)
+			var records []*drainrecord.Record
+			if c.entries != nil {
+				rec := &drainrecord.Record{Cluster: "us", ClusterUID: "uid-us", State: drainrecord.Drained}
+				if c.rebuilt {
+					rec.ClusterUID = "uid-of-old"
+				}
+				rec.Put(c.entries...)
+				records = append(records, rec)
+			}
+			r := Undrain(st, us, records)
+			got := ""
+			for _, i := range r.Items {
+				got = i.Result
+				if i.Result != v1alpha1.ResultAbsent {
+					got += " " + show(i.After[cilium.AnnotationShared])
+				}
+				if v, ok := i.After[AnnotationDrained]; i.Result == v1alpha1.ResultPlanned && (!ok || v != nil) {
+					t.Error("the mark stays")
+				}
+			}
+			if len(r.Left) > 0 {
+				got += " left"
+			}
+			if len(r.Missing) > 0 {
+				got += " missing"
+			}
+			if d := cmp.Diff(c.want, got); d != "" {
+				t.Error(d)
+			}
+		})
+	}
+}
+
+func TestShifts(t *testing.T) {
+	t.Parallel()
+	// Four endpoints: us 2, eu 1, ap 1. Clients in ap prefer their own and see no change; those in eu lose half.
+	st, us := mesh("1.20.2", map[string]one{"us": {ann: global, ready: 2}, "eu": {ann: global, ready: 1}, "ap": {ann: annotate(global, cilium.AnnotationAffinity+"=local"), ready: 1}})
+	p := Drain(st, us, &drainrecord.Record{ID: "new"}, "eu")
+	want := []v1alpha1.Shift{{Namespace: "shop", Name: "cart", Client: "eu", Port: v1alpha1.Port{Name: "http", Protocol: "TCP", Port: 80}, IPFamily: "IPv4", Complete: true,
+		Shares: []v1alpha1.ShareShift{{Cluster: "us", Before: 0.5, After: 0}, {Cluster: "eu", Before: 0.25, After: 0.5}, {Cluster: "ap", Before: 0.25, After: 0.5}}}}
+	if d := cmp.Diff(want, Shifts(st, p, "us")); d != "" {
+		t.Error(d)
+	}
+	if st.Services["us"][cart].Annotations[cilium.AnnotationShared] != "" || !cilium.Shared(st.Find("us").Services[cart].Annotations).Value {
+		t.Error("predicting changed what was read")
+	}
+}
+
+// TestShiftsOfUnknownVersions: each set of rules that may hold has its own shift.
+func TestShiftsOfUnknownVersions(t *testing.T) {
+	t.Parallel()
+	st, us := mesh("unknown", map[string]one{"us": {ann: global, ready: 1}, "eu": {ann: annotate(global, cilium.AnnotationAffinity+"=none"), ready: 1}})
+	p := Drain(st, us, &drainrecord.Record{ID: "new"}, "eu")
+	var got []string
+	for _, s := range Shifts(st, p, "us") {
+		got = append(got, fmt.Sprint(s.Versions, s.Shares))
+	}
+	want := []string{"[1.20 1.19.6 and later 1.19 1.15 to 1.17] [{us 0.5 0} {eu 0.5 1}]"}
+	if d := cmp.Diff(want, got); d != "" {
+		t.Error(d)
+	}
+}
+
+func TestUncertain(t *testing.T) {
+	t.Parallel()
+	st, us := mesh("1.20.2", nil)
+	us.Peers = []string{"ap", "eu", "sa"}
+	st.Clusters[1].Gap = "timeout"
+	if d := cmp.Diff([]string{"eu could not be read (timeout)", "sa is a peer and is not read"}, Uncertain(st, us)); d != "" {
+		t.Error(d)
+	}
+}
+
+func TestHomeless(t *testing.T) {
+	t.Parallel()
+	st, _ := mesh("1.20.2", map[string]one{"us": {ann: annotate(global, cilium.AnnotationShared+"=false", mark(nil))}})
+	if d := cmp.Diff([]string{"eu"}, Homeless(st, "us", []string{"ap"})); d != "" {
+		t.Error(d)
+	}
+	if got := Homeless(st, "us", []string{"eu"}); len(got) != 0 {
+		t.Errorf("it was looked for in eu: %v", got)
+	}
+}

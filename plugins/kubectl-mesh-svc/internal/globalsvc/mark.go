@@ -1,0 +1,53 @@
+package globalsvc
+
+import (
+	"encoding/json"
+
+	corev1 "k8s.io/api/core/v1"
+	"k8s.io/utils/ptr"
+
+	"github.com/kubectl-mesh/kubectl-mesh/pkg/common/cilium"
+)
+
+// AnnotationDrained marks a Service that drain took out of service. It is written in one patch with the value that
+// it explains, so that a Service has both or neither, whenever the command is interrupted.
+const AnnotationDrained = "mesh.kubectl.io/drained"
+
+// Mark is what stands in AnnotationDrained.
+type Mark struct {
+	Drain   string  `json:"drain"`            // id of the drain
+	Cluster string  `json:"cluster"`          // the drained cluster: a backup of it may be restored elsewhere
+	Record  string  `json:"record,omitempty"` // the cluster that holds the record
+	Shared  *string `json:"shared"`           // the former value; null was absent
+}
+
+// value returns the mark as the annotation's text.
+func (m Mark) value() *string {
+	raw, err := json.Marshal(m)
+	if err != nil {
+		return ptr.To("") // four strings are always encoded
+	}
+	return ptr.To(string(raw))
+}
+
+// Drained returns the mark that a drain left on a Service, nil without one. A mark that cannot be read names no cluster.
+func Drained(ann map[string]string) *Mark {
+	raw, ok := ann[AnnotationDrained]
+	if !ok {
+		return nil
+	}
+	var m Mark
+	if err := json.Unmarshal([]byte(raw), &m); err != nil {
+		return &Mark{}
+	}
+	return &m
+}
+
+// outOfService reports whether the Service is as a drain of the cluster left it.
+func outOfService(svc *corev1.Service, cluster string) bool {
+	m := Drained(svc.Annotations)
+	return m != nil && m.Cluster == cluster && svc.Annotations[cilium.AnnotationShared] == unshared
+}
+
+// unshared is what drain writes.
+const unshared = "false"

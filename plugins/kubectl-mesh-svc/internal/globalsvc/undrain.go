@@ -1,0 +1,146 @@
+package globalsvc
+
+import (
+	"fmt"
+	"slices"
+
+	corev1 "k8s.io/api/core/v1"
+
+	"github.com/kubectl-mesh/kubectl-mesh/pkg/apis/v1alpha1"
+	"github.com/kubectl-mesh/kubectl-mesh/pkg/common/change"
+	"github.com/kubectl-mesh/kubectl-mesh/pkg/common/cilium"
+	"github.com/kubectl-mesh/kubectl-mesh/pkg/common/clusters"
+	"github.com/kubectl-mesh/kubectl-mesh/pkg/common/meshstate"
+	"github.com/kubectl-mesh/kubectl-mesh/pkg/common/routing"
+	"github.com/kubectl-mesh/kubectl-mesh/plugins/kubectl-mesh-svc/internal/drainrecord"
+)
+
+// Restore is what undrain does.
+type Restore struct {
+	*change.Plan
+	// Left are the Services that somebody changed since, or that are gone; they are not put back.
+	Left []routing.Key
+	// Missing are the entries of a cluster that was rebuilt whose Services are not there yet.
+	Missing []drainrecord.Entry
+}
+
+// Undrain plans to put back what the Services of a cluster had before it was drained.
+//
+// A Service that carries the cluster's mark is as drain left it, or somebody changed it since. On one without a mark drain wrote nothing, or
+// somebody took the mark away: it is left. Only where the Service was made anew, because the cluster was rebuilt, the record alone decides: what has
+// the value that drain wrote gets the former one back.
+func Undrain(st *meshstate.State, m *clusters.Member, records []*drainrecord.Record) *Restore {
+	r := &Restore{Plan: &change.Plan{Action: "undrain " + m.Name, Manager: Manager}}
+	for _, rec := range records {
+		r.Former = rec.Manager
+	}
+	for _, key := range restoreKeys(st, m.Name, records) {
+		svc := st.Services[m.Name][key]
+		e, rebuilt := entry(records, key, m.UID)
+		if svc == nil {
+			item := change.Absent(m, key.Namespace, key.Name)
+			item.Message = "it was deleted since; there is nothing to put back"
+			r.Left = append(r.Left, key)
+			if rebuilt {
+				item.Message = "the cluster was rebuilt and it is not there yet"
+				r.Missing = append(r.Missing, *e)
+			}
+			r.Items = append(r.Items, item)
+			continue
+		}
+		item, left := restore(m, svc, e)
+		if item == nil {
+			continue
+		}
+		r.Items = append(r.Items, item)
+		if left {
+			r.Left = append(r.Left, key)
+		}
+	}
+	return r
+}
+
+// restoreKeys lists the Services that a record names or that carry a mark.
+func restoreKeys(st *meshstate.State, cluster string, records []*drainrecord.Record) []routing.Key {
+	all := &drainrecord.Record{}
+	for _, rec := range records {
+		all.Put(rec.Entries...)
+	}
+	for key, svc := range st.Services[cluster] {
+		if Drained(svc.Annotations) != nil {
+			all.Put(drainrecord.Entry{Key: key})
+		}
+	}
+	keys := make([]routing.Key, len(all.Entries))
+	for n, e := range all.Entries {
+		keys[n] = e.Key
+	}
+	return keys
+}
+
+// entry finds a Service in the records, the oldest first, and tells whether the cluster was rebuilt since.
+func entry(records []*drainrecord.Record, key routing.Key, clusterUID string) (e *drainrecord.Entry, rebuilt bool) {
+	for _, rec := range records {
+		if e := rec.Find(key); e != nil {
+			return e, rec.ClusterUID != "" && clusterUID != "" && rec.ClusterUID != clusterUID
+		}
+	}
+	return nil, false
+}
+
+// restore plans one Service; left: it is not put back, or not all of it. It returns nil for a Service that is not meant.
+func restore(m *clusters.Member, svc *corev1.Service, e *drainrecord.Entry) (item *change.Item, left bool) {
+	now, mark := former(svc), Drained(svc.Annotations)
+	plan := func(want *string) *change.Item {
+		return change.NewItem(m, svc, change.Values{cilium.AnnotationShared: want, AnnotationDrained: nil})
+	}
+	leave := func(format string, args ...any) (*change.Item, bool) {
+		item := change.NewItem(m, svc, change.Values{cilium.AnnotationShared: now})
+		item.Result, item.Message = v1alpha1.ResultSkipped, fmt.Sprintf(format, args...)
+		return item, true
+	}
+	changed := cilium.AnnotationShared + " is now " + change.Show(now) + ": somebody changed it since; it is left as it is"
+	switch {
+	case mark != nil && mark.Cluster == m.Name, mark != nil && mark.Cluster == "" && e != nil:
+		want := mark.Shared
+		if e != nil { // the record is of this drain; a mark out of a backup may be of an earlier one
+			want = e.Former
+		}
+		switch {
+		case now != nil && *now == unshared, change.Same(now, want):
+			return plan(want), false
+		}
+		item := plan(now)
+		item.Message = changed + ", only the mark of the drain is removed"
+		return item, true
+	case e == nil && mark.Cluster == "":
+		return leave("its annotation %s cannot be read and no record tells the former value; set it with kubectl mesh-svc share, and remove that annotation", AnnotationDrained)
+	case e == nil:
+		item, _ := leave("its annotation %s is that of a drain of cluster %s; it is left as it is", AnnotationDrained, mark.Cluster)
+		return item, false
+	case change.Same(now, e.Former):
+		return plan(now), false
+	case e.UID == svc.UID:
+		return leave("%s", changed)
+	case now != nil && *now == unshared:
+		return plan(e.Former), false
+	case cilium.Shared(svc.Annotations).Value:
+		item := change.NewItem(m, svc, change.Values{cilium.AnnotationShared: now})
+		item.Message = "it was made anew since, and is shared"
+		return item, false
+	}
+	return leave("it was made anew since: %s is now %s; it is left as it is", cilium.AnnotationShared, change.Show(now))
+}
+
+// Homeless names the clusters that hold a record, as the marks on the Services say, and in which it was not looked for.
+func Homeless(st *meshstate.State, cluster string, searched []string) []string {
+	var out []string
+	for _, svc := range st.Services[cluster] {
+		mark := Drained(svc.Annotations)
+		if mark != nil && mark.Cluster == cluster && mark.Record != "" && !slices.Contains(searched, mark.Record) && !slices.Contains(out, mark.Record) {
+			out = append(out, mark.Record)
+		}
+	}
+	slices.Sort(out)
+	return out
+}

@@ -1,0 +1,193 @@
+package view
+
+import (
+	"fmt"
+	"slices"
+	"strconv"
+	"strings"
+
+	"github.com/kubectl-mesh/kubectl-mesh/pkg/apis/v1alpha1"
+	"github.com/kubectl-mesh/kubectl-mesh/pkg/common/cilium"
+	"github.com/kubectl-mesh/kubectl-mesh/pkg/common/output"
+)
+
+// manyRows is how many rows a table of a plan has unless -o wide asks for all.
+const manyRows = 20
+
+// DrainPlan shows what is about to be written in which cluster, and what it does to the traffic.
+func DrainPlan(doc v1alpha1.DrainReport, all bool) []output.Section {
+	title := "Plan: " + doc.Action
+	for _, m := range doc.Members {
+		if m.Name == doc.Cluster {
+			title += fmt.Sprintf(" (context %s, %s)", m.Context, m.Server)
+		}
+	}
+	t := output.NewTable("NAMESPACE", "SERVICE", "ANNOTATION", "OLD", "NEW")
+	n := 0
+	for _, c := range doc.Changes {
+		if c.Result != v1alpha1.ResultPlanned {
+			continue
+		}
+		if n++; n > manyRows && !all {
+			continue
+		}
+		k := cilium.AnnotationShared
+		output.AddRow(t, c.Namespace, serviceOf(c), k, show(c.Before[k]), show(c.After[k]))
+	}
+	sections := append([]output.Section{{Title: title, Table: t, Text: more(n, all)}}, left(doc)...)
+	return append(append(sections, Shifts(doc, all)...), output.Section{})
+}
+
+// left shows the Services that the plan leaves as they are, and why: a person must know before saying yes.
+func left(doc v1alpha1.DrainReport) []output.Section {
+	t := output.NewTable("NAMESPACE", "SERVICE", "WHY")
+	for _, c := range doc.Changes {
+		if c.Message != "" && slices.Contains([]string{v1alpha1.ResultRefused, v1alpha1.ResultFailed, v1alpha1.ResultSkipped}, c.Result) {
+			output.AddRow(t, c.Namespace, serviceOf(c), c.Message)
+		}
+	}
+	if len(t.Rows) == 0 {
+		return nil
+	}
+	return []output.Section{{Title: "Left as they are", Table: t}}
+}
+
+// Drain shows what became of each Service; before a dry run's result stands what it would do to the traffic.
+func Drain(doc v1alpha1.DrainReport, all bool) []output.Section {
+	t := output.NewTable("CLUSTER", "NAMESPACE", "SERVICE", "RESULT", "CHANGE")
+	for _, c := range doc.Changes {
+		result := c.Result
+		if doc.DryRun != "none" && result == v1alpha1.ResultPlanned {
+			result += " (" + doc.DryRun + " dry run)"
+		}
+		output.AddRow(t, c.Cluster, c.Namespace, serviceOf(c), result, drainChange(c))
+	}
+	var sections []output.Section
+	if doc.DryRun != "none" {
+		sections = Shifts(doc, all)
+	}
+	return append(sections, output.Section{Table: t})
+}
+
+func serviceOf(c v1alpha1.Change) string { return strings.TrimPrefix(c.Object, "service/") }
+
+// drainChange shows the one value that a drain is about; its own mark goes without saying.
+func drainChange(c v1alpha1.Change) string {
+	k := cilium.AnnotationShared
+	switch {
+	case c.Message != "":
+		return c.Message
+	case c.Result == v1alpha1.ResultUnchanged && c.After[k] != nil && *c.After[k] == "false":
+		return "it is not shared already"
+	case c.Result == v1alpha1.ResultUnchanged:
+		return "it has its former value already"
+	case show(c.Before[k]) == show(c.After[k]):
+		return "only the mark of the drain is removed"
+	}
+	return fmt.Sprintf("%s: %s -> %s", k, show(c.Before[k]), show(c.After[k]))
+}
+
+func more(n int, all bool) []string {
+	if n <= manyRows || all {
+		return nil
+	}
+	return []string{fmt.Sprintf("... and %d more; -o wide shows all", n-manyRows)}
+}
+
+// Shifts shows how the answers to clients of the other clusters change: first by client cluster, then for each Service.
+func Shifts(doc v1alpha1.DrainReport, all bool) []output.Section {
+	if len(doc.Shifts) == 0 {
+		return []output.Section{{Title: "Predicted shift of new connections: none"}}
+	}
+	rows := slices.Clone(doc.Shifts)
+	slices.SortStableFunc(rows, func(a, b v1alpha1.Shift) int {
+		switch d := moved(b, doc.Cluster) - moved(a, doc.Cluster); {
+		case d > 0:
+			return 1
+		case d < 0:
+			return -1
+		}
+		return 0
+	})
+	t := output.NewTable("NAMESPACE", "SERVICE", "CLIENTS-IN", "PORT", strings.ToUpper(doc.Cluster), "OTHERS")
+	for n, s := range rows {
+		if n >= manyRows && !all {
+			break
+		}
+		own, others := "unchanged", []string{}
+		for _, sh := range s.Shares {
+			arrow := Percent(sh.Before) + " -> " + Percent(sh.After)
+			if sh.Cluster == doc.Cluster {
+				own = arrow
+			} else {
+				others = append(others, sh.Cluster+" "+arrow)
+			}
+		}
+		client := s.Client
+		if len(s.Versions) > 0 {
+			client += " if Cilium " + strings.Join(s.Versions, ", ")
+		}
+		if !s.Complete {
+			others = append(others, "(a cluster that was not read may answer too)")
+		}
+		if len(others) == 0 {
+			others = []string{"nobody"}
+		}
+		output.AddRow(t, s.Namespace, s.Name, client, portName(s.Port)+family(s), own, strings.Join(others, ", "))
+	}
+	sections := []output.Section{{Title: "Predicted shift of new connections", Table: t, Text: more(len(rows), all)}}
+	if len(rows) > manyRows {
+		sections = append([]output.Section{summary(doc)}, sections...)
+	}
+	return sections
+}
+
+func family(s v1alpha1.Shift) string {
+	if s.IPFamily == "IPv6" {
+		return " IPv6"
+	}
+	return ""
+}
+
+// moved is how much of the drained cluster's share a shift moves.
+func moved(s v1alpha1.Shift, cluster string) float64 {
+	for _, sh := range s.Shares {
+		if sh.Cluster == cluster {
+			return max(sh.Before-sh.After, sh.After-sh.Before)
+		}
+	}
+	return 0
+}
+
+// summary adds the shifts of many Services up: for the clients of each cluster, how many Services and ports move, and the average share.
+func summary(doc v1alpha1.DrainReport) output.Section {
+	type sum struct {
+		services      map[string]bool
+		ports         int
+		before, after float64
+	}
+	sums := map[string]*sum{}
+	var clients []string
+	for _, s := range doc.Shifts {
+		c := sums[s.Client]
+		if c == nil {
+			c = &sum{services: map[string]bool{}}
+			sums[s.Client] = c
+			clients = append(clients, s.Client)
+		}
+		c.services[s.Namespace+"/"+s.Name] = true
+		c.ports++
+		for _, sh := range s.Shares {
+			if sh.Cluster == doc.Cluster {
+				c.before += sh.Before
+				c.after += sh.After
+			}
+		}
+	}
+	t := output.NewTable("CLIENTS-IN", "SERVICES", "AVERAGE SHARE OF "+strings.ToUpper(doc.Cluster))
+	for _, name := range clients {
+		c := sums[name]
+		output.AddRow(t, name, strconv.Itoa(len(c.services)), Percent(c.before/float64(c.ports))+" -> "+Percent(c.after/float64(c.ports)))
+	}
+	return output.Section{Title: "Predicted shift of new connections, by client cluster", Table: t}
+}

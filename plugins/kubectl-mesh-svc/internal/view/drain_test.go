@@ -1,0 +1,102 @@
+package view
+
+import (
+	"bytes"
+	"fmt"
+	"strings"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+	"k8s.io/utils/ptr"
+
+	"github.com/kubectl-mesh/kubectl-mesh/pkg/apis/v1alpha1"
+	"github.com/kubectl-mesh/kubectl-mesh/pkg/common/cilium"
+	"github.com/kubectl-mesh/kubectl-mesh/pkg/common/output"
+)
+
+func text(t *testing.T, sections []output.Section) string {
+	t.Helper()
+	var b bytes.Buffer
+	if err := (&output.Flags{}).Print(&b, nil, sections); err != nil {
+		t.Fatal(err)
+	}
+	return b.String()
+}
+
+func drainDocument(services int) v1alpha1.DrainReport {
+	doc := v1alpha1.DrainReport{Cluster: "us"}
+	doc.Action, doc.DryRun = "drain us", "none"
+	doc.Members = []v1alpha1.Member{{Name: "eu"}, {Name: "us", Context: "kind-us", Server: "https://us"}}
+	for n := range services {
+		name := fmt.Sprintf("svc-%02d", n)
+		doc.Changes = append(doc.Changes, v1alpha1.Change{Cluster: "us", Namespace: "shop", Object: "service/" + name, Result: v1alpha1.ResultPlanned,
+			Before: map[string]*string{cilium.AnnotationShared: nil, "mark": nil}, After: map[string]*string{cilium.AnnotationShared: ptr.To("false"), "mark": ptr.To("{}")}})
+		doc.Shifts = append(doc.Shifts, v1alpha1.Shift{Namespace: "shop", Name: name, Client: "eu", Port: v1alpha1.Port{Port: 80, Protocol: "TCP"}, IPFamily: "IPv4", Complete: true,
+			Shares: []v1alpha1.ShareShift{{Cluster: "eu", Before: 0.5, After: 1}, {Cluster: "us", Before: 0.5, After: 0}}})
+	}
+	return doc
+}
+
+func TestDrainPlan(t *testing.T) {
+	t.Parallel()
+	doc := drainDocument(1)
+	doc.Changes = append(doc.Changes, v1alpha1.Change{Cluster: "us", Namespace: "shop", Object: "service/pay", Result: v1alpha1.ResultRefused, Message: "clients in eu would be left"})
+	want := `Plan: drain us (context kind-us, https://us)
+NAMESPACE   SERVICE   ANNOTATION                 OLD        NEW
+shop        svc-00    service.cilium.io/shared   <absent>   "false"
+
+Left as they are
+NAMESPACE   SERVICE   WHY
+shop        pay       clients in eu would be left
+
+Predicted shift of new connections
+NAMESPACE   SERVICE   CLIENTS-IN   PORT     US          OTHERS
+shop        svc-00    eu           80/TCP   50% -> 0%   eu 50% -> 100%
+
+`
+	if d := cmp.Diff(want, text(t, DrainPlan(doc, false))); d != "" {
+		t.Error(d)
+	}
+}
+
+// TestDrainOfMany: a long plan is cut and added up by client cluster; -o wide shows all of it.
+func TestDrainOfMany(t *testing.T) {
+	t.Parallel()
+	doc := drainDocument(300)
+	short, all := text(t, DrainPlan(doc, false)), text(t, DrainPlan(doc, true))
+	for _, want := range []string{"... and 280 more; -o wide shows all", "CLIENTS-IN   SERVICES   AVERAGE SHARE OF US\neu           300        50% -> 0%\n"} {
+		if !strings.Contains(short, want) {
+			t.Errorf("no %q in\n%s", want, short)
+		}
+	}
+	if n := strings.Count(all, "svc-299"); n != 2 || strings.Contains(short, "svc-299") || strings.Contains(all, "more; -o wide") {
+		t.Errorf("the last one stands %d times in the whole plan", n)
+	}
+}
+
+func TestDrainResult(t *testing.T) {
+	t.Parallel()
+	doc := drainDocument(1)
+	shared := cilium.AnnotationShared
+	row := func(name, result, message string, before, after *string) v1alpha1.Change {
+		return v1alpha1.Change{Cluster: "us", Namespace: "shop", Object: "service/" + name, Result: result, Message: message,
+			Before: map[string]*string{shared: before}, After: map[string]*string{shared: after}}
+	}
+	doc.Changes = []v1alpha1.Change{
+		row("a", v1alpha1.ResultChanged, "", ptr.To("true"), ptr.To("false")),
+		row("b", v1alpha1.ResultUnchanged, "", ptr.To("false"), ptr.To("false")),
+		row("c", v1alpha1.ResultUnchanged, "", nil, nil),
+		row("d", v1alpha1.ResultRefused, "clients in eu would be left", nil, ptr.To("false")),
+		row("e", v1alpha1.ResultChanged, "", nil, nil),
+	}
+	want := `CLUSTER   NAMESPACE   SERVICE   RESULT      CHANGE
+us        shop        a         changed     service.cilium.io/shared: "true" -> "false"
+us        shop        b         unchanged   it is not shared already
+us        shop        c         unchanged   it has its former value already
+us        shop        d         refused     clients in eu would be left
+us        shop        e         changed     only the mark of the drain is removed
+`
+	if d := cmp.Diff(want, text(t, Drain(doc, false))); d != "" {
+		t.Error(d)
+	}
+}
