@@ -98,6 +98,8 @@ func TestUsageErrors(t *testing.T) {
 		"no lab":                 {[]string{"env"}, `start one with "meshlab up"`},
 		"stop without a lab":     {[]string{"stop", "us"}, "no lab in the state directory"},
 		"both ways":              {[]string{"up", "--connect", "--no-connect"}, "none of the others can be"},
+		"faults without a lab":   {[]string{"chaos-services"}, `start one with "meshlab up"`},
+		"seed of a removal":      {[]string{"chaos-services", "--remove", "--seed=1"}, "none of the others can be"},
 		"negative delay":         {[]string{"up", "--propagation-delay=-1s"}, "want 0 or more"},
 		"bad version":            {[]string{"up", "--cilium-version", "1.2"}, "--cilium-version: want one from 1.16"},
 		"version of nobody":      {[]string{"up", "--cilium-version", "mars=1.18.11"}, "the lab's clusters are us, eu, ap"},
