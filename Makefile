@@ -139,6 +139,14 @@ bench-svc: build meshlab bin/tools/kubectl ## Compare mesh-svc with kubectl over
 bench: ## Run the Go benchmarks, one second each
 	go test -run '^$$' -bench . -benchmem ./pkg/common/routing ./plugins/kubectl-mesh-svc/internal/globalsvc
 
+# Two minor versions, and patches with and without what Cilium mended in between. Pods are not needed.
+CHAOS_LAB := --no-net --clusters=a,b,c,d,e --cilium-version=a=1.19.5,b=1.19.7,c=1.19.2,d=1.20.2,e=1.20.2
+
+.PHONY: chaos
+chaos: build meshlab bin/tools/kubectl ## Seed faults into 300 Services of five clusters; check must find these, nothing else (SEEDS="1 clock")
+	@go build -o bin/chaos ./test/chaos
+	@MESHLAB_STATE='$(CURDIR)/.lab-chaos' SEEDS='$(SEEDS)' test/with-lab.sh $(CHAOS_LAB) bin/chaos $(CHAOS_FLAGS)
+
 .PHONY: clean
 clean: ## Remove what was built; a running lab stays
 	rm -rf bin dist
