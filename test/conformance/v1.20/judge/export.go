@@ -59,7 +59,7 @@ func (j *Judge) export(c body.Cluster) (*store.ClusterService, error) {
 		return nil, fmt.Errorf("cluster %s: write to etcd: %w", c.Name, err)
 	}
 	in := store.KeyCreator(store.ClusterNameValidator(c.Name), store.NamespacedNameValidator(), store.ClusterIDValidator(&c.ID))()
-	if err := in.Unmarshal(path.Join(c.Name, svc.Namespace, svc.Name), data); err != nil {
+	if err := in.Unmarshal(path.Join(svc.Namespace, svc.Name), data); err != nil {
 		return nil, fmt.Errorf("cluster %s: read from etcd: %w", c.Name, err)
 	}
 	return &in.(*store.ValidatingClusterService).ClusterService, nil
