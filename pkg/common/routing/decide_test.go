@@ -342,6 +342,25 @@ func TestSharedTargetPort(t *testing.T) {
 	}
 }
 
+// TestUnnamedBesideNamed: a port without a name that shares its number with a named one is no port without a name.
+func TestUnnamedBesideNamed(t *testing.T) {
+	t.Parallel()
+	far := service(2, 1, "global")
+	far.Endpoints[0].Ports = []Port{{Protocol: "TCP", Port: 8080}}
+	snap := mesh("1.20.2", service(1, 1, "global"), far)
+	if got := decideAll(t, snap, http)["us"]; got != "us=1 eu=1" {
+		t.Errorf("unnamed alone: %s", got)
+	}
+	far.Endpoints[0].Ports = append(far.Endpoints[0].Ports, Port{Name: "metrics", Protocol: "TCP", Port: 8080})
+	if got := decideAll(t, snap, http)["us"]; got != "us=1" {
+		t.Errorf("unnamed beside a name: %s", got)
+	}
+	far.Endpoints[0].Ports[1].Port = 9090
+	if got := decideAll(t, snap, http)["us"]; got != "us=1 eu=1" {
+		t.Errorf("unnamed beside another number: %s", got)
+	}
+}
+
 func TestOffers(t *testing.T) {
 	t.Parallel()
 	svc := service(1, 3, "global")

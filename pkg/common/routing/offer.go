@@ -167,7 +167,7 @@ func (o *offer) add(cluster string, e Endpoint, fe Frontend, rules cilium.Rules,
 			}
 			continue
 		}
-		if !portMatches(fe.Name, p.Name, rules) {
+		if !portMatches(fe.Name, p, e, rules) {
 			seen.ports = appendNew(seen.ports, p.Name)
 			continue
 		}
@@ -189,14 +189,29 @@ func (e Endpoint) shares(p Port) bool {
 	})
 }
 
-// portMatches compares a frontend's port name with a backend's.
-// Up to 1.17 they must be equal; from 1.18 an unnamed side matches anything.
-// Source: pkg/loadbalancer/writer/writer.go matchesFrontend (1.18.11, 1.19.5, 1.20.2, run).
-func portMatches(frontend, backend string, rules cilium.Rules) bool {
+// portMatches compares a frontend's port name with those of an endpoint's port.
+// Up to 1.17 they must be equal. From 1.18 the ports of one protocol and number are one backend with the names of all
+// of them, and an unnamed side matches anything: the frontend, or a backend that has no name at all.
+// Source: pkg/loadbalancer/writer/writer.go matchesFrontend, convertEndpoints and ClusterServiceToBackendParams
+// (1.18.11, 1.19.5, 1.20.2, run).
+func portMatches(frontend string, p Port, e Endpoint, rules cilium.Rules) bool {
 	if rules.StrictPortNames {
-		return frontend == backend
+		return frontend == p.Name
 	}
-	return frontend == "" || backend == "" || frontend == backend
+	if frontend == "" {
+		return true
+	}
+	named := false
+	for _, o := range e.Ports {
+		if o.Protocol != p.Protocol || o.Port != p.Port || o.Name == "" {
+			continue
+		}
+		if o.Name == frontend {
+			return true
+		}
+		named = true
+	}
+	return !named
 }
 
 // missing collects why endpoints did not match, for the reason.
