@@ -19,6 +19,7 @@ import (
 	"path/filepath"
 	"regexp"
 	"slices"
+	"strings"
 	"text/tabwriter"
 
 	"github.com/kubectl-mesh/kubectl-mesh/pkg/common/cilium"
@@ -61,7 +62,7 @@ func run(ctx context.Context, wanted []string, dir string, stdout io.Writer) err
 		}
 		ran = append(ran, m)
 		fmt.Fprintf(os.Stderr, "comparing with Cilium %s; the first time its code is compiled, which takes minutes\n", m.version)
-		cmd := exec.CommandContext(ctx, "go", "test", "-C", m.dir, "-count=1", "-timeout=60m", ".") //nolint:gosec // the directories are this repository's
+		cmd := exec.CommandContext(ctx, "go", "test", "-C", m.dir, "-count=1", "-timeout=60m", ".")
 		cmd.Env = append(os.Environ(), "CONFORMANCE_REPORT="+report.Name())
 		cmd.Stdout, cmd.Stderr = os.Stderr, os.Stderr
 		if err := cmd.Run(); err != nil {
@@ -94,7 +95,7 @@ func judges(dir string) ([]module, error) {
 	}
 	var out []module
 	for _, f := range files {
-		b, err := os.ReadFile(f) //nolint:gosec // found below the directory
+		b, err := os.ReadFile(f)
 		if err != nil {
 			return nil, err
 		}
@@ -130,18 +131,18 @@ func read(r io.ReadSeeker) ([]body.Result, error) {
 
 // write prints what was compared, and which versions have no judge or were not asked.
 func write(w io.Writer, results []body.Result, ran []module) error {
-	tw := tabwriter.NewWriter(w, 0, 0, 3, ' ', 0)
-	fmt.Fprintln(tw, "CILIUM\tFUNCTION\tCASES\tDIFFERENCES\tSEED")
+	lines := []string{"CILIUM\tFUNCTION\tCASES\tDIFFERENCES\tSEED"}
 	for _, r := range results {
-		fmt.Fprintf(tw, "%s\t%s\t%d\t%d\t%d\n", r.Version, r.Function, r.Cases, r.Differences, r.Seed)
+		lines = append(lines, fmt.Sprintf("%s\t%s\t%d\t%d\t%d", r.Version, r.Function, r.Cases, r.Differences, r.Seed))
 	}
 	for minor := newest; minor >= oldest; minor-- {
-		i := slices.IndexFunc(ran, func(m module) bool { return m.version.Minor == minor })
-		if i < 0 {
-			fmt.Fprintf(tw, "1.%d\tunjudged\t\t\t\n", minor)
-			continue
+		of := fmt.Sprintf("1.%d", minor)
+		if i := slices.IndexFunc(ran, func(m module) bool { return m.version.Minor == minor }); i >= 0 {
+			of += ", other than " + ran[i].version.String()
 		}
-		fmt.Fprintf(tw, "1.%d, other than %s\tunjudged\t\t\t\n", minor, ran[i].version)
+		lines = append(lines, of+"\tunjudged\t\t\t")
 	}
-	return tw.Flush()
+	tw := tabwriter.NewWriter(w, 0, 0, 3, ' ', 0)
+	_, err := fmt.Fprintln(tw, strings.Join(lines, "\n"))
+	return errors.Join(err, tw.Flush())
 }

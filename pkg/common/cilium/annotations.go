@@ -35,10 +35,10 @@ const (
 	AnnotationTopologyHints = "service.kubernetes.io/topology-aware-hints"
 
 	// LabelServiceProxyName makes Cilium ignore a Service, whatever the label's value is
-	// (serviceListLabelSelector in pkg/k8s/utils/utils.go asks that it does not exist; 1.18.11, 1.19.5, 1.20.2, run).
+	// (serviceListLabelSelector in pkg/k8s/utils/utils.go asks that it does not exist; 1.20.2, run, 1.18.11 and 1.19.5, read).
 	LabelServiceProxyName = "service.kubernetes.io/service-proxy-name"
 	// LabelHeadless makes Cilium serve none of a Service's cluster IPs, whatever the label's value is
-	// (isHeadless in pkg/loadbalancer/reflectors/conversions.go; 1.18.11, 1.19.5, 1.20.2, run).
+	// (isHeadless in pkg/loadbalancer/reflectors/conversions.go; 1.20.2, run, 1.18.11 and 1.19.5, read).
 	LabelHeadless = "service.kubernetes.io/headless"
 	// LabelManagedBy stands on EndpointSlices; see ManagedByMesh.
 	LabelManagedBy = "endpointslice.kubernetes.io/managed-by"

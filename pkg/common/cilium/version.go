@@ -69,7 +69,7 @@ type Rules struct {
 	// kept, and which one is chance. The frontends of the others lose the backend.
 	// 1.18.0 to 1.18.9 and 1.19.0 to 1.19.3; not 1.17 and older, whose service cache looks ports up by name.
 	// Source: cilium issue 45109, fix 45179 (change logs of 1.18.10 and 1.19.4), ClusterServiceToBackendParams in
-	// pkg/clustermesh/service_merger.go of 1.19.3 (read); 1.18.11, 1.19.5 and 1.20.2 keep all names (run).
+	// pkg/clustermesh/service_merger.go of 1.19.3 (read); 1.20.2 keeps all names (run), and so do 1.18.11 and 1.19.5 (read).
 	LosesSharedTargetPorts bool
 	// StrictPortNames: a backend serves a frontend only under exactly the same
 	// port name, so that a named and an unnamed port do not match.

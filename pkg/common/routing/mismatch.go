@@ -71,7 +71,7 @@ func (s *Service) answers(w wanted, fe Frontend, rules cilium.Rules) bool {
 			return true
 		}
 		for _, p := range e.Ports {
-			if p.Protocol == fe.Protocol && portMatches(fe.Name, p.Name, rules) {
+			if p.Protocol == fe.Protocol && portMatches(fe.Name, p, e, rules) {
 				return true
 			}
 		}

@@ -94,7 +94,7 @@ func remoteOffer(c *Cluster, svc *Service, m *Cluster, fe Frontend, rules cilium
 
 // Offers returns the endpoints of a Service that the cluster exports to the others, with ReasonUsed, or why
 // it exports the Service not at all.
-// Source: ClusterServiceConverter.Convert in operator/watchers/service_sync.go (1.18.11, 1.19.5, 1.20.2, run).
+// Source: ClusterServiceConverter.Convert in operator/watchers/service_sync.go (1.20.2, run; 1.18.11, 1.19.5, read).
 func (c *Cluster) Offers(key Key) ([]Endpoint, Reason) { return c.offers(key, false) }
 
 // offers is Offers; ungated says that the cluster is taken to have no namespace gate.
@@ -160,7 +160,7 @@ func (o *offer) add(cluster string, e Endpoint, fe Frontend, rules cilium.Rules,
 	}
 	for _, p := range e.Ports {
 		if p.Protocol != fe.Protocol {
-			if portMatches(fe.Name, p.Name, rules) {
+			if portMatches(fe.Name, p, e, rules) {
 				seen.protocols = appendNew(seen.protocols, p.Protocol)
 			} else {
 				seen.others = appendNew(seen.others, p.Protocol)
@@ -193,7 +193,7 @@ func (e Endpoint) shares(p Port) bool {
 // Up to 1.17 they must be equal. From 1.18 the ports of one protocol and number are one backend with the names of all
 // of them, and an unnamed side matches anything: the frontend, or a backend that has no name at all.
 // Source: pkg/loadbalancer/writer/writer.go matchesFrontend, convertEndpoints and ClusterServiceToBackendParams
-// (1.18.11, 1.19.5, 1.20.2, run).
+// (1.20.2, run; 1.18.11, 1.19.5, read).
 func portMatches(frontend string, p Port, e Endpoint, rules cilium.Rules) bool {
 	if rules.StrictPortNames {
 		return frontend == p.Name

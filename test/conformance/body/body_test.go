@@ -2,6 +2,7 @@ package body
 
 import (
 	"maps"
+	"slices"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
@@ -80,7 +81,7 @@ func TestSelectionDiffers(t *testing.T) {
 		for i, c := range cs {
 			for n, b := range c.Backends {
 				if b.Cluster == "eu" {
-					cs[i].Backends = append(c.Backends[:n:n], c.Backends[n+1:]...)
+					cs[i].Backends = slices.Delete(c.Backends, n, n+1)
 					return
 				}
 			}

@@ -260,6 +260,6 @@ func (r random) conditions() discoveryv1.EndpointConditions {
 	case n < 17:
 		return c(false, false, true)
 	}
-	any := func() *bool { return pick(r, nil, ptr.To(true), ptr.To(false)) }
-	return discoveryv1.EndpointConditions{Ready: any(), Serving: any(), Terminating: any()}
+	some := func() *bool { return pick(r, nil, ptr.To(true), ptr.To(false)) }
+	return discoveryv1.EndpointConditions{Ready: some(), Serving: some(), Terminating: some()}
 }
