@@ -31,6 +31,8 @@ const unusedFor = 30 * 24 * time.Hour
 // Group are programs that are built together and lie in one directory.
 type Group struct {
 	Programs []string
+	// Module is the directory of their module, relative to the lab's; empty means the lab's own.
+	Module string
 	// Notice is printed before a build.
 	Notice string
 	// Flags are further flags of go build.
@@ -66,6 +68,18 @@ func Net() Group {
 		Programs: []string{"meshlab-net", "meshlab-pod"},
 		Notice:   "building the lab's nodes and network",
 		Flags:    []string{"-ldflags=-s -w"},
+	}
+}
+
+// Chooser is the judge of backends that runs Cilium's own code. It stands in a module of its own, as no other program may
+// depend on Cilium.
+func Chooser() Group {
+	return Group{
+		Programs: []string{"meshlab-chooser"},
+		Module:   "../test/conformance/v1.20",
+		Notice: "building the lab's chooser of backends out of Cilium's own code. The first build takes some minutes on two " +
+			"cores; the result is cached",
+		Flags: []string{"-ldflags=-s -w"},
 	}
 }
 
@@ -183,7 +197,7 @@ func (b *Builder) build(ctx context.Context, group Group, dir string) error {
 	defer func() { _ = os.RemoveAll(tmp) }()
 	for _, program := range group.Programs {
 		args := append([]string{"build", "-trimpath", "-buildvcs=false", "-o", filepath.Join(tmp, program)}, group.Flags...)
-		cmd := b.goCommand(ctx, append(args, "./cmd/"+program)...)
+		cmd := b.goCommand(ctx, group, append(args, "./cmd/"+program)...)
 		cmd.Stdout, cmd.Stderr = b.Log, b.Log
 		if err := cmd.Run(); err != nil {
 			return fmt.Errorf("build %s: %w", program, err)
@@ -192,13 +206,15 @@ func (b *Builder) build(ctx context.Context, group Group, dir string) error {
 	return os.Rename(tmp, dir)
 }
 
-func (b *Builder) goCommand(ctx context.Context, args ...string) *exec.Cmd {
+func (b *Builder) goCommand(ctx context.Context, group Group, args ...string) *exec.Cmd {
 	cmd := exec.CommandContext(ctx, "go", args...) //nolint:gosec // arguments are ours
-	cmd.Dir = b.Source
+	cmd.Dir = b.module(group)
 	// The nodes' programs run where there is no C library.
 	cmd.Env = append(os.Environ(), "CGO_ENABLED=0", "GOWORK=off")
 	return cmd
 }
+
+func (b *Builder) module(group Group) string { return filepath.Join(b.Source, group.Module) }
 
 // key is a hash of everything that goes into the programs.
 func (b *Builder) key(ctx context.Context, group Group) (string, error) {
@@ -206,13 +222,13 @@ func (b *Builder) key(ctx context.Context, group Group) (string, error) {
 	for _, program := range group.Programs {
 		args = append(args, "./cmd/"+program)
 	}
-	cmd := b.goCommand(ctx, args...)
+	cmd := b.goCommand(ctx, group, args...)
 	cmd.Stderr = b.Log
 	list, err := cmd.Output()
 	if err != nil {
 		return "", fmt.Errorf("list what %s is built from: %w", strings.Join(group.Programs, " and "), err)
 	}
-	version, err := b.goCommand(ctx, "env", "GOVERSION", "GOOS", "GOARCH").Output()
+	version, err := b.goCommand(ctx, group, "env", "GOVERSION", "GOOS", "GOARCH").Output()
 	if err != nil {
 		return "", fmt.Errorf("go env: %w", err)
 	}
@@ -226,7 +242,15 @@ func (b *Builder) key(ctx context.Context, group Group) (string, error) {
 		}
 		packages = append(packages, p)
 	}
-	return hash(packages, append([]string{string(version)}, group.Flags...))
+	salts := append([]string{string(version)}, group.Flags...)
+	if group.Module != "" {
+		sum, err := fileSum(filepath.Join(b.module(group), "go.sum"))
+		if err != nil {
+			return "", err
+		}
+		salts = append(salts, sum)
+	}
+	return hash(packages, salts)
 }
 
 func (b *Builder) touch(dir string) error {

@@ -149,12 +149,15 @@ func TestOnlyTheControlPlaneImportsKubernetes(t *testing.T) {
 	}
 	b := &Builder{Source: source, Log: os.Stderr}
 	for program, want := range map[string]bool{"meshlab": false, "meshlab-net": false, "meshlab-pod": false, "meshlab-cluster": true} {
-		list, err := b.goCommand(t.Context(), "list", "-deps", "./cmd/"+program).Output()
+		list, err := b.goCommand(t.Context(), Group{}, "list", "-deps", "./cmd/"+program).Output()
 		if err != nil {
 			t.Fatal(err)
 		}
 		if got := bytes.Contains(list, []byte("\nk8s.io/kubernetes/")); got != want {
 			t.Errorf("%s imports k8s.io/kubernetes: %v, want %v", program, got, want)
+		}
+		if bytes.Contains(list, []byte("github.com/cilium/cilium")) {
+			t.Errorf("%s imports Cilium, which only the module of the chooser may", program)
 		}
 	}
 }

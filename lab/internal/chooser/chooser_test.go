@@ -70,11 +70,20 @@ func newMesh(clusters ...routing.Cluster) (*Controller, *dataplane) {
 	return c, d
 }
 
+// members are clusters without the objects they were read from, which the rules do not need.
+func members(clusters []routing.Cluster) []Cluster {
+	out := make([]Cluster, len(clusters))
+	for i, c := range clusters {
+		out[i] = Cluster{Cluster: c}
+	}
+	return out
+}
+
 // play: the clusters look so at a time; then what is due is published and applied.
 func play(t *testing.T, c *Controller, now time.Time, state ...routing.Cluster) {
 	t.Helper()
 	if state != nil {
-		c.observe(state, now)
+		c.observe(members(state), now)
 	}
 	c.publish(now)
 	if err := c.apply(t.Context()); err != nil {

@@ -36,8 +36,8 @@ type Controller struct {
 	dirty   chan struct{}
 
 	mu        sync.Mutex
-	live      []routing.Cluster
-	published []routing.Cluster
+	live      []Cluster
+	published []Cluster
 	pending   []publication // in order of time
 
 	applied map[vipID][]string
@@ -46,7 +46,7 @@ type Controller struct {
 // publication is a state of a cluster that becomes known to the others at a time.
 type publication struct {
 	at    time.Time
-	state []routing.Cluster
+	state []Cluster
 }
 
 type vipID struct{ cluster, protocol, addr string }
@@ -70,7 +70,7 @@ func New(chooser Chooser, dataplane Dataplane, delay time.Duration, log io.Write
 // Add makes a cluster part of the mesh.
 func (c *Controller) Add(s *Source) {
 	c.sources = append(c.sources, s)
-	gap := routing.Cluster{Name: s.Name, Context: s.Context, Version: s.Version, Gap: "not read yet"}
+	gap := Cluster{Cluster: routing.Cluster{Name: s.Name, Context: s.Context, Version: s.Version, Gap: "not read yet"}}
 	c.live = append(c.live, gap)
 	c.published = append(c.published, gap)
 }
@@ -101,6 +101,7 @@ func (c *Controller) notifyWhenSynced(ctx context.Context, s *Source) {
 func (c *Controller) loop(ctx context.Context) {
 	timer := time.NewTimer(time.Hour)
 	defer timer.Stop()
+	failing := ""
 	for {
 		select {
 		case <-ctx.Done():
@@ -115,18 +116,37 @@ func (c *Controller) loop(ctx context.Context) {
 		case <-timer.C:
 		}
 		next := c.publish(time.Now())
-		if err := c.apply(ctx); err != nil && ctx.Err() == nil {
-			_, _ = fmt.Fprintln(c.Log, "chooser:", err)
-			next = min(next, time.Second) // try again
+		err := c.apply(ctx)
+		if ctx.Err() != nil {
+			return
+		}
+		failing = c.report(err, failing)
+		if err != nil {
+			next = min(next, time.Second) // try again; until then the backends of before stay
 		}
 		timer.Reset(next)
 	}
 }
 
+// report logs an error once, and that it is over; failing is what was logged last.
+func (c *Controller) report(err error, failing string) string {
+	switch {
+	case err == nil && failing != "":
+		_, _ = fmt.Fprintln(c.Log, "chooser: backends are chosen again")
+		return ""
+	case err != nil && err.Error() != failing:
+		_, _ = fmt.Fprintln(c.Log, "chooser: the backends stay as they are:", err)
+	}
+	if err == nil {
+		return ""
+	}
+	return err.Error()
+}
+
 // read takes the clusters' live state and plans its publication. A cluster's first
 // state counts at once.
 func (c *Controller) read(now time.Time) {
-	state := make([]routing.Cluster, len(c.sources))
+	state := make([]Cluster, len(c.sources))
 	for i, s := range c.sources {
 		cl, err := s.read()
 		if err != nil {
@@ -138,7 +158,7 @@ func (c *Controller) read(now time.Time) {
 	c.observe(state, now)
 }
 
-func (c *Controller) observe(state []routing.Cluster, now time.Time) {
+func (c *Controller) observe(state []Cluster, now time.Time) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.live = state
@@ -236,13 +256,13 @@ func reachable(backends []netip.AddrPort) []string {
 	return out
 }
 
-func find(clusters []routing.Cluster, name string) routing.Cluster {
+func find(clusters []Cluster, name string) Cluster {
 	for _, cl := range clusters {
 		if cl.Name == name {
 			return cl
 		}
 	}
-	return routing.Cluster{}
+	return Cluster{}
 }
 
 // Records returns what DNS answers in a cluster for a Service.
@@ -267,7 +287,7 @@ func (c *Controller) Records(cluster, namespace, name string) (Records, bool) {
 	}
 	var r Records
 	r.Hosts = map[string]netip.Addr{}
-	d := routing.Decide(view(live, published, cluster), cluster, key, routing.Frontend{})
+	d := routing.Decide(snapshot(view(live, published, cluster)), cluster, key, routing.Frontend{})
 	for _, b := range backends(d) {
 		r.Addrs = append(r.Addrs, b.Addr.Addr())
 		if b.Pod != "" {

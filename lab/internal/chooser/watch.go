@@ -40,9 +40,11 @@ type Source struct {
 // NewSource prepares the watches of a cluster; changed is called, from any goroutine, when
 // something that matters may have changed.
 func NewSource(name, context string, version cilium.Version, client kubernetes.Interface, changed func()) (*Source, error) {
-	all := informers.NewSharedInformerFactory(client, 0)
+	// Who owns which field of an object is no matter here, and makes most of it.
+	slim := informers.WithTransform(withoutOwners)
+	all := informers.NewSharedInformerFactoryWithOptions(client, 0, slim)
 	named := func(name string) informers.SharedInformerFactory {
-		return informers.NewSharedInformerFactoryWithOptions(client, 0, informers.WithNamespace(cilium.DefaultNamespace),
+		return informers.NewSharedInformerFactoryWithOptions(client, 0, slim, informers.WithNamespace(cilium.DefaultNamespace),
 			informers.WithTweakListOptions(func(o *metav1.ListOptions) {
 				o.FieldSelector = fields.OneTermEqualSelector("metadata.name", name).String()
 			}))
@@ -83,6 +85,14 @@ func notifyIfNew(old, obj any, changed func()) {
 	}
 }
 
+// withoutOwners drops the field owners of an object that was just read.
+func withoutOwners(obj any) (any, error) {
+	if o, err := meta.Accessor(obj); err == nil {
+		o.SetManagedFields(nil)
+	}
+	return obj, nil
+}
+
 // start begins to watch.
 func (s *Source) start(stop <-chan struct{}) {
 	for _, f := range s.factories {
@@ -101,12 +111,15 @@ func (s *Source) synced() bool {
 }
 
 // read converts what the watches hold.
-func (s *Source) read() (routing.Cluster, error) {
-	c := routing.Cluster{
-		Name: s.Name, Context: s.Context, Version: s.Version,
-		DefaultGlobalNamespace: true,
-		Namespaces:             map[string]map[string]string{},
-		Services:               map[routing.Key]*routing.Service{},
+func (s *Source) read() (Cluster, error) {
+	c := Cluster{
+		Cluster: routing.Cluster{
+			Name: s.Name, Context: s.Context, Version: s.Version,
+			DefaultGlobalNamespace: true,
+			Namespaces:             map[string]map[string]string{},
+			Services:               map[routing.Key]*routing.Service{},
+		},
+		Objects: map[routing.Key]Objects{},
 	}
 	if !s.synced() {
 		c.Gap = "not read yet"
@@ -148,6 +161,7 @@ func (s *Source) read() (routing.Cluster, error) {
 	for _, svc := range services {
 		key := routing.Key{Namespace: svc.Namespace, Name: svc.Name}
 		c.Services[key] = routing.FromService(svc, byService[key])
+		c.Objects[key] = Objects{Service: svc, Slices: byService[key]}
 	}
 	return c, nil
 }

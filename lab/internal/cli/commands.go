@@ -12,6 +12,7 @@ import (
 
 	"github.com/kubectl-mesh/kubectl-mesh/lab/internal/build"
 	"github.com/kubectl-mesh/kubectl-mesh/lab/internal/lab"
+	"github.com/kubectl-mesh/kubectl-mesh/lab/internal/state"
 )
 
 // lazyBuilder looks for the sources only when something is to be built: most
@@ -42,13 +43,16 @@ const upExample = `  # Three clusters, us, eu and ap, connected as a mesh
   # Different versions and installations of Cilium
   meshlab up --cilium-version us=1.18.11,eu=1.20.2,1.19.5 --install eu=certgen,ap=cert-manager
 
+  # Backends chosen by Cilium's own code instead of the rules of this repository
+  meshlab up --chooser=cilium
+
   # Before "cilium clustermesh connect"
   meshlab up --no-connect`
 
 func newUp(manager managerFunc) *cobra.Command {
 	var (
 		clusters                      []string
-		versions, installs            string
+		versions, installs, chooser   string
 		delay                         time.Duration
 		noConnect, noNet, connect, kp bool
 	)
@@ -59,7 +63,7 @@ func newUp(manager managerFunc) *cobra.Command {
 			if err != nil {
 				return err
 			}
-			spec := lab.Spec{Clusters: clusters}
+			spec := lab.Spec{Clusters: clusters, Chooser: chooser}
 			if variable := os.Getenv(clustersVariable); spec.Clusters == nil && variable != "" {
 				spec.Clusters = strings.Split(variable, ",")
 			}
@@ -104,6 +108,7 @@ func newUp(manager managerFunc) *cobra.Command {
 	f.BoolVar(&noConnect, "no-connect", false, "If true, the clusters know nothing of one another.")
 	f.BoolVar(&noNet, "no-net", false, "If true, there are no nodes: pods stay Pending.")
 	f.BoolVar(&kp, "kube-proxy-replacement", false, "If true, Cilium is installed as a replacement of kube-proxy.")
+	f.StringVar(&chooser, "chooser", "", "Who chooses the backends of new connections: rules, by which the plugins predict (the default), or cilium, Cilium 1.20's own code.")
 	cmd.MarkFlagsMutuallyExclusive("connect", "no-connect")
 	return cmd
 }
@@ -180,11 +185,20 @@ func onCluster(manager managerFunc, verb, short string, run func(context.Context
 }
 
 func newBuild(errOut io.Writer) *cobra.Command {
-	return &cobra.Command{
+	var chooser string
+	cmd := &cobra.Command{
 		Use: "build", Short: "Build the lab's programs without starting it", Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			builder := &lazyBuilder{log: errOut}
-			for _, group := range []build.Group{build.Cluster(), build.Net()} {
+			groups := []build.Group{build.Cluster(), build.Net()}
+			switch chooser {
+			case state.ChooserRules:
+			case state.ChooserCilium:
+				groups = append(groups, build.Chooser())
+			default:
+				return fmt.Errorf("--chooser is %q; want %s or %s", chooser, state.ChooserRules, state.ChooserCilium)
+			}
+			for _, group := range groups {
 				dir, err := builder.Ensure(cmd.Context(), group)
 				if err != nil {
 					return err
@@ -196,4 +210,6 @@ func newBuild(errOut io.Writer) *cobra.Command {
 			return nil
 		},
 	}
+	cmd.Flags().StringVar(&chooser, "chooser", state.ChooserRules, "With cilium, also the program that --chooser=cilium of \"meshlab up\" needs.")
+	return cmd
 }

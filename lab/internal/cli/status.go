@@ -8,6 +8,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/kubectl-mesh/kubectl-mesh/lab/internal/lab"
+	"github.com/kubectl-mesh/kubectl-mesh/lab/internal/state"
 )
 
 func newStatus(manager managerFunc) *cobra.Command {
@@ -43,7 +44,27 @@ func printStatus(out io.Writer, s *lab.Status) error {
 	if s.Net != nil {
 		_, _ = fmt.Fprintf(w, "(nodes)\t\t\t\t\t\t%s\t%s\n", pid(s.Net.PID), s.Net.Condition)
 	}
-	return w.Flush()
+	if s.ChooserProcess != nil {
+		_, _ = fmt.Fprintf(w, "(chooser)\t\t\t%s\t\t\t%s\t%s\n", or(s.ChooserVersion, "-"), pid(s.ChooserProcess.PID), s.ChooserProcess.Condition)
+	}
+	if err := w.Flush(); err != nil {
+		return err
+	}
+	var err error
+	switch s.Chooser {
+	case state.ChooserRules:
+		_, err = fmt.Fprintln(out, "\nBackends are chosen by the rules that the plugins predict with (--chooser=rules).")
+	case state.ChooserCilium:
+		_, err = fmt.Fprintln(out, "\nBackends are chosen by Cilium's own code (--chooser=cilium).")
+	}
+	return err
+}
+
+func or(text, fallback string) string {
+	if text == "" {
+		return fallback
+	}
+	return text
 }
 
 func pid(n int) string {

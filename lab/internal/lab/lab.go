@@ -18,6 +18,7 @@ import (
 	"github.com/kubectl-mesh/kubectl-mesh/lab/internal/build"
 	"github.com/kubectl-mesh/kubectl-mesh/lab/internal/proc"
 	"github.com/kubectl-mesh/kubectl-mesh/lab/internal/state"
+	"github.com/kubectl-mesh/kubectl-mesh/test/conformance/wire"
 )
 
 // The names of the programs, as they appear in the process list.
@@ -25,6 +26,7 @@ const (
 	clusterProgram = "meshlab-cluster"
 	netProgram     = "meshlab-net"
 	podProgram     = "meshlab-pod"
+	chooserProgram = wire.Program
 )
 
 const (
@@ -194,7 +196,8 @@ func (m *Manager) clean(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	names := []string{m.Dir.LabFile(), m.Dir.Kubeconfig(), m.Dir.NetLog(), m.Dir.NetPID(), m.Dir.NetReady(), m.Dir.NetDir()}
+	names := []string{m.Dir.LabFile(), m.Dir.Kubeconfig(), m.Dir.NetLog(), m.Dir.NetPID(), m.Dir.NetReady(), m.Dir.NetDir(),
+		m.Dir.ChooserLog(), m.Dir.ChooserPID(), m.Dir.ChooserDir()}
 	for _, name := range clusters {
 		names = append(names, m.Dir.ClusterKubeconfig(name), m.Dir.ClusterDir(name))
 	}
@@ -243,10 +246,12 @@ func exists(name string) bool {
 // control planes are killed, as their data are of no more use.
 func (m *Manager) endAll(ctx context.Context) error {
 	var errs []error
-	if record, ok, err := proc.Read(m.Dir.NetPID()); err != nil {
-		errs = append(errs, err)
-	} else if ok {
-		errs = append(errs, end(ctx, record, stopGrace))
+	for _, file := range []string{m.Dir.NetPID(), m.Dir.ChooserPID()} {
+		if record, ok, err := proc.Read(file); err != nil {
+			errs = append(errs, err)
+		} else if ok {
+			errs = append(errs, end(ctx, record, stopGrace))
+		}
 	}
 	clusters, err := m.clusterNames()
 	if err != nil {
@@ -264,7 +269,7 @@ func (m *Manager) endAll(ctx context.Context) error {
 
 // endStrays ends processes of this lab of which there is no record.
 func (m *Manager) endStrays(ctx context.Context) error {
-	strays, err := proc.Find(m.stateFlag(), clusterProgram, netProgram, podProgram)
+	strays, err := proc.Find(m.stateFlag(), clusterProgram, netProgram, podProgram, chooserProgram)
 	if err != nil {
 		return err
 	}

@@ -25,6 +25,12 @@ const (
 	defaultPropagationDelay = time.Second
 )
 
+// Cilium's code that chooses backends with ChooserCilium is of one minor version, so the clusters must be of that too.
+const (
+	chooserVersion = "1.20.2"
+	chooserMinor   = "1.20."
+)
+
 func defaultClusters() []string { return []string{"us", "eu", "ap"} }
 
 // Spec is what a user asked for. What is nil or empty was not asked for: a new lab
@@ -38,6 +44,8 @@ type Spec struct {
 	Connected            *bool
 	Net                  *bool
 	KubeProxyReplacement *bool
+	// Chooser is one of state.Chooser*, or empty.
+	Chooser string
 }
 
 // lab plans a new lab.
@@ -57,21 +65,51 @@ func (s Spec) lab(dir state.Dir) (*state.Lab, error) {
 			}
 		}
 	}
+	chooser, version := state.ChooserRules, defaultCiliumVersion
+	if s.Chooser != "" {
+		chooser = s.Chooser
+	}
+	if chooser == state.ChooserCilium {
+		version = chooserVersion
+	}
 	for i := range clusters {
 		c := &clusters[i]
-		c.CiliumVersion = choose(s.CiliumVersion, c.Name, defaultCiliumVersion)
+		c.CiliumVersion = choose(s.CiliumVersion, c.Name, version)
 		c.Install = choose(s.Install, c.Name, string(defaultInstall))
 		c.KubeProxyReplacement = or(s.KubeProxyReplacement, false)
 		if err := install.Check(*c); err != nil {
 			return nil, err
 		}
 	}
-	return &state.Lab{
+	l := &state.Lab{
 		PropagationDelay: state.Duration(or(s.PropagationDelay, defaultPropagationDelay)),
 		Connected:        or(s.Connected, true),
 		Net:              or(s.Net, true),
+		Chooser:          chooser,
 		Clusters:         clusters,
-	}, nil
+	}
+	return l, checkChooser(l)
+}
+
+// checkChooser says whether the lab's backends can be chosen as asked for.
+func checkChooser(l *state.Lab) error {
+	switch l.Chooser {
+	case state.ChooserRules:
+		return nil
+	case state.ChooserCilium:
+	default:
+		return fmt.Errorf("--chooser is %q; want %s or %s", l.Chooser, state.ChooserRules, state.ChooserCilium)
+	}
+	if !l.Net {
+		return fmt.Errorf("--chooser=%s and --no-net cannot be used together: without nodes there is nothing to choose", state.ChooserCilium)
+	}
+	for _, c := range l.Clusters {
+		if !strings.HasPrefix(c.CiliumVersion, chooserMinor) {
+			return fmt.Errorf("cluster %q: --cilium-version %s: --chooser=%s runs the code of Cilium %s for every cluster; want %sx or no --cilium-version",
+				c.Name, c.CiliumVersion, state.ChooserCilium, chooserVersion, chooserMinor)
+		}
+	}
+	return nil
 }
 
 // compatible says whether a lab that is there is what was asked for.
@@ -106,6 +144,8 @@ func (s Spec) compatible(l *state.Lab) error {
 		return fmt.Errorf("a lab is there already with --connect=%t", l.Connected)
 	case or(s.Net, l.Net) != l.Net:
 		return fmt.Errorf("a lab is there already with --net=%t", l.Net)
+	case s.Chooser != "" && s.Chooser != l.Chooser:
+		return fmt.Errorf("a lab is there already with --chooser=%s", l.Chooser)
 	}
 	return nil
 }

@@ -22,6 +22,11 @@ type Status struct {
 	Clusters []ClusterStatus
 	// Net is nil in a lab without nodes.
 	Net *PartStatus
+	// Chooser is who chooses the backends: a value of state.Lab.
+	Chooser string
+	// ChooserProcess is nil where the network chooses by itself, and ChooserVersion the Cilium whose code chooses.
+	ChooserProcess *PartStatus
+	ChooserVersion string
 }
 
 // PartStatus is how a process of the lab is. PID is 0 if it has none.
@@ -43,7 +48,7 @@ func (s *Status) Healthy() bool {
 			return false
 		}
 	}
-	return s.Net == nil || s.Net.Condition == Ready
+	return (s.Net == nil || s.Net.Condition == Ready) && (s.ChooserProcess == nil || s.ChooserProcess.Condition == Ready)
 }
 
 // Status looks at the processes of the lab and asks the API servers.
@@ -68,7 +73,17 @@ func (m *Manager) Status(ctx context.Context) (*Status, error) {
 		if err != nil {
 			return nil, err
 		}
-		status.Net = &part
+		status.Net, status.Chooser = &part, l.Chooser
+	}
+	if l.Chooser == state.ChooserCilium {
+		part, err := m.part(m.Dir.ChooserPID(), func() bool {
+			status.ChooserVersion = m.chooserVersion(ctx)
+			return status.ChooserVersion != ""
+		})
+		if err != nil {
+			return nil, err
+		}
+		status.ChooserProcess = &part
 	}
 	return status, nil
 }

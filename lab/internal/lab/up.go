@@ -13,6 +13,7 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	"github.com/kubectl-mesh/kubectl-mesh/lab/internal/build"
+	"github.com/kubectl-mesh/kubectl-mesh/lab/internal/chooser"
 	"github.com/kubectl-mesh/kubectl-mesh/lab/internal/cluster"
 	"github.com/kubectl-mesh/kubectl-mesh/lab/internal/install"
 	"github.com/kubectl-mesh/kubectl-mesh/lab/internal/proc"
@@ -22,8 +23,11 @@ import (
 const (
 	clusterReadyTimeout = 2 * time.Minute
 	netReadyTimeout     = 2 * time.Minute
-	installTimeout      = 2 * time.Minute
-	pollInterval        = 50 * time.Millisecond
+	chooserReadyTimeout = time.Minute
+	// It answers one question after another, and one about many Services takes a while.
+	chooserAnswerTimeout = 10 * time.Second
+	installTimeout       = 2 * time.Minute
+	pollInterval         = 50 * time.Millisecond
 	// logTail is how much of a log is shown when its process fails.
 	logTail = 4096
 )
@@ -126,12 +130,24 @@ func (m *Manager) run(ctx context.Context, l *state.Lab) error {
 			return err
 		}
 	}
+	chooserPrograms := ""
+	if l.Chooser == state.ChooserCilium {
+		if chooserPrograms, err = m.Programs.Ensure(ctx, build.Chooser()); err != nil {
+			return err
+		}
+	}
 	clusters, clustersCtx := errgroup.WithContext(ctx)
 	for _, c := range l.Clusters {
 		clusters.Go(func() error { return m.runCluster(clustersCtx, filepath.Join(programs, clusterProgram), l, c) })
 	}
 	if err := clusters.Wait(); err != nil || !l.Net {
 		return err
+	}
+	// Before the network, which asks it; but a network that runs finds one that was started again.
+	if l.Chooser == state.ChooserCilium {
+		if err := m.startChooser(ctx, chooserPrograms); err != nil {
+			return err
+		}
 	}
 	return m.startNet(ctx, netPrograms)
 }
@@ -231,6 +247,47 @@ func (m *Manager) startNet(ctx context.Context, programs string) error {
 		return fmt.Errorf("nodes and pod network: %s %w%s", netProgram, err, tail(m.Dir.NetLog()))
 	}
 	return nil
+}
+
+// startChooser starts the process that runs Cilium's code unless it runs, and waits until it answers.
+func (m *Manager) startChooser(ctx context.Context, programs string) error {
+	var ended <-chan struct{}
+	if m.condition(m.Dir.ChooserPID()) == proc.Gone {
+		m.logf("starting the chooser of backends, Cilium's own code")
+		if err := os.MkdirAll(m.Dir.ChooserDir(), 0o700); err != nil {
+			return err
+		}
+		child, err := proc.Spawn(proc.Command{
+			Path:    filepath.Join(programs, chooserProgram),
+			Args:    []string{m.stateFlag(), "--dir=" + m.Dir.ChooserDir()},
+			Dir:     string(m.Dir),
+			Log:     m.Dir.ChooserLog(),
+			PIDFile: m.Dir.ChooserPID(),
+		})
+		if err != nil {
+			return err
+		}
+		ended = child.Ended
+	}
+	ctx, cancel := context.WithTimeout(ctx, chooserReadyTimeout)
+	defer cancel()
+	if err := poll(ctx, ended, func() bool { return m.chooserVersion(ctx) != "" }); err != nil {
+		return fmt.Errorf("chooser of backends: %s %w%s", chooserProgram, err, tail(m.Dir.ChooserLog()))
+	}
+	return nil
+}
+
+// chooserVersion asks the chooser's process for the version of its Cilium; empty means that it does not answer.
+func (m *Manager) chooserVersion(ctx context.Context) string {
+	ctx, cancel := context.WithTimeout(ctx, chooserAnswerTimeout)
+	defer cancel()
+	judge := &chooser.Cilium{Dir: m.Dir.ChooserDir()}
+	defer func() { _ = judge.Close() }()
+	version, err := judge.Version(ctx)
+	if err != nil {
+		return ""
+	}
+	return version
 }
 
 func (m *Manager) netReady() bool { return exists(m.Dir.NetReady()) }

@@ -148,7 +148,11 @@ func (n *labNet) setup(work string, dir state.Dir) podwire.Setup {
 
 // serveNetwork starts the chooser, DNS and the control socket.
 func (n *labNet) serveNetwork(ctx context.Context, g *errgroup.Group, dir state.Dir) error {
-	control := chooser.New(chooser.Rules{}, n.client, time.Duration(n.lab.PropagationDelay), n.log)
+	var judge chooser.Chooser = chooser.Rules{}
+	if n.lab.Chooser == state.ChooserCilium {
+		judge = &chooser.Cilium{Dir: dir.ChooserDir()}
+	}
+	control := chooser.New(judge, n.client, time.Duration(n.lab.PropagationDelay), n.log)
 	handler := &dns.Handler{Records: records{control}}
 	var servers []string
 	for _, c := range n.lab.Clusters {

@@ -27,9 +27,17 @@ type Lab struct {
 	// Connected says whether the clusters were installed as peers of one another.
 	Connected bool `json:"connected"`
 	// Net says whether the lab has nodes and a pod network (meshlab-net).
-	Net      bool      `json:"net"`
+	Net bool `json:"net"`
+	// Chooser is who chooses the backends of new connections: ChooserRules or ChooserCilium.
+	Chooser  string    `json:"chooser"`
 	Clusters []Cluster `json:"clusters"`
 }
+
+// The choosers of backends.
+const (
+	ChooserRules  = "rules"  // pkg/common/routing, by which the plugins predict
+	ChooserCilium = "cilium" // Cilium's own code, in a process of its own
+)
 
 // Cluster is one member of the mesh. File names are absolute.
 type Cluster struct {
@@ -136,6 +144,15 @@ func (d Dir) NetReady() string { return d.path("net.ready") }
 
 // NetDir is for the files of meshlab-net.
 func (d Dir) NetDir() string { return d.path("net") }
+
+// ChooserDir holds the socket of the chooser's process.
+func (d Dir) ChooserDir() string { return d.path("chooser") }
+
+// ChooserLog is the log of the chooser's process.
+func (d Dir) ChooserLog() string { return d.path("chooser.log") }
+
+// ChooserPID records the process of the chooser.
+func (d Dir) ChooserPID() string { return d.path("chooser.pid") }
 
 // Marker says that the directory is a lab's. Nothing is removed from a directory
 // without it.
