@@ -147,6 +147,12 @@ chaos: build meshlab bin/tools/kubectl ## Seed faults into 300 Services of five 
 	@go build -o bin/chaos ./test/chaos
 	@MESHLAB_STATE='$(CURDIR)/.lab-chaos' SEEDS='$(SEEDS)' test/with-lab.sh $(CHAOS_LAB) bin/chaos $(CHAOS_FLAGS)
 
+# SEED, STATES, REQUESTS and ONLY (the index of a single state) are the flags of test/states.
+.PHONY: states
+states: build meshlab bin/tools/kubectl ## Compare predictions with traffic in random states; Cilium's own code chooses the backends
+	@MESHLAB_STATE='$(CURDIR)/.lab-states' test/with-lab.sh --chooser=cilium go run ./test/states \
+		$(foreach f,SEED STATES REQUESTS ONLY,$(if $($f),-$(shell echo $f | tr A-Z a-z)=$($f)))
+
 .PHONY: clean
 clean: ## Remove what was built; a running lab stays
 	rm -rf bin dist

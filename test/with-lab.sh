@@ -5,7 +5,7 @@
 #
 # The command finds the lab by MESHLAB_KUBECONFIG (all clusters in one file) and
 # MESHLAB_STATE, and the plugins, meshlab and kubectl on its PATH. KUBECONFIG is not
-# set: a test says itself what it reads.
+# set: a test says itself what it reads. MESHLAB_UP holds further flags of meshlab up.
 set -euo pipefail
 
 root=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
