@@ -104,6 +104,10 @@ func TestUsageErrors(t *testing.T) {
 		"bad version":            {[]string{"up", "--cilium-version", "1.2"}, "--cilium-version: want one from 1.16"},
 		"version of nobody":      {[]string{"up", "--cilium-version", "mars=1.18.11"}, "the lab's clusters are us, eu, ap"},
 		"unknown way to install": {[]string{"up", "--install", "operator"}, "--install: want helm"},
+		"no such chooser":        {[]string{"up", "--chooser", "me"}, `--chooser is "me"; want rules or cilium`},
+		"chooser's version":      {[]string{"up", "--chooser", "cilium", "--cilium-version", "1.19.5"}, "want 1.20.x or no --cilium-version"},
+		"chooser without nodes":  {[]string{"up", "--chooser", "cilium", "--no-net"}, "cannot be used together"},
+		"build for nobody":       {[]string{"build", "--chooser", "me"}, `--chooser is "me"; want rules or cilium`},
 		"bad name":               {[]string{"up", "--clusters", "us,EU"}, "cluster name \"EU\""},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -130,7 +134,10 @@ func TestPrintStatus(t *testing.T) {
 			{Cluster: state.Cluster{Name: "us", ID: 1, Context: "kind-us", CiliumVersion: "1.18.11", Install: "helm", APIServer: "https://127.0.0.1:20001"}, PartStatus: lab.PartStatus{PID: 42, Condition: lab.Ready}},
 			{Cluster: state.Cluster{Name: "eu", ID: 2, Context: "kind-eu", CiliumVersion: "1.20.2", Install: "certgen", APIServer: "https://127.0.0.1:20002"}, PartStatus: lab.PartStatus{Condition: lab.Stopped}},
 		},
-		Net: &lab.PartStatus{PID: 43, Condition: lab.Ready},
+		Net:            &lab.PartStatus{PID: 43, Condition: lab.Ready},
+		Chooser:        state.ChooserCilium,
+		ChooserProcess: &lab.PartStatus{PID: 44, Condition: lab.Ready},
+		ChooserVersion: "1.20.2",
 	})
 	if err != nil {
 		t.Fatal(err)
@@ -139,6 +146,9 @@ func TestPrintStatus(t *testing.T) {
 us        1    kind-us   1.18.11   helm      https://127.0.0.1:20001   42    ready
 eu        2    kind-eu   1.20.2    certgen   https://127.0.0.1:20002   -     stopped
 (nodes)                                                                43    ready
+(chooser)                       1.20.2                                 44    ready
+
+Backends are chosen by Cilium's own code (--chooser=cilium).
 `
 	if diff := cmp.Diff(want, out.String()); diff != "" {
 		t.Errorf("(-want +got):\n%s", diff)

@@ -64,6 +64,38 @@ func TestSpecByName(t *testing.T) {
 	}
 }
 
+func TestSpecOfTheChooser(t *testing.T) {
+	t.Parallel()
+	no := false
+	for name, tc := range map[string]struct {
+		spec Spec
+		want string // versions, or an error
+	}{
+		"nothing asked for":     {Spec{}, "rules 1.18.11"},
+		"the rules":             {Spec{Chooser: "rules", CiliumVersion: map[string]string{"": "1.16.1"}}, "rules 1.16.1"},
+		"Cilium":                {Spec{Chooser: "cilium"}, "cilium 1.20.2"},
+		"Cilium, another patch": {Spec{Chooser: "cilium", CiliumVersion: map[string]string{"": "1.20.0"}}, "cilium 1.20.0"},
+		"Cilium, another minor": {Spec{Chooser: "cilium", CiliumVersion: map[string]string{"b": "1.19.5"}}, `cluster "b": --cilium-version 1.19.5: --chooser=cilium runs the code of Cilium 1.20.2`},
+		"Cilium without nodes":  {Spec{Chooser: "cilium", Net: &no}, "--chooser=cilium and --no-net cannot be used together"},
+		"somebody else":         {Spec{Chooser: "me"}, `--chooser is "me"; want rules or cilium`},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			tc.spec.Clusters = []string{"a", "b"}
+			l, err := tc.spec.lab("/lab")
+			got := ""
+			if err != nil {
+				got = err.Error()
+			} else {
+				got = l.Chooser + " " + l.Clusters[1].CiliumVersion
+			}
+			if !strings.HasPrefix(got, tc.want) {
+				t.Errorf("got %q, want %q", got, tc.want)
+			}
+		})
+	}
+}
+
 func TestSpecCompatible(t *testing.T) {
 	t.Parallel()
 	there, err := Spec{CiliumVersion: map[string]string{"eu": "1.20.2"}}.lab("/lab")
@@ -84,6 +116,7 @@ func TestSpecCompatible(t *testing.T) {
 		"another way":       {Spec{Install: map[string]string{"us": "certgen"}}, `"us" was installed by helm, not certgen`},
 		"not connected":     {Spec{Connected: &no}, "--connect=true"},
 		"without nodes":     {Spec{Net: &no}, "--net=true"},
+		"another chooser":   {Spec{Chooser: "cilium"}, "a lab is there already with --chooser=rules"},
 		"another delay":     {Spec{PropagationDelay: &delay}, "propagation delay of 1s"},
 	} {
 		t.Run(name, func(t *testing.T) {
