@@ -123,6 +123,9 @@ func (d dice) state(index int, namespaces, clusters []string) state {
 		}
 		s.Clusters[c] = d.side(name, c == s.Client)
 	}
+	if !slices.ContainsFunc(clusters, func(c string) bool { return s.Clusters[c] != nil }) {
+		s.Clusters[s.Client] = d.side(name, true) // a Service that is nowhere cannot be described
+	}
 	return s
 }
 
