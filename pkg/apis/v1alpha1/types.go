@@ -183,6 +183,9 @@ type ChangeReport struct {
 	Changes []Change `json:"changes"`
 	// UndoFile is the record that the undo command takes; absent when nothing was written.
 	UndoFile string `json:"undoFile,omitempty"`
+	// UndoCommand takes back what was written; RetryCommand completes what was not. Both are for a shell.
+	UndoCommand  string `json:"undoCommand,omitempty"`
+	RetryCommand string `json:"retryCommand,omitempty"`
 }
 
 // Change is what was done, or would be, to one object in one cluster.
@@ -196,4 +199,6 @@ type Change struct {
 	After     map[string]*string `json:"after,omitempty"`
 	Result    string             `json:"result"`
 	Message   string             `json:"message,omitempty"`
+	// Owners are the reconcilers that write this object too.
+	Owners []Reconciler `json:"owners,omitempty"`
 }

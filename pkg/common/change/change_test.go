@@ -227,7 +227,7 @@ func TestApplyAfterConflict(t *testing.T) {
 			if got := results(plan); got != c.want {
 				t.Errorf("results %s, want %s (%v)", got, c.want, err)
 			}
-			if c.want == "us:failed" && !errors.Is(err, ErrConflict) {
+			if c.want == "us:failed" && !errors.Is(err, ErrConflict) && !errors.Is(err, ErrRemade) {
 				t.Errorf("error %v", err)
 			}
 		})

@@ -60,7 +60,11 @@ func (i *Item) conflict(exempt []string) string {
 	var parts []string
 	for _, o := range i.Owners {
 		if o.Reconciler() && !slices.Contains(exempt, o.Manager) {
-			parts = append(parts, fmt.Sprintf("%s is owned by %q", o.Key, o.Manager))
+			part := fmt.Sprintf("%s is owned by %q", o.Key, o.Manager)
+			if r := i.reconciler(o.Manager); r.Tool != "" {
+				part += " (" + r.String() + ")"
+			}
+			parts = append(parts, part)
 		}
 	}
 	return strings.Join(parts, ", ")

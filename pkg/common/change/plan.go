@@ -26,8 +26,9 @@ type Item struct {
 	Version   string // resourceVersion at plan time
 	Before    Values
 	After     Values
-	Owners    []Owner // who owns the keys that would change
-	Result    string  // one of the v1alpha1.Result values
+	Owners    []Owner      // who owns the keys that would change
+	Managed   []Reconciler // what the object itself says it belongs to
+	Result    string       // one of the v1alpha1.Result values
 	Message   string
 }
 
@@ -41,6 +42,8 @@ type Plan struct {
 	Items   []*Item
 	// Former is the field manager of the change that is taken back, for undo.
 	Former string
+	// Local is the command that makes the same change in a manifest, without names and file; "" if there is none.
+	Local string
 
 	stopped bool // Apply ended before its end
 }
@@ -60,6 +63,7 @@ func NewItem(m *clusters.Member, svc *corev1.Service, edits Values) *Item {
 		return i
 	}
 	i.Owners = owners(svc.ManagedFields, i.changedKeys())
+	i.Managed = reconcilers(svc)
 	return i
 }
 
@@ -117,7 +121,7 @@ func (p *Plan) Report(members []*clusters.Member, dryRun string) v1alpha1.Change
 	for _, i := range p.Items {
 		r.Changes = append(r.Changes, v1alpha1.Change{
 			Cluster: i.Member.Name, Context: i.Member.Context, Object: i.Object(), Namespace: i.Namespace,
-			Before: i.Before, After: i.After, Result: i.Result, Message: i.Message,
+			Before: i.Before, After: i.After, Result: i.Result, Message: i.Message, Owners: p.owners(i),
 		})
 		if i.Result == v1alpha1.ResultUnknown || p.stopped && i.Result == v1alpha1.ResultPlanned {
 			r.Complete = false

@@ -100,12 +100,24 @@ func Load(path string) (*Record, error) {
 func Parse(raw []byte) (*Record, error) {
 	var r Record
 	if err := json.Unmarshal(raw, &r); err != nil {
-		return nil, fmt.Errorf("undo record: %w", err)
+		return nil, fmt.Errorf("undo record: it is no JSON of ours: %w", err)
 	}
 	if r.Kind != recordKind || r.APIVersion != recordVersion {
-		return nil, fmt.Errorf("undo record: it is %q %q, not %q %q", r.APIVersion, r.Kind, recordVersion, recordKind)
+		return nil, fmt.Errorf("undo record: it is %q %q, not %q %q; name the file that the change printed", r.APIVersion, r.Kind, recordVersion, recordKind)
 	}
+	type object struct{ cluster, namespace, name string }
+	seen := map[object]bool{}
 	for n, i := range r.Items {
+		at := object{i.Context + "\x00" + i.Cluster, i.Namespace, i.Name}
+		if seen[at] {
+			return nil, fmt.Errorf("undo record: item %d names a Service of an earlier item again", n+1)
+		}
+		seen[at] = true
+		for key := range i.Before {
+			if _, ok := i.After[key]; !ok {
+				return nil, fmt.Errorf("undo record: item %d is not complete", n+1)
+			}
+		}
 		if i.Namespace == "" || i.Name == "" || i.Cluster == "" || len(i.Before) != len(i.After) {
 			return nil, fmt.Errorf("undo record: item %d is not complete", n+1)
 		}

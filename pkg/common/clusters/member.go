@@ -88,6 +88,23 @@ func Within[T any](ctx context.Context, timeout time.Duration, fn func(context.C
 	return v, err
 }
 
+// requestsAtOnce bounds how many requests one member gets from us at a time.
+const requestsAtOnce = 16
+
+// Parallel calls fn for 0 to n-1, a bounded number at a time, and returns when all have ended. It is for the requests to one
+// member; after an interrupt it begins no more.
+func Parallel(ctx context.Context, n int, fn func(int)) {
+	var g errgroup.Group
+	g.SetLimit(requestsAtOnce)
+	for i := range n {
+		if ctx.Err() != nil {
+			break
+		}
+		g.Go(func() error { fn(i); return nil })
+	}
+	_ = g.Wait() // the functions never return an error
+}
+
 // newMember builds the clients of a context. An error of the kubeconfig entry stands in Err.
 func (f *Flags) newMember(c candidate, single bool, warn rest.WarningHandlerWithContext) *Member {
 	m := &Member{Name: c.name, Context: c.name}

@@ -4,7 +4,9 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
+	"time"
 
 	"github.com/spf13/cobra"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
@@ -41,6 +43,7 @@ func newUndo(e *env) *cobra.Command {
 			if err != nil {
 				return err
 			}
+			o.retry = commandLine(cmd, args)
 			return o.undo(cmd.Context(), rec)
 		},
 	}
@@ -67,27 +70,18 @@ func (o *writeOptions) undo(ctx context.Context, rec *change.Record) error {
 		return o.unwritten(targets, err)
 	}
 	plan := &change.Plan{Action: "undo " + rec.Action, Manager: o.manager, Former: rec.Manager}
-	for n, i := range rec.Items {
-		m := byItem[n]
-		if m.Err != nil {
-			continue
+	items, left := o.undoItems(ctx, rec, byItem)
+	if ctx.Err() != nil {
+		return o.unwritten(targets, ctx.Err())
+	}
+	for _, i := range items {
+		if i != nil {
+			plan.Items = append(plan.Items, i)
 		}
-		one, cancel := context.WithTimeout(ctx, o.flags.Timeout)
-		svc, err := m.Client.CoreV1().Services(i.Namespace).Get(one, i.Name, metav1.GetOptions{})
-		cancel()
-		switch {
-		case apierrors.IsNotFound(err):
-			plan.Items = append(plan.Items, change.Absent(m, i.Namespace, i.Name))
-			continue
-		case err != nil && o.partial:
-			failed := change.Absent(m, i.Namespace, i.Name)
-			failed.Result, failed.Message = v1alpha1.ResultFailed, err.Error()
-			plan.Items = append(plan.Items, failed)
-			continue
-		case err != nil:
-			return fmt.Errorf("cluster %q: read service %s/%s: %w; nothing was changed", m.Name, i.Namespace, i.Name, err)
-		}
-		plan.Items = append(plan.Items, globalsvc.Undo(m, svc, i))
+	}
+	if plan.Failed() && !o.partial {
+		plan.Stop()
+		return o.report(plan, targets, "", errors.New("not every Service of the record could be read; nothing was changed"))
 	}
 	if err := o.carryOut(ctx, plan, targets, true); err != nil {
 		return err
@@ -95,12 +89,46 @@ func (o *writeOptions) undo(ctx context.Context, rec *change.Record) error {
 	if cluster, drained := strings.CutPrefix(rec.Action, "drain "); drained && o.dryRun == "none" {
 		output.Say(o.ErrOut, "Note: the record of the drain is still there; %s undrain %s deletes it", display, clusters.Quote(cluster))
 	}
-	for _, i := range plan.Items {
-		if i.Result == v1alpha1.ResultSkipped || i.Result == v1alpha1.ResultAbsent {
-			return errors.New("not everything could be put back; what somebody changed since is left as it is")
-		}
+	if left {
+		return errors.New("not everything could be put back; what somebody changed since is left as it is")
 	}
 	return nil
+}
+
+// undoItems reads what the record is about, all members at once, and plans each item. An item of a member that could not be read is nil.
+// left reports whether anything stays as somebody else made it.
+func (o *writeOptions) undoItems(ctx context.Context, rec *change.Record, byItem []*clusters.Member) (items []*change.Item, left bool) {
+	of := map[*clusters.Member][]int{}
+	var members []*clusters.Member
+	for n, m := range byItem {
+		if of[m] == nil {
+			members = append(members, m)
+		}
+		of[m] = append(of[m], n)
+	}
+	items = make([]*change.Item, len(rec.Items))
+	stays := make([]bool, len(rec.Items))
+	// The deadline is for each request; a record may hold hundreds of Services of one member.
+	clusters.Each(ctx, members, o.flags.Timeout*time.Duration(len(rec.Items)+1), func(ctx context.Context, m *clusters.Member) (struct{}, error) {
+		clusters.Parallel(ctx, len(of[m]), func(n int) {
+			at := of[m][n]
+			i := rec.Items[at]
+			one, cancel := context.WithTimeout(ctx, o.flags.Timeout)
+			defer cancel()
+			svc, err := m.Client.CoreV1().Services(i.Namespace).Get(one, i.Name, metav1.GetOptions{})
+			switch {
+			case apierrors.IsNotFound(err):
+				items[at], stays[at] = change.Absent(m, i.Namespace, i.Name), true
+			case err != nil:
+				items[at] = change.Absent(m, i.Namespace, i.Name)
+				items[at].Result, items[at].Message = v1alpha1.ResultFailed, "it could not be read: "+err.Error()
+			default:
+				items[at], stays[at] = globalsvc.Undo(m, svc, i)
+			}
+		})
+		return struct{}{}, nil
+	})
+	return items, slices.Contains(stays, true)
 }
 
 // recordMembers finds the member of each recorded item, by the cluster's UID or else by its context.

@@ -6,18 +6,14 @@ import (
 	"fmt"
 	"slices"
 	"strings"
-	"time"
 
 	"github.com/spf13/pflag"
 
-	"github.com/kubectl-mesh/kubectl-mesh/pkg/apis/v1alpha1"
 	"github.com/kubectl-mesh/kubectl-mesh/pkg/common/change"
 	"github.com/kubectl-mesh/kubectl-mesh/pkg/common/clusters"
-	"github.com/kubectl-mesh/kubectl-mesh/pkg/common/confirm"
 	"github.com/kubectl-mesh/kubectl-mesh/pkg/common/meshstate"
 	"github.com/kubectl-mesh/kubectl-mesh/pkg/common/output"
 	"github.com/kubectl-mesh/kubectl-mesh/plugins/kubectl-mesh-svc/internal/globalsvc"
-	"github.com/kubectl-mesh/kubectl-mesh/plugins/kubectl-mesh-svc/internal/view"
 )
 
 // errInEmpty: an empty variable in a script must not become "all clusters".
@@ -81,7 +77,11 @@ type writeOptions struct {
 	yes           bool
 	partial       bool
 	manager       string
-	apply         change.Options
+	// local is the command that makes the same change in a manifest.
+	local string
+	// retry is this command again, for a shell: it completes what was not written.
+	retry string
+	apply change.Options
 }
 
 // common checks the flags that undo has too.
@@ -161,7 +161,7 @@ func (o *writeOptions) run(ctx context.Context) error {
 	}
 	st := meshstate.Read(ctx, sel.Members, o.flags.Timeout, o.query)
 	if ctx.Err() != nil {
-		return ctx.Err()
+		return o.unwritten(targets, ctx.Err())
 	}
 	if err := o.reachable(targets); err != nil {
 		return o.unwritten(targets, err)
@@ -170,7 +170,7 @@ func (o *writeOptions) run(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	plan.Manager = o.manager
+	plan.Manager, plan.Local = o.manager, o.local
 	for _, line := range globalsvc.Idle(st, plan) {
 		output.Say(o.ErrOut, "Note: %s", line)
 	}
@@ -187,6 +187,7 @@ func (o *writeOptions) unwritten(targets []*clusters.Member, failure error) erro
 		return failure
 	}
 	plan := &change.Plan{Action: o.request.Action}
+	plan.Stop()
 	return errors.Join(failure, o.out.Print(o.Out, plan.Report(targets, o.dryRun), nil))
 }
 
@@ -206,93 +207,6 @@ func (o *writeOptions) reachable(targets []*clusters.Member) error {
 		return errors.New("no cluster to be changed could be read; nothing was changed")
 	case !o.partial:
 		return fmt.Errorf("%s could not be read; nothing was changed in any cluster. Name the clusters to change with --in or --contexts, or use --allow-partial to go on without it", strings.Join(dead, ", "))
-	}
-	return nil
-}
-
-// carryOut shows a plan, checks it, asks where it must, records, applies and reports.
-func (o *writeOptions) carryOut(ctx context.Context, plan *change.Plan, targets []*clusters.Member, literal bool) error {
-	pending := plan.Pending()
-	if len(pending) == 0 || o.dryRun == "client" {
-		return o.report(plan, targets, "", o.partialError(targets))
-	}
-	if err := plan.Preflight(ctx, o.apply); err != nil {
-		return o.report(plan, targets, "", err)
-	}
-	if o.dryRun == "server" {
-		return o.report(plan, targets, "", o.partialError(targets))
-	}
-	if o.out.IsTable() || !literal && !o.yes {
-		if err := (&output.Flags{}).Print(o.ErrOut, nil, view.Plan(plan.Report(targets, o.dryRun))); err != nil {
-			return err
-		}
-	}
-	if !literal {
-		ask := confirm.Prompter{In: o.In, ErrOut: o.ErrOut, Terminal: output.IsTerminal(o.In), Yes: o.yes}
-		if err := ask.Ask(ctx, fmt.Sprintf("The clusters were found, not named. Go on with %s: %d changes?", plan.Action, len(pending))); err != nil {
-			return err
-		}
-	}
-	dir, err := change.StateDir()
-	if err != nil {
-		return err
-	}
-	file, err := plan.Record(time.Now()).Save(dir)
-	if err != nil {
-		return fmt.Errorf("%w; nothing was changed", err)
-	}
-	err = plan.Apply(ctx, o.apply)
-	if err == nil {
-		err = o.partialError(targets)
-	}
-	return o.report(plan, targets, file, err)
-}
-
-// partialError is set when --allow-partial left a target out: not everything was done.
-func (o *writeOptions) partialError(targets []*clusters.Member) error {
-	for _, m := range targets {
-		if m.Err != nil {
-			return fmt.Errorf("cluster %q was left out", m.Name)
-		}
-	}
-	return nil
-}
-
-// report prints what became of each item and how to take it back.
-func (o *writeOptions) report(plan *change.Plan, targets []*clusters.Member, undoFile string, failure error) error {
-	wrote := slices.ContainsFunc(plan.Items, func(i *change.Item) bool {
-		return i.Result == v1alpha1.ResultChanged || i.Result == v1alpha1.ResultUnknown || i.Result == v1alpha1.ResultFailed && undoFile != ""
-	})
-	for _, w := range o.later.Lines() {
-		o.warn("%s", w)
-	}
-	doc := plan.Report(targets, o.dryRun)
-	if wrote {
-		doc.UndoFile = undoFile
-	}
-	var err error
-	if o.out.IsName() {
-		for _, c := range doc.Changes {
-			if _, werr := fmt.Fprintln(o.Out, c.Object); werr != nil {
-				err = werr
-			}
-		}
-	} else {
-		err = o.out.Print(o.Out, doc, view.Changes(doc))
-	}
-	if wrote {
-		if failure == nil && o.request.Note != "" {
-			_, _ = fmt.Fprintln(o.ErrOut, "Note: "+o.request.Note)
-		}
-		_, _ = fmt.Fprintf(o.ErrOut, "To take this back: %s undo %s\n", display, undoFile)
-	}
-	switch {
-	case failure != nil:
-		return failure
-	case err != nil:
-		return err
-	case plan.Failed():
-		return errors.New("not everything was changed")
 	}
 	return nil
 }

@@ -7,6 +7,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/types"
 	"k8s.io/utils/ptr"
 
 	"github.com/kubectl-mesh/kubectl-mesh/pkg/common/change"
@@ -164,28 +165,35 @@ func TestEdits(t *testing.T) {
 
 func TestUndo(t *testing.T) {
 	t.Parallel()
+	g, ga, aff := cilium.AnnotationGlobal, cilium.AnnotationGlobalAlias, cilium.AnnotationAffinity
+	// globalize --affinity local on a Service that had only the alias and affinity remote.
 	rec := change.RecordItem{Cluster: "us", Namespace: "default", Name: "nginx", UID: "u1",
-		Before: change.Values{"g": nil, "a": ptr.To("old")}, After: change.Values{"g": ptr.To("true"), "a": nil}}
+		Before: change.Values{g: nil, ga: ptr.To("true"), aff: ptr.To("remote")}, After: change.Values{g: ptr.To("true"), ga: nil, aff: ptr.To("local")}}
 	cases := map[string]struct {
-		uid  string
-		ann  map[string]string
-		want string
+		uid   string
+		ann   map[string]string
+		want  string
+		left  bool
+		after change.Values // what is written, nil for all of the record
 	}{
-		"as we left it":            {"u1", map[string]string{"g": "true"}, "planned"},
-		"never written":            {"u1", map[string]string{"a": "old"}, "unchanged"},
-		"half of it":               {"u1", map[string]string{"g": "true", "a": "old"}, "planned"},
-		"somebody changed it":      {"u1", map[string]string{"g": "false"}, "skipped"},
-		"somebody added it":        {"u1", map[string]string{"g": "true", "a": "new"}, "skipped"},
-		"the Service is a new one": {"u2", map[string]string{"g": "true"}, "skipped"},
+		"as we left it":            {"u1", map[string]string{g: "true", aff: "local"}, "planned", false, rec.Before},
+		"never written":            {"u1", map[string]string{ga: "true", aff: "remote"}, "unchanged", false, rec.Before},
+		"half of it":               {"u1", map[string]string{ga: "true", aff: "local"}, "planned", false, rec.Before},
+		"one setting is theirs":    {"u1", map[string]string{g: "true", aff: "none"}, "planned", true, change.Values{g: nil, ga: ptr.To("true")}},
+		"a key and its alias":      {"u1", map[string]string{g: "false", aff: "local"}, "planned", true, change.Values{aff: ptr.To("remote")}},
+		"the key was taken away":   {"u1", map[string]string{aff: "local"}, "planned", true, change.Values{aff: ptr.To("remote")}},
+		"all of it is theirs":      {"u1", map[string]string{g: "false", aff: "none"}, "skipped", true, change.Values{}},
+		"the rest is back already": {"u1", map[string]string{g: "false", aff: "remote"}, "skipped", true, change.Values{aff: ptr.To("remote")}},
+		"the Service is a new one": {"u2", map[string]string{g: "true"}, "skipped", true, rec.Before},
 	}
 	for name, c := range cases {
-		svc := &corev1.Service{ObjectMeta: metav1.ObjectMeta{Namespace: "default", Name: "nginx", UID: "u1", Annotations: c.ann}}
-		svc.UID = "u1"
-		if c.uid != "u1" {
-			svc.UID = "u2"
+		svc := &corev1.Service{ObjectMeta: metav1.ObjectMeta{Namespace: "default", Name: "nginx", UID: types.UID(c.uid), Annotations: c.ann}}
+		item, left := Undo(&clusters.Member{Name: "us"}, svc, rec)
+		if item.Result != c.want || left != c.left {
+			t.Errorf("%s: got %s, left %v; want %s, %v", name, item.Result, left, c.want, c.left)
 		}
-		if got := Undo(&clusters.Member{Name: "us"}, svc, rec).Result; got != c.want {
-			t.Errorf("%s: got %s, want %s", name, got, c.want)
+		if d := cmp.Diff(c.after, item.After); d != "" {
+			t.Errorf("%s: %s", name, d)
 		}
 	}
 }

@@ -1,29 +1,70 @@
 package globalsvc
 
 import (
+	"slices"
+	"strings"
+
 	corev1 "k8s.io/api/core/v1"
 
 	"github.com/kubectl-mesh/kubectl-mesh/pkg/apis/v1alpha1"
 	"github.com/kubectl-mesh/kubectl-mesh/pkg/common/change"
+	"github.com/kubectl-mesh/kubectl-mesh/pkg/common/cilium"
 	"github.com/kubectl-mesh/kubectl-mesh/pkg/common/clusters"
 )
 
-// Undo plans to put back what a record says was there before. A key that is
-// neither as it was before nor as we wrote it was changed by somebody since and is left, with the whole Service.
-func Undo(m *clusters.Member, svc *corev1.Service, rec change.RecordItem) *change.Item {
-	item := change.NewItem(m, svc, rec.Before)
+// spellings maps the deprecated keys to the current ones. A key and its alias are one setting: putting back an alias under a key that
+// somebody removed since would bring the setting back that they took away.
+var spellings = map[string]string{
+	cilium.AnnotationGlobalAlias:   cilium.AnnotationGlobal,
+	cilium.AnnotationSharedAlias:   cilium.AnnotationShared,
+	cilium.AnnotationAffinityAlias: cilium.AnnotationAffinity,
+}
+
+// setting returns the key by which a setting is known, whichever of its spellings is given.
+func setting(key string) string {
+	if k, ok := spellings[key]; ok {
+		return k
+	}
+	return key
+}
+
+// Undo plans to put back what a record says was there before, setting by setting. One that is neither as it was before nor
+// as we wrote it was changed by somebody since: it is left, and left says so. A write is one patch, so a mixture of the two is not ours either.
+func Undo(m *clusters.Member, svc *corev1.Service, rec change.RecordItem) (item *change.Item, left bool) {
+	item = change.NewItem(m, svc, rec.Before)
 	if item.Result == v1alpha1.ResultUnchanged {
-		return item
+		return item, false
 	}
 	if rec.UID != "" && string(svc.UID) != rec.UID {
 		item.Result, item.Message = v1alpha1.ResultSkipped, "the Service was deleted and made anew since; it is left as it is"
-		return item
+		return item, true
 	}
-	for key, now := range item.Before {
-		if !change.Same(now, rec.After[key]) && !change.Same(now, rec.Before[key]) {
-			item.Result, item.Message = v1alpha1.ResultSkipped, key+" is now "+change.Show(now)+": somebody changed it since; it is left as it is"
-			return item
+	differs := func(from change.Values) map[string]bool {
+		out := map[string]bool{}
+		for key, now := range item.Before {
+			if !change.Same(now, from[key]) {
+				out[setting(key)] = true
+			}
+		}
+		return out
+	}
+	before, after := differs(rec.Before), differs(rec.After)
+	edits := change.Values{}
+	var says []string
+	for key, was := range rec.Before {
+		if !before[setting(key)] || !after[setting(key)] {
+			edits[key] = was
+		} else if now := item.Before[key]; !change.Same(now, rec.After[key]) {
+			says = append(says, key+" is now "+change.Show(now)+": somebody changed it since; it is left as it is")
 		}
 	}
-	return item
+	if len(says) == 0 {
+		return item, false
+	}
+	slices.Sort(says)
+	item = change.NewItem(m, svc, edits)
+	if item.Message = strings.Join(says, "; "); item.Result == v1alpha1.ResultUnchanged {
+		item.Result = v1alpha1.ResultSkipped
+	}
+	return item, true
 }

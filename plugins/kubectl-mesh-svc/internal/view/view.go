@@ -198,11 +198,7 @@ func Changes(doc v1alpha1.ChangeReport) []output.Section {
 	done := map[string]bool{}
 	for _, c := range doc.Changes {
 		done[c.Cluster] = true
-		result := c.Result
-		if doc.DryRun != "none" && result == v1alpha1.ResultPlanned {
-			result += " (" + doc.DryRun + " dry run)"
-		}
-		output.AddRow(t, c.Cluster, c.Namespace, strings.TrimPrefix(c.Object, "service/"), result, what(c))
+		output.AddRow(t, c.Cluster, c.Namespace, strings.TrimPrefix(c.Object, "service/"), result(doc, c), what(c))
 	}
 	for _, m := range doc.Members {
 		if m.Error != nil && !done[m.Name] {
@@ -210,6 +206,14 @@ func Changes(doc v1alpha1.ChangeReport) []output.Section {
 		}
 	}
 	return []output.Section{{Table: t}}
+}
+
+// result says of what is only planned that this was a dry run.
+func result(doc v1alpha1.ChangeReport, c v1alpha1.Change) string {
+	if doc.DryRun != "none" && c.Result == v1alpha1.ResultPlanned {
+		return c.Result + " (" + doc.DryRun + " dry run)"
+	}
+	return c.Result
 }
 
 func what(c v1alpha1.Change) string {

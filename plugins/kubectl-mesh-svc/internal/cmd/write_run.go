@@ -1,0 +1,176 @@
+package cmd
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"sync"
+	"time"
+
+	"github.com/kubectl-mesh/kubectl-mesh/pkg/apis/v1alpha1"
+	"github.com/kubectl-mesh/kubectl-mesh/pkg/common/change"
+	"github.com/kubectl-mesh/kubectl-mesh/pkg/common/clusters"
+	"github.com/kubectl-mesh/kubectl-mesh/pkg/common/confirm"
+	"github.com/kubectl-mesh/kubectl-mesh/pkg/common/output"
+	"github.com/kubectl-mesh/kubectl-mesh/plugins/kubectl-mesh-svc/internal/view"
+)
+
+// carryOut shows a plan, checks it, asks where it must, records, applies and reports.
+func (o *writeOptions) carryOut(ctx context.Context, plan *change.Plan, targets []*clusters.Member, literal bool) error {
+	owned, others := plan.Notes()
+	for _, line := range others {
+		output.Say(o.ErrOut, "Note: %s", line)
+	}
+	for _, line := range owned {
+		output.Say(o.ErrOut, "Warning: %s", line)
+	}
+	pending := plan.Pending()
+	if len(pending) == 0 || o.dryRun == "client" {
+		return o.report(plan, targets, "", o.partialError(targets))
+	}
+	progress := o.progress()
+	err := plan.Preflight(ctx, o.apply)
+	progress()
+	if err != nil {
+		return o.report(plan, targets, "", err)
+	}
+	if o.dryRun == "server" {
+		return o.report(plan, targets, "", o.partialError(targets))
+	}
+	if o.out.IsTable() || !literal && !o.yes {
+		if err := o.showPlan(plan.Report(targets, o.dryRun)); err != nil {
+			return err
+		}
+	}
+	pending = plan.Pending()
+	if !literal {
+		ask := confirm.Prompter{In: o.In, ErrOut: o.ErrOut, Terminal: output.IsTerminal(o.In), Yes: o.yes}
+		if err := ask.Ask(ctx, fmt.Sprintf("The clusters were found, not named. Go on with %s: %d changes?", plan.Action, len(pending))); err != nil {
+			return o.notBegun(plan, targets, err)
+		}
+	}
+	dir, err := change.StateDir()
+	if err != nil {
+		return o.notBegun(plan, targets, err)
+	}
+	file, err := plan.Record(time.Now()).Save(dir)
+	if err != nil {
+		return o.notBegun(plan, targets, fmt.Errorf("%w; nothing was changed", err))
+	}
+	progress = o.progress()
+	err = plan.Apply(ctx, o.apply)
+	progress()
+	if err == nil {
+		err = o.partialError(targets)
+	}
+	return o.report(plan, targets, file, err)
+}
+
+// notBegun ends a change that was checked and then not made: the document for scripts, for a person the reason alone.
+func (o *writeOptions) notBegun(plan *change.Plan, targets []*clusters.Member, failure error) error {
+	if o.out.IsTable() || o.out.IsName() {
+		return failure
+	}
+	plan.Stop()
+	return o.report(plan, targets, "", failure)
+}
+
+// showPlan shows on stderr what is about to be written; a long plan as a summary, unless -o wide.
+func (o *writeOptions) showPlan(doc v1alpha1.ChangeReport) error {
+	sections := view.Plan(doc)
+	if view.Long(doc) && o.out.Format != output.Wide {
+		sections = view.PlanSummary(doc)
+	}
+	return (&output.Flags{}).Print(o.ErrOut, nil, sections)
+}
+
+// progressFrom is the number of changes from which on progress is shown.
+const progressFrom = 20
+
+// progress shows how far a phase is, on a terminal only. The function that it returns clears the line.
+func (o *writeOptions) progress() (end func()) {
+	o.apply.Progress = nil
+	if !output.IsTerminal(o.ErrOut) {
+		return func() {}
+	}
+	var mu sync.Mutex
+	shown := false
+	o.apply.Progress = func(phase string, done, total int) {
+		if total < progressFrom {
+			return
+		}
+		mu.Lock()
+		defer mu.Unlock()
+		shown = true
+		_, _ = fmt.Fprintf(o.ErrOut, "\r%d of %d %s", done, total, phase)
+	}
+	return func() {
+		if shown {
+			_, _ = fmt.Fprint(o.ErrOut, "\r\x1b[K")
+		}
+	}
+}
+
+// partialError is set when --allow-partial left a target out: not everything was done.
+func (o *writeOptions) partialError(targets []*clusters.Member) error {
+	for _, m := range targets {
+		if m.Err != nil {
+			return fmt.Errorf("cluster %q was left out", m.Name)
+		}
+	}
+	return nil
+}
+
+// report prints what became of each item, how to take it back and, after a failure, how to complete it.
+func (o *writeOptions) report(plan *change.Plan, targets []*clusters.Member, undoFile string, failure error) error {
+	wrote := slices.ContainsFunc(plan.Items, func(i *change.Item) bool {
+		return i.Result == v1alpha1.ResultChanged || i.Result == v1alpha1.ResultUnknown || i.Result == v1alpha1.ResultFailed && undoFile != ""
+	})
+	for _, w := range o.later.Lines() {
+		o.warn("%s", w)
+	}
+	doc := plan.Report(targets, o.dryRun)
+	if wrote {
+		doc.UndoFile = undoFile
+		doc.UndoCommand = display + " undo " + shellQuote(undoFile)
+	}
+	if undoFile != "" && (failure != nil || plan.Failed()) {
+		doc.RetryCommand = o.retry
+	}
+	var err error
+	if o.out.IsName() {
+		for _, c := range doc.Changes {
+			if _, werr := fmt.Fprintln(o.Out, c.Object); werr != nil {
+				err = werr
+			}
+		}
+	} else {
+		sections := view.Changes(doc)
+		if view.Long(doc) && o.out.Format != output.Wide && o.dryRun != "client" {
+			sections = view.ChangesSummary(doc)
+			if o.out.IsTable() {
+				output.Say(o.ErrOut, "Note: %d results are counted by kind; -o wide and -o json show each", len(doc.Changes))
+			}
+		}
+		err = o.out.Print(o.Out, doc, sections)
+	}
+	if wrote && failure == nil && o.request.Note != "" {
+		output.Say(o.ErrOut, "Note: %s", o.request.Note)
+	}
+	if doc.RetryCommand != "" {
+		output.Say(o.ErrOut, "To complete it: %s", doc.RetryCommand)
+	}
+	if doc.UndoCommand != "" {
+		output.Say(o.ErrOut, "To take this back: %s", doc.UndoCommand)
+	}
+	switch {
+	case failure != nil:
+		return failure
+	case err != nil:
+		return err
+	case plan.Failed():
+		return errors.New("not everything was changed")
+	}
+	return nil
+}

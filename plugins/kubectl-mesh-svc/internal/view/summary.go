@@ -1,0 +1,98 @@
+package view
+
+import (
+	"fmt"
+	"strconv"
+	"strings"
+
+	"github.com/kubectl-mesh/kubectl-mesh/pkg/apis/v1alpha1"
+	"github.com/kubectl-mesh/kubectl-mesh/pkg/common/change"
+	"github.com/kubectl-mesh/kubectl-mesh/pkg/common/output"
+)
+
+// longFrom is the number of changes from which on a table of them is no longer read but scrolled past.
+const longFrom = 60
+
+// namesShown is how many Services a row of a summary names; the rest is counted.
+const namesShown = 3
+
+// Long reports whether a change is shown better as a summary.
+func Long(doc v1alpha1.ChangeReport) bool { return len(doc.Changes) >= longFrom }
+
+// tally counts things that are alike, in the order in which they were met.
+type tally struct {
+	rows  [][]string
+	names map[string][]string
+}
+
+func (t *tally) add(name string, row ...string) {
+	id := strings.Join(row, "\x00")
+	if t.names == nil {
+		t.names = map[string][]string{}
+	}
+	if len(t.names[id]) == 0 {
+		t.rows = append(t.rows, row)
+	}
+	t.names[id] = append(t.names[id], name)
+}
+
+// each calls fn for every kind with its count and the first names.
+func (t *tally) each(fn func(row []string, count, names string)) {
+	for _, row := range t.rows {
+		names := t.names[strings.Join(row, "\x00")]
+		fn(row, strconv.Itoa(len(names)), change.List(names, namesShown))
+	}
+}
+
+func qualified(c v1alpha1.Change) string {
+	return c.Namespace + "/" + strings.TrimPrefix(c.Object, "service/")
+}
+
+// PlanSummary shows what is about to be written: one row for each cluster and kind of change.
+func PlanSummary(doc v1alpha1.ChangeReport) []output.Section {
+	servers := map[string]string{}
+	for _, m := range doc.Members {
+		servers[m.Name] = m.Server
+	}
+	var kinds tally
+	planned := 0
+	for _, c := range doc.Changes {
+		if c.Result != v1alpha1.ResultPlanned {
+			continue
+		}
+		planned++
+		for _, k := range changedKeys(c) {
+			kinds.add(qualified(c), c.Cluster, c.Context, servers[c.Cluster], k, show(c.Before[k]), show(c.After[k]))
+		}
+	}
+	t := output.NewTable("CLUSTER", "CONTEXT", "SERVER", "ANNOTATION", "OLD", "NEW", "SERVICES", "NAMES")
+	kinds.each(func(row []string, count, names string) { output.AddRow(t, append(row, count, names)...) })
+	return []output.Section{{Title: fmt.Sprintf("Plan: %s, %d changes; -o wide shows each", doc.Action, planned), Table: t}, {}}
+}
+
+// ChangesSummary shows what became of the Services: what failed one by one, everything else counted.
+func ChangesSummary(doc v1alpha1.ChangeReport) []output.Section {
+	var kinds tally
+	failed := output.NewTable("CLUSTER", "NAMESPACE", "SERVICE", "RESULT", "CHANGE")
+	done := map[string]bool{}
+	for _, c := range doc.Changes {
+		done[c.Cluster] = true
+		switch c.Result {
+		case v1alpha1.ResultFailed, v1alpha1.ResultUnknown:
+			output.AddRow(failed, c.Cluster, c.Namespace, strings.TrimPrefix(c.Object, "service/"), c.Result, what(c))
+		}
+		kinds.add(qualified(c), c.Cluster, result(doc, c), what(c))
+	}
+	t := output.NewTable("CLUSTER", "RESULT", "SERVICES", "CHANGE", "NAMES")
+	kinds.each(func(row []string, count, names string) { output.AddRow(t, row[0], row[1], count, row[2], names) })
+	for _, m := range doc.Members {
+		if m.Error != nil && !done[m.Name] {
+			output.AddRow(t, m.Name, v1alpha1.ResultSkipped, "", m.Error.Class, "")
+		}
+	}
+	sections := []output.Section{{Table: t}}
+	if len(failed.Rows) > 0 {
+		sections = append(sections, output.Section{Table: failed})
+	}
+	return sections
+}
