@@ -1,0 +1,199 @@
+package manifest
+
+import (
+	"strings"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+	corev1 "k8s.io/api/core/v1"
+	"k8s.io/utils/ptr"
+	"sigs.k8s.io/yaml"
+
+	"github.com/kubectl-mesh/kubectl-mesh/pkg/common/change"
+)
+
+const global, alias = "service.cilium.io/global", "io.cilium/global-service"
+
+var globalize = change.Values{global: ptr.To("true"), alias: nil}
+
+func all(*corev1.Service) bool { return true }
+
+// diff returns the lines that went and came, in the order of the files.
+func diff(before, after string) string {
+	a, b := strings.SplitAfter(before, "\n"), strings.SplitAfter(after, "\n")
+	var out []string
+	for len(a) > 0 && len(b) > 0 && a[0] == b[0] {
+		a, b = a[1:], b[1:]
+	}
+	for len(a) > 0 && len(b) > 0 && a[len(a)-1] == b[len(b)-1] {
+		a, b = a[:len(a)-1], b[:len(b)-1]
+	}
+	for _, l := range a {
+		if l != "" {
+			out = append(out, "-"+l)
+		}
+	}
+	for _, l := range b {
+		if l != "" {
+			out = append(out, "+"+l)
+		}
+	}
+	return strings.Join(out, "")
+}
+
+const head = "# top\napiVersion: v1 # one\nkind: Service\nmetadata:\n"
+
+// TestEdit: the lines that differ are shown; everything else is as it was, byte for byte.
+func TestEdit(t *testing.T) {
+	t.Parallel()
+	unglobalize := change.Values{global: nil, alias: nil}
+	three := change.Values{global: ptr.To("true"), "service.cilium.io/affinity": ptr.To("local"), alias: nil}
+	cases := map[string]struct {
+		in     string
+		values change.Values
+		want   string
+	}{
+		"no annotations":               {head + "  name: web # the web\n  # about labels\n  labels:\n    app: web\nspec:\n  ports: []\n", globalize, "+  annotations:\n+    " + global + ": \"true\"\n"},
+		"indented by four":             {head + "    name: web\nspec: {}\n", globalize, "+    annotations:\n+        " + global + ": \"true\"\n"},
+		"after the others":             {head + "  name: web\n  annotations:\n    # of a\n    a: b # c\n    # the end\nspec: {}\n", globalize, "+    " + global + ": \"true\"\n"},
+		"a value that is wrong":        {head + "  name: web\n  annotations:\n    " + global + ": 'false'   # why\n    z: \"1\"\n", globalize, "-    " + global + ": 'false'   # why\n+    " + global + ": 'true'   # why\n"},
+		"true without quotes":          {head + "  name: web\n  annotations:\n    " + global + ": true\n", globalize, "-    " + global + ": true\n+    " + global + ": \"true\"\n"},
+		"it has it already":            {head + "  name: web\n  annotations:\n    " + global + ": 'true'\n", globalize, ""},
+		"the alias goes":               {head + "  name: web\n  annotations:\n    a: b\n    " + alias + ": \"true\"\n    c: d\n    " + global + ": \"true\"\n", globalize, "-    " + alias + ": \"true\"\n"},
+		"in place of the alias":        {head + "  name: web\n  annotations:\n    " + alias + ": \"true\" # old\nspec: {}\n", three, "-    " + alias + ": \"true\" # old\n+    service.cilium.io/affinity: \"local\"\n+    " + global + ": \"true\" # old\n"},
+		"none is left":                 {head + "  name: web\n  annotations:\n    # why\n    " + global + ": \"true\"\nspec: {}\n", unglobalize, "-  annotations:\n-    # why\n-    " + global + ": \"true\"\n+    # why\n"},
+		"none is left at the end":      {head + "  name: web\n  annotations:\n    " + global + ": \"true\"", unglobalize, "-  annotations:\n-    " + global + ": \"true\""},
+		"no line break at the end":     {head + "  name: web\n  annotations:\n    a: b", globalize, "-    a: b+    a: b\n+    " + global + ": \"true\""},
+		"CRLF":                         {"apiVersion: v1\r\nkind: Service\r\nmetadata:\r\n  name: web\r\nspec: {}\r\n", globalize, "+  annotations:\r\n+    " + global + ": \"true\"\r\n"},
+		"a block scalar before":        {head + "  name: web\n  annotations:\n    text: |\n      # no comment\n      x\n\n\n  labels: {}\n", globalize, "+    " + global + ": \"true\"\n"},
+		"a block scalar as value":      {head + "  name: web\n  annotations:\n    " + global + ": |-\n      no\n    a: b\n", globalize, "-    " + global + ": |-\n-      no\n+    " + global + ": \"true\"\n"},
+		"empty flow":                   {head + "  name: web\n  annotations: {} # none\n", globalize, "-  annotations: {} # none\n+  annotations: {" + global + ": \"true\"} # none\n"},
+		"flow":                         {head + "  name: web\n  annotations: {a: b, " + alias + ": 'true', c: \"d, }\"}\n", globalize, "-  annotations: {a: b, " + alias + ": 'true', c: \"d, }\"}\n+  annotations: {a: b, c: \"d, }\", " + global + ": \"true\"}\n"},
+		"flow, the last goes":          {head + "  name: web\n  annotations: { a: b, " + global + ": 'true' }\n", unglobalize, "-  annotations: { a: b, " + global + ": 'true' }\n+  annotations: { a: b }\n"},
+		"flow, all go":                 {head + "  name: web\n  annotations: {" + alias + ": 'true', " + global + ": 'true'}\n", unglobalize, "-  annotations: {" + alias + ": 'true', " + global + ": 'true'}\n+  annotations: {}\n"},
+		"null":                         {head + "  name: web\n  annotations: null\n", globalize, "-  annotations: null\n+  annotations: {" + global + ": \"true\"}\n"},
+		"nothing behind the colon":     {head + "  name: web\n  annotations: # none yet\n  labels: {}\n", globalize, "-  annotations: # none yet\n+  annotations: {" + global + ": \"true\"} # none yet\n"},
+		"metadata in flow":             {"{apiVersion: v1, kind: Service, metadata: {name: web}}\n", globalize, "-{apiVersion: v1, kind: Service, metadata: {name: web}}\n+{apiVersion: v1, kind: Service, metadata: {name: web, annotations: {" + global + ": \"true\"}}}\n"},
+		"JSON":                         {"{\n\t\"apiVersion\": \"v1\", \"kind\": \"Service\",\n  \"metadata\": {\n    \"name\": \"web\",\n    \"annotations\": {\n      \"a\": \"b\"\n    }\n  }\n}\n", globalize, "-      \"a\": \"b\"\n+      \"a\": \"b\",\n+      \"" + global + "\": \"true\"\n"},
+		"JSON without annotations":     {"{\"apiVersion\":\"v1\",\"kind\":\"Service\",\"metadata\":{\"name\":\"web\"}}", globalize, "-{\"apiVersion\":\"v1\",\"kind\":\"Service\",\"metadata\":{\"name\":\"web\"}}+{\"apiVersion\":\"v1\",\"kind\":\"Service\",\"metadata\":{\"name\":\"web\", \"annotations\": {\"" + global + "\": \"true\"}}}"},
+		"a list":                       {"apiVersion: v1\nkind: List\nitems:\n- apiVersion: v1\n  kind: Service\n  metadata:\n    name: web\n- apiVersion: v1\n  kind: ConfigMap\n  metadata:\n    name: other\n", globalize, "+    annotations:\n+      " + global + ": \"true\"\n"},
+		"the second of three":          {"%YAML 1.1\n---\nkind: ConfigMap\napiVersion: v1\n---\n# the Service\n" + head + "  name: wéb\n...\n---\n# nothing\n", globalize, "+  annotations:\n+    " + global + ": \"true\"\n"},
+		"a Service of somebody else":   {"apiVersion: serving.knative.dev/v1\nkind: Service\nmetadata: {name: web}\n", globalize, ""},
+		"a byte order mark":            {"\xef\xbb\xbfapiVersion: v1\nkind: Service\nmetadata: {name: web}\n", globalize, "-metadata: {name: web}\n+metadata: {name: web, annotations: {" + global + ": \"true\"}}\n"},
+		"an anchor that is not used":   {head + "  name: &n web\n  annotations: &a\n    a: b\nspec: {}\n", globalize, "+    " + global + ": \"true\"\n"},
+		"an alias elsewhere":           {head + "  name: &n web\n  labels: {app: *n}\nspec:\n  selector: {app: *n}\n", globalize, "+  annotations:\n+    " + global + ": \"true\"\n"},
+		"tabs and blanks at line ends": {head + "  name: web  \n  annotations:\t\n    a: b\t# c\n\n\nspec: {}\n", globalize, "+    " + global + ": \"true\"\n"},
+		"a quoted key":                 {head + "  name: web\n  annotations:\n    \"" + global + "\": \"no\"\n", globalize, "-    \"" + global + "\": \"no\"\n+    \"" + global + "\": \"true\"\n"},
+		"a value over two lines":       {head + "  name: web\n  annotations:\n    a: \"b\n      c\"\n", globalize, "+    " + global + ": \"true\"\n"},
+	}
+	for name, c := range cases {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			r, err := Edit("f.yaml", []byte(c.in), all, c.values)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if d := cmp.Diff(c.want, diff(c.in, string(r.Text))); d != "" {
+				t.Error(d)
+			}
+			again, err := Edit("f.yaml", r.Text, all, c.values)
+			if err != nil || string(again.Text) != string(r.Text) {
+				t.Errorf("a second time: %v\n%s", err, again.Text)
+			}
+		})
+	}
+}
+
+func TestRefused(t *testing.T) {
+	t.Parallel()
+	cases := map[string][2]string{
+		"no YAML":                  {"a: b\n  c: d\n", "f.yaml:2: this is no YAML: mapping values are not allowed"},
+		"in the second document":   {"a: b\n---\nc: [\n", "f.yaml:"},
+		"a template":               {"apiVersion: v1\nkind: Service\nmetadata:\n  name: {{ .Values.name }}\n", "it looks like a template"},
+		"no name":                  {"apiVersion: v1\nkind: Service\n", "f.yaml:1: a Service without metadata.name"},
+		"annotations are an alias": {head + "  name: web\n  annotations: *x\n", "f.yaml:"},
+		"aliased annotations":      {head + "  name: web\n  annotations: &x {a: b}\nspec: *x\n", "f.yaml:6: annotations is used again by an alias (*x)"},
+		"a merge":                  {"x: &x {a: b}\n---\n" + head + "  <<: {b: c}\n  name: web\n", "merges another mapping"},
+		"twice":                    {head + "  name: web\n  annotations:\n    a: b\n    a: c\n", "f.yaml:8: annotations says a twice"},
+		"no mapping":               {head + "  name: web\n  annotations: [a]\n", "f.yaml:6: annotations is no mapping"},
+		"a value that is a list":   {head + "  name: web\n  annotations: {a: [b]}\n", "f.yaml:6: annotation a is no string"},
+		"UTF-16":                   {"\xff\xfea\x00", "UTF-16"},
+	}
+	for name, c := range cases {
+		r, err := Edit("f.yaml", []byte(c[0]), all, globalize)
+		if err == nil || !strings.Contains(err.Error(), c[1]) {
+			t.Errorf("%s: %v, want %q (%v)", name, err, c[1], r)
+		}
+	}
+}
+
+// meaning reads a manifest by another library, the one that kubectl uses, and takes the annotations of Services out.
+func meaning(raw []byte) (out []any, ok bool) {
+	docs, err := parse("f", raw)
+	if err != nil {
+		return nil, false
+	}
+	if len(docs) > 1 { // the other library reads one document only
+		return nil, false
+	}
+	var v any
+	if err := yaml.Unmarshal(raw, &v); err != nil {
+		return nil, false
+	}
+	strip(v)
+	return []any{v}, true
+}
+
+func strip(v any) {
+	switch x := v.(type) {
+	case []any:
+		for _, i := range x {
+			strip(i)
+		}
+	case map[string]any:
+		if m, ok := x["metadata"].(map[string]any); ok && x["kind"] == "Service" {
+			delete(m, "annotations")
+		}
+		for _, i := range x {
+			strip(i)
+		}
+	}
+}
+
+// FuzzEdit: whatever parses is edited or refused; the result parses, means the same but for the annotations, and is stable.
+func FuzzEdit(f *testing.F) {
+	f.Add([]byte(head + "  name: web\n  annotations:\n    a: b # c\n    " + alias + ": |\n      x\n"))
+	f.Add([]byte("{\"apiVersion\":\"v1\",\"kind\":\"Service\",\"metadata\":{\"name\":\"web\",\"annotations\":{\"a\":\"b\"}}}"))
+	f.Add([]byte("apiVersion: v1\r\nkind: List\r\nitems:\r\n- {apiVersion: v1, kind: Service, metadata: {name: &a web, annotations: {" + global + ": no, ? x : y}}}\r\n"))
+	f.Add([]byte("? apiVersion\n: v1\nkind: Service\nmetadata: !!map\n  ? name\n  : web\n  annotations: ~\n"))
+	f.Fuzz(func(t *testing.T, raw []byte) {
+		r, err := Edit("f", raw, all, globalize)
+		if err != nil {
+			return
+		}
+		if _, err := parse("f", r.Text); err != nil {
+			t.Fatalf("the result is no YAML: %v\n%q", err, r.Text)
+		}
+		again, err := Edit("f", r.Text, all, globalize)
+		if err != nil {
+			t.Fatalf("a second time: %v\n%q", err, r.Text)
+		}
+		for _, s := range again.Services {
+			if _, ok := s.Annotations[alias]; ok || s.Annotations[global] != "true" {
+				t.Fatalf("not edited: %v\n%q", s.Annotations, r.Text)
+			}
+		}
+		if string(again.Text) != string(r.Text) {
+			t.Fatalf("a second time it is not the same:\n%q\n%q", r.Text, again.Text)
+		}
+		if len(r.Services) == 0 && string(raw) != string(r.Text) {
+			t.Fatalf("changed without a Service: %q", r.Text)
+		}
+		if before, ok := meaning(raw); ok {
+			after, ok := meaning(r.Text)
+			if d := cmp.Diff(before, after); !ok || d != "" {
+				t.Fatalf("it means something else (%v): %s\n%q\n%q", ok, d, raw, r.Text)
+			}
+		}
+	})
+}
