@@ -1,17 +1,21 @@
 package change
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
 	"net"
+	"time"
 
+	corev1 "k8s.io/api/core/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/types"
 
 	"github.com/kubectl-mesh/kubectl-mesh/pkg/apis/v1alpha1"
+	"github.com/kubectl-mesh/kubectl-mesh/pkg/common/clusters"
 )
 
 // ErrConflict says that the object is not what the plan was made for.
@@ -46,7 +50,7 @@ func refused(err error) bool {
 // attempts is how often a write is tried when only unrelated fields changed meanwhile.
 const attempts = 3
 
-// Apply writes the pending items one after the other, cluster after cluster, and reads each back.
+// Apply writes the pending items one after the other, cluster after cluster, and reads a cluster's back before it begins the next.
 // It stops at the first failure; what is left stays planned. On an interrupt the write under way is unknown.
 func (p *Plan) Apply(ctx context.Context, o Options) (err error) {
 	defer func() {
@@ -56,26 +60,69 @@ func (p *Plan) Apply(ctx context.Context, o Options) (err error) {
 		p.Stop()
 	}()
 	pending := p.Pending()
+	var written []*Item // in the cluster that is being changed
 	for n, i := range pending {
 		o.progress("written", n, len(pending))
 		if ctx.Err() != nil {
-			return ctx.Err()
+			break
 		}
-		one, cancel := context.WithTimeout(ctx, o.Timeout)
-		err := p.write(one, i)
-		cancel()
-		switch {
-		case err == nil:
+		if len(written) > 0 && written[0].Member != i.Member {
+			if err := p.readBack(ctx, written, o); err != nil {
+				return err
+			}
+			written = nil
+		}
+		if err = within(ctx, o, func(ctx context.Context) error { return p.send(ctx, i, false) }); err == nil {
 			i.Result = v1alpha1.ResultChanged
-		case !refused(err):
-			i.Result, i.Message = v1alpha1.ResultUnknown, "no answer to the write: it may or may not have happened"
-			return fmt.Errorf("cluster %q: %s %s/%s: %w", i.Member.Name, p.Action, i.Namespace, i.Name, err)
-		default:
-			i.Result, i.Message = v1alpha1.ResultFailed, err.Error()
-			return fmt.Errorf("cluster %q: %s %s/%s: %w", i.Member.Name, p.Action, i.Namespace, i.Name, err)
+			written = append(written, i)
+			continue
 		}
+		if i.Result, i.Message = v1alpha1.ResultFailed, err.Error(); !refused(err) {
+			i.Result, i.Message = v1alpha1.ResultUnknown, "no answer to the write: it may or may not have happened"
+		}
+		err = p.failure(i, err)
+		break
 	}
-	return nil
+	return cmp.Or(err, p.readBack(ctx, written, o), ctx.Err())
+}
+
+// failure names the object of an error.
+func (p *Plan) failure(i *Item, err error) error {
+	return fmt.Errorf("cluster %q: %s %s/%s: %w", i.Member.Name, p.Action, i.Namespace, i.Name, err)
+}
+
+// readBack reads what was written in one cluster, several objects at a time, and compares it with what was meant.
+func (p *Plan) readBack(ctx context.Context, items []*Item, o Options) error {
+	failures := make([]error, len(items))
+	notes := make([]string, len(items))
+	for n, i := range items {
+		notes[n], i.Message = i.Message, "written, but not read back"
+	}
+	// What was written is looked at after an interrupt too; a server that no longer answers must not hold us up for each object.
+	whole, cancel := context.WithTimeout(context.WithoutCancel(ctx), o.Timeout*time.Duration(1+len(items)/100))
+	defer cancel()
+	clusters.Parallel(whole, len(items), func(n int) {
+		i := items[n]
+		var now *corev1.Service
+		err := within(whole, o, func(ctx context.Context) (err error) {
+			now, err = i.Member.Client.CoreV1().Services(i.Namespace).Get(ctx, i.Name, metav1.GetOptions{})
+			return err
+		})
+		if err != nil {
+			i.Message = "written, but it could not be read back: " + err.Error()
+			return
+		}
+		i.Message = notes[n]
+		for k, want := range i.After {
+			if have := current(now, k); !Same(have, want) {
+				err := fmt.Errorf("written, but %s reads back as %s: %w", k, Show(have), errReadBack)
+				i.Result, i.Message = v1alpha1.ResultFailed, err.Error()
+				failures[n] = p.failure(i, err)
+				return
+			}
+		}
+	})
+	return cmp.Or(failures...)
 }
 
 // Stop marks what is still to be written as not written: the command ended before it.
@@ -84,24 +131,6 @@ func (p *Plan) Stop() {
 	for _, i := range p.Pending() {
 		i.Message = "not written: the command ended before it"
 	}
-}
-
-// write patches one item and reads it back.
-func (p *Plan) write(ctx context.Context, i *Item) error {
-	if err := p.send(ctx, i, false); err != nil {
-		return err
-	}
-	now, err := i.Member.Client.CoreV1().Services(i.Namespace).Get(ctx, i.Name, metav1.GetOptions{})
-	if err != nil {
-		i.Message = "written, but it could not be read back: " + err.Error()
-		return nil //nolint:nilerr // the write was answered; the message says what is not known
-	}
-	for k, want := range i.After {
-		if !Same(current(now, k), want) {
-			return fmt.Errorf("written, but %s reads back as %s: %w", k, Show(current(now, k)), errReadBack)
-		}
-	}
-	return nil
 }
 
 // send patches one item, or tries to. A conflict is tried again only if our own keys are still as planned.

@@ -4,11 +4,14 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"fmt"
 	"io"
 	"net"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -352,5 +355,73 @@ func TestOwners(t *testing.T) {
 	}, []string{"x/y"})
 	if d := cmp.Diff([]Owner{{"x/y", "a"}}, got); d != "" {
 		t.Error(d)
+	}
+}
+
+// TestPreflightOfHundreds: permission is asked for once for each namespace, every Service is checked, and nothing is written.
+func TestPreflightOfHundreds(t *testing.T) {
+	t.Parallel()
+	var reviews, dry, other atomic.Int64
+	api := fake.NewClientset()
+	api.PrependReactor("create", "selfsubjectaccessreviews", func(k8stesting.Action) (bool, runtime.Object, error) {
+		reviews.Add(1)
+		return true, &authv1.SelfSubjectAccessReview{Status: authv1.SubjectAccessReviewStatus{Allowed: true}}, nil
+	})
+	api.PrependReactor("patch", "services", func(a k8stesting.Action) (bool, runtime.Object, error) {
+		if p, ok := a.(k8stesting.PatchActionImpl); ok && len(p.PatchOptions.DryRun) > 0 {
+			dry.Add(1)
+		} else {
+			other.Add(1)
+		}
+		return true, nginx(nil), nil
+	})
+	us := &clusters.Member{Name: "us", Client: api}
+	plan := &Plan{Action: "globalize", Manager: "mesh-svc"}
+	for n := range 300 {
+		svc := nginx(nil)
+		svc.Namespace, svc.Name = fmt.Sprintf("n%d", n%3), fmt.Sprintf("s%d", n)
+		plan.Items = append(plan.Items, NewItem(us, svc, Values{"x/global": ptr.To("true")}))
+	}
+	o := options
+	var told atomic.Int64
+	o.Progress = func(string, int, int) { told.Add(1) }
+	if err := plan.Preflight(t.Context(), o); err != nil {
+		t.Fatal(err)
+	}
+	if got := []int64{reviews.Load(), dry.Load(), other.Load(), told.Load()}; !slices.Equal(got, []int64{3, 300, 0, 300}) {
+		t.Errorf("reviews, dry runs, writes, progress: %v", got)
+	}
+}
+
+// TestInterruptedPreflight: what was not checked has not failed.
+func TestInterruptedPreflight(t *testing.T) {
+	t.Parallel()
+	var log []string
+	ctx, cancel := context.WithCancel(t.Context())
+	us := newCluster(t, "us", &log, nginx(nil), true)
+	us.api.PrependReactor("patch", "services", func(k8stesting.Action) (bool, runtime.Object, error) {
+		cancel()
+		return true, nil, context.Canceled
+	})
+	plan := &Plan{Manager: "mesh-svc", Items: []*Item{NewItem(us.Member, nginx(nil), Values{"x/global": ptr.To("true")})}}
+	if err := plan.Preflight(ctx, options); !errors.Is(err, context.Canceled) {
+		t.Fatalf("error %v", err)
+	}
+	if r := plan.Report([]*clusters.Member{us.Member}, "none"); r.Complete || results(plan) != "us:planned" || !strings.Contains(r.Changes[0].Message, "not written") {
+		t.Errorf("%+v", r)
+	}
+}
+
+// TestDeletedMeanwhile: the plan's Service is gone when it is to be written.
+func TestDeletedMeanwhile(t *testing.T) {
+	t.Parallel()
+	var log []string
+	us := newCluster(t, "us", &log, nginx(nil), true)
+	if err := us.api.Tracker().Delete(corev1.SchemeGroupVersion.WithResource("services"), "default", "nginx"); err != nil {
+		t.Fatal(err)
+	}
+	plan := &Plan{Action: "globalize", Manager: "mesh-svc", Items: []*Item{NewItem(us.Member, nginx(nil), Values{"x/global": ptr.To("true")})}}
+	if err := plan.Apply(t.Context(), options); !errors.Is(err, ErrDeleted) || results(plan) != "us:failed" {
+		t.Errorf("%v, %s", err, results(plan))
 	}
 }

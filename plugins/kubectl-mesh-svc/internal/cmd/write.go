@@ -11,6 +11,9 @@ const writeExits = "\n\nExit codes: 0 done, unchanged or dry-run; 1 anything els
 
 const writeUse = " (NAME... | -l SELECTOR | --all) [-A] [--in CLUSTER,...]"
 
+const locally = "\n\nWith --local, manifests are edited instead of clusters: only the lines that differ change, and the result is\n" +
+	"printed or, with --in-place, written back. No cluster is contacted."
+
 const planned = "\n\nThe plan is shown and checked in every cluster first; nothing is written unless it can be carried\n" +
 	"out in all of them. The former values are kept in a file that the undo command takes. It asks first\n" +
 	"when the clusters were found (the mesh, a glob, --all-contexts), not when you named them."
@@ -22,7 +25,7 @@ func newGlobalize(e *env) *cobra.Command {
 		Short: "Make Services global in all clusters",
 		Long: "Make Services global in all clusters (service.cilium.io/global: \"true\"): the clients of each\n" +
 			"cluster then use the ready endpoints of all of them. A leftover deprecated alias is removed.\n" +
-			"A Service that a cluster does not have is reported as absent there." + planned + writeExits,
+			"A Service that a cluster does not have is reported as absent there." + planned + locally + writeExits,
 		Example: `  # Make nginx global in all clusters of the mesh
   kubectl mesh-svc globalize nginx
 
@@ -30,7 +33,10 @@ func newGlobalize(e *env) *cobra.Command {
   kubectl mesh-svc globalize nginx --contexts kind-us,kind-eu --affinity local
 
   # See what would be written
-  kubectl mesh-svc globalize nginx --dry-run=server`,
+  kubectl mesh-svc globalize nginx --dry-run=server
+
+  # For GitOps: edit the manifests of a repository
+  kubectl mesh-svc globalize --local -R -f deploy/ --in-place`,
 	}, false, func([]string) (globalsvc.Edit, []string, error) {
 		edit, err := globalsvc.Globalize(affinity, shared)
 		return edit, nil, err
@@ -124,6 +130,16 @@ func (e *env) writing(cmd *cobra.Command, needsIn bool, edit editFunc) *cobra.Co
 		}
 		if names == nil {
 			names = args
+		}
+		if f.local.on {
+			l, err := f.toLocal(cmd.Flags(), ed, names)
+			if err != nil {
+				return err
+			}
+			return l.run()
+		}
+		if err := f.local.unused(cmd.Flags()); err != nil {
+			return err
 		}
 		o, err := f.toOptions(ed, names)
 		if err != nil {

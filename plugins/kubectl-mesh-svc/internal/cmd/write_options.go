@@ -26,6 +26,7 @@ type writeFlags struct {
 	env     *env
 	out     *output.Flags
 	needsIn bool
+	local   localFlags
 
 	in                                []string
 	selector                          string
@@ -62,6 +63,7 @@ func (f *writeFlags) addFlags(fs *pflag.FlagSet) {
 	fs.BoolVarP(&f.allNamespaces, "all-namespaces", "A", false, "If true, look in all namespaces; with --selector or --all.")
 	fs.BoolVar(&f.includeSystem, "include-system", false, "If true, also change Services of the system, ExternalName Services and those that Cilium ignores.")
 	f.addApplyFlags(fs)
+	f.local.addFlags(fs)
 }
 
 // writeOptions is a change that is ready to be planned.

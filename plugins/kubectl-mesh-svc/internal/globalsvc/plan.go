@@ -179,7 +179,7 @@ func protected(svc *corev1.Service, ciliumNamespace string) string {
 	switch {
 	case svc.Namespace == "kube-system":
 		return "it is in kube-system"
-	case svc.Namespace == ciliumNamespace:
+	case ciliumNamespace != "" && svc.Namespace == ciliumNamespace:
 		return "it is in Cilium's namespace"
 	case svc.Spec.Type == corev1.ServiceTypeExternalName:
 		return "it is an ExternalName Service and has no endpoints"

@@ -1,0 +1,39 @@
+package globalsvc
+
+import (
+	"fmt"
+	"slices"
+
+	corev1 "k8s.io/api/core/v1"
+	"k8s.io/apimachinery/pkg/labels"
+
+	"github.com/kubectl-mesh/kubectl-mesh/pkg/common/routing"
+)
+
+// Wants says whether a request means a Service of a manifest. A Service that a bulk request leaves out has a reason;
+// one that was named and must not be touched is an error. Without a namespace a Service may become one of any namespace.
+func (r Request) Wants(svc *corev1.Service) (wanted bool, skipped string, err error) {
+	switch {
+	case len(r.Names) > 0 && !slices.Contains(r.Names, svc.Name),
+		r.Namespace != "" && svc.Namespace != "" && svc.Namespace != r.Namespace,
+		r.Selector != nil && !r.Selector.Matches(labels.Set(svc.Labels)):
+		return false, "", nil
+	}
+	key := routing.Key{Namespace: svc.Namespace, Name: svc.Name}
+	if key.Namespace == "" {
+		key.Namespace = "default"
+	}
+	if why := never(key); why != "" {
+		if len(r.Names) > 0 {
+			return false, "", fmt.Errorf("service %s is refused: %s", key, why)
+		}
+		return false, why, nil
+	}
+	if why := protected(svc, ""); why != "" && !r.IncludeSystem {
+		if len(r.Names) > 0 {
+			return false, "", fmt.Errorf("service %s: %s; use --include-system if you mean it", key, why)
+		}
+		return false, why, nil
+	}
+	return true, "", nil
+}
