@@ -42,7 +42,7 @@ func (e *Error) Error() string { return e.Err.Error() }
 // Unwrap returns the cause.
 func (e *Error) Unwrap() error { return e.Err }
 
-// Classify gives an error its class. It returns nil for nil.
+// Classify gives an error its class; a refusal names the missing rule. It returns nil for nil.
 func Classify(err error) *Error {
 	if err == nil {
 		return nil
@@ -51,7 +51,7 @@ func Classify(err error) *Error {
 	if errors.As(err, &own) {
 		return &Error{own.Class, err}
 	}
-	return &Error{classOf(err), err}
+	return &Error{classOf(err), Explain(err)}
 }
 
 func classOf(err error) Class {

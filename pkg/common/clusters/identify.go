@@ -26,6 +26,8 @@ func (m *Member) identify(ctx context.Context, ciliumNamespace string) error {
 			_ = m.readUID(ctx) // the first error is the one that tells
 		}
 		return err
+	default:
+		_ = m.tolerate("whether another context is the same cluster is not known", err)
 	}
 	var errs [4]error
 	var wg sync.WaitGroup
@@ -100,7 +102,7 @@ func problem(class Class, format string, args ...any) error {
 func (m *Member) readVersion(ctx context.Context) error {
 	ds, err := m.Client.AppsV1().DaemonSets(m.CiliumNamespace).Get(ctx, cilium.DaemonSetName, metav1.GetOptions{})
 	if err != nil {
-		return ignoreTolerable(err)
+		return m.tolerate("Cilium's version is not known", err)
 	}
 	for _, c := range ds.Spec.Template.Spec.Containers {
 		if c.Name == cilium.ContainerAgent {
@@ -114,7 +116,7 @@ func (m *Member) readVersion(ctx context.Context) error {
 func (m *Member) readKVStoreMesh(ctx context.Context) error {
 	d, err := m.Client.AppsV1().Deployments(m.CiliumNamespace).Get(ctx, cilium.DeploymentMeshAPI, metav1.GetOptions{})
 	if err != nil {
-		return ignoreTolerable(err)
+		return m.tolerate("whether KVStoreMesh is on is not known", err)
 	}
 	on := slices.ContainsFunc(d.Spec.Template.Spec.Containers, func(c corev1.Container) bool { return c.Name == cilium.ContainerKVStoreMesh })
 	m.KVStoreMesh = &on
@@ -135,9 +137,12 @@ func (m *Member) readPeers(ctx context.Context) error {
 	case !tolerable(err):
 		return err
 	}
+	refusal := err
 	cm, err := m.Client.CoreV1().ConfigMaps(m.CiliumNamespace).Get(ctx, cilium.ConfigMapRemoteUsers, metav1.GetOptions{})
 	if err != nil {
-		return ignoreTolerable(err)
+		// Either would do; the Secret is what the agents read.
+		_ = m.tolerate("its peers are not known", refusal)
+		return m.tolerate("its peers are not known by the ConfigMap either", err)
 	}
 	m.Peers, err = cilium.PeersFromRemoteUsers(cm.Data, m.Name)
 	m.PeersKnown = err == nil
@@ -147,9 +152,13 @@ func (m *Member) readPeers(ctx context.Context) error {
 // tolerable reports whether an error says only that we may not know.
 func tolerable(err error) bool { return apierrors.IsForbidden(err) || apierrors.IsNotFound(err) }
 
-func ignoreTolerable(err error) error {
-	if tolerable(err) {
-		return nil
+// tolerate goes on without what may not be read or is not there, and notes what may not be read.
+func (m *Member) tolerate(what string, err error) error {
+	if !tolerable(err) {
+		return err
 	}
-	return err
+	if apierrors.IsForbidden(err) {
+		m.Unseen(what, err)
+	}
+	return nil
 }

@@ -37,7 +37,8 @@ type Member struct {
 	Client kubernetes.Interface
 	Err    *Error
 
-	exec string // identifies the exec credential plugin, "" without one
+	exec   string   // identifies the exec credential plugin, "" without one
+	unseen []string // what could not be seen for want of permission
 }
 
 // Result is what one member answered.

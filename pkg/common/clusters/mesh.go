@@ -43,7 +43,7 @@ func (f *Flags) selectMesh(ctx context.Context, kc *kubeconfig, w *Warnings) (*S
 	}
 	switch {
 	case !home.PeersKnown:
-		return nil, fmt.Errorf("cluster %q: its peers may not be read (Secret cilium-clustermesh or ConfigMap clustermesh-remote-users in %s); name the contexts with --contexts", home.Name, home.CiliumNamespace)
+		return nil, fmt.Errorf("cluster %q: its peers may not be read (Secret cilium-clustermesh or ConfigMap clustermesh-remote-users in %s); name the contexts with --contexts%s", home.Name, home.CiliumNamespace, missingRules(home))
 	case len(home.Peers) == 0:
 		return nil, fmt.Errorf("cluster %q (context %s) has no peers; for clusters that are not connected yet name the contexts with --contexts", home.Name, home.Context)
 	}
@@ -63,6 +63,14 @@ func (f *Flags) selectMesh(ctx context.Context, kc *kubeconfig, w *Warnings) (*S
 		return nil, err
 	}
 	return &Selection{Members: members}, nil
+}
+
+// missingRules says what is not known of a member and which rules would tell, for the end of an error.
+func missingRules(m *Member) string {
+	if lines := TakeUnseen([]*Member{m}); len(lines) > 0 {
+		return "; " + strings.Join(lines, "; ")
+	}
+	return ""
 }
 
 // joinPeers picks the home cluster's peers out of the other contexts.

@@ -186,6 +186,9 @@ func (r *reader) endpoints(ctx context.Context, m *clusters.Member) (map[routing
 	return out, err
 }
 
+// ungated is what a person is told where namespaces may not be read.
+const ungated = "the annotations of namespaces are not known, and namespaces count as not annotated"
+
 // namespaces reads the annotations that gate exports, and whether they may be read. Where they may not
 // namespaces count as not annotated, which is Cilium's default.
 func (r *reader) namespaces(ctx context.Context, m *clusters.Member) (map[string]map[string]string, bool, error) {
@@ -197,6 +200,7 @@ func (r *reader) namespaces(ctx context.Context, m *clusters.Member) (map[string
 		case apierrors.IsNotFound(err):
 			return out, true, nil
 		case apierrors.IsForbidden(err):
+			m.Unseen(ungated, err)
 			return out, false, nil
 		case err != nil:
 			return nil, false, err
@@ -210,6 +214,7 @@ func (r *reader) namespaces(ctx context.Context, m *clusters.Member) (map[string
 		}
 	})
 	if apierrors.IsForbidden(err) {
+		m.Unseen(ungated, err)
 		return out, false, nil
 	}
 	return out, err == nil, err

@@ -80,9 +80,17 @@ func (e *env) warn(format string, args ...any) {
 	output.Say(e.ErrOut, "Warning: "+format, args...)
 }
 
+// sayUnseen says what could not be seen for want of permission since the members were selected.
+func (e *env) sayUnseen(members []*clusters.Member) {
+	for _, line := range clusters.TakeUnseen(members) {
+		e.warn("%s", line)
+	}
+}
+
 // incomplete says which members could not be read and returns the exit code of a reading command for that.
 // It returns nil when all were read.
 func (e *env) incomplete(ctx context.Context, members []*clusters.Member) error {
+	e.sayUnseen(members)
 	var missing int
 	for _, m := range members {
 		if m.Err == nil {
