@@ -1,0 +1,117 @@
+package cmd
+
+import (
+	"errors"
+	"fmt"
+	"strings"
+
+	"github.com/spf13/cobra"
+	rbacv1 "k8s.io/api/rbac/v1"
+	"k8s.io/utils/ptr"
+	"sigs.k8s.io/yaml"
+
+	"github.com/kubectl-mesh/kubectl-mesh/plugins/kubectl-mesh-svc/internal/globalsvc"
+)
+
+// rbacFlags are what the user says about a grant.
+type rbacFlags struct {
+	readOnly, write                bool
+	users, groups, serviceAccounts []string
+}
+
+func newRBAC(e *env) *cobra.Command {
+	f := &rbacFlags{}
+	cmd := &cobra.Command{
+		Use:   "rbac [--read-only | --write] [-n NAMESPACE]",
+		Short: "Print the permissions that the commands need, as manifests",
+		Long: "Print the least permissions with which every command of this plugin works, as manifests for kubectl apply:\n" +
+			"those for reading, or with --write those for changing too. They belong in every cluster of the mesh.\n" +
+			"With --namespace they are limited to the Services of one namespace, and are Roles only. Secrets are read\n" +
+			"by name, never listed. docs/rbac.md says what each rule is for and what happens without it.\n\n" +
+			"No cluster is asked. Exit codes: 0 printed, 2 usage.",
+		Example: `  # What reading needs, for a group
+  kubectl mesh-svc rbac --group sre | kubectl --context kind-us apply -f -
+
+  # What changing the Services of one namespace needs, for a service account
+  kubectl mesh-svc rbac --write -n shop --serviceaccount ci:deployer
+
+  # The roles alone, where Cilium is in a namespace of its own
+  kubectl mesh-svc rbac --cilium-namespace cilium`,
+		Args: cobra.NoArgs,
+		RunE: func(*cobra.Command, []string) error {
+			g, err := f.grant(ptr.Deref(e.flags.Config.Namespace, ""), e.flags.CiliumNamespace)
+			if err != nil {
+				return err
+			}
+			text, err := manifestText(g.Manifests(globalsvc.Accesses()))
+			if err != nil {
+				return err
+			}
+			_, err = fmt.Fprint(e.Out, text)
+			return err
+		},
+	}
+	fs := cmd.Flags()
+	fs.BoolVar(&f.readOnly, "read-only", false, "If true, print what reading needs. This is the default.")
+	fs.BoolVar(&f.write, "write", false, "If true, print what changing Services needs too.")
+	// Named as in kubectl create rolebinding; --user hides the one for credentials, as it does there.
+	fs.StringSliceVar(&f.users, "user", nil, "User to bind the roles to (repeatable).")
+	fs.StringSliceVar(&f.groups, "group", nil, "Group to bind the roles to (repeatable).")
+	fs.StringSliceVar(&f.serviceAccounts, "serviceaccount", nil, "Service account to bind the roles to, as NAMESPACE:NAME (repeatable).")
+	cmd.DisableFlagsInUseLine = true
+	return cmd
+}
+
+// grant checks the flags.
+func (f *rbacFlags) grant(namespace, ciliumNamespace string) (globalsvc.Grant, error) {
+	g := globalsvc.Grant{Write: f.write, Namespace: namespace, MeshNamespace: ciliumNamespace}
+	if g.MeshNamespace == "" {
+		g.MeshNamespace = globalsvc.DefaultMeshNamespace
+	}
+	if f.readOnly && f.write {
+		return g, errors.New("--read-only and --write cannot be used together")
+	}
+	for _, u := range f.users {
+		g.Subjects = append(g.Subjects, rbacv1.Subject{Kind: rbacv1.UserKind, APIGroup: rbacv1.GroupName, Name: u})
+	}
+	for _, n := range f.groups {
+		g.Subjects = append(g.Subjects, rbacv1.Subject{Kind: rbacv1.GroupKind, APIGroup: rbacv1.GroupName, Name: n})
+	}
+	for _, sa := range f.serviceAccounts {
+		ns, name, ok := strings.Cut(sa, ":")
+		if !ok || ns == "" || name == "" {
+			return g, fmt.Errorf("--serviceaccount %q is not NAMESPACE:NAME", sa)
+		}
+		g.Subjects = append(g.Subjects, rbacv1.Subject{Kind: rbacv1.ServiceAccountKind, Namespace: ns, Name: name})
+	}
+	for _, s := range g.Subjects {
+		if s.Name == "" {
+			return g, errors.New("--user or --group is empty")
+		}
+	}
+	return g, nil
+}
+
+// manifestText prints manifests as one stream of YAML documents.
+func manifestText(m globalsvc.Manifests) (string, error) {
+	var docs []string
+	add := func(object any) error {
+		b, err := yaml.Marshal(object)
+		docs = append(docs, string(b))
+		return err
+	}
+	var errs []error
+	for _, r := range m.ClusterRoles {
+		errs = append(errs, add(r))
+	}
+	for _, r := range m.ClusterRoleBindings {
+		errs = append(errs, add(r))
+	}
+	for _, r := range m.Roles {
+		errs = append(errs, add(r))
+	}
+	for _, r := range m.RoleBindings {
+		errs = append(errs, add(r))
+	}
+	return strings.Join(docs, "---\n"), errors.Join(errs...)
+}

@@ -1,0 +1,93 @@
+package globalsvc
+
+import (
+	"flag"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+	rbacv1 "k8s.io/api/rbac/v1"
+)
+
+var update = flag.Bool("update", false, "write what is generated anew")
+
+// TestDocumentedAccess keeps the table in docs/rbac.md equal to the one that rbac prints.
+func TestDocumentedAccess(t *testing.T) {
+	t.Parallel()
+	const begin, end = "internal/globalsvc -update -->\n", "<!-- end -->"
+	file := filepath.Join("..", "..", "..", "..", "docs", "rbac.md")
+	raw, err := os.ReadFile(file)
+	if err != nil {
+		t.Fatal(err)
+	}
+	before, rest, ok := strings.Cut(string(raw), begin)
+	got, after, ok2 := strings.Cut(rest, end)
+	if !ok || !ok2 {
+		t.Fatalf("%s has no place for the table", file)
+	}
+	want := AccessTable(Accesses())
+	if *update {
+		if err := os.WriteFile(file, []byte(before+begin+want+end+after), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		return
+	}
+	if d := cmp.Diff(want, got); d != "" {
+		t.Errorf("%s is not up to date: %s", file, d)
+	}
+}
+
+// lines shows what manifests grant, one rule a line.
+func (m Manifests) lines() []string {
+	var out []string
+	rules := func(where string, rs []rbacv1.PolicyRule) {
+		for _, r := range rs {
+			line := where + ": " + strings.Join(r.Verbs, ",") + " " + strings.Join(r.Resources, ",")
+			if len(r.ResourceNames) > 0 {
+				line += " " + strings.Join(r.ResourceNames, ",")
+			}
+			out = append(out, line)
+		}
+	}
+	for _, r := range m.ClusterRoles {
+		rules("cluster", r.Rules)
+	}
+	for _, r := range m.Roles {
+		rules(r.Namespace, r.Rules)
+	}
+	return out
+}
+
+func TestManifests(t *testing.T) {
+	t.Parallel()
+	read := Grant{MeshNamespace: "cilium"}.Manifests(Accesses())
+	if got := read.lines(); !slices.Contains(got, "cluster: get,list,watch namespaces") || slices.Contains(got, "cluster: get namespaces kube-system") {
+		t.Errorf("a rule that another covers, or none: %q", got)
+	}
+	if len(read.RoleBindings)+len(read.ClusterRoleBindings) != 0 {
+		t.Error("bindings without subjects")
+	}
+	one := Grant{MeshNamespace: "cilium", Namespace: "shop", Write: true, Subjects: []rbacv1.Subject{{Kind: rbacv1.UserKind, Name: "jane"}}}.Manifests(Accesses())
+	got := one.lines()
+	for _, want := range []string{"shop: get,list,watch,patch services", "shop: get namespaces", "kube-system: get namespaces kube-system", "cilium: get secrets cilium-clustermesh"} {
+		if !slices.Contains(got, want) {
+			t.Errorf("%q is not granted: %q", want, got)
+		}
+	}
+	if len(one.ClusterRoles) != 0 || len(one.RoleBindings) != len(one.Roles) {
+		t.Errorf("%d ClusterRoles, %d bindings of %d Roles", len(one.ClusterRoles), len(one.RoleBindings), len(one.Roles))
+	}
+	for _, m := range []Manifests{read, one} {
+		for _, line := range m.lines() {
+			if strings.Contains(line, "secrets") && !strings.HasSuffix(line, ": get secrets cilium-clustermesh") {
+				t.Errorf("Secrets are read by name: %q", line)
+			}
+			if strings.Contains(line, "patch") && len(m.ClusterRoles) > 0 {
+				t.Errorf("a read-only grant writes: %q", line)
+			}
+		}
+	}
+}
