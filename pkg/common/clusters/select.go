@@ -253,3 +253,22 @@ func uniqueNames(members []*Member, w *Warnings) {
 		}
 	}
 }
+
+// Identify asks a member again who it is, after it could not be read or was lost. It returns a copy: the member stays as it is.
+func (f *Flags) Identify(ctx context.Context, m *Member) (*Member, error) {
+	again := *m
+	again.unseen = nil
+	if m.Client == nil {
+		return nil, m.Err
+	}
+	ctx, cancel := context.WithTimeout(ctx, f.Timeout)
+	defer cancel()
+	if err := again.identify(ctx, f.CiliumNamespace); err != nil {
+		return nil, err
+	}
+	if m.UID != "" || m.CiliumNamespace != "" {
+		again.Name = m.Name // it may be called by its context because two clusters have one name
+	}
+	again.Err = nil
+	return &again, nil
+}

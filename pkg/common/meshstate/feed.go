@@ -1,0 +1,326 @@
+package meshstate
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	corev1 "k8s.io/api/core/v1"
+	discoveryv1 "k8s.io/api/discovery/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/watch"
+
+	"github.com/kubectl-mesh/kubectl-mesh/pkg/common/clusters"
+	"github.com/kubectl-mesh/kubectl-mesh/pkg/common/routing"
+)
+
+// How long a lost member is left alone between two attempts. A session that ends at once counts as lost too, so that
+// an API server that closes every watch is not asked in a loop.
+const (
+	firstPause   = 250 * time.Millisecond
+	longestPause = 5 * time.Second
+	shortSession = time.Second
+)
+
+// run follows one member until the context ends: it reads all, watches, and where a watch breaks reads all again. Only
+// when that fails is the member lost.
+func (f *feed) run(ctx context.Context, identify func(context.Context, *clusters.Member) (*clusters.Member, error)) {
+	pause := firstPause
+	lost := f.m.Err != nil
+	if lost {
+		f.fail(f.m.Err)
+	}
+	for ctx.Err() == nil {
+		began := time.Now()
+		err := f.identified(ctx, lost, identify)
+		if err == nil {
+			var established bool
+			established, err = f.session(ctx)
+			if established {
+				// What broke is said only if the member cannot be read again.
+				err, lost = nil, false
+			}
+		}
+		if ctx.Err() != nil {
+			return
+		}
+		if err != nil {
+			f.fail(clusters.Classify(err))
+			lost = true
+		} else if time.Since(began) > shortSession {
+			pause = firstPause
+			continue
+		}
+		timer := time.NewTimer(pause)
+		select {
+		case <-ctx.Done():
+			timer.Stop()
+			return
+		case <-timer.C:
+		}
+		pause = min(2*pause, longestPause)
+	}
+}
+
+// identified asks a member that was lost who it is: it may have been rebuilt or upgraded meanwhile.
+func (f *feed) identified(ctx context.Context, lost bool, identify func(context.Context, *clusters.Member) (*clusters.Member, error)) error {
+	if !lost {
+		return nil
+	}
+	m, err := identify(ctx, f.m)
+	if err != nil {
+		return err
+	}
+	f.w.mu.Lock()
+	defer f.w.mu.Unlock()
+	kept := f.m.Err
+	*f.m = *m
+	f.m.Err, f.changed = kept, true // until its Services are read
+	return nil
+}
+
+// fail notes that the member cannot be read. Said once, however often it is tried.
+func (f *feed) fail(err *clusters.Error) {
+	w := f.w
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	first := f.answered()
+	if !f.read && !first {
+		return
+	}
+	f.m.Err, f.changed = err, true
+	w.changes = append(w.changes, MemberChanged{f.shown, err})
+	w.all = true // before the Services are forgotten, so that their rows are shown anew
+	for k := range f.services {
+		w.dirty[k] = true
+	}
+	f.read, f.services, f.slices, f.namespaces = false, nil, nil, nil
+	w.signal()
+}
+
+// answered notes that the member was read or failed, and reports whether that is the first time.
+func (f *feed) answered() bool {
+	first := !f.asked
+	if first {
+		f.asked = true
+		f.w.pending--
+	}
+	return first
+}
+
+// session reads everything, opens the watches and follows them until one breaks. established says whether it came to that.
+func (f *feed) session(ctx context.Context) (established bool, err error) {
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	next := &feed{w: f.w, m: f.m, services: map[routing.Key]*corev1.Service{}, slices: map[routing.Key]map[string]*discoveryv1.EndpointSlice{}, namespaces: map[string]map[string]string{}}
+	kinds, err := f.open(ctx, next)
+	if err != nil {
+		for _, k := range kinds {
+			k.stop()
+		}
+		return false, err
+	}
+	f.replace(next)
+	broken := make(chan error, len(kinds))
+	for _, k := range kinds {
+		go func() { broken <- k.follow(ctx) }()
+	}
+	err = <-broken
+	cancel()
+	for range len(kinds) - 1 {
+		<-broken
+	}
+	return true, err
+}
+
+// replace puts what was just read in the place of what was known.
+func (f *feed) replace(next *feed) {
+	w := f.w
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	for k := range f.services {
+		w.dirty[k] = true
+	}
+	for k := range next.services {
+		w.dirty[k] = true
+	}
+	back := !f.read
+	f.services, f.slices, f.namespaces, f.read = next.services, next.slices, next.namespaces, true
+	f.m.Err, f.changed = nil, f.changed || back || !f.asked
+	if first := f.answered(); back && !first {
+		w.changes = append(w.changes, MemberChanged{Member: f.shown})
+		w.all = true
+	}
+	w.signal()
+}
+
+// open lists the kinds and opens their watches, all within the deadline of one member.
+func (f *feed) open(ctx context.Context, next *feed) ([]follower, error) {
+	deadline, stop := context.WithTimeout(ctx, f.w.timeout)
+	defer stop()
+	svc, slc, nsp := kindOptions(f.w.query)
+	core, q := f.m.Client.CoreV1(), f.w.query
+	services := &kind[*corev1.Service, *corev1.ServiceList]{feed: f, options: svc, list: core.Services(q.Namespace).List, watch: core.Services(q.Namespace).Watch,
+		items: func(l *corev1.ServiceList) []*corev1.Service { return pointers(l.Items) }, apply: (*feed).service}
+	api := f.m.Client.DiscoveryV1().EndpointSlices(q.Namespace)
+	endpoints := &kind[*discoveryv1.EndpointSlice, *discoveryv1.EndpointSliceList]{feed: f, options: slc, list: api.List, watch: api.Watch,
+		items: func(l *discoveryv1.EndpointSliceList) []*discoveryv1.EndpointSlice { return pointers(l.Items) }, apply: (*feed).slice}
+	namespaces := &kind[*corev1.Namespace, *corev1.NamespaceList]{feed: f, options: nsp, list: core.Namespaces().List, watch: core.Namespaces().Watch,
+		items: func(l *corev1.NamespaceList) []*corev1.Namespace { return pointers(l.Items) }, apply: (*feed).namespace}
+	var out []follower
+	for _, k := range []follower{services, endpoints, namespaces} {
+		err := k.open(deadline, ctx, next)
+		if k == follower(namespaces) && apierrors.IsForbidden(err) {
+			if err = f.namespaceByName(deadline, next, err); err == nil {
+				continue
+			}
+		}
+		if err != nil && deadline.Err() != nil && ctx.Err() == nil {
+			return out, &clusters.Error{Class: clusters.ClassTimeout, Err: fmt.Errorf("no answer within %s: %w", f.w.timeout, err)}
+		}
+		if err != nil {
+			return out, err
+		}
+		out = append(out, k)
+	}
+	return out, nil
+}
+
+// namespaceByName reads the one namespace by its name where lists are refused, as Read does. A change of its
+// annotations is then not seen.
+func (f *feed) namespaceByName(ctx context.Context, next *feed, refusal error) error {
+	if name := f.w.query.Namespace; name != "" {
+		ns, err := f.m.Client.CoreV1().Namespaces().Get(ctx, name, metav1.GetOptions{})
+		switch {
+		case err == nil:
+			next.namespaces[name] = ns.Annotations
+			return nil
+		case apierrors.IsNotFound(err):
+			return nil
+		case !apierrors.IsForbidden(err):
+			return err
+		}
+		refusal = err
+	}
+	f.w.mu.Lock()
+	defer f.w.mu.Unlock()
+	if !f.asked {
+		f.m.Unseen(ungated, refusal)
+	}
+	return nil
+}
+
+// follower is one kind of objects of one member.
+type follower interface {
+	open(deadline, ctx context.Context, into *feed) error
+	follow(ctx context.Context) error
+	stop()
+}
+
+// kind lists and watches one kind.
+type kind[T metav1.Object, L metav1.ListInterface] struct {
+	feed    *feed
+	options metav1.ListOptions
+	list    func(context.Context, metav1.ListOptions) (L, error)
+	watch   func(context.Context, metav1.ListOptions) (watch.Interface, error)
+	items   func(L) []T
+	apply   func(f *feed, object T, gone bool)
+
+	version string // up to which everything is known
+	events  watch.Interface
+}
+
+// open lists page by page into a feed that nobody sees yet, and opens the watch.
+func (k *kind[T, L]) open(deadline, ctx context.Context, into *feed) error {
+	o := k.options
+	o.Limit = pageSize
+	for {
+		page, err := k.list(deadline, o)
+		if err != nil {
+			return err
+		}
+		// The lock is that of the marks that apply leaves; the feed is our own.
+		k.feed.w.mu.Lock()
+		for _, item := range k.items(page) {
+			k.apply(into, item, false)
+		}
+		k.feed.w.mu.Unlock()
+		k.version = page.GetResourceVersion()
+		if o.Continue = page.GetContinue(); o.Continue == "" {
+			break
+		}
+	}
+	return k.connect(ctx)
+}
+
+// connect opens the watch where the last one ended.
+func (k *kind[T, L]) connect(ctx context.Context) error {
+	o := k.options
+	o.ResourceVersion, o.AllowWatchBookmarks = k.version, true
+	var err error
+	k.events, err = k.watch(ctx, o)
+	return err
+}
+
+func (k *kind[T, L]) stop() { k.events.Stop() }
+
+// errEnded says that a watch has to be begun anew from a list.
+var errEnded = errors.New("the watch ended")
+
+// follow takes in events until the watch breaks. API servers end a watch from time to time; then it goes on where it was.
+func (k *kind[T, L]) follow(ctx context.Context) error {
+	for {
+		began := time.Now()
+		err := k.drain(ctx)
+		k.events.Stop()
+		switch {
+		case ctx.Err() != nil:
+			return ctx.Err()
+		case err != nil:
+			return err // 410 Gone among them: the history is compacted
+		case time.Since(began) < shortSession:
+			return errEnded
+		}
+		if err := k.connect(ctx); err != nil {
+			return err
+		}
+	}
+}
+
+// drain reads one watch to its end; nil means that it was closed in order.
+func (k *kind[T, L]) drain(ctx context.Context) error {
+	for {
+		select {
+		case <-ctx.Done():
+			return ctx.Err()
+		case e, open := <-k.events.ResultChan():
+			if !open {
+				return nil
+			}
+			if e.Type == watch.Error {
+				return apierrors.FromObject(e.Object)
+			}
+			object, ok := e.Object.(T)
+			if !ok {
+				return fmt.Errorf("unexpected %T in a watch", e.Object)
+			}
+			k.version = object.GetResourceVersion()
+			if e.Type == watch.Bookmark {
+				continue
+			}
+			k.feed.w.mu.Lock()
+			k.apply(k.feed, object, e.Type == watch.Deleted)
+			k.feed.w.mu.Unlock()
+		}
+	}
+}
+
+func pointers[T any](items []T) []*T {
+	out := make([]*T, len(items))
+	for i := range items {
+		out[i] = &items[i]
+	}
+	return out
+}
