@@ -86,6 +86,8 @@ type ServiceSummary struct {
 	Namespace string           `json:"namespace"`
 	Name      string           `json:"name"`
 	Clusters  []ServiceCluster `json:"clusters"`
+	// Changes is what changed since the document before; only with --watch.
+	Changes []ServiceChange `json:"changes,omitempty"`
 }
 
 // ServiceCluster is one Service in one cluster.

@@ -96,7 +96,7 @@ func (f *feed) fail(err *clusters.Error) {
 	for k := range f.services {
 		w.dirty[k] = true
 	}
-	f.read, f.services, f.slices, f.namespaces = false, nil, nil, nil
+	f.read, f.services, f.endpoints, f.namespaces = false, nil, nil, nil
 	w.signal()
 }
 
@@ -114,7 +114,7 @@ func (f *feed) answered() bool {
 func (f *feed) session(ctx context.Context) (established bool, err error) {
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
-	next := &feed{w: f.w, m: f.m, services: map[routing.Key]*corev1.Service{}, slices: map[routing.Key]map[string]*discoveryv1.EndpointSlice{}, namespaces: map[string]map[string]string{}}
+	next := &feed{w: f.w, m: f.m, services: map[routing.Key]*routing.Service{}, endpoints: map[routing.Key]map[string][]routing.Endpoint{}, namespaces: map[string]map[string]string{}}
 	kinds, err := f.open(ctx, next)
 	if err != nil {
 		for _, k := range kinds {
@@ -147,7 +147,7 @@ func (f *feed) replace(next *feed) {
 		w.dirty[k] = true
 	}
 	back := !f.read
-	f.services, f.slices, f.namespaces, f.read = next.services, next.slices, next.namespaces, true
+	f.services, f.endpoints, f.namespaces, f.read = next.services, next.endpoints, next.namespaces, true
 	f.m.Err, f.changed = nil, f.changed || back || !f.asked
 	if first := f.answered(); back && !first {
 		w.changes = append(w.changes, MemberChanged{Member: f.shown})

@@ -51,11 +51,11 @@ type Update struct {
 // feed is one member as the watcher sees it.
 type feed struct {
 	w          *Watcher
-	m          *clusters.Member // a copy of our own, under the lock
-	shown      *clusters.Member // the caller's, which only the caller's calls change
-	changed    bool             // the copy differs
-	services   map[routing.Key]*corev1.Service
-	slices     map[routing.Key]map[string]*discoveryv1.EndpointSlice
+	m          *clusters.Member                              // a copy of our own, under the lock
+	shown      *clusters.Member                              // the caller's, which only the caller's calls change
+	changed    bool                                          // the copy differs
+	services   map[routing.Key]*routing.Service              // without endpoints
+	endpoints  map[routing.Key]map[string][]routing.Endpoint // by EndpointSlice
 	namespaces map[string]map[string]string
 	read       bool // there is something to go by
 	asked      bool // it was read or failed at least once
@@ -129,7 +129,7 @@ func (w *Watcher) take() Update {
 func (w *Watcher) State(keys []routing.Key) *State {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	st := &State{Errors: map[string]*clusters.Error{}, Services: map[string]map[routing.Key]*corev1.Service{}}
+	st := &State{Errors: map[string]*clusters.Error{}}
 	for _, f := range w.feeds {
 		if !f.read {
 			st.Errors[f.m.Name] = f.m.Err
@@ -138,29 +138,22 @@ func (w *Watcher) State(keys []routing.Key) *State {
 		}
 		c := clusterOf(f.m)
 		c.Namespaces = maps.Clone(f.namespaces)
-		objects := map[routing.Key]*corev1.Service{}
 		for _, k := range keys {
 			if svc := f.services[k]; svc != nil {
-				objects[k] = svc
-				c.Services[k] = routing.FromService(svc, f.slicesOf(k))
+				whole := *svc
+				// In an order that does not depend on when they came.
+				for _, name := range slices.Sorted(maps.Keys(f.endpoints[k])) {
+					whole.AddEndpoints(f.endpoints[k][name])
+				}
+				c.Services[k] = &whole
 			}
 		}
 		st.Clusters = append(st.Clusters, c)
-		st.Services[f.m.Name] = objects
 	}
 	if w.query.Selector != nil {
 		st.keep(w.query.Selector)
 	}
 	return st
-}
-
-// slicesOf returns a Service's EndpointSlices in an order that does not depend on when they came.
-func (f *feed) slicesOf(k routing.Key) []*discoveryv1.EndpointSlice {
-	var out []*discoveryv1.EndpointSlice
-	for _, name := range slices.Sorted(maps.Keys(f.slices[k])) {
-		out = append(out, f.slices[k][name])
-	}
-	return out
 }
 
 // touch marks a Service as changed. The caller holds the lock.
@@ -178,31 +171,28 @@ func (w *Watcher) signal() {
 
 // service takes in one Service, or its end.
 func (f *feed) service(svc *corev1.Service, gone bool) {
-	k := routing.Key{Namespace: svc.Namespace, Name: svc.Name}
+	converted := routing.FromService(svc, nil)
 	if gone {
-		delete(f.services, k)
+		delete(f.services, converted.Key)
 	} else {
-		// What a summary does not need is most of an object.
-		svc.ManagedFields, svc.Status = nil, corev1.ServiceStatus{}
-		f.services[k] = svc
+		f.services[converted.Key] = converted
 	}
-	f.w.touch(k)
+	f.w.touch(converted.Key)
 }
 
-// slice takes in one EndpointSlice, or its end. One that was given another Service's name leaves the former.
+// slice takes in one EndpointSlice, or its end.
 func (f *feed) slice(s *discoveryv1.EndpointSlice, gone bool) {
-	k := routing.Key{Namespace: s.Namespace, Name: s.Labels[discoveryv1.LabelServiceName]}
+	k, endpoints := routing.FromSlice(s)
 	if gone {
-		delete(f.slices[k], s.Name)
-		if len(f.slices[k]) == 0 {
-			delete(f.slices, k)
+		delete(f.endpoints[k], s.Name)
+		if len(f.endpoints[k]) == 0 {
+			delete(f.endpoints, k)
 		}
 	} else {
-		s.ManagedFields, s.Annotations, s.OwnerReferences = nil, nil, nil
-		if f.slices[k] == nil {
-			f.slices[k] = map[string]*discoveryv1.EndpointSlice{}
+		if f.endpoints[k] == nil {
+			f.endpoints[k] = map[string][]routing.Endpoint{}
 		}
-		f.slices[k][s.Name] = s
+		f.endpoints[k][s.Name] = endpoints
 	}
 	f.w.touch(k)
 }

@@ -118,16 +118,22 @@ func (f *Flags) Print(w io.Writer, doc any, sections []Section) error {
 	if err != nil {
 		return err
 	}
-	raw, err := json.Marshal(doc)
+	u, err := object(doc)
 	if err != nil {
 		return err
 	}
+	return p.PrintObj(u, w)
+}
+
+// object makes of a document what cli-runtime's printers take.
+func object(doc any) (*unstructured.Unstructured, error) {
+	raw, err := json.Marshal(doc)
+	if err != nil {
+		return nil, err
+	}
 	u := &unstructured.Unstructured{}
 	// Not encoding/json: whole numbers must stay whole, or JSONPath prints 1e+06 and compares nothing.
-	if err := utiljson.Unmarshal(raw, &u.Object); err != nil {
-		return err
-	}
-	return p.PrintObj(u, w)
+	return u, utiljson.Unmarshal(raw, &u.Object)
 }
 
 func (f *Flags) printSections(w io.Writer, sections []Section) error {

@@ -58,15 +58,19 @@ func newClusters(e *env) *cobra.Command {
 func newList(e *env) *cobra.Command {
 	out := output.NewFlags()
 	var (
-		allNamespaces, all bool
-		selector           string
+		allNamespaces, all, watch bool
+		selector                  string
 	)
 	cmd := &cobra.Command{
-		Use:     "list [-A] [-l SELECTOR] [--all]",
+		Use:     "list [-A] [-l SELECTOR] [--all] [-w]",
 		Aliases: []string{"ls"},
 		Short:   "List the global services of all clusters",
 		Long: "List the Services that are global in at least one cluster, one row for each over all clusters:\n" +
-			"in how many it is global and shared, which affinity it has, and its ready endpoints by cluster." + readExits,
+			"in how many it is global and shared, which affinity it has, and its ready endpoints by cluster.\n\n" +
+			"With --watch a row follows whenever one of these changes in any cluster, with what changed, until Ctrl-C\n" +
+			"(exit code 130); -o json and yaml print one ServiceList for each change, of what changed only. A cluster\n" +
+			"that is lost is said and shown as ?, and followed again when it is back. Settings of Cilium are those at\n" +
+			"the start." + readExits,
 		Example: `  # The global services of the current namespace
   kubectl mesh-svc list
 
@@ -74,7 +78,10 @@ func newList(e *env) *cobra.Command {
   kubectl mesh-svc list -A
 
   # Every Service, global or not
-  kubectl mesh-svc list --all -n shop`,
+  kubectl mesh-svc list --all -n shop
+
+  # Follow them all while a change is rolled out
+  kubectl mesh-svc list -A -w`,
 		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			if err := out.Validate(); err != nil {
@@ -84,12 +91,16 @@ func newList(e *env) *cobra.Command {
 			if err != nil {
 				return err
 			}
+			if watch {
+				return e.watch(cmd.Context(), out, allNamespaces, all, parsed)
+			}
 			return e.list(cmd.Context(), out, allNamespaces, all, parsed)
 		},
 	}
 	cmd.Flags().BoolVarP(&allNamespaces, "all-namespaces", "A", false, "If true, list the Services of all namespaces.")
 	cmd.Flags().BoolVar(&all, "all", false, "If true, list Services that are global nowhere too.")
 	cmd.Flags().StringVarP(&selector, "selector", "l", "", "Label selector that the Services must match.")
+	cmd.Flags().BoolVarP(&watch, "watch", "w", false, "If true, go on to print a row whenever a Service's summary changes.")
 	out.AddFlags(cmd.Flags())
 	cmd.DisableFlagsInUseLine = true
 	return cmd
@@ -110,19 +121,24 @@ func (e *env) list(ctx context.Context, out *output.Flags, allNamespaces, all bo
 		return e.incomplete(ctx, sel.Members)
 	}
 	if len(doc.Services) == 0 && out.IsTable() {
-		where := "in namespace " + q.Namespace
-		if allNamespaces {
-			where = "in any namespace"
-		}
-		what := "global services"
-		if all {
-			what = "services"
-		}
-		_, _ = fmt.Fprintf(e.ErrOut, "No %s found %s.\n", what, where)
+		e.noneFound(q.Namespace, all)
 	} else if err := out.Print(e.Out, doc, view.List(doc, allNamespaces)); err != nil {
 		return err
 	}
 	return e.incomplete(ctx, sel.Members)
+}
+
+// noneFound says that there is nothing to list.
+func (e *env) noneFound(namespace string, all bool) {
+	where := "in any namespace"
+	if namespace != "" {
+		where = "in namespace " + namespace
+	}
+	what := "global services"
+	if all {
+		what = "services"
+	}
+	_, _ = fmt.Fprintf(e.ErrOut, "No %s found %s.\n", what, where)
 }
 
 func newDescribe(e *env) *cobra.Command {

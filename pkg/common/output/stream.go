@@ -1,0 +1,45 @@
+package output
+
+import (
+	"io"
+
+	"k8s.io/cli-runtime/pkg/printers"
+)
+
+// Stream prints one document after the other, as kubectl does with --watch: the header of a table once, and its columns
+// where they were; YAML documents with a line between them.
+type Stream struct {
+	flags *Flags
+	w     io.Writer
+	print printers.ResourcePrinter
+	flush func() error
+}
+
+// Stream begins a stream. Validate has accepted the format.
+func (f *Flags) Stream(w io.Writer) (*Stream, error) {
+	s := &Stream{flags: f, w: w, flush: func() error { return nil }}
+	if f.IsTable() {
+		tab := printers.GetNewTabWriter(w)
+		s.w, s.flush = tab, tab.Flush
+		s.print = printers.NewTablePrinter(printers.PrintOptions{NoHeaders: f.NoHeaders, Wide: f.Format == Wide})
+		return s, nil
+	}
+	var err error
+	s.print, err = f.printer()
+	return s, err
+}
+
+// Print prints the next document, or the one table of sections.
+func (s *Stream) Print(doc any, sections []Section) error {
+	if s.flags.IsTable() {
+		if err := s.print.PrintObj(sections[0].Table, s.w); err != nil {
+			return err
+		}
+		return s.flush()
+	}
+	u, err := object(doc)
+	if err != nil {
+		return err
+	}
+	return s.print.PrintObj(u, s.w)
+}
