@@ -23,7 +23,7 @@ func addCompletion(root *cobra.Command, e *env) {
 		return ids
 	})
 	services := func(ctx context.Context, _ []string) []string { return e.flags.ServiceNames(ctx) }
-	for _, verb := range []string{"check", "globalize", "unglobalize", "share", "unshare"} {
+	for _, verb := range []string{"check", "graph", "globalize", "unglobalize", "share", "unshare"} {
 		cli.CompleteArgs(root, verb, services)
 	}
 	cli.CompleteArgs(root, "describe", func(ctx context.Context, args []string) []string {

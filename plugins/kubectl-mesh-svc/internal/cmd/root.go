@@ -49,6 +49,7 @@ func NewRoot(streams genericiooptions.IOStreams) *cobra.Command {
 		newList(e),
 		newDescribe(e),
 		newCheck(e),
+		newGraph(e),
 		newGlobalize(e),
 		newUnglobalize(e),
 		newShare(e),

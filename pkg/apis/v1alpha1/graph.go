@@ -1,0 +1,46 @@
+package v1alpha1
+
+// MeshGraph is what kubectl mesh-svc graph prints: who serves whom.
+type MeshGraph struct {
+	Document `json:",inline"`
+	Services []GraphService `json:"services"`
+	// Clusters are the nodes, one for each member.
+	Clusters []GraphCluster `json:"clusters"`
+	// Edges are those of all Services taken together.
+	Edges []GraphEdge `json:"edges"`
+}
+
+// GraphService is one Service of the graph and its own edges.
+type GraphService struct {
+	Namespace string      `json:"namespace"`
+	Name      string      `json:"name"`
+	Edges     []GraphEdge `json:"edges"`
+}
+
+// GraphCluster is one cluster: what its clients can reach, and what it has.
+type GraphCluster struct {
+	Name string `json:"name"`
+	// Read is false where the cluster could not be read; the rest is then absent.
+	Read bool `json:"read"`
+	// Services counts those that its clients can resolve, Unanswered those of them that nobody answers.
+	Services   int `json:"services,omitempty"`
+	Unanswered int `json:"unanswered,omitempty"`
+	// ReadyEndpoints counts those of all Services of the graph.
+	ReadyEndpoints int `json:"readyEndpoints,omitempty"`
+}
+
+// GraphEdge leads from the clients in one cluster to the endpoints in another or the same.
+type GraphEdge struct {
+	From string `json:"from"`
+	To   string `json:"to"`
+	// Services counts those of which endpoints in To answer clients in From, Unknown those of which that is not known.
+	Services int `json:"services"`
+	Unknown  int `json:"unknown,omitempty"`
+	// Share is the mean part of the new connections of clients in From, from 0 to 1, over the Services that they can resolve.
+	// Low and High are the least and the greatest one over Services, ports, IP families and possible Cilium versions.
+	Share float64 `json:"share"`
+	Low   float64 `json:"low"`
+	High  float64 `json:"high"`
+	// Code is why no endpoint is used, if none is and the reason is the same everywhere.
+	Code string `json:"code,omitempty"`
+}

@@ -1,0 +1,146 @@
+package globalsvc
+
+import (
+	"github.com/kubectl-mesh/kubectl-mesh/pkg/apis/v1alpha1"
+	"github.com/kubectl-mesh/kubectl-mesh/pkg/common/cilium"
+	"github.com/kubectl-mesh/kubectl-mesh/pkg/common/clusters"
+	"github.com/kubectl-mesh/kubectl-mesh/pkg/common/meshstate"
+	"github.com/kubectl-mesh/kubectl-mesh/pkg/common/routing"
+)
+
+// GlobalKeys lists the Services that are global in at least one cluster.
+func GlobalKeys(st *meshstate.State) []routing.Key {
+	var out []routing.Key
+	for _, key := range st.Keys() {
+		for _, c := range st.Clusters {
+			if svc := c.Services[key]; svc != nil && cilium.Global(svc.Annotations).Value {
+				out = append(out, key)
+				break
+			}
+		}
+	}
+	return out
+}
+
+// Graph says who serves whom, by the same predictions as Describe, for each Service and for all of them together.
+func Graph(st *meshstate.State, members []*clusters.Member, keys []routing.Key) v1alpha1.MeshGraph {
+	out := v1alpha1.MeshGraph{Document: clusters.Document("MeshGraph", members), Services: []v1alpha1.GraphService{}, Clusters: []v1alpha1.GraphCluster{}, Edges: []v1alpha1.GraphEdge{}}
+	all := newEdges()
+	nodes := map[string]*v1alpha1.GraphCluster{}
+	for _, c := range st.Clusters {
+		nodes[c.Name] = &v1alpha1.GraphCluster{Name: c.Name, Read: c.Gap == ""}
+	}
+	for _, key := range keys {
+		own := newEdges()
+		for _, c := range st.Clusters {
+			if svc := c.Services[key]; svc != nil {
+				nodes[c.Name].ReadyEndpoints += svc.ReadyEndpoints()
+			}
+		}
+		for _, p := range Predict(&st.Snapshot, key) {
+			own.add(p)
+		}
+		for client, answered := range own.clients {
+			nodes[client].Services++
+			if !answered {
+				nodes[client].Unanswered++
+			}
+		}
+		list := own.list(st)
+		all.merge(list)
+		out.Services = append(out.Services, v1alpha1.GraphService{Namespace: key.Namespace, Name: key.Name, Edges: list})
+	}
+	for _, c := range st.Clusters {
+		out.Clusters = append(out.Clusters, *nodes[c.Name])
+	}
+	out.Edges = append(out.Edges, all.list(st)...)
+	return out
+}
+
+type pair struct{ from, to string }
+
+// edge gathers the shares of one pair.
+type edge struct {
+	v1alpha1.GraphEdge
+	sum   float64
+	count int
+	codes map[string]bool
+}
+
+// edges gathers those of one Service, or of all.
+type edges struct {
+	byPair map[pair]*edge
+	// clients holds the clusters whose clients can resolve the Service, and whether anybody answers or may answer.
+	clients map[string]bool
+}
+
+func newEdges() *edges {
+	return &edges{byPair: map[pair]*edge{}, clients: map[string]bool{}}
+}
+
+func (e *edges) at(from, to string) *edge {
+	p := pair{from, to}
+	if e.byPair[p] == nil {
+		e.byPair[p] = &edge{GraphEdge: v1alpha1.GraphEdge{From: from, To: to, Low: 1}, codes: map[string]bool{}}
+	}
+	return e.byPair[p]
+}
+
+func (d *edge) put(low, high, share float64, code string) {
+	d.Low, d.High = min(d.Low, low), max(d.High, high)
+	d.sum += share
+	d.count++
+	d.codes[code] = true
+}
+
+// add takes in the prediction for one port of one Service.
+func (e *edges) add(p v1alpha1.Prediction) {
+	for _, o := range p.Outcomes {
+		e.clients[p.Client] = e.clients[p.Client] || false
+		for _, s := range o.Shares {
+			d := e.at(p.Client, s.Cluster)
+			d.put(s.Share, s.Share, s.Share, s.Code)
+			switch {
+			case s.Code == string(routing.ReasonUnread):
+				d.Unknown = 1
+				e.clients[p.Client] = true
+			case s.Used:
+				d.Services = 1
+				e.clients[p.Client] = true
+			}
+		}
+	}
+}
+
+// merge takes in the edges of one Service.
+func (e *edges) merge(list []v1alpha1.GraphEdge) {
+	for _, s := range list {
+		d := e.at(s.From, s.To)
+		d.put(s.Low, s.High, s.Share, s.Code)
+		d.Services += s.Services
+		d.Unknown += s.Unknown
+	}
+}
+
+// list returns the edges in the members' order.
+func (e *edges) list(st *meshstate.State) []v1alpha1.GraphEdge {
+	var out []v1alpha1.GraphEdge
+	for _, from := range st.Clusters {
+		for _, to := range st.Clusters {
+			d := e.byPair[pair{from.Name, to.Name}]
+			if d == nil {
+				continue
+			}
+			if d.count > 0 {
+				d.Share = d.sum / float64(d.count)
+			}
+			if d.Services == 0 && len(d.codes) == 1 {
+				for code := range d.codes {
+					d.Code = code
+				}
+			}
+			out = append(out, d.GraphEdge)
+		}
+	}
+	return out
+}

@@ -1,0 +1,143 @@
+package view
+
+import (
+	"encoding/xml"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"path/filepath"
+	"regexp"
+	"strings"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/kubectl-mesh/kubectl-mesh/pkg/apis/v1alpha1"
+)
+
+// nasty is a name that would be syntax in every format.
+const nasty = "e\"u]<b>&`%%{init}%% \\N;#1\x1b[2J"
+
+// graphOf is a mesh of one or several Services: every cluster answers all alike, the last one cannot be read.
+func graphOf(services int, names ...string) v1alpha1.MeshGraph {
+	doc := v1alpha1.MeshGraph{}
+	for i := range services {
+		doc.Services = append(doc.Services, v1alpha1.GraphService{Namespace: "shop", Name: fmt.Sprintf("s%d", i)})
+	}
+	last := len(names) - 1
+	share := 1 / float64(last)
+	for i, from := range names {
+		c := v1alpha1.GraphCluster{Name: from, Read: i < last}
+		if c.Read {
+			c.Services, c.ReadyEndpoints = services, 2*services
+		}
+		doc.Clusters = append(doc.Clusters, c)
+		for j, to := range names {
+			e := v1alpha1.GraphEdge{From: from, To: to, Services: services, Share: share, Low: share, High: share}
+			switch {
+			case i == last:
+				continue
+			case j == last:
+				e.Services, e.Unknown, e.Share, e.Low, e.High = 0, services, 0, 0, 0
+			case i == 1 && j == 0:
+				e.Services, e.Share, e.Code = 0, 0, "affinity-local"
+			case i == 0 && j == 0:
+				e.Low = 0
+			}
+			doc.Edges = append(doc.Edges, e)
+		}
+	}
+	return doc
+}
+
+func goldenText(t *testing.T, name, got string) {
+	t.Helper()
+	file := filepath.Join("testdata", name)
+	if *update {
+		if err := os.WriteFile(file, []byte(got), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	want, err := os.ReadFile(file)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if d := cmp.Diff(string(want), got); d != "" {
+		t.Errorf("%s: %s", file, d)
+	}
+}
+
+func twelve() []string {
+	var names []string
+	for i := range 12 {
+		names = append(names, fmt.Sprintf("cluster-%02d", i+1))
+	}
+	return names
+}
+
+func TestGraphPictures(t *testing.T) {
+	t.Parallel()
+	docs := map[string]v1alpha1.MeshGraph{
+		"one":    graphOf(1, "us", "eu", "ap"),
+		"many":   graphOf(40, "us", "eu", "ap", "sa", "af"),
+		"twelve": graphOf(1, twelve()...),
+		"nasty":  graphOf(1, nasty, "us"),
+	}
+	for name, doc := range docs {
+		for format, draw := range map[string]func(v1alpha1.MeshGraph) string{"mmd": Mermaid, "dot": Dot, "svg": SVG} {
+			goldenText(t, "graph-"+name+"."+format, draw(doc))
+		}
+	}
+}
+
+// TestMermaidLines: whatever a cluster is called, every line is one of the few that mermaid is meant to see.
+func TestMermaidLines(t *testing.T) {
+	t.Parallel()
+	line := regexp.MustCompile(`^( *(flowchart LR|direction TB|end|subgraph [a-z]+\["[^"` + "`" + `<>{}\]&;]*"\]|[ce]\d+\["([^"` + "`" + `<>{}\]&]|<br/>)*"\]|style [ce]\d+ stroke-dasharray: 4 4|c\d+ (-->|-\.->)\|"[^"]*"\| e\d+))$`)
+	for _, doc := range []v1alpha1.MeshGraph{graphOf(1, nasty, "us", "x\nend\n"), graphOf(3, nasty, "us")} {
+		for l := range strings.SplitSeq(strings.TrimSuffix(Mermaid(doc), "\n"), "\n") {
+			if !line.MatchString(l) || strings.Contains(l, "%%") {
+				t.Errorf("%q", l)
+			}
+		}
+	}
+}
+
+// TestSVGIsXML: every picture parses, has no element but ours, and shows each name as it is, but for control characters.
+func TestSVGIsXML(t *testing.T) {
+	t.Parallel()
+	for _, names := range [][]string{{nasty, "us", "eu"}, append(twelve(), nasty)} {
+		d := xml.NewDecoder(strings.NewReader(SVG(graphOf(1, names...))))
+		var text strings.Builder
+		for {
+			token, err := d.Token()
+			if errors.Is(err, io.EOF) {
+				break
+			}
+			if err != nil {
+				t.Fatal(err)
+			}
+			switch x := token.(type) {
+			case xml.StartElement:
+				if !strings.Contains(" svg title rect path text ", " "+x.Name.Local+" ") {
+					t.Errorf("element %s", x.Name.Local)
+				}
+			case xml.CharData:
+				text.Write(x)
+			}
+		}
+		if want := strings.ReplaceAll(nasty, "\x1b", ""); !strings.Contains(text.String(), want) {
+			t.Errorf("%q is not shown", want)
+		}
+	}
+}
+
+func TestDotText(t *testing.T) {
+	t.Parallel()
+	for in, want := range map[string]string{"us\n2 ready": `"us\n2 ready"`, `a"\N&b`: `"a\"\\N&amp;b"`, "a\x1b[2J": `"a[2J"`} {
+		if d := cmp.Diff(want, dotText(in)); d != "" {
+			t.Error(d)
+		}
+	}
+}
