@@ -118,7 +118,7 @@ func (s *svg) label(x, y int, l line, colour string) {
 	if l.unused {
 		colour = "#57606a"
 	}
-	fmt.Fprintf(s, "<rect x=\"%d\" y=\"%d\" width=\"%d\" height=\"16\" fill=\"#ffffff\"/>\n", x, y-8, textWidth(l.label)*12/13+10)
+	fmt.Fprintf(s, "<rect x=\"%d\" y=\"%d\" width=\"%d\" height=\"16\" fill=\"#ffffff\"/>\n", x, y-8, textWidth(l.label)*11/13+12)
 	s.text(x+3, y+4, l.label, fmt.Sprintf(`font-size="12" fill="%s"`, colour))
 }
 
@@ -155,6 +155,10 @@ func (s *svg) cells(p picture) (width, height int) {
 		y := header + i*cellStep
 		s.text(margin, y+19, withNote(p.clients[i].name, p.clients[i].note), `font-weight="bold" fill="#1f2328"`)
 		for j := range p.servers {
+			if p.clients[i].unread {
+				s.cell(left+j*wide, y, wide, "#f0f0f0", "#57606a", "?")
+				continue
+			}
 			s.cell(left+j*wide, y, wide, "#ffffff", "#8c959f", "-")
 		}
 	}
