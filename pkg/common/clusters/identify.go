@@ -26,8 +26,6 @@ func (m *Member) identify(ctx context.Context, ciliumNamespace string) error {
 			_ = m.readUID(ctx) // the first error is the one that tells
 		}
 		return err
-	default:
-		_ = m.tolerate("whether another context is the same cluster is not known", err)
 	}
 	var errs [4]error
 	var wg sync.WaitGroup
@@ -55,7 +53,7 @@ func (m *Member) readConfig(ctx context.Context, ciliumNamespace string) error {
 func (m *Member) readUID(ctx context.Context) error {
 	ns, err := m.Client.CoreV1().Namespaces().Get(ctx, metav1.NamespaceSystem, metav1.GetOptions{})
 	if err != nil {
-		return ignoreTolerable(err)
+		return m.tolerate("whether another context is the same cluster is not known", err)
 	}
 	m.UID = string(ns.UID)
 	return nil

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"regexp"
 	"strings"
+	"sync"
 
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 )
@@ -74,13 +75,18 @@ func missing(err error) (Permission, bool) {
 	return p, true
 }
 
+// unseenMu guards what all members could not see; members are copied, and so hold none of their own.
+var unseenMu sync.Mutex
+
 // Unseen notes what is not known of a member for want of permission, as in "Cilium's version is not known", where the command goes on without it.
-// It may be called from the function that Each runs for this member.
+// It is safe for concurrent use: a member is asked several things at once.
 func (m *Member) Unseen(what string, err error) {
 	line := what
 	if p, ok := missing(err); ok {
 		line += ": " + p.String()
 	}
+	unseenMu.Lock()
+	defer unseenMu.Unlock()
 	m.unseen = append(m.unseen, line)
 }
 

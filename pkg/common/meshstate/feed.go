@@ -235,7 +235,7 @@ type kind[T metav1.Object, L metav1.ListInterface] struct {
 // open lists page by page into a feed that nobody sees yet, and opens the watch.
 func (k *kind[T, L]) open(deadline, ctx context.Context, into *feed) error {
 	o := k.options
-	o.Limit = pageSize
+	o.Limit = firstPage
 	for {
 		page, err := k.list(deadline, o)
 		if err != nil {

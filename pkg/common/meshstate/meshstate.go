@@ -112,12 +112,7 @@ func (st *State) keep(selector labels.Selector) {
 // read asks for the three kinds at once. What it asks is consistent with every write before it: no list is
 // taken from a cache of the API server that may lag behind (resourceVersion 0).
 func (r *reader) read(ctx context.Context, m *clusters.Member) (memberState, error) {
-	out := memberState{cluster: routing.Cluster{
-		Name: m.Name, Context: m.Context, Version: m.Version, Peers: m.Peers, PeersKnown: m.PeersKnown,
-		DefaultGlobalNamespace: m.Config.DefaultGlobalNamespace, EndpointSliceSync: m.Config.EndpointSliceSync,
-		ID: m.Config.ClusterID, MaxClusters: m.Config.MaxConnectedClusters, IDKnown: true, ServiceTopology: m.Config.ServiceTopology,
-		Services: map[routing.Key]*routing.Service{},
-	}}
+	out := memberState{cluster: clusterOf(m)}
 	if r.Objects {
 		out.objects = map[routing.Key]*corev1.Service{}
 	}
@@ -138,6 +133,16 @@ func (r *reader) read(ctx context.Context, m *clusters.Member) (memberState, err
 		svc.AddEndpoints(endpoints[key])
 	}
 	return out, nil
+}
+
+// clusterOf is what a member said of itself, before its Services are read.
+func clusterOf(m *clusters.Member) routing.Cluster {
+	return routing.Cluster{
+		Name: m.Name, Context: m.Context, Version: m.Version, Peers: m.Peers, PeersKnown: m.PeersKnown,
+		DefaultGlobalNamespace: m.Config.DefaultGlobalNamespace, EndpointSliceSync: m.Config.EndpointSliceSync,
+		ID: m.Config.ClusterID, MaxClusters: m.Config.MaxConnectedClusters, IDKnown: true, ServiceTopology: m.Config.ServiceTopology,
+		Services: map[routing.Key]*routing.Service{},
+	}
 }
 
 func (r *reader) services(ctx context.Context, m *clusters.Member, s *memberState) error {

@@ -57,9 +57,9 @@ func Graph(st *meshstate.State, members []*clusters.Member, keys []routing.Key) 
 	return out
 }
 
-type pair struct{ from, to string }
+type clusterPair struct{ from, to string }
 
-// edge gathers the shares of one pair.
+// edge gathers the shares of one clusterPair.
 type edge struct {
 	v1alpha1.GraphEdge
 	sum   float64
@@ -69,17 +69,17 @@ type edge struct {
 
 // edges gathers those of one Service, or of all.
 type edges struct {
-	byPair map[pair]*edge
+	byPair map[clusterPair]*edge
 	// clients holds the clusters whose clients can resolve the Service, and whether anybody answers or may answer.
 	clients map[string]bool
 }
 
 func newEdges() *edges {
-	return &edges{byPair: map[pair]*edge{}, clients: map[string]bool{}}
+	return &edges{byPair: map[clusterPair]*edge{}, clients: map[string]bool{}}
 }
 
 func (e *edges) at(from, to string) *edge {
-	p := pair{from, to}
+	p := clusterPair{from, to}
 	if e.byPair[p] == nil {
 		e.byPair[p] = &edge{GraphEdge: v1alpha1.GraphEdge{From: from, To: to, Low: 1}, codes: map[string]bool{}}
 	}
@@ -127,7 +127,7 @@ func (e *edges) list(st *meshstate.State) []v1alpha1.GraphEdge {
 	var out []v1alpha1.GraphEdge
 	for _, from := range st.Clusters {
 		for _, to := range st.Clusters {
-			d := e.byPair[pair{from.Name, to.Name}]
+			d := e.byPair[clusterPair{from.Name, to.Name}]
 			if d == nil {
 				continue
 			}

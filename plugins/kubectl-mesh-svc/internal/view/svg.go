@@ -47,7 +47,7 @@ func SVG(doc v1alpha1.MeshGraph) string {
 	width = max(width, margin*2+textWidth(p.title)*5/4)
 	var out svg
 	fmt.Fprintf(&out, `<svg xmlns="http://www.w3.org/2000/svg" width="%d" height="%d" viewBox="0 0 %d %d" font-family="Helvetica, Arial, sans-serif" font-size="13">`+"\n", width, height, width, height)
-	fmt.Fprintf(&out, "<title>%s</title>\n<rect width=\"%d\" height=\"%d\" fill=\"#ffffff\"/>\n", xmlText(p.title), width, height)
+	fmt.Fprintf(&out, "<title>%s</title>\n<rect width=\"%d\" height=\"%d\" fill=\"#ffffff\"/>\n", svgText(p.title), width, height)
 	out.text(margin, titleAt, p.title, `font-size="17" font-weight="bold" fill="#1f2328"`)
 	_, _ = body.WriteTo(&out) // a buffer takes everything
 	out.WriteString("</svg>\n")
@@ -55,7 +55,7 @@ func SVG(doc v1alpha1.MeshGraph) string {
 }
 
 func (s *svg) text(x, y int, text, attributes string) {
-	fmt.Fprintf(s, "<text x=\"%d\" y=\"%d\" %s>%s</text>\n", x, y, attributes, xmlText(text))
+	fmt.Fprintf(s, "<text x=\"%d\" y=\"%d\" %s>%s</text>\n", x, y, attributes, svgText(text))
 }
 
 // curves draws two columns of boxes. Every edge has a place of its own at both boxes, so that labels never lie on one another.
@@ -205,8 +205,8 @@ func textWidth(s string) int {
 	return int(w)
 }
 
-// xmlText escapes text for an element. Control characters, which XML 1.0 cannot hold, are left out.
-func xmlText(s string) string {
+// svgText escapes text for an element. Control characters, which XML 1.0 cannot hold, are left out.
+func svgText(s string) string {
 	var b strings.Builder
 	_ = xml.EscapeText(&b, []byte(output.Clean(s))) // a builder takes everything
 	return b.String()
