@@ -1,0 +1,236 @@
+package meshstate
+
+import (
+	"context"
+	"errors"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+	corev1 "k8s.io/api/core/v1"
+	discoveryv1 "k8s.io/api/discovery/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/runtime"
+	"k8s.io/apimachinery/pkg/runtime/schema"
+	"k8s.io/apimachinery/pkg/watch"
+	"k8s.io/client-go/kubernetes/fake"
+	k8stesting "k8s.io/client-go/testing"
+
+	"github.com/kubectl-mesh/kubectl-mesh/pkg/common/clusters"
+	"github.com/kubectl-mesh/kubectl-mesh/pkg/common/routing"
+)
+
+var webKey = routing.Key{Namespace: "shop", Name: "web"}
+
+// server is the API server of one member, with watches that a test can break.
+type server struct {
+	*fake.Clientset
+	mu      sync.Mutex
+	down    error
+	watches []*breakable
+}
+
+// breakable is a watch that a test can end; once broken it brings no more events.
+type breakable struct {
+	*watch.RaceFreeFakeWatcher
+	broken atomic.Bool
+}
+
+func newServer(objects ...runtime.Object) *server {
+	s := &server{Clientset: fake.NewClientset(objects...)}
+	s.PrependReactor("*", "*", func(k8stesting.Action) (bool, runtime.Object, error) {
+		s.mu.Lock()
+		defer s.mu.Unlock()
+		return s.down != nil, nil, s.down
+	})
+	s.PrependWatchReactor("*", func(a k8stesting.Action) (bool, watch.Interface, error) {
+		s.mu.Lock()
+		defer s.mu.Unlock()
+		if s.down != nil {
+			return true, nil, s.down
+		}
+		w := &breakable{RaceFreeFakeWatcher: watch.NewRaceFreeFake()}
+		s.watches = append(s.watches, w)
+		// What the tracker sends goes through a watch that a test can end.
+		from, err := s.Tracker().Watch(a.GetResource(), a.GetNamespace())
+		if err != nil {
+			return true, nil, err
+		}
+		go func() {
+			for e := range from.ResultChan() {
+				if !w.broken.Load() {
+					w.Action(e.Type, e.Object)
+				}
+			}
+		}()
+		return true, w, nil
+	})
+	return s
+}
+
+// cut ends all watches with an event, and lets the server refuse everything else from now on; nil lets it answer again.
+// What happens meanwhile no watch sees: none can be opened before it is over.
+func (s *server) cut(event runtime.Object, down error, meanwhile ...func()) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.down = down
+	for _, w := range s.watches {
+		w.broken.Store(true)
+	}
+	for _, do := range meanwhile {
+		do()
+	}
+	for _, w := range s.watches {
+		if event != nil {
+			w.Error(event)
+		} else {
+			w.Stop()
+		}
+	}
+	s.watches = nil
+}
+
+func (s *server) member(name string) *clusters.Member {
+	return &clusters.Member{Name: name, Context: "kind-" + name, CiliumNamespace: "kube-system", Client: s.Clientset}
+}
+
+// next waits for an update that satisfies a condition, so that a test does not depend on how changes are gathered.
+func next(t *testing.T, w *Watcher, what string, holds func(Update) bool) Update {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(t.Context(), 30*time.Second)
+	defer cancel()
+	for {
+		u, err := w.Next(ctx)
+		if err != nil {
+			t.Fatalf("%s did not come: %v", what, err)
+		}
+		if holds(u) {
+			return u
+		}
+	}
+}
+
+func same(_ context.Context, m *clusters.Member) (*clusters.Member, error) {
+	again := *m
+	return &again, nil
+}
+
+// ready is how many ready endpoints web has in each member, in order, or - where it is not there and ? where the member is not read.
+func ready(w *Watcher) string {
+	var out []string
+	for _, c := range w.State([]routing.Key{webKey}).Clusters {
+		switch svc := c.Services[webKey]; {
+		case c.Gap != "":
+			out = append(out, c.Name+":?")
+		case svc == nil:
+			out = append(out, c.Name+":-")
+		default:
+			out = append(out, c.Name+":"+string(rune('0'+svc.ReadyEndpoints())))
+		}
+	}
+	return strings.Join(out, " ")
+}
+
+func webSlice(name string, addresses ...string) *discoveryv1.EndpointSlice {
+	s := &discoveryv1.EndpointSlice{ObjectMeta: metav1.ObjectMeta{Namespace: "shop", Name: name, Labels: map[string]string{discoveryv1.LabelServiceName: "web"}}}
+	for _, a := range addresses {
+		s.Endpoints = append(s.Endpoints, discoveryv1.Endpoint{Addresses: []string{a}})
+	}
+	return s
+}
+
+func webService() *corev1.Service {
+	return &corev1.Service{ObjectMeta: metav1.ObjectMeta{Namespace: "shop", Name: "web"}}
+}
+
+// TestWatch follows two members: a change, a history that is gone, the loss of a member, and its return with another state.
+func TestWatch(t *testing.T) {
+	t.Parallel()
+	us, eu := newServer(webService(), webSlice("a", "10.1.0.1")), newServer(webService())
+	members := []*clusters.Member{us.member("us"), eu.member("eu")}
+	w := Watch(t.Context(), members, 10*time.Second, Query{Namespace: "shop"}, same)
+	expect := func(what, want string, holds func(Update) bool) {
+		t.Helper()
+		next(t, w, what, func(u Update) bool { return holds(u) && ready(w) == want })
+	}
+	touched := func(u Update) bool { return len(u.Keys) == 1 && u.Keys[0] == webKey }
+	expect("the first state", "us:1 eu:0", touched)
+
+	_, err := eu.DiscoveryV1().EndpointSlices("shop").Create(t.Context(), webSlice("b", "10.2.0.1", "10.2.0.2"), metav1.CreateOptions{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	expect("an EndpointSlice", "us:1 eu:2", touched)
+
+	// While the watches are broken with 410 Gone something changes: it is found by reading again, and nobody is lost.
+	gone := apierrors.NewResourceExpired("too old").Status()
+	eu.cut(&gone, nil, func() {
+		if err := eu.Tracker().Delete(discoveryv1.SchemeGroupVersion.WithResource("endpointslices"), "shop", "b"); err != nil {
+			t.Fatal(err)
+		}
+	})
+	u := next(t, w, "the state after 410 Gone", func(Update) bool { return ready(w) == "us:1 eu:0" })
+	if len(u.Members) != 0 {
+		t.Errorf("a history that is gone is no lost member: %v", u.Members[0].Err)
+	}
+
+	eu.cut(nil, errors.New("connection refused"))
+	expect("the loss", "us:1 eu:?", func(u Update) bool { return len(u.Members) == 1 && u.Members[0].Err != nil && touched(u) })
+	if members[1].Err == nil {
+		t.Error("the member is not marked")
+	}
+
+	eu.cut(nil, nil)
+	expect("the return", "us:1 eu:0", func(u Update) bool { return len(u.Members) == 1 && u.Members[0].Err == nil && touched(u) })
+	if members[1].Err != nil {
+		t.Errorf("the member is still marked: %v", members[1].Err)
+	}
+	if err := eu.CoreV1().Services("shop").Delete(t.Context(), "web", metav1.DeleteOptions{}); err != nil {
+		t.Fatal(err)
+	}
+	expect("a deletion", "us:1 eu:-", touched)
+}
+
+// TestWatchUnread: a member that could not be read at the start is asked who it is until it answers; one that may not be watched
+// is not taken for one that was read.
+func TestWatchUnread(t *testing.T) {
+	t.Parallel()
+	us, eu, ap := newServer(webService()), newServer(webService()), newServer(webService())
+	ap.PrependWatchReactor("services", func(k8stesting.Action) (bool, watch.Interface, error) {
+		return true, nil, apierrors.NewForbidden(schema.GroupResource{Resource: "services"}, "", errors.New(`User "x" cannot watch resource "services" in API group "" in the namespace "shop"`))
+	})
+	unread := eu.member("kind-eu")
+	unread.Err = &clusters.Error{Class: clusters.ClassTimeout, Err: errors.New("no answer")}
+	answers := make(chan struct{})
+	identify := func(_ context.Context, m *clusters.Member) (*clusters.Member, error) {
+		again := *m
+		if m.Name != "kind-eu" {
+			return &again, nil
+		}
+		select {
+		case <-answers:
+			again.Name, again.Err = "eu", nil
+			return &again, nil
+		default:
+			return nil, m.Err
+		}
+	}
+	members := []*clusters.Member{us.member("us"), unread, ap.member("ap")}
+	w := Watch(t.Context(), members, 10*time.Second, Query{Namespace: "shop"}, identify)
+	next(t, w, "the first state", func(Update) bool { return true })
+	if d := cmp.Diff("us:0 kind-eu:? ap:?", ready(w)); d != "" {
+		t.Error(d)
+	}
+	if err := members[2].Err; err == nil || !strings.Contains(err.Error(), "verbs: [watch]") {
+		t.Errorf("the missing rule is not named: %v", err)
+	}
+	close(answers)
+	next(t, w, "the member", func(u Update) bool { return len(u.Members) == 1 })
+	if d := cmp.Diff("us:0 eu:0 ap:?", ready(w)); d != "" {
+		t.Error(d)
+	}
+}
