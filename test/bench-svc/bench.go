@@ -1,0 +1,316 @@
+package main
+
+import (
+	"bufio"
+	"context"
+	"encoding/json"
+	"fmt"
+	"io"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"runtime"
+	"strconv"
+	"strings"
+	"time"
+
+	"k8s.io/client-go/tools/clientcmd"
+
+	"github.com/kubectl-mesh/kubectl-mesh/pkg/apis/v1alpha1"
+)
+
+// deadline is for each request: kubectl get has none of its own, so that a machine that is busy with something else makes both slower
+// and neither fail.
+const deadline = "5m"
+
+// bench is one run of the whole.
+type bench struct {
+	kubeconfig                             string
+	contexts                               []string
+	services, meshServices, clusters, runs int
+	rtt                                    time.Duration
+	out, progress                          io.Writer
+	rows                                   []row
+}
+
+// row is one line of the result.
+type row struct {
+	what, bound, got string
+	kept             bool
+}
+
+func (b *bench) say(format string, args ...any) { _, _ = fmt.Fprintf(b.progress, format+"\n", args...) }
+
+func (b *bench) print(format string, args ...any) { _, _ = fmt.Fprintf(b.out, format+"\n", args...) }
+
+func (b *bench) add(what, bound string, kept bool, format string, args ...any) {
+	b.rows = append(b.rows, row{what, bound, fmt.Sprintf(format, args...), kept})
+}
+
+// all fills the clusters step by step and measures what each step is for.
+func (b *bench) all(ctx context.Context) error {
+	cfg, err := clientcmd.LoadFromFile(b.kubeconfig)
+	if err != nil {
+		return err
+	}
+	for name := range cfg.Contexts {
+		b.contexts = append(b.contexts, name)
+	}
+	small := b.services / 10
+	if err := b.fill(ctx, 0, b.meshServices); err != nil {
+		return err
+	}
+	if err := b.far(ctx); err != nil {
+		return err
+	}
+	if err := b.fill(ctx, b.meshServices, small); err != nil {
+		return err
+	}
+	few, err := b.list(ctx, small)
+	if err != nil {
+		return err
+	}
+	if err := b.fill(ctx, small, b.services); err != nil {
+		return err
+	}
+	if err := b.peer(ctx, few); err != nil {
+		return err
+	}
+	b.print("")
+	b.print("%-58s %-34s %s", "MEASURED", "BOUND", "RESULT")
+	for _, r := range b.rows {
+		verdict := "kept"
+		if !r.kept {
+			verdict = "MISSED"
+		}
+		b.print("%-58s %-34s %s: %s", r.what, r.bound, verdict, r.got)
+	}
+	return nil
+}
+
+func (b *bench) fill(ctx context.Context, from, to int) error {
+	self, err := os.Executable()
+	if err != nil {
+		return err
+	}
+	cmd := exec.CommandContext(ctx, self, append([]string{"fill", b.kubeconfig, strconv.Itoa(from), strconv.Itoa(to)}, b.contexts...)...)
+	cmd.Stderr = b.progress
+	return cmd.Run()
+}
+
+// env makes kubectl and its plugins read a kubeconfig and nothing else of whoever runs this.
+func env(kubeconfig string) []string {
+	return []string{"KUBECONFIG=" + kubeconfig, "KUBECTL_MESH_CONTEXTS="}
+}
+
+// verify runs list once and looks at what it says: a fast failure is not fast.
+func (b *bench) verify(ctx context.Context, kubeconfig string, members, services int, command []string) error {
+	cmd := exec.CommandContext(ctx, command[0], append(command[1:], "-o", "json")...)
+	cmd.Env, cmd.Stderr = append(os.Environ(), env(kubeconfig)...), b.progress
+	out, err := cmd.Output()
+	if err != nil {
+		return fmt.Errorf("%s: %w", strings.Join(command, " "), err)
+	}
+	var doc v1alpha1.ServiceList
+	if err := json.Unmarshal(out, &doc); err != nil {
+		return err
+	}
+	if !doc.Complete || len(doc.Members) != members || len(doc.Services) != services {
+		return fmt.Errorf("%s: complete=%t, %d clusters, %d global services; expected %d clusters with %d", strings.Join(command, " "), doc.Complete, len(doc.Members), len(doc.Services), members, services)
+	}
+	return nil
+}
+
+// list measures list -A over the three clusters.
+func (b *bench) list(ctx context.Context, services int) (series, error) {
+	command := []string{"kubectl", "mesh-svc", "list", "-A", "--all-contexts", "--cluster-timeout", deadline}
+	if err := b.verify(ctx, b.kubeconfig, len(b.contexts), services, command); err != nil {
+		return nil, err
+	}
+	return b.repeat(func() (usage, error) { return run(ctx, env(b.kubeconfig), command...) })
+}
+
+func (b *bench) repeat(once func() (usage, error)) (series, error) {
+	var s series
+	for range b.runs {
+		u, err := once()
+		if err != nil {
+			return nil, err
+		}
+		s = append(s, u)
+	}
+	return s, nil
+}
+
+// peer compares list -A with what a person does without it: kubectl get in each cluster in a row. few is list -A over a tenth of the Services.
+func (b *bench) peer(ctx context.Context, few series) error {
+	b.say("measuring list -A against kubectl get, %d times each", b.runs)
+	get := func() (usage, error) {
+		var sum usage
+		for _, c := range b.contexts {
+			u, err := run(ctx, env(b.kubeconfig), "kubectl", "--context", c, "get", "svc,endpointslices", "-A", "-o", "json")
+			if err != nil {
+				return sum, err
+			}
+			sum = sum.add(u)
+		}
+		return sum, nil
+	}
+	command := []string{"kubectl", "mesh-svc", "list", "-A", "--all-contexts", "--cluster-timeout", deadline}
+	if err := b.verify(ctx, b.kubeconfig, len(b.contexts), b.services, command); err != nil {
+		return err
+	}
+	if _, err := get(); err != nil { // warms kubectl's discovery cache up
+		return err
+	}
+	var gets, lists, documents series
+	for range b.runs {
+		for _, m := range []struct {
+			into *series
+			once func() (usage, error)
+		}{
+			{&gets, get},
+			{&lists, func() (usage, error) { return run(ctx, env(b.kubeconfig), command...) }},
+			{&documents, func() (usage, error) { return run(ctx, env(b.kubeconfig), append(command, "-o", "json")...) }},
+		} {
+			u, err := m.once()
+			if err != nil {
+				return err
+			}
+			*m.into = append(*m.into, u)
+		}
+	}
+	n := len(b.contexts)
+	b.print("\n%d clusters x %d Services and as many EndpointSlices; median (lowest to highest) of %d runs, in turns", n, b.services, b.runs)
+	b.print("%-58s %-24s %-24s %s", "", "SECONDS", "CPU SECONDS", "MIB AT MOST")
+	for _, l := range []struct {
+		what string
+		s    series
+	}{
+		{fmt.Sprintf("%d x kubectl get svc,endpointslices -A -o json in a row", n), gets},
+		{"kubectl mesh-svc list -A", lists}, {"kubectl mesh-svc list -A -o json", documents},
+	} {
+		b.print("%-58s %-24s %-24s %s", l.what, l.s.span(wall, "%.2f"), l.s.span(cpu, "%.2f"), l.s.span(mib, "%.0f"))
+	}
+	faster := gets.median(wall) / lists.median(wall)
+	b.add("list -A against kubectl get in a row, time", "3 times faster or more", faster >= 3, "%.1f times faster (%.1f in CPU time)", faster, gets.median(cpu)/lists.median(cpu))
+	b.add("list -A against kubectl get, memory", "no more", lists.median(mib) <= gets.median(mib), "%.2f times as much", lists.median(mib)/gets.median(mib))
+	growth := lists.median(cpu) / few.median(cpu)
+	b.print("client CPU per cluster: %.3f s with %d Services, %.3f s with %d", few.median(cpu)/float64(n), b.services/10, lists.median(cpu)/float64(n), b.services)
+	b.add(fmt.Sprintf("CPU per cluster from %d to %d Services", b.services/10, b.services), "10 times or less", growth <= 10, "%.1f times", growth)
+	return nil
+}
+
+// far measures list -A over many clusters that are a round trip away.
+func (b *bench) far(ctx context.Context) error {
+	dir, err := os.MkdirTemp("", "bench-svc")
+	if err != nil {
+		return err
+	}
+	defer func() { _ = os.RemoveAll(dir) }()
+	kubeconfig := filepath.Join(dir, "kubeconfig")
+	servers, err := b.serve(ctx, kubeconfig)
+	if err != nil {
+		return err
+	}
+	defer servers.stop()
+	everything := []string{"kubectl", "mesh-svc", "list", "-A", "--cluster-timeout", deadline}
+	// This also lets the servers keep what the API server answers.
+	if err := b.verify(ctx, kubeconfig, b.clusters, b.meshServices, everything); err != nil {
+		return err
+	}
+	b.say("measuring single clusters, %d times each", b.runs)
+	var slowest series
+	for n := 0; n < b.clusters; n += max(1, b.clusters/5) {
+		one, err := b.repeat(func() (usage, error) {
+			return run(ctx, env(kubeconfig), append(everything, "--contexts", clusterName(n))...)
+		})
+		if err != nil {
+			return err
+		}
+		if slowest == nil || one.median(wall) > slowest.median(wall) {
+			slowest = one
+		}
+	}
+	cores := float64(runtime.NumCPU())
+	b.print("\n%d clusters with %d Services each, a round trip of %s away; median (lowest to highest) of %d runs", b.clusters, b.meshServices, b.rtt, b.runs)
+	b.print("They are one API server behind servers that give each cluster an identity of its own and delay what goes over")
+	b.print("each connection, its set-up included. They answer lists from memory, on the same %.0f cores.", cores)
+	b.print("%-58s %-24s %-24s %-20s %s", "", "SECONDS", "CPU SECONDS", "MIB AT MOST", "CPU SECONDS OF THE SERVERS")
+	b.print("%-58s %-24s %-24s %s", "the slowest of single clusters", slowest.span(wall, "%.2f"), slowest.span(cpu, "%.2f"), slowest.span(mib, "%.0f"))
+	for _, l := range []struct {
+		what string
+		args []string
+	}{{"the mesh of the current context", nil}, {"--all-contexts", []string{"--all-contexts"}}} {
+		before := servers.cpu()
+		all, err := b.repeat(func() (usage, error) { return run(ctx, env(kubeconfig), append(everything, l.args...)...) })
+		if err != nil {
+			return err
+		}
+		theirs := (servers.cpu() - before) / float64(b.runs)
+		b.print("%-58s %-24s %-24s %-20s %.2f", "all: "+l.what, all.span(wall, "%.2f"), all.span(cpu, "%.2f"), all.span(mib, "%.0f"), theirs)
+		twice, busy := 2*slowest.median(wall), (all.median(cpu)+theirs)/cores
+		bound := max(twice, busy)
+		b.add(fmt.Sprintf("list -A over %d clusters, %s", b.clusters, l.what), fmt.Sprintf("%.2f s: max(%.2f, %.2f)", bound, twice, busy), all.median(wall) <= bound,
+			"%.2f s; %.1f ms of client CPU per cluster", all.median(wall), 1000*all.median(cpu)/float64(b.clusters))
+	}
+	return nil
+}
+
+// servers is the process that the clusters far away are in.
+type servers struct {
+	cmd *exec.Cmd
+	in  io.Closer
+}
+
+func (b *bench) serve(ctx context.Context, kubeconfig string) (*servers, error) {
+	self, err := os.Executable()
+	if err != nil {
+		return nil, err
+	}
+	cmd := exec.CommandContext(ctx, self, "serve", b.kubeconfig, b.contexts[0], strconv.Itoa(b.clusters), b.rtt.String(), kubeconfig)
+	cmd.Stderr = b.progress
+	in, err := cmd.StdinPipe()
+	if err != nil {
+		return nil, err
+	}
+	out, err := cmd.StdoutPipe()
+	if err != nil {
+		return nil, err
+	}
+	if err := cmd.Start(); err != nil {
+		return nil, err
+	}
+	s := &servers{cmd, in}
+	if line, err := bufio.NewReader(out).ReadString('\n'); err != nil || line != "ready\n" {
+		s.stop()
+		return nil, fmt.Errorf("the servers did not start: %q", line)
+	}
+	return s, nil
+}
+
+// stop lets the process end: it does when its stdin is closed.
+func (s *servers) stop() {
+	_ = s.in.Close()
+	_ = s.cmd.Wait()
+}
+
+// cpu returns the CPU seconds so far.
+func (s *servers) cpu() float64 {
+	data, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", s.cmd.Process.Pid))
+	if err != nil {
+		return 0
+	}
+	// After the name in brackets come the state and, as 12th and 13th, user and system time in ticks, 100 a second on Linux.
+	_, rest, _ := strings.Cut(string(data), ") ")
+	fields := strings.Fields(rest)
+	if len(fields) < 13 {
+		return 0
+	}
+	var ticks float64
+	for _, f := range fields[11:13] {
+		n, _ := strconv.ParseFloat(f, 64)
+		ticks += n
+	}
+	return ticks / 100
+}

@@ -1,0 +1,86 @@
+// Command bench-svc measures kubectl mesh-svc against kubectl, over three clusters with thousands of Services and over hundreds of clusters
+// that are far away. It prints ratios with the bounds that they are meant to keep; a bound that is missed is said, and no failure: how fast
+// a machine is at a moment is no property of the code.
+//
+//	with-lab.sh --no-net bench-svc
+//
+// SERVICES (10000) is how many Services each of the three clusters gets, MESH_SERVICES (100) how many each of the MESH_CLUSTERS (255) that are
+// RTT (50ms) away has, RUNS (5) how often each thing is measured. SERVICES is rounded up to ten times a tenth of it.
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"os/signal"
+	"strconv"
+	"syscall"
+	"time"
+)
+
+func main() {
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	defer stop()
+	var err error
+	switch args := append(os.Args[1:], ""); args[0] {
+	case "fill":
+		err = fillCommand(ctx, os.Stderr, os.Args[2:])
+	case "serve":
+		err = serve(ctx, os.Stdin, os.Stdout, os.Args[2:])
+	case "measure":
+		err = measure(ctx, os.Stdout, os.Args[2:])
+	case "":
+		var b *bench
+		if b, err = newBench(); err == nil {
+			err = b.all(ctx)
+		}
+	default:
+		err = fmt.Errorf("%q is not known; bench-svc takes no arguments", args[0])
+	}
+	if err != nil {
+		_, _ = fmt.Fprintf(os.Stderr, "error: %v\n", err)
+		os.Exit(1)
+	}
+}
+
+// newBench reads the sizes from the environment.
+func newBench() (*bench, error) {
+	b := &bench{kubeconfig: os.Getenv("MESHLAB_KUBECONFIG"), out: os.Stdout, progress: os.Stderr}
+	if b.kubeconfig == "" {
+		return nil, errors.New("MESHLAB_KUBECONFIG is not set; run this through with-lab.sh")
+	}
+	for _, v := range []struct {
+		name string
+		into *int
+		def  int
+	}{{"SERVICES", &b.services, 10000}, {"MESH_SERVICES", &b.meshServices, 100}, {"MESH_CLUSTERS", &b.clusters, 255}, {"RUNS", &b.runs, 5}} {
+		*v.into = v.def
+		s := os.Getenv(v.name)
+		if s == "" {
+			continue
+		}
+		n, err := strconv.Atoi(s)
+		if err != nil || n < 1 {
+			return nil, fmt.Errorf("%s=%q is not a number from 1", v.name, s)
+		}
+		*v.into = n
+	}
+	b.rtt = 50 * time.Millisecond
+	if s := os.Getenv("RTT"); s != "" {
+		d, err := time.ParseDuration(s)
+		if err != nil || d < 0 {
+			return nil, fmt.Errorf("RTT=%q is no duration such as 50ms", s)
+		}
+		b.rtt = d
+	}
+	switch small := (b.services + 9) / 10; {
+	case b.clusters > 255:
+		return nil, fmt.Errorf("MESH_CLUSTERS=%d: a mesh has at most 255 here", b.clusters)
+	case b.meshServices > small:
+		return nil, fmt.Errorf("MESH_SERVICES=%d is more than a tenth of SERVICES=%d", b.meshServices, b.services)
+	default:
+		b.services = 10 * small
+		return b, nil
+	}
+}
