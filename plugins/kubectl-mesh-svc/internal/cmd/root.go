@@ -58,6 +58,7 @@ func NewRoot(streams genericiooptions.IOStreams) *cobra.Command {
 		newUndo(e),
 		newDrain(e),
 		newUndrain(e),
+		newRBAC(e),
 	)
 	addCompletion(root, e)
 	root.SetFlagErrorFunc(func(_ *cobra.Command, err error) error { return err })

@@ -284,7 +284,7 @@ func (e *editor) addAnnotations(n, meta, ann *yaml.Node, values change.Values, j
 		}
 		if ann.Value == "" { // the parser puts it somewhere behind the key
 			k := keyOf(meta, "annotations")
-			if at, err = e.text.pos(k); err != nil {
+			if _, err = e.text.pos(k); err != nil {
 				return err
 			}
 			if at, err = e.text.end(k, 0); err != nil {
