@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"regexp"
+	"slices"
 	"strings"
 	"sync"
 
@@ -28,7 +29,7 @@ func (p Permission) String() string {
 		where = "a Role in namespace " + p.Namespace
 	}
 	names := ""
-	if p.Name != "" && strings.Contains(" configmaps secrets namespaces daemonsets deployments ", " "+p.Resource+" ") {
+	if p.Name != "" && slices.Contains([]string{"configmaps", "secrets", "namespaces", "daemonsets", "deployments"}, p.Resource) {
 		names = fmt.Sprintf(", resourceNames: [%s]", p.Name)
 	}
 	group := p.Group

@@ -130,7 +130,7 @@ func (f *feed) session(ctx context.Context) (established bool, err error) {
 	err = <-broken
 	cancel()
 	for range len(kinds) - 1 {
-		<-broken
+		_ = <-broken
 	}
 	return true, err
 }

@@ -84,7 +84,7 @@ func Edit(file string, raw []byte, want func(*corev1.Service) bool, values chang
 	if err != nil || !e.same(docs, again) {
 		return nil, &Error{file, firstEdited(e.edited), "the annotations cannot be changed without changing something else here; write the Service's metadata in plain block style"}
 	}
-	r.Text = append(bom, out...)
+	r.Text = append(bom, out...) //nolint:gocritic // a new slice is meant
 	return r, nil
 }
 

@@ -46,8 +46,8 @@ func SVG(doc v1alpha1.MeshGraph) string {
 	}
 	width = max(width, margin*2+textWidth(p.title)*5/4)
 	var out svg
-	fmt.Fprintf(&out, `<svg xmlns="http://www.w3.org/2000/svg" width="%d" height="%d" viewBox="0 0 %d %d" font-family="Helvetica, Arial, sans-serif" font-size="13">`+"\n", width, height, width, height)
-	fmt.Fprintf(&out, "<title>%s</title>\n<rect width=\"%d\" height=\"%d\" fill=\"#ffffff\"/>\n", svgText(p.title), width, height)
+	_, _ = fmt.Fprintf(&out, `<svg xmlns="http://www.w3.org/2000/svg" width="%d" height="%d" viewBox="0 0 %d %d" font-family="Helvetica, Arial, sans-serif" font-size="13">`+"\n", width, height, width, height)
+	_, _ = fmt.Fprintf(&out, "<title>%s</title>\n<rect width=\"%d\" height=\"%d\" fill=\"#ffffff\"/>\n", svgText(p.title), width, height)
 	out.text(margin, titleAt, p.title, `font-size="17" font-weight="bold" fill="#1f2328"`)
 	_, _ = body.WriteTo(&out) // a buffer takes everything
 	out.WriteString("</svg>\n")
@@ -55,7 +55,7 @@ func SVG(doc v1alpha1.MeshGraph) string {
 }
 
 func (s *svg) text(x, y int, text, attributes string) {
-	fmt.Fprintf(s, "<text x=\"%d\" y=\"%d\" %s>%s</text>\n", x, y, attributes, svgText(text))
+	_, _ = fmt.Fprintf(s, "<text x=\"%d\" y=\"%d\" %s>%s</text>\n", x, y, attributes, svgText(text))
 }
 
 // curves draws two columns of boxes. Every edge has a place of its own at both boxes, so that labels never lie on one another.
@@ -97,8 +97,8 @@ func (s *svg) curves(p picture) (width, height int) {
 		}
 		// A straight piece bears the label, and a curve follows.
 		begin := left + 150
-		fmt.Fprintf(s, "<path d=\"M%d %d H%d C%d %d %d %d %d %d\" fill=\"none\" stroke=\"%s\" %s/>\n", left, y1, begin, begin+90, y1, right-100, y2, right-8, y2, colour, stroke)
-		fmt.Fprintf(s, "<path d=\"M%d %d l-9 -4.5 v9 z\" fill=\"%s\"/>\n", right-1, y2, colour)
+		_, _ = fmt.Fprintf(s, "<path d=\"M%d %d H%d C%d %d %d %d %d %d\" fill=\"none\" stroke=\"%s\" %s/>\n", left, y1, begin, begin+90, y1, right-100, y2, right-8, y2, colour, stroke)
+		_, _ = fmt.Fprintf(s, "<path d=\"M%d %d l-9 -4.5 v9 z\" fill=\"%s\"/>\n", right-1, y2, colour)
 		s.label(left+8, y1, l, colour)
 	}
 	for i, n := range p.clients {
@@ -118,7 +118,7 @@ func (s *svg) label(x, y int, l line, colour string) {
 	if l.unused {
 		colour = "#57606a"
 	}
-	fmt.Fprintf(s, "<rect x=\"%d\" y=\"%d\" width=\"%d\" height=\"16\" fill=\"#ffffff\"/>\n", x, y-8, textWidth(l.label)*11/13+12)
+	_, _ = fmt.Fprintf(s, "<rect x=\"%d\" y=\"%d\" width=\"%d\" height=\"16\" fill=\"#ffffff\"/>\n", x, y-8, textWidth(l.label)*11/13+12)
 	s.text(x+3, y+4, l.label, fmt.Sprintf(`font-size="12" fill="%s"`, colour))
 }
 
@@ -127,7 +127,7 @@ func (s *svg) box(x, y, width, height int, n node, colour string) {
 	if n.unread {
 		dash = ` stroke-dasharray="5 4"`
 	}
-	fmt.Fprintf(s, "<rect x=\"%d\" y=\"%d\" width=\"%d\" height=\"%d\" rx=\"6\" fill=\"#f6f8fa\" stroke=\"%s\" stroke-width=\"1.6\"%s/>\n", x, y, width, height, colour, dash)
+	_, _ = fmt.Fprintf(s, "<rect x=\"%d\" y=\"%d\" width=\"%d\" height=\"%d\" rx=\"6\" fill=\"#f6f8fa\" stroke=\"%s\" stroke-width=\"1.6\"%s/>\n", x, y, width, height, colour, dash)
 	at := y + height/2 + 5
 	if n.note != "" {
 		s.text(x+width/2, at+9, n.note, `text-anchor="middle" font-size="12" fill="#57606a"`)
@@ -173,7 +173,7 @@ func (s *svg) cells(p picture) (width, height int) {
 }
 
 func (s *svg) cell(x, y, wide int, fill, ink, text string) {
-	fmt.Fprintf(s, "<rect x=\"%d\" y=\"%d\" width=\"%d\" height=\"%d\" fill=\"%s\" stroke=\"#d0d7de\"/>\n", x, y, wide, cellStep, fill)
+	_, _ = fmt.Fprintf(s, "<rect x=\"%d\" y=\"%d\" width=\"%d\" height=\"%d\" fill=\"%s\" stroke=\"#d0d7de\"/>\n", x, y, wide, cellStep, fill)
 	s.text(x+wide/2, y+19, text, fmt.Sprintf(`text-anchor="middle" font-size="12" fill="%s"`, ink))
 }
 
