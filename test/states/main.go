@@ -171,7 +171,7 @@ func summary(out io.Writer, o options, tallies []tally, gates map[string]map[str
 		for _, c := range sortedKeys(gates) {
 			_, _ = fmt.Fprintf(out, "  %s: annotations of the namespace %q\n", c, gates[c][t.state.Namespace])
 		}
-		_, _ = fmt.Fprintf(out, "  again: make states SEED=%d ONLY=%d\n", o.seed, t.state.Index)
+		_, _ = fmt.Fprintf(out, "  again: make states SEED=%d STATES=%d ONLY=%d\n", o.seed, o.states, t.state.Index)
 	}
 	_, _ = fmt.Fprintf(out, "\nseed %d: %d states, %d requests; in %d states more than one cluster answers; %d of %d predicted zeros were exactly zero; smallest p %.2g (limit %.2g, family-wise %g)\n",
 		o.seed, len(tallies), requests, mixed, exact, zeros, smallest, level, familyWise)
