@@ -142,11 +142,11 @@ func TestPrintStatus(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	want := `CLUSTER   ID   CONTEXT   CILIUM    INSTALL   SERVER                    PID   CONDITION
-us        1    kind-us   1.18.11   helm      https://127.0.0.1:20001   42    ready
-eu        2    kind-eu   1.20.2    certgen   https://127.0.0.1:20002   -     stopped
-(nodes)                                                                43    ready
-(chooser)                       1.20.2                                 44    ready
+	want := `CLUSTER     ID   CONTEXT   CILIUM    INSTALL   SERVER                    PID   CONDITION
+us          1    kind-us   1.18.11   helm      https://127.0.0.1:20001   42    ready
+eu          2    kind-eu   1.20.2    certgen   https://127.0.0.1:20002   -     stopped
+(nodes)                                                                  43    ready
+(chooser)                  1.20.2                                        44    ready
 
 Backends are chosen by Cilium's own code (--chooser=cilium).
 `
