@@ -2,6 +2,7 @@ package chooser
 
 import (
 	"maps"
+	"slices"
 
 	corev1 "k8s.io/api/core/v1"
 	discoveryv1 "k8s.io/api/discovery/v1"
@@ -34,11 +35,10 @@ func snapshot(mesh []Cluster) *routing.Snapshot {
 // view is the mesh as the clients of one cluster see it: their own cluster live but with the
 // annotations that have had time to propagate, the others as they were published.
 func view(live, published []Cluster, client string) []Cluster {
-	mesh := make([]Cluster, len(published))
-	copy(mesh, published)
-	for i := range mesh {
-		if mesh[i].Name == client {
-			mesh[i] = ownView(live[i], published[i])
+	mesh := slices.Clone(published)
+	for i, own := range live {
+		if own.Name == client {
+			mesh[i] = ownView(own, published[i])
 		}
 	}
 	return mesh

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"errors"
+	"fmt"
 	"os"
 	"path/filepath"
 	"strings"
@@ -83,10 +84,8 @@ func TestSpecOfTheChooser(t *testing.T) {
 			t.Parallel()
 			tc.spec.Clusters = []string{"a", "b"}
 			l, err := tc.spec.lab("/lab")
-			got := ""
-			if err != nil {
-				got = err.Error()
-			} else {
+			got := fmt.Sprint(err)
+			if err == nil {
 				got = l.Chooser + " " + l.Clusters[1].CiliumVersion
 			}
 			if !strings.HasPrefix(got, tc.want) {
