@@ -156,6 +156,7 @@ replace sigs.k8s.io/mcs-api/controllers => ../mcs-controllers
 // Cilium 1.18 does not compile with the newer client-go that our own modules use. Of ours only packages that
 // know no client are imported here.
 replace (
+	github.com/google/gnostic-models => github.com/google/gnostic-models v0.6.9
 	k8s.io/api => k8s.io/api v0.33.13
 	k8s.io/apimachinery => k8s.io/apimachinery v0.33.13
 	k8s.io/client-go => k8s.io/client-go v0.33.13

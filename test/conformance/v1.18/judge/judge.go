@@ -89,7 +89,7 @@ func New() (*Judge, error) {
 			func() *option.DaemonConfig {
 				return &option.DaemonConfig{EnableIPv4: true, EnableIPv6: true, EnableInternalTrafficPolicy: true}
 			},
-			func() kpr.KPRConfig { return kpr.KPRConfig{KubeProxyReplacement: true} },
+			func() kpr.KPRConfig { return kpr.KPRConfig{KubeProxyReplacement: "true"} },
 			func() lbmaps.LBMaps { return lbmaps.NewFakeLBMaps() },
 			tables.NewNodeAddressTable, statedb.RWTable[tables.NodeAddress].ToTable, source.NewSources,
 
@@ -101,6 +101,8 @@ func New() (*Judge, error) {
 			func() resource.Resource[*slim_corev1.Service] { return nil },
 			func() resource.Resource[*k8s.Endpoints] { return nil },
 		),
+		// Registered before the writer is made, whose jobs read it.
+		cell.Invoke(statedb.RegisterTable[tables.NodeAddress]),
 		cell.Invoke(func(w *writer.Writer, fes statedb.Table[*lb.Frontend], ops *reconciler.BPFOps, cfg lb.Config, ext lb.ExternalConfig, c watchers.ClusterServiceConverter) {
 			j.writer, j.frontends, j.ops, j.config, j.external, j.converter = w, fes, ops, cfg, ext, c
 		}),
