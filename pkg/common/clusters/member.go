@@ -75,20 +75,6 @@ func Each[T any](ctx context.Context, members []*Member, timeout time.Duration, 
 	return out
 }
 
-// Within calls fn, which waits for one member, with a deadline; 0 is none.
-func Within[T any](ctx context.Context, timeout time.Duration, fn func(context.Context) (T, error)) (T, error) {
-	if timeout <= 0 {
-		return fn(ctx)
-	}
-	one, cancel := context.WithTimeout(ctx, timeout)
-	defer cancel()
-	v, err := fn(one)
-	if err != nil && one.Err() != nil && ctx.Err() == nil {
-		err = &Error{ClassTimeout, fmt.Errorf("no answer within %s: %w", timeout, err)}
-	}
-	return v, err
-}
-
 // requestsAtOnce bounds how many requests one member gets from us at a time.
 const requestsAtOnce = 16
 

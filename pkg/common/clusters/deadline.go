@@ -1,0 +1,69 @@
+package clusters
+
+import (
+	"context"
+	"fmt"
+	"sync"
+	"time"
+)
+
+// Within calls fn, which waits for one member, with a deadline; 0 is none.
+func Within[T any](ctx context.Context, timeout time.Duration, fn func(context.Context) (T, error)) (T, error) {
+	if timeout <= 0 {
+		return fn(ctx)
+	}
+	one, cancel := withPatience(ctx, timeout)
+	defer cancel()
+	v, err := fn(one)
+	if err != nil && one.Err() != nil && ctx.Err() == nil {
+		err = &Error{ClassTimeout, fmt.Errorf("no answer within %s: %w", timeout, err)}
+	}
+	return v, err
+}
+
+// steps is into how many pieces a deadline is cut.
+const steps = 20
+
+// withPatience is context.WithTimeout, except that the time goes by more slowly while this process does not get to run what is ready to run:
+// each piece of it begins only when the one before has been noticed, in the same queue in which answers wait for their turn. With hundreds of
+// large clusters on a busy machine an answer may be there for longer than the deadline before it is read, and the cluster did nothing wrong.
+func withPatience(parent context.Context, timeout time.Duration) (context.Context, context.CancelFunc) {
+	p := &patience{Context: parent, done: make(chan struct{})}
+	stop := make(chan struct{})
+	go func() {
+		defer close(p.done)
+		for range steps {
+			select {
+			case <-time.After(timeout / steps):
+			case <-parent.Done():
+				p.err = parent.Err()
+				return
+			case <-stop:
+				p.err = context.Canceled
+				return
+			}
+		}
+		p.err = context.DeadlineExceeded
+	}()
+	return p, sync.OnceFunc(func() { close(stop) })
+}
+
+// patience is the context of withPatience.
+type patience struct {
+	context.Context // where the values are
+	done            chan struct{}
+	err             error // set before done is closed
+}
+
+// Done is closed when the time is over, or when nobody waits any more.
+func (p *patience) Done() <-chan struct{} { return p.done }
+
+// Err says which of them it was.
+func (p *patience) Err() error {
+	select {
+	case <-p.done:
+		return p.err
+	default:
+		return nil
+	}
+}
