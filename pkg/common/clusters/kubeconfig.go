@@ -25,6 +25,13 @@ type candidate struct {
 	config  *clientcmdapi.Config // the file alone, or the merge where the context refers to another file
 }
 
+// asks reports whether the credentials come from a program, which may ask a person for them.
+func (c candidate) asks() bool {
+	ctx := c.config.Contexts[c.context]
+	user := c.config.AuthInfos[ctx.AuthInfo]
+	return user != nil && (user.Exec != nil || user.AuthProvider != nil)
+}
+
 // kubeconfig is what all files say together, without merging them.
 type kubeconfig struct {
 	candidates []candidate

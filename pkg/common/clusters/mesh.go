@@ -27,6 +27,20 @@ func (f *Flags) selectMesh(ctx context.Context, kc *kubeconfig, w *Warnings) (*S
 	if err != nil {
 		return nil, err
 	}
+	var rest []candidate
+	for _, c := range kc.candidates {
+		if c.name != found[0].name {
+			rest = append(rest, c)
+		}
+	}
+	// Far away, asking home first and then the others doubles what a command takes. What the others say counts only if home has peers,
+	// so nobody is made to log in to them before that is known.
+	ask := func() ([]*Member, error) { return f.members(ctx, rest, w) }
+	if !slices.ContainsFunc(rest, candidate.asks) {
+		others, cancel := context.WithCancel(ctx)
+		defer cancel()
+		ask = meanwhile(func() ([]*Member, error) { return f.members(others, rest, w) })
+	}
 	homes, err := f.members(ctx, found[:1], w)
 	if err != nil {
 		return nil, err
@@ -47,13 +61,7 @@ func (f *Flags) selectMesh(ctx context.Context, kc *kubeconfig, w *Warnings) (*S
 	case len(home.Peers) == 0:
 		return nil, fmt.Errorf("cluster %q (context %s) has no peers; for clusters that are not connected yet name the contexts with --contexts", home.Name, home.Context)
 	}
-	var rest []candidate
-	for _, c := range kc.candidates {
-		if c.name != home.Context {
-			rest = append(rest, c)
-		}
-	}
-	others, err := f.members(ctx, rest, w)
+	others, err := ask()
 	if err != nil {
 		return nil, err
 	}
@@ -63,6 +71,23 @@ func (f *Flags) selectMesh(ctx context.Context, kc *kubeconfig, w *Warnings) (*S
 		return nil, err
 	}
 	return &Selection{Members: members}, nil
+}
+
+// meanwhile starts fn and returns a function that waits for what it returns.
+func meanwhile[T any](fn func() (T, error)) func() (T, error) {
+	var (
+		value T
+		err   error
+		done  = make(chan struct{})
+	)
+	go func() {
+		defer close(done)
+		value, err = fn()
+	}()
+	return func() (T, error) {
+		<-done
+		return value, err
+	}
 }
 
 // missingRules says what is not known of a member and which rules would tell, for the end of an error.
