@@ -56,6 +56,9 @@ func (b *bench) all(ctx context.Context) error {
 	for name := range cfg.Contexts {
 		b.contexts = append(b.contexts, name)
 	}
+	if load, err := os.ReadFile("/proc/loadavg"); err == nil {
+		b.print("load of the machine before anything was started (1, 5, 15 minutes): %s; what else runs makes times longer", strings.Join(strings.Fields(string(load))[:3], " "))
+	}
 	small := b.services / 10
 	if err := b.fill(ctx, 0, b.meshServices); err != nil {
 		return err
