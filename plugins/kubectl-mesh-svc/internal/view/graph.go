@@ -166,7 +166,7 @@ func mermaidText(s string) string {
 	for _, r := range output.Clean(s) {
 		percent := r == '%' && unicode.IsDigit(last)
 		last = r
-		if percent || r == ' ' || r == '.' || r == ',' || r == '-' || r == '/' || unicode.IsLetter(r) || unicode.IsDigit(r) {
+		if percent || r == ' ' || r == '?' || r == '.' || r == ',' || r == '-' || r == '/' || unicode.IsLetter(r) || unicode.IsDigit(r) {
 			b.WriteRune(r)
 			continue
 		}
