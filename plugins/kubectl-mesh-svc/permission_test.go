@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"fmt"
+	"maps"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -25,14 +26,13 @@ import (
 	"github.com/kubectl-mesh/kubectl-mesh/plugins/kubectl-mesh-svc/internal/globalsvc"
 )
 
-// missingIn is the cluster in which a permission is taken away.
-const missingIn = "kind-eu"
-
-// permissions is a user on the lab who has what rbac prints for one namespace, and nothing else.
+// permissions is a user on the lab who has what rbac prints, and nothing else.
 type permissions struct {
 	t         *testing.T
 	user, ns  string
 	record    string // of a change, for undo
+	scope     globalsvc.Grant
+	lessIn    []string // the contexts in which a permission is taken away
 	clients   map[string]kubernetes.Interface
 	baselines map[string]int // exit codes with all permissions, by command
 }
@@ -53,6 +53,8 @@ func (p *permissions) commands(a globalsvc.Access) map[string][]string {
 		"unshare":      write("unshare", "web", "--in", "us,eu"),
 		"affinity":     write("affinity", "local", "web"),
 		"undo":         write("undo", p.record),
+		"drain":        write("drain", "us"),
+		"undrain":      write("undrain", "us"),
 	}
 	// Those of one Service ask for it by its name, those of several for a list.
 	if a.Resource == "services" && slices.Equal(a.Verbs, []string{"list"}) {
@@ -62,7 +64,7 @@ func (p *permissions) commands(a globalsvc.Access) map[string][]string {
 		all["unshare"] = write("unshare", "--all", "--in", "us,eu")
 		all["affinity"] = write("affinity", "local", "--all")
 	}
-	if len(a.Commands) == 0 {
+	if len(a.Commands) == 0 && len(p.scope.Drain) == 0 {
 		return map[string][]string{"clusters": all["clusters"], "globalize": all["globalize"]}
 	}
 	out := map[string][]string{}
@@ -70,7 +72,9 @@ func (p *permissions) commands(a globalsvc.Access) map[string][]string {
 		if all[c] == nil {
 			p.t.Fatalf("no command line for %q of the table", c)
 		}
-		out[c] = all[c]
+		if drain := c == "drain" || c == "undrain"; drain == (len(p.scope.Drain) > 0) {
+			out[c] = all[c]
+		}
 	}
 	return out
 }
@@ -108,11 +112,8 @@ func (i *interrupter) Write(b []byte) (int, error) {
 // grant gives the user the accesses in one cluster, and waits until the API server's authorizer has noticed.
 func (p *permissions) grant(ctx string, accesses []globalsvc.Access) {
 	p.t.Helper()
-	g := globalsvc.Grant{Write: true, Namespace: p.ns, MeshNamespace: "kube-system", Subjects: []rbacv1.Subject{{Kind: rbacv1.UserKind, APIGroup: rbacv1.GroupName, Name: p.user}}}
-	m := g.Manifests(accesses)
-	if len(m.ClusterRoles) != 0 {
-		p.t.Fatalf("what is granted for one namespace is in no ClusterRole: %+v", m.ClusterRoles)
-	}
+	m := p.scope.Manifests(accesses)
+	p.grantCluster(ctx, m)
 	for i := range m.Roles {
 		api := p.clients[ctx].RbacV1().Roles(m.Roles[i].Namespace)
 		_, err := api.Update(p.t.Context(), &m.Roles[i], metav1.UpdateOptions{})
@@ -133,10 +134,40 @@ func (p *permissions) grant(ctx string, accesses []globalsvc.Access) {
 			_ = p.clients[ctx].RbacV1().Roles(b.Namespace).Delete(context.Background(), b.Name, metav1.DeleteOptions{})
 		})
 	}
-	for _, a := range globalsvc.Accesses() {
+	for _, a := range p.accesses() {
 		want := slices.ContainsFunc(accesses, func(o globalsvc.Access) bool { return o.Rule() == a.Rule() && o.Place == a.Place })
 		p.await(ctx, a, want)
 	}
+}
+
+// grantCluster grants what is in no namespace.
+func (p *permissions) grantCluster(ctx string, m globalsvc.Manifests) {
+	p.t.Helper()
+	api := p.clients[ctx].RbacV1()
+	for i := range m.ClusterRoles {
+		_, err := api.ClusterRoles().Update(p.t.Context(), &m.ClusterRoles[i], metav1.UpdateOptions{})
+		if apierrors.IsNotFound(err) {
+			_, err = api.ClusterRoles().Create(p.t.Context(), &m.ClusterRoles[i], metav1.CreateOptions{})
+		}
+		p.must(err)
+		b := &m.ClusterRoleBindings[i]
+		_, err = api.ClusterRoleBindings().Create(p.t.Context(), b, metav1.CreateOptions{})
+		if apierrors.IsAlreadyExists(err) {
+			continue
+		}
+		p.must(err)
+		p.t.Cleanup(func() {
+			_ = api.ClusterRoleBindings().Delete(context.Background(), b.Name, metav1.DeleteOptions{})
+			_ = api.ClusterRoles().Delete(context.Background(), b.Name, metav1.DeleteOptions{})
+		})
+	}
+}
+
+// accesses are those of the table that the user has, less those that others grant along with them.
+func (p *permissions) accesses() []globalsvc.Access {
+	return slices.DeleteFunc(globalsvc.Accesses(), func(a globalsvc.Access) bool {
+		return a.Drain && len(p.scope.Drain) == 0
+	})
 }
 
 // await waits until the authorizer says yes, or no.
@@ -144,10 +175,13 @@ func (p *permissions) await(ctx string, a globalsvc.Access, want bool) {
 	p.t.Helper()
 	verb := a.Verbs[0] // of Namespaces, get alone is granted in one
 	attributes := &authv1.ResourceAttributes{Namespace: p.where(a), Verb: verb, Group: a.Group, Resource: a.Resource}
-	if len(a.Names) > 0 {
-		attributes.Name = a.Names[0]
+	if names := p.names(a); len(names) > 0 {
+		attributes.Name = names[0]
 	}
-	if a.Resource == "namespaces" && len(a.Names) == 0 {
+	if p.scope.Namespace == "" && a.Resource == "namespaces" && len(a.Names) > 0 {
+		return // the rule about all Namespaces covers it
+	}
+	if a.Resource == "namespaces" && len(a.Names) == 0 && p.scope.Namespace != "" {
 		attributes.Name = p.ns
 	}
 	deadline := time.Now().Add(time.Minute)
@@ -169,11 +203,22 @@ func (p *permissions) await(ctx string, a globalsvc.Access, want bool) {
 func (p *permissions) where(a globalsvc.Access) string {
 	switch a.Place {
 	case globalsvc.InServices:
-		return p.ns
+		return p.scope.Namespace
 	case globalsvc.InCluster:
+		if a.Resource != "namespaces" {
+			return ""
+		}
 		return a.Names[0] // a Namespace is granted in itself
 	}
 	return "kube-system"
+}
+
+// names are the names to which an access is limited.
+func (p *permissions) names(a globalsvc.Access) []string {
+	if a.Drain && len(a.Names) > 0 {
+		return []string{"kubectl-mesh-drain-us"}
+	}
+	return a.Names
 }
 
 func (p *permissions) must(err error) {
@@ -183,15 +228,21 @@ func (p *permissions) must(err error) {
 	}
 }
 
-// newPermissions makes the Services and the user on the lab.
-func newPermissions(t *testing.T) *permissions {
+// newPermissions makes the Services and the user on the lab; scope is what is granted but for whom.
+func newPermissions(t *testing.T, name string, lessIn []string, scope globalsvc.Grant) *permissions {
 	t.Helper()
 	kubeconfig := os.Getenv("MESHLAB_KUBECONFIG")
 	if kubeconfig == "" {
 		t.Skip("MESHLAB_KUBECONFIG is not set: there is no lab; run make test")
 	}
-	p := &permissions{t: t, ns: fmt.Sprintf("perm%d", os.Getpid()), clients: map[string]kubernetes.Interface{}, baselines: map[string]int{}}
+	p := &permissions{t: t, ns: fmt.Sprintf("%s%d", name, os.Getpid()), lessIn: lessIn, clients: map[string]kubernetes.Interface{}, baselines: map[string]int{}}
 	p.user = "user-" + p.ns
+	p.scope = scope
+	p.scope.Write, p.scope.MeshNamespace = true, "kube-system"
+	p.scope.Subjects = []rbacv1.Subject{{Kind: rbacv1.UserKind, APIGroup: rbacv1.GroupName, Name: p.user}}
+	if len(scope.Drain) == 0 {
+		p.scope.Namespace = p.ns
+	}
 	raw, err := clientcmd.LoadFromFile(kubeconfig)
 	p.must(err)
 	for ctx := range raw.Contexts {
@@ -214,7 +265,7 @@ func newPermissions(t *testing.T) *permissions {
 			_, err := client.CoreV1().Services(p.ns).Create(t.Context(), svc, metav1.CreateOptions{})
 			p.must(err)
 		}
-		p.grant(ctx, globalsvc.Accesses())
+		p.grant(ctx, p.accesses())
 	}
 	out, code := p.run("globalize", []string{"globalize", "recorded", "--yes"})
 	found := regexp.MustCompile(`undo (\S+)`).FindStringSubmatch(out)
@@ -228,8 +279,33 @@ func newPermissions(t *testing.T) *permissions {
 // TestPermissions: with what rbac prints every command works and says nothing of permissions. With one rule less, a command that needs
 // it prints that very rule in one line; one that can do without works all the same, and says what it could not see.
 func TestPermissions(t *testing.T) {
-	p := newPermissions(t)
-	for _, a := range globalsvc.Accesses() {
+	p := newPermissions(t, "perm", []string{"kind-eu"}, globalsvc.Grant{})
+	p.all()
+}
+
+// TestDrainPermissions is the same for drain and undrain, which work on all namespaces and keep a record in another cluster. Any of
+// the others can keep it, so that a permission is taken away in all.
+func TestDrainPermissions(t *testing.T) {
+	p := newPermissions(t, "drain", []string{"kind-us", "kind-eu", "kind-ap"}, globalsvc.Grant{Drain: []string{"us"}})
+	// A drain that is begun, so that there is something to take up and to take back.
+	if out, code := p.run("drain", []string{"drain", "us", "--yes"}); code != 0 {
+		t.Fatalf("drain: exit %d\n%s", code, out)
+	}
+	svc, err := p.clients["kind-us"].CoreV1().Services(p.ns).Get(t.Context(), "plain", metav1.GetOptions{})
+	p.must(err)
+	svc.Annotations = map[string]string{"service.cilium.io/global": "true"}
+	_, err = p.clients["kind-us"].CoreV1().Services(p.ns).Update(t.Context(), svc, metav1.UpdateOptions{})
+	p.must(err)
+	p.all()
+	if out, code := p.run("undrain", []string{"undrain", "us", "--yes"}); code != 0 {
+		t.Errorf("undrain: exit %d\n%s", code, out)
+	}
+}
+
+// all runs every command with everything, and then with each permission less.
+func (p *permissions) all() {
+	t := p.t
+	for _, a := range p.accesses() {
 		for name, args := range p.commands(a) {
 			key := strings.Join(args, " ")
 			if _, done := p.baselines[key]; done {
@@ -242,17 +318,52 @@ func TestPermissions(t *testing.T) {
 			p.baselines[key] = code
 		}
 	}
-	for n, a := range globalsvc.Accesses() {
+	for n, a := range p.accesses() {
+		commands := p.commands(a)
+		if len(commands) == 0 {
+			continue
+		}
 		t.Run(a.Rule(), func(t *testing.T) {
 			p.t = t
-			less := slices.Delete(slices.Clone(globalsvc.Accesses()), n, n+1)
-			p.grant(missingIn, less)
-			for name, args := range p.commands(a) {
+			for _, ctx := range p.lessIn {
+				p.grant(ctx, slices.Delete(p.accesses(), n, n+1))
+			}
+			if data := asked[a.Resource]; data != nil {
+				defer p.configure(data)()
+			}
+			for name, args := range commands {
 				p.without(a, name, args)
 			}
 		})
 		p.t = t
-		p.grant(missingIn, globalsvc.Accesses())
+		for _, ctx := range p.lessIn {
+			p.grant(ctx, p.accesses())
+		}
+	}
+}
+
+// asked holds the settings of Cilium under which check asks for a resource, where they are not the lab's.
+var asked = map[string]map[string]string{
+	"ciliumnodes":                      {"ipam": "cluster-pool"},
+	"networkpolicies":                  {"policy-default-local-cluster": "true"},
+	"ciliumnetworkpolicies":            {"policy-default-local-cluster": "true"},
+	"ciliumclusterwidenetworkpolicies": {"policy-default-local-cluster": "true"},
+}
+
+// configure changes settings of Cilium where the permission is taken away, and returns what puts them back.
+func (p *permissions) configure(data map[string]string) func() {
+	p.t.Helper()
+	api := p.clients[p.lessIn[0]].CoreV1().ConfigMaps("kube-system")
+	cm, err := api.Get(p.t.Context(), "cilium-config", metav1.GetOptions{})
+	p.must(err)
+	former := maps.Clone(cm.Data)
+	maps.Copy(cm.Data, data)
+	cm, err = api.Update(p.t.Context(), cm, metav1.UpdateOptions{})
+	p.must(err)
+	return func() {
+		cm.Data = former
+		_, err := api.Update(context.WithoutCancel(p.t.Context()), cm, metav1.UpdateOptions{})
+		p.must(err)
 	}
 }
 
@@ -268,20 +379,24 @@ func (p *permissions) without(a globalsvc.Access, name string, args []string) {
 		}
 		return
 	}
+	where := "a ClusterRole"
+	if ns := p.where(a); ns != "" {
+		where = "a Role in namespace " + ns
+	}
 	one := a
-	one.Verbs = a.Verbs[:1]
-	if len(one.Names) == 0 && a.Resource == "namespaces" {
+	if one.Names = p.names(a); len(one.Names) == 0 && a.Resource == "namespaces" && p.scope.Namespace != "" {
 		one.Names = []string{p.ns}
 	}
+	rule, _, _ := strings.Cut(one.Rule(), "verbs: [")
+	want := regexp.MustCompile(regexp.QuoteMeta(where+" needs "+rule) + `verbs: \[[a-z, ]*\b(` + strings.Join(a.Verbs, "|") + `)\b[a-z, ]*\]\}`)
 	lines := 0
-	want := "a Role in namespace " + p.where(a) + " needs " + strings.Replace(one.Rule(), "[patch]", "[get, patch]", 1)
 	for line := range strings.Lines(out) {
-		if strings.Contains(line, want) && strings.Contains(line, "eu") {
+		if want.MatchString(line) {
 			lines++
 		}
 	}
 	if lines == 0 {
-		p.t.Errorf("%s: no line prints %q\n%s", key, want, out)
+		p.t.Errorf("%s: no line prints %s\n%s", key, want, out)
 	}
 	if works := code == p.baselines[key]; works != (a.Without != "") && name != "list --watch" {
 		p.t.Errorf("%s: exit %d, with all permissions %d\n%s", key, code, p.baselines[key], out)

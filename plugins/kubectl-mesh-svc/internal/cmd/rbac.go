@@ -3,6 +3,7 @@ package cmd
 import (
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 
 	"github.com/spf13/cobra"
@@ -17,6 +18,7 @@ import (
 type rbacFlags struct {
 	readOnly, write                bool
 	users, groups, serviceAccounts []string
+	drain                          []string
 }
 
 func newRBAC(e *env) *cobra.Command {
@@ -26,14 +28,18 @@ func newRBAC(e *env) *cobra.Command {
 		Short: "Print the permissions that the commands need, as manifests",
 		Long: "Print the least permissions with which every command of this plugin works, as manifests for kubectl apply:\n" +
 			"those for reading, or with --write those for changing too. They belong in every cluster of the mesh.\n" +
-			"With --namespace they are limited to the Services of one namespace, and are Roles only. Secrets are read\n" +
-			"by name, never listed. docs/rbac.md says what each rule is for and what happens without it.\n\n" +
+			"With --namespace they are limited to the Services of one namespace, and are Roles but for the nodes and\n" +
+			"clusterwide policies that check looks at. drain works on all namespaces. Secrets are read by name, never\n" +
+			"listed. docs/rbac.md says what each rule is for and what happens without it.\n\n" +
 			"No cluster is asked. Exit codes: 0 printed, 2 usage.",
 		Example: `  # What reading needs, for a group
   kubectl mesh-svc rbac --group sre | kubectl --context kind-us apply -f -
 
   # What changing the Services of one namespace needs, for a service account
   kubectl mesh-svc rbac --write -n shop --serviceaccount ci:deployer
+
+  # For those who may take us or eu out of service
+  kubectl mesh-svc rbac --write --drain us,eu --group sre-on-call
 
   # The roles alone, where Cilium is in a namespace of its own
   kubectl mesh-svc rbac --cilium-namespace cilium`,
@@ -54,6 +60,7 @@ func newRBAC(e *env) *cobra.Command {
 	fs := cmd.Flags()
 	fs.BoolVar(&f.readOnly, "read-only", false, "If true, print what reading needs. This is the default.")
 	fs.BoolVar(&f.write, "write", false, "If true, print what changing Services needs too.")
+	fs.StringSliceVar(&f.drain, "drain", nil, "Clusters that may be drained, by Cilium name, with --write (repeatable).")
 	// Named as in kubectl create rolebinding; --user hides the one for credentials, as it does there.
 	fs.StringSliceVar(&f.users, "user", nil, "User to bind the roles to (repeatable).")
 	fs.StringSliceVar(&f.groups, "group", nil, "Group to bind the roles to (repeatable).")
@@ -68,9 +75,17 @@ func (f *rbacFlags) grant(namespace, ciliumNamespace string) (globalsvc.Grant, e
 	if g.MeshNamespace == "" {
 		g.MeshNamespace = globalsvc.DefaultMeshNamespace
 	}
-	if f.readOnly && f.write {
+	switch {
+	case f.readOnly && f.write:
 		return g, errors.New("--read-only and --write cannot be used together")
+	case len(f.drain) > 0 && !f.write:
+		return g, errors.New("--drain needs --write")
+	case len(f.drain) > 0 && namespace != "":
+		return g, errors.New("--drain and --namespace cannot be used together: a drain works on all namespaces")
+	case slices.Contains(f.drain, ""):
+		return g, errors.New("--drain has an empty name")
 	}
+	g.Drain = f.drain
 	for _, u := range f.users {
 		g.Subjects = append(g.Subjects, rbacv1.Subject{Kind: rbacv1.UserKind, APIGroup: rbacv1.GroupName, Name: u})
 	}

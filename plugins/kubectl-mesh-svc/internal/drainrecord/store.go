@@ -35,7 +35,7 @@ func Search(ctx context.Context, members []*clusters.Member, timeout time.Durati
 			found = append(found, r.Value)
 		case r.Err == nil:
 		case apierrors.IsForbidden(r.Err):
-			unread = append(unread, fmt.Errorf("cluster %q: %w", r.Member.Name, missingRule(r.Member, "get")))
+			unread = append(unread, fmt.Errorf("cluster %q: %w", r.Member.Name, missingRule(r.Member, cluster, "get")))
 		default:
 			unread = append(unread, fmt.Errorf("cluster %q: %w", r.Member.Name, r.Err))
 		}
@@ -89,15 +89,18 @@ func MayKeep(ctx context.Context, m *clusters.Member, cluster string, verbs ...s
 		}
 	}
 	if len(missing) > 0 {
-		return missingRule(m, missing...)
+		return missingRule(m, cluster, missing...)
 	}
 	return nil
 }
 
 // missingRule says which rule is to be granted. A name cannot limit create.
-func missingRule(m *clusters.Member, verbs ...string) error {
-	return fmt.Errorf(`no permission to keep the record: a Role in namespace %s needs {apiGroups: [""], resources: [configmaps], verbs: [%s]}`,
-		m.CiliumNamespace, strings.Join(verbs, ", "))
+func missingRule(m *clusters.Member, cluster string, verbs ...string) error {
+	p := clusters.Permission{Verb: strings.Join(verbs, ", "), Resource: "configmaps", Namespace: m.CiliumNamespace}
+	if !slices.Contains(verbs, "create") {
+		p.Name = Name(cluster)
+	}
+	return fmt.Errorf("no permission to keep the record: %s", p)
 }
 
 // Create stores a new record in a member. ErrTaken: there is one already.

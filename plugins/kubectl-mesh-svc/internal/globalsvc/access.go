@@ -5,6 +5,7 @@ import (
 	"strings"
 
 	"github.com/kubectl-mesh/kubectl-mesh/pkg/common/cilium"
+	"github.com/kubectl-mesh/kubectl-mesh/plugins/kubectl-mesh-svc/internal/drainrecord"
 )
 
 // Place says where a rule belongs.
@@ -33,17 +34,23 @@ type Access struct {
 	Commands []string
 	// Writes: for commands that change something only.
 	Writes bool
+	// Drain: for drain and undrain only. Its Names are those of the clusters that may be drained.
+	Drain bool
 	// For says what it is for, and Without what happens where it is not granted; an empty Without: the command fails.
 	For, Without string
 }
 
 // the commands by what they read and write.
 var (
-	cmdWrites = []string{"globalize", "unglobalize", "share", "unshare", "affinity", "undo"}
-	cmdMany   = []string{"list", "check", "graph", "globalize", "unglobalize", "share", "unshare", "affinity"}
-	cmdOne    = append([]string{"describe"}, cmdWrites...)
+	cmdDrain  = []string{"drain", "undrain"}
+	cmdOne    = []string{"describe", "globalize", "unglobalize", "share", "unshare", "affinity", "undo"}
+	cmdMany   = append([]string{"list", "check", "graph", "globalize", "unglobalize", "share", "unshare", "affinity"}, cmdDrain...)
 	cmdRead   = append([]string{"describe"}, cmdMany...)
+	cmdWrites = append([]string{"globalize", "unglobalize", "share", "unshare", "affinity", "undo"}, cmdDrain...)
 )
+
+// anyCluster stands for the name of a cluster in the table.
+const anyCluster = "CLUSTER"
 
 // Accesses is the table.
 func Accesses() []Access {
@@ -74,6 +81,20 @@ func Accesses() []Access {
 			For: "changes of endpoints"},
 		{Resource: "services", Verbs: []string{"patch"}, Place: InServices, Commands: cmdWrites, Writes: true,
 			For: "the annotations"},
+		{Resource: "nodes", Verbs: []string{"list"}, Place: InCluster, Commands: []string{"check"},
+			For: "pod CIDRs and addresses of nodes, where Cilium's IPAM is `kubernetes`; `--ignore` of these findings does without"},
+		{Group: "cilium.io", Resource: "ciliumnodes", Verbs: []string{"list"}, Place: InCluster, Commands: []string{"check"},
+			For: "the same with any other IPAM"},
+		{Group: "networking.k8s.io", Resource: "networkpolicies", Verbs: []string{"list"}, Place: InServices, Commands: []string{"check"},
+			For: "policies, where policy-default-local-cluster is on (1.19); `--ignore` of these findings does without"},
+		{Group: "cilium.io", Resource: "ciliumnetworkpolicies", Verbs: []string{"list"}, Place: InServices, Commands: []string{"check"},
+			For: "the same"},
+		{Group: "cilium.io", Resource: "ciliumclusterwidenetworkpolicies", Verbs: []string{"list"}, Place: InCluster, Commands: []string{"check"},
+			For: "the same"},
+		{Resource: "configmaps", Names: []string{drainrecord.Name(anyCluster)}, Verbs: []string{"get", "update", "delete"}, Place: InMeshNamespace, Commands: cmdDrain, Writes: true, Drain: true,
+			For: "the former values, kept in another cluster"},
+		{Resource: "configmaps", Verbs: []string{"create"}, Place: InMeshNamespace, Commands: []string{"drain"}, Writes: true, Drain: true,
+			For: "the same; create cannot be limited to a name"},
 	}
 }
 
@@ -95,8 +116,10 @@ func (a Access) who() string {
 	switch {
 	case len(a.Commands) == 0:
 		return "every command"
-	case a.Writes:
+	case a.Writes && !a.Drain:
 		return "the writing commands"
+	case a.Drain:
+		return "`" + strings.Join(a.Commands, "`, `") + "`"
 	}
 	names := slices.DeleteFunc(slices.Clone(a.Commands), func(c string) bool { return slices.Contains(cmdWrites, c) })
 	writes := slices.ContainsFunc(a.Commands, func(c string) bool { return slices.Contains(cmdWrites, c) })

@@ -77,15 +77,21 @@ func TestManifests(t *testing.T) {
 			t.Errorf("%q is not granted: %q", want, got)
 		}
 	}
-	if len(one.ClusterRoles) != 0 || len(one.RoleBindings) != len(one.Roles) {
+	if want := []string{"cluster: list nodes", "cluster: list ciliumnodes", "cluster: list ciliumclusterwidenetworkpolicies"}; !slices.Equal(got[:3], want) || len(one.RoleBindings) != len(one.Roles) {
 		t.Errorf("%d ClusterRoles, %d bindings of %d Roles", len(one.ClusterRoles), len(one.RoleBindings), len(one.Roles))
+	}
+	drain := Grant{MeshNamespace: "cilium", Write: true, Drain: []string{"us", "eu"}}.Manifests(Accesses()).lines()
+	for _, want := range []string{"cilium: get,update,delete configmaps kubectl-mesh-drain-us,kubectl-mesh-drain-eu", "cilium: create configmaps"} {
+		if !slices.Contains(drain, want) || slices.Contains(got, want) {
+			t.Errorf("%q is granted for a drain only: %q", want, drain)
+		}
 	}
 	for _, m := range []Manifests{read, one} {
 		for _, line := range m.lines() {
 			if strings.Contains(line, "secrets") && !strings.HasSuffix(line, ": get secrets cilium-clustermesh") {
 				t.Errorf("Secrets are read by name: %q", line)
 			}
-			if strings.Contains(line, "patch") && len(m.ClusterRoles) > 0 {
+			if len(m.RoleBindings) == 0 && (strings.Contains(line, "patch") || strings.Contains(line, "create")) {
 				t.Errorf("a read-only grant writes: %q", line)
 			}
 		}

@@ -97,14 +97,10 @@ func unread(around *meshstate.Around, ignored Ignored) []v1alpha1.NotExamined {
 // notExamined says what is missing, which rule grants it, and how to do without.
 func notExamined(cluster, verb, resource, namespace string, ids []string, class, cause string) v1alpha1.NotExamined {
 	name, group, _ := strings.Cut(resource, ".")
-	kind := "ClusterRole"
-	if namespace != "" {
-		kind = "Role in namespace " + namespace
-	}
 	what := fmt.Sprintf("%s could not be read: %s", resource, cause)
 	switch clusters.Class(class) {
 	case clusters.ClassForbidden:
-		what = fmt.Sprintf("no permission: a %s needs {apiGroups: [%q], resources: [%s], verbs: [%s]}", kind, group, name, verb)
+		what = "no permission: " + clusters.Permission{Verb: verb, Group: group, Resource: name, Namespace: namespace}.String()
 	case clusters.ClassNotFound:
 		what = "there is no resource " + resource
 	}

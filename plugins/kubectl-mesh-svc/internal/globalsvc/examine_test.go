@@ -157,7 +157,7 @@ func TestNotExamined(t *testing.T) {
 	}
 	want := []string{
 		`us: no permission: a ClusterRole needs {apiGroups: [""], resources: [namespaces], verbs: [get, list]}; SVC019 not examined, --ignore SVC019 does without`,
-		`eu: no permission: a ClusterRole needs {apiGroups: ["cilium.io"], resources: [ciliumnodes], verbs: [list]}; SVC036, SVC037, SVC038, SVC043 not examined, --ignore SVC036,SVC037,SVC038,SVC043 does without`,
+		`eu: no permission: a ClusterRole needs {apiGroups: [cilium.io], resources: [ciliumnodes], verbs: [list]}; SVC036, SVC037, SVC038, SVC043 not examined, --ignore SVC036,SVC037,SVC038,SVC043 does without`,
 	}
 	if d := cmp.Diff(want, got); d != "" || doc.Complete {
 		t.Errorf("complete %v: %s", doc.Complete, d)

@@ -7,6 +7,7 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	"github.com/kubectl-mesh/kubectl-mesh/pkg/common/cilium"
+	"github.com/kubectl-mesh/kubectl-mesh/plugins/kubectl-mesh-svc/internal/drainrecord"
 )
 
 // Grant says for whom and for what manifests are made.
@@ -14,6 +15,8 @@ type Grant struct {
 	Write bool
 	// Namespace limits what is granted to the Services of one namespace; empty for all.
 	Namespace string
+	// Drain names the clusters that may be drained; what only that needs is left out without.
+	Drain []string
 	// MeshNamespace is Cilium's.
 	MeshNamespace string
 	// Subjects are bound to the roles; without any there are no bindings.
@@ -32,10 +35,16 @@ type Manifests struct {
 func (g Grant) Manifests(accesses []Access) Manifests {
 	rules := map[string][]rbacv1.PolicyRule{} // by namespace; "" is the cluster
 	for _, a := range accesses {
-		if a.Writes && !g.Write {
+		if a.Writes && !g.Write || a.Drain && len(g.Drain) == 0 {
 			continue
 		}
 		where, names := g.MeshNamespace, a.Names
+		if a.Drain && len(names) > 0 {
+			names = nil
+			for _, c := range g.Drain {
+				names = append(names, drainrecord.Name(c))
+			}
+		}
 		switch a.Place {
 		case InServices:
 			where = g.Namespace
