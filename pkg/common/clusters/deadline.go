@@ -58,12 +58,13 @@ type patience struct {
 // Done is closed when the time is over, or when nobody waits any more.
 func (p *patience) Done() <-chan struct{} { return p.done }
 
-// Err says which of them it was.
+// Err says which of them it was. What ends the parent is known here at once, not when the goroutine gets to run:
+// whoever asks after an interrupt must not take it for a failure.
 func (p *patience) Err() error {
 	select {
 	case <-p.done:
 		return p.err
 	default:
-		return nil
+		return p.Context.Err()
 	}
 }

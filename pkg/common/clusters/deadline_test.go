@@ -61,3 +61,17 @@ func TestWithin(t *testing.T) {
 		})
 	}
 }
+
+// TestInterruptIsKnownAtOnce: between the interrupt and the next question no goroutine may have to run.
+func TestInterruptIsKnownAtOnce(t *testing.T) {
+	t.Parallel()
+	for range 1000 {
+		parent, interrupt := context.WithCancel(t.Context())
+		ctx, cancel := withPatience(parent, time.Hour)
+		interrupt()
+		if err := ctx.Err(); !errors.Is(err, context.Canceled) {
+			t.Fatalf("after the interrupt: %v", err)
+		}
+		cancel()
+	}
+}
