@@ -130,7 +130,7 @@ func (f *feed) session(ctx context.Context) (established bool, err error) {
 	err = <-broken
 	cancel()
 	for range len(kinds) - 1 {
-		_ = <-broken
+		<-broken //nolint:errcheck // that it ended is all that counts
 	}
 	return true, err
 }
