@@ -153,6 +153,7 @@ func (o *drainOptions) drain(ctx context.Context, sel *clusters.Selection, name 
 		return err
 	}
 	st := meshstate.Read(ctx, sel.Members, o.flags.Timeout, meshstate.Query{Objects: true})
+	o.sayUnseen(sel.Members)
 	switch {
 	case ctx.Err() != nil:
 		return ctx.Err()

@@ -121,7 +121,7 @@ func (o *writeOptions) undoItems(ctx context.Context, rec *change.Record, byItem
 				items[at], stays[at] = change.Absent(m, i.Namespace, i.Name), true
 			case err != nil:
 				items[at] = change.Absent(m, i.Namespace, i.Name)
-				items[at].Result, items[at].Message = v1alpha1.ResultFailed, "it could not be read: "+err.Error()
+				items[at].Result, items[at].Message = v1alpha1.ResultFailed, "it could not be read: "+clusters.Explain(err).Error()
 			default:
 				items[at], stays[at] = globalsvc.Undo(m, svc, i)
 			}

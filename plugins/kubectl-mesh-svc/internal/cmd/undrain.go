@@ -67,6 +67,7 @@ func (o *drainOptions) undrain(ctx context.Context, sel *clusters.Selection, nam
 		return err
 	}
 	st := meshstate.Read(ctx, sel.Members, o.flags.Timeout, meshstate.Query{Objects: true})
+	o.sayUnseen(sel.Members)
 	switch {
 	case ctx.Err() != nil:
 		return ctx.Err()

@@ -162,6 +162,7 @@ func (o *writeOptions) run(ctx context.Context) error {
 		o.request.Namespace = o.query.Namespace
 	}
 	st := meshstate.Read(ctx, sel.Members, o.flags.Timeout, o.query)
+	o.sayUnseen(sel.Members)
 	if ctx.Err() != nil {
 		return o.unwritten(targets, ctx.Err())
 	}
