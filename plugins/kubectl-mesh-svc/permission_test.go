@@ -11,6 +11,7 @@ import (
 	"regexp"
 	"slices"
 	"strings"
+	"sync"
 	"syscall"
 	"testing"
 	"time"
@@ -101,14 +102,15 @@ func (p *permissions) run(name string, args []string) (output string, code int) 
 	return out.String(), cmd.ProcessState.ExitCode()
 }
 
-// interrupter ends a program, as Ctrl-C does, as soon as it prints.
+// interrupter ends a program, as one Ctrl-C does, as soon as it prints. A second one would kill it.
 type interrupter struct {
-	cmd *exec.Cmd
-	out *bytes.Buffer
+	cmd  *exec.Cmd
+	out  *bytes.Buffer
+	once sync.Once
 }
 
 func (i *interrupter) Write(b []byte) (int, error) {
-	_ = i.cmd.Process.Signal(syscall.SIGINT) // it may have ended
+	i.once.Do(func() { _ = i.cmd.Process.Signal(syscall.SIGINT) }) // it may have ended
 	return i.out.Write(b)
 }
 
