@@ -1,8 +1,9 @@
 // Command conformance runs the modules that judge our rules by Cilium's own Go code, one for each Cilium version,
 // and prints what was compared. It exits with 1 if anything differs.
 //
-//	go run ./test/conformance            # all versions
-//	go run ./test/conformance 1.20 1.19  # these
+//	go run ./test/conformance              # all versions
+//	go run ./test/conformance 1.20 1.18    # these minor versions
+//	go run ./test/conformance 1.19.7       # this one
 package main
 
 import (
@@ -45,7 +46,7 @@ func run(ctx context.Context, wanted []string, dir string, stdout io.Writer) err
 		return err
 	}
 	for _, w := range wanted {
-		if !slices.ContainsFunc(modules, func(m module) bool { return m.minor == w }) {
+		if !slices.ContainsFunc(modules, func(m module) bool { return m.is(w) }) {
 			return fmt.Errorf("no judge for Cilium %s below %s", w, dir)
 		}
 	}
@@ -57,7 +58,7 @@ func run(ctx context.Context, wanted []string, dir string, stdout io.Writer) err
 	var failed []error
 	ran := modules[:0:0]
 	for _, m := range modules {
-		if len(wanted) > 0 && !slices.Contains(wanted, m.minor) {
+		if len(wanted) > 0 && !slices.ContainsFunc(wanted, m.is) {
 			continue
 		}
 		ran = append(ran, m)
@@ -81,8 +82,13 @@ func run(ctx context.Context, wanted []string, dir string, stdout io.Writer) err
 
 // module is one of the directories v*.
 type module struct {
-	dir, minor string
-	version    cilium.Version
+	dir     string
+	version cilium.Version
+}
+
+// is says whether wanted, such as 1.19 or 1.19.7, names the module's version.
+func (m module) is(wanted string) bool {
+	return wanted == m.version.String() || wanted == fmt.Sprintf("1.%d", m.version.Minor)
 }
 
 var required = regexp.MustCompile(`(?m)^\s*github\.com/cilium/cilium (v\S+)$`)
@@ -103,13 +109,14 @@ func judges(dir string) ([]module, error) {
 		if m == nil {
 			return nil, fmt.Errorf("%s: no requirement of github.com/cilium/cilium", f)
 		}
-		d := filepath.Dir(f)
-		out = append(out, module{d, filepath.Base(d)[1:], cilium.ParseVersion(string(m[1]))})
+		out = append(out, module{filepath.Dir(f), cilium.ParseVersion(string(m[1]))})
 	}
 	if len(out) == 0 {
 		return nil, fmt.Errorf("no judge below %s; run this from the top of the repository", dir)
 	}
-	slices.SortFunc(out, func(a, b module) int { return cmp.Compare(b.version.Minor, a.version.Minor) })
+	slices.SortFunc(out, func(a, b module) int {
+		return cmp.Or(cmp.Compare(b.version.Minor, a.version.Minor), cmp.Compare(b.version.Patch, a.version.Patch))
+	})
 	return out, nil
 }
 
@@ -137,8 +144,14 @@ func write(w io.Writer, results []body.Result, ran []module) error {
 	}
 	for minor := newest; minor >= oldest; minor-- {
 		of := fmt.Sprintf("1.%d", minor)
-		if i := slices.IndexFunc(ran, func(m module) bool { return m.version.Minor == minor }); i >= 0 {
-			of += ", other than " + ran[i].version.String()
+		var judged []string
+		for _, m := range ran {
+			if m.version.Minor == minor {
+				judged = append(judged, m.version.String())
+			}
+		}
+		if len(judged) > 0 {
+			of += ", other than " + strings.Join(judged, ", ")
 		}
 		lines = append(lines, of+"\tunjudged\t\t\t")
 	}

@@ -9,6 +9,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
+	"github.com/kubectl-mesh/kubectl-mesh/pkg/common/cilium"
 	"github.com/kubectl-mesh/kubectl-mesh/test/conformance/body"
 )
 
@@ -26,20 +27,30 @@ func TestWrite(t *testing.T) {
 		t.Fatal(err)
 	}
 	var out bytes.Buffer
-	if err := write(&out, results, modules[:1]); err != nil {
+	if err := write(&out, results, modules[:3]); err != nil {
 		t.Fatal(err)
 	}
-	want := `CILIUM                    FUNCTION   CASES   DIFFERENCES   SEED
-1.20.2                    export     7       1             3
-1.20, other than 1.20.2   unjudged                         
-1.19                      unjudged                         
-1.18                      unjudged                         
-1.17                      unjudged                         
-1.16                      unjudged                         
-1.15                      unjudged                         
+	want := `CILIUM                            FUNCTION   CASES   DIFFERENCES   SEED
+1.20.2                            export     7       1             3
+1.20, other than 1.20.2           unjudged                         
+1.19, other than 1.19.7, 1.19.5   unjudged                         
+1.18                              unjudged                         
+1.17                              unjudged                         
+1.16                              unjudged                         
+1.15                              unjudged                         
 `
 	if d := cmp.Diff(want, out.String()); d != "" {
 		t.Error(d)
+	}
+}
+
+func TestModuleIs(t *testing.T) {
+	t.Parallel()
+	m := module{version: cilium.Version{Major: 1, Minor: 19, Patch: 7}}
+	for wanted, is := range map[string]bool{"1.19": true, "1.19.7": true, "1.19.5": false, "1.1": false, "1.20": false, "": false} {
+		if m.is(wanted) != is {
+			t.Errorf("%q: %t", wanted, !is)
+		}
 	}
 }
 
