@@ -10,6 +10,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"runtime"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -108,7 +109,7 @@ func env(kubeconfig string) []string {
 
 // verify runs list once and looks at what it says: a fast failure is not fast.
 func (b *bench) verify(ctx context.Context, kubeconfig string, members, services int, command []string) error {
-	cmd := exec.CommandContext(ctx, command[0], append(command[1:], "-o", "json")...)
+	cmd := exec.CommandContext(ctx, command[0], slices.Concat(command[1:], []string{"-o", "json"})...)
 	cmd.Env, cmd.Stderr = append(os.Environ(), env(kubeconfig)...), b.progress
 	out, err := cmd.Output()
 	if err != nil {
@@ -174,7 +175,9 @@ func (b *bench) peer(ctx context.Context, few series) error {
 		}{
 			{&gets, get},
 			{&lists, func() (usage, error) { return run(ctx, env(b.kubeconfig), command...) }},
-			{&documents, func() (usage, error) { return run(ctx, env(b.kubeconfig), append(command, "-o", "json")...) }},
+			{&documents, func() (usage, error) {
+				return run(ctx, env(b.kubeconfig), slices.Concat(command, []string{"-o", "json"})...)
+			}},
 		} {
 			u, err := m.once()
 			if err != nil {
@@ -226,7 +229,7 @@ func (b *bench) far(ctx context.Context) error {
 	var slowest series
 	for n := 0; n < b.clusters; n += max(1, b.clusters/5) {
 		one, err := b.repeat(func() (usage, error) {
-			return run(ctx, env(kubeconfig), append(everything, "--contexts", clusterName(n))...)
+			return run(ctx, env(kubeconfig), slices.Concat(everything, []string{"--contexts", clusterName(n)})...)
 		})
 		if err != nil {
 			return err
@@ -246,7 +249,7 @@ func (b *bench) far(ctx context.Context) error {
 		args []string
 	}{{"the mesh of the current context", nil}, {"--all-contexts", []string{"--all-contexts"}}} {
 		before := servers.cpu()
-		all, err := b.repeat(func() (usage, error) { return run(ctx, env(kubeconfig), append(everything, l.args...)...) })
+		all, err := b.repeat(func() (usage, error) { return run(ctx, env(kubeconfig), slices.Concat(everything, l.args)...) })
 		if err != nil {
 			return err
 		}
@@ -304,16 +307,21 @@ func (s *servers) cpu() float64 {
 	if err != nil {
 		return 0
 	}
-	// After the name in brackets come the state and, as 12th and 13th, user and system time in ticks, 100 a second on Linux.
-	_, rest, _ := strings.Cut(string(data), ") ")
+	return ticks(string(data)) / 100
+}
+
+// ticks reads user and system time from a line of /proc/PID/stat, in the unit of that file: hundredths of a second on Linux.
+func ticks(stat string) float64 {
+	// The name stands in brackets and may hold some. Then come the state and, as 12th and 13th, the times.
+	rest := stat[strings.LastIndex(stat, ")")+1:]
 	fields := strings.Fields(rest)
 	if len(fields) < 13 {
 		return 0
 	}
-	var ticks float64
+	var sum float64
 	for _, f := range fields[11:13] {
 		n, _ := strconv.ParseFloat(f, 64)
-		ticks += n
+		sum += n
 	}
-	return ticks / 100
+	return sum
 }

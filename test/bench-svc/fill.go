@@ -145,7 +145,7 @@ func slice(id, n int) *discoveryv1.EndpointSlice {
 func fillCommand(ctx context.Context, out io.Writer, args []string) error {
 	var from, to int
 	if len(args) < 4 {
-		return errors.New("fill KUBECONFIG FROM TO CONTEXT...")
+		return errors.New("fill takes KUBECONFIG FROM TO CONTEXT, and more contexts")
 	}
 	if _, err := fmt.Sscan(args[1]+" "+args[2], &from, &to); err != nil {
 		return err

@@ -21,32 +21,38 @@ import (
 
 func main() {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
-	defer stop()
-	var err error
-	switch args := append(os.Args[1:], ""); args[0] {
-	case "fill":
-		err = fillCommand(ctx, os.Stderr, os.Args[2:])
-	case "serve":
-		err = serve(ctx, os.Stdin, os.Stdout, os.Args[2:])
-	case "measure":
-		err = measure(ctx, os.Stdout, os.Args[2:])
-	case "":
-		var b *bench
-		if b, err = newBench(); err == nil {
-			err = b.all(ctx)
-		}
-	default:
-		err = fmt.Errorf("%q is not known; bench-svc takes no arguments", args[0])
-	}
+	err := command(ctx, os.Args[1:])
+	stop()
 	if err != nil {
 		_, _ = fmt.Fprintf(os.Stderr, "error: %v\n", err)
 		os.Exit(1)
 	}
 }
 
+// command runs the benchmark, or what it starts in processes of their own.
+func command(ctx context.Context, args []string) error {
+	if len(args) == 0 {
+		b, err := newBench(os.Getenv)
+		if err != nil {
+			return err
+		}
+		return b.all(ctx)
+	}
+	switch args[0] {
+	case "fill":
+		return fillCommand(ctx, os.Stderr, args[1:])
+	case "serve":
+		return serve(ctx, os.Stdin, os.Stdout, args[1:])
+	case "measure":
+		return measure(ctx, os.Stdout, args[1:])
+	default:
+		return fmt.Errorf("%q is not known; bench-svc takes no arguments", args[0])
+	}
+}
+
 // newBench reads the sizes from the environment.
-func newBench() (*bench, error) {
-	b := &bench{kubeconfig: os.Getenv("MESHLAB_KUBECONFIG"), out: os.Stdout, progress: os.Stderr}
+func newBench(getenv func(string) string) (*bench, error) {
+	b := &bench{kubeconfig: getenv("MESHLAB_KUBECONFIG"), out: os.Stdout, progress: os.Stderr}
 	if b.kubeconfig == "" {
 		return nil, errors.New("MESHLAB_KUBECONFIG is not set; run this through with-lab.sh")
 	}
@@ -56,7 +62,7 @@ func newBench() (*bench, error) {
 		def  int
 	}{{"SERVICES", &b.services, 10000}, {"MESH_SERVICES", &b.meshServices, 100}, {"MESH_CLUSTERS", &b.clusters, 255}, {"RUNS", &b.runs, 5}} {
 		*v.into = v.def
-		s := os.Getenv(v.name)
+		s := getenv(v.name)
 		if s == "" {
 			continue
 		}
@@ -67,7 +73,7 @@ func newBench() (*bench, error) {
 		*v.into = n
 	}
 	b.rtt = 50 * time.Millisecond
-	if s := os.Getenv("RTT"); s != "" {
+	if s := getenv("RTT"); s != "" {
 		d, err := time.ParseDuration(s)
 		if err != nil || d < 0 {
 			return nil, fmt.Errorf("RTT=%q is no duration such as 50ms", s)

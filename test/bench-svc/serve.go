@@ -56,7 +56,7 @@ type answer struct {
 // serve runs clusters in front of the API server of a context until in ends, and writes a kubeconfig with a context for each.
 func serve(ctx context.Context, in io.Reader, out io.Writer, args []string) error {
 	if len(args) != 5 {
-		return errors.New("serve KUBECONFIG CONTEXT CLUSTERS ROUND-TRIP NEW-KUBECONFIG")
+		return errors.New("serve takes KUBECONFIG CONTEXT CLUSTERS ROUND-TRIP NEW-KUBECONFIG")
 	}
 	count, err := strconv.Atoi(args[2])
 	if err != nil {
@@ -168,7 +168,7 @@ func (m *mesh) handler(own map[string][]byte) http.Handler {
 		w.Header().Set("Content-Type", a.contentType)
 		w.Header().Set("Content-Length", strconv.Itoa(len(a.body)))
 		w.WriteHeader(a.status)
-		_, _ = w.Write(a.body)
+		_, _ = w.Write(a.body) //nolint:gosec // the API server's answer, to a kubectl
 	})
 }
 
@@ -183,12 +183,12 @@ func (m *mesh) ask(r *http.Request) (*answer, error) {
 	if a := m.answers[key]; a != nil {
 		return a, nil
 	}
-	req, err := http.NewRequestWithContext(r.Context(), http.MethodGet, strings.TrimSuffix(m.upstream.Host, "/")+r.URL.RequestURI(), nil)
+	req, err := http.NewRequestWithContext(r.Context(), http.MethodGet, strings.TrimSuffix(m.upstream.Host, "/")+r.URL.RequestURI(), nil) //nolint:gosec // the host is the lab's
 	if err != nil {
 		return nil, err
 	}
 	req.Header.Set("Accept", r.Header.Get("Accept"))
-	resp, err := m.client.Do(req)
+	resp, err := m.client.Do(req) //nolint:gosec // as above
 	if err != nil {
 		return nil, err
 	}
@@ -203,7 +203,7 @@ func (m *mesh) ask(r *http.Request) (*answer, error) {
 
 // certificate makes an authority and a certificate of it for all the servers.
 func certificate() (tls.Certificate, []byte, error) {
-	make := func(template, parent *x509.Certificate, key, parentKey *ecdsa.PrivateKey) ([]byte, error) {
+	sign := func(template, parent *x509.Certificate, key, parentKey *ecdsa.PrivateKey) ([]byte, error) {
 		template.NotBefore, template.NotAfter = time.Now().Add(-time.Hour), time.Now().Add(24*time.Hour)
 		return x509.CreateCertificate(rand.Reader, template, parent, &key.PublicKey, parentKey)
 	}
@@ -216,12 +216,12 @@ func certificate() (tls.Certificate, []byte, error) {
 		return tls.Certificate{}, nil, err
 	}
 	ca := &x509.Certificate{SerialNumber: big.NewInt(1), Subject: pkix.Name{CommonName: "bench-svc CA"}, IsCA: true, BasicConstraintsValid: true, KeyUsage: x509.KeyUsageCertSign}
-	caDER, err := make(ca, ca, caKey, caKey)
+	caDER, err := sign(ca, ca, caKey, caKey)
 	if err != nil {
 		return tls.Certificate{}, nil, err
 	}
 	leaf := &x509.Certificate{SerialNumber: big.NewInt(2), Subject: pkix.Name{CommonName: "bench-svc"}, IPAddresses: []net.IP{net.IPv4(127, 0, 0, 1)},
 		KeyUsage: x509.KeyUsageDigitalSignature, ExtKeyUsage: []x509.ExtKeyUsage{x509.ExtKeyUsageServerAuth}}
-	leafDER, err := make(leaf, ca, key, caKey)
+	leafDER, err := sign(leaf, ca, key, caKey)
 	return tls.Certificate{Certificate: [][]byte{leafDER}, PrivateKey: key}, pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: caDER}), err
 }
