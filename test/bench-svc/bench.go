@@ -258,7 +258,7 @@ func (b *bench) far(ctx context.Context) error {
 		twice, busy := 2*slowest.median(wall), (all.median(cpu)+theirs)/cores
 		bound := max(twice, busy)
 		b.add(fmt.Sprintf("list -A over %d clusters, %s", b.clusters, l.what), fmt.Sprintf("%.2f s: max(%.2f, %.2f)", bound, twice, busy), all.median(wall) <= bound,
-			"%.2f s; %.1f ms of client CPU per cluster", all.median(wall), 1000*all.median(cpu)/float64(b.clusters))
+			"%.2f s, %.2f times that; %.1f ms of client CPU per cluster", all.median(wall), all.median(wall)/bound, 1000*all.median(cpu)/float64(b.clusters))
 	}
 	return nil
 }

@@ -17,11 +17,24 @@ import (
 // were never meant to be have no findings.
 func Check(st *meshstate.State, members []*clusters.Member, keys []routing.Key) []v1alpha1.Finding {
 	byName := membersByName(members)
+	type part struct {
+		absent   map[string]*absence
+		findings []v1alpha1.Finding
+	}
+	parts := inParts(keys, func(keys []routing.Key) part {
+		p := part{absent: map[string]*absence{}}
+		for _, key := range keys {
+			p.findings = append(p.findings, newChecker(st, key, byName).run(p.absent)...)
+		}
+		return p
+	})
 	absent := map[string]*absence{}
 	var out []v1alpha1.Finding
-	for _, key := range keys {
-		c := newChecker(st, key, byName)
-		out = append(out, c.run(absent)...)
+	for _, p := range parts {
+		out = append(out, p.findings...)
+		for ns, a := range p.absent {
+			mergeAbsence(absent, ns, a)
+		}
 	}
 	for _, ns := range sortedKeys(absent) {
 		out = append(out, absent[ns].finding(ns))

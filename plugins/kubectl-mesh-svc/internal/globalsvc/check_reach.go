@@ -118,16 +118,25 @@ type absence struct {
 }
 
 func (c *checker) noteAbsence(absent map[string]*absence, cl *routing.Cluster) {
-	a := absent[c.key.Namespace]
+	mergeAbsence(absent, c.key.Namespace, &absence{[]*routing.Cluster{cl}, []string{c.key.Name}})
+}
+
+// mergeAbsence adds what was found of a namespace to what is known of it.
+func mergeAbsence(absent map[string]*absence, ns string, more *absence) {
+	a := absent[ns]
 	if a == nil {
-		a = &absence{}
-		absent[c.key.Namespace] = a
+		absent[ns] = more
+		return
 	}
-	if !slices.Contains(a.clusters, cl) {
-		a.clusters = append(a.clusters, cl)
+	for _, cl := range more.clusters {
+		if !slices.Contains(a.clusters, cl) {
+			a.clusters = append(a.clusters, cl)
+		}
 	}
-	if n := len(a.services); n == 0 || a.services[n-1] != c.key.Name {
-		a.services = append(a.services, c.key.Name)
+	for _, name := range more.services {
+		if a.services[len(a.services)-1] != name {
+			a.services = append(a.services, name)
+		}
 	}
 }
 

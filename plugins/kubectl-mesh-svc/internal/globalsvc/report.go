@@ -16,12 +16,20 @@ import (
 func List(st *meshstate.State, members []*clusters.Member, all bool) v1alpha1.ServiceList {
 	out := v1alpha1.ServiceList{Document: clusters.Document("ServiceList", members), Services: []v1alpha1.ServiceSummary{}}
 	var keys []routing.Key
-	for _, key := range st.Keys() {
-		s := v1alpha1.ServiceSummary{Namespace: key.Namespace, Name: key.Name, Clusters: perCluster(st, key)}
-		if all || globalAnywhere(s) {
-			out.Services = append(out.Services, s)
-			keys = append(keys, key)
+	for _, part := range inParts(st.Keys(), func(keys []routing.Key) []v1alpha1.ServiceSummary {
+		var part []v1alpha1.ServiceSummary
+		for _, key := range keys {
+			s := v1alpha1.ServiceSummary{Namespace: key.Namespace, Name: key.Name, Clusters: perCluster(st, key)}
+			if all || globalAnywhere(s) {
+				part = append(part, s)
+			}
 		}
+		return part
+	}) {
+		out.Services = append(out.Services, part...)
+	}
+	for _, s := range out.Services {
+		keys = append(keys, routing.Key{Namespace: s.Namespace, Name: s.Name})
 	}
 	out.Findings = Check(st, members, keys)
 	return out
