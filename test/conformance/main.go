@@ -56,12 +56,10 @@ func run(ctx context.Context, wanted []string, dir string, stdout io.Writer) err
 	}
 	defer func() { _ = errors.Join(report.Close(), os.Remove(report.Name())) }()
 	var failed []error
-	ran := modules[:0:0]
 	for _, m := range modules {
 		if len(wanted) > 0 && !slices.ContainsFunc(wanted, m.is) {
 			continue
 		}
-		ran = append(ran, m)
 		fmt.Fprintf(os.Stderr, "comparing with Cilium %s; the first time its code is compiled, which takes minutes\n", m.version)
 		cmd := exec.CommandContext(ctx, "go", "test", "-C", m.dir, "-count=1", "-timeout=60m", ".")
 		cmd.Env = append(os.Environ(), "CONFORMANCE_REPORT="+report.Name())
@@ -74,7 +72,7 @@ func run(ctx context.Context, wanted []string, dir string, stdout io.Writer) err
 	if err != nil {
 		return err
 	}
-	if err := write(stdout, results, ran); err != nil {
+	if err := write(stdout, results); err != nil {
 		return err
 	}
 	return errors.Join(failed...)
@@ -136,8 +134,8 @@ func read(r io.ReadSeeker) ([]body.Result, error) {
 	return out, lines.Err()
 }
 
-// write prints what was compared, and which versions have no judge or were not asked.
-func write(w io.Writer, results []body.Result, ran []module) error {
+// write prints what was compared, and what was not: versions without a judge, or whose judge was not asked or did not run.
+func write(w io.Writer, results []body.Result) error {
 	lines := []string{"CILIUM\tFUNCTION\tCASES\tDIFFERENCES\tSEED"}
 	for _, r := range results {
 		lines = append(lines, fmt.Sprintf("%s\t%s\t%d\t%d\t%d", r.Version, r.Function, r.Cases, r.Differences, r.Seed))
@@ -145,9 +143,9 @@ func write(w io.Writer, results []body.Result, ran []module) error {
 	for minor := newest; minor >= oldest; minor-- {
 		of := fmt.Sprintf("1.%d", minor)
 		var judged []string
-		for _, m := range ran {
-			if m.version.Minor == minor {
-				judged = append(judged, m.version.String())
+		for _, r := range results {
+			if strings.HasPrefix(r.Version, of+".") && !slices.Contains(judged, r.Version) {
+				judged = append(judged, r.Version)
 			}
 		}
 		if len(judged) > 0 {
