@@ -63,7 +63,7 @@ type Rules struct {
 	// drops all remote backends, even when no local one is left.
 	// 1.18 and 1.19.0 to 1.19.5; not 1.17 and older, not 1.19.6 and newer.
 	// Source: cilium issue 46623, fix 46635 (change log of 1.19.6); run against Cilium's own code for 1.16.19, 1.18.11,
-	// 1.19.5 and 1.20.2, read in pkg/annotation/clustermesh.go of 1.19.6 and 1.19.7.
+	// 1.19.5, 1.19.7 and 1.20.2, read in pkg/annotation/clustermesh.go of 1.19.6.
 	UnknownAffinityDropsRemote bool
 	// LosesSharedTargetPorts: of the names of a remote endpoint's ports that share protocol and number only one is
 	// kept, and which one is chance. The frontends of the others lose the backend.
