@@ -98,9 +98,11 @@ type ServiceCluster struct {
 	Global   *Value `json:"global,omitempty"`
 	Shared   *Value `json:"shared,omitempty"`
 	Affinity *Value `json:"affinity,omitempty"`
-	Ports    []Port `json:"ports,omitempty"`
-	Ready    *int   `json:"readyEndpoints,omitempty"`
-	Total    *int   `json:"endpoints,omitempty"`
+	// Drained is true where kubectl mesh-svc drain took the Service out of service and undrain has not put it back.
+	Drained bool   `json:"drained,omitempty"`
+	Ports   []Port `json:"ports,omitempty"`
+	Ready   *int   `json:"readyEndpoints,omitempty"`
+	Total   *int   `json:"endpoints,omitempty"`
 }
 
 // Value is an effective setting and where it comes from: key, alias, default, or ignored because the Service is not global.

@@ -134,6 +134,9 @@ var (
 	PolicyDefault = Rule{"SVC044", Info, "policy-default-local-cluster differs",
 		"It decides whether a policy's peer without a cluster label means pods of the own cluster or of all (chart default true from 1.19, false before): the same policy then means different pods in different clusters.",
 		"Set clustermesh.policyDefaultLocalCluster alike in all clusters."}
+	Drained = Rule{"SVC045", Info, "a drain took the Service out of service",
+		"`kubectl mesh-svc drain` sets shared: \"false\" and keeps the former value in the annotation mesh.kubectl.io/drained: other clusters do not use the endpoints of this one until it is put back. Its own clients still use all clusters.",
+		"Nothing while the cluster is to be out of service (`--ignore SVC045`), then `kubectl mesh-svc undrain CLUSTER`."}
 )
 
 // Service lists the rules about global services, by id.
@@ -142,5 +145,5 @@ func Service() []Rule {
 		PortName, PortProtocol, IPFamily, Headless, NoEndpoints, SessionAffinity, TrafficPolicy, ProxyName, DerivedService, NamespaceGate, NeedsKPR, ExternalName,
 		NamespaceMissing, TypeDiffers, ExternalNamePartly, SharedTargetPort, HeadlessAlone, SyncUnheard, PolicyIngress, PolicyEgress,
 		ClusterID, ClusterName, MaxClusters, VersionSkew, OneSided,
-		HostsLocal, PodCIDR, PodPool, NodeAddress, Datapath, NameRule, IDRule, MaxRule, NativeCIDR, PolicyDefault}
+		HostsLocal, PodCIDR, PodPool, NodeAddress, Datapath, NameRule, IDRule, MaxRule, NativeCIDR, PolicyDefault, Drained}
 }

@@ -218,11 +218,19 @@ func (c *checker) checkAnnotations(p place) {
 	if left, edits := aliases(p); len(left) > 0 {
 		c.tellFix(finding.AliasLeft, p, c.apiFix(p, "annotate service", edits...), "%s", strings.Join(left, ", "))
 	}
+	drained := awaits(p.svc.Annotations, p.name())
+	undrain := "kubectl mesh-svc undrain " + clusters.Quote(p.name())
+	switch {
+	case drained:
+		c.tellFix(finding.Drained, p, undrain, "drained: other clusters do not use the endpoints there until it is put back")
+	case marked(p.svc.Annotations, p.name()):
+		c.tellFix(finding.Drained, p, undrain, "the mark of a drain is left, and somebody changed %s since", cilium.AnnotationShared)
+	}
 	if !p.global.Value {
 		return
 	}
 	switch s := cilium.Shared(p.svc.Annotations); {
-	case s.Value:
+	case s.Value, drained:
 	case s.Junk():
 		c.tell(finding.SharedJunk, p, "share", "%s is %q, which is not true: other clusters do not use the endpoints there", s.Key, s.Raw)
 	default:

@@ -90,6 +90,11 @@ func ann(kv ...string) func(*corev1.Service) {
 	}
 }
 
+// drainedBy is what a drain of the cluster leaves, and the value that shared has now.
+func drainedBy(cluster, shared string) func(*corev1.Service) {
+	return ann(cilium.AnnotationShared, shared, AnnotationDrained, *Mark{Drain: "d", Cluster: cluster}.value())
+}
+
 func summary(fs []v1alpha1.Finding) []string {
 	var out []string
 	for _, f := range fs {
@@ -113,6 +118,12 @@ func TestCheck(t *testing.T) {
 		"no Service in one":             {[]cluster{us, {name: "eu"}, {name: "ap", absent: true}}, []string{"SVC002 ap"}},
 		"global says yes":               {[]cluster{us, {name: "eu", svc: ann(cilium.AnnotationGlobal, "yes")}}, []string{"SVC003 eu"}},
 		"not shared":                    {[]cluster{us, {name: "eu", svc: ann(cilium.AnnotationShared, "False")}}, []string{"SVC004 eu"}},
+		"drained":                       {[]cluster{us, {name: "eu", svc: drainedBy("eu", "false")}}, []string{"SVC045 eu"}},
+		"drained in two":                {[]cluster{us, {name: "eu", svc: drainedBy("eu", "false")}, {name: "ap", svc: drainedBy("ap", "false")}}, []string{"SVC045 eu,ap"}},
+		"drained, a mark of no meaning": {[]cluster{us, {name: "eu", svc: ann(cilium.AnnotationShared, "false", AnnotationDrained, "?")}}, []string{"SVC045 eu"}},
+		"drained, shared since":         {[]cluster{us, {name: "eu", svc: drainedBy("eu", "true")}}, []string{"SVC045 eu"}},
+		"drained, local since":          {[]cluster{us, {name: "eu", svc: with(local, drainedBy("eu", "false"))}}, []string{"SVC001 eu", "SVC045 eu"}},
+		"the mark of another":           {[]cluster{us, {name: "eu", svc: drainedBy("ap", "false")}}, []string{"SVC004 eu"}},
 		"shared junk":                   {[]cluster{us, {name: "eu", svc: ann(cilium.AnnotationShared, "yes")}}, []string{"SVC005 eu"}},
 		"none on 1.18":                  {[]cluster{us, {name: "eu", svc: ann(cilium.AnnotationAffinity, "none")}}, []string{"SVC006 eu"}},
 		"none on 1.20":                  {[]cluster{{name: "us", version: "1.20.2"}, {name: "eu", version: "1.20.2", svc: ann(cilium.AnnotationAffinity, "none")}}, nil},

@@ -10,6 +10,7 @@ import (
 	"k8s.io/apimachinery/pkg/types"
 	"k8s.io/utils/ptr"
 
+	"github.com/kubectl-mesh/kubectl-mesh/pkg/apis/v1alpha1"
 	"github.com/kubectl-mesh/kubectl-mesh/pkg/common/change"
 	"github.com/kubectl-mesh/kubectl-mesh/pkg/common/cilium"
 	"github.com/kubectl-mesh/kubectl-mesh/pkg/common/clusters"
@@ -207,6 +208,23 @@ func TestDescribeSaysWhatALossDoes(t *testing.T) {
 	}
 	if c := doc.Predictions[0].Outcomes[0].Shares[1].Code; c != "not-global-here" {
 		t.Errorf("code %s", c)
+	}
+}
+
+func TestListAndDescribeSayWhatIsDrained(t *testing.T) {
+	t.Parallel()
+	st, members := build(cluster{name: "us", svc: drainedBy("us", "false")}, cluster{name: "eu"}, cluster{name: "ap", svc: drainedBy("us", "false")})
+	want := []bool{true, false, false} // the mark in ap is that of a drain of us
+	for what, in := range map[string][]v1alpha1.ServiceCluster{
+		"list": List(st, members, false).Services[0].Clusters, "describe": Describe(st, members, nginx).Clusters,
+	} {
+		var got []bool
+		for _, c := range in {
+			got = append(got, c.Drained)
+		}
+		if d := cmp.Diff(want, got); d != "" {
+			t.Errorf("%s: %s", what, d)
+		}
 	}
 }
 

@@ -45,8 +45,20 @@ func Drained(ann map[string]string) *Mark {
 
 // outOfService reports whether the Service is as a drain of the cluster left it.
 func outOfService(svc *corev1.Service, cluster string) bool {
-	m := Drained(svc.Annotations)
-	return m != nil && m.Cluster == cluster && svc.Annotations[cilium.AnnotationShared] == unshared
+	return awaits(svc.Annotations, cluster) && Drained(svc.Annotations).Cluster == cluster
+}
+
+// awaits reports whether a Service of the cluster is out of service until undrain puts it back. A mark that cannot be
+// read counts: the record may know the former value.
+func awaits(ann map[string]string, cluster string) bool {
+	return marked(ann, cluster) && ann[cilium.AnnotationShared] == unshared
+}
+
+// marked reports whether a Service bears the mark of a drain of the cluster, or one that cannot be read. That of
+// another cluster came out of a backup, and no undrain is waited for.
+func marked(ann map[string]string, cluster string) bool {
+	m := Drained(ann)
+	return m != nil && (m.Cluster == cluster || m.Cluster == "")
 }
 
 // unshared is what drain writes.

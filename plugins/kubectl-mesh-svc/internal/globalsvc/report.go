@@ -61,8 +61,8 @@ func perCluster(st *meshstate.State, key routing.Key) []v1alpha1.ServiceCluster 
 			Cluster: c.Name, Present: true, Type: svc.Type,
 			Global:   boolValue(cilium.Global(svc.Annotations)),
 			Shared:   boolValue(cilium.Shared(svc.Annotations)),
-			Affinity: affinityValue(svc.Annotations, c.Version),
-			Ready:    ptr.To(svc.ReadyEndpoints()), Total: ptr.To(len(svc.Endpoints)),
+			Affinity: affinityValue(svc.Annotations, c.Version), Drained: awaits(svc.Annotations, c.Name),
+			Ready: ptr.To(svc.ReadyEndpoints()), Total: ptr.To(len(svc.Endpoints)),
 		}
 		for _, p := range svc.Ports {
 			sc.Ports = append(sc.Ports, v1alpha1.Port{Name: p.Name, Protocol: p.Protocol, Port: p.Port})

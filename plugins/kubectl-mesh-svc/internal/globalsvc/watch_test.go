@@ -52,6 +52,10 @@ func TestTracker(t *testing.T) {
 			map[string][]v1alpha1.ServiceChange{"nginx": {change("eu", "global", "false", "true"), change("eu", "shared", "false", "true"), change("eu", "affinity", "none", "local")}}},
 		{"endpoints", set(0, nginx, func(s *routing.Service) { s.Endpoints = []routing.Endpoint{{Ready: true}, {}} }),
 			map[string][]v1alpha1.ServiceChange{"nginx": {change("us", "readyEndpoints", "0", "1")}}},
+		{"drained", annotate(1, nginx, g, "true", cilium.AnnotationAffinity, "local", cilium.AnnotationShared, "false", AnnotationDrained, *Mark{Cluster: "eu"}.value()),
+			map[string][]v1alpha1.ServiceChange{"nginx": {change("eu", "shared", "true", "false"), change("eu", "drained", "false", "true")}}},
+		{"put back", annotate(1, nginx, g, "true", cilium.AnnotationAffinity, "local"),
+			map[string][]v1alpha1.ServiceChange{"nginx": {change("eu", "shared", "false", "true"), change("eu", "drained", "true", "false")}}},
 		{"a cluster is lost", func() {
 			lost = st.Clusters[0]
 			st.Clusters[0] = routing.Cluster{Name: "us", Gap: "refused"}

@@ -151,6 +151,22 @@ func TestFindings(t *testing.T) {
 	golden(t, "findings", "wide", Findings(findings().Findings, true))
 }
 
+// TestOneCommandForMany: what mends many Services is said once, whether it names them or not.
+func TestOneCommandForMany(t *testing.T) {
+	t.Parallel()
+	var fs []v1alpha1.Finding
+	for _, name := range []string{"cart", "nginx", "web"} {
+		fs = append(fs, finding.Drained.New("service/shop/"+name, []string{"us"}, "us: drained", "kubectl mesh-svc undrain us"),
+			finding.SharedJunk.New("service/shop/"+name, []string{"eu"}, "eu: junk", "kubectl mesh-svc share "+name+" -n shop --in eu"))
+	}
+	fs = append(fs, finding.Drained.New("service/shop/db", []string{"eu"}, "eu: drained", "kubectl mesh-svc undrain eu"))
+	want := []string{"  SVC045 shop/cart and 2 more: kubectl mesh-svc undrain us",
+		"  SVC005 shop/cart and 2 more: kubectl mesh-svc share cart nginx web -n shop --in eu", "  SVC045 shop/db: kubectl mesh-svc undrain eu"}
+	if d := cmp.Diff(want, fixes(fs)); d != "" {
+		t.Error(d)
+	}
+}
+
 func TestNotExamined(t *testing.T) {
 	t.Parallel()
 	got := NotExamined([]v1alpha1.NotExamined{{Cluster: "us", Message: "a"}, {Cluster: "us", Message: "b"}, {Cluster: "eu", Message: "a"}})

@@ -52,10 +52,18 @@ func values(doc v1alpha1.ServiceReport) *metav1.Table {
 		case !read || !c.Present:
 			output.AddRow(t, m.Name, "-", "-", "-", "-", "no such Service", "-")
 		default:
-			output.AddRow(t, m.Name, value(c.Global), value(c.Shared), value(c.Affinity), fmt.Sprintf("%d/%d", *c.Ready, *c.Total), ports(c.Ports), c.Type)
+			output.AddRow(t, m.Name, value(c.Global), shared(c), value(c.Affinity), fmt.Sprintf("%d/%d", *c.Ready, *c.Total), ports(c.Ports), c.Type)
 		}
 	}
 	return t
+}
+
+// shared says of a value that a drain wrote that it did.
+func shared(c v1alpha1.ServiceCluster) string {
+	if c.Drained {
+		return value(c.Shared) + " (drained)"
+	}
+	return value(c.Shared)
 }
 
 func value(v *v1alpha1.Value) string {

@@ -37,15 +37,16 @@ func Findings(fs []v1alpha1.Finding, wide bool) []output.Section {
 
 func shortObject(object string) string { return strings.TrimPrefix(object, "service/") }
 
-// mesh is a mesh-svc command that several Services can share: it takes many names.
+// mesh is a command that several objects can share: one of mesh-svc that takes many names between before and after, or
+// a whole command that mends them all.
 type mesh struct{ id, before, after string }
 
-// fixes lists the commands, one line for Services of one namespace that one command mends.
+// fixes lists the commands, one line for what one command mends.
 func fixes(fs []v1alpha1.Finding) []string {
 	type line struct {
-		id, object, fix string
-		group           mesh
-		names           []string
+		id, object string
+		group      mesh
+		names      []string
 	}
 	var lines []*line
 	groups := map[mesh]*line{}
@@ -58,11 +59,10 @@ func fixes(fs []v1alpha1.Finding) []string {
 		seen[f.ID+object+f.Fix] = true
 		namespace, name, service := strings.Cut(object, "/")
 		before, after, found := strings.Cut(f.Fix, " "+name+" -n "+namespace)
-		if !service || !found || !strings.HasPrefix(f.Fix, "kubectl mesh-svc ") {
-			lines = append(lines, &line{id: f.ID, object: object, fix: f.Fix})
-			continue
-		}
 		g := mesh{f.ID, before, " -n " + namespace + after}
+		if !service || !found || !strings.HasPrefix(f.Fix, "kubectl mesh-svc ") {
+			g = mesh{id: f.ID, before: f.Fix}
+		}
 		if groups[g] == nil {
 			groups[g] = &line{id: f.ID, object: object, group: g}
 			lines = append(lines, groups[g])
@@ -71,17 +71,18 @@ func fixes(fs []v1alpha1.Finding) []string {
 	}
 	var out []string
 	for _, l := range lines {
-		if l.names != nil {
-			l.fix = l.group.before + " " + strings.Join(l.names, " ") + l.group.after
+		fix := l.group.before
+		if l.group.after != "" {
+			fix += " " + strings.Join(l.names, " ") + l.group.after
 		}
 		if n := len(l.names); n > 1 {
 			l.object = fmt.Sprintf("%s and %d more", l.object, n-1)
 		}
 		if l.object == "" {
-			out = append(out, fmt.Sprintf("  %s: %s", l.id, l.fix))
+			out = append(out, fmt.Sprintf("  %s: %s", l.id, fix))
 			continue
 		}
-		out = append(out, fmt.Sprintf("  %s %s: %s", l.id, l.object, l.fix))
+		out = append(out, fmt.Sprintf("  %s %s: %s", l.id, l.object, fix))
 	}
 	return out
 }

@@ -92,7 +92,7 @@ func List(doc v1alpha1.ServiceList, namespaces bool) []output.Section {
 	t := output.NewTable(columns...)
 	for _, s := range doc.Services {
 		row := []string{s.Name, count(s, doc.Members, func(c v1alpha1.ServiceCluster) bool { return c.Global.Value == "true" }),
-			count(s, doc.Members, func(c v1alpha1.ServiceCluster) bool { return c.Shared.Value == "true" }), affinities(s), ready(s, doc.Members), findingIDs(doc.Findings, s), types(s)}
+			count(s, doc.Members, func(c v1alpha1.ServiceCluster) bool { return c.Shared.Value == "true" }) + drainedIn(s), affinities(s), ready(s, doc.Members), findingIDs(doc.Findings, s), types(s)}
 		if namespaces {
 			row = append([]string{s.Namespace}, row...)
 		}
@@ -110,6 +110,20 @@ func count(s v1alpha1.ServiceSummary, members []v1alpha1.Member, holds func(v1al
 		}
 	}
 	return fmt.Sprintf("%d/%d", n, len(members))
+}
+
+// drainedIn names the clusters that a drain took a Service out of.
+func drainedIn(s v1alpha1.ServiceSummary) string {
+	var names []string
+	for _, c := range s.Clusters {
+		if c.Drained {
+			names = append(names, c.Cluster)
+		}
+	}
+	if len(names) == 0 {
+		return ""
+	}
+	return " (drained: " + strings.Join(names, ", ") + ")"
 }
 
 // affinities shows one word where all clusters agree, else cluster=word.

@@ -11,6 +11,7 @@ import (
 	"k8s.io/utils/ptr"
 
 	"github.com/kubectl-mesh/kubectl-mesh/pkg/apis/v1alpha1"
+	"github.com/kubectl-mesh/kubectl-mesh/pkg/common/finding"
 	"github.com/kubectl-mesh/kubectl-mesh/pkg/common/output"
 )
 
@@ -71,6 +72,8 @@ func TestList(t *testing.T) {
 	doc := v1alpha1.ServiceList{Document: document(), Services: []v1alpha1.ServiceSummary{
 		{Namespace: "default", Name: "nginx", Clusters: services()}, {Namespace: "shop", Name: "cart", Clusters: append(services()[:1], v1alpha1.ServiceCluster{Cluster: "eu"})}}}
 	golden(t, "list", "", List(doc, true))
+	doc.Services[0].Clusters[0].Drained, doc.Services[0].Clusters[0].Shared = true, val("false")
+	golden(t, "list-drained", "", List(doc, true))
 }
 
 func TestDescribe(t *testing.T) {
@@ -92,6 +95,10 @@ func TestDescribe(t *testing.T) {
 	doc := v1alpha1.ServiceReport{Document: document(), Namespace: "default", Name: "nginx", Clusters: services(), Predictions: predictions,
 		Failures: []v1alpha1.Failure{{Lost: "us", Predictions: predictions[1:]}}}
 	golden(t, "describe", "", Describe(doc))
+	doc.Clusters[0].Drained, doc.Clusters[0].Shared = true, val("false")
+	doc.Predictions, doc.Failures = nil, nil
+	doc.Findings = []v1alpha1.Finding{finding.Drained.New("service/default/nginx", []string{"us"}, "us: drained", "kubectl mesh-svc undrain us")}
+	golden(t, "describe-drained", "", Describe(doc))
 }
 
 func TestChanges(t *testing.T) {

@@ -35,6 +35,10 @@ func changeText(changes []v1alpha1.ServiceChange) string {
 			what = "cannot be read"
 		case "readtrue":
 			what = "is read again"
+		case "drainedtrue":
+			what = "drained"
+		case "drainedfalse":
+			what = "no longer drained"
 		case "presentfalse":
 			what = "deleted"
 		case "presenttrue":
