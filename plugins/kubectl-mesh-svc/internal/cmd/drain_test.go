@@ -16,6 +16,7 @@ import (
 	"github.com/kubectl-mesh/kubectl-mesh/pkg/common/change"
 	"github.com/kubectl-mesh/kubectl-mesh/pkg/common/cilium"
 	"github.com/kubectl-mesh/kubectl-mesh/pkg/common/clusters"
+	"github.com/kubectl-mesh/kubectl-mesh/pkg/common/meshstate"
 	"github.com/kubectl-mesh/kubectl-mesh/pkg/common/output"
 	"github.com/kubectl-mesh/kubectl-mesh/plugins/kubectl-mesh-svc/internal/globalsvc"
 )
@@ -240,5 +241,56 @@ func TestRebuilt(t *testing.T) {
 	maps.Copy(want, map[string]string{"explicit " + cilium.AnnotationGlobal: "True", "explicit " + cilium.AnnotationShared: "TRUE"})
 	if d := cmp.Diff(want, f.state(t, "us")); d != "" {
 		t.Error(d)
+	}
+}
+
+// TestOtherVerbsDuringADrain: share and unshare leave a drained Service alone unless they are forced. Then it is out of the drain, and
+// undrain leaves it as they made it.
+func TestOtherVerbsDuringADrain(t *testing.T) {
+	t.Setenv("XDG_STATE_HOME", t.TempDir())
+	for name, c := range map[string]struct {
+		edit globalsvc.Edit
+		want map[string]string // of Service absent, after undrain
+	}{
+		"share":   {globalsvc.Share(), map[string]string{}},
+		"unshare": {globalsvc.Unshare(), map[string]string{cilium.AnnotationShared: "false"}},
+	} {
+		f := newFakeMesh(t, []string{"us", "eu", "ap"}, formers)
+		want := f.state(t, "us")
+		for k, v := range c.want {
+			want["absent "+k] = v
+		}
+		mustRun(t, f, "drain")
+		drainedState := f.state(t, "us")
+		write := func(force bool) (string, error) {
+			var out bytes.Buffer
+			e := &env{IOStreams: genericiooptions.IOStreams{In: &bytes.Buffer{}, Out: &out, ErrOut: &out}, flags: clusters.NewFlags(), later: &clusters.Warnings{}}
+			o := &writeOptions{env: e, out: output.NewFlags(), dryRun: "none", manager: globalsvc.Manager, apply: change.Options{Timeout: time.Minute, ForceConflicts: force}}
+			st := meshstate.Read(t.Context(), f.members, time.Minute, meshstate.Query{Namespace: "shop", Objects: true})
+			plan, err := globalsvc.Plan(st, f.members[:1], globalsvc.Request{Edit: c.edit, Namespace: "shop", Names: []string{"absent"}, Force: force})
+			if err != nil {
+				t.Fatal(err)
+			}
+			plan.Manager = o.manager
+			err = o.carryOut(t.Context(), plan, f.members[:1], true)
+			return out.String(), err
+		}
+		out, err := write(false)
+		if err == nil || err.Error() != "nothing was changed" || !strings.Contains(out, "it is drained: kubectl mesh-svc undrain us") {
+			t.Errorf("%s: %v\n%s", name, err, out)
+		}
+		if d := cmp.Diff(drainedState, f.state(t, "us")); d != "" {
+			t.Errorf("%s: %s", name, d)
+		}
+		if out, err := write(true); err != nil {
+			t.Errorf("%s, forced: %v\n%s", name, err, out)
+		}
+		out, err = f.run(t, "undrain", nil)
+		if left := name == "unshare"; left != (err != nil) {
+			t.Errorf("%s: undrain: %v\n%s", name, err, out)
+		}
+		if d := cmp.Diff(want, f.state(t, "us")); d != "" {
+			t.Errorf("%s: %s", name, d)
+		}
 	}
 }

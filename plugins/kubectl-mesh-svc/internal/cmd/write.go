@@ -65,7 +65,7 @@ func newShare(e *env) *cobra.Command {
 		Use:   "share (NAME... | -l SELECTOR | --all) [-A] --in CLUSTER,...",
 		Short: "Offer a global Service's endpoints to other clusters again",
 		Long: "Offer a global Service's endpoints to other clusters again: both shared annotations are removed,\n" +
-			"since a global Service is shared by default." + planned + writeExits,
+			"since a global Service is shared by default. One that drain took out is refused: undrain brings it back." + planned + writeExits,
 		Example: `  # Let other clusters use the endpoints in us again
   kubectl mesh-svc share nginx --in us`,
 	}, true, fixed(globalsvc.Share()))
@@ -76,7 +76,8 @@ func newUnshare(e *env) *cobra.Command {
 		Use:   "unshare (NAME... | -l SELECTOR | --all) [-A] --in CLUSTER,...",
 		Short: "Keep a global Service's endpoints for their own cluster",
 		Long: "Keep a global Service's endpoints for their own cluster (service.cilium.io/shared: \"false\"): clients\n" +
-			"of other clusters no longer use them. Its own clients still use all clusters." + planned + writeExits,
+			"of other clusters no longer use them. Its own clients still use all clusters. A Service that drain took out\n" +
+			"is refused: undrain would write over it." + planned + writeExits,
 		Example: `  # No longer let other clusters use the endpoints in us
   kubectl mesh-svc unshare nginx --in us`,
 	}, true, fixed(globalsvc.Unshare()))

@@ -63,6 +63,7 @@ func (f *writeFlags) addFlags(fs *pflag.FlagSet) {
 	fs.BoolVarP(&f.allNamespaces, "all-namespaces", "A", false, "If true, look in all namespaces; with --selector or --all.")
 	fs.BoolVar(&f.includeSystem, "include-system", false, "If true, also change Services of the system, ExternalName Services and those that Cilium ignores.")
 	f.addApplyFlags(fs)
+	fs.Lookup("force-conflicts").Usage = "If true, also change annotations that a reconciler such as Argo CD, Flux or Helm owns, and what a drain took out of service."
 	f.local.addFlags(fs)
 }
 
@@ -127,7 +128,7 @@ func (f *writeFlags) toOptions(edit globalsvc.Edit, names []string) (*writeOptio
 	if err != nil {
 		return nil, err
 	}
-	o.request = globalsvc.Request{Edit: edit, Bulk: bulk, IncludeSystem: f.includeSystem, Selector: selector}
+	o.request = globalsvc.Request{Edit: edit, Bulk: bulk, IncludeSystem: f.includeSystem, Selector: selector, Force: f.forceConflicts}
 	for _, n := range names {
 		name, err := serviceName(n)
 		if err != nil {
@@ -174,7 +175,7 @@ func (o *writeOptions) run(ctx context.Context) error {
 		return err
 	}
 	plan.Manager, plan.Local = o.manager, o.local
-	for _, line := range globalsvc.Idle(st, plan) {
+	for _, line := range slices.Concat(globalsvc.Idle(st, plan), globalsvc.StillDrained(st, plan)) {
 		output.Say(o.ErrOut, "Note: %s", line)
 	}
 	if len(plan.Items) == 0 && o.out.IsTable() {

@@ -169,6 +169,8 @@ func (o *writeOptions) report(plan *change.Plan, targets []*clusters.Member, und
 		return failure
 	case err != nil:
 		return err
+	case plan.Failed() && !wrote:
+		return errors.New("nothing was changed")
 	case plan.Failed():
 		return errors.New("not everything was changed")
 	}

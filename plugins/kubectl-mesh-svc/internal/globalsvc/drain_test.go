@@ -9,6 +9,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/labels"
 	"k8s.io/apimachinery/pkg/types"
 	"k8s.io/utils/ptr"
 
@@ -168,6 +169,85 @@ func TestDrainWritesTheMarkWithTheValue(t *testing.T) {
 	}
 	if d := cmp.Diff(&Mark{Drain: "new", Cluster: "us", Record: "eu"}, Drained(svc.Annotations)); d != "" {
 		t.Error(d)
+	}
+}
+
+// TestPlanOnADrainedService: what another verb writes must neither bring a drained Service back without a word, nor be undone by undrain.
+func TestPlanOnADrainedService(t *testing.T) {
+	t.Parallel()
+	globalize := func(shared string) Edit {
+		e, err := Globalize("", shared)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return e
+	}
+	drained := annotate(global, cilium.AnnotationShared+"=false", mark(nil))
+	since := annotate(global, cilium.AnnotationShared+"=true", mark(nil))
+	cases := map[string]struct {
+		edit  Edit
+		ann   map[string]string
+		force bool
+		want  string // result, what shared will be, whether the mark stays
+		notes int
+	}{
+		"share":                        {Share(), drained, false, "refused", 0},
+		"unshare":                      {Unshare(), drained, false, "refused", 0},
+		"globalize --shared=true":      {globalize("true"), drained, false, "refused", 0},
+		"globalize --shared=false":     {globalize("false"), drained, false, "refused", 0},
+		"a mark of no meaning":         {Share(), annotate(drained, AnnotationDrained+"=?"), false, "refused", 0},
+		"share, forced":                {Share(), drained, true, "planned <absent> unmarked", 0},
+		"unshare, forced":              {Unshare(), drained, true, `planned "false" unmarked`, 0},
+		"globalize, forced":            {globalize("true"), drained, true, "planned <absent> unmarked", 0},
+		"globalize alone":              {globalize(""), drained, false, `unchanged "false" marked`, 1},
+		"globalize alone, local since": {globalize(""), annotate(drained, cilium.AnnotationGlobal+"=no"), false, `planned "false" marked`, 1},
+		"unglobalize":                  {Unglobalize(), drained, false, `planned "false" marked`, 0},
+		"somebody shared it since":     {Share(), since, false, "planned <absent> unmarked", 0},
+		"unshare what is shared since": {Unshare(), since, false, `planned "false" unmarked`, 0},
+		"the mark of another":          {Share(), annotate(global, cilium.AnnotationShared+"=false", AnnotationDrained+`={"cluster":"eu"}`), false, "planned <absent> unmarked", 0},
+		"not drained":                  {Unshare(), global, false, `planned "false" unmarked`, 0},
+	}
+	for name, c := range cases {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			st, us := mesh("1.20.2", map[string]one{"us": {ann: c.ann, ready: 1}, "eu": {ann: global, ready: 1}})
+			p, err := Plan(st, []*clusters.Member{us}, Request{Edit: c.edit, Namespace: "shop", Names: []string{"cart"}, Force: c.force})
+			if err != nil {
+				t.Fatal(err)
+			}
+			i := p.Items[0]
+			got := i.Result
+			if got != v1alpha1.ResultRefused {
+				after := annotated(routing.FromService(st.Services["us"][cart], nil), i.After).Annotations
+				word := "unmarked"
+				if Drained(after) != nil {
+					word = "marked"
+				}
+				shared := "<absent>"
+				if v, ok := after[cilium.AnnotationShared]; ok {
+					shared = fmt.Sprintf("%q", v)
+				}
+				got = fmt.Sprintf("%s %s %s", got, shared, word)
+			} else if !strings.Contains(i.Message, "kubectl mesh-svc undrain us") || !strings.Contains(i.Message, "--force-conflicts") {
+				t.Errorf("the way out is not said: %s", i.Message)
+			}
+			if got != c.want {
+				t.Errorf("got %s, want %s", got, c.want)
+			}
+			if notes := StillDrained(st, p); len(notes) != c.notes || c.notes > 0 && !strings.HasPrefix(notes[0], "drained in us: shop/cart; ") {
+				t.Errorf("notes %q", notes)
+			}
+		})
+	}
+	// Of a bulk request, what is not meant is skipped and not refused.
+	st, us := mesh("1.20.2", map[string]one{"us": {ann: drained, ready: 1}, "eu": {ann: global, ready: 1}})
+	selector, err := labels.Parse("app=other")
+	if err != nil {
+		t.Fatal(err)
+	}
+	p, err := Plan(st, []*clusters.Member{us}, Request{Edit: Share(), Bulk: true, Selector: selector})
+	if err != nil || results(p) != "us/cart:skipped" {
+		t.Errorf("%v %s", err, results(p))
 	}
 }
 

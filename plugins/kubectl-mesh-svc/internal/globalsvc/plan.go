@@ -2,6 +2,7 @@ package globalsvc
 
 import (
 	"fmt"
+	"maps"
 	"slices"
 	"strings"
 
@@ -27,6 +28,8 @@ type Request struct {
 	IncludeSystem bool
 	// Selector is that of a bulk request; nil for all.
 	Selector labels.Selector
+	// Force also writes what a drain took out of service.
+	Force bool
 }
 
 // Plan works out what a verb changes in the target members. Members that were
@@ -50,8 +53,8 @@ func Plan(st *meshstate.State, targets []*clusters.Member, r Request) (*change.P
 				}
 				continue
 			}
-			item := change.NewItem(m, svc, r.Values)
-			if r.Selector != nil && !r.Selector.Matches(labels.Set(svc.Labels)) && item.Result == v1alpha1.ResultPlanned {
+			item := r.item(m, svc)
+			if r.Selector != nil && !r.Selector.Matches(labels.Set(svc.Labels)) && toDo(item) {
 				item.Result, item.Message = v1alpha1.ResultSkipped, "its labels do not match --selector in this cluster"
 			}
 			if why := never(key); why != "" {
@@ -59,7 +62,7 @@ func Plan(st *meshstate.State, targets []*clusters.Member, r Request) (*change.P
 				p.Items = append(p.Items, item)
 				continue
 			}
-			if r.Bulk && r.Action == "globalize" && len(st.Errors) == 0 && item.Result == v1alpha1.ResultPlanned && places(st, key) < 2 {
+			if r.Bulk && r.Action == "globalize" && len(st.Errors) == 0 && toDo(item) && places(st, key) < 2 {
 				item.Result, item.Message = v1alpha1.ResultSkipped, "no other cluster has it; global in one cluster alone has no effect"
 			}
 			if why := protected(svc, m.CiliumNamespace); why != "" && !r.IncludeSystem {
@@ -73,6 +76,58 @@ func Plan(st *meshstate.State, targets []*clusters.Member, r Request) (*change.P
 	}
 	return p, r.checkPresence(st, p, keys)
 }
+
+// item plans one Service. Whoever says whether a Service is shared explains by that what a drain's mark explained: the mark goes along, else
+// undrain would write over what was said. Where the drain lasts, that is refused unless it is forced.
+func (r Request) item(m *clusters.Member, svc *corev1.Service) *change.Item {
+	_, shared := r.Values[cilium.AnnotationShared]
+	if !shared || Drained(svc.Annotations) == nil {
+		return change.NewItem(m, svc, r.Values)
+	}
+	values := maps.Clone(r.Values)
+	values[AnnotationDrained] = nil
+	item := change.NewItem(m, svc, values)
+	if awaits(svc.Annotations, m.Name) && !r.Force {
+		item.Result = v1alpha1.ResultRefused
+		item.Message = fmt.Sprintf("it is drained: kubectl mesh-svc undrain %s gives it the former value back; --force-conflicts takes it out of the drain", clusters.Quote(m.Name))
+	}
+	return item
+}
+
+// toDo reports whether an item would be written, or is refused.
+func toDo(i *change.Item) bool {
+	return i.Result == v1alpha1.ResultPlanned || i.Result == v1alpha1.ResultRefused
+}
+
+// StillDrained says which Services that a request makes global stay out of service, because their cluster is drained.
+func StillDrained(st *meshstate.State, p *change.Plan) []string {
+	if p.Action != "globalize" {
+		return nil
+	}
+	var order []string
+	of := map[string][]string{}
+	for _, i := range p.Items {
+		svc := st.Services[i.Member.Name][routing.Key{Namespace: i.Namespace, Name: i.Name}]
+		if svc == nil || i.Result == v1alpha1.ResultSkipped || i.Result == v1alpha1.ResultRefused || !awaits(svc.Annotations, i.Member.Name) {
+			continue
+		}
+		if _, forced := i.After[AnnotationDrained]; forced {
+			continue
+		}
+		if of[i.Member.Name] == nil {
+			order = append(order, i.Member.Name)
+		}
+		of[i.Member.Name] = append(of[i.Member.Name], i.Namespace+"/"+i.Name)
+	}
+	out := make([]string, len(order))
+	for n, name := range order {
+		out[n] = fmt.Sprintf("drained in %s: %s; other clusters do not use the endpoints there until kubectl mesh-svc undrain %s", name, change.List(of[name], namedInNote), clusters.Quote(name))
+	}
+	return out
+}
+
+// namedInNote is how many Services a note names; the rest is counted.
+const namedInNote = 5
 
 // keys lists the Services that the request means.
 func (r Request) keys(st *meshstate.State) ([]routing.Key, error) {

@@ -114,7 +114,7 @@ func restore(m *clusters.Member, svc *corev1.Service, e *drainrecord.Entry) (ite
 		item.Message = changed + ", only the mark of the drain is removed"
 		return item, true
 	case e == nil && mark.Cluster == "":
-		return leave("its annotation %s cannot be read and no record tells the former value; set it with kubectl mesh-svc share, and remove that annotation", AnnotationDrained)
+		return leave("its annotation %s cannot be read and no record tells the former value; set it with kubectl mesh-svc share --force-conflicts, which removes that annotation", AnnotationDrained)
 	case e == nil:
 		item, _ := leave("its annotation %s is that of a drain of cluster %s; it is left as it is", AnnotationDrained, mark.Cluster)
 		return item, false
