@@ -168,7 +168,8 @@ func (o *drainOptions) drain(ctx context.Context, sel *clusters.Selection, name 
 		return o.unwritten(sel.Members, err)
 	}
 	plan := globalsvc.Drain(st, m, rec, keeper.Name)
-	plan.Manager, plan.Former = o.manager, rec.Manager
+	plan.Manager, plan.Former, plan.Local = o.manager, rec.Manager, display+" unshare"
+	o.sayOwners(plan)
 	r := &drainResult{plan: plan, members: sel.Members, cluster: m.Name, record: rec}
 	if err := o.checkDrain(ctx, r); err != nil {
 		return o.reportDrain(r, err)

@@ -11,6 +11,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 	corev1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/cli-runtime/pkg/genericiooptions"
 
 	"github.com/kubectl-mesh/kubectl-mesh/pkg/common/change"
@@ -292,5 +293,66 @@ func TestOtherVerbsDuringADrain(t *testing.T) {
 		if d := cmp.Diff(want, f.state(t, "us")); d != "" {
 			t.Errorf("%s: %s", name, d)
 		}
+	}
+}
+
+// own makes a Service of us that of an Argo CD application, which owns shared or leaves it to others.
+func (f *fakeMesh) own(t *testing.T, name string, ann map[string]string, owns bool) {
+	t.Helper()
+	svc := service(name, ann)
+	svc.ResourceVersion = "2"
+	svc.Annotations["argocd.argoproj.io/tracking-id"] = "shop-" + name + ":/Service:shop/" + name
+	if owns {
+		svc.ManagedFields = []metav1.ManagedFieldsEntry{{Manager: "argocd-controller", Operation: metav1.ManagedFieldsOperationApply, APIVersion: "v1", FieldsType: "FieldsV1",
+			FieldsV1: &metav1.FieldsV1{Raw: []byte(`{"f:metadata":{"f:annotations":{"f:` + cilium.AnnotationShared + `":{}}}}`)}}}
+	}
+	if err := f.api["us"].Tracker().Update(corev1.SchemeGroupVersion.WithResource("services"), svc, "shop"); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// TestDrainNamesReconcilers: who owns the annotation is named with the durable way, and only --force-conflicts or --skip-refused go on; who merely
+// manages the Service is named and no reason to stop. It is the same for undrain.
+func TestDrainNamesReconcilers(t *testing.T) {
+	t.Setenv("XDG_STATE_HOME", t.TempDir())
+	const owned = `Warning: service shop/explicit in us: service.cilium.io/shared is owned by "argocd-controller" (Argo CD application shop-explicit), which would write it again; ` +
+		"to make it last, change the manifest in the Git repository of application shop-explicit: kubectl mesh-svc "
+	const managed = "Note: service shop/absent in us: managed by Argo CD application shop-absent, which does not own the annotations to be written"
+	f := newFakeMesh(t, []string{"us", "eu", "ap"}, formers)
+	f.own(t, "explicit", map[string]string{cilium.AnnotationGlobal: "True", cilium.AnnotationShared: "TRUE"}, true)
+	f.own(t, "absent", map[string]string{cilium.AnnotationGlobal: "true"}, false)
+	want := f.state(t, "us")
+	force := func(o *drainOptions) { o.apply.ForceConflicts = true }
+	for _, dryRun := range []string{"client", "server", "none"} {
+		out, err := f.run(t, "drain", nil, func(o *drainOptions) { o.dryRun = dryRun })
+		if !strings.Contains(out, owned+"unshare explicit --local -f FILE") || !strings.Contains(out, managed) || (err != nil) != (dryRun != "client") {
+			t.Errorf("%s: %v\n%s", dryRun, err, out)
+		}
+	}
+	if d := cmp.Diff(want, f.state(t, "us")); d != "" {
+		t.Errorf("refused: %s", d)
+	}
+	skip := func(o *drainOptions) { o.skipRefused, o.apply.AllowPartial = true, true }
+	if out, err := f.run(t, "drain", nil, skip); err == nil || f.state(t, "us")["explicit "+cilium.AnnotationShared] != "TRUE" || f.state(t, "us")["absent "+cilium.AnnotationShared] != "false" {
+		t.Errorf("--skip-refused: %v\n%s", err, out)
+	}
+	if out, err := f.run(t, "drain", nil, force); err != nil || !strings.Contains(out, owned) {
+		t.Errorf("--force-conflicts: %v\n%s", err, out)
+	}
+	drained(t, f)
+	// It takes the annotation back without changing its value: somebody committed what drain wrote.
+	state := f.state(t, "us")
+	f.own(t, "explicit", map[string]string{cilium.AnnotationGlobal: "True", cilium.AnnotationShared: "false", globalsvc.AnnotationDrained: state["explicit "+globalsvc.AnnotationDrained]}, true)
+	if out, err := f.run(t, "undrain", nil); err == nil || !strings.Contains(out, owned+"share explicit --local -f FILE") {
+		t.Errorf("undrain: %v\n%s", err, out)
+	}
+	if d := cmp.Diff(state, f.state(t, "us")); d != "" {
+		t.Errorf("undrain, refused: %s", d)
+	}
+	if out, err := f.run(t, "undrain", nil, force); err != nil {
+		t.Errorf("undrain --force-conflicts: %v\n%s", err, out)
+	}
+	if d := cmp.Diff(want, f.state(t, "us")); d != "" {
+		t.Error(d)
 	}
 }

@@ -80,7 +80,9 @@ func (o *drainOptions) undrain(ctx context.Context, sel *clusters.Selection, nam
 		return o.unwritten(sel.Members, err)
 	}
 	restore := globalsvc.Undrain(st, m, records)
-	restore.Manager = o.manager
+	// What was drained was shared, so that share is what puts it back in a manifest.
+	restore.Manager, restore.Local = o.manager, display+" share"
+	o.sayOwners(restore.Plan)
 	r := &drainResult{plan: restore.Plan, members: sel.Members, cluster: m.Name}
 	if len(records) > 0 {
 		r.record = records[0]

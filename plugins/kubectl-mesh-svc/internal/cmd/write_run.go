@@ -18,13 +18,7 @@ import (
 
 // carryOut shows a plan, checks it, asks where it must, records, applies and reports.
 func (o *writeOptions) carryOut(ctx context.Context, plan *change.Plan, targets []*clusters.Member, literal bool) error {
-	owned, others := plan.Notes()
-	for _, line := range others {
-		output.Say(o.ErrOut, "Note: %s", line)
-	}
-	for _, line := range owned {
-		output.Say(o.ErrOut, "Warning: %s", line)
-	}
+	o.sayOwners(plan)
 	pending := plan.Pending()
 	if len(pending) == 0 || o.dryRun == "client" {
 		return o.report(plan, targets, "", o.partialError(targets))
@@ -65,6 +59,17 @@ func (o *writeOptions) carryOut(ctx context.Context, plan *change.Plan, targets 
 		err = o.partialError(targets)
 	}
 	return o.report(plan, targets, file, err)
+}
+
+// sayOwners names the reconcilers that a plan meets, and where the change is made so that it stays.
+func (o *writeOptions) sayOwners(plan *change.Plan) {
+	owned, others := plan.Notes()
+	for _, line := range others {
+		output.Say(o.ErrOut, "Note: %s", line)
+	}
+	for _, line := range owned {
+		output.Say(o.ErrOut, "Warning: %s", line)
+	}
 }
 
 // notBegun ends a change that was checked and then not made: the document for scripts, for a person the reason alone.
