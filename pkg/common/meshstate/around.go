@@ -74,14 +74,15 @@ const (
 const ipamKubernetes = "kubernetes"
 
 // ReadAround reads what check needs beside Services, of all members at once. A member stays readable when a resource
-// of it cannot be read: Unread says what was not.
+// of it cannot be read: Unread says what was not. timeout is for each request, as for Read.
 func ReadAround(ctx context.Context, members []*clusters.Member, timeout time.Duration, q AroundQuery) *Around {
 	if q.Dynamic == nil {
 		q.Dynamic = func(m *clusters.Member) (dynamic.Interface, error) { return dynamic.NewForConfig(m.REST) }
 	}
+	p := newPager(timeout)
 	out := &Around{Nodes: map[string][]Node{}, Policies: map[string][]policy.Policy{}}
-	for _, r := range clusters.Each(ctx, members, timeout, func(ctx context.Context, m *clusters.Member) (*surroundings, error) {
-		return readAround(ctx, m, q), nil
+	for _, r := range clusters.Each(ctx, members, 0, func(ctx context.Context, m *clusters.Member) (*surroundings, error) {
+		return readAround(ctx, p, m, q), nil
 	}) {
 		if r.Err != nil {
 			continue // the member itself is unread, and says so
@@ -112,7 +113,7 @@ type step struct {
 	read                func(context.Context) error
 }
 
-func readAround(ctx context.Context, m *clusters.Member, q AroundQuery) *surroundings {
+func readAround(ctx context.Context, p pager, m *clusters.Member, q AroundQuery) *surroundings {
 	out := &surroundings{nodesRead: q.Nodes(m), policiesRead: q.Policies(m)}
 	if !out.nodesRead && !out.policiesRead {
 		return out
@@ -123,7 +124,7 @@ func readAround(ctx context.Context, m *clusters.Member, q AroundQuery) *surroun
 			if err != nil {
 				return err
 			}
-			return listAll(ctx, custom.Resource(gvr).Namespace(namespace).List, func(l *unstructured.UnstructuredList) error {
+			return pages(ctx, p, metav1.ListOptions{}, custom.Resource(gvr).Namespace(namespace).List, func(l *unstructured.UnstructuredList) error {
 				for i := range l.Items {
 					if err := visit(&l.Items[i]); err != nil {
 						return err
@@ -137,7 +138,7 @@ func readAround(ctx context.Context, m *clusters.Member, q AroundQuery) *surroun
 	switch {
 	case !out.nodesRead:
 	case m.Config.IPAM == ipamKubernetes:
-		nodeSteps = append(nodeSteps, step{ResourceNodes, "", func(ctx context.Context) error { return readNodes(ctx, m, &out.nodes) }})
+		nodeSteps = append(nodeSteps, step{ResourceNodes, "", func(ctx context.Context) error { return readNodes(ctx, p, m, &out.nodes) }})
 	default:
 		nodeSteps = append(nodeSteps, list(ciliumNodes, "", func(u *unstructured.Unstructured) error {
 			n, err := ciliumNode(u)
@@ -163,7 +164,7 @@ func readAround(ctx context.Context, m *clusters.Member, q AroundQuery) *surroun
 			}
 		}
 		policySteps = []step{
-			{ResourceNetworkPolicies, q.Namespace, func(ctx context.Context) error { return readNetworkPolicies(ctx, m, q.Namespace, local, &found[0]) }},
+			{ResourceNetworkPolicies, q.Namespace, func(ctx context.Context) error { return readNetworkPolicies(ctx, p, m, q.Namespace, local, &found[0]) }},
 			list(ciliumPolicies, q.Namespace, add(&found[1])),
 			list(clusterwide, "", add(&found[2])),
 		}
@@ -196,25 +197,8 @@ func (s *surroundings) run(ctx context.Context, cluster string, steps []step) bo
 	return all
 }
 
-// listAll lists page by page.
-func listAll[L metav1.ListInterface](ctx context.Context, list func(context.Context, metav1.ListOptions) (L, error), visit func(L) error) error {
-	o := metav1.ListOptions{Limit: firstPage}
-	for {
-		page, err := list(ctx, o)
-		if err != nil {
-			return err
-		}
-		if err := visit(page); err != nil {
-			return err
-		}
-		if o.Continue = page.GetContinue(); o.Continue == "" {
-			return nil
-		}
-	}
-}
-
-func readNodes(ctx context.Context, m *clusters.Member, out *[]Node) error {
-	return listAll(ctx, m.Client.CoreV1().Nodes().List, func(l *corev1.NodeList) error {
+func readNodes(ctx context.Context, p pager, m *clusters.Member, out *[]Node) error {
+	return pages(ctx, p, metav1.ListOptions{}, m.Client.CoreV1().Nodes().List, func(l *corev1.NodeList) error {
 		for i := range l.Items {
 			n := Node{Name: l.Items[i].Name, PodCIDRs: cilium.Prefixes(l.Items[i].Spec.PodCIDRs)}
 			for _, a := range l.Items[i].Status.Addresses {
@@ -271,8 +255,8 @@ func ciliumNode(u *unstructured.Unstructured) (Node, error) {
 	return n, nil
 }
 
-func readNetworkPolicies(ctx context.Context, m *clusters.Member, namespace string, local bool, out *[]policy.Policy) error {
-	return listAll(ctx, m.Client.NetworkingV1().NetworkPolicies(namespace).List, func(l *networkingv1.NetworkPolicyList) error {
+func readNetworkPolicies(ctx context.Context, p pager, m *clusters.Member, namespace string, local bool, out *[]policy.Policy) error {
+	return pages(ctx, p, metav1.ListOptions{}, m.Client.NetworkingV1().NetworkPolicies(namespace).List, func(l *networkingv1.NetworkPolicyList) error {
 		for i := range l.Items {
 			*out = append(*out, fromNetworkPolicy(&l.Items[i], m.Config.ClusterName, local))
 		}

@@ -53,8 +53,17 @@ type State struct {
 // reader reads members.
 type reader struct {
 	Query
-	timeout time.Duration
+	pager
+}
+
+// pager asks for lists page by page.
+type pager struct {
+	timeout time.Duration // for each page
 	later   chan struct{} // holds one for each later page that is asked for
+}
+
+func newPager(timeout time.Duration) pager {
+	return pager{timeout: timeout, later: make(chan struct{}, maxLater)}
 }
 
 // memberState is what one member answered.
@@ -68,7 +77,7 @@ type memberState struct {
 // timeout is for each request, not for all of a member: a large cluster, or a mesh that keeps this processor busy for longer
 // than any server takes to answer, is no cluster that does not answer.
 func Read(ctx context.Context, members []*clusters.Member, timeout time.Duration, q Query) *State {
-	r := reader{Query: q, timeout: timeout, later: make(chan struct{}, maxLater)}
+	r := reader{Query: q, pager: newPager(timeout)}
 	results := clusters.Each(ctx, members, 0, r.read)
 	st := &State{Errors: map[string]*clusters.Error{}, Services: map[string]map[routing.Key]*corev1.Service{}}
 	for _, r := range results {
@@ -165,10 +174,11 @@ func (r *reader) services(ctx context.Context, m *clusters.Member, s *memberStat
 		add(svc)
 		return nil
 	}
-	return pages(ctx, r, metav1.ListOptions{}, api.List, func(l *corev1.ServiceList) {
+	return pages(ctx, r.pager, metav1.ListOptions{}, api.List, func(l *corev1.ServiceList) error {
 		for i := range l.Items {
 			add(&l.Items[i])
 		}
+		return nil
 	})
 }
 
@@ -179,7 +189,7 @@ func (r *reader) endpoints(ctx context.Context, m *clusters.Member) (map[routing
 		o.LabelSelector = discoveryv1.LabelServiceName + "=" + r.Name
 	}
 	out := map[routing.Key][]routing.Endpoint{}
-	err := pages(ctx, r, o, m.Client.DiscoveryV1().EndpointSlices(r.Namespace).List, func(l *discoveryv1.EndpointSliceList) {
+	err := pages(ctx, r.pager, o, m.Client.DiscoveryV1().EndpointSlices(r.Namespace).List, func(l *discoveryv1.EndpointSliceList) error {
 		for i := range l.Items {
 			key, endpoints := routing.FromSlice(&l.Items[i])
 			if have := out[key]; have != nil {
@@ -187,6 +197,7 @@ func (r *reader) endpoints(ctx context.Context, m *clusters.Member) (map[routing
 			}
 			out[key] = endpoints
 		}
+		return nil
 	})
 	return out, err
 }
@@ -213,10 +224,11 @@ func (r *reader) namespaces(ctx context.Context, m *clusters.Member) (map[string
 		out[ns.Name] = ns.Annotations
 		return out, true, nil
 	}
-	err := pages(ctx, r, metav1.ListOptions{}, api.List, func(l *corev1.NamespaceList) {
+	err := pages(ctx, r.pager, metav1.ListOptions{}, api.List, func(l *corev1.NamespaceList) error {
 		for i := range l.Items {
 			out[l.Items[i].Name] = l.Items[i].Annotations
 		}
+		return nil
 	})
 	if apierrors.IsForbidden(err) {
 		m.Unseen(ungated, err)
@@ -231,15 +243,14 @@ func get[T any](ctx context.Context, r *reader, name string, call func(context.C
 }
 
 // pages lists page by page, so that only some of the objects are held beside what is made of them.
-func pages[L metav1.ListInterface](ctx context.Context, r *reader, o metav1.ListOptions, list func(context.Context, metav1.ListOptions) (L, error), visit func(L)) error {
+func pages[L metav1.ListInterface](ctx context.Context, p pager, o metav1.ListOptions, list func(context.Context, metav1.ListOptions) (L, error), visit func(L) error) error {
 	one := func() error {
-		page, err := clusters.Within(ctx, r.timeout, func(ctx context.Context) (L, error) { return list(ctx, o) })
+		page, err := clusters.Within(ctx, p.timeout, func(ctx context.Context) (L, error) { return list(ctx, o) })
 		if err != nil {
 			return err
 		}
-		visit(page)
 		o.Continue = page.GetContinue()
-		return nil
+		return visit(page)
 	}
 	o.Limit = firstPage
 	if err := one(); err != nil {
@@ -247,12 +258,12 @@ func pages[L metav1.ListInterface](ctx context.Context, r *reader, o metav1.List
 	}
 	for o.Limit = laterPages; o.Continue != ""; {
 		select {
-		case r.later <- struct{}{}:
+		case p.later <- struct{}{}:
 		case <-ctx.Done():
 			return ctx.Err()
 		}
 		err := one()
-		<-r.later
+		<-p.later
 		if err != nil {
 			return err
 		}

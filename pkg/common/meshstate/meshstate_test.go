@@ -153,15 +153,15 @@ func TestDeadlineIsForEachPage(t *testing.T) {
 					}
 					return page, nil
 				}
-				r := &reader{timeout: 10 * time.Second, later: make(chan struct{}, 1)}
+				p := pager{timeout: 10 * time.Second, later: make(chan struct{}, 1)}
 				visited := 0
-				err := pages(t.Context(), r, metav1.ListOptions{}, list, func(*corev1.ServiceList) { visited++ })
+				err := pages(t.Context(), p, metav1.ListOptions{}, list, func(*corev1.ServiceList) error { visited++; return nil })
 				class := clusters.Class("")
 				if err != nil {
 					class = clusters.Classify(err).Class
 				}
-				if class != c.want || visited != seen || len(r.later) != 0 {
-					t.Errorf("%v; visited %d of %d, %d still counted as asked for", err, visited, seen, len(r.later))
+				if class != c.want || visited != seen || len(p.later) != 0 {
+					t.Errorf("%v; visited %d of %d, %d still counted as asked for", err, visited, seen, len(p.later))
 				}
 			})
 		})
