@@ -304,7 +304,7 @@ func (f *fakeMesh) own(t *testing.T, name string, ann map[string]string, owns bo
 	svc.Annotations["argocd.argoproj.io/tracking-id"] = "shop-" + name + ":/Service:shop/" + name
 	if owns {
 		svc.ManagedFields = []metav1.ManagedFieldsEntry{{Manager: "argocd-controller", Operation: metav1.ManagedFieldsOperationApply, APIVersion: "v1", FieldsType: "FieldsV1",
-			FieldsV1: &metav1.FieldsV1{Raw: []byte(`{"f:metadata":{"f:annotations":{"f:` + cilium.AnnotationShared + `":{}}}}`)}}}
+			FieldsV1: metav1.NewFieldsV1(`{"f:metadata":{"f:annotations":{"f:` + cilium.AnnotationShared + `":{}}}}`)}}
 	}
 	if err := f.api["us"].Tracker().Update(corev1.SchemeGroupVersion.WithResource("services"), svc, "shop"); err != nil {
 		t.Fatal(err)

@@ -222,7 +222,7 @@ func (c *checker) checkAnnotations(p place) {
 	undrain := "kubectl mesh-svc undrain " + clusters.Quote(p.name())
 	switch {
 	case drained:
-		c.tellFix(finding.Drained, p, undrain, "drained: other clusters do not use the endpoints there until it is put back")
+		c.tellFix(finding.Drained, p, undrain, "taken out of service by drain; other clusters do not use the endpoints there until undrain")
 	case marked(p.svc.Annotations, p.name()):
 		c.tellFix(finding.Drained, p, undrain, "the mark of a drain is left, and somebody changed %s since", cilium.AnnotationShared)
 	}
