@@ -39,7 +39,6 @@ func CompleteArgs(root *cobra.Command, name string, list func(ctx context.Contex
 		if cmd.Name() != name {
 			return
 		}
-		cmd.ValidArgs = nil
 		cmd.ValidArgsFunction = func(cmd *cobra.Command, args []string, typed string) ([]string, cobra.ShellCompDirective) {
 			var out []string
 			for _, v := range list(contextOf(cmd), args) {

@@ -99,7 +99,6 @@ func newAffinity(e *env) *cobra.Command {
 
   # No preference
   kubectl mesh-svc affinity none nginx`,
-		ValidArgs: []string{"local", "remote", "none"},
 	}, false, func(args []string) (globalsvc.Edit, []string, error) {
 		if len(args) == 0 {
 			return globalsvc.Edit{}, nil, errAffinityMissing
