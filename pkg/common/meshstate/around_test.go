@@ -1,7 +1,9 @@
 package meshstate
 
 import (
+	"fmt"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/google/go-cmp/cmp"
@@ -72,6 +74,28 @@ func show[T interface{ String() string }](list []T) string {
 		s += v.String()
 	}
 	return s + "]"
+}
+
+// TestManyPages: a cluster that answers every page in time is read, however many there are.
+func TestManyPages(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		d := dynamicClient()
+		page := 0
+		d.PrependReactor("list", "ciliumnodes", func(k8stesting.Action) (bool, runtime.Object, error) {
+			time.Sleep(40 * time.Second)
+			l := &unstructured.UnstructuredList{Object: map[string]any{"apiVersion": "cilium.io/v2", "kind": "CiliumNodeList", "metadata": map[string]any{}}}
+			l.Items = append(l.Items, *custom("CiliumNode", "", fmt.Sprintf("n%d", page), map[string]any{}))
+			if page++; page < 4 {
+				l.SetContinue("more")
+			}
+			return true, l, nil
+		})
+		a := around(t, &clusters.Member{Name: "us", Client: fake.NewClientset()}, d) // with a deadline of a minute
+		if len(a.Nodes["us"]) != 4 || len(a.Unread) > 0 {
+			t.Errorf("nodes %v, unread %v", a.Nodes, a.Unread)
+		}
+	})
 }
 
 // TestUnreadResources: what is forbidden or not served is named, and the rest is read.
