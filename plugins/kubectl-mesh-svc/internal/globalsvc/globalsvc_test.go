@@ -211,6 +211,45 @@ func TestDescribeSaysWhatALossDoes(t *testing.T) {
 	}
 }
 
+// TestUndoDuringADrain: what an older change wrote is not put back over a drain, which may have written the very same value.
+func TestUndoDuringADrain(t *testing.T) {
+	t.Parallel()
+	g, s, mark := cilium.AnnotationGlobal, cilium.AnnotationShared, AnnotationDrained
+	text := func(drain string) *string { return Mark{Drain: drain, Cluster: "us"}.value() }
+	drained := map[string]string{g: "true", s: "false", mark: *text("now")}
+	no := ptr.To("false")
+	cases := map[string]struct {
+		before, after change.Values
+		ann           map[string]string
+		want          string
+		left          bool
+		writes        change.Values
+	}{
+		"unshare":                  {change.Values{s: nil}, change.Values{s: no}, drained, "skipped", true, change.Values{}},
+		"share":                    {change.Values{s: no}, change.Values{s: nil}, drained, "skipped", true, change.Values{}},
+		"globalize --shared=false": {change.Values{g: nil, s: nil}, change.Values{g: ptr.To("true"), s: no}, drained, "planned", true, change.Values{g: nil}},
+		"globalize":                {change.Values{g: nil}, change.Values{g: ptr.To("true")}, drained, "planned", false, change.Values{g: nil}},
+		"the drain itself":         {change.Values{s: nil, mark: nil}, change.Values{s: no, mark: text("now")}, drained, "planned", false, change.Values{s: nil, mark: nil}},
+		"an earlier drain":         {change.Values{s: nil, mark: nil}, change.Values{s: no, mark: text("then")}, drained, "skipped", true, change.Values{}},
+		"taken out of the drain":   {change.Values{s: no, mark: text("now")}, change.Values{s: nil, mark: nil}, map[string]string{g: "true"}, "planned", false, change.Values{s: no, mark: text("now")}},
+		"unshare, not drained":     {change.Values{s: nil}, change.Values{s: no}, map[string]string{g: "true", s: "false"}, "planned", false, change.Values{s: nil}},
+	}
+	for name, c := range cases {
+		svc := &corev1.Service{ObjectMeta: metav1.ObjectMeta{Namespace: "default", Name: "nginx", UID: "u1", Annotations: c.ann}}
+		rec := change.RecordItem{Cluster: "us", Namespace: "default", Name: "nginx", UID: "u1", Before: c.before, After: c.after}
+		item, left := Undo(&clusters.Member{Name: "us"}, svc, rec)
+		if item.Result != c.want || left != c.left || left && !strings.Contains(item.Message, "kubectl mesh-svc undrain us") {
+			t.Errorf("%s: got %s, left %v, %q; want %s, %v", name, item.Result, left, item.Message, c.want, c.left)
+		}
+		if d := cmp.Diff(c.writes, item.After); d != "" {
+			t.Errorf("%s: %s", name, d)
+		}
+		if len(rec.Before) != len(c.before) {
+			t.Errorf("%s: the record was changed", name)
+		}
+	}
+}
+
 func TestListAndDescribeSayWhatIsDrained(t *testing.T) {
 	t.Parallel()
 	st, members := build(cluster{name: "us", svc: drainedBy("us", "false")}, cluster{name: "eu"}, cluster{name: "ap", svc: drainedBy("us", "false")})

@@ -1,6 +1,8 @@
 package globalsvc
 
 import (
+	"fmt"
+	"maps"
 	"slices"
 	"strings"
 
@@ -13,10 +15,11 @@ import (
 )
 
 // spellings maps the deprecated keys to the current ones. A key and its alias are one setting: putting back an alias under a key that
-// somebody removed since would bring the setting back that they took away.
+// somebody removed since would bring the setting back that they took away. The mark of a drain explains shared and is one with it.
 var spellings = map[string]string{
 	cilium.AnnotationGlobalAlias:   cilium.AnnotationGlobal,
 	cilium.AnnotationSharedAlias:   cilium.AnnotationShared,
+	AnnotationDrained:              cilium.AnnotationShared,
 	cilium.AnnotationAffinityAlias: cilium.AnnotationAffinity,
 }
 
@@ -31,6 +34,7 @@ func setting(key string) string {
 // Undo plans to put back what a record says was there before, setting by setting. One that is neither as it was before nor
 // as we wrote it was changed by somebody since: it is left, and left says so. A write is one patch, so a mixture of the two is not ours either.
 func Undo(m *clusters.Member, svc *corev1.Service, rec change.RecordItem) (item *change.Item, left bool) {
+	rec = withMark(svc, rec)
 	item = change.NewItem(m, svc, rec.Before)
 	if item.Result == v1alpha1.ResultUnchanged {
 		return item, false
@@ -54,7 +58,9 @@ func Undo(m *clusters.Member, svc *corev1.Service, rec change.RecordItem) (item 
 	for key, was := range rec.Before {
 		if !before[setting(key)] || !after[setting(key)] {
 			edits[key] = was
-		} else if now := item.Before[key]; !change.Same(now, rec.After[key]) {
+		} else if now := item.Before[key]; key == AnnotationDrained && now != nil && !change.Same(now, rec.After[key]) {
+			says = append(says, fmt.Sprintf("%s is what a later drain wrote; it is left as it is, for kubectl mesh-svc undrain %s", cilium.AnnotationShared, clusters.Quote(m.Name)))
+		} else if !change.Same(now, rec.After[key]) {
 			says = append(says, key+" is now "+change.Show(now)+": somebody changed it since; it is left as it is")
 		}
 	}
@@ -67,4 +73,20 @@ func Undo(m *clusters.Member, svc *corev1.Service, rec change.RecordItem) (item 
 		item.Result = v1alpha1.ResultSkipped
 	}
 	return item, true
+}
+
+// withMark completes the record of a change that knew no mark on a Service that bears one: a drain came after it, and what shared is now is the
+// drain's, though it may be the very value that the change wrote.
+func withMark(svc *corev1.Service, rec change.RecordItem) change.RecordItem {
+	_, known := rec.Before[AnnotationDrained]
+	concerned := false
+	for key := range rec.Before {
+		concerned = concerned || setting(key) == cilium.AnnotationShared
+	}
+	if known || !concerned || Drained(svc.Annotations) == nil {
+		return rec
+	}
+	rec.Before, rec.After = maps.Clone(rec.Before), maps.Clone(rec.After)
+	rec.Before[AnnotationDrained], rec.After[AnnotationDrained] = nil, nil
+	return rec
 }
