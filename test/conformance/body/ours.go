@@ -14,12 +14,13 @@ func snapshot(version string, clusters []Cluster) *routing.Snapshot {
 	for _, c := range clusters {
 		r := routing.Cluster{
 			Name: c.Name, Version: cilium.ParseVersion(version), DefaultGlobalNamespace: c.GlobalByDefault,
-			Namespaces: map[string]map[string]string{namespace: c.Namespace},
+			Namespaces: map[string]map[string]string{},
 			Services:   map[routing.Key]*routing.Service{},
 		}
 		if c.Service != nil {
 			svc := routing.FromService(c.Service, c.Slices)
 			r.Services[svc.Key] = svc
+			r.Namespaces[svc.Key.Namespace] = c.Namespace
 		}
 		snap.Clusters = append(snap.Clusters, r)
 	}
@@ -57,8 +58,11 @@ func predict(version string, clusters []Cluster) ([]Choice, error) {
 
 // offer is what we call exported.
 func offer(version string, c Cluster) (Exported, bool) {
+	if c.Service == nil {
+		return nil, false
+	}
 	snap := snapshot(version, []Cluster{c})
-	endpoints, reason := snap.Clusters[0].Offers(key)
+	endpoints, reason := snap.Clusters[0].Offers(routing.Key{Namespace: c.Service.Namespace, Name: c.Service.Name})
 	if reason.Code != routing.ReasonUsed {
 		return nil, false
 	}

@@ -114,6 +114,26 @@ func (r random) clusters() []Cluster {
 	return out
 }
 
+// exporter makes a cluster that is asked what it exports.
+func (r random) exporter() Cluster { return r.cluster("eu", 2, r.servicePorts()) }
+
+// changed is a cluster in which one thing has become another: the namespace's annotations, the Service, its
+// EndpointSlices, or all of these.
+func (r random) changed(c Cluster) Cluster {
+	next := r.exporter()
+	switch r.IntN(4) {
+	case 0:
+		c.Namespace = next.Namespace
+	case 1:
+		c.Service = next.Service
+	case 2:
+		c.Slices = next.Slices
+	default:
+		c.Namespace, c.Service, c.Slices = next.Namespace, next.Service, next.Slices
+	}
+	return c
+}
+
 func (r random) cluster(name string, id int, ports []corev1.ServicePort) Cluster {
 	c := Cluster{Name: name, ID: uint32(id), Namespace: r.namespaceAnnotations(), GlobalByDefault: r.often(9)}
 	if r.often(1) && r.often(5) {

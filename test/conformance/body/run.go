@@ -47,7 +47,7 @@ type Result struct {
 // run and CONFORMANCE_CASE one case of it. Results are appended to the file CONFORMANCE_REPORT, a JSON document a line.
 func Run(t *testing.T, j Judge) {
 	t.Run("fixed", func(t *testing.T) { fixed(t, j) })
-	s := settings(t)
+	s := settings(t, 100_000)
 	t.Logf("Cilium %s: seed %d, %d cases for each function", j.Version(), s.seed, s.cases)
 	s.compare(t, j, "annotations: global, shared, affinity", func(r random) (any, string, error) {
 		ann := r.annotations(7)
@@ -61,7 +61,7 @@ func Run(t *testing.T, j Judge) {
 		})
 	}
 	s.compare(t, j, "export", func(r random) (any, string, error) {
-		c := r.cluster("eu", 2, r.servicePorts())
+		c := r.exporter()
 		d, err := exportDiffers(j, c)
 		if d != "" {
 			c = shrinkOne(c, func(c Cluster) bool { d, err := exportDiffers(j, c); return d != "" && err == nil })
@@ -95,15 +95,20 @@ func annotationsDiffer(j Judge, ann map[string]string) string {
 }
 
 func exportDiffers(j Judge, c Cluster) (string, error) {
-	want, wantOK, err := j.Export(c)
+	want, ok, err := j.Export(c)
 	if err != nil {
 		return "", err
 	}
-	got, gotOK := offer(j.Version(), c)
-	if wantOK != gotOK {
-		return fmt.Sprintf("exported by Cilium: %v, by our rules: %v", wantOK, gotOK), nil
+	return offerDiffers(j.Version(), c, want, ok), nil
+}
+
+// offerDiffers tells how what Cilium exports of a cluster, if anything, differs from what we call exported; "" if it does not.
+func offerDiffers(version string, c Cluster, want Exported, exported bool) string {
+	got, ok := offer(version, c)
+	if exported != ok {
+		return fmt.Sprintf("exported by Cilium: %v, by our rules: %v", exported, ok)
 	}
-	return cmp.Diff(want, got, cmpopts.EquateEmpty(), addresses), nil
+	return cmp.Diff(want, got, cmpopts.EquateEmpty(), addresses)
 }
 
 func selectionDiffers(j Judge, cs []Cluster) (string, error) {
@@ -124,9 +129,9 @@ type run struct {
 	only  int // the number of the only case to run, -1 for all
 }
 
-func settings(t *testing.T) run {
+func settings(t *testing.T, cases int) run {
 	t.Helper()
-	s := run{seed: rand.Uint64(), cases: 100_000, only: -1} //nolint:gosec // a seed, not a secret
+	s := run{seed: rand.Uint64(), cases: cases, only: -1} //nolint:gosec // a seed, not a secret
 	read := func(name string, set func(uint64)) {
 		v := os.Getenv(name)
 		if v == "" {
@@ -146,13 +151,28 @@ func settings(t *testing.T) run {
 
 // compare runs one function's cases. ask makes a question, and returns it, what differs, and an error if there was no answer.
 func (s run) compare(t *testing.T, j Judge, function string, ask func(random) (question any, diff string, err error)) {
+	s.tally(t, j.Version(), function, func(n int) (any, string, error) { return ask(newRandom(s.seed, uint64(n))) })
+}
+
+// numbers are those of the cases to run.
+func (s run) numbers() []int {
+	if s.only >= 0 {
+		return []int{s.only}
+	}
+	all := make([]int, s.cases)
+	for n := range all {
+		all[n] = n
+	}
+	return all
+}
+
+// tally counts one function's cases and differences. ask returns the question of that number, what differs, and an
+// error if there was no answer.
+func (s run) tally(t *testing.T, version, function string, ask func(n int) (question any, diff string, err error)) {
 	t.Run(function, func(t *testing.T) {
-		res := Result{Version: j.Version(), Function: function, Seed: s.seed}
-		for n := range s.cases {
-			if s.only >= 0 && n != s.only {
-				continue
-			}
-			q, diff, err := ask(newRandom(s.seed, uint64(n)))
+		res := Result{Version: version, Function: function, Seed: s.seed}
+		for _, n := range s.numbers() {
+			q, diff, err := ask(n)
 			if err != nil {
 				t.Fatalf("case %d: no answer: %v\n%s", n, err, render(q))
 			}
@@ -161,7 +181,7 @@ func (s run) compare(t *testing.T, j Judge, function string, ask func(random) (q
 				continue
 			}
 			if res.Differences++; res.Differences <= shown {
-				t.Errorf("case %d (CONFORMANCE_SEED=%d CONFORMANCE_CASE=%d) differs, - Cilium %s, + our rules:\n%s\nthe question:\n%s", n, s.seed, n, j.Version(), diff, render(q))
+				t.Errorf("case %d (CONFORMANCE_SEED=%d CONFORMANCE_CASE=%d) differs, - Cilium %s, + our rules:\n%s\nthe question:\n%s", n, s.seed, n, version, diff, render(q))
 			}
 		}
 		if res.Differences > shown {
