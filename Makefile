@@ -35,7 +35,7 @@ TOOLS := $(addprefix bin/tools/,golangci-lint kubectl kubectl-krew validate-krew
 .PHONY: help
 help:
 	@echo 'kubectl plugins for Cilium Cluster Mesh. Usage: make TARGET'
-	@awk -F ':.*## ' '/^##@ / {printf "\n%s\n", substr($$0, 5)} /^[a-z-]+:.*## / {printf "  %-14s%s\n", $$1, $$2}' $(firstword $(MAKEFILE_LIST))
+	@awk -F ':.*## ' '/^##@ / {printf "\n%s\n", substr($$0, 5)} /^[a-z-]+:.*## / {printf "  %-22s%s\n", $$1, $$2}' $(firstword $(MAKEFILE_LIST))
 	@echo
 	@echo 'CLUSTERS=a,b,c chooses the clusters of a lab, MESHLAB_STATE=DIR its directory.'
 
@@ -88,6 +88,11 @@ test-unit: ## Run the unit tests; they need no lab
 .PHONY: conformance
 conformance: ## Compare our rules with Cilium's own Go code, all versions; JUDGES=1.20 is that one only
 	@go run ./test/conformance $(JUDGES)
+
+# One cluster; what its imitation of Cilium would export is not looked at.
+.PHONY: conformance-exporter
+conformance-exporter: meshlab bin/tools/clustermesh-apiserver ## Compare what we call exported with what Cilium's clustermesh-apiserver writes
+	@MESHLAB_STATE='$(CURDIR)/.lab-exporter' test/with-lab.sh --no-net --clusters=us go run ./test/conformance exporter
 
 FUZZTIME ?= 10s
 .PHONY: fuzz
@@ -176,6 +181,11 @@ bin/tools/kubectl-krew: tools/krew/go.mod tools/krew/go.sum
 bin/tools/validate-krew-manifest: tools/krew/go.mod tools/krew/go.sum
 	@echo 'building validate-krew-manifest' >&2
 	@$(call tool,krew,sigs.k8s.io/krew/cmd/validate-krew-manifest)
+
+exporter := test/conformance/exporter
+bin/tools/clustermesh-apiserver: $(exporter)/go.mod $(exporter)/go.sum
+	@echo "building Cilium's clustermesh-apiserver; the first time takes about ten minutes" >&2
+	@go build -C $(exporter) -ldflags '-s -w' -o $(CURDIR)/$@ github.com/cilium/cilium/clustermesh-apiserver && touch $@
 
 bin/tools/goreleaser: tools/goreleaser/go.mod tools/goreleaser/go.sum
 	@echo 'building goreleaser; the first time takes several minutes' >&2

@@ -4,6 +4,7 @@
 //	go run ./test/conformance              # all versions
 //	go run ./test/conformance 1.20 1.18    # these minor versions
 //	go run ./test/conformance 1.19.7       # this one
+//	go run ./test/conformance exporter     # Cilium's clustermesh-apiserver beside a lab; see make conformance-exporter
 package main
 
 import (
@@ -30,6 +31,9 @@ import (
 // The minor versions for which we have rules.
 const oldest, newest = 15, 20
 
+// exporter is the directory of the module that needs a lab, and therefore runs only alone.
+const exporter = "exporter"
+
 func main() {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt)
 	err := run(ctx, os.Args[1:], "test/conformance", os.Stdout)
@@ -41,7 +45,15 @@ func main() {
 }
 
 func run(ctx context.Context, wanted []string, dir string, stdout io.Writer) error {
-	modules, err := judges(dir)
+	pattern := "v*"
+	switch {
+	case !slices.Contains(wanted, exporter):
+	case len(wanted) > 1:
+		return fmt.Errorf("%s runs alone, as it needs a lab", exporter)
+	default:
+		pattern, wanted = exporter, nil
+	}
+	modules, err := judges(dir, pattern)
 	if err != nil {
 		return err
 	}
@@ -78,7 +90,7 @@ func run(ctx context.Context, wanted []string, dir string, stdout io.Writer) err
 	return errors.Join(failed...)
 }
 
-// module is one of the directories v*.
+// module is one of the directories v*, or the exporter's.
 type module struct {
 	dir     string
 	version cilium.Version
@@ -92,8 +104,8 @@ func (m module) is(wanted string) bool {
 var required = regexp.MustCompile(`(?m)^\s*github\.com/cilium/cilium (v\S+)$`)
 
 // judges finds the modules and the version that each one's go.mod names, the newest first.
-func judges(dir string) ([]module, error) {
-	files, err := filepath.Glob(filepath.Join(dir, "v*", "go.mod"))
+func judges(dir, pattern string) ([]module, error) {
+	files, err := filepath.Glob(filepath.Join(dir, pattern, "go.mod"))
 	if err != nil {
 		return nil, err
 	}

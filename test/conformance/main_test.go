@@ -62,6 +62,9 @@ func TestRunRefuses(t *testing.T) {
 	if err := run(t.Context(), []string{"1.14"}, ".", nil); err == nil || !strings.Contains(err.Error(), "no judge for Cilium 1.14") {
 		t.Errorf("a version without a judge: %v", err)
 	}
+	if err := run(t.Context(), []string{"exporter", "1.20"}, ".", nil); err == nil || !strings.Contains(err.Error(), "exporter runs alone") {
+		t.Errorf("the exporter together with a judge: %v", err)
+	}
 	dir := t.TempDir()
 	if err := run(t.Context(), nil, dir, nil); err == nil || !strings.Contains(err.Error(), "top of the repository") {
 		t.Errorf("no modules: %v", err)

@@ -1,6 +1,9 @@
 package body
 
-import "testing"
+import (
+	"context"
+	"testing"
+)
 
 // Exporter is Cilium's exporter, running beside an API server.
 type Exporter interface {
@@ -8,7 +11,7 @@ type Exporter interface {
 	Version() string
 	// Ask makes the API server hold the questions in place of those of the last call, each in a namespace of its own,
 	// waits for the exporter, and returns an answer to each.
-	Ask(questions []Cluster) ([]Answer, error)
+	Ask(ctx context.Context, questions []Cluster) ([]Answer, error)
 }
 
 // Answer is what an exporter wrote.
@@ -23,18 +26,19 @@ type Answer struct {
 // exporterCases is the number of random cases where each is a namespace of an API server.
 const exporterCases = 600
 
-// RunExporter compares what we call exported with what the exporter writes: of new objects, and after all of them changed.
+// RunExporter compares what we call exported with what the exporter writes: of the objects at its start, and after each of
+// them changed.
 //
 // The variables are those of Run; CONFORMANCE_CASES is 600 if unset.
 func RunExporter(t *testing.T, e Exporter) {
 	s := settings(t, exporterCases)
 	t.Logf("Cilium %s: seed %d, %d cases", e.Version(), s.seed, s.cases)
 	questions := map[int]Cluster{}
-	s.askAll(t, e, "exporter: new objects", func(n int) Cluster {
+	s.askAll(t, e, "exporter: objects at its start", func(n int) Cluster {
 		questions[n] = newRandom(s.seed, uint64(n)).exporter()
 		return questions[n]
 	})
-	s.askAll(t, e, "exporter: changed objects", func(n int) Cluster {
+	s.askAll(t, e, "exporter: objects that changed", func(n int) Cluster {
 		return newRandom(s.seed+1, uint64(n)).changed(questions[n])
 	})
 }
@@ -47,7 +51,7 @@ func (s run) askAll(t *testing.T, e Exporter, function string, question func(n i
 	for i, n := range numbers {
 		questions[i] = question(n)
 	}
-	answers, err := e.Ask(questions)
+	answers, err := e.Ask(t.Context(), questions)
 	if err != nil {
 		t.Fatalf("%s: %v", function, err)
 	}
