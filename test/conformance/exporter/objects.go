@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"net/netip"
 	"reflect"
 	"strings"
 	"time"
@@ -46,10 +47,16 @@ func (e *Exporter) put(ctx context.Context, questions []body.Cluster) error {
 	group.SetLimit(workers)
 	for i, q := range questions {
 		group.Go(func() error {
+			var err error
 			if e.asked == nil {
-				return e.create(gctx, place(i), q)
+				err = e.create(gctx, place(i), q)
+			} else {
+				err = e.change(gctx, place(i), e.asked[i], q)
 			}
-			return e.change(gctx, place(i), e.asked[i], q)
+			if err != nil {
+				return fmt.Errorf("write %s: %w", place(i), err)
+			}
+			return nil
 		})
 	}
 	err := group.Wait()
@@ -152,11 +159,24 @@ func (e *Exporter) createSlices(ctx context.Context, namespace string, slices []
 	for _, s := range slices {
 		s = s.DeepCopy()
 		s.Namespace = namespace
+		for _, e := range s.Endpoints {
+			for i, a := range e.Addresses {
+				e.Addresses[i] = canonical(a)
+			}
+		}
 		if _, err := e.kube.DiscoveryV1().EndpointSlices(namespace).Create(ctx, s, metav1.CreateOptions{}); err != nil {
 			return err
 		}
 	}
 	return nil
+}
+
+// canonical is an address as the API server wants it written, which it does not demand of names.
+func canonical(address string) string {
+	if a, err := netip.ParseAddr(address); err == nil {
+		return a.String()
+	}
+	return address
 }
 
 // fit makes a Service of a question one that the lab's API server takes: addresses are the API server's to give, and a
