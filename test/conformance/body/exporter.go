@@ -56,9 +56,14 @@ func (s run) askAll(t *testing.T, e Exporter, function string, question func(n i
 		t.Fatalf("%s: %v", function, err)
 	}
 	of := make(map[int]Answer, len(numbers))
+	exported := 0
 	for i, n := range numbers {
 		of[n] = answers[i]
+		if answers[i].OK {
+			exported++
+		}
 	}
+	t.Logf("%s: %d of %d are exported", function, exported, len(numbers))
 	s.tally(t, e.Version(), function, func(n int) (any, string, error) {
 		a := of[n]
 		return a.Question, offerDiffers(e.Version(), a.Question, a.Exported, a.OK), nil

@@ -36,7 +36,7 @@ func start(binary string, x exporting, kubeconfig string) (*process, error) {
 	}
 	defer func() { _ = log.Close() }()
 	// It ends by stop, in its own time, and not when the context of the test ends.
-	p.cmd = exec.CommandContext(context.Background(), binary, arguments(x, kubeconfig)...) //nolint:gosec // built by us
+	p.cmd = exec.CommandContext(context.Background(), binary, arguments(x, kubeconfig)...)
 	p.cmd.Stdout, p.cmd.Stderr = log, log
 	if err := p.cmd.Start(); err != nil {
 		return nil, err

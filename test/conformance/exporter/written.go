@@ -111,7 +111,7 @@ func backends(s *store.ClusterService) (body.Exported, error) {
 		}
 		out[addr] = map[string]body.Port{}
 		for name, p := range ports {
-			out[addr][name] = body.Port{Protocol: string(p.Protocol), Port: p.Port}
+			out[addr][name] = body.Port{Protocol: p.Protocol, Port: p.Port}
 		}
 	}
 	return out, nil
