@@ -1,6 +1,7 @@
 package body
 
 import (
+	"fmt"
 	"maps"
 	"slices"
 	"testing"
@@ -28,6 +29,27 @@ func TestRandomRepeatsItself(t *testing.T) {
 	for n := range uint64(200) {
 		if d := cmp.Diff(newRandom(7, n).clusters(), newRandom(7, n).clusters()); d != "" {
 			t.Fatalf("case %d: %s", n, d)
+		}
+	}
+}
+
+// TestChangedReaches: an exporter must be asked about a change of one thing alone, or it never has to notice it.
+func TestChangedReaches(t *testing.T) {
+	t.Parallel()
+	seen := map[string]int{}
+	for n := range uint64(400) {
+		from := newRandom(1, n).exporter()
+		to := newRandom(2, n).changed(from)
+		_, before := offer("1.20.2", from)
+		_, after := offer("1.20.2", to)
+		seen[fmt.Sprintf("exported %t, then %t", before, after)]++
+		if cmp.Equal(from.Service, to.Service) && cmp.Equal(from.Slices, to.Slices) && before != after {
+			seen["by the namespace alone"]++
+		}
+	}
+	for _, what := range []string{"exported true, then false", "exported false, then true", "exported true, then true", "by the namespace alone"} {
+		if seen[what] < 5 {
+			t.Errorf("%s: %d of 400 questions, want at least 5 (%v)", what, seen[what], seen)
 		}
 	}
 }

@@ -66,28 +66,23 @@ var _ body.Exporter = (*Exporter)(nil)
 
 // New connects to the lab in a state directory. The working directory must be that of Directory, as etcd's socket lies
 // there. Close ends what Ask starts.
-func New(ctx context.Context, state string) (e *Exporter, err error) {
+func New(ctx context.Context, state string) (*Exporter, error) {
 	binary, err := exec.LookPath(program)
 	if err != nil {
 		return nil, err
 	}
-	e = &Exporter{binary: binary, kubeconfig: filepath.Join(state, "kubeconfig-"+labCluster+".yaml"), exporting: settings()}
-	defer func() {
-		if err != nil {
-			err = errors.Join(err, e.Close())
-		}
-	}()
+	e := &Exporter{binary: binary, kubeconfig: filepath.Join(state, "kubeconfig-"+labCluster+".yaml"), exporting: settings()}
 	if e.version, err = version(binary); err != nil {
 		return nil, err
 	}
 	if e.kube, err = connect(e.kubeconfig); err != nil {
 		return nil, err
 	}
-	if e.etcd, err = clientv3.New(clientv3.Config{Endpoints: []string{etcdSocket}, DialTimeout: patience}); err != nil {
-		return nil, fmt.Errorf("connect to etcd: %w", err)
-	}
 	if err := e.addServiceRange(ctx); err != nil {
 		return nil, err
+	}
+	if e.etcd, err = clientv3.New(clientv3.Config{Endpoints: []string{etcdSocket}, DialTimeout: patience}); err != nil {
+		return nil, fmt.Errorf("connect to etcd: %w", err)
 	}
 	return e, nil
 }
@@ -113,8 +108,6 @@ func (e *Exporter) Version() string { return e.version }
 
 // Ask implements body.Exporter.
 func (e *Exporter) Ask(ctx context.Context, questions []body.Cluster) ([]body.Answer, error) {
-	ctx, cancel := context.WithTimeout(ctx, patience)
-	defer cancel()
 	if err := e.put(ctx, questions); err != nil {
 		return nil, err
 	}
@@ -168,10 +161,7 @@ func (e *Exporter) Close() error {
 	for _, p := range e.processes {
 		errs = append(errs, p.stop())
 	}
-	if e.etcd != nil {
-		errs = append(errs, e.etcd.Close())
-	}
-	return errors.Join(errs...)
+	return errors.Join(append(errs, e.etcd.Close())...)
 }
 
 // version is Cilium's, as the program says that it was built.

@@ -26,6 +26,8 @@ const (
 
 // settled returns what an exporter wrote, by namespace, once it is done with all that was put.
 func (e *Exporter) settled(ctx context.Context, x exporting) (map[string]body.Exported, error) {
+	ctx, cancel := context.WithTimeout(ctx, patience)
+	defer cancel()
 	prefix := path.Join(store.ServiceStorePrefix, x.name) + "/"
 	tick := time.NewTicker(interval)
 	defer tick.Stop()
