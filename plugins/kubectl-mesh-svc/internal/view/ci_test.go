@@ -29,7 +29,9 @@ func findings() v1alpha1.FindingList {
 func TestSARIF(t *testing.T) {
 	t.Parallel()
 	var buf bytes.Buffer
-	if err := SARIF(&buf, findings(), "1.2.3"); err != nil {
+	doc := findings()
+	doc.Findings = append(doc.Findings, finding.NotShared.New("service/default/web", []string{"us", "eu"}, "the same rule again", ""))
+	if err := SARIF(&buf, doc, "1.2.3"); err != nil {
 		t.Fatal(err)
 	}
 	var log struct {
@@ -56,6 +58,10 @@ func TestSARIF(t *testing.T) {
 				Level     string
 				Message   struct{ Text string }
 				Locations []struct {
+					PhysicalLocation struct {
+						ArtifactLocation struct{ URI string }
+						Region           struct{ StartLine int }
+					}
 					LogicalLocations []struct{ Name, FullyQualifiedName, Kind string }
 				}
 				PartialFingerprints map[string]string
@@ -84,18 +90,28 @@ func TestSARIF(t *testing.T) {
 		t.Errorf("notifications %+v", n)
 	}
 	var got []string
+	fingerprints := map[string]bool{}
 	for _, r := range run.Results {
 		if run.Tool.Driver.Rules[r.RuleIndex].ID != r.RuleID || !levels[r.Level] || r.Message.Text == "" || len(r.PartialFingerprints["finding/v1"]) != 64 {
 			t.Errorf("result %+v", r)
 		}
 		line := r.RuleID + " " + r.Level
+		if id := r.PartialFingerprints["finding/v1"]; fingerprints[id] {
+			t.Errorf("two results have the fingerprint of %+v", r)
+		} else {
+			fingerprints[id] = true
+		}
 		for _, l := range r.Locations {
+			// Code scanning takes no result without a file and a line.
+			if l.PhysicalLocation.ArtifactLocation.URI != l.LogicalLocations[0].FullyQualifiedName || l.PhysicalLocation.Region.StartLine != 1 {
+				t.Errorf("location %+v", l)
+			}
 			line += " " + l.LogicalLocations[0].FullyQualifiedName
 		}
 		got = append(got, line)
 	}
 	want := []string{"SVC003 error eu/service/default/nginx", "SVC004 note us/service/default/nginx eu/service/default/nginx",
-		"SVC004 note us/service/default/web eu/service/default/web", "SVC037 note us eu"}
+		"SVC004 note us/service/default/web eu/service/default/web", "SVC037 note us eu", "SVC004 note us/service/default/web eu/service/default/web"}
 	if d := cmp.Diff(want, got); d != "" {
 		t.Error(d)
 	}

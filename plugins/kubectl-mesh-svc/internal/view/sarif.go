@@ -7,6 +7,8 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
+	"net/url"
+	"strconv"
 	"strings"
 
 	"github.com/kubectl-mesh/kubectl-mesh/pkg/apis/v1alpha1"
@@ -65,7 +67,18 @@ type (
 		Properties   map[string]any    `json:"properties,omitempty"`
 	}
 	sarifLocation struct {
-		Logical []sarifLogical `json:"logicalLocations"`
+		Physical sarifPhysical  `json:"physicalLocation"`
+		Logical  []sarifLogical `json:"logicalLocations"`
+	}
+	sarifPhysical struct {
+		Artifact sarifArtifact `json:"artifactLocation"`
+		Region   sarifRegion   `json:"region"`
+	}
+	sarifArtifact struct {
+		URI string `json:"uri"`
+	}
+	sarifRegion struct {
+		StartLine int `json:"startLine"`
 	}
 	sarifLogical struct {
 		Name string `json:"name"`
@@ -80,11 +93,12 @@ const (
 	checkName    = "kubectl mesh-svc check"
 )
 
-// SARIF writes the findings as a log for code scanning. There are no files: clusters and objects are logical locations.
+// SARIF writes the findings as a log for code scanning. There are no files: clusters and objects are logical locations. Code scanning
+// refuses a result without a file all the same, so that the object's name stands where one would, as CLUSTER/service/NAMESPACE/NAME.
 func SARIF(w io.Writer, doc v1alpha1.FindingList, version string) error {
 	run := sarifRun{Results: []sarifResult{}}
 	run.Tool.Driver = sarifDriver{Name: checkName, Version: version}
-	index := map[string]int{}
+	index, seen := map[string]int{}, map[string]int{}
 	for i, r := range finding.Service() {
 		index[r.ID] = i
 		run.Tool.Driver.Rules = append(run.Tool.Driver.Rules, sarifRule{r.ID, sarifText{r.Title}, sarifText{r.Why}, sarifText{r.Mend}, sarifConfig{level(string(r.Severity))}})
@@ -92,9 +106,16 @@ func SARIF(w io.Writer, doc v1alpha1.FindingList, version string) error {
 	for _, f := range doc.Findings {
 		res := sarifResult{RuleID: f.ID, RuleIndex: index[f.ID], Level: level(f.Severity), Message: sarifText{output.Clean(f.Message)}, Locations: []sarifLocation{}}
 		for _, c := range f.Clusters {
-			res.Locations = append(res.Locations, sarifLocation{[]sarifLogical{logical(c, f.Object)}})
+			res.Locations = append(res.Locations, location(c, f.Object))
 		}
-		sum := sha256.Sum256([]byte(strings.Join(append([]string{f.ID, f.Object}, f.Clusters...), "\x00")))
+		// Without the message, which changes while the finding is the same; the number tells apart what one rule finds twice in an
+		// object, such as two ports.
+		about := strings.Join(append([]string{f.ID, f.Object}, f.Clusters...), "\x00")
+		seen[about]++
+		if n := seen[about]; n > 1 {
+			about += "\x00" + strconv.Itoa(n)
+		}
+		sum := sha256.Sum256([]byte(about))
 		res.Fingerprints = map[string]string{"finding/v1": hex.EncodeToString(sum[:])}
 		if f.Fix != "" {
 			res.Properties = map[string]any{"fix": output.Clean(f.Fix)}
@@ -119,10 +140,13 @@ func level(severity string) string {
 	return severity
 }
 
-// logical is an object in a cluster, or the cluster itself.
-func logical(cluster, object string) sarifLogical {
+// location is an object in a cluster, or the cluster itself.
+func location(cluster, object string) sarifLocation {
 	full := output.Clean(strings.TrimSuffix(cluster+"/"+object, "/"))
-	return sarifLogical{Name: full[strings.LastIndex(full, "/")+1:], Full: full, Kind: "resource"}
+	return sarifLocation{
+		sarifPhysical{sarifArtifact{(&url.URL{Path: full}).EscapedPath()}, sarifRegion{1}},
+		[]sarifLogical{{Name: full[strings.LastIndex(full, "/")+1:], Full: full, Kind: "resource"}},
+	}
 }
 
 // gap is something that was not examined, and in which cluster.
