@@ -7,7 +7,8 @@ import (
 	"github.com/spf13/pflag"
 )
 
-// commandLine returns a command as it was called, for a shell: name, arguments and the flags that were set, without those of the output.
+// commandLine returns a command as it was called, for a shell: name, arguments and the flags that were set, without those of the output
+// and without credentials, which are never printed.
 func commandLine(cmd *cobra.Command, args []string) string {
 	words := []string{display, cmd.Name()}
 	for _, a := range args {
@@ -15,7 +16,7 @@ func commandLine(cmd *cobra.Command, args []string) string {
 	}
 	cmd.Flags().Visit(func(f *pflag.Flag) {
 		switch f.Name {
-		case "output", "no-headers", "template":
+		case "output", "no-headers", "template", "token", "password":
 			return
 		}
 		value := f.Value.String()
