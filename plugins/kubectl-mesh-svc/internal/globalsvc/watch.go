@@ -32,10 +32,13 @@ func NewTracker(all bool) *Tracker {
 // shown. A Service that is no longer listed is summarised once more. st holds these Services; its others do not matter.
 func (t *Tracker) Changed(st *meshstate.State, members []*clusters.Member, keys []routing.Key) v1alpha1.ServiceList {
 	doc := v1alpha1.ServiceList{Document: clusters.Document("ServiceList", members), Services: []v1alpha1.ServiceSummary{}}
-	found := Check(st, members, keys)
+	found := map[string][]v1alpha1.Finding{}
+	for _, f := range Check(st, members, keys) {
+		found[f.Object] = append(found[f.Object], f)
+	}
 	for _, key := range keys {
 		s := v1alpha1.ServiceSummary{Namespace: key.Namespace, Name: key.Name, Clusters: perCluster(st, key)}
-		mine := slices.DeleteFunc(slices.Clone(found), func(f v1alpha1.Finding) bool { return f.Object != "service/"+key.String() })
+		mine := found["service/"+key.String()]
 		before, known := t.shown[key]
 		listed := (t.all || globalAnywhere(s)) && slices.ContainsFunc(s.Clusters, func(c v1alpha1.ServiceCluster) bool { return c.Present })
 		if !listed && !known {
