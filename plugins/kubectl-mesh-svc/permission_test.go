@@ -136,7 +136,7 @@ func (p *permissions) grant(ctx string, accesses []globalsvc.Access) {
 		p.must(err)
 		p.t.Cleanup(func() {
 			_ = p.clients[ctx].RbacV1().RoleBindings(b.Namespace).Delete(context.Background(), b.Name, metav1.DeleteOptions{})
-			_ = p.clients[ctx].RbacV1().Roles(b.Namespace).Delete(context.Background(), b.Name, metav1.DeleteOptions{})
+			_ = p.clients[ctx].RbacV1().Roles(b.Namespace).Delete(context.Background(), b.RoleRef.Name, metav1.DeleteOptions{})
 		})
 	}
 	for _, a := range p.accesses() {
@@ -163,7 +163,7 @@ func (p *permissions) grantCluster(ctx string, m globalsvc.Manifests) {
 		p.must(err)
 		p.t.Cleanup(func() {
 			_ = api.ClusterRoleBindings().Delete(context.Background(), b.Name, metav1.DeleteOptions{})
-			_ = api.ClusterRoles().Delete(context.Background(), b.Name, metav1.DeleteOptions{})
+			_ = api.ClusterRoles().Delete(context.Background(), b.RoleRef.Name, metav1.DeleteOptions{})
 		})
 	}
 }

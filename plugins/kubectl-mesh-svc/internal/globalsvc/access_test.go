@@ -81,7 +81,7 @@ func TestManifests(t *testing.T) {
 		t.Errorf("%d ClusterRoles, %d bindings of %d Roles", len(one.ClusterRoles), len(one.RoleBindings), len(one.Roles))
 	}
 	drain := Grant{MeshNamespace: "cilium", Write: true, Drain: []string{"us", "eu"}}.Manifests(Accesses()).lines()
-	for _, want := range []string{"cilium: get,update,delete configmaps kubectl-mesh-drain-us,kubectl-mesh-drain-eu", "cilium: create configmaps"} {
+	for _, want := range []string{"cilium: get,update,delete configmaps kubectl-mesh-drain-us", "cilium: get,update,delete configmaps kubectl-mesh-drain-eu", "cilium: create configmaps"} {
 		if !slices.Contains(drain, want) || slices.Contains(got, want) {
 			t.Errorf("%q is granted for a drain only: %q", want, drain)
 		}
@@ -95,5 +95,36 @@ func TestManifests(t *testing.T) {
 				t.Errorf("a read-only grant writes: %q", line)
 			}
 		}
+	}
+}
+
+// TestGrantsSideBySide applies one grant after another, as kubectl apply does: neither takes from the other.
+func TestGrantsSideBySide(t *testing.T) {
+	t.Parallel()
+	group := func(name string) []rbacv1.Subject { return []rbacv1.Subject{{Kind: rbacv1.GroupKind, Name: name}} }
+	roles, bindings := map[string]int{}, map[string]string{}
+	for _, g := range []Grant{
+		{Write: true, Drain: []string{"us"}, Subjects: group("on-call")},
+		{Write: true, Subjects: group("sre")},
+		{Write: true, Drain: []string{"eu"}, Subjects: group("sre")},
+		{Subjects: group("sre")},
+	} {
+		g.MeshNamespace = "cilium"
+		m := g.Manifests(Accesses())
+		for _, r := range m.Roles {
+			if n, ok := roles[r.Name]; ok && n != len(r.Rules) {
+				t.Errorf("Role %s has other rules for %s", r.Name, g.Subjects[0].Name)
+			}
+			roles[r.Name] = len(r.Rules)
+		}
+		for _, b := range m.RoleBindings {
+			if have, ok := bindings[b.Name]; ok && have != b.Subjects[0].Name {
+				t.Errorf("RoleBinding %s of %s is taken over by %s", b.Name, have, b.Subjects[0].Name)
+			}
+			bindings[b.Name] = b.Subjects[0].Name
+		}
+	}
+	if len(roles) != 4 || len(bindings) != 5 {
+		t.Errorf("roles %v, bindings %v", roles, bindings)
 	}
 }

@@ -1,6 +1,8 @@
 package globalsvc
 
 import (
+	"fmt"
+	"hash/fnv"
 	"slices"
 
 	rbacv1 "k8s.io/api/rbac/v1"
@@ -31,57 +33,77 @@ type Manifests struct {
 	RoleBindings        []rbacv1.RoleBinding
 }
 
-// Manifests makes the least roles with which the accesses are granted. What a Role can hold is in no ClusterRole.
+// Manifests makes the least roles with which the accesses are granted. What a Role can hold is in no ClusterRole. What only the drain of a
+// cluster needs is in a role of its own, so that granting it to somebody changes nobody else's.
 func (g Grant) Manifests(accesses []Access) Manifests {
 	rules := map[string][]rbacv1.PolicyRule{} // by namespace; "" is the cluster
+	var drain []Access
 	for _, a := range accesses {
-		if a.Writes && !g.Write || a.Drain && len(g.Drain) == 0 {
-			continue
+		switch {
+		case a.Writes && !g.Write:
+		case a.Drain:
+			drain = append(drain, a)
+		default:
+			where := g.place(&a)
+			rules[where] = addRule(rules[where], a)
 		}
-		where, names := g.MeshNamespace, a.Names
-		if a.Drain && len(names) > 0 {
-			names = nil
-			for _, c := range g.Drain {
-				names = append(names, drainrecord.Name(c))
-			}
-		}
-		switch a.Place {
-		case InServices:
-			where = g.Namespace
-			// Only get asks for one Namespace by its name, so only that can be granted in it.
-			if a.Resource == "namespaces" && where != "" {
-				a.Verbs = []string{"get"}
-			}
-		case InCluster:
-			// A request for a Namespace counts as one in it, so that a Role there is enough.
-			if where = ""; a.Resource == "namespaces" && len(names) == 1 && g.Namespace != "" {
-				where = names[0]
-			}
-		}
-		rules[where] = addRule(rules[where], rbacv1.PolicyRule{APIGroups: []string{a.Group}, Resources: []string{a.Resource}, ResourceNames: names, Verbs: a.Verbs})
 	}
 	var m Manifests
-	meta := metav1.ObjectMeta{Name: g.name()}
-	if r := rules[""]; len(r) > 0 {
-		m.ClusterRoles = append(m.ClusterRoles, rbacv1.ClusterRole{TypeMeta: kind("ClusterRole"), ObjectMeta: meta, Rules: r})
-		if len(g.Subjects) > 0 {
-			m.ClusterRoleBindings = append(m.ClusterRoleBindings, rbacv1.ClusterRoleBinding{TypeMeta: kind("ClusterRoleBinding"), ObjectMeta: meta, Subjects: g.Subjects, RoleRef: ref("ClusterRole", meta.Name)})
+	g.add(&m, g.name(), rules)
+	for _, cluster := range g.Drain {
+		rules := map[string][]rbacv1.PolicyRule{}
+		for _, a := range drain {
+			if len(a.Names) > 0 {
+				a.Names = []string{drainrecord.Name(cluster)}
+			}
+			where := g.place(&a)
+			rules[where] = addRule(rules[where], a)
 		}
-	}
-	for _, ns := range sortedKeys(rules) {
-		if ns == "" {
-			continue
-		}
-		meta := metav1.ObjectMeta{Name: g.name(), Namespace: ns}
-		m.Roles = append(m.Roles, rbacv1.Role{TypeMeta: kind("Role"), ObjectMeta: meta, Rules: rules[ns]})
-		if len(g.Subjects) > 0 {
-			m.RoleBindings = append(m.RoleBindings, rbacv1.RoleBinding{TypeMeta: kind("RoleBinding"), ObjectMeta: meta, Subjects: g.Subjects, RoleRef: ref("Role", meta.Name)})
-		}
+		g.add(&m, drainrecord.Name(cluster), rules)
 	}
 	return m
 }
 
-// name is that of all objects. One for each namespace, so that grants for several do not overwrite one another in Cilium's.
+// place returns the namespace in which an access is granted, "" for the cluster, and leaves of its verbs what can be granted there.
+func (g Grant) place(a *Access) string {
+	switch a.Place {
+	case InServices:
+		// Only get asks for one Namespace by its name, so only that can be granted in it.
+		if a.Resource == "namespaces" && g.Namespace != "" {
+			a.Verbs = []string{"get"}
+		}
+		return g.Namespace
+	case InCluster:
+		// A request for a Namespace counts as one in it, so that a Role there is enough.
+		if a.Resource == "namespaces" && len(a.Names) == 1 && g.Namespace != "" {
+			return a.Names[0]
+		}
+		return ""
+	default:
+		return g.MeshNamespace
+	}
+}
+
+// add makes the roles of one name, and their bindings.
+func (g Grant) add(m *Manifests, name string, rules map[string][]rbacv1.PolicyRule) {
+	for _, ns := range sortedKeys(rules) {
+		meta := metav1.ObjectMeta{Name: name, Namespace: ns}
+		bound := metav1.ObjectMeta{Name: g.bindingName(name), Namespace: ns}
+		if ns == "" {
+			m.ClusterRoles = append(m.ClusterRoles, rbacv1.ClusterRole{TypeMeta: kind("ClusterRole"), ObjectMeta: meta, Rules: rules[ns]})
+			if len(g.Subjects) > 0 {
+				m.ClusterRoleBindings = append(m.ClusterRoleBindings, rbacv1.ClusterRoleBinding{TypeMeta: kind("ClusterRoleBinding"), ObjectMeta: bound, Subjects: g.Subjects, RoleRef: ref("ClusterRole", name)})
+			}
+			continue
+		}
+		m.Roles = append(m.Roles, rbacv1.Role{TypeMeta: kind("Role"), ObjectMeta: meta, Rules: rules[ns]})
+		if len(g.Subjects) > 0 {
+			m.RoleBindings = append(m.RoleBindings, rbacv1.RoleBinding{TypeMeta: kind("RoleBinding"), ObjectMeta: bound, Subjects: g.Subjects, RoleRef: ref("Role", name)})
+		}
+	}
+}
+
+// name is that of the roles. One for each namespace, so that grants for several do not overwrite one another in Cilium's.
 func (g Grant) name() string {
 	name := "mesh-svc-read"
 	if g.Write {
@@ -93,8 +115,18 @@ func (g Grant) name() string {
 	return name
 }
 
-// addRule adds the verbs of a rule to one about the same objects, else the rule unless another covers it.
-func addRule(rules []rbacv1.PolicyRule, add rbacv1.PolicyRule) []rbacv1.PolicyRule {
+// bindingName tells the subjects apart: a binding that is applied replaces those of the one with its name.
+func (g Grant) bindingName(role string) string {
+	h := fnv.New32a()
+	for _, s := range g.Subjects {
+		_, _ = fmt.Fprintf(h, "%s/%s/%s\n", s.Kind, s.Namespace, s.Name) // a hash never fails
+	}
+	return fmt.Sprintf("%s-%08x", role, h.Sum32())
+}
+
+// addRule adds the verbs of an access to a rule about the same objects, else a rule unless another covers it.
+func addRule(rules []rbacv1.PolicyRule, a Access) []rbacv1.PolicyRule {
+	add := rbacv1.PolicyRule{APIGroups: []string{a.Group}, Resources: []string{a.Resource}, ResourceNames: a.Names, Verbs: a.Verbs}
 	about := func(r rbacv1.PolicyRule) bool {
 		return slices.Equal(r.APIGroups, add.APIGroups) && slices.Equal(r.Resources, add.Resources)
 	}
