@@ -156,7 +156,7 @@ func (f *feed) replace(next *feed) {
 	w.signal()
 }
 
-// open lists the kinds and opens their watches, all within the deadline of one member.
+// open lists the kinds within the deadline of one member, and opens their watches, each with a deadline of its own.
 func (f *feed) open(ctx context.Context, next *feed) ([]follower, error) {
 	deadline, stop := context.WithTimeout(ctx, f.w.timeout)
 	defer stop()
@@ -230,6 +230,7 @@ type kind[T metav1.Object, L metav1.ListInterface] struct {
 
 	version string // up to which everything is known
 	events  watch.Interface
+	end     context.CancelFunc // of the context of events
 }
 
 // open lists page by page into a feed that nobody sees yet, and opens the watch.
@@ -255,16 +256,32 @@ func (k *kind[T, L]) open(deadline, ctx context.Context, into *feed) error {
 	return k.connect(ctx)
 }
 
-// connect opens the watch where the last one ended.
+// connect opens the watch where the last one ended. The deadline is for opening it only; the watch goes on until it is stopped.
 func (k *kind[T, L]) connect(ctx context.Context) error {
 	o := k.options
 	o.ResourceVersion, o.AllowWatchBookmarks = k.version, true
-	var err error
-	k.events, err = k.watch(ctx, o)
-	return err
+	life, end := context.WithCancel(ctx)
+	events, err := clusters.Within(ctx, k.feed.w.timeout, func(opening context.Context) (watch.Interface, error) {
+		opened := context.AfterFunc(opening, end)
+		events, err := k.watch(life, o)
+		if !opened() && err == nil { // just too late
+			events.Stop()
+			err = opening.Err()
+		}
+		return events, err
+	})
+	if err != nil {
+		end()
+		return err
+	}
+	k.events, k.end = events, end
+	return nil
 }
 
-func (k *kind[T, L]) stop() { k.events.Stop() }
+func (k *kind[T, L]) stop() {
+	k.events.Stop()
+	k.end()
+}
 
 // errEnded says that a watch has to be begun anew from a list.
 var errEnded = errors.New("the watch ended")
@@ -274,7 +291,7 @@ func (k *kind[T, L]) follow(ctx context.Context) error {
 	for {
 		began := time.Now()
 		err := k.drain(ctx)
-		k.events.Stop()
+		k.stop()
 		switch {
 		case ctx.Err() != nil:
 			return ctx.Err()
