@@ -156,10 +156,8 @@ func (f *feed) replace(next *feed) {
 	w.signal()
 }
 
-// open lists the kinds within the deadline of one member, and opens their watches, each with a deadline of its own.
+// open lists the kinds and opens their watches. As for Read the deadline is for each request.
 func (f *feed) open(ctx context.Context, next *feed) ([]follower, error) {
-	deadline, stop := context.WithTimeout(ctx, f.w.timeout)
-	defer stop()
 	svc, slc, nsp := kindOptions(f.w.query)
 	core, q := f.m.Client.CoreV1(), f.w.query
 	services := &kind[*corev1.Service, *corev1.ServiceList]{feed: f, options: svc, list: core.Services(q.Namespace).List, watch: core.Services(q.Namespace).Watch,
@@ -171,14 +169,11 @@ func (f *feed) open(ctx context.Context, next *feed) ([]follower, error) {
 		items: func(l *corev1.NamespaceList) []*corev1.Namespace { return pointers(l.Items) }, apply: (*feed).namespace}
 	var out []follower
 	for _, k := range []follower{services, endpoints, namespaces} {
-		err := k.open(deadline, ctx, next)
+		err := k.open(ctx, next)
 		if k == follower(namespaces) && apierrors.IsForbidden(err) {
-			if err = f.namespaceByName(deadline, next, err); err == nil {
+			if err = f.namespaceByName(ctx, next, err); err == nil {
 				continue
 			}
-		}
-		if err != nil && deadline.Err() != nil && ctx.Err() == nil {
-			return out, &clusters.Error{Class: clusters.ClassTimeout, Err: fmt.Errorf("no answer within %s: %w", f.w.timeout, err)}
 		}
 		if err != nil {
 			return out, err
@@ -192,7 +187,7 @@ func (f *feed) open(ctx context.Context, next *feed) ([]follower, error) {
 // annotations is then not seen.
 func (f *feed) namespaceByName(ctx context.Context, next *feed, refusal error) error {
 	if name := f.w.query.Namespace; name != "" {
-		ns, err := f.m.Client.CoreV1().Namespaces().Get(ctx, name, metav1.GetOptions{})
+		ns, err := get(ctx, f.w.timeout, name, f.m.Client.CoreV1().Namespaces().Get)
 		switch {
 		case err == nil:
 			next.namespaces[name] = ns.Annotations
@@ -214,7 +209,7 @@ func (f *feed) namespaceByName(ctx context.Context, next *feed, refusal error) e
 
 // follower is one kind of objects of one member.
 type follower interface {
-	open(deadline, ctx context.Context, into *feed) error
+	open(ctx context.Context, into *feed) error
 	follow(ctx context.Context) error
 	stop()
 }
@@ -234,24 +229,19 @@ type kind[T metav1.Object, L metav1.ListInterface] struct {
 }
 
 // open lists page by page into a feed that nobody sees yet, and opens the watch.
-func (k *kind[T, L]) open(deadline, ctx context.Context, into *feed) error {
-	o := k.options
-	o.Limit = firstPage
-	for {
-		page, err := k.list(deadline, o)
-		if err != nil {
-			return err
-		}
+func (k *kind[T, L]) open(ctx context.Context, into *feed) error {
+	err := pages(ctx, k.feed.w.pager, k.options, k.list, func(page L) error {
 		// The lock is that of the marks that apply leaves; the feed is our own.
 		k.feed.w.mu.Lock()
+		defer k.feed.w.mu.Unlock()
 		for _, item := range k.items(page) {
 			k.apply(into, item, false)
 		}
-		k.feed.w.mu.Unlock()
 		k.version = page.GetResourceVersion()
-		if o.Continue = page.GetContinue(); o.Continue == "" {
-			break
-		}
+		return nil
+	})
+	if err != nil {
+		return err
 	}
 	return k.connect(ctx)
 }

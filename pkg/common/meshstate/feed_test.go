@@ -73,7 +73,7 @@ func TestWatchOutlivesItsDeadline(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		const timeout = 10 * time.Second
 		opened := 0
-		k := &kind[*corev1.Service, *corev1.ServiceList]{feed: &feed{w: &Watcher{timeout: timeout}}, watch: func(ctx context.Context, _ metav1.ListOptions) (watch.Interface, error) {
+		k := &kind[*corev1.Service, *corev1.ServiceList]{feed: &feed{w: &Watcher{pager: newPager(timeout)}}, watch: func(ctx context.Context, _ metav1.ListOptions) (watch.Interface, error) {
 			if opened++; opened == 2 {
 				<-ctx.Done()
 				return nil, ctx.Err()
@@ -92,4 +92,26 @@ func TestWatchOutlivesItsDeadline(t *testing.T) {
 			t.Errorf("after %s: %v", lived, err)
 		}
 	})
+}
+
+// TestWatchReadsPageByPage: a member of which each page comes in time is read, however long all of them take.
+func TestWatchReadsPageByPage(t *testing.T) {
+	t.Parallel()
+	pages := map[string]string{"": "second", "second": "third", "third": "fourth", "fourth": ""}
+	large := overHTTP(t, "eu", func(w http.ResponseWriter, r *http.Request) bool {
+		q := r.URL.Query()
+		if !strings.HasSuffix(r.URL.Path, "/services") || q.Has("watch") {
+			return false
+		}
+		time.Sleep(100 * time.Millisecond)
+		l := &corev1.ServiceList{TypeMeta: metav1.TypeMeta{Kind: "ServiceList", APIVersion: "v1"}, Items: []corev1.Service{*service("page"+q.Get("continue"), "")}}
+		l.Continue = pages[q.Get("continue")]
+		_ = json.NewEncoder(w).Encode(l)
+		return true
+	})
+	w := Watch(t.Context(), []*clusters.Member{large}, 300*time.Millisecond, Query{}, same)
+	u := next(t, w, "the first state", func(Update) bool { return true })
+	if len(u.Keys) != len(pages) || large.Err != nil {
+		t.Errorf("%v, %v", u.Keys, large.Err)
+	}
 }

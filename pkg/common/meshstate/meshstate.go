@@ -164,7 +164,7 @@ func (r *reader) services(ctx context.Context, m *clusters.Member, s *memberStat
 	}
 	api := m.Client.CoreV1().Services(r.Namespace)
 	if r.Name != "" {
-		svc, err := get(ctx, r, r.Name, api.Get)
+		svc, err := get(ctx, r.timeout, r.Name, api.Get)
 		if apierrors.IsNotFound(err) {
 			return nil
 		}
@@ -211,7 +211,7 @@ func (r *reader) namespaces(ctx context.Context, m *clusters.Member) (map[string
 	out := map[string]map[string]string{}
 	api := m.Client.CoreV1().Namespaces()
 	if r.Namespace != "" {
-		ns, err := get(ctx, r, r.Namespace, api.Get)
+		ns, err := get(ctx, r.timeout, r.Namespace, api.Get)
 		switch {
 		case apierrors.IsNotFound(err):
 			return out, true, nil
@@ -238,8 +238,8 @@ func (r *reader) namespaces(ctx context.Context, m *clusters.Member) (map[string
 }
 
 // get reads one object.
-func get[T any](ctx context.Context, r *reader, name string, call func(context.Context, string, metav1.GetOptions) (T, error)) (T, error) {
-	return clusters.Within(ctx, r.timeout, func(ctx context.Context) (T, error) { return call(ctx, name, metav1.GetOptions{}) })
+func get[T any](ctx context.Context, timeout time.Duration, name string, call func(context.Context, string, metav1.GetOptions) (T, error)) (T, error) {
+	return clusters.Within(ctx, timeout, func(ctx context.Context) (T, error) { return call(ctx, name, metav1.GetOptions{}) })
 }
 
 // pages lists page by page, so that only some of the objects are held beside what is made of them.

@@ -23,9 +23,9 @@ const settle = 200 * time.Millisecond
 // Watcher follows the Services of all members. It holds what is there now and no events: however fast the members
 // change, and however slow the reader is, it needs the memory of one state.
 type Watcher struct {
-	query   Query
-	timeout time.Duration
-	wake    chan struct{} // something is dirty; holds one token
+	pager
+	query Query
+	wake  chan struct{} // something is dirty; holds one token
 
 	mu      sync.Mutex
 	feeds   []*feed
@@ -63,8 +63,9 @@ type feed struct {
 
 // Watch begins to follow the members that a selection has, those that could not be read included: identify is asked
 // again for them, and for each member that was lost. It ends with the context. The members are brought up to date by Next.
+// timeout is for each request, as for Read.
 func Watch(ctx context.Context, members []*clusters.Member, timeout time.Duration, q Query, identify func(context.Context, *clusters.Member) (*clusters.Member, error)) *Watcher {
-	w := &Watcher{query: q, timeout: timeout, wake: make(chan struct{}, 1), dirty: map[routing.Key]bool{}, pending: len(members)}
+	w := &Watcher{pager: newPager(timeout), query: q, wake: make(chan struct{}, 1), dirty: map[routing.Key]bool{}, pending: len(members)}
 	for _, m := range members {
 		own := *m
 		w.feeds = append(w.feeds, &feed{w: w, m: &own, shown: m})
