@@ -96,7 +96,7 @@ func (f *feed) fail(err *clusters.Error) {
 	for k := range f.services {
 		w.dirty[k] = true
 	}
-	f.read, f.services, f.endpoints, f.namespaces = false, nil, nil, nil
+	f.read, f.content = false, content{}
 	w.signal()
 }
 
@@ -114,7 +114,7 @@ func (f *feed) answered() bool {
 func (f *feed) session(ctx context.Context) (established bool, err error) {
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
-	next := &feed{w: f.w, m: f.m, services: map[routing.Key]*routing.Service{}, endpoints: map[routing.Key]map[string][]routing.Endpoint{}, namespaces: map[string]map[string]string{}}
+	next := newContent()
 	kinds, err := f.open(ctx, next)
 	if err != nil {
 		for _, k := range kinds {
@@ -136,7 +136,7 @@ func (f *feed) session(ctx context.Context) (established bool, err error) {
 }
 
 // replace puts what was just read in the place of what was known.
-func (f *feed) replace(next *feed) {
+func (f *feed) replace(next *content) {
 	w := f.w
 	w.mu.Lock()
 	defer w.mu.Unlock()
@@ -147,7 +147,7 @@ func (f *feed) replace(next *feed) {
 		w.dirty[k] = true
 	}
 	back := !f.read
-	f.services, f.endpoints, f.namespaces, f.read = next.services, next.endpoints, next.namespaces, true
+	f.content, f.read = *next, true
 	f.m.Err, f.changed = nil, f.changed || back || !f.asked
 	if first := f.answered(); back && !first {
 		w.changes = append(w.changes, MemberChanged{Member: f.shown})
@@ -157,16 +157,16 @@ func (f *feed) replace(next *feed) {
 }
 
 // open lists the kinds and opens their watches. As for Read the deadline is for each request.
-func (f *feed) open(ctx context.Context, next *feed) ([]follower, error) {
+func (f *feed) open(ctx context.Context, next *content) ([]follower, error) {
 	svc, slc, nsp := kindOptions(f.w.query)
 	core, q := f.m.Client.CoreV1(), f.w.query
 	services := &kind[*corev1.Service, *corev1.ServiceList]{feed: f, options: svc, list: core.Services(q.Namespace).List, watch: core.Services(q.Namespace).Watch,
-		items: func(l *corev1.ServiceList) []*corev1.Service { return pointers(l.Items) }, apply: (*feed).service}
+		items: func(l *corev1.ServiceList) []*corev1.Service { return pointers(l.Items) }, apply: (*content).service}
 	api := f.m.Client.DiscoveryV1().EndpointSlices(q.Namespace)
 	endpoints := &kind[*discoveryv1.EndpointSlice, *discoveryv1.EndpointSliceList]{feed: f, options: slc, list: api.List, watch: api.Watch,
-		items: func(l *discoveryv1.EndpointSliceList) []*discoveryv1.EndpointSlice { return pointers(l.Items) }, apply: (*feed).slice}
+		items: func(l *discoveryv1.EndpointSliceList) []*discoveryv1.EndpointSlice { return pointers(l.Items) }, apply: (*content).slice}
 	namespaces := &kind[*corev1.Namespace, *corev1.NamespaceList]{feed: f, options: nsp, list: core.Namespaces().List, watch: core.Namespaces().Watch,
-		items: func(l *corev1.NamespaceList) []*corev1.Namespace { return pointers(l.Items) }, apply: (*feed).namespace}
+		items: func(l *corev1.NamespaceList) []*corev1.Namespace { return pointers(l.Items) }, apply: (*content).namespace}
 	var out []follower
 	for _, k := range []follower{services, endpoints, namespaces} {
 		err := k.open(ctx, next)
@@ -185,7 +185,7 @@ func (f *feed) open(ctx context.Context, next *feed) ([]follower, error) {
 
 // namespaceByName reads the one namespace by its name where lists are refused, as Read does. A change of its
 // annotations is then not seen.
-func (f *feed) namespaceByName(ctx context.Context, next *feed, refusal error) error {
+func (f *feed) namespaceByName(ctx context.Context, next *content, refusal error) error {
 	if name := f.w.query.Namespace; name != "" {
 		ns, err := get(ctx, f.w.timeout, name, f.m.Client.CoreV1().Namespaces().Get)
 		switch {
@@ -209,7 +209,7 @@ func (f *feed) namespaceByName(ctx context.Context, next *feed, refusal error) e
 
 // follower is one kind of objects of one member.
 type follower interface {
-	open(ctx context.Context, into *feed) error
+	open(ctx context.Context, into *content) error
 	follow(ctx context.Context) error
 	stop()
 }
@@ -221,19 +221,16 @@ type kind[T metav1.Object, L metav1.ListInterface] struct {
 	list    func(context.Context, metav1.ListOptions) (L, error)
 	watch   func(context.Context, metav1.ListOptions) (watch.Interface, error)
 	items   func(L) []T
-	apply   func(f *feed, object T, gone bool)
+	apply   func(c *content, object T, gone bool) []routing.Key
 
 	version string // up to which everything is known
 	events  watch.Interface
 	end     context.CancelFunc // of the context of events
 }
 
-// open lists page by page into a feed that nobody sees yet, and opens the watch.
-func (k *kind[T, L]) open(ctx context.Context, into *feed) error {
+// open lists page by page into a content that nobody sees yet, and opens the watch.
+func (k *kind[T, L]) open(ctx context.Context, into *content) error {
 	err := pages(ctx, k.feed.w.pager, k.options, k.list, func(page L) error {
-		// The lock is that of the marks that apply leaves; the feed is our own.
-		k.feed.w.mu.Lock()
-		defer k.feed.w.mu.Unlock()
 		for _, item := range k.items(page) {
 			k.apply(into, item, false)
 		}
@@ -318,7 +315,7 @@ func (k *kind[T, L]) drain(ctx context.Context) error {
 				continue
 			}
 			k.feed.w.mu.Lock()
-			k.apply(k.feed, object, e.Type == watch.Deleted)
+			k.feed.w.touch(k.apply(&k.feed.content, object, e.Type == watch.Deleted))
 			k.feed.w.mu.Unlock()
 		}
 	}

@@ -12,6 +12,7 @@ import (
 	corev1 "k8s.io/api/core/v1"
 	discoveryv1 "k8s.io/api/discovery/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/types"
 
 	"github.com/kubectl-mesh/kubectl-mesh/pkg/common/clusters"
 	"github.com/kubectl-mesh/kubectl-mesh/pkg/common/routing"
@@ -50,15 +51,28 @@ type Update struct {
 
 // feed is one member as the watcher sees it.
 type feed struct {
-	w          *Watcher
-	m          *clusters.Member                              // a copy of our own, under the lock
-	shown      *clusters.Member                              // the caller's, which only the caller's calls change
-	changed    bool                                          // the copy differs
+	w       *Watcher
+	m       *clusters.Member // a copy of our own, under the lock
+	shown   *clusters.Member // the caller's, which only the caller's calls change
+	changed bool             // the copy differs
+	content
+	read  bool // there is something to go by
+	asked bool // it was read or failed at least once
+}
+
+// content is what a member holds. Its methods take in one object, or its end, and return the Services that it concerns.
+type content struct {
 	services   map[routing.Key]*routing.Service              // without endpoints
 	endpoints  map[routing.Key]map[string][]routing.Endpoint // by EndpointSlice
+	serviceOf  map[types.NamespacedName]routing.Key          // of each EndpointSlice: its label may change
 	namespaces map[string]map[string]string
-	read       bool // there is something to go by
-	asked      bool // it was read or failed at least once
+}
+
+func newContent() *content {
+	return &content{
+		services: map[routing.Key]*routing.Service{}, endpoints: map[routing.Key]map[string][]routing.Endpoint{},
+		serviceOf: map[types.NamespacedName]routing.Key{}, namespaces: map[string]map[string]string{},
+	}
 }
 
 // Watch begins to follow the members that a selection has, those that could not be read included: identify is asked
@@ -157,10 +171,14 @@ func (w *Watcher) State(keys []routing.Key) *State {
 	return st
 }
 
-// touch marks a Service as changed. The caller holds the lock.
-func (w *Watcher) touch(k routing.Key) {
-	w.dirty[k] = true
-	w.signal()
+// touch marks Services as changed. The caller holds the lock.
+func (w *Watcher) touch(keys []routing.Key) {
+	for _, k := range keys {
+		w.dirty[k] = true
+	}
+	if len(keys) > 0 {
+		w.signal()
+	}
 }
 
 func (w *Watcher) signal() {
@@ -170,48 +188,54 @@ func (w *Watcher) signal() {
 	}
 }
 
-// service takes in one Service, or its end.
-func (f *feed) service(svc *corev1.Service, gone bool) {
+func (c *content) service(svc *corev1.Service, gone bool) []routing.Key {
 	converted := routing.FromService(svc, nil)
 	if gone {
-		delete(f.services, converted.Key)
+		delete(c.services, converted.Key)
 	} else {
-		f.services[converted.Key] = converted
+		c.services[converted.Key] = converted
 	}
-	f.w.touch(converted.Key)
+	return []routing.Key{converted.Key}
 }
 
-// slice takes in one EndpointSlice, or its end.
-func (f *feed) slice(s *discoveryv1.EndpointSlice, gone bool) {
-	k, endpoints := routing.FromSlice(s)
-	if gone {
-		delete(f.endpoints[k], s.Name)
-		if len(f.endpoints[k]) == 0 {
-			delete(f.endpoints, k)
+func (c *content) slice(s *discoveryv1.EndpointSlice, gone bool) []routing.Key {
+	var concerned []routing.Key
+	id := types.NamespacedName{Namespace: s.Namespace, Name: s.Name}
+	if was, known := c.serviceOf[id]; known {
+		concerned = append(concerned, was)
+		delete(c.serviceOf, id)
+		delete(c.endpoints[was], s.Name)
+		if len(c.endpoints[was]) == 0 {
+			delete(c.endpoints, was)
 		}
-	} else {
-		if f.endpoints[k] == nil {
-			f.endpoints[k] = map[string][]routing.Endpoint{}
-		}
-		f.endpoints[k][s.Name] = endpoints
 	}
-	f.w.touch(k)
+	if gone {
+		return concerned
+	}
+	k, endpoints := routing.FromSlice(s)
+	if c.endpoints[k] == nil {
+		c.endpoints[k] = map[string][]routing.Endpoint{}
+	}
+	c.serviceOf[id], c.endpoints[k][s.Name] = k, endpoints
+	return append(concerned, k)
 }
 
 // namespace takes in a Namespace's annotations, which concern all Services in it.
-func (f *feed) namespace(ns *corev1.Namespace, gone bool) {
-	if !gone && maps.Equal(f.namespaces[ns.Name], ns.Annotations) {
-		return
+func (c *content) namespace(ns *corev1.Namespace, gone bool) []routing.Key {
+	if !gone && maps.Equal(c.namespaces[ns.Name], ns.Annotations) {
+		return nil
 	}
-	delete(f.namespaces, ns.Name)
+	delete(c.namespaces, ns.Name)
 	if !gone {
-		f.namespaces[ns.Name] = ns.Annotations
+		c.namespaces[ns.Name] = ns.Annotations
 	}
-	for k := range f.services {
+	var concerned []routing.Key
+	for k := range c.services {
 		if k.Namespace == ns.Name {
-			f.w.touch(k)
+			concerned = append(concerned, k)
 		}
 	}
+	return concerned
 }
 
 func kindOptions(q Query) (services, slices, namespaces metav1.ListOptions) {

@@ -3,6 +3,7 @@ package meshstate
 import (
 	"context"
 	"errors"
+	"slices"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -232,5 +233,35 @@ func TestWatchUnread(t *testing.T) {
 	next(t, w, "the member", func(u Update) bool { return len(u.Members) == 1 })
 	if d := cmp.Diff("us:0 eu:0 ap:?", ready(w)); d != "" {
 		t.Error(d)
+	}
+}
+
+// TestWatchSliceOfAnotherService: the endpoints of a slice go where its label points, and are no longer where it pointed before.
+func TestWatchSliceOfAnotherService(t *testing.T) {
+	t.Parallel()
+	api := webService()
+	api.Name = "api"
+	us := newServer(webService(), api, webSlice("a", "10.1.0.1"), webSlice("b", "10.1.0.2"))
+	w := Watch(t.Context(), []*clusters.Member{us.member("us")}, 10*time.Second, Query{Namespace: "shop"}, same)
+	next(t, w, "the first state", func(Update) bool { return ready(w) == "us:2" })
+	moved := webSlice("a", "10.1.0.1")
+	moved.Labels[discoveryv1.LabelServiceName] = "api"
+	if _, err := us.DiscoveryV1().EndpointSlices("shop").Update(t.Context(), moved, metav1.UpdateOptions{}); err != nil {
+		t.Fatal(err)
+	}
+	both := []routing.Key{{Namespace: "shop", Name: "api"}, webKey}
+	next(t, w, "the move", func(u Update) bool { return slices.Equal(u.Keys, both) })
+	if d := cmp.Diff("us:1", ready(w)); d != "" {
+		t.Error(d)
+	}
+	// API servers tell the end of what a selector no longer picks, with its last labels.
+	if err := us.DiscoveryV1().EndpointSlices("shop").Delete(t.Context(), "a", metav1.DeleteOptions{}); err != nil {
+		t.Fatal(err)
+	}
+	next(t, w, "the end", func(u Update) bool { return slices.Equal(u.Keys, both[:1]) })
+	for _, svc := range w.State(both).Clusters[0].Services {
+		if n := svc.ReadyEndpoints(); n != map[string]int{"api": 0, "web": 1}[svc.Name] {
+			t.Errorf("%s has %d endpoints", svc.Name, n)
+		}
 	}
 }
