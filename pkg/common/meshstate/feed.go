@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"time"
 
 	corev1 "k8s.io/api/core/v1"
@@ -146,6 +147,9 @@ func (f *feed) replace(next *content) {
 	for k := range next.services {
 		w.dirty[k] = true
 	}
+	if !maps.EqualFunc(f.namespaces, next.namespaces, maps.Equal) || f.namespacesHidden != next.namespacesHidden {
+		w.all = true // what is missing here is a Service of others
+	}
 	back := !f.read
 	f.content, f.read = *next, true
 	f.m.Err, f.changed = nil, f.changed || back || !f.asked
@@ -183,8 +187,7 @@ func (f *feed) open(ctx context.Context, next *content) ([]follower, error) {
 	return out, nil
 }
 
-// namespaceByName reads the one namespace by its name where lists are refused, as Read does. A change of its
-// annotations is then not seen.
+// namespaceByName reads the one namespace by its name where lists are refused, as Read does. What becomes of it is then not seen.
 func (f *feed) namespaceByName(ctx context.Context, next *content, refusal error) error {
 	if name := f.w.query.Namespace; name != "" {
 		ns, err := get(ctx, f.w.timeout, name, f.m.Client.CoreV1().Namespaces().Get)
@@ -199,6 +202,7 @@ func (f *feed) namespaceByName(ctx context.Context, next *content, refusal error
 		}
 		refusal = err
 	}
+	next.namespacesHidden = true
 	f.w.mu.Lock()
 	defer f.w.mu.Unlock()
 	if !f.asked {

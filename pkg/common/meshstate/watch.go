@@ -30,11 +30,11 @@ type Watcher struct {
 
 	mu      sync.Mutex
 	feeds   []*feed
-	dirty   map[routing.Key]bool
-	all     bool            // every Service is dirty: a member came or went
-	changes []MemberChanged // since the last Next
-	pending int             // members of which nothing is known yet
-	begun   bool            // there was a first update
+	dirty   map[routing.Key]bool // without a name: what the namespace has
+	all     bool                 // every Service is dirty: a member came or went, or namespaces of it
+	changes []MemberChanged      // since the last Next
+	pending int                  // members of which nothing is known yet
+	begun   bool                 // there was a first update
 }
 
 // MemberChanged says that a member was lost or is there again.
@@ -60,12 +60,15 @@ type feed struct {
 	asked bool // it was read or failed at least once
 }
 
-// content is what a member holds. Its methods take in one object, or its end, and return the Services that it concerns.
+// content is what a member holds. Its methods take in one object, or its end, and return the Services that it concerns;
+// a key without a name means all that any member has in the namespace.
 type content struct {
 	services   map[routing.Key]*routing.Service              // without endpoints
 	endpoints  map[routing.Key]map[string][]routing.Endpoint // by EndpointSlice
 	serviceOf  map[types.NamespacedName]routing.Key          // of each EndpointSlice: its label may change
 	namespaces map[string]map[string]string
+	// namespacesHidden says that namespaces may not be read: one that is not there may exist.
+	namespacesHidden bool
 }
 
 func newContent() *content {
@@ -127,17 +130,34 @@ func (w *Watcher) take() Update {
 		if f.changed {
 			*f.shown, f.changed = *f.m, false
 		}
-		if w.all {
-			for k := range f.services {
-				w.dirty[k] = true
-			}
-		}
 	}
+	w.spread()
 	u := Update{Members: w.changes, Keys: slices.SortedFunc(maps.Keys(w.dirty), func(a, b routing.Key) int {
 		return cmp.Or(strings.Compare(a.Namespace, b.Namespace), strings.Compare(a.Name, b.Name))
 	})}
 	w.dirty, w.all, w.changes = map[routing.Key]bool{}, false, nil
 	return u
+}
+
+// spread marks the Services that are meant by what is wider than one. The caller holds the lock.
+func (w *Watcher) spread() {
+	namespaces := map[string]bool{}
+	for k := range w.dirty {
+		if k.Name == "" {
+			namespaces[k.Namespace] = true
+			delete(w.dirty, k)
+		}
+	}
+	if !w.all && len(namespaces) == 0 {
+		return
+	}
+	for _, f := range w.feeds {
+		for k := range f.services {
+			if w.all || namespaces[k.Namespace] {
+				w.dirty[k] = true
+			}
+		}
+	}
 }
 
 // State is a snapshot of some Services in all members.
@@ -152,7 +172,7 @@ func (w *Watcher) State(keys []routing.Key) *State {
 			continue
 		}
 		c := clusterOf(f.m)
-		c.Namespaces = maps.Clone(f.namespaces)
+		c.Namespaces, c.NamespacesKnown = maps.Clone(f.namespaces), !f.namespacesHidden
 		for _, k := range keys {
 			if svc := f.services[k]; svc != nil {
 				whole := *svc
@@ -220,22 +240,16 @@ func (c *content) slice(s *discoveryv1.EndpointSlice, gone bool) []routing.Key {
 	return append(concerned, k)
 }
 
-// namespace takes in a Namespace's annotations, which concern all Services in it.
 func (c *content) namespace(ns *corev1.Namespace, gone bool) []routing.Key {
-	if !gone && maps.Equal(c.namespaces[ns.Name], ns.Annotations) {
+	was, there := c.namespaces[ns.Name]
+	if !gone && there && maps.Equal(was, ns.Annotations) {
 		return nil
 	}
 	delete(c.namespaces, ns.Name)
 	if !gone {
 		c.namespaces[ns.Name] = ns.Annotations
 	}
-	var concerned []routing.Key
-	for k := range c.services {
-		if k.Namespace == ns.Name {
-			concerned = append(concerned, k)
-		}
-	}
-	return concerned
+	return []routing.Key{{Namespace: ns.Name}}
 }
 
 func kindOptions(q Query) (services, slices, namespaces metav1.ListOptions) {

@@ -3,6 +3,7 @@ package meshstate
 import (
 	"context"
 	"errors"
+	"maps"
 	"slices"
 	"strings"
 	"sync"
@@ -264,4 +265,54 @@ func TestWatchSliceOfAnotherService(t *testing.T) {
 			t.Errorf("%s has %d endpoints", svc.Name, n)
 		}
 	}
+}
+
+// namespacesOf says of each member whether its namespaces are known and which there are.
+func namespacesOf(w *Watcher) string {
+	var out []string
+	for _, c := range w.State([]routing.Key{webKey}).Clusters {
+		known := map[bool]string{true: "", false: "?"}[c.NamespacesKnown]
+		out = append(out, c.Name+":"+strings.Join(slices.Sorted(maps.Keys(c.Namespaces)), ",")+known)
+	}
+	return strings.Join(out, " ")
+}
+
+// TestWatchNamespaces: a namespace that is not there is told from one that may not be read, and one that comes or goes concerns
+// the Services that the other members have in it.
+func TestWatchNamespaces(t *testing.T) {
+	t.Parallel()
+	refuse := func(s *server, verbs ...string) {
+		for _, verb := range verbs {
+			s.PrependReactor(verb, "namespaces", func(k8stesting.Action) (bool, runtime.Object, error) {
+				return true, nil, apierrors.NewForbidden(schema.GroupResource{Resource: "namespaces"}, "", errors.New("not yours"))
+			})
+		}
+	}
+	shop := &corev1.Namespace{ObjectMeta: metav1.ObjectMeta{Name: "shop"}} // without annotations, as most are
+	us, eu, byName, without, unread := newServer(webService(), shop), newServer(), newServer(shop), newServer(), newServer(shop)
+	refuse(byName, "list")
+	refuse(without, "list")
+	refuse(unread, "list", "get")
+	w := Watch(t.Context(), []*clusters.Member{us.member("us"), eu.member("eu"), byName.member("by-name"), without.member("without"), unread.member("unread")},
+		10*time.Second, Query{Namespace: "shop"}, same)
+	expect := func(what, inEU string) {
+		t.Helper()
+		next(t, w, what, func(u Update) bool { return slices.Equal(u.Keys, []routing.Key{webKey}) })
+		if d := cmp.Diff("us:shop "+inEU+" by-name:shop without: unread:?", namespacesOf(w)); d != "" {
+			t.Errorf("%s: %s", what, d)
+		}
+	}
+	expect("the first state", "eu:")
+	if _, err := eu.CoreV1().Namespaces().Create(t.Context(), shop, metav1.CreateOptions{}); err != nil {
+		t.Fatal(err)
+	}
+	expect("a namespace", "eu:shop")
+	// It goes while the watches are broken, and nothing else changes.
+	gone := apierrors.NewResourceExpired("too old").Status()
+	eu.cut(&gone, nil, func() {
+		if err := eu.Tracker().Delete(corev1.SchemeGroupVersion.WithResource("namespaces"), "", "shop"); err != nil {
+			t.Fatal(err)
+		}
+	})
+	expect("its end", "eu:")
 }
