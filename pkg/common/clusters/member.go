@@ -38,7 +38,8 @@ type Member struct {
 	Err    *Error
 
 	exec   string   // identifies the exec credential plugin, "" without one
-	unseen []string // what could not be seen for want of permission
+	unseen []string // what could not be seen for want of permission, each once
+	told   int      // how many of these TakeUnseen has returned
 }
 
 // Result is what one member answered.

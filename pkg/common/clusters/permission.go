@@ -88,24 +88,33 @@ func (m *Member) Unseen(what string, err error) {
 	}
 	unseenMu.Lock()
 	defer unseenMu.Unlock()
-	m.unseen = append(m.unseen, line)
+	if !slices.Contains(m.unseen, line) {
+		m.unseen = append(slices.Clip(m.unseen), line) // copies of the member have the same array
+	}
 }
 
-// TakeUnseen returns what could not be seen, one line for all members of which it is equal, and forgets it.
+// TakeUnseen returns what could not be seen and was not returned before, one line for all members of which it is equal.
 func TakeUnseen(members []*Member) []string {
 	var lines []string
 	names := map[string][]string{}
 	for _, m := range members {
-		for _, line := range m.unseen {
+		for _, line := range m.unseen[m.told:] {
 			if names[line] == nil {
 				lines = append(lines, line)
 			}
 			names[line] = append(names[line], m.Name)
 		}
-		m.unseen = nil
+		m.told = len(m.unseen)
 	}
 	for i, line := range lines {
 		lines[i] = strings.Join(names[line], ", ") + ": " + line
 	}
 	return lines
+}
+
+// Renew makes the member what a copy of it became. What TakeUnseen returned of the member it does not return again.
+func (m *Member) Renew(later *Member) {
+	told := m.told
+	*m = *later
+	m.told = told
 }

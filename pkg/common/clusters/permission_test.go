@@ -53,6 +53,8 @@ func TestUnseen(t *testing.T) {
 	t.Parallel()
 	err := refusal("apps", "daemonsets", "cilium", `User "eve" cannot get resource "daemonsets" in API group "apps" in the namespace "kube-system"`)
 	us, eu := &Member{Name: "us"}, &Member{Name: "eu"}
+	// That a member is asked twice is no news.
+	us.Unseen("its version is not known", err)
 	us.Unseen("its version is not known", err)
 	eu.Unseen("its version is not known", err)
 	eu.Unseen("its peers are not known", errors.New("x"))
@@ -65,5 +67,14 @@ func TestUnseen(t *testing.T) {
 	}
 	if again := TakeUnseen([]*Member{us, eu}); again != nil {
 		t.Errorf("said twice: %q", again)
+	}
+
+	// What a copy that was asked again could not see either is no news.
+	later := *eu
+	later.Unseen("its peers are not known", errors.New("x"))
+	later.Unseen("whether KVStoreMesh is on is not known", errors.New("x"))
+	eu.Renew(&later)
+	if d := cmp.Diff([]string{"eu: whether KVStoreMesh is on is not known"}, TakeUnseen([]*Member{us, eu})); d != "" {
+		t.Error(d)
 	}
 }

@@ -257,7 +257,6 @@ func uniqueNames(members []*Member, w *Warnings) {
 // Identify asks a member again who it is, after it could not be read or was lost. It returns a copy: the member stays as it is.
 func (f *Flags) Identify(ctx context.Context, m *Member) (*Member, error) {
 	again := *m
-	again.unseen = nil
 	if m.Client == nil {
 		return nil, m.Err
 	}

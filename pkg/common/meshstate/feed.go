@@ -205,9 +205,8 @@ func (f *feed) namespaceByName(ctx context.Context, next *content, refusal error
 	next.namespacesHidden = true
 	f.w.mu.Lock()
 	defer f.w.mu.Unlock()
-	if !f.asked {
-		f.m.Unseen(ungated, refusal)
-	}
+	f.m.Unseen(ungated, refusal)
+	f.changed = true
 	return nil
 }
 

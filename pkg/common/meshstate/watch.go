@@ -128,7 +128,8 @@ func (w *Watcher) take() Update {
 	defer w.mu.Unlock()
 	for _, f := range w.feeds {
 		if f.changed {
-			*f.shown, f.changed = *f.m, false
+			f.shown.Renew(f.m)
+			f.changed = false
 		}
 	}
 	w.spread()

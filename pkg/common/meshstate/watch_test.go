@@ -316,3 +316,45 @@ func TestWatchNamespaces(t *testing.T) {
 	})
 	expect("its end", "eu:")
 }
+
+// TestWatchSaysOnceWhatIsUnseen: a missing permission is warned of once for each member, one that is missing later only by itself.
+func TestWatchSaysOnceWhatIsUnseen(t *testing.T) {
+	t.Parallel()
+	eu := newServer(webService())
+	refusal := apierrors.NewForbidden(schema.GroupResource{Resource: "namespaces"}, "", errors.New("not yours"))
+	eu.PrependReactor("*", "namespaces", func(a k8stesting.Action) (bool, runtime.Object, error) {
+		return a.GetVerb() != "watch", nil, refusal
+	})
+	again := false
+	identify := func(_ context.Context, m *clusters.Member) (*clusters.Member, error) {
+		found := *m
+		found.Unseen("Cilium's version is not known", refusal)
+		if again {
+			found.Unseen("its peers are not known", refusal)
+		}
+		again = true
+		return &found, nil
+	}
+	m := eu.member("eu")
+	m.Unseen("Cilium's version is not known", refusal)
+	members := []*clusters.Member{m}
+	said := clusters.TakeUnseen(members)
+	w := Watch(t.Context(), members, 10*time.Second, Query{Namespace: "shop"}, identify)
+	expect := func(what string, holds func(Update) bool) {
+		t.Helper()
+		next(t, w, what, func(u Update) bool {
+			said = append(said, clusters.TakeUnseen(members)...)
+			return holds(u)
+		})
+	}
+	expect("the first state", func(Update) bool { return true })
+	for range 2 {
+		eu.cut(nil, errors.New("connection refused"))
+		expect("the loss", func(u Update) bool { return len(u.Members) > 0 && u.Members[len(u.Members)-1].Err != nil })
+		eu.cut(nil, nil)
+		expect("the return", func(u Update) bool { return len(u.Members) > 0 && u.Members[len(u.Members)-1].Err == nil })
+	}
+	if d := cmp.Diff([]string{"eu: Cilium's version is not known", "eu: " + ungated, "eu: its peers are not known"}, said); d != "" {
+		t.Error(d)
+	}
+}
