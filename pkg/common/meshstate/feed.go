@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"maps"
+	"slices"
 	"time"
 
 	corev1 "k8s.io/api/core/v1"
@@ -76,6 +77,9 @@ func (f *feed) identified(ctx context.Context, lost bool, identify func(context.
 	}
 	f.w.mu.Lock()
 	defer f.w.mu.Unlock()
+	if slices.ContainsFunc(f.w.feeds, func(o *feed) bool { return o != f && o.m.Name == m.Name }) {
+		m.Name = m.Context // as when members are selected
+	}
 	kept := f.m.Err
 	*f.m = *m
 	f.m.Err, f.changed = kept, true // until its Services are read

@@ -358,3 +358,21 @@ func TestWatchSaysOnceWhatIsUnseen(t *testing.T) {
 		t.Error(d)
 	}
 }
+
+// TestWatchNames: a member that turns out to have the name of another is shown by its context, as it is when members are selected.
+func TestWatchNames(t *testing.T) {
+	t.Parallel()
+	us, eu := newServer(webService()).member("default"), newServer().member("kind-eu")
+	us.Context, eu.Context = "kind-us", "kind-eu"
+	eu.Err = &clusters.Error{Class: clusters.ClassTimeout, Err: errors.New("no answer")}
+	identify := func(_ context.Context, m *clusters.Member) (*clusters.Member, error) {
+		found := *m
+		found.Name = "default"
+		return &found, nil
+	}
+	w := Watch(t.Context(), []*clusters.Member{us, eu}, 10*time.Second, Query{Namespace: "shop"}, identify)
+	next(t, w, "both", func(Update) bool { return eu.Err == nil })
+	if d := cmp.Diff("default:0 kind-eu:-", ready(w)); d != "" {
+		t.Error(d)
+	}
+}
