@@ -1,7 +1,9 @@
 package clusters
 
 import (
+	"errors"
 	"testing"
+	"time"
 
 	"github.com/google/go-cmp/cmp"
 	appsv1 "k8s.io/api/apps/v1"
@@ -88,5 +90,28 @@ func TestIdentify(t *testing.T) {
 				t.Errorf("asked first for %s", first.GetResource().Resource)
 			}
 		})
+	}
+}
+
+// TestIdentifyAgain: a member takes Cilium's name when that is read for the first time, and keeps what it is called after that.
+func TestIdentifyAgain(t *testing.T) {
+	t.Parallel()
+	cases := map[string]struct {
+		before Member
+		want   string
+	}{
+		"it did not answer":            {Member{}, "eu"},
+		"its settings were not read":   {Member{UID: "uid-1"}, "eu"},
+		"called by its context":        {Member{UID: "uid-1", CiliumNamespace: "kube-system"}, "kind-eu"},
+		"so, and its UID is not known": {Member{CiliumNamespace: "kube-system"}, "kind-eu"},
+	}
+	for name, c := range cases {
+		m := c.before
+		m.Name, m.Context, m.Client = "kind-eu", "kind-eu", fake.NewClientset(installed("eu")...)
+		m.Err = &Error{ClassTimeout, errors.New("no answer")}
+		got, err := (&Flags{Timeout: time.Minute}).Identify(t.Context(), &m)
+		if err != nil || got.Name != c.want || got.Err != nil || m.Err == nil {
+			t.Errorf("%s: %+v, %v", name, got, err)
+		}
 	}
 }

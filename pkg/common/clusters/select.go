@@ -265,8 +265,8 @@ func (f *Flags) Identify(ctx context.Context, m *Member) (*Member, error) {
 	if err := again.identify(ctx, f.CiliumNamespace); err != nil {
 		return nil, err
 	}
-	if m.UID != "" || m.CiliumNamespace != "" {
-		again.Name = m.Name // it may be called by its context because two clusters have one name
+	if m.CiliumNamespace != "" {
+		again.Name = m.Name // it was known; it may be called by its context because two clusters have one name
 	}
 	again.Err = nil
 	return &again, nil
