@@ -127,10 +127,12 @@ const idBits255 = 255
 
 // Refusal says why the agents of a cluster refuse to connect to a peer by its identity, "" if they do not. What the peer
 // offers is then not used, while each side's own status may still look right.
-// Source: pkg/clustermesh/idsmgr.go ReserveClusterID and pkg/clustermesh/types ValidateRemoteConfig
-// (1.16.19, 1.18.11 and 1.20.2, read).
+// Source: NewClusterMesh in pkg/clustermesh/clustermesh.go, pkg/clustermesh/idsmgr.go ReserveClusterID and
+// pkg/clustermesh/types ValidateRemoteConfig (1.16.19, 1.18.11 and 1.20.2, read).
 func Refusal(ownID uint32, ownMax int, peerID uint32, peerMax int) string {
 	switch {
+	case ownID == 0: // the agents connect to nobody
+		return "the client's cluster has cluster-id 0"
 	case peerID == 0:
 		return "its cluster-id is 0"
 	case peerID == ownID:

@@ -113,7 +113,9 @@ func TestRefusal(t *testing.T) {
 		want    string
 	}{
 		"distinct":           {1, 255, 2, 255, ""},
-		"zero":               {1, 255, 0, 255, "cluster-id is 0"},
+		"zero":               {1, 255, 0, 255, "its cluster-id is 0"},
+		"the client's zero":  {0, 255, 2, 255, "the client's cluster has cluster-id 0"},
+		"both zero":          {0, 255, 0, 255, "the client's cluster has cluster-id 0"},
 		"equal":              {1, 255, 1, 255, "that of the client's cluster"},
 		"above":              {1, 255, 256, 511, "above max-connected-clusters 255"},
 		"narrow to wide":     {1, 255, 2, 511, ""},

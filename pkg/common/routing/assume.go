@@ -27,7 +27,7 @@ func gateCases(snap *Snapshot, c *Cluster, svc *Service, d *Decision) []gateCase
 	for i := range snap.Clusters {
 		m := &snap.Clusters[i]
 		there := m.Services[svc.Key]
-		if m.Name == c.Name || m.Version.Known() || there == nil || !cilium.Global(svc.Annotations).Value || !cilium.Shared(there.Annotations).Value ||
+		if m.Name == c.Name || m.Version.Known() || there == nil || !c.looksAbroad(svc) || !cilium.Shared(there.Annotations).Value ||
 			cilium.NamespaceGlobal(m.Namespaces[svc.Namespace], m.DefaultGlobalNamespace).Value {
 			continue
 		}
@@ -56,7 +56,7 @@ func gateCases(snap *Snapshot, c *Cluster, svc *Service, d *Decision) []gateCase
 // sharedIDs says which peers have one cluster-id: the agents connect to whichever they meet first and refuse the others
 // (pkg/clustermesh/idsmgr.go, 1.16.19 to 1.20.2, read).
 func sharedIDs(snap *Snapshot, c *Cluster, svc *Service) []string {
-	if !cilium.Global(svc.Annotations).Value {
+	if !c.looksAbroad(svc) {
 		return nil
 	}
 	var out []string

@@ -208,7 +208,7 @@ func (d *Decision) caveat(line string) {
 
 // unread names the peers of the client's cluster that are not in the snapshot: for a global Service they may answer too.
 func unread(snap *Snapshot, c *Cluster, svc *Service) []string {
-	if !c.PeersKnown || !cilium.Global(svc.Annotations).Value {
+	if !c.PeersKnown || !c.looksAbroad(svc) {
 		return nil
 	}
 	var out []string

@@ -30,6 +30,8 @@ func TestIdentity(t *testing.T) {
 	differing.Clusters[0].MaxClusters = 511
 	unknown := identified(three(), 255, 1, 1, 3)
 	unknown.Clusters[1].IDKnown = false
+	noID := identified(three(), 255, 0, 2, 3)
+	noID.Clusters[1].IDKnown = false
 	cases := map[string]struct {
 		snap         *Snapshot
 		client, want string
@@ -39,6 +41,8 @@ func TestIdentity(t *testing.T) {
 		"distinct":                    {identified(three(), 255, 1, 2, 3), "us", "us=1 eu=1 ap=1", "used, global and shared there", ""},
 		"equal to the client's":       {identified(three(), 255, 1, 1, 3), "us", "us=1 ap=1", "refuses to connect to it: its cluster-id 1 is that of the client's cluster", ""},
 		"equal, seen from a third":    {identified(three(), 255, 1, 1, 3), "ap", "us=1 eu=1 ap=1", "used", "us and eu have the same cluster-id 1"},
+		"zero, the client's":          {identified(three(), 255, 0, 2, 3), "us", "us=1", "the client's cluster has cluster-id 0", ""},
+		"zero, the other's not read":  {noID, "us", "us=1", "the client's cluster has cluster-id 0", ""},
 		"zero":                        {identified(three(), 255, 1, 0, 3), "us", "us=1 ap=1", "its cluster-id is 0", ""},
 		"above the client's maximum":  {identified(three(), 255, 1, 300, 3), "us", "us=1 ap=1", "its cluster-id 300 is above max-connected-clusters 255", ""},
 		"the client has the wide ids": {differing, "us", "us=1", "its max-connected-clusters is 255, that of the client's cluster 511", ""},

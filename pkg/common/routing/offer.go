@@ -58,6 +58,9 @@ func remoteOffer(c *Cluster, svc *Service, m *Cluster, fe Frontend, rules cilium
 	if g := cilium.Global(svc.Annotations); !g.Value {
 		return no(ReasonNotGlobalHere, g)
 	}
+	if c.outside() {
+		return no(ReasonRefused, cilium.Bool{Raw: cilium.Refusal(c.ID, c.MaxClusters, m.ID, m.MaxClusters)})
+	}
 	// Before the peers are looked at: the Cilium name of a member that could not be read may be unknown.
 	if m.Gap != "" {
 		return no(ReasonUnread, cilium.Bool{Raw: m.Gap})

@@ -172,6 +172,14 @@ func (s *Service) ReadyEndpoints() int {
 	return n
 }
 
+// outside reports whether the cluster's agents connect to no other cluster, whatever is configured (cilium.Refusal).
+func (c *Cluster) outside() bool { return c.IDKnown && c.ID == 0 }
+
+// looksAbroad reports whether clients of c use other clusters' backends of a Service, if there are any.
+func (c *Cluster) looksAbroad(svc *Service) bool {
+	return cilium.Global(svc.Annotations).Value && !c.outside()
+}
+
 // peered reports whether clients of c can use backends of d, as far as c's configuration tells.
 func (c *Cluster) peered(d string) bool {
 	return !c.PeersKnown || slices.Contains(c.Peers, d)
