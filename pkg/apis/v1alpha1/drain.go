@@ -21,7 +21,7 @@ type Shift struct {
 	IPFamily  string `json:"ipFamily,omitempty"`
 	// Versions names the Cilium versions that this stands for, where they differ and the version is not known.
 	Versions []string `json:"versions,omitempty"`
-	// Complete is false where a cluster that may answer too could not be read.
+	// Complete is false where something is not known that may change who answers, such as a cluster that could not be read.
 	Complete bool `json:"complete"`
 	// Shares has the clusters whose share changes, from 0 to 1.
 	Shares []ShareShift `json:"shares"`

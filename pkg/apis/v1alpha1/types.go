@@ -139,6 +139,7 @@ type Failure struct {
 
 // Prediction says who answers the clients of one cluster on one port.
 // Outcomes has several entries only where Cilium versions differ and a version, the client's or an exporter's, is unknown.
+// Complete is false where something else is not known that may change who answers: a member that could not be read, or what a caveat names.
 type Prediction struct {
 	Client   string    `json:"client"`
 	Port     Port      `json:"port"`

@@ -34,7 +34,7 @@ func gateCases(snap *Snapshot, c *Cluster, svc *Service, d *Decision) []gateCase
 		undecided = append(undecided, m.Name)
 	}
 	if len(undecided) > maxGateCases {
-		d.caveat("the Cilium versions of " + strings.Join(undecided, ", ") + " are not known: before 1.20 their namespaces would not keep their endpoints from being used")
+		d.open("the Cilium versions of " + strings.Join(undecided, ", ") + " are not known: before 1.20 their namespaces would not keep their endpoints from being used")
 		return cases
 	}
 	for _, name := range undecided {
@@ -63,7 +63,7 @@ func sharedIDs(snap *Snapshot, c *Cluster, svc *Service) []string {
 	first := make(map[uint32]string, len(snap.Clusters))
 	for i := range snap.Clusters {
 		m := &snap.Clusters[i]
-		if m == c || !m.IDKnown || m.ID == 0 || !c.peered(m.Name) {
+		if m == c || !m.IDKnown || m.ID == 0 || c.IDKnown && m.ID == c.ID || !c.peered(m.Name) {
 			continue
 		}
 		if other, taken := first[m.ID]; taken {
@@ -122,20 +122,24 @@ func (d *Decision) settleConflicts(offers []offer) {
 			if (o.cluster == d.Client) != local || !o.use {
 				continue
 			}
-			other := ""
+			other, chance := "", false
 			o.backends = slices.DeleteFunc(o.backends, func(b candidate) bool {
 				first, taken := owner[b.Addr]
 				if !taken {
 					owner[b.Addr] = o.cluster
 					return false
 				}
-				other = first
+				other, chance = first, chance || first != d.Client
 				return true
 			})
 			if other == "" {
 				continue
 			}
-			d.caveat(fmt.Sprintf("endpoints of %s and %s have the same addresses: Cilium takes each address once", other, o.cluster))
+			line := fmt.Sprintf("endpoints of %s and %s have the same addresses: Cilium takes each address once", other, o.cluster)
+			d.caveat(line)
+			if chance {
+				d.doubt(line)
+			}
 			if len(o.backends) == 0 {
 				o.use, o.reason = false, Reason{Code: ReasonConflict, Value: other}
 			}

@@ -1,6 +1,7 @@
 package routing
 
 import (
+	"cmp"
 	"fmt"
 	"net/netip"
 	"slices"
@@ -126,8 +127,9 @@ type Decision struct {
 	// Outcomes has exactly one entry where the Cilium versions are known or do
 	// not differ, several otherwise, and none for kinds without backends.
 	Outcomes []Outcome
-	// Incomplete: a member that might have contributed could not be read.
+	// Incomplete: the outcomes are not all that may happen, because something is not known. Doubt says what, the first where there are several.
 	Incomplete bool
+	Doubt      string
 	// Caveats are properties of the Service that make single clients differ from the shares.
 	Caveats []string
 }
@@ -145,7 +147,7 @@ func Decide(snap *Snapshot, client string, key Key, fe Frontend) Decision {
 	d := Decision{Client: client, Service: key, Frontend: fe, Kind: KindUnread}
 	c := snap.Find(client)
 	if c == nil || c.Gap != "" {
-		d.Incomplete = true
+		d.doubt(unreadMember)
 		return d
 	}
 	svc := c.Services[key]
@@ -177,9 +179,11 @@ func Decide(snap *Snapshot, client string, key Key, fe Frontend) Decision {
 		d.Caveats = append(d.Caveats, fmt.Sprintf("Cilium %s is not among the versions whose rules are known here (1.15 to 1.20); the nearest one's are used", c.Version))
 	}
 	for _, p := range unread(snap, c, svc) {
-		d.Caveats = append(d.Caveats, "the cluster also connects to "+p+", which is not read: the shares leave it out")
+		d.open("the cluster also connects to " + p + ", which is not read: the shares leave it out")
 	}
-	d.Caveats = append(d.Caveats, sharedIDs(snap, c, svc)...)
+	for _, line := range sharedIDs(snap, c, svc) {
+		d.open(line)
+	}
 	gates := gateCases(snap, c, svc, &d)
 	for _, rs := range cilium.RulesFor(c.Version) {
 		for _, g := range gates {
@@ -204,6 +208,20 @@ func (d *Decision) caveat(line string) {
 	if !slices.Contains(d.Caveats, line) {
 		d.Caveats = append(d.Caveats, line)
 	}
+}
+
+const unreadMember = "a cluster that may have a part in it could not be read"
+
+// doubt notes that the outcomes are not all that may happen.
+func (d *Decision) doubt(why string) {
+	d.Incomplete = true
+	d.Doubt = cmp.Or(d.Doubt, why)
+}
+
+// open adds a caveat that leaves open who answers.
+func (d *Decision) open(line string) {
+	d.caveat(line)
+	d.doubt(line)
 }
 
 // unread names the peers of the client's cluster that are not in the snapshot: for a global Service they may answer too.
@@ -242,7 +260,7 @@ func decide(snap *Snapshot, c *Cluster, svc *Service, fe Frontend, rules cilium.
 		}
 		offers[i] = remoteOffer(c, svc, m, fe, rules, gates.open[m.Name])
 		if offers[i].reason.Code == ReasonUnread {
-			d.Incomplete = true
+			d.doubt(unreadMember)
 		}
 	}
 	d.settleConflicts(offers)

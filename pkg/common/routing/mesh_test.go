@@ -121,6 +121,48 @@ func TestManyUnknownExporters(t *testing.T) {
 	}
 }
 
+// TestDoubt: a single outcome is certain only where nothing is left open that may change it.
+func TestDoubt(t *testing.T) {
+	t.Parallel()
+	three := func() *Snapshot {
+		return mesh("1.20.2", service(1, 1, "global"), service(2, 1, "global"), service(3, 1, "global"))
+	}
+	with := func(change func(c []Cluster)) *Snapshot {
+		snap := three()
+		change(snap.Clusters)
+		return snap
+	}
+	unknown := &Snapshot{}
+	for i := range maxGateCases + 2 {
+		unknown.Clusters = append(unknown.Clusters, Cluster{Name: fmt.Sprintf("c%d", i), DefaultGlobalNamespace: i == 0, Services: map[Key]*Service{key: service(i+1, 1, "global")}})
+	}
+	unknown.Clusters[0].Version = cilium.ParseVersion("1.20.2")
+	cases := map[string]struct {
+		snap   *Snapshot
+		client string
+		doubt  string // "" is certain
+	}{
+		"all is known":                        {identified(three(), 255, 1, 2, 3), "us", ""},
+		"a member that was not read":          {with(func(c []Cluster) { c[1] = Cluster{Name: "eu", Gap: "timeout"} }), "us", "could not be read"},
+		"many exporters of unknown version":   {unknown, "c0", "the Cilium versions of c1, c2, c3, c4 are not known"},
+		"two peers with one id":               {identified(three(), 255, 1, 2, 2), "us", "eu and ap have the same cluster-id 2"},
+		"two peers with the client's id":      {identified(three(), 255, 2, 2, 2), "us", ""},
+		"a peer outside the snapshot":         {with(func(c []Cluster) { c[0].Peers = append(c[0].Peers, "sa") }), "us", "sa, which is not read"},
+		"the same, not global":                {with(func(c []Cluster) { c[0].Peers = append(c[0].Peers, "sa"); c[0].Services[key] = service(1, 1, "") }), "us", ""},
+		"two remote clusters, one address":    {with(func(c []Cluster) { c[2].Services[key] = service(2, 1, "global") }), "us", "endpoints of eu and ap have the same addresses"},
+		"the client's and another's, one too": {with(func(c []Cluster) { c[1].Services[key] = service(1, 1, "global") }), "us", ""},
+	}
+	for name, c := range cases {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			d := Decide(c.snap, c.client, key, http)
+			if len(d.Outcomes) != 1 || d.Certain() != (c.doubt == "") || d.Incomplete == d.Certain() || !strings.Contains(d.Doubt, c.doubt) {
+				t.Errorf("%d outcomes, certain %v, incomplete %v, doubt %q, want %q", len(d.Outcomes), d.Certain(), d.Incomplete, d.Doubt, c.doubt)
+			}
+		})
+	}
+}
+
 func TestFurtherCaveats(t *testing.T) {
 	t.Parallel()
 	near := mesh("1.18.11", service(1, 1, "global"), service(2, 1, "global"))

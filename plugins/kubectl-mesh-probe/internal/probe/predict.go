@@ -1,6 +1,7 @@
 package probe
 
 import (
+	"cmp"
 	"fmt"
 	"maps"
 	"slices"
@@ -63,11 +64,8 @@ func predict(d routing.Decision) Prediction {
 	case d.Kind != routing.KindBalanced:
 		p.Why = "the Service is not balanced by Cilium: " + string(d.Kind)
 		return p
-	case d.Incomplete:
-		p.Why = "a cluster that may have a part in it could not be read"
-		return p
-	case len(d.Outcomes) != 1:
-		p.Why = "the shares depend on the version of Cilium, which is not known"
+	case !d.Certain():
+		p.Why = cmp.Or(d.Doubt, "the shares depend on the version of Cilium, which is not known")
 		return p
 	case slices.ContainsFunc(d.Caveats, func(c string) bool { return strings.HasPrefix(c, "sessionAffinity") }):
 		p.Why = "sessionAffinity is ClientIP: the client pod stays with one backend"

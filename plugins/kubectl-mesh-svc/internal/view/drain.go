@@ -128,7 +128,7 @@ func Shifts(doc v1alpha1.DrainReport, all bool) []output.Section {
 			client += " if Cilium " + strings.Join(s.Versions, ", ")
 		}
 		if !s.Complete {
-			others = append(others, "(a cluster that was not read may answer too)")
+			others = append(others, "(not certain: a cluster was not read, or describe names a doubt)")
 		}
 		if len(others) == 0 {
 			others = []string{"nobody"}
