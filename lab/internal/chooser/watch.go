@@ -131,6 +131,7 @@ func (s *Source) read() (Cluster, error) {
 			return c, fmt.Errorf("cluster %q: %w", s.Name, err)
 		}
 		c.DefaultGlobalNamespace, c.EndpointSliceSync = cfg.DefaultGlobalNamespace, cfg.EndpointSliceSync
+		c.ServiceProxyName = cfg.ServiceProxyName
 		c.ID, c.MaxClusters, c.IDKnown = cfg.ClusterID, cfg.MaxConnectedClusters, true
 	}
 	// Without the Secret a cluster has no peers: it is not connected yet.

@@ -34,8 +34,7 @@ const (
 	// AnnotationTopologyHints is the older spelling of AnnotationTopologyMode.
 	AnnotationTopologyHints = "service.kubernetes.io/topology-aware-hints"
 
-	// LabelServiceProxyName makes Cilium ignore a Service, whatever the label's value is
-	// (serviceListLabelSelector in pkg/k8s/utils/utils.go asks that it does not exist; 1.20.2, run, 1.18.11 and 1.19.5, read).
+	// LabelServiceProxyName leaves a Service to another proxy; see Ignored.
 	LabelServiceProxyName = "service.kubernetes.io/service-proxy-name"
 	// LabelHeadless makes Cilium serve none of a Service's cluster IPs, whatever the label's value is
 	// (isHeadless in pkg/loadbalancer/reflectors/conversions.go; 1.20.2, run, 1.18.11 and 1.19.5, read).
@@ -47,6 +46,20 @@ const (
 	// DerivedServicePrefix begins the names of the Services that the MCS-API controller derives; their owner rewrites them.
 	DerivedServicePrefix = "derived-"
 )
+
+// Ignored reports whether an agent leaves a Service to another proxy by its label. proxyName is the agent's option
+// k8s-service-proxy-name: without it the label must not be there, whatever its value is; with it the label must have that value.
+// The chart hands the option to the agents and not to clustermesh-apiserver, which exports by an empty one, unless
+// clustermesh.apiserver.extraArgs says otherwise.
+// Source: GetServiceAndEndpointListOptionsModifier and serviceListLabelSelector in pkg/k8s/utils/utils.go (1.16.19, 1.18.11, 1.19.5
+// and 1.20.2, read; without the option run), templates/clustermesh-apiserver/deployment.yaml (1.16.19, 1.18.11, 1.20.2).
+func Ignored(labels map[string]string, proxyName string) bool {
+	v, ok := labels[LabelServiceProxyName]
+	if proxyName == "" {
+		return ok
+	}
+	return !ok || v != proxyName
+}
 
 // Source says where the value of a setting comes from.
 type Source string

@@ -146,6 +146,31 @@ func FuzzAnnotations(f *testing.F) {
 	})
 }
 
+func TestIgnored(t *testing.T) {
+	t.Parallel()
+	for name, c := range map[string]struct {
+		label, option string // "-" for no label
+		want          bool
+	}{
+		"neither":               {"-", "", false},
+		"label":                 {"other", "", true},
+		"empty label":           {"", "", true},
+		"option":                {"-", "cilium", true},
+		"option and its label":  {"cilium", "cilium", false},
+		"option, another label": {"other", "cilium", true},
+		"option, empty label":   {"", "cilium", true},
+		"compared exactly":      {"Cilium", "cilium", true},
+	} {
+		labels := map[string]string{}
+		if c.label != "-" {
+			labels[LabelServiceProxyName] = c.label
+		}
+		if got := Ignored(labels, c.option); got != c.want {
+			t.Errorf("%s: %v", name, got)
+		}
+	}
+}
+
 func TestPrefersNear(t *testing.T) {
 	t.Parallel()
 	near, empty := "PreferClose", ""

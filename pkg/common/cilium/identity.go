@@ -38,6 +38,8 @@ type Config struct {
 	EndpointSliceSync bool
 	// ServiceTopology says whether the agents prefer endpoints of the client's zone where a Service asks for it.
 	ServiceTopology bool
+	// ServiceProxyName is k8s-service-proxy-name: the agents serve only Services with that label value; see Ignored.
+	ServiceProxyName string
 	// KubeProxyReplacement says whether Cilium serves host and NodePort traffic itself.
 	KubeProxyReplacement bool
 	// PolicyDefaultLocalCluster says whether policy peers mean local pods only; nil when not set: see PolicyDefaultLocal.
@@ -74,6 +76,7 @@ func ParseConfig(data map[string]string) (Config, error) {
 		}
 		return b
 	}
+	c.ServiceProxyName = data["k8s-service-proxy-name"]
 	c.DefaultGlobalNamespace = flag(configKeyGlobalDefault, true)
 	c.EndpointSliceSync = flag("clustermesh-enable-endpoint-sync", false)
 	c.ServiceTopology = flag("enable-service-topology", false)

@@ -64,6 +64,7 @@ func TestParseConfig(t *testing.T) {
 		"kpr strict":   {map[string]string{"kube-proxy-replacement": "strict"}, with(func(c *Config) { c.KubeProxyReplacement = true }), ""},
 		"kpr true":     {map[string]string{"kube-proxy-replacement": "true"}, with(func(c *Config) { c.KubeProxyReplacement = true }), ""},
 		"sync":         {map[string]string{"clustermesh-enable-endpoint-sync": "true"}, with(func(c *Config) { c.EndpointSliceSync = true }), ""},
+		"proxy name":   {map[string]string{"k8s-service-proxy-name": "cilium"}, with(func(c *Config) { c.ServiceProxyName = "cilium" }), ""},
 		"id no number": {map[string]string{"cluster-id": "one"}, def, "cluster-id"},
 		"id too high":  {map[string]string{"cluster-id": "512"}, def, "cluster-id"},
 	}

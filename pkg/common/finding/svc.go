@@ -51,8 +51,8 @@ var (
 		"Read in the code of 1.18 to 1.20, not documented: remote endpoints carry no node name and pass the filter, so clients get their node's endpoints and all remote ones.",
 		"Use affinity local to prefer the own cluster; there is no way to keep remote endpoints out node by node."}
 	ProxyName = Rule{"SVC017", Error, "Cilium ignores the Service",
-		"A Service with the label service.kubernetes.io/service-proxy-name is left to another proxy (all versions).",
-		"Remove the label, or leave the Service to the other proxy and take it out of the mesh."}
+		"A Service with the label service.kubernetes.io/service-proxy-name is left to another proxy, whatever the value. Where k8s-service-proxy-name is set the agents serve only Services whose label has that value (all versions).",
+		"Set the label as the message says, or leave the Service to the other proxy and take it out of the mesh."}
 	DerivedService = Rule{"SVC018", Info, "a Service that the MCS-API controller derives",
 		"Services named derived-... belong to a ServiceImport: the controller writes their annotations anew at every reconciliation, from what the ServiceExports of all clusters say (MCS-API, 1.17 and later).",
 		"Change the ServiceExport (spec.exportedAnnotations) or the Service that it exports, never the derived Service."}

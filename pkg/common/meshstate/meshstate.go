@@ -149,7 +149,7 @@ func clusterOf(m *clusters.Member) routing.Cluster {
 	return routing.Cluster{
 		Name: m.Name, Context: m.Context, Version: m.Version, Peers: m.Peers, PeersKnown: m.PeersKnown,
 		DefaultGlobalNamespace: m.Config.DefaultGlobalNamespace, EndpointSliceSync: m.Config.EndpointSliceSync,
-		ID: m.Config.ClusterID, MaxClusters: m.Config.MaxConnectedClusters, IDKnown: true, ServiceTopology: m.Config.ServiceTopology,
+		ID: m.Config.ClusterID, MaxClusters: m.Config.MaxConnectedClusters, IDKnown: true, ServiceTopology: m.Config.ServiceTopology, ServiceProxyName: m.Config.ServiceProxyName,
 		Services: map[routing.Key]*routing.Service{},
 	}
 }

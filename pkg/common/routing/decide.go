@@ -74,8 +74,8 @@ const (
 	KindHeadless Kind = "headless"
 	// KindExternalName: DNS gives another name.
 	KindExternalName Kind = "external-name"
-	// KindIgnored: Cilium does not serve it (labels service.kubernetes.io/service-proxy-name and, with a cluster
-	// IP, service.kubernetes.io/headless).
+	// KindIgnored: Cilium does not serve it (label service.kubernetes.io/service-proxy-name, see cilium.Ignored, and, with a
+	// cluster IP, service.kubernetes.io/headless).
 	KindIgnored Kind = "ignored"
 	// KindMissing: the client's cluster has no such Service; its name does not resolve there.
 	KindMissing Kind = "missing"
@@ -158,7 +158,7 @@ func Decide(snap *Snapshot, client string, key Key, fe Frontend) Decision {
 	case svc.Type == "ExternalName":
 		d.Kind = KindExternalName
 		return d
-	case ignored(svc):
+	case ignored(c, svc):
 		d.Kind = KindIgnored
 		return d
 	case svc.Headless:
@@ -184,6 +184,9 @@ func Decide(snap *Snapshot, client string, key Key, fe Frontend) Decision {
 	for _, line := range sharedIDs(snap, c, svc) {
 		d.open(line)
 	}
+	for _, name := range ownProxies(snap, c, svc) {
+		d.open(name + " has k8s-service-proxy-name, which the chart does not hand to clustermesh-apiserver: Services without label " + cilium.LabelServiceProxyName + " are taken as exported, others not")
+	}
 	gates := gateCases(snap, c, svc, &d)
 	for _, rs := range cilium.RulesFor(c.Version) {
 		for _, g := range gates {
@@ -197,10 +200,22 @@ func Decide(snap *Snapshot, client string, key Key, fe Frontend) Decision {
 }
 
 // ignored reports whether Cilium leaves a Service to others. The kube-proxy, too, leaves out what is labelled as headless.
-func ignored(svc *Service) bool {
-	_, proxy := svc.Labels[cilium.LabelServiceProxyName]
+func ignored(c *Cluster, svc *Service) bool {
 	_, headless := svc.Labels[cilium.LabelHeadless]
-	return proxy || headless && !svc.Headless
+	return cilium.Ignored(svc.Labels, c.ServiceProxyName) || headless && !svc.Headless
+}
+
+// ownProxies names the other clusters with an option k8s-service-proxy-name whose exporter may have it too, which is not read.
+func ownProxies(snap *Snapshot, c *Cluster, svc *Service) []string {
+	var out []string
+	for i := range snap.Clusters {
+		m := &snap.Clusters[i]
+		there := m.Services[svc.Key]
+		if m.Name != c.Name && m.ServiceProxyName != "" && there != nil && c.looksAbroad(svc) && cilium.Shared(there.Annotations).Value {
+			out = append(out, m.Name)
+		}
+	}
+	return out
 }
 
 // caveat adds a line once.

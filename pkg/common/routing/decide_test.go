@@ -429,6 +429,37 @@ func TestKinds(t *testing.T) {
 	}
 }
 
+// TestServiceProxyName: with the option the agents serve only what has the label; the exporter goes by no label.
+func TestServiceProxyName(t *testing.T) {
+	t.Parallel()
+	cases := map[string]struct {
+		option, label string // of eu; "-" for no label
+		us, eu        string // who answers the clients there
+		open          bool
+	}{
+		"neither":              {"", "-", "us=1 eu=1", "us=1 eu=1", false},
+		"label":                {"", "other", "us=1", "ignored", false},
+		"option":               {"cilium", "-", "us=1 eu=1", "ignored", true},
+		"option and its label": {"cilium", "cilium", "us=1", "us=1 eu=1", true},
+	}
+	for name, c := range cases {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			snap := mesh("1.20.2", service(1, 1, "global"), service(2, 1, "global"))
+			snap.Clusters[1].ServiceProxyName = c.option
+			if c.label != "-" {
+				snap.Clusters[1].Services[key].Labels = map[string]string{cilium.LabelServiceProxyName: c.label}
+			}
+			if d := cmp.Diff(map[string]string{"us": c.us, "eu": c.eu}, decideAll(t, snap, http)); d != "" {
+				t.Error(d)
+			}
+			if d := Decide(snap, "us", key, http); d.Certain() == c.open {
+				t.Errorf("certain %v, caveats %q", d.Certain(), d.Caveats)
+			}
+		})
+	}
+}
+
 func TestWithoutEndpointsLeavesTheInput(t *testing.T) {
 	t.Parallel()
 	snap := mesh("1.18.11", service(1, 2, "global"), service(2, 1, "global"))

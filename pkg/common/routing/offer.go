@@ -109,9 +109,9 @@ func (c *Cluster) offers(key Key, ungated bool) ([]Endpoint, Reason) {
 	if svc == nil {
 		return no(ReasonMissing, cilium.Bool{})
 	}
-	// The exporter watches Services without the label only (pkg/k8s ServiceResource), whatever its value is.
-	if v, ok := svc.Labels[cilium.LabelServiceProxyName]; ok {
-		return no(ReasonIgnoredThere, cilium.Bool{Key: cilium.LabelServiceProxyName, Raw: v})
+	// The exporter watches by the label too, and is taken to have no option of its own: ownProxies says where it may.
+	if cilium.Ignored(svc.Labels, "") {
+		return no(ReasonIgnoredThere, cilium.Bool{Key: cilium.LabelServiceProxyName, Raw: svc.Labels[cilium.LabelServiceProxyName]})
 	}
 	if g := cilium.Global(svc.Annotations); !g.Value {
 		return no(ReasonNotGlobalThere, g)

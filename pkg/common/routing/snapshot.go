@@ -50,6 +50,8 @@ type Cluster struct {
 	EndpointSliceSync bool
 	// ServiceTopology says whether this cluster's agents heed zone hints (enable-service-topology, off by default).
 	ServiceTopology bool
+	// ServiceProxyName is the agents' option k8s-service-proxy-name; see cilium.Ignored.
+	ServiceProxyName string
 	// Namespaces holds the annotations of each namespace that was read. A Service's namespace that is not in it counts as not annotated.
 	Namespaces map[string]map[string]string
 	// NamespacesKnown says whether a namespace that is not in Namespaces does not exist; false where they may not be read.

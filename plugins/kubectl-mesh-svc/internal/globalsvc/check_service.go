@@ -13,9 +13,7 @@ import (
 
 // checkService looks at a global Service by itself.
 func (c *checker) checkService(p place) {
-	if v, ok := p.svc.Labels[cilium.LabelServiceProxyName]; ok {
-		c.tellFix(finding.ProxyName, p, c.apiFix(p, "label service", cilium.LabelServiceProxyName+"-"), "label %s is %q", cilium.LabelServiceProxyName, v)
-	}
+	c.checkProxy(p)
 	if p.external() {
 		if !slices.ContainsFunc(c.global, func(o place) bool { return !o.external() }) {
 			c.tell(finding.ExternalName, p, "unglobalize --include-system", "the Service is an ExternalName")
@@ -38,6 +36,23 @@ func (c *checker) checkService(p place) {
 		c.tellFix(finding.NeedsKPR, p, "", "the Service is a %s and Cilium does not replace kube-proxy", p.svc.Type)
 	}
 	c.checkGate(p)
+}
+
+// checkProxy looks at whether the Service is left to another proxy.
+func (c *checker) checkProxy(p place) {
+	v, labelled := p.svc.Labels[cilium.LabelServiceProxyName]
+	name := p.cluster.ServiceProxyName
+	fix := cilium.LabelServiceProxyName + "-"
+	if name != "" {
+		fix = cilium.LabelServiceProxyName + "=" + name + " --overwrite"
+	}
+	switch {
+	case !cilium.Ignored(p.svc.Labels, name):
+	case labelled:
+		c.tellFix(finding.ProxyName, p, c.apiFix(p, "label service", fix), "label %s is %q", cilium.LabelServiceProxyName, v)
+	default:
+		c.tellFix(finding.ProxyName, p, c.apiFix(p, "label service", fix), "the agents serve only Services with label %s=%s", cilium.LabelServiceProxyName, name)
+	}
 }
 
 // checkGate looks at whether the namespace lets the Service out.

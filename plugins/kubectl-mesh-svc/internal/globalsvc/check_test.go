@@ -149,6 +149,10 @@ func TestCheck(t *testing.T) {
 			s.Spec.InternalTrafficPolicy = ptr.To(corev1.ServiceInternalTrafficPolicyLocal)
 		}}}, []string{"SVC016 eu"}},
 		"another proxy":              {[]cluster{us, {name: "eu", svc: func(s *corev1.Service) { s.Labels[cilium.LabelServiceProxyName] = "x" }}}, []string{"SVC017 eu"}},
+		"another proxy, no name":     {[]cluster{us, {name: "eu", svc: labelled("")}}, []string{"SVC017 eu"}},
+		"the proxy is Cilium":        {[]cluster{us, {name: "eu", svc: labelled("cilium"), cluster: proxied}}, nil},
+		"the proxy is another":       {[]cluster{us, {name: "eu", svc: labelled("x"), cluster: proxied}}, []string{"SVC017 eu"}},
+		"no proxy is named":          {[]cluster{us, {name: "eu", cluster: proxied}}, []string{"SVC017 eu"}},
 		"namespace gate":             {[]cluster{us, {name: "eu", version: "1.20.2", cluster: gated}}, []string{"SVC019 eu"}},
 		"namespace gate before 1.20": {[]cluster{us, {name: "eu", version: "1.19.6", cluster: gated}}, nil},
 		"node ports":                 {[]cluster{{name: "us", svc: nodePort}, {name: "eu", svc: nodePort}}, []string{"SVC020 us,eu"}},
@@ -252,6 +256,12 @@ func with(fs ...func(*corev1.Service)) func(*corev1.Service) {
 }
 
 func kpr(c *cilium.Config) { c.KubeProxyReplacement = true }
+
+func proxied(c *routing.Cluster) { c.ServiceProxyName = "cilium" }
+
+func labelled(proxy string) func(*corev1.Service) {
+	return func(s *corev1.Service) { s.Labels[cilium.LabelServiceProxyName] = proxy }
+}
 
 func synced(c *routing.Cluster) { c.EndpointSliceSync = true }
 

@@ -35,7 +35,7 @@ func Drain(st *meshstate.State, m *clusters.Member, rec *drainrecord.Record, kee
 		}
 		mark := Mark{Drain: rec.ID, Cluster: m.Name, Record: keeper, Shared: former(svc)}
 		item := change.NewItem(m, svc, change.Values{cilium.AnnotationShared: ptr.To(unshared), AnnotationDrained: mark.value()})
-		if why := without(svc); why != "" {
+		if why := without(svc, m.Config.ServiceProxyName); why != "" {
 			item.Result, item.Message = v1alpha1.ResultSkipped, why
 		} else if why := never(key); why != "" {
 			item.Result, item.Message = v1alpha1.ResultSkipped, why
@@ -65,11 +65,11 @@ func former(svc *corev1.Service) *string {
 }
 
 // without says why a drain has nothing to do with a Service that is annotated as global and shared, "" if it has.
-func without(svc *corev1.Service) string {
+func without(svc *corev1.Service, proxyName string) string {
 	switch {
 	case svc.Spec.Type == corev1.ServiceTypeExternalName:
 		return "it is an ExternalName Service and has no endpoints"
-	case svc.Labels[cilium.LabelServiceProxyName] != "":
+	case otherProxy(svc, proxyName):
 		return "its label " + cilium.LabelServiceProxyName + " makes Cilium ignore it"
 	}
 	return ""

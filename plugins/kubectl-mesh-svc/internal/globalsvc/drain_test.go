@@ -120,6 +120,8 @@ func TestDrain(t *testing.T) {
 			"skipped it is an ExternalName Service and has no endpoints", ""},
 		"another proxy": {map[string]one{"us": {ann: global, ready: 1, edit: func(s *corev1.Service) { s.Labels = map[string]string{cilium.LabelServiceProxyName: "x"} }}, "eu": {ann: global}}, "",
 			"skipped its label service.kubernetes.io/service-proxy-name makes Cilium ignore it", ""},
+		"another proxy, no name": {map[string]one{"us": {ann: global, ready: 1, edit: func(s *corev1.Service) { s.Labels = map[string]string{cilium.LabelServiceProxyName: ""} }}, "eu": {ann: global}}, "",
+			"skipped its label service.kubernetes.io/service-proxy-name makes Cilium ignore it", ""},
 	}
 	for name, c := range cases {
 		t.Run(name, func(t *testing.T) {

@@ -65,7 +65,7 @@ func Plan(st *meshstate.State, targets []*clusters.Member, r Request) (*change.P
 			if r.Bulk && r.Action == "globalize" && len(st.Errors) == 0 && toDo(item) && places(st, key) < 2 {
 				item.Result, item.Message = v1alpha1.ResultSkipped, "no other cluster has it; global in one cluster alone has no effect"
 			}
-			if why := protected(svc, m.CiliumNamespace); why != "" && !r.IncludeSystem {
+			if why := protected(svc, m.CiliumNamespace, m.Config.ServiceProxyName); why != "" && !r.IncludeSystem {
 				if !r.Bulk {
 					return nil, fmt.Errorf("service %s in cluster %q: %s; use --include-system if you mean it", key, m.Name, why)
 				}
@@ -230,7 +230,7 @@ func never(k routing.Key) string {
 }
 
 // protected says why a Service wants --include-system, "" if it does not.
-func protected(svc *corev1.Service, ciliumNamespace string) string {
+func protected(svc *corev1.Service, ciliumNamespace, proxyName string) string {
 	switch {
 	case svc.Namespace == "kube-system":
 		return "it is in kube-system"
@@ -238,8 +238,14 @@ func protected(svc *corev1.Service, ciliumNamespace string) string {
 		return "it is in Cilium's namespace"
 	case svc.Spec.Type == corev1.ServiceTypeExternalName:
 		return "it is an ExternalName Service and has no endpoints"
-	case svc.Labels[cilium.LabelServiceProxyName] != "":
+	case otherProxy(svc, proxyName):
 		return "its label " + cilium.LabelServiceProxyName + " makes Cilium ignore it"
 	}
 	return ""
+}
+
+// otherProxy reports whether a label leaves the Service to another proxy than Cilium: neither an agent with the
+// option k8s-service-proxy-name nor an exporter without it takes it.
+func otherProxy(svc *corev1.Service, proxyName string) bool {
+	return cilium.Ignored(svc.Labels, "") && cilium.Ignored(svc.Labels, proxyName)
 }

@@ -186,7 +186,7 @@ func Percent(f float64) string {
 var kinds = map[string]string{
 	"missing":       "this cluster has no such Service: its name does not resolve for clients there",
 	"external-name": "the Service is an ExternalName; DNS answers with another name",
-	"ignored":       "another proxy serves it (label service.kubernetes.io/service-proxy-name); Cilium does not",
+	"ignored":       "another proxy serves it (label service.kubernetes.io/service-proxy-name and option k8s-service-proxy-name); Cilium does not",
 	"unread":        "this cluster could not be read",
 	"headless":      "the Service is headless: DNS names the pods and Cilium balances nothing; shares are those of the names",
 }
