@@ -7,7 +7,10 @@
 // anything by itself.
 package cilium
 
-import "strings"
+import (
+	"strconv"
+	"strings"
+)
 
 // Annotation and label keys of Cilium Cluster Mesh.
 // Source: cilium/cilium pkg/annotation/k8s.go (1.15 to 1.20).
@@ -26,6 +29,8 @@ const (
 	AnnotationAffinityAlias = "io.cilium/service-affinity"
 	// AnnotationSyncEndpointSlices asks for remote endpoints as EndpointSlices (1.16+, no alias).
 	AnnotationSyncEndpointSlices = "service.cilium.io/global-sync-endpoint-slices"
+	// AnnotationWeight stands on an EndpointSlice (1.20+); see SliceWeight.
+	AnnotationWeight = "service.cilium.io/weight"
 	// AnnotationNamespaceGlobal stands on a Namespace and gates the export of its global Services (1.20+).
 	AnnotationNamespaceGlobal = "clustermesh.cilium.io/global"
 
@@ -196,6 +201,15 @@ func NamespaceGlobal(ann map[string]string, def bool) Bool {
 		return Bool{Value: def, Source: SourceDefault}
 	}
 	return Bool{Value: strings.EqualFold(v, "true"), Source: SourceKey, Key: AnnotationNamespaceGlobal, Raw: v}
+}
+
+// SliceWeight returns the weight of the endpoints of an EndpointSlice by its annotations, and whether they have one: a number from
+// 0 to 65535. Those with weight 0 get no new connections of their own cluster's clients; another weight counts with maglev only.
+// The exporter does not look at it. It matters only where Rules.SliceWeights holds.
+// Source: ParseEndpointSliceV1 in pkg/k8s/endpoints.go (1.20.2, run), operator/watchers/service_sync.go (1.20.2, read).
+func SliceWeight(ann map[string]string) (weight uint16, weighted bool) {
+	w, err := strconv.ParseUint(ann[AnnotationWeight], 10, 16)
+	return uint16(w), err == nil
 }
 
 // PrefersNear returns whether a Service asks for endpoints of the client's own zone or node, by

@@ -146,6 +146,22 @@ func FuzzAnnotations(f *testing.F) {
 	})
 }
 
+func TestSliceWeight(t *testing.T) {
+	t.Parallel()
+	for value, want := range map[string]struct {
+		weight   uint16
+		weighted bool
+	}{"-": {}, "": {}, "0": {0, true}, "00": {0, true}, "7": {7, true}, "65535": {65535, true}, "65536": {}, "-1": {}, "+1": {}, " 1": {}, "1.5": {}, "0x1": {}, "1_0": {}} {
+		ann := map[string]string{AnnotationWeight: value}
+		if value == "-" {
+			ann = nil
+		}
+		if weight, weighted := SliceWeight(ann); weighted != want.weighted || weighted && weight != want.weight {
+			t.Errorf("%q: %d, %v", value, weight, weighted)
+		}
+	}
+}
+
 func TestIgnored(t *testing.T) {
 	t.Parallel()
 	for name, c := range map[string]struct {

@@ -79,6 +79,9 @@ type Rules struct {
 	// NamespaceGate: Services are exported only from namespaces that are global.
 	// From 1.20 (clustermesh-apiserver service_sync; 1.19.5 gates identities and endpoints, not Services).
 	NamespaceGate bool
+	// SliceWeights: the annotation of an EndpointSlice weighs its endpoints; see SliceWeight.
+	// From 1.20 (cilium pull request 46061); 1.16.19, 1.18.11 and 1.19.7 do not know it (read).
+	SliceWeights bool
 }
 
 // RuleSet is one set of rules and the versions it stands for.
@@ -96,7 +99,7 @@ func RulesFor(v Version) []RuleSet {
 		losing = RuleSet{Rules{UnknownAffinityDropsRemote: true, LosesSharedTargetPorts: true}, "1.18.0 to 1.18.9, 1.19.0 to 1.19.3"}
 		junk   = RuleSet{Rules{UnknownAffinityDropsRemote: true}, "1.18.10 and later 1.18, 1.19.4, 1.19.5"}
 		fixed  = RuleSet{Rules{}, "1.19.6 and later 1.19"}
-		gated  = RuleSet{Rules{NamespaceGate: true}, "1.20"}
+		gated  = RuleSet{Rules{NamespaceGate: true, SliceWeights: true}, "1.20"}
 	)
 	switch {
 	case !v.Known():

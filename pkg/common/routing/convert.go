@@ -64,6 +64,7 @@ func FromSlice(s *discoveryv1.EndpointSlice) (Key, []Endpoint) {
 		}
 		ports = append(ports, np)
 	}
+	weight, weighted := cilium.SliceWeight(s.Annotations)
 	out := make([]Endpoint, 0, len(s.Endpoints))
 	for i := range s.Endpoints {
 		e := &s.Endpoints[i]
@@ -79,6 +80,7 @@ func FromSlice(s *discoveryv1.EndpointSlice) (Key, []Endpoint) {
 				Ready:       e.Conditions.Ready == nil || *e.Conditions.Ready,
 				Serving:     e.Conditions.Serving == nil || *e.Conditions.Serving,
 				Terminating: e.Conditions.Terminating != nil && *e.Conditions.Terminating,
+				Weight:      weight, Weighted: weighted,
 			}
 			if e.NodeName != nil {
 				ep.Node = *e.NodeName

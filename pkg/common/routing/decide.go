@@ -175,6 +175,9 @@ func Decide(snap *Snapshot, client string, key Key, fe Frontend) Decision {
 	if svc.Topology && c.ServiceTopology {
 		d.Caveats = append(d.Caveats, "the Service prefers endpoints near the client and the cluster heeds that (enable-service-topology): shares differ from node to node")
 	}
+	if svc.weighed() && cilium.RulesFor(c.Version)[0].SliceWeights && d.Kind == KindBalanced {
+		d.Caveats = append(d.Caveats, "EndpointSlices of the client's cluster have "+cilium.AnnotationWeight+": with load balancing by maglev in Cilium 1.20 the shares follow it")
+	}
 	if c.Version.Known() && !c.Version.Judged() {
 		d.Caveats = append(d.Caveats, fmt.Sprintf("Cilium %s is not among the versions whose rules are known here (1.15 to 1.20); the nearest one's are used", c.Version))
 	}

@@ -429,6 +429,54 @@ func TestKinds(t *testing.T) {
 	}
 }
 
+// TestSliceWeight: from 1.20 weight 0 takes the client's own endpoints out and leaves what is offered to others.
+func TestSliceWeight(t *testing.T) {
+	t.Parallel()
+	weigh := func(s *Service, n int, weight uint16) *Service {
+		for i := range n {
+			s.Endpoints[i].Weight, s.Endpoints[i].Weighted = weight, true
+		}
+		return s
+	}
+	headless := weigh(service(1, 2, "global"), 2, 0)
+	headless.Headless, headless.ClusterIPs = true, nil
+	cases := map[string]struct {
+		version string
+		us      *Service
+		us2, eu string // who answers the clients in us and in eu
+		reason  string // of us, for clients in us
+		caveat  bool
+	}{
+		"1.20":                    {"1.20.2", weigh(service(1, 2, "global"), 2, 0), "eu=1", "us=2 eu=1", "not used, its EndpointSlices have weight 0", false},
+		"1.19":                    {"1.19.7", weigh(service(1, 2, "global"), 2, 0), "us=2 eu=1", "us=2 eu=1", "used", false},
+		"one of two":              {"1.20.2", weigh(service(1, 2, "global"), 1, 0), "us=1 eu=1", "us=2 eu=1", "used", false},
+		"affinity local":          {"1.20.2", weigh(service(1, 2, "global,affinity=local"), 2, 0), "eu=1", "us=2 eu=1", "weight 0", false},
+		"another weight":          {"1.20.2", weigh(service(1, 2, "global"), 2, 7), "us=2 eu=1", "us=2 eu=1", "used", true},
+		"another weight on 1.18":  {"1.18.11", weigh(service(1, 2, "global"), 2, 7), "us=2 eu=1", "us=2 eu=1", "used", false},
+		"DNS knows of no weights": {"1.20.2", headless, "headless", "us=2 eu=1", "used", false},
+	}
+	for name, c := range cases {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			snap := mesh(c.version, c.us, service(2, 1, "global"))
+			if d := cmp.Diff(map[string]string{"us": c.us2, "eu": c.eu}, decideAll(t, snap, http)); d != "" {
+				t.Error(d)
+			}
+			d := Decide(snap, "us", key, http)
+			if got := d.Outcomes[0].Reasons[0].String(); !strings.Contains(got, c.reason) {
+				t.Errorf("reason %q, want %q", got, c.reason)
+			}
+			if got := strings.Contains(strings.Join(d.Caveats, "\n"), "maglev"); got != c.caveat {
+				t.Errorf("caveats %q", d.Caveats)
+			}
+		})
+	}
+	unknown := Decide(mesh("", weigh(service(1, 2, "global"), 2, 0), service(2, 1, "global")), "us", key, http)
+	if len(unknown.Outcomes) != 2 {
+		t.Errorf("unknown version: %+v", unknown.Outcomes)
+	}
+}
+
 // TestServiceProxyName: with the option the agents serve only what has the label; the exporter goes by no label.
 func TestServiceProxyName(t *testing.T) {
 	t.Parallel()

@@ -40,6 +40,9 @@ func localOffer(c *Cluster, svc *Service, fe Frontend, rules cilium.Rules) offer
 		// Ready is active, serving and terminating is the fallback, all else is out.
 		// Source: pkg/loadbalancer convertEndpoints (1.18+), read. DNS names ready pods only.
 		usable := e.Ready || e.Serving && e.Terminating && !svc.Headless
+		if usable && rules.SliceWeights && e.Weighted && e.Weight == 0 && !svc.Headless {
+			usable, seen.weightless = false, true
+		}
 		o.add(c.Name, e, fe, rules, svc.Headless, usable, !e.Ready, &seen)
 	}
 	if len(o.backends) == 0 {
@@ -224,10 +227,13 @@ type missing struct {
 	protocols      []string // of ports with the right name
 	others         []string // protocols of ports with neither
 	lost           bool
+	weightless     bool // usable but for their weight 0
 }
 
 func (m missing) reason(svc *Service, fe Frontend) Reason {
 	switch {
+	case m.usable == 0 && m.weightless:
+		return Reason{Code: ReasonWeight}
 	case m.usable == 0:
 		return Reason{Code: ReasonNoEndpoints, Total: len(svc.Endpoints)}
 	case m.family == m.usable:

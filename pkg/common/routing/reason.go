@@ -30,6 +30,7 @@ const (
 	ReasonAffinityRemote Code = "affinity-remote"      // the client prefers the others
 	ReasonAffinityJunk   Code = "affinity-drops"       // the client's affinity value drops remote backends
 	ReasonConflict       Code = "address-conflict"     // its addresses are those of another cluster's endpoints
+	ReasonWeight         Code = "weight-zero"          // its EndpointSlices have weight 0
 	ReasonHeadless       Code = "headless"             // DNS names local pods only
 	ReasonTerminating    Code = "terminating"          // only terminating pods are left
 )
@@ -94,6 +95,8 @@ func (r Reason) String() string {
 		return "not used, the client's affinity is remote and other clusters have endpoints"
 	case ReasonAffinityJunk:
 		return fmt.Sprintf("not used, the client's affinity %q drops all remote backends in this Cilium version", r.Value)
+	case ReasonWeight:
+		return "not used, its EndpointSlices have weight 0"
 	case ReasonHeadless:
 		return "not used, the Service is headless and its remote endpoints are not mirrored"
 	case ReasonTerminating:

@@ -97,8 +97,11 @@ type Endpoint struct {
 	Ports []Port // the resolved target ports, each under its Service port's name
 	// Ready, Serving and Terminating are the EndpointSlice's conditions with their defaults applied.
 	Ready, Serving, Terminating bool
-	Node                        string
-	Pod                         string // name of the pod behind it, if any
+	// Weight is that of its EndpointSlice, if Weighted; see cilium.SliceWeight.
+	Weight   uint16
+	Weighted bool
+	Node     string
+	Pod      string // name of the pod behind it, if any
 }
 
 // Exported reports whether clustermesh-apiserver offers the endpoint to other clusters: ready or serving.
@@ -161,6 +164,11 @@ func (s *Snapshot) WithoutEndpoints(cluster string, key Key) *Snapshot {
 		c.Services = map[Key]*Service{key: &without}
 	}
 	return out
+}
+
+// weighed reports whether an endpoint has another weight than 0, which takes it out.
+func (s *Service) weighed() bool {
+	return slices.ContainsFunc(s.Endpoints, func(e Endpoint) bool { return e.Weighted && e.Weight > 0 })
 }
 
 // ReadyEndpoints counts the endpoints that are ready in their own cluster.

@@ -216,6 +216,9 @@ func (r random) slices(id int, svc *corev1.Service) []*discoveryv1.EndpointSlice
 				s.AddressType = discoveryv1.AddressTypeFQDN
 			}
 		}
+		if r.often(1) {
+			s.Annotations = map[string]string{cilium.AnnotationWeight: pick(r, "0", "0", "00", "100", "7", "", "-1", "+0", "65536", "none")}
+		}
 		for e := range r.IntN(4) {
 			ep := discoveryv1.Endpoint{Conditions: r.conditions(), NodeName: ptr.To("node")}
 			addr := netip.AddrFrom4([4]byte{10, byte(id), byte(n), byte(e + 1)}).String()
