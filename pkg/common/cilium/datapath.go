@@ -21,6 +21,8 @@ type Datapath struct {
 	NativeCIDRs []string
 	// HostSocketLB: clients in the host's network namespace are balanced by Cilium without kube-proxy replacement.
 	HostSocketLB bool
+	// UnsafePolicyMarks is allow-unsafe-policy-skb-usage: agents start with a cluster-id that meets other uses of the packet mark.
+	UnsafePolicyMarks bool
 	// PolicyEnforcement is default, always or never.
 	PolicyEnforcement string
 }
@@ -33,6 +35,7 @@ func parseDatapath(data map[string]string, flag func(string, bool) bool) Datapat
 		IPAM:              cmp.Or(data["ipam"], "cluster-pool"),
 		Chaining:          cmp.Or(data["cni-chaining-mode"], "none"),
 		HostSocketLB:      flag("bpf-lb-sock", false) && flag("bpf-lb-sock-hostns-only", false),
+		UnsafePolicyMarks: flag("allow-unsafe-policy-skb-usage", false),
 		PolicyEnforcement: cmp.Or(data["enable-policy"], "default"),
 	}
 	if d.TunnelPort == "" || d.TunnelPort == "0" {
@@ -99,19 +102,20 @@ func NameProblem(name string, v Version) (problem string, refused bool) {
 	return "", false
 }
 
-// IDProblem says why a cluster's own agents refuse its id, "" if they do not. That 0 is no id, and that ids are distinct, is another matter.
-// Source: pkg/clustermesh/types Validate and ValidateBuggyClusterID (1.16.19 to 1.20.2).
-func IDProblem(c Config) string {
+// IDProblem says what is wrong with a cluster's id, "" if nothing is, and whether its own agents refuse it. That 0 is no id, and that ids
+// are distinct, is another matter.
+// Source: pkg/clustermesh/types Validate and ValidateBuggyClusterID, pkg/clustermesh/cell.go (1.16.19 to 1.20.2, read).
+func IDProblem(c Config) (problem string, refused bool) {
 	const clashing = 0x80 // the bit of the id that meets other uses of the packet mark: 128 to 255 and 384 to 511
 	switch {
 	case int64(c.ClusterID) > int64(c.MaxConnectedClusters):
-		return "it is above max-connected-clusters"
+		return "it is above max-connected-clusters", true
 	case c.ClusterID&clashing == 0:
-		return ""
+		return "", false
 	case c.IPAM == "eni" || c.IPAM == "alibabacloud":
-		return "ids from 128 to 255 and from 384 to 511 cannot be used with IPAM " + c.IPAM
+		return "ids from 128 to 255 and from 384 to 511 cannot be used with IPAM " + c.IPAM, !c.UnsafePolicyMarks
 	case c.Chaining == "aws-cni":
-		return "ids from 128 to 255 and from 384 to 511 cannot be used with CNI chaining aws-cni"
+		return "ids from 128 to 255 and from 384 to 511 cannot be used with CNI chaining aws-cni", !c.UnsafePolicyMarks
 	}
-	return ""
+	return "", false
 }

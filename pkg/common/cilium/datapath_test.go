@@ -25,6 +25,33 @@ func TestPolicyDefaultLocal(t *testing.T) {
 	}
 }
 
+func TestIDProblem(t *testing.T) {
+	t.Parallel()
+	for name, c := range map[string]struct {
+		data    map[string]string
+		problem bool
+		refused bool
+	}{
+		"in range":            {map[string]string{"cluster-id": "255"}, false, false},
+		"above":               {map[string]string{"cluster-id": "256"}, true, true},
+		"above, allowed":      {map[string]string{"cluster-id": "256", "allow-unsafe-policy-skb-usage": "true"}, true, true},
+		"128 on ENI":          {map[string]string{"cluster-id": "128", "ipam": "eni"}, true, true},
+		"128 on Alibaba":      {map[string]string{"cluster-id": "128", "ipam": "alibabacloud"}, true, true},
+		"128 with chaining":   {map[string]string{"cluster-id": "128", "cni-chaining-mode": "aws-cni"}, true, true},
+		"127 on ENI":          {map[string]string{"cluster-id": "127", "ipam": "eni"}, false, false},
+		"128 on ENI, allowed": {map[string]string{"cluster-id": "128", "ipam": "eni", "allow-unsafe-policy-skb-usage": "true"}, true, false},
+		"384 on ENI, allowed": {map[string]string{"cluster-id": "384", "max-connected-clusters": "511", "ipam": "eni", "allow-unsafe-policy-skb-usage": "1"}, true, false},
+	} {
+		config, err := ParseConfig(c.data)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if problem, refused := IDProblem(config); (problem != "") != c.problem || refused != c.refused {
+			t.Errorf("%s: %q, refused %v", name, problem, refused)
+		}
+	}
+}
+
 func TestDatapath(t *testing.T) {
 	t.Parallel()
 	for name, c := range map[string]struct {

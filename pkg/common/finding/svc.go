@@ -123,7 +123,7 @@ var (
 		"A name has at most 32 lower case letters, digits and hyphens, and begins and ends with a letter or digit. From 1.17 agents refuse another one, 1.15 and 1.16 log an error.",
 		"Give the cluster another name. A change wants every workload of that cluster restarted."}
 	IDRule = Rule{"SVC041", Error, "a cluster id is out of range",
-		"Ids go up to max-connected-clusters; with ENI or Alibaba IPAM and with AWS VPC CNI chaining ids from 128 to 255 and from 384 to 511 are refused as well (cilium issue 21330).",
+		"Ids go up to max-connected-clusters; with ENI or Alibaba IPAM and with AWS VPC CNI chaining ids from 128 to 255 and from 384 to 511 are refused as well, unless allow-unsafe-policy-skb-usage is set (cilium issue 21330).",
 		"Give the cluster another id. A change wants every workload of that cluster restarted."}
 	MaxRule = Rule{"SVC042", Error, "max-connected-clusters has an impossible value",
 		"It is 255 or 511; agents do not start with another value (1.15 and later).",

@@ -105,8 +105,12 @@ func byThemselves(read []*clusters.Member) []v1alpha1.Finding {
 			}
 			add(rule, m, "cluster-name %q breaks the rule: %s%s", m.Config.ClusterName, problem, effect)
 		}
-		if problem := cilium.IDProblem(m.Config); problem != "" {
-			add(finding.IDRule, m, "cluster-id %d: %s", m.Config.ClusterID, problem)
+		if problem, refused := cilium.IDProblem(m.Config); problem != "" {
+			rule, effect := finding.IDRule, ""
+			if !refused {
+				rule.Severity, effect = finding.Warning, "; allow-unsafe-policy-skb-usage lets the agents start, and policies may drop what they admit"
+			}
+			add(rule, m, "cluster-id %d: %s%s", m.Config.ClusterID, problem, effect)
 		}
 		if n := m.Config.MaxConnectedClusters; n != 255 && n != 511 {
 			add(finding.MaxRule, m, "max-connected-clusters is %d", n)

@@ -345,6 +345,17 @@ func set300(name string) cluster {
 	return cluster{name: name, config: func(c *cilium.Config) { c.MaxConnectedClusters = 300 }}
 }
 
+// TestAllowedID: an id that the agents refuse is a warning where they are told not to.
+func TestAllowedID(t *testing.T) {
+	t.Parallel()
+	for allowed, want := range map[bool]finding.Severity{false: finding.Error, true: finding.Warning} {
+		_, members := build(cluster{name: "us"}, cluster{name: "eu", config: func(c *cilium.Config) { c.ClusterID, c.IPAM, c.UnsafePolicyMarks = 128, "eni", allowed }})
+		if fs := CheckClusters(members); len(fs) != 1 || fs[0].Severity != string(want) || strings.Contains(fs[0].Message, "allow-unsafe") != allowed {
+			t.Errorf("allowed %v: %+v", allowed, fs)
+		}
+	}
+}
+
 func TestCheckClusters(t *testing.T) {
 	t.Parallel()
 	us := cluster{name: "us"}
@@ -354,35 +365,36 @@ func TestCheckClusters(t *testing.T) {
 		edit func([]*clusters.Member)
 		want []string
 	}{
-		"nothing is wrong":      {[]cluster{us, {name: "eu"}}, nil, nil},
-		"equal ids":             {[]cluster{us, set(func(c *cilium.Config) { c.ClusterID = 1 })}, nil, []string{"SVC030 us,eu"}},
-		"id 0":                  {[]cluster{us, set(func(c *cilium.Config) { c.ClusterID = 0 })}, nil, []string{"SVC030 eu"}},
-		"equal names":           {[]cluster{us, set(func(c *cilium.Config) { c.ClusterName = "us" })}, nil, []string{"SVC031 us,eu"}},
-		"no name":               {[]cluster{us, set(func(c *cilium.Config) { c.ClusterName = "default" })}, nil, []string{"SVC031 eu"}},
-		"max clusters":          {[]cluster{us, set(func(c *cilium.Config) { c.MaxConnectedClusters = 511 })}, nil, []string{"SVC032 us,eu"}},
-		"one minor apart":       {[]cluster{{name: "us", version: "1.19.6"}, {name: "eu", version: "1.20.2"}}, nil, nil},
-		"two minors apart":      {[]cluster{{name: "us", version: "1.16.9"}, {name: "eu"}}, nil, []string{"SVC033 us,eu"}},
-		"unknown version":       {[]cluster{us, {name: "eu", version: "latest"}}, nil, nil},
-		"one-sided":             {[]cluster{us, {name: "eu"}}, func(ms []*clusters.Member) { ms[1].Peers = nil }, []string{"SVC034 us,eu"}},
-		"peers not known":       {[]cluster{us, {name: "eu"}}, func(ms []*clusters.Member) { ms[1].Peers, ms[1].PeersKnown = nil, false }, nil},
-		"one is not read":       {[]cluster{us, set(func(c *cilium.Config) { c.ClusterID = 1 })}, func(ms []*clusters.Member) { ms[1].Err = &clusters.Error{Class: clusters.ClassTimeout} }, nil},
-		"modes differ":          {[]cluster{{name: "us", config: datapath(nil)}, set(datapath(map[string]string{"routing-mode": "native"}))}, nil, []string{"SVC039 us,eu"}},
-		"protocols differ":      {[]cluster{{name: "us", config: datapath(nil)}, set(datapath(map[string]string{"tunnel-protocol": "geneve"}))}, nil, []string{"SVC039 us,eu"}},
-		"protocols nobody uses": {[]cluster{{name: "us", config: datapath(map[string]string{"routing-mode": "native"})}, set(datapath(map[string]string{"routing-mode": "native", "tunnel-protocol": "geneve"}))}, nil, nil},
-		"the default port":      {[]cluster{{name: "us", config: datapath(nil)}, set(datapath(map[string]string{"tunnel-port": "8472"}))}, nil, nil},
-		"another port":          {[]cluster{{name: "us", config: datapath(nil)}, set(datapath(map[string]string{"tunnel-port": "8473"}))}, nil, []string{"SVC039 us,eu"}},
-		"a long name":           {[]cluster{us, set(func(c *cilium.Config) { c.ClusterName = strings.Repeat("a", 33) })}, nil, []string{"SVC040 eu"}},
-		"a name of 32":          {[]cluster{us, set(func(c *cilium.Config) { c.ClusterName = strings.Repeat("a", 32) })}, nil, nil},
-		"a name with a dot":     {[]cluster{us, set(func(c *cilium.Config) { c.ClusterName = "a.b" })}, nil, []string{"SVC040 eu"}},
-		"id above the limit":    {[]cluster{us, set(func(c *cilium.Config) { c.ClusterID = 256 })}, nil, []string{"SVC041 eu"}},
-		"id 128 on ENI":         {[]cluster{us, set(func(c *cilium.Config) { c.ClusterID, c.IPAM = 128, "eni" })}, nil, []string{"SVC041 eu"}},
-		"id 127 on ENI":         {[]cluster{us, set(func(c *cilium.Config) { c.ClusterID, c.IPAM = 127, "eni" })}, nil, nil},
-		"id 128 elsewhere":      {[]cluster{us, set(func(c *cilium.Config) { c.ClusterID, c.IPAM = 128, "cluster-pool" })}, nil, nil},
-		"max 300":               {[]cluster{set300("us"), set300("eu")}, nil, []string{"SVC042 eu", "SVC042 us"}},
-		"policies differ":       {[]cluster{us, set(func(c *cilium.Config) { c.PolicyDefaultLocalCluster = ptr.To(true) })}, nil, []string{"SVC044 us,eu"}},
-		"policies by default":   {[]cluster{us, {name: "eu", version: "1.19.6"}}, nil, []string{"SVC044 us,eu"}},
-		"policies alike":        {[]cluster{us, {name: "eu", version: "1.19.6", config: func(c *cilium.Config) { c.PolicyDefaultLocalCluster = ptr.To(false) }}}, nil, nil},
-		"three of one name":     {[]cluster{us, {name: "eu", config: func(c *cilium.Config) { c.ClusterName = "us" }}, {name: "ap", config: func(c *cilium.Config) { c.ClusterName = "us" }}}, nil, []string{"SVC031 us,eu,ap"}},
+		"nothing is wrong":       {[]cluster{us, {name: "eu"}}, nil, nil},
+		"equal ids":              {[]cluster{us, set(func(c *cilium.Config) { c.ClusterID = 1 })}, nil, []string{"SVC030 us,eu"}},
+		"id 0":                   {[]cluster{us, set(func(c *cilium.Config) { c.ClusterID = 0 })}, nil, []string{"SVC030 eu"}},
+		"equal names":            {[]cluster{us, set(func(c *cilium.Config) { c.ClusterName = "us" })}, nil, []string{"SVC031 us,eu"}},
+		"no name":                {[]cluster{us, set(func(c *cilium.Config) { c.ClusterName = "default" })}, nil, []string{"SVC031 eu"}},
+		"max clusters":           {[]cluster{us, set(func(c *cilium.Config) { c.MaxConnectedClusters = 511 })}, nil, []string{"SVC032 us,eu"}},
+		"one minor apart":        {[]cluster{{name: "us", version: "1.19.6"}, {name: "eu", version: "1.20.2"}}, nil, nil},
+		"two minors apart":       {[]cluster{{name: "us", version: "1.16.9"}, {name: "eu"}}, nil, []string{"SVC033 us,eu"}},
+		"unknown version":        {[]cluster{us, {name: "eu", version: "latest"}}, nil, nil},
+		"one-sided":              {[]cluster{us, {name: "eu"}}, func(ms []*clusters.Member) { ms[1].Peers = nil }, []string{"SVC034 us,eu"}},
+		"peers not known":        {[]cluster{us, {name: "eu"}}, func(ms []*clusters.Member) { ms[1].Peers, ms[1].PeersKnown = nil, false }, nil},
+		"one is not read":        {[]cluster{us, set(func(c *cilium.Config) { c.ClusterID = 1 })}, func(ms []*clusters.Member) { ms[1].Err = &clusters.Error{Class: clusters.ClassTimeout} }, nil},
+		"modes differ":           {[]cluster{{name: "us", config: datapath(nil)}, set(datapath(map[string]string{"routing-mode": "native"}))}, nil, []string{"SVC039 us,eu"}},
+		"protocols differ":       {[]cluster{{name: "us", config: datapath(nil)}, set(datapath(map[string]string{"tunnel-protocol": "geneve"}))}, nil, []string{"SVC039 us,eu"}},
+		"protocols nobody uses":  {[]cluster{{name: "us", config: datapath(map[string]string{"routing-mode": "native"})}, set(datapath(map[string]string{"routing-mode": "native", "tunnel-protocol": "geneve"}))}, nil, nil},
+		"the default port":       {[]cluster{{name: "us", config: datapath(nil)}, set(datapath(map[string]string{"tunnel-port": "8472"}))}, nil, nil},
+		"another port":           {[]cluster{{name: "us", config: datapath(nil)}, set(datapath(map[string]string{"tunnel-port": "8473"}))}, nil, []string{"SVC039 us,eu"}},
+		"a long name":            {[]cluster{us, set(func(c *cilium.Config) { c.ClusterName = strings.Repeat("a", 33) })}, nil, []string{"SVC040 eu"}},
+		"a name of 32":           {[]cluster{us, set(func(c *cilium.Config) { c.ClusterName = strings.Repeat("a", 32) })}, nil, nil},
+		"a name with a dot":      {[]cluster{us, set(func(c *cilium.Config) { c.ClusterName = "a.b" })}, nil, []string{"SVC040 eu"}},
+		"id above the limit":     {[]cluster{us, set(func(c *cilium.Config) { c.ClusterID = 256 })}, nil, []string{"SVC041 eu"}},
+		"id 128 on ENI":          {[]cluster{us, set(func(c *cilium.Config) { c.ClusterID, c.IPAM = 128, "eni" })}, nil, []string{"SVC041 eu"}},
+		"id 128 on ENI, allowed": {[]cluster{us, set(func(c *cilium.Config) { c.ClusterID, c.IPAM, c.UnsafePolicyMarks = 128, "eni", true })}, nil, []string{"SVC041 eu"}},
+		"id 127 on ENI":          {[]cluster{us, set(func(c *cilium.Config) { c.ClusterID, c.IPAM = 127, "eni" })}, nil, nil},
+		"id 128 elsewhere":       {[]cluster{us, set(func(c *cilium.Config) { c.ClusterID, c.IPAM = 128, "cluster-pool" })}, nil, nil},
+		"max 300":                {[]cluster{set300("us"), set300("eu")}, nil, []string{"SVC042 eu", "SVC042 us"}},
+		"policies differ":        {[]cluster{us, set(func(c *cilium.Config) { c.PolicyDefaultLocalCluster = ptr.To(true) })}, nil, []string{"SVC044 us,eu"}},
+		"policies by default":    {[]cluster{us, {name: "eu", version: "1.19.6"}}, nil, []string{"SVC044 us,eu"}},
+		"policies alike":         {[]cluster{us, {name: "eu", version: "1.19.6", config: func(c *cilium.Config) { c.PolicyDefaultLocalCluster = ptr.To(false) }}}, nil, nil},
+		"three of one name":      {[]cluster{us, {name: "eu", config: func(c *cilium.Config) { c.ClusterName = "us" }}, {name: "ap", config: func(c *cilium.Config) { c.ClusterName = "us" }}}, nil, []string{"SVC031 us,eu,ap"}},
 	}
 	for name, c := range cases {
 		t.Run(name, func(t *testing.T) {
