@@ -166,7 +166,7 @@ func (a AffinitySetting) Junk() bool {
 // AffinityOf returns the affinity that annotations mean under the rules of one Cilium version.
 // The value is compared case-insensitively and not trimmed. Absent and empty
 // mean none. What "none" and junk mean differs by version: see Rules.UnknownAffinityDropsRemote.
-// Source: pkg/annotation/clustermesh.go GetAnnotationServiceAffinity.
+// Source: pkg/annotation/clustermesh.go GetAnnotationServiceAffinity (1.18.11, 1.19.5, 1.19.7 and 1.20.2, run; 1.16.19, read).
 func AffinityOf(ann map[string]string, r Rules) AffinitySetting {
 	raw, key, src := lookup(ann, AnnotationAffinity, AnnotationAffinityAlias)
 	s := AffinitySetting{Value: AffinityNone, Source: src, Key: key, Raw: raw}
@@ -188,6 +188,41 @@ func AffinityOf(ann map[string]string, r Rules) AffinitySetting {
 		}
 	}
 	return s
+}
+
+// SyncBar is what keeps the remote endpoints of a global Service from becoming EndpointSlices in a client's cluster, "" if nothing does.
+type SyncBar string
+
+// The bars, in the order in which SyncsSlices looks for them.
+const (
+	SyncNotAsked  SyncBar = "not-asked"  // by default only a headless Service asks for it
+	SyncForbidden SyncBar = "forbidden"  // AnnotationSyncEndpointSlices is false
+	SyncJunk      SyncBar = "junk"       // it is a word that is neither true nor false
+	SyncAliasOnly SyncBar = "alias-only" // the Service is not global under the current key
+	SyncTooOld    SyncBar = "too-old"    // Cilium has no such feature before 1.16
+	SyncOff       SyncBar = "off"        // clustermesh-enable-endpoint-sync is not set
+)
+
+// SyncsSlices says what keeps the remote endpoints of a Service from becoming EndpointSlices in its cluster, whose setting
+// clustermesh-enable-endpoint-sync is on. A version that is not known counts as one that has the feature.
+// Source: doesServiceSyncEndpointSlice in pkg/clustermesh/endpointslicesync/service_informer.go (1.16.19, 1.18.11, 1.19.5 and 1.20.2, read).
+func SyncsSlices(ann map[string]string, headless, on bool, v Version) SyncBar {
+	value, asked := ann[AnnotationSyncEndpointSlices]
+	switch {
+	case !asked && !headless:
+		return SyncNotAsked
+	case strings.EqualFold(value, "false"):
+		return SyncForbidden
+	case asked && !strings.EqualFold(value, "true"):
+		return SyncJunk
+	case !strings.EqualFold(ann[AnnotationGlobal], "true"):
+		return SyncAliasOnly
+	case v.Known() && v.Major == 1 && v.Minor < 16:
+		return SyncTooOld
+	case !on:
+		return SyncOff
+	}
+	return ""
 }
 
 // NamespaceGlobal returns whether a namespace lets its global Services be

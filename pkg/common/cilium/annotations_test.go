@@ -1,6 +1,7 @@
 package cilium
 
 import (
+	"strings"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
@@ -144,6 +145,45 @@ func FuzzAnnotations(f *testing.F) {
 			}
 		}
 	})
+}
+
+func TestSyncsSlices(t *testing.T) {
+	t.Parallel()
+	for name, c := range map[string]struct {
+		ann      string // "global sync=word", global under its key
+		headless bool
+		on       bool
+		version  string
+		want     SyncBar
+	}{
+		"headless":             {"global", true, true, "1.20.2", ""},
+		"off":                  {"global", true, false, "1.20.2", SyncOff},
+		"not asked":            {"global", false, true, "1.20.2", SyncNotAsked},
+		"asked":                {"global sync=True", false, true, "1.16.0", ""},
+		"forbidden":            {"global sync=FALSE", true, true, "1.20.2", SyncForbidden},
+		"junk":                 {"global sync=yes", true, true, "1.20.2", SyncJunk},
+		"empty":                {"global sync=", true, true, "1.20.2", SyncJunk},
+		"by alias":             {"alias", true, true, "1.20.2", SyncAliasOnly},
+		"1.15, although set":   {"global", true, true, "1.15.19", SyncTooOld},
+		"1.15":                 {"global", true, false, "1.15.19", SyncTooOld},
+		"who knows, and it is": {"global", true, true, "x", ""},
+		"who knows, off":       {"global", true, false, "x", SyncOff},
+	} {
+		ann := map[string]string{}
+		for _, word := range strings.Fields(c.ann) {
+			switch k, v, _ := strings.Cut(word, "="); k {
+			case "global":
+				ann[AnnotationGlobal] = "true"
+			case "alias":
+				ann[AnnotationGlobalAlias] = "true"
+			case "sync":
+				ann[AnnotationSyncEndpointSlices] = v
+			}
+		}
+		if got := SyncsSlices(ann, c.headless, c.on, ParseVersion(c.version)); got != c.want {
+			t.Errorf("%s: %q, want %q", name, got, c.want)
+		}
+	}
 }
 
 func TestSliceWeight(t *testing.T) {

@@ -90,17 +90,28 @@ const maxClusterName = 32
 var clusterName = regexp.MustCompile(`^([a-z0-9][-a-z0-9]*)?[a-z0-9]$`)
 
 // NameProblem says what is wrong with a cluster's name, "" if nothing is, and whether this version's agents refuse it.
-// Source: pkg/clustermesh/types/types.go ValidateClusterName (1.16.19 to 1.20.2); 1.15 and 1.16 log an error only.
-func NameProblem(name string, v Version) (problem string, refused bool) {
+// "default", which a cluster without a name is called, is refused together with an id.
+// Source: pkg/clustermesh/types ValidateClusterName and validateName (1.16.19, 1.18.11, 1.19.5 and 1.20.2, read); 1.15 and 1.16 log
+// an error only where the rule for the letters is broken.
+func NameProblem(name string, id uint32, v Version) (problem string, refused bool) {
 	refused = v.Known() && (v.Major > 1 || v.Minor >= 17)
 	switch {
 	case len(name) > maxClusterName:
 		return "it is longer than 32 characters", refused
 	case !clusterName.MatchString(name):
 		return "it has other characters than lower case letters, digits and hyphens, or a hyphen at an end", refused
+	case name == defaultClusterName && id != 0:
+		return "it is what a cluster without a name is called, and is refused together with a cluster-id", true
 	}
 	return "", false
 }
+
+// Unnamed reports whether a cluster has the name of one without a name.
+func Unnamed(name string) bool { return name == defaultClusterName }
+
+// ValidMaxClusters reports whether agents start with this max-connected-clusters.
+// Source: InitClusterIDMax in pkg/clustermesh/types/types.go (1.16.19 and 1.20.2, read).
+func ValidMaxClusters(n int) bool { return n == defaultMaxClusters || n == extendedMaxClusters }
 
 // IDProblem says what is wrong with a cluster's id, "" if nothing is, and whether its own agents refuse it. That 0 is no id, and that ids
 // are distinct, is another matter.

@@ -25,6 +25,39 @@ func TestPolicyDefaultLocal(t *testing.T) {
 	}
 }
 
+func TestNameProblem(t *testing.T) {
+	t.Parallel()
+	for name, c := range map[string]struct {
+		cluster          string
+		id               uint32
+		version          string
+		problem, refused bool
+	}{
+		"good":               {"us-1", 1, "1.20.2", false, false},
+		"dotted":             {"a.b", 1, "1.20.2", true, true},
+		"dotted on 1.16":     {"a.b", 1, "1.16.19", true, false},
+		"dotted, who knows":  {"a.b", 1, "x", true, false},
+		"long":               {"a23456789b23456789c23456789d23456", 1, "1.17.0", true, true},
+		"default":            {"default", 1, "1.20.2", true, true},
+		"default on 1.16":    {"default", 1, "1.16.19", true, true},
+		"default, who knows": {"default", 1, "x", true, true},
+		"default without id": {"default", 0, "1.20.2", false, false},
+	} {
+		if problem, refused := NameProblem(c.cluster, c.id, ParseVersion(c.version)); (problem != "") != c.problem || refused != c.refused {
+			t.Errorf("%s: %q, refused %v", name, problem, refused)
+		}
+	}
+}
+
+func TestValidMaxClusters(t *testing.T) {
+	t.Parallel()
+	for n, want := range map[int]bool{0: false, 254: false, 255: true, 256: false, 511: true, 512: false} {
+		if got := ValidMaxClusters(n); got != want {
+			t.Errorf("%d: %v", n, got)
+		}
+	}
+}
+
 func TestIDProblem(t *testing.T) {
 	t.Parallel()
 	for name, c := range map[string]struct {

@@ -23,6 +23,7 @@ const (
 	DefaultNamespace       = "kube-system"
 	defaultClusterName     = "default"
 	defaultMaxClusters     = 255
+	extendedMaxClusters    = 511 // the other mode, with fewer identities for each cluster
 	configKeyGlobalDefault = "clustermesh-default-global-namespace"
 )
 
@@ -56,8 +57,8 @@ func ParseConfig(data map[string]string) (Config, error) {
 	}
 	if v := data["cluster-id"]; v != "" {
 		id, err := strconv.ParseUint(v, 10, 16)
-		if err != nil || id > 511 {
-			return c, fmt.Errorf("%s: cluster-id %q is not a number from 0 to 511", ConfigMapName, v)
+		if err != nil || id > extendedMaxClusters {
+			return c, fmt.Errorf("%s: cluster-id %q is not a number from 0 to %d", ConfigMapName, v, extendedMaxClusters)
 		}
 		c.ClusterID = uint32(id)
 	}
@@ -91,7 +92,7 @@ func ParseConfig(data map[string]string) (Config, error) {
 // PeersFromSecret lists the clusters that Secret cilium-clustermesh configures, sorted,
 // without the cluster's own name. A key is a peer if its value is an etcd
 // configuration, which Cilium recognises by "endpoints:".
-// Source: pkg/clustermesh/common/config.go.
+// Source: isEtcdConfigFile in pkg/clustermesh/common/config.go (1.16.19, 1.18.11, 1.19.5 and 1.20.2, read).
 func PeersFromSecret(data map[string][]byte, own string) []string {
 	var peers []string
 	for name, value := range data {
@@ -103,8 +104,10 @@ func PeersFromSecret(data map[string][]byte, own string) []string {
 	return peers
 }
 
-// PeersFromRemoteUsers lists the clusters that ConfigMap clustermesh-remote-users names (1.19+, key users.yaml), sorted,
-// without the cluster's own name. It is the way to know the peers without reading Secrets.
+// PeersFromRemoteUsers lists the clusters that ConfigMap clustermesh-remote-users names (key users.yaml), sorted, without
+// the cluster's own name. It is the way to know the peers without reading Secrets.
+// Source: templates/clustermesh-apiserver/users-configmap.yaml (1.16.19, 1.18.11, 1.19.5 and 1.20.2, read); it is there unless
+// authMode is legacy, which is the default up to 1.18.
 func PeersFromRemoteUsers(data map[string]string, own string) ([]string, error) {
 	var doc struct {
 		Users []struct {
@@ -125,9 +128,6 @@ func PeersFromRemoteUsers(data map[string]string, own string) ([]string, error) 
 	return slices.Compact(peers), nil
 }
 
-// idBits255 is the mode in which an identity has room for 255 clusters.
-const idBits255 = 255
-
 // Refusal says why the agents of a cluster refuse to connect to a peer by its identity, "" if they do not. What the peer
 // offers is then not used, while each side's own status may still look right.
 // Source: NewClusterMesh in pkg/clustermesh/clustermesh.go, pkg/clustermesh/idsmgr.go ReserveClusterID and
@@ -142,7 +142,7 @@ func Refusal(ownID uint32, ownMax int, peerID uint32, peerMax int) string {
 		return fmt.Sprintf("its cluster-id %d is that of the client's cluster", peerID)
 	case int64(peerID) > int64(ownMax):
 		return fmt.Sprintf("its cluster-id %d is above max-connected-clusters %d of the client's cluster", peerID, ownMax)
-	case ownMax != idBits255 && peerMax != ownMax:
+	case ownMax != defaultMaxClusters && peerMax != ownMax:
 		return fmt.Sprintf("its max-connected-clusters is %d, that of the client's cluster %d", peerMax, ownMax)
 	}
 	return ""

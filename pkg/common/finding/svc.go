@@ -120,7 +120,7 @@ var (
 		"All clusters of a mesh must have the same datapath mode (documented requirement): tunnel or native routing, and the same tunnel protocol and port.",
 		"Install all clusters with the same routingMode, tunnelProtocol and tunnelPort."}
 	NameRule = Rule{"SVC040", Error, "a cluster name breaks the rule",
-		"A name has at most 32 lower case letters, digits and hyphens, and begins and ends with a letter or digit. From 1.17 agents refuse another one, 1.15 and 1.16 log an error.",
+		"A name has at most 32 lower case letters, digits and hyphens, and begins and ends with a letter or digit. From 1.17 agents refuse another one, 1.15 and 1.16 log an error. With a cluster-id agents of all versions refuse the name default.",
 		"Give the cluster another name. A change wants every workload of that cluster restarted."}
 	IDRule = Rule{"SVC041", Error, "a cluster id is out of range",
 		"Ids go up to max-connected-clusters; with ENI or Alibaba IPAM and with AWS VPC CNI chaining ids from 128 to 255 and from 384 to 511 are refused as well, unless allow-unsafe-policy-skb-usage is set (cilium issue 21330).",

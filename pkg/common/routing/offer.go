@@ -82,7 +82,7 @@ func remoteOffer(c *Cluster, svc *Service, m *Cluster, fe Frontend, rules cilium
 		o.reason = r
 		return o
 	}
-	if svc.Headless && !c.syncs(svc) {
+	if svc.Headless && cilium.SyncsSlices(svc.Annotations, true, c.EndpointSliceSync, c.Version) != "" {
 		return no(ReasonHeadless, cilium.Bool{})
 	}
 	o.use, o.reason = true, Reason{Code: ReasonUsed}
@@ -138,15 +138,6 @@ func (c *Cluster) offers(key Key, ungated bool) ([]Endpoint, Reason) {
 // An unknown version counts as the newest; gateCases asks for the others.
 func exporterGates(m *Cluster) bool {
 	return cilium.RulesFor(m.Version)[0].NamespaceGate
-}
-
-// syncs reports whether the remote endpoints of a headless Service are mirrored into this cluster's
-// EndpointSlices: the feature is on and the annotation, read under its new key only, does not say otherwise.
-// Source: pkg/clustermesh/endpointslicesync/service_informer.go.
-func (c *Cluster) syncs(svc *Service) bool {
-	v, ok := svc.Annotations[cilium.AnnotationSyncEndpointSlices]
-	_, newKey := svc.Annotations[cilium.AnnotationGlobal]
-	return c.EndpointSliceSync && newKey && (!ok || equalFoldTrue(v))
 }
 
 // add appends the endpoint's addresses that serve the frontend, each address and port once:

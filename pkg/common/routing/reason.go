@@ -126,5 +126,3 @@ func names(ports []string) string {
 	}
 	return strings.Join(out, " or ")
 }
-
-func equalFoldTrue(s string) bool { return strings.EqualFold(s, "true") }

@@ -41,8 +41,8 @@ func CheckClusters(members []*clusters.Member) []v1alpha1.Finding {
 		switch ms := byName[name]; {
 		case len(ms) > 1:
 			add(finding.ClusterName, ms, "%s have the same cluster-name %q", strings.Join(memberNames(ms), ", "), name)
-		case name == "default":
-			add(finding.ClusterName, ms, "%s: cluster-name is not set", ms[0].Context)
+		case cilium.Unnamed(name) && ms[0].Config.ClusterID == 0: // with an id its agents refuse it: see byThemselves
+			add(finding.ClusterName, ms, "%s: cluster-name is %s, which a cluster without a name is called", ms[0].Context, name)
 		}
 	}
 	if len(byMax) > 1 {
@@ -95,7 +95,7 @@ func byThemselves(read []*clusters.Member) []v1alpha1.Finding {
 		out = append(out, r.New("", []string{m.Name}, m.Name+": "+fmt.Sprintf(format, args...), ""))
 	}
 	for _, m := range read {
-		if problem, refused := cilium.NameProblem(m.Config.ClusterName, m.Version); problem != "" {
+		if problem, refused := cilium.NameProblem(m.Config.ClusterName, m.Config.ClusterID, m.Version); problem != "" {
 			rule, effect := finding.NameRule, ""
 			switch {
 			case m.Version.Known() && !refused:
@@ -112,7 +112,7 @@ func byThemselves(read []*clusters.Member) []v1alpha1.Finding {
 			}
 			add(rule, m, "cluster-id %d: %s%s", m.Config.ClusterID, problem, effect)
 		}
-		if n := m.Config.MaxConnectedClusters; n != 255 && n != 511 {
+		if n := m.Config.MaxConnectedClusters; !cilium.ValidMaxClusters(n) {
 			add(finding.MaxRule, m, "max-connected-clusters is %d", n)
 		}
 	}

@@ -107,9 +107,8 @@ func (c *checker) checkHeadless() {
 
 // checkSync looks at whether remote endpoints become EndpointSlices where they are needed or asked for.
 func (c *checker) checkSync(p place) {
-	value, asked := p.svc.Annotations[cilium.AnnotationSyncEndpointSlices]
-	junk := asked && !strings.EqualFold(value, "true")
-	if p.external() || strings.EqualFold(value, "false") || !asked && !p.svc.Headless {
+	bar := cilium.SyncsSlices(p.svc.Annotations, p.svc.Headless, p.cluster.EndpointSliceSync, p.cluster.Version)
+	if p.external() || bar == cilium.SyncNotAsked || bar == cilium.SyncForbidden {
 		return
 	}
 	rule := finding.SyncUnheard
@@ -120,15 +119,14 @@ func (c *checker) checkSync(p place) {
 			return
 		}
 	}
-	_, newKey := p.svc.Annotations[cilium.AnnotationGlobal]
-	switch {
-	case junk:
-		c.tellFix(rule, p, c.apiFix(p, "annotate service", cilium.AnnotationSyncEndpointSlices+"=true", "--overwrite"), "%s is %q, which is not true", cilium.AnnotationSyncEndpointSlices, value)
-	case !newKey:
+	switch bar {
+	case cilium.SyncJunk:
+		c.tellFix(rule, p, c.apiFix(p, "annotate service", cilium.AnnotationSyncEndpointSlices+"=true", "--overwrite"), "%s is %q, which is not true", cilium.AnnotationSyncEndpointSlices, p.svc.Annotations[cilium.AnnotationSyncEndpointSlices])
+	case cilium.SyncAliasOnly:
 		c.tell(rule, p, "globalize", "the Service is global by %s only, which EndpointSlice synchronisation does not read", cilium.AnnotationGlobalAlias)
-	case !p.cluster.EndpointSliceSync && p.cluster.Version.Known() && p.cluster.Version.Major == 1 && p.cluster.Version.Minor < 16:
+	case cilium.SyncTooOld:
 		c.tellFix(rule, p, "", "Cilium %s has no EndpointSlice synchronisation", p.cluster.Version)
-	case !p.cluster.EndpointSliceSync:
+	case cilium.SyncOff:
 		c.tellFix(rule, p, c.helmFix(p, "clustermesh.enableEndpointSliceSynchronization=true"), "EndpointSlice synchronisation is off")
 	}
 }
