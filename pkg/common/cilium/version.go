@@ -76,6 +76,13 @@ type Rules struct {
 	// Up to 1.17 (strict look-up in the service cache). From 1.18 an unnamed side
 	// matches anything (pkg/loadbalancer/writer matchesFrontend).
 	StrictPortNames bool
+	// ServiceCache: agents and exporters work with the service cache that 1.18 did away with.
+	//   - An address that two clusters claim is taken once whatever the ports are; from 1.18 each address and port is.
+	//   - An endpoint without condition serving serves if it is ready; one that is not ready, serves and is not terminating is active.
+	//   - clustermesh-apiserver does not know the option enable-k8s-terminating-endpoint, on in the agents: it exports ready endpoints only.
+	// Up to 1.17. Source: pkg/k8s/service_cache.go correlateEndpoints, pkg/k8s/endpoints.go ParseEndpointSliceV1,
+	// clustermesh-apiserver/clustermesh/root.go and daemon/cmd/daemon_main.go (1.16.19 and 1.17.16, read).
+	ServiceCache bool
 	// NamespaceGate: Services are exported only from namespaces that are global.
 	// From 1.20 (clustermesh-apiserver service_sync; 1.19.5 gates identities and endpoints, not Services).
 	NamespaceGate bool
@@ -95,7 +102,7 @@ type RuleSet struct {
 // Versions newer than 1.20 are treated as 1.20, older than 1.15 as 1.15.
 func RulesFor(v Version) []RuleSet {
 	var (
-		strict = RuleSet{Rules{StrictPortNames: true}, "1.15 to 1.17"}
+		strict = RuleSet{Rules{StrictPortNames: true, ServiceCache: true}, "1.15 to 1.17"}
 		losing = RuleSet{Rules{UnknownAffinityDropsRemote: true, LosesSharedTargetPorts: true}, "1.18.0 to 1.18.9, 1.19.0 to 1.19.3"}
 		junk   = RuleSet{Rules{UnknownAffinityDropsRemote: true}, "1.18.10 and later 1.18, 1.19.4, 1.19.5"}
 		fixed  = RuleSet{Rules{}, "1.19.6 and later 1.19"}

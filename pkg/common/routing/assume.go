@@ -53,6 +53,25 @@ func gateCases(snap *Snapshot, c *Cluster, svc *Service, d *Decision) []gateCase
 	return cases
 }
 
+// unsureExports names the exporters of unknown version that offer endpoints from 1.18 on which before they would not.
+func unsureExports(snap *Snapshot, c *Cluster, svc *Service) []string {
+	if !c.looksAbroad(svc) {
+		return nil
+	}
+	var out []string
+	for i := range snap.Clusters {
+		m := &snap.Clusters[i]
+		there := m.Services[svc.Key]
+		if m.Name == c.Name || m.Version.Known() || there == nil || !cilium.Shared(there.Annotations).Value {
+			continue
+		}
+		if slices.ContainsFunc(there.Endpoints, func(e Endpoint) bool { return e.Serving && !e.Ready }) {
+			out = append(out, m.Name)
+		}
+	}
+	return out
+}
+
 // sharedIDs says which peers have one cluster-id: the agents connect to whichever they meet first and refuse the others
 // (pkg/clustermesh/idsmgr.go, 1.16.19 to 1.20.2, read).
 func sharedIDs(snap *Snapshot, c *Cluster, svc *Service) []string {
@@ -111,11 +130,26 @@ func (d *Decision) decideUnder(snap *Snapshot, c *Cluster, svc *Service, rs cili
 	}
 }
 
+// address is what two clusters cannot both have.
+func address(b netip.AddrPort, rules cilium.Rules) netip.AddrPort {
+	if rules.ServiceCache {
+		return netip.AddrPortFrom(b.Addr(), 0)
+	}
+	return b
+}
+
 // settleConflicts leaves an address that several clusters claim, which overlapping PodCIDRs bring about, to one of them. The client's own
 // cluster comes first (pkg/source defaultSources: kubernetes before clustermesh; pkg/loadbalancer PreferredBackendsByAddress, 1.18 to 1.20,
 // read; up to 1.17 the first one is kept, pkg/k8s/service_cache.go). Between two remote clusters it is a matter of time.
-func (d *Decision) settleConflicts(offers []offer) {
+func (d *Decision) settleConflicts(offers []offer, svc *Service, rules cilium.Rules) {
 	owner := map[netip.AddrPort]string{}
+	if rules.ServiceCache { // an endpoint of the client's own cluster keeps its address whether or not its port serves this frontend
+		for _, e := range svc.Endpoints {
+			if usable, _ := e.balanced(rules); usable {
+				owner[address(netip.AddrPortFrom(e.Addr, 0), rules)] = d.Client
+			}
+		}
+	}
 	claim := func(local bool) {
 		for i := range offers {
 			o := &offers[i]
@@ -124,9 +158,9 @@ func (d *Decision) settleConflicts(offers []offer) {
 			}
 			other, chance := "", false
 			o.backends = slices.DeleteFunc(o.backends, func(b candidate) bool {
-				first, taken := owner[b.Addr]
-				if !taken {
-					owner[b.Addr] = o.cluster
+				first, taken := owner[address(b.Addr, rules)]
+				if !taken || first == o.cluster {
+					owner[address(b.Addr, rules)] = o.cluster
 					return false
 				}
 				other, chance = first, chance || first != d.Client

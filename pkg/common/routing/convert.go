@@ -77,10 +77,11 @@ func FromSlice(s *discoveryv1.EndpointSlice) (Key, []Endpoint) {
 				Addr:  addr.Unmap(),
 				Ports: ports,
 				// Absent conditions: ready and serving count as true, terminating as false (k8s.io/api/discovery/v1).
-				Ready:       e.Conditions.Ready == nil || *e.Conditions.Ready,
-				Serving:     e.Conditions.Serving == nil || *e.Conditions.Serving,
-				Terminating: e.Conditions.Terminating != nil && *e.Conditions.Terminating,
-				Weight:      weight, Weighted: weighted,
+				Ready:        e.Conditions.Ready == nil || *e.Conditions.Ready,
+				Serving:      e.Conditions.Serving == nil || *e.Conditions.Serving,
+				Terminating:  e.Conditions.Terminating != nil && *e.Conditions.Terminating,
+				ServingUnset: e.Conditions.Serving == nil,
+				Weight:       weight, Weighted: weighted,
 			}
 			if e.NodeName != nil {
 				ep.Node = *e.NodeName

@@ -41,7 +41,7 @@ func TestFromService(t *testing.T) {
 		ClusterIPs: []netip.Addr{netip.MustParseAddr("172.20.1.7"), netip.MustParseAddr("fd00::7")},
 		Ports:      []Port{{Name: "http", Protocol: "TCP", Port: 80}},
 		Endpoints: []Endpoint{
-			{Addr: netip.MustParseAddr("10.1.0.1"), Ports: ports, Ready: true, Serving: true, Node: "n", Pod: "p"},
+			{Addr: netip.MustParseAddr("10.1.0.1"), Ports: ports, Ready: true, Serving: true, ServingUnset: true, Node: "n", Pod: "p"},
 			{Addr: netip.MustParseAddr("10.1.0.2"), Ports: ports, Serving: true, Terminating: true, Node: "n", Pod: "p"},
 		}}
 	if d := cmp.Diff(want, got, cmpopts.EquateComparable(netip.Addr{})); d != "" {

@@ -190,6 +190,9 @@ func Decide(snap *Snapshot, client string, key Key, fe Frontend) Decision {
 	for _, name := range ownProxies(snap, c, svc) {
 		d.open(name + " has k8s-service-proxy-name, which the chart does not hand to clustermesh-apiserver: Services without label " + cilium.LabelServiceProxyName + " are taken as exported, others not")
 	}
+	for _, name := range unsureExports(snap, c, svc) {
+		d.open("the Cilium version of " + name + " is not known: before 1.18 its endpoints that serve and are not ready would not be used by others")
+	}
 	gates := gateCases(snap, c, svc, &d)
 	for _, rs := range cilium.RulesFor(c.Version) {
 		for _, g := range gates {
@@ -281,7 +284,7 @@ func decide(snap *Snapshot, c *Cluster, svc *Service, fe Frontend, rules cilium.
 			d.doubt(unreadMember)
 		}
 	}
-	d.settleConflicts(offers)
+	d.settleConflicts(offers, svc, rules)
 	if d.Kind == KindBalanced {
 		applyAffinity(offers, c.Name, cilium.AffinityOf(svc.Annotations, rules))
 	}

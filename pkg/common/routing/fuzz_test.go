@@ -67,7 +67,7 @@ func (b *bytes) service(cluster int) *Service {
 	for n := range b.next(5) {
 		e := Endpoint{
 			Addr:  netip.AddrFrom4([4]byte{10, byte(cluster), 0, byte(n)}),
-			Ready: one(b, true, false), Serving: one(b, true, false), Terminating: one(b, false, true), Weighted: one(b, false, false, true),
+			Ready: one(b, true, false), Serving: one(b, true, false), Terminating: one(b, false, true), Weighted: one(b, false, false, true), ServingUnset: one(b, false, false, true),
 		}
 		if b.next(4) == 3 {
 			e.Addr = netip.AddrFrom16([16]byte{0xfd, 14: byte(cluster), 15: byte(n)})

@@ -85,6 +85,69 @@ func TestOneAddressInTwoClusters(t *testing.T) {
 	}
 }
 
+// TestServiceCache: what agents and exporters up to 1.17 do otherwise.
+func TestServiceCache(t *testing.T) {
+	t.Parallel()
+	with := func(s *Service, change func(e *Endpoint)) *Service {
+		change(&s.Endpoints[0])
+		return s
+	}
+	unready := func(e *Endpoint) { e.Ready = false }
+	terminating := func(e *Endpoint) { e.Ready, e.Terminating = false, true }
+	unset := func(e *Endpoint) { e.Ready, e.ServingUnset = false, true }
+	// The address of eu's one endpoint is that of us's first, under another port.
+	sameAddress := func() *Service {
+		return with(service(2, 1, "global"), func(e *Endpoint) {
+			e.Addr, e.Ports = netip.AddrFrom4([4]byte{10, 1, 0, 1}), []Port{{Name: "http", Protocol: "TCP", Port: 9090}}
+		})
+	}
+	otherPort := func(e *Endpoint) { e.Ports = []Port{{Name: "metrics", Protocol: "TCP", Port: 8080}} }
+	cases := map[string]struct {
+		us, eu   func() *Service
+		old, now map[string]string // on 1.17.16 and on 1.18.11
+	}{
+		"serving, not ready, not terminating": {
+			func() *Service { return with(service(1, 2, "global"), unready) }, func() *Service { return service(2, 1, "global") },
+			map[string]string{"us": "us=2 eu=1", "eu": "us=1 eu=1"}, map[string]string{"us": "us=1 eu=1", "eu": "us=2 eu=1"},
+		},
+		"the same, and affinity local": {
+			func() *Service { return with(service(1, 1, "global,affinity=local"), unready) }, func() *Service { return service(2, 1, "global") },
+			map[string]string{"us": "us=1", "eu": "eu=1"}, map[string]string{"us": "eu=1", "eu": "us=1 eu=1"},
+		},
+		"terminating and serving": {
+			func() *Service { return with(service(1, 1, "global"), terminating) }, func() *Service { return service(2, 0, "global") },
+			map[string]string{"us": "us=1", "eu": ""}, map[string]string{"us": "us=1", "eu": "us=1"},
+		},
+		"not ready, serving not told": {
+			func() *Service { return with(service(1, 2, "global"), unset) }, func() *Service { return service(2, 1, "global") },
+			map[string]string{"us": "us=1 eu=1", "eu": "us=1 eu=1"}, map[string]string{"us": "us=1 eu=1", "eu": "us=2 eu=1"},
+		},
+		"one address, two ports": {
+			func() *Service { return service(1, 2, "global") }, sameAddress,
+			map[string]string{"us": "us=2", "eu": "us=1 eu=1"}, map[string]string{"us": "us=2 eu=1", "eu": "us=2 eu=1"},
+		},
+		"one address, the local port serves another frontend": {
+			func() *Service { return with(service(1, 2, "global"), otherPort) }, sameAddress,
+			map[string]string{"us": "us=1", "eu": "us=1 eu=1"}, map[string]string{"us": "us=1 eu=1", "eu": "us=1 eu=1"},
+		},
+	}
+	for name, c := range cases {
+		for version, want := range map[string]map[string]string{"1.17.16": c.old, "1.18.11": c.now} {
+			t.Run(name+" "+version, func(t *testing.T) {
+				t.Parallel()
+				if d := cmp.Diff(want, decideAll(t, mesh(version, c.us(), c.eu()), http)); d != "" {
+					t.Error(d)
+				}
+			})
+		}
+	}
+	unknown := mesh("1.20.2", service(1, 1, "global"), with(service(2, 1, "global"), unready))
+	unknown.Clusters[1].Version = cilium.Version{}
+	if d := Decide(unknown, "us", key, http); d.Certain() || !strings.Contains(d.Doubt, "before 1.18") {
+		t.Errorf("an exporter of unknown version: certain %v, %q", d.Certain(), d.Doubt)
+	}
+}
+
 // TestManyUnknownExporters: both assumptions for each of a few, one and a caveat for many.
 func TestManyUnknownExporters(t *testing.T) {
 	t.Parallel()

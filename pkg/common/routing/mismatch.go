@@ -53,7 +53,7 @@ func (m *Matcher) without(w wanted, fe Frontend, rules cilium.Rules) []*Cluster 
 	var list []*Cluster
 	for i := range m.snap.Clusters {
 		c := &m.snap.Clusters[i]
-		if svc := c.Services[m.key]; svc != nil && !svc.answers(w, fe, rules) {
+		if svc := c.Services[m.key]; svc != nil && !svc.answers(w, fe, rules, c.exporter()) {
 			list = append(list, c)
 		}
 	}
@@ -62,9 +62,9 @@ func (m *Matcher) without(w wanted, fe Frontend, rules cilium.Rules) []*Cluster 
 }
 
 // answers reports whether any endpoint that is exported matches.
-func (s *Service) answers(w wanted, fe Frontend, rules cilium.Rules) bool {
+func (s *Service) answers(w wanted, fe Frontend, rules, exporter cilium.Rules) bool {
 	for _, e := range s.Endpoints {
-		if !e.Exported() || e.Addr.Is6() != w.ipv6 {
+		if !e.exported(exporter) || e.Addr.Is6() != w.ipv6 {
 			continue
 		}
 		if w.headless {

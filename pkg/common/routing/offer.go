@@ -37,13 +37,14 @@ func localOffer(c *Cluster, svc *Service, fe Frontend, rules cilium.Rules) offer
 	var seen missing
 	rules.LosesSharedTargetPorts = false // the import loses them
 	for _, e := range svc.Endpoints {
-		// Ready is active, serving and terminating is the fallback, all else is out.
-		// Source: pkg/loadbalancer convertEndpoints (1.18+), read. DNS names ready pods only.
-		usable := e.Ready || e.Serving && e.Terminating && !svc.Headless
+		usable, terminating := e.balanced(rules)
+		if svc.Headless { // DNS names ready pods only
+			usable = e.Ready
+		}
 		if usable && rules.SliceWeights && e.Weighted && e.Weight == 0 && !svc.Headless {
 			usable, seen.weightless = false, true
 		}
-		o.add(c.Name, e, fe, rules, svc.Headless, usable, !e.Ready, &seen)
+		o.add(c.Name, e, fe, rules, svc.Headless, usable, terminating, &seen)
 	}
 	if len(o.backends) == 0 {
 		o.reason = seen.reason(svc, fe)
@@ -122,23 +123,22 @@ func (c *Cluster) offers(key Key, ungated bool) ([]Endpoint, Reason) {
 	if s := cilium.Shared(svc.Annotations); !s.Value {
 		return no(ReasonNotShared, s)
 	}
-	if n := cilium.NamespaceGlobal(c.Namespaces[key.Namespace], c.DefaultGlobalNamespace); !n.Value && !ungated && exporterGates(c) {
+	if n := cilium.NamespaceGlobal(c.Namespaces[key.Namespace], c.DefaultGlobalNamespace); !n.Value && !ungated && c.exporter().NamespaceGate {
 		return no(ReasonNamespace, n)
 	}
 	var out []Endpoint
+	rules := c.exporter()
 	for _, e := range svc.Endpoints {
-		if e.Exported() {
+		if e.exported(rules) {
 			out = append(out, e)
 		}
 	}
 	return out, Reason{Code: ReasonUsed}
 }
 
-// exporterGates reports whether the exporting cluster's version has the namespace gate.
-// An unknown version counts as the newest; gateCases asks for the others.
-func exporterGates(m *Cluster) bool {
-	return cilium.RulesFor(m.Version)[0].NamespaceGate
-}
+// exporter returns the rules by which the cluster exports. An unknown version counts as the newest; gateCases and
+// unsureExports ask for the others.
+func (c *Cluster) exporter() cilium.Rules { return cilium.RulesFor(c.Version)[0].Rules }
 
 // add appends the endpoint's addresses that serve the frontend, each address and port once:
 // a backend that serves under several port names is still one backend.

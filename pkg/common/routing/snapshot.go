@@ -97,6 +97,8 @@ type Endpoint struct {
 	Ports []Port // the resolved target ports, each under its Service port's name
 	// Ready, Serving and Terminating are the EndpointSlice's conditions with their defaults applied.
 	Ready, Serving, Terminating bool
+	// ServingUnset says that Serving is the default.
+	ServingUnset bool
 	// Weight is that of its EndpointSlice, if Weighted; see cilium.SliceWeight.
 	Weight   uint16
 	Weighted bool
@@ -104,9 +106,21 @@ type Endpoint struct {
 	Pod      string // name of the pod behind it, if any
 }
 
-// Exported reports whether clustermesh-apiserver offers the endpoint to other clusters: ready or serving.
-// Source: ClusterServiceConverter (1.20.2, run), clustermesh-apiserver service_sync (1.18, 1.19, read).
-func (e Endpoint) Exported() bool { return e.Ready || e.Serving }
+// exported reports whether clustermesh-apiserver of a version with these rules offers the endpoint to other clusters: ready or serving.
+// Source: ClusterServiceConverter (1.20.2, run), clustermesh-apiserver service_sync (1.18, 1.19, read); up to 1.17 see Rules.ServiceCache.
+func (e Endpoint) exported(r cilium.Rules) bool { return e.Ready || e.Serving && !r.ServiceCache }
+
+// balanced reports whether agents with these rules balance their own clients over the endpoint, and whether only while no other is active.
+// Source: pkg/loadbalancer/reflectors convertEndpoints (1.18.11, 1.19.5, 1.19.7 and 1.20.2, run); up to 1.17 see Rules.ServiceCache.
+func (e Endpoint) balanced(r cilium.Rules) (usable, terminating bool) {
+	switch {
+	case e.Ready:
+		return true, false
+	case r.ServiceCache:
+		return e.Serving && !e.ServingUnset, e.Terminating
+	}
+	return e.Serving && e.Terminating, true
+}
 
 // Find returns the cluster of this Cilium name, or nil.
 func (s *Snapshot) Find(name string) *Cluster {
