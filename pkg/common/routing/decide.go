@@ -173,7 +173,7 @@ func Decide(snap *Snapshot, client string, key Key, fe Frontend) Decision {
 		d.Caveats = append(d.Caveats, "internalTrafficPolicy is Local: of the client's own cluster only the backends on the client's node are used; remote backends stay (read in Cilium's code, not documented)")
 	}
 	if svc.Topology && c.ServiceTopology {
-		d.Caveats = append(d.Caveats, "the Service prefers endpoints near the client and the cluster heeds that (enable-service-topology): shares differ from node to node")
+		d.Caveats = append(d.Caveats, "the Service prefers endpoints near the client and the cluster heeds that (enable-service-topology): shares differ from node to node, and from Cilium 1.18 other clusters' endpoints are chosen by that too")
 	}
 	if svc.weighed() && cilium.RulesFor(c.Version)[0].SliceWeights && d.Kind == KindBalanced {
 		d.Caveats = append(d.Caveats, "EndpointSlices of the client's cluster have "+cilium.AnnotationWeight+": with load balancing by maglev in Cilium 1.20 the shares follow it")

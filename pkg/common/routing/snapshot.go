@@ -4,6 +4,18 @@
 //
 // It is pure. It owns its input types and converts Kubernetes objects to them,
 // but it knows no client: whoever reads the clusters hands in a Snapshot.
+//
+// Not modelled, because it changes who answers in a way that objects and settings do not tell, or only seldom:
+//   - What happens while a peer is out of reach. By clustermesh-cache-ttl (1.19+, 0s by default) its backends are then
+//     forgotten after a while; without it they stay.
+//   - The algorithm: bpf-lb-algorithm and annotation service.cilium.io/lb-algorithm (1.18+). Over many connections random and maglev
+//     give each backend the same share, unless EndpointSlices have weights, which is a caveat.
+//   - Zone and node hints, which is a caveat. Up to 1.17 they choose among the endpoints of the client's own cluster only, from
+//     1.18 among those of other clusters too (pkg/k8s/service_cache.go of 1.16.19, pkg/loadbalancer/writer of 1.18.11 and 1.20.2, read).
+//   - identity-allocation-mode kvstore, where cilium-operator exports in place of clustermesh-apiserver: it reads cilium-config, and so
+//     may heed options of it that clustermesh-apiserver is not handed.
+//   - MCS-API (clustermesh-enable-mcs-api): its derived Services are judged like any other, ServiceExports and ServiceImports are not read.
+//   - Local redirect policies, active health checks, and annotation service.cilium.io/node, which leaves a Service to some nodes.
 package routing
 
 import (
@@ -161,23 +173,6 @@ func cmpString(a, b string) int {
 		return 1
 	}
 	return 0
-}
-
-// WithoutEndpoints returns a snapshot in which one cluster has no endpoint of
-// one Service left, as after the loss of all its pods. The input is not changed.
-func (s *Snapshot) WithoutEndpoints(cluster string, key Key) *Snapshot {
-	out := &Snapshot{Clusters: slices.Clone(s.Clusters)}
-	for i := range out.Clusters {
-		c := &out.Clusters[i]
-		svc := c.Services[key]
-		if c.Name != cluster || svc == nil {
-			continue
-		}
-		without := *svc
-		without.Endpoints = nil
-		c.Services = map[Key]*Service{key: &without}
-	}
-	return out
 }
 
 // weighed reports whether an endpoint has another weight than 0, which takes it out.

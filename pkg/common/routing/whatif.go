@@ -23,6 +23,18 @@ func (s *Snapshot) WithServices(cluster string, changed map[Key]*Service) *Snaps
 	return out
 }
 
+// WithoutEndpoints returns a snapshot in which one cluster has no endpoint of
+// one Service left, as after the loss of all its pods. The input is not changed.
+func (s *Snapshot) WithoutEndpoints(cluster string, key Key) *Snapshot {
+	changed := map[Key]*Service{}
+	if c := s.Find(cluster); c != nil && c.Services[key] != nil {
+		without := *c.Services[key]
+		without.Endpoints = nil
+		changed[key] = &without
+	}
+	return s.WithServices(cluster, changed)
+}
+
 // ReadyOnly returns a snapshot of the given Services with their ready endpoints alone. Who answers in it
 // goes on answering; an endpoint that is terminating does not. The input is not changed.
 func (s *Snapshot) ReadyOnly(keys []Key) *Snapshot {

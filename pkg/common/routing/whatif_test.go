@@ -14,6 +14,10 @@ func TestWhatIf(t *testing.T) {
 	if other.Find("us").Services[a].Type != "new" || other.Find("us").Services[b] == nil || other.Find("eu").Services[a].Type != "old" {
 		t.Errorf("with another Service: %+v", other.Find("us").Services)
 	}
+	lost := snap.WithoutEndpoints("us", a)
+	if svc := lost.Find("us").Services[a]; len(svc.Endpoints) != 0 || lost.Find("us").Services[b] == nil || lost.Find("eu").Services[a].Type != "old" {
+		t.Errorf("without endpoints: %+v", lost.Find("us").Services)
+	}
 	ready := snap.ReadyOnly([]Key{a})
 	if left := ready.Find("us").Services[a].Endpoints; len(left) != 1 || left[0].Pod != "1" || ready.Find("us").Services[b] != nil {
 		t.Errorf("the ready ones: %+v", left)
