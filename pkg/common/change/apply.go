@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"net"
+	"slices"
 	"time"
 
 	corev1 "k8s.io/api/core/v1"
@@ -27,15 +28,12 @@ var ErrDeleted = errors.New("deleted since the plan was made; nothing was writte
 // ErrRemade says that another object stands in its place.
 var ErrRemade = errors.New("deleted and made anew since the plan was made; nothing was written to it, run the command again")
 
-// errReadBack says that what was written is not what is there.
-var errReadBack = errors.New("an admission webhook or a reconciler changed it")
-
 // errNotSent says that a write was given up before it was sent again.
 var errNotSent = errors.New("nothing was written")
 
 // refused reports whether it is certain that an error's write did not happen: the server said so, or the connection was never made.
 func refused(err error) bool {
-	if errors.Is(err, ErrConflict) || errors.Is(err, ErrDeleted) || errors.Is(err, ErrRemade) || errors.Is(err, errReadBack) || errors.Is(err, errNotSent) {
+	if errors.Is(err, ErrConflict) || errors.Is(err, ErrDeleted) || errors.Is(err, ErrRemade) || errors.Is(err, errNotSent) {
 		return true
 	}
 	var status apierrors.APIStatus
@@ -45,6 +43,15 @@ func refused(err error) bool {
 	}
 	var op *net.OpError
 	return errors.As(err, &op) && op.Op == "dial"
+}
+
+// unknown says why nobody knows whether a write happened: there was no answer, or one that does not tell, as when the server failed at it.
+func unknown(err error) string {
+	var status apierrors.APIStatus
+	if errors.As(err, &status) {
+		return "the server answered: " + err.Error() + "; whether it was written is not known"
+	}
+	return "no answer to the write: it may or may not have happened"
 }
 
 // attempts is how often a write is tried when only unrelated fields changed meanwhile.
@@ -78,7 +85,7 @@ func (p *Plan) Apply(ctx context.Context, o Options) (err error) {
 			continue
 		}
 		if i.Result, i.Message = v1alpha1.ResultFailed, err.Error(); !refused(err) {
-			i.Result, i.Message = v1alpha1.ResultUnknown, "no answer to the write: it may or may not have happened"
+			i.Result, i.Message = v1alpha1.ResultUnknown, unknown(err)
 		}
 		err = p.failure(i, err)
 		break
@@ -91,12 +98,13 @@ func (p *Plan) failure(i *Item, err error) error {
 	return fmt.Errorf("cluster %q: %s %s/%s: %w", i.Member.Name, p.Action, i.Namespace, i.Name, err)
 }
 
-// readBack reads what was written in one cluster, several objects at a time, and compares it with what was meant.
+// readBack reads what was written in one cluster, several objects at a time, and compares it with what was meant. What could not be read
+// is an error too: a write that nobody saw is not proved.
 func (p *Plan) readBack(ctx context.Context, items []*Item, o Options) error {
 	failures := make([]error, len(items))
 	notes := make([]string, len(items))
 	for n, i := range items {
-		notes[n], i.Message = i.Message, "written, but not read back"
+		notes[n], i.Message, i.unseen = i.Message, "written, but not read back", true
 	}
 	// What was written is looked at after an interrupt too; a server that no longer answers must not hold us up for each object.
 	whole, cancel := context.WithTimeout(context.WithoutCancel(ctx), o.Timeout*time.Duration(1+len(items)/100))
@@ -112,17 +120,21 @@ func (p *Plan) readBack(ctx context.Context, items []*Item, o Options) error {
 			i.Message = "written, but it could not be read back: " + err.Error()
 			return
 		}
-		i.Message = notes[n]
+		i.Message, i.unseen = notes[n], false
 		for k, want := range i.After {
 			if have := current(now, k); !Same(have, want) {
-				err := fmt.Errorf("written, but %s reads back as %s: %w", k, Show(have), errReadBack)
+				err := fmt.Errorf("written, but %s reads back as %s: an admission webhook or a reconciler changed it", k, Show(have))
 				i.Result, i.Message = v1alpha1.ResultFailed, err.Error()
 				failures[n] = p.failure(i, err)
 				return
 			}
 		}
 	})
-	return cmp.Or(failures...)
+	var unseen error
+	if n := slices.IndexFunc(items, func(i *Item) bool { return i.unseen }); n >= 0 {
+		unseen = p.failure(items[n], errors.New(items[n].Message))
+	}
+	return cmp.Or(cmp.Or(failures...), ctx.Err(), unseen)
 }
 
 // Stop marks what is still to be written as not written: the command ended before it.

@@ -163,24 +163,26 @@ func TestApplyStopsAtTheFirstFailure(t *testing.T) {
 	t.Parallel()
 	// What the server refused did not happen; of what got no clear answer nobody knows.
 	for name, c := range map[string]struct {
-		err  error
-		want string
+		err     error
+		want    string
+		message string
 	}{
-		"refused by admission": {apierrors.NewForbidden(corev1.Resource("services"), "nginx", errors.New("policy")), "us:changed eu:failed ap:planned"},
-		"never connected":      {&net.OpError{Op: "dial", Err: errors.New("refused")}, "us:changed eu:failed ap:planned"},
-		"an internal error":    {apierrors.NewInternalError(errors.New("etcd is gone")), "us:changed eu:unknown ap:planned"},
-		"the connection broke": {io.ErrUnexpectedEOF, "us:changed eu:unknown ap:planned"},
-		"the server timed out": {apierrors.NewTimeoutError("slow", 1), "us:changed eu:unknown ap:planned"},
-		"no answer in time":    {context.DeadlineExceeded, "us:changed eu:unknown ap:planned"},
+		"refused by admission": {apierrors.NewForbidden(corev1.Resource("services"), "nginx", errors.New("policy")), "us:changed eu:failed ap:planned", "policy"},
+		"never connected":      {&net.OpError{Op: "dial", Err: errors.New("refused")}, "us:changed eu:failed ap:planned", "refused"},
+		"an internal error": {apierrors.NewInternalError(errors.New("etcd is gone")), "us:changed eu:unknown ap:planned",
+			"the server answered: Internal error occurred: etcd is gone; whether it was written is not known"},
+		"the connection broke": {io.ErrUnexpectedEOF, "us:changed eu:unknown ap:planned", "no answer to the write: it may or may not have happened"},
+		"the server timed out": {apierrors.NewTimeoutError("slow", 1), "us:changed eu:unknown ap:planned", "the server answered: "},
+		"no answer in time":    {context.DeadlineExceeded, "us:changed eu:unknown ap:planned", "no answer to the write"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			stopsAt(t, c.err, c.want)
+			stopsAt(t, c.err, c.want, c.message)
 		})
 	}
 }
 
-func stopsAt(t *testing.T, failure error, want string) {
+func stopsAt(t *testing.T, failure error, want, message string) {
 	t.Helper()
 	var log []string
 	edits := Values{"x/global": ptr.To("true")}
@@ -193,8 +195,8 @@ func stopsAt(t *testing.T, failure error, want string) {
 	if err := plan.Apply(t.Context(), options); err == nil || !strings.Contains(err.Error(), `cluster "eu"`) {
 		t.Fatalf("error %v", err)
 	}
-	if got := results(plan); got != want {
-		t.Errorf("results %s, want %s", got, want)
+	if got := results(plan); got != want || !strings.Contains(plan.Items[1].Message, message) {
+		t.Errorf("results %s, want %s; %q, want %q", got, want, plan.Items[1].Message, message)
 	}
 	if plan.Report([]*clusters.Member{us.Member, eu.Member, ap.Member}, "none").Complete {
 		t.Error("complete although ap was not written")
@@ -273,6 +275,49 @@ func TestReadBackFindsWhatAWebhookChanged(t *testing.T) {
 	}
 	if got := results(plan); got != "us:"+v1alpha1.ResultFailed {
 		t.Errorf("results %s", got)
+	}
+}
+
+// TestReadBackThatFails: what was written and could not be looked at is named, and the report is not complete.
+func TestReadBackThatFails(t *testing.T) {
+	t.Parallel()
+	for name, c := range map[string]struct {
+		err  error
+		want string
+	}{
+		"gone":      {apierrors.NewNotFound(corev1.Resource("services"), "nginx"), "could not be read back: services \"nginx\" not found"},
+		"no answer": {context.DeadlineExceeded, "could not be read back: context deadline exceeded"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			var log []string
+			us, eu := newCluster(t, "us", &log, nginx(nil), true), newCluster(t, "eu", &log, nginx(nil), true)
+			us.api.PrependReactor("get", "services", func(k8stesting.Action) (bool, runtime.Object, error) { return true, nil, c.err })
+			edits := Values{"x/global": ptr.To("true")}
+			plan := &Plan{Action: "globalize", Manager: "mesh-svc", Items: []*Item{NewItem(us.Member, nginx(nil), edits), NewItem(eu.Member, nginx(nil), edits)}}
+			err := plan.Apply(t.Context(), options)
+			if err == nil || !strings.Contains(err.Error(), `cluster "us": globalize default/nginx: written, but it `+c.want) {
+				t.Errorf("error %v", err)
+			}
+			if got := results(plan); got != "us:changed eu:planned" {
+				t.Errorf("results %s", got)
+			}
+			if plan.Report([]*clusters.Member{us.Member, eu.Member}, "none").Complete {
+				t.Error("complete")
+			}
+		})
+	}
+	// Ctrl-C says more than what could not be read after it.
+	var log []string
+	ctx, cancel := context.WithCancel(t.Context())
+	us := newCluster(t, "us", &log, nginx(nil), true)
+	us.api.PrependReactor("get", "services", func(k8stesting.Action) (bool, runtime.Object, error) {
+		cancel()
+		return true, nil, io.ErrUnexpectedEOF
+	})
+	plan := &Plan{Action: "globalize", Manager: "mesh-svc", Items: []*Item{NewItem(us.Member, nginx(nil), Values{"x/global": ptr.To("true")})}}
+	if err := plan.Apply(ctx, options); !errors.Is(err, context.Canceled) || plan.Report([]*clusters.Member{us.Member}, "none").Complete {
+		t.Errorf("interrupted: %v", err)
 	}
 }
 

@@ -30,6 +30,8 @@ type Item struct {
 	Managed   []Reconciler // what the object itself says it belongs to
 	Result    string       // one of the v1alpha1.Result values
 	Message   string
+
+	unseen bool // written, and not read back
 }
 
 // Object returns the item's TYPE/NAME as kubectl prints it.
@@ -123,7 +125,7 @@ func (p *Plan) Report(members []*clusters.Member, dryRun string) v1alpha1.Change
 			Cluster: i.Member.Name, Context: i.Member.Context, Object: i.Object(), Namespace: i.Namespace,
 			Before: i.Before, After: i.After, Result: i.Result, Message: i.Message, Owners: p.owners(i),
 		})
-		if i.Result == v1alpha1.ResultUnknown || p.stopped && i.Result == v1alpha1.ResultPlanned {
+		if i.Result == v1alpha1.ResultUnknown || i.unseen || p.stopped && i.Result == v1alpha1.ResultPlanned {
 			r.Complete = false
 		}
 	}
