@@ -69,6 +69,11 @@ func NewItem(m *clusters.Member, svc *corev1.Service, edits Values) *Item {
 	return i
 }
 
+// Same reports whether two items are the same change of the same Service.
+func (i *Item) Same(other *Item) bool {
+	return i.Member == other.Member && i.UID == other.UID && i.Result == other.Result && equal(i.Before, other.Before) && equal(i.After, other.After)
+}
+
 // Absent is the item for a member that has no such Service.
 func Absent(m *clusters.Member, namespace, name string) *Item {
 	return &Item{Member: m, Namespace: namespace, Name: name, Result: v1alpha1.ResultAbsent}

@@ -142,7 +142,8 @@ func (o *drainOptions) who(ctx context.Context, m *clusters.Member) string {
 }
 
 // drain plans, checks, shows, asks, records and writes. What is written stands in this order, so that an interruption between any two
-// writes leaves nothing that a second drain or an undrain does not set right:
+// writes leaves nothing that a second drain or an undrain does not set right. Before the first the prediction is made again, and after the
+// second once more if another cluster is being drained: of two drains at once, at least one sees the other's record.
 //  1. the undo file on this machine, as for every write,
 //  2. the record in another cluster with all former values, as draining,
 //  3. each Service: shared=false and its former value, in one patch,
@@ -170,11 +171,12 @@ func (o *drainOptions) drain(ctx context.Context, sel *clusters.Selection, name 
 	plan := globalsvc.Drain(st, m, rec, keeper.Name)
 	plan.Manager, plan.Former, plan.Local = o.manager, rec.Manager, display+" unshare"
 	o.sayOwners(plan)
-	r := &drainResult{plan: plan, members: sel.Members, cluster: m.Name, record: rec}
+	r := &drainResult{plan: plan, members: sel.Members, cluster: m.Name, record: rec,
+		target: m, keeper: keeper, state: st}
 	if err := o.checkDrain(ctx, r); err != nil {
 		return o.reportDrain(r, err)
 	}
-	entries := globalsvc.Entries(st, plan, rec)
+	entries, found := globalsvc.Entries(st, plan, rec), *rec
 	rec.Put(entries...)
 	r.shifts = globalsvc.Shifts(st, plan, m.Name)
 	fresh := rec.Member == nil
@@ -199,8 +201,16 @@ func (o *drainOptions) drain(ctx context.Context, sel *clusters.Selection, name 
 	if err := o.ask(ctx, r); err != nil {
 		return err
 	}
+	if err := o.again(ctx, r, nil); err != nil {
+		plan.Stop()
+		return o.reportDrain(r, err)
+	}
 	if err := o.begin(ctx, r, keeper, readable(others)); err != nil {
 		return o.reportDrain(r, err)
+	}
+	if err := o.besides(ctx, r); err != nil {
+		plan.Stop()
+		return o.reportDrain(r, errors.Join(err, o.withdraw(ctx, r, found)))
 	}
 	if err := plan.Apply(ctx, o.apply); err != nil {
 		return o.reportDrain(r, err)
@@ -352,6 +362,87 @@ func (o *drainOptions) begin(ctx context.Context, r *drainResult, keeper *cluste
 		err = errors.Join(err, os.Remove(r.undoFile))
 		r.undoFile = ""
 	}
+	return err
+}
+
+// again reads the mesh again and refuses if the drain would not be what was planned: the question may have been open for long, and others may
+// have changed Services or drained clusters. besides are the records of drains that are under way.
+func (o *drainOptions) again(ctx context.Context, r *drainResult, besides []*drainrecord.Record) error {
+	st := meshstate.Read(ctx, r.members, o.flags.Timeout, meshstate.Query{Objects: true})
+	why := strings.Join(globalsvc.Uncertain(st, r.target), ", ")
+	switch {
+	case ctx.Err() != nil:
+		return ctx.Err()
+	case r.target.Err != nil:
+		return fmt.Errorf("cluster %q could not be read again before the first write: %w; no Service was changed, run the command again", r.cluster, r.target.Err)
+	case why != "" && !o.partial:
+		return fmt.Errorf("since the plan was made: %s; no Service was changed, run the command again", why)
+	}
+	plan := func(st *meshstate.State) *change.Plan { return globalsvc.Drain(st, r.target, r.record, r.keeper.Name) }
+	changed := globalsvc.Meanwhile(plan(r.state), plan(globalsvc.Besides(st, besides)))
+	if len(changed) == 0 {
+		return nil
+	}
+	return fmt.Errorf("the drain is no longer what was planned: %s; no Service was changed, run the command again", change.List(changed, namedInError))
+}
+
+// namedInError is how many Services an error names; the rest is counted.
+const namedInError = 5
+
+// besides looks for drains of other clusters, now that others can see ours, and predicts once more with what they are about to write.
+func (o *drainOptions) besides(ctx context.Context, r *drainResult) error {
+	records, hidden, unread := drainrecord.Others(ctx, readable(r.members), o.flags.Timeout, r.cluster)
+	switch {
+	case ctx.Err() != nil:
+		return ctx.Err()
+	case len(unread) > 0 && !o.partial:
+		return fmt.Errorf("whether another cluster is being drained is not known: %w; no Service was changed. --allow-partial goes on without knowing", errors.Join(unread...))
+	case len(unread) > 0:
+		o.warn("whether another cluster is being drained at the same time is not known: %v", errors.Join(unread...))
+	}
+	if len(hidden) > 0 {
+		o.warn("whether another cluster is being drained at the same time is not known: you may not read the records in %s", strings.Join(hidden, ", "))
+	}
+	var besides []*drainrecord.Record
+	var who []string
+	for _, rec := range records {
+		switch rec.State {
+		case drainrecord.Draining: // it may not have written yet
+			besides = append(besides, rec)
+		case drainrecord.Undraining:
+			continue
+		}
+		who = append(who, fmt.Sprintf("%s is %s since %s", rec.Cluster, rec.State, rec.Who()))
+	}
+	if len(who) == 0 {
+		return nil
+	}
+	if err := o.again(ctx, r, besides); err != nil {
+		return fmt.Errorf("%s: %w when that is done or put back", strings.Join(who, ", "), err)
+	}
+	return nil
+}
+
+// withdraw takes back what begin wrote, since no Service follows: the record is again as it was found, or gone.
+func (o *drainOptions) withdraw(ctx context.Context, r *drainResult, found drainrecord.Record) error {
+	if ctx.Err() != nil {
+		return nil
+	}
+	rec, do := r.record, r.record.Delete
+	if found.Member != nil {
+		rec.State, rec.Entries, do = found.State, found.Entries, rec.Update
+	}
+	if err := o.within(ctx, do); err != nil {
+		return fmt.Errorf("%s is left: %w", rec.Place(), err)
+	}
+	if found.Member == nil {
+		rec.Member = nil
+	}
+	if r.undoFile == "" {
+		return nil
+	}
+	err := os.Remove(r.undoFile)
+	r.undoFile = ""
 	return err
 }
 

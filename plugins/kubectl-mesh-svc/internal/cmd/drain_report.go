@@ -9,6 +9,7 @@ import (
 	"github.com/kubectl-mesh/kubectl-mesh/pkg/apis/v1alpha1"
 	"github.com/kubectl-mesh/kubectl-mesh/pkg/common/change"
 	"github.com/kubectl-mesh/kubectl-mesh/pkg/common/clusters"
+	"github.com/kubectl-mesh/kubectl-mesh/pkg/common/meshstate"
 	"github.com/kubectl-mesh/kubectl-mesh/pkg/common/output"
 	"github.com/kubectl-mesh/kubectl-mesh/plugins/kubectl-mesh-svc/internal/drainrecord"
 	"github.com/kubectl-mesh/kubectl-mesh/plugins/kubectl-mesh-svc/internal/view"
@@ -22,6 +23,10 @@ type drainResult struct {
 	shifts   []v1alpha1.Shift
 	record   *drainrecord.Record // nil where there is none
 	undoFile string
+
+	// What a drain is planned from, for checking again before it writes: the cluster, the one that keeps the record, and what was read.
+	target, keeper *clusters.Member
+	state          *meshstate.State
 }
 
 func (r *drainResult) report(dryRun string) v1alpha1.DrainReport {

@@ -11,6 +11,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 	corev1 "k8s.io/api/core/v1"
+	discoveryv1 "k8s.io/api/discovery/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/cli-runtime/pkg/genericiooptions"
 
@@ -34,6 +35,11 @@ var formers = map[string]map[string]string{
 // run runs drain or undrain of us as a process of its own would: with what the given members tell, and nothing remembered.
 func (f *fakeMesh) run(t *testing.T, verb string, members []*clusters.Member, flags ...func(*drainOptions)) (string, error) {
 	t.Helper()
+	return f.runOn(t, verb, "us", members, flags...)
+}
+
+func (f *fakeMesh) runOn(t *testing.T, verb, cluster string, members []*clusters.Member, flags ...func(*drainOptions)) (string, error) {
+	t.Helper()
 	var out bytes.Buffer
 	e := &env{IOStreams: genericiooptions.IOStreams{In: &bytes.Buffer{}, Out: &out, ErrOut: &out}, flags: clusters.NewFlags(), later: &clusters.Warnings{}}
 	o := &drainOptions{host: "laptop", now: time.Now, writeOptions: &writeOptions{env: e, out: output.NewFlags(), dryRun: "none", yes: true, manager: globalsvc.Manager,
@@ -52,9 +58,9 @@ func (f *fakeMesh) run(t *testing.T, verb string, members []*clusters.Member, fl
 	sel := &clusters.Selection{Members: fresh}
 	var err error
 	if verb == "drain" {
-		err = o.drain(t.Context(), sel, "us")
+		err = o.drain(t.Context(), sel, cluster)
 	} else {
-		err = o.undrain(t.Context(), sel, "us")
+		err = o.undrain(t.Context(), sel, cluster)
 	}
 	return out.String(), err
 }
@@ -181,6 +187,108 @@ func TestTwoDrainsAtOnce(t *testing.T) {
 		mustRun(t, f, "undrain")
 		if d := cmp.Diff(want, f.state(t, "us")); d != "" {
 			t.Fatalf("round %d (%v): %s", n, errs, d)
+		}
+	}
+}
+
+// onlyInUsAndEU takes the endpoints of ap away, so that its clients need us or eu.
+func onlyInUsAndEU(t *testing.T) *fakeMesh {
+	t.Helper()
+	f := newFakeMesh(t, []string{"us", "eu", "ap"}, map[string]map[string]string{"web": {cilium.AnnotationGlobal: "true"}})
+	if err := f.api["ap"].Tracker().Delete(discoveryv1.SchemeGroupVersion.WithResource("endpointslices"), "shop", "web-1"); err != nil {
+		t.Fatal(err)
+	}
+	return f
+}
+
+// TestDrainOfAnotherClusterMeanwhile: what was predicted is predicted again before the first write, and once more with what a drain
+// of another cluster is about to write.
+func TestDrainOfAnotherClusterMeanwhile(t *testing.T) {
+	t.Setenv("XDG_STATE_HOME", t.TempDir())
+	const lost = "service shop/web: clients in ap would be left without a ready endpoint; no Service was changed, run the command again"
+	for name, c := range map[string]struct {
+		call int // of the clock, which is asked once before the question, and once after the mesh was read again
+		cut  int // at which write the other drain is cut off
+		want string
+	}{
+		"at the question":                  {1, 0, "the drain is no longer what was planned: " + lost},
+		"after that, done":                 {2, 0, "eu is drained since alice on laptop at "},
+		"after that, its record only":      {2, 2, "eu is draining since alice on laptop at "},
+		"after that, nothing was recorded": {2, 1, ""},
+	} {
+		f := onlyInUsAndEU(t)
+		calls := 0
+		out, err := f.run(t, "drain", nil, func(o *drainOptions) {
+			o.now = func() time.Time {
+				if calls++; calls == c.call {
+					f.cut(c.cut, false)
+					out, err := f.runOn(t, "drain", "eu", nil)
+					if f.revive(); (err != nil) != (c.cut > 0) {
+						t.Errorf("%s: drain eu: %v\n%s", name, err, out)
+					}
+				}
+				return time.Now()
+			}
+		})
+		if c.want == "" {
+			if err != nil {
+				t.Errorf("%s: %v\n%s", name, err, out)
+			}
+			continue
+		}
+		if err == nil || !strings.Contains(err.Error(), c.want) || !strings.Contains(err.Error(), lost) {
+			t.Errorf("%s: %v\n%s", name, err, out)
+		}
+		state := f.state(t, "us")
+		if state["web "+cilium.AnnotationShared] != "" || state["ap kubectl-mesh-drain-us"] != "" || strings.Contains(out, "not drained in full") {
+			t.Errorf("%s: something was left: %v\n%s", name, state, out)
+		}
+	}
+}
+
+// TestAnInterruptedDrainAndAnother: a drain that goes on, and may not, leaves its record as it found it.
+func TestAnInterruptedDrainAndAnother(t *testing.T) {
+	t.Setenv("XDG_STATE_HOME", t.TempDir())
+	f := onlyInUsAndEU(t)
+	for _, cluster := range []string{"us", "eu"} {
+		f.cut(2, false) // only the record is written
+		if out, err := f.runOn(t, "drain", cluster, nil); err == nil {
+			t.Fatal(out)
+		}
+		f.revive()
+	}
+	want := f.state(t, "us")
+	if out, err := f.run(t, "drain", nil); err == nil || !strings.Contains(err.Error(), "eu is draining since") || !strings.Contains(out, "us is not drained in full") {
+		t.Errorf("%v\n%s", err, out)
+	}
+	if d := cmp.Diff(want, f.state(t, "us")); d != "" {
+		t.Error(d)
+	}
+	if out, err := f.runOn(t, "undrain", "eu", nil); err != nil {
+		t.Errorf("%v\n%s", err, out)
+	}
+	mustRun(t, f, "drain")
+}
+
+// TestDrainsOfTwoClustersAtOnce: never do both go through where that leaves clients without an endpoint.
+func TestDrainsOfTwoClustersAtOnce(t *testing.T) {
+	t.Setenv("XDG_STATE_HOME", t.TempDir())
+	f := onlyInUsAndEU(t)
+	both := []string{"us", "eu"}
+	for n := range 32 {
+		var wg sync.WaitGroup
+		errs := make([]error, 2)
+		for i, cluster := range both {
+			wg.Go(func() { _, errs[i] = f.runOn(t, "drain", cluster, nil) })
+		}
+		wg.Wait()
+		if errs[0] == nil && errs[1] == nil || f.state(t, "us")["web "+cilium.AnnotationShared] == "false" && f.state(t, "eu")["web "+cilium.AnnotationShared] == "false" {
+			t.Fatalf("round %d: both are drained: %v", n, errs)
+		}
+		for _, cluster := range both {
+			if out, err := f.runOn(t, "undrain", cluster, nil); err != nil {
+				t.Fatalf("round %d: undrain %s: %v\n%s", n, cluster, err, out)
+			}
 		}
 	}
 }

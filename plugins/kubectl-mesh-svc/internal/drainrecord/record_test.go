@@ -3,6 +3,7 @@ package drainrecord
 import (
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -10,9 +11,12 @@ import (
 	"github.com/google/go-cmp/cmp"
 	"github.com/google/go-cmp/cmp/cmpopts"
 	corev1 "k8s.io/api/core/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/apimachinery/pkg/types"
 	"k8s.io/apimachinery/pkg/util/uuid"
 	"k8s.io/client-go/kubernetes/fake"
+	k8stesting "k8s.io/client-go/testing"
 	"k8s.io/utils/ptr"
 
 	"github.com/kubectl-mesh/kubectl-mesh/pkg/common/clusters"
@@ -182,5 +186,39 @@ func TestStore(t *testing.T) {
 	}
 	if found, _ := Search(t.Context(), []*clusters.Member{m}, time.Minute, "us"); len(found) != 0 {
 		t.Errorf("still there: %v", found)
+	}
+}
+
+// TestOthers: the records of other clusters are found by their label or, where ConfigMaps may not be listed, by the names of those that are read.
+func TestOthers(t *testing.T) {
+	t.Parallel()
+	forbid := func(verb string) k8stesting.ReactionFunc {
+		return func(k8stesting.Action) (bool, runtime.Object, error) {
+			return true, nil, apierrors.NewForbidden(corev1.Resource("configmaps"), "", errors.New(verb))
+		}
+	}
+	member := func(name string, without ...string) *clusters.Member {
+		api := fake.NewClientset()
+		for _, verb := range without {
+			api.PrependReactor(verb, "configmaps", forbid(verb))
+		}
+		return &clusters.Member{Name: name, CiliumNamespace: "cilium", Client: api}
+	}
+	us, eu, ap := member("us"), member("eu", "list"), member("ap", "list", "get")
+	for cluster, in := range map[string]*clusters.Member{"us": eu, "eu": us, "ap": eu, "gone": us} {
+		rec := example(1)
+		rec.Cluster = cluster
+		if err := rec.Create(t.Context(), in, false); err != nil {
+			t.Fatal(err)
+		}
+	}
+	found, hidden, unread := Others(t.Context(), []*clusters.Member{us, eu, ap}, time.Minute, "us")
+	var got []string
+	for _, r := range found {
+		got = append(got, r.Cluster+" in "+r.Member.Name)
+	}
+	slices.Sort(got)
+	if d := cmp.Diff([]string{"ap in eu", "eu in us", "gone in us"}, got); d != "" || !slices.Equal(hidden, []string{"ap"}) || len(unread) != 0 {
+		t.Errorf("%s; hidden %v, unread %v", d, hidden, unread)
 	}
 }

@@ -53,15 +53,74 @@ func get(ctx context.Context, m *clusters.Member, cluster string) (*Record, erro
 	if err != nil {
 		return nil, err
 	}
+	return read(m, cm)
+}
+
+// read reads a record out of its ConfigMap.
+func read(m *clusters.Member, cm *corev1.ConfigMap) (*Record, error) {
 	r, err := parse(cm)
 	if err != nil {
 		return nil, fmt.Errorf("configmap %s/%s: %w", cm.Namespace, cm.Name, err)
 	}
-	if r.Cluster != cluster {
+	if Name(r.Cluster) != cm.Name {
 		return nil, fmt.Errorf("configmap %s/%s is the record of cluster %q", cm.Namespace, cm.Name, r.Cluster)
 	}
 	r.Member = m
 	return r, nil
+}
+
+// Others reads the records of drains of other clusters in all given members. hidden are the members in which they may not be read, and
+// a member whose answer is not known is in unread, with the reason.
+func Others(ctx context.Context, members []*clusters.Member, timeout time.Duration, cluster string) (found []*Record, hidden []string, unread []error) {
+	var names []string
+	for _, m := range members {
+		if m.Name != cluster {
+			names = append(names, m.Name)
+		}
+	}
+	results := clusters.Each(ctx, members, timeout, func(ctx context.Context, m *clusters.Member) ([]*Record, error) {
+		return others(ctx, m, names)
+	})
+	for _, r := range results {
+		switch {
+		case r.Err == nil:
+			found = append(found, slices.DeleteFunc(r.Value, func(r *Record) bool { return r.Cluster == cluster })...)
+		case apierrors.IsForbidden(r.Err):
+			hidden = append(hidden, r.Member.Name)
+		default:
+			unread = append(unread, fmt.Errorf("cluster %q: %w", r.Member.Name, r.Err))
+		}
+	}
+	return found, hidden, unread
+}
+
+// others lists the records in one member. Who may not list ConfigMaps may be allowed to read those of single clusters.
+func others(ctx context.Context, m *clusters.Member, names []string) ([]*Record, error) {
+	var out []*Record
+	list, err := api(m).List(ctx, metav1.ListOptions{LabelSelector: LabelDrain})
+	if apierrors.IsForbidden(err) {
+		for _, name := range names {
+			r, err := get(ctx, m, name)
+			if err != nil {
+				return nil, err
+			}
+			if r != nil {
+				out = append(out, r)
+			}
+		}
+		return out, nil
+	}
+	if err != nil {
+		return nil, err
+	}
+	for i := range list.Items {
+		r, err := read(m, &list.Items[i])
+		if err != nil {
+			return nil, err
+		}
+		out = append(out, r)
+	}
+	return out, nil
 }
 
 func api(m *clusters.Member) typedcorev1.ConfigMapInterface {

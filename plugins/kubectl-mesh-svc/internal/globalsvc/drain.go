@@ -111,6 +111,60 @@ func Entries(st *meshstate.State, p *change.Plan, rec *drainrecord.Record) []dra
 	return out
 }
 
+// Besides returns the state as it will be when other drains that are under way have written what their records name.
+func Besides(st *meshstate.State, records []*drainrecord.Record) *meshstate.State {
+	snap := &st.Snapshot
+	for _, rec := range records {
+		c := snap.Find(rec.Cluster)
+		if c == nil {
+			continue
+		}
+		changed := map[routing.Key]*routing.Service{}
+		for _, e := range rec.Entries {
+			if svc := c.Services[e.Key]; svc != nil {
+				changed[e.Key] = annotated(svc, change.Values{cilium.AnnotationShared: ptr.To(unshared)})
+			}
+		}
+		snap = snap.WithServices(c.Name, changed)
+	}
+	out := *st
+	out.Snapshot = *snap
+	return &out
+}
+
+// Meanwhile names the Services with which a drain does something else by a later plan than by an earlier one, and why.
+func Meanwhile(before, now *change.Plan) []string {
+	items := func(p *change.Plan) map[routing.Key]*change.Item {
+		out := map[routing.Key]*change.Item{}
+		for _, i := range p.Items {
+			if toDo(i) {
+				out[routing.Key{Namespace: i.Namespace, Name: i.Name}] = i
+			}
+		}
+		return out
+	}
+	was, is := items(before), items(now)
+	var out []string
+	for _, i := range now.Items {
+		old := was[routing.Key{Namespace: i.Namespace, Name: i.Name}]
+		switch {
+		case !toDo(i), old != nil && old.Message == i.Message && old.Same(i):
+		case i.Message != "":
+			out = append(out, fmt.Sprintf("service %s/%s: %s", i.Namespace, i.Name, i.Message))
+		case old == nil:
+			out = append(out, fmt.Sprintf("service %s/%s became global and shared", i.Namespace, i.Name))
+		default:
+			out = append(out, fmt.Sprintf("service %s/%s was changed", i.Namespace, i.Name))
+		}
+	}
+	for _, i := range before.Items {
+		if toDo(i) && is[routing.Key{Namespace: i.Namespace, Name: i.Name}] == nil {
+			out = append(out, fmt.Sprintf("service %s/%s is no longer to be drained", i.Namespace, i.Name))
+		}
+	}
+	return out
+}
+
 // After returns the snapshot as it will be when the planned items are written.
 func After(st *meshstate.State, p *change.Plan) *routing.Snapshot {
 	snap := &st.Snapshot
