@@ -297,14 +297,12 @@ func (o *drainOptions) checkDrain(ctx context.Context, r *drainResult) error {
 	if o.dryRun != "client" {
 		err = r.plan.Preflight(ctx, o.apply)
 	}
-	refused := 0
-	for _, i := range r.plan.Items {
-		if i.Result == v1alpha1.ResultRefused {
-			refused++
-		}
-	}
+	refused := count(r.plan, v1alpha1.ResultRefused)
 	if refused > 0 && !o.skipRefused && ctx.Err() == nil {
 		return fmt.Errorf("%s of %s cannot be drained; nothing was changed. Mend what is said above, or leave them as they are with --skip-refused", services(refused), r.cluster)
+	}
+	if o.skipRefused && len(r.plan.Pending()) == 0 && ctx.Err() == nil {
+		return nil // there is nothing else to drain; leftOut says what stays
 	}
 	return err
 }
@@ -317,14 +315,20 @@ func services(n int) string {
 	return fmt.Sprintf("%d Services", n)
 }
 
-// leftOut is set when --skip-refused left Services in service: the cluster is not drained in full.
-func (o *drainOptions) leftOut(plan *change.Plan) error {
+// count counts the Services with one of the results.
+func count(plan *change.Plan, results ...string) int {
 	n := 0
 	for _, i := range plan.Items {
-		if i.Result == v1alpha1.ResultRefused || i.Result == v1alpha1.ResultFailed {
+		if slices.Contains(results, i.Result) {
 			n++
 		}
 	}
+	return n
+}
+
+// leftOut is set when --skip-refused left Services in service: the cluster is not drained in full.
+func (o *drainOptions) leftOut(plan *change.Plan) error {
+	n := count(plan, v1alpha1.ResultRefused, v1alpha1.ResultFailed)
 	if n == 0 {
 		return nil
 	}

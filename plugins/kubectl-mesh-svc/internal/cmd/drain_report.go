@@ -73,12 +73,17 @@ func (o *drainOptions) reportDrain(r *drainResult, failure error) error {
 	err := o.print(r)
 	rec := r.record
 	stored := rec.Member != nil
+	inService := count(r.plan, v1alpha1.ResultRefused, v1alpha1.ResultFailed, v1alpha1.ResultPlanned)
 	switch {
 	case len(r.plan.Items) == 0:
 		output.Say(o.ErrOut, "No Service is global and shared in %s: there is nothing to drain.", r.cluster)
 	case o.dryRun != "none":
 	case stored && rec.State == drainrecord.Drained:
-		output.Say(o.ErrOut, "Clients of the other clusters no longer use the endpoints in %s for new connections; its own clients still do (%s affinity remote NAME --in %s moves those of a Service too).", r.cluster, display, clusters.Quote(r.cluster))
+		if inService > 0 {
+			output.Say(o.ErrOut, "%s is drained except for %s, whose endpoints clients of the other clusters still use.", r.cluster, services(inService))
+		} else {
+			output.Say(o.ErrOut, "Clients of the other clusters no longer use the endpoints in %s for new connections; its own clients still do (%s affinity remote NAME --in %s moves those of a Service too).", r.cluster, display, clusters.Quote(r.cluster))
+		}
 		output.Say(o.ErrOut, "The former values stand in %s.", rec.Place())
 		output.Say(o.ErrOut, "To put it back, on any machine: %s undrain %s", display, clusters.Quote(r.cluster))
 	case stored:

@@ -293,6 +293,34 @@ func TestDrainsOfTwoClustersAtOnce(t *testing.T) {
 	}
 }
 
+// TestSkipRefused: where only Services are left that cannot be drained, that is what is said, and not that nobody uses the cluster any more.
+func TestSkipRefused(t *testing.T) {
+	t.Setenv("XDG_STATE_HOME", t.TempDir())
+	f := newFakeMesh(t, []string{"us", "eu"}, map[string]map[string]string{"web": {cilium.AnnotationGlobal: "true"}, "lonely": {cilium.AnnotationGlobal: "true"}})
+	if err := f.api["eu"].Tracker().Delete(discoveryv1.SchemeGroupVersion.WithResource("endpointslices"), "shop", "lonely-1"); err != nil {
+		t.Fatal(err)
+	}
+	skip := func(o *drainOptions) { o.skipRefused, o.apply.AllowPartial = true, true }
+	const left = "1 Service could not be drained and clients of other clusters still use them (--skip-refused)"
+	const except = "us is drained except for 1 Service, whose endpoints clients of the other clusters still use."
+	for _, name := range []string{"the rest", "only refused ones remain"} {
+		out, err := f.run(t, "drain", nil, skip)
+		if err == nil || err.Error() != left || !strings.Contains(out, except) || strings.Contains(out, "no longer use the endpoints") {
+			t.Errorf("%s: %v\n%s", name, err, out)
+		}
+	}
+	if out, err := f.run(t, "drain", nil); err == nil || !strings.Contains(err.Error(), "1 Service of us cannot be drained") || !strings.Contains(out, except) {
+		t.Errorf("%v\n%s", err, out)
+	}
+	mustRun(t, f, "undrain")
+	if err := f.api["us"].Tracker().Delete(corev1.SchemeGroupVersion.WithResource("services"), "shop", "web"); err != nil {
+		t.Fatal(err)
+	}
+	if out, err := f.run(t, "drain", nil, skip); err == nil || err.Error() != left || f.state(t, "us")["eu kubectl-mesh-drain-us"] != "" {
+		t.Errorf("all are refused: %v\n%s", err, out)
+	}
+}
+
 // TestRecordOfAnother: a record that another machine made is continued or named.
 func TestRecordOfAnother(t *testing.T) {
 	t.Setenv("XDG_STATE_HOME", t.TempDir())
