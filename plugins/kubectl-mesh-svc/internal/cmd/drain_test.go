@@ -2,6 +2,7 @@ package cmd
 
 import (
 	"bytes"
+	"errors"
 	"fmt"
 	"maps"
 	"strings"
@@ -318,6 +319,41 @@ func TestSkipRefused(t *testing.T) {
 	}
 	if out, err := f.run(t, "drain", nil, skip); err == nil || err.Error() != left || f.state(t, "us")["eu kubectl-mesh-drain-us"] != "" {
 		t.Errorf("all are refused: %v\n%s", err, out)
+	}
+}
+
+// TestUndrainWithoutTheRecord: the record is deleted only where it was, and undrain says no more than that.
+func TestUndrainWithoutTheRecord(t *testing.T) {
+	t.Setenv("XDG_STATE_HOME", t.TempDir())
+	f := newFakeMesh(t, []string{"us", "eu", "ap"}, formers)
+	want := f.state(t, "us")
+	mustRun(t, f, "drain")
+	frozen := *f.members[2]
+	frozen.Err = &clusters.Error{Class: clusters.ClassTimeout, Err: errors.New("no answer")}
+	partial := func(o *drainOptions) { o.partial, o.apply.AllowPartial = true, true }
+	withoutAP := []*clusters.Member{f.members[0], f.members[1], &frozen}
+	out, err := f.run(t, "undrain", withoutAP, partial)
+	if err != nil || strings.Contains(out, "is deleted") || !strings.Contains(out, "us is put back. A record of the drain may be left where none could be read: run kubectl mesh-svc undrain us again") {
+		t.Errorf("%v\n%s", err, out)
+	}
+	if f.state(t, "us")["ap kubectl-mesh-drain-us"] == "" {
+		t.Fatal("the record is gone")
+	}
+	if out, err := f.run(t, "undrain", withoutAP, partial); err != nil || strings.Contains(out, "us is not drained") {
+		t.Errorf("%v\n%s", err, out)
+	}
+	if out := mustRun(t, f, "undrain"); !strings.Contains(out, "the record of the drain is deleted") {
+		t.Error(out)
+	}
+	mustRun(t, f, "drain")
+	if err := f.api["ap"].Tracker().Delete(corev1.SchemeGroupVersion.WithResource("configmaps"), "kube-system", "kubectl-mesh-drain-us"); err != nil {
+		t.Fatal(err)
+	}
+	if out := mustRun(t, f, "undrain"); !strings.Contains(out, "us is put back; no other cluster holds a record of the drain.") {
+		t.Error(out)
+	}
+	if d := cmp.Diff(want, f.state(t, "us")); d != "" {
+		t.Error(d)
 	}
 }
 

@@ -75,7 +75,7 @@ func (o *drainOptions) undrain(ctx context.Context, sel *clusters.Selection, nam
 		output.Unread(o.ErrOut, m.Label(), string(m.Err.Class), m.Err)
 		return o.unwritten(sel.Members, fmt.Errorf("cluster %q cannot be reached: its Services can be put back when it answers; what they had is kept until then", m.Name))
 	}
-	records, err := o.records(ctx, st, m, others)
+	records, missed, err := o.records(ctx, st, m, others)
 	if err != nil {
 		return o.unwritten(sel.Members, err)
 	}
@@ -88,7 +88,11 @@ func (o *drainOptions) undrain(ctx context.Context, sel *clusters.Selection, nam
 		r.record = records[0]
 	}
 	if len(records) == 0 && len(restore.Items) == 0 {
-		output.Say(o.ErrOut, "%s is not drained: no other cluster holds a record of it, and none of its Services carries the mark. Nothing was changed.", m.Name)
+		if missed {
+			output.Say(o.ErrOut, "No record of a drain of %s could be read, and none of its Services carries the mark. Nothing was changed.", m.Name)
+		} else {
+			output.Say(o.ErrOut, "%s is not drained: no other cluster holds a record of it, and none of its Services carries the mark. Nothing was changed.", m.Name)
+		}
 		return o.reportUndrain(r, nil)
 	}
 	if err := o.checkUndrain(ctx, r, records); err != nil {
@@ -106,14 +110,14 @@ func (o *drainOptions) undrain(ctx context.Context, sel *clusters.Selection, nam
 	if err := o.putBack(ctx, r, records); err != nil {
 		return o.reportUndrain(r, err)
 	}
-	return o.finish(ctx, r, restore, records)
+	return o.finish(ctx, r, restore, records, missed)
 }
 
-// records finds the records of drains of the cluster. It fails where there may be one that was not found.
-func (o *drainOptions) records(ctx context.Context, st *meshstate.State, m *clusters.Member, others []*clusters.Member) ([]*drainrecord.Record, error) {
+// records finds the records of drains of the cluster. Where there may be one that could not be read it fails or, with --allow-partial, says so in missed.
+func (o *drainOptions) records(ctx context.Context, st *meshstate.State, m *clusters.Member, others []*clusters.Member) (records []*drainrecord.Record, missed bool, err error) {
 	records, unread := drainrecord.Search(ctx, readable(others), o.flags.Timeout, m.Name)
 	if ctx.Err() != nil {
-		return nil, ctx.Err()
+		return nil, false, ctx.Err()
 	}
 	var searched []string
 	for _, other := range others {
@@ -129,15 +133,24 @@ func (o *drainOptions) records(ctx context.Context, st *meshstate.State, m *clus
 	known := len(homeless) == 0 && (len(unread) == 0 || len(records) > 0)
 	switch {
 	case known:
-		return records, nil
+		return records, false, nil
 	case o.partial:
-		o.warn("another record of a drain of %s may stand in a cluster that was not read; it is left there", m.Name)
-		return records, nil
+		o.warn("a record of a drain of %s may stand where it could not be read; it is left there%s", m.Name, because(unread))
+		return records, true, nil
 	case len(homeless) > 0:
-		return nil, fmt.Errorf("the Services of %s name %s as the cluster that holds the record, and it was not read; nothing was changed. Name its context with --contexts, or go on with what the Services themselves tell with --allow-partial",
+		return nil, false, fmt.Errorf("the Services of %s name %s as the cluster that holds the record, and it was not read; nothing was changed. Name its context with --contexts, or go on with what the Services themselves tell with --allow-partial",
 			m.Name, strings.Join(homeless, ", "))
 	}
-	return nil, fmt.Errorf("whether a record of a drain of %s stands elsewhere is not known: %w; nothing was changed. --allow-partial goes on with what was found", m.Name, errors.Join(unread...))
+	return nil, false, fmt.Errorf("whether a record of a drain of %s stands elsewhere is not known: %w; nothing was changed. --allow-partial goes on with what was found", m.Name, errors.Join(unread...))
+}
+
+// because lists errors behind a sentence, in one line.
+func because(errs []error) string {
+	out := ""
+	for n, err := range errs {
+		out += []string{": ", "; "}[min(n, 1)] + err.Error()
+	}
+	return out
 }
 
 // checkUndrain is the preflight of the Services and of the records.
@@ -182,7 +195,7 @@ func (o *drainOptions) putBack(ctx context.Context, r *drainResult, records []*d
 }
 
 // finish deletes the records when everything in them is accounted for.
-func (o *drainOptions) finish(ctx context.Context, r *drainResult, restore *globalsvc.Restore, records []*drainrecord.Record) error {
+func (o *drainOptions) finish(ctx context.Context, r *drainResult, restore *globalsvc.Restore, records []*drainrecord.Record, missed bool) error {
 	if r.plan.Failed() {
 		return o.reportUndrain(r, errors.New("not everything could be put back; the record is kept, run the command again to go on"))
 	}
@@ -204,8 +217,15 @@ func (o *drainOptions) finish(ctx context.Context, r *drainResult, restore *glob
 	}
 	if len(keep) == 0 {
 		r.record = nil
+	}
+	switch {
+	case len(keep) == 0 && missed:
+		output.Say(o.ErrOut, "%s is put back. A record of the drain may be left where none could be read: run %s undrain %s again when it can be.", r.cluster, display, clusters.Quote(r.cluster))
+	case len(keep) == 0 && len(records) == 0:
+		output.Say(o.ErrOut, "%s is put back; no other cluster holds a record of the drain.", r.cluster)
+	case len(keep) == 0:
 		output.Say(o.ErrOut, "%s is put back; the record of the drain is deleted.", r.cluster)
-	} else {
+	default:
 		output.Say(o.ErrOut, "%s was rebuilt, and %s that it had are not there. Their former values are kept: run this again when they are, or with --forget.", r.cluster, services(len(keep)))
 	}
 	return o.reportUndrain(r, leftError(restore))
