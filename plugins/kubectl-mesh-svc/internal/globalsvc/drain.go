@@ -47,10 +47,13 @@ func Drain(st *meshstate.State, m *clusters.Member, rec *drainrecord.Record, kee
 		}
 		p.Items = append(p.Items, item)
 	}
-	left := losses(st, m.Name, keys)
+	left, unless := losses(st, m.Name, keys), ""
+	if len(Uncertain(st, m)) > 0 {
+		unless = ", unless a cluster that is not read has one"
+	}
 	for _, i := range p.Items {
 		if who := left[routing.Key{Namespace: i.Namespace, Name: i.Name}]; len(who) > 0 {
-			i.Result, i.Message = v1alpha1.ResultRefused, "clients in "+strings.Join(who, ", ")+" would be left without a ready endpoint"
+			i.Result, i.Message = v1alpha1.ResultRefused, "clients in "+strings.Join(who, ", ")+" would be left without a ready endpoint"+unless
 		}
 	}
 	return p

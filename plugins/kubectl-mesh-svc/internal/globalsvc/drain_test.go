@@ -153,6 +153,23 @@ func show(v *string) string {
 	return fmt.Sprintf("%q", *v)
 }
 
+// TestDrainWithoutKnowing: what a cluster that is not read may have is not taken for nothing.
+func TestDrainWithoutKnowing(t *testing.T) {
+	t.Parallel()
+	in := map[string]one{"us": {ann: global, ready: 1}, "eu": {ann: global}}
+	for name, lack := range map[string]func(*meshstate.State, *clusters.Member){
+		"a gap":                   func(st *meshstate.State, _ *clusters.Member) { st.Clusters[2] = routing.Cluster{Name: "ap", Gap: "timeout"} },
+		"a peer that is not read": func(_ *meshstate.State, us *clusters.Member) { us.Peers = []string{"eu", "ap", "sa"} },
+	} {
+		st, us := mesh("1.20.2", in)
+		lack(st, us)
+		p := Drain(st, us, &drainrecord.Record{ID: "new"}, "eu")
+		if got, want := p.Items[0].Message, "clients in eu would be left without a ready endpoint, unless a cluster that is not read has one"; got != want {
+			t.Errorf("%s: %q, want %q", name, got, want)
+		}
+	}
+}
+
 // TestDrainWritesTheMarkWithTheValue: one patch holds both, and the alias, which the new key goes before, is not touched.
 func TestDrainWritesTheMarkWithTheValue(t *testing.T) {
 	t.Parallel()
