@@ -261,6 +261,8 @@ func (o *drainOptions) record(ctx context.Context, m *clusters.Member, others []
 	switch {
 	case ctx.Err() != nil:
 		return nil, nil, ctx.Err()
+	case errors.Is(errors.Join(unread...), drainrecord.ErrUnreadable): // and a new one would have to stand in its place
+		return nil, nil, fmt.Errorf("what an earlier drain of %s recorded is not known: nothing was changed; %w", m.Name, errors.Join(unread...))
 	case len(unread) > 0 && !o.partial:
 		return nil, nil, fmt.Errorf("whether %s is drained already is not known: %w; nothing was changed. --allow-partial goes on without knowing", m.Name, errors.Join(unread...))
 	case len(records) > 0:

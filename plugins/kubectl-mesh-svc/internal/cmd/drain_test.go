@@ -357,6 +357,42 @@ func TestUndrainWithoutTheRecord(t *testing.T) {
 	}
 }
 
+// TestUnreadableRecord: it is named, with what is wrong and the command that deletes it, also where --allow-partial goes on without it.
+func TestUnreadableRecord(t *testing.T) {
+	t.Setenv("XDG_STATE_HOME", t.TempDir())
+	f := newFakeMesh(t, []string{"us", "eu", "ap"}, formers)
+	want := f.state(t, "us")
+	mustRun(t, f, "drain")
+	cms := f.api["ap"].CoreV1().ConfigMaps("kube-system")
+	cm, err := cms.Get(t.Context(), "kubectl-mesh-drain-us", metav1.GetOptions{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	cm.Data["services"] = "7"
+	if _, err := cms.Update(t.Context(), cm, metav1.UpdateOptions{}); err != nil {
+		t.Fatal(err)
+	}
+	const what = `cluster "ap": configmap kube-system/kubectl-mesh-drain-us: it cannot be read as a record: it says that it holds "7" Services and holds 3.`
+	const command = "kubectl --context kind-ap -n kube-system delete configmap kubectl-mesh-drain-us"
+	for _, partial := range []bool{false, true} {
+		set := func(o *drainOptions) { o.partial, o.apply.AllowPartial = partial, partial }
+		if _, err := f.run(t, "drain", nil, set); err == nil || !strings.Contains(err.Error(), what) || !strings.HasSuffix(err.Error(), command) || !strings.Contains(err.Error(), "nothing was changed") {
+			t.Errorf("drain, partial=%v: %v", partial, err)
+		}
+		out, err := f.run(t, "undrain", nil, set)
+		if text := fmt.Sprint(out, err); (err == nil) != partial || !strings.Contains(text, what) || !strings.Contains(text, command) {
+			t.Errorf("undrain, partial=%v: %v\n%s", partial, err, out)
+		}
+	}
+	if err := f.api["ap"].Tracker().Delete(corev1.SchemeGroupVersion.WithResource("configmaps"), "kube-system", "kubectl-mesh-drain-us"); err != nil {
+		t.Fatal(err)
+	}
+	if d := cmp.Diff(want, f.state(t, "us")); d != "" {
+		t.Error(d)
+	}
+	mustRun(t, f, "drain")
+}
+
 // TestRecordOfAnother: a record that another machine made is continued or named.
 func TestRecordOfAnother(t *testing.T) {
 	t.Setenv("XDG_STATE_HOME", t.TempDir())

@@ -23,6 +23,9 @@ const manager = "mesh-svc"
 // ErrTaken says that somebody else wrote the record meanwhile. Nothing was written by us.
 var ErrTaken = errors.New("somebody else changed the record meanwhile")
 
+// ErrUnreadable says that there is a ConfigMap of the record's name, and no record can be read from it.
+var ErrUnreadable = errors.New("it cannot be read as a record")
+
 // Search reads the records of a cluster in all given members. A member whose answer is not known is in unread, with the reason.
 // The oldest record comes first.
 func Search(ctx context.Context, members []*clusters.Member, timeout time.Duration, cluster string) (found []*Record, unread []error) {
@@ -60,13 +63,19 @@ func get(ctx context.Context, m *clusters.Member, cluster string) (*Record, erro
 func read(m *clusters.Member, cm *corev1.ConfigMap) (*Record, error) {
 	r, err := parse(cm)
 	if err != nil {
-		return nil, fmt.Errorf("configmap %s/%s: %w", cm.Namespace, cm.Name, err)
+		return nil, unreadable(m, cm, err)
 	}
 	if Name(r.Cluster) != cm.Name {
-		return nil, fmt.Errorf("configmap %s/%s is the record of cluster %q", cm.Namespace, cm.Name, r.Cluster)
+		return nil, unreadable(m, cm, fmt.Errorf("it is the record of cluster %q", r.Cluster))
 	}
 	r.Member = m
 	return r, nil
+}
+
+// unreadable names the ConfigMap, what is wrong with it, and what removes it: no command of ours writes over what it does not understand.
+func unreadable(m *clusters.Member, cm *corev1.ConfigMap, err error) error {
+	return fmt.Errorf("configmap %s/%s: %w: %w. The Services' own marks hold the former values too; what deletes it is: kubectl %s -n %s delete configmap %s",
+		cm.Namespace, cm.Name, ErrUnreadable, err, m.At("--context"), cm.Namespace, cm.Name)
 }
 
 // Others reads the records of drains of other clusters in all given members. hidden are the members in which they may not be read, and

@@ -158,7 +158,9 @@ func TestDrainWithoutKnowing(t *testing.T) {
 	t.Parallel()
 	in := map[string]one{"us": {ann: global, ready: 1}, "eu": {ann: global}}
 	for name, lack := range map[string]func(*meshstate.State, *clusters.Member){
-		"a gap":                   func(st *meshstate.State, _ *clusters.Member) { st.Clusters[2] = routing.Cluster{Name: "ap", Gap: "timeout"} },
+		"a gap": func(st *meshstate.State, _ *clusters.Member) {
+			st.Clusters[2] = routing.Cluster{Name: "ap", Gap: "timeout"}
+		},
 		"a peer that is not read": func(_ *meshstate.State, us *clusters.Member) { us.Peers = []string{"eu", "ap", "sa"} },
 	} {
 		st, us := mesh("1.20.2", in)
