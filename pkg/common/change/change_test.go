@@ -331,7 +331,7 @@ func TestRecord(t *testing.T) {
 	}}
 	dir := filepath.Join(t.TempDir(), "state")
 	rec := plan.Record(time.Date(2026, 11, 23, 6, 0, 0, 5, time.UTC))
-	file, err := rec.Save(dir)
+	file, err := rec.save(dir)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -345,6 +345,49 @@ func TestRecord(t *testing.T) {
 	}
 	if d := cmp.Diff(rec, got); d != "" || len(got.Items) != 1 {
 		t.Errorf("%d items, %s", len(got.Items), d)
+	}
+}
+
+// TestRecordThatCannotBeSaved: no half of a file is left, and the error says that nothing was changed and where else it can go.
+func TestRecordThatCannotBeSaved(t *testing.T) {
+	var log []string
+	us := newCluster(t, "us", &log, nginx(nil), true)
+	plan := &Plan{Action: "globalize", Items: []*Item{NewItem(us.Member, nginx(nil), Values{"x/global": ptr.To("true")})}}
+	state := t.TempDir()
+	blocked := filepath.Join(state, "file")
+	if err := os.WriteFile(blocked, nil, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	for name, c := range map[string]struct {
+		state string
+		now   time.Time
+		want  string
+	}{
+		"it cannot be written":      {state, time.Date(10000, 1, 1, 0, 0, 0, 0, time.UTC), "year"}, // no such year in JSON
+		"no home":                   {"", time.Now(), "$HOME is not defined"},
+		"no directory can be made":  {blocked, time.Now(), "not a directory"},
+		"a place that is not there": {"relative", time.Now(), "$HOME is not defined"},
+	} {
+		t.Setenv("HOME", "")
+		t.Setenv("XDG_STATE_HOME", c.state)
+		_, err := plan.Save(c.now)
+		if err == nil || !strings.HasPrefix(err.Error(), "undo record: ") || !strings.Contains(err.Error(), c.want) || !strings.HasSuffix(err.Error(), "; nothing was changed. XDG_STATE_HOME chooses another directory for it") {
+			t.Errorf("%s: %v", name, err)
+		}
+	}
+	if left, err := os.ReadDir(filepath.Join(state, "kubectl-mesh")); err != nil || len(left) != 0 {
+		t.Errorf("left: %v, %v", left, err)
+	}
+}
+
+// TestParseRefusesARecordOfNothing: a file that was cut off must not pass for a change that is taken back.
+func TestParseRefusesARecordOfNothing(t *testing.T) {
+	t.Parallel()
+	for _, items := range []string{"", `,"items":null`, `,"items":[]`} {
+		raw := `{"apiVersion":"` + recordVersion + `","kind":"` + recordKind + `"` + items + "}"
+		if _, err := Parse([]byte(raw)); err == nil || !strings.Contains(err.Error(), "it names no Service") {
+			t.Errorf("%s: %v", raw, err)
+		}
 	}
 }
 

@@ -7,6 +7,7 @@ import (
 	"os"
 	"path/filepath"
 	"regexp"
+	"strings"
 	"time"
 )
 
@@ -57,30 +58,55 @@ func StateDir() (string, error) {
 	}
 	home, err := os.UserHomeDir()
 	if err != nil {
-		return "", fmt.Errorf("no place for the undo record: %w; set XDG_STATE_HOME", err)
+		return "", err
 	}
 	return filepath.Join(home, ".local", "state", "kubectl-mesh"), nil
 }
 
 var unsafeInFile = regexp.MustCompile(`[^a-z0-9]+`)
 
-// Save writes the record to a new file of its own in dir and returns its path. The file is flushed to the disk.
-func (r *Record) Save(dir string) (path string, err error) {
-	if err := os.MkdirAll(dir, 0o700); err != nil {
-		return "", fmt.Errorf("undo record: %w", err)
-	}
-	name := fmt.Sprintf("undo-%s-%s-*.json", r.Time.Format("20060102T150405Z"), unsafeInFile.ReplaceAllString(r.Action, "-"))
-	f, err := os.CreateTemp(dir, name) // 0600
+// Save writes the record of the pending items to the state directory, before anything is changed, and returns its path.
+func (p *Plan) Save(now time.Time) (string, error) {
+	dir, err := StateDir()
 	if err != nil {
-		return "", fmt.Errorf("undo record: %w", err)
+		return "", unsaved(err)
 	}
-	defer func() { err = errors.Join(err, f.Close()) }()
+	path, err := p.Record(now).save(dir)
+	if err != nil {
+		return "", unsaved(err)
+	}
+	return path, nil
+}
+
+// unsaved says what a record that could not be saved means, and the way out.
+func unsaved(err error) error {
+	return fmt.Errorf("undo record: %w; nothing was changed. XDG_STATE_HOME chooses another directory for it", err)
+}
+
+// save writes the record to a new file of its own in dir and returns its path. The file is flushed to the disk; it has its name only when it is whole.
+func (r *Record) save(dir string) (path string, err error) {
+	if err := os.MkdirAll(dir, 0o700); err != nil {
+		return "", err
+	}
+	const part = ".part"
+	f, err := os.CreateTemp(dir, fmt.Sprintf("undo-%s-%s-*.json"+part, r.Time.Format("20060102T150405Z"), unsafeInFile.ReplaceAllString(r.Action, "-"))) // 0600
+	if err != nil {
+		return "", err
+	}
 	enc := json.NewEncoder(f)
 	enc.SetIndent("", "  ")
-	if err := enc.Encode(r); err != nil {
-		return "", fmt.Errorf("undo record: %w", err)
+	err = enc.Encode(r)
+	if err == nil {
+		err = f.Sync()
 	}
-	return f.Name(), f.Sync()
+	path = strings.TrimSuffix(f.Name(), part)
+	if err = errors.Join(err, f.Close()); err == nil {
+		err = os.Rename(f.Name(), path)
+	}
+	if err != nil {
+		return "", errors.Join(err, os.Remove(f.Name()))
+	}
+	return path, nil
 }
 
 // Load reads a record.
@@ -104,6 +130,9 @@ func Parse(raw []byte) (*Record, error) {
 	}
 	if r.Kind != recordKind || r.APIVersion != recordVersion {
 		return nil, fmt.Errorf("undo record: it is %q %q, not %q %q; name the file that the change printed", r.APIVersion, r.Kind, recordVersion, recordKind)
+	}
+	if len(r.Items) == 0 {
+		return nil, errors.New("undo record: it names no Service, so that there is nothing to put back; it was cut off or edited")
 	}
 	type object struct{ cluster, namespace, name string }
 	seen := map[object]bool{}

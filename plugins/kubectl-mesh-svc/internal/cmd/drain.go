@@ -206,6 +206,7 @@ func (o *drainOptions) drain(ctx context.Context, sel *clusters.Selection, name 
 		return o.reportDrain(r, err)
 	}
 	if err := o.begin(ctx, r, keeper, readable(others)); err != nil {
+		plan.Stop()
 		return o.reportDrain(r, err)
 	}
 	if err := o.besides(ctx, r); err != nil {
@@ -354,12 +355,9 @@ func (o *drainOptions) ask(ctx context.Context, r *drainResult) error {
 // begin writes the undo file and the record. Afterwards the former values are safe.
 func (o *drainOptions) begin(ctx context.Context, r *drainResult, keeper *clusters.Member, others []*clusters.Member) error {
 	if len(r.plan.Pending()) > 0 {
-		dir, err := change.StateDir()
-		if err != nil {
+		var err error
+		if r.undoFile, err = r.plan.Save(o.now()); err != nil {
 			return err
-		}
-		if r.undoFile, err = r.plan.Record(o.now()).Save(dir); err != nil {
-			return fmt.Errorf("%w; nothing was changed", err)
 		}
 	}
 	err := o.store(ctx, r.record, keeper, others)

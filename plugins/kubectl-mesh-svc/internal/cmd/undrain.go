@@ -9,7 +9,6 @@ import (
 
 	"github.com/spf13/cobra"
 
-	"github.com/kubectl-mesh/kubectl-mesh/pkg/common/change"
 	"github.com/kubectl-mesh/kubectl-mesh/pkg/common/cli"
 	"github.com/kubectl-mesh/kubectl-mesh/pkg/common/clusters"
 	"github.com/kubectl-mesh/kubectl-mesh/pkg/common/meshstate"
@@ -173,12 +172,9 @@ func (o *drainOptions) putBack(ctx context.Context, r *drainResult, records []*d
 	if len(r.plan.Pending()) == 0 {
 		return nil
 	}
-	dir, err := change.StateDir()
-	if err != nil {
+	var err error
+	if r.undoFile, err = r.plan.Save(o.now()); err != nil {
 		return err
-	}
-	if r.undoFile, err = r.plan.Record(o.now()).Save(dir); err != nil {
-		return fmt.Errorf("%w; nothing was changed", err)
 	}
 	for _, rec := range records {
 		if rec.State != drainrecord.Undraining {

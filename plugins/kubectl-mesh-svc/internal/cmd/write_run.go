@@ -44,13 +44,9 @@ func (o *writeOptions) carryOut(ctx context.Context, plan *change.Plan, targets 
 			return o.notBegun(plan, targets, err)
 		}
 	}
-	dir, err := change.StateDir()
+	file, err := plan.Save(time.Now())
 	if err != nil {
 		return o.notBegun(plan, targets, err)
-	}
-	file, err := plan.Record(time.Now()).Save(dir)
-	if err != nil {
-		return o.notBegun(plan, targets, fmt.Errorf("%w; nothing was changed", err))
 	}
 	progress = o.progress()
 	err = plan.Apply(ctx, o.apply)
