@@ -7,6 +7,7 @@ import (
 
 	"github.com/spf13/cobra"
 	"k8s.io/apimachinery/pkg/labels"
+	"k8s.io/apimachinery/pkg/util/validation"
 
 	"github.com/kubectl-mesh/kubectl-mesh/pkg/common/meshstate"
 	"github.com/kubectl-mesh/kubectl-mesh/pkg/common/output"
@@ -219,8 +220,8 @@ func serviceName(arg string) (string, error) {
 			return "", fmt.Errorf("%q is no Service; name it as NAME or service/NAME", arg)
 		}
 	}
-	if name == "" || strings.ContainsAny(name, "/ %?") {
-		return "", fmt.Errorf("%q is no Service name", arg)
+	if len(validation.IsDNS1123Label(name)) > 0 {
+		return "", fmt.Errorf("%q is no Service name: that has lower case letters, digits and -, at most %d, with a letter or a digit first and last", arg, validation.DNS1123LabelMaxLength)
 	}
 	return name, nil
 }
