@@ -15,6 +15,8 @@ type Selection struct {
 	Members []*Member
 	// Literal: every member was named by the user, none found by a glob, by --all-contexts or by the peers of the home cluster.
 	Literal bool
+	// Named: they are those of --contexts or of the environment, globs among them; the mesh may have others.
+	Named bool
 	// ContextOnly: --context was given and --contexts was not; every write then needs --in.
 	ContextOnly bool
 	Warnings    []string
@@ -137,7 +139,7 @@ func (f *Flags) selectNamed(ctx context.Context, kc *kubeconfig, patterns []stri
 	markHome(members, kc.current)
 	inferName(members)
 	uniqueNames(members, w)
-	return &Selection{Members: members, Literal: literal}, nil
+	return &Selection{Members: members, Literal: literal, Named: true}, nil
 }
 
 // selectAll takes every context; those without Cilium are a warning.

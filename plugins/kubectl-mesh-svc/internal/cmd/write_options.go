@@ -152,6 +152,7 @@ func (o *writeOptions) run(ctx context.Context) error {
 	if sel.ContextOnly && len(o.in) == 0 {
 		return fmt.Errorf("with --context, %s needs --in CLUSTER, or --contexts for several clusters", o.request.Action)
 	}
+	o.request.Named = sel.Named
 	targets := sel.Members
 	if len(o.in) > 0 {
 		if targets, err = sel.Resolve("--in", o.in); err != nil {

@@ -68,9 +68,11 @@ func TestPlan(t *testing.T) {
 		want    string
 		err     string
 	}{
-		"all clusters":           {[]string{"us=nginx", "eu=nginx"}, nil, Request{Edit: globalize, Names: []string{"nginx"}}, "us/nginx:planned eu/nginx:planned", ""},
-		"absent in one":          {[]string{"us=nginx", "eu=nginx", "ap="}, nil, Request{Edit: globalize, Names: []string{"nginx"}}, "us/nginx:planned eu/nginx:planned ap/nginx:absent", ""},
-		"in one cluster only":    {[]string{"us=nginx", "eu="}, nil, Request{Edit: globalize, Names: []string{"nginx"}}, "", "exists in cluster us only"},
+		"all clusters":        {[]string{"us=nginx", "eu=nginx"}, nil, Request{Edit: globalize, Names: []string{"nginx"}}, "us/nginx:planned eu/nginx:planned", ""},
+		"absent in one":       {[]string{"us=nginx", "eu=nginx", "ap="}, nil, Request{Edit: globalize, Names: []string{"nginx"}}, "us/nginx:planned eu/nginx:planned ap/nginx:absent", ""},
+		"in one cluster only": {[]string{"us=nginx", "eu="}, nil, Request{Edit: globalize, Names: []string{"nginx"}}, "", "exists in cluster us only"},
+		"in one that is named": {[]string{"us=nginx"}, nil, Request{Edit: globalize, Names: []string{"nginx"}, Named: true}, "",
+			"in at least two of the clusters that were named (us). Name more contexts with --contexts, or leave it out, so that the whole mesh is read, and write with --in us"},
 		"nowhere":                {[]string{"us=", "eu="}, nil, Request{Edit: globalize, Names: []string{"nginx"}}, "", "not found in any cluster that was read: us, eu"},
 		"not where it is wanted": {[]string{"us=nginx", "eu=nginx", "ap="}, []int{2}, Request{Edit: Unshare(), Names: []string{"nginx"}}, "", "none of the clusters to be changed"},
 		"one of them":            {[]string{"us=nginx", "eu=nginx"}, []int{1}, Request{Edit: Unshare(), Names: []string{"nginx"}}, "eu/nginx:planned", ""},

@@ -28,6 +28,8 @@ type Request struct {
 	IncludeSystem bool
 	// Selector is that of a bulk request; nil for all.
 	Selector labels.Selector
+	// Named: the clusters that were read are those that the user named; the mesh may have others.
+	Named bool
 	// Force also writes what a drain took out of service.
 	Force bool
 }
@@ -63,7 +65,7 @@ func Plan(st *meshstate.State, targets []*clusters.Member, r Request) (*change.P
 				continue
 			}
 			if r.Bulk && r.Action == "globalize" && len(st.Errors) == 0 && toDo(item) && places(st, key) < 2 {
-				item.Result, item.Message = v1alpha1.ResultSkipped, "no other cluster has it; global in one cluster alone has no effect"
+				item.Result, item.Message = v1alpha1.ResultSkipped, "no other cluster "+r.named()+"has it; global in one cluster alone has no effect"
 			}
 			if why := protected(svc, m.CiliumNamespace, m.Config.ServiceProxyName); why != "" && !r.IncludeSystem {
 				if !r.Bulk {
@@ -203,11 +205,22 @@ func (r Request) checkPresence(st *meshstate.State, p *change.Plan, keys []routi
 			return fmt.Errorf("service %s not found in any cluster that was read: %s", key, clusterNames(st))
 		case !targeted:
 			return fmt.Errorf("service %s is in %s, but in none of the clusters to be changed (--in)", key, strings.Join(in, ", "))
+		case r.Action == "globalize" && len(in) < 2 && len(st.Errors) == 0 && r.Named:
+			return fmt.Errorf("service %s exists in cluster %s only; a global service needs the same namespace and name in at least two of the clusters that were named (%s). Name more contexts with --contexts, or leave it out, so that the whole mesh is read, and write with --in %s",
+				key, in[0], clusterNames(st), clusters.Quote(in[0]))
 		case r.Action == "globalize" && len(in) < 2 && len(st.Errors) == 0:
 			return fmt.Errorf("service %s exists in cluster %s only; a global service needs the same namespace and name in at least two of %s", key, in[0], clusterNames(st))
 		}
 	}
 	return nil
+}
+
+// named says of which clusters something is known, where that is not the whole mesh.
+func (r Request) named() string {
+	if r.Named {
+		return "that was named "
+	}
+	return ""
 }
 
 func clusterNames(st *meshstate.State) string {
