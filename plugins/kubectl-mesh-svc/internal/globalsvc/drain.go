@@ -27,7 +27,9 @@ func Drain(st *meshstate.State, m *clusters.Member, rec *drainrecord.Record, kee
 	for _, key := range servicesOf(st, m.Name) {
 		svc := st.Services[m.Name][key]
 		if outOfService(svc, m.Name) {
-			p.Items = append(p.Items, change.NewItem(m, svc, change.Values{cilium.AnnotationShared: ptr.To(unshared)}))
+			item := change.NewItem(m, svc, change.Values{cilium.AnnotationShared: ptr.To(unshared)})
+			item.Message = "it is drained already"
+			p.Items = append(p.Items, item)
 			continue
 		}
 		if !cilium.Shared(svc.Annotations).Value {

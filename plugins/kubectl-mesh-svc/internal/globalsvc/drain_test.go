@@ -96,7 +96,7 @@ func TestDrain(t *testing.T) {
 		"not global":              {map[string]one{"us": {ready: 1}, "eu": ready}, "", "", ""},
 		"not shared":              {map[string]one{"us": {ann: annotate(global, unshared), ready: 1}, "eu": ready}, "", "", ""},
 		"junk is not shared":      {map[string]one{"us": {ann: annotate(global, shared+"yes"), ready: 1}, "eu": ready}, "", "", ""},
-		"drained already":         {map[string]one{"us": {ann: annotate(global, unshared, mark(ptr.To("true"))), ready: 1}, "eu": ready}, "", "unchanged", `"true"`},
+		"drained already":         {map[string]one{"us": {ann: annotate(global, unshared, mark(ptr.To("true"))), ready: 1}, "eu": ready}, "", "unchanged it is drained already", `"true"`},
 		"drained, shared again":   {map[string]one{"us": {ann: annotate(global, shared+"true", mark(nil)), ready: 1}, "eu": ready}, "", "planned", `"true"`},
 		"the mark of another":     {map[string]one{"us": {ann: annotate(global, unshared, AnnotationDrained+`={"cluster":"eu"}`), ready: 1}, "eu": ready}, "", "", ""},
 		"nobody uses it":          {map[string]one{"us": ready}, "", "planned", "<absent>"},

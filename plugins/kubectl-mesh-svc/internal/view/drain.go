@@ -1,6 +1,7 @@
 package view
 
 import (
+	"cmp"
 	"fmt"
 	"slices"
 	"strconv"
@@ -77,8 +78,6 @@ func drainChange(c v1alpha1.Change) string {
 	switch {
 	case c.Message != "":
 		return c.Message
-	case c.Result == v1alpha1.ResultUnchanged && c.After[k] != nil && *c.After[k] == "false":
-		return "it is not shared already"
 	case c.Result == v1alpha1.ResultUnchanged:
 		return "it has its former value already"
 	case show(c.Before[k]) == show(c.After[k]):
@@ -99,16 +98,13 @@ func Shifts(doc v1alpha1.DrainReport, all bool) []output.Section {
 	if len(doc.Shifts) == 0 {
 		return []output.Section{{Title: "Predicted shift of new connections: none"}}
 	}
+	// The Service that moves most comes first; its rows are in the members' order.
+	most := map[string]float64{}
+	for _, s := range doc.Shifts {
+		most[shifted(s)] = max(most[shifted(s)], moved(s, doc.Cluster))
+	}
 	rows := slices.Clone(doc.Shifts)
-	slices.SortStableFunc(rows, func(a, b v1alpha1.Shift) int {
-		switch d := moved(b, doc.Cluster) - moved(a, doc.Cluster); {
-		case d > 0:
-			return 1
-		case d < 0:
-			return -1
-		}
-		return 0
-	})
+	slices.SortStableFunc(rows, func(a, b v1alpha1.Shift) int { return cmp.Compare(most[shifted(b)], most[shifted(a)]) })
 	t := output.NewTable("NAMESPACE", "SERVICE", "CLIENTS-IN", "PORT", strings.ToUpper(doc.Cluster), "OTHERS")
 	for n, s := range rows {
 		if n >= manyRows && !all {
@@ -149,6 +145,8 @@ func family(s v1alpha1.Shift) string {
 	return ""
 }
 
+func shifted(s v1alpha1.Shift) string { return s.Namespace + "/" + s.Name }
+
 // moved is how much of the drained cluster's share a shift moves.
 func moved(s v1alpha1.Shift, cluster string) float64 {
 	for _, sh := range s.Shares {
@@ -167,15 +165,13 @@ func summary(doc v1alpha1.DrainReport) output.Section {
 		before, after float64
 	}
 	sums := map[string]*sum{}
-	var clients []string
 	for _, s := range doc.Shifts {
 		c := sums[s.Client]
 		if c == nil {
 			c = &sum{services: map[string]bool{}}
 			sums[s.Client] = c
-			clients = append(clients, s.Client)
 		}
-		c.services[s.Namespace+"/"+s.Name] = true
+		c.services[shifted(s)] = true
 		c.ports++
 		for _, sh := range s.Shares {
 			if sh.Cluster == doc.Cluster {
@@ -185,9 +181,12 @@ func summary(doc v1alpha1.DrainReport) output.Section {
 		}
 	}
 	t := output.NewTable("CLIENTS-IN", "SERVICES", "AVERAGE SHARE OF "+strings.ToUpper(doc.Cluster))
-	for _, name := range clients {
-		c := sums[name]
-		output.AddRow(t, name, strconv.Itoa(len(c.services)), Percent(c.before/float64(c.ports))+" -> "+Percent(c.after/float64(c.ports)))
+	for _, m := range doc.Members {
+		c := sums[m.Name]
+		if c == nil {
+			continue
+		}
+		output.AddRow(t, m.Name, strconv.Itoa(len(c.services)), Percent(c.before/float64(c.ports))+" -> "+Percent(c.after/float64(c.ports)))
 	}
 	return output.Section{Title: "Predicted shift of new connections, by client cluster", Table: t}
 }

@@ -74,6 +74,34 @@ func TestDrainOfMany(t *testing.T) {
 	}
 }
 
+// TestOrderOfClients: the clients of a Service stand in the members' order, whichever way and however far each of them moves.
+func TestOrderOfClients(t *testing.T) {
+	t.Parallel()
+	doc := v1alpha1.DrainReport{Cluster: "us"}
+	doc.Members = []v1alpha1.Member{{Name: "us"}, {Name: "ap"}, {Name: "eu"}, {Name: "sa"}}
+	add := func(name, client string, before, after float64) {
+		doc.Shifts = append(doc.Shifts, v1alpha1.Shift{Namespace: "shop", Name: name, Client: client, Complete: true, Port: v1alpha1.Port{Port: 80, Protocol: "TCP"},
+			Shares: []v1alpha1.ShareShift{{Cluster: "us", Before: before, After: after}}})
+	}
+	for n := range manyRows {
+		add(fmt.Sprintf("few-%02d", n), "sa", 0, 0.1)
+	}
+	add("most", "ap", 0.2, 0)
+	add("most", "eu", 0, 1)
+	add("some", "ap", 0, 0.3)
+	add("some", "eu", 0.4, 0)
+	var got []string
+	for _, line := range strings.Split(text(t, Shifts(doc, false)), "\n") {
+		if f := strings.Fields(line); len(f) > 2 && f[0] == "shop" && !strings.HasPrefix(f[1], "few") || len(f) > 1 && doc.Cluster != f[0] && len(f[0]) == 2 {
+			got = append(got, strings.Join(f[:3], " "))
+		}
+	}
+	want := []string{"ap 2 10%", "eu 2 20%", "sa 20 0%", "shop most ap", "shop most eu", "shop some ap", "shop some eu"}
+	if d := cmp.Diff(want, got); d != "" {
+		t.Error(d)
+	}
+}
+
 func TestDrainResult(t *testing.T) {
 	t.Parallel()
 	doc := drainDocument(1)
@@ -84,14 +112,14 @@ func TestDrainResult(t *testing.T) {
 	}
 	doc.Changes = []v1alpha1.Change{
 		row("a", v1alpha1.ResultChanged, "", ptr.To("true"), ptr.To("false")),
-		row("b", v1alpha1.ResultUnchanged, "", ptr.To("false"), ptr.To("false")),
+		row("b", v1alpha1.ResultUnchanged, "it is drained already", ptr.To("false"), ptr.To("false")),
 		row("c", v1alpha1.ResultUnchanged, "", nil, nil),
 		row("d", v1alpha1.ResultRefused, "clients in eu would be left", nil, ptr.To("false")),
 		row("e", v1alpha1.ResultChanged, "", nil, nil),
 	}
 	want := `CLUSTER   NAMESPACE   SERVICE   RESULT      CHANGE
 us        shop        a         changed     service.cilium.io/shared: "true" -> "false"
-us        shop        b         unchanged   it is not shared already
+us        shop        b         unchanged   it is drained already
 us        shop        c         unchanged   it has its former value already
 us        shop        d         refused     clients in eu would be left
 us        shop        e         changed     only the mark of the drain is removed
