@@ -37,10 +37,19 @@ func (l Labels) selector(prefix string) Selector {
 		out = append(out, Requirement{prefix + plain(k), In, []string{l.MatchLabels[k]}})
 	}
 	for _, e := range l.MatchExpressions {
+		if strings.HasPrefix(e.Key, reservedSource) && !e.picks() {
+			continue // it leaves out hosts and their like, which pods are not
+		}
 		out = append(out, Requirement{prefix + plain(e.Key), Op(e.Operator), e.Values})
 	}
 	return out
 }
+
+// picks reports whether the expression wants the label to be there.
+func (e Expression) picks() bool { return Op(e.Operator) == In || Op(e.Operator) == Exists }
+
+// reservedSource stands before the labels of what is no pod.
+const reservedSource = "reserved:"
 
 // plain strips the source that Cilium's selectors may name before a key; what is in a Kubernetes label has source k8s.
 func plain(key string) string {
@@ -50,12 +59,12 @@ func plain(key string) string {
 // reserved reports whether the labels pick what is no pod, such as hosts.
 func (l Labels) reserved() bool {
 	for k := range l.MatchLabels {
-		if strings.HasPrefix(k, "reserved:") {
+		if strings.HasPrefix(k, reservedSource) {
 			return true
 		}
 	}
 	for _, e := range l.MatchExpressions {
-		if strings.HasPrefix(e.Key, "reserved:") {
+		if strings.HasPrefix(e.Key, reservedSource) && e.picks() {
 			return true
 		}
 	}
@@ -115,11 +124,11 @@ type object struct {
 }
 
 type spec struct {
-	EndpointSelector  *Labels           `json:"endpointSelector"`
-	Ingress           []rule            `json:"ingress"`
-	IngressDeny       []json.RawMessage `json:"ingressDeny"`
-	Egress            []rule            `json:"egress"`
-	EgressDeny        []json.RawMessage `json:"egressDeny"`
+	EndpointSelector  *Labels `json:"endpointSelector"`
+	Ingress           []rule  `json:"ingress"`
+	IngressDeny       []rule  `json:"ingressDeny"`
+	Egress            []rule  `json:"egress"`
+	EgressDeny        []rule  `json:"egressDeny"`
 	EnableDefaultDeny struct {
 		Ingress *bool `json:"ingress"`
 		Egress  *bool `json:"egress"`
@@ -130,6 +139,8 @@ type spec struct {
 type rule struct {
 	FromEndpoints []Labels          `json:"fromEndpoints"`
 	ToEndpoints   []Labels          `json:"toEndpoints"`
+	FromRequires  []Labels          `json:"fromRequires"` // until 1.18
+	ToRequires    []Labels          `json:"toRequires"`
 	FromEntities  []string          `json:"fromEntities"`
 	ToEntities    []string          `json:"toEntities"`
 	FromCIDR      []json.RawMessage `json:"fromCIDR"`
@@ -182,11 +193,29 @@ func (s spec) convert(scope Scope) Spec {
 	}
 	out.Ingress.Enforced = either(s.EnableDefaultDeny.Ingress, len(s.Ingress)+len(s.IngressDeny) > 0)
 	out.Egress.Enforced = either(s.EnableDefaultDeny.Egress, len(s.Egress)+len(s.EgressDeny) > 0)
-	for _, r := range s.Ingress {
-		out.Ingress.Rules = append(out.Ingress.Rules, r.convert(scope)...)
+	out.Ingress.add(scope, s.Ingress, s.IngressDeny)
+	out.Egress.add(scope, s.Egress, s.EgressDeny)
+	return out
+}
+
+func (d *Direction) add(scope Scope, allow, deny []rule) {
+	for _, r := range allow {
+		d.Rules = append(d.Rules, r.convert(scope)...)
+		d.Requires = append(d.Requires, r.requires(scope)...)
 	}
-	for _, r := range s.Egress {
-		out.Egress.Rules = append(out.Egress.Rules, r.convert(scope)...)
+	for _, r := range deny {
+		d.Denies = append(d.Denies, r.convert(scope)...)
+	}
+}
+
+// requires returns what every peer must match. No version that knows it takes a peer without a cluster for one of its own.
+func (r rule) requires(scope Scope) []Selector {
+	scope.DefaultLocal = false
+	var out []Selector
+	for _, l := range slices.Concat(r.FromRequires, r.ToRequires) {
+		if sel, ok := scope.peer(l); ok {
+			out = append(out, sel)
+		}
 	}
 	return out
 }
@@ -198,7 +227,7 @@ func either(said *bool, def bool) bool {
 	return def
 }
 
-// convert returns a rule, or none where it admits no traffic of a Service: ICMP alone, or nobody.
+// convert returns a rule, or none where it is about no traffic of a Service: ICMP alone, or nobody.
 func (r rule) convert(scope Scope) []Rule {
 	if len(r.ICMPs) > 0 && len(r.ToPorts) == 0 {
 		return nil

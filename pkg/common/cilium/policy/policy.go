@@ -1,6 +1,7 @@
 // Package policy says whom the network policies of one cluster let in and out, as far as clusters are concerned: may
 // pods of another cluster reach these pods, or these pods reach those. It answers with what is certain and what is
-// possible, since the labels of the pods are known in part only.
+// possible, since the labels of the pods are known in part only. What rules deny or require is never more than possible: it may hold for some
+// of the ports and pods.
 //
 // It is pure: it knows no client and no Kubernetes type.
 //
@@ -55,6 +56,10 @@ type Direction struct {
 	// Enforced: the subjects admit nothing else than what some policy admits.
 	Enforced bool
 	Rules    []Rule
+	// Denies are the rules that keep their peers out, whatever admits them, and Requires what every peer must match (until 1.18:
+	// pkg/policy/api/ingress.go of 1.18.11).
+	Denies   []Rule
+	Requires []Selector
 }
 
 // Rule admits its peers on its ports.
@@ -177,6 +182,18 @@ func (r Rule) admits(other Pods, targets []Target, own string) Answer {
 	}
 	for _, s := range r.Peers {
 		out = max(out, s.Matches(other))
+	}
+	return out
+}
+
+// denies reports whether pods at the other end may be kept out, whatever admits them.
+func (d Direction) denies(other Pods, targets []Target, own string) Answer {
+	out := No
+	for _, r := range d.Denies {
+		out = max(out, r.admits(other, targets, own))
+	}
+	for _, s := range d.Requires {
+		out = max(out, Yes-s.Matches(other))
 	}
 	return out
 }

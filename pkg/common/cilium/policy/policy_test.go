@@ -28,6 +28,11 @@ func ingress(selector, rules string) string {
 	return "metadata: {namespace: shop, name: p}\nspec: {endpointSelector: " + selector + ", ingress: " + rules + "}"
 }
 
+// denies admits everybody of every cluster, apart from what the rules deny.
+func denies(rules string) string {
+	return "metadata: {namespace: shop, name: p}\nspec: {endpointSelector: {}, ingress: [{fromEntities: [all]}], ingressDeny: " + rules + "}"
+}
+
 func TestIngress(t *testing.T) {
 	t.Parallel()
 	const web = "{matchLabels: {app: web}}"
@@ -64,6 +69,19 @@ func TestIngress(t *testing.T) {
 		"a policy that denies nothing":      {[]string{"metadata: {namespace: shop, name: p}\nspec: {endpointSelector: {}, enableDefaultDeny: {ingress: false}, ingress: [{fromEndpoints: [{}]}]}"}, false, No},
 		"several specs":                     {[]string{"metadata: {namespace: shop, name: p}\nspecs: [{endpointSelector: {}, egress: [{}]}, {endpointSelector: {}, ingress: [{fromEndpoints: [{}]}]}]"}, false, Yes},
 		"egress only":                       {[]string{"metadata: {namespace: shop, name: p}\nspec: {endpointSelector: {}, egress: [{toEndpoints: [{}]}]}"}, false, No},
+		"hosts left out of the subjects":    {[]string{ingress("{matchExpressions: [{key: 'reserved:init', operator: DoesNotExist}]}", "[{fromEndpoints: [{}]}]")}, false, Yes},
+		"hosts as subjects":                 {[]string{ingress("{matchExpressions: [{key: 'reserved:host', operator: Exists}]}", "[{fromEndpoints: [{}]}]")}, false, No},
+		"hosts left out of the peers":       {[]string{ingress(web, "[{fromEndpoints: [{matchExpressions: [{key: 'reserved:host', operator: NotIn, values: [x]}, {key: io.cilium.k8s.policy.cluster, operator: Exists}]}]}]")}, false, No},
+		"denied by its name":                {[]string{denies("[{fromEndpoints: [{matchLabels: {io.cilium.k8s.policy.cluster: us}}]}]")}, false, Maybe},
+		"denied on its port":                {[]string{denies("[{fromEndpoints: [{matchLabels: {io.cilium.k8s.policy.cluster: us}}], toPorts: [{ports: [{port: '8080'}]}]}]")}, false, Maybe},
+		"denied on another port":            {[]string{denies("[{fromEndpoints: [{matchLabels: {io.cilium.k8s.policy.cluster: us}}], toPorts: [{ports: [{port: '9090'}]}]}]")}, false, No},
+		"another one is denied":             {[]string{denies("[{fromEndpoints: [{matchLabels: {io.cilium.k8s.policy.cluster: ap}}]}]")}, false, No},
+		"its own is denied":                 {[]string{denies("[{fromEndpoints: [{}]}]")}, false, No},
+		"some pods of all are denied":       {[]string{denies("[{fromEndpoints: [{matchLabels: {app: x}, matchExpressions: [{key: io.cilium.k8s.policy.cluster, operator: Exists}]}]}]")}, false, No},
+		"all are denied":                    {[]string{denies("[{fromEntities: [all]}]")}, false, No},
+		"denied by another policy":          {[]string{ingress(web, "[{fromEntities: [all]}]"), "metadata: {name: d}\nspec: {endpointSelector: {}, ingressDeny: [{fromEndpoints: [{matchLabels: {io.cilium.k8s.policy.cluster: us}}]}]}"}, false, Maybe},
+		"its own cluster is required":       {[]string{ingress(web, "[{fromEndpoints: [{}], fromRequires: [{matchLabels: {io.cilium.k8s.policy.cluster: eu}}]}]")}, true, Maybe},
+		"a label is required":               {[]string{ingress(web, "[{fromEndpoints: [{}], fromRequires: [{matchLabels: {app: x}}]}]")}, true, No},
 		"hosts":                             {[]string{ingress(web, "[{fromEndpoints: [{matchLabels: {'reserved:host': ''}}]}]")}, false, No},
 		"an empty list of peers, and local": {[]string{ingress(web, "[{fromEndpoints: []}, {fromEndpoints: [{}]}]")}, false, Yes},
 	}
@@ -92,6 +110,8 @@ func TestEgress(t *testing.T) {
 		"a label nobody knows":     {[]string{egress("[{toEndpoints: [{matchLabels: {tier: x, " + shop + "}}]}]")}, No},
 		"every cluster":            {[]string{egress("[{toEndpoints: [{matchLabels: {app: web, " + shop + "}, matchExpressions: [{key: io.cilium.k8s.policy.cluster, operator: Exists}]}]}]")}, No},
 		"everything else as well":  {[]string{egress("[{toEndpoints: [{matchLabels: {app: web, " + shop + "}}]}]"), egress("[{toEntities: [all]}]")}, No},
+		"the other one is denied":  {[]string{egress("[{toEndpoints: [{matchLabels: {app: web, " + shop + "}, matchExpressions: [{key: io.cilium.k8s.policy.cluster, operator: Exists}]}]}], egressDeny: [{toEndpoints: [{matchLabels: {io.cilium.k8s.policy.cluster: us, " + shop + "}}]}]")}, Maybe},
+		"its own is required":      {[]string{egress("[{toEndpoints: [{matchLabels: {app: web, " + shop + "}, matchExpressions: [{key: io.cilium.k8s.policy.cluster, operator: Exists}]}], toRequires: [{matchLabels: {io.cilium.k8s.policy.cluster: eu, " + shop + "}}]}]")}, Maybe},
 		"a Service, by its name":   {[]string{egress("[{toEndpoints: [{matchLabels: {app: web, " + shop + "}}]}, {toServices: [{k8sService: {serviceName: web}}]}]")}, No},
 		"everybody, no web at all": {[]string{egress("[{toEntities: [cluster]}]")}, No},
 	}

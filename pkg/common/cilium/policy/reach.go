@@ -4,6 +4,8 @@ package policy
 type Reach struct {
 	// Enforced names the policies that certainly hold for the pods, Possible those that may.
 	Enforced, Possible []Policy
+	// Denying are those that deny the other cluster what they do not deny the own one, or require what only the own one has. They may hold.
+	Denying []Policy
 	// Own and Other say whether a pod of the own cluster, and one of the other, may be admitted.
 	Own, Other Answer
 }
@@ -12,7 +14,11 @@ type Reach struct {
 // that is certain or hangs on labels that are not known.
 func (r Reach) KeepsOut() Answer {
 	switch {
-	case r.Other != No || r.Own == No:
+	case r.Own == No:
+		return No
+	case r.Other != No && len(r.Denying) > 0:
+		return Maybe
+	case r.Other != No:
 		return No
 	case len(r.Enforced) > 0:
 		return Yes
@@ -34,6 +40,7 @@ func Ingress(policies []Policy, subject Pods, targets []Target, other string) Re
 			if s.Ingress.Enforced {
 				out.note(p, selected)
 			}
+			out.deny(p, s.Ingress, Pods{Cluster: subject.Cluster}, Pods{Cluster: other}, targets)
 			for _, r := range s.Ingress.Rules {
 				out.Own = max(out.Own, r.admits(Pods{Cluster: subject.Cluster}, targets, subject.Cluster))
 				out.Other = max(out.Other, r.admits(Pods{Cluster: other}, targets, subject.Cluster))
@@ -50,6 +57,7 @@ func Egress(policies []Policy, near, far Pods, targets []Target) Reach {
 	var out Reach
 	for _, p := range policies {
 		for _, s := range p.Specs {
+			out.deny(p, s.Egress, near, far, targets)
 			own := No
 			for _, r := range s.Egress.Rules {
 				// Only who names the pods means them: a rule for everything else is no sign that its subjects are clients.
@@ -67,12 +75,24 @@ func Egress(policies []Policy, near, far Pods, targets []Target) Reach {
 	return out
 }
 
-// note adds a policy once.
-func (r *Reach) note(p Policy, selected Answer) {
-	list := &r.Enforced
-	if selected != Yes {
-		list = &r.Possible
+// deny notes a policy that keeps the other cluster out rather than the own one.
+func (r *Reach) deny(p Policy, d Direction, own, other Pods, targets []Target) {
+	if d.denies(other, targets, own.Cluster) > d.denies(own, targets, own.Cluster) {
+		add(&r.Denying, p)
 	}
+}
+
+// note adds a policy that is enforced.
+func (r *Reach) note(p Policy, selected Answer) {
+	if selected == Yes {
+		add(&r.Enforced, p)
+	} else {
+		add(&r.Possible, p)
+	}
+}
+
+// add adds a policy once.
+func add(list *[]Policy, p Policy) {
 	if n := len(*list); n > 0 && (*list)[n-1].String() == p.String() {
 		return
 	}

@@ -84,27 +84,32 @@ func (c *checker) checkIngress(p place, policies []policy.Policy) {
 	if len(policies) == 0 || !p.svc.Selector || len(p.svc.Endpoints) == 0 {
 		return
 	}
-	var out, may []string
-	var certain, possible []policy.Policy
+	var out, may, denied []string
+	var certain, possible, denying []policy.Policy
 	ports := targets(p.svc)
 	for _, client := range c.global {
 		if !client.uses(p) || client.external() {
 			continue
 		}
 		r := policy.Ingress(policies, behind(p), ports, client.name())
-		switch r.KeepsOut() {
-		case policy.Yes:
+		switch keeps := r.KeepsOut(); {
+		case keeps == policy.Yes:
 			out, certain = append(out, client.name()), r.Enforced
-		case policy.Maybe:
+		case keeps == policy.Maybe && r.Other != policy.No:
+			denied, denying = append(denied, client.name()), r.Denying
+		case keeps == policy.Maybe:
 			may, possible = append(may, client.name()), r.Possible
 		}
 	}
 	if len(out) > 0 {
 		c.policyFinding(finding.PolicyIngress, p, out, certain, "under %s clients in %s are admitted and those in %s kept out", names(certain), p.name(), strings.Join(out, ", "))
 	}
+	rule := finding.PolicyIngress
+	rule.Severity = finding.Info
+	if len(denied) > 0 {
+		c.policyFinding(rule, p, denied, denying, "%s may keep clients in %s out by what it denies or requires, and not those in %s", names(denying), strings.Join(denied, ", "), p.name())
+	}
 	if len(may) > 0 {
-		rule := finding.PolicyIngress
-		rule.Severity = finding.Info
 		c.policyFinding(rule, p, may, possible, "under %s, if the pods have the labels that it selects, clients in %s are admitted and those in %s kept out", names(possible), p.name(), strings.Join(may, ", "))
 	}
 }
@@ -112,23 +117,34 @@ func (c *checker) checkIngress(p place, policies []policy.Policy) {
 // checkEgress looks for policies that let clients in p's cluster reach the endpoints there and not those of others.
 func (c *checker) checkEgress(p place, policies map[string][]policy.Policy) {
 	for _, ns := range sortedKeys(policies) {
-		var kept []string
-		var by []policy.Policy
+		var kept, denied []string
+		var by, denying []policy.Policy
 		for _, o := range c.global {
 			if !p.uses(o) || o.external() || !o.svc.Selector || !p.svc.Selector {
 				continue
 			}
-			if r := policy.Egress(policies[ns], behind(p), behind(o), targets(o.svc)); r.KeepsOut() == policy.Yes {
+			switch r := policy.Egress(policies[ns], behind(p), behind(o), targets(o.svc)); r.KeepsOut() {
+			case policy.Yes:
 				kept, by = append(kept, o.name()), r.Enforced
+			case policy.Maybe:
+				denied, denying = append(denied, o.name()), r.Denying
 			}
-		}
-		// What clusterwide policies do alone is said once, and not for each namespace again.
-		if len(kept) == 0 || ns != "" && !slices.ContainsFunc(by, func(p policy.Policy) bool { return p.Namespace == ns }) {
-			continue
 		}
 		where := "namespace " + ns
 		if ns == "" {
 			where = "all namespaces"
+		}
+		// What clusterwide policies do alone is said once, and not for each namespace again.
+		here := func(by []policy.Policy) bool {
+			return len(by) > 0 && (ns == "" || slices.ContainsFunc(by, func(p policy.Policy) bool { return p.Namespace == ns }))
+		}
+		if here(denying) {
+			rule := finding.PolicyEgress
+			rule.Severity = finding.Info
+			c.policyFinding(rule, p, denied, denying, "%s may keep clients in %s from the endpoints in %s by what it denies or requires, and not from those in %s", names(denying), where, strings.Join(denied, ", "), p.name())
+		}
+		if !here(by) {
+			continue
 		}
 		c.policyFinding(finding.PolicyEgress, p, kept, by, "under %s clients in %s reach the endpoints in %s and not those in %s", names(by), where, p.name(), strings.Join(kept, ", "))
 	}

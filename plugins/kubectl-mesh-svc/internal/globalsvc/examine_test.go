@@ -88,6 +88,9 @@ func TestCheckPolicies(t *testing.T) {
 	eu.name = "eu"
 	const maybe = `{"metadata":{"namespace":"default","name":"p"},"spec":{"endpointSelector":{"matchLabels":{"c":"d"}},"ingress":[{"fromEndpoints":[{}]}]}}`
 	const egress = `{"metadata":{"namespace":"clients","name":"p"},"spec":{"endpointSelector":{},"egress":[{"toEndpoints":[{"matchLabels":{"a":"b","io.kubernetes.pod.namespace":"default"}}]}]}}`
+	const denied = `{"metadata":{"namespace":"default","name":"p"},"spec":{"endpointSelector":{},"ingress":[{"fromEntities":["all"]}],"ingressDeny":[{"fromEndpoints":[{"matchLabels":{"io.cilium.k8s.policy.cluster":"us"}}]}]}}`
+	const deniedOut = `{"metadata":{"namespace":"clients","name":"p"},"spec":{"endpointSelector":{},"egress":[{"toEndpoints":[{"matchLabels":{"a":"b","io.kubernetes.pod.namespace":"default"},"matchExpressions":[{"key":"io.cilium.k8s.policy.cluster","operator":"Exists"}]}]}],` +
+		`"egressDeny":[{"toEndpoints":[{"matchLabels":{"io.cilium.k8s.policy.cluster":"us","io.kubernetes.pod.namespace":"default"}}]}]}}`
 	cases := map[string]struct {
 		mesh   []cluster
 		policy string
@@ -96,6 +99,8 @@ func TestCheckPolicies(t *testing.T) {
 		"clients kept out":      {[]cluster{us, eu}, localOnly, []string{"SVC028 warning eu,us"}},
 		"perhaps kept out":      {[]cluster{us, eu}, maybe, []string{"SVC028 info eu,us"}},
 		"kept in":               {[]cluster{us, eu}, egress, []string{"SVC029 warning eu,us"}},
+		"denied":                {[]cluster{us, eu}, denied, []string{"SVC028 info eu,us"}},
+		"denied on the way out": {[]cluster{us, eu}, deniedOut, []string{"SVC029 info eu,us"}},
 		"1.18, by default":      {[]cluster{us, {name: "eu", version: "1.18.11"}}, localOnly, nil},
 		"an unknown version":    {[]cluster{us, {name: "eu", version: "x"}}, localOnly, []string{"SVC028 info eu,us"}},
 		"not shared":            {[]cluster{us, {name: "eu", version: "1.19.7", svc: ann(cilium.AnnotationShared, "false")}}, localOnly, nil},
