@@ -164,10 +164,10 @@ func (b *between) state(t *testing.T, namespace string) map[string]string {
 }
 
 // alone waits until what earlier tests left is gone: a drain is about the Services of all namespaces.
-func (b *between) alone(t *testing.T) {
+func alone(t *testing.T, client kubernetes.Interface) {
 	t.Helper()
 	err := wait.PollUntilContextTimeout(t.Context(), 200*time.Millisecond, 90*time.Second, true, func(ctx context.Context) (bool, error) {
-		list, err := b.clients["kind-us"].CoreV1().Services("").List(ctx, metav1.ListOptions{})
+		list, err := client.CoreV1().Services("").List(ctx, metav1.ListOptions{})
 		if err != nil {
 			return false, err
 		}
@@ -181,7 +181,7 @@ func (b *between) alone(t *testing.T) {
 // services makes a namespace with Services of every kind in all clusters.
 func (b *between) services(t *testing.T) string {
 	t.Helper()
-	b.alone(t)
+	alone(t, b.clients["kind-us"])
 	namespace := fmt.Sprintf("t%d-%s", os.Getpid(), strings.ToLower(t.Name()))
 	for name, client := range b.clients {
 		if _, err := client.CoreV1().Namespaces().Create(t.Context(), &corev1.Namespace{ObjectMeta: metav1.ObjectMeta{Name: namespace}}, metav1.CreateOptions{}); err != nil {

@@ -257,6 +257,9 @@ func newPermissions(t *testing.T, name string, lessIn []string, scope globalsvc.
 		client, err := kubernetes.NewForConfig(cfg)
 		p.must(err)
 		p.clients[ctx] = client
+		if len(scope.Drain) > 0 {
+			alone(t, client)
+		}
 		_, err = client.CoreV1().Namespaces().Create(t.Context(), &corev1.Namespace{ObjectMeta: metav1.ObjectMeta{Name: p.ns}}, metav1.CreateOptions{})
 		p.must(err)
 		t.Cleanup(func() {

@@ -211,7 +211,10 @@ func (o *drainOptions) drain(ctx context.Context, sel *clusters.Selection, name 
 	}
 	if err := o.besides(ctx, r); err != nil {
 		plan.Stop()
-		return o.reportDrain(r, errors.Join(err, o.withdraw(ctx, r, found)))
+		if ctx.Err() == nil { // what an interrupt leaves is taken up or taken back by the next command
+			err = errors.Join(err, o.withdraw(ctx, r, found))
+		}
+		return o.reportDrain(r, err)
 	}
 	if err := plan.Apply(ctx, o.apply); err != nil {
 		return o.reportDrain(r, err)
@@ -429,9 +432,6 @@ func (o *drainOptions) besides(ctx context.Context, r *drainResult) error {
 
 // withdraw takes back what begin wrote, since no Service follows: the record is again as it was found, or gone.
 func (o *drainOptions) withdraw(ctx context.Context, r *drainResult, found drainrecord.Record) error {
-	if ctx.Err() != nil {
-		return nil
-	}
 	rec, do := r.record, r.record.Delete
 	if found.Member != nil {
 		rec.State, rec.Entries, do = found.State, found.Entries, rec.Update
