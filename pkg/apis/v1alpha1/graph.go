@@ -36,8 +36,9 @@ type GraphEdge struct {
 	// Services counts those of which endpoints in To answer clients in From, Unknown those of which that is not known.
 	Services int `json:"services"`
 	Unknown  int `json:"unknown,omitempty"`
-	// Share is the mean part of the new connections of clients in From, from 0 to 1, over the Services that they can resolve.
-	// Low and High are the least and the greatest one over Services, ports, IP families and possible Cilium versions.
+	// Share is the mean part of the new connections of clients in From, from 0 to 1, over those that Services counts: the shares of
+	// one From add up to 1 only where the same clusters answer for every Service.
+	// Low and High are the least and the greatest one over these Services, their ports, IP families and possible Cilium versions.
 	Share float64 `json:"share"`
 	Low   float64 `json:"low"`
 	High  float64 `json:"high"`

@@ -86,11 +86,10 @@ func (e *edges) at(from, to string) *edge {
 	return e.byPair[p]
 }
 
-func (d *edge) put(low, high, share float64, code string) {
+func (d *edge) put(low, high, share float64) {
 	d.Low, d.High = min(d.Low, low), max(d.High, high)
 	d.sum += share
 	d.count++
-	d.codes[code] = true
 }
 
 // add takes in the prediction for one port of one Service.
@@ -99,7 +98,8 @@ func (e *edges) add(p v1alpha1.Prediction) {
 		e.clients[p.Client] = e.clients[p.Client] || false
 		for _, s := range o.Shares {
 			d := e.at(p.Client, s.Cluster)
-			d.put(s.Share, s.Share, s.Share, s.Code)
+			d.put(s.Share, s.Share, s.Share)
+			d.codes[s.Code] = true
 			switch {
 			case s.Code == string(routing.ReasonUnread):
 				d.Unknown = 1
@@ -112,11 +112,14 @@ func (e *edges) add(p v1alpha1.Prediction) {
 	}
 }
 
-// merge takes in the edges of one Service.
+// merge takes in the edges of one Service. One that To answers nobody of has no part in the shares, as it is not among the Services that are counted.
 func (e *edges) merge(list []v1alpha1.GraphEdge) {
 	for _, s := range list {
 		d := e.at(s.From, s.To)
-		d.put(s.Low, s.High, s.Share, s.Code)
+		if s.Services > 0 {
+			d.put(s.Low, s.High, s.Share)
+		}
+		d.codes[s.Code] = true
 		d.Services += s.Services
 		d.Unknown += s.Unknown
 	}
@@ -133,6 +136,8 @@ func (e *edges) list(st *meshstate.State) []v1alpha1.GraphEdge {
 			}
 			if d.count > 0 {
 				d.Share = d.sum / float64(d.count)
+			} else {
+				d.Low = 0
 			}
 			if d.Services == 0 && len(d.codes) == 1 {
 				for code := range d.codes {

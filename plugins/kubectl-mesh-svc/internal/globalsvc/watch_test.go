@@ -116,7 +116,7 @@ func TestTrackerFindings(t *testing.T) {
 	}
 }
 
-// TestGraph: the edges of all Services are the mean of those of each; who cannot be read is unknown.
+// TestGraph: the share of an edge is the mean over the Services that it counts; who cannot be read is unknown.
 func TestGraph(t *testing.T) {
 	t.Parallel()
 	st, members := state(t, "us=nginx,web", "eu=nginx", "ap=")
@@ -139,8 +139,8 @@ func TestGraph(t *testing.T) {
 	}
 	want := map[string]v1alpha1.GraphEdge{
 		// web has no endpoints and is not global: nobody answers its clients in us.
-		"us>us": {From: "us", To: "us", Services: 1, Share: 1.0 / 6, High: 1.0 / 3},
-		"us>eu": {From: "us", To: "eu", Services: 1, Share: 1.0 / 3, High: 2.0 / 3},
+		"us>us": {From: "us", To: "us", Services: 1, Share: 1.0 / 3, Low: 1.0 / 3, High: 1.0 / 3},
+		"us>eu": {From: "us", To: "eu", Services: 1, Share: 2.0 / 3, Low: 2.0 / 3, High: 2.0 / 3},
 		"us>ap": {From: "us", To: "ap", Unknown: 1},
 		"eu>us": {From: "eu", To: "us", Services: 1, Share: 1.0 / 3, Low: 1.0 / 3, High: 1.0 / 3},
 		"eu>eu": {From: "eu", To: "eu", Services: 1, Share: 2.0 / 3, Low: 2.0 / 3, High: 2.0 / 3},

@@ -92,7 +92,7 @@ func clientNote(c v1alpha1.GraphCluster, one bool) string {
 	case one:
 		return ""
 	case c.Unanswered > 0:
-		return fmt.Sprintf("%s, %d unanswered", plural(c.Services, "service"), c.Unanswered)
+		return fmt.Sprintf("%s, %d answered by nobody", plural(c.Services, "service"), c.Unanswered)
 	}
 	return plural(c.Services, "service")
 }

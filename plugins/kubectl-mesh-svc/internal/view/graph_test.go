@@ -92,6 +92,22 @@ func TestGraphPictures(t *testing.T) {
 	}
 }
 
+// TestGraphCounts: a share is said of the Services that have it; those that nobody answers are counted at their clients.
+func TestGraphCounts(t *testing.T) {
+	t.Parallel()
+	doc := v1alpha1.MeshGraph{Services: make([]v1alpha1.GraphService, 3),
+		Clusters: []v1alpha1.GraphCluster{{Name: "us", Read: true, Services: 3, Unanswered: 2, ReadyEndpoints: 2}},
+		Edges:    []v1alpha1.GraphEdge{{From: "us", To: "us", Services: 1, Share: 2.0 / 3, Low: 2.0 / 3, High: 2.0 / 3}}}
+	for format, draw := range map[string]func(v1alpha1.MeshGraph) string{"mermaid": Mermaid, "dot": Dot, "svg": SVG} {
+		got := draw(doc)
+		for _, want := range []string{"66.7% of 1 service", "3 services, 2 answered by nobody"} {
+			if !strings.Contains(got, want) {
+				t.Errorf("%s does not say %q:\n%s", format, want, got)
+			}
+		}
+	}
+}
+
 // TestMermaidLines: whatever a cluster is called, every line is one of the few that mermaid is meant to see.
 func TestMermaidLines(t *testing.T) {
 	t.Parallel()
