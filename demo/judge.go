@@ -7,6 +7,8 @@ import (
 	"slices"
 	"strings"
 
+	"k8s.io/utils/ptr"
+
 	"github.com/kubectl-mesh/kubectl-mesh/pkg/apis/v1alpha1"
 	"github.com/kubectl-mesh/kubectl-mesh/pkg/common/stats"
 )
@@ -74,7 +76,7 @@ func predictedShares(doc v1alpha1.ServiceReport, client string) map[string]float
 			continue
 		}
 		for _, s := range p.Outcomes[0].Shares {
-			shares[s.Cluster] = s.Share
+			shares[s.Cluster] = ptr.Deref(s.Share, 0)
 		}
 	}
 	return shares

@@ -6,6 +6,8 @@ import (
 	"slices"
 	"strings"
 
+	"k8s.io/utils/ptr"
+
 	"github.com/kubectl-mesh/kubectl-mesh/pkg/apis/v1alpha1"
 	"github.com/kubectl-mesh/kubectl-mesh/pkg/common/stats"
 )
@@ -43,7 +45,7 @@ func predict(doc v1alpha1.ServiceReport, client string, clusters []string) (kind
 		}
 		if len(p.Outcomes) == 1 {
 			for _, s := range p.Outcomes[0].Shares {
-				shares[s.Cluster] = s.Share
+				shares[s.Cluster] = ptr.Deref(s.Share, 0)
 			}
 		}
 		return p.Kind, shares, nil

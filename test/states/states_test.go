@@ -5,6 +5,7 @@ import (
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
+	"k8s.io/utils/ptr"
 
 	"github.com/kubectl-mesh/kubectl-mesh/pkg/apis/v1alpha1"
 )
@@ -88,7 +89,7 @@ func TestFit(t *testing.T) {
 
 func TestPredict(t *testing.T) {
 	t.Parallel()
-	shares := []v1alpha1.Outcome{{Shares: []v1alpha1.Share{{Cluster: "us", Share: 1}}}}
+	shares := []v1alpha1.Outcome{{Shares: []v1alpha1.Share{{Cluster: "us", Share: ptr.To(1.0)}}}}
 	for name, tc := range map[string]struct {
 		predictions []v1alpha1.Prediction
 		kind, want  string

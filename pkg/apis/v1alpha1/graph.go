@@ -38,10 +38,11 @@ type GraphEdge struct {
 	Unknown  int `json:"unknown,omitempty"`
 	// Share is the mean part of the new connections of clients in From, from 0 to 1, over those that Services counts: the shares of
 	// one From add up to 1 only where the same clusters answer for every Service.
+	// It is absent where that is not known, and where it is not known of another To it is what is left at most.
 	// Low and High are the least and the greatest one over these Services, their ports, IP families and possible Cilium versions.
-	Share float64 `json:"share"`
-	Low   float64 `json:"low"`
-	High  float64 `json:"high"`
+	Share *float64 `json:"share,omitempty"`
+	Low   float64  `json:"low"`
+	High  float64  `json:"high"`
 	// Code is why no endpoint is used, if none is and the reason is the same everywhere.
 	Code string `json:"code,omitempty"`
 }

@@ -158,12 +158,17 @@ type Outcome struct {
 
 // Share is the part of a client's new connections that one cluster answers, from 0 to 1.
 type Share struct {
-	Cluster  string  `json:"cluster"`
-	Share    float64 `json:"share"`
-	Backends int     `json:"backends"`
-	Used     bool    `json:"used"`
-	Reason   string  `json:"reason"`
-	Code     string  `json:"code"`
+	Cluster string `json:"cluster"`
+	// Share, Backends and Used are absent where the cluster could not be read and may answer.
+	Share    *float64 `json:"share,omitempty"`
+	Backends *int     `json:"backends,omitempty"`
+	Used     *bool    `json:"used,omitempty"`
+	// Low and High bound the share where such a cluster takes a part of it that is not known: Share is then what is left at most.
+	// They are absent where the share is known.
+	Low    *float64 `json:"low,omitempty"`
+	High   *float64 `json:"high,omitempty"`
+	Reason string   `json:"reason"`
+	Code   string   `json:"code"`
 }
 
 // The results of a change.

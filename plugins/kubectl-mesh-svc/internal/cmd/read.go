@@ -150,7 +150,7 @@ func newDescribe(e *env) *cobra.Command {
 		Long: "Show one Service in all clusters: its values and where each comes from, which cluster answers\n" +
 			"the clients of which cluster with which share, why a cluster is not used, and what the shares\n" +
 			"become when one cluster loses its endpoints. Shares are those of new connections; each ready\n" +
-			"endpoint has the same weight." + readExits,
+			"endpoint has the same weight. Where a cluster could not be read, <= says what the others answer at most." + readExits,
 		Example: `  # Who answers whom
   kubectl mesh-svc describe nginx
 

@@ -5,6 +5,7 @@ import (
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
+	"github.com/google/go-cmp/cmp/cmpopts"
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/types"
@@ -210,6 +211,32 @@ func TestDescribeSaysWhatALossDoes(t *testing.T) {
 	}
 	if c := doc.Predictions[0].Outcomes[0].Shares[1].Code; c != "not-global-here" {
 		t.Errorf("code %s", c)
+	}
+}
+
+// TestSharesBesideAnUnreadCluster: its own part is unknown, and those of the others are bounds. Where it cannot answer they are not.
+func TestSharesBesideAnUnreadCluster(t *testing.T) {
+	t.Parallel()
+	st, members := build(cluster{name: "us"}, cluster{name: "eu"}, cluster{name: "ap", svc: ann(cilium.AnnotationShared, "false")})
+	st.Clusters[1] = routing.Cluster{Name: "eu", Gap: "refused"}
+	share := func(cluster string, share float64, n int, code string) v1alpha1.Share {
+		return v1alpha1.Share{Cluster: cluster, Share: ptr.To(share), Backends: ptr.To(n), Used: ptr.To(n > 0), Code: code}
+	}
+	bounds := func(s v1alpha1.Share, high float64) v1alpha1.Share {
+		s.Low, s.High = ptr.To(0.0), ptr.To(high)
+		return s
+	}
+	p := Describe(st, members, nginx).Predictions[0]
+	want := []v1alpha1.Share{bounds(share("us", 1, 1, "local"), 1), bounds(v1alpha1.Share{Cluster: "eu", Code: "not-read"}, 1), bounds(share("ap", 0, 0, "not-shared"), 0)}
+	quiet := cmpopts.IgnoreFields(v1alpha1.Share{}, "Reason")
+	if d := cmp.Diff(want, p.Outcomes[0].Shares, quiet); d != "" || p.Complete {
+		t.Errorf("complete is %v, %s", p.Complete, d)
+	}
+	st.Clusters[0].Services[nginx].Annotations = nil
+	p = Describe(st, members, nginx).Predictions[0]
+	want = []v1alpha1.Share{share("us", 1, 1, "local"), share("eu", 0, 0, "not-global-here"), share("ap", 0, 0, "not-global-here")}
+	if d := cmp.Diff(want, p.Outcomes[0].Shares, quiet); d != "" || !p.Complete {
+		t.Errorf("not global: complete is %v, %s", p.Complete, d)
 	}
 }
 

@@ -1,6 +1,8 @@
 package globalsvc
 
 import (
+	"k8s.io/utils/ptr"
+
 	"github.com/kubectl-mesh/kubectl-mesh/pkg/apis/v1alpha1"
 	"github.com/kubectl-mesh/kubectl-mesh/pkg/common/cilium"
 	"github.com/kubectl-mesh/kubectl-mesh/pkg/common/clusters"
@@ -98,13 +100,14 @@ func (e *edges) add(p v1alpha1.Prediction) {
 		e.clients[p.Client] = e.clients[p.Client] || false
 		for _, s := range o.Shares {
 			d := e.at(p.Client, s.Cluster)
-			d.put(s.Share, s.Share, s.Share)
 			d.codes[s.Code] = true
-			switch {
-			case s.Code == string(routing.ReasonUnread):
+			if s.Share == nil {
 				d.Unknown = 1
 				e.clients[p.Client] = true
-			case s.Used:
+				continue
+			}
+			d.put(ptr.Deref(s.Low, *s.Share), ptr.Deref(s.High, *s.Share), *s.Share)
+			if *s.Used {
 				d.Services = 1
 				e.clients[p.Client] = true
 			}
@@ -117,7 +120,7 @@ func (e *edges) merge(list []v1alpha1.GraphEdge) {
 	for _, s := range list {
 		d := e.at(s.From, s.To)
 		if s.Services > 0 {
-			d.put(s.Low, s.High, s.Share)
+			d.put(s.Low, s.High, *s.Share)
 		}
 		d.codes[s.Code] = true
 		d.Services += s.Services
@@ -134,10 +137,13 @@ func (e *edges) list(st *meshstate.State) []v1alpha1.GraphEdge {
 			if d == nil {
 				continue
 			}
-			if d.count > 0 {
-				d.Share = d.sum / float64(d.count)
-			} else {
-				d.Low = 0
+			switch {
+			case d.count > 0:
+				d.Share = ptr.To(d.sum / float64(d.count))
+			case d.Unknown > 0:
+				d.Low, d.High = 0, 1
+			default:
+				d.Low, d.Share = 0, ptr.To(0.0)
 			}
 			if d.Services == 0 && len(d.codes) == 1 {
 				for code := range d.codes {

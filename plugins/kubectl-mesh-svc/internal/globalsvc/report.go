@@ -1,6 +1,7 @@
 package globalsvc
 
 import (
+	"slices"
 	"strconv"
 
 	"k8s.io/utils/ptr"
@@ -122,6 +123,9 @@ func Predict(snap *routing.Snapshot, key routing.Key) []v1alpha1.Prediction {
 	return out
 }
 
+// mayAnswer reports whether a cluster may answer and nobody knows: it may then take any part of what the others are said to have.
+func mayAnswer(r routing.Reason) bool { return r.Code == routing.ReasonUnread }
+
 func prediction(d routing.Decision) v1alpha1.Prediction {
 	p := v1alpha1.Prediction{Client: d.Client, Kind: string(d.Kind), Complete: !d.Incomplete, Caveats: d.Caveats}
 	if len(d.Outcomes) > 0 {
@@ -130,10 +134,19 @@ func prediction(d routing.Decision) v1alpha1.Prediction {
 	}
 	for _, o := range d.Outcomes {
 		out := v1alpha1.Outcome{Versions: o.Versions}
+		bounds := slices.ContainsFunc(o.Reasons, mayAnswer)
 		for i, s := range o.Shares {
 			r := o.Reasons[i]
-			out.Shares = append(out.Shares, v1alpha1.Share{Cluster: s.Cluster, Share: s.Fraction(), Backends: s.Backends,
-				Used: r.Used, Reason: r.String(), Code: string(r.Code)})
+			share := v1alpha1.Share{Cluster: s.Cluster, Reason: r.String(), Code: string(r.Code)}
+			high := 1.0
+			if !mayAnswer(r) {
+				high = s.Fraction()
+				share.Share, share.Backends, share.Used = ptr.To(high), ptr.To(s.Backends), ptr.To(r.Used)
+			}
+			if bounds {
+				share.Low, share.High = ptr.To(0.0), ptr.To(high)
+			}
+			out.Shares = append(out.Shares, share)
 		}
 		p.Outcomes = append(p.Outcomes, out)
 	}

@@ -6,6 +6,7 @@ import (
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
+	"k8s.io/utils/ptr"
 
 	"github.com/kubectl-mesh/kubectl-mesh/pkg/apis/v1alpha1"
 	"github.com/kubectl-mesh/kubectl-mesh/pkg/common/cilium"
@@ -139,12 +140,13 @@ func TestGraph(t *testing.T) {
 	}
 	want := map[string]v1alpha1.GraphEdge{
 		// web has no endpoints and is not global: nobody answers its clients in us.
-		"us>us": {From: "us", To: "us", Services: 1, Share: 1.0 / 3, Low: 1.0 / 3, High: 1.0 / 3},
-		"us>eu": {From: "us", To: "eu", Services: 1, Share: 2.0 / 3, Low: 2.0 / 3, High: 2.0 / 3},
-		"us>ap": {From: "us", To: "ap", Unknown: 1},
-		"eu>us": {From: "eu", To: "us", Services: 1, Share: 1.0 / 3, Low: 1.0 / 3, High: 1.0 / 3},
-		"eu>eu": {From: "eu", To: "eu", Services: 1, Share: 2.0 / 3, Low: 2.0 / 3, High: 2.0 / 3},
-		"eu>ap": {From: "eu", To: "ap", Unknown: 1, Code: "not-read"},
+		// ap may answer too, so that the others' shares are what they have at most.
+		"us>us": {From: "us", To: "us", Services: 1, Share: ptr.To(1.0 / 3), High: 1.0 / 3},
+		"us>eu": {From: "us", To: "eu", Services: 1, Share: ptr.To(2.0 / 3), High: 2.0 / 3},
+		"us>ap": {From: "us", To: "ap", Unknown: 1, High: 1},
+		"eu>us": {From: "eu", To: "us", Services: 1, Share: ptr.To(1.0 / 3), High: 1.0 / 3},
+		"eu>eu": {From: "eu", To: "eu", Services: 1, Share: ptr.To(2.0 / 3), High: 2.0 / 3},
+		"eu>ap": {From: "eu", To: "ap", Unknown: 1, High: 1, Code: "not-read"},
 	}
 	if d := cmp.Diff(want, got); d != "" {
 		t.Error(d)
@@ -152,6 +154,12 @@ func TestGraph(t *testing.T) {
 	nodes := []v1alpha1.GraphCluster{{Name: "us", Read: true, Services: 2, Unanswered: 1, ReadyEndpoints: 1}, {Name: "eu", Read: true, Services: 1, ReadyEndpoints: 2}, {Name: "ap"}}
 	if d := cmp.Diff(nodes, doc.Clusters); d != "" {
 		t.Error(d)
+	}
+	st.Clusters = st.Clusters[:2]
+	for _, e := range Graph(st, members, []routing.Key{nginx}).Edges {
+		if *e.Share != e.Low || *e.Share != e.High || e.Low == 0 {
+			t.Errorf("all is read: %+v", e)
+		}
 	}
 }
 

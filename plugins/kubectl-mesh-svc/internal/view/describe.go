@@ -7,6 +7,7 @@ import (
 	"strings"
 
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/utils/ptr"
 
 	"github.com/kubectl-mesh/kubectl-mesh/pkg/apis/v1alpha1"
 	"github.com/kubectl-mesh/kubectl-mesh/pkg/common/output"
@@ -167,15 +168,21 @@ func addPrediction(s output.Section, p v1alpha1.Prediction, names []string) {
 			shares[sh.Cluster] = sh
 		}
 		for _, n := range names {
-			sh := shares[n]
-			if sh.Code == "not-read" {
-				row = append(row, "?")
-				continue
-			}
-			row = append(row, Percent(sh.Share))
+			row = append(row, share(shares[n]))
 		}
 		output.AddRow(s.Table, row...)
 	}
+}
+
+// share shows the part of one cluster; where another one could not be read, what it has at most.
+func share(s v1alpha1.Share) string {
+	switch {
+	case s.Share == nil:
+		return "?"
+	case s.High != nil && *s.High > 0:
+		return "<= " + Percent(*s.High)
+	}
+	return Percent(*s.Share)
 }
 
 // Percent shows a share from 0 to 1 with one decimal unless it is whole.
@@ -199,7 +206,7 @@ func reasons(p v1alpha1.Prediction) []string {
 	}
 	for _, o := range p.Outcomes {
 		for _, s := range o.Shares {
-			if line := fmt.Sprintf("  %s -> %s: %s", p.Client, s.Cluster, s.Reason); !s.Used && !slices.Contains(out, line) {
+			if line := fmt.Sprintf("  %s -> %s: %s", p.Client, s.Cluster, s.Reason); !ptr.Deref(s.Used, false) && !slices.Contains(out, line) {
 				out = append(out, line)
 			}
 		}
@@ -215,7 +222,7 @@ func reasons(p v1alpha1.Prediction) []string {
 
 func nobody(o v1alpha1.Outcome) bool {
 	for _, s := range o.Shares {
-		if s.Used || s.Code == "not-read" {
+		if s.Used == nil || *s.Used {
 			return false
 		}
 	}

@@ -5,6 +5,8 @@ import (
 	"strings"
 	"unicode"
 
+	"k8s.io/utils/ptr"
+
 	"github.com/kubectl-mesh/kubectl-mesh/pkg/apis/v1alpha1"
 	"github.com/kubectl-mesh/kubectl-mesh/pkg/common/output"
 )
@@ -49,8 +51,12 @@ func newPicture(doc v1alpha1.MeshGraph) picture {
 		p.clients = append(p.clients, node{c.Name, clientNote(c, one), !c.Read})
 		p.servers = append(p.servers, node{c.Name, serverNote(c), !c.Read})
 	}
+	bounded := map[string]bool{} // the clients of which a cluster that could not be read may answer some
 	for _, e := range doc.Edges {
-		l := line{from: index[e.From], to: index[e.To], share: e.Share, label: edgeLabel(e, one)}
+		bounded[e.From] = bounded[e.From] || e.Unknown > 0
+	}
+	for _, e := range doc.Edges {
+		l := line{from: index[e.From], to: index[e.To], share: ptr.Deref(e.Share, 0), label: edgeLabel(e, one, bounded[e.From])}
 		switch {
 		case e.Services == 0 && e.Unknown > 0:
 			l.unknown = true
@@ -105,9 +111,15 @@ func serverNote(c v1alpha1.GraphCluster) string {
 }
 
 // edgeLabel says the share, or from the least to the greatest where one Service has several; for many Services their number and the mean.
-func edgeLabel(e v1alpha1.GraphEdge, one bool) string {
-	share := Percent(e.Share)
-	if one && Percent(e.Low) != Percent(e.High) {
+// bounded: an unread cluster may answer too, so that it is the share at most.
+func edgeLabel(e v1alpha1.GraphEdge, one, bounded bool) string {
+	share := Percent(ptr.Deref(e.Share, 0))
+	switch {
+	case one && bounded:
+		share = "up to " + Percent(e.High)
+	case bounded:
+		share = "up to " + share
+	case one && Percent(e.Low) != Percent(e.High):
 		share = Percent(e.Low) + " to " + Percent(e.High)
 	}
 	switch {

@@ -13,6 +13,7 @@ import (
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
+	"k8s.io/utils/ptr"
 
 	"github.com/kubectl-mesh/kubectl-mesh/pkg/apis/v1alpha1"
 )
@@ -35,16 +36,14 @@ func graphOf(services int, names ...string) v1alpha1.MeshGraph {
 		}
 		doc.Clusters = append(doc.Clusters, c)
 		for j, to := range names {
-			e := v1alpha1.GraphEdge{From: from, To: to, Services: services, Share: share, Low: share, High: share}
+			e := v1alpha1.GraphEdge{From: from, To: to, Services: services, Share: ptr.To(share), High: share}
 			switch {
 			case i == last:
 				continue
 			case j == last:
-				e.Services, e.Unknown, e.Share, e.Low, e.High = 0, services, 0, 0, 0
+				e.Services, e.Unknown, e.Share, e.High = 0, services, nil, 1
 			case i == 1 && j == 0:
-				e.Services, e.Share, e.Code = 0, 0, "affinity-local"
-			case i == 0 && j == 0:
-				e.Low = 0
+				e.Services, e.Share, e.High, e.Code = 0, ptr.To(0.0), 0, "affinity-local"
 			}
 			doc.Edges = append(doc.Edges, e)
 		}
@@ -97,13 +96,35 @@ func TestGraphCounts(t *testing.T) {
 	t.Parallel()
 	doc := v1alpha1.MeshGraph{Services: make([]v1alpha1.GraphService, 3),
 		Clusters: []v1alpha1.GraphCluster{{Name: "us", Read: true, Services: 3, Unanswered: 2, ReadyEndpoints: 2}},
-		Edges:    []v1alpha1.GraphEdge{{From: "us", To: "us", Services: 1, Share: 2.0 / 3, Low: 2.0 / 3, High: 2.0 / 3}}}
+		Edges:    []v1alpha1.GraphEdge{{From: "us", To: "us", Services: 1, Share: ptr.To(2.0 / 3), Low: 2.0 / 3, High: 2.0 / 3}}}
 	for format, draw := range map[string]func(v1alpha1.MeshGraph) string{"mermaid": Mermaid, "dot": Dot, "svg": SVG} {
 		got := draw(doc)
 		for _, want := range []string{"66.7% of 1 service", "3 services, 2 answered by nobody"} {
 			if !strings.Contains(got, want) {
 				t.Errorf("%s does not say %q:\n%s", format, want, got)
 			}
+		}
+	}
+}
+
+// TestEdgeLabel: where a cluster that may answer too could not be read, a share is what the others have at most.
+func TestEdgeLabel(t *testing.T) {
+	t.Parallel()
+	for name, c := range map[string]struct {
+		edge         v1alpha1.GraphEdge
+		one, bounded bool
+		want         string
+	}{
+		"one Service":               {v1alpha1.GraphEdge{Services: 1, Share: ptr.To(0.5), Low: 0.5, High: 0.5}, true, false, "50%"},
+		"several ports":             {v1alpha1.GraphEdge{Services: 1, Share: ptr.To(0.5), Low: 0.25, High: 0.75}, true, false, "25% to 75%"},
+		"many Services":             {v1alpha1.GraphEdge{Services: 2, Share: ptr.To(0.5), High: 1}, false, false, "50% of 2 services"},
+		"one, beside an unread one": {v1alpha1.GraphEdge{Services: 1, Share: ptr.To(0.4), High: 0.5}, true, true, "up to 50%"},
+		"many, beside it":           {v1alpha1.GraphEdge{Services: 2, Share: ptr.To(0.5), High: 1}, false, true, "up to 50% of 2 services"},
+		"the unread one":            {v1alpha1.GraphEdge{Unknown: 1, High: 1, Code: "not-read"}, true, true, "?"},
+		"not used":                  {v1alpha1.GraphEdge{Share: ptr.To(0.0), Code: "not-shared"}, true, true, "not shared"},
+	} {
+		if got := edgeLabel(c.edge, c.one, c.bounded); got != c.want {
+			t.Errorf("%s: %q", name, got)
 		}
 	}
 }

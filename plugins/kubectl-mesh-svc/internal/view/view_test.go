@@ -79,14 +79,18 @@ func TestList(t *testing.T) {
 func TestDescribe(t *testing.T) {
 	t.Parallel()
 	share := func(c string, s float64, n int, code, reason string) v1alpha1.Share {
-		return v1alpha1.Share{Cluster: c, Share: s, Backends: n, Used: n > 0, Code: code, Reason: reason}
+		return v1alpha1.Share{Cluster: c, Share: ptr.To(s), Backends: ptr.To(n), Used: ptr.To(n > 0), Code: code, Reason: reason}
 	}
 	port := v1alpha1.Port{Name: "http", Protocol: "TCP", Port: 80}
-	unread := share("ap", 0, 0, "not-read", "unknown, it could not be read: refused")
+	unread := v1alpha1.Share{Cluster: "ap", Low: ptr.To(0.0), High: ptr.To(1.0), Code: "not-read", Reason: "unknown, it could not be read: refused"}
+	most := func(s v1alpha1.Share) v1alpha1.Share {
+		s.Low, s.High = ptr.To(0.0), s.Share
+		return s
+	}
 	predictions := []v1alpha1.Prediction{
 		{Client: "us", Kind: "balanced", Port: port, IPFamily: "IPv4", Outcomes: []v1alpha1.Outcome{
-			{Versions: []string{"1.20"}, Shares: []v1alpha1.Share{share("us", 2.0/3, 2, "local", "used"), share("eu", 1.0/3, 1, "used", "used"), unread}},
-			{Versions: []string{"1.18.0 to 1.19.5"}, Shares: []v1alpha1.Share{share("us", 1, 2, "local", "used"), share("eu", 0, 0, "affinity-drops", "not used, it drops"), unread}},
+			{Versions: []string{"1.20"}, Shares: []v1alpha1.Share{most(share("us", 2.0/3, 2, "local", "used")), most(share("eu", 1.0/3, 1, "used", "used")), unread}},
+			{Versions: []string{"1.18.0 to 1.19.5"}, Shares: []v1alpha1.Share{most(share("us", 1, 2, "local", "used")), most(share("eu", 0, 0, "affinity-drops", "not used, it drops")), unread}},
 		}},
 		{Client: "eu", Kind: "balanced", Port: port, IPFamily: "IPv4", Caveats: []string{"sessionAffinity is ClientIP"}, Outcomes: []v1alpha1.Outcome{
 			{Shares: []v1alpha1.Share{share("us", 0, 0, "not-shared", "not used, its Service is not shared"), share("eu", 0, 0, "no-ready-endpoints", "not used, it has no endpoints"), share("ap", 0, 0, "missing", "not used, it has no such Service")}}}},
