@@ -67,7 +67,8 @@ func newList(e *env) *cobra.Command {
 		Aliases: []string{"ls"},
 		Short:   "List the global services of all clusters",
 		Long: "List the Services that are global in at least one cluster, one row for each over all clusters:\n" +
-			"in how many it is global and shared, which affinity it has, and its ready endpoints by cluster.\n\n" +
+			"in how many it is global and shared, which affinity it has, and its ready endpoints by cluster. 2/2 +1?\n" +
+			"says that one more cluster could not be read.\n\n" +
 			"With --watch a row follows whenever one of these changes in any cluster, with what changed, until Ctrl-C\n" +
 			"(exit code 130); -o json and yaml print one ServiceList for each change, of what changed only. A cluster\n" +
 			"that is lost is said and shown as ?, and followed again when it is back. Settings of Cilium are those at\n" +

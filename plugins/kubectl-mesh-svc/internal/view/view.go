@@ -101,7 +101,8 @@ func List(doc v1alpha1.ServiceList, namespaces bool) []output.Section {
 	return []output.Section{{Table: t}}
 }
 
-// count shows in how many clusters something holds: n of all members, whether or not they have the Service.
+// count shows in how many clusters something holds: n of those that were read, whether or not they have the Service, and
+// beside it how many could not be read, of which it is not known: "2/2 +1?".
 func count(s v1alpha1.ServiceSummary, members []v1alpha1.Member, holds func(v1alpha1.ServiceCluster) bool) string {
 	n := 0
 	for _, c := range s.Clusters {
@@ -109,7 +110,16 @@ func count(s v1alpha1.ServiceSummary, members []v1alpha1.Member, holds func(v1al
 			n++
 		}
 	}
-	return fmt.Sprintf("%d/%d", n, len(members))
+	read := len(members)
+	for _, m := range members {
+		if !slices.ContainsFunc(s.Clusters, func(c v1alpha1.ServiceCluster) bool { return c.Cluster == m.Name }) {
+			read--
+		}
+	}
+	if read == len(members) {
+		return fmt.Sprintf("%d/%d", n, read)
+	}
+	return fmt.Sprintf("%d/%d +%d?", n, read, len(members)-read)
 }
 
 // drainedIn names the clusters that a drain took a Service out of.
