@@ -147,14 +147,11 @@ func (o *writeOptions) report(plan *change.Plan, targets []*clusters.Member, und
 			}
 		}
 	} else {
-		sections := view.Changes(doc)
-		if view.Long(doc) && o.out.Format != output.Wide && o.dryRun != "client" {
-			sections = view.ChangesSummary(doc)
-			if o.out.IsTable() {
-				output.Say(o.ErrOut, "Note: %d results are counted by kind; -o wide and -o json show each", len(doc.Changes))
-			}
+		wide := o.out.Format == output.Wide
+		if o.out.IsTable() && !wide && view.Counted(doc) {
+			output.Say(o.ErrOut, "Note: %d results are counted by kind; -o wide and -o json show each", len(doc.Changes))
 		}
-		err = o.out.Print(o.Out, doc, sections)
+		err = o.out.Print(o.Out, doc, view.Changes(doc, wide))
 	}
 	if wrote && failure == nil && o.request.Note != "" {
 		output.Say(o.ErrOut, "Note: %s", o.request.Note)

@@ -53,8 +53,12 @@ func left(doc v1alpha1.DrainReport) []output.Section {
 	return []output.Section{{Title: "Left as they are", Table: t}}
 }
 
-// Drain shows what became of each Service; before a dry run's result stands what it would do to the traffic.
+// Drain shows what became of each Service, of a refused plan what refuses it; before a dry run's result stands what it would do to the traffic.
 func Drain(doc v1alpha1.DrainReport, all bool) []output.Section {
+	var others []string
+	if !all {
+		doc.ChangeReport, others = refused(doc.ChangeReport)
+	}
 	t := output.NewTable("CLUSTER", "NAMESPACE", "SERVICE", "RESULT", "CHANGE")
 	for _, c := range doc.Changes {
 		result := c.Result
@@ -64,10 +68,10 @@ func Drain(doc v1alpha1.DrainReport, all bool) []output.Section {
 		output.AddRow(t, c.Cluster, c.Namespace, serviceOf(c), result, drainChange(c))
 	}
 	var sections []output.Section
-	if doc.DryRun != "none" {
+	if doc.DryRun != "none" && len(others) == 0 {
 		sections = Shifts(doc, all)
 	}
-	return append(sections, output.Section{Table: t})
+	return append(sections, output.Section{Table: t, Text: others})
 }
 
 func serviceOf(c v1alpha1.Change) string { return strings.TrimPrefix(c.Object, "service/") }

@@ -19,6 +19,40 @@ const namesShown = 3
 // Long reports whether a change is shown better as a summary.
 func Long(doc v1alpha1.ChangeReport) bool { return len(doc.Changes) >= longFrom }
 
+// Counted reports whether Changes counts the results by kind. A client dry run is asked for to see each.
+func Counted(doc v1alpha1.ChangeReport) bool {
+	doc, _ = refused(doc)
+	return Long(doc) && doc.DryRun != "client"
+}
+
+// refused returns, of a plan that was refused as a whole, what refuses it, and a line about the rest that was planned; else the document as it is.
+// Among hundreds that are planned nobody finds the one that is the reason.
+func refused(doc v1alpha1.ChangeReport) (v1alpha1.ChangeReport, []string) {
+	var why []v1alpha1.Change
+	planned := 0
+	for _, c := range doc.Changes {
+		switch c.Result {
+		case v1alpha1.ResultRefused, v1alpha1.ResultFailed:
+			why = append(why, c)
+		case v1alpha1.ResultChanged, v1alpha1.ResultUnknown:
+			return doc, nil
+		case v1alpha1.ResultPlanned:
+			if doc.DryRun != "none" && !strings.HasPrefix(c.Message, "not written") {
+				return doc, nil
+			}
+			planned++
+		}
+	}
+	if len(why) == 0 || planned == 0 {
+		return doc, nil
+	}
+	doc.Changes = why
+	if planned == 1 {
+		return doc, []string{"1 other was planned and is not written; -o wide and -o json show it"}
+	}
+	return doc, []string{fmt.Sprintf("%d others were planned and are not written; -o wide and -o json show them", planned)}
+}
+
 // tally counts things that are alike, in the order in which they were met.
 type tally struct {
 	rows  [][]string

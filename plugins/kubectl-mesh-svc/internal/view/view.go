@@ -216,8 +216,23 @@ func Plan(doc v1alpha1.ChangeReport) []output.Section {
 	return []output.Section{{Title: "Plan: " + doc.Action, Table: t}, {}}
 }
 
-// Changes shows what became of each Service in each cluster.
-func Changes(doc v1alpha1.ChangeReport) []output.Section {
+// Changes shows what became of the Services: of a refused plan what refuses it, of many Services how many came to what; all of them one by one with wide.
+func Changes(doc v1alpha1.ChangeReport, wide bool) []output.Section {
+	if wide {
+		return eachChange(doc)
+	}
+	doc, others := refused(doc)
+	sections := eachChange(doc)
+	if Counted(doc) {
+		sections = ChangesSummary(doc)
+	}
+	last := &sections[len(sections)-1]
+	last.Text = append(last.Text, others...)
+	return sections
+}
+
+// eachChange shows what became of each Service in each cluster.
+func eachChange(doc v1alpha1.ChangeReport) []output.Section {
 	t := output.NewTable("CLUSTER", "NAMESPACE", "SERVICE", "RESULT", "CHANGE")
 	done := map[string]bool{}
 	for _, c := range doc.Changes {

@@ -112,7 +112,7 @@ func TestChanges(t *testing.T) {
 		{Cluster: "eu", Context: "kind-eu", Namespace: "default", Object: "service/nginx", Result: "unchanged"},
 		{Cluster: "eu", Context: "kind-eu", Namespace: "default", Object: "service/web", Result: "failed", Message: "no permission"},
 	}}
-	golden(t, "changes", "", Changes(doc))
+	golden(t, "changes", "", Changes(doc, false))
 	golden(t, "plan", "", Plan(doc))
 }
 
