@@ -152,7 +152,7 @@ func (e *env) printFindings(out *output.Flags, f *checkFlags, doc v1alpha1.Findi
 	case out.Format == formatJUnit:
 		return view.JUnit(e.Out, doc, finding.Severity(f.failOn), f.ignore)
 	case len(doc.Findings) > 0 || !out.IsTable():
-		return out.Print(e.Out, doc, view.Findings(doc.Findings, out.Format == output.Wide))
+		return out.Print(e.Out, doc, view.Findings(doc.Findings, true))
 	case read > 0:
 		_, err := fmt.Fprintf(e.ErrOut, "No findings; %d services were checked in %d clusters.\n", doc.Services, read)
 		return err

@@ -164,7 +164,7 @@ func FuzzXMLText(f *testing.F) {
 
 func TestFindings(t *testing.T) {
 	t.Parallel()
-	golden(t, "findings", "wide", Findings(findings().Findings, true))
+	golden(t, "findings", "", Findings(findings().Findings, true))
 }
 
 // TestOneCommandForMany: what mends many Services is said once, whether it names them or not.

@@ -1,28 +1,30 @@
 package view
 
 import (
+	"cmp"
 	"fmt"
 	"strings"
 
 	"github.com/kubectl-mesh/kubectl-mesh/pkg/apis/v1alpha1"
+	"github.com/kubectl-mesh/kubectl-mesh/pkg/common/finding"
 	"github.com/kubectl-mesh/kubectl-mesh/pkg/common/output"
 )
 
-// Findings shows one row for each finding and, below the table, how each is mended; with wide also why it is one.
-func Findings(fs []v1alpha1.Finding, wide bool) []output.Section {
+// Findings shows one row for each finding and, below the table, how each is mended; with reasons also why it is one, once for each rule.
+func Findings(fs []v1alpha1.Finding, reasons bool) []output.Section {
 	if len(fs) == 0 {
 		return nil
 	}
 	s := output.Section{Title: "Findings", Table: output.NewTable("ID", "SEVERITY", "OBJECT", "MESSAGE")}
 	shown := map[string]bool{}
 	for _, f := range fs {
-		output.AddRow(s.Table, f.ID, f.Severity, shortObject(f.Object), f.Message)
+		output.AddRow(s.Table, f.ID, f.Severity, cmp.Or(shortObject(f.Object), strings.Join(f.Clusters, ","), "-"), f.Message)
 	}
 	sections := []output.Section{s}
 	if text := fixes(fs); len(text) > 0 {
 		sections = append(sections, output.Section{Title: "To mend", Text: text})
 	}
-	if wide {
+	if reasons {
 		why := output.Section{Title: "Why"}
 		for _, f := range fs {
 			if !shown[f.ID] {
@@ -53,6 +55,9 @@ func fixes(fs []v1alpha1.Finding) []string {
 	seen := map[string]bool{}
 	for _, f := range fs {
 		object := shortObject(f.Object)
+		if f.Fix == "" { // no command does it: what is to be done says the rule, once
+			f.Fix, object = mend(f.ID), ""
+		}
 		if f.Fix == "" || seen[f.ID+object+f.Fix] {
 			continue
 		}
@@ -85,6 +90,16 @@ func fixes(fs []v1alpha1.Finding) []string {
 		out = append(out, fmt.Sprintf("  %s %s: %s", l.id, l.object, fix))
 	}
 	return out
+}
+
+// mend returns what a rule says about what to do.
+func mend(id string) string {
+	for _, r := range finding.Service() {
+		if r.ID == id {
+			return r.Mend
+		}
+	}
+	return ""
 }
 
 // NotExamined says in one line for each resource in which clusters it could not be read.
