@@ -29,6 +29,14 @@ func run(t *testing.T, args ...string) (stdout, stderr string, code int) {
 	return out.String(), errOut.String(), code
 }
 
+// TestUndoAsksNothing: --yes is taken as by the other writes, and its help does not promise a question.
+func TestUndoAsksNothing(t *testing.T) {
+	t.Parallel()
+	if out, _, _ := run(t, "undo", "--help"); !strings.Contains(out, "undo does not ask.") || strings.Contains(out, "do not ask.") {
+		t.Error(out)
+	}
+}
+
 // TestBadInput: one clear line on stderr, nothing on stdout, the documented exit code. None of these reaches a cluster.
 func TestBadInput(t *testing.T) {
 	dir := t.TempDir()

@@ -48,6 +48,7 @@ func newUndo(e *env) *cobra.Command {
 		},
 	}
 	f.addApplyFlags(cmd.Flags())
+	cmd.Flags().Lookup("yes").Usage = "Accepted for symmetry with the other writes; undo does not ask."
 	cmd.DisableFlagsInUseLine = true
 	return cli.Writes(cmd)
 }
