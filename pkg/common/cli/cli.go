@@ -106,6 +106,20 @@ func rootArgs(p Plugin) cobra.PositionalArgs {
 	}
 }
 
+// NoArgs refuses arguments: cobra's own calls them unknown commands. hint says what the command takes instead; it may be empty.
+func NoArgs(hint string) cobra.PositionalArgs {
+	return func(cmd *cobra.Command, args []string) error {
+		if len(args) == 0 {
+			return nil
+		}
+		msg := fmt.Sprintf("%s takes no names, and there is %q", cmd.Name(), args[0])
+		if hint != "" {
+			msg += "; " + hint
+		}
+		return errors.New(msg)
+	}
+}
+
 // addVerbosity exports klog's -v only. Bodies, which klog would print from level 8 on, may hold keys: client-go
 // prints them for Secrets too, so the level is capped below that.
 func addVerbosity(root *cobra.Command) {

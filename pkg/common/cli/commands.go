@@ -53,7 +53,7 @@ func newVersion(p Plugin, streams genericiooptions.IOStreams) *cobra.Command {
 		Short:   "Print the version of this plugin",
 		Long:    "Print the version of this plugin. No cluster is asked.",
 		Example: "  # Print the version\n  " + p.Display + " version\n\n  # Print it for a script\n  " + p.Display + " version -o json",
-		Args:    cobra.NoArgs,
+		Args:    NoArgs(""),
 		RunE: func(*cobra.Command, []string) error {
 			b := BuildInfo()
 			switch format {
@@ -79,7 +79,7 @@ func newOptions(p Plugin) *cobra.Command {
 		Short:   "List the flags that every command takes",
 		Long:    "List the flags that every command takes.",
 		Example: "  # List the flags that every command takes\n  " + p.Display + " options",
-		Args:    cobra.NoArgs,
+		Args:    NoArgs(""),
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			cmd.Printf("These flags can be given to every command:\n\n%s", cmd.Root().PersistentFlags().FlagUsages())
 			return nil

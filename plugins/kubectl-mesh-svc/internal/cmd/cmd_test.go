@@ -52,6 +52,10 @@ func TestBadInput(t *testing.T) {
 		want string
 	}{
 		"unknown command":        {[]string{"lst"}, 2, `unknown command "lst"`},
+		"list of a name":         {[]string{"list", "svc/nginx"}, 2, `list takes no names, and there is "svc/nginx"; describe NAME shows one Service, --selector picks several`},
+		"clusters of a name":     {[]string{"clusters", "us"}, 2, `clusters takes no names, and there is "us"; --contexts says which clusters are read`},
+		"rbac of a name":         {[]string{"rbac", "sre"}, 2, `rbac takes no names, and there is "sre"; --user, --group and --serviceaccount say for whom`},
+		"version of a name":      {[]string{"version", "x"}, 2, `version takes no names, and there is "x"`},
 		"no kubeconfig":          {[]string{"list"}, 2, "no kubeconfig with a context was found"},
 		"no kubeconfig, write":   {[]string{"globalize", "nginx"}, 1, "no kubeconfig with a context was found"},
 		"nothing named":          {[]string{"globalize"}, 1, "give names, --selector or --all"},

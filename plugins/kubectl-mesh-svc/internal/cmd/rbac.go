@@ -11,6 +11,7 @@ import (
 	"k8s.io/utils/ptr"
 	"sigs.k8s.io/yaml"
 
+	"github.com/kubectl-mesh/kubectl-mesh/pkg/common/cli"
 	"github.com/kubectl-mesh/kubectl-mesh/plugins/kubectl-mesh-svc/internal/globalsvc"
 )
 
@@ -43,7 +44,7 @@ func newRBAC(e *env) *cobra.Command {
 
   # The roles alone, where Cilium is in a namespace of its own
   kubectl mesh-svc rbac --cilium-namespace cilium`,
-		Args: cobra.NoArgs,
+		Args: cli.NoArgs("--user, --group and --serviceaccount say for whom"),
 		RunE: func(*cobra.Command, []string) error {
 			g, err := f.grant(ptr.Deref(e.flags.Config.Namespace, ""), e.flags.CiliumNamespace)
 			if err != nil {

@@ -9,6 +9,7 @@ import (
 	"k8s.io/apimachinery/pkg/labels"
 	"k8s.io/apimachinery/pkg/util/validation"
 
+	"github.com/kubectl-mesh/kubectl-mesh/pkg/common/cli"
 	"github.com/kubectl-mesh/kubectl-mesh/pkg/common/meshstate"
 	"github.com/kubectl-mesh/kubectl-mesh/pkg/common/output"
 	"github.com/kubectl-mesh/kubectl-mesh/pkg/common/routing"
@@ -35,7 +36,7 @@ func newClusters(e *env) *cobra.Command {
 
   # For a script
   kubectl mesh-svc clusters -o json`,
-		Args: cobra.NoArgs,
+		Args: cli.NoArgs("--contexts says which clusters are read"),
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			if err := out.Validate(); err != nil {
 				return err
@@ -84,7 +85,7 @@ func newList(e *env) *cobra.Command {
 
   # Follow them all while a change is rolled out
   kubectl mesh-svc list -A -w`,
-		Args: cobra.NoArgs,
+		Args: cli.NoArgs("describe NAME shows one Service, --selector picks several"),
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			if err := out.Validate(); err != nil {
 				return err
