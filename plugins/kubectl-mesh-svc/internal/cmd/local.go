@@ -140,10 +140,10 @@ func (l *localOptions) run() error {
 		}
 		results, names = append(results, r), append(names, s.name)
 	}
-	total := 0
+	total, differ := 0, false
 	for i, r := range results {
 		total += len(r.Services)
-		l.say(names[i], r)
+		differ = l.say(names[i], r) || differ
 	}
 	for _, n := range l.request.Names {
 		if !found[n] {
@@ -155,6 +155,11 @@ func (l *localOptions) run() error {
 		return fmt.Errorf("there is no Service in %s", change.List(names, 3))
 	case meant == 0:
 		output.Say(l.ErrOut, "No services match; nothing is changed.")
+	case differ:
+	case meant == 1:
+		output.Say(l.ErrOut, "The Service has the values already; nothing is changed.")
+	default:
+		output.Say(l.ErrOut, "All %d Services have the values already; nothing is changed.", meant)
 	}
 	if l.inPlace {
 		return l.write(sources, results)
@@ -162,8 +167,8 @@ func (l *localOptions) run() error {
 	return l.print(results)
 }
 
-// say tells what differs, one line for each Service.
-func (l *localOptions) say(file string, r *manifest.Result) {
+// say tells what differs, one line for each Service, and reports whether anything does.
+func (l *localOptions) say(file string, r *manifest.Result) (differs bool) {
 	for _, s := range r.Services {
 		var parts []string
 		for k, v := range s.After {
@@ -171,8 +176,10 @@ func (l *localOptions) say(file string, r *manifest.Result) {
 		}
 		if slices.Sort(parts); len(parts) > 0 {
 			output.Say(l.ErrOut, "%s:%d: service %s: %s", file, s.Line, s.Name, strings.Join(parts, "; "))
+			differs = true
 		}
 	}
+	return differs
 }
 
 // read returns the manifests in the order in which they were named; those of a directory by name.

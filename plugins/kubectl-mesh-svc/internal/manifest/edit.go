@@ -1,6 +1,7 @@
 package manifest
 
 import (
+	"bytes"
 	"slices"
 	"strings"
 
@@ -55,7 +56,7 @@ func (e *editor) edit(n *yaml.Node, values change.Values) (before, after change.
 	case ann == nil || null(ann):
 		err = e.addAnnotations(n, meta, ann, after, style)
 	case ann.Style&yaml.FlowStyle != 0:
-		err = e.editFlow(ann, after, style)
+		err = e.editFlow(meta, ann, after, style)
 	default:
 		err = e.editBlock(meta, ann, after)
 	}
@@ -211,7 +212,7 @@ func (e *editor) removeLines(from, to int) {
 }
 
 // editFlow edits annotations such as {a: b}.
-func (e *editor) editFlow(ann *yaml.Node, values change.Values, json bool) error {
+func (e *editor) editFlow(meta, ann *yaml.Node, values change.Values, json bool) error {
 	list, err := e.entries(ann)
 	if err != nil {
 		return err
@@ -233,6 +234,11 @@ func (e *editor) editFlow(ann *yaml.Node, values change.Values, json bool) error
 	for i, x := range list {
 		if !x.gone {
 			last = i
+		}
+	}
+	if last < 0 && len(missing) == 0 {
+		if done, err := e.removeFlow(meta); done || err != nil {
+			return err
 		}
 	}
 	if last >= 0 && len(missing) > 0 {
@@ -257,6 +263,24 @@ func (e *editor) editFlow(ann *yaml.Node, values change.Values, json bool) error
 		i = j
 	}
 	return nil
+}
+
+// removeFlow removes annotations of which none is left where addAnnotations would have written them: as the last of metadata in flow style.
+// Elsewhere somebody else wrote the mapping, and it stays, empty.
+func (e *editor) removeFlow(meta *yaml.Node) (done bool, err error) {
+	if meta.Style&yaml.FlowStyle == 0 {
+		return false, nil
+	}
+	list, err := e.entries(meta)
+	n := len(list) - 1
+	if err != nil || n < 1 || list[n].key.Value != "annotations" {
+		return false, err
+	}
+	if from, to := list[n-1].to, list[n].to; !bytes.ContainsRune(e.text.raw[from:to], '#') { // a comment is not ours
+		e.text.replace(from, to, "")
+		return true, nil
+	}
+	return false, nil
 }
 
 // flowSeparator stands between an entry and the next: a line of its own where the entry has one.
