@@ -49,8 +49,8 @@ var (
 	cmdWrites = append([]string{"globalize", "unglobalize", "share", "unshare", "affinity", "undo"}, cmdDrain...)
 )
 
-// anyCluster stands for the name of a cluster in the table.
-const anyCluster = "CLUSTER"
+// someCluster is the cluster whose drain the table shows. A name that Cilium takes: any other one is hashed.
+const someCluster = "us"
 
 // Accesses is the table.
 func Accesses() []Access {
@@ -91,8 +91,8 @@ func Accesses() []Access {
 			For: "the same"},
 		{Group: "cilium.io", Resource: "ciliumclusterwidenetworkpolicies", Verbs: []string{"list"}, Place: InCluster, Commands: []string{"check"},
 			For: "the same"},
-		{Resource: "configmaps", Names: []string{drainrecord.Name(anyCluster)}, Verbs: []string{"get", "update", "delete"}, Place: InMeshNamespace, Commands: cmdDrain, Writes: true, Drain: true,
-			For: "the former values, kept in another cluster"},
+		{Resource: "configmaps", Names: []string{drainrecord.Name(someCluster)}, Verbs: []string{"get", "update", "delete"}, Place: InMeshNamespace, Commands: cmdDrain, Writes: true, Drain: true,
+			For: "the former values, kept in another cluster; this is the name for cluster `" + someCluster + "`"},
 		{Resource: "configmaps", Verbs: []string{"create"}, Place: InMeshNamespace, Commands: []string{"drain"}, Writes: true, Drain: true,
 			For: "the same; create cannot be limited to a name"},
 	}

@@ -29,6 +29,9 @@ func TestDocumentedAccess(t *testing.T) {
 		t.Fatalf("%s has no place for the table", file)
 	}
 	want := AccessTable(Accesses())
+	if name := "resourceNames: [kubectl-mesh-drain-us]"; !strings.Contains(want, name) {
+		t.Errorf("the record of a drain of us is not called as it is: no %s", name)
+	}
 	if *update {
 		if err := os.WriteFile(file, []byte(before+begin+want+end+after), 0o600); err != nil {
 			t.Fatal(err)
