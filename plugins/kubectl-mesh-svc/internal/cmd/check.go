@@ -154,7 +154,11 @@ func (e *env) printFindings(out *output.Flags, f *checkFlags, doc v1alpha1.Findi
 	case len(doc.Findings) > 0 || !out.IsTable():
 		return out.Print(e.Out, doc, view.Findings(doc.Findings, true))
 	case read > 0:
-		_, err := fmt.Fprintf(e.ErrOut, "No findings; %d services were checked in %d clusters.\n", doc.Services, read)
+		were := "were"
+		if doc.Services == 1 {
+			were = "was"
+		}
+		_, err := fmt.Fprintf(e.ErrOut, "No findings; %s %s checked in %s.\n", view.Count(doc.Services, "service"), were, view.Count(read, "cluster"))
 		return err
 	}
 	return nil

@@ -40,7 +40,7 @@ func (o *writeOptions) carryOut(ctx context.Context, plan *change.Plan, targets 
 	pending = plan.Pending()
 	if !literal {
 		ask := confirm.Prompter{In: o.In, ErrOut: o.ErrOut, Terminal: output.IsTerminal(o.In), Yes: o.yes}
-		if err := ask.Ask(ctx, fmt.Sprintf("The clusters were found, not named. Go on with %s: %d changes?", plan.Action, len(pending))); err != nil {
+		if err := ask.Ask(ctx, fmt.Sprintf("The clusters were found, not named. Go on with %s: %s?", plan.Action, view.Count(len(pending), "change"))); err != nil {
 			return o.notBegun(plan, targets, err)
 		}
 	}

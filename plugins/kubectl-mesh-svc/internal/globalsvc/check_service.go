@@ -21,7 +21,7 @@ func (c *checker) checkService(p place) {
 		return
 	}
 	if p.svc.Selector && p.svc.ReadyEndpoints() == 0 {
-		c.tellFix(finding.NoEndpoints, p, fmt.Sprintf("kubectl %s -n %s get endpointslices -l kubernetes.io/service-name=%s", p.at(), c.key.Namespace, c.key.Name), "none of %d endpoints is ready", len(p.svc.Endpoints))
+		c.tellFix(finding.NoEndpoints, p, fmt.Sprintf("kubectl %s -n %s get endpointslices -l kubernetes.io/service-name=%s", p.at(), c.key.Namespace, c.key.Name), "%s", noneReady(len(p.svc.Endpoints)))
 	}
 	if p.svc.SessionAffinity {
 		c.tellFix(finding.SessionAffinity, p, "", "sessionAffinity is ClientIP")
@@ -178,4 +178,15 @@ func (c *checker) ownDerived() {
 		}
 	}
 	c.add(finding.DerivedService, placeNames(c.global), fix, "derived from %s, whose owner rewrites it", what)
+}
+
+// noneReady says that none of n endpoints is ready.
+func noneReady(n int) string {
+	switch n {
+	case 0:
+		return "it has no endpoints"
+	case 1:
+		return "its only endpoint is not ready"
+	}
+	return fmt.Sprintf("none of its %d endpoints is ready", n)
 }

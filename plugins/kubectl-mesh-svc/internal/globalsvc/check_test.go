@@ -77,6 +77,28 @@ func build(cs ...cluster) (*meshstate.State, []*clusters.Member) {
 	return st, members
 }
 
+// TestNoneReady: a number has its form, and none is no number.
+func TestNoneReady(t *testing.T) {
+	t.Parallel()
+	for n, want := range map[int]string{0: "it has no endpoints", 1: "its only endpoint is not ready", 2: "none of its 2 endpoints is ready"} {
+		st, members := build(cluster{name: "us"}, cluster{name: "eu", slice: func(s *discoveryv1.EndpointSlice) {
+			s.Endpoints = nil
+			for i := range n {
+				s.Endpoints = append(s.Endpoints, discoveryv1.Endpoint{Addresses: []string{"10.9.0." + string(rune('1'+i))}, Conditions: discoveryv1.EndpointConditions{Ready: ptr.To(false)}})
+			}
+		}})
+		var got []string
+		for _, f := range Check(st, members, []routing.Key{nginx}) {
+			if f.ID == finding.NoEndpoints.ID {
+				got = append(got, f.Message)
+			}
+		}
+		if d := cmp.Diff([]string{"eu: " + want}, got); d != "" {
+			t.Error(d)
+		}
+	}
+}
+
 // ann sets annotations; "-" removes one.
 func ann(kv ...string) func(*corev1.Service) {
 	return func(s *corev1.Service) {

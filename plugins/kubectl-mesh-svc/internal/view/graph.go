@@ -77,10 +77,11 @@ func graphTitle(doc v1alpha1.MeshGraph) string {
 	if len(doc.Services) == 1 {
 		return fmt.Sprintf("Who serves whom: service %s/%s", doc.Services[0].Namespace, doc.Services[0].Name)
 	}
-	return fmt.Sprintf("Who serves whom: %s", plural(len(doc.Services), "service"))
+	return fmt.Sprintf("Who serves whom: %s", Count(len(doc.Services), "service"))
 }
 
-func plural(n int, what string) string {
+// Count says how many of a thing there are, in its right form.
+func Count(n int, what string) string {
 	if n == 1 {
 		return "1 " + what
 	}
@@ -98,9 +99,9 @@ func clientNote(c v1alpha1.GraphCluster, one bool) string {
 	case one:
 		return ""
 	case c.Unanswered > 0:
-		return fmt.Sprintf("%s, %d answered by nobody", plural(c.Services, "service"), c.Unanswered)
+		return fmt.Sprintf("%s, %d answered by nobody", Count(c.Services, "service"), c.Unanswered)
 	}
-	return plural(c.Services, "service")
+	return Count(c.Services, "service")
 }
 
 func serverNote(c v1alpha1.GraphCluster) string {
@@ -130,7 +131,7 @@ func edgeLabel(e v1alpha1.GraphEdge, one, bounded bool) string {
 	case e.Services == 0:
 		return strings.ReplaceAll(e.Code, "-", " ")
 	case !one:
-		share = fmt.Sprintf("%s of %s", share, plural(e.Services, "service"))
+		share = fmt.Sprintf("%s of %s", share, Count(e.Services, "service"))
 	}
 	if e.Unknown > 0 {
 		share += ", ?"
