@@ -23,14 +23,22 @@ func CompleteFlag(root *cobra.Command, flag string, list func(context.Context) [
 				out = append(out, done+v)
 			}
 		}
+		if len(out) == 1 && strings.HasSuffix(out[0], "=") { // jsonpath= goes on
+			return out, cobra.ShellCompDirectiveNoFileComp | cobra.ShellCompDirectiveNoSpace
+		}
 		return out, cobra.ShellCompDirectiveNoFileComp
 	}
 	each(root, func(cmd *cobra.Command) {
 		if cmd.Flags().Lookup(flag) != nil || cmd.PersistentFlags().Lookup(flag) != nil {
-			// An error only says that it is registered already: a persistent flag is seen from every command.
+			// An error only says that it is registered already, by its command alone or, a persistent flag, from another one.
 			_ = cmd.RegisterFlagCompletionFunc(flag, complete)
 		}
 	})
+}
+
+// OneOf lists the values that a flag takes, for CompleteFlag.
+func OneOf(values ...string) func(context.Context) []string {
+	return func(context.Context) []string { return values }
 }
 
 // CompleteArgs lets the shell complete the arguments of a command: list is given those that are there already.

@@ -4,7 +4,9 @@ import (
 	"context"
 	"time"
 
+	"k8s.io/apimachinery/pkg/api/meta"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/runtime"
 )
 
 // completionTimeout is how long a shell may wait for one cluster at the Tab key.
@@ -39,6 +41,20 @@ func (f *Flags) MemberNames(ctx context.Context) []string {
 
 // ServiceNames lists the Services of the namespace in the home context alone, for completion.
 func (f *Flags) ServiceNames(ctx context.Context) []string {
+	return f.atHome(ctx, func(ctx context.Context, m *Member) (runtime.Object, error) {
+		return m.Client.CoreV1().Services(f.Namespace(m)).List(ctx, metav1.ListOptions{})
+	})
+}
+
+// NamespaceNames lists the namespaces of the home context alone, for completion.
+func (f *Flags) NamespaceNames(ctx context.Context) []string {
+	return f.atHome(ctx, func(ctx context.Context, m *Member) (runtime.Object, error) {
+		return m.Client.CoreV1().Namespaces().List(ctx, metav1.ListOptions{})
+	})
+}
+
+// atHome returns the names of what is listed in the home context. It is empty where that fails.
+func (f *Flags) atHome(ctx context.Context, list func(context.Context, *Member) (runtime.Object, error)) []string {
 	kc, err := f.load()
 	if err != nil {
 		return nil
@@ -59,13 +75,18 @@ func (f *Flags) ServiceNames(ctx context.Context) []string {
 	}
 	ctx, cancel := context.WithTimeout(ctx, completionTimeout)
 	defer cancel()
-	list, err := m.Client.CoreV1().Services(f.Namespace(m)).List(ctx, metav1.ListOptions{})
+	objects, err := list(ctx, m)
 	if err != nil {
 		return nil
 	}
-	names := make([]string, len(list.Items))
-	for i, s := range list.Items {
-		names[i] = s.Name
-	}
+	var names []string
+	// Only an object without metadata ends it early, and these have some.
+	_ = meta.EachListItem(objects, func(o runtime.Object) error {
+		a, err := meta.Accessor(o)
+		if err == nil {
+			names = append(names, a.GetName())
+		}
+		return err
+	})
 	return names
 }

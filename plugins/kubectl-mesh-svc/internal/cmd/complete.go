@@ -2,18 +2,25 @@ package cmd
 
 import (
 	"context"
+	"path/filepath"
+	"slices"
+	"strings"
 
 	"github.com/spf13/cobra"
 
+	"github.com/kubectl-mesh/kubectl-mesh/pkg/common/change"
 	"github.com/kubectl-mesh/kubectl-mesh/pkg/common/cli"
 	"github.com/kubectl-mesh/kubectl-mesh/pkg/common/finding"
+	"github.com/kubectl-mesh/kubectl-mesh/pkg/common/output"
 )
 
-// addCompletion lets the shell complete contexts, clusters, Services and finding ids.
+// addCompletion lets the shell complete contexts, clusters, namespaces, Services, finding ids, undo records and the words that flags take.
 func addCompletion(root *cobra.Command, e *env) {
 	cli.CompleteFlag(root, "contexts", e.flags.ContextNames)
 	cli.CompleteFlag(root, "context", e.flags.ContextNames)
 	cli.CompleteFlag(root, "in", e.flags.MemberNames)
+	cli.CompleteFlag(root, "namespace", e.flags.NamespaceNames)
+	completeWords(root)
 	cli.CompleteFlag(root, "ignore", func(context.Context) []string {
 		rules := finding.Service()
 		ids := make([]string, len(rules))
@@ -40,10 +47,58 @@ func addCompletion(root *cobra.Command, e *env) {
 			return e.flags.MemberNames(ctx)
 		})
 	}
+	for _, c := range root.Commands() {
+		if c.Name() == "undo" {
+			c.ValidArgsFunction = undoRecords
+		}
+	}
 	cli.CompleteArgs(root, "affinity", func(ctx context.Context, args []string) []string {
 		if len(args) == 0 {
 			return []string{"local", "remote", "none"}
 		}
 		return services(ctx, args)
 	})
+}
+
+// completeWords lets the shell complete flags that take one of a few words.
+func completeWords(root *cobra.Command) {
+	for flag, words := range map[string][]string{
+		"dry-run": {"none", "client", "server"}, "preflight": {"full", "access"}, "fail-on": {"error", "warning", "info"},
+		"affinity": {"local", "remote", "none"}, "shared": {"true", "false"},
+	} {
+		cli.CompleteFlag(root, flag, cli.OneOf(words...))
+	}
+	for _, c := range root.Commands() {
+		formats := output.NewFlags()
+		switch c.Name() {
+		case "graph":
+			cli.CompleteFlag(c, "output", cli.OneOf(graphFormats...))
+			continue
+		case "version":
+			cli.CompleteFlag(c, "output", cli.OneOf("json"))
+			continue
+		case "check":
+			formats = formats.With(formatSARIF, formatJUnit)
+		case "clusters", "list", "describe":
+		default:
+			formats = formats.WithNames()
+		}
+		cli.CompleteFlag(c, "output", cli.OneOf(formats.Formats()...))
+	}
+}
+
+// undoRecords offers the records of this machine, the latest first. What is typed may be any other file.
+func undoRecords(_ *cobra.Command, args []string, typed string) ([]string, cobra.ShellCompDirective) {
+	if len(args) > 0 {
+		return nil, cobra.ShellCompDirectiveNoFileComp
+	}
+	dir, err := change.StateDir()
+	if err != nil {
+		return nil, cobra.ShellCompDirectiveDefault
+	}
+	// The only error is one of the pattern; the names begin with their time.
+	files, _ := filepath.Glob(filepath.Join(dir, "undo-*.json"))
+	slices.Reverse(files)
+	files = slices.DeleteFunc(files, func(f string) bool { return !strings.HasPrefix(f, typed) })
+	return files, cobra.ShellCompDirectiveKeepOrder
 }
