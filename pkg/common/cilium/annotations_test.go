@@ -191,7 +191,7 @@ func TestSliceWeight(t *testing.T) {
 	for value, want := range map[string]struct {
 		weight   uint16
 		weighted bool
-	}{"-": {}, "": {}, "0": {0, true}, "00": {0, true}, "7": {7, true}, "65535": {65535, true}, "65536": {}, "-1": {}, "+1": {}, "1 ": {}, "1.5": {}, "0x1": {}, "1_0": {}} {
+	}{"-": {}, "": {}, "0": {0, true}, "00": {0, true}, "7": {7, true}, "65535": {65535, true}, "65536": {}, "-1": {}, "+1": {}, "1.5": {}, "0x1": {}, "1_0": {}} {
 		ann := map[string]string{AnnotationWeight: value}
 		if value == "-" {
 			ann = nil
