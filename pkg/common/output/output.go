@@ -4,6 +4,7 @@
 package output
 
 import (
+	"bytes"
 	"encoding/json"
 	"fmt"
 	"io"
@@ -111,18 +112,38 @@ type Section struct {
 
 // Print prints the document, or the sections where tables are asked for.
 func (f *Flags) Print(w io.Writer, doc any, sections []Section) error {
+	var out bytes.Buffer
 	if f.IsTable() {
-		return f.printSections(w, sections)
+		if err := f.printSections(&out, sections); err != nil {
+			return err
+		}
+		return flush(w, &out)
 	}
 	p, err := f.printer()
 	if err != nil {
 		return err
 	}
+	if err := printDocument(&out, p, doc); err != nil {
+		return err
+	}
+	return flush(w, &out)
+}
+
+// flush writes what was printed. cli-runtime's printers are given a buffer and never the stream itself: the one of tables drops
+// errors of writing, and a disk that is full would look like success.
+func flush(w io.Writer, out *bytes.Buffer) error {
+	_, err := w.Write(out.Bytes())
+	out.Reset()
+	return err
+}
+
+// printDocument prints in one of cli-runtime's formats.
+func printDocument(out *bytes.Buffer, p printers.ResourcePrinter, doc any) error {
 	u, err := object(doc)
 	if err != nil {
 		return err
 	}
-	return p.PrintObj(u, w)
+	return p.PrintObj(u, out)
 }
 
 // object makes of a document what cli-runtime's printers take.
@@ -136,28 +157,22 @@ func object(doc any) (*unstructured.Unstructured, error) {
 	return u, utiljson.Unmarshal(raw, &u.Object)
 }
 
-func (f *Flags) printSections(w io.Writer, sections []Section) error {
+func (f *Flags) printSections(out *bytes.Buffer, sections []Section) error {
 	for i, s := range sections {
 		if i > 0 {
-			if _, err := fmt.Fprintln(w); err != nil {
-				return err
-			}
+			fmt.Fprintln(out)
 		}
 		if s.Title != "" {
-			if _, err := fmt.Fprintln(w, Clean(s.Title)); err != nil {
-				return err
-			}
+			fmt.Fprintln(out, Clean(s.Title))
 		}
 		if s.Table != nil {
 			p := printers.NewTablePrinter(printers.PrintOptions{NoHeaders: f.NoHeaders, Wide: f.Format == Wide})
-			if err := p.PrintObj(s.Table, w); err != nil {
+			if err := p.PrintObj(s.Table, out); err != nil {
 				return err
 			}
 		}
 		for _, line := range s.Text {
-			if _, err := fmt.Fprintln(w, Clean(line)); err != nil {
-				return err
-			}
+			fmt.Fprintln(out, Clean(line))
 		}
 	}
 	return nil

@@ -110,3 +110,80 @@ func TestUnread(t *testing.T) {
 		t.Error("a buffer is no terminal")
 	}
 }
+
+// full is a disk with room for some writes.
+type full struct{ room int }
+
+var errFull = errors.New("no space left on device")
+
+func (f *full) Write(b []byte) (int, error) {
+	if f.room--; f.room < 0 {
+		return 0, errFull
+	}
+	return len(b), nil
+}
+
+// TestNowhere: what cannot be written is said, in every format; a table of 100 rows leaves nothing for the printer's last flush.
+func TestNowhere(t *testing.T) {
+	t.Parallel()
+	for _, rows := range []int{1, 100, 101} {
+		table := NewTable("A", "B")
+		for range rows {
+			AddRow(table, "a", "b")
+		}
+		sections := map[string][]Section{
+			"a table":  {{Table: table}},
+			"a title":  {{Title: "title"}},
+			"a line":   {{Text: []string{"line"}}},
+			"a second": {{Table: table}, {Table: table}},
+		}
+		for name, s := range sections {
+			for _, format := range []string{"", Wide, "json", "yaml", "jsonpath={.count}", "go-template={{.count}}"} {
+				f := NewFlags()
+				f.Format = format
+				if err := f.Print(&full{}, example(), s); !errors.Is(err, errFull) {
+					t.Errorf("%s of %d rows, -o %q: %v", name, rows, format, err)
+				}
+			}
+		}
+		for _, format := range []string{"", "json", "yaml"} {
+			f := NewFlags()
+			f.Format = format
+			stream, err := f.Stream(&full{})
+			if err != nil {
+				t.Fatal(err)
+			}
+			if err := stream.Print(example(), sections["a table"]); !errors.Is(err, errFull) {
+				t.Errorf("a stream of %d rows, -o %q: %v", rows, format, err)
+			}
+		}
+	}
+}
+
+// TestStream: the header once, and columns where they were.
+func TestStream(t *testing.T) {
+	t.Parallel()
+	cases := map[string]string{
+		"":     "A     B\nus    1\na     2\n",
+		"yaml": "kind: Example\n---\nkind: Example\n",
+	}
+	for format, want := range cases {
+		f := NewFlags()
+		f.Format = format
+		var out bytes.Buffer
+		stream, err := f.Stream(&out)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, row := range [][]string{{"us", "1"}, {"a", "2"}} {
+			table := NewTable("A", "B")
+			AddRow(table, row...)
+			if err := stream.Print(map[string]string{"kind": "Example"}, []Section{{Table: table}}); err != nil {
+				t.Fatal(err)
+			}
+		}
+		if d := cmp.Diff(want, out.String()); d != "" {
+			t.Error(d)
+		}
+	}
+}

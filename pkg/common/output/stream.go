@@ -1,6 +1,8 @@
 package output
 
 import (
+	"bytes"
+	"errors"
 	"io"
 
 	"k8s.io/cli-runtime/pkg/printers"
@@ -12,15 +14,17 @@ type Stream struct {
 	flags *Flags
 	w     io.Writer
 	print printers.ResourcePrinter
-	flush func() error
+	out   bytes.Buffer
+	tab   io.Writer // where columns are aligned, before out
+	align func() error
 }
 
 // Stream begins a stream. Validate has accepted the format.
 func (f *Flags) Stream(w io.Writer) (*Stream, error) {
-	s := &Stream{flags: f, w: w, flush: func() error { return nil }}
+	s := &Stream{flags: f, w: w}
 	if f.IsTable() {
-		tab := printers.GetNewTabWriter(w)
-		s.w, s.flush = tab, tab.Flush
+		tab := printers.GetNewTabWriter(&s.out)
+		s.tab, s.align = tab, tab.Flush
 		s.print = printers.NewTablePrinter(printers.PrintOptions{NoHeaders: f.NoHeaders, Wide: f.Format == Wide})
 		return s, nil
 	}
@@ -32,14 +36,11 @@ func (f *Flags) Stream(w io.Writer) (*Stream, error) {
 // Print prints the next document, or the one table of sections.
 func (s *Stream) Print(doc any, sections []Section) error {
 	if s.flags.IsTable() {
-		if err := s.print.PrintObj(sections[0].Table, s.w); err != nil {
+		if err := errors.Join(s.print.PrintObj(sections[0].Table, s.tab), s.align()); err != nil {
 			return err
 		}
-		return s.flush()
-	}
-	u, err := object(doc)
-	if err != nil {
+	} else if err := printDocument(&s.out, s.print, doc); err != nil {
 		return err
 	}
-	return s.print.PrintObj(u, s.w)
+	return flush(s.w, &s.out)
 }
