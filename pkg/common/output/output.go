@@ -10,10 +10,12 @@ import (
 	"io"
 	"slices"
 	"strings"
+	"unicode/utf8"
 
 	"github.com/spf13/pflag"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
+	"k8s.io/apimachinery/pkg/runtime"
 	utiljson "k8s.io/apimachinery/pkg/util/json"
 	"k8s.io/cli-runtime/pkg/genericclioptions"
 	"k8s.io/cli-runtime/pkg/printers"
@@ -123,7 +125,7 @@ func (f *Flags) Print(w io.Writer, doc any, sections []Section) error {
 	if err != nil {
 		return err
 	}
-	if err := printDocument(&out, p, doc); err != nil {
+	if err := f.printDocument(&out, p, doc); err != nil {
 		return err
 	}
 	return flush(w, &out)
@@ -138,23 +140,34 @@ func flush(w io.Writer, out *bytes.Buffer) error {
 }
 
 // printDocument prints in one of cli-runtime's formats.
-func printDocument(out *bytes.Buffer, p printers.ResourcePrinter, doc any) error {
-	u, err := object(doc)
+func (f *Flags) printDocument(out *bytes.Buffer, p printers.ResourcePrinter, doc any) error {
+	raw, err := json.Marshal(doc)
 	if err != nil {
+		return err
+	}
+	if strings.HasSuffix(strings.ToLower(f.Format), "yaml") {
+		return p.PrintObj(&runtime.Unknown{Raw: escape(raw)}, out)
+	}
+	u := &unstructured.Unstructured{}
+	// Not encoding/json: whole numbers must stay whole, or JSONPath prints 1e+06 and compares nothing.
+	if err := utiljson.Unmarshal(raw, &u.Object); err != nil {
 		return err
 	}
 	return p.PrintObj(u, out)
 }
 
-// object makes of a document what cli-runtime's printers take.
-func object(doc any) (*unstructured.Unstructured, error) {
-	raw, err := json.Marshal(doc)
-	if err != nil {
-		return nil, err
+// escape writes the characters of JSON beyond ASCII as \uXXXX. The printers of YAML read JSON as if it were YAML, which refuses
+// some of them (DEL, U+009B, U+FFFE) and takes U+0085 for a line break. What lies above U+FFFF is allowed in both.
+func escape(raw []byte) []byte {
+	out := make([]byte, 0, len(raw))
+	for _, r := range string(raw) {
+		if r < 0x7f || r > 0xffff {
+			out = utf8.AppendRune(out, r)
+		} else {
+			out = fmt.Appendf(out, `\u%04x`, r)
+		}
 	}
-	u := &unstructured.Unstructured{}
-	// Not encoding/json: whole numbers must stay whole, or JSONPath prints 1e+06 and compares nothing.
-	return u, utiljson.Unmarshal(raw, &u.Object)
+	return out
 }
 
 func (f *Flags) printSections(out *bytes.Buffer, sections []Section) error {

@@ -8,6 +8,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 	"github.com/spf13/pflag"
+	"sigs.k8s.io/yaml"
 )
 
 type document struct {
@@ -186,4 +187,62 @@ func TestStream(t *testing.T) {
 			t.Error(d)
 		}
 	}
+}
+
+// TestOddCharacters: YAML, where the parser of the printer refuses or folds them, says them as JSON does; documents keep their order and the line between them.
+func TestOddCharacters(t *testing.T) {
+	t.Parallel()
+	odd := "a\x7f \u0080\u0085\u009b \u2028 \ufeff\ufffe\uffff \U0001f600 \x00\x1b\n\t<&>\"'é語"
+	doc := map[string]any{"z": odd, "kind": "Example", odd: 1000000}
+	for _, format := range []string{"yaml", "YAML", "kyaml", "json"} {
+		f := NewFlags()
+		f.Format = format
+		var out bytes.Buffer
+		if err := f.Print(&out, doc, nil); err != nil {
+			t.Errorf("%s: %v", format, err)
+			continue
+		}
+		var got map[string]any
+		if err := yaml.Unmarshal(out.Bytes(), &got); err != nil && format != "json" {
+			t.Errorf("%s is not read back: %v\n%s", format, err, out.String())
+			continue
+		}
+		if d := cmp.Diff(map[string]any{"z": odd, "kind": "Example", odd: 1000000.0}, got); d != "" && format != "json" {
+			t.Errorf("%s: %s", format, d)
+		}
+	}
+	f := NewFlags()
+	f.Format = "yaml"
+	var out bytes.Buffer
+	stream, err := f.Stream(&out)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for range 2 {
+		if err := stream.Print(map[string]string{"kind": "Example", "a": "x\x7fé"}, nil); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if d := cmp.Diff("a: \"x\\x7Fé\"\nkind: Example\n---\na: \"x\\x7Fé\"\nkind: Example\n", out.String()); d != "" {
+		t.Error(d)
+	}
+}
+
+// FuzzYAML: whatever text a cluster holds is printed, and read back it is the same.
+func FuzzYAML(f *testing.F) {
+	f.Add("a\x7f\u0085\u009b\u2028\ufffe\U0001f600")
+	f.Add("a\n\u0085 b\r\n")
+	f.Fuzz(func(t *testing.T, s string) {
+		s = strings.ToValidUTF8(s, "?")
+		flags := NewFlags()
+		flags.Format = "yaml"
+		var out bytes.Buffer
+		if err := flags.Print(&out, map[string]string{"kind": "Example", "a": s}, nil); err != nil {
+			t.Fatalf("%q: %v", s, err)
+		}
+		var got map[string]string
+		if err := yaml.Unmarshal(out.Bytes(), &got); err != nil || got["a"] != s {
+			t.Errorf("%q is read back as %q: %v\n%s", s, got["a"], err, out.String())
+		}
+	})
 }

@@ -39,7 +39,7 @@ func (s *Stream) Print(doc any, sections []Section) error {
 		if err := errors.Join(s.print.PrintObj(sections[0].Table, s.tab), s.align()); err != nil {
 			return err
 		}
-	} else if err := printDocument(&s.out, s.print, doc); err != nil {
+	} else if err := s.flags.printDocument(&s.out, s.print, doc); err != nil {
 		return err
 	}
 	return flush(s.w, &s.out)
