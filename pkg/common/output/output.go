@@ -6,8 +6,10 @@ package output
 import (
 	"bytes"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
+	"regexp"
 	"slices"
 	"strings"
 	"unicode/utf8"
@@ -153,7 +155,11 @@ func (f *Flags) printDocument(out *bytes.Buffer, p printers.ResourcePrinter, doc
 	if err := utiljson.Unmarshal(raw, &u.Object); err != nil {
 		return err
 	}
-	return p.PrintObj(u, out)
+	if err := p.PrintObj(u, out); err != nil { // with the whole document behind what is wrong
+		text, _, _ := strings.Cut(err.Error(), ". Printing more information")
+		return errors.New(cut(text, maxError))
+	}
+	return nil
 }
 
 // escape writes the characters of JSON beyond ASCII as \uXXXX. The printers of YAML read JSON as if it were YAML, which refuses
@@ -205,11 +211,11 @@ func NewTable(columns ...string) *metav1.Table {
 	return t
 }
 
-// AddRow appends a row; every cell is cleaned of control characters, an empty one is shown as <none>.
+// AddRow appends a row; every cell is cleaned of control characters and shortened, an empty one is shown as <none>.
 func AddRow(t *metav1.Table, cells ...string) {
 	row := metav1.TableRow{Cells: make([]any, len(cells))}
 	for i, c := range cells {
-		if c = Clean(c); c == "" {
+		if c = Short(Clean(c)); c == "" {
 			c = "<none>"
 		}
 		row.Cells[i] = c
@@ -225,4 +231,31 @@ func Clean(s string) string {
 		}
 		return r
 	}, s)
+}
+
+// How many characters are left of a word, of a text and of an error. No name is longer than the first, and the ready endpoints in
+// each of 255 clusters are not longer than the second.
+const (
+	maxWord  = 200
+	maxText  = 5000
+	maxError = 500
+)
+
+var tooLong = regexp.MustCompile(fmt.Sprintf(`[^ ,]{%d,}`, maxWord+1))
+
+// Short takes out the middle of words, or of a whole text, that are too long to read: an annotation may hold 256 KB.
+// Documents hold everything.
+func Short(s string) string {
+	if len(s) <= maxWord {
+		return s
+	}
+	return cut(tooLong.ReplaceAllStringFunc(s, func(word string) string { return cut(word, maxWord) }), maxText)
+}
+
+func cut(s string, most int) string {
+	if utf8.RuneCountInString(s) <= most {
+		return s
+	}
+	r := []rune(s)
+	return string(r[:most/2]) + "…" + string(r[len(r)-most/2:])
 }

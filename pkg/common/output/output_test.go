@@ -3,6 +3,7 @@ package output
 import (
 	"bytes"
 	"errors"
+	"fmt"
 	"strings"
 	"testing"
 
@@ -225,6 +226,63 @@ func TestOddCharacters(t *testing.T) {
 	}
 	if d := cmp.Diff("a: \"x\\x7Fé\"\nkind: Example\n---\na: \"x\\x7Fé\"\nkind: Example\n", out.String()); d != "" {
 		t.Error(d)
+	}
+}
+
+// TestTemplateFails: the error says what is wrong and not the whole document, and nothing is printed.
+func TestTemplateFails(t *testing.T) {
+	t.Parallel()
+	long := strings.Repeat("long ", 1000)
+	doc := map[string]any{"kind": "Example", "services": []any{map[string]any{"name": long}}}
+	cases := map[string]string{
+		"go-template=x{{.services.foo.bar}}":    "can't evaluate field foo",
+		"go-template={{index .services 0 1}}":   "index",
+		"jsonpath=x{.services[99].x}":           "array index out of bounds: index 99, length 1",
+		"jsonpath={.services[0].name[1]}":       "is not array or slice",
+		"go-template={{eq . .}}":                "non-comparable type",
+		"jsonpath={[0]}":                        "is not array or slice",
+		"jsonpath={.services[?(@.name > 1)]}":   "incompatible types",
+		"go-template={{template \"none\"}}":     "none",
+		"go-template={{.kind.a}}":               "can't evaluate field a",
+		"go-template={{base64decode .kind}}":    "base64 decode failed",
+		"go-template={{index .services .kind}}": "cannot index slice",
+		"go-template={{len .none}}":             "len",
+	}
+	for format, want := range cases {
+		f := NewFlags()
+		f.Format = format
+		var out bytes.Buffer
+		err := f.Print(&out, doc, nil)
+		if err == nil || !strings.Contains(err.Error(), want) || len(err.Error()) > 1000 || strings.Contains(err.Error(), "debugging") || out.Len() > 0 {
+			t.Errorf("%s: %v\n%s", format, err, out.String())
+		}
+	}
+}
+
+// TestShort: a value that somebody blew up must not flood a table; what a large mesh makes long is left whole.
+func TestShort(t *testing.T) {
+	t.Parallel()
+	var peers, ready []string
+	for n := range 255 {
+		peers, ready = append(peers, fmt.Sprintf("cluster-%03d", n)), append(ready, fmt.Sprintf("cluster-%03d:12", n))
+	}
+	fix := "kubectl --context " + strings.Repeat("c", 150) + " annotate service nginx " + strings.Repeat("a", 150) + "=true"
+	cases := map[string][2]string{
+		"a word":        {"short", "short"},
+		"peers":         {strings.Join(peers, ","), strings.Join(peers, ",")},
+		"ready":         {strings.Join(ready, " "), strings.Join(ready, " ")},
+		"a command":     {fix, fix},
+		"a blown value": {`eu: affinity "` + strings.Repeat("é", 200000) + `" counts as none`, `eu: affinity "` + strings.Repeat("é", 99) + "…" + strings.Repeat("é", 99) + `" counts as none`},
+		"two":           {strings.Repeat("a", 50000) + " -> " + strings.Repeat("b", 201), strings.Repeat("a", 100) + "…" + strings.Repeat("a", 100) + " -> " + strings.Repeat("b", 100) + "…" + strings.Repeat("b", 100)},
+		"with blanks":   {strings.Repeat("a ", 50000) + "b", strings.Repeat("a ", 1250) + "…" + strings.Repeat(" a", 1249) + " b"},
+		"no UTF-8":      {strings.Repeat("\xff", 50000), strings.Repeat("\ufffd", 100) + "…" + strings.Repeat("\ufffd", 100)},
+	}
+	for name, c := range cases {
+		table := NewTable("A")
+		AddRow(table, c[0])
+		if d := cmp.Diff(c[1], table.Rows[0].Cells[0]); d != "" {
+			t.Errorf("%s: %s", name, d)
+		}
 	}
 }
 
