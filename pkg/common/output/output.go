@@ -191,7 +191,7 @@ func (f *Flags) printSections(out *bytes.Buffer, sections []Section) error {
 			}
 		}
 		for _, line := range s.Text {
-			fmt.Fprintln(out, Clean(line))
+			fmt.Fprintln(out, shortWords(Clean(line)))
 		}
 	}
 	return nil
@@ -245,11 +245,14 @@ var tooLong = regexp.MustCompile(fmt.Sprintf(`[^ ,]{%d,}`, maxWord+1))
 
 // Short takes out the middle of words, or of a whole text, that are too long to read: an annotation may hold 256 KB.
 // Documents hold everything.
-func Short(s string) string {
+func Short(s string) string { return cut(shortWords(s), maxText) }
+
+// shortWords leaves as many words as there are: a command that names a thousand Services must stay whole.
+func shortWords(s string) string {
 	if len(s) <= maxWord {
 		return s
 	}
-	return cut(tooLong.ReplaceAllStringFunc(s, func(word string) string { return cut(word, maxWord) }), maxText)
+	return tooLong.ReplaceAllStringFunc(s, func(word string) string { return cut(word, maxWord) })
 }
 
 func cut(s string, most int) string {

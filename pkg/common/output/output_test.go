@@ -286,6 +286,19 @@ func TestShort(t *testing.T) {
 	}
 }
 
+// TestShortText: a line below a table names as many Services as there are, and no value in full.
+func TestShortText(t *testing.T) {
+	t.Parallel()
+	command := "  SVC003: kubectl mesh-svc globalize" + strings.Repeat(" service-of-mine", 1000)
+	var out bytes.Buffer
+	if err := NewFlags().Print(&out, nil, []Section{{Text: []string{command, `us -> eu: global is "` + strings.Repeat("x", 50000) + `"`}}}); err != nil {
+		t.Fatal(err)
+	}
+	if d := cmp.Diff(command+"\nus -> eu: global is \""+strings.Repeat("x", 99)+"…"+strings.Repeat("x", 99)+"\"\n", out.String()); d != "" {
+		t.Error(d)
+	}
+}
+
 // FuzzYAML: whatever text a cluster holds is printed, and read back it is the same.
 func FuzzYAML(f *testing.F) {
 	f.Add("a\x7f\u0085\u009b\u2028\ufffe\U0001f600")
