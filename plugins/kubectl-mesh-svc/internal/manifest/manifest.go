@@ -6,13 +6,9 @@ package manifest
 
 import (
 	"bytes"
-	"errors"
 	"fmt"
-	"io"
 	"maps"
-	"regexp"
 	"slices"
-	"strconv"
 
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
@@ -107,39 +103,16 @@ func splitBOM(raw []byte) (bom, body []byte) {
 	return nil, raw
 }
 
-var yamlLine = regexp.MustCompile(`^yaml: (?:line (\d+): )?(.*)`)
-
 // parse returns the documents of a file.
-func parse(file string, raw []byte) (docs []*yaml.Node, err error) {
+func parse(file string, raw []byte) ([]*yaml.Node, error) {
 	if bytes.HasPrefix(raw, []byte("\xfe\xff")) || bytes.HasPrefix(raw, []byte("\xff\xfe")) {
 		return nil, &Error{file, 0, "it is UTF-16; save it as UTF-8"}
 	}
-	dec := yaml.NewDecoder(bytes.NewReader(raw))
-	for {
-		n := &yaml.Node{}
-		err := dec.Decode(n)
-		if errors.Is(err, io.EOF) {
-			return docs, nil
-		}
-		if err != nil {
-			e := &Error{File: file, Text: "this is no YAML: " + err.Error()}
-			if m := yamlLine.FindStringSubmatch(err.Error()); m != nil {
-				e.Line, _ = strconv.Atoi(m[1])
-				e.Text = "this is no YAML: " + m[2]
-			}
-			e.Text += template(raw)
-			return nil, e
-		}
-		docs = append(docs, n)
+	docs, p := decode(raw)
+	if p != nil {
+		return nil, p.refuse(file, raw)
 	}
-}
-
-// template names the way out where a file is not YAML but becomes YAML.
-func template(raw []byte) string {
-	if bytes.Contains(raw, []byte("{{")) {
-		return "; it looks like a template: edit what it is rendered to, or set the annotations in the values"
-	}
-	return ""
+	return docs, nil
 }
 
 // maxDepth bounds how deep lists of lists are searched.

@@ -1,6 +1,8 @@
 package manifest
 
 import (
+	"errors"
+	"fmt"
 	"strings"
 	"testing"
 
@@ -131,6 +133,56 @@ func TestRefused(t *testing.T) {
 	}
 }
 
+// TestWhere: the line that is named is the one to mend, whatever the parser counts.
+func TestWhere(t *testing.T) {
+	t.Parallel()
+	const four = "apiVersion: v1\nkind: Service\nmetadata:\n  name: web\n"
+	json := func(lines ...string) string { return "{\n" + strings.Join(lines, "\n") + "\n}\n" }
+	cases := map[string]struct {
+		in   string
+		line int
+		text string
+	}{
+		"labels one to the left":      {four + " labels: {}\nspec: {}\n", 5, "did not find expected key"},
+		"the first line":              {"a: b: c\n", 1, "mapping values are not allowed"},
+		"a key one to the left":       {four + "spec:\n  ports:\n  - port: 80\n    name: http\n   targetPort: 8\n  selector: {}\n", 9, "did not find expected"},
+		"a template":                  {four + "---\n{{- if}}\nb: c\n", 6, "it looks like a template"},
+		"an anchor that is not there": {four + "  labels: *x\n\n# a comment\n\nspec: {}\n", 5, "unknown anchor 'x'"},
+		"a control character":         {four + "  labels: {a: \"\x01\"}\nspec: {}\n", 5, "control characters are not allowed"},
+		"no UTF-8":                    {four + "spec: {}\n# \xff\na: b\n", 6, "UTF-8"},
+		"no UTF-8, far behind":        {four + strings.Repeat("# about the Service\n", 1000) + "# \xff\n" + strings.Repeat("# more\n", 1000), 1005, "UTF-8"},
+		"a tab":                       {four + "  labels:\n\ta: b\n", 6, "found character that cannot start any token"},
+		"a key without a colon":       {four + "  labels\nspec: {}\n", 5, "could not find expected ':'"},
+		"an item among keys":          {four + "  - a\nspec: {}\n", 5, "did not find expected key"},
+		"a key among items":           {"a:\n- b\n- c\n- d\n d: e\n- f\n", 5, ""},
+		"a bracket too many":          {four + "  labels: {}}\nspec: {}\n", 5, ""},
+		"an escape of JSON":           {json(`"a": "b",`, `"c": "\/",`, `"d": "e"`), 3, "found unknown escape character"},
+		"a comma is missing":          {json(`"a": "b",`, `"c": "d"`, `"e": "f",`, `"g": "h"`), 4, "did not find expected ',' or '}'"},
+		"in a list":                   {json(`"a": [`, `"b"`, `"c"`, `"d"`, `]`), 4, "did not find expected ',' or ']'"},
+		"the wrong bracket":           {json(`"a": [`, `"b",`, `"c"`, `},`, `"d": "e"`), 5, "did not find expected ',' or ']'"},
+		"no value":                    {json(`"a": "b",`, `"c": ],`, `"d": "e"`), 3, "did not find expected node content"},
+		"the file ends":               {"{\n\"a\": {\n\"b\": \"c\"\n\n", 3, "did not find expected ',' or '}', opened in line 2"},
+		"the file ends after a comma": {"{\n\"a\": [\n\"b\",\n", 3, "did not find expected node content"},
+		"not closed, with more below": {four + "  labels: {a: b\nspec:\n  type: x\n", 6, "did not find expected ',' or '}', opened in line 5"},
+		"a quote is not closed":       {four + "  labels:\n    a: \"b\n    c: d\nspec: {}\n", 6, "found unexpected end of stream"},
+		"not closed, the first line":  {"a: 'b\nc: d\ne: f\n", 1, "found unexpected end of stream"},
+		"not closed, in JSON":         {json(`"a": "b",`, `"c": "d,`, `'e'`), 3, "found unexpected end of stream"},
+		"after a closed one":          {"a: 'b\n  c'\nd: 'e\n  f'\n b: c\n", 5, ""},
+		"CRLF":                        {strings.ReplaceAll(four+" labels: {}\nspec: {}\n", "\n", "\r\n"), 5, "did not find expected key"},
+		"no line break at the end":    {four + " labels: {}", 5, "did not find expected key"},
+		"a byte order mark":           {"\xef\xbb\xbf" + four + " labels: {}\n", 5, "did not find expected key"},
+		"two JSON documents":          {json(`"a": "b"`) + "\n" + json(`"c": "d"`), 5, "a second JSON document begins here"},
+		"two in one line":             {"{\"a\": \"b\"}{\"c\": \"d\"}", 1, "a second JSON document begins here"},
+		"a brace too many":            {json(`"a": "b"`) + "}\n", 4, "did not find expected <document start>"},
+	}
+	for name, c := range cases {
+		_, err := Edit("f.yaml", []byte(c.in), all, globalize)
+		if err == nil || !strings.HasPrefix(err.Error(), fmt.Sprintf("f.yaml:%d: ", c.line)) || !strings.Contains(err.Error(), c.text) {
+			t.Errorf("%s: %v, want line %d and %q", name, err, c.line, c.text)
+		}
+	}
+}
+
 // meaning reads a manifest by another library, the one that kubectl uses, and takes the annotations of Services out.
 func meaning(raw []byte) (out []any, ok bool) {
 	docs, err := parse("f", raw)
@@ -172,6 +224,9 @@ func FuzzEdit(f *testing.F) {
 	f.Add([]byte("? apiVersion\n: v1\nkind: Service\nmetadata: !!map\n  ? name\n  : web\n  annotations: ~\n"))
 	f.Fuzz(func(t *testing.T, raw []byte) {
 		r, err := Edit("f", raw, all, globalize)
+		if e := (&Error{}); errors.As(err, &e) && strings.HasPrefix(e.Text, "this is no YAML") && (e.Line < 1 || e.Line > len(newText(raw).lines)) {
+			t.Fatalf("there is no such line: %v\n%q", err, raw)
+		}
 		if err != nil {
 			return
 		}
