@@ -123,25 +123,24 @@ func findServices(n *yaml.Node, depth int) []*yaml.Node {
 	if n.Kind == yaml.DocumentNode && len(n.Content) == 1 {
 		n = n.Content[0]
 	}
-	if n.Kind != yaml.MappingNode || depth > maxDepth {
+	if n.Kind != yaml.MappingNode || depth > maxDepth || scalar(get(n, "apiVersion")) != "v1" {
 		return nil
 	}
-	kind, version := scalar(get(n, "kind")), scalar(get(n, "apiVersion"))
-	if version != "v1" {
+	kind, items := scalar(get(n, "kind")), get(n, "items")
+	switch {
+	case kind == "Service":
+		return []*yaml.Node{n}
+	case kind != "List" && kind != "ServiceList" || items == nil || items.Kind != yaml.SequenceNode:
 		return nil
 	}
 	var out []*yaml.Node
-	switch kind {
-	case "Service":
-		out = append(out, n)
-	case "List", "ServiceList":
-		items := get(n, "items")
-		if items == nil || items.Kind != yaml.SequenceNode {
-			return nil
+	for _, i := range items.Content {
+		// The API leaves out of the items what the list says already.
+		if kind == "ServiceList" && i.Kind == yaml.MappingNode && get(i, "kind") == nil && get(i, "apiVersion") == nil {
+			out = append(out, i)
+			continue
 		}
-		for _, i := range items.Content {
-			out = append(out, findServices(i, depth+1)...)
-		}
+		out = append(out, findServices(i, depth+1)...)
 	}
 	return out
 }

@@ -83,6 +83,8 @@ func TestEdit(t *testing.T) {
 		"JSON":                         {"{\n\t\"apiVersion\": \"v1\", \"kind\": \"Service\",\n  \"metadata\": {\n    \"name\": \"web\",\n    \"annotations\": {\n      \"a\": \"b\"\n    }\n  }\n}\n", globalize, "-      \"a\": \"b\"\n+      \"a\": \"b\",\n+      \"" + global + "\": \"true\"\n"},
 		"JSON without annotations":     {"{\"apiVersion\":\"v1\",\"kind\":\"Service\",\"metadata\":{\"name\":\"web\"}}", globalize, "-{\"apiVersion\":\"v1\",\"kind\":\"Service\",\"metadata\":{\"name\":\"web\"}}+{\"apiVersion\":\"v1\",\"kind\":\"Service\",\"metadata\":{\"name\":\"web\", \"annotations\": {\"" + global + "\": \"true\"}}}"},
 		"a list":                       {"apiVersion: v1\nkind: List\nitems:\n- apiVersion: v1\n  kind: Service\n  metadata:\n    name: web\n- apiVersion: v1\n  kind: ConfigMap\n  metadata:\n    name: other\n", globalize, "+    annotations:\n+      " + global + ": \"true\"\n"},
+		"a ServiceList of the API":     {"apiVersion: v1\nkind: ServiceList\nmetadata: {resourceVersion: \"7\"}\nitems:\n- metadata:\n    name: web\n  spec: {}\n- metadata: {name: dns}\n- apiVersion: v1\n  kind: ConfigMap\n  metadata: {name: x}\n", globalize, "-  spec: {}\n-- metadata: {name: dns}\n+    annotations:\n+      " + global + ": \"true\"\n+  spec: {}\n+- metadata: {name: dns, annotations: {" + global + ": \"true\"}}\n"},
+		"a ServiceList in JSON":        {"{\n\"kind\":\"ServiceList\",\"apiVersion\":\"v1\",\n\"items\":[{\"metadata\":\n{\"name\":\"web\"}}]}", globalize, "-{\"name\":\"web\"}}]}+{\"name\":\"web\", \"annotations\": {\"" + global + "\": \"true\"}}}]}"},
 		"the second of three":          {"%YAML 1.1\n---\nkind: ConfigMap\napiVersion: v1\n---\n# the Service\n" + head + "  name: wéb\n...\n---\n# nothing\n", globalize, "+  annotations:\n+    " + global + ": \"true\"\n"},
 		"a Service of somebody else":   {"apiVersion: serving.knative.dev/v1\nkind: Service\nmetadata: {name: web}\n", globalize, ""},
 		"a byte order mark":            {"\xef\xbb\xbfapiVersion: v1\nkind: Service\nmetadata: {name: web}\n", globalize, "-metadata: {name: web}\n+metadata: {name: web, annotations: {" + global + ": \"true\"}}\n"},
@@ -207,7 +209,7 @@ func strip(v any) {
 			strip(i)
 		}
 	case map[string]any:
-		if m, ok := x["metadata"].(map[string]any); ok && x["kind"] == "Service" {
+		if m, ok := x["metadata"].(map[string]any); ok && (x["kind"] == "Service" || x["kind"] == nil) {
 			delete(m, "annotations")
 		}
 		for _, i := range x {
@@ -221,6 +223,7 @@ func FuzzEdit(f *testing.F) {
 	f.Add([]byte(head + "  name: web\n  annotations:\n    a: b # c\n    " + alias + ": |\n      x\n"))
 	f.Add([]byte("{\"apiVersion\":\"v1\",\"kind\":\"Service\",\"metadata\":{\"name\":\"web\",\"annotations\":{\"a\":\"b\"}}}"))
 	f.Add([]byte("apiVersion: v1\r\nkind: List\r\nitems:\r\n- {apiVersion: v1, kind: Service, metadata: {name: &a web, annotations: {" + global + ": no, ? x : y}}}\r\n"))
+	f.Add([]byte("kind: ServiceList\napiVersion: v1\nitems:\n- metadata: {name: web}\n- metadata:\n    name: dns\n    annotations:\n      a: b\n"))
 	f.Add([]byte("? apiVersion\n: v1\nkind: Service\nmetadata: !!map\n  ? name\n  : web\n  annotations: ~\n"))
 	f.Fuzz(func(t *testing.T, raw []byte) {
 		r, err := Edit("f", raw, all, globalize)
