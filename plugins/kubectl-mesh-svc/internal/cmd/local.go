@@ -140,29 +140,38 @@ func (l *localOptions) run() error {
 		}
 		results, names = append(results, r), append(names, s.name)
 	}
-	total, differ := 0, false
-	for i, r := range results {
+	total := 0
+	for _, r := range results {
 		total += len(r.Services)
-		differ = l.say(names[i], r) || differ
 	}
 	for _, n := range l.request.Names {
 		if !found[n] {
 			return fmt.Errorf("service %s is not in %s", n, change.List(names, 3))
 		}
 	}
-	switch {
-	case total == 0:
+	if total == 0 {
 		return fmt.Errorf("there is no Service in %s", change.List(names, 3))
+	}
+	if l.inPlace { // before it is said: what cannot be written is not announced
+		if err := l.write(sources, results); err != nil {
+			return err
+		}
+	}
+	differ := false
+	for i, r := range results {
+		differ = l.say(names[i], r) || differ
+	}
+	switch {
+	case differ:
 	case meant == 0:
 		output.Say(l.ErrOut, "No services match; nothing is changed.")
-	case differ:
 	case meant == 1:
 		output.Say(l.ErrOut, "The Service has the values already; nothing is changed.")
 	default:
 		output.Say(l.ErrOut, "All %d Services have the values already; nothing is changed.", meant)
 	}
 	if l.inPlace {
-		return l.write(sources, results)
+		return nil
 	}
 	return l.print(results)
 }
@@ -172,7 +181,7 @@ func (l *localOptions) say(file string, r *manifest.Result) (differs bool) {
 	for _, s := range r.Services {
 		var parts []string
 		for k, v := range s.After {
-			parts = append(parts, fmt.Sprintf("%s: %s -> %s", k, change.Show(s.Before[k]), change.Show(v)))
+			parts = append(parts, fmt.Sprintf("%s: %s -> %s", k, output.Short(change.Show(s.Before[k])), change.Show(v)))
 		}
 		if slices.Sort(parts); len(parts) > 0 {
 			output.Say(l.ErrOut, "%s:%d: service %s: %s", file, s.Line, s.Name, strings.Join(parts, "; "))
@@ -281,41 +290,16 @@ func (l *localOptions) print(results []*manifest.Result) error {
 	return err
 }
 
-// write puts the files that differ in the place of the old ones, each at once, with the mode that it had.
+// write puts the files that differ in the place of the old ones.
 func (l *localOptions) write(sources []source, results []*manifest.Result) error {
+	var list []replacement
 	for i, s := range sources {
-		if bytes.Equal(s.raw, results[i].Text) {
-			continue
+		if !bytes.Equal(s.raw, results[i].Text) {
+			list = append(list, replacement{s.name, results[i].Text})
 		}
-		if err := replaceFile(s.name, results[i].Text); err != nil {
-			return fmt.Errorf("--in-place: %w", err)
-		}
+	}
+	if err := replaceFiles(list); err != nil {
+		return fmt.Errorf("--in-place: %w", err)
 	}
 	return nil
-}
-
-// replaceFile writes a new file beside the old one and renames it; a link stays a link.
-func replaceFile(name string, content []byte) (err error) {
-	target, err := filepath.EvalSymlinks(name)
-	if err != nil {
-		return err
-	}
-	info, err := os.Stat(target)
-	if err != nil {
-		return err
-	}
-	f, err := os.CreateTemp(filepath.Dir(target), "."+filepath.Base(target)+".*")
-	if err != nil {
-		return err
-	}
-	defer func() {
-		if err != nil {
-			err = errors.Join(err, os.Remove(f.Name()))
-		}
-	}()
-	_, err = f.Write(content)
-	if err = errors.Join(err, f.Chmod(info.Mode().Perm()), f.Sync(), f.Close()); err != nil {
-		return err
-	}
-	return os.Rename(f.Name(), target)
 }
