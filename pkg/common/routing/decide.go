@@ -134,9 +134,6 @@ type Decision struct {
 	Caveats []string
 }
 
-// Certain reports whether there is exactly one outcome and nothing is missing.
-func (d Decision) Certain() bool { return len(d.Outcomes) == 1 && !d.Incomplete }
-
 // Decide predicts who answers the clients of cluster client on one frontend of a Service.
 //
 // Rules (cilium/cilium 1.15 to 1.20): a remote cluster's endpoints are used if and only if

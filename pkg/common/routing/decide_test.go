@@ -296,7 +296,7 @@ func TestUnknownVersionShowsEveryOutcome(t *testing.T) {
 	if diff := cmp.Diff(want, got); diff != "" {
 		t.Error(diff)
 	}
-	if d.Certain() {
+	if certain(d) {
 		t.Error("certain although versions differ")
 	}
 	plain := Decide(mesh("", service(1, 2, "global"), service(2, 1, "global")), "us", key, http)
@@ -330,13 +330,13 @@ func TestSharedTargetPort(t *testing.T) {
 		if len(want) == 1 {
 			continue
 		}
-		if d.Certain() || len(d.Caveats) != 1 || !strings.Contains(d.Caveats[0], "45109") || d.Outcomes[1].Reasons[1].Code != ReasonPortLost {
+		if certain(d) || len(d.Caveats) != 1 || !strings.Contains(d.Caveats[0], "45109") || d.Outcomes[1].Reasons[1].Code != ReasonPortLost {
 			t.Errorf("%s: %+v", version, d)
 		}
-		if lone := Decide(mesh(version, service(1, 1, "global"), service(2, 1, "global")), "us", key, http); !lone.Certain() || lone.Outcomes[0].Versions != nil {
+		if lone := Decide(mesh(version, service(1, 1, "global"), service(2, 1, "global")), "us", key, http); !certain(lone) || lone.Outcomes[0].Versions != nil {
 			t.Errorf("%s: a lone port: %+v", version, lone)
 		}
-		if unnamed := Decide(snap, "us", key, Frontend{Port: Port{Protocol: "TCP", Port: 80}}); !unnamed.Certain() {
+		if unnamed := Decide(snap, "us", key, Frontend{Port: Port{Protocol: "TCP", Port: 80}}); !certain(unnamed) {
 			t.Errorf("%s: a client's port without a name takes whichever is kept: %+v", version, unnamed)
 		}
 	}
@@ -501,8 +501,8 @@ func TestServiceProxyName(t *testing.T) {
 			if d := cmp.Diff(map[string]string{"us": c.us, "eu": c.eu}, decideAll(t, snap, http)); d != "" {
 				t.Error(d)
 			}
-			if d := Decide(snap, "us", key, http); d.Certain() == c.open {
-				t.Errorf("certain %v, caveats %q", d.Certain(), d.Caveats)
+			if d := Decide(snap, "us", key, http); certain(d) == c.open {
+				t.Errorf("certain %v, caveats %q", certain(d), d.Caveats)
 			}
 		})
 	}

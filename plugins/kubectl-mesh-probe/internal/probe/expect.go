@@ -185,8 +185,17 @@ func (e Expectation) judgeOnly(t *Tally, c Check) Check {
 
 // JudgePrediction compares the tally with who should answer: a share of 0 must be
 // exactly 0; the others must fit by a chi-square test at 1e-4. A request without an
-// answer misses it too, unless an expectation about errors is there to judge it.
+// answer misses it too, unless an expectation about errors is there to judge it. Where
+// the prediction was made in doubt, missing it is inconclusive.
 func JudgePrediction(t *Tally, p Prediction, members []Known, errorsJudged bool) Check {
+	c := judgePrediction(t, p, members, errorsJudged)
+	if c.Verdict == Fail && p.Doubt != "" {
+		return c.end(Inconclusive, c.Reason+"; the prediction was in doubt: "+p.Doubt)
+	}
+	return c
+}
+
+func judgePrediction(t *Tally, p Prediction, members []Known, errorsJudged bool) Check {
 	c := Check{Expr: "prediction"}
 	if p.Shares == nil {
 		return c.end(Inconclusive, p.Why)

@@ -101,6 +101,7 @@ func TestJudgePrediction(t *testing.T) {
 	half := Prediction{Shares: map[string]float64{"us": 0.5, "eu": 0.5, "ap": 0}}
 	two := Prediction{Shares: map[string]float64{"us": 2. / 3, "eu": 1. / 3, "ap": 0}}
 	local := Prediction{Shares: map[string]float64{"us": 1, "eu": 0, "ap": 0}}
+	doubt := Prediction{Shares: half.Shares, Doubt: "a peer was not read"}
 	nobody := Prediction{Shares: map[string]float64{"us": 0, "eu": 0, "ap": 0}, None: true}
 	for name, tc := range map[string]struct {
 		p      Prediction
@@ -110,6 +111,8 @@ func TestJudgePrediction(t *testing.T) {
 	}{
 		"half":             {half, tallyOf(510, 490, 0, 0), false, Pass},
 		"half, but not":    {half, tallyOf(600, 400, 0, 0), false, Fail},
+		"in doubt, right":  {doubt, tallyOf(510, 490, 0, 0), false, Pass},
+		"in doubt, wrong":  {doubt, tallyOf(600, 400, 0, 0), false, Inconclusive},
 		"two thirds":       {two, tallyOf(667, 333, 0, 0), false, Pass},
 		"two thirds, even": {two, tallyOf(500, 500, 0, 0), false, Fail},
 		"a single stray":   {local, tallyOf(9999, 1, 0, 0), false, Fail},

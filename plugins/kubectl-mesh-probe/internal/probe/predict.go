@@ -1,7 +1,6 @@
 package probe
 
 import (
-	"cmp"
 	"fmt"
 	"maps"
 	"slices"
@@ -17,7 +16,9 @@ type Prediction struct {
 	// None says that nobody should answer: there is no backend.
 	None bool
 	// Why says why there is no prediction.
-	Why     string
+	Why string
+	// Doubt says what was not known when the shares were worked out. A tally that fits them confirms them; one that does not tells nothing.
+	Doubt   string
 	Caveats []string
 }
 
@@ -41,7 +42,7 @@ func Predict(snap *routing.Snapshot, client string, key routing.Key, port int32)
 		if fe.Port.Port != port || fe.Protocol != "TCP" && fe.Protocol != "" {
 			continue
 		}
-		p := predict(routing.Decide(snap, client, key, fe))
+		p := predict(routing.Decide(snap, client, key, fe), slices.ContainsFunc(snap.Clusters, func(c routing.Cluster) bool { return c.Gap != "" }))
 		switch {
 		case out == nil:
 			out = &p
@@ -55,8 +56,9 @@ func Predict(snap *routing.Snapshot, client string, key routing.Key, port int32)
 	return *out
 }
 
-func predict(d routing.Decision) Prediction {
-	p := Prediction{Caveats: d.Caveats}
+// predict takes the shares of a decision; gaps says whether a cluster was asked and did not answer: shares beside it are bounds.
+func predict(d routing.Decision, gaps bool) Prediction {
+	p := Prediction{Caveats: d.Caveats, Doubt: d.Doubt}
 	switch {
 	case d.Kind == routing.KindHeadless:
 		p.Why = "the Service is headless: DNS names the pods, and the tool picks one"
@@ -64,8 +66,11 @@ func predict(d routing.Decision) Prediction {
 	case d.Kind != routing.KindBalanced:
 		p.Why = "the Service is not balanced by Cilium: " + string(d.Kind)
 		return p
-	case !d.Certain():
-		p.Why = cmp.Or(d.Doubt, "the shares depend on the version of Cilium, which is not known")
+	case len(d.Outcomes) != 1:
+		p.Why = "the shares depend on the version of Cilium, which is not known"
+		return p
+	case d.Incomplete && gaps:
+		p.Why = d.Doubt
 		return p
 	case slices.ContainsFunc(d.Caveats, func(c string) bool { return strings.HasPrefix(c, "sessionAffinity") }):
 		p.Why = "sessionAffinity is ClientIP: the client pod stays with one backend"
