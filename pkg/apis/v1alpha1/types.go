@@ -40,7 +40,8 @@ type Finding struct {
 	Object   string   `json:"object,omitempty"`
 	Message  string   `json:"message"`
 	Reason   string   `json:"reason,omitempty"`
-	Fix      string   `json:"fix,omitempty"`
+	Fix      string   `json:"fix,omitempty"`    // the command that mends it
+	Advice   string   `json:"advice,omitempty"` // what to do where no command does it
 }
 
 // ClusterList is what kubectl mesh-svc clusters prints.

@@ -40,13 +40,17 @@ type Rule struct {
 	Title    string
 	// Why is the rule of Cilium or Kubernetes behind it, and since which version it holds.
 	Why string
-	// Mend is what to do about it, for the documentation; a finding has the very command.
+	// Mend is what to do about it, for the documentation and where a finding has no command that does it.
 	Mend string
 }
 
-// New makes a finding of a rule.
+// New makes a finding of a rule. Without a fix, which is a command, it has the rule's advice.
 func (r Rule) New(object string, clusters []string, message, fix string) v1alpha1.Finding {
-	return v1alpha1.Finding{ID: r.ID, Severity: string(r.Severity), Clusters: clusters, Object: object, Message: message, Reason: r.Why, Fix: fix}
+	f := v1alpha1.Finding{ID: r.ID, Severity: string(r.Severity), Clusters: clusters, Object: object, Message: message, Reason: r.Why, Fix: fix}
+	if fix == "" {
+		f.Advice = r.Mend
+	}
+	return f
 }
 
 // Sort orders findings by severity, id, object and message.

@@ -203,7 +203,18 @@ func (c *checker) svcFix(verb string, in ...string) string {
 	if len(in) > 0 {
 		s += " --in " + clusters.Quote(strings.Join(in, ","))
 	}
+	if c.system() {
+		s += " --include-system"
+	}
 	return s
+}
+
+// system reports whether the commands that write leave the Service out unless they are told not to.
+func (c *checker) system() bool {
+	return slices.ContainsFunc(c.present, func(p place) bool {
+		m := c.members[p.name()]
+		return c.key.Namespace == "kube-system" || m != nil && m.CiliumNamespace == c.key.Namespace || p.external() || cilium.Ignored(p.svc.Labels, p.cluster.ServiceProxyName)
+	})
 }
 
 // apiFix is a kubectl command on this Service in one cluster.

@@ -173,9 +173,12 @@ func oneSided(read []*clusters.Member) []v1alpha1.Finding {
 	for _, m := range read {
 		for _, o := range read {
 			if m != o && m.PeersKnown && o.PeersKnown && peers[m][o.Name] && !peers[o][m.Name] {
+				fix := fmt.Sprintf("cilium clustermesh connect --context %s --destination-context %s", clusters.Quote(o.Context), clusters.Quote(m.Context))
+				if strings.Contains(o.Context+m.Context, "::") { // it reads one kubeconfig: no context of FILE::NAME
+					fix = ""
+				}
 				out = append(out, finding.OneSided.New("", []string{m.Name, o.Name},
-					fmt.Sprintf("%s is configured to connect to %s, but not the other way round", m.Name, o.Name),
-					fmt.Sprintf("cilium clustermesh connect --context %s --destination-context %s", clusters.Quote(o.Context), clusters.Quote(m.Context))))
+					fmt.Sprintf("%s is configured to connect to %s, but not the other way round", m.Name, o.Name), fix))
 			}
 		}
 	}

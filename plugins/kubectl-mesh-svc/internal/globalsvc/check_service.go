@@ -24,16 +24,16 @@ func (c *checker) checkService(p place) {
 		c.tellFix(finding.NoEndpoints, p, fmt.Sprintf("kubectl %s -n %s get endpointslices -l kubernetes.io/service-name=%s", p.at(), c.key.Namespace, c.key.Name), "%s", noneReady(len(p.svc.Endpoints)))
 	}
 	if p.svc.SessionAffinity {
-		c.tellFix(finding.SessionAffinity, p, "", "sessionAffinity is ClientIP")
+		c.tellFix(finding.SessionAffinity, p, c.specFix(p, "sessionAffinity", "None"), "sessionAffinity is ClientIP")
 	}
 	if p.svc.InternalLocal {
-		c.tellFix(finding.TrafficPolicy, p, "", "internalTrafficPolicy is Local")
+		c.tellFix(finding.TrafficPolicy, p, c.specFix(p, "internalTrafficPolicy", "Cluster"), "internalTrafficPolicy is Local")
 	}
 	if p.svc.ExternalLocal {
-		c.tellFix(finding.TrafficPolicy, p, "", "externalTrafficPolicy is Local")
+		c.tellFix(finding.TrafficPolicy, p, c.specFix(p, "externalTrafficPolicy", "Cluster"), "externalTrafficPolicy is Local")
 	}
 	if m := c.members[p.name()]; (p.svc.Type == typeNodePort || p.svc.Type == typeLoadBalancer) && (m == nil || !m.Config.KubeProxyReplacement) {
-		c.tellFix(finding.NeedsKPR, p, "", "the Service is a %s and Cilium does not replace kube-proxy", p.svc.Type)
+		c.tellFix(finding.NeedsKPR, p, c.helmFix(p, "kubeProxyReplacement=true"), "the Service is a %s and Cilium does not replace kube-proxy", p.svc.Type)
 	}
 	c.checkGate(p)
 }
@@ -55,8 +55,11 @@ func (c *checker) checkProxy(p place) {
 	}
 }
 
-// checkGate looks at whether the namespace lets the Service out.
+// checkGate looks at whether the namespace lets the Service out. Where namespaces could not be read nobody knows: a warning of the reader says so.
 func (c *checker) checkGate(p place) {
+	if !p.cluster.NamespacesKnown {
+		return
+	}
 	ns := cilium.NamespaceGlobal(p.cluster.Namespaces[c.key.Namespace], p.cluster.DefaultGlobalNamespace)
 	if ns.Value || !p.rules[0].NamespaceGate {
 		return
@@ -129,6 +132,11 @@ func (c *checker) checkSync(p place) {
 	case cilium.SyncOff:
 		c.tellFix(rule, p, c.helmFix(p, "clustermesh.enableEndpointSliceSynchronization=true"), "EndpointSlice synchronisation is off")
 	}
+}
+
+// specFix sets a field of the Service's spec in the place's cluster.
+func (c *checker) specFix(p place, field, value string) string {
+	return c.apiFix(p, "patch service", "-p", clusters.Quote(fmt.Sprintf(`{"spec":{%q:%q}}`, field, value)))
 }
 
 // helmFix sets a Helm value in the place's cluster and leaves the version as it is.

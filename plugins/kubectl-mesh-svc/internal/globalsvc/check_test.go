@@ -176,6 +176,7 @@ func TestCheck(t *testing.T) {
 		"the proxy is another":       {[]cluster{us, {name: "eu", svc: labelled("x"), cluster: proxied}}, []string{"SVC017 eu"}},
 		"no proxy is named":          {[]cluster{us, {name: "eu", cluster: proxied}}, []string{"SVC017 eu"}},
 		"namespace gate":             {[]cluster{us, {name: "eu", version: "1.20.2", cluster: gated}}, []string{"SVC019 eu"}},
+		"namespace gate, not seen":   {[]cluster{us, {name: "eu", version: "1.20.2", cluster: func(c *routing.Cluster) { gated(c); c.Namespaces, c.NamespacesKnown = nil, false }}}, nil},
 		"namespace gate before 1.20": {[]cluster{us, {name: "eu", version: "1.19.6", cluster: gated}}, nil},
 		"node ports":                 {[]cluster{{name: "us", svc: nodePort}, {name: "eu", svc: nodePort}}, []string{"SVC020 us,eu"}},
 		"node ports with KPR":        {[]cluster{{name: "us", svc: nodePort, config: kpr}, {name: "eu", svc: nodePort, config: kpr}}, nil},
@@ -323,6 +324,40 @@ func TestDerived(t *testing.T) {
 			if f.Fix != c.fix {
 				t.Errorf("%s: %s says %q", name, f.ID, f.Fix)
 			}
+		}
+	}
+}
+
+// TestFixes: the command fits what is wrong, and where there is none the rule says what to do.
+func TestFixes(t *testing.T) {
+	t.Parallel()
+	us := cluster{name: "us"}
+	for name, c := range map[string]struct {
+		id, fix string
+		cs      []cluster
+	}{
+		"of the system": {"SVC004", "kubectl mesh-svc share nginx -n default --in eu --include-system", []cluster{us, {name: "eu", svc: with(ann(cilium.AnnotationShared, "false"), labelled("kube"))}}},
+		"of nobody's":   {"SVC004", "kubectl mesh-svc share nginx -n default --in eu", []cluster{us, {name: "eu", svc: ann(cilium.AnnotationShared, "false")}}},
+		"a field": {"SVC016", `kubectl --context kind-eu -n default patch service nginx -p '{"spec":{"internalTrafficPolicy":"Cluster"}}'`, []cluster{us, {name: "eu", svc: func(s *corev1.Service) {
+			s.Spec.InternalTrafficPolicy = ptr.To(corev1.ServiceInternalTrafficPolicyLocal)
+		}}}},
+		"no command for it": {"SVC024", "", []cluster{us, {name: "eu", svc: func(s *corev1.Service) {
+			s.Spec.Type, s.Spec.ClusterIP, s.Spec.ClusterIPs = corev1.ServiceTypeExternalName, "", nil
+		}}}},
+	} {
+		st, members := build(c.cs...)
+		found := false
+		for _, f := range Check(st, members, []routing.Key{nginx}) {
+			if f.ID != c.id {
+				continue
+			}
+			found = true
+			if f.Fix != c.fix || (f.Advice == "") != (f.Fix != "") {
+				t.Errorf("%s: fix %q, advice %q", name, f.Fix, f.Advice)
+			}
+		}
+		if !found {
+			t.Errorf("%s: no %s", name, c.id)
 		}
 	}
 }

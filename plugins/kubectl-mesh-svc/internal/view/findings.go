@@ -6,7 +6,6 @@ import (
 	"strings"
 
 	"github.com/kubectl-mesh/kubectl-mesh/pkg/apis/v1alpha1"
-	"github.com/kubectl-mesh/kubectl-mesh/pkg/common/finding"
 	"github.com/kubectl-mesh/kubectl-mesh/pkg/common/output"
 )
 
@@ -56,7 +55,7 @@ func fixes(fs []v1alpha1.Finding) []string {
 	for _, f := range fs {
 		object := shortObject(f.Object)
 		if f.Fix == "" { // no command does it: what is to be done says the rule, once
-			f.Fix, object = mend(f.ID), ""
+			f.Fix, object = f.Advice, ""
 		}
 		if f.Fix == "" || seen[f.ID+object+f.Fix] {
 			continue
@@ -90,16 +89,6 @@ func fixes(fs []v1alpha1.Finding) []string {
 		out = append(out, fmt.Sprintf("  %s %s: %s", l.id, l.object, fix))
 	}
 	return out
-}
-
-// mend returns what a rule says about what to do.
-func mend(id string) string {
-	for _, r := range finding.Service() {
-		if r.ID == id {
-			return r.Mend
-		}
-	}
-	return ""
 }
 
 // NotExamined says in one line for each resource in which clusters it could not be read.

@@ -1,6 +1,7 @@
 package view
 
 import (
+	"cmp"
 	"encoding/xml"
 	"fmt"
 	"io"
@@ -105,8 +106,8 @@ func findingCase(f v1alpha1.Finding, threshold finding.Severity) junitCase {
 	}
 	c := junitCase{Class: f.ID, Name: xmlText(where)}
 	text := f.Severity + ": " + f.Message + "\nwhy: " + f.Reason
-	if f.Fix != "" {
-		text += "\nto mend: " + f.Fix
+	if do := cmp.Or(f.Fix, f.Advice); do != "" {
+		text += "\nto mend: " + do
 	}
 	if finding.Severity(f.Severity).AtLeast(threshold) {
 		c.Failure = &junitDetail{Message: xmlText(f.Message), Type: f.Severity, Text: xmlLines(text)}
