@@ -124,7 +124,11 @@ func readable(members []*clusters.Member) []*clusters.Member {
 func (o *drainOptions) within(ctx context.Context, do func(context.Context) error) error {
 	one, cancel := context.WithTimeout(ctx, o.apply.Timeout)
 	defer cancel()
-	return do(one)
+	err := do(one)
+	if err != nil && one.Err() != nil && ctx.Err() == nil {
+		return fmt.Errorf("no answer within %s (--cluster-timeout): %w", o.apply.Timeout, err)
+	}
+	return err
 }
 
 // who says who we are, for a second person who finds the record.
@@ -216,14 +220,58 @@ func (o *drainOptions) drain(ctx context.Context, sel *clusters.Selection, name 
 		}
 		return o.reportDrain(r, err)
 	}
+	if err := o.held(ctx, r); err != nil {
+		plan.Stop()
+		return o.reportDrain(r, errors.Join(fmt.Errorf("%w; no Service was changed, run the command again", err), r.discard()))
+	}
 	if err := plan.Apply(ctx, o.apply); err != nil {
 		return o.reportDrain(r, err)
 	}
-	rec.State = drainrecord.Drained
-	if err := o.within(ctx, rec.Update); err != nil {
-		return o.reportDrain(r, fmt.Errorf("all Services are written, but %s could not be marked as complete: %w; run the command again", rec.Place(), err))
+	if err := o.complete(ctx, r); err != nil {
+		return o.reportDrain(r, err)
 	}
 	return o.reportDrain(r, o.leftOut(plan))
+}
+
+// complete marks the record as drained.
+func (o *drainOptions) complete(ctx context.Context, r *drainResult) error {
+	err := o.within(ctx, func(ctx context.Context) error {
+		return r.record.Advance(ctx, func(rec *drainrecord.Record) { rec.State = drainrecord.Drained })
+	})
+	if errors.Is(err, drainrecord.ErrTaken) {
+		if err := o.held(ctx, r); err != nil {
+			return fmt.Errorf("all Services are written and carry their former values themselves, but %w; %s undrain %s puts it back, %[2]s drain %[3]s takes it out of service and records it again",
+				err, display, clusters.Quote(r.cluster))
+		}
+	}
+	if err != nil {
+		return fmt.Errorf("all Services are written, but %s could not be marked as complete: %w; run the command again", r.record.Place(), err)
+	}
+	return nil
+}
+
+// held fails where the record is no longer as we wrote it, and says who has taken it over. The result then has what stands there now.
+func (o *drainOptions) held(ctx context.Context, r *drainResult) error {
+	ours := r.record
+	var now *drainrecord.Record
+	err := o.within(ctx, func(ctx context.Context) (err error) {
+		now, err = ours.Now(ctx)
+		return err
+	})
+	switch {
+	case err != nil:
+		return fmt.Errorf("%s could not be read again: %w", ours.Place(), err)
+	case now == ours:
+		return nil
+	}
+	r.record = now
+	switch {
+	case now == nil:
+		return fmt.Errorf("%s is gone: somebody put %s back meanwhile, or deleted it", ours.Place(), r.cluster)
+	case now.State == drainrecord.Undraining:
+		return fmt.Errorf("%s is being put back since %s (%s)", r.cluster, now.Who(), now.Place())
+	}
+	return fmt.Errorf("%s was written by somebody else meanwhile: %s since %s", now.Place(), now.State, now.Who())
 }
 
 // unreachable says why annotations cannot drain a cluster whose API server does not answer, and what can.
@@ -363,12 +411,19 @@ func (o *drainOptions) begin(ctx context.Context, r *drainResult, keeper *cluste
 			return err
 		}
 	}
-	err := o.store(ctx, r.record, keeper, others)
-	if err != nil && r.undoFile != "" {
-		// Nothing was written to a Service: the file would only be in the way.
-		err = errors.Join(err, os.Remove(r.undoFile))
-		r.undoFile = ""
+	if err := o.store(ctx, r.record, keeper, others); err != nil {
+		return errors.Join(err, r.discard())
 	}
+	return nil
+}
+
+// discard removes the undo file of a drain that wrote no Service: it would only be in the way.
+func (r *drainResult) discard() error {
+	if r.undoFile == "" {
+		return nil
+	}
+	err := os.Remove(r.undoFile)
+	r.undoFile = ""
 	return err
 }
 
@@ -434,7 +489,9 @@ func (o *drainOptions) besides(ctx context.Context, r *drainResult) error {
 func (o *drainOptions) withdraw(ctx context.Context, r *drainResult, found drainrecord.Record) error {
 	rec, do := r.record, r.record.Delete
 	if found.Member != nil {
-		rec.State, rec.Entries, do = found.State, found.Entries, rec.Update
+		do = func(ctx context.Context) error {
+			return rec.Advance(ctx, func(rec *drainrecord.Record) { rec.State, rec.Entries = found.State, found.Entries })
+		}
 	}
 	if err := o.within(ctx, do); err != nil {
 		return fmt.Errorf("%s is left: %w", rec.Place(), err)
@@ -442,19 +499,15 @@ func (o *drainOptions) withdraw(ctx context.Context, r *drainResult, found drain
 	if found.Member == nil {
 		rec.Member = nil
 	}
-	if r.undoFile == "" {
-		return nil
-	}
-	err := os.Remove(r.undoFile)
-	r.undoFile = ""
-	return err
+	return r.discard()
 }
 
 // store creates the record or brings it up to date. Of two drains that begin at once, with records in one or in two members, at most one goes on.
 func (o *drainOptions) store(ctx context.Context, rec *drainrecord.Record, keeper *clusters.Member, others []*clusters.Member) error {
 	if rec.Member != nil {
-		rec.State = drainrecord.Draining
-		if err := o.within(ctx, rec.Update); err != nil {
+		if err := o.within(ctx, func(ctx context.Context) error {
+			return rec.Advance(ctx, func(rec *drainrecord.Record) { rec.State = drainrecord.Draining })
+		}); err != nil {
 			return fmt.Errorf("%s: %w; no Service was changed, run the command again", rec.Place(), err)
 		}
 		return nil

@@ -72,7 +72,7 @@ func (o *drainOptions) print(r *drainResult) error {
 func (o *drainOptions) reportDrain(r *drainResult, failure error) error {
 	err := o.print(r)
 	rec := r.record
-	stored := rec.Member != nil
+	stored := rec != nil && rec.Member != nil
 	inService := count(r.plan, v1alpha1.ResultRefused, v1alpha1.ResultFailed, v1alpha1.ResultPlanned)
 	switch {
 	case len(r.plan.Items) == 0:
@@ -86,8 +86,12 @@ func (o *drainOptions) reportDrain(r *drainResult, failure error) error {
 		}
 		output.Say(o.ErrOut, "The former values stand in %s.", rec.Place())
 		output.Say(o.ErrOut, "To put it back, on any machine: %s undrain %s", display, clusters.Quote(r.cluster))
-	case stored:
-		output.Say(o.ErrOut, "%s is not drained in full. To go on: %s drain %s. To put it back: %s undrain %s", r.cluster, display, clusters.Quote(r.cluster), display, clusters.Quote(r.cluster))
+	case stored && rec.State == drainrecord.Draining:
+		how := "%s is not drained in full."
+		if inService+count(r.plan, v1alpha1.ResultUnknown) == 0 {
+			how = "The drain of %s is not marked as complete."
+		}
+		output.Say(o.ErrOut, how+" To go on: %s drain %s. To put it back: %[2]s undrain %[3]s", r.cluster, display, clusters.Quote(r.cluster))
 	}
 	return firstError(failure, err)
 }

@@ -9,6 +9,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/kubectl-mesh/kubectl-mesh/pkg/common/change"
 	"github.com/kubectl-mesh/kubectl-mesh/pkg/common/cli"
 	"github.com/kubectl-mesh/kubectl-mesh/pkg/common/clusters"
 	"github.com/kubectl-mesh/kubectl-mesh/pkg/common/meshstate"
@@ -82,7 +83,7 @@ func (o *drainOptions) undrain(ctx context.Context, sel *clusters.Selection, nam
 	// What was drained was shared, so that share is what puts it back in a manifest.
 	restore.Manager, restore.Local = o.manager, display+" share"
 	o.sayOwners(restore.Plan)
-	r := &drainResult{plan: restore.Plan, members: sel.Members, cluster: m.Name}
+	r := &drainResult{plan: restore.Plan, members: sel.Members, cluster: m.Name, target: m}
 	if len(records) > 0 {
 		r.record = records[0]
 	}
@@ -167,22 +168,30 @@ func (o *drainOptions) checkUndrain(ctx context.Context, r *drainResult, records
 	return r.plan.Preflight(ctx, o.apply)
 }
 
-// putBack writes the undo file, takes over the records and writes the Services.
+// putBack writes the undo file, takes over the records and writes the Services. It takes the records over also where nothing is to be written:
+// a drain that is about to write its first Service then knows that it must not.
 func (o *drainOptions) putBack(ctx context.Context, r *drainResult, records []*drainrecord.Record) error {
-	if len(r.plan.Pending()) == 0 {
-		return nil
-	}
-	var err error
-	if r.undoFile, err = r.plan.Save(o.now()); err != nil {
-		return err
+	pending := len(r.plan.Pending()) > 0
+	if pending {
+		var err error
+		if r.undoFile, err = r.plan.Save(o.now()); err != nil {
+			return err
+		}
 	}
 	for _, rec := range records {
+		by, since := rec.By, rec.Since
 		if rec.State != drainrecord.Undraining {
-			rec.State, rec.By, rec.Since = drainrecord.Undraining, o.who(ctx, rec.Member), o.now()
+			by, since = o.who(ctx, rec.Member), o.now()
 		}
-		if err := o.within(ctx, rec.Update); err != nil {
+		if err := o.within(ctx, func(ctx context.Context) error {
+			return rec.Advance(ctx, func(rec *drainrecord.Record) { rec.State, rec.By, rec.Since = drainrecord.Undraining, by, since })
+		}); err != nil {
+			r.plan.Stop()
 			return fmt.Errorf("%s: %w; no Service was changed, run the command again", rec.Place(), err)
 		}
+	}
+	if !pending {
+		return nil
 	}
 	if err := r.plan.Apply(ctx, o.apply); err != nil {
 		return fmt.Errorf("%w. The record is kept; run the command again to go on", err)
@@ -195,17 +204,24 @@ func (o *drainOptions) finish(ctx context.Context, r *drainResult, restore *glob
 	if r.plan.Failed() {
 		return o.reportUndrain(r, errors.New("not everything could be put back; the record is kept, run the command again to go on"))
 	}
+	if len(records) > 0 {
+		if err := o.markedMeanwhile(ctx, r); err != nil {
+			return o.reportUndrain(r, fmt.Errorf("%w; the record is kept in %s, run the command again", err, records[0].Place()))
+		}
+	}
 	keep := restore.Missing
 	if o.forget {
 		keep = nil
 	}
 	for _, rec := range records {
-		rec.Entries = slices.DeleteFunc(rec.Entries, func(e drainrecord.Entry) bool {
+		left := slices.DeleteFunc(slices.Clone(rec.Entries), func(e drainrecord.Entry) bool {
 			return !slices.ContainsFunc(keep, func(k drainrecord.Entry) bool { return k.Key == e.Key })
 		})
-		do := rec.Update
-		if len(rec.Entries) == 0 {
-			do = rec.Delete
+		do := rec.Delete
+		if len(left) > 0 {
+			do = func(ctx context.Context) error {
+				return rec.Advance(ctx, func(rec *drainrecord.Record) { rec.Entries = left })
+			}
 		}
 		if err := o.within(ctx, do); err != nil {
 			return o.reportUndrain(r, fmt.Errorf("all Services are put back, but %s is left: %w; run the command again", rec.Place(), err))
@@ -225,6 +241,27 @@ func (o *drainOptions) finish(ctx context.Context, r *drainResult, restore *glob
 		output.Say(o.ErrOut, "%s was rebuilt, and %s that it had are not there. Their former values are kept: run this again when they are, or with --forget.", r.cluster, services(len(keep)))
 	}
 	return o.reportUndrain(r, leftError(restore))
+}
+
+// markedMeanwhile reads the Services again and fails where one bears the mark. All marks that were found are gone by now: a drain that was
+// under way when its record was taken over has written since, and its record must stay.
+func (o *drainOptions) markedMeanwhile(ctx context.Context, r *drainResult) error {
+	st := meshstate.Read(ctx, []*clusters.Member{r.target}, o.flags.Timeout, meshstate.Query{Objects: true})
+	switch {
+	case ctx.Err() != nil:
+		return ctx.Err()
+	case r.target.Err != nil:
+		return fmt.Errorf("the Services of %s could not be read again: %w", r.cluster, r.target.Err)
+	}
+	marked := globalsvc.Marked(st, r.cluster)
+	if len(marked) == 0 {
+		return nil
+	}
+	have := "1 Service has"
+	if len(marked) > 1 {
+		have = services(len(marked)) + " have"
+	}
+	return fmt.Errorf("%s is being drained at the same time: %s got the mark meanwhile (%s)", r.cluster, have, change.List(marked, namedInError))
 }
 
 func leftError(restore *globalsvc.Restore) error {

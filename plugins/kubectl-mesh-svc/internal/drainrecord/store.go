@@ -209,6 +209,26 @@ func (r *Record) Update(ctx context.Context) error {
 	return nil
 }
 
+// Advance stores the record as change makes it. It is changed only once that has succeeded. ErrTaken: as for Update.
+func (r *Record) Advance(ctx context.Context, change func(*Record)) error {
+	next := *r
+	change(&next)
+	if err := next.Update(ctx); err != nil {
+		return err
+	}
+	*r = next
+	return nil
+}
+
+// Now reads what stands in the record's place: nil when nothing does, the record itself when nobody has written it since.
+func (r *Record) Now(ctx context.Context) (*Record, error) {
+	now, err := get(ctx, r.Member, r.Cluster)
+	if err == nil && now != nil && now.uid == r.uid && now.version == r.version {
+		return r, nil
+	}
+	return now, err
+}
+
 // Delete removes the record if it still is what was read. One that is gone already is no error.
 func (r *Record) Delete(ctx context.Context) error {
 	err := api(r.Member).Delete(ctx, Name(r.Cluster), metav1.DeleteOptions{

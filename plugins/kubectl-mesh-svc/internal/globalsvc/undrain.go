@@ -132,6 +132,18 @@ func restore(m *clusters.Member, svc *corev1.Service, e *drainrecord.Entry) (ite
 	return leave("it was made anew since: %s is now %s; it is left as it is", cilium.AnnotationShared, change.Show(now))
 }
 
+// Marked names the Services of a cluster that bear the mark of a drain of it.
+func Marked(st *meshstate.State, cluster string) []string {
+	var out []string
+	for key, svc := range st.Services[cluster] {
+		if mark := Drained(svc.Annotations); mark != nil && mark.Cluster == cluster {
+			out = append(out, key.Namespace+"/"+key.Name)
+		}
+	}
+	slices.Sort(out)
+	return out
+}
+
 // Homeless names the clusters that hold a record, as the marks on the Services say, and in which it was not looked for.
 func Homeless(st *meshstate.State, cluster string, searched []string) []string {
 	var out []string

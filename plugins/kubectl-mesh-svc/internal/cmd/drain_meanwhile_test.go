@@ -1,0 +1,216 @@
+package cmd
+
+import (
+	"context"
+	"encoding/json"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+	corev1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/types"
+	"k8s.io/client-go/kubernetes"
+	typedcorev1 "k8s.io/client-go/kubernetes/typed/core/v1"
+
+	"github.com/kubectl-mesh/kubectl-mesh/pkg/apis/v1alpha1"
+	"github.com/kubectl-mesh/kubectl-mesh/pkg/common/cilium"
+	"github.com/kubectl-mesh/kubectl-mesh/pkg/common/clusters"
+	"github.com/kubectl-mesh/kubectl-mesh/plugins/kubectl-mesh-svc/internal/globalsvc"
+)
+
+// before calls something ahead of some calls. It cannot be done by a reactor, which the fake calls with its lock held.
+type before struct {
+	kubernetes.Interface
+	do func(ctx context.Context, what string) error
+}
+
+type (
+	beforeCore struct {
+		typedcorev1.CoreV1Interface
+		before
+	}
+	beforeServices struct {
+		typedcorev1.ServiceInterface
+		before
+	}
+	beforeRecords struct {
+		typedcorev1.ConfigMapInterface
+		before
+	}
+)
+
+func (b before) CoreV1() typedcorev1.CoreV1Interface { return beforeCore{b.Interface.CoreV1(), b} }
+
+func (b beforeCore) Services(ns string) typedcorev1.ServiceInterface {
+	return beforeServices{b.CoreV1Interface.Services(ns), b.before}
+}
+
+func (b beforeCore) ConfigMaps(ns string) typedcorev1.ConfigMapInterface {
+	return beforeRecords{b.CoreV1Interface.ConfigMaps(ns), b.before}
+}
+
+func (b beforeServices) Patch(ctx context.Context, name string, pt types.PatchType, data []byte, o metav1.PatchOptions, sub ...string) (*corev1.Service, error) {
+	if len(o.DryRun) == 0 {
+		if err := b.do(ctx, "service"); err != nil {
+			return nil, err
+		}
+	}
+	return b.ServiceInterface.Patch(ctx, name, pt, data, o, sub...)
+}
+
+func (b beforeRecords) Update(ctx context.Context, cm *corev1.ConfigMap, o metav1.UpdateOptions) (*corev1.ConfigMap, error) {
+	if err := b.do(ctx, "record "+cm.Data["state"]); err != nil {
+		return nil, err
+	}
+	return b.ConfigMapInterface.Update(ctx, cm, o)
+}
+
+func (b beforeRecords) List(ctx context.Context, o metav1.ListOptions) (*corev1.ConfigMapList, error) {
+	if err := b.do(ctx, "records listed"); err != nil {
+		return nil, err
+	}
+	return b.ConfigMapInterface.List(ctx, o)
+}
+
+// meanwhile returns the members as a process sees them for which something happens, once, just ahead of one of its calls.
+func (f *fakeMesh) meanwhile(what string, do func(context.Context) error) []*clusters.Member {
+	var once sync.Once
+	out := make([]*clusters.Member, len(f.members))
+	for n, m := range f.members {
+		c := *m
+		c.Client = before{m.Client, func(ctx context.Context, w string) (err error) {
+			if w == what {
+				once.Do(func() { err = do(ctx) })
+			}
+			return err
+		}}
+		out[n] = &c
+	}
+	return out
+}
+
+// TestUndrainDuringADrain: drain says what became of the record that it wrote, and nothing that is no longer so.
+func TestUndrainDuringADrain(t *testing.T) {
+	t.Setenv("XDG_STATE_HOME", t.TempDir())
+	const gone = "configmap kube-system/kubectl-mesh-drain-us of cluster ap is gone: somebody put us back meanwhile, or deleted it; "
+	const both = "; kubectl mesh-svc undrain us puts it back, kubectl mesh-svc drain us takes it out of service and records it again"
+	const written = "all Services are written and carry their former values themselves, but "
+	for name, c := range map[string]struct {
+		at    string // the call of drain ahead of which undrain runs
+		cut   int    // the write of undrain that does not happen
+		want  string // what drain says
+		state string // the record's, in the document
+	}{
+		"before the last check":         {"records listed", 0, gone + "no Service was changed, run the command again", ""},
+		"before the first Service":      {"service", 0, written + strings.TrimSuffix(gone, "; ") + both, ""},
+		"before the last write":         {"record drained", 0, written + strings.TrimSuffix(gone, "; ") + both, ""},
+		"before the last write, halted": {"record drained", 2, written + "us is being put back since alice on laptop at ", "undraining"},
+	} {
+		f := newFakeMesh(t, []string{"us", "eu", "ap"}, formers)
+		want := f.state(t, "us")
+		out, err := f.run(t, "drain", f.meanwhile(c.at, func(context.Context) error {
+			f.cut(c.cut, false)
+			if out, err := f.run(t, "undrain", nil); (err != nil) != (c.cut > 0) {
+				t.Errorf("%s: undrain: %v\n%s", name, err, out)
+			}
+			f.revive()
+			return nil
+		}), asJSON)
+		if err == nil || !strings.HasPrefix(err.Error(), c.want) {
+			t.Errorf("%s: %v", name, err)
+		}
+		for _, never := range []string{"The former values stand in", "no longer use the endpoints", "us is drained", "To go on:"} {
+			if strings.Contains(out, never) {
+				t.Errorf("%s: %q in\n%s", name, never, out)
+			}
+		}
+		if got := document(t, out).state(); got != c.state {
+			t.Errorf("%s: the record is %q in the document, want %q", name, got, c.state)
+		}
+		mustRun(t, f, "undrain")
+		if d := cmp.Diff(want, f.state(t, "us")); d != "" {
+			t.Errorf("%s: %s", name, d)
+		}
+	}
+}
+
+// TestDrainDuringAnUndrain: a record whose Services are being marked while undrain takes it over is kept.
+func TestDrainDuringAnUndrain(t *testing.T) {
+	t.Setenv("XDG_STATE_HOME", t.TempDir())
+	f := newFakeMesh(t, []string{"us", "eu", "ap"}, formers)
+	want := f.state(t, "us")
+	f.cut(2, false) // the record only
+	if _, err := f.run(t, "drain", nil); err == nil {
+		t.Fatal("not killed")
+	}
+	f.revive()
+	out, err := f.run(t, "undrain", f.meanwhile("record undraining", func(ctx context.Context) error {
+		svc, err := f.api["us"].CoreV1().Services("shop").Get(ctx, "absent", metav1.GetOptions{})
+		if err != nil {
+			return err
+		}
+		svc.Annotations[cilium.AnnotationShared], svc.Annotations[globalsvc.AnnotationDrained] = "false", `{"drain":"d","cluster":"us","record":"ap","shared":null}`
+		_, err = f.api["us"].CoreV1().Services("shop").Update(ctx, svc, metav1.UpdateOptions{})
+		return err
+	}))
+	const what = "us is being drained at the same time: 1 Service has got the mark meanwhile (shop/absent); the record is kept in configmap kube-system/kubectl-mesh-drain-us of cluster ap, run the command again"
+	if err == nil || err.Error() != what || strings.Contains(out, "is put back") {
+		t.Errorf("%v\n%s", err, out)
+	}
+	if got := f.state(t, "us")["ap kubectl-mesh-drain-us"]; got != "undraining 3" {
+		t.Errorf("the record: %q", got)
+	}
+	mustRun(t, f, "undrain")
+	if d := cmp.Diff(want, f.state(t, "us")); d != "" {
+		t.Error(d)
+	}
+}
+
+// TestRecordNotMarkedAsComplete: the document says what stands in the record, and the error which flag gives more time.
+func TestRecordNotMarkedAsComplete(t *testing.T) {
+	t.Setenv("XDG_STATE_HOME", t.TempDir())
+	f := newFakeMesh(t, []string{"us", "eu", "ap"}, formers)
+	late := f.meanwhile("record drained", func(ctx context.Context) error {
+		<-ctx.Done()
+		return ctx.Err()
+	})
+	out, err := f.run(t, "drain", late, asJSON, func(o *drainOptions) { o.apply.Timeout = 300 * time.Millisecond })
+	if err == nil || !strings.Contains(err.Error(), "could not be marked as complete: no answer within 300ms (--cluster-timeout)") {
+		t.Errorf("%v\n%s", err, out)
+	}
+	if got := document(t, out).state(); got != "draining" {
+		t.Errorf("the record is %q in the document", got)
+	}
+	if !strings.Contains(out, "The drain of us is not marked as complete. To go on: kubectl mesh-svc drain us") {
+		t.Error(out)
+	}
+}
+
+// asJSON is -o json.
+func asJSON(o *drainOptions) { o.out.Format = "json" }
+
+type doc v1alpha1.DrainReport
+
+// document reads the document out of what a command printed on both streams.
+func document(t *testing.T, out string) *doc {
+	t.Helper()
+	i := strings.Index(out, "{\n")
+	if i < 0 {
+		t.Fatalf("no document in %q", out)
+	}
+	var d doc
+	if err := json.NewDecoder(strings.NewReader(out[i:])).Decode(&d); err != nil {
+		t.Fatalf("%v in %q", err, out)
+	}
+	return &d
+}
+
+func (d *doc) state() string {
+	if d.Record == nil {
+		return ""
+	}
+	return d.Record.State
+}
