@@ -172,6 +172,8 @@ func (o *drainOptions) drain(ctx context.Context, sel *clusters.Selection, name 
 	if err != nil {
 		return o.unwritten(sel.Members, err)
 	}
+	found := *rec
+	globalsvc.Adopt(st, m, rec)
 	plan := globalsvc.Drain(st, m, rec, keeper.Name)
 	plan.Manager, plan.Former, plan.Local = o.manager, rec.Manager, display+" unshare"
 	o.sayOwners(plan)
@@ -180,7 +182,7 @@ func (o *drainOptions) drain(ctx context.Context, sel *clusters.Selection, name 
 	if err := o.checkDrain(ctx, r); err != nil {
 		return o.reportDrain(r, err)
 	}
-	entries, found := globalsvc.Entries(st, plan, rec), *rec
+	entries := globalsvc.Entries(st, plan, rec)
 	rec.Put(entries...)
 	r.shifts = globalsvc.Shifts(st, plan, m.Name)
 	fresh := rec.Member == nil
@@ -323,7 +325,8 @@ func (o *drainOptions) record(ctx context.Context, m *clusters.Member, others []
 			o.warn("%d clusters hold a record of a drain of %s; the oldest, %s, is continued, and undrain uses all", len(records), m.Name, rec.Place())
 		}
 		if rec.State == drainrecord.Undraining {
-			return nil, nil, fmt.Errorf("%s is being put back since %s (%s); finish that with %s undrain %s, then drain it", m.Name, rec.Who(), rec.Place(), display, m.Name)
+			return nil, nil, fmt.Errorf("%s is being put back since %s (%s); finish that with %s undrain %s (with --forget where it waits for Services that will not come back), then drain it",
+				m.Name, rec.Who(), rec.Place(), display, clusters.Quote(m.Name))
 		}
 		err = o.within(ctx, func(ctx context.Context) error { return drainrecord.MayKeep(ctx, rec.Member, m.Name, "update") })
 		if err != nil {
@@ -490,7 +493,9 @@ func (o *drainOptions) withdraw(ctx context.Context, r *drainResult, found drain
 	rec, do := r.record, r.record.Delete
 	if found.Member != nil {
 		do = func(ctx context.Context) error {
-			return rec.Advance(ctx, func(rec *drainrecord.Record) { rec.State, rec.Entries = found.State, found.Entries })
+			return rec.Advance(ctx, func(rec *drainrecord.Record) {
+				rec.State, rec.ClusterUID, rec.Entries = found.State, found.ClusterUID, found.Entries
+			})
 		}
 	}
 	if err := o.within(ctx, do); err != nil {

@@ -431,7 +431,7 @@ func TestRebuilt(t *testing.T) {
 	f.api["us"], f.members[0] = anew.api["us"], anew.members[0]
 	f.members[0].UID = "uid-us-anew"
 	out, err := f.run(t, "undrain", nil)
-	if err == nil || !strings.Contains(out, "us was rebuilt, and 2 Services that it had are not there") {
+	if err == nil || !strings.Contains(out, "us was rebuilt, and 2 Services that it had are not there. Their former values are kept: run kubectl mesh-svc undrain us again when they are, or give them up with --forget.") {
 		t.Errorf("%v\n%s", err, out)
 	}
 	// One comes as it stood while it was drained, without the mark.
@@ -450,6 +450,52 @@ func TestRebuilt(t *testing.T) {
 	maps.Copy(want, map[string]string{"explicit " + cilium.AnnotationGlobal: "True", "explicit " + cilium.AnnotationShared: "TRUE"})
 	if d := cmp.Diff(want, f.state(t, "us")); d != "" {
 		t.Error(d)
+	}
+}
+
+// TestRebuiltAndDrainedAnew: the record then is that of the rebuilt cluster. What is not there yet is kept, what is deleted later is not waited
+// for, and what ends the waiting is named.
+func TestRebuiltAndDrainedAnew(t *testing.T) {
+	t.Setenv("XDG_STATE_HOME", t.TempDir())
+	for name, later := range map[string]bool{"as it was restored": false, "more is restored": true} {
+		f := newFakeMesh(t, []string{"us", "eu", "ap"}, formers)
+		mustRun(t, f, "drain")
+		anew := newFakeMesh(t, []string{"us", "eu", "ap"}, map[string]map[string]string{"absent": {cilium.AnnotationGlobal: "true"}, "alias": formers["alias"]})
+		f.api["us"], f.members[0] = anew.api["us"], anew.members[0]
+		f.members[0].UID = "uid-us-anew"
+		mustRun(t, f, "drain")
+		cm, err := f.api["ap"].CoreV1().ConfigMaps("kube-system").Get(t.Context(), "kubectl-mesh-drain-us", metav1.GetOptions{})
+		if err != nil || cm.Data["clusterUID"] != "uid-us-anew" || cm.Data["services"] != "3" {
+			t.Fatalf("%s: %v %v", name, err, cm.Data)
+		}
+		services := corev1.SchemeGroupVersion.WithResource("services")
+		if err := f.api["us"].Tracker().Delete(services, "shop", "alias"); err != nil {
+			t.Fatal(err)
+		}
+		if later {
+			svc := service("explicit", map[string]string{cilium.AnnotationGlobal: "True", cilium.AnnotationShared: "false"})
+			svc.UID = "anew"
+			if err := f.api["us"].Tracker().Add(svc); err != nil {
+				t.Fatal(err)
+			}
+		}
+		out, err := f.run(t, "undrain", nil)
+		if later {
+			if err == nil || !strings.Contains(out, "the record of the drain is deleted") || f.state(t, "us")["explicit "+cilium.AnnotationShared] != "TRUE" {
+				t.Errorf("%s: %v\n%s", name, err, out)
+			}
+			continue
+		}
+		if err == nil || !strings.Contains(out, "1 Service that it had is not there. Its former value is kept: run kubectl mesh-svc undrain us again when it is, or give it up with --forget.") {
+			t.Errorf("%s: %v\n%s", name, err, out)
+		}
+		if _, err := f.run(t, "drain", nil); err == nil || !strings.Contains(err.Error(), "finish that with kubectl mesh-svc undrain us (with --forget where it waits for Services that will not come back), then drain it") {
+			t.Errorf("%s: %v", name, err)
+		}
+		out, err = f.run(t, "undrain", nil, func(o *drainOptions) { o.forget = true })
+		if err == nil || f.state(t, "us")["ap kubectl-mesh-drain-us"] != "" {
+			t.Errorf("%s: %v\n%s", name, err, out)
+		}
 	}
 }
 

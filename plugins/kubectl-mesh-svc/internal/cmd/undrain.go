@@ -54,7 +54,7 @@ func newUndrain(e *env) *cobra.Command {
 	f.addApplyFlags(cmd.Flags())
 	cmd.Flags().Lookup("yes").Usage = "Accepted for symmetry with drain; undrain does not ask."
 	cmd.Flags().Lookup("allow-partial").Usage = "If true, go on without clusters that cannot be read, with what the others and the Services themselves tell."
-	cmd.Flags().BoolVar(&forget, "forget", false, "If true, also delete the record of Services that a rebuilt cluster does not have.")
+	cmd.Flags().BoolVar(&forget, "forget", false, "If true, also delete the record of Services that a cluster does not have which was, or may have been, rebuilt.")
 	cmd.DisableFlagsInUseLine = true
 	return cli.Writes(cmd)
 }
@@ -238,7 +238,14 @@ func (o *drainOptions) finish(ctx context.Context, r *drainResult, restore *glob
 	case len(keep) == 0:
 		output.Say(o.ErrOut, "%s is put back; the record of the drain is deleted.", r.cluster)
 	default:
-		output.Say(o.ErrOut, "%s was rebuilt, and %s that it had are not there. Their former values are kept: run this again when they are, or with --forget.", r.cluster, services(len(keep)))
+		why, are, values := "was rebuilt", "are not there. Their former values are", "they are, or give them up"
+		if globalsvc.Unknown(r.target, records) {
+			why = "may have been rebuilt (its UID, that of namespace kube-system, is not known)"
+		}
+		if len(keep) == 1 {
+			are, values = "is not there. Its former value is", "it is, or give it up"
+		}
+		output.Say(o.ErrOut, "%s %s, and %s that it had %s kept: run %s undrain %s again when %s with --forget.", r.cluster, why, services(len(keep)), are, display, clusters.Quote(r.cluster), values)
 	}
 	return o.reportUndrain(r, leftError(restore))
 }

@@ -410,6 +410,60 @@ func TestShifts(t *testing.T) {
 	}
 }
 
+// TestUndrainOfAnUnknownCluster: who may not read the UID of a cluster cannot tell a rebuilt one from another; the values are kept.
+func TestUndrainOfAnUnknownCluster(t *testing.T) {
+	t.Parallel()
+	const unknown = "absent left missing; it is not there, and whether the cluster was rebuilt is not known"
+	for name, c := range map[string]struct{ then, now, entry, want string }{
+		"the same cluster":                 {"uid-us", "uid-us", "u1", "absent left; it was deleted since; there is nothing to put back"},
+		"another one":                      {"uid-of-old", "uid-us", "u1", "absent left missing; the cluster was rebuilt and it is not there yet"},
+		"not known now":                    {"uid-us", "", "u1", unknown},
+		"not known then":                   {"", "uid-us", "u1", unknown},
+		"never known":                      {"", "", "u1", unknown},
+		"of the former one, drained anew":  {"uid-us", "uid-us", "", "absent left missing; the cluster was rebuilt and it is not there yet"},
+		"of the former one, not known now": {"uid-us", "", "", "absent left missing; the cluster was rebuilt and it is not there yet"},
+	} {
+		st, us := mesh("1.20.2", map[string]one{"eu": {ann: global, ready: 1}})
+		us.UID = c.now
+		rec := &drainrecord.Record{Cluster: "us", ClusterUID: c.then, State: drainrecord.Drained}
+		rec.Put(drainrecord.Entry{Key: cart, UID: types.UID(c.entry), Former: ptr.To("TRUE")})
+		r := Undrain(st, us, []*drainrecord.Record{rec})
+		got := r.Items[0].Result + " left"
+		if len(r.Missing) > 0 {
+			got += " missing"
+		}
+		if got += "; " + r.Items[0].Message; got != c.want || len(r.Left) != 1 {
+			t.Errorf("%s: %s, want %s", name, got, c.want)
+		}
+	}
+}
+
+// TestAdopt: a record of the cluster before it was rebuilt becomes that of the cluster as it is, and knows which Services are not there yet.
+func TestAdopt(t *testing.T) {
+	t.Parallel()
+	gone := routing.Key{Namespace: "shop", Name: "gone"}
+	for name, c := range map[string]struct{ then, now, uid, entry string }{
+		"the same":       {"uid-us", "uid-us", "uid-us", "u0"},
+		"rebuilt":        {"uid-of-old", "uid-us", "uid-us", ""},
+		"not known now":  {"uid-of-old", "", "uid-of-old", "u0"},
+		"not known then": {"", "uid-us", "", "u0"},
+	} {
+		st, us := mesh("1.20.2", map[string]one{"us": {ann: global, ready: 1}})
+		us.UID = c.now
+		rec := &drainrecord.Record{Cluster: "us", ClusterUID: c.then}
+		rec.Put(drainrecord.Entry{Key: cart, UID: "u0", Former: ptr.To("TRUE")}, drainrecord.Entry{Key: gone, UID: "u0", Former: ptr.To("True")})
+		found := *rec
+		Adopt(st, us, rec)
+		want := []drainrecord.Entry{{Key: cart, UID: "u0", Former: ptr.To("TRUE")}, {Key: gone, UID: types.UID(c.entry), Former: ptr.To("True")}}
+		if d := cmp.Diff(want, rec.Entries); d != "" || rec.ClusterUID != c.uid {
+			t.Errorf("%s: %s %s", name, rec.ClusterUID, d)
+		}
+		if found.Entries[1].UID != "u0" {
+			t.Errorf("%s: what was found is changed too", name)
+		}
+	}
+}
+
 // TestShiftsOfUnknownVersions: each set of rules that may hold has its own shift.
 func TestShiftsOfUnknownVersions(t *testing.T) {
 	t.Parallel()

@@ -20,7 +20,7 @@ type Restore struct {
 	*change.Plan
 	// Left are the Services that somebody changed since, or that are gone; they are not put back.
 	Left []routing.Key
-	// Missing are the entries of a cluster that was rebuilt whose Services are not there yet.
+	// Missing are the entries of a cluster that was, or may have been, rebuilt whose Services are not there yet.
 	Missing []drainrecord.Entry
 }
 
@@ -36,13 +36,17 @@ func Undrain(st *meshstate.State, m *clusters.Member, records []*drainrecord.Rec
 	}
 	for _, key := range restoreKeys(st, m.Name, records) {
 		svc := st.Services[m.Name][key]
-		e, rebuilt := entry(records, key, m.UID)
+		rec, e := entry(records, key)
 		if svc == nil {
 			item := change.Absent(m, key.Namespace, key.Name)
 			item.Message = "it was deleted since; there is nothing to put back"
 			r.Left = append(r.Left, key)
-			if rebuilt {
+			switch { // a Service without a mark is here because it has an entry
+			case e.UID == "" || rebuilt(m, rec):
 				item.Message = "the cluster was rebuilt and it is not there yet"
+				r.Missing = append(r.Missing, *e)
+			case Unknown(m, []*drainrecord.Record{rec}):
+				item.Message = "it is not there, and whether the cluster was rebuilt is not known"
 				r.Missing = append(r.Missing, *e)
 			}
 			r.Items = append(r.Items, item)
@@ -78,14 +82,38 @@ func restoreKeys(st *meshstate.State, cluster string, records []*drainrecord.Rec
 	return keys
 }
 
-// entry finds a Service in the records, the oldest first, and tells whether the cluster was rebuilt since.
-func entry(records []*drainrecord.Record, key routing.Key, clusterUID string) (e *drainrecord.Entry, rebuilt bool) {
+// entry finds a Service in the records, the oldest first.
+func entry(records []*drainrecord.Record, key routing.Key) (*drainrecord.Record, *drainrecord.Entry) {
 	for _, rec := range records {
 		if e := rec.Find(key); e != nil {
-			return e, rec.ClusterUID != "" && clusterUID != "" && rec.ClusterUID != clusterUID
+			return rec, e
 		}
 	}
-	return nil, false
+	return nil, nil
+}
+
+// Unknown reports whether nobody can tell that the cluster of a record was rebuilt: its UID may not be read, now or when it was drained.
+func Unknown(m *clusters.Member, records []*drainrecord.Record) bool {
+	return slices.ContainsFunc(records, func(rec *drainrecord.Record) bool { return rec.ClusterUID == "" || m.UID == "" })
+}
+
+// rebuilt reports whether the cluster of a record is known to have been rebuilt since.
+func rebuilt(m *clusters.Member, rec *drainrecord.Record) bool {
+	return rec.ClusterUID != "" && m.UID != "" && rec.ClusterUID != m.UID
+}
+
+// Adopt makes a record of the cluster before it was rebuilt that of the cluster as it is now, for a drain that goes on with it. Entries of
+// Services that are not there yet lose their UID: undrain waits for these, and not for what is deleted from now on.
+func Adopt(st *meshstate.State, m *clusters.Member, rec *drainrecord.Record) {
+	if !rebuilt(m, rec) {
+		return
+	}
+	rec.ClusterUID, rec.Entries = m.UID, slices.Clone(rec.Entries)
+	for n, e := range rec.Entries {
+		if st.Services[m.Name][e.Key] == nil {
+			rec.Entries[n].UID = ""
+		}
+	}
 }
 
 // restore plans one Service; left: it is not put back, or not all of it. It returns nil for a Service that is not meant.
