@@ -88,7 +88,11 @@ func (p *permissions) run(name string, args []string) (output string, code int) 
 	p.t.Helper()
 	ctx, cancel := context.WithTimeout(p.t.Context(), time.Minute)
 	defer cancel()
-	cmd := exec.CommandContext(ctx, "kubectl-mesh_svc", append(args, "-n", p.ns, "--as", p.user)...)
+	args = append(slices.Clone(args), "--as", p.user)
+	if name != "drain" && name != "undrain" { // which work on all namespaces and refuse one
+		args = append(args, "-n", p.ns)
+	}
+	cmd := exec.CommandContext(ctx, "kubectl-mesh_svc", args...)
 	cmd.Env = append(os.Environ(), "KUBECONFIG="+os.Getenv("MESHLAB_KUBECONFIG"), "XDG_STATE_HOME="+p.t.TempDir())
 	var out bytes.Buffer
 	cmd.Stdout, cmd.Stderr = &out, &out

@@ -52,6 +52,9 @@ func newDrain(e *env) *cobra.Command {
   kubectl mesh-svc drain us --yes`,
 		Args: exactlyOne("CLUSTER"),
 		RunE: func(cmd *cobra.Command, args []string) error {
+			if cmd.Flags().Changed("namespace") {
+				return fmt.Errorf("--namespace (-n) cannot be used with drain, which works on all namespaces; %s unshare --all -n NAMESPACE --in %s takes the Services of one out of service", display, clusters.Quote(args[0]))
+			}
 			o, err := newDrainOptions(f, "drain "+args[0])
 			if err != nil {
 				return err

@@ -39,6 +39,9 @@ func newUndrain(e *env) *cobra.Command {
   kubectl mesh-svc undrain us --forget`,
 		Args: exactlyOne("CLUSTER"),
 		RunE: func(cmd *cobra.Command, args []string) error {
+			if cmd.Flags().Changed("namespace") {
+				return errors.New("--namespace (-n) cannot be used with undrain, which works on all namespaces")
+			}
 			o, err := newDrainOptions(f, "undrain "+args[0])
 			if err != nil {
 				return err
