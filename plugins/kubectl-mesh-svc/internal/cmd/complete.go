@@ -3,6 +3,7 @@ package cmd
 import (
 	"context"
 	"path/filepath"
+	"regexp"
 	"slices"
 	"strings"
 
@@ -87,6 +88,9 @@ func completeWords(root *cobra.Command) {
 	}
 }
 
+// notUndone matches the records that undo refuses.
+var notUndone = regexp.MustCompile(`^undo-[^-]+-(undrain|undo-drain)-`)
+
 // undoRecords offers the records of this machine, the latest first. What is typed may be any other file.
 func undoRecords(_ *cobra.Command, args []string, typed string) ([]string, cobra.ShellCompDirective) {
 	if len(args) > 0 {
@@ -99,6 +103,6 @@ func undoRecords(_ *cobra.Command, args []string, typed string) ([]string, cobra
 	// The only error is one of the pattern; the names begin with their time.
 	files, _ := filepath.Glob(filepath.Join(dir, "undo-*.json"))
 	slices.Reverse(files)
-	files = slices.DeleteFunc(files, func(f string) bool { return !strings.HasPrefix(f, typed) })
+	files = slices.DeleteFunc(files, func(f string) bool { return !strings.HasPrefix(f, typed) || notUndone.MatchString(filepath.Base(f)) })
 	return files, cobra.ShellCompDirectiveKeepOrder
 }

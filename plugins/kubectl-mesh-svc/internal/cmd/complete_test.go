@@ -29,6 +29,10 @@ func TestCompletion(t *testing.T) {
 	if err := os.Mkdir(filepath.Dir(older), 0o700); err != nil {
 		t.Fatal(err)
 	}
+	// What undrain wrote is nothing that undo takes.
+	if err := os.WriteFile(filepath.Join(dir, "kubectl-mesh", "undo-20260103T000000Z-undrain-us-1.json"), nil, 0o600); err != nil {
+		t.Fatal(err)
+	}
 	for _, f := range []string{older, newer, filepath.Join(filepath.Dir(older), "other.json")} {
 		if err := os.WriteFile(f, nil, 0o600); err != nil {
 			t.Fatal(err)

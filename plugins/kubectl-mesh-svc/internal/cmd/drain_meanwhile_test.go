@@ -1,8 +1,10 @@
 package cmd
 
 import (
+	"bytes"
 	"context"
 	"encoding/json"
+	"path/filepath"
 	"strings"
 	"sync"
 	"testing"
@@ -12,12 +14,15 @@ import (
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/types"
+	"k8s.io/cli-runtime/pkg/genericiooptions"
 	"k8s.io/client-go/kubernetes"
 	typedcorev1 "k8s.io/client-go/kubernetes/typed/core/v1"
 
 	"github.com/kubectl-mesh/kubectl-mesh/pkg/apis/v1alpha1"
+	"github.com/kubectl-mesh/kubectl-mesh/pkg/common/change"
 	"github.com/kubectl-mesh/kubectl-mesh/pkg/common/cilium"
 	"github.com/kubectl-mesh/kubectl-mesh/pkg/common/clusters"
+	"github.com/kubectl-mesh/kubectl-mesh/pkg/common/output"
 	"github.com/kubectl-mesh/kubectl-mesh/plugins/kubectl-mesh-svc/internal/globalsvc"
 )
 
@@ -187,6 +192,86 @@ func TestRecordNotMarkedAsComplete(t *testing.T) {
 	if !strings.Contains(out, "The drain of us is not marked as complete. To go on: kubectl mesh-svc drain us") {
 		t.Error(out)
 	}
+}
+
+// TestTakingBack: drain ends with the command that puts the cluster back, undrain and the undo of a drain with drain, which asks and checks. To
+// undo these would drain again without.
+func TestTakingBack(t *testing.T) {
+	dir := t.TempDir()
+	t.Setenv("XDG_STATE_HOME", dir)
+	f := newFakeMesh(t, []string{"us", "eu", "ap"}, formers)
+	want := f.state(t, "us")
+	undo := func(name string) (string, error) {
+		t.Helper()
+		files, err := filepath.Glob(filepath.Join(dir, "kubectl-mesh", "undo-*Z-"+name+"-us-*.json"))
+		if err != nil || len(files) == 0 {
+			t.Fatalf("%s: %v %v", name, files, err)
+		}
+		rec, err := change.Load(files[len(files)-1])
+		if err != nil {
+			t.Fatal(err)
+		}
+		return f.undo(t, rec)
+	}
+	ends := func(out, line string) {
+		t.Helper()
+		if !strings.HasSuffix(out, "\n"+line+"\n") {
+			t.Errorf("the end is not %q:\n%s", line, out)
+		}
+	}
+	out := mustRun(t, f, "drain")
+	ends(out, "To take this back, on any machine: kubectl mesh-svc undrain us")
+	if !strings.Contains(out, "\nUndo file on this machine: "+dir) {
+		t.Error(out)
+	}
+	out = mustRun(t, f, "drain")
+	ends(out, "To take this back, on any machine: kubectl mesh-svc undrain us")
+	if strings.Contains(out, "Undo file") {
+		t.Errorf("nothing was written: %s", out)
+	}
+	ends(mustRun(t, f, "undrain"), "To take this back: kubectl mesh-svc drain us")
+	out, err := undo("undrain")
+	const refused = "would take us out of service again without a check of what its clients are left with; kubectl mesh-svc drain us checks that and asks. Nothing was changed"
+	if err == nil || err.Error() != `to undo "undrain us" `+refused {
+		t.Errorf("%v\n%s", err, out)
+	}
+	if d := cmp.Diff(want, f.state(t, "us")); d != "" {
+		t.Error(d)
+	}
+	_, file, _ := strings.Cut(mustRun(t, f, "drain"), "\nUndo file on this machine: ")
+	file, _, _ = strings.Cut(file, "\n")
+	rec, err := change.Load(file)
+	if err != nil {
+		t.Fatal(err)
+	}
+	out, err = f.undo(t, rec)
+	if err != nil || !strings.Contains(out, "To take this back: kubectl mesh-svc drain us\n") || strings.Contains(out, "mesh-svc undo ") {
+		t.Errorf("%v\n%s", err, out)
+	}
+	if out, err := undo("undo-drain"); err == nil || err.Error() != `to undo "undo drain us" `+refused {
+		t.Errorf("%v\n%s", err, out)
+	}
+	mustRun(t, f, "undrain")
+	if d := cmp.Diff(want, f.state(t, "us")); d != "" {
+		t.Error(d)
+	}
+	for _, c := range []struct{ verb, file, command string }{{"drain", "drain-us", "kubectl mesh-svc undrain us"}, {"undrain", "", "kubectl mesh-svc drain us"}} {
+		out, err := f.run(t, c.verb, nil, asJSON)
+		d := document(t, out)
+		if err != nil || d.UndoCommand != c.command || (d.UndoFile != "") != (c.file != "") || !strings.Contains(d.UndoFile, c.file) {
+			t.Errorf("%s: %v %q %q", c.verb, err, d.UndoFile, d.UndoCommand)
+		}
+	}
+}
+
+// undo runs undo with what all members tell.
+func (f *fakeMesh) undo(t *testing.T, rec *change.Record) (string, error) {
+	t.Helper()
+	var out bytes.Buffer
+	e := &env{IOStreams: genericiooptions.IOStreams{In: &bytes.Buffer{}, Out: &out, ErrOut: &out}, flags: clusters.NewFlags(), later: &clusters.Warnings{}}
+	o := &writeOptions{env: e, out: output.NewFlags(), dryRun: "none", manager: globalsvc.Manager, apply: change.Options{Timeout: time.Minute}}
+	err := o.undoIn(t.Context(), &clusters.Selection{Members: f.members}, rec)
+	return out.String(), err
 }
 
 // asJSON is -o json.

@@ -23,6 +23,8 @@ type drainResult struct {
 	shifts   []v1alpha1.Shift
 	record   *drainrecord.Record // nil where there is none
 	undoFile string
+	restores bool   // it is an undrain
+	takeBack string // the command that takes it back
 
 	// What a drain is planned from, for checking again before it writes: the cluster, the one that keeps the record, and what was read.
 	target, keeper *clusters.Member
@@ -32,7 +34,10 @@ type drainResult struct {
 func (r *drainResult) report(dryRun string) v1alpha1.DrainReport {
 	doc := v1alpha1.DrainReport{ChangeReport: r.plan.Report(r.members, dryRun), Cluster: r.cluster, Shifts: r.shifts}
 	if r.wrote() {
-		doc.UndoFile = r.undoFile
+		doc.UndoFile, doc.UndoCommand = r.undoFile, r.takeBack
+		if r.restores {
+			doc.UndoFile = "" // undo does not take it: it would drain without a check
+		}
 	}
 	if rec := r.record; rec != nil && rec.Member != nil {
 		doc.Record = &v1alpha1.DrainRecord{Cluster: rec.Member.Name, Namespace: rec.Member.CiliumNamespace, Name: drainrecord.Name(rec.Cluster),
@@ -85,13 +90,18 @@ func (o *drainOptions) reportDrain(r *drainResult, failure error) error {
 			output.Say(o.ErrOut, "Clients of the other clusters no longer use the endpoints in %s for new connections; its own clients still do (%s affinity remote NAME --in %s moves those of a Service too).", r.cluster, display, clusters.Quote(r.cluster))
 		}
 		output.Say(o.ErrOut, "The former values stand in %s.", rec.Place())
-		output.Say(o.ErrOut, "To put it back, on any machine: %s undrain %s", display, clusters.Quote(r.cluster))
 	case stored && rec.State == drainrecord.Draining:
 		how := "%s is not drained in full."
 		if inService+count(r.plan, v1alpha1.ResultUnknown) == 0 {
 			how = "The drain of %s is not marked as complete."
 		}
-		output.Say(o.ErrOut, how+" To go on: %s drain %s. To put it back: %[2]s undrain %[3]s", r.cluster, display, clusters.Quote(r.cluster))
+		output.Say(o.ErrOut, how+" To go on: %s drain %s", r.cluster, display, clusters.Quote(r.cluster))
+	}
+	if o.dryRun == "none" && r.wrote() {
+		output.Say(o.ErrOut, "Undo file on this machine: %s", r.undoFile)
+	}
+	if o.dryRun == "none" && (stored || r.wrote()) {
+		output.Say(o.ErrOut, "To take this back, on any machine: %s", r.takeBack)
 	}
 	return firstError(failure, err)
 }
@@ -100,7 +110,7 @@ func (o *drainOptions) reportDrain(r *drainResult, failure error) error {
 func (o *drainOptions) reportUndrain(r *drainResult, failure error) error {
 	err := o.print(r)
 	if r.wrote() {
-		output.Say(o.ErrOut, "To take this back: %s undo %s", display, r.undoFile)
+		output.Say(o.ErrOut, "To take this back: %s", r.takeBack)
 	}
 	return firstError(failure, err)
 }

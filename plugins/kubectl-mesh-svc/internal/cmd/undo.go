@@ -63,6 +63,20 @@ func (o *writeOptions) undo(ctx context.Context, rec *change.Record) error {
 	if err != nil {
 		return err
 	}
+	return o.undoIn(ctx, sel, rec)
+}
+
+func (o *writeOptions) undoIn(ctx context.Context, sel *clusters.Selection, rec *change.Record) error {
+	for _, back := range []string{"undrain ", "undo drain "} {
+		if cluster, ok := strings.CutPrefix(rec.Action, back); ok {
+			return fmt.Errorf("to undo %q would take %s out of service again without a check of what its clients are left with; %s drain %s checks that and asks. Nothing was changed",
+				rec.Action, cluster, display, clusters.Quote(cluster))
+		}
+	}
+	cluster, drained := strings.CutPrefix(rec.Action, "drain ")
+	if drained {
+		o.takeBack = display + " drain " + clusters.Quote(cluster)
+	}
 	targets, byItem, err := recordMembers(sel, rec)
 	if err != nil {
 		return err
@@ -87,7 +101,7 @@ func (o *writeOptions) undo(ctx context.Context, rec *change.Record) error {
 	if err := o.carryOut(ctx, plan, targets, true); err != nil {
 		return err
 	}
-	if cluster, drained := strings.CutPrefix(rec.Action, "drain "); drained && o.dryRun == "none" {
+	if drained && o.dryRun == "none" {
 		output.Say(o.ErrOut, "Note: the record of the drain is still there; %s undrain %s deletes it", display, clusters.Quote(cluster))
 	}
 	if left {

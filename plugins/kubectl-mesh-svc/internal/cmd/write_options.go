@@ -84,7 +84,9 @@ type writeOptions struct {
 	local string
 	// retry is this command again, for a shell: it completes what was not written.
 	retry string
-	apply change.Options
+	// takeBack is the command that takes it back where that is not undo.
+	takeBack string
+	apply    change.Options
 }
 
 // common checks the flags that undo has too.

@@ -133,8 +133,9 @@ func (o *writeOptions) report(plan *change.Plan, targets []*clusters.Member, und
 	}
 	doc := plan.Report(targets, o.dryRun)
 	if wrote {
-		doc.UndoFile = undoFile
-		doc.UndoCommand = display + " undo " + shellQuote(undoFile)
+		if doc.UndoCommand = o.takeBack; o.takeBack == "" {
+			doc.UndoFile, doc.UndoCommand = undoFile, display+" undo "+shellQuote(undoFile)
+		}
 	}
 	if undoFile != "" && (failure != nil || plan.Failed()) {
 		doc.RetryCommand = o.retry
