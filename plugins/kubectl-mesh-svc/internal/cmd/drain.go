@@ -164,16 +164,16 @@ func (o *drainOptions) drain(ctx context.Context, sel *clusters.Selection, name 
 	o.sayUnseen(sel.Members)
 	switch {
 	case ctx.Err() != nil:
-		return ctx.Err()
+		return o.unplanned(sel.Members, m, ctx.Err())
 	case m.Err != nil:
-		return o.unwritten(sel.Members, o.unreachable(m, others))
+		return o.unplanned(sel.Members, m, o.unreachable(m, others))
 	}
 	if err := o.certain(st, m, others); err != nil {
-		return o.unwritten(sel.Members, err)
+		return o.unplanned(sel.Members, m, err)
 	}
 	rec, keeper, err := o.record(ctx, m, readable(others))
 	if err != nil {
-		return o.unwritten(sel.Members, err)
+		return o.unplanned(sel.Members, m, err)
 	}
 	found := *rec
 	globalsvc.Adopt(st, m, rec)
@@ -188,6 +188,13 @@ func (o *drainOptions) drain(ctx context.Context, sel *clusters.Selection, name 
 	entries := globalsvc.Entries(st, plan, rec)
 	rec.Put(entries...)
 	r.shifts = globalsvc.Shifts(st, plan, m.Name)
+	notBegun := func(failure error) error {
+		plan.Stop()
+		if rec.Member == found.Member {
+			r.record = &found // as it stands, without what would have been added
+		}
+		return o.reportDrain(r, failure)
+	}
 	fresh := rec.Member == nil
 	if fresh && len(rec.Entries) == 0 || !fresh && len(entries) == 0 && rec.State == drainrecord.Drained {
 		return o.reportDrain(r, o.leftOut(plan)) // nothing to drain, or drained already
@@ -198,25 +205,26 @@ func (o *drainOptions) drain(ctx context.Context, sel *clusters.Selection, name 
 	if fresh && !o.apply.AccessOnly {
 		err := o.within(ctx, func(ctx context.Context) error { return rec.Create(ctx, keeper, true) })
 		if errors.Is(err, drainrecord.ErrTaken) {
-			return o.reportDrain(r, o.takenBy(ctx, rec, readable(others), err))
+			return notBegun(o.takenBy(ctx, rec, readable(others), err))
 		}
 		if err != nil {
-			return o.reportDrain(r, fmt.Errorf("cluster %q: dry-run of the record: %w; nothing was written in any cluster", keeper.Name, err))
+			return notBegun(fmt.Errorf("cluster %q: dry-run of the record: %w; nothing was written in any cluster", keeper.Name, err))
 		}
 	}
 	if o.dryRun == "server" {
 		return o.reportDrain(r, o.leftOut(plan))
 	}
 	if err := o.ask(ctx, r); err != nil {
-		return err
+		if o.out.IsTable() || o.out.IsName() {
+			return err
+		}
+		return notBegun(err)
 	}
 	if err := o.again(ctx, r, nil); err != nil {
-		plan.Stop()
-		return o.reportDrain(r, err)
+		return notBegun(err)
 	}
 	if err := o.begin(ctx, r, keeper, readable(others)); err != nil {
-		plan.Stop()
-		return o.reportDrain(r, err)
+		return notBegun(err)
 	}
 	if err := o.besides(ctx, r); err != nil {
 		plan.Stop()
@@ -530,8 +538,12 @@ func (o *drainOptions) store(ctx context.Context, rec *drainrecord.Record, keepe
 	if len(records) == 1 && (len(unread) == 0 || o.partial) {
 		return nil
 	}
-	err := o.within(ctx, rec.Delete)
-	return errors.Join(o.takenBy(ctx, rec, others, drainrecord.ErrTaken), errors.Join(unread...), err)
+	err := o.takenBy(ctx, rec, others, drainrecord.ErrTaken)
+	if left := o.within(ctx, rec.Delete); left != nil {
+		return errors.Join(err, errors.Join(unread...), fmt.Errorf("%s is left: %w", rec.Place(), left))
+	}
+	rec.Member = nil
+	return errors.Join(err, errors.Join(unread...))
 }
 
 // takenBy names who drains the cluster besides us.

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"encoding/json"
+	"errors"
 	"path/filepath"
 	"strings"
 	"sync"
@@ -22,6 +23,7 @@ import (
 	"github.com/kubectl-mesh/kubectl-mesh/pkg/common/change"
 	"github.com/kubectl-mesh/kubectl-mesh/pkg/common/cilium"
 	"github.com/kubectl-mesh/kubectl-mesh/pkg/common/clusters"
+	"github.com/kubectl-mesh/kubectl-mesh/pkg/common/confirm"
 	"github.com/kubectl-mesh/kubectl-mesh/pkg/common/output"
 	"github.com/kubectl-mesh/kubectl-mesh/plugins/kubectl-mesh-svc/internal/globalsvc"
 )
@@ -55,6 +57,13 @@ func (b beforeCore) Services(ns string) typedcorev1.ServiceInterface {
 
 func (b beforeCore) ConfigMaps(ns string) typedcorev1.ConfigMapInterface {
 	return beforeRecords{b.CoreV1Interface.ConfigMaps(ns), b.before}
+}
+
+func (b beforeServices) List(ctx context.Context, o metav1.ListOptions) (*corev1.ServiceList, error) {
+	if err := b.do(ctx, "services listed"); err != nil {
+		return nil, err
+	}
+	return b.ServiceInterface.List(ctx, o)
 }
 
 func (b beforeServices) Patch(ctx context.Context, name string, pt types.PatchType, data []byte, o metav1.PatchOptions, sub ...string) (*corev1.Service, error) {
@@ -272,6 +281,67 @@ func (f *fakeMesh) undo(t *testing.T, rec *change.Record) (string, error) {
 	o := &writeOptions{env: e, out: output.NewFlags(), dryRun: "none", manager: globalsvc.Manager, apply: change.Options{Timeout: time.Minute}}
 	err := o.undoIn(t.Context(), &clusters.Selection{Members: f.members}, rec)
 	return out.String(), err
+}
+
+// TestDocumentOfNothing: scripts get a document also where the command ends before its first write.
+func TestDocumentOfNothing(t *testing.T) {
+	t.Setenv("XDG_STATE_HOME", t.TempDir())
+	no := func(o *drainOptions) { o.yes = false }
+	for name, c := range map[string]struct {
+		verb    string
+		begun   bool   // there is the record of a drain that was cut off at its second Service
+		at      string // the call ahead of which Ctrl-C comes
+		want    error
+		changes int
+		state   string
+	}{
+		"the question is refused":        {"drain", false, "", confirm.ErrNoTerminal, 3, ""},
+		"the same, of one that goes on":  {"drain", true, "", confirm.ErrNoTerminal, 3, "draining"},
+		"drain is interrupted reading":   {"drain", false, "services listed", context.Canceled, 0, ""},
+		"drain, looking for other ones":  {"drain", false, "records listed", context.Canceled, 3, "draining"},
+		"undrain is interrupted reading": {"undrain", true, "services listed", context.Canceled, 0, ""},
+		"undrain, at the record":         {"undrain", true, "record undraining", context.Canceled, 1, "draining"},
+	} {
+		f := newFakeMesh(t, []string{"us", "eu", "ap"}, formers)
+		if c.begun {
+			f.cut(3, false)
+			if _, err := f.run(t, "drain", nil); err == nil {
+				t.Fatal("not killed")
+			}
+			f.revive()
+			f.own(t, "local", map[string]string{cilium.AnnotationGlobal: "true"}, false) // which the record does not hold yet
+		}
+		ctx, cancel := context.WithCancel(t.Context())
+		f.ctx = ctx
+		out, err := f.run(t, c.verb, f.meanwhile(c.at, func(ctx context.Context) error {
+			cancel()
+			return ctx.Err()
+		}), asJSON, func(o *drainOptions) {
+			if c.want == confirm.ErrNoTerminal {
+				no(o)
+			}
+		})
+		cancel()
+		if !errors.Is(err, c.want) {
+			t.Errorf("%s: %v\n%s", name, err, out)
+		}
+		d := document(t, out)
+		if d.Complete || d.Cluster != "us" || d.UndoFile != "" || d.state() != c.state || d.Record != nil && d.Record.Services != 3 {
+			t.Errorf("%s: complete %v, cluster %q, undo file %q, record %v", name, d.Complete, d.Cluster, d.UndoFile, d.Record)
+		}
+		n := 0
+		for _, change := range d.Changes {
+			if change.Result == v1alpha1.ResultPlanned {
+				n++
+			}
+			if change.Result == v1alpha1.ResultPlanned && !strings.Contains(change.Message, "not written: the command ended before it") {
+				t.Errorf("%s: %s", name, change.Message)
+			}
+		}
+		if want := c.changes; n != want {
+			t.Errorf("%s: %d are planned, want %d\n%s", name, n, want, out)
+		}
+	}
 }
 
 // asJSON is -o json.

@@ -73,6 +73,16 @@ func (o *drainOptions) print(r *drainResult) error {
 	return o.out.Print(o.Out, doc, view.Drain(doc, o.out.Format == output.Wide))
 }
 
+// unplanned prints the document of a command that ended before there was a plan; a table of nothing is left out.
+func (o *drainOptions) unplanned(members []*clusters.Member, m *clusters.Member, failure error) error {
+	if o.out.IsTable() || o.out.IsName() {
+		return failure
+	}
+	doc := (&drainResult{plan: &change.Plan{Action: o.request.Action}, members: members, cluster: m.Name}).report(o.dryRun)
+	doc.Complete = false
+	return errors.Join(failure, o.out.Print(o.Out, doc, nil))
+}
+
 // reportDrain prints what became of each Service, where the former values stand, and what can be done next.
 func (o *drainOptions) reportDrain(r *drainResult, failure error) error {
 	err := o.print(r)

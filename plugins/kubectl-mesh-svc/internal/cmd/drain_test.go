@@ -57,11 +57,14 @@ func (f *fakeMesh) runOn(t *testing.T, verb, cluster string, members []*clusters
 		fresh[i] = &c
 	}
 	sel := &clusters.Selection{Members: fresh}
-	var err error
+	ctx, err := f.ctx, error(nil)
+	if ctx == nil {
+		ctx = t.Context()
+	}
 	if verb == "drain" {
-		err = o.drain(t.Context(), sel, cluster)
+		err = o.drain(ctx, sel, cluster)
 	} else {
-		err = o.undrain(t.Context(), sel, cluster)
+		err = o.undrain(ctx, sel, cluster)
 	}
 	return out.String(), err
 }

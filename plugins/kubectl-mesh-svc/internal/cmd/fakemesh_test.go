@@ -1,6 +1,7 @@
 package cmd
 
 import (
+	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -31,6 +32,7 @@ import (
 type fakeMesh struct {
 	members []*clusters.Member
 	api     map[string]*fake.Clientset
+	ctx     context.Context //nolint:containedctx // of the commands that are run; the test's own if nil
 
 	mu      sync.Mutex
 	version int

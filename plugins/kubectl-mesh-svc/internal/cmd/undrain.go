@@ -73,14 +73,14 @@ func (o *drainOptions) undrain(ctx context.Context, sel *clusters.Selection, nam
 	o.sayUnseen(sel.Members)
 	switch {
 	case ctx.Err() != nil:
-		return ctx.Err()
+		return o.unplanned(sel.Members, m, ctx.Err())
 	case m.Err != nil:
 		output.Unread(o.ErrOut, m.Label(), string(m.Err.Class), m.Err)
-		return o.unwritten(sel.Members, fmt.Errorf("cluster %q cannot be reached: its Services can be put back when it answers; what they had is kept until then", m.Name))
+		return o.unplanned(sel.Members, m, fmt.Errorf("cluster %q cannot be reached: its Services can be put back when it answers; what they had is kept until then", m.Name))
 	}
 	records, missed, err := o.records(ctx, st, m, others)
 	if err != nil {
-		return o.unwritten(sel.Members, err)
+		return o.unplanned(sel.Members, m, err)
 	}
 	restore := globalsvc.Undrain(st, m, records)
 	// What was drained was shared, so that share is what puts it back in a manifest.
@@ -99,6 +99,7 @@ func (o *drainOptions) undrain(ctx context.Context, sel *clusters.Selection, nam
 		return o.reportUndrain(r, nil)
 	}
 	if err := o.checkUndrain(ctx, r, records); err != nil {
+		restore.Stop()
 		return o.reportUndrain(r, err)
 	}
 	r.shifts = globalsvc.Shifts(st, restore.Plan, m.Name)
@@ -111,6 +112,7 @@ func (o *drainOptions) undrain(ctx context.Context, sel *clusters.Selection, nam
 		}
 	}
 	if err := o.putBack(ctx, r, records); err != nil {
+		restore.Stop()
 		return o.reportUndrain(r, err)
 	}
 	return o.finish(ctx, r, restore, records, missed)
@@ -189,7 +191,6 @@ func (o *drainOptions) putBack(ctx context.Context, r *drainResult, records []*d
 		if err := o.within(ctx, func(ctx context.Context) error {
 			return rec.Advance(ctx, func(rec *drainrecord.Record) { rec.State, rec.By, rec.Since = drainrecord.Undraining, by, since })
 		}); err != nil {
-			r.plan.Stop()
 			return fmt.Errorf("%s: %w; no Service was changed, run the command again", rec.Place(), err)
 		}
 	}
