@@ -295,7 +295,9 @@ func (o *drainOptions) unreachable(m *clusters.Member, others []*clusters.Member
 		names[i] = other.Name
 	}
 	output.Say(o.ErrOut, "Note: the other clusters go on using the endpoints that they last knew of %s: for ever, unless clustermesh-cache-ttl is set there (Cilium 1.19 and newer)", m.Name)
-	output.Say(o.ErrOut, "Note: what takes it out all the same is to disconnect it in %s: remove it from clustermesh.config.clusters in their Helm values (cilium clustermesh disconnect wants to reach both sides)", strings.Join(names, ", "))
+	if len(readable(others)) > 0 { // else nobody knows which there are
+		output.Say(o.ErrOut, "Note: what takes it out all the same is to disconnect it in %s: remove it from clustermesh.config.clusters in their Helm values (cilium clustermesh disconnect wants to reach both sides)", strings.Join(names, ", "))
+	}
 	return fmt.Errorf("cluster %q cannot be reached, and annotations cannot drain it then: they are written through its own API server; nothing was changed", m.Name)
 }
 

@@ -360,6 +360,31 @@ func TestUndrainWithoutTheRecord(t *testing.T) {
 	}
 }
 
+// TestDrainOfADeadCluster: where it is to be disconnected is said only of clusters that are known to be there.
+func TestDrainOfADeadCluster(t *testing.T) {
+	dead := &clusters.Error{Class: clusters.ClassTimeout, Err: errors.New("no answer")}
+	for name, c := range map[string]struct {
+		others []string
+		dead   bool
+		want   string
+	}{
+		"others are read":    {[]string{"eu", "ap"}, false, "disconnect it in ap, eu: remove it from"},
+		"none is read":       {[]string{"eu", "ap"}, true, ""},
+		"there are no other": {nil, false, ""},
+	} {
+		f := newFakeMesh(t, append([]string{"us"}, c.others...), formers)
+		for n, m := range f.members {
+			if n == 0 || c.dead {
+				m.Err = dead
+			}
+		}
+		out, err := f.run(t, "drain", nil)
+		if err == nil || !strings.Contains(err.Error(), `cluster "us" cannot be reached`) || strings.Contains(out, "disconnect") != (c.want != "") || !strings.Contains(out, c.want) {
+			t.Errorf("%s: %v\n%s", name, err, out)
+		}
+	}
+}
+
 // TestUnreadableRecord: it is named, with what is wrong and the command that deletes it, also where --allow-partial goes on without it.
 func TestUnreadableRecord(t *testing.T) {
 	t.Setenv("XDG_STATE_HOME", t.TempDir())
