@@ -153,7 +153,7 @@ func (o *drainOptions) who(ctx context.Context, m *clusters.Member) string {
 // second once more if another cluster is being drained: of two drains at once, at least one sees the other's record.
 //  1. the undo file on this machine, as for every write,
 //  2. the record in another cluster with all former values, as draining,
-//  3. each Service: shared=false and its former value, in one patch,
+//  3. each Service: shared=false and its former value, in one patch, if the record is still our own,
 //  4. the record, as drained.
 func (o *drainOptions) drain(ctx context.Context, sel *clusters.Selection, name string) error {
 	m, others, err := o.target(sel, "drain", name)

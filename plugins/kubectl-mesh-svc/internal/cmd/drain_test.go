@@ -57,10 +57,11 @@ func (f *fakeMesh) runOn(t *testing.T, verb, cluster string, members []*clusters
 		fresh[i] = &c
 	}
 	sel := &clusters.Selection{Members: fresh}
-	ctx, err := f.ctx, error(nil)
+	ctx := f.ctx
 	if ctx == nil {
 		ctx = t.Context()
 	}
+	var err error
 	if verb == "drain" {
 		err = o.drain(ctx, sel, cluster)
 	} else {

@@ -42,7 +42,7 @@ const (
 // Entry is one Service and the value that its annotation for shared had; nil is absent.
 type Entry struct {
 	routing.Key
-	UID    types.UID
+	UID    types.UID // empty: of a Service that was not there when the record of a rebuilt cluster was continued
 	Former *string
 }
 

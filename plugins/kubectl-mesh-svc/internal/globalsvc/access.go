@@ -66,7 +66,7 @@ func Accesses() []Access {
 		{Group: "apps", Resource: "deployments", Names: []string{cilium.DeploymentMeshAPI}, Verbs: []string{"get"}, Place: InMeshNamespace,
 			For: "whether KVStoreMesh is on", Without: "it is shown as unknown"},
 		{Resource: "namespaces", Names: []string{"kube-system"}, Verbs: []string{"get"}, Place: InCluster,
-			For: "to see that two contexts are one cluster, and that a cluster was rebuilt", Without: "contexts alone tell clusters apart"},
+			For: "to see that two contexts are one cluster, and that a cluster was rebuilt", Without: "contexts alone tell clusters apart; `undrain` keeps the former values of Services that are not there"},
 		{Resource: "namespaces", Verbs: []string{"get", "list", "watch"}, Place: InServices, Commands: cmdRead,
 			For: "whether a namespace is global (1.20)", Without: "it counts as not annotated"},
 		{Resource: "services", Verbs: []string{"get"}, Place: InServices, Commands: cmdOne,
