@@ -238,6 +238,11 @@ func (o *drainOptions) drain(ctx context.Context, sel *clusters.Selection, name 
 		return o.reportDrain(r, errors.Join(fmt.Errorf("%w; no Service was changed, run the command again", err), r.discard()))
 	}
 	if err := plan.Apply(ctx, o.apply); err != nil {
+		if ctx.Err() == nil { // it may be an undrain that wrote meanwhile, and then there is no record to go on with
+			if taken := o.held(ctx, r); r.record != rec {
+				err = errors.Join(err, taken)
+			}
+		}
 		return o.reportDrain(r, err)
 	}
 	if err := o.complete(ctx, r); err != nil {

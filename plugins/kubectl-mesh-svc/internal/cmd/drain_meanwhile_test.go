@@ -72,7 +72,11 @@ func (b beforeServices) Patch(ctx context.Context, name string, pt types.PatchTy
 			return nil, err
 		}
 	}
-	return b.ServiceInterface.Patch(ctx, name, pt, data, o, sub...)
+	svc, err := b.ServiceInterface.Patch(ctx, name, pt, data, o, sub...)
+	if err == nil && len(o.DryRun) == 0 {
+		err = b.do(ctx, "next service")
+	}
+	return svc, err
 }
 
 func (b beforeRecords) Update(ctx context.Context, cm *corev1.ConfigMap, o metav1.UpdateOptions) (*corev1.ConfigMap, error) {
@@ -120,6 +124,7 @@ func TestUndrainDuringADrain(t *testing.T) {
 	}{
 		"before the last check":         {"records listed", 0, gone + "no Service was changed, run the command again", ""},
 		"before the first Service":      {"service", 0, written + strings.TrimSuffix(gone, "; ") + both, ""},
+		"after the first Service":       {"next service", 0, `cluster "us": drain us shop/absent: written, but`, ""},
 		"before the last write":         {"record drained", 0, written + strings.TrimSuffix(gone, "; ") + both, ""},
 		"before the last write, halted": {"record drained", 2, written + "us is being put back since alice on laptop at ", "undraining"},
 	} {
@@ -135,6 +140,9 @@ func TestUndrainDuringADrain(t *testing.T) {
 		}), asJSON)
 		if err == nil || !strings.HasPrefix(err.Error(), c.want) {
 			t.Errorf("%s: %v", name, err)
+		}
+		if c.at == "next service" && !strings.HasSuffix(err.Error(), strings.TrimSuffix(gone, "; ")) {
+			t.Errorf("%s: it is not said what became of the record: %v", name, err)
 		}
 		for _, never := range []string{"The former values stand in", "no longer use the endpoints", "us is drained", "To go on:"} {
 			if strings.Contains(out, never) {
