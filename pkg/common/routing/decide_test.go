@@ -262,7 +262,7 @@ func TestReasons(t *testing.T) {
 		"no peer":               {apart, ReasonNotPeer, "not connected to it"},
 		"not read":              {unread, ReasonUnread, "timeout"},
 		"no endpoints":          {mesh("1.20.2", service(1, 1, "global"), service(2, 0, "global")), ReasonNoEndpoints, "it has no endpoints"},
-		"no ready endpoints":    {mesh("1.20.2", service(1, 1, "global"), unready), ReasonNoEndpoints, "none of its 1 endpoints is ready"},
+		"no ready endpoints":    {mesh("1.20.2", service(1, 1, "global"), unready), ReasonNoEndpoints, "its only endpoint is not ready"},
 		"protocol":              {mesh("1.20.2", service(1, 1, "global"), udp), ReasonProtocol, "its port is UDP, the client's TCP"},
 		"protocol, two ports":   {mesh("1.20.2", service(1, 1, "global"), second), ReasonProtocol, "its port is UDP, the client's TCP"},
 		"family":                {mesh("1.20.2", service(1, 1, "global"), v6), ReasonFamily, "it has no IPv4 endpoints"},

@@ -74,10 +74,7 @@ func (r Reason) String() string {
 	case ReasonUnread:
 		return "unknown, it could not be read: " + r.Value
 	case ReasonNoEndpoints:
-		if r.Total > 0 {
-			return fmt.Sprintf("not used, none of its %d endpoints is ready", r.Total)
-		}
-		return "not used, it has no endpoints"
+		return "not used, " + NoneReady(r.Total)
 	case ReasonPort:
 		return fmt.Sprintf("not used, its port is named %s, the client's %s", names(r.Ports), name(r.Value))
 	case ReasonPortLost:
@@ -103,6 +100,17 @@ func (r Reason) String() string {
 		return "not used, its endpoints are terminating"
 	}
 	return string(r.Code)
+}
+
+// NoneReady says that none of a cluster's n endpoints is ready.
+func NoneReady(n int) string {
+	switch n {
+	case 0:
+		return "it has no endpoints"
+	case 1:
+		return "its only endpoint is not ready"
+	}
+	return fmt.Sprintf("none of its %d endpoints is ready", n)
 }
 
 func (r Reason) annotation() string {

@@ -9,6 +9,7 @@ import (
 	"github.com/kubectl-mesh/kubectl-mesh/pkg/common/cilium"
 	"github.com/kubectl-mesh/kubectl-mesh/pkg/common/clusters"
 	"github.com/kubectl-mesh/kubectl-mesh/pkg/common/finding"
+	"github.com/kubectl-mesh/kubectl-mesh/pkg/common/routing"
 )
 
 // checkService looks at a global Service by itself.
@@ -21,7 +22,7 @@ func (c *checker) checkService(p place) {
 		return
 	}
 	if p.svc.Selector && p.svc.ReadyEndpoints() == 0 {
-		c.tellFix(finding.NoEndpoints, p, fmt.Sprintf("kubectl %s -n %s get endpointslices -l kubernetes.io/service-name=%s", p.at(), c.key.Namespace, c.key.Name), "%s", noneReady(len(p.svc.Endpoints)))
+		c.tellFix(finding.NoEndpoints, p, fmt.Sprintf("kubectl %s -n %s get endpointslices -l kubernetes.io/service-name=%s", p.at(), c.key.Namespace, c.key.Name), "%s", routing.NoneReady(len(p.svc.Endpoints)))
 	}
 	if p.svc.SessionAffinity {
 		c.tellFix(finding.SessionAffinity, p, c.specFix(p, "sessionAffinity", "None"), "sessionAffinity is ClientIP")
@@ -186,15 +187,4 @@ func (c *checker) ownDerived() {
 		}
 	}
 	c.add(finding.DerivedService, placeNames(c.global), fix, "derived from %s, whose owner rewrites it", what)
-}
-
-// noneReady says that none of n endpoints is ready.
-func noneReady(n int) string {
-	switch n {
-	case 0:
-		return "it has no endpoints"
-	case 1:
-		return "its only endpoint is not ready"
-	}
-	return fmt.Sprintf("none of its %d endpoints is ready", n)
 }
