@@ -111,3 +111,26 @@ func TestLocalSaysThatNothingDiffers(t *testing.T) {
 		t.Error(errOut)
 	}
 }
+
+// TestLocalNamespace: a Service without a namespace is of the one that -n names; only in default is kubernetes the API server.
+func TestLocalNamespace(t *testing.T) {
+	t.Parallel()
+	file := filepath.Join(t.TempDir(), "svc.yaml")
+	if err := os.WriteFile(file, []byte(strings.ReplaceAll(localService, "web", "kubernetes")), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	for namespace, want := range map[string]string{
+		"":             "service default/kubernetes is refused: it is the API server",
+		"--namespace=": "service default/kubernetes is refused",
+		"-n=default":   "service default/kubernetes is refused",
+		"-n=shop":      "service kubernetes: service.cilium.io/global: <absent>",
+	} {
+		args := []string{"globalize", "kubernetes", "--local", "-f", file}
+		if namespace != "" {
+			args = append(args, namespace)
+		}
+		if _, stderr, code := run(t, args...); !strings.Contains(stderr, want) || (code == 0) != (namespace == "-n=shop") {
+			t.Errorf("%q: exit code %d, %s", namespace, code, stderr)
+		}
+	}
+}

@@ -1,6 +1,7 @@
 package globalsvc
 
 import (
+	"cmp"
 	"fmt"
 	"slices"
 
@@ -19,10 +20,7 @@ func (r Request) Wants(svc *corev1.Service) (wanted bool, skipped string, err er
 		r.Selector != nil && !r.Selector.Matches(labels.Set(svc.Labels)):
 		return false, "", nil
 	}
-	key := routing.Key{Namespace: svc.Namespace, Name: svc.Name}
-	if key.Namespace == "" {
-		key.Namespace = "default"
-	}
+	key := routing.Key{Namespace: cmp.Or(svc.Namespace, r.Namespace, "default"), Name: svc.Name}
 	if why := never(key); why != "" {
 		if len(r.Names) > 0 {
 			return false, "", fmt.Errorf("service %s is refused: %s", key, why)
