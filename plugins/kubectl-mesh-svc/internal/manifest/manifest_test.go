@@ -93,6 +93,13 @@ func TestEdit(t *testing.T) {
 		"tabs and blanks at line ends": {head + "  name: web  \n  annotations:\t\n    a: b\t# c\n\n\nspec: {}\n", globalize, "+    " + global + ": \"true\"\n"},
 		"a quoted key":                 {head + "  name: web\n  annotations:\n    \"" + global + "\": \"no\"\n", globalize, "-    \"" + global + "\": \"no\"\n+    \"" + global + "\": \"true\"\n"},
 		"a value over two lines":       {head + "  name: web\n  annotations:\n    a: \"b\n      c\"\n", globalize, "+    " + global + ": \"true\"\n"},
+		"a folded plain value":         {head + "  name: web\n  annotations:\n    plain: this is\n      folded plain  \n\n\n     # no comment of ours\n", globalize, "+    " + global + ": \"true\"\n"},
+		"with an empty line in it":     {head + "  name: web\n  annotations:\n    plain: this  is \t\n\n\n        folded\n      plain # c\n    a: b\n", globalize, "+    " + global + ": \"true\"\n"},
+		"folded, begins below its key": {head + "  name: web\n  annotations:\n    plain:\n      this is\n      folded plain", globalize, "-      folded plain+      folded plain\n+    " + global + ": \"true\""},
+		"folded, CRLF":                 {"apiVersion: v1\r\nkind: Service\r\nmetadata:\r\n  name: web\r\n  annotations:\r\n    plain: this is\r\n\r\n      folded\r\n", globalize, "+    " + global + ": \"true\"\r\n"},
+		"folded, in flow":              {head + "  name: web\n  annotations: {plain: this is\n    folded plain }\n", globalize, "-    folded plain }\n+    folded plain, " + global + ": \"true\" }\n"},
+		"folded, as our value":         {head + "  name: web\n  annotations:\n    a: b\n    " + global + ": no,\n      or yes\n    " + alias + ": x\n     y\n    c: d\n", globalize, "-    " + global + ": no,\n-      or yes\n-    " + alias + ": x\n-     y\n+    " + global + ": \"true\"\n"},
+		"folded, a label":              {head + "  name: web\n  labels:\n    plain: this is\n      folded\n", globalize, "+  annotations:\n+    " + global + ": \"true\"\n"},
 	}
 	for name, c := range cases {
 		t.Run(name, func(t *testing.T) {
@@ -225,6 +232,8 @@ func FuzzEdit(f *testing.F) {
 	f.Add([]byte("apiVersion: v1\r\nkind: List\r\nitems:\r\n- {apiVersion: v1, kind: Service, metadata: {name: &a web, annotations: {" + global + ": no, ? x : y}}}\r\n"))
 	f.Add([]byte("kind: ServiceList\napiVersion: v1\nitems:\n- metadata: {name: web}\n- metadata:\n    name: dns\n    annotations:\n      a: b\n"))
 	f.Add([]byte("? apiVersion\n: v1\nkind: Service\nmetadata: !!map\n  ? name\n  : web\n  annotations: ~\n"))
+	f.Add([]byte(head + "  name: web\n  annotations:\n    plain: this is\n\n      folded\t\n     plain # c\n    " + global + ": no,\n     or yes\n"))
+	f.Add([]byte("apiVersion: v1\r\nkind: Service\r\nmetadata: {name: web, annotations: {a: this is\r\n\r\n folded, " + alias + ":\r\n b\r\n c }}\r\n"))
 	f.Fuzz(func(t *testing.T, raw []byte) {
 		r, err := Edit("f", raw, all, globalize)
 		if e := (&Error{}); errors.As(err, &e) && strings.HasPrefix(e.Text, "this is no YAML") && (e.Line < 1 || e.Line > len(newText(raw).lines)) {

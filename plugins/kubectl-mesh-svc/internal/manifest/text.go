@@ -137,7 +137,35 @@ func (t *text) end(n *yaml.Node, indent int) (int, error) {
 	case n.Style&(yaml.LiteralStyle|yaml.FoldedStyle) != 0:
 		return t.blockEnd(at, indent), nil
 	}
-	return t.expect(at, n.Value)
+	return t.folded(at, n.Value)
+}
+
+// folded returns the offset behind a plain value, which may stand on several lines: a break with the blanks around it means one blank,
+// several breaks mean one line break fewer.
+func (t *text) folded(at int, value string) (int, error) {
+	if to, err := t.expect(at, value); err == nil {
+		return to, nil
+	}
+	for len(value) > 0 {
+		if at >= len(t.raw) {
+			return 0, errWhere
+		}
+		run := t.raw[at : len(t.raw)-len(bytes.TrimLeft(t.raw[at:], " \t\r\n"))]
+		means := string(run)
+		switch n := bytes.Count(run, []byte("\n")); {
+		case len(run) == 0:
+			run, means = t.raw[at:at+1], string(t.raw[at:at+1])
+		case n == 1:
+			means = " "
+		case n > 1:
+			means = strings.Repeat("\n", n-1)
+		}
+		if !strings.HasPrefix(value, means) {
+			return 0, errWhere
+		}
+		at, value = at+len(run), value[len(means):]
+	}
+	return at, nil
 }
 
 func (t *text) expect(at int, s string) (int, error) {
