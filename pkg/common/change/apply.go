@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"maps"
 	"net"
 	"slices"
 	"time"
@@ -79,7 +80,7 @@ func (p *Plan) Apply(ctx context.Context, o Options) (err error) {
 			}
 			written = nil
 		}
-		if err = within(ctx, o, func(ctx context.Context) error { return p.send(ctx, i, false) }); err == nil {
+		if err = within(ctx, o, func(ctx context.Context) error { _, err := p.send(ctx, i, false); return err }); err == nil {
 			i.Result = v1alpha1.ResultChanged
 			written = append(written, i)
 			continue
@@ -121,13 +122,10 @@ func (p *Plan) readBack(ctx context.Context, items []*Item, o Options) error {
 			return
 		}
 		i.Message, i.unseen = notes[n], false
-		for k, want := range i.After {
-			if have := current(now, k); !Same(have, want) {
-				err := fmt.Errorf("written, but %s reads back as %s: an admission webhook or a reconciler changed it", k, Show(have))
-				i.Result, i.Message = v1alpha1.ResultFailed, err.Error()
-				failures[n] = p.failure(i, err)
-				return
-			}
+		if k, differs := i.differs(now); differs {
+			err := fmt.Errorf("written, but %s reads back as %s: an admission webhook or a reconciler changed it", k, Show(current(now, k)))
+			i.Result, i.Message = v1alpha1.ResultFailed, err.Error()
+			failures[n] = p.failure(i, err)
 		}
 	})
 	var unseen error
@@ -135,6 +133,16 @@ func (p *Plan) readBack(ctx context.Context, items []*Item, o Options) error {
 		unseen = p.failure(items[n], errors.New(items[n].Message))
 	}
 	return cmp.Or(cmp.Or(failures...), ctx.Err(), unseen)
+}
+
+// differs returns the first key, sorted, that is not as it was meant to be.
+func (i *Item) differs(svc *corev1.Service) (key string, differs bool) {
+	for _, k := range slices.Sorted(maps.Keys(i.After)) {
+		if !Same(current(svc, k), i.After[k]) {
+			return k, true
+		}
+	}
+	return "", false
 }
 
 // Stop marks what is still to be written as not written: the command ended before it.
@@ -145,39 +153,39 @@ func (p *Plan) Stop() {
 	}
 }
 
-// send patches one item, or tries to. A conflict is tried again only if our own keys are still as planned.
-func (p *Plan) send(ctx context.Context, i *Item, dryRun bool) error {
+// send patches one item, or tries to, and returns what the server made of it. A conflict is tried again only if our own keys are still as planned.
+func (p *Plan) send(ctx context.Context, i *Item, dryRun bool) (*corev1.Service, error) {
 	for n := 1; ; n++ {
-		err := p.patch(ctx, i, dryRun)
+		got, err := p.patch(ctx, i, dryRun)
 		switch {
 		case apierrors.IsNotFound(err):
-			return ErrDeleted
+			return nil, ErrDeleted
 		case !apierrors.IsConflict(err):
-			return err
+			return got, err
 		}
 		now, getErr := i.Member.Client.CoreV1().Services(i.Namespace).Get(ctx, i.Name, metav1.GetOptions{})
 		switch {
 		case apierrors.IsNotFound(getErr):
-			return ErrDeleted
+			return nil, ErrDeleted
 		case getErr != nil:
-			return fmt.Errorf("%w: after a conflict it could not be read again: %w", errNotSent, getErr)
+			return nil, fmt.Errorf("%w: after a conflict it could not be read again: %w", errNotSent, getErr)
 		case now.UID != i.UID:
-			return ErrRemade
+			return nil, ErrRemade
 		}
 		for k, v := range i.Before {
 			if !Same(current(now, k), v) {
-				return ErrConflict
+				return nil, ErrConflict
 			}
 		}
 		if n == attempts {
-			return err
+			return nil, err
 		}
 		i.Version = now.ResourceVersion
 	}
 }
 
 // patch sends a JSON merge patch with uid and resourceVersion as precondition; null removes a key, whoever owns it.
-func (p *Plan) patch(ctx context.Context, i *Item, dryRun bool) error {
+func (p *Plan) patch(ctx context.Context, i *Item, dryRun bool) (*corev1.Service, error) {
 	ann := Values{}
 	for _, k := range i.changedKeys() {
 		ann[k] = i.After[k]
@@ -186,14 +194,13 @@ func (p *Plan) patch(ctx context.Context, i *Item, dryRun bool) error {
 		"uid": i.UID, "resourceVersion": i.Version, "annotations": ann,
 	}})
 	if err != nil {
-		return err
+		return nil, err
 	}
 	o := metav1.PatchOptions{FieldManager: p.Manager}
 	if dryRun {
 		o.DryRun = []string{metav1.DryRunAll}
 	}
-	_, err = i.Member.Client.CoreV1().Services(i.Namespace).Patch(ctx, i.Name, types.MergePatchType, body, o)
-	return err
+	return i.Member.Client.CoreV1().Services(i.Namespace).Patch(ctx, i.Name, types.MergePatchType, body, o)
 }
 
 // Show returns a value as a table shows it.

@@ -50,12 +50,32 @@ func newCluster(t *testing.T, name string, log *[]string, svc *corev1.Service, a
 		}
 		if len(p.PatchOptions.DryRun) > 0 {
 			*log = append(*log, name+" dry-run")
-			return true, svc.DeepCopy(), nil
+			return true, annotated(t, svc, p.GetPatch()), nil
 		}
 		*log = append(*log, name+" "+p.PatchOptions.FieldManager+" "+string(p.GetPatch()))
 		return false, nil, nil
 	})
 	return cluster{&clusters.Member{Name: name, Context: "kind-" + name, UID: "uid-" + name, Client: api}, api, log}
+}
+
+// annotated is a Service as a patch of ours leaves it.
+func annotated(t *testing.T, svc *corev1.Service, patch []byte) *corev1.Service {
+	t.Helper()
+	var sent struct {
+		Metadata struct{ Annotations Values }
+	}
+	if err := json.Unmarshal(patch, &sent); err != nil {
+		t.Error(err)
+	}
+	svc = svc.DeepCopy()
+	for k, v := range sent.Metadata.Annotations {
+		if v == nil {
+			delete(svc.Annotations, k)
+			continue
+		}
+		metav1.SetMetaDataAnnotation(&svc.ObjectMeta, k, *v)
+	}
+	return svc
 }
 
 func nginx(ann map[string]string) *corev1.Service {
@@ -154,6 +174,47 @@ func TestPreflightFailureWritesNothingAnywhere(t *testing.T) {
 				if err := plan.Preflight(t.Context(), forced); err != nil {
 					t.Errorf("with --force-conflicts: %v", err)
 				}
+			}
+		})
+	}
+}
+
+// TestPreflightSeesWhatAdmissionMakesOfIt: what a dry-run answers is what a write would leave, and the first cluster must not be written for nothing.
+func TestPreflightSeesWhatAdmissionMakesOfIt(t *testing.T) {
+	t.Parallel()
+	edits := Values{"x/affinity": ptr.To("local"), "x/alias": nil, "x/global": ptr.To("true")}
+	before := nginx(map[string]string{"x/alias": "1", "x/global": "true"}) // global is not sent, and read back all the same
+	for name, c := range map[string]struct {
+		ap   map[string]string // what is there after admission
+		opts Options
+		want string
+		says string
+	}{
+		"another value":        {map[string]string{"x/affinity": "remote", "x/global": "true", "y": "z"}, options, "us:planned ap:refused eu:planned", `admission of the cluster changes x/affinity to "remote"`},
+		"none":                 {map[string]string{"x/global": "true"}, options, "us:planned ap:refused eu:planned", "admission of the cluster removes x/affinity"},
+		"what goes stays":      {map[string]string{"x/affinity": "local", "x/alias": "1", "x/global": "true"}, options, "us:planned ap:refused eu:planned", `changes x/alias to "1"`},
+		"what was not sent":    {map[string]string{"x/affinity": "local", "x/global": "no"}, options, "us:planned ap:refused eu:planned", `changes x/global to "no"`},
+		"something else":       {map[string]string{"x/affinity": "local", "x/global": "true", "y": "z"}, options, "us:planned ap:planned eu:planned", ""},
+		"permission only":      {map[string]string{"x/global": "true"}, Options{Timeout: time.Minute, AccessOnly: true}, "us:planned ap:planned eu:planned", ""},
+		"with --allow-partial": {map[string]string{"x/global": "true"}, Options{Timeout: time.Minute, AllowPartial: true}, "us:planned ap:refused eu:planned", "removes x/affinity"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			plan := &Plan{Action: "affinity local", Manager: "mesh-svc"}
+			for _, cluster := range []string{"us", "ap", "eu"} {
+				var log []string
+				m := newCluster(t, cluster, &log, before, true)
+				if cluster == "ap" {
+					m.api.PrependReactor("patch", "services", func(k8stesting.Action) (bool, runtime.Object, error) { return true, nginx(c.ap), nil })
+				}
+				plan.Items = append(plan.Items, NewItem(m.Member, before, edits))
+			}
+			err := plan.Preflight(t.Context(), c.opts)
+			if got := results(plan); got != c.want || (err != nil) != (c.says != "" && !c.opts.AllowPartial) {
+				t.Errorf("results %s, want %s; %v", got, c.want, err)
+			}
+			if got := plan.Items[1].Message; !strings.Contains(got, c.says) || c.says == "" && got != "" {
+				t.Errorf("message %q, want %q", got, c.says)
 			}
 		})
 	}
@@ -461,7 +522,7 @@ func TestPreflightOfHundreds(t *testing.T) {
 		} else {
 			other.Add(1)
 		}
-		return true, nginx(nil), nil
+		return true, nginx(map[string]string{"x/global": "true"}), nil
 	})
 	us := &clusters.Member{Name: "us", Client: api}
 	plan := &Plan{Action: "globalize", Manager: "mesh-svc"}

@@ -95,7 +95,7 @@ func (p *Plan) preflightMember(ctx context.Context, m *clusters.Member, items []
 		i := items[n]
 		err := answers[slices.Index(namespaces, i.Namespace)]
 		if err == nil && !o.AccessOnly {
-			if err = within(ctx, o, func(ctx context.Context) error { return p.send(ctx, i, true) }); err != nil {
+			if err = within(ctx, o, func(ctx context.Context) error { return p.dryRun(ctx, i) }); err != nil {
 				err = explainDryRun(err)
 			}
 		}
@@ -104,6 +104,24 @@ func (p *Plan) preflightMember(ctx context.Context, m *clusters.Member, items []
 			i.Result, i.Message = v1alpha1.ResultFailed, err.Error()
 		}
 	})
+}
+
+// dryRun sends an item without writing it. What admission would make something else of is refused: the write would fail too,
+// when it is read back, and leave the clusters after it as they were.
+func (p *Plan) dryRun(ctx context.Context, i *Item) error {
+	got, err := p.send(ctx, i, true)
+	if err != nil {
+		return err
+	}
+	if k, differs := i.differs(got); differs {
+		i.Result = v1alpha1.ResultRefused
+		if have := current(got, k); have != nil {
+			i.Message = fmt.Sprintf("admission of the cluster changes %s to %s", k, Show(have))
+		} else {
+			i.Message = "admission of the cluster removes " + k
+		}
+	}
+	return nil
 }
 
 // within gives one request its deadline, and names the flag that lengthens it.

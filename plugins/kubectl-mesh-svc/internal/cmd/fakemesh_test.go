@@ -105,7 +105,8 @@ func (f *fakeMesh) reactor(api *fake.Clientset) k8stesting.ReactionFunc {
 		if dryRun && a.GetResource().Resource == "configmaps" {
 			return true, &corev1.ConfigMap{}, nil
 		} else if dryRun {
-			return true, &corev1.Service{}, nil
+			svc, err := afterDryRun(api, a)
+			return true, svc, err
 		}
 		f.writes++
 		f.dead = f.writes == f.cutAt
@@ -135,6 +136,36 @@ func (f *fakeMesh) reactor(api *fake.Clientset) k8stesting.ReactionFunc {
 		err = api.Tracker().Update(gvr, obj, a.GetNamespace())
 		return true, obj, f.answer(err)
 	}
+}
+
+// afterDryRun is a Service as a patch of ours would leave it.
+func afterDryRun(api *fake.Clientset, a k8stesting.Action) (*corev1.Service, error) {
+	patch, ok := a.(k8stesting.PatchActionImpl)
+	if !ok {
+		return &corev1.Service{}, nil
+	}
+	obj, err := api.Tracker().Get(a.GetResource(), a.GetNamespace(), patch.Name)
+	if err != nil {
+		return nil, err
+	}
+	var sent struct {
+		Metadata struct{ Annotations map[string]*string }
+	}
+	if err := json.Unmarshal(patch.GetPatch(), &sent); err != nil {
+		return nil, err
+	}
+	svc, ok := obj.DeepCopyObject().(*corev1.Service)
+	if !ok {
+		return nil, fmt.Errorf("%T is no Service", obj)
+	}
+	for k, v := range sent.Metadata.Annotations {
+		if v == nil {
+			delete(svc.Annotations, k)
+			continue
+		}
+		metav1.SetMetaDataAnnotation(&svc.ObjectMeta, k, *v)
+	}
+	return svc, nil
 }
 
 // answer loses the answer of the write at which the caller is cut off.
