@@ -5,6 +5,8 @@ import (
 
 	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
+
+	"github.com/kubectl-mesh/kubectl-mesh/pkg/common/clusters"
 )
 
 // commandLine returns a command as it was called, for a shell: name, arguments and the flags that were set, without those of the output
@@ -12,22 +14,14 @@ import (
 func commandLine(cmd *cobra.Command, args []string) string {
 	words := []string{display, cmd.Name()}
 	for _, a := range args {
-		words = append(words, shellQuote(a))
+		words = append(words, clusters.Quote(a))
 	}
 	cmd.Flags().Visit(func(f *pflag.Flag) {
 		switch f.Name {
-		case "output", "no-headers", "template", "token", "password":
+		case "output", "no-headers", "template":
 			return
 		}
-		value := f.Value.String()
-		if list, ok := f.Value.(pflag.SliceValue); ok {
-			value = strings.Join(list.GetSlice(), ",")
-		}
-		if f.NoOptDefVal != "" && value == f.NoOptDefVal {
-			words = append(words, "--"+f.Name)
-			return
-		}
-		words = append(words, "--"+f.Name+"="+shellQuote(value))
+		words = append(words, clusters.FlagWords(f)...)
 	})
 	return strings.Join(words, " ")
 }
@@ -37,19 +31,8 @@ func localCommand(cmd *cobra.Command, args []string) string {
 	words := append([]string{display, cmd.Name()}, args...)
 	for _, name := range []string{"affinity", "shared"} {
 		if f := cmd.Flags().Lookup(name); f != nil && f.Changed {
-			words = append(words, "--"+name+"="+shellQuote(f.Value.String()))
+			words = append(words, clusters.FlagWords(f)...)
 		}
 	}
 	return strings.Join(words, " ")
-}
-
-// shellQuote quotes a word for a POSIX shell where it needs it.
-func shellQuote(s string) string {
-	plain := func(r rune) bool {
-		return r >= 'a' && r <= 'z' || r >= 'A' && r <= 'Z' || r >= '0' && r <= '9' || strings.ContainsRune("-_./:,=@%+", r)
-	}
-	if s != "" && strings.IndexFunc(s, func(r rune) bool { return !plain(r) }) < 0 {
-		return s
-	}
-	return "'" + strings.ReplaceAll(s, "'", `'\''`) + "'"
 }

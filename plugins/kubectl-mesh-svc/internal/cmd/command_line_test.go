@@ -19,12 +19,14 @@ func TestCommandLine(t *testing.T) {
 		fs.String(name, "", "")
 	}
 	fs.StringSlice("in", nil, "")
+	fs.StringArray("as-group", nil, "")
+	fs.String("proxy-url", "", "")
 	fs.Bool("yes", false, "")
-	c.SetArgs([]string{"a b", "--token=SECRET", "--password", "SECRET", "--output=json", "--kubeconfig=/x y", "--in=us", "--in=eu", "--yes"})
+	c.SetArgs([]string{"a b", "--token=SECRET", "--password", "SECRET", "--output=json", "--kubeconfig=/x y", "--in=us", "--in=eu", "--yes", "--as-group=a", "--as-group=b", "--proxy-url=http://me:SECRET@x"})
 	if err := c.Execute(); err != nil {
 		t.Fatal(err)
 	}
-	if want := "kubectl mesh-svc share 'a b' --in=us,eu --kubeconfig='/x y' --yes"; got != want {
+	if want := "kubectl mesh-svc share 'a b' --as-group=a --as-group=b --in=us,eu --kubeconfig='/x y' --yes"; got != want {
 		t.Errorf("%s; want %s", got, want)
 	}
 }

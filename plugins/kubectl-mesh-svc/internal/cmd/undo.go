@@ -102,7 +102,7 @@ func (o *writeOptions) undoIn(ctx context.Context, sel *clusters.Selection, rec 
 		return err
 	}
 	if drained && o.dryRun == "none" {
-		output.Say(o.ErrOut, "Note: the record of the drain is still there; %s undrain %s deletes it", display, clusters.Quote(cluster))
+		output.Say(o.ErrOut, "Note: the record of the drain is still there; %s undrain %s%s deletes it", display, clusters.Quote(cluster), o.flags.Again())
 	}
 	if left {
 		return errors.New("not everything could be put back; what somebody changed since is left as it is")

@@ -134,7 +134,7 @@ func (o *writeOptions) report(plan *change.Plan, targets []*clusters.Member, und
 	doc := plan.Report(targets, o.dryRun)
 	if wrote {
 		if doc.UndoCommand = o.takeBack; o.takeBack == "" {
-			doc.UndoFile, doc.UndoCommand = undoFile, display+" undo "+shellQuote(undoFile)
+			doc.UndoFile, doc.UndoCommand = undoFile, display+" undo "+clusters.Quote(undoFile)+o.flags.Again()
 		}
 	}
 	if undoFile != "" && (failure != nil || plan.Failed()) {
