@@ -10,8 +10,11 @@ import (
 // A context that stands in two kubeconfig files is FILE::NAME here, and nowhere else.
 func (m *Member) At(flag string) string {
 	file, name, both := strings.Cut(m.Context, "::")
-	if !both {
+	switch {
+	case !both && m.Kubeconfig == "":
 		return flag + " " + Quote(m.Context)
+	case !both:
+		file, name = m.Kubeconfig, m.Context
 	}
 	return "--kubeconfig " + Quote(file) + " " + flag + " " + Quote(name)
 }

@@ -12,6 +12,7 @@ import (
 	"golang.org/x/sync/errgroup"
 	"k8s.io/client-go/kubernetes"
 	"k8s.io/client-go/rest"
+	"k8s.io/utils/ptr"
 
 	"github.com/kubectl-mesh/kubectl-mesh/pkg/common/cilium"
 )
@@ -20,6 +21,7 @@ import (
 type Member struct {
 	Name             string // Cilium's cluster name; the context's name where that is not known
 	Context          string
+	Kubeconfig       string   // the file of --kubeconfig, which other tools must be told of too; else empty
 	Aliases          []string // other contexts of the same cluster
 	Server           string
 	DefaultNamespace string // of the context
@@ -95,7 +97,7 @@ func Parallel(ctx context.Context, n int, fn func(int)) {
 
 // newMember builds the clients of a context. An error of the kubeconfig entry stands in Err.
 func (f *Flags) newMember(c candidate, single bool, warn rest.WarningHandlerWithContext) *Member {
-	m := &Member{Name: c.name, Context: c.name}
+	m := &Member{Name: c.name, Context: c.name, Kubeconfig: ptr.Deref(f.Config.KubeConfig, "")}
 	cfg, ns, err := f.restConfig(c, single)
 	if err != nil {
 		m.Err = &Error{ClassConfig, err}

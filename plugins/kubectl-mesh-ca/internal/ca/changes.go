@@ -19,7 +19,7 @@ func (p *Plan) Report(members []*clusters.Member, dryRun string) v1alpha1.CAChan
 		if i.Result == v1alpha1.ResultUnknown {
 			r.Complete = false
 		}
-		if undo := i.undo(); undo != "" {
+		if undo := i.undo(p.Again); undo != "" {
 			r.Undo = append(r.Undo, undo)
 		}
 		switch i.Result {
@@ -66,12 +66,12 @@ func (f Facts) values() map[string]*string {
 }
 
 // undo is the command that takes this item back; empty when nothing was written.
-func (i *Item) undo() string {
+func (i *Item) undo(again string) string {
 	if !i.wrote {
 		return ""
 	}
 	if i.Backup == nil {
 		return i.State.kubectl("delete secret " + pki.SecretCA)
 	}
-	return fmt.Sprintf("kubectl mesh-ca restore --contexts %s --in %s --backup %s", clusters.Quote(i.State.Member.Context), clusters.Quote(i.State.Member.Name), i.Backup.Object.Name)
+	return fmt.Sprintf("kubectl mesh-ca restore --contexts %s --in %s --backup %s%s", clusters.Quote(i.State.Member.Context), clusters.Quote(i.State.Member.Name), i.Backup.Object.Name, again)
 }

@@ -22,6 +22,7 @@ const minValidity = 14 * 24 * time.Hour
 type Plan struct {
 	Action  string // sync or restore
 	Manager string // field manager
+	Again   string // flags with which commands of ours reach the same clusters, each after a blank
 	Items   []*Item
 	// Signer is the certificate that will sign in the targets; nil for a restore of a CA that does not parse.
 	Signer *x509.Certificate

@@ -42,4 +42,8 @@ func TestCommandsReachTheCluster(t *testing.T) {
 			t.Errorf("%s: %s, want %s", context, got, want)
 		}
 	}
+	s := &State{Member: &clusters.Member{Context: "eu", Kubeconfig: "/a b"}, Namespace: "kube-system"}
+	if got, want := s.kubectl("get x"), "kubectl --kubeconfig '/a b' --context eu -n kube-system get x"; got != want {
+		t.Errorf("with --kubeconfig: %s, want %s", got, want)
+	}
 }
