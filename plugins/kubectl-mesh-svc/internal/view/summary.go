@@ -101,7 +101,7 @@ func PlanSummary(doc v1alpha1.ChangeReport) []output.Section {
 	}
 	t := output.NewTable("CLUSTER", "CONTEXT", "SERVER", "ANNOTATION", "OLD", "NEW", "SERVICES", "NAMES")
 	kinds.each(func(row []string, count, names string) { output.AddRow(t, append(row, count, names)...) })
-	return []output.Section{{Title: fmt.Sprintf("Plan: %s, %d changes; -o wide shows each", doc.Action, planned), Table: t}, {}}
+	return []output.Section{{Title: fmt.Sprintf("Plan: %s, %s; -o wide shows each", doc.Action, Count(planned, "change")), Table: t}, {}}
 }
 
 // ChangesSummary shows what became of the Services: what failed one by one, everything else counted.
