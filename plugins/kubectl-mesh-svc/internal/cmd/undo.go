@@ -66,6 +66,7 @@ func (o *writeOptions) undo(ctx context.Context, rec *change.Record) error {
 	return o.undoIn(ctx, sel, rec)
 }
 
+// undoIn puts back what a record holds in the clusters that were selected.
 func (o *writeOptions) undoIn(ctx context.Context, sel *clusters.Selection, rec *change.Record) error {
 	for _, back := range []string{"undrain ", "undo drain "} {
 		if cluster, ok := strings.CutPrefix(rec.Action, back); ok {

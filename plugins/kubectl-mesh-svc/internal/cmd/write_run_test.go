@@ -1,0 +1,174 @@
+package cmd
+
+import (
+	"bytes"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"maps"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+	corev1 "k8s.io/api/core/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	"k8s.io/apimachinery/pkg/runtime"
+	"k8s.io/cli-runtime/pkg/genericiooptions"
+	k8stesting "k8s.io/client-go/testing"
+
+	"github.com/kubectl-mesh/kubectl-mesh/pkg/apis/v1alpha1"
+	"github.com/kubectl-mesh/kubectl-mesh/pkg/common/change"
+	"github.com/kubectl-mesh/kubectl-mesh/pkg/common/cilium"
+	"github.com/kubectl-mesh/kubectl-mesh/pkg/common/clusters"
+	"github.com/kubectl-mesh/kubectl-mesh/pkg/common/meshstate"
+	"github.com/kubectl-mesh/kubectl-mesh/pkg/common/output"
+	"github.com/kubectl-mesh/kubectl-mesh/plugins/kubectl-mesh-svc/internal/globalsvc"
+)
+
+// many is a mesh with 300 Services of every former value. ap's admission changes what is written to s020 and refuses s030; eu has no s040.
+func many(t *testing.T) (f *fakeMesh, names []string) {
+	t.Helper()
+	services := map[string]map[string]string{}
+	for n := range 300 {
+		name := fmt.Sprintf("s%03d", n)
+		names = append(names, name)
+		services[name] = []map[string]string{
+			nil, {cilium.AnnotationGlobal: "true"}, {cilium.AnnotationGlobalAlias: "true", "keep": "me"}, {cilium.AnnotationGlobal: "false"}, {cilium.AnnotationGlobal: "True", cilium.AnnotationShared: "no"},
+		}[n%5]
+	}
+	f = newFakeMesh(t, []string{"us", "eu", "ap"}, services)
+	if err := f.api["eu"].Tracker().Delete(corev1.SchemeGroupVersion.WithResource("services"), "shop", "s040"); err != nil {
+		t.Fatal(err)
+	}
+	f.api["ap"].PrependReactor("patch", "services", func(a k8stesting.Action) (bool, runtime.Object, error) {
+		switch patch, _ := a.(k8stesting.PatchActionImpl); patch.Name {
+		case "s020":
+			return true, service("s020", map[string]string{cilium.AnnotationGlobal: "false"}), nil
+		case "s030":
+			return true, nil, apierrors.NewForbidden(corev1.Resource("services"), "s030", errors.New("policy"))
+		}
+		return false, nil, nil
+	})
+	return f, names
+}
+
+// write runs a change or an undo in the members as a process of its own would, and returns what it printed.
+func (f *fakeMesh) write(t *testing.T, do func(o *writeOptions, members []*clusters.Member) error) (stdout, stderr string, err error) {
+	t.Helper()
+	var out, errOut bytes.Buffer
+	e := &env{IOStreams: genericiooptions.IOStreams{In: &bytes.Buffer{}, Out: &out, ErrOut: &errOut}, flags: clusters.NewFlags(), later: &clusters.Warnings{}}
+	o := &writeOptions{env: e, out: output.NewFlags(), dryRun: "none", manager: globalsvc.Manager, retry: "again", apply: change.Options{Timeout: time.Minute}}
+	err = do(o, f.members)
+	return out.String(), errOut.String(), err
+}
+
+// globalize is globalize of Services of shop.
+func (f *fakeMesh) globalize(t *testing.T, names []string, flags func(*writeOptions)) (stdout, stderr string, err error) {
+	t.Helper()
+	return f.write(t, func(o *writeOptions, members []*clusters.Member) error {
+		flags(o)
+		edit, err := globalsvc.Globalize("", "")
+		if err != nil {
+			return err
+		}
+		st := meshstate.Read(t.Context(), members, time.Minute, meshstate.Query{Namespace: "shop", Objects: true})
+		plan, err := globalsvc.Plan(st, members, globalsvc.Request{Edit: edit, Namespace: "shop", Names: names})
+		if err != nil {
+			return err
+		}
+		plan.Manager = o.manager
+		return o.carryOut(t.Context(), plan, members, true)
+	})
+}
+
+func (f *fakeMesh) states(t *testing.T) map[string]map[string]string {
+	t.Helper()
+	out := map[string]map[string]string{}
+	for _, m := range f.members {
+		out[m.Name] = f.state(t, m.Name)
+	}
+	return out
+}
+
+// TestRefusedByAdmission: what admission of the last cluster would make something else of is written nowhere, and a dry run says so.
+func TestRefusedByAdmission(t *testing.T) {
+	t.Setenv("XDG_STATE_HOME", t.TempDir())
+	f, _ := many(t)
+	before := f.states(t)
+	for _, dryRun := range []string{"server", "none"} {
+		out, _, err := f.globalize(t, []string{"s019", "s020"}, func(o *writeOptions) { o.dryRun = dryRun })
+		if want := `s020      refused   admission of the cluster changes ` + cilium.AnnotationGlobal + ` to "false"`; !strings.Contains(out, want) || err == nil || !strings.Contains(err.Error(), "nothing was written in any cluster") {
+			t.Errorf("%s: %v\n%s", dryRun, err, out)
+		}
+	}
+	if d := cmp.Diff(before, f.states(t)); d != "" {
+		t.Error(d)
+	}
+}
+
+// TestHundreds: of 300 Services in three clusters the report says exactly which were written when the connection is lost in the middle,
+// and undo puts exactly these back.
+func TestHundreds(t *testing.T) {
+	t.Setenv("XDG_STATE_HOME", t.TempDir())
+	for name, after := range map[string]bool{"before the write": false, "before its answer": true} {
+		t.Run(name, func(t *testing.T) {
+			f, names := many(t)
+			before := f.states(t)
+			f.cut(333, after) // us has 240 to be written
+			stdout, stderr, err := f.globalize(t, names, func(o *writeOptions) { o.out.Format, o.apply.AllowPartial = "json", true })
+			f.revive()
+			var doc v1alpha1.ChangeReport
+			if jerr := json.Unmarshal([]byte(stdout), &doc); jerr != nil || err == nil || doc.Complete || doc.RetryCommand != "again" {
+				t.Fatalf("%v, %v\n%s", jerr, err, stderr)
+			}
+			want, counts, wrote := map[string]map[string]string{}, map[string]int{}, 0
+			for cluster := range before {
+				want[cluster] = maps.Clone(before[cluster])
+			}
+			for _, c := range doc.Changes {
+				counts[c.Cluster+" "+c.Result]++
+				if c.Result != v1alpha1.ResultChanged && (c.Result != v1alpha1.ResultUnknown || !after) {
+					continue
+				}
+				wrote++
+				for k, v := range c.After {
+					delete(want[c.Cluster], strings.TrimPrefix(c.Object, "service/")+" "+k)
+					if v != nil {
+						want[c.Cluster][strings.TrimPrefix(c.Object, "service/")+" "+k] = *v
+					}
+				}
+			}
+			if d := cmp.Diff(want, f.states(t)); d != "" {
+				t.Errorf("what is there is not what the report says: %s", d)
+			}
+			if d := cmp.Diff(map[string]int{"us changed": 240, "us unchanged": 60, "eu changed": 92, "eu unknown": 1, "eu planned": 146, "eu absent": 1, "eu unchanged": 60,
+				"ap planned": 238, "ap unchanged": 60, "ap refused": 1, "ap failed": 1}, counts); d != "" {
+				t.Error(d)
+			}
+
+			rec, err := change.Load(doc.UndoFile)
+			if err != nil || !strings.Contains(stderr, "To take this back: kubectl mesh-svc undo "+doc.UndoFile+"\n") {
+				t.Fatalf("%v\n%s", err, stderr)
+			}
+			stdout, stderr, err = f.write(t, func(o *writeOptions, members []*clusters.Member) error {
+				o.out.Format = "json"
+				return o.undoIn(t.Context(), &clusters.Selection{Members: members}, rec)
+			})
+			doc = v1alpha1.ChangeReport{}
+			if jerr := json.Unmarshal([]byte(stdout), &doc); jerr != nil || err != nil || !doc.Complete {
+				t.Fatalf("%v, %v\n%s", jerr, err, stderr)
+			}
+			counts = map[string]int{}
+			for _, c := range doc.Changes {
+				counts[c.Result]++
+			}
+			if d := cmp.Diff(map[string]int{"changed": wrote, "unchanged": len(rec.Items) - wrote}, counts); d != "" {
+				t.Errorf("undo: %s", d)
+			}
+			if d := cmp.Diff(before, f.states(t)); d != "" {
+				t.Errorf("not as it was: %s", d)
+			}
+		})
+	}
+}
