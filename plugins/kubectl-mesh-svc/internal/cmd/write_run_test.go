@@ -26,27 +26,27 @@ import (
 	"github.com/kubectl-mesh/kubectl-mesh/plugins/kubectl-mesh-svc/internal/globalsvc"
 )
 
-// many is a mesh with 300 Services of every former value. ap's admission changes what is written to s020 and refuses s030; eu has no s040.
+// many is a mesh of three clusters with 300 Services of every former value. ap's admission changes what is written to s20 and refuses s30; eu has no s40.
 func many(t *testing.T) (f *fakeMesh, names []string) {
 	t.Helper()
 	services := map[string]map[string]string{}
-	for n := range 300 {
-		name := fmt.Sprintf("s%03d", n)
+	for n := range 100 {
+		name := fmt.Sprintf("s%02d", n)
 		names = append(names, name)
 		services[name] = []map[string]string{
 			nil, {cilium.AnnotationGlobal: "true"}, {cilium.AnnotationGlobalAlias: "true", "keep": "me"}, {cilium.AnnotationGlobal: "false"}, {cilium.AnnotationGlobal: "True", cilium.AnnotationShared: "no"},
 		}[n%5]
 	}
 	f = newFakeMesh(t, []string{"us", "eu", "ap"}, services)
-	if err := f.api["eu"].Tracker().Delete(corev1.SchemeGroupVersion.WithResource("services"), "shop", "s040"); err != nil {
+	if err := f.api["eu"].Tracker().Delete(corev1.SchemeGroupVersion.WithResource("services"), "shop", "s40"); err != nil {
 		t.Fatal(err)
 	}
 	f.api["ap"].PrependReactor("patch", "services", func(a k8stesting.Action) (bool, runtime.Object, error) {
 		switch patch, _ := a.(k8stesting.PatchActionImpl); patch.Name {
-		case "s020":
-			return true, service("s020", map[string]string{cilium.AnnotationGlobal: "false"}), nil
-		case "s030":
-			return true, nil, apierrors.NewForbidden(corev1.Resource("services"), "s030", errors.New("policy"))
+		case "s20":
+			return true, service("s20", map[string]string{cilium.AnnotationGlobal: "false"}), nil
+		case "s30":
+			return true, nil, apierrors.NewForbidden(corev1.Resource("services"), "s30", errors.New("policy"))
 		}
 		return false, nil, nil
 	})
@@ -97,8 +97,8 @@ func TestRefusedByAdmission(t *testing.T) {
 	f, _ := many(t)
 	before := f.states(t)
 	for _, dryRun := range []string{"server", "none"} {
-		out, _, err := f.globalize(t, []string{"s019", "s020"}, func(o *writeOptions) { o.dryRun = dryRun })
-		if want := `s020      refused   admission of the cluster changes ` + cilium.AnnotationGlobal + ` to "false"`; !strings.Contains(out, want) || err == nil || !strings.Contains(err.Error(), "nothing was written in any cluster") {
+		out, _, err := f.globalize(t, []string{"s19", "s20"}, func(o *writeOptions) { o.dryRun = dryRun })
+		if want := `s20       refused   admission of the cluster changes ` + cilium.AnnotationGlobal + ` to "false"`; !strings.Contains(out, want) || err == nil || !strings.Contains(err.Error(), "nothing was written in any cluster") {
 			t.Errorf("%s: %v\n%s", dryRun, err, out)
 		}
 	}
@@ -107,7 +107,7 @@ func TestRefusedByAdmission(t *testing.T) {
 	}
 }
 
-// TestHundreds: of 300 Services in three clusters the report says exactly which were written when the connection is lost in the middle,
+// TestHundreds: of 300 Services the report says exactly which were written when the connection is lost in the middle,
 // and undo puts exactly these back.
 func TestHundreds(t *testing.T) {
 	t.Setenv("XDG_STATE_HOME", t.TempDir())
@@ -115,7 +115,7 @@ func TestHundreds(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			f, names := many(t)
 			before := f.states(t)
-			f.cut(333, after) // us has 240 to be written
+			f.cut(113, after) // us has 80 to be written
 			stdout, stderr, err := f.globalize(t, names, func(o *writeOptions) { o.out.Format, o.apply.AllowPartial = "json", true })
 			f.revive()
 			var doc v1alpha1.ChangeReport
@@ -142,8 +142,8 @@ func TestHundreds(t *testing.T) {
 			if d := cmp.Diff(want, f.states(t)); d != "" {
 				t.Errorf("what is there is not what the report says: %s", d)
 			}
-			if d := cmp.Diff(map[string]int{"us changed": 240, "us unchanged": 60, "eu changed": 92, "eu unknown": 1, "eu planned": 146, "eu absent": 1, "eu unchanged": 60,
-				"ap planned": 238, "ap unchanged": 60, "ap refused": 1, "ap failed": 1}, counts); d != "" {
+			if d := cmp.Diff(map[string]int{"us changed": 80, "us unchanged": 20, "eu changed": 32, "eu unknown": 1, "eu planned": 46, "eu absent": 1, "eu unchanged": 20,
+				"ap planned": 78, "ap unchanged": 20, "ap refused": 1, "ap failed": 1}, counts); d != "" {
 				t.Error(d)
 			}
 

@@ -2,6 +2,7 @@ package view
 
 import (
 	"fmt"
+	"slices"
 	"testing"
 
 	"k8s.io/utils/ptr"
@@ -39,7 +40,7 @@ func TestSummary(t *testing.T) {
 	golden(t, "plan-300", "", PlanSummary(plan))
 
 	done := plan
-	done.Changes = append([]v1alpha1.Change(nil), plan.Changes...)
+	done.Changes = slices.Clone(plan.Changes)
 	for n := range done.Changes {
 		c := &done.Changes[n]
 		switch {
@@ -58,7 +59,7 @@ func TestSummary(t *testing.T) {
 	}
 
 	one := plan
-	one.Changes = append(plan.Changes[20:22:22], plan.Changes[0])
+	one.Changes = plan.Changes[:1]
 	if got := PlanSummary(one)[0].Title; got != "Plan: globalize, 1 change; -o wide shows each" {
 		t.Error(got)
 	}
