@@ -181,7 +181,7 @@ func (o *drainOptions) drain(ctx context.Context, sel *clusters.Selection, name 
 	plan.Manager, plan.Former, plan.Local = o.manager, rec.Manager, display+" unshare"
 	o.sayOwners(plan)
 	r := &drainResult{plan: plan, members: sel.Members, cluster: m.Name, record: rec,
-		target: m, keeper: keeper, state: st, takeBack: display + " undrain " + clusters.Quote(m.Name)}
+		target: m, keeper: keeper, state: st, takeBack: display + " undrain " + clusters.Quote(m.Name) + o.flags.Again()}
 	if err := o.checkDrain(ctx, r); err != nil {
 		return o.reportDrain(r, err)
 	}

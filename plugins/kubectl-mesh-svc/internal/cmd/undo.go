@@ -76,7 +76,7 @@ func (o *writeOptions) undoIn(ctx context.Context, sel *clusters.Selection, rec 
 	}
 	cluster, drained := strings.CutPrefix(rec.Action, "drain ")
 	if drained {
-		o.takeBack = display + " drain " + clusters.Quote(cluster)
+		o.takeBack = display + " drain " + clusters.Quote(cluster) + o.flags.Again()
 	}
 	targets, byItem, err := recordMembers(sel, rec)
 	if err != nil {

@@ -86,7 +86,7 @@ func (o *drainOptions) undrain(ctx context.Context, sel *clusters.Selection, nam
 	// What was drained was shared, so that share is what puts it back in a manifest.
 	restore.Manager, restore.Local = o.manager, display+" share"
 	o.sayOwners(restore.Plan)
-	r := &drainResult{plan: restore.Plan, members: sel.Members, cluster: m.Name, target: m, restores: true, takeBack: display + " drain " + clusters.Quote(m.Name)}
+	r := &drainResult{plan: restore.Plan, members: sel.Members, cluster: m.Name, target: m, restores: true, takeBack: display + " drain " + clusters.Quote(m.Name) + o.flags.Again()}
 	if len(records) > 0 {
 		r.record = records[0]
 	}
