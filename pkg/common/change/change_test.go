@@ -4,14 +4,9 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
-	"fmt"
 	"io"
 	"net"
-	"os"
-	"path/filepath"
-	"slices"
 	"strings"
-	"sync/atomic"
 	"testing"
 	"time"
 
@@ -122,101 +117,6 @@ func TestApplyWritesAllAndOnlyWhatDiffers(t *testing.T) {
 	}
 	if d := cmp.Diff(map[string]string{"keep": "me", "x/global": "true"}, got.Annotations); d != "" {
 		t.Error(d)
-	}
-}
-
-func TestPreflightFailureWritesNothingAnywhere(t *testing.T) {
-	t.Parallel()
-	edits := Values{"x/global": ptr.To("true")}
-	argo := nginx(map[string]string{"x/global": "false"})
-	argo.ManagedFields = []metav1.ManagedFieldsEntry{{Manager: "argocd-controller", FieldsV1: &metav1.FieldsV1{}}}
-	argo.ManagedFields[0].FieldsV1.SetRawBytes([]byte(`{"f:metadata":{"f:annotations":{"f:x/global":{}}}}`))
-	cases := map[string]struct {
-		eu      *corev1.Service
-		allowed bool
-		dryErr  error
-		opts    Options
-		want    string
-		message string
-	}{
-		"no permission":        {nginx(nil), false, nil, options, "us:planned eu:failed", "needs {apiGroups"},
-		"admission refuses":    {nginx(nil), true, apierrors.NewForbidden(corev1.Resource("services"), "nginx", errors.New("policy")), options, "us:planned eu:failed", "policy"},
-		"webhook cannot":       {nginx(nil), true, apierrors.NewBadRequest("admission webhook w does not support dry run"), options, "us:planned eu:failed", "--preflight=access"},
-		"a reconciler owns it": {argo, true, nil, options, "us:planned eu:refused", `x/global is owned by "argocd-controller"`},
-	}
-	for name, c := range cases {
-		t.Run(name, func(t *testing.T) {
-			t.Parallel()
-			var log []string
-			us := newCluster(t, "us", &log, nginx(nil), true)
-			eu := newCluster(t, "eu", &[]string{}, c.eu, c.allowed)
-			if c.dryErr != nil {
-				eu.api.PrependReactor("patch", "services", func(k8stesting.Action) (bool, runtime.Object, error) { return true, nil, c.dryErr })
-			}
-			plan := &Plan{Action: "globalize", Manager: "mesh-svc", Items: []*Item{NewItem(us.Member, nginx(nil), edits), NewItem(eu.Member, c.eu, edits)}}
-			if err := plan.Preflight(t.Context(), c.opts); err == nil {
-				t.Fatal("no error")
-			}
-			if got := results(plan); got != c.want {
-				t.Errorf("results %s, want %s", got, c.want)
-			}
-			if !strings.Contains(plan.Items[1].Message, c.message) {
-				t.Errorf("message %q, want %q", plan.Items[1].Message, c.message)
-			}
-			for _, l := range log {
-				if !strings.HasSuffix(l, "dry-run") {
-					t.Errorf("written: %s", l)
-				}
-			}
-			forced := Options{Timeout: time.Minute, ForceConflicts: true}
-			if c.want == "us:planned eu:refused" {
-				plan := &Plan{Manager: "mesh-svc", Items: []*Item{NewItem(eu.Member, c.eu, edits)}}
-				if err := plan.Preflight(t.Context(), forced); err != nil {
-					t.Errorf("with --force-conflicts: %v", err)
-				}
-			}
-		})
-	}
-}
-
-// TestPreflightSeesWhatAdmissionMakesOfIt: what a dry-run answers is what a write would leave, and the first cluster must not be written for nothing.
-func TestPreflightSeesWhatAdmissionMakesOfIt(t *testing.T) {
-	t.Parallel()
-	edits := Values{"x/affinity": ptr.To("local"), "x/alias": nil, "x/global": ptr.To("true")}
-	before := nginx(map[string]string{"x/alias": "1", "x/global": "true"}) // global is not sent, and read back all the same
-	for name, c := range map[string]struct {
-		ap   map[string]string // what is there after admission
-		opts Options
-		want string
-		says string
-	}{
-		"another value":        {map[string]string{"x/affinity": "remote", "x/global": "true", "y": "z"}, options, "us:planned ap:refused eu:planned", `admission of the cluster changes x/affinity to "remote"`},
-		"none":                 {map[string]string{"x/global": "true"}, options, "us:planned ap:refused eu:planned", "admission of the cluster removes x/affinity"},
-		"what goes stays":      {map[string]string{"x/affinity": "local", "x/alias": "1", "x/global": "true"}, options, "us:planned ap:refused eu:planned", `changes x/alias to "1"`},
-		"what was not sent":    {map[string]string{"x/affinity": "local", "x/global": "no"}, options, "us:planned ap:refused eu:planned", `changes x/global to "no"`},
-		"something else":       {map[string]string{"x/affinity": "local", "x/global": "true", "y": "z"}, options, "us:planned ap:planned eu:planned", ""},
-		"permission only":      {map[string]string{"x/global": "true"}, Options{Timeout: time.Minute, AccessOnly: true}, "us:planned ap:planned eu:planned", ""},
-		"with --allow-partial": {map[string]string{"x/global": "true"}, Options{Timeout: time.Minute, AllowPartial: true}, "us:planned ap:refused eu:planned", "removes x/affinity"},
-	} {
-		t.Run(name, func(t *testing.T) {
-			t.Parallel()
-			plan := &Plan{Action: "affinity local", Manager: "mesh-svc"}
-			for _, cluster := range []string{"us", "ap", "eu"} {
-				var log []string
-				m := newCluster(t, cluster, &log, before, true)
-				if cluster == "ap" {
-					m.api.PrependReactor("patch", "services", func(k8stesting.Action) (bool, runtime.Object, error) { return true, nginx(c.ap), nil })
-				}
-				plan.Items = append(plan.Items, NewItem(m.Member, before, edits))
-			}
-			err := plan.Preflight(t.Context(), c.opts)
-			if got := results(plan); got != c.want || (err != nil) != (c.says != "" && !c.opts.AllowPartial) {
-				t.Errorf("results %s, want %s; %v", got, c.want, err)
-			}
-			if got := plan.Items[1].Message; !strings.Contains(got, c.says) || c.says == "" && got != "" {
-				t.Errorf("message %q, want %q", got, c.says)
-			}
-		})
 	}
 }
 
@@ -382,96 +282,6 @@ func TestReadBackThatFails(t *testing.T) {
 	}
 }
 
-func TestRecord(t *testing.T) {
-	t.Parallel()
-	var log []string
-	us := newCluster(t, "us", &log, nginx(nil), true)
-	plan := &Plan{Action: "affinity local", Manager: "mesh-svc", Items: []*Item{
-		NewItem(us.Member, nginx(nil), Values{"x/a": ptr.To("local"), "x/b": nil}),
-		NewItem(us.Member, nginx(map[string]string{"x/a": "local"}), Values{"x/a": ptr.To("local")}),
-	}}
-	dir := filepath.Join(t.TempDir(), "state")
-	rec := plan.Record(time.Date(2026, 11, 23, 6, 0, 0, 5, time.UTC))
-	file, err := rec.save(dir)
-	if err != nil {
-		t.Fatal(err)
-	}
-	info, err := os.Stat(file)
-	if err != nil || info.Mode().Perm() != 0o600 || !strings.HasPrefix(filepath.Base(file), "undo-20261123T060000Z-affinity-local-") {
-		t.Errorf("%s: %v, %v", file, info.Mode(), err)
-	}
-	got, err := Load(file)
-	if err != nil {
-		t.Fatal(err)
-	}
-	if d := cmp.Diff(rec, got); d != "" || len(got.Items) != 1 {
-		t.Errorf("%d items, %s", len(got.Items), d)
-	}
-}
-
-// TestRecordThatCannotBeSaved: no half of a file is left, and the error says that nothing was changed and where else it can go.
-func TestRecordThatCannotBeSaved(t *testing.T) {
-	var log []string
-	us := newCluster(t, "us", &log, nginx(nil), true)
-	plan := &Plan{Action: "globalize", Items: []*Item{NewItem(us.Member, nginx(nil), Values{"x/global": ptr.To("true")})}}
-	state := t.TempDir()
-	blocked := filepath.Join(state, "file")
-	if err := os.WriteFile(blocked, nil, 0o600); err != nil {
-		t.Fatal(err)
-	}
-	for name, c := range map[string]struct {
-		state string
-		now   time.Time
-		want  string
-	}{
-		"it cannot be written":      {state, time.Date(10000, 1, 1, 0, 0, 0, 0, time.UTC), "year"}, // no such year in JSON
-		"no home":                   {"", time.Now(), "$HOME is not defined"},
-		"no directory can be made":  {blocked, time.Now(), "not a directory"},
-		"a place that is not there": {"relative", time.Now(), "$HOME is not defined"},
-	} {
-		t.Setenv("HOME", "")
-		t.Setenv("XDG_STATE_HOME", c.state)
-		_, err := plan.Save(c.now)
-		if err == nil || !strings.HasPrefix(err.Error(), "undo record: ") || !strings.Contains(err.Error(), c.want) || !strings.HasSuffix(err.Error(), "; nothing was changed. XDG_STATE_HOME chooses another directory for it") {
-			t.Errorf("%s: %v", name, err)
-		}
-	}
-	if left, err := os.ReadDir(filepath.Join(state, "kubectl-mesh")); err != nil || len(left) != 0 {
-		t.Errorf("left: %v, %v", left, err)
-	}
-}
-
-// TestParseRefusesARecordOfNothing: a file that was cut off must not pass for a change that is taken back.
-func TestParseRefusesARecordOfNothing(t *testing.T) {
-	t.Parallel()
-	for _, items := range []string{"", `,"items":null`, `,"items":[]`} {
-		raw := `{"apiVersion":"` + recordVersion + `","kind":"` + recordKind + `"` + items + "}"
-		if _, err := Parse([]byte(raw)); err == nil || !strings.Contains(err.Error(), "it names no Service") {
-			t.Errorf("%s: %v", raw, err)
-		}
-	}
-}
-
-func FuzzParse(f *testing.F) {
-	good, err := json.Marshal(Record{APIVersion: recordVersion, Kind: recordKind, Items: []RecordItem{{Cluster: "us", Namespace: "n", Name: "s", Before: Values{"a": nil}, After: Values{"a": ptr.To("b")}}}})
-	if err != nil {
-		f.Fatal(err)
-	}
-	f.Add(good)
-	f.Add([]byte(`{"kind":"UndoRecord"}`))
-	f.Fuzz(func(t *testing.T, raw []byte) {
-		r, err := Parse(raw)
-		if err != nil {
-			return
-		}
-		for _, i := range r.Items {
-			if i.Namespace == "" || i.Name == "" || i.Cluster == "" {
-				t.Errorf("an item that names nothing was accepted: %+v", i)
-			}
-		}
-	})
-}
-
 func TestOurOwnManagersAreNoConflict(t *testing.T) {
 	t.Parallel()
 	i := &Item{Owners: []Owner{{"x/y", "ci-bot"}}}
@@ -504,60 +314,6 @@ func TestOwners(t *testing.T) {
 	}, []string{"x/y"})
 	if d := cmp.Diff([]Owner{{"x/y", "a"}}, got); d != "" {
 		t.Error(d)
-	}
-}
-
-// TestPreflightOfHundreds: permission is asked for once for each namespace, every Service is checked, and nothing is written.
-func TestPreflightOfHundreds(t *testing.T) {
-	t.Parallel()
-	var reviews, dry, other atomic.Int64
-	api := fake.NewClientset()
-	api.PrependReactor("create", "selfsubjectaccessreviews", func(k8stesting.Action) (bool, runtime.Object, error) {
-		reviews.Add(1)
-		return true, &authv1.SelfSubjectAccessReview{Status: authv1.SubjectAccessReviewStatus{Allowed: true}}, nil
-	})
-	api.PrependReactor("patch", "services", func(a k8stesting.Action) (bool, runtime.Object, error) {
-		if p, ok := a.(k8stesting.PatchActionImpl); ok && len(p.PatchOptions.DryRun) > 0 {
-			dry.Add(1)
-		} else {
-			other.Add(1)
-		}
-		return true, nginx(map[string]string{"x/global": "true"}), nil
-	})
-	us := &clusters.Member{Name: "us", Client: api}
-	plan := &Plan{Action: "globalize", Manager: "mesh-svc"}
-	for n := range 300 {
-		svc := nginx(nil)
-		svc.Namespace, svc.Name = fmt.Sprintf("n%d", n%3), fmt.Sprintf("s%d", n)
-		plan.Items = append(plan.Items, NewItem(us, svc, Values{"x/global": ptr.To("true")}))
-	}
-	o := options
-	var told atomic.Int64
-	o.Progress = func(string, int, int) { told.Add(1) }
-	if err := plan.Preflight(t.Context(), o); err != nil {
-		t.Fatal(err)
-	}
-	if got := []int64{reviews.Load(), dry.Load(), other.Load(), told.Load()}; !slices.Equal(got, []int64{3, 300, 0, 300}) {
-		t.Errorf("reviews, dry runs, writes, progress: %v", got)
-	}
-}
-
-// TestInterruptedPreflight: what was not checked has not failed.
-func TestInterruptedPreflight(t *testing.T) {
-	t.Parallel()
-	var log []string
-	ctx, cancel := context.WithCancel(t.Context())
-	us := newCluster(t, "us", &log, nginx(nil), true)
-	us.api.PrependReactor("patch", "services", func(k8stesting.Action) (bool, runtime.Object, error) {
-		cancel()
-		return true, nil, context.Canceled
-	})
-	plan := &Plan{Manager: "mesh-svc", Items: []*Item{NewItem(us.Member, nginx(nil), Values{"x/global": ptr.To("true")})}}
-	if err := plan.Preflight(ctx, options); !errors.Is(err, context.Canceled) {
-		t.Fatalf("error %v", err)
-	}
-	if r := plan.Report([]*clusters.Member{us.Member}, "none"); r.Complete || results(plan) != "us:planned" || !strings.Contains(r.Changes[0].Message, "not written") {
-		t.Errorf("%+v", r)
 	}
 }
 

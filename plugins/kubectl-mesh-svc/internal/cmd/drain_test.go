@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"errors"
 	"fmt"
-	"maps"
 	"strings"
 	"sync"
 	"testing"
@@ -19,7 +18,6 @@ import (
 	"github.com/kubectl-mesh/kubectl-mesh/pkg/common/change"
 	"github.com/kubectl-mesh/kubectl-mesh/pkg/common/cilium"
 	"github.com/kubectl-mesh/kubectl-mesh/pkg/common/clusters"
-	"github.com/kubectl-mesh/kubectl-mesh/pkg/common/meshstate"
 	"github.com/kubectl-mesh/kubectl-mesh/pkg/common/output"
 	"github.com/kubectl-mesh/kubectl-mesh/plugins/kubectl-mesh-svc/internal/globalsvc"
 )
@@ -326,41 +324,6 @@ func TestSkipRefused(t *testing.T) {
 	}
 }
 
-// TestUndrainWithoutTheRecord: the record is deleted only where it was, and undrain says no more than that.
-func TestUndrainWithoutTheRecord(t *testing.T) {
-	t.Setenv("XDG_STATE_HOME", t.TempDir())
-	f := newFakeMesh(t, []string{"us", "eu", "ap"}, formers)
-	want := f.state(t, "us")
-	mustRun(t, f, "drain")
-	frozen := *f.members[2]
-	frozen.Err = &clusters.Error{Class: clusters.ClassTimeout, Err: errors.New("no answer")}
-	partial := func(o *drainOptions) { o.partial, o.apply.AllowPartial = true, true }
-	withoutAP := []*clusters.Member{f.members[0], f.members[1], &frozen}
-	out, err := f.run(t, "undrain", withoutAP, partial)
-	if err != nil || strings.Contains(out, "is deleted") || !strings.Contains(out, "us is put back. A record of the drain may be left where none could be read: run kubectl mesh-svc undrain us again") {
-		t.Errorf("%v\n%s", err, out)
-	}
-	if f.state(t, "us")["ap kubectl-mesh-drain-us"] == "" {
-		t.Fatal("the record is gone")
-	}
-	if out, err := f.run(t, "undrain", withoutAP, partial); err != nil || strings.Contains(out, "us is not drained") {
-		t.Errorf("%v\n%s", err, out)
-	}
-	if out := mustRun(t, f, "undrain"); !strings.Contains(out, "the record of the drain is deleted") {
-		t.Error(out)
-	}
-	mustRun(t, f, "drain")
-	if err := f.api["ap"].Tracker().Delete(corev1.SchemeGroupVersion.WithResource("configmaps"), "kube-system", "kubectl-mesh-drain-us"); err != nil {
-		t.Fatal(err)
-	}
-	if out := mustRun(t, f, "undrain"); !strings.Contains(out, "us is put back; no other cluster holds a record of the drain.") {
-		t.Error(out)
-	}
-	if d := cmp.Diff(want, f.state(t, "us")); d != "" {
-		t.Error(d)
-	}
-}
-
 // TestDrainOfADeadCluster: where it is to be disconnected is said only of clusters that are known to be there.
 func TestDrainOfADeadCluster(t *testing.T) {
 	dead := &clusters.Error{Class: clusters.ClassTimeout, Err: errors.New("no answer")}
@@ -382,199 +345,6 @@ func TestDrainOfADeadCluster(t *testing.T) {
 		out, err := f.run(t, "drain", nil)
 		if err == nil || !strings.Contains(err.Error(), `cluster "us" cannot be reached`) || strings.Contains(out, "disconnect") != (c.want != "") || !strings.Contains(out, c.want) {
 			t.Errorf("%s: %v\n%s", name, err, out)
-		}
-	}
-}
-
-// TestUnreadableRecord: it is named, with what is wrong and the command that deletes it, also where --allow-partial goes on without it.
-func TestUnreadableRecord(t *testing.T) {
-	t.Setenv("XDG_STATE_HOME", t.TempDir())
-	f := newFakeMesh(t, []string{"us", "eu", "ap"}, formers)
-	want := f.state(t, "us")
-	mustRun(t, f, "drain")
-	cms := f.api["ap"].CoreV1().ConfigMaps("kube-system")
-	cm, err := cms.Get(t.Context(), "kubectl-mesh-drain-us", metav1.GetOptions{})
-	if err != nil {
-		t.Fatal(err)
-	}
-	cm.Data["services"] = "7"
-	if _, err := cms.Update(t.Context(), cm, metav1.UpdateOptions{}); err != nil {
-		t.Fatal(err)
-	}
-	const what = `cluster "ap": configmap kube-system/kubectl-mesh-drain-us: it cannot be read as a record: it says that it holds "7" Services and holds 3.`
-	const command = "kubectl --context kind-ap -n kube-system delete configmap kubectl-mesh-drain-us"
-	for _, partial := range []bool{false, true} {
-		set := func(o *drainOptions) { o.partial, o.apply.AllowPartial = partial, partial }
-		if _, err := f.run(t, "drain", nil, set); err == nil || !strings.Contains(err.Error(), what) || !strings.HasSuffix(err.Error(), command) || !strings.Contains(err.Error(), "nothing was changed") {
-			t.Errorf("drain, partial=%v: %v", partial, err)
-		}
-		out, err := f.run(t, "undrain", nil, set)
-		if text := fmt.Sprint(out, err); (err == nil) != partial || !strings.Contains(text, what) || !strings.Contains(text, command) {
-			t.Errorf("undrain, partial=%v: %v\n%s", partial, err, out)
-		}
-	}
-	if err := f.api["ap"].Tracker().Delete(corev1.SchemeGroupVersion.WithResource("configmaps"), "kube-system", "kubectl-mesh-drain-us"); err != nil {
-		t.Fatal(err)
-	}
-	if d := cmp.Diff(want, f.state(t, "us")); d != "" {
-		t.Error(d)
-	}
-	mustRun(t, f, "drain")
-}
-
-// TestRecordOfAnother: a record that another machine made is continued or named.
-func TestRecordOfAnother(t *testing.T) {
-	t.Setenv("XDG_STATE_HOME", t.TempDir())
-	f := newFakeMesh(t, []string{"us", "eu", "ap"}, formers)
-	f.cut(3, false) // the record and one Service are written
-	if _, err := f.run(t, "drain", nil); err == nil {
-		t.Fatal("not killed")
-	}
-	f.revive()
-	no := func(o *drainOptions) { o.yes = false }
-	out, err := f.run(t, "drain", nil, no)
-	if err == nil || !strings.Contains(err.Error(), "--yes") || !strings.Contains(out, "Plan: drain us") {
-		t.Errorf("without --yes: %v\n%s", err, out)
-	}
-	f.cut(2, false) // undrain has taken over the record
-	if _, err := f.run(t, "undrain", nil); err == nil {
-		t.Fatal("not killed")
-	}
-	f.revive()
-	if _, err := f.run(t, "drain", nil); err == nil || !strings.Contains(err.Error(), "us is being put back since alice on laptop at") {
-		t.Errorf("drain during an undrain: %v", err)
-	}
-	// Somebody who does not read the cluster with the record must not take the marks for everything.
-	if _, err := f.run(t, "undrain", []*clusters.Member{f.members[0], f.members[1]}); err == nil || !strings.Contains(err.Error(), "name ap as the cluster that holds the record") {
-		t.Errorf("undrain without ap: %v", err)
-	}
-	mustRun(t, f, "undrain")
-}
-
-// TestRebuilt: the cluster was rebuilt, and its Services are there only in part. The record waits for the rest, unless it is given up.
-func TestRebuilt(t *testing.T) {
-	t.Setenv("XDG_STATE_HOME", t.TempDir())
-	f := newFakeMesh(t, []string{"us", "eu", "ap"}, formers)
-	mustRun(t, f, "drain")
-	anew := newFakeMesh(t, []string{"us", "eu", "ap"}, map[string]map[string]string{"absent": {cilium.AnnotationGlobal: "true"}})
-	f.api["us"], f.members[0] = anew.api["us"], anew.members[0]
-	f.members[0].UID = "uid-us-anew"
-	out, err := f.run(t, "undrain", nil)
-	if err == nil || !strings.Contains(out, "us was rebuilt, and 2 Services that it had are not there. Their former values are kept: run kubectl mesh-svc undrain us again when they are, or give them up with --forget.") {
-		t.Errorf("%v\n%s", err, out)
-	}
-	// One comes as it stood while it was drained, without the mark.
-	if err := f.api["us"].Tracker().Add(func() *corev1.Service {
-		s := service("explicit", map[string]string{cilium.AnnotationGlobal: "True", cilium.AnnotationShared: "false"})
-		s.UID = "anew"
-		return s
-	}()); err != nil {
-		t.Fatal(err)
-	}
-	out, err = f.run(t, "undrain", nil, func(o *drainOptions) { o.forget = true })
-	if err == nil || !strings.Contains(out, "the record of the drain is deleted") {
-		t.Errorf("%v\n%s", err, out)
-	}
-	want := map[string]string{"absent " + cilium.AnnotationGlobal: "true"}
-	maps.Copy(want, map[string]string{"explicit " + cilium.AnnotationGlobal: "True", "explicit " + cilium.AnnotationShared: "TRUE"})
-	if d := cmp.Diff(want, f.state(t, "us")); d != "" {
-		t.Error(d)
-	}
-}
-
-// TestRebuiltAndDrainedAnew: the record then is that of the rebuilt cluster. What is not there yet is kept, what is deleted later is not waited
-// for, and what ends the waiting is named.
-func TestRebuiltAndDrainedAnew(t *testing.T) {
-	t.Setenv("XDG_STATE_HOME", t.TempDir())
-	for name, later := range map[string]bool{"as it was restored": false, "more is restored": true} {
-		f := newFakeMesh(t, []string{"us", "eu", "ap"}, formers)
-		mustRun(t, f, "drain")
-		anew := newFakeMesh(t, []string{"us", "eu", "ap"}, map[string]map[string]string{"absent": {cilium.AnnotationGlobal: "true"}, "alias": formers["alias"]})
-		f.api["us"], f.members[0] = anew.api["us"], anew.members[0]
-		f.members[0].UID = "uid-us-anew"
-		mustRun(t, f, "drain")
-		cm, err := f.api["ap"].CoreV1().ConfigMaps("kube-system").Get(t.Context(), "kubectl-mesh-drain-us", metav1.GetOptions{})
-		if err != nil || cm.Data["clusterUID"] != "uid-us-anew" || cm.Data["services"] != "3" {
-			t.Fatalf("%s: %v %v", name, err, cm.Data)
-		}
-		services := corev1.SchemeGroupVersion.WithResource("services")
-		if err := f.api["us"].Tracker().Delete(services, "shop", "alias"); err != nil {
-			t.Fatal(err)
-		}
-		if later {
-			svc := service("explicit", map[string]string{cilium.AnnotationGlobal: "True", cilium.AnnotationShared: "false"})
-			svc.UID = "anew"
-			if err := f.api["us"].Tracker().Add(svc); err != nil {
-				t.Fatal(err)
-			}
-		}
-		out, err := f.run(t, "undrain", nil)
-		if later {
-			if err == nil || !strings.Contains(out, "the record of the drain is deleted") || f.state(t, "us")["explicit "+cilium.AnnotationShared] != "TRUE" {
-				t.Errorf("%s: %v\n%s", name, err, out)
-			}
-			continue
-		}
-		if err == nil || !strings.Contains(out, "1 Service that it had is not there. Its former value is kept: run kubectl mesh-svc undrain us again when it is, or give it up with --forget.") {
-			t.Errorf("%s: %v\n%s", name, err, out)
-		}
-		if _, err := f.run(t, "drain", nil); err == nil || !strings.Contains(err.Error(), "finish that with kubectl mesh-svc undrain us (with --forget where it waits for Services that will not come back), then drain it") {
-			t.Errorf("%s: %v", name, err)
-		}
-		out, err = f.run(t, "undrain", nil, func(o *drainOptions) { o.forget = true })
-		if err == nil || f.state(t, "us")["ap kubectl-mesh-drain-us"] != "" {
-			t.Errorf("%s: %v\n%s", name, err, out)
-		}
-	}
-}
-
-// TestOtherVerbsDuringADrain: share and unshare leave a drained Service alone unless they are forced. Then it is out of the drain, and
-// undrain leaves it as they made it.
-func TestOtherVerbsDuringADrain(t *testing.T) {
-	t.Setenv("XDG_STATE_HOME", t.TempDir())
-	for name, c := range map[string]struct {
-		edit globalsvc.Edit
-		want map[string]string // of Service absent, after undrain
-	}{
-		"share":   {globalsvc.Share(), map[string]string{}},
-		"unshare": {globalsvc.Unshare(), map[string]string{cilium.AnnotationShared: "false"}},
-	} {
-		f := newFakeMesh(t, []string{"us", "eu", "ap"}, formers)
-		want := f.state(t, "us")
-		for k, v := range c.want {
-			want["absent "+k] = v
-		}
-		mustRun(t, f, "drain")
-		drainedState := f.state(t, "us")
-		write := func(force bool) (string, error) {
-			var out bytes.Buffer
-			e := &env{IOStreams: genericiooptions.IOStreams{In: &bytes.Buffer{}, Out: &out, ErrOut: &out}, flags: clusters.NewFlags(), later: &clusters.Warnings{}}
-			o := &writeOptions{env: e, out: output.NewFlags(), dryRun: "none", manager: globalsvc.Manager, apply: change.Options{Timeout: time.Minute, ForceConflicts: force}}
-			st := meshstate.Read(t.Context(), f.members, time.Minute, meshstate.Query{Namespace: "shop", Objects: true})
-			plan, err := globalsvc.Plan(st, f.members[:1], globalsvc.Request{Edit: c.edit, Namespace: "shop", Names: []string{"absent"}, Force: force})
-			if err != nil {
-				t.Fatal(err)
-			}
-			plan.Manager = o.manager
-			err = o.carryOut(t.Context(), plan, f.members[:1], true)
-			return out.String(), err
-		}
-		out, err := write(false)
-		if err == nil || err.Error() != "nothing was changed" || !strings.Contains(out, "it is drained: kubectl mesh-svc undrain us") {
-			t.Errorf("%s: %v\n%s", name, err, out)
-		}
-		if d := cmp.Diff(drainedState, f.state(t, "us")); d != "" {
-			t.Errorf("%s: %s", name, d)
-		}
-		if out, err := write(true); err != nil {
-			t.Errorf("%s, forced: %v\n%s", name, err, out)
-		}
-		out, err = f.run(t, "undrain", nil)
-		if left := name == "unshare"; left != (err != nil) {
-			t.Errorf("%s: undrain: %v\n%s", name, err, out)
-		}
-		if d := cmp.Diff(want, f.state(t, "us")); d != "" {
-			t.Errorf("%s: %s", name, d)
 		}
 	}
 }
