@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"maps"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -51,6 +52,29 @@ func TestUndrainWithoutTheRecord(t *testing.T) {
 	}
 	if out := mustRun(t, f, "undrain"); !strings.Contains(out, "us is put back; no other cluster holds a record of the drain.") {
 		t.Error(out)
+	}
+	if d := cmp.Diff(want, f.state(t, "us")); d != "" {
+		t.Error(d)
+	}
+}
+
+// TestUndrainBesideADeadCluster: with the record at hand a cluster that cannot be read is in nobody's way, and no error.
+func TestUndrainBesideADeadCluster(t *testing.T) {
+	t.Setenv("XDG_STATE_HOME", t.TempDir())
+	f := newFakeMesh(t, []string{"us", "eu", "ap"}, formers)
+	want := f.state(t, "us")
+	mustRun(t, f, "drain")
+	members := slices.Clone(f.members)
+	for n, m := range f.members {
+		if f.state(t, "us")[m.Name+" kubectl-mesh-drain-us"] == "" && m.Name != "us" {
+			dead := *m
+			dead.Err = &clusters.Error{Class: clusters.ClassTimeout, Err: errors.New("no answer")}
+			members[n] = &dead
+		}
+	}
+	out, err := f.run(t, "undrain", members)
+	if err != nil || strings.Contains(out, "error:") || !strings.Contains(out, "Warning: cluster ") || !strings.Contains(out, "need not be: the record of the drain is in ") {
+		t.Errorf("%v\n%s", err, out)
 	}
 	if d := cmp.Diff(want, f.state(t, "us")); d != "" {
 		t.Error(d)

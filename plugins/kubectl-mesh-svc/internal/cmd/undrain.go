@@ -127,7 +127,6 @@ func (o *drainOptions) records(ctx context.Context, st *meshstate.State, m *clus
 	var searched []string
 	for _, other := range others {
 		if other.Err != nil {
-			output.Unread(o.ErrOut, other.Label(), string(other.Err.Class), other.Err)
 			unread = append(unread, fmt.Errorf("cluster %q could not be read", other.Name))
 		} else {
 			searched = append(searched, other.Name)
@@ -136,6 +135,15 @@ func (o *drainOptions) records(ctx context.Context, st *meshstate.State, m *clus
 	homeless := globalsvc.Homeless(st, m.Name, searched)
 	// A record that was found is the whole one, unless a mark points elsewhere.
 	known := len(homeless) == 0 && (len(unread) == 0 || len(records) > 0)
+	for _, other := range others {
+		switch {
+		case other.Err == nil:
+		case known:
+			o.warn("cluster %s could not be read, and need not be: the record of the drain is in %s (%v)", other.Label(), records[0].Member.Name, other.Err)
+		default:
+			output.Unread(o.ErrOut, other.Label(), string(other.Err.Class), other.Err)
+		}
+	}
 	switch {
 	case known:
 		return records, false, nil
