@@ -9,7 +9,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"regexp"
 	"slices"
 	"strings"
 	"unicode/utf8"
@@ -241,8 +240,6 @@ const (
 	maxError = 500
 )
 
-var tooLong = regexp.MustCompile(fmt.Sprintf(`[^ ,]{%d,}`, maxWord+1))
-
 // Short takes out the middle of words, or of a whole text, that are too long to read: an annotation may hold 256 KB.
 // Documents hold everything.
 func Short(s string) string { return cut(shortWords(s), maxText) }
@@ -252,11 +249,24 @@ func shortWords(s string) string {
 	if len(s) <= maxWord {
 		return s
 	}
-	return tooLong.ReplaceAllStringFunc(s, func(word string) string { return cut(word, maxWord) })
+	var out strings.Builder
+	for rest := s; rest != ""; {
+		end := strings.IndexAny(rest, " ,")
+		if end < 0 {
+			end = len(rest)
+		}
+		out.WriteString(cut(rest[:end], maxWord))
+		if end < len(rest) {
+			out.WriteByte(rest[end])
+			end++
+		}
+		rest = rest[end:]
+	}
+	return out.String()
 }
 
 func cut(s string, most int) string {
-	if utf8.RuneCountInString(s) <= most {
+	if len(s) <= most || utf8.RuneCountInString(s) <= most {
 		return s
 	}
 	r := []rune(s)

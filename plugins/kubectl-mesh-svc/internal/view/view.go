@@ -110,12 +110,7 @@ func count(s v1alpha1.ServiceSummary, members []v1alpha1.Member, holds func(v1al
 			n++
 		}
 	}
-	read := len(members)
-	for _, m := range members {
-		if !slices.ContainsFunc(s.Clusters, func(c v1alpha1.ServiceCluster) bool { return c.Cluster == m.Name }) {
-			read--
-		}
-	}
+	read := len(s.Clusters)
 	if read == len(members) {
 		return fmt.Sprintf("%d/%d", n, read)
 	}
