@@ -90,9 +90,10 @@ func List(doc v1alpha1.ServiceList, namespaces bool) []output.Section {
 		columns = append([]string{"NAMESPACE"}, columns...)
 	}
 	t := output.NewTable(columns...)
+	at := indexed(doc.Findings)
 	for _, s := range doc.Services {
 		row := []string{s.Name, count(s, doc.Members, func(c v1alpha1.ServiceCluster) bool { return c.Global.Value == "true" }),
-			count(s, doc.Members, func(c v1alpha1.ServiceCluster) bool { return c.Shared.Value == "true" }) + drainedIn(s), affinities(s), ready(s, doc.Members), findingIDs(doc.Findings, s), types(s)}
+			count(s, doc.Members, func(c v1alpha1.ServiceCluster) bool { return c.Shared.Value == "true" }) + drainedIn(s), affinities(s), ready(s, doc.Members), findingIDs(doc.Findings, at, s), types(s)}
 		if namespaces {
 			row = append([]string{s.Namespace}, row...)
 		}
@@ -166,13 +167,30 @@ func ready(s v1alpha1.ServiceSummary, members []v1alpha1.Member) string {
 	return strings.Join(parts, " ")
 }
 
-// findingIDs lists the ids of a Service's errors and warnings.
-func findingIDs(fs []v1alpha1.Finding, s v1alpha1.ServiceSummary) string {
+// byObject finds findings by what they are about, as their places in the document.
+type byObject map[string][]int
+
+func indexed(fs []v1alpha1.Finding) byObject {
+	out := byObject{}
+	for i, f := range fs {
+		out[f.Object] = append(out[f.Object], i)
+	}
+	return out
+}
+
+// findingIDs lists the ids of a Service's errors and warnings, in the order of the document.
+func findingIDs(fs []v1alpha1.Finding, at byObject, s v1alpha1.ServiceSummary) string {
+	mine := slices.Clone(at["service/"+s.Namespace+"/"+s.Name])
+	for _, i := range at["namespace/"+s.Namespace] {
+		if absentIn(s, fs[i].Clusters) {
+			mine = append(mine, i)
+		}
+	}
+	slices.Sort(mine)
 	var ids []string
-	for _, f := range fs {
-		here := f.Object == "service/"+s.Namespace+"/"+s.Name || f.Object == "namespace/"+s.Namespace && absentIn(s, f.Clusters)
-		if here && f.Severity != "info" && !slices.Contains(ids, f.ID) {
-			ids = append(ids, f.ID)
+	for _, i := range mine {
+		if fs[i].Severity != "info" && !slices.Contains(ids, fs[i].ID) {
+			ids = append(ids, fs[i].ID)
 		}
 	}
 	return strings.Join(ids, ",")
