@@ -212,8 +212,11 @@ func (c *checker) svcFix(verb string, in ...string) string {
 // system reports whether the commands that write leave the Service out unless they are told not to.
 func (c *checker) system() bool {
 	return slices.ContainsFunc(c.present, func(p place) bool {
-		m := c.members[p.name()]
-		return c.key.Namespace == "kube-system" || m != nil && m.CiliumNamespace == c.key.Namespace || p.external() || cilium.Ignored(p.svc.Labels, p.cluster.ServiceProxyName)
+		mesh := ""
+		if m := c.members[p.name()]; m != nil {
+			mesh = m.CiliumNamespace
+		}
+		return protected(c.key.Namespace, p.svc.Type, p.svc.Labels, mesh, p.cluster.ServiceProxyName) != ""
 	})
 }
 

@@ -336,8 +336,9 @@ func TestFixes(t *testing.T) {
 		id, fix string
 		cs      []cluster
 	}{
-		"of the system": {"SVC004", "kubectl mesh-svc share nginx -n default --in eu --include-system", []cluster{us, {name: "eu", svc: with(ann(cilium.AnnotationShared, "false"), labelled("kube"))}}},
-		"of nobody's":   {"SVC004", "kubectl mesh-svc share nginx -n default --in eu", []cluster{us, {name: "eu", svc: ann(cilium.AnnotationShared, "false")}}},
+		"of the system":    {"SVC004", "kubectl mesh-svc share nginx -n default --in eu --include-system", []cluster{us, {name: "eu", svc: with(ann(cilium.AnnotationShared, "false"), labelled("kube"))}}},
+		"of an unlabelled": {"SVC004", "kubectl mesh-svc share nginx -n default --in eu", []cluster{us, {name: "eu", svc: ann(cilium.AnnotationShared, "false"), cluster: proxied}}},
+		"of nobody's":      {"SVC004", "kubectl mesh-svc share nginx -n default --in eu", []cluster{us, {name: "eu", svc: ann(cilium.AnnotationShared, "false")}}},
 		"a field": {"SVC016", `kubectl --context kind-eu -n default patch service nginx -p '{"spec":{"internalTrafficPolicy":"Cluster"}}'`, []cluster{us, {name: "eu", svc: func(s *corev1.Service) {
 			s.Spec.InternalTrafficPolicy = ptr.To(corev1.ServiceInternalTrafficPolicyLocal)
 		}}}},

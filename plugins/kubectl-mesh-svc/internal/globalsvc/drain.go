@@ -74,7 +74,7 @@ func without(svc *corev1.Service, proxyName string) string {
 	switch {
 	case svc.Spec.Type == corev1.ServiceTypeExternalName:
 		return "it is an ExternalName Service and has no endpoints"
-	case otherProxy(svc, proxyName):
+	case otherProxy(svc.Labels, proxyName):
 		return "its label " + cilium.LabelServiceProxyName + " makes Cilium ignore it"
 	}
 	return ""

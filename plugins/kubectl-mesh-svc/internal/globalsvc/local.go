@@ -27,7 +27,7 @@ func (r Request) Wants(svc *corev1.Service) (wanted bool, skipped string, err er
 		}
 		return false, why, nil
 	}
-	if why := protected(svc, "", ""); why != "" && !r.IncludeSystem {
+	if why := protected(svc.Namespace, string(svc.Spec.Type), svc.Labels, "", ""); why != "" && !r.IncludeSystem {
 		if len(r.Names) > 0 {
 			return false, "", fmt.Errorf("service %s: %s; use --include-system if you mean it", key, why)
 		}

@@ -67,7 +67,7 @@ func Plan(st *meshstate.State, targets []*clusters.Member, r Request) (*change.P
 			if r.Bulk && r.Action == "globalize" && len(st.Errors) == 0 && toDo(item) && places(st, key) < 2 {
 				item.Result, item.Message = v1alpha1.ResultSkipped, "no other cluster "+r.named()+"has it; global in one cluster alone has no effect"
 			}
-			if why := protected(svc, m.CiliumNamespace, m.Config.ServiceProxyName); why != "" && !r.IncludeSystem {
+			if why := protected(svc.Namespace, string(svc.Spec.Type), svc.Labels, m.CiliumNamespace, m.Config.ServiceProxyName); why != "" && !r.IncludeSystem {
 				if !r.Bulk {
 					return nil, fmt.Errorf("service %s in cluster %q: %s; use --include-system if you mean it", key, m.Name, why)
 				}
@@ -243,15 +243,15 @@ func never(k routing.Key) string {
 }
 
 // protected says why a Service wants --include-system, "" if it does not.
-func protected(svc *corev1.Service, ciliumNamespace, proxyName string) string {
+func protected(namespace, serviceType string, labels map[string]string, ciliumNamespace, proxyName string) string {
 	switch {
-	case svc.Namespace == "kube-system":
+	case namespace == "kube-system":
 		return "it is in kube-system"
-	case ciliumNamespace != "" && svc.Namespace == ciliumNamespace:
+	case ciliumNamespace != "" && namespace == ciliumNamespace:
 		return "it is in Cilium's namespace"
-	case svc.Spec.Type == corev1.ServiceTypeExternalName:
+	case serviceType == typeExternalName:
 		return "it is an ExternalName Service and has no endpoints"
-	case otherProxy(svc, proxyName):
+	case otherProxy(labels, proxyName):
 		return "its label " + cilium.LabelServiceProxyName + " makes Cilium ignore it"
 	}
 	return ""
@@ -259,6 +259,6 @@ func protected(svc *corev1.Service, ciliumNamespace, proxyName string) string {
 
 // otherProxy reports whether a label leaves the Service to another proxy than Cilium: neither an agent with the
 // option k8s-service-proxy-name nor an exporter without it takes it.
-func otherProxy(svc *corev1.Service, proxyName string) bool {
-	return cilium.Ignored(svc.Labels, "") && cilium.Ignored(svc.Labels, proxyName)
+func otherProxy(labels map[string]string, proxyName string) bool {
+	return cilium.Ignored(labels, "") && cilium.Ignored(labels, proxyName)
 }
