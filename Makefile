@@ -80,6 +80,12 @@ demo: build meshlab bin/tools/kubectl ## Replay both walk-throughs on a lab of i
 test: test-unit build meshlab bin/tools/kubectl ## Run all tests: unit tests, then whole binaries against a lab of their own
 	@MESHLAB_STATE='$(CURDIR)/.lab-test' test/with-lab.sh test/whole-binary.sh ./plugins/... ./test/...
 
+.PHONY: test-field
+test-field: build meshlab bin/tools/kubectl ## Run only the tests made after reports from the field; make test runs them too
+	env -u MESHLAB_KUBECONFIG go test -count=1 -run '^TestField|^TestEveryReportHasATest$$' ./...
+	@MESHLAB_STATE='$(CURDIR)/.lab-field' test/with-lab.sh test/whole-binary.sh \
+		-run '^TestField|^TestReadme$$|^TestScripts$$/^(case|field)_' ./plugins/... ./test/readme
+
 .PHONY: test-unit
 test-unit: ## Run the unit tests; they need no lab
 	env -u MESHLAB_KUBECONFIG go test ./...

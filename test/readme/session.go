@@ -1,0 +1,102 @@
+// Package readme runs the commands that the README shows, as the reader would: in their order, in one
+// terminal, with the prompts answered by hand.
+package readme
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"os/exec"
+	"strings"
+	"time"
+
+	"github.com/creack/pty"
+)
+
+// watchdog ends a command that never ends. It asserts no duration.
+const watchdog = 3 * time.Minute
+
+// terminal is the size that the README promises to fit.
+var terminal = &pty.Winsize{Rows: 50, Cols: 120}
+
+// Block returns the lines of the first shell block below a heading of a Markdown page, without empty lines.
+func Block(page, heading string) ([]string, error) {
+	_, section, found := strings.Cut("\n"+page, "\n"+heading+"\n")
+	if !found {
+		return nil, fmt.Errorf("there is no heading %q", heading)
+	}
+	_, block, found := strings.Cut(section, "\n```sh\n")
+	block, _, closed := strings.Cut(block, "\n```")
+	if !found || !closed {
+		return nil, fmt.Errorf("there is no shell block below %q", heading)
+	}
+	var lines []string
+	for line := range strings.SplitSeq(block, "\n") {
+		if strings.TrimSpace(line) != "" {
+			lines = append(lines, line)
+		}
+	}
+	return lines, nil
+}
+
+// Answer is typed when the terminal shows a text; each answer is typed once for a command.
+type Answer struct {
+	When, Type string
+}
+
+// Session is a terminal in which commands run one after the other.
+type Session struct {
+	Dir string
+	Env []string
+}
+
+// Run runs a line with bash in a terminal and returns what the terminal showed and the exit code.
+func (s *Session) Run(ctx context.Context, line string, answers ...Answer) (string, int, error) {
+	ctx, cancel := context.WithTimeout(ctx, watchdog)
+	defer cancel()
+	cmd := exec.CommandContext(ctx, "bash", "-c", line) //nolint:gosec // the line is the README's
+	cmd.Dir, cmd.Env = s.Dir, s.Env
+	screen, err := pty.StartWithSize(cmd, terminal)
+	if err != nil {
+		return "", 0, err
+	}
+	defer screen.Close() //nolint:errcheck // nothing is lost with it
+	shown, err := converse(screen, answers)
+	waitErr := cmd.Wait()
+	var exit *exec.ExitError
+	switch {
+	case ctx.Err() != nil:
+		return shown, 0, fmt.Errorf("%s: it did not end: %w", line, ctx.Err())
+	case err != nil:
+		return shown, 0, err
+	case waitErr != nil && !errors.As(waitErr, &exit):
+		return shown, 0, waitErr
+	}
+	return shown, cmd.ProcessState.ExitCode(), nil
+}
+
+// converse reads the terminal until the command ends, and types the answers.
+func converse(screen io.ReadWriter, answers []Answer) (string, error) {
+	var shown bytes.Buffer
+	chunk := make([]byte, 4096)
+	for {
+		n, err := screen.Read(chunk)
+		shown.Write(chunk[:n])
+		for len(answers) > 0 && strings.Contains(shown.String(), answers[0].When) {
+			if _, err := io.WriteString(screen, answers[0].Type); err != nil {
+				return shown.String(), err
+			}
+			answers = answers[1:]
+		}
+		var pathErr *os.PathError
+		if errors.Is(err, io.EOF) || errors.As(err, &pathErr) { // Linux answers EIO when nobody has the terminal open
+			return shown.String(), nil
+		}
+		if err != nil {
+			return shown.String(), err
+		}
+	}
+}
