@@ -13,8 +13,8 @@ import (
 	"syscall"
 	"time"
 
-	"github.com/kubectl-mesh/kubectl-mesh/lab/internal/controlplane"
-	"github.com/kubectl-mesh/kubectl-mesh/lab/internal/state"
+	"github.com/kubectl-mesh/kubectl-mesh/lab/internal/controlplane/server"
+	"github.com/kubectl-mesh/kubectl-mesh/lab/internal/run/state"
 )
 
 const directoryCheckInterval = 2 * time.Second
@@ -48,9 +48,9 @@ func run(dir state.Dir, name string) error {
 
 	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGTERM, syscall.SIGINT)
 	defer stop()
-	ctx, cancel := controlplane.WatchDirectory(ctx, home, directoryCheckInterval)
+	ctx, cancel := server.WatchDirectory(ctx, home, directoryCheckInterval)
 	defer cancel()
-	err = controlplane.Run(ctx, dir, *c)
+	err = server.Run(ctx, dir, *c)
 	if errors.Is(err, context.Canceled) {
 		return nil
 	}

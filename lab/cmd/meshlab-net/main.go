@@ -12,8 +12,8 @@ import (
 	"path/filepath"
 	"syscall"
 
-	"github.com/kubectl-mesh/kubectl-mesh/lab/internal/labnet"
-	"github.com/kubectl-mesh/kubectl-mesh/lab/internal/state"
+	"github.com/kubectl-mesh/kubectl-mesh/lab/internal/network/labnet"
+	"github.com/kubectl-mesh/kubectl-mesh/lab/internal/run/state"
 )
 
 func main() {

@@ -11,8 +11,8 @@ import (
 	"runtime"
 	"syscall"
 
-	"github.com/kubectl-mesh/kubectl-mesh/lab/internal/node"
-	"github.com/kubectl-mesh/kubectl-mesh/lab/internal/web"
+	"github.com/kubectl-mesh/kubectl-mesh/lab/internal/nodes/node"
+	"github.com/kubectl-mesh/kubectl-mesh/lab/internal/nodes/web"
 )
 
 // The main goroutine keeps the main thread for itself: a goroutine that changes namespaces must

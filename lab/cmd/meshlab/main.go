@@ -8,7 +8,7 @@ import (
 	"os/signal"
 	"syscall"
 
-	"github.com/kubectl-mesh/kubectl-mesh/lab/internal/cli"
+	"github.com/kubectl-mesh/kubectl-mesh/lab/internal/run/cli"
 )
 
 const exitInterrupted = 130

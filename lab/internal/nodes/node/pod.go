@@ -1,0 +1,160 @@
+package node
+
+import (
+	"errors"
+	"fmt"
+	"net/netip"
+	"os"
+	"strconv"
+	"strings"
+	"syscall"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/kubectl-mesh/kubectl-mesh/lab/internal/network/podwire"
+)
+
+// pod is a network namespace that containers share.
+type pod struct {
+	ip    netip.Addr
+	netns *os.File
+	veth  string
+}
+
+// process is a started container or a command in one.
+type process struct {
+	pod       string
+	container string // empty for a container itself
+	proc      *os.Process
+	pidfd     int // of a container, for commands that enter it
+	done      chan struct{}
+}
+
+func (n *Node) addPod(p *podwire.Pod) error {
+	ip, err := netip.ParseAddr(p.IP)
+	if err != nil {
+		return err
+	}
+	n.mu.Lock()
+	if n.pods[p.Name] != nil {
+		n.mu.Unlock()
+		return fmt.Errorf("pod %s exists", p.Name)
+	}
+	entry := &pod{ip: ip}
+	n.pods[p.Name] = entry // keeps the name while the namespace is made
+	n.mu.Unlock()
+
+	ns, veth, err := n.net.join(ip)
+	if err == nil {
+		err = n.lb.setSelf(ip, true)
+	}
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	if err != nil {
+		delete(n.pods, p.Name)
+		return fmt.Errorf("pod network: %w", err)
+	}
+	entry.netns, entry.veth = ns, veth
+	return nil
+}
+
+// delPod kills what runs in the pod, waits until it is gone and removes the network.
+func (n *Node) delPod(name string) error {
+	n.mu.Lock()
+	p := n.pods[name]
+	if p == nil || p.netns == nil {
+		n.mu.Unlock()
+		return fmt.Errorf("no pod %s", name)
+	}
+	var left []*process
+	for _, pr := range n.procs {
+		if pr.pod == name {
+			left = append(left, pr)
+		}
+	}
+	n.mu.Unlock()
+	for _, pr := range left {
+		_ = pr.proc.Kill() // fails only if it has just ended
+	}
+	for _, pr := range left {
+		<-pr.done
+	}
+	n.mu.Lock()
+	delete(n.pods, name)
+	n.mu.Unlock()
+	err := n.net.leave(p.veth)
+	if serr := n.lb.setSelf(p.ip, false); err == nil {
+		err = serr
+	}
+	if cerr := p.netns.Close(); err == nil {
+		err = cerr
+	}
+	return err
+}
+
+// register makes a started process known and reports its end.
+func (n *Node) register(name string, pr *process) {
+	pr.done = make(chan struct{})
+	n.mu.Lock()
+	n.procs[name] = pr
+	n.mu.Unlock()
+	go func() {
+		state, err := pr.proc.Wait()
+		code := 255
+		if err == nil {
+			code = exitCode(state)
+		}
+		n.mu.Lock()
+		delete(n.procs, name)
+		n.mu.Unlock()
+		if pr.pidfd > 0 {
+			_ = unix.Close(pr.pidfd)
+		}
+		close(pr.done)
+		// A failed send means that the lab is gone.
+		_ = n.conn.Send(&podwire.Reply{Exit: &podwire.Exit{Proc: name, Code: code}})
+	}()
+}
+
+func exitCode(state *os.ProcessState) int {
+	if ws, ok := state.Sys().(syscall.WaitStatus); ok && ws.Signaled() {
+		return 128 + int(ws.Signal())
+	}
+	return state.ExitCode()
+}
+
+// signal sends a signal to a process; one that is gone is no error.
+func (n *Node) signal(s *podwire.Signal) error {
+	n.mu.Lock()
+	pr := n.procs[s.Proc]
+	n.mu.Unlock()
+	if pr == nil {
+		return nil
+	}
+	sig := unix.Signal(s.Signal)
+	if s.IfHandled && !handles(pr.proc.Pid, sig) {
+		sig = unix.SIGKILL
+	}
+	if err := pr.proc.Signal(sig); err != nil && !errors.Is(err, os.ErrProcessDone) {
+		return err
+	}
+	return nil
+}
+
+// handles reports whether a process has a handler for the signal. The first
+// process of a PID namespace never sees a signal for which it has none.
+func handles(pid int, sig unix.Signal) bool {
+	data, err := os.ReadFile("/proc/" + strconv.Itoa(pid) + "/status")
+	if err != nil {
+		return false
+	}
+	for line := range strings.Lines(string(data)) {
+		hex, ok := strings.CutPrefix(line, "SigCgt:")
+		if !ok {
+			continue
+		}
+		mask, err := strconv.ParseUint(strings.TrimSpace(hex), 16, 64)
+		return err == nil && mask&(1<<(uint(sig)-1)) != 0
+	}
+	return false
+}

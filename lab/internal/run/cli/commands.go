@@ -1,0 +1,215 @@
+package cli
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"os"
+	"strings"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"github.com/kubectl-mesh/kubectl-mesh/lab/internal/run/build"
+	"github.com/kubectl-mesh/kubectl-mesh/lab/internal/run/lab"
+	"github.com/kubectl-mesh/kubectl-mesh/lab/internal/run/state"
+)
+
+// lazyBuilder looks for the sources only when something is to be built: most
+// commands do not need them.
+type lazyBuilder struct{ log io.Writer }
+
+func (b *lazyBuilder) Ensure(ctx context.Context, group build.Group) (string, error) {
+	builder, err := build.New(b.log)
+	if err != nil {
+		return "", err
+	}
+	return builder.Ensure(ctx, group)
+}
+
+const upLong = `Start the lab, leave it running in the background and print the lines that make a
+shell use it. What runs already is left alone; a cluster that was stopped is started
+again with its data; a lab that died is removed and started anew.
+
+The first run on a machine builds Kubernetes' control plane from source, which takes
+about 10 minutes on two cores.`
+
+const upExample = `  # Three clusters, us, eu and ap, connected as a mesh
+  eval "$(meshlab up)"
+
+  # Five clusters
+  meshlab up --clusters a,b,c,d,e
+
+  # Different versions and installations of Cilium
+  meshlab up --cilium-version us=1.18.11,eu=1.20.2,1.19.5 --install eu=certgen,ap=cert-manager
+
+  # Backends chosen by Cilium's own code instead of the rules of this repository
+  meshlab up --chooser=cilium
+
+  # Before "cilium clustermesh connect"
+  meshlab up --no-connect`
+
+func newUp(manager managerFunc) *cobra.Command {
+	var (
+		clusters                      []string
+		versions, installs, chooser   string
+		delay                         time.Duration
+		noConnect, noNet, connect, kp bool
+	)
+	cmd := &cobra.Command{
+		Use: "up", Short: "Start the lab", Long: upLong, Example: upExample, Args: cobra.NoArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			m, err := manager()
+			if err != nil {
+				return err
+			}
+			spec := lab.Spec{Clusters: clusters, Chooser: chooser}
+			if variable := os.Getenv(clustersVariable); spec.Clusters == nil && variable != "" {
+				spec.Clusters = strings.Split(variable, ",")
+			}
+			if spec.CiliumVersion, err = values("--cilium-version", versions); err != nil {
+				return err
+			}
+			if spec.Install, err = values("--install", installs); err != nil {
+				return err
+			}
+			changed := cmd.Flags().Changed
+			if changed("propagation-delay") {
+				if delay < 0 {
+					return fmt.Errorf("--propagation-delay is %s; want 0 or more", delay)
+				}
+				spec.PropagationDelay = &delay
+			}
+			if changed("connect") {
+				spec.Connected = &connect
+			}
+			if changed("no-connect") {
+				spec.Connected = not(noConnect)
+			}
+			if changed("no-net") {
+				spec.Net = not(noNet)
+			}
+			if changed("kube-proxy-replacement") {
+				spec.KubeProxyReplacement = &kp
+			}
+			if _, err := m.Up(cmd.Context(), spec); err != nil {
+				return err
+			}
+			_, err = fmt.Fprint(cmd.OutOrStdout(), exports(m.Dir))
+			return err
+		},
+	}
+	f := cmd.Flags()
+	f.StringSliceVar(&clusters, "clusters", nil, "Names of the clusters, in the order of their cluster-ids; the default is $"+clustersVariable+", else us,eu,ap.")
+	f.StringVar(&versions, "cilium-version", "", "Version of Cilium, for all clusters (1.18.11) or by name (us=1.18.11,eu=1.20.2).")
+	f.StringVar(&installs, "install", "", "How Cilium is installed: helm, certgen or cert-manager, for all clusters or by name.")
+	f.DurationVar(&delay, "propagation-delay", time.Second, "Time until a change in one cluster takes effect in the others.")
+	f.BoolVar(&connect, "connect", true, "If true, every cluster has all others as peers.")
+	f.BoolVar(&noConnect, "no-connect", false, "If true, the clusters know nothing of one another.")
+	f.BoolVar(&noNet, "no-net", false, "If true, there are no nodes: pods stay Pending.")
+	f.BoolVar(&kp, "kube-proxy-replacement", false, "If true, Cilium is installed as a replacement of kube-proxy.")
+	f.StringVar(&chooser, "chooser", "", "Who chooses the backends of new connections: rules, by which the plugins predict (the default), or cilium, Cilium 1.20's own code.")
+	cmd.MarkFlagsMutuallyExclusive("connect", "no-connect")
+	return cmd
+}
+
+func not(value bool) *bool {
+	value = !value
+	return &value
+}
+
+func newDown(manager managerFunc) *cobra.Command {
+	return &cobra.Command{
+		Use: "down", Short: "Remove the lab: processes, network and files", Args: cobra.NoArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			m, err := manager()
+			if err != nil {
+				return err
+			}
+			return m.Down(cmd.Context())
+		},
+	}
+}
+
+func newEnv(manager managerFunc) *cobra.Command {
+	return &cobra.Command{
+		Use: "env", Short: "Print the lines that make a shell use the lab", Args: cobra.NoArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			m, err := manager()
+			if err != nil {
+				return err
+			}
+			if _, err := m.Dir.Read(); err != nil {
+				return fmt.Errorf("%w; start one with \"meshlab up\"", err)
+			}
+			_, err = fmt.Fprint(cmd.OutOrStdout(), exports(m.Dir))
+			return err
+		},
+	}
+}
+
+func newStart(manager managerFunc) *cobra.Command {
+	return onCluster(manager, "start", "Start the control plane of a stopped cluster with its data",
+		func(ctx context.Context, m *lab.Manager, name string) error { return m.Start(ctx, name) })
+}
+
+func newStop(manager managerFunc) *cobra.Command {
+	var kill bool
+	cmd := onCluster(manager, "stop", "Stop the control plane of a cluster; its pods go on running",
+		func(ctx context.Context, m *lab.Manager, name string) error { return m.Stop(ctx, name, kill) })
+	cmd.Flags().BoolVar(&kill, "kill", false, "If true, the process is killed and gets no chance to wind up.")
+	return cmd
+}
+
+func newFreeze(manager managerFunc) *cobra.Command {
+	return onCluster(manager, "freeze", "Freeze the control plane of a cluster: it accepts connections and never answers",
+		func(_ context.Context, m *lab.Manager, name string) error { return m.Freeze(name) })
+}
+
+func newThaw(manager managerFunc) *cobra.Command {
+	return onCluster(manager, "thaw", "Let a frozen control plane go on",
+		func(_ context.Context, m *lab.Manager, name string) error { return m.Thaw(name) })
+}
+
+func onCluster(manager managerFunc, verb, short string, run func(context.Context, *lab.Manager, string) error) *cobra.Command {
+	return &cobra.Command{
+		Use: verb + " CLUSTER", Short: short, Args: cobra.ExactArgs(1),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			m, err := manager()
+			if err != nil {
+				return err
+			}
+			return run(cmd.Context(), m, args[0])
+		},
+	}
+}
+
+func newBuild(errOut io.Writer) *cobra.Command {
+	var chooser string
+	cmd := &cobra.Command{
+		Use: "build", Short: "Build the lab's programs without starting it", Args: cobra.NoArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			builder := &lazyBuilder{log: errOut}
+			groups := []build.Group{build.Cluster(), build.Net()}
+			switch chooser {
+			case state.ChooserRules:
+			case state.ChooserCilium:
+				groups = append(groups, build.Chooser())
+			default:
+				return fmt.Errorf("--chooser is %q; want %s or %s", chooser, state.ChooserRules, state.ChooserCilium)
+			}
+			for _, group := range groups {
+				dir, err := builder.Ensure(cmd.Context(), group)
+				if err != nil {
+					return err
+				}
+				if _, err := fmt.Fprintln(cmd.OutOrStdout(), dir); err != nil {
+					return err
+				}
+			}
+			return nil
+		},
+	}
+	cmd.Flags().StringVar(&chooser, "chooser", state.ChooserRules, "With cilium, also the program that --chooser=cilium of \"meshlab up\" needs.")
+	return cmd
+}

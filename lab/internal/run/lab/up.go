@@ -1,0 +1,330 @@
+package lab
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"time"
+
+	"golang.org/x/sync/errgroup"
+
+	"github.com/kubectl-mesh/kubectl-mesh/lab/internal/cilium/chooser"
+	"github.com/kubectl-mesh/kubectl-mesh/lab/internal/cilium/install"
+	"github.com/kubectl-mesh/kubectl-mesh/lab/internal/controlplane/cluster"
+	"github.com/kubectl-mesh/kubectl-mesh/lab/internal/run/build"
+	"github.com/kubectl-mesh/kubectl-mesh/lab/internal/run/proc"
+	"github.com/kubectl-mesh/kubectl-mesh/lab/internal/run/state"
+)
+
+const (
+	clusterReadyTimeout = 2 * time.Minute
+	netReadyTimeout     = 2 * time.Minute
+	chooserReadyTimeout = time.Minute
+	// It answers one question after another, and one about many Services takes a while.
+	chooserAnswerTimeout = 10 * time.Second
+	installTimeout       = 2 * time.Minute
+	pollInterval         = 50 * time.Millisecond
+	// logTail is how much of a log is shown when its process fails.
+	logTail = 4096
+)
+
+// Up makes sure that the lab runs. What runs is left alone, what was stopped on
+// purpose is started again with its data, and a lab that died is removed first.
+func (m *Manager) Up(ctx context.Context, spec Spec) (*state.Lab, error) {
+	unlock, err := m.lock()
+	if err != nil {
+		return nil, err
+	}
+	defer unlock()
+	current, err := m.current(ctx)
+	if err != nil {
+		return nil, err
+	}
+	if current != nil {
+		if err := spec.compatible(current); err != nil {
+			return nil, fmt.Errorf("%w; run \"meshlab down\" first", err)
+		}
+	} else if current, err = m.create(spec); err != nil {
+		return nil, errors.Join(err, m.clean(ctx), m.removeDir())
+	}
+	if err := m.run(ctx, current); err != nil {
+		// Half a lab is of no use, but its logs are; the next up removes them.
+		cleanup, cancel := context.WithTimeout(context.WithoutCancel(ctx), endTimeout)
+		defer cancel()
+		return nil, errors.Join(err, m.endAll(cleanup))
+	}
+	return current, nil
+}
+
+// current returns the lab that is there, or nil after removing one that died.
+func (m *Manager) current(ctx context.Context) (*state.Lab, error) {
+	current, err := m.Dir.Read()
+	switch {
+	case err == nil && !m.died(current):
+		return current, nil
+	case exists(m.Dir.Marker()):
+		m.logf("removing what is left of a lab that died")
+	}
+	return nil, m.clean(ctx)
+}
+
+// died says whether a lab is past mending. A control plane alone can be started
+// again on its data. The pods died with the network, though the API servers still
+// show them running; and if all control planes are gone without having been stopped,
+// the machine was restarted or the user killed what was in the way.
+func (m *Manager) died(l *state.Lab) bool {
+	if l.Net {
+		return m.condition(m.Dir.NetPID()) == proc.Gone
+	}
+	for _, c := range l.Clusters {
+		if m.stopped(c.Name) || m.condition(m.Dir.ClusterPID(c.Name)) != proc.Gone {
+			return false
+		}
+	}
+	return true
+}
+
+func (m *Manager) condition(pidFile string) proc.Condition {
+	record, ok, err := proc.Read(pidFile)
+	if err != nil || !ok {
+		return proc.Gone
+	}
+	return record.Condition()
+}
+
+func (m *Manager) stopped(name string) bool { return exists(m.Dir.ClusterStopped(name)) }
+
+// create writes down a new lab; nothing runs yet.
+func (m *Manager) create(spec Spec) (*state.Lab, error) {
+	created, err := spec.lab(m.Dir)
+	if err != nil {
+		return nil, err
+	}
+	if err := m.claim(); err != nil {
+		return nil, err
+	}
+	for _, c := range created.Clusters {
+		if err := cluster.Prepare(m.Dir, c, time.Now()); err != nil {
+			return nil, fmt.Errorf("cluster %q: %w", c.Name, err)
+		}
+	}
+	if err := cluster.WriteKubeconfigs(m.Dir, created.Clusters); err != nil {
+		return nil, err
+	}
+	return created, m.Dir.Write(created)
+}
+
+// run starts what is missing of the lab and waits until all of it is ready.
+func (m *Manager) run(ctx context.Context, l *state.Lab) error {
+	programs, err := m.Programs.Ensure(ctx, build.Cluster())
+	if err != nil {
+		return err
+	}
+	netPrograms := ""
+	if l.Net {
+		if netPrograms, err = m.Programs.Ensure(ctx, build.Net()); err != nil {
+			return err
+		}
+	}
+	chooserPrograms := ""
+	if l.Chooser == state.ChooserCilium {
+		if chooserPrograms, err = m.Programs.Ensure(ctx, build.Chooser()); err != nil {
+			return err
+		}
+	}
+	clusters, clustersCtx := errgroup.WithContext(ctx)
+	for _, c := range l.Clusters {
+		clusters.Go(func() error { return m.runCluster(clustersCtx, filepath.Join(programs, clusterProgram), l, c) })
+	}
+	if err := clusters.Wait(); err != nil || !l.Net {
+		return err
+	}
+	// Before the network, which asks it; but a network that runs finds one that was started again.
+	if l.Chooser == state.ChooserCilium {
+		if err := m.startChooser(ctx, chooserPrograms); err != nil {
+			return err
+		}
+	}
+	return m.startNet(ctx, netPrograms)
+}
+
+// startCluster starts a control plane unless it runs, and waits until it is ready.
+func (m *Manager) startCluster(ctx context.Context, program string, c state.Cluster) error {
+	record, ok, err := proc.Read(m.Dir.ClusterPID(c.Name))
+	if err != nil {
+		return err
+	}
+	var ended <-chan struct{}
+	switch {
+	case ok && record.Condition() == proc.Frozen:
+		if err := record.Signal(thaw); err != nil {
+			return err
+		}
+	case ok && record.Condition() == proc.Running:
+	default:
+		if !ok {
+			m.logf("starting cluster %s", c.Name)
+		} else {
+			m.logf("starting cluster %s again", c.Name)
+		}
+		child, err := proc.Spawn(proc.Command{
+			Path:    program,
+			Args:    []string{m.stateFlag(), "--name=" + c.Name},
+			Dir:     m.Dir.ClusterDir(c.Name),
+			Log:     m.Dir.ClusterLog(c.Name),
+			PIDFile: m.Dir.ClusterPID(c.Name),
+		})
+		if err != nil {
+			return fmt.Errorf("cluster %q: %w", c.Name, err)
+		}
+		ended = child.Ended
+	}
+	ctx, cancel := context.WithTimeout(ctx, clusterReadyTimeout)
+	defer cancel()
+	if err := poll(ctx, ended, func() bool { return cluster.Ready(ctx, c) }); err != nil {
+		return fmt.Errorf("cluster %q: control plane %w%s", c.Name, err, tail(m.Dir.ClusterLog(c.Name)))
+	}
+	if err := os.Remove(m.Dir.ClusterStopped(c.Name)); err != nil && !errors.Is(err, os.ErrNotExist) {
+		return err
+	}
+	return nil
+}
+
+// runCluster starts a control plane and writes Cilium's objects once in a cluster's
+// life: what a user changed afterwards must survive the next up. The certificates
+// are made while the API server starts.
+func (m *Manager) runCluster(ctx context.Context, program string, l *state.Lab, c state.Cluster) error {
+	done := cluster.Files(m.Dir.ClusterDir(c.Name)).Installed()
+	installed := exists(done)
+
+	var objects []install.Object
+	group, groupCtx := errgroup.WithContext(ctx)
+	group.Go(func() error { return m.startCluster(groupCtx, program, c) })
+	if !installed {
+		group.Go(func() (err error) {
+			objects, err = install.Objects(l, c, time.Now())
+			return err
+		})
+	}
+	if err := group.Wait(); err != nil || installed {
+		return err
+	}
+	ctx, cancel := context.WithTimeout(ctx, installTimeout)
+	defer cancel()
+	if err := install.Write(ctx, c, objects); err != nil {
+		return fmt.Errorf("cluster %q: install Cilium's objects: %w", c.Name, err)
+	}
+	return state.WriteFile(done, nil, 0o600)
+}
+
+// startNet starts the nodes and the network unless they run, and waits until all
+// nodes are ready.
+func (m *Manager) startNet(ctx context.Context, programs string) error {
+	if m.condition(m.Dir.NetPID()) != proc.Gone {
+		return nil
+	}
+	m.logf("starting nodes and pod network")
+	if err := os.RemoveAll(m.Dir.NetReady()); err != nil {
+		return err
+	}
+	child, err := proc.Spawn(proc.Command{
+		Path:    filepath.Join(programs, netProgram),
+		Args:    []string{m.stateFlag()},
+		Dir:     string(m.Dir),
+		Log:     m.Dir.NetLog(),
+		PIDFile: m.Dir.NetPID(),
+	})
+	if err != nil {
+		return err
+	}
+	ctx, cancel := context.WithTimeout(ctx, netReadyTimeout)
+	defer cancel()
+	if err := poll(ctx, child.Ended, m.netReady); err != nil {
+		return fmt.Errorf("nodes and pod network: %s %w%s", netProgram, err, tail(m.Dir.NetLog()))
+	}
+	return nil
+}
+
+// startChooser starts the process that runs Cilium's code unless it runs, and waits until it answers.
+func (m *Manager) startChooser(ctx context.Context, programs string) error {
+	var ended <-chan struct{}
+	if m.condition(m.Dir.ChooserPID()) == proc.Gone {
+		m.logf("starting the chooser of backends, Cilium's own code")
+		if err := os.MkdirAll(m.Dir.ChooserDir(), 0o700); err != nil {
+			return err
+		}
+		child, err := proc.Spawn(proc.Command{
+			Path:    filepath.Join(programs, chooserProgram),
+			Args:    []string{m.stateFlag(), "--dir=" + m.Dir.ChooserDir()},
+			Dir:     string(m.Dir),
+			Log:     m.Dir.ChooserLog(),
+			PIDFile: m.Dir.ChooserPID(),
+		})
+		if err != nil {
+			return err
+		}
+		ended = child.Ended
+	}
+	ctx, cancel := context.WithTimeout(ctx, chooserReadyTimeout)
+	defer cancel()
+	if err := poll(ctx, ended, func() bool { return m.chooserVersion(ctx) != "" }); err != nil {
+		return fmt.Errorf("chooser of backends: %s %w%s", chooserProgram, err, tail(m.Dir.ChooserLog()))
+	}
+	return nil
+}
+
+// chooserVersion asks the chooser's process for the version of its Cilium; empty means that it does not answer.
+func (m *Manager) chooserVersion(ctx context.Context) string {
+	ctx, cancel := context.WithTimeout(ctx, chooserAnswerTimeout)
+	defer cancel()
+	judge := &chooser.Cilium{Dir: m.Dir.ChooserDir()}
+	defer func() { _ = judge.Close() }()
+	version, err := judge.Version(ctx)
+	if err != nil {
+		return ""
+	}
+	return version
+}
+
+func (m *Manager) netReady() bool { return exists(m.Dir.NetReady()) }
+
+var (
+	errEnded    = errors.New("ended instead of getting ready")
+	errNotReady = errors.New("is not ready in time")
+)
+
+// poll waits until ready says so.
+func poll(ctx context.Context, ended <-chan struct{}, ready func() bool) error {
+	tick := time.NewTicker(pollInterval)
+	defer tick.Stop()
+	for !ready() {
+		select {
+		case <-ended:
+			return errEnded
+		case <-ctx.Done():
+			if errors.Is(ctx.Err(), context.DeadlineExceeded) {
+				return errNotReady
+			}
+			return ctx.Err()
+		case <-tick.C:
+		}
+	}
+	return nil
+}
+
+// tail is the end of a log for an error message.
+func tail(name string) string {
+	data, err := os.ReadFile(name)
+	if err != nil || len(data) == 0 {
+		return ""
+	}
+	if len(data) > logTail {
+		data = data[len(data)-logTail:]
+		data = data[slices.Index(data, '\n')+1:]
+	}
+	return fmt.Sprintf("; the end of %s:\n  %s", name, strings.ReplaceAll(strings.TrimSpace(string(data)), "\n", "\n  "))
+}
