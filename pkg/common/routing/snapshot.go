@@ -180,11 +180,11 @@ func (s *Service) weighed() bool {
 	return slices.ContainsFunc(s.Endpoints, func(e Endpoint) bool { return e.Weighted && e.Weight > 0 })
 }
 
-// ReadyEndpoints counts the endpoints that are ready in their own cluster.
+// ReadyEndpoints counts the endpoints that are ready in their own cluster, without placeholders.
 func (s *Service) ReadyEndpoints() int {
 	n := 0
 	for _, e := range s.Endpoints {
-		if e.Ready {
+		if e.Ready && !e.isPlaceholder() {
 			n++
 		}
 	}
