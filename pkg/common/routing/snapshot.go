@@ -68,7 +68,9 @@ type Cluster struct {
 	Namespaces map[string]map[string]string
 	// NamespacesKnown says whether a namespace that is not in Namespaces does not exist; false where they may not be read.
 	NamespacesKnown bool
-	Services        map[Key]*Service
+	// WrongKeys holds, by namespace, the keys of Namespaces that look like one that Cilium reads; see cilium.WrongNamespaceKeys.
+	WrongKeys map[string][]cilium.WrongKey
+	Services  map[Key]*Service
 }
 
 // Service is one Service of one cluster with its endpoints.
