@@ -13,7 +13,7 @@ func TestField16WrongKeys(t *testing.T) {
 	for key, want := range map[string]string{
 		// one edit, in the name or in the prefix
 		"service.cilium.io/globl": global, "service.cilium.io/globals": global, "service.cilium.io/gloabl": global, "service.cilium.io/clobal": global,
-		"serivce.cilium.io/global": global, "service.cillium.io/global": global, "service.cilum.io/global": global, "service.cilium.oi/global": global,
+		"serivce.cilium.io/global": global, "service.cillium.io/global": global, "service.cilum.io/global": global, "service.ciilum.io/global": global, "service.clium.io/global": global, "service.cilium.oi/global": global,
 		"servicecilium.io/global": global, "service.cilium.io/share": shared, "service.cilium.io/affinty": affinity, "io.cilium/global-servce": global,
 		"io.cilum/global-service": global, "service.cilium.io/global-sync-endpoint-slice": sync,
 		// swapped halves
