@@ -94,6 +94,22 @@ func WrongNamespaceKeys(ann, labels map[string]string) []WrongKey {
 	return sortedKeys(out)
 }
 
+// WrongSliceKeys lists the annotations of an EndpointSlice that look like one that Cilium reads, sorted. Labels are left out:
+// Kubernetes copies those of the Service.
+func WrongSliceKeys(ann map[string]string) []WrongKey {
+	var out []WrongKey
+	for key, value := range ann {
+		switch meant := nearServiceKey(key); {
+		case key == AnnotationWeight:
+		case mayNameCilium(key) && within1(strings.ToLower(key), AnnotationWeight):
+			out = append(out, WrongKey{Key: key, Value: value, Meant: AnnotationWeight, On: KindSlice})
+		case meant != "":
+			out = append(out, WrongKey{Key: key, Value: value, Meant: meant, On: KindService})
+		}
+	}
+	return sortedKeys(out)
+}
+
 func sortedKeys(keys []WrongKey) []WrongKey {
 	slices.SortFunc(keys, func(a, b WrongKey) int {
 		if a.Label != b.Label {

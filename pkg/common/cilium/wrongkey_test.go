@@ -64,6 +64,10 @@ func TestField16WrongPlaces(t *testing.T) {
 	if d := cmp.Diff(want, got); d != "" {
 		t.Error(d)
 	}
+	got = WrongSliceKeys(map[string]string{AnnotationWeight: "3", "service.cilium.io/wieght": "4", AnnotationGlobal: "true", "endpoints.kubernetes.io/last-change-trigger-time": "x"})
+	if d := cmp.Diff([]WrongKey{{Key: AnnotationGlobal, Value: "true", Meant: AnnotationGlobal, On: KindService}, {Key: "service.cilium.io/wieght", Value: "4", Meant: AnnotationWeight, On: KindSlice}}, got); d != "" {
+		t.Error(d)
+	}
 	got = WrongNamespaceKeys(map[string]string{AnnotationNamespaceGlobal: "true", "clustermesh.io.cilium/global": "true", AnnotationGlobal: "true", "cilium.io/global": "false", "service.cilium.io/affinity": "local", "example.com/global": "1"},
 		map[string]string{AnnotationNamespaceGlobal: "true", "kubernetes.io/metadata.name": "shop"})
 	want = []WrongKey{

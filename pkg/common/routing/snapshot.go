@@ -96,6 +96,8 @@ type Service struct {
 	IPv4, IPv6 bool
 	Ports      []Port
 	Endpoints  []Endpoint
+	// WrongSliceKeys holds, by the name of an EndpointSlice, its annotations that look like one that Cilium reads; see cilium.WrongSliceKeys.
+	WrongSliceKeys map[string][]cilium.WrongKey
 }
 
 // Port is one port of a Service.

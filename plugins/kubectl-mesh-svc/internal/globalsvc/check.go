@@ -125,6 +125,7 @@ func (c *checker) run(absent map[string]*absence) []v1alpha1.Finding {
 	for _, p := range c.present {
 		c.checkAnnotations(p)
 		c.checkWrongKeys(p)
+		c.checkSliceKeys(p)
 	}
 	if len(c.global) > 0 {
 		c.checkReach(absent)

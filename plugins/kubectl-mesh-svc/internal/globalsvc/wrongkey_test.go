@@ -6,6 +6,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 	corev1 "k8s.io/api/core/v1"
+	discoveryv1 "k8s.io/api/discovery/v1"
 
 	"github.com/kubectl-mesh/kubectl-mesh/pkg/apis/v1alpha1"
 	"github.com/kubectl-mesh/kubectl-mesh/pkg/common/cilium"
@@ -69,6 +70,26 @@ func TestField16MisspeltKey(t *testing.T) {
 				t.Error(d)
 			}
 		})
+	}
+}
+
+// TestField16KeyOnSlice: an EndpointSlice has its weight and nothing else; what the chart copies there from the Service does no harm.
+func TestField16KeyOnSlice(t *testing.T) {
+	t.Parallel()
+	slice := func(kv ...string) func(*discoveryv1.EndpointSlice) {
+		return func(s *discoveryv1.EndpointSlice) { s.Name, s.Annotations = "nginx-a", annotate(nil, kv...) }
+	}
+	st, members := build(cluster{name: "us", svc: annotations(), slice: slice(cilium.AnnotationGlobal + "=true")}, cluster{name: "eu", svc: annotations(), slice: slice("service.cilium.io/wieght=3")})
+	want := []string{
+		`SVC047 warning service/default/nginx: eu: EndpointSlice nginx-a: Cilium does not read annotation service.cilium.io/wieght; it reads service.cilium.io/weight => kubectl --context kind-eu -n default annotate endpointslice nginx-a service.cilium.io/weight=3 service.cilium.io/wieght-`,
+		`SVC047 warning service/default/nginx: us: EndpointSlice nginx-a: Cilium does not read annotation service.cilium.io/global on an EndpointSlice; it reads it on a Service => kubectl --context kind-us -n default annotate service nginx service.cilium.io/global=true && kubectl --context kind-us -n default annotate endpointslice nginx-a service.cilium.io/global-`,
+	}
+	if d := cmp.Diff(want, lines(Check(st, members, []routing.Key{nginx}))); d != "" {
+		t.Error(d)
+	}
+	st, members = build(cluster{name: "us", slice: slice(cilium.AnnotationGlobal + "=true")}, cluster{name: "eu"})
+	if got := Check(st, members, []routing.Key{nginx}); len(got) > 0 {
+		t.Error(lines(got))
 	}
 }
 
