@@ -201,7 +201,7 @@ func Leftovers(st *meshstate.State, p *change.Plan) []string {
 		}
 	}
 	return on.lines(func(key, objects string) string {
-		return fmt.Sprintf("%s have %s, which Cilium does not read and this command leaves; kubectl mesh-svc check prints the command that removes it", objects, key)
+		return fmt.Sprintf("%s stays on %s: Cilium does not read it; kubectl mesh-svc check prints the command that removes it", key, objects)
 	})
 }
 

@@ -109,6 +109,31 @@ func TestField16WrongNamespaceKey(t *testing.T) {
 	}
 }
 
+// TestField16GlobalizeMentionsTheKey: one line for each key, whatever the number of Services; nothing of somebody else's.
+func TestField16GlobalizeMentionsTheKey(t *testing.T) {
+	t.Parallel()
+	st, members := state(t, "us=a,b,c", "eu=a,b,c")
+	for _, c := range []string{"us", "eu"} {
+		for _, name := range []string{"a", "b"} {
+			st.Services[c][routing.Key{Namespace: "default", Name: name}].Annotations = map[string]string{"service.io.cilium/global": "true", "example.com/global": "true"}
+		}
+		st.Services[c][routing.Key{Namespace: "default", Name: "c"}].Labels = map[string]string{cilium.AnnotationGlobal: "true"}
+	}
+	edit, err := Globalize("", "")
+	if err != nil {
+		t.Fatal(err)
+	}
+	p, err := Plan(st, members, Request{Edit: edit, Namespace: "default", Names: []string{"a", "b", "c"}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	const rest = ": Cilium does not read it; kubectl mesh-svc check prints the command that removes it"
+	want := []string{"annotation service.io.cilium/global stays on default/a in us, eu, default/b in us, eu" + rest, "label service.cilium.io/global stays on default/c in us, eu" + rest}
+	if d := cmp.Diff(want, Leftovers(st, p)); d != "" {
+		t.Error(d)
+	}
+}
+
 // TestField16SettingsThatCancel: what each cluster may mean by itself is one finding where all clusters together undo it.
 func TestField16SettingsThatCancel(t *testing.T) {
 	t.Parallel()
@@ -156,6 +181,9 @@ func TestField16SkippedPeer(t *testing.T) {
 	want := []string{
 		`SVC034 warning : us is configured to connect to eu, but not the other way round: Cilium in eu skips entry "us" of Secret kube-system/cilium-clustermesh, because the text endpoints: is not in it (the key is quoted) => `,
 		`SVC049 warning : eu: Cilium skips entry "us" of Secret kube-system/cilium-clustermesh, because the text endpoints: is not in it (the key is quoted) => `,
+	}
+	if c := Clusters(members).Clusters[1]; len(c.SkippedPeers) != 1 || c.SkippedPeers[0].Entry != "us" {
+		t.Errorf("%+v", c)
 	}
 	fs := CheckClusters(members)
 	if d := cmp.Diff(want, lines(fs)); d != "" {
