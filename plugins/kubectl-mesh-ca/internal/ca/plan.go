@@ -79,7 +79,8 @@ type Options struct {
 	Timeout        time.Duration // for one cluster's preflight and for one write
 	AccessOnly     bool          // preflight asks for permission only, no server-side dry-run
 	ForceConflicts bool
-	AllowPartial   bool // go on without targets whose preflight fails
+	Manager        string // the field manager that will write: what it owns already is no conflict
+	AllowPartial   bool   // go on without targets whose preflight fails
 }
 
 // Sync plans to give every target the CA of one cluster. It fails only when that CA is not fit to be copied.
@@ -116,7 +117,7 @@ func sourceOf(from *State, now time.Time) (material, error) {
 
 func syncItem(src material, from, target *State, o Options) *Item {
 	after := facts(src.ca)
-	i, have := newItem(target, after)
+	i, have := newItem(target, after, o)
 	if i.Result != v1alpha1.ResultPlanned {
 		return i
 	}
@@ -142,7 +143,7 @@ func syncItem(src material, from, target *State, o Options) *Item {
 }
 
 // newItem begins an item. The Secret is nil where the target has none, or where the item is settled already.
-func newItem(target *State, after Facts) (*Item, *corev1.Secret) {
+func newItem(target *State, after Facts, o Options) (*Item, *corev1.Secret) {
 	i := &Item{State: target, After: after, Result: v1alpha1.ResultPlanned}
 	secret := target.CA()
 	if secret.Unreadable != "" {
@@ -154,7 +155,7 @@ func newItem(target *State, after Facts) (*Item, *corev1.Secret) {
 		i.Before.Note = "absent"
 		return i, nil
 	}
-	i.Owner = pki.FindOwner(metadata(secret.Object.ObjectMeta))
+	i.Owner = pki.FindOwner(secret.Object.ObjectMeta, o.Manager)
 	i.Before = factsOf(secret.Object.Data)
 	return i, secret.Object
 }
@@ -167,7 +168,7 @@ func (i *Item) refuse(have *corev1.Secret, o Options) {
 		i.Message = fmt.Sprintf("secret %s/%s is immutable and can only be deleted: keep a copy, run \"%s\" and then this again", have.Namespace, have.Name, i.State.kubectl("delete secret "+have.Name))
 	case i.Owner.Reconciles() && !o.ForceConflicts:
 		i.Result = v1alpha1.ResultRefused
-		i.Message = fmt.Sprintf("it is kept by %s (%s), which would write its own CA again; %s, or use --force-conflicts", i.Owner, i.Owner.Mark, durableFix(i.Owner))
+		i.Message = fmt.Sprintf("it is %s; %s, or use --force-conflicts", i.Owner.Kept(), durableFix(i.Owner))
 	}
 }
 
@@ -179,7 +180,10 @@ func durableFix(o pki.Owner) string {
 	case pki.OwnerArgoCD, pki.OwnerFlux:
 		return "put the CA into what it deploys (Helm values tls.ca.cert and tls.ca.key, encrypted), or take cilium-ca out of it"
 	default:
-		return "change it at its source"
+		if o.Source() == "" {
+			return "change it at its source"
+		}
+		return "change it at its source, as " + o.Source() + " names it"
 	}
 }
 

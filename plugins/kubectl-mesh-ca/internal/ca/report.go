@@ -98,7 +98,7 @@ func authority(secret Secret) (*v1alpha1.Authority, string, *x509.Certificate) {
 }
 
 func owner(m metav1.ObjectMeta) v1alpha1.Owner {
-	o := pki.FindOwner(metadata(m))
+	o := pki.FindOwner(m)
 	return v1alpha1.Owner{Kind: string(o.Kind), Name: o.Name, Mark: o.Mark}
 }
 

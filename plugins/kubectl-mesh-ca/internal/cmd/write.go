@@ -71,7 +71,7 @@ func (f *writeFlags) toOptions() (*writeOptions, error) {
 		return nil, errors.New("--field-manager is empty")
 	}
 	return &writeOptions{env: f.env, out: f.out, dryRun: f.dryRun, yes: f.yes, manager: f.manager, Options: ca.Options{
-		Timeout: f.env.flags.Timeout, AccessOnly: f.preflight == "access", ForceConflicts: f.forceConflicts, AllowPartial: f.allowPartial,
+		Timeout: f.env.flags.Timeout, AccessOnly: f.preflight == "access", ForceConflicts: f.forceConflicts, Manager: f.manager, AllowPartial: f.allowPartial,
 	}}, nil
 }
 
