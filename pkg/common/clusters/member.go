@@ -15,6 +15,7 @@ import (
 	"k8s.io/utils/ptr"
 
 	"github.com/kubectl-mesh/kubectl-mesh/pkg/common/cilium"
+	"github.com/kubectl-mesh/kubectl-mesh/pkg/common/owners"
 )
 
 // Member is one cluster of the mesh, or one that should be: Err is set when it could not be read.
@@ -33,7 +34,8 @@ type Member struct {
 	Version         cilium.Version
 	Peers           []string
 	PeersKnown      bool
-	KVStoreMesh     *bool // nil when it may not be read or there is no clustermesh-apiserver
+	Keeper          *owners.Keeper // the controller that would write Cilium's configuration again; nil for none, or Helm and people
+	KVStoreMesh     *bool          // nil when it may not be read or there is no clustermesh-apiserver
 
 	REST   *rest.Config
 	Client kubernetes.Interface

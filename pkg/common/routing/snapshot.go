@@ -23,6 +23,7 @@ import (
 	"slices"
 
 	"github.com/kubectl-mesh/kubectl-mesh/pkg/common/cilium"
+	"github.com/kubectl-mesh/kubectl-mesh/pkg/common/owners"
 )
 
 // Key names a Service. Cilium matches Services of different clusters by namespace and name.
@@ -94,6 +95,8 @@ type Service struct {
 	IPv4, IPv6 bool
 	Ports      []Port
 	Endpoints  []Endpoint
+	// Owners tells which controllers write it; nil for none.
+	Owners *owners.Object
 }
 
 // Port is one port of a Service.
