@@ -97,6 +97,8 @@ type Service struct {
 	IPv4, IPv6 bool
 	Ports      []Port
 	Endpoints  []Endpoint
+	// WrongSliceKeys holds, by the name of an EndpointSlice, its annotations that look like one that Cilium reads; see cilium.WrongSliceKeys.
+	WrongSliceKeys map[string][]cilium.WrongKey
 	// Owners tells which controllers write it; nil for none.
 	Owners *owners.Object
 }
