@@ -107,24 +107,35 @@ func (s Side) load(w *Workload, c Container, file string) material {
 // parse reads the certificates that stand under one key of an object.
 func (s Side) parse(src Source) material {
 	m := material{source: src}
+	data, err := s.file(src)
+	if err != nil {
+		m.state, m.err = Broken, err
+		if obj, known := s.Objects[src.Ref]; !known || obj.Unreadable != "" {
+			m.state = Unknown
+		}
+		return m
+	}
+	if m.certs, err = ParseCertificates(data); err != nil {
+		m.state, m.err = Broken, err
+	}
+	m.id = sha256.Sum256(data)
+	return m
+}
+
+// file is what stands under one key of an object, or why there is nothing.
+func (s Side) file(src Source) ([]byte, error) {
 	obj, known := s.Objects[src.Ref]
 	switch {
 	case !known:
-		m.state, m.err = Unknown, errors.New("it was not read")
+		return nil, errors.New("it was not read")
 	case obj.Unreadable != "":
-		m.state, m.err = Unknown, errors.New(obj.Unreadable)
+		return nil, errors.New(obj.Unreadable)
 	case obj.Absent:
-		m.state, m.err = Broken, errors.New("it does not exist")
+		return nil, errors.New("it does not exist")
 	case len(obj.Data[src.Key]) == 0:
-		m.state, m.err = Broken, errors.New("the key is missing or empty")
-	default:
-		var err error
-		if m.certs, err = ParseCertificates(obj.Data[src.Key]); err != nil {
-			m.state, m.err = Broken, err
-		}
-		m.id = sha256.Sum256(obj.Data[src.Key])
+		return nil, errors.New("the key is missing or empty")
 	}
-	return m
+	return obj.Data[src.Key], nil
 }
 
 // Bundle is a CA file that processes mount in place of their leaf Secret's own ca.crt: Helm's tls.caBundle.
