@@ -39,10 +39,10 @@ func (s Side) listener() endpoint {
 	})
 }
 
-// EtcdTrust is where the CA file of the cluster's etcd comes from, which etcd reads at start only (etcd issue 11555).
-func (s Side) EtcdTrust() (Source, bool) {
-	src := s.listener().trust.source
-	return src, src.Key != ""
+// EtcdTrust is the CA file of the cluster's etcd, which etcd reads at start only (etcd issue 11555).
+func (s Side) EtcdTrust() (Bundle, bool) {
+	m := s.listener().trust
+	return m.bundle(), m.source.Key != ""
 }
 
 // dialer is the process that connects to the other clusters: KVStoreMesh when the cluster runs it, else every agent.
@@ -160,11 +160,39 @@ func (s Side) Bundles() []Bundle {
 		if m.source.Key == "" || isLeafs || known {
 			continue
 		}
-		b := Bundle{Source: m.source, Certs: m.certs}
-		if m.err != nil {
-			b.Note = m.err.Error()
+		out = append(out, m.bundle())
+	}
+	return out
+}
+
+func (m material) bundle() Bundle {
+	b := Bundle{Source: m.source, Certs: m.certs}
+	if m.err != nil {
+		b.Note = m.err.Error()
+	}
+	return b
+}
+
+// Copy is a file of another cluster's that a cluster keeps in the Secret with its peers' configurations, as clustermesh.config.clusters[].tls writes it.
+type Copy struct {
+	Bundle
+	// Trust says that it is what the peer's server is verified against; else it is what is presented to the peer.
+	Trust bool
+}
+
+// Copies lists the files for one peer that do not come from the cluster's own leaf Secrets but stand beside the peer's configuration. They do not follow
+// when the peer gets other certificates.
+func (s Side) Copies(peer string) []Copy {
+	config, ok := s.Peers[peer]
+	if !ok {
+		return nil
+	}
+	e := s.dialer(config.PeerFiles)
+	var out []Copy
+	for _, c := range []Copy{{Bundle: e.cert.bundle()}, {Bundle: e.trust.bundle(), Trust: true}} {
+		if ref := c.Source.Ref; ref == (Ref{Kind: Secret, Name: secretKVStoreMesh}) || ref == (Ref{Kind: Secret, Name: secretClusterMesh}) {
+			out = append(out, c)
 		}
-		out = append(out, b)
 	}
 	return out
 }

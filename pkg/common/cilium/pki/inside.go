@@ -11,6 +11,9 @@ type Link struct {
 	Login, Identity Check
 }
 
+// DeploymentRelay is the name of Hubble Relay.
+const DeploymentRelay = "hubble-relay"
+
 // Paths of the connections inside a cluster, from the charts 1.15 to 1.20.
 const (
 	dirAPIServer       = "/var/lib/cilium/etcd-secrets"
