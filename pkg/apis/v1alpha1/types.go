@@ -100,7 +100,10 @@ type ServiceCluster struct {
 	Shared   *Value `json:"shared,omitempty"`
 	Affinity *Value `json:"affinity,omitempty"`
 	// Drained is true where kubectl mesh-svc drain took the Service out of service and undrain has not put it back.
-	Drained bool   `json:"drained,omitempty"`
+	Drained bool `json:"drained,omitempty"`
+	// Proxied is true where the L7 proxy of this cluster answers for the Service, as for those of a Gateway or an Ingress: its endpoint
+	// is Cilium's placeholder, which counts among no endpoints.
+	Proxied bool   `json:"proxied,omitempty"`
 	Ports   []Port `json:"ports,omitempty"`
 	Ready   *int   `json:"readyEndpoints,omitempty"`
 	Total   *int   `json:"endpoints,omitempty"`

@@ -12,16 +12,16 @@ import (
 	"golang.org/x/sync/errgroup"
 	"k8s.io/client-go/kubernetes"
 	"k8s.io/client-go/rest"
-	"k8s.io/utils/ptr"
 
 	"github.com/kubectl-mesh/kubectl-mesh/pkg/common/cilium"
 )
 
 // Member is one cluster of the mesh, or one that should be: Err is set when it could not be read.
 type Member struct {
-	Name             string // Cilium's cluster name; the context's name where that is not known
-	Context          string
-	Kubeconfig       string   // the file of --kubeconfig, which other tools must be told of too; else empty
+	Name             string   // Cilium's cluster name; the context's name where that is not known
+	Context          string   // as it is shown and as --contexts takes it: NAME, or FILE::NAME where two files define it differently
+	ContextInFile    string   // its name in the kubeconfig file, without FILE::; empty where that is Context
+	Kubeconfig       string   // absolute path of the file that defines it; empty for the default file, which every tool finds
 	Aliases          []string // other contexts of the same cluster
 	Server           string
 	DefaultNamespace string // of the context
@@ -33,11 +33,14 @@ type Member struct {
 	Version         cilium.Version
 	Peers           []string
 	PeersKnown      bool
-	KVStoreMesh     *bool // nil when it may not be read or there is no clustermesh-apiserver
+	SkippedPeers    []cilium.SkippedPeer // entries that look like peers and that Cilium skips, with the reason
+	KVStoreMesh     *bool                // nil when it may not be read or there is no clustermesh-apiserver
 
 	REST   *rest.Config
 	Client kubernetes.Interface
 	Err    *Error
+
+	printed printed // what printed commands have to repeat
 
 	exec   string   // identifies the exec credential plugin, "" without one
 	unseen []string // what could not be seen for want of permission, each once
@@ -97,7 +100,10 @@ func Parallel(ctx context.Context, n int, fn func(int)) {
 
 // newMember builds the clients of a context. An error of the kubeconfig entry stands in Err.
 func (f *Flags) newMember(c candidate, single bool, warn rest.WarningHandlerWithContext) *Member {
-	m := &Member{Name: c.name, Context: c.name, Kubeconfig: ptr.Deref(f.Config.KubeConfig, "")}
+	m := &Member{Name: c.name, Context: c.name, ContextInFile: c.context, printed: printed{merged: c.merged, files: c.files, flags: f.connectionFlags()}}
+	if len(c.files) > 0 {
+		m.Kubeconfig = c.file
+	}
 	cfg, ns, err := f.restConfig(c, single)
 	if err != nil {
 		m.Err = &Error{ClassConfig, err}

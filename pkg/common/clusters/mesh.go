@@ -59,7 +59,7 @@ func (f *Flags) selectMesh(ctx context.Context, kc *kubeconfig, w *Warnings) (*S
 	case !home.PeersKnown:
 		return nil, fmt.Errorf("cluster %q: its peers may not be read (Secret cilium-clustermesh or ConfigMap clustermesh-remote-users in %s); name the contexts with --contexts%s", home.Name, home.CiliumNamespace, missingRules(home))
 	case len(home.Peers) == 0:
-		return nil, fmt.Errorf("cluster %q (context %s) has no peers; for clusters that are not connected yet name the contexts with --contexts", home.Name, home.Context)
+		return nil, fmt.Errorf("cluster %q (context %s) has no peers; for clusters that are not connected yet name the contexts with --contexts%s", home.Name, home.Context, skippedText(home))
 	}
 	others, err := ask()
 	if err != nil {

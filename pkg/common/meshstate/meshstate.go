@@ -15,6 +15,7 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/labels"
 
+	"github.com/kubectl-mesh/kubectl-mesh/pkg/common/cilium"
 	"github.com/kubectl-mesh/kubectl-mesh/pkg/common/clusters"
 	"github.com/kubectl-mesh/kubectl-mesh/pkg/common/routing"
 )
@@ -132,7 +133,7 @@ func (r *reader) read(ctx context.Context, m *clusters.Member) (memberState, err
 	)
 	wg.Go(func() { errs[0] = r.services(ctx, m, &out) })
 	wg.Go(func() { endpoints, errs[1] = r.endpoints(ctx, m) })
-	wg.Go(func() { out.cluster.Namespaces, out.cluster.NamespacesKnown, errs[2] = r.namespaces(ctx, m) })
+	wg.Go(func() { errs[2] = r.namespaces(ctx, m, &out.cluster) })
 	wg.Wait()
 	// Always the same one of several errors, whichever came first.
 	if err := cmp.Or(errs[0], errs[1], errs[2]); err != nil {
@@ -207,34 +208,37 @@ const ungated = "the annotations of namespaces are not known, and namespaces cou
 
 // namespaces reads the annotations that gate exports, and whether they may be read. Where they may not
 // namespaces count as not annotated, which is Cilium's default.
-func (r *reader) namespaces(ctx context.Context, m *clusters.Member) (map[string]map[string]string, bool, error) {
-	out := map[string]map[string]string{}
-	api := m.Client.CoreV1().Namespaces()
-	if r.Namespace != "" {
-		ns, err := get(ctx, r.timeout, r.Namespace, api.Get)
-		switch {
-		case apierrors.IsNotFound(err):
-			return out, true, nil
-		case apierrors.IsForbidden(err):
-			m.Unseen(ungated, err)
-			return out, false, nil
-		case err != nil:
-			return nil, false, err
+func (r *reader) namespaces(ctx context.Context, m *clusters.Member, into *routing.Cluster) error {
+	into.Namespaces, into.WrongKeys = map[string]map[string]string{}, map[string][]cilium.WrongKey{}
+	add := func(ns *corev1.Namespace) {
+		into.Namespaces[ns.Name] = ns.Annotations
+		if wrong := cilium.WrongNamespaceKeys(ns.Annotations, ns.Labels); len(wrong) > 0 {
+			into.WrongKeys[ns.Name] = wrong
 		}
-		out[ns.Name] = ns.Annotations
-		return out, true, nil
 	}
-	err := pages(ctx, r.pager, metav1.ListOptions{}, api.List, func(l *corev1.NamespaceList) error {
-		for i := range l.Items {
-			out[l.Items[i].Name] = l.Items[i].Annotations
+	api := m.Client.CoreV1().Namespaces()
+	var err error
+	if r.Namespace != "" {
+		var ns *corev1.Namespace
+		if ns, err = get(ctx, r.timeout, r.Namespace, api.Get); err == nil {
+			add(ns)
+		} else if apierrors.IsNotFound(err) {
+			err = nil
 		}
-		return nil
-	})
+	} else {
+		err = pages(ctx, r.pager, metav1.ListOptions{}, api.List, func(l *corev1.NamespaceList) error {
+			for i := range l.Items {
+				add(&l.Items[i])
+			}
+			return nil
+		})
+	}
 	if apierrors.IsForbidden(err) {
 		m.Unseen(ungated, err)
-		return out, false, nil
+		return nil
 	}
-	return out, err == nil, err
+	into.NamespacesKnown = err == nil
+	return err
 }
 
 // get reads one object.

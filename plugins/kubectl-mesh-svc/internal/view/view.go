@@ -160,6 +160,8 @@ func ready(s v1alpha1.ServiceSummary, members []v1alpha1.Member) string {
 			parts = append(parts, m.Name+":?")
 		case !c.Present:
 			parts = append(parts, m.Name+":-")
+		case c.Proxied:
+			parts = append(parts, m.Name+":proxy")
 		default:
 			parts = append(parts, fmt.Sprintf("%s:%d", m.Name, *c.Ready))
 		}
