@@ -45,7 +45,7 @@ func TestLeafProblems(t *testing.T) {
 		"expired and misnamed": {
 			pki.SecretAdmin,
 			pkitest.Spec{Name: "admin\x1b[31m", NotBefore: pkitest.Now.Add(-3 * pkitest.Day), NotAfter: pkitest.Now.Add(-2 * pkitest.Day)},
-			[]string{"it expired on 2026-11-21T12:00:00Z", `its common name is "admin[31m", not "admin-a.b"`},
+			[]string{"it expired on 2026-11-21T12:00:00Z", `its common name is "admin[31m", not "admin-a.b": etcd takes the user from it and has no such user`},
 		},
 	} {
 		t.Run(name, func(t *testing.T) {

@@ -127,7 +127,7 @@ func (o *writeOptions) report(plan *ca.Plan, members []*clusters.Member, failure
 		return errors.Join(failure, err)
 	}
 	if failure == nil || len(doc.Undo) > 0 {
-		for _, line := range view.Next(doc.Next) {
+		for _, line := range view.Next(doc.Next, plan.Status(members)) {
 			o.say("%s", line)
 		}
 	}
