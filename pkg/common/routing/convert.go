@@ -8,6 +8,7 @@ import (
 	discoveryv1 "k8s.io/api/discovery/v1"
 
 	"github.com/kubectl-mesh/kubectl-mesh/pkg/common/cilium"
+	"github.com/kubectl-mesh/kubectl-mesh/pkg/common/owners"
 )
 
 // FromService converts a Service and the EndpointSlices that carry its name; slices of other Services are left out.
@@ -26,6 +27,7 @@ func FromService(svc *corev1.Service, endpointSlices []*discoveryv1.EndpointSlic
 		IPv4:            slices.Contains(svc.Spec.IPFamilies, corev1.IPv4Protocol),
 		IPv6:            slices.Contains(svc.Spec.IPFamilies, corev1.IPv6Protocol),
 		ExternalLocal:   svc.Spec.ExternalTrafficPolicy == corev1.ServiceExternalTrafficPolicyLocal,
+		Owners:          owners.Of(svc.ObjectMeta),
 	}
 	for _, ip := range svc.Spec.ClusterIPs {
 		if a, err := netip.ParseAddr(ip); err == nil {

@@ -38,12 +38,12 @@ func TestCommandsReachTheCluster(t *testing.T) {
 		"/a b/eu.yaml::main": "kubectl --kubeconfig '/a b/eu.yaml' --context main -n kube-system get x",
 	} {
 		s := &State{Member: &clusters.Member{Context: context}, Namespace: "kube-system"}
-		if got := s.kubectl("get x"); got != want {
+		if got := s.kubectl("get", "x"); got != want {
 			t.Errorf("%s: %s, want %s", context, got, want)
 		}
 	}
 	s := &State{Member: &clusters.Member{Context: "eu", Kubeconfig: "/a b"}, Namespace: "kube-system"}
-	if got, want := s.kubectl("get x"), "kubectl --kubeconfig '/a b' --context eu -n kube-system get x"; got != want {
+	if got, want := s.kubectl("get", "x"), "kubectl --kubeconfig '/a b' --context eu -n kube-system get x"; got != want {
 		t.Errorf("with --kubeconfig: %s, want %s", got, want)
 	}
 }

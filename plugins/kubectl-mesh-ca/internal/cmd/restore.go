@@ -70,6 +70,7 @@ func (o *writeOptions) restore(ctx context.Context, in, name string) error {
 	if dead := o.dead(found); len(dead) > 0 {
 		return fmt.Errorf("%s could not be read; nothing was changed", dead[0])
 	}
+	ca.ReadReleases(ctx, states, o.flags.Timeout)
 	target := states[0]
 	made := clusters.Each(ctx, found, o.flags.Timeout, func(ctx context.Context, m *clusters.Member) (*ca.Plan, error) {
 		backup, err := m.Client.CoreV1().Secrets(target.Namespace).Get(ctx, name, metav1.GetOptions{})
@@ -84,5 +85,6 @@ func (o *writeOptions) restore(ctx context.Context, in, name string) error {
 	if made.Err != nil {
 		return fmt.Errorf("cluster %q: %w; nothing was changed", made.Member.Name, made.Err)
 	}
+	o.observe(ctx, made.Value, sel.Members, found)
 	return o.carryOut(ctx, made.Value, found, nil)
 }

@@ -71,7 +71,7 @@ func (f *writeFlags) toOptions() (*writeOptions, error) {
 		return nil, errors.New("--field-manager is empty")
 	}
 	return &writeOptions{env: f.env, out: f.out, dryRun: f.dryRun, yes: f.yes, manager: f.manager, Options: ca.Options{
-		Timeout: f.env.flags.Timeout, AccessOnly: f.preflight == "access", ForceConflicts: f.forceConflicts, AllowPartial: f.allowPartial,
+		Timeout: f.env.flags.Timeout, AccessOnly: f.preflight == "access", ForceConflicts: f.forceConflicts, Manager: f.manager, AllowPartial: f.allowPartial,
 	}}, nil
 }
 
@@ -127,7 +127,7 @@ func (o *writeOptions) report(plan *ca.Plan, members []*clusters.Member, failure
 		return errors.Join(failure, err)
 	}
 	if failure == nil || len(doc.Undo) > 0 {
-		for _, line := range view.Next(doc.Next) {
+		for _, line := range view.Next(doc.Next, plan.Status(members)) {
 			o.say("%s", line)
 		}
 	}
