@@ -23,7 +23,8 @@ type CACluster struct {
 	Inside []TrustLink `json:"inside,omitempty"`
 }
 
-// Owner says who keeps an object: helm, certgen, cert-manager, argocd, flux, controller, mesh-ca, hand or unknown.
+// Owner says who keeps an object. Kind is helm, certgen, mesh-ca, hand or unknown for those that do not write it again by themselves, else cert-manager, argocd,
+// flux, external-secrets, the name of another tool, or controller.
 type Owner struct {
 	Kind string `json:"kind"`
 	Name string `json:"name,omitempty"`

@@ -63,7 +63,7 @@ func Restore(target *State, backup *corev1.Secret, o Options, now time.Time) (*P
 	}
 	after := factsOf(backup.Data)
 	p := &Plan{Action: "restore", Manager: pki.FieldManager, ID: newID(), Now: now}
-	i, have := newItem(target, after)
+	i, have := newItem(target, after, o)
 	p.Items = []*Item{i}
 	if ca, err := pki.ParseCA(backup.Data); err == nil {
 		p.Signer = ca.Signer()

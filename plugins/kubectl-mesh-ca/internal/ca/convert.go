@@ -2,22 +2,9 @@ package ca
 
 import (
 	corev1 "k8s.io/api/core/v1"
-	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	"github.com/kubectl-mesh/kubectl-mesh/pkg/common/cilium/pki"
 )
-
-// metadata converts what owner detection needs.
-func metadata(m metav1.ObjectMeta) pki.Metadata {
-	out := pki.Metadata{Labels: m.Labels, Annotations: m.Annotations}
-	for _, ref := range m.OwnerReferences {
-		out.Owners = append(out.Owners, pki.OwnerRef{APIVersion: ref.APIVersion, Kind: ref.Kind, Name: ref.Name, Controller: ref.Controller != nil && *ref.Controller})
-	}
-	for _, f := range m.ManagedFields {
-		out.Managers = append(out.Managers, f.Manager)
-	}
-	return out
-}
 
 // workload converts the parts of a pod template that say which files its containers see.
 func workload(spec corev1.PodSpec) *pki.Workload {

@@ -31,7 +31,7 @@ func (s *State) staleLeafs(signer *x509.Certificate) []stale {
 		if err == nil && leaf.SignedBy(signer) && trusts(leaf, signer) {
 			continue
 		}
-		out = append(out, stale{spec: spec, owner: pki.FindOwner(metadata(secret.Object.ObjectMeta))})
+		out = append(out, stale{spec: spec, owner: pki.FindOwner(secret.Object.ObjectMeta)})
 	}
 	return out
 }

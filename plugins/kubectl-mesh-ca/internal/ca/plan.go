@@ -22,7 +22,6 @@ const minValidity = 14 * 24 * time.Hour
 type Plan struct {
 	Action  string // sync or restore
 	Manager string // field manager
-	Again   string // flags with which commands of ours reach the same clusters, each after a blank
 	ID      string // tells this run from others that change CAs at the same time
 	Now     time.Time
 	Items   []*Item
@@ -87,6 +86,7 @@ type Options struct {
 	Timeout        time.Duration // for one cluster's preflight and for one write
 	AccessOnly     bool          // preflight asks for permission only, no server-side dry-run
 	ForceConflicts bool
+	Manager        string        // the field manager that will write: what it owns already is no conflict
 	AllowPartial   bool          // go on without targets whose preflight fails
 	Wait           time.Duration // how long to wait for another run that changes the source; a default where it is 0
 }
@@ -125,7 +125,7 @@ func sourceOf(from *State, now time.Time) (material, error) {
 
 func syncItem(src material, target *State, o Options) *Item {
 	after := facts(src.ca)
-	i, have := newItem(target, after)
+	i, have := newItem(target, after, o)
 	if i.Result != v1alpha1.ResultPlanned {
 		return i
 	}
@@ -154,7 +154,7 @@ func syncItem(src material, target *State, o Options) *Item {
 }
 
 // newItem begins an item. The Secret is nil where the target has none, or where the item is settled already.
-func newItem(target *State, after Facts) (*Item, *corev1.Secret) {
+func newItem(target *State, after Facts, o Options) (*Item, *corev1.Secret) {
 	i := &Item{State: target, After: after, Result: v1alpha1.ResultPlanned}
 	secret := target.CA()
 	if secret.Unreadable != "" {
@@ -166,7 +166,7 @@ func newItem(target *State, after Facts) (*Item, *corev1.Secret) {
 		i.Before.Note = "absent"
 		return i, nil
 	}
-	i.Owner = pki.FindOwner(metadata(secret.Object.ObjectMeta))
+	i.Owner = pki.FindOwner(secret.Object.ObjectMeta, o.Manager)
 	i.Before = factsOf(secret.Object.Data)
 	return i, secret.Object
 }
@@ -179,7 +179,7 @@ func (i *Item) refuse(have *corev1.Secret, o Options) {
 		i.Message = fmt.Sprintf("secret %s/%s is immutable and can only be deleted: keep a copy, run \"%s\" and then this again", have.Namespace, have.Name, i.State.kubectl("delete", "secret", have.Name))
 	case i.Owner.Reconciles() && !o.ForceConflicts:
 		i.Result = v1alpha1.ResultRefused
-		i.Message = fmt.Sprintf("it is kept by %s (%s), which would write its own CA again; %s, or use --force-conflicts", i.Owner, i.Owner.Mark, durableFix(i.Owner))
+		i.Message = fmt.Sprintf("it is %s; %s, or use --force-conflicts", i.Owner.Kept(), durableFix(i.Owner))
 	}
 }
 
@@ -191,7 +191,10 @@ func durableFix(o pki.Owner) string {
 	case pki.OwnerArgoCD, pki.OwnerFlux:
 		return "put the CA into what it deploys (Helm values tls.ca.cert and tls.ca.key, encrypted), or take cilium-ca out of it"
 	default:
-		return "change it at its source"
+		if o.Source() == "" {
+			return "change it at its source"
+		}
+		return "change it at its source, as " + o.Source() + " names it"
 	}
 }
 
