@@ -20,7 +20,7 @@ func (p *Plan) Report(members []*clusters.Member, dryRun string) v1alpha1.CAChan
 		if i.Result == v1alpha1.ResultUnknown {
 			r.Complete = false
 		}
-		if undo := i.undo(p.Again); undo != "" {
+		if undo := i.undo(); undo != "" {
 			r.Undo = append(r.Undo, undo)
 		}
 	}
@@ -101,12 +101,12 @@ func (f Facts) values() map[string]*string {
 }
 
 // undo is the command that takes this item back; empty when nothing was written.
-func (i *Item) undo(again string) string {
+func (i *Item) undo() string {
 	if !i.wrote {
 		return ""
 	}
 	if i.Backup == nil {
 		return i.State.kubectl("delete", "secret", pki.SecretCA)
 	}
-	return plugin([]*clusters.Member{i.State.Member}, again, "restore", "--in", i.State.Member.Name, "--backup", i.Backup.Object.Name)
+	return plugin([]*clusters.Member{i.State.Member}, "restore", "--in", i.State.Member.Name, "--backup", i.Backup.Object.Name)
 }

@@ -2,25 +2,14 @@ package ca
 
 import (
 	"slices"
-	"strings"
 
 	"github.com/kubectl-mesh/kubectl-mesh/pkg/common/clusters"
+	"github.com/kubectl-mesh/kubectl-mesh/pkg/common/commandline"
 )
 
-// tool is a command of another tool for the cluster. namespace is "" for none; the words are quoted here.
+// tool is a command of another tool for the cluster; namespace is "" for none.
 func (s *State) tool(name, namespace string, words ...string) string {
-	flag := "--context"
-	if name == "helm" {
-		flag = "--kube-context"
-	}
-	out := []string{name, s.Member.At(flag)}
-	if namespace != "" {
-		out = append(out, "-n", clusters.Quote(namespace))
-	}
-	for _, w := range words {
-		out = append(out, clusters.Quote(w))
-	}
-	return strings.Join(out, " ")
+	return commandline.Tool(name, s.Member.CommandContext(), namespace, words...)
 }
 
 // kubectl is a command for Cilium's namespace of the cluster.
@@ -31,24 +20,16 @@ func (s *State) restart() string {
 	return s.kubectl("rollout", "restart", "deployment/clustermesh-apiserver")
 }
 
+// plugin is a command of mesh-ca for exactly these clusters.
+func plugin(members []*clusters.Member, words ...string) string {
+	return commandline.Plugin("kubectl mesh-ca", clusters.CommandMesh(members), "", words...)
+}
+
 // Status is the command that shows what became of the plan, in all clusters that it is about.
 func (p *Plan) Status(members []*clusters.Member) string {
 	all := slices.Clone(members)
 	for _, s := range p.Others {
 		all = append(all, s.Member)
 	}
-	return plugin(all, p.Again, "status")
-}
-
-// plugin is a command of mesh-ca for some clusters; more are flags of the connection, each after a blank.
-func plugin(members []*clusters.Member, more string, words ...string) string {
-	var contexts []string
-	for _, m := range members {
-		contexts = append(contexts, m.Context)
-	}
-	out := []string{"kubectl mesh-ca"}
-	for _, w := range words {
-		out = append(out, clusters.Quote(w))
-	}
-	return strings.Join(append(out, "--contexts", clusters.Quote(strings.Join(contexts, ","))), " ") + more
+	return plugin(all, "status")
 }

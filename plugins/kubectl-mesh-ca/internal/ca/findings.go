@@ -19,7 +19,6 @@ const warnBefore = 60 * 24 * time.Hour
 type examination struct {
 	states []*State
 	pairs  []pki.Pair
-	again  string
 	now    time.Time
 }
 

@@ -3,7 +3,6 @@ package ca
 import (
 	"bytes"
 	"crypto/x509"
-	"encoding/base64"
 	"fmt"
 	"maps"
 	"slices"
@@ -52,51 +51,16 @@ func peers(side pki.Side) (map[string]pki.PeerConfig, string) {
 // configSecrets are the Secrets with the configurations of peers, and with copies of their certificates.
 func configSecrets() []string { return []string{cilium.SecretClusterMesh, cilium.SecretKVStoreMesh} }
 
-// skippedPeers lists the keys that look like the configuration of a peer and that Cilium skips, with the reason, by source.
-func (s *State) skippedPeers() map[pki.Source]string {
-	out := map[pki.Source]string{}
-	for _, name := range configSecrets() {
-		ref := pki.Ref{Kind: pki.Secret, Name: name}
-		for key, value := range s.Side.Objects[ref].Data {
-			if why := skipped(value); why != "" && key != s.Side.Name {
-				out[pki.Source{Ref: ref, Key: key}] = why
-			}
-		}
-	}
-	return out
-}
-
-// skipped says why Cilium does not take a value for the configuration of a peer although it looks like one; "" for anything else.
-func skipped(value []byte) string {
-	if bytes.Contains(value, []byte(peerMark)) || bytes.Contains(value, []byte("-----BEGIN ")) {
-		return ""
-	}
-	if plain, err := base64.StdEncoding.DecodeString(strings.Join(strings.Fields(string(value)), "")); err == nil && bytes.Contains(plain, []byte(peerMark)) {
-		return "it is base64-encoded twice"
-	}
-	if bytes.Contains(bytes.ReplaceAll(value, []byte{0}, nil), []byte(peerMark)) {
-		return "it is UTF-16 text"
-	}
-	var doc map[string]any
-	if yaml.Unmarshal(value, &doc) != nil {
-		return ""
-	}
-	if _, quoted := doc["endpoints"]; quoted {
-		return `the text "endpoints:" is not in it, because the key is in quotes`
-	}
-	for key := range doc {
-		if like := strings.ToLower(strings.TrimSuffix(key, "s")); like == "endpoint" || like == "trusted-ca-file" || like == "cert-file" || like == "key-file" {
-			return `the text "endpoints:" is not in it`
-		}
-	}
-	return ""
-}
-
+// skippedFindings are the entries that look like the configuration of a peer and that Cilium skips.
 func skippedFindings(s *State) []v1alpha1.Finding {
 	var out []v1alpha1.Finding
-	for src, why := range s.skippedPeers() {
-		out = append(out, finding.PeerSkipped.New(src.String(), []string{s.Member.Name},
-			fmt.Sprintf("it looks like the configuration of peer %s, and Cilium skips it: %s", src.Key, why), ""))
+	for _, name := range configSecrets() {
+		ref := pki.Ref{Kind: pki.Secret, Name: name}
+		_, skipped := cilium.PeersFromSecret(s.Side.Objects[ref].Data, s.Side.Name, s.Member.Version)
+		for _, entry := range skipped {
+			out = append(out, finding.PeerSkipped.New(pki.Source{Ref: ref, Key: entry.Entry}.String(), []string{s.Member.Name},
+				fmt.Sprintf("it looks like the configuration of peer %s, and Cilium skips it: %s", entry.Peer(), entry.Reason), ""))
+		}
 	}
 	return out
 }

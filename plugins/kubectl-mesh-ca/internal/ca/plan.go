@@ -22,7 +22,6 @@ const minValidity = 14 * 24 * time.Hour
 type Plan struct {
 	Action  string // sync or restore
 	Manager string // field manager
-	Again   string // flags with which commands of ours reach the same clusters, each after a blank
 	ID      string // tells this run from others that change CAs at the same time
 	Now     time.Time
 	Items   []*Item

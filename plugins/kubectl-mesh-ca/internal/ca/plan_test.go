@@ -244,7 +244,7 @@ func TestEtcdStartedBefore(t *testing.T) {
 			t.Parallel()
 			m, _ := catest.Member(t, "eu", catest.Install{CA: &one, EtcdStarted: catest.Written.Add(tc.started)})
 			states := ca.ReadAll(t.Context(), []*clusters.Member{m}, time.Minute)
-			got := ids(ca.Report([]*clusters.Member{m}, states, "", pkitest.Now).Findings)
+			got := ids(ca.Report([]*clusters.Member{m}, states, pkitest.Now).Findings)
 			next := ca.Next(states[0], one.Cert, pkitest.Now)
 			if stale := slices.Contains(got, "CA014 deployment/clustermesh-apiserver"); stale != tc.want || (len(next) == 1) != tc.want {
 				t.Errorf("findings %v, next %v", got, next)
@@ -292,7 +292,7 @@ func TestReport(t *testing.T) {
 				return false, nil, nil
 			})
 			members := []*clusters.Member{us, eu}
-			r := ca.Report(members, ca.ReadAll(t.Context(), members, time.Minute), "", pkitest.Now)
+			r := ca.Report(members, ca.ReadAll(t.Context(), members, time.Minute), pkitest.Now)
 			if r.Complete == tc.incomplete {
 				t.Errorf("complete is %v", r.Complete)
 			}

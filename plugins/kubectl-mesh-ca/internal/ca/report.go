@@ -18,9 +18,8 @@ import (
 // KindReport is the kind of the document that status prints.
 const KindReport = "CAReport"
 
-// Report turns what was read into the document. Members without a State are those that could not be read. again are the flags with which commands that it
-// names reach the same clusters, each after a blank.
-func Report(members []*clusters.Member, states []*State, again string, now time.Time) v1alpha1.CAReport {
+// Report turns what was read into the document. Members without a State are those that could not be read.
+func Report(members []*clusters.Member, states []*State, now time.Time) v1alpha1.CAReport {
 	r := v1alpha1.CAReport{Document: clusters.Document(KindReport, members), Clusters: []v1alpha1.CACluster{}, Trust: []v1alpha1.TrustPair{}}
 	sides := make([]pki.Side, 0, len(states))
 	noMesh := map[string]bool{}
@@ -42,7 +41,7 @@ func Report(members []*clusters.Member, states []*State, again string, now time.
 			r.Complete = false
 		}
 	}
-	r.Findings = examination{states: states, pairs: pairs, again: again, now: now}.find(r)
+	r.Findings = examination{states: states, pairs: pairs, now: now}.find(r)
 	return r
 }
 

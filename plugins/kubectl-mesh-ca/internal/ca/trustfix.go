@@ -92,7 +92,7 @@ func (x examination) sync(a, b *State) string {
 		case v1alpha1.ResultUnchanged:
 			return ""
 		case v1alpha1.ResultPlanned:
-			return plugin([]*clusters.Member{from.Member, to.Member}, x.again, "sync", "--from", from.Member.Name, "--to", to.Member.Name)
+			return plugin([]*clusters.Member{from.Member, to.Member}, "sync", "--from", from.Member.Name, "--to", to.Member.Name)
 		}
 	}
 	return ""

@@ -74,7 +74,7 @@ func (e *env) status(ctx context.Context, out *output.Flags, failOn string) erro
 	}
 	states := ca.ReadAll(ctx, sel.Members, e.flags.Timeout)
 	now := e.now()
-	doc := ca.Report(sel.Members, states, e.flags.Again(), now)
+	doc := ca.Report(sel.Members, states, now)
 	if err := out.Print(e.Out, doc, view.Status(doc, now)); err != nil {
 		return err
 	}

@@ -77,7 +77,7 @@ func (f *writeFlags) toOptions() (*writeOptions, error) {
 
 // carryOut checks a plan, asks, carries it out and reports. left are targets that could not be read and were left out.
 func (o *writeOptions) carryOut(ctx context.Context, plan *ca.Plan, members []*clusters.Member, left []string) error {
-	plan.Manager, plan.Again = o.manager, o.flags.Again()
+	plan.Manager = o.manager
 	finish := func(err error) error {
 		if err == nil && len(left) > 0 {
 			err = fmt.Errorf("%s could not be read and was left out", strings.Join(left, ", "))
