@@ -15,14 +15,18 @@ import (
 	"k8s.io/client-go/tools/clientcmd"
 	clientcmdapi "k8s.io/client-go/tools/clientcmd/api"
 	"k8s.io/utils/ptr"
+
+	"github.com/kubectl-mesh/kubectl-mesh/pkg/common/commandline"
 )
 
 // candidate is one context of one kubeconfig file.
 type candidate struct {
-	name    string // as shown and accepted: NAME, or FILE::NAME where NAME alone is ambiguous
-	context string // its name in the file
-	file    string
-	config  *clientcmdapi.Config // the file alone, or the merge where the context refers to another file
+	name    string                 // as shown and accepted: NAME, or FILE::NAME where NAME alone is ambiguous
+	context string                 // its name in the file
+	file    string                 // an absolute path
+	config  *clientcmdapi.Config   // the file alone, or the merge where the context refers to another file
+	merged  bool                   // it does
+	files   commandline.Kubeconfig // those of the kubeconfig
 }
 
 // asks reports whether the credentials come from a program, which may ask a person for them.
@@ -36,6 +40,8 @@ func (c candidate) asks() bool {
 type kubeconfig struct {
 	candidates []candidate
 	current    string // name of the current context, "" when there is none
+	// files are those that were read, as printed commands name them: none where that is the default file, which every shell finds.
+	files commandline.Kubeconfig
 }
 
 // load reads each kubeconfig file by itself. kubectl's merge takes the first of
@@ -50,7 +56,12 @@ func (f *Flags) load() (*kubeconfig, error) {
 		rules.ExplicitPath = explicit
 	}
 	kc := &kubeconfig{}
+	var read commandline.Kubeconfig
 	for _, file := range files {
+		file, err := filepath.Abs(file) // a printed command holds in any directory, and so does the FILE of FILE::NAME
+		if err != nil {
+			return nil, fmt.Errorf("kubeconfig %s: %w", file, err)
+		}
 		cfg, err := clientcmd.LoadFromFile(file)
 		if os.IsNotExist(err) && explicit == "" {
 			continue
@@ -62,6 +73,10 @@ func (f *Flags) load() (*kubeconfig, error) {
 			return nil, fmt.Errorf("kubeconfig %s: %w", file, err)
 		}
 		kc.add(file, cfg)
+		read = append(read, file)
+	}
+	if explicit != "" || os.Getenv(clientcmd.RecommendedConfigPathEnvVar) != "" {
+		kc.files = read
 	}
 	if len(kc.candidates) == 0 {
 		return nil, errors.New("no kubeconfig with a context was found; set KUBECONFIG or --kubeconfig")
@@ -108,7 +123,7 @@ func (kc *kubeconfig) finish(rules *clientcmd.ClientConfigLoadingRules) error {
 		maps.Copy(mine.Clusters, c.config.Clusters)
 		maps.Copy(mine.AuthInfos, c.config.AuthInfos)
 		mine.Contexts[c.context] = ctx
-		c.config = mine
+		c.config, c.merged = mine, true
 	}
 	var out []candidate
 	for i, c := range kc.candidates {
@@ -135,6 +150,9 @@ func (kc *kubeconfig) finish(rules *clientcmd.ClientConfigLoadingRules) error {
 		}
 		out = append(out, c)
 	}
+	for i := range out {
+		out[i].files = kc.files
+	}
 	kc.candidates = out
 	return nil
 }
@@ -158,13 +176,16 @@ func equalContext(a, b candidate) bool {
 	return reflect.DeepEqual(parts(a), parts(b))
 }
 
-// find returns the candidates that a name or glob means. An exact name comes
-// first; FILE::NAME is accepted with the file's path or base name.
+// find returns the candidates that a name or glob means. The exact name comes first, whatever it holds: brackets, stars and "::" are common
+// in the names of contexts. Only then is it read as FILE::NAME, with the file's path or base name, and last as a glob.
 func (kc *kubeconfig) find(pattern string) ([]candidate, error) {
+	if i := slices.IndexFunc(kc.candidates, func(c candidate) bool { return c.name == pattern }); i >= 0 {
+		return kc.candidates[i : i+1 : i+1], nil
+	}
 	var exact, ambiguous, matched []candidate
 	for _, c := range kc.candidates {
 		switch {
-		case c.name == pattern || c.file+"::"+c.context == pattern || filepath.Base(c.file)+"::"+c.context == pattern:
+		case c.inFile(pattern):
 			exact = append(exact, c)
 		case c.context == pattern:
 			ambiguous = append(ambiguous, c)
@@ -184,6 +205,19 @@ func (kc *kubeconfig) find(pattern string) ([]candidate, error) {
 		return nil, fmt.Errorf("no context matches %q; there are: %s", pattern, joinNames(kc.candidates, ", "))
 	}
 	return nil, fmt.Errorf("context %q not found in kubeconfig; there are: %s", pattern, joinNames(kc.candidates, ", "))
+}
+
+// inFile reports whether what a user typed is FILE::NAME of the candidate. It is compared and not split: a context's own name may hold "::".
+func (c candidate) inFile(pattern string) bool {
+	file, ok := strings.CutSuffix(pattern, "::"+c.context)
+	if !ok || file == "" {
+		return false
+	}
+	if file == filepath.Base(c.file) {
+		return true
+	}
+	abs, err := filepath.Abs(file)
+	return err == nil && abs == c.file
 }
 
 func joinNames(cs []candidate, sep string) string {

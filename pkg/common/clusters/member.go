@@ -11,16 +11,16 @@ import (
 	"golang.org/x/sync/errgroup"
 	"k8s.io/client-go/kubernetes"
 	"k8s.io/client-go/rest"
-	"k8s.io/utils/ptr"
 
 	"github.com/kubectl-mesh/kubectl-mesh/pkg/common/cilium"
 )
 
 // Member is one cluster of the mesh, or one that should be: Err is set when it could not be read.
 type Member struct {
-	Name             string // Cilium's cluster name; the context's name where that is not known
-	Context          string
-	Kubeconfig       string   // the file of --kubeconfig, which other tools must be told of too; else empty
+	Name             string   // Cilium's cluster name; the context's name where that is not known
+	Context          string   // as it is shown and as --contexts takes it: NAME, or FILE::NAME where two files define it differently
+	ContextInFile    string   // its name in the kubeconfig file, without FILE::; empty where that is Context
+	Kubeconfig       string   // absolute path of the file that defines it; empty for the default file, which every tool finds
 	Aliases          []string // other contexts of the same cluster
 	Server           string
 	DefaultNamespace string // of the context
@@ -41,6 +41,8 @@ type Member struct {
 	entry        entry     // what the kubeconfig says about the context
 	alternatives []*Member // what the other contexts of the same cluster answered, in the order of Aliases
 	pinned       bool      // the user named the context; no other one takes its place
+
+	printed printed // what printed commands have to repeat
 
 	plugin *plugin  // the exec credential plugin, nil without one
 	unseen []string // what could not be seen for want of permission, each once
@@ -104,7 +106,10 @@ func Parallel(ctx context.Context, n int, fn func(int)) {
 
 // newMember builds the clients of a context. An error of the kubeconfig entry stands in Err.
 func (f *Flags) newMember(c candidate, single bool, warn rest.WarningHandlerWithContext) *Member {
-	m := &Member{Name: c.name, Context: c.name, Kubeconfig: ptr.Deref(f.Config.KubeConfig, ""), entry: c.entry()}
+	m := &Member{Name: c.name, Context: c.name, ContextInFile: c.context, entry: c.entry(), printed: printed{merged: c.merged, files: c.files, flags: f.connectionFlags()}}
+	if len(c.files) > 0 {
+		m.Kubeconfig = c.file
+	}
 	cfg, ns, err := f.restConfig(c, single)
 	if err != nil {
 		m.Err = &Error{ClassConfig, err}

@@ -120,6 +120,10 @@ func (f *Flags) Select(ctx context.Context) (*Selection, error) {
 		}
 		return out, err
 	}
+	selection := f.selection(kc)
+	for _, m := range sel.Members {
+		m.printed.selection = selection
+	}
 	sel.ContextOnly = ptr.Deref(f.Config.Context, "") != "" && len(f.Contexts) == 0
 	sel.Warnings, sel.Later = append(sel.Warnings, w.Lines()...), w
 	sel.Warnings = append(sel.Warnings, TakeUnseen(sel.Members)...)

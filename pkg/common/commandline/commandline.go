@@ -1,0 +1,167 @@
+// Package commandline builds every command that a plugin prints for a person to paste into a shell: commands of the plugins themselves, and
+// commands of kubectl, helm, flux, argocd, cilium and cmctl for one cluster.
+//
+// A printed command does the same from any directory and with any current context. It names the namespace, the contexts and, where a shell
+// would not find it without help, the kubeconfig with an absolute path. It never holds a credential.
+//
+// The package is pure. It knows how to quote and where each tool takes its flags; it does not know what a command does, and it reads no file.
+// Package clusters knows which file defines a context: take a Context from Member.CommandContext and a Mesh from clusters.CommandMesh.
+package commandline
+
+import (
+	"encoding/csv"
+	"slices"
+	"strings"
+)
+
+// Kubeconfig is the kubeconfig files that a command reads, as absolute paths. It is empty for the default file (~/.kube/config), which every
+// tool reads when it is told nothing.
+type Kubeconfig []string
+
+// Context is one context of a kubeconfig. It is where a command for one cluster goes.
+type Context struct {
+	Name       string // as its file calls it, never FILE::NAME
+	Kubeconfig Kubeconfig
+	Flags      []string // more flags of kubectl's connection that were set, such as --as=alice; not quoted. Tools with other flags leave them out
+
+	variable bool // Name is the variable of Each's loop
+}
+
+// Mesh is the clusters that a command of a plugin works on.
+type Mesh struct {
+	Selection  []string // the flags that choose the clusters, such as those of Contexts; not quoted
+	Kubeconfig Kubeconfig
+	Flags      []string // more flags of the connection that were set, such as --cilium-namespace=cilium; not quoted
+}
+
+// Contexts returns the selection of exactly these contexts.
+func Contexts(names ...string) []string { return []string{"--contexts", List(names...)} }
+
+// Plugin builds a command of a plugin, such as "kubectl mesh-svc". The words are the command, its arguments and its flags, not quoted. namespace
+// is "" for a command without one.
+func Plugin(plugin string, mesh Mesh, namespace string, words ...string) string {
+	l := line{kubeconfig: mesh.Kubeconfig, takesKubeconfig: true}
+	l.add(strings.Fields(plugin)...)
+	// kubectl refuses flags before the name of a plugin. The namespace follows what it belongs to.
+	flags := slices.IndexFunc(words, func(w string) bool { return strings.HasPrefix(w, "-") })
+	if flags < 0 {
+		flags = len(words)
+	}
+	l.add(words[:flags]...)
+	l.namespace(namespace)
+	l.add(words[flags:]...)
+	l.add(mesh.Selection...)
+	l.add(mesh.Flags...)
+	return l.String()
+}
+
+// Tool builds a command of another tool for one cluster: kubectl, cmctl, flux, helm, argocd or cilium. The words are its command, its arguments
+// and its flags, not quoted. namespace is "" for a command without one.
+func Tool(tool string, at Context, namespace string, words ...string) string {
+	l := line{kubeconfig: at.Kubeconfig, takesKubeconfig: true}
+	flag, more := "--context", at.Flags
+	switch tool {
+	case "helm":
+		flag, more = "--kube-context", nil
+	case "argocd": // it reads the environment only
+		flag, more, l.takesKubeconfig = "--kube-context", nil, false
+	case "cilium": // its --kubeconfig does not hold for the other cluster of clustermesh connect
+		more, l.takesKubeconfig = nil, false
+	}
+	l.add(tool, flag)
+	if at.variable {
+		l.words = append(l.words, `"$`+at.Name+`"`)
+	} else {
+		l.add(at.Name)
+	}
+	l.namespace(namespace)
+	l.rest = words
+	l.more = more
+	return l.String()
+}
+
+// Each repeats a command for each context: as a loop of the shell where all are in one kubeconfig, else one after another.
+func Each(contexts []Context, command func(Context) string) string {
+	if len(contexts) == 0 {
+		return ""
+	}
+	var all, names []string
+	alike := true
+	for _, c := range contexts {
+		all, names = append(all, command(c)), append(names, Quote(c.Name))
+		alike = alike && slices.Equal(c.Kubeconfig, contexts[0].Kubeconfig)
+	}
+	if len(contexts) == 1 || !alike {
+		return strings.Join(all, " && ")
+	}
+	loop := contexts[0]
+	loop.Name, loop.variable = "c", true
+	return "for c in " + strings.Join(names, " ") + "; do " + command(loop) + "; done"
+}
+
+// line is a command in the making.
+type line struct {
+	kubeconfig      Kubeconfig
+	takesKubeconfig bool // by a flag; else by the environment
+	words           []string
+	rest            []string // the command of the tool, not quoted
+	more            []string // flags that follow it, not quoted
+}
+
+func (l *line) add(words ...string) {
+	for _, w := range words {
+		l.words = append(l.words, Quote(w))
+	}
+}
+
+func (l *line) namespace(name string) {
+	if name != "" {
+		l.add("-n", name)
+	}
+}
+
+// String is the command as it is pasted. --kubeconfig takes one file only; several are given in the environment, as they were found.
+func (l *line) String() string {
+	rest, after := l.rest, []string(nil)
+	if n := slices.Index(rest, "--"); n >= 0 { // what follows is not ours
+		rest, after = rest[:n], rest[n:]
+	}
+	l.add(rest...)
+	l.add(l.more...)
+	prefix := ""
+	switch {
+	case len(l.kubeconfig) == 0:
+	case len(l.kubeconfig) == 1 && l.takesKubeconfig:
+		l.add("--kubeconfig", l.kubeconfig[0])
+	default:
+		prefix = "KUBECONFIG=" + Quote(strings.Join(l.kubeconfig, listSeparator)) + " "
+	}
+	l.add(after...)
+	return prefix + strings.Join(l.words, " ")
+}
+
+// listSeparator separates the files of KUBECONFIG in the shells for which commands are printed.
+const listSeparator = ":"
+
+// Quote makes one word safe to paste into a shell. Names of contexts and clusters may hold anything.
+func Quote(word string) string {
+	plain := func(r rune) bool {
+		return r >= 'a' && r <= 'z' || r >= 'A' && r <= 'Z' || r >= '0' && r <= '9' || strings.ContainsRune("-_.:/@+,=", r)
+	}
+	if word != "" && !strings.ContainsFunc(word, func(r rune) bool { return !plain(r) }) {
+		return word
+	}
+	return "'" + strings.ReplaceAll(word, "'", `'\''`) + "'"
+}
+
+// List joins names as a flag takes them that is repeatable and splits at commas, such as --contexts and --in. A name with a comma or a quote in
+// it stays one name. The result is not quoted for a shell.
+func List(names ...string) string {
+	var out strings.Builder
+	w := csv.NewWriter(&out)
+	if err := w.Write(names); err != nil { // a strings.Builder never fails
+		return strings.Join(names, ",")
+	}
+	w.Flush()
+	return strings.TrimSuffix(out.String(), "\n")
+}
