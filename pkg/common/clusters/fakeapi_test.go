@@ -1,6 +1,7 @@
 package clusters
 
 import (
+	"crypto/tls"
 	"encoding/json"
 	"encoding/pem"
 	"fmt"
@@ -39,7 +40,9 @@ type fakeAPI struct {
 func newFakeAPI(t *testing.T, name string, id int, peers ...string) *fakeAPI {
 	t.Helper()
 	f := &fakeAPI{name: name, id: id, uid: "uid-" + name, peers: peers}
-	f.Server = httptest.NewTLSServer(f)
+	f.Server = httptest.NewUnstartedServer(f)
+	f.TLS = &tls.Config{ClientAuth: tls.RequestClientCert} //nolint:gosec // httptest sets the rest
+	f.StartTLS()
 	t.Cleanup(f.Close)
 	return f
 }

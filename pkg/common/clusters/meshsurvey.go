@@ -146,10 +146,10 @@ func (s *meshSurvey) leftOut() []string {
 	}
 	var notes []string
 	if len(silent) > 0 {
-		notes = append(notes, "every peer has answered; not waited for any longer: "+listContexts(silent))
+		notes = append(notes, "every peer has answered; not waited for any longer: "+listContexts(silent, 0))
 	}
 	if len(unasked) > 0 {
-		notes = append(notes, "every peer has answered; not asked, since that needs a login: "+listContexts(unasked))
+		notes = append(notes, "every peer has answered; not asked, since that needs a login: "+listContexts(unasked, 0))
 	}
 	return notes
 }

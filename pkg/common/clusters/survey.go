@@ -51,10 +51,7 @@ func (f *Flags) newSurvey(ctx context.Context, contexts int) *survey {
 // stop ends what still runs, plugins included.
 func (s *survey) stop() {
 	s.cancel()
-	s.mu.Lock()
-	left := len(s.waiting)
-	s.mu.Unlock()
-	if left > 0 && s.f.host != nil {
+	if s.f.host != nil {
 		s.f.host.Abandon()
 	}
 }
@@ -223,7 +220,7 @@ func (s *survey) tell() {
 	}
 	s.mu.Unlock()
 	for _, plugin := range sortedKeys(byPlugin) {
-		contexts := listContexts(byPlugin[plugin])
+		contexts := listContexts(byPlugin[plugin], 6)
 		if plugin == "" {
 			s.f.Progress("Waiting for an answer from " + contexts)
 			continue
@@ -241,15 +238,14 @@ func sortedKeys(m map[string][]string) []string {
 	return keys
 }
 
-// listContexts lists contexts for a person, sorted.
-func listContexts(names []string) string {
-	const most = 6
+// listContexts lists contexts for a person, sorted; at most so many if most is not 0.
+func listContexts(names []string, most int) string {
 	slices.Sort(names)
 	word := "contexts "
 	if len(names) == 1 {
 		word = "context "
 	}
-	if len(names) > most {
+	if most > 0 && len(names) > most {
 		return fmt.Sprintf("%s%s and %d more", word, strings.Join(names[:most], ", "), len(names)-most)
 	}
 	return word + strings.Join(names, ", ")

@@ -15,6 +15,8 @@ import (
 	"time"
 
 	clientcmdapi "k8s.io/client-go/tools/clientcmd/api"
+
+	"github.com/kubectl-mesh/kubectl-mesh/pkg/common/execplugin/wrapper"
 )
 
 const (
@@ -57,6 +59,7 @@ type run struct {
 	prompts bool
 	conn    net.Conn
 	begin   chan struct{} // closed when its turn has come
+	done    chan struct{} // closed when the host knows how it ended
 }
 
 // Failure says why a plugin gave no credentials.
@@ -86,7 +89,7 @@ func (h *Host) Wrap(cfg *clientcmdapi.ExecConfig, key string, timeout time.Durat
 	}
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	m, err := json.Marshal(marker{Socket: h.listener.Addr().String(), Token: h.token, Key: key})
+	m, err := json.Marshal(wrapper.Marker{Socket: h.listener.Addr().String(), Token: h.token, Key: key})
 	if err != nil {
 		return cfg
 	}
@@ -96,7 +99,7 @@ func (h *Host) Wrap(cfg *clientcmdapi.ExecConfig, key string, timeout time.Durat
 	wrapped := cfg.DeepCopy()
 	wrapped.Command = h.self
 	wrapped.Args = append([]string{path, cfg.Command}, cfg.Args...)
-	wrapped.Env = append(slices.Clone(cfg.Env), clientcmdapi.ExecEnvVar{Name: markerEnv, Value: string(m)})
+	wrapped.Env = append(slices.Clone(cfg.Env), clientcmdapi.ExecEnvVar{Name: wrapper.MarkerEnv, Value: string(m)})
 	return wrapped
 }
 
@@ -139,14 +142,14 @@ func (h *Host) accept(l net.Listener) {
 func (h *Host) serve(conn net.Conn) {
 	defer func() { _ = conn.Close() }()
 	in, out := json.NewDecoder(conn), json.NewEncoder(conn)
-	var hi hello
+	var hi wrapper.Hello
 	if in.Decode(&hi) != nil || hi.Token != h.token {
 		return
 	}
-	r := &run{key: hi.Key, prompts: hi.Prompts, conn: conn, begin: make(chan struct{})}
-	ended := make(chan *report, 1)
+	r := &run{key: hi.Key, prompts: hi.Prompts, conn: conn, begin: make(chan struct{}), done: make(chan struct{})}
+	ended := make(chan *wrapper.Report, 1)
 	go func() {
-		var end report
+		var end wrapper.Report
 		if in.Decode(&end) != nil {
 			ended <- nil
 			return
@@ -154,13 +157,13 @@ func (h *Host) serve(conn net.Conn) {
 		ended <- &end
 	}()
 	if !h.enqueue(r) {
-		_ = out.Encode(order{}) // or the wrapper has gone
+		_ = out.Encode(wrapper.Order{}) // or the wrapper has gone
 		return
 	}
-	var end *report
+	var end *wrapper.Report
 	select {
 	case <-r.begin:
-		if out.Encode(order{Run: true, Timeout: h.timeout(r.key)}) == nil {
+		if out.Encode(wrapper.Order{Run: true, Timeout: h.timeout(r.key)}) == nil {
 			end = <-ended
 		}
 	case end = <-ended:
@@ -215,20 +218,21 @@ func (h *Host) schedule() {
 }
 
 // dequeue notes how a run ended; end is nil where the wrapper was ended or died.
-func (h *Host) dequeue(r *run, end *report) {
+func (h *Host) dequeue(r *run, end *wrapper.Report) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	is := func(o *run) bool { return o == r }
 	h.waiting, h.running = slices.DeleteFunc(h.waiting, is), slices.DeleteFunc(h.running, is)
 	p := h.plugins[r.key]
 	p.failure, p.failed = p.failureOf(end), time.Now()
+	close(r.done)
 	h.schedule()
 	if len(h.running)+len(h.waiting) == 0 {
 		close(h.idle)
 	}
 }
 
-func (p *plugin) failureOf(end *report) *Failure {
+func (p *plugin) failureOf(end *wrapper.Report) *Failure {
 	fail := func(format string, args ...any) *Failure {
 		return &Failure{Message: fmt.Sprintf("credential plugin %q ", p.command) + fmt.Sprintf(format, args...)}
 	}
@@ -253,10 +257,21 @@ func (p *plugin) failureOf(end *report) *Failure {
 	return nil
 }
 
-// Failure returns why the plugin's last run failed, or nil.
+// Failure returns why the plugin's last run failed, or nil. A wrapper may have ended before its report was read, which is waited for.
 func (h *Host) Failure(key string) *Failure {
 	h.mu.Lock()
 	defer h.mu.Unlock()
+	for _, r := range slices.Concat(h.running, h.waiting) {
+		if r.key != key {
+			continue
+		}
+		h.mu.Unlock()
+		select {
+		case <-r.done:
+		case <-time.After(drainTime):
+		}
+		h.mu.Lock()
+	}
 	if p := h.plugins[key]; p != nil {
 		return p.failure
 	}

@@ -8,11 +8,14 @@ import (
 	"k8s.io/cli-runtime/pkg/genericiooptions"
 
 	"github.com/kubectl-mesh/kubectl-mesh/pkg/common/cli"
+	"github.com/kubectl-mesh/kubectl-mesh/pkg/common/execplugin"
 	"github.com/kubectl-mesh/kubectl-mesh/plugins/kubectl-mesh-ca/internal/cmd"
 )
 
 func main() {
-	ctx := cli.SignalContext(context.Background())
+	ctx, release := execplugin.WithHost(cli.SignalContext(context.Background()))
 	streams := genericiooptions.IOStreams{In: os.Stdin, Out: os.Stdout, ErrOut: os.Stderr}
-	os.Exit(cli.Main(ctx, cmd.NewRoot(streams), streams))
+	code := cli.Main(ctx, cmd.NewRoot(streams), streams)
+	release()
+	os.Exit(code)
 }

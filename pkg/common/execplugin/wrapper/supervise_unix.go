@@ -1,6 +1,6 @@
 //go:build linux || darwin
 
-package execplugin
+package wrapper
 
 import (
 	"errors"
@@ -8,9 +8,6 @@ import (
 	"os/signal"
 	"syscall"
 	"time"
-
-	"golang.org/x/sys/unix"
-	"golang.org/x/term"
 )
 
 // state is a change of the plugin's state: it has stopped, or ended.
@@ -23,12 +20,12 @@ type supervisor struct {
 	pid     int // of the plugin
 	parent  int
 	home    int // the process group of the command
-	end     report
+	end     Report
 	states  chan state
 	signals chan os.Signal
 
-	tty     *os.File    // the controlling terminal, nil without one
-	modes   *term.State // of the terminal before the plugin got it
+	tty     *terminal        // nil without one
+	modes   *syscall.Termios // of the terminal before the plugin got it
 	hasTTY  bool
 	prompts bool
 }
@@ -38,19 +35,19 @@ type supervisor struct {
 // The wrapper makes a process group of its own, in which the plugin and all that it starts are. The group is in the background: a plugin that reads
 // from the terminal or changes its modes is stopped by the kernel, which shows exactly that it needs the terminal. The wrapper then brings the
 // group to the foreground, lets it go on and stops the clock. Ctrl-C then reaches the group and not the command, so that the wrapper passes it on.
-func supervise(path string, argv, env []string, timeout time.Duration, gone <-chan struct{}) report {
-	s := &supervisor{parent: os.Getppid(), home: unix.Getpgrp(), states: make(chan state, 8), signals: make(chan os.Signal, 8), prompts: interactive(os.Getenv("KUBERNETES_EXEC_INFO"))}
+func supervise(path string, argv, env []string, timeout time.Duration, gone <-chan struct{}) Report {
+	s := &supervisor{parent: os.Getppid(), home: syscall.Getpgrp(), states: make(chan state, 8), signals: make(chan os.Signal, 8), prompts: interactive(os.Getenv("KUBERNETES_EXEC_INFO"))}
 	signal.Notify(s.signals, syscall.SIGINT, syscall.SIGTERM, syscall.SIGHUP, syscall.SIGQUIT, syscall.SIGTSTP, syscall.SIGTTIN, syscall.SIGTTOU)
-	_ = unix.Setpgid(0, 0) // it fails where the wrapper leads a session, which is a group of its own
-	s.tty, _ = os.OpenFile("/dev/tty", os.O_RDWR, 0)
+	_ = syscall.Setpgid(0, 0) // it fails where the wrapper leads a session, which is a group of its own
+	s.tty = openTerminal()
 	r, w, err := os.Pipe()
 	if err != nil {
-		return report{Error: err.Error()}
+		return Report{Error: err.Error()}
 	}
 	p, err := os.StartProcess(path, argv, &os.ProcAttr{Env: env, Files: []*os.File{os.Stdin, w, os.Stderr}})
 	_ = w.Close()
 	if err != nil {
-		return report{Error: err.Error()}
+		return Report{Error: err.Error()}
 	}
 	// From now on: a process in the background that changes the foreground group would be stopped itself. The plugin has the defaults.
 	signal.Ignore(syscall.SIGTTOU)
@@ -125,7 +122,7 @@ func (s *supervisor) attend(timeout time.Duration, gone <-chan struct{}) {
 func (s *supervisor) stopped(sig syscall.Signal) bool {
 	switch {
 	case s.hasTTY: // Ctrl-Z; the command cannot be suspended while a plugin has the terminal
-		_ = syscall.Kill(-unix.Getpgrp(), syscall.SIGCONT)
+		_ = syscall.Kill(-syscall.Getpgrp(), syscall.SIGCONT)
 		return true
 	case sig != syscall.SIGTTIN && sig != syscall.SIGTTOU:
 		return false
@@ -134,17 +131,16 @@ func (s *supervisor) stopped(sig syscall.Signal) bool {
 	if !s.prompts || s.tty == nil {
 		return false
 	}
-	fd := int(s.tty.Fd()) //nolint:gosec // a file descriptor fits
 	// A command in the background must not take the terminal from the shell.
-	if front, err := unix.IoctlGetInt(fd, unix.TIOCGPGRP); err != nil || front != s.home {
+	if front, err := s.tty.foreground(); err != nil || front != s.home {
 		return false
 	}
-	s.modes, _ = term.GetState(fd)
-	if unix.IoctlSetPointerInt(fd, unix.TIOCSPGRP, unix.Getpgrp()) != nil {
+	s.modes = s.tty.modes()
+	if s.tty.setForeground(syscall.Getpgrp()) != nil {
 		return false
 	}
 	s.hasTTY, s.end.Stopped = true, false
-	_ = syscall.Kill(-unix.Getpgrp(), syscall.SIGCONT)
+	_ = syscall.Kill(-syscall.Getpgrp(), syscall.SIGCONT)
 	return true
 }
 
@@ -153,11 +149,10 @@ func (s *supervisor) giveBack() {
 	if !s.hasTTY || os.Getppid() != s.parent {
 		return // the shell has it
 	}
-	fd := int(s.tty.Fd()) //nolint:gosec // a file descriptor fits
 	if s.modes != nil && (s.end.Exit != 0 || s.end.Signal != "" || s.end.TimedOut) {
-		_ = term.Restore(fd, s.modes) // a plugin that was ended at a password has left the echo off
+		s.tty.setModes(s.modes) // a plugin that was ended at a password has left the echo off
 	}
-	_ = unix.IoctlSetPointerInt(fd, unix.TIOCSPGRP, s.home)
+	_ = s.tty.setForeground(s.home) // the shell does it otherwise
 	s.hasTTY = false
 }
 
@@ -172,7 +167,7 @@ func (s *supervisor) ended(status syscall.WaitStatus) {
 
 // kill ends the plugin and all that it started: first it asks, then it leaves the group and kills it.
 func (s *supervisor) kill() {
-	group := unix.Getpgrp()
+	group := syscall.Getpgrp()
 	_ = syscall.Kill(-group, syscall.SIGTERM)
 	_ = syscall.Kill(-group, syscall.SIGCONT)
 	wait := time.After(grace)
@@ -188,7 +183,7 @@ func (s *supervisor) kill() {
 		s.end.Signal = ""
 	}
 	s.giveBack()
-	if group == os.Getpid() && unix.Setpgid(0, s.home) == nil {
+	if group == os.Getpid() && syscall.Setpgid(0, s.home) == nil {
 		_ = syscall.Kill(-group, syscall.SIGKILL)
 		return
 	}

@@ -1,4 +1,4 @@
-package execplugin
+package wrapper
 
 import (
 	"encoding/json"
@@ -19,13 +19,25 @@ const (
 	failed = 1
 )
 
-// Main runs the plugin if this process is a wrapper, and reports whether it was. A main function calls it before anything else.
-func Main() (code int, wrapper bool) {
-	text := os.Getenv(markerEnv)
+// wrapper ends the process here if it is a wrapper. Go initializes packages in the order of their import paths as soon as those that they import are, so that this
+// comes before the packages of Kubernetes, which take more time than all else that a wrapper does; there may be dozens of wrappers at once.
+// It also holds for every program that links the package: none can start itself without end.
+var _ = exitIfWrapper()
+
+func exitIfWrapper() struct{} {
+	if code, wrapper := run(); wrapper {
+		os.Exit(code)
+	}
+	return struct{}{}
+}
+
+// run runs the plugin if this process is a wrapper, and reports whether it was.
+func run() (code int, wrapper bool) {
+	text := os.Getenv(MarkerEnv)
 	if text == "" || len(os.Args) < 3 {
 		return 0, false
 	}
-	var m marker
+	var m Marker
 	if json.Unmarshal([]byte(text), &m) != nil {
 		return failed, true
 	}
@@ -35,8 +47,8 @@ func Main() (code int, wrapper bool) {
 	}
 	defer func() { _ = conn.Close() }()
 	in, out := json.NewDecoder(conn), json.NewEncoder(conn)
-	var may order
-	if out.Encode(hello{Token: m.Token, Key: m.Key, Prompts: interactive(os.Getenv("KUBERNETES_EXEC_INFO"))}) != nil || in.Decode(&may) != nil || !may.Run {
+	var may Order
+	if out.Encode(Hello{Token: m.Token, Key: m.Key, Prompts: interactive(os.Getenv("KUBERNETES_EXEC_INFO"))}) != nil || in.Decode(&may) != nil || !may.Run {
 		return failed, true
 	}
 	gone := make(chan struct{})
@@ -54,7 +66,7 @@ func Main() (code int, wrapper bool) {
 
 // environment is what the plugin gets: all but the marker.
 func environment() []string {
-	return slices.DeleteFunc(os.Environ(), func(v string) bool { return strings.HasPrefix(v, markerEnv+"=") })
+	return slices.DeleteFunc(os.Environ(), func(v string) bool { return strings.HasPrefix(v, MarkerEnv+"=") })
 }
 
 // interactive reads from KUBERNETES_EXEC_INFO whether client-go gave the plugin stdin, a terminal. That is so by interactiveMode and the terminal alone.

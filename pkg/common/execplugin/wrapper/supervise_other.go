@@ -1,6 +1,6 @@
 //go:build !linux && !darwin
 
-package execplugin
+package wrapper
 
 import (
 	"context"
@@ -13,33 +13,33 @@ import (
 
 // supervise runs the plugin and returns how it ended. It ends it, with what it started, when timeout is over, when gone is closed, and at an interrupt.
 // There are no process groups of a terminal here: nobody can see whether a plugin that has the terminal waits for a person, so that it has no deadline.
-func supervise(path string, argv, env []string, timeout time.Duration, gone <-chan struct{}) report {
+func supervise(path string, argv, env []string, timeout time.Duration, gone <-chan struct{}) Report {
 	interrupts := make(chan os.Signal, 1)
 	signal.Notify(interrupts, os.Interrupt)
 	r, w, err := os.Pipe()
 	if err != nil {
-		return report{Error: err.Error()}
+		return Report{Error: err.Error()}
 	}
 	p, err := os.StartProcess(path, argv, &os.ProcAttr{Env: env, Files: []*os.File{os.Stdin, w, os.Stderr}})
 	_ = w.Close()
 	if err != nil {
-		return report{Error: err.Error()}
+		return Report{Error: err.Error()}
 	}
 	done := output(r)
-	ended := make(chan report, 1)
+	ended := make(chan Report, 1)
 	go func() {
 		state, err := p.Wait()
 		if err != nil {
-			ended <- report{Error: err.Error()}
+			ended <- Report{Error: err.Error()}
 			return
 		}
-		ended <- report{Exit: state.ExitCode()}
+		ended <- Report{Exit: state.ExitCode()}
 	}()
 	var late <-chan time.Time
 	if timeout > 0 && !interactive(os.Getenv("KUBERNETES_EXEC_INFO")) {
 		late = time.After(timeout)
 	}
-	var end report
+	var end Report
 	select {
 	case end = <-ended:
 		finish(done)
