@@ -1,7 +1,9 @@
 // Package v1alpha1 holds the documents that -o json and -o yaml print and that
-// users' scripts read. They are plain types: no behaviour, no Kubernetes client.
+// users' scripts read. They are plain types: no behaviour but their JSON, no Kubernetes client.
 // A field once released keeps its meaning; what is absent is absent, not zero.
 package v1alpha1
+
+import "encoding/json"
 
 // APIVersion is the version of all documents in this package.
 const APIVersion = "mesh.kubectl.io/v1alpha1"
@@ -11,9 +13,21 @@ type Document struct {
 	APIVersion string `json:"apiVersion"`
 	Kind       string `json:"kind"`
 	// Complete is false as soon as a member or a record is missing.
-	Complete bool      `json:"complete"`
-	Members  []Member  `json:"members"`
-	Findings []Finding `json:"findings,omitempty"`
+	Complete bool     `json:"complete"`
+	Members  []Member `json:"members"`
+	// Findings is always present.
+	Findings Findings `json:"findings"`
+}
+
+// Findings is a list that is [] and not absent where there is nothing to report.
+type Findings []Finding
+
+// MarshalJSON prints a nil list as an empty one.
+func (f Findings) MarshalJSON() ([]byte, error) {
+	if f == nil {
+		return []byte("[]"), nil
+	}
+	return json.Marshal([]Finding(f))
 }
 
 // Member is one cluster as it was found.

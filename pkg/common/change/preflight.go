@@ -87,8 +87,12 @@ func (p *Plan) preflightMember(ctx context.Context, m *clusters.Member, items []
 		}
 	}
 	answers := make([]error, len(namespaces))
-	clusters.Parallel(ctx, len(namespaces), func(n int) {
-		answers[n] = within(ctx, o, func(ctx context.Context) error { return mayPatch(ctx, m, namespaces[n]) })
+	// Another context of the cluster may be permitted where this one is not. What is refused stands in answers, whichever it was.
+	_ = m.Permitted(ctx, func(ctx context.Context) error {
+		clusters.Parallel(ctx, len(namespaces), func(n int) {
+			answers[n] = within(ctx, o, func(ctx context.Context) error { return mayPatch(ctx, m, namespaces[n]) })
+		})
+		return errors.Join(answers...)
 	})
 	clusters.Parallel(ctx, len(items), func(n int) {
 		defer checked()
@@ -145,7 +149,7 @@ func mayPatch(ctx context.Context, m *clusters.Member, namespace string) error {
 		return err
 	}
 	if !got.Status.Allowed {
-		return fmt.Errorf(`no permission: a Role in namespace %s needs {apiGroups: [""], resources: [services], verbs: [get, patch]}`, namespace)
+		return &clusters.Error{Class: clusters.ClassForbidden, Err: fmt.Errorf(`no permission: a Role in namespace %s needs {apiGroups: [""], resources: [services], verbs: [get, patch]}`, namespace)}
 	}
 	return nil
 }

@@ -5,13 +5,14 @@ package cli
 import (
 	"context"
 	"errors"
-	"flag"
 	"fmt"
 	"strings"
+	"syscall"
 
 	"github.com/spf13/cobra"
 	"k8s.io/cli-runtime/pkg/genericiooptions"
-	"k8s.io/klog/v2"
+
+	"github.com/kubectl-mesh/kubectl-mesh/pkg/common/confirm"
 )
 
 // The exit codes. docs/exit-codes.md is the user's page about them.
@@ -19,7 +20,7 @@ const (
 	ExitOK          = 0
 	ExitFailure     = 1   // a finding or missed expectation; for writing commands any error
 	ExitNoAnswer    = 2   // reading commands: usage, a member missing, inconclusive
-	ExitInterrupted = 130 // Ctrl-C
+	ExitInterrupted = 130 // Ctrl-C, SIGTERM or SIGHUP
 )
 
 // annotationWrites marks commands whose every error is ExitFailure.
@@ -120,23 +121,9 @@ func NoArgs(hint string) cobra.PositionalArgs {
 	}
 }
 
-// addVerbosity exports klog's -v only. Bodies, which klog would print from level 8 on, may hold keys: client-go
-// prints them for Secrets too, so the level is capped below that.
-func addVerbosity(root *cobra.Command) {
-	fs := flag.NewFlagSet("klog", flag.ContinueOnError)
-	klog.InitFlags(fs)
-	level := 0
-	root.PersistentFlags().IntVarP(&level, "v", "v", 0, "Log verbosity on stderr, up to 7: 6 shows each request's URL. Bodies are never logged.")
-	root.PersistentPreRunE = func(*cobra.Command, []string) error {
-		return fs.Set("v", fmt.Sprint(min(max(level, 0), maxVerbosity)))
-	}
-}
-
-// maxVerbosity is the highest klog level at which client-go logs no bodies.
-const maxVerbosity = 7
-
-// Main runs the root command and returns the exit code.
+// Main runs the root command and returns the exit code. Nothing that a library logs is shown without -v.
 func Main(ctx context.Context, root *cobra.Command, streams genericiooptions.IOStreams) int {
+	silenceLogs()
 	cmd, err := root.ExecuteContextC(ctx)
 	if err == nil {
 		return ExitOK
@@ -152,8 +139,13 @@ func Main(ctx context.Context, root *cobra.Command, streams genericiooptions.IOS
 			return code
 		}
 	}
-	if ctx.Err() != nil && errors.Is(err, context.Canceled) {
-		_, _ = fmt.Fprintln(streams.ErrOut, "error: interrupted")
+	if ctx.Err() != nil && (errors.Is(err, context.Canceled) || errors.Is(err, syscall.EIO)) { // EIO: the terminal is gone
+		message := "interrupted"
+		var unanswered *confirm.InterruptedError
+		if errors.As(err, &unanswered) {
+			message = unanswered.Error()
+		}
+		_, _ = fmt.Fprintf(streams.ErrOut, "error: %s\n", message)
 		return ExitInterrupted
 	}
 	_, _ = fmt.Fprintf(streams.ErrOut, "error: %s\n", OneLine(err))

@@ -7,6 +7,8 @@ import (
 	"k8s.io/apimachinery/pkg/api/meta"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/runtime"
+
+	"github.com/kubectl-mesh/kubectl-mesh/pkg/common/execplugin"
 )
 
 // completionTimeout is how long a shell may wait for one cluster at the Tab key.
@@ -27,7 +29,7 @@ func (f *Flags) ContextNames(context.Context) []string {
 
 // MemberNames lists the Cilium names of the clusters that the flags mean, for completion.
 func (f *Flags) MemberNames(ctx context.Context) []string {
-	f.Timeout = min(f.Timeout, completionTimeout)
+	f.Timeout, f.unattended, f.Progress = min(f.Timeout, completionTimeout), true, nil
 	sel, err := f.Select(ctx)
 	if err != nil {
 		return nil
@@ -69,6 +71,8 @@ func (f *Flags) atHome(ctx context.Context, list func(context.Context, *Member) 
 	if err != nil {
 		return nil
 	}
+	f.host, f.unattended = execplugin.FromContext(ctx), true
+	f.Timeout = min(f.Timeout, completionTimeout)
 	m := f.newMember(found[0], true, &Warnings{})
 	if m.Err != nil {
 		return nil

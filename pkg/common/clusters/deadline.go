@@ -12,7 +12,7 @@ func Within[T any](ctx context.Context, timeout time.Duration, fn func(context.C
 	if timeout <= 0 {
 		return fn(ctx)
 	}
-	one, cancel := withPatience(ctx, timeout)
+	one, cancel := withPatience(ctx, timeout, paused(ctx))
 	defer cancel()
 	v, err := fn(one)
 	if err != nil && one.Err() != nil && ctx.Err() == nil {
@@ -27,14 +27,18 @@ const steps = 20
 // withPatience is context.WithTimeout, except that the time goes by more slowly while this process does not get to run what is ready to run:
 // each piece of it begins only when the one before has been noticed, in the same queue in which answers wait for their turn. With hundreds of
 // large clusters on a busy machine an answer may be there for longer than the deadline before it is read, and the cluster did nothing wrong.
-func withPatience(parent context.Context, timeout time.Duration) (context.Context, context.CancelFunc) {
+// Nor does a piece count while paused says so: then a credential plugin runs, or a person types.
+func withPatience(parent context.Context, timeout time.Duration, paused func() bool) (context.Context, context.CancelFunc) {
 	p := &patience{Context: parent, done: make(chan struct{})}
 	stop := make(chan struct{})
 	go func() {
 		defer close(p.done)
-		for range steps {
+		for left := steps; left > 0; {
 			select {
 			case <-time.After(timeout / steps):
+				if !paused() {
+					left--
+				}
 			case <-parent.Done():
 				p.err = parent.Err()
 				return

@@ -67,7 +67,7 @@ func TestInterruptIsKnownAtOnce(t *testing.T) {
 	t.Parallel()
 	for range 1000 {
 		parent, interrupt := context.WithCancel(t.Context())
-		ctx, cancel := withPatience(parent, time.Hour)
+		ctx, cancel := withPatience(parent, time.Hour, func() bool { return false })
 		interrupt()
 		if err := ctx.Err(); !errors.Is(err, context.Canceled) {
 			t.Fatalf("after the interrupt: %v", err)

@@ -13,6 +13,8 @@ import (
 	"github.com/spf13/pflag"
 	"k8s.io/cli-runtime/pkg/genericclioptions"
 	"k8s.io/utils/ptr"
+
+	"github.com/kubectl-mesh/kubectl-mesh/pkg/common/execplugin"
 )
 
 // EnvContexts is the environment variable that names the contexts when no flag does.
@@ -28,6 +30,11 @@ type Flags struct {
 	AllContexts     bool
 	CiliumNamespace string
 	Timeout         time.Duration
+	// Progress is told what Select waits for, line by line, when that takes long; nil for nobody.
+	Progress func(line string)
+
+	host       *execplugin.Host // of the context that Select was called with
+	unattended bool             // nobody is at the terminal
 
 	set *pflag.FlagSet // to tell an empty value from none
 }

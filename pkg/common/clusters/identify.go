@@ -107,7 +107,7 @@ func (m *Member) findConfig(ctx context.Context, namespace string) (*corev1.Conf
 // noCilium says that there is none for certain: what may only be hidden has another class.
 func noCilium(format string, args ...any) error { return problem(ClassNoCilium, format, args...) }
 
-func problem(class Class, format string, args ...any) error {
+func problem(class Class, format string, args ...any) *Error {
 	return &Error{class, fmt.Errorf(format, args...)}
 }
 

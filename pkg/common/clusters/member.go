@@ -3,7 +3,6 @@ package clusters
 import (
 	"context"
 	"fmt"
-	"net"
 	"runtime"
 	"strings"
 	"sync"
@@ -42,9 +41,13 @@ type Member struct {
 	Client kubernetes.Interface
 	Err    *Error
 
+	entry        entry     // what the kubeconfig says about the context
+	alternatives []*Member // what the other contexts of the same cluster answered, in the order of Aliases
+	pinned       bool      // the user named the context; no other one takes its place
+
 	printed printed // what printed commands have to repeat
 
-	exec   string   // identifies the exec credential plugin, "" without one
+	plugin *plugin  // the exec credential plugin, nil without one
 	unseen []string // what could not be seen for want of permission, each once
 	told   int      // how many of these TakeUnseen has returned
 }
@@ -62,7 +65,8 @@ const maxParallel = 512
 
 // Each calls fn for all members at once and returns the results in the members' order.
 // Each call has its own deadline, or none if timeout is 0 and fn gives one to each of its requests; one that fails never
-// cancels another. Members that already have an error are not asked: their result is that error.
+// cancels another. Members that already have an error are not asked: their result is that error. Where the context of a member lacks a permission,
+// fn is called again for another context of the same cluster (see Permitted); it must not mind being called twice.
 func Each[T any](ctx context.Context, members []*Member, timeout time.Duration, fn func(context.Context, *Member) (T, error)) []Result[T] {
 	out := make([]Result[T], len(members))
 	var g errgroup.Group
@@ -74,8 +78,11 @@ func Each[T any](ctx context.Context, members []*Member, timeout time.Duration, 
 			continue
 		}
 		g.Go(func() error {
-			v, err := Within(ctx, timeout, func(ctx context.Context) (T, error) { return fn(ctx, m) })
-			out[i].Value, out[i].Err = v, Classify(err)
+			err := m.Permitted(ctx, func(ctx context.Context) (err error) {
+				out[i].Value, err = Within(m.withClock(ctx), timeout, func(ctx context.Context) (T, error) { return fn(ctx, m) })
+				return m.plugin.explain(err)
+			})
+			out[i].Err = Classify(err)
 			return nil
 		})
 	}
@@ -102,7 +109,7 @@ func Parallel(ctx context.Context, n int, fn func(int)) {
 
 // newMember builds the clients of a context. An error of the kubeconfig entry stands in Err.
 func (f *Flags) newMember(c candidate, single bool, warn rest.WarningHandlerWithContext) *Member {
-	m := &Member{Name: c.name, Context: c.name, ContextInFile: c.context, printed: printed{merged: c.merged, files: c.files, flags: f.connectionFlags()}}
+	m := &Member{Name: c.name, Context: c.name, ContextInFile: c.context, entry: c.entry(), printed: printed{merged: c.merged, files: c.files, flags: f.connectionFlags()}}
 	if len(c.files) > 0 {
 		m.Kubeconfig = c.file
 	}
@@ -116,10 +123,7 @@ func (f *Flags) newMember(c candidate, single bool, warn rest.WarningHandlerWith
 	cfg.WarningHandlerWithContext = warn
 	cfg.UserAgent = rest.DefaultKubernetesUserAgent()
 	m.REST, m.Server, m.DefaultNamespace = cfg, cfg.Host, ns
-	if cfg.ExecProvider != nil {
-		p := cfg.ExecProvider
-		m.exec = fmt.Sprintf("%s %q %v", p.Command, p.Args, p.Env)
-	}
+	m.plugin = f.usePlugin(cfg)
 	typed := rest.CopyConfig(cfg)
 	typed.ContentType = "application/vnd.kubernetes.protobuf"
 	typed.AcceptContentTypes = "application/vnd.kubernetes.protobuf,application/json"
@@ -130,33 +134,6 @@ func (f *Flags) newMember(c candidate, single bool, warn rest.WarningHandlerWith
 	}
 	m.Client = client
 	return m
-}
-
-// login runs each distinct exec credential plugin once, alone, before the members are asked in parallel:
-// a plugin that opens a browser would otherwise open one for each member. The deadline holds for the
-// network only, not for the time a person takes to log in.
-func login(ctx context.Context, members []*Member, timeout time.Duration) {
-	done := map[string]bool{}
-	for _, m := range members {
-		if m.exec == "" || m.Err != nil || done[m.exec] {
-			continue
-		}
-		done[m.exec] = true
-		cfg := rest.CopyConfig(m.REST)
-		cfg.Dial = func(ctx context.Context, network, addr string) (net.Conn, error) {
-			conn, err := (&net.Dialer{Timeout: timeout}).DialContext(ctx, network, addr)
-			if err != nil {
-				return nil, err
-			}
-			return conn, conn.SetDeadline(time.Now().Add(timeout))
-		}
-		client, err := kubernetes.NewForConfig(cfg)
-		if err != nil {
-			continue // the member's own client reports it
-		}
-		// Only the side effect counts: client-go keeps the credential for later clients of the same plugin.
-		_ = client.RESTClient().Get().AbsPath("/version").Do(ctx).Error()
-	}
 }
 
 // Warnings collects lines for stderr, each once. It is safe for concurrent use.

@@ -17,7 +17,8 @@ func (f *Flags) selectMesh(ctx context.Context, kc *kubeconfig, w *Warnings) (*S
 		return nil, fmt.Errorf("%s cannot be used with a mesh of several contexts: what is meant for one cluster would go to all; name one with --contexts", strings.Join(set, ", "))
 	}
 	homeName := ptr.Deref(f.Config.Context, "")
-	if homeName == "" {
+	named := homeName != ""
+	if !named {
 		homeName = kc.current
 	}
 	if homeName == "" {
@@ -27,67 +28,46 @@ func (f *Flags) selectMesh(ctx context.Context, kc *kubeconfig, w *Warnings) (*S
 	if err != nil {
 		return nil, err
 	}
-	var rest []candidate
+	s := &meshSurvey{survey: f.newSurvey(ctx, len(kc.candidates)), started: map[*Member]bool{}}
+	defer s.stop()
 	for _, c := range kc.candidates {
-		if c.name != found[0].name {
-			rest = append(rest, c)
+		m := f.newMember(c, len(kc.candidates) == 1, w)
+		if c.name == found[0].name {
+			s.home, m.Home = m, true
+			continue
 		}
+		s.rest = append(s.rest, m)
 	}
-	// Far away, asking home first and then the others doubles what a command takes. What the others say counts only if home has peers,
-	// so nobody is made to log in to them before that is known.
-	ask := func() ([]*Member, error) { return f.members(ctx, rest, w) }
-	if !slices.ContainsFunc(rest, candidate.asks) {
-		others, cancel := context.WithCancel(ctx)
-		defer cancel()
-		ask = meanwhile(func() ([]*Member, error) { return f.members(others, rest, w) })
-	}
-	homes, err := f.members(ctx, found[:1], w)
-	if err != nil {
+	tick := s.progress()
+	if err := s.askHome(tick); err != nil {
 		return nil, err
 	}
-	home := homes[0]
-	home.Home = true
+	sel, home := &Selection{Members: []*Member{s.home}}, s.home
 	switch {
 	case home.Err != nil && home.Err.Class != ClassNoCilium && home.Err.Class != ClassConfig:
 		// A result all the same, so that scripts get their document: one member, not read.
 		w.Add("the mesh of context %q is not known while it cannot be read; name other contexts with --contexts", home.Context)
-		return &Selection{Members: homes}, nil
+		return sel, nil
 	case home.Err != nil:
-		return nil, fmt.Errorf("context %q, whose mesh is asked for, could not be read (%s): %w; name other contexts with --contexts", home.Context, home.Err.Class, home.Err)
-	}
-	switch {
+		return sel, fmt.Errorf("context %q, whose mesh is asked for, could not be read (%s): %w; name other contexts with --contexts", home.Context, home.Err.Class, home.Err)
 	case !home.PeersKnown:
-		return nil, fmt.Errorf("cluster %q: its peers may not be read (Secret cilium-clustermesh or ConfigMap clustermesh-remote-users in %s); name the contexts with --contexts%s", home.Name, home.CiliumNamespace, missingRules(home))
+		return sel, fmt.Errorf("cluster %q: its peers may not be read (Secret cilium-clustermesh or ConfigMap clustermesh-remote-users in %s); name the contexts with --contexts%s", home.Name, home.CiliumNamespace, missingRules(home))
 	case len(home.Peers) == 0:
-		return nil, fmt.Errorf("cluster %q (context %s) has no peers; for clusters that are not connected yet name the contexts with --contexts%s", home.Name, home.Context, skippedText(home))
+		return sel, fmt.Errorf("cluster %q (context %s) has no peers; for clusters that are not connected yet name the contexts with --contexts%s", home.Name, home.Context, skippedText(home))
 	}
-	others, err := ask()
-	if err != nil {
-		return nil, err
+	if err := s.askPeers(tick); err != nil {
+		return sel, err
 	}
-	others = collapse(append([]*Member{home}, others...), home.Context, w)[1:]
+	sel.Notes = s.leftOut()
+	others := s.inOrder()
+	others = collapse(append([]*Member{home}, others...), home.Context, map[string]bool{home.Context: named}, w)[1:]
 	members, err := joinPeers(home, others, w)
 	if err != nil {
-		return nil, err
+		sel.Members = append(sel.Members, others...)
+		return sel, err
 	}
-	return &Selection{Members: members}, nil
-}
-
-// meanwhile starts fn and returns a function that waits for what it returns.
-func meanwhile[T any](fn func() (T, error)) func() (T, error) {
-	var (
-		value T
-		err   error
-		done  = make(chan struct{})
-	)
-	go func() {
-		defer close(done)
-		value, err = fn()
-	}()
-	return func() (T, error) {
-		<-done
-		return value, err
-	}
+	sel.Members = members
+	return sel, nil
 }
 
 // missingRules says what is not known of a member and which rules would tell, for the end of an error.
@@ -100,13 +80,18 @@ func missingRules(m *Member) string {
 
 // joinPeers picks the home cluster's peers out of the other contexts.
 func joinPeers(home *Member, others []*Member, w *Warnings) ([]*Member, error) {
-	var dead []*Member
+	var unread []*Member
+	read := []*Member{home}
 	byName := map[string][]*Member{}
 	for _, m := range others {
 		switch {
 		case m.Err != nil && m.Err.Class != ClassNoCilium:
-			dead = append(dead, m)
-		case m.Err == nil && slices.Contains(home.Peers, m.Name):
+			unread = append(unread, m)
+		case m.Err == nil:
+			read = append(read, m)
+			if !slices.Contains(home.Peers, m.Name) {
+				continue
+			}
 			if problem := notPeer(home, m); problem != "" {
 				w.Add("context %q is left out: %s", m.Context, problem)
 				continue
@@ -126,38 +111,69 @@ func joinPeers(home *Member, others []*Member, w *Warnings) ([]*Member, error) {
 			return nil, fmt.Errorf("peer %q of cluster %q may be context %q or %q; say which with --contexts", peer, home.Name, found[0].Context, found[1].Context)
 		}
 	}
-	members = append(members, unreadPeers(missing, dead, w)...)
-	if len(members) == 1 {
-		return nil, fmt.Errorf("no context belongs to a peer (%s) of cluster %q; name the contexts with --contexts", strings.Join(home.Peers, ", "), home.Name)
-	}
+	members = append(members, missingPeers(missing, unread, read, len(members) == 1, w)...)
 	slices.SortStableFunc(members[1:], func(a, b *Member) int { return strings.Compare(a.Name, b.Name) })
 	return members, nil
 }
 
-// unreadPeers accounts for peers without a readable context. Where contexts could not be read, each such peer is a
-// member with an error, since one of them may be it; otherwise it is a warning.
-func unreadPeers(missing []string, dead []*Member, w *Warnings) []*Member {
+// missingPeers accounts for peers that no context that was read belongs to. Where contexts could not be read, or where no peer was found, each such peer is a
+// member with an error: it gets a context only if the context's own entries say so. Otherwise the peer is a warning.
+func missingPeers(missing []string, unread, read []*Member, alone bool, w *Warnings) []*Member {
+	known := make([]string, len(read))
+	for i, m := range read {
+		known[i] = m.Name
+	}
+	byPeer := map[string][]*Member{}
+	var others []*Member
+	for _, m := range unread {
+		if peer := peerOf(m, missing, known, read); peer != "" {
+			byPeer[peer] = append(byPeer[peer], m)
+		} else {
+			others = append(others, m)
+		}
+	}
 	var out []*Member
 	for _, peer := range missing {
-		switch {
-		case len(dead) == 0:
-			w.Add("peer %q has no context in the kubeconfig; what it does is not known here", peer)
-		case len(missing) == 1 && len(dead) == 1:
-			dead[0].Name = peer
-			out = append(out, dead[0])
+		switch mine := byPeer[peer]; {
+		case len(mine) == 1:
+			mine[0].Name = peer
+			out = append(out, mine[0])
+		case len(mine) > 1:
+			out = append(out, &Member{Name: peer, Err: problem(commonClass(mine), "none of the contexts of this peer could be read: %s", listUnread(mine))})
+		case len(others) > 0:
+			out = append(out, &Member{Name: peer, Err: problem(ClassConfig, "no context that could be read belongs to this peer; name its context with --contexts. Contexts that could not be read and may lead to any cluster: %s", listUnread(others))})
+		case alone:
+			out = append(out, &Member{Name: peer, Err: problem(ClassConfig, "no context in the kubeconfig belongs to this peer; add one and name it with --contexts")})
 		default:
-			var tried []string
-			class := dead[0].Err.Class
-			for _, d := range dead {
-				tried = append(tried, fmt.Sprintf("%s (%s)", d.Context, d.Err.Class))
-				if d.Err.Class != class {
-					class = ClassOther
-				}
-			}
-			out = append(out, &Member{Name: peer, Err: &Error{class, fmt.Errorf("none of the contexts that can be read is this peer; not read: %s", strings.Join(tried, ", "))}})
+			w.Add("peer %q has no context in the kubeconfig; what it does is not known here", peer)
 		}
 	}
 	return out
+}
+
+// listUnread lists contexts that could not be read, each with the class of its error.
+func listUnread(unread []*Member) string {
+	const most = 12
+	var lines []string
+	for i, m := range unread {
+		if i == most {
+			lines = append(lines, fmt.Sprintf("and %d more", len(unread)-most))
+			break
+		}
+		lines = append(lines, fmt.Sprintf("%s (%s)", m.Context, m.Err.Class))
+	}
+	return strings.Join(lines, ", ")
+}
+
+// commonClass returns the class of the members' errors, or ClassOther if they differ.
+func commonClass(unread []*Member) Class {
+	class := unread[0].Err.Class
+	for _, m := range unread {
+		if m.Err.Class != class {
+			return ClassOther
+		}
+	}
+	return class
 }
 
 // notPeer says why a cluster with a peer's name is not that peer.

@@ -8,6 +8,8 @@ import (
 	"strings"
 
 	"k8s.io/utils/ptr"
+
+	"github.com/kubectl-mesh/kubectl-mesh/pkg/common/execplugin"
 )
 
 // Selection is the members that a command works on.
@@ -20,6 +22,8 @@ type Selection struct {
 	// ContextOnly: --context was given and --contexts was not; every write then needs --in.
 	ContextOnly bool
 	Warnings    []string
+	// Notes say what was left out on purpose. They do not mean that the result is not complete.
+	Notes []string
 	// Later collects what API servers warn of after the selection.
 	Later *Warnings
 }
@@ -45,7 +49,7 @@ func (s *Selection) Failed() []*Member {
 	return out
 }
 
-// Resolve finds members by Cilium name or by context name. flag names the flag in errors.
+// Resolve finds members by Cilium name or by context name. A member that has several contexts uses the one that is named. flag names the flag in errors.
 func (s *Selection) Resolve(flag string, names []string) ([]*Member, error) {
 	var out []*Member
 	for _, name := range names {
@@ -61,6 +65,7 @@ func (s *Selection) Resolve(flag string, names []string) ([]*Member, error) {
 		case len(found) > 1:
 			return nil, fmt.Errorf("%s: %q means both %s and %s", flag, name, found[0].Label(), found[1].Label())
 		case !slices.Contains(out, found[0]):
+			found[0].useNamed(name)
 			out = append(out, found[0])
 		}
 	}
@@ -85,15 +90,17 @@ func (m *Member) Label() string {
 
 // Select finds the members and asks each who it is. It fails only on what the user must decide:
 // a wrong flag, an unknown context, no kubeconfig, an ambiguous mesh. A member that cannot be reached is returned with its error.
+// The selection is never nil: beside an error it holds the warnings that were collected before it.
 func (f *Flags) Select(ctx context.Context) (*Selection, error) {
 	if err := f.validate(); err != nil {
-		return nil, err
+		return &Selection{}, err
 	}
 	kc, err := f.load()
 	if err != nil {
-		return nil, err
+		return &Selection{}, err
 	}
 	w := &Warnings{}
+	f.host = execplugin.FromContext(ctx)
 	var sel *Selection
 	switch patterns := f.patterns(); {
 	case len(patterns) > 0:
@@ -104,10 +111,14 @@ func (f *Flags) Select(ctx context.Context) (*Selection, error) {
 		sel, err = f.selectMesh(ctx, kc, w)
 	}
 	if ctx.Err() != nil {
-		return nil, ctx.Err()
+		return &Selection{}, ctx.Err()
 	}
 	if err != nil {
-		return nil, err
+		out := &Selection{Warnings: w.Lines()}
+		if sel != nil {
+			out.Warnings = append(out.Warnings, TakeUnseen(sel.Members)...)
+		}
+		return out, err
 	}
 	selection := f.selection(kc)
 	for _, m := range sel.Members {
@@ -123,7 +134,7 @@ func (f *Flags) Select(ctx context.Context) (*Selection, error) {
 // selectNamed takes the contexts of --contexts or of the environment. The first is home unless the current one is among them.
 func (f *Flags) selectNamed(ctx context.Context, kc *kubeconfig, patterns []string, w *Warnings) (*Selection, error) {
 	var chosen []candidate
-	literal := true
+	literal, named := true, map[string]bool{}
 	for _, p := range patterns {
 		found, err := kc.find(p)
 		if err != nil {
@@ -131,25 +142,26 @@ func (f *Flags) selectNamed(ctx context.Context, kc *kubeconfig, patterns []stri
 		}
 		literal = literal && !isGlob(p)
 		for _, c := range found {
+			named[c.name] = named[c.name] || !isGlob(p)
 			if !slices.ContainsFunc(chosen, func(o candidate) bool { return o.name == c.name }) {
 				chosen = append(chosen, c)
 			}
 		}
 	}
-	members, err := f.members(ctx, chosen, w)
+	members, err := f.members(ctx, chosen, kc.current, w)
 	if err != nil {
 		return nil, err
 	}
-	members = collapse(members, kc.current, w)
+	members = collapse(members, kc.current, named, w)
 	markHome(members, kc.current)
-	inferName(members)
+	nameUnread(members)
 	uniqueNames(members, w)
 	return &Selection{Members: members, Literal: literal, Named: true}, nil
 }
 
 // selectAll takes every context; those without Cilium are a warning.
 func (f *Flags) selectAll(ctx context.Context, kc *kubeconfig, w *Warnings) (*Selection, error) {
-	members, err := f.members(ctx, kc.candidates, w)
+	members, err := f.members(ctx, kc.candidates, kc.current, w)
 	if err != nil {
 		return nil, err
 	}
@@ -163,87 +175,69 @@ func (f *Flags) selectAll(ctx context.Context, kc *kubeconfig, w *Warnings) (*Se
 	if len(members) == 0 {
 		return nil, errors.New("no context has Cilium; name contexts with --contexts")
 	}
-	members = collapse(members, kc.current, w)
+	members = collapse(members, kc.current, nil, w)
 	markHome(members, kc.current)
-	inferName(members)
+	nameUnread(members)
 	uniqueNames(members, w)
 	return &Selection{Members: members}, nil
 }
 
-// members builds and identifies the members of candidates.
-func (f *Flags) members(ctx context.Context, cs []candidate, w *Warnings) ([]*Member, error) {
+// members builds and identifies the members of candidates, the current one first.
+func (f *Flags) members(ctx context.Context, cs []candidate, current string, w *Warnings) ([]*Member, error) {
 	if set := f.singleOnly(); len(set) > 0 && len(cs) > 1 {
 		return nil, fmt.Errorf("%s cannot be used with more than one context; name one with --contexts", strings.Join(set, ", "))
 	}
 	members := make([]*Member, len(cs))
+	var order []*Member
 	for i, c := range cs {
 		members[i] = f.newMember(c, len(cs) == 1, w)
-	}
-	login(ctx, members, f.Timeout)
-	for _, r := range Each(ctx, members, f.Timeout, func(ctx context.Context, m *Member) (struct{}, error) {
-		return struct{}{}, m.identify(ctx, f.CiliumNamespace)
-	}) {
-		r.Member.Err = r.Err
-	}
-	return members, nil
-}
-
-// collapse leaves one member for each cluster: of two contexts with the same
-// kube-system UID the current one stays, else the first.
-func collapse(members []*Member, current string, w *Warnings) []*Member {
-	byUID := map[string]*Member{}
-	for _, m := range members {
-		if m.UID == "" {
-			continue
-		}
-		first := byUID[m.UID]
-		// A context that works goes before one that does not, then the current one, then the first.
-		if first == nil || first.Err != nil && m.Err == nil || m.Context == current && (m.Err == nil || first.Err != nil) {
-			byUID[m.UID] = m
+		if c.name == current {
+			order = slices.Insert(order, 0, members[i])
+		} else {
+			order = append(order, members[i])
 		}
 	}
-	return slices.DeleteFunc(members, func(m *Member) bool {
-		kept := byUID[m.UID]
-		if m.UID == "" || kept == m {
-			return false
-		}
-		kept.Aliases = append(kept.Aliases, m.Context)
-		w.Add("contexts %q and %q are the same cluster; %q is used", kept.Context, m.Context, kept.Context)
-		return true
-	})
+	s := f.newSurvey(ctx, len(cs))
+	defer s.stop()
+	return members, s.all(order)
 }
 
 func markHome(members []*Member, current string) {
 	home := members[0]
 	for _, m := range members {
-		if m.Context == current {
+		if m.Context == current || slices.Contains(m.Aliases, current) {
 			home = m
 		}
 	}
 	home.Home = true
 }
 
-// inferName names the only member that could not be read after the only peer
-// that no other member accounts for, so that its row says eu and not kind-eu.
-func inferName(members []*Member) {
-	var dead *Member
-	names := map[string]bool{}
-	var peers []string
+// nameUnread gives members that could not be read the name of a peer of the others, where their own entries in the kubeconfig say so,
+// so that the row says eu and not kind-eu. A peer that two of them may be is neither.
+func nameUnread(members []*Member) {
+	var read, unread []*Member
+	var known, peers []string
 	for _, m := range members {
 		if m.Err != nil && m.UID == "" {
-			if dead != nil {
-				return
-			}
-			dead = m
+			unread = append(unread, m)
 			continue
 		}
-		names[m.Name] = true
+		read = append(read, m)
+		known = append(known, m.Name)
 		peers = append(peers, m.Peers...)
 	}
 	slices.Sort(peers)
-	peers = slices.DeleteFunc(slices.Compact(peers), func(p string) bool { return names[p] })
-	if dead != nil && len(peers) == 1 {
-		dead.Name = peers[0]
+	peers = slices.DeleteFunc(slices.Compact(peers), func(p string) bool { return slices.Contains(known, p) })
+	byPeer := map[string][]*Member{}
+	for _, m := range unread {
+		if peer := peerOf(m, peers, known, read); peer != "" {
+			byPeer[peer] = append(byPeer[peer], m)
+		}
+	}
+	for peer, mine := range byPeer {
+		if len(mine) == 1 {
+			mine[0].Name = peer
+		}
 	}
 }
 

@@ -24,7 +24,7 @@ func member(name string, id uint32, peers ...string) *Member {
 }
 
 func dead(context string, class Class) *Member {
-	return &Member{Name: context, Context: context, Err: &Error{class, errors.New("no answer")}}
+	return &Member{Name: context, Context: context, entry: entry{names: []string{context}}, Err: &Error{class, errors.New("no answer")}}
 }
 
 func memberNames(ms []*Member) []string {
@@ -56,10 +56,12 @@ func TestJoinPeers(t *testing.T) {
 		"same id":            {[]*Member{member("eu", 1, "us"), member("ap", 3, "us")}, []string{"us", "ap"}, "same cluster id", ""},
 		"no context for":     {[]*Member{member("eu", 2, "us")}, []string{"us", "eu"}, `peer "ap" has no context`, ""},
 		"one is dead":        {[]*Member{member("eu", 2, "us"), dead("kind-ap", ClassRefused)}, []string{"us", "ap!refused", "eu"}, "", ""},
-		"two are dead":       {[]*Member{dead("kind-eu", ClassRefused), dead("kind-ap", ClassTimeout)}, []string{"us", "ap!error", "eu!error"}, "", ""},
+		"two are dead":       {[]*Member{dead("kind-eu", ClassRefused), dead("kind-ap", ClassTimeout)}, []string{"us", "ap!timeout", "eu!refused"}, "", ""},
+		"two of one are":     {[]*Member{member("ap", 3, "us"), dead("kind-eu", ClassRefused), dead("eu-cp1", ClassTimeout)}, []string{"us", "ap", "eu!error"}, "", ""},
+		"strangers are dead": {[]*Member{dead("old", ClassRefused), dead("older", ClassTimeout)}, []string{"us", "ap!kubeconfig", "eu!kubeconfig"}, "", ""},
 		"unrelated dead":     {[]*Member{member("eu", 2, "us"), member("ap", 3, "us"), dead("old", ClassTimeout)}, []string{"us", "ap", "eu"}, "", ""},
 		"two candidates":     {[]*Member{member("eu", 2, "us"), twin}, nil, "", `may be context "kind-eu" or "other-eu"`},
-		"nobody":             {[]*Member{member("test", 9)}, nil, "", "no context belongs to a peer"},
+		"nobody":             {[]*Member{member("test", 9)}, []string{"us", "ap!kubeconfig", "eu!kubeconfig"}, "", ""},
 		"without cilium":     {[]*Member{member("eu", 2, "us"), member("ap", 3, "us"), dead("plain", ClassNoCilium)}, []string{"us", "ap", "eu"}, "", ""},
 		"peers of it hidden": {[]*Member{{Name: "eu", Context: "kind-eu", Config: cilium.Config{ClusterID: 2}}, member("ap", 3, "us")}, []string{"us", "ap", "eu"}, "", ""},
 	}
@@ -87,7 +89,7 @@ func TestCollapse(t *testing.T) {
 	second.Context = "admin-us"
 	for current, want := range map[string]string{"": "kind-us", "kind-us": "kind-us", "admin-us": "admin-us"} {
 		w := &Warnings{}
-		got := collapse([]*Member{member("us", 1), second, member("eu", 2)}, current, w)
+		got := collapse([]*Member{member("us", 1), second, member("eu", 2)}, current, nil, w)
 		if len(got) != 2 || got[0].Context != want {
 			t.Errorf("current %q: %v", current, got[0].Context)
 		}
@@ -108,7 +110,7 @@ func TestCollapseKeepsWhatWorks(t *testing.T) {
 	for _, current := range []string{"", "dev-eu"} {
 		broken := dead("dev-eu", ClassForbidden)
 		broken.UID = "uid-eu"
-		got := collapse([]*Member{member("us", 1), broken, member("eu", 2)}, current, &Warnings{})
+		got := collapse([]*Member{member("us", 1), broken, member("eu", 2)}, current, nil, &Warnings{})
 		if len(got) != 2 || got[1].Context != "kind-eu" {
 			t.Errorf("current %q: %v", current, memberNames(got))
 		}
@@ -125,17 +127,17 @@ func TestSingleFlagsStayAtHome(t *testing.T) {
 	}
 }
 
-func TestInferName(t *testing.T) {
+func TestNameUnread(t *testing.T) {
 	t.Parallel()
 	ms := []*Member{member("us", 1, "eu", "ap"), dead("kind-eu", ClassRefused), member("ap", 3, "us", "eu")}
-	inferName(ms)
+	nameUnread(ms)
 	if ms[1].Name != "eu" {
-		t.Errorf("the dead member is called %q", ms[1].Name)
+		t.Errorf("the unread member is called %q", ms[1].Name)
 	}
-	ms = []*Member{member("us", 1, "eu", "ap"), dead("a", ClassRefused), dead("b", ClassRefused)}
-	inferName(ms)
-	if ms[1].Name != "a" || ms[2].Name != "b" {
-		t.Errorf("two dead members were named %q and %q", ms[1].Name, ms[2].Name)
+	ms = []*Member{member("us", 1, "eu", "ap"), dead("a", ClassRefused), dead("b-eu", ClassRefused), dead("c-eu", ClassRefused)}
+	nameUnread(ms)
+	if d := cmp.Diff([]string{"us", "a!refused", "b-eu!refused", "c-eu!refused"}, memberNames(ms)); d != "" {
+		t.Error(d)
 	}
 }
 

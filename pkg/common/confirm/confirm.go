@@ -17,6 +17,15 @@ var ErrDeclined = errors.New("not confirmed; nothing was changed")
 // ErrNoTerminal is returned when there is nobody to ask.
 var ErrNoTerminal = errors.New("this needs a confirmation, and the input is no terminal; use --yes to go on without asking. Nothing was changed")
 
+// InterruptedError is returned when the context ends before there is an answer, as with Ctrl-C.
+type InterruptedError struct{ cause error }
+
+// Error says what a person wants to know first: nothing happened.
+func (e *InterruptedError) Error() string { return "interrupted; nothing was changed" }
+
+// Unwrap returns the context's error.
+func (e *InterruptedError) Unwrap() error { return e.cause }
+
 // Prompter asks on ErrOut and reads the answer from In.
 type Prompter struct {
 	In       io.Reader
@@ -44,7 +53,7 @@ func (p Prompter) Ask(ctx context.Context, question string) error {
 	select {
 	case <-ctx.Done():
 		_, _ = fmt.Fprintln(p.ErrOut)
-		return ctx.Err()
+		return &InterruptedError{ctx.Err()}
 	case line := <-answer:
 		switch strings.ToLower(strings.TrimSpace(line)) {
 		case "y", "yes":

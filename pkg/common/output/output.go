@@ -35,9 +35,12 @@ const (
 type Flags struct {
 	Format    string
 	NoHeaders bool
+	Colour    string // --color; empty is auto
+	SortBy    string // --sort-by
 
 	print *genericclioptions.PrintFlags
-	names bool // whether -o name makes sense
+	names bool   // whether -o name makes sense
+	items string // the field of the document that holds its items; empty where there are none to sort
 	own   []string
 }
 
@@ -65,6 +68,10 @@ func (f *Flags) Own() bool { return slices.Contains(f.own, f.Format) }
 func (f *Flags) AddFlags(fs *pflag.FlagSet) {
 	fs.StringVarP(&f.Format, "output", "o", f.Format, "Output format: "+strings.Join(f.Formats(), "|")+".")
 	fs.BoolVar(&f.NoHeaders, "no-headers", f.NoHeaders, "If true, print tables without their headers.")
+	fs.StringVar(&f.Colour, "color", colourAuto, "Colour of results in tables. Must be one of: auto (on a terminal, unless NO_COLOR is set), always, never.")
+	if f.items != "" {
+		fs.StringVar(&f.SortBy, "sort-by", "", "JSONPath of a field of the listed objects to sort by, such as .name.")
+	}
 	fs.StringVar(f.print.TemplatePrinterFlags.TemplateArgument, "template", "", "Template string or path to a template file for -o go-template, -o go-template-file.")
 }
 
@@ -74,11 +81,28 @@ func (f *Flags) Formats() []string {
 	if f.names {
 		formats = append(formats, Name)
 	}
+	if f.items != "" {
+		formats = append(formats, customColumns)
+	}
 	return append(formats, f.own...)
 }
 
 // Validate refuses an unknown format before anything is read.
 func (f *Flags) Validate() error {
+	if err := f.checkColour(); err != nil {
+		return err
+	}
+	if f.SortBy != "" {
+		if _, err := parsePath(f.SortBy); err != nil {
+			return fmt.Errorf("--sort-by: %w", err)
+		}
+	}
+	if f.isCustom() {
+		if _, err := f.userColumns(); err != nil {
+			return fmt.Errorf("--output: %w", err)
+		}
+		return nil
+	}
 	if f.IsTable() || f.IsName() || f.Own() {
 		return nil
 	}
@@ -117,7 +141,11 @@ type Section struct {
 func (f *Flags) Print(w io.Writer, doc any, sections []Section) error {
 	var out bytes.Buffer
 	if f.IsTable() {
-		if err := f.printSections(&out, sections); err != nil {
+		f.printSections(&out, sections, f.coloured(w))
+		return flush(w, &out)
+	}
+	if f.isCustom() {
+		if err := f.printCustom(&out, doc); err != nil {
 			return err
 		}
 		return flush(w, &out)
@@ -175,7 +203,14 @@ func escape(raw []byte) []byte {
 	return out
 }
 
-func (f *Flags) printSections(out *bytes.Buffer, sections []Section) error {
+// PrintPlan prints sections in tables whatever format is asked for: what a person reads on stderr before saying yes.
+func (f *Flags) PrintPlan(w io.Writer, sections []Section) error {
+	var out bytes.Buffer
+	f.printSections(&out, sections, f.coloured(w))
+	return flush(w, &out)
+}
+
+func (f *Flags) printSections(out *bytes.Buffer, sections []Section, colour bool) {
 	for i, s := range sections {
 		if i > 0 {
 			fmt.Fprintln(out)
@@ -184,16 +219,12 @@ func (f *Flags) printSections(out *bytes.Buffer, sections []Section) error {
 			fmt.Fprintln(out, Clean(s.Title))
 		}
 		if s.Table != nil {
-			p := printers.NewTablePrinter(printers.PrintOptions{NoHeaders: f.NoHeaders, Wide: f.Format == Wide})
-			if err := p.PrintObj(s.Table, out); err != nil {
-				return err
-			}
+			layout{headers: !f.NoHeaders, wide: f.Format == Wide, colour: colour}.print(out, s.Table)
 		}
 		for _, line := range s.Text {
 			fmt.Fprintln(out, shortWords(Clean(line)))
 		}
 	}
-	return nil
 }
 
 // NewTable returns an empty table. A column whose name begins with "+" is shown with -o wide only.
@@ -204,6 +235,9 @@ func NewTable(columns ...string) *metav1.Table {
 		col := metav1.TableColumnDefinition{Name: name, Type: "string"}
 		if wide {
 			col.Priority = 1
+		}
+		if slices.Contains(stateColumns, name) {
+			col.Format = stateFormat
 		}
 		t.ColumnDefinitions = append(t.ColumnDefinitions, col)
 	}

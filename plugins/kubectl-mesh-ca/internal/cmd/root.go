@@ -50,6 +50,7 @@ func newRoot(e *env) *cobra.Command {
   kubectl mesh-ca restore --in eu --backup cilium-ca-backup-3f2a91bc --contexts kind-eu`,
 	}, e.IOStreams)
 	e.flags.AddFlags(root.PersistentFlags())
+	e.flags.Progress = func(line string) { e.say("%s", line) }
 	root.AddCommand(newStatus(e), newSync(e), newRestore(e))
 	for flag, list := range map[string]func(context.Context) []string{
 		"contexts": e.flags.ContextNames, "context": e.flags.ContextNames, "from": e.flags.MemberNames, "to": e.flags.MemberNames, "in": e.flags.MemberNames,
@@ -63,11 +64,14 @@ func newRoot(e *env) *cobra.Command {
 // selectMembers finds the members and says on stderr what the user should know about the choice.
 func (e *env) selectMembers(ctx context.Context) (*clusters.Selection, error) {
 	sel, err := e.members(ctx)
+	for _, w := range sel.Warnings {
+		e.say("Warning: %s", w)
+	}
 	if err != nil {
 		return nil, err
 	}
-	for _, w := range sel.Warnings {
-		e.say("Warning: %s", w)
+	for _, n := range sel.Notes {
+		e.say("Note: %s", n)
 	}
 	return sel, nil
 }

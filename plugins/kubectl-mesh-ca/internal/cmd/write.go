@@ -4,13 +4,13 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"slices"
 	"strings"
 
 	"github.com/spf13/pflag"
 
 	"github.com/kubectl-mesh/kubectl-mesh/pkg/apis/v1alpha1"
 	"github.com/kubectl-mesh/kubectl-mesh/pkg/common/cilium/pki"
+	"github.com/kubectl-mesh/kubectl-mesh/pkg/common/cli"
 	"github.com/kubectl-mesh/kubectl-mesh/pkg/common/clusters"
 	"github.com/kubectl-mesh/kubectl-mesh/pkg/common/confirm"
 	"github.com/kubectl-mesh/kubectl-mesh/pkg/common/output"
@@ -20,27 +20,21 @@ import (
 
 const writeExits = "\n\nExit codes: 0 done, unchanged or dry-run; 1 anything else; 130 interrupted."
 
-// The values of --dry-run.
-const (
-	dryNone   = "none"
-	dryClient = "client"
-	dryServer = "server"
-)
-
 // writeFlags are what the user says about how a CA is replaced.
 type writeFlags struct {
 	env                               *env
 	out                               *output.Flags
-	dryRun, preflight, manager        string
+	dryRun                            cli.DryRun
+	preflight, manager                string
 	yes, allowPartial, forceConflicts bool
 }
 
 func newWriteFlags(e *env) *writeFlags {
-	return &writeFlags{env: e, out: output.NewFlags().WithNames(), dryRun: dryNone, preflight: "full", manager: pki.FieldManager}
+	return &writeFlags{env: e, out: output.NewFlags().WithNames(), preflight: "full", manager: pki.FieldManager}
 }
 
 func (f *writeFlags) addFlags(fs *pflag.FlagSet) {
-	fs.StringVar(&f.dryRun, "dry-run", f.dryRun, "none, client or server. client shows the plan; server also checks it in every cluster with admission. Nothing is written.")
+	f.dryRun.AddFlag(fs, "Must be one of: none, client, server. client shows the plan; server also checks it in every cluster with admission. Nothing is written.")
 	fs.StringVar(&f.preflight, "preflight", f.preflight, "full or access. access asks for permission only, for clusters with an admission webhook that cannot dry-run.")
 	fs.StringVar(&f.manager, "field-manager", f.manager, "Name of the manager that is recorded as owner of the fields.")
 	fs.BoolVarP(&f.yes, "yes", "y", false, "If true, do not ask.")
@@ -62,15 +56,16 @@ func (f *writeFlags) toOptions() (*writeOptions, error) {
 	if err := f.out.Validate(); err != nil {
 		return nil, err
 	}
+	if f.dryRun.Deprecated != "" {
+		f.env.say("Warning: %s", f.dryRun.Deprecated)
+	}
 	switch {
-	case !slices.Contains([]string{dryNone, dryClient, dryServer}, f.dryRun):
-		return nil, fmt.Errorf("--dry-run %q is not known; it is none, client or server", f.dryRun)
 	case f.preflight != "full" && f.preflight != "access":
 		return nil, fmt.Errorf("--preflight %q is not known; it is full or access", f.preflight)
 	case f.manager == "":
 		return nil, errors.New("--field-manager is empty")
 	}
-	return &writeOptions{env: f.env, out: f.out, dryRun: f.dryRun, yes: f.yes, manager: f.manager, Options: ca.Options{
+	return &writeOptions{env: f.env, out: f.out, dryRun: f.dryRun.Value, yes: f.yes, manager: f.manager, Options: ca.Options{
 		Timeout: f.env.flags.Timeout, AccessOnly: f.preflight == "access", ForceConflicts: f.forceConflicts, Manager: f.manager, AllowPartial: f.allowPartial,
 	}}, nil
 }
@@ -88,17 +83,17 @@ func (o *writeOptions) carryOut(ctx context.Context, plan *ca.Plan, members []*c
 		return finish(errors.New("the plan cannot be carried out in every cluster; nothing was written in any"))
 	}
 	pending := plan.Pending()
-	if len(pending) == 0 || o.dryRun == dryClient {
+	if len(pending) == 0 || o.dryRun == cli.DryRunClient {
 		return finish(nil)
 	}
 	if err := plan.Preflight(ctx, o.Options); err != nil {
 		return finish(err)
 	}
-	if o.dryRun == dryServer {
+	if o.dryRun == cli.DryRunServer {
 		return finish(nil)
 	}
 	pending = plan.Pending()
-	if err := (&output.Flags{}).Print(o.ErrOut, nil, view.Plan(plan.Report(members, o.dryRun))); err != nil {
+	if err := o.out.PrintPlan(o.ErrOut, view.Plan(plan.Report(members, o.dryRun))); err != nil {
 		return err
 	}
 	names := make([]string, len(pending))

@@ -42,11 +42,14 @@ type session struct {
 
 func (e *env) probe(ctx context.Context, o *options) error {
 	sel, err := e.clusters.Select(ctx)
+	for _, w := range sel.Warnings {
+		e.warn("%s", w)
+	}
 	if err != nil {
 		return err
 	}
-	for _, w := range sel.Warnings {
-		e.warn("%s", w)
+	for _, n := range sel.Notes {
+		output.Say(e.ErrOut, "Note: %s", n)
 	}
 	s := &session{env: e, o: o, sel: sel, namespace: e.clusters.Namespace(sel.Home())}
 	if err := s.prepare(ctx); err != nil {

@@ -63,6 +63,7 @@ func NewRoot(streams genericiooptions.IOStreams) *cobra.Command {
 		Example: example,
 	}, streams)
 	e.clusters.AddFlags(root.PersistentFlags())
+	e.clusters.Progress = func(line string) { output.Say(e.ErrOut, "%s", line) }
 	f.addFlags(root.Flags(), e.clusters.Config.Impersonate)
 	e.out.AddFlags(root.Flags())
 

@@ -281,7 +281,7 @@ func (o *drainOptions) leftOut(plan *change.Plan) error {
 // ask shows the plan and the shift of traffic, and asks.
 func (o *drainOptions) ask(ctx context.Context, r *drainResult) error {
 	if o.out.IsTable() || !o.yes {
-		if err := (&output.Flags{}).Print(o.ErrOut, nil, view.DrainPlan(r.report(o.dryRun), o.out.Format == output.Wide)); err != nil {
+		if err := o.out.PrintPlan(o.ErrOut, view.DrainPlan(r.report(o.dryRun), o.out.Format == output.Wide)); err != nil {
 			return err
 		}
 	}

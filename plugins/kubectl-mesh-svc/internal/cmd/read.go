@@ -6,7 +6,6 @@ import (
 	"strings"
 
 	"github.com/spf13/cobra"
-	"k8s.io/apimachinery/pkg/labels"
 	"k8s.io/apimachinery/pkg/util/validation"
 
 	"github.com/kubectl-mesh/kubectl-mesh/pkg/common/cli"
@@ -55,93 +54,6 @@ func newClusters(e *env) *cobra.Command {
 	out.AddFlags(cmd.Flags())
 	cmd.DisableFlagsInUseLine = true
 	return cmd
-}
-
-func newList(e *env) *cobra.Command {
-	out := output.NewFlags()
-	var (
-		allNamespaces, all, watch bool
-		selector                  string
-	)
-	cmd := &cobra.Command{
-		Use:     "list [-A] [-l SELECTOR] [--all] [-w]",
-		Aliases: []string{"ls"},
-		Short:   "List the global services of all clusters",
-		Long: "List the Services that are global in at least one cluster, one row for each over all clusters:\n" +
-			"in how many it is global and shared, which affinity it has, and its ready endpoints by cluster. 2/2 +1?\n" +
-			"says that one more cluster could not be read.\n\n" +
-			"With --watch a row follows whenever one of these changes in any cluster, with what changed, until Ctrl-C\n" +
-			"(exit code 130); -o json and yaml print one ServiceList for each change, of what changed only. A cluster\n" +
-			"that is lost is said and shown as ?, and followed again when it is back. Settings of Cilium are those at\n" +
-			"the start." + readExits,
-		Example: `  # The global services of the current namespace
-  kubectl mesh-svc list
-
-  # Those of all namespaces
-  kubectl mesh-svc list -A
-
-  # Every Service, global or not
-  kubectl mesh-svc list --all -n shop
-
-  # Follow them all while a change is rolled out
-  kubectl mesh-svc list -A -w`,
-		Args: cli.NoArgs("describe NAME shows one Service, --selector picks several"),
-		RunE: func(cmd *cobra.Command, _ []string) error {
-			if err := out.Validate(); err != nil {
-				return err
-			}
-			parsed, err := parseSelector(selector)
-			if err != nil {
-				return err
-			}
-			if watch {
-				return e.watch(cmd.Context(), out, allNamespaces, all, parsed)
-			}
-			return e.list(cmd.Context(), out, allNamespaces, all, parsed)
-		},
-	}
-	cmd.Flags().BoolVarP(&allNamespaces, "all-namespaces", "A", false, "If true, list the Services of all namespaces.")
-	cmd.Flags().BoolVar(&all, "all", false, "If true, list Services that are global nowhere too.")
-	cmd.Flags().StringVarP(&selector, "selector", "l", "", "Label selector that the Services must match.")
-	cmd.Flags().BoolVarP(&watch, "watch", "w", false, "If true, go on to print a row whenever a Service's summary changes.")
-	out.AddFlags(cmd.Flags())
-	cmd.DisableFlagsInUseLine = true
-	return cmd
-}
-
-func (e *env) list(ctx context.Context, out *output.Flags, allNamespaces, all bool, selector labels.Selector) error {
-	sel, err := e.selectMembers(ctx)
-	if err != nil {
-		return err
-	}
-	q := meshstate.Query{Selector: selector}
-	if !allNamespaces {
-		q.Namespace = e.flags.Namespace(sel.Home())
-	}
-	st := meshstate.Read(ctx, sel.Members, e.flags.Timeout, q)
-	doc := globalsvc.List(st, sel.Members, all)
-	if len(doc.Services) == 0 && out.IsTable() && len(sel.Failed()) == len(sel.Members) {
-		return e.incomplete(ctx, sel.Members)
-	}
-	if len(doc.Services) == 0 && out.IsTable() {
-		e.noneFound(q.Namespace, all)
-	} else if err := out.Print(e.Out, doc, view.List(doc, allNamespaces)); err != nil {
-		return err
-	}
-	return e.incomplete(ctx, sel.Members)
-}
-
-// noneFound says that there is nothing to list.
-func (e *env) noneFound(namespace string, all bool) {
-	where := "in any namespace"
-	if namespace != "" {
-		where = "in namespace " + namespace
-	}
-	what := "global services"
-	if all {
-		what = "services"
-	}
-	_, _ = fmt.Fprintf(e.ErrOut, "No %s found %s.\n", what, where)
 }
 
 func newDescribe(e *env) *cobra.Command {

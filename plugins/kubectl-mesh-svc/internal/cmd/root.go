@@ -44,6 +44,7 @@ func NewRoot(streams genericiooptions.IOStreams) *cobra.Command {
   kubectl mesh-svc describe nginx`,
 	}, streams)
 	e.flags.AddFlags(root.PersistentFlags())
+	e.flags.Progress = func(line string) { output.Say(e.ErrOut, "%s", line) }
 	root.AddCommand(
 		newClusters(e),
 		newList(e),
@@ -68,11 +69,14 @@ func NewRoot(streams genericiooptions.IOStreams) *cobra.Command {
 // selectMembers finds the members and says on stderr what the user should know about the choice.
 func (e *env) selectMembers(ctx context.Context) (*clusters.Selection, error) {
 	sel, err := e.flags.Select(ctx)
+	for _, w := range sel.Warnings {
+		e.warn("%s", w)
+	}
 	if err != nil {
 		return nil, err
 	}
-	for _, w := range sel.Warnings {
-		e.warn("%s", w)
+	for _, n := range sel.Notes {
+		output.Say(e.ErrOut, "Note: %s", n)
 	}
 	e.later = sel.Later
 	return sel, nil

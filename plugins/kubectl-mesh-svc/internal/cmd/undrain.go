@@ -107,7 +107,7 @@ func (o *drainOptions) undrain(ctx context.Context, sel *clusters.Selection, nam
 		return o.reportUndrain(r, leftError(restore))
 	}
 	if o.out.IsTable() && len(restore.Pending()) > 0 {
-		if err := (&output.Flags{}).Print(o.ErrOut, nil, view.DrainPlan(r.report(o.dryRun), o.out.Format == output.Wide)); err != nil {
+		if err := o.out.PrintPlan(o.ErrOut, view.DrainPlan(r.report(o.dryRun), o.out.Format == output.Wide)); err != nil {
 			return err
 		}
 	}

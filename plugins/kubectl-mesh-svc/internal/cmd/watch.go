@@ -3,10 +3,9 @@ package cmd
 import (
 	"context"
 	"errors"
+	"fmt"
 	"slices"
 	"strings"
-
-	"k8s.io/apimachinery/pkg/labels"
 
 	"github.com/kubectl-mesh/kubectl-mesh/pkg/common/cli"
 	"github.com/kubectl-mesh/kubectl-mesh/pkg/common/meshstate"
@@ -17,49 +16,49 @@ import (
 )
 
 // watch prints the list and then what changes of it, until it is interrupted.
-func (e *env) watch(ctx context.Context, out *output.Flags, allNamespaces, all bool, selector labels.Selector) error {
-	sel, err := e.selectMembers(ctx)
+func (o *listOptions) watch(ctx context.Context) error {
+	if o.out.IsList() && !o.out.IsTable() {
+		return fmt.Errorf("--watch prints tables or documents; --output %q cannot be used with it", o.out.Format)
+	}
+	sel, err := o.selectMembers(ctx)
 	if err != nil {
 		return err
 	}
-	q := meshstate.Query{Selector: selector}
-	if !allNamespaces {
-		q.Namespace = e.flags.Namespace(sel.Home())
-	}
-	stream, err := out.Stream(e.Out)
+	q := o.query(o.flags.Namespace(sel.Home()))
+	stream, err := o.out.Stream(o.Out)
 	if err != nil {
 		return err
 	}
-	w := meshstate.Watch(ctx, sel.Members, e.flags.Timeout, q, e.flags.Identify)
-	tracker := globalsvc.NewTracker(all)
+	w := meshstate.Watch(ctx, sel.Members, o.flags.Timeout, q, o.flags.Identify)
+	tracker := globalsvc.NewTracker(o.all)
 	for first := true; ; first = false {
 		update, err := w.Next(ctx)
 		if err != nil {
 			// Ctrl-C is how a watch ends: there is nothing to say about it.
 			return &cli.ExitError{Code: cli.ExitInterrupted}
 		}
-		e.sayUnseen(sel.Members)
+		o.sayUnseen(sel.Members)
 		for _, m := range update.Members {
 			if m.Err != nil {
-				output.Unread(e.ErrOut, m.Member.Label(), string(m.Err.Class), m.Err)
+				output.Unread(o.ErrOut, m.Member.Label(), string(m.Err.Class), m.Err)
 			} else {
-				output.Say(e.ErrOut, "cluster %s is read again", m.Member.Label())
+				output.Say(o.ErrOut, "cluster %s is read again", m.Member.Label())
 			}
 		}
 		if first && len(sel.Failed()) == len(sel.Members) {
 			return &cli.ExitError{Code: cli.ExitNoAnswer, Err: errors.New("no cluster could be read")}
 		}
-		keys := update.Keys
+		keys := slices.DeleteFunc(update.Keys, func(k routing.Key) bool { return !o.wants(k) })
 		if len(update.Members) > 0 && !first {
 			keys = mergeKeys(keys, tracker.Keys())
 		}
 		doc := tracker.Changed(w.State(keys), sel.Members, keys)
-		if first && len(doc.Services) == 0 && out.IsTable() {
-			e.noneFound(q.Namespace, all)
+		if first && len(doc.Services) == 0 && o.out.IsTable() {
+			o.noneFound(q.Namespace, o.all)
 		}
 		// A document that says nothing is printed at the start only, where it says that there is nothing.
-		if len(doc.Services) > 0 || first && !out.IsTable() {
-			if err := stream.Print(doc, view.Watch(doc, allNamespaces)); err != nil {
+		if len(doc.Services) > 0 || first && !o.out.IsTable() {
+			if err := stream.Print(doc, view.Watch(doc, o.allNamespaces)); err != nil {
 				return err
 			}
 		}

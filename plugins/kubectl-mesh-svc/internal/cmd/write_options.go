@@ -10,6 +10,7 @@ import (
 	"github.com/spf13/pflag"
 
 	"github.com/kubectl-mesh/kubectl-mesh/pkg/common/change"
+	"github.com/kubectl-mesh/kubectl-mesh/pkg/common/cli"
 	"github.com/kubectl-mesh/kubectl-mesh/pkg/common/clusters"
 	"github.com/kubectl-mesh/kubectl-mesh/pkg/common/meshstate"
 	"github.com/kubectl-mesh/kubectl-mesh/pkg/common/output"
@@ -31,17 +32,20 @@ type writeFlags struct {
 	in                                []string
 	selector                          string
 	all, allNamespaces, includeSystem bool
-	dryRun, preflight, manager        string
+	dryRun                            cli.DryRun
+	preflight, manager                string
 	yes, allowPartial, forceConflicts bool
 }
 
 func newWriteFlags(e *env) *writeFlags {
-	return &writeFlags{env: e, out: output.NewFlags().WithNames(), dryRun: "none", preflight: "full", manager: globalsvc.Manager}
+	return &writeFlags{env: e, out: output.NewFlags().WithNames(), preflight: "full", manager: globalsvc.Manager}
 }
+
+const dryRunUsage = "Must be one of: none, client, server. client shows the plan; server also checks it in every cluster with admission. Nothing is written."
 
 // addApplyFlags registers what undo takes too.
 func (f *writeFlags) addApplyFlags(fs *pflag.FlagSet) {
-	fs.StringVar(&f.dryRun, "dry-run", f.dryRun, "none, client or server. client shows the plan; server also checks it in every cluster with admission. Nothing is written.")
+	f.dryRun.AddFlag(fs, dryRunUsage)
 	fs.StringVar(&f.preflight, "preflight", f.preflight, "full or access. access asks for permission only, for clusters with an admission webhook that cannot dry-run.")
 	fs.StringVar(&f.manager, "field-manager", f.manager, "Name of the manager that is recorded as owner of the annotations.")
 	fs.BoolVarP(&f.yes, "yes", "y", false, "If true, do not ask.")
@@ -94,8 +98,8 @@ func (f *writeFlags) common() (*writeOptions, error) {
 	if err := f.out.Validate(); err != nil {
 		return nil, err
 	}
-	if !slices.Contains([]string{"none", "client", "server"}, f.dryRun) {
-		return nil, fmt.Errorf("--dry-run %q is not known; it is none, client or server", f.dryRun)
+	if f.dryRun.Deprecated != "" {
+		f.env.warn("%s", f.dryRun.Deprecated)
 	}
 	if f.preflight != "full" && f.preflight != "access" {
 		return nil, fmt.Errorf("--preflight %q is not known; it is full or access", f.preflight)
@@ -103,7 +107,7 @@ func (f *writeFlags) common() (*writeOptions, error) {
 	if f.manager == "" {
 		return nil, errors.New("--field-manager is empty")
 	}
-	return &writeOptions{env: f.env, out: f.out, in: f.in, dryRun: f.dryRun, yes: f.yes, partial: f.allowPartial, manager: f.manager,
+	return &writeOptions{env: f.env, out: f.out, in: f.in, dryRun: f.dryRun.Value, yes: f.yes, partial: f.allowPartial, manager: f.manager,
 		apply: change.Options{Timeout: f.env.flags.Timeout, AccessOnly: f.preflight == "access", ForceConflicts: f.forceConflicts, AllowPartial: f.allowPartial}}, nil
 }
 

@@ -83,7 +83,7 @@ func (o *writeOptions) showPlan(doc v1alpha1.ChangeReport) error {
 	if view.Long(doc) && o.out.Format != output.Wide {
 		sections = view.PlanSummary(doc)
 	}
-	return (&output.Flags{}).Print(o.ErrOut, nil, sections)
+	return o.out.PrintPlan(o.ErrOut, sections)
 }
 
 // progressFrom is the number of changes from which on progress is shown.

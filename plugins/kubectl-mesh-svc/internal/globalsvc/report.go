@@ -13,13 +13,17 @@ import (
 	"github.com/kubectl-mesh/kubectl-mesh/pkg/common/routing"
 )
 
-// List summarises every Service over all members. Unless all is set, only Services that are global in at least one cluster are listed.
-func List(st *meshstate.State, members []*clusters.Member, all bool) v1alpha1.ServiceList {
+// List summarises every Service over all members, or those with these names. Unless all is set, only Services that are global in at
+// least one cluster are listed.
+func List(st *meshstate.State, members []*clusters.Member, all bool, names ...string) v1alpha1.ServiceList {
 	out := v1alpha1.ServiceList{Document: clusters.Document("ServiceList", members), Services: []v1alpha1.ServiceSummary{}}
 	var keys []routing.Key
 	for _, part := range inParts(st.Keys(), func(keys []routing.Key) []v1alpha1.ServiceSummary {
 		var part []v1alpha1.ServiceSummary
 		for _, key := range keys {
+			if len(names) > 0 && !slices.Contains(names, key.Name) {
+				continue
+			}
 			s := v1alpha1.ServiceSummary{Namespace: key.Namespace, Name: key.Name, Clusters: perCluster(st, key)}
 			if all || globalAnywhere(s) {
 				part = append(part, s)

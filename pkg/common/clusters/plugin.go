@@ -1,0 +1,106 @@
+package clusters
+
+import (
+	"context"
+	"fmt"
+	"net/http"
+	"os"
+	"path/filepath"
+	"strings"
+
+	"golang.org/x/term"
+	"k8s.io/client-go/rest"
+	clientcmdapi "k8s.io/client-go/tools/clientcmd/api"
+
+	"github.com/kubectl-mesh/kubectl-mesh/pkg/common/execplugin"
+)
+
+// plugin is the exec credential plugin of a context.
+type plugin struct {
+	key     string // equal for contexts that client-go runs the plugin for once
+	command string
+	prompts bool             // it may ask a person
+	host    *execplugin.Host // nil: client-go runs it itself
+}
+
+// usePlugin makes a client configuration run its credential plugin through the wrapper, and returns the plugin; nil without one.
+func (f *Flags) usePlugin(cfg *rest.Config) *plugin {
+	if cfg.ExecProvider == nil {
+		return nil
+	}
+	exec := cfg.ExecProvider.DeepCopy() // it is the kubeconfig's
+	if f.unattended {
+		exec.StdinUnavailable, exec.StdinUnavailableMessage = true, "the shell completes a command line"
+	}
+	identity := []any{exec}
+	if exec.ProvideClusterInfo {
+		// It fails where the CA cannot be read; the client says so.
+		cluster, _ := rest.ConfigToExecCluster(cfg)
+		identity = append(identity, cluster, fmt.Sprint(exec.Config))
+	}
+	p := &plugin{key: fingerprint(identity), command: filepath.Base(exec.Command), prompts: mayPrompt(exec), host: f.host}
+	if f.host != nil {
+		exec = f.host.Wrap(exec, p.key, f.Timeout)
+		cfg.Wrap(func(rt http.RoundTripper) http.RoundTripper { return f.host.Watch(p.key, rt) })
+	}
+	cfg.ExecProvider = exec
+	return p
+}
+
+// mayPrompt reports whether client-go gives the plugin the terminal. What the plugin does with it nobody knows beforehand.
+func mayPrompt(exec *clientcmdapi.ExecConfig) bool {
+	switch exec.InteractiveMode {
+	case clientcmdapi.IfAvailableExecInteractiveMode, clientcmdapi.AlwaysExecInteractiveMode:
+		return !exec.StdinUnavailable && term.IsTerminal(int(os.Stdin.Fd())) //nolint:gosec // a file descriptor fits
+	}
+	return false
+}
+
+// fetchCredentials makes client-go run the plugin, which takes as long as it takes. client-go keeps the credentials for all clients of the same configuration.
+func fetchCredentials(cfg *rest.Config) error {
+	conf, err := cfg.TransportConfig()
+	if err != nil || conf.TLS.GetCertHolder == nil { // other credentials go before those of the plugin
+		return err
+	}
+	_, err = conf.TLS.GetCertHolder.GetCert()
+	return err
+}
+
+// explain puts the reason why the plugin failed in the place of client-go's error, which knows the wrapper's exit code only.
+func (p *plugin) explain(err error) error {
+	if p == nil || p.host == nil || err == nil {
+		return err
+	}
+	if text := err.Error(); !strings.Contains(text, "exec: executable") && !strings.Contains(text, "decoding stdout") {
+		return err
+	}
+	failure := p.host.Failure(p.key)
+	switch {
+	case failure == nil:
+		return err
+	case failure.TimedOut:
+		return &Error{ClassTimeout, failure}
+	}
+	return &Error{ClassOther, failure}
+}
+
+// busy reports whether the member's deadlines should wait: for its plugin, or for a person at the terminal.
+func (m *Member) busy() bool {
+	return m.plugin != nil && m.plugin.host != nil && m.plugin.host.Busy(m.plugin.key)
+}
+
+// clockKey is where the context of a request holds what stops its deadline.
+type clockKey struct{}
+
+// withClock returns a context whose deadlines, as Within sets them, do not run while the member's plugin does.
+func (m *Member) withClock(ctx context.Context) context.Context {
+	return context.WithValue(ctx, clockKey{}, m.busy)
+}
+
+// paused returns what stops the deadlines of a context.
+func paused(ctx context.Context) func() bool {
+	if busy, ok := ctx.Value(clockKey{}).(func() bool); ok {
+		return busy
+	}
+	return func() bool { return false }
+}

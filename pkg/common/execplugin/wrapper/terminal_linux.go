@@ -1,0 +1,8 @@
+package wrapper
+
+import "syscall"
+
+const (
+	getModes = syscall.TCGETS
+	setModes = syscall.TCSETS
+)

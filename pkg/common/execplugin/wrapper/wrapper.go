@@ -1,0 +1,98 @@
+package wrapper
+
+import (
+	"encoding/json"
+	"io"
+	"net"
+	"os"
+	"slices"
+	"strings"
+	"time"
+)
+
+const (
+	// grace is how long a plugin may take to end after it was asked to.
+	grace = 250 * time.Millisecond
+	// outputTime is how long the wrapper waits for the rest of the output of a plugin that has ended: a process that it left behind may keep the pipe open.
+	outputTime = time.Second
+	// failed is the wrapper's exit code where the plugin has none.
+	failed = 1
+)
+
+// wrapper ends the process here if it is a wrapper. Go initializes packages in the order of their import paths as soon as those that they import are, so that this
+// comes before the packages of Kubernetes, which take more time than all else that a wrapper does; there may be dozens of wrappers at once.
+// It also holds for every program that links the package: none can start itself without end.
+var _ = exitIfWrapper()
+
+func exitIfWrapper() struct{} {
+	if code, wrapper := run(); wrapper {
+		os.Exit(code)
+	}
+	return struct{}{}
+}
+
+// run runs the plugin if this process is a wrapper, and reports whether it was.
+func run() (code int, wrapper bool) {
+	text := os.Getenv(MarkerEnv)
+	if text == "" || len(os.Args) < 3 {
+		return 0, false
+	}
+	var m Marker
+	if json.Unmarshal([]byte(text), &m) != nil {
+		return failed, true
+	}
+	conn, err := net.Dial("unix", m.Socket)
+	if err != nil {
+		return failed, true // the command has ended
+	}
+	defer func() { _ = conn.Close() }()
+	in, out := json.NewDecoder(conn), json.NewEncoder(conn)
+	var may Order
+	if out.Encode(Hello{Token: m.Token, Key: m.Key, Prompts: interactive(os.Getenv("KUBERNETES_EXEC_INFO"))}) != nil || in.Decode(&may) != nil || !may.Run {
+		return failed, true
+	}
+	gone := make(chan struct{})
+	go func() {
+		defer close(gone)
+		_, _ = conn.Read(make([]byte, 1)) // nothing comes any more: it returns when the command wants an end, or has ended
+	}()
+	end := supervise(os.Args[1], os.Args[2:], environment(), may.Timeout, gone)
+	_ = out.Encode(end) // the command may have ended
+	if end.Error != "" || end.Signal != "" || end.TimedOut {
+		return failed, true
+	}
+	return end.Exit, true
+}
+
+// environment is what the plugin gets: all but the marker.
+func environment() []string {
+	return slices.DeleteFunc(os.Environ(), func(v string) bool { return strings.HasPrefix(v, MarkerEnv+"=") })
+}
+
+// interactive reads from KUBERNETES_EXEC_INFO whether client-go gave the plugin stdin, a terminal. That is so by interactiveMode and the terminal alone.
+func interactive(info string) bool {
+	var cred struct {
+		Spec struct {
+			Interactive bool `json:"interactive"`
+		} `json:"spec"`
+	}
+	return json.Unmarshal([]byte(info), &cred) == nil && cred.Spec.Interactive
+}
+
+// output hands the plugin's stdout on. done is closed when there is no more.
+func output(r *os.File) (done chan struct{}) {
+	done = make(chan struct{})
+	go func() {
+		defer close(done)
+		_, _ = io.Copy(os.Stdout, r) // client-go reports output that is not complete
+	}()
+	return done
+}
+
+// finish waits for the rest of the output.
+func finish(done chan struct{}) {
+	select {
+	case <-done:
+	case <-time.After(outputTime):
+	}
+}
