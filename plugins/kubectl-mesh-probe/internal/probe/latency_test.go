@@ -27,10 +27,10 @@ func TestPercentile(t *testing.T) {
 func tallyOf(us, eu, unknown, refused int) *Tally {
 	t := NewTally(mesh)
 	for range us {
-		t.Add(Reply{Status: 200}, Answer{"us", true, ByPod})
+		t.Add(Reply{Status: 200}, Answer{Name: "us", Member: true, By: ByPod})
 	}
 	for range eu {
-		t.Add(Reply{Status: 200}, Answer{"eu", true, ByPod})
+		t.Add(Reply{Status: 200}, Answer{Name: "eu", Member: true, By: ByPod})
 	}
 	for range unknown {
 		t.Add(Reply{Status: 200}, Answer{})
