@@ -70,9 +70,9 @@ func (s *session) announce() {
 	for _, e := range s.expect {
 		switch needs := e.Needs(looks); {
 		case needs > s.o.most:
-			s.warn("--expect %s needs about %d requests, and at most %d are sent: the check will hardly pass; raise --max-count", e.Expr(), needs, s.o.most)
+			s.warn("--expect %s needs about %d requests to pass reliably, and at most %d are sent: it may stay inconclusive; raise --max-count", e.Expr(), needs, s.o.most)
 		case needs > s.o.count:
-			s.note("--expect %s needs about %d requests: more than %d are sent if it takes them, at most %d (--max-count).", e.Expr(), needs, s.o.count, s.o.most)
+			s.note("--expect %s needs about %d requests to pass reliably: the run is extended beyond %d while a check needs more, up to %d (--max-count).", e.Expr(), needs, s.o.count, s.o.most)
 		}
 	}
 }
