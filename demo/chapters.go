@@ -150,6 +150,9 @@ func (d *demo) fiveRows() error {
 	return nil
 }
 
+// onPage is where the page of the second walk-through says which cluster answered. Text that is written for people is not searched for names of clusters.
+const onPage = `body=on cluster ([a-z0-9-]+)`
+
 // secondWalkthrough is the one on AKS: three clusters, one client with curl.
 func (d *demo) secondWalkthrough() error {
 	d.config = filepath.Join(d.state, "kubeconfig")
@@ -160,14 +163,14 @@ func (d *demo) secondWalkthrough() error {
 	if err := d.change("globalize aks-helloworld-one -n meshtest"); err != nil {
 		return err
 	}
-	if err := d.probe("second-global", "aks-helloworld-one", "meshtest", "deploy/fftest"); err != nil {
+	if err := d.probe("second-global", "aks-helloworld-one", "meshtest", "deploy/fftest", "--identify", onPage); err != nil {
 		return err
 	}
 	d.say("us no longer shares, and clients in eu prefer the others: they get ap, and only ap.")
 	if err := d.each("mesh-svc unshare aks-helloworld-one -n meshtest --in us", "mesh-svc affinity remote aks-helloworld-one -n meshtest --in eu"); err != nil {
 		return err
 	}
-	return d.probe("second-end", "aks-helloworld-one", "meshtest", "deploy/fftest")
+	return d.probe("second-end", "aks-helloworld-one", "meshtest", "deploy/fftest", "--identify", onPage)
 }
 
 // change runs a mesh-svc command on the clusters that it finds by itself, and answers its question with --yes.

@@ -28,8 +28,8 @@ type result struct {
 	byHand        map[string]float64
 }
 
-// probe predicts with mesh-svc describe, counts with mesh-probe, and keeps both for the summary.
-func (d *demo) probe(id, service, namespace, from string) error {
+// probe predicts with mesh-svc describe, counts with mesh-probe, and keeps both for the summary. more are flags of mesh-probe.
+func (d *demo) probe(id, service, namespace, from string, more ...string) error {
 	want := d.expected[id]
 	if len(want) == 0 {
 		return fmt.Errorf("expected.yaml has no %q", id)
@@ -48,8 +48,9 @@ func (d *demo) probe(id, service, namespace, from string) error {
 	}
 	var report v1alpha1.ProbeReport
 	// A change takes a moment to reach every cluster; --settle waits for it.
-	if err := d.document(&report, "mesh-probe", "http://"+service, "-n", namespace, "--from", from, "--from-clusters", strings.Join(clients, ","),
-		"--count", fmt.Sprint(requests), "--max-rate", "100000", "--settle", "3s"); err != nil {
+	args := []string{"mesh-probe", "http://" + service, "-n", namespace, "--from", from, "--from-clusters", strings.Join(clients, ","),
+		"--count", fmt.Sprint(requests), "--max-rate", "100000", "--settle", "3s"}
+	if err := d.document(&report, append(args, more...)...); err != nil {
 		return err
 	}
 	if len(report.Clients) != len(clients) || !report.Complete {

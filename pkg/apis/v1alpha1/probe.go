@@ -38,19 +38,32 @@ type ProbeClient struct {
 	Requests int `json:"requests"`
 	// Answers has one entry for each member, answered or not, and one for each other value that was captured.
 	Answers []ProbeAnswer `json:"answers"`
-	// Unknown counts replies of which nobody knows who sent them; UnknownSample is the beginning of one.
-	Unknown       int    `json:"unknown"`
-	UnknownSample string `json:"unknownSample,omitempty"`
-	// NoAnswer counts requests with an error that stand in no entry of Answers.
+	// Answered counts the requests that got a reply, whoever sent it.
+	Answered int `json:"answered"`
+	// Unknown counts replies of which nobody knows who sent them; UnknownErrors counts those among them that are errors, such as a 503.
+	// UnknownSample is the beginning of one, UnknownSamples of the most frequent ones that differ.
+	Unknown        int            `json:"unknown"`
+	UnknownErrors  int            `json:"unknownErrors,omitempty"`
+	UnknownSample  string         `json:"unknownSample,omitempty"`
+	UnknownSamples []ProbeUnknown `json:"unknownSamples,omitempty"`
+	// NoAnswer counts requests that got no reply.
 	NoAnswer int          `json:"noAnswer"`
 	Errors   []ProbeError `json:"errors,omitempty"`
-	// RecognisedBy counts what told who answered, such as "pod name".
+	// RecognisedBy counts what told who answered, such as "pod name". WeakEvidence counts the replies that were attributed by a name that
+	// may be in them by chance, such as a cluster's.
 	RecognisedBy map[string]int `json:"recognisedBy,omitempty"`
-	// Prediction says why Answers has no expected shares, if it has none.
+	WeakEvidence int            `json:"weakEvidence,omitempty"`
+	// PredictionMessage says why Answers has no expected shares, if it has none.
 	PredictionMessage string   `json:"predictionMessage,omitempty"`
 	DurationMs        *float64 `json:"durationMs,omitempty"`
 	RequestsPerSecond *float64 `json:"requestsPerSecond,omitempty"`
 	Warnings          []string `json:"warnings,omitempty"`
+}
+
+// ProbeUnknown is the beginning of a reply of which nobody knows who sent it, and how often it came.
+type ProbeUnknown struct {
+	Count int    `json:"count"`
+	Body  string `json:"body"`
 }
 
 // ProbeAnswer is who answered, and how often. Shares are from 0 to 1, of all requests.

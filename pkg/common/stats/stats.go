@@ -12,14 +12,14 @@ type Interval struct{ Low, High float64 }
 
 // Wilson returns the 95 % score interval of k out of n. It stays honest where k is 0 or n.
 // Source: E. B. Wilson, 1927; L. Brown, T. Cai, A. DasGupta, 2001.
-func Wilson(k, n int) Interval {
+func Wilson(k, n int) Interval { return WilsonAt(k, n, z95) }
+
+// WilsonAt returns the score interval at quantile z, as of Z.
+func WilsonAt(k, n int, z float64) Interval {
 	if n == 0 {
 		return Interval{0, 1}
 	}
-	p, N, zz := float64(k)/float64(n), float64(n), z95*z95
-	center := (p + zz/(2*N)) / (1 + zz/N)
-	half := z95 / (1 + zz/N) * math.Sqrt(p*(1-p)/N+zz/(4*N*N))
-	i := Interval{center - half, center + half}
+	i := wilson(float64(k)/float64(n), float64(n), z)
 	if k == 0 {
 		i.Low = 0
 	}
@@ -27,6 +27,13 @@ func Wilson(k, n int) Interval {
 		i.High = 1
 	}
 	return i
+}
+
+func wilson(p, n, z float64) Interval {
+	zz := z * z
+	center := (p + zz/(2*n)) / (1 + zz/n)
+	half := z / (1 + zz/n) * math.Sqrt(p*(1-p)/n+zz/(4*n*n))
+	return Interval{center - half, center + half}
 }
 
 // ChiSquare tests observed counts against expected shares that add up to 1 and are
@@ -88,4 +95,24 @@ func upperGamma(a, x float64) float64 {
 		}
 	}
 	return front * h
+}
+
+// Z is the quantile of a two-sided interval that misses with probability alpha.
+func Z(alpha float64) float64 { return math.Sqrt2 * math.Erfinv(1-alpha) }
+
+// SampleSize is about how many observations it takes until the interval at quantile z of a share of p lies within p ± tolerance, in all but
+// about 1 of 1,000 samples. It is at most 1 << 30.
+func SampleSize(p, tolerance, z float64) int {
+	const most = 1 << 30
+	chance := Z(0.002)
+	enough := func(n float64) bool {
+		far := chance * math.Sqrt(p*(1-p)/n)
+		return wilson(max(0, p-far), n, z).Low >= p-tolerance && wilson(min(1, p+far), n, z).High <= p+tolerance
+	}
+	w := z / tolerance
+	n := max(1, w*w*p*(1-p))
+	for n < most && !enough(n) {
+		n *= 1.02
+	}
+	return int(math.Ceil(min(n, most)))
 }

@@ -44,3 +44,34 @@ func TestChiSquare(t *testing.T) {
 		t.Errorf("p %v for a perfect fit", p)
 	}
 }
+
+func TestZ(t *testing.T) {
+	t.Parallel()
+	for alpha, want := range map[float64]float64{0.05: z95, 0.01: 2.575829304, 0.002: 3.090232306} {
+		if got := Z(alpha); math.Abs(got-want) > 1e-8 {
+			t.Errorf("Z(%v) = %v, want %v", alpha, got, want)
+		}
+	}
+}
+
+// The interval of a share at the edge of what chance does in a sample of that size is still within the tolerance.
+func TestSampleSize(t *testing.T) {
+	t.Parallel()
+	for _, tc := range []struct{ p, tolerance float64 }{{0.5, 0.05}, {0.04, 0.02}, {0.9, 0.05}, {1. / 3, 0.03}} {
+		n := SampleSize(tc.p, tc.tolerance, z95)
+		far := 3.0 * math.Sqrt(tc.p*(1-tc.p)/float64(n))
+		for _, share := range []float64{tc.p - far, tc.p + far} {
+			if ci := Wilson(int(math.Round(share*float64(n))), n); ci.Low < tc.p-tc.tolerance || ci.High > tc.p+tc.tolerance {
+				t.Errorf("%+v: n %d, share %v, interval %v", tc, n, share, ci)
+			}
+		}
+		half := float64(n) / 2
+		share := tc.p + 3.1*math.Sqrt(tc.p*(1-tc.p)/half)
+		if ci := Wilson(int(share*half), int(half)); ci.High < tc.p+tc.tolerance {
+			t.Errorf("%+v: n %d is more than it takes", tc, n)
+		}
+	}
+	if n := SampleSize(0.5, 0, z95); n != 1<<30 {
+		t.Errorf("no tolerance: %d", n)
+	}
+}

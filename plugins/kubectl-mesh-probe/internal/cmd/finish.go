@@ -8,6 +8,7 @@ import (
 
 	"github.com/kubectl-mesh/kubectl-mesh/pkg/apis/v1alpha1"
 	"github.com/kubectl-mesh/kubectl-mesh/pkg/common/cli"
+	"github.com/kubectl-mesh/kubectl-mesh/pkg/common/output"
 	"github.com/kubectl-mesh/kubectl-mesh/plugins/kubectl-mesh-probe/internal/probe"
 	"github.com/kubectl-mesh/kubectl-mesh/plugins/kubectl-mesh-probe/internal/view"
 )
@@ -45,16 +46,13 @@ func (s *session) finish(ctx context.Context, doc v1alpha1.ProbeReport) error {
 			incomplete = append(incomplete, fmt.Errorf("cluster %s: %s", c.member.Name, c.Result.Reason))
 		}
 	}
-	blind := 0
-	for _, c := range doc.Clients {
-		if c.Unknown > 0 && c.Unknown+c.NoAnswer == c.Requests {
-			blind++
-		}
-	}
+	dead := unanswered(doc)
 	for _, k := range doc.Checks {
 		switch probe.Verdict(k.Result) {
 		case probe.Fail:
-			failed++
+			if !slices.ContainsFunc(dead, func(c v1alpha1.ProbeClient) bool { return c.Cluster == k.Client }) {
+				failed++
+			}
 		case probe.Inconclusive:
 			open++
 		}
@@ -66,10 +64,72 @@ func (s *session) finish(ctx context.Context, doc v1alpha1.ProbeReport) error {
 		return &cli.ExitError{Code: cli.ExitNoAnswer, Err: fmt.Errorf("%d of %d clusters could not be read; the result is not complete", missing, len(s.sel.Members))}
 	case failed > 0:
 		return &cli.ExitError{Code: cli.ExitFailure, Err: fmt.Errorf("%d of %d checks failed", failed, len(doc.Checks))}
-	case blind > 0:
-		return &cli.ExitError{Code: cli.ExitNoAnswer, Err: errors.New("no reply tells who sent it; name the part that does with --identify body=REGEX, header=NAME or json=PATH")}
+	case len(dead) > 0:
+		return &cli.ExitError{Code: cli.ExitNoAnswer, Err: s.whereToLook(dead[0], len(dead))}
+	case blind(doc) != nil:
+		return &cli.ExitError{Code: cli.ExitNoAnswer, Err: blind(doc)}
 	case open > 0:
 		return &cli.ExitError{Code: cli.ExitNoAnswer, Err: fmt.Errorf("%d of %d checks are inconclusive", open, len(doc.Checks))}
 	}
 	return nil
+}
+
+// blind is the error for a client of which no reply tells who sent it.
+func blind(doc v1alpha1.ProbeReport) error {
+	for _, c := range doc.Clients {
+		switch {
+		case c.Answered == 0 || c.Unknown < c.Answered:
+		case c.UnknownErrors == c.Unknown:
+			return fmt.Errorf("cluster %s: every reply is an error, and no reply tells who sent it; look at the server, or at a proxy in between", c.Cluster)
+		default:
+			return errors.New("no reply tells who sent it; name the part that does with --identify body=REGEX, header=NAME or json=PATH")
+		}
+	}
+	return nil
+}
+
+// unanswered are the clients that sent requests and did not get a single answer.
+func unanswered(doc v1alpha1.ProbeReport) []v1alpha1.ProbeClient {
+	var out []v1alpha1.ProbeClient
+	for _, c := range doc.Clients {
+		if c.Requests > 0 && c.Answered == 0 {
+			out = append(out, c)
+		}
+	}
+	return out
+}
+
+// whereToLook is the line for a run without a single answer: what failed most often, and where that comes from.
+func (s *session) whereToLook(c v1alpha1.ProbeClient, clients int) error {
+	class, count, message := probe.ClassUnknown, 0, ""
+	if len(c.Errors) > 0 {
+		class, count, message = probe.Class(c.Errors[0].Class), c.Errors[0].Count, c.Errors[0].Message
+	}
+	of := ""
+	if clients > 1 {
+		of = fmt.Sprintf(" in %d clusters", clients)
+	}
+	what := fmt.Sprintf("cluster %s: no request was answered%s: %d of %d failed with %s", c.Cluster, of, count, c.Requests, class)
+	if message = output.Clean(message); message != "" {
+		what += fmt.Sprintf(" (%s)", message)
+	}
+	return fmt.Errorf("%s; %s", what, s.advice(class))
+}
+
+func (s *session) advice(class probe.Class) string {
+	service := "the Service"
+	if s.service {
+		service = "Service " + s.key.String()
+	}
+	switch class {
+	case probe.ClassDNS:
+		return fmt.Sprintf("check the name %s in the URL, that %s exists in the cluster of the client, and the DNS of the client pod", s.url.Host(), service)
+	case probe.ClassRefused, probe.ClassUnreachable, probe.ClassConnectTimeout:
+		return fmt.Sprintf("check the port %d in the URL, the ready endpoints of %s (kubectl mesh-svc describe), and network policies", s.url.Port(), service)
+	case probe.ClassTLS:
+		return "give the CA that signed the server's certificate with --cacert FILE, or skip the check with --insecure"
+	case probe.ClassReset, probe.ClassReadTimeout, probe.ClassEmpty, probe.ClassTruncated:
+		return fmt.Sprintf("the connections are made and nothing comes back: check the logs of the pods behind %s, whether they speak %s at port %d, and what is in between", service, s.url.Scheme(), s.url.Port())
+	}
+	return "check that the tool in the client pod works, or choose another with --tool"
 }

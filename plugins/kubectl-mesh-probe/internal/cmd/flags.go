@@ -22,6 +22,8 @@ type flags struct {
 	container    string
 
 	count       int
+	countGiven  bool // --count was typed
+	maxCount    int  // 0: as maxCountDefault, or --count where that was given
 	duration    time.Duration
 	rate        float64
 	maxRate     float64
@@ -42,6 +44,9 @@ type flags struct {
 // bodyLimit is how much of a body is looked at.
 const bodyLimit = 16 << 10
 
+// maxCountDefault is to how many requests a run is extended while a check needs more.
+const maxCountDefault = 10000
+
 func newFlags() *flags {
 	return &flags{count: 400, maxRate: 200, concurrency: 1, timeout: 5 * time.Second, method: "GET", tool: "auto", identify: "auto"}
 }
@@ -52,6 +57,7 @@ func (f *flags) addFlags(fs *pflag.FlagSet, impersonate *string) {
 	fs.StringSliceVar(&f.fromClusters, "from-clusters", f.fromClusters, "Clusters in which a client runs, by Cilium name or context, or 'all'. Default: the home cluster.")
 	fs.StringVarP(&f.container, "container", "c", f.container, "Container of the client pod. Default: as for kubectl exec.")
 	fs.IntVar(&f.count, "count", f.count, "Number of requests from each client pod.")
+	fs.IntVar(&f.maxCount, "max-count", f.maxCount, "Number of requests up to which a run is extended while a check needs more of them. Defaults to 10000, or to --count if that is set.")
 	fs.DurationVar(&f.duration, "duration", f.duration, "How long to send requests, in place of --count.")
 	fs.Float64Var(&f.rate, "rate", f.rate, "Requests per second from each client pod. Default: as fast as --max-rate allows.")
 	fs.Float64Var(&f.maxRate, "max-rate", f.maxRate, "Upper limit of the requests per second from each client pod; 0 takes the limit away.")
@@ -62,9 +68,9 @@ func (f *flags) addFlags(fs *pflag.FlagSet, impersonate *string) {
 	fs.StringVar(&f.tool, "tool", f.tool, "Program in the pod that sends the requests: auto, curl or wget.")
 	fs.StringVar(&f.identify, "identify", f.identify, "What tells who answered, in the header or the first 16 KiB of the body: auto (names and addresses of pods, nodes and clusters), body=REGEX with one group, header=NAME or json=PATH.")
 	fs.Var(&asFlag{&f.as, impersonate}, "as", "VALUE=CLUSTER: cluster that a captured value stands for (repeatable). Without =, as for kubectl: user to impersonate.")
-	fs.StringArrayVar(&f.expect, "expect", f.expect, "Expectation (repeatable, or separated by commas): us=50%,eu=50%, only=us, errors<1%.")
+	fs.StringArrayVar(&f.expect, "expect", f.expect, "Expectation (repeatable, or separated by commas): us=50%,eu=50%±3, only=us, errors<1%.")
 	fs.BoolVar(&f.expectPrediction, "expect-prediction", f.expectPrediction, "If true, the shares must be those that mesh-svc describe predicts.")
-	fs.DurationVar(&f.settle, "settle", f.settle, "Start only when the prediction has not changed for so long.")
+	fs.DurationVar(&f.settle, "settle", f.settle, "Wait until the prediction has been stable for this long, then start.")
 }
 
 // asFlag is --as in its two meanings. No user of Kubernetes has an = in its name, but for
@@ -102,6 +108,7 @@ type options struct {
 	target string        // as typed
 	url    *probe.Target // nil when a Service was named, whose port may have to be looked up
 	config probe.Config
+	most   int // to how many requests the run may be extended
 }
 
 func (f *flags) toOptions(target string) (*options, error) {
@@ -125,6 +132,7 @@ func (f *flags) toOptions(target string) (*options, error) {
 	if err := f.validate(); err != nil {
 		return nil, err
 	}
+	o.flags = *f
 	o.config = probe.Config{
 		Method: f.method, UserAgent: "kubectl-mesh-probe/" + userAgentVersion(), Timeout: f.timeout, Count: f.count, Duration: f.duration,
 		Rate: f.maxRate, Streams: f.concurrency, Tool: f.tool, BodyLimit: bodyLimit,
@@ -135,6 +143,7 @@ func (f *flags) toOptions(target string) (*options, error) {
 	if f.duration > 0 {
 		o.config.Count = 0
 	}
+	o.most = f.most()
 	for _, h := range f.headers {
 		header, err := probe.ParseHeader(h)
 		if err != nil {
@@ -152,9 +161,31 @@ func (f *flags) toOptions(target string) (*options, error) {
 	return o, nil
 }
 
+// most is to how many requests a run may be extended. It lowers a --count that was not typed.
+func (f *flags) most() int {
+	switch {
+	case f.duration > 0:
+		return 0
+	case f.maxCount == 0 && f.countGiven:
+		return f.count
+	case f.maxCount == 0:
+		return max(f.count, maxCountDefault)
+	}
+	return f.maxCount
+}
+
 func (f *flags) validate() error {
 	f.method = strings.ToUpper(f.method)
+	if f.maxCount > 0 && !f.countGiven {
+		f.count = min(f.count, f.maxCount)
+	}
 	switch {
+	case f.maxCount < 0:
+		return errors.New("--max-count must be at least 1")
+	case f.maxCount > 0 && f.duration > 0:
+		return errors.New("--max-count and --duration cannot be used together")
+	case f.maxCount > 0 && f.duration == 0 && f.maxCount < f.count:
+		return fmt.Errorf("--max-count %d must be at least --count %d", f.maxCount, f.count)
 	case f.duration < 0:
 		return errors.New("--duration must be greater than 0")
 	case math.IsNaN(f.rate), math.IsNaN(f.maxRate):

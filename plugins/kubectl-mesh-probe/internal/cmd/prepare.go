@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/kubectl-mesh/kubectl-mesh/pkg/common/clusters"
@@ -22,6 +23,7 @@ func (s *session) prepare(ctx context.Context) error {
 	if s.id, err = probe.ParseIdentify(s.o.identify, s.o.as, s.known); err != nil {
 		return err
 	}
+	s.who.Store(s.id)
 	if s.expect, err = probe.ParseExpect(s.o.expect, s.known, !s.id.Auto()); err != nil {
 		return err
 	}
@@ -33,18 +35,46 @@ func (s *session) prepare(ctx context.Context) error {
 		return err
 	}
 	if s.o.expectPrediction && !s.service {
-		return fmt.Errorf("--expect-prediction: %s names no Service of namespace %q", s.url, s.namespace)
+		return fmt.Errorf("--expect-prediction: there is no prediction for %s: %s", s.url, s.clients[0].unnamed)
 	}
+	s.announce()
 	if s.o.settle > 0 {
 		if snap, err = s.wait(ctx, snap); err != nil {
 			return err
 		}
 	}
-	if s.id.Auto() {
-		s.id = s.id.WithTokens(probe.NewTokens(snap, s.key))
-	}
+	s.learn(snap)
 	s.predict(snap)
 	return nil
+}
+
+// learn makes the names and addresses of a state known, beside those of earlier states.
+func (s *session) learn(snap *routing.Snapshot) {
+	if !s.id.Auto() {
+		return
+	}
+	t := probe.NewTokens(snap, s.key)
+	if s.tokens != nil {
+		t = s.tokens.Merge(t)
+	}
+	s.tokens = t
+	s.who.Store(s.id.WithTokens(t))
+}
+
+// announce says how many requests the expectations need, before any is sent.
+func (s *session) announce() {
+	if s.o.duration > 0 {
+		return
+	}
+	looks := probe.Looks(s.o.count, s.o.most)
+	for _, e := range s.expect {
+		switch needs := e.Needs(looks); {
+		case needs > s.o.most:
+			s.warn("--expect %s needs about %d requests to pass reliably, and at most %d are sent: it may stay inconclusive; raise --max-count", e.Expr(), needs, s.o.most)
+		case needs > s.o.count:
+			s.note("--expect %s needs about %d requests to pass reliably: the run is extended beyond %d while a check needs more, up to %d (--max-count).", e.Expr(), needs, s.o.count, s.o.most)
+		}
+	}
 }
 
 // findClients finds the client pod in each of --from-clusters.
@@ -96,51 +126,14 @@ func (s *session) describePod(c *client) {
 		s.note("Defaulted container %q of pod %s in %s out of: %v", c.pod.Container, c.pod.Name, c.member.Name, c.pod.Defaulted)
 	}
 	if c.pod.HostNetwork {
-		s.warn("pod %s in %s is on its node's network: without kube-proxy replacement such clients do not reach remote backends", c.pod.Name, c.member.Name)
+		c.caveats = append(c.caveats, fmt.Sprintf("pod %s is on its node's network: without kube-proxy replacement such clients do not reach remote backends", c.pod.Name))
 	}
-	if c.pod.Sidecar != "" {
-		s.warn("pod %s in %s has a sidecar (%s), which may pick the backend in place of Cilium", c.pod.Name, c.member.Name, c.pod.Sidecar)
+	if c.pod.Proxy != "" {
+		c.caveats = append(c.caveats, fmt.Sprintf("the connections of pod %s go through a proxy, which may pick the backend in place of Cilium: %s", c.pod.Name, c.pod.Proxy))
 	}
-}
-
-// findTarget works out which Service is called and reads it in all members.
-func (s *session) findTarget(ctx context.Context) (*routing.Snapshot, error) {
-	var host string
-	if s.o.url != nil {
-		s.url = *s.o.url
-		host = s.url.Host()
-	} else {
-		var err error
-		if host, _, err = splitService(s.o.target); err != nil {
-			return nil, err
-		}
+	for _, caveat := range c.caveats {
+		s.warn("cluster %s: %s", c.member.Name, caveat)
 	}
-	s.key, s.service = serviceKey(host, s.namespace)
-	s.query = meshstate.Query{Namespace: s.key.Namespace, Name: s.key.Name}
-	if !s.service {
-		s.query = meshstate.Query{Namespace: s.namespace} // an address: look for it among the namespace's Services
-	}
-	snap := s.read(ctx)
-	if ctx.Err() != nil {
-		return nil, ctx.Err()
-	}
-	if s.o.url == nil {
-		var names []string
-		for _, c := range s.clients {
-			names = append(names, c.member.Name)
-		}
-		var err error
-		if s.url, err = serviceURL(snap, names, s.key, s.o.target); err != nil {
-			return nil, err
-		}
-	}
-	if !s.service {
-		if key, ok := byAddress(snap, s.clients[0].member.Name, host); ok {
-			s.key, s.service = key, true
-			s.query.Name = key.Name
-		}
-	}
-	return snap, nil
 }
 
 func (s *session) read(ctx context.Context) *routing.Snapshot {
@@ -151,19 +144,30 @@ func (s *session) read(ctx context.Context) *routing.Snapshot {
 func (s *session) predictions(snap *routing.Snapshot) []probe.Prediction {
 	out := make([]probe.Prediction, len(s.clients))
 	for i, c := range s.clients {
-		out[i] = probe.Prediction{Why: "the URL names no Service of the mesh"}
-		if s.service {
-			out[i] = probe.Predict(snap, c.member.Name, s.key, s.url.Port())
+		if c.unnamed != "" {
+			out[i] = probe.Prediction{Why: c.unnamed}
+			continue
 		}
+		out[i] = probe.Predict(snap, c.member.Name, s.key, s.url.Port())
+		out[i].Caveats = slices.Concat(out[i].Caveats, c.caveats)
 	}
 	return out
 }
 
+// predict keeps what routing says before the first request is sent.
 func (s *session) predict(snap *routing.Snapshot) {
+	for _, c := range snap.Clusters {
+		if c.Gap != "" {
+			s.gaps = append(s.gaps, c.Name)
+		}
+	}
 	for i, p := range s.predictions(snap) {
-		s.clients[i].Prediction = p
+		c := s.clients[i]
+		c.Prediction = p
 		for _, w := range p.Caveats {
-			s.warn("cluster %s: %s", s.clients[i].member.Name, w)
+			if !slices.Contains(c.caveats, w) { // those of the pod were printed with it
+				s.warn("cluster %s: %s", c.member.Name, w)
+			}
 		}
 	}
 }
@@ -174,6 +178,8 @@ const settleRounds = 20
 // wait returns when the prediction has stayed the same for --settle, which is the time
 // that Cilium may take to carry a change to all clusters.
 func (s *session) wait(ctx context.Context, snap *routing.Snapshot) (*routing.Snapshot, error) {
+	before := s.predictions(snap)
+	s.note("Waiting until the prediction has been stable for %s (--settle): %s.", s.o.settle, s.describe(before))
 	for range settleRounds {
 		timer := time.NewTimer(s.o.settle)
 		select {
@@ -183,11 +189,21 @@ func (s *session) wait(ctx context.Context, snap *routing.Snapshot) (*routing.Sn
 			return nil, ctx.Err()
 		}
 		now := s.read(ctx)
-		if slices.EqualFunc(s.predictions(snap), s.predictions(now), probe.Prediction.Equal) {
+		after := s.predictions(now)
+		if slices.EqualFunc(before, after, probe.Prediction.Equal) {
 			return now, nil
 		}
-		s.note("The prediction has changed; waiting another %s.", s.o.settle)
-		snap = now
+		s.note("The prediction changed; waiting for another %s: %s.", s.o.settle, s.describe(after))
+		before = after
 	}
-	return nil, fmt.Errorf("--settle %s: the prediction did not stay the same for so long in %d attempts", s.o.settle, settleRounds)
+	return nil, fmt.Errorf("--settle %s: the prediction was not stable for this long in %d attempts", s.o.settle, settleRounds)
+}
+
+// describe shows the predictions of all clients.
+func (s *session) describe(ps []probe.Prediction) string {
+	parts := make([]string, len(ps))
+	for i, p := range ps {
+		parts[i] = "clients in " + s.clients[i].member.Name + ": " + p.String()
+	}
+	return strings.Join(parts, "; ")
 }

@@ -5,7 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
-	"sync"
+	"sync/atomic"
 
 	"github.com/kubectl-mesh/kubectl-mesh/pkg/apis/v1alpha1"
 	"github.com/kubectl-mesh/kubectl-mesh/pkg/common/cli"
@@ -21,7 +21,12 @@ type client struct {
 	member *clusters.Member
 	pod    podexec.Pod
 	probe.Outcome
-	err error // nothing was sent
+	err     error    // nothing was sent
+	caveats []string // of the pod: what may make its answers differ from the prediction
+	target  int      // how many requests are to be sent in all
+	meaning probe.Meaning
+	unnamed string // why the URL names no Service for it
+	changed string // what the prediction was before or after it changed during the run
 }
 
 // session is one call of the command.
@@ -37,6 +42,9 @@ type session struct {
 	service   bool // the URL names a Service
 	url       probe.Target
 	id        *probe.Identifier
+	who       atomic.Pointer[probe.Identifier] // with what is known of pods by now
+	tokens    *probe.Tokens
+	gaps      []string // members that could not be read from the start
 	expect    []probe.Expectation
 }
 
@@ -60,33 +68,6 @@ func (e *env) probe(ctx context.Context, o *options) error {
 	return s.finish(ctx, doc)
 }
 
-// run probes from all client pods at once.
-func (s *session) run(ctx context.Context) {
-	p := newProgress(s)
-	var wg sync.WaitGroup
-	for _, c := range s.clients {
-		if c.err != nil {
-			continue
-		}
-		wg.Go(func() {
-			cfg := s.o.config
-			cfg.Target = s.url
-			tr := podexec.New(c.member.REST, c.member.Client, c.pod)
-			c.Result, c.err = probe.Run(ctx, tr, cfg, func(r probe.Reply) {
-				who := s.id.Identify(&r)
-				p.mu.Lock()
-				defer p.mu.Unlock()
-				c.Tally.Add(r, who)
-			})
-			if c.err != nil {
-				c.err = fmt.Errorf("cluster %s: pod %s: %w", c.member.Label(), c.pod, hint(c.err))
-			}
-		})
-	}
-	wg.Wait()
-	p.stop()
-}
-
 // hint adds the ways out where the pod cannot be a client.
 func hint(err error) error {
 	switch {
@@ -100,20 +81,14 @@ func hint(err error) error {
 
 // report looks at the state once more, judges and describes.
 func (s *session) report(ctx context.Context) v1alpha1.ProbeReport {
-	changed := make([]bool, len(s.clients))
-	again := s.o.expectPrediction || slices.ContainsFunc(s.clients, func(c *client) bool { return c.Tally.Unknown > 0 })
-	if again && ctx.Err() == nil {
+	if s.service && ctx.Err() == nil {
 		snap := s.read(ctx)
-		for i, p := range s.predictions(snap) {
-			changed[i] = !p.Equal(s.clients[i].Prediction)
-		}
-		if s.id.Auto() {
-			// Pods may have come up meanwhile.
-			id := s.id.WithTokens(probe.NewTokens(snap, s.key))
-			for _, c := range s.clients {
-				c.Tally.Again(id)
-			}
-		}
+		s.compare(snap)
+		s.learn(snap) // pods may have come up meanwhile
+	}
+	for _, c := range s.clients {
+		c.Tally.Again(s.who.Load())
+		s.conclude(c)
 	}
 	doc := v1alpha1.ProbeReport{
 		Document: clusters.Document("ProbeReport", s.sel.Members),
@@ -123,7 +98,7 @@ func (s *session) report(ctx context.Context) v1alpha1.ProbeReport {
 	if s.service {
 		doc.Target.Service, doc.Target.Port = s.key.String(), s.url.Port()
 	}
-	for i, c := range s.clients {
+	for _, c := range s.clients {
 		if c.err != nil {
 			c.Result.Reason = cli.OneLine(c.err)
 		}
@@ -131,7 +106,7 @@ func (s *session) report(ctx context.Context) v1alpha1.ProbeReport {
 		doc.Complete = doc.Complete && one.Complete
 		doc.Clients = append(doc.Clients, one)
 		span(&doc, c.Result)
-		doc.Checks = append(doc.Checks, s.judge(c, changed[i])...)
+		doc.Checks = append(doc.Checks, s.judge(c)...)
 	}
 	return doc
 }
@@ -149,21 +124,36 @@ func span(doc *v1alpha1.ProbeReport, r probe.Result) {
 	}
 }
 
-// judge compares one client's tally with all expectations.
-func (s *session) judge(c *client, changed bool) []v1alpha1.ProbeCheck {
-	var found []probe.Check
+// conclude takes back the prediction if it changed during the run, and warns of a tally that contradicts it.
+func (s *session) conclude(c *client) {
+	if c.changed != "" {
+		c.Prediction = probe.Prediction{Why: fmt.Sprintf("the prediction changed during the run: %s, then %s", c.Prediction, c.changed)}
+		return
+	}
+	if c.Tally.Weak > 0 && probe.Contradicts(c.Tally, c.Prediction, s.known) {
+		c.Result.Warnings = append(c.Result.Warnings, fmt.Sprintf(
+			"%d replies were attributed by a name of a cluster in them, and the tally contradicts the prediction (%s): the name may be there by chance; name the part of the reply that tells with --identify",
+			c.Tally.Weak, c.Prediction))
+	}
+}
+
+// checks compares one client's tally with all expectations.
+func (s *session) checks(c *client) []probe.Check {
+	ev := probe.Evidence{Prediction: c.Prediction, Members: s.known, ErrorsJudged: judgesErrors(s.expect), Looks: probe.Looks(s.o.count, s.o.most)}
+	var out []probe.Check
 	if s.o.expectPrediction {
-		check := probe.JudgePrediction(c.Tally, c.Prediction, s.known, judgesErrors(s.expect))
-		if changed {
-			check.Verdict, check.Reason = probe.Inconclusive, "the prediction changed during the run"
-		}
-		found = append(found, check)
+		out = append(out, probe.JudgePrediction(c.Tally, ev))
 	}
 	for _, x := range s.expect {
-		found = append(found, x.Judge(c.Tally))
+		out = append(out, x.Judge(c.Tally, ev))
 	}
+	return out
+}
+
+// judge describes the checks of one client.
+func (s *session) judge(c *client) []v1alpha1.ProbeCheck {
 	var out []v1alpha1.ProbeCheck
-	for _, k := range found {
+	for _, k := range s.checks(c) {
 		if !c.Result.Complete && k.Verdict == probe.Pass {
 			k.Verdict, k.Reason = probe.Inconclusive, "the run is not complete"
 		}

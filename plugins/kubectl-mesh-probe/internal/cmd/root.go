@@ -90,6 +90,7 @@ func NewRoot(streams genericiooptions.IOStreams) *cobra.Command {
 		if len(args) == 0 {
 			return cmd.Help()
 		}
+		f.countGiven = cmd.Flags().Changed("count")
 		o, err := f.toOptions(args[0])
 		if err != nil {
 			return err

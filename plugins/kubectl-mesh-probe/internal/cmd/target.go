@@ -7,8 +7,6 @@ import (
 	"strconv"
 	"strings"
 
-	"k8s.io/apimachinery/pkg/util/validation"
-
 	"github.com/kubectl-mesh/kubectl-mesh/pkg/common/routing"
 	"github.com/kubectl-mesh/kubectl-mesh/plugins/kubectl-mesh-probe/internal/probe"
 )
@@ -22,27 +20,6 @@ func splitService(s string) (host, port string, err error) {
 		return "", "", fmt.Errorf("%q is neither a URL nor SERVICE[:PORT]; a URL begins with http://", s)
 	}
 	return host, port, nil
-}
-
-// serviceKey returns the Service that a host name means for a pod of a namespace, by the names that Kubernetes' DNS gives.
-// ok is false for a name from elsewhere and for an address.
-func serviceKey(host, namespace string) (routing.Key, bool) {
-	host = strings.TrimSuffix(host, ".")
-	if _, err := netip.ParseAddr(host); err == nil {
-		return routing.Key{}, false
-	}
-	parts := strings.Split(strings.ToLower(host), ".") // DNS knows no case
-	// What cannot be the name of a Service is somebody else's.
-	if len(validation.IsDNS1123Label(parts[0])) > 0 {
-		return routing.Key{}, false
-	}
-	switch {
-	case len(parts) == 1:
-		return routing.Key{Namespace: namespace, Name: parts[0]}, true
-	case len(parts) == 2, len(parts) >= 3 && parts[2] == "svc":
-		return routing.Key{Namespace: parts[1], Name: parts[0]}, true
-	}
-	return routing.Key{}, false
 }
 
 // byAddress finds the Service that has a cluster IP in the client's cluster.

@@ -6,26 +6,8 @@ import (
 	"testing"
 
 	"github.com/kubectl-mesh/kubectl-mesh/pkg/common/routing"
+	"github.com/kubectl-mesh/kubectl-mesh/plugins/kubectl-mesh-probe/internal/probe"
 )
-
-func TestServiceKey(t *testing.T) {
-	t.Parallel()
-	for host, want := range map[string]string{
-		"nginx":                        "default/nginx",
-		"nginx.shop":                   "shop/nginx",
-		"nginx.shop.svc":               "shop/nginx",
-		"nginx.shop.svc.cluster.local": "shop/nginx",
-		"nginx.shop.svc.example.":      "shop/nginx",
-		"www.example.com":              "",
-		"172.20.1.5":                   "",
-		"fd00::1":                      "",
-	} {
-		key, ok := serviceKey(host, "default")
-		if got := key.String(); ok != (want != "") || ok && got != want {
-			t.Errorf("%s: %s %v, want %q", host, got, ok, want)
-		}
-	}
-}
 
 func TestServiceURL(t *testing.T) {
 	t.Parallel()
@@ -51,7 +33,7 @@ func TestServiceURL(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			key, _ := serviceKey(host, "default")
+			key := probe.ClusterFirst("default").Meaning(host).Service
 			snap := &routing.Snapshot{Clusters: []routing.Cluster{{Name: "us", Services: map[routing.Key]*routing.Service{key: {Key: key, Ports: tc.ports}}}}}
 			got, err := serviceURL(snap, []string{"us"}, key, tc.target)
 			if tc.err != "" {

@@ -64,8 +64,10 @@ type Pod struct {
 	HostNetwork bool
 	// Defaulted lists the containers among which the first was taken; empty if there was no choice to make.
 	Defaulted []string
-	// Sidecar is a service mesh's proxy in the pod: it picks the backend, not Cilium.
-	Sidecar string
+	// Proxy is a service mesh's proxy in the pod's path, and how that is known: it may pick the backend in place of Cilium.
+	Proxy string
+	// OtherDNS says that the pod's resolv.conf may have another search path than that of its cluster.
+	OtherDNS bool
 }
 
 // String returns NAMESPACE/NAME.
@@ -82,13 +84,24 @@ func Find(ctx context.Context, client kubernetes.Interface, namespace string, re
 		return Pod{}, err
 	}
 	out := Pod{Namespace: pod.Namespace, Name: pod.Name, Node: pod.Spec.NodeName, HostNetwork: pod.Spec.HostNetwork}
-	for _, c := range append(slices.Clone(pod.Spec.InitContainers), pod.Spec.Containers...) {
-		if c.Name == "istio-proxy" || c.Name == "linkerd-proxy" {
-			out.Sidecar = c.Name
-		}
+	out.OtherDNS = otherDNS(&pod.Spec)
+	if out.Proxy = proxyInPod(pod); out.Proxy == "" {
+		out.Proxy = dataplane(pod, namespaceLabels(ctx, client, pod))
 	}
 	out.Container, out.Defaulted, err = pick(pod, container)
 	return out, err
+}
+
+// namespaceLabels reads the labels of the pod's namespace, if they are permitted to be read and could say anything.
+func namespaceLabels(ctx context.Context, client kubernetes.Interface, pod *corev1.Pod) map[string]string {
+	if pod.Spec.HostNetwork || pod.Labels[labelDataplaneMode] != "" {
+		return nil
+	}
+	ns, err := client.CoreV1().Namespaces().Get(ctx, pod.Namespace, metav1.GetOptions{})
+	if err != nil {
+		return nil
+	}
+	return ns.Labels
 }
 
 func list(ctx context.Context, client kubernetes.Interface, namespace string, ref Ref) ([]corev1.Pod, error) {

@@ -86,9 +86,9 @@ func TestFind(t *testing.T) {
 		"no pods":              {Ref{"deployment", "client"}, "", nil, Pod{}, "has no pods"},
 		"not found":            {Ref{"statefulset", "x"}, "", nil, Pod{}, `statefulset "x" not found in namespace "default"`},
 		"no selector":          {Ref{"service", "bare"}, "", nil, Pod{}, "has no selector"},
-		"first of two":         {Ref{"pod", "a"}, "", []*corev1.Pod{pod("a", two)}, Pod{Namespace: "default", Name: "a", Container: "main", Node: "node-1", Defaulted: []string{"main", "istio-proxy"}, Sidecar: "istio-proxy"}, ""},
-		"annotation":           {Ref{"pod", "a"}, "", []*corev1.Pod{pod("a", two, chooseSecond)}, Pod{Namespace: "default", Name: "a", Container: "istio-proxy", Node: "node-1", Sidecar: "istio-proxy"}, ""},
-		"-c before all":        {Ref{"pod", "a"}, "main", []*corev1.Pod{pod("a", two, chooseSecond)}, Pod{Namespace: "default", Name: "a", Container: "main", Node: "node-1", Sidecar: "istio-proxy"}, ""},
+		"first of two":         {Ref{"pod", "a"}, "", []*corev1.Pod{pod("a", two)}, Pod{Namespace: "default", Name: "a", Container: "main", Node: "node-1", Defaulted: []string{"main", "istio-proxy"}, Proxy: "Istio sidecar (container istio-proxy)"}, ""},
+		"annotation":           {Ref{"pod", "a"}, "", []*corev1.Pod{pod("a", two, chooseSecond)}, Pod{Namespace: "default", Name: "a", Container: "istio-proxy", Node: "node-1", Proxy: "Istio sidecar (container istio-proxy)"}, ""},
+		"-c before all":        {Ref{"pod", "a"}, "main", []*corev1.Pod{pod("a", two, chooseSecond)}, Pod{Namespace: "default", Name: "a", Container: "main", Node: "node-1", Proxy: "Istio sidecar (container istio-proxy)"}, ""},
 		"-c of another pod":    {Ref{"pod", "a"}, "x", []*corev1.Pod{pod("a", two)}, Pod{}, `--container "x": pod a has no such container; it has main, istio-proxy`},
 		"annotation to no one": {Ref{"pod", "a"}, "", []*corev1.Pod{pod("a", func(p *corev1.Pod) { p.Annotations = map[string]string{annotationContainer: "x"} })}, found("a"), ""},
 	} {

@@ -19,11 +19,9 @@ const (
 	Inconclusive Verdict = "INCONCLUSIVE"
 )
 
-// tolerance is how far a share may lie from an expected one, in points: us=50% means 45 % to 55 %.
+// tolerance is how far a share may lie from an expected one, in points: us=50% means 45 % to 55 %. It is less for shares near 0 % and 100 %:
+// half the way to there, so that never and always are never within it.
 const tolerance = 0.05
-
-// significance is the probability below which a deviation from the prediction is not taken for chance.
-const significance = 1e-4
 
 // Check is one expectation and what became of it.
 type Check struct {
@@ -31,17 +29,20 @@ type Check struct {
 	Verdict  Verdict
 	Observed string
 	Reason   string
+	// Needs is about how many requests a verdict takes, if more of them would bring one.
+	Needs int
 }
 
 // Expectation is one parsed --expect.
 type Expectation struct {
-	expr  string
-	kind  string // share, only, errors
-	name  string
-	value float64
+	expr      string
+	kind      string // share, only, errors, noerrors
+	name      string
+	value     float64
+	tolerance float64
 }
 
-// ParseExpect reads expressions such as us=50%, only=us and errors<1%, separated by commas.
+// ParseExpect reads expressions such as us=50%, us=50%±3, only=us and errors<1%, separated by commas.
 // names resolves a cluster or context name; with a rule that captures values any name may stand.
 func ParseExpect(exprs []string, members []Known, anyName bool) ([]Expectation, error) {
 	var out []Expectation
@@ -84,24 +85,24 @@ func parseExpectation(expr string, members []Known, anyName bool) (Expectation, 
 	}
 	left, right, ok := cutLast(expr, "=")
 	if !ok || left == "" || right == "" {
-		return e, errors.New("want CLUSTER=PERCENT%, only=CLUSTER or errors<PERCENT%")
+		return e, errors.New("must be CLUSTER=PERCENT%, CLUSTER=PERCENT%±POINTS, only=CLUSTER or errors<PERCENT%")
 	}
 	switch left {
 	case "errors":
 		v, err := parsePercent(right)
 		if err != nil || v != 0 {
-			return e, errors.New("want errors=0% or errors<PERCENT%")
+			return e, errors.New("must be errors=0% or errors<PERCENT%")
 		}
 		e.kind = "noerrors"
 		return e, nil
 	case "only":
 		e.kind, e.name = "only", right
 	default:
-		v, err := parsePercent(right)
-		if err != nil {
+		var err error
+		if e.value, e.tolerance, err = parseShare(right); err != nil {
 			return e, err
 		}
-		e.kind, e.name, e.value = "share", left, v
+		e.kind, e.name = "share", left
 	}
 	if name, ok := findMember(members, e.name); ok {
 		e.name = name
@@ -109,6 +110,24 @@ func parseExpectation(expr string, members []Known, anyName bool) (Expectation, 
 		return e, fmt.Errorf("no cluster %q among those that are read: %s", e.name, memberNames(members))
 	}
 	return e, nil
+}
+
+// parseShare reads 50%, 50%±3 and 50%+-3.
+func parseShare(s string) (value, tol float64, err error) {
+	share, points, given := strings.Cut(strings.Replace(s, "+-", "±", 1), "±")
+	if value, err = parsePercent(share); err != nil {
+		return 0, 0, err
+	}
+	if !given {
+		return value, min(tolerance, value/2, (1-value)/2), nil
+	}
+	if tol, err = strconv.ParseFloat(strings.TrimSuffix(points, "%"), 64); err != nil || !(tol > 0 && tol < 100) {
+		return 0, 0, fmt.Errorf("%q is not a tolerance in percentage points above 0", points)
+	}
+	if value == 0 || value == 1 {
+		return 0, 0, fmt.Errorf("%s means exactly that, and takes no tolerance", share)
+	}
+	return value, tol / 100, nil
 }
 
 func parsePercent(s string) (float64, error) {
@@ -119,129 +138,22 @@ func parsePercent(s string) (float64, error) {
 	return v / 100, nil
 }
 
-// Judge compares the tally with the expectation.
-func (e Expectation) Judge(t *Tally) Check {
-	c := Check{Expr: e.expr}
-	n := t.Requests
-	if n == 0 {
-		return c.end(Inconclusive, "no request was counted")
+// AboutErrors reports whether the expectation judges requests without an answer.
+func (e Expectation) AboutErrors() bool { return e.kind == "errors" || e.kind == "noerrors" }
+
+// Expr returns the expectation as it was typed.
+func (e Expectation) Expr() string { return e.expr }
+
+// Needs is about how many requests it takes to see that the expectation is met; 0 if any number may do.
+func (e Expectation) Needs(looks int) int {
+	if e.kind != "share" || e.value == 0 || e.value == 1 {
+		return 0
 	}
-	switch e.kind {
-	case "noerrors":
-		c.Observed = ratio(t.Failed(), n)
-		if t.Failed() > 0 {
-			return c.end(Fail, "")
-		}
-		return c.end(Pass, "")
-	case "errors":
-		ci := stats.Wilson(t.Failed(), n)
-		c.Observed = fmt.Sprintf("%s, 95%% CI %s", ratio(t.Failed(), n), interval(ci))
-		switch {
-		case ci.High < e.value:
-			return c.end(Pass, "")
-		case ci.Low >= e.value:
-			return c.end(Fail, "")
-		}
-		return c.end(Inconclusive, "too few requests to tell; use a larger --count")
-	case "only":
-		return e.judgeOnly(t, c)
-	}
-	k := t.Count(e.name)
-	ci := stats.Wilson(k, n)
-	c.Observed = fmt.Sprintf("%s, 95%% CI %s", ratio(k, n), interval(ci))
-	switch {
-	case e.value == 0 && k > 0 || e.value == 1 && k+t.Unknown < n:
-		return c.end(Fail, "")
-	case t.Unknown > 0:
-		return c.end(Inconclusive, fmt.Sprintf("%d replies could not be attributed; use --identify", t.Unknown))
-	case e.value == 0, e.value == 1:
-		return c.end(Pass, "")
-	case ci.Low >= e.value-tolerance && ci.High <= e.value+tolerance:
-		return c.end(Pass, "")
-	case ci.High < e.value-tolerance || ci.Low > e.value+tolerance:
-		return c.end(Fail, fmt.Sprintf("more than %s from it", percent(tolerance)))
-	}
-	return c.end(Inconclusive, "too few requests to tell; use a larger --count")
+	return stats.SampleSize(e.value, e.tolerance, quantile(looks))
 }
 
-func (e Expectation) judgeOnly(t *Tally, c Check) Check {
-	own, others := t.Count(e.name), 0
-	for name, r := range t.rows {
-		if name != e.name {
-			others += r.Requests
-		}
-	}
-	c.Observed = fmt.Sprintf("%s by it, %d by others", ratio(own, t.Requests), others)
-	switch {
-	case others > 0:
-		return c.end(Fail, "")
-	case t.Unknown > 0:
-		return c.end(Inconclusive, fmt.Sprintf("%d replies could not be attributed; use --identify", t.Unknown))
-	case own == 0:
-		return c.end(Fail, "nobody answered")
-	}
-	return c.end(Pass, "")
-}
-
-// JudgePrediction compares the tally with who should answer: a share of 0 must be
-// exactly 0; the others must fit by a chi-square test at 1e-4. A request without an
-// answer misses it too, unless an expectation about errors is there to judge it. Where
-// the prediction was made in doubt, missing it is inconclusive.
-func JudgePrediction(t *Tally, p Prediction, members []Known, errorsJudged bool) Check {
-	c := judgePrediction(t, p, members, errorsJudged)
-	if c.Verdict == Fail && p.Doubt != "" {
-		return c.end(Inconclusive, c.Reason+"; the prediction was in doubt: "+p.Doubt)
-	}
-	return c
-}
-
-func judgePrediction(t *Tally, p Prediction, members []Known, errorsJudged bool) Check {
-	c := Check{Expr: "prediction"}
-	if p.Shares == nil {
-		return c.end(Inconclusive, p.Why)
-	}
-	if t.Requests == 0 {
-		return c.end(Inconclusive, "no request was counted")
-	}
-	var observed []int
-	var shares []float64
-	var parts []string
-	answered, smallest := 0, 1.0
-	for _, r := range t.Rows(members) {
-		answered += r.Requests
-		share := p.Shares[r.Name]
-		if share == 0 {
-			if r.Requests > 0 {
-				c.Observed = fmt.Sprintf("%s by %s", ratio(r.Requests, t.Requests), r.Name)
-				return c.end(Fail, "nothing should be answered by "+r.Name)
-			}
-			continue
-		}
-		observed, shares = append(observed, r.Requests), append(shares, share)
-		smallest = min(smallest, share)
-		parts = append(parts, fmt.Sprintf("%s %s of %s", r.Name, percent(float64(r.Requests)/float64(t.Requests)), percent(share)))
-	}
-	c.Observed = strings.Join(parts, ", ")
-	switch {
-	case t.Unknown > 0:
-		return c.end(Inconclusive, fmt.Sprintf("%d replies could not be attributed; use --identify", t.Unknown))
-	case p.None:
-		c.Observed = fmt.Sprintf("%d of %d requests without an answer", t.NoAnswer, t.Requests)
-		return c.end(Pass, "there is no backend")
-	case t.NoAnswer > 0 && !errorsJudged:
-		return c.end(Fail, fmt.Sprintf("%d requests got no answer; --expect 'errors<1%%' allows some", t.NoAnswer))
-	case len(observed) == 1 && answered > 0:
-		return c.end(Pass, "")
-	case float64(answered)*smallest < 5:
-		return c.end(Inconclusive, fmt.Sprintf("too few requests for a test; use --count %d or more", int(5/smallest)+1))
-	}
-	chi2, df, prob := stats.ChiSquare(observed, shares)
-	c.Observed += fmt.Sprintf("; chi-square %.2f, df %d, p %.3g", chi2, df, prob)
-	if prob < significance {
-		return c.end(Fail, fmt.Sprintf("so large a deviation occurs by chance in fewer than 1 of %d runs", int(1/significance)))
-	}
-	return c.end(Pass, "")
-}
+// quantile is that of an interval that holds in 95 % of all runs, although it is looked at several times.
+func quantile(looks int) float64 { return stats.Z(0.05 / float64(max(1, looks))) }
 
 func (c Check) end(v Verdict, reason string) Check {
 	c.Verdict, c.Reason = v, reason
@@ -256,6 +168,3 @@ func ratio(k, n int) string {
 }
 
 func percent(v float64) string { return strconv.FormatFloat(100*v, 'f', 1, 64) + "%" }
-
-// AboutErrors reports whether the expectation judges requests without an answer.
-func (e Expectation) AboutErrors() bool { return e.kind == "errors" || e.kind == "noerrors" }

@@ -24,6 +24,8 @@ type Answer struct {
 	Member bool
 	// By says what told: pod name, pod IP, node name, cluster name, context name, body, header, json.
 	By string
+	// Weak says that it rests on a name that may be in the reply by chance.
+	Weak bool
 }
 
 // Identifier finds out who sent a reply. It is safe for concurrent use once made.

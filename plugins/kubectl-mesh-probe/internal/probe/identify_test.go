@@ -24,21 +24,21 @@ func TestIdentifyByRule(t *testing.T) {
 		reply *Reply
 		want  Answer
 	}{
-		"body":            {"body=cluster (\\S+)", nil, reply("from cluster us"), Answer{"us", true, "body"}},
-		"body, context":   {"body=cluster (\\S+)", nil, reply("from cluster kind-us"), Answer{"us", true, "body"}},
-		"body, other":     {"body=cluster (\\S+)", nil, reply("from cluster Cluster-1"), Answer{"Cluster-1", false, "body"}},
-		"body, as":        {"body=cluster (\\S+)", []string{"Cluster-1=us"}, reply("from cluster Cluster-1"), Answer{"us", true, "body"}},
-		"as, context":     {"body=cluster (\\S+)", []string{"3=kind-ap"}, reply("from cluster 3"), Answer{"ap", true, "body"}},
-		"as, equals sign": {"body=(a=b)", []string{"a=b=eu"}, reply("a=b"), Answer{"eu", true, "body"}},
+		"body":            {"body=cluster (\\S+)", nil, reply("from cluster us"), Answer{Name: "us", Member: true, By: "body"}},
+		"body, context":   {"body=cluster (\\S+)", nil, reply("from cluster kind-us"), Answer{Name: "us", Member: true, By: "body"}},
+		"body, other":     {"body=cluster (\\S+)", nil, reply("from cluster Cluster-1"), Answer{Name: "Cluster-1", By: "body"}},
+		"body, as":        {"body=cluster (\\S+)", []string{"Cluster-1=us"}, reply("from cluster Cluster-1"), Answer{Name: "us", Member: true, By: "body"}},
+		"as, context":     {"body=cluster (\\S+)", []string{"3=kind-ap"}, reply("from cluster 3"), Answer{Name: "ap", Member: true, By: "body"}},
+		"as, equals sign": {"body=(a=b)", []string{"a=b=eu"}, reply("a=b"), Answer{Name: "eu", Member: true, By: "body"}},
 		"body, no match":  {"body=cluster (\\S+)", nil, reply("hello"), Answer{}},
-		"not a prefix":    {"body=cluster (\\S+)", nil, reply("from cluster us2"), Answer{"us2", false, "body"}},
+		"not a prefix":    {"body=cluster (\\S+)", nil, reply("from cluster us2"), Answer{Name: "us2", By: "body"}},
 		"no reply":        {"body=(.*)", nil, &Reply{Body: []byte("us")}, Answer{}},
-		"header":          {"header=x-cluster", nil, reply("", "X-Cluster: eu "), Answer{"eu", true, "header"}},
+		"header":          {"header=x-cluster", nil, reply("", "X-Cluster: eu "), Answer{Name: "eu", Member: true, By: "header"}},
 		"header, absent":  {"header=x-cluster", nil, reply("eu"), Answer{}},
-		"json":            {"json=.cluster", nil, reply(`{"cluster":"eu"}`), Answer{"eu", true, "json"}},
-		"json, bare":      {"json=a.b", nil, reply(`{"a":{"b":"eu"}}`), Answer{"eu", true, "json"}},
-		"json, braces":    {"json={.a[1]}", nil, reply(`{"a":["us","eu"]}`), Answer{"eu", true, "json"}},
-		"json, number":    {"json=id", []string{"3=ap"}, reply(`{"id":3}`), Answer{"ap", true, "json"}},
+		"json":            {"json=.cluster", nil, reply(`{"cluster":"eu"}`), Answer{Name: "eu", Member: true, By: "json"}},
+		"json, bare":      {"json=a.b", nil, reply(`{"a":{"b":"eu"}}`), Answer{Name: "eu", Member: true, By: "json"}},
+		"json, braces":    {"json={.a[1]}", nil, reply(`{"a":["us","eu"]}`), Answer{Name: "eu", Member: true, By: "json"}},
+		"json, number":    {"json=id", []string{"3=ap"}, reply(`{"id":3}`), Answer{Name: "ap", Member: true, By: "json"}},
 		"json, object":    {"json=a", nil, reply(`{"a":{}}`), Answer{}},
 		"json, absent":    {"json=b", nil, reply(`{"a":1}`), Answer{}},
 		"json, cut off":   {"json=a", nil, reply(`{"a":"us",`), Answer{}},
@@ -64,7 +64,7 @@ func TestIdentifyAmbiguousName(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if diff := cmp.Diff(Answer{"eu", false, "body"}, id.Identify(reply("eu"))); diff != "" {
+	if diff := cmp.Diff(Answer{Name: "eu", By: "body"}, id.Identify(reply("eu"))); diff != "" {
 		t.Error(diff)
 	}
 }
@@ -125,24 +125,24 @@ func TestIdentifyAuto(t *testing.T) {
 		reply *Reply
 		want  Answer
 	}{
-		"pod":                        {reply("Hello from nginx-a in cluster somewhere"), Answer{"us", true, ByPod}},
-		"longest wins":               {reply("pod nginx-aa, not us"), Answer{"eu", true, ByPod}},
+		"pod":                        {reply("Hello from nginx-a in cluster somewhere"), Answer{Name: "us", Member: true, By: ByPod}},
+		"longest wins":               {reply("pod nginx-aa, not us"), Answer{Name: "eu", Member: true, By: ByPod}},
 		"part of a longer name":      {reply("nginx-aaa"), Answer{}},
-		"end of a sentence":          {reply("I am nginx-a."), Answer{"us", true, ByPod}},
-		"address":                    {reply("10.2.1.2:80"), Answer{"eu", true, ByIP}},
+		"end of a sentence":          {reply("I am nginx-a."), Answer{Name: "us", Member: true, By: ByPod}},
+		"address":                    {reply("10.2.1.2:80"), Answer{Name: "eu", Member: true, By: ByIP}},
 		"address is part of another": {reply("10.2.1.23 10.2.1.2.9 110.2.1.2"), Answer{}},
-		"longer address":             {reply("10.1.1.23"), Answer{"us", true, ByIP}},
-		"node":                       {reply("node us-worker2"), Answer{"us", true, ByNode}},
+		"longer address":             {reply("10.1.1.23"), Answer{Name: "us", Member: true, By: ByIP}},
+		"node":                       {reply("node us-worker2"), Answer{Name: "us", Member: true, By: ByNode}},
 		"node in both clusters":      {reply("shared-node"), Answer{}},
 		"pod in both clusters":       {reply("web-0"), Answer{}},
-		"cluster":                    {reply(`{"cluster":"eu"}`), Answer{"eu", true, ByCluster}},
-		"context":                    {reply("kind-eu"), Answer{"eu", true, ByContext}},
+		"cluster":                    {reply(`{"cluster":"eu"}`), Answer{Name: "eu", Member: true, By: ByCluster, Weak: true}},
+		"context":                    {reply("context: kind-eu"), Answer{Name: "eu", Member: true, By: ByContext, Weak: true}},
 		"part of a word":             {reply("status: bus"), Answer{}},
 		"both clusters":              {reply("us and eu"), Answer{}},
-		"header value":               {reply("ok", "X-Pod: nginx-b"), Answer{"us", true, ByPod}},
+		"header value":               {reply("ok", "X-Pod: nginx-b"), Answer{Name: "us", Member: true, By: ByPod}},
 		"header name":                {reply("ok", "us: 1"), Answer{}},
 		"nothing":                    {reply(""), Answer{}},
-		"control characters":         {reply("\x00nginx-b\x1b"), Answer{"us", true, ByPod}},
+		"control characters":         {reply("\x00nginx-b\x1b"), Answer{Name: "us", Member: true, By: ByPod}},
 	}
 	for name, tc := range tests {
 		t.Run(name, func(t *testing.T) {

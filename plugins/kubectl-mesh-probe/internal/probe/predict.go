@@ -27,6 +27,48 @@ func (p Prediction) Equal(o Prediction) bool {
 	return p.None == o.None && (p.Shares == nil) == (o.Shares == nil) && maps.Equal(p.Shares, o.Shares)
 }
 
+// caveat is the first thing that was not known when the shares were worked out, or that makes single clients differ from them.
+func (p Prediction) caveat() string {
+	if p.Doubt == "" && len(p.Caveats) > 0 {
+		return p.Caveats[0]
+	}
+	return p.Doubt
+}
+
+// sole is the only cluster that can answer, if the prediction leaves one and has no caveat.
+func (p Prediction) sole() string {
+	sole := ""
+	for name, share := range p.Shares {
+		if share > 0 {
+			if sole != "" {
+				return ""
+			}
+			sole = name
+		}
+	}
+	if p.caveat() != "" {
+		return ""
+	}
+	return sole
+}
+
+// String shows the shares that are not 0, by name, or why there are none.
+func (p Prediction) String() string {
+	switch {
+	case p.Shares == nil:
+		return "no prediction: " + p.Why
+	case p.None:
+		return "no backend"
+	}
+	var parts []string
+	for _, name := range slices.Sorted(maps.Keys(p.Shares)) {
+		if share := p.Shares[name]; share > 0 {
+			parts = append(parts, name+" "+percent(share))
+		}
+	}
+	return strings.Join(parts, ", ")
+}
+
 // Predict asks routing who answers the clients of cluster client. It is the same code that mesh-svc describe shows.
 func Predict(snap *routing.Snapshot, client string, key routing.Key, port int32) Prediction {
 	c := snap.Find(client)

@@ -24,15 +24,25 @@ type Outcome struct {
 	Prediction Prediction
 }
 
+// maxSamples is how many distinct unknown replies a report shows.
+const maxSamples = 5
+
 // Report describes one client's outcome.
 func (o Outcome) Report(members []Known) v1alpha1.ProbeClient {
 	c := v1alpha1.ProbeClient{
 		Cluster: o.Client.Cluster, Context: o.Client.Context, Namespace: o.Client.Namespace, Pod: o.Client.Pod,
 		Container: o.Client.Container, Node: o.Client.Node,
 		Tool: o.Result.Tool.String(), Complete: o.Result.Complete, Reason: o.Result.Reason,
-		Requests: o.Tally.Requests, Unknown: o.Tally.Unknown, UnknownSample: o.Tally.Sample, NoAnswer: o.Tally.NoAnswer,
-		RecognisedBy: o.Tally.Recognised, PredictionMessage: o.Prediction.Why, Warnings: o.Result.Warnings,
+		Requests: o.Tally.Requests, Answered: o.Tally.Answered(), Unknown: o.Tally.Unknown, UnknownErrors: o.Tally.UnknownErrors,
+		NoAnswer: o.Tally.NoAnswer, RecognisedBy: o.Tally.Recognised, WeakEvidence: o.Tally.Weak, PredictionMessage: o.Prediction.Why, Warnings: o.Result.Warnings,
 		Answers: []v1alpha1.ProbeAnswer{},
+	}
+	samples := o.Tally.UnknownSamples(maxSamples)
+	for _, u := range samples {
+		c.UnknownSamples = append(c.UnknownSamples, v1alpha1.ProbeUnknown(u))
+	}
+	if len(samples) > 0 {
+		c.UnknownSample = samples[0].Body
 	}
 	for _, r := range o.Tally.Rows(members) {
 		ci := stats.Wilson(r.Requests, o.Tally.Requests)

@@ -10,18 +10,18 @@ import (
 // Tally counts the replies of one client pod by who answered.
 type Tally struct {
 	Requests int
-	// Unknown counts replies without an error of which nobody knows who sent them.
-	Unknown int
-	// Sample is the beginning of one of them.
-	Sample string
-	// Recognised counts by what the others were attributed.
+	// Unknown counts the replies of which nobody knows who sent them; UnknownErrors are those among them that are errors, such as a 503.
+	Unknown       int
+	UnknownErrors int
+	// Recognised counts by what the others were attributed; Weak are those that rest on a name that may be there by chance.
 	Recognised map[string]int
-	// NoAnswer counts the requests with an error that no row has.
+	Weak       int
+	// NoAnswer counts the requests without a reply.
 	NoAnswer int
 
 	rows    map[string]*Row
 	errors  map[Class]*ErrorCount
-	pending []unknownReply
+	unknown unknowns
 }
 
 // Row is one member, or one captured value that names no member.
@@ -39,14 +39,6 @@ type ErrorCount struct {
 	Count   int
 	Message string
 }
-
-// unknownReply is kept, up to a bound, so that it can be looked at again with the names of pods that came up meanwhile.
-type unknownReply struct{ reply Reply }
-
-const (
-	maxPending = 2000
-	sampleSize = 120
-)
 
 // NewTally returns a tally with a row for each member.
 func NewTally(members []Known) *Tally {
@@ -68,56 +60,73 @@ func (t *Tally) Add(r Reply, who Answer) {
 		}
 		e.Count++
 	}
-	if who.Name != "" {
-		t.attribute(r, who)
-		return
-	}
-	if r.Class != "" {
+	switch {
+	case who.Name != "":
+		t.attribute(who, 1, failures(r), measured(r))
+	case r.Status == 0:
 		t.NoAnswer++
-		return
-	}
-	t.Unknown++
-	if t.Sample == "" {
-		t.Sample = string(r.Body[:min(len(r.Body), sampleSize)])
-	}
-	if len(t.pending) < maxPending {
-		r.Body = slices.Clone(r.Body)
-		t.pending = append(t.pending, unknownReply{r})
+	default:
+		t.Unknown++
+		t.UnknownErrors += failures(r)
+		t.unknown.add(r)
 	}
 }
 
-func (t *Tally) attribute(r Reply, who Answer) {
+func failures(r Reply) int {
+	if r.Class != "" {
+		return 1
+	}
+	return 0
+}
+
+func measured(r Reply) []time.Duration {
+	if r.Measured {
+		return []time.Duration{r.Latency}
+	}
+	return nil
+}
+
+// attribute counts replies for who sent them.
+func (t *Tally) attribute(who Answer, requests, errors int, latency []time.Duration) {
 	row := t.rows[who.Name]
 	if row == nil {
 		row = &Row{Name: who.Name, Member: who.Member}
 		t.rows[who.Name] = row
 	}
-	row.Requests++
-	t.Recognised[who.By]++
-	if r.Class != "" {
-		row.Errors++
-	}
-	if r.Measured {
-		row.latency = append(row.latency, r.Latency)
+	row.Requests += requests
+	row.Errors += errors
+	row.latency = append(row.latency, latency...)
+	t.Recognised[who.By] += requests
+	if who.Weak {
+		t.Weak += requests
 	}
 }
 
 // Again attributes what was unknown with what is known now.
 func (t *Tally) Again(id *Identifier) {
-	left := t.pending[:0]
-	for _, u := range t.pending {
-		if who := id.Identify(&u.reply); who.Name != "" {
-			t.Unknown--
-			t.attribute(u.reply, who)
-			continue
+	t.unknown.take(func(g *unknownGroup) bool {
+		who := id.Identify(&g.reply)
+		if who.Name == "" {
+			return false
 		}
-		left = append(left, u)
-	}
-	t.pending = left
-	if t.Unknown == 0 {
-		t.Sample = ""
-	}
+		t.Unknown -= g.count
+		t.UnknownErrors -= g.errors
+		t.attribute(who, g.count, g.errors, g.latency)
+		return true
+	})
 }
+
+// UnknownSamples returns the distinct replies that are still unknown, the most frequent first and at most so many.
+func (t *Tally) UnknownSamples(most int) []UnknownSample { return t.unknown.samples(most) }
+
+// Answered counts the requests that got a reply, whoever sent it.
+func (t *Tally) Answered() int { return t.Requests - t.NoAnswer }
+
+// Unattributed counts the requests that no row has.
+func (t *Tally) Unattributed() int { return t.Unknown + t.NoAnswer }
+
+// UnattributedErrors counts those among them that failed.
+func (t *Tally) UnattributedErrors() int { return t.UnknownErrors + t.NoAnswer }
 
 // Rows returns the rows: members in the given order, then other values by name.
 func (t *Tally) Rows(members []Known) []*Row {

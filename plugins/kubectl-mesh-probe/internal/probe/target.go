@@ -94,6 +94,9 @@ func (t Target) Port() int32 {
 	return 80
 }
 
+// Scheme returns http or https.
+func (t Target) Scheme() string { return t.url.Scheme }
+
 // TLS reports whether the URL is https.
 func (t Target) TLS() bool { return t.url.Scheme == "https" }
 

@@ -1,14 +1,15 @@
 package probe
 
 import (
-	"bytes"
+	"cmp"
+	"net/netip"
 	"slices"
-	"strings"
 
 	"github.com/kubectl-mesh/kubectl-mesh/pkg/common/routing"
 )
 
-// What a token is, in the order in which it is shown. Pod names say most.
+// What a token is, the strongest evidence first. Nobody but a pod knows its name; its address may be quoted as a client's; a
+// node has many pods. Names of clusters and contexts are often words of a language as well.
 const (
 	ByPod     = "pod name"
 	ByIP      = "pod IP"
@@ -17,143 +18,169 @@ const (
 	ByContext = "context name"
 )
 
-// Tokens are words that stand in the replies of one member only: names and
-// addresses of the Service's pods, their nodes, the member's own names.
+// Tokens are words and addresses that mean one member only: names and addresses of the Service's pods, their nodes, the member's
+// own names. Those that mean several members are kept too, so that Merge never makes one of them unique again.
 type Tokens struct {
-	list []token // longest first
+	words map[string]token     // names of pods, nodes, clusters and contexts
+	addrs map[netip.Addr]token // of pods, unmapped and without a zone
 }
 
 type token struct {
-	text   []byte
 	member string
 	by     string
+	weak   bool
+	twice  bool // a StatefulSet's web-0 in two clusters tells nothing
 }
 
-// NewTokens collects the words of a Service's endpoints in each member that are unique to one member.
+// NewTokens collects the words of a Service's endpoints in each member.
 func NewTokens(snap *routing.Snapshot, key routing.Key) *Tokens {
-	type owner struct {
-		member, by string
-		twice      bool
-	}
-	found := map[string]*owner{}
-	add := func(text, member, by string) {
-		if text == "" {
-			return
-		}
-		switch o := found[text]; {
-		case o == nil:
-			found[text] = &owner{member: member, by: by}
-		case o.member != member:
-			o.twice = true // a StatefulSet's web-0 in two clusters tells nothing
-		}
-	}
+	t := &Tokens{words: map[string]token{}, addrs: map[netip.Addr]token{}}
 	for i := range snap.Clusters {
 		c := &snap.Clusters[i]
 		if svc := c.Services[key]; svc != nil {
 			for _, e := range svc.Endpoints {
-				add(e.Pod, c.Name, ByPod)
-				add(e.Addr.String(), c.Name, ByIP)
-				add(e.Node, c.Name, ByNode)
+				t.word(e.Pod, token{member: c.Name, by: ByPod, weak: isPlainWord(e.Pod)})
+				t.word(e.Node, token{member: c.Name, by: ByNode, weak: isPlainWord(e.Node)})
+				if e.Addr.IsValid() {
+					t.addr(e.Addr, token{member: c.Name, by: ByIP})
+				}
 			}
 		}
-		add(c.Name, c.Name, ByCluster)
-		add(c.Context, c.Name, ByContext)
+		t.word(c.Name, token{member: c.Name, by: ByCluster, weak: true})
+		t.word(c.Context, token{member: c.Name, by: ByContext, weak: true})
 	}
-	t := &Tokens{}
-	for text, o := range found {
-		if !o.twice {
-			t.list = append(t.list, token{text: []byte(text), member: o.member, by: o.by})
-		}
-	}
-	slices.SortFunc(t.list, func(a, b token) int {
-		if len(a.text) != len(b.text) {
-			return len(b.text) - len(a.text)
-		}
-		return bytes.Compare(a.text, b.text)
-	})
 	return t
 }
 
 // Merge returns the tokens of both; a word that means two members means none.
 func (t *Tokens) Merge(o *Tokens) *Tokens {
-	out := &Tokens{}
-	for _, tk := range append(slices.Clone(t.list), o.list...) {
-		clash := func(x token) bool { return bytes.Equal(x.text, tk.text) && x.member != tk.member }
-		same := func(x token) bool { return bytes.Equal(x.text, tk.text) }
-		if !slices.ContainsFunc(t.list, clash) && !slices.ContainsFunc(o.list, clash) && !slices.ContainsFunc(out.list, same) {
-			out.list = append(out.list, tk)
+	out := &Tokens{words: map[string]token{}, addrs: map[netip.Addr]token{}}
+	for _, from := range []*Tokens{t, o} {
+		for text, tk := range from.words {
+			out.word(text, tk)
+		}
+		for addr, tk := range from.addrs {
+			out.addr(addr, tk)
 		}
 	}
-	slices.SortStableFunc(out.list, func(a, b token) int { return len(b.text) - len(a.text) })
 	return out
 }
 
-// find looks for the longest token in the header's values and the body. Two tokens
-// of the same length that mean different members leave the reply unknown.
+func (t *Tokens) word(text string, tk token) {
+	if text == "" {
+		return
+	}
+	if addr, err := netip.ParseAddr(text); err == nil { // some providers name nodes by their addresses
+		t.addr(addr, tk)
+		return
+	}
+	t.words[text] = together(t.words[text], tk)
+}
+
+func (t *Tokens) addr(addr netip.Addr, tk token) {
+	tk.weak = false // an address is not a word of a language
+	addr = addr.Unmap().WithZone("")
+	t.addrs[addr] = together(t.addrs[addr], tk)
+}
+
+// together is what a text is that has both meanings; the weaker one counts.
+func together(had, tk token) token {
+	switch {
+	case had.member == "":
+		return tk
+	case had.member != tk.member, had.twice, tk.twice:
+		had.twice = true
+	case tk.weak && !had.weak:
+		return tk
+	}
+	return had
+}
+
+// isPlainWord reports whether a name consists of letters only, so that it may be in a sentence by chance.
+func isPlainWord(s string) bool {
+	for i := range len(s) {
+		if !isLetter(s[i]) {
+			return false
+		}
+	}
+	return true
+}
+
+// match is one place of a reply that means a member.
+type match struct {
+	token
+	start, end int
+}
+
+// find says who sent a reply. Strong evidence decides by itself: a pod's name, else a pod's address, else a node's name. Without any, names of
+// clusters and contexts count where a program has put them. Evidence of one rank that means two members leaves the reply unknown.
 func (t *Tokens) find(r *Reply) Answer {
-	var best *token
-	for i := range t.list {
-		tk := &t.list[i]
-		if best != nil && len(tk.text) < len(best.text) {
-			break
+	texts := [][]byte{r.Body}
+	for _, line := range r.Header {
+		if _, value, ok := cutHeader(line); ok {
+			texts = append(texts, []byte(value))
 		}
-		if !inReply(r, tk.text) {
-			continue
+	}
+	var strong []match
+	for _, text := range texts {
+		strong = append(strong, t.strong(text)...)
+	}
+	for _, by := range []string{ByPod, ByIP, ByNode} {
+		if rank := keep(strong, by); len(rank) > 0 {
+			return agreed(rank)
 		}
-		if best == nil {
-			best = tk
-		} else if best.member != tk.member {
+	}
+	return agreed(t.weakIn(r))
+}
+
+func keep(all []match, by string) []match {
+	return slices.DeleteFunc(slices.Clone(all), func(m match) bool { return m.by != by })
+}
+
+// agreed is the member that all matches mean.
+func agreed(matches []match) Answer {
+	if len(matches) == 0 {
+		return Answer{}
+	}
+	first := matches[0]
+	for _, m := range matches[1:] {
+		if m.member != first.member {
 			return Answer{}
 		}
 	}
-	if best == nil {
-		return Answer{}
-	}
-	return Answer{Name: best.member, Member: true, By: best.by}
+	return Answer{Name: first.member, Member: true, By: first.by, Weak: first.weak}
 }
 
-func inReply(r *Reply, word []byte) bool {
-	if hasWord(r.Body, word) {
-		return true
-	}
-	for _, line := range r.Header {
-		if _, value, ok := strings.Cut(line, ":"); ok && hasWord([]byte(value), word) {
-			return true
+// strong finds the names and addresses in a text that mean one member. A word within a longer one that is known too is not a match: node
+// "worker" in "worker.eu.example".
+func (t *Tokens) strong(text []byte) []match {
+	var words []match
+	for word, tk := range t.words {
+		if tk.weak {
+			continue
+		}
+		for at := range wordsIn(text, word) {
+			words = append(words, match{tk, at, at + len(word)})
 		}
 	}
-	return false
-}
-
-// hasWord reports whether a word stands in text by itself: us, but not in us-worker or status.
-// A dot ends a word unless more of a number or a name follows directly, so that 10.1.1.2 is not found in 10.1.1.23 or 10.1.1.2.3.
-func hasWord(text, word []byte) bool {
-	for from := 0; ; {
-		i := bytes.Index(text[from:], word)
-		if i < 0 {
-			return false
+	slices.SortFunc(words, func(a, b match) int { return cmp.Or(cmp.Compare(a.start, b.start), cmp.Compare(b.end, a.end)) })
+	var out []match
+	end := -1
+	for _, m := range words {
+		if m.end <= end {
+			continue
 		}
-		start, end := from+i, from+i+len(word)
-		if !inWord(text, start-1, -1, isDigit(word[0])) && !inWord(text, end, +1, isDigit(word[len(word)-1])) {
-			return true
+		end = m.end
+		if !m.twice {
+			out = append(out, m)
 		}
-		from = start + 1
 	}
-}
-
-// inWord reports whether the byte at i belongs to the word beside it.
-func inWord(text []byte, i, step int, digit bool) bool {
-	if i < 0 || i >= len(text) {
-		return false
+	if len(t.addrs) > 0 {
+		for addr := range addressesIn(text) {
+			if tk, ok := t.addrs[addr]; ok && !tk.twice {
+				out = append(out, match{token: tk})
+			}
+		}
 	}
-	if text[i] != '.' {
-		return isWordByte(text[i])
-	}
-	j := i + step
-	return digit && j >= 0 && j < len(text) && isDigit(text[j])
-}
-
-func isDigit(c byte) bool { return c >= '0' && c <= '9' }
-
-func isWordByte(c byte) bool {
-	return isDigit(c) || c >= 'a' && c <= 'z' || c >= 'A' && c <= 'Z' || c == '-' || c == '_' || c >= 0x80
+	return out
 }

@@ -13,8 +13,8 @@ import (
 )
 
 const (
-	unknown  = "<unknown>"
-	noAnswer = "<no answer>"
+	unknown  = "<unknown>"   // replies of which nobody knows who sent them, errors such as a 503 among them
+	noAnswer = "<no answer>" // requests without a reply
 	none     = "-"
 )
 
@@ -117,7 +117,7 @@ func answers(r v1alpha1.ProbeReport) output.Section {
 			add(quoted(a), strconv.Itoa(a.Requests), share, ci, expected, strconv.Itoa(a.Errors), p50, p95, p99)
 		}
 		if c.Unknown > 0 {
-			add(unknown, strconv.Itoa(c.Unknown), part(c.Unknown, c.Requests), none, none, "0", none, none, none)
+			add(unknown, strconv.Itoa(c.Unknown), part(c.Unknown, c.Requests), none, none, strconv.Itoa(c.UnknownErrors), none, none, none)
 		}
 		if c.NoAnswer > 0 {
 			add(noAnswer, strconv.Itoa(c.NoAnswer), part(c.NoAnswer, c.Requests), none, none, strconv.Itoa(c.NoAnswer), none, none, none)
@@ -163,6 +163,7 @@ func checks(r v1alpha1.ProbeReport) output.Section {
 // source says how each client's figures came about.
 func source(r v1alpha1.ProbeReport) []string {
 	var out []string
+	few := false
 	for _, c := range r.Clients {
 		if c.Tool == "" {
 			out = append(out, fmt.Sprintf("%s: %s", c.Cluster, c.Reason))
@@ -187,10 +188,54 @@ func source(r v1alpha1.ProbeReport) []string {
 			out = append(out, c.Cluster+": no prediction: "+c.PredictionMessage)
 		}
 		if c.Unknown > 0 {
-			out = append(out, fmt.Sprintf("%s: %d replies could not be attributed, such as %q; name the part that tells with --identify", c.Cluster, c.Unknown, output.Clean(c.UnknownSample)))
+			out = append(out, unknownReplies(c))
+		}
+		missing, untimed := percentiles(c)
+		few = few || missing
+		if untimed {
+			out = append(out, fmt.Sprintf("%s: no latencies: %s does not time single requests; curl does", c.Cluster, c.Tool))
 		}
 	}
+	if few {
+		out = append(out, "P50, P95 and P99 are shown for clusters with at least 20, 200 and 1000 timed answers")
+	}
 	return out
+}
+
+// unknownReplies says what could not be attributed, by the most frequent replies that differ.
+func unknownReplies(c v1alpha1.ProbeClient) string {
+	line := fmt.Sprintf("%s: %d replies could not be attributed: ", c.Cluster, c.Unknown)
+	rest := c.Unknown
+	for i, s := range c.UnknownSamples {
+		if i > 0 {
+			line += ", "
+		}
+		body := strconv.Quote(output.Clean(s.Body))
+		if s.Body == "" {
+			body = "without a body"
+		}
+		line += fmt.Sprintf("%d times %s", s.Count, body)
+		rest -= s.Count
+	}
+	if rest > 0 && rest < c.Unknown {
+		line += fmt.Sprintf(", and %d more", rest)
+	} else if rest > 0 {
+		line += "none of them was kept"
+	}
+	return line + "; name the part that tells with --identify"
+}
+
+// percentiles reports whether some are missing because there are too few answers, and whether the tool times none.
+func percentiles(c v1alpha1.ProbeClient) (few, untimed bool) {
+	attributed, timed := false, false
+	for _, a := range c.Answers {
+		attributed = attributed || a.Requests > 0
+		if l := a.LatencyMs; l != nil {
+			timed = true
+			few = few || l.P50 == nil || l.P95 == nil || l.P99 == nil
+		}
+	}
+	return few, attributed && !timed
 }
 
 func dash(s string) string {

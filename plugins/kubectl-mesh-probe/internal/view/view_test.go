@@ -68,9 +68,26 @@ func TestSeveralClients(t *testing.T) {
 	t.Parallel()
 	bad := client("eu")
 	bad.Complete, bad.Reason, bad.Unknown, bad.UnknownSample, bad.NoAnswer = false, "interrupted", 7, "who\x1b[2J knows\n", 3
+	bad.UnknownErrors = 2
+	bad.UnknownSamples = []v1alpha1.ProbeUnknown{{Count: 4, Body: bad.UnknownSample}, {Count: 2, Body: "no"}}
 	bad.PredictionMessage = "the Service is headless"
 	bad.Answers = append(bad.Answers, v1alpha1.ProbeAnswer{Name: "Cluster-1\x1b[31m", Requests: 10, Share: 0.01})
 	bad.Errors = []v1alpha1.ProbeError{{Class: "refused", Count: 3, Message: "Connection refused\x07"}, {Class: "http-5xx", Count: 2}}
 	none := v1alpha1.ProbeClient{Cluster: "ap", Reason: "the container has no shell", Answers: []v1alpha1.ProbeAnswer{{Name: "us", Member: true}}}
 	golden(t, "several", report(client("us"), bad, none))
+}
+
+// The rows are named for what they hold: a 503 of which nobody knows who sent it is a reply. Percentiles that are not shown are explained.
+func TestFieldDRowsAndPercentiles(t *testing.T) {
+	t.Parallel()
+	c := client("us")
+	c.Tool, c.Requests, c.Answered, c.Unknown, c.UnknownErrors, c.NoAnswer = "busybox wget 1.36.1", 400, 300, 100, 100, 100
+	c.UnknownSamples = []v1alpha1.ProbeUnknown{{Count: 90, Body: ""}}
+	c.Answers = []v1alpha1.ProbeAnswer{{Name: "us", Member: true, Requests: 200, Share: 0.5}}
+	c.Errors = []v1alpha1.ProbeError{{Class: "http-5xx", Count: 100}, {Class: "refused", Count: 100}}
+	golden(t, "rows", report(c))
+
+	silent := client("us")
+	silent.Answers, silent.Answered, silent.Unknown, silent.RecognisedBy = silent.Answers[:0], 1000, 1000, nil
+	golden(t, "silent", report(silent))
 }
