@@ -42,7 +42,7 @@ func TestField05CheckSaysGlobalMeansNothing(t *testing.T) {
 		"global in one":   {[]cluster{gateway("us"), gateway("eu", cilium.AnnotationGlobal+"=false")}, []string{"SVC046 info service/default/nginx: us: " + note + " => "}},
 		"global nowhere":  {[]cluster{gateway("us", cilium.AnnotationGlobal+"=false"), gateway("eu", cilium.AnnotationGlobal+"=no")}, nil},
 		"other settings":  {[]cluster{gateway("us", cilium.AnnotationShared+"=false", cilium.AnnotationAffinity+"=remote"), gateway("eu", cilium.AnnotationShared+"=maybe")}, []string{"SVC046 info service/default/nginx: us, eu: " + note + " => "}},
-		"ordinary in one": {[]cluster{gateway("us"), ordinary("eu")}, []string{"SVC046 warning service/default/nginx: us: " + note + "; Cilium exports the placeholder all the same, and connections of clients in eu that it gets fail => kubectl mesh-svc unglobalize nginx -n default --in us"}},
+		"ordinary in one": {[]cluster{gateway("us"), ordinary("eu")}, []string{"SVC046 warning service/default/nginx: us: " + note + "; Cilium exports the placeholder all the same, and connections of clients in eu that it gets fail => kubectl mesh-svc unglobalize nginx -n default --in us --contexts kind-us,kind-eu"}},
 		"not exported":    {[]cluster{gateway("us", cilium.AnnotationShared+"=false"), ordinary("eu"), ordinary("ap")}, []string{"SVC046 info service/default/nginx: us: " + note + " => "}},
 		"misspelt":        {[]cluster{gateway("us", "service.io.cilium/global=true"), gateway("eu")}, []string{"SVC046 info service/default/nginx: us, eu: " + note + " => ", "SVC047 info service/default/nginx: us: Cilium does not read annotation service.io.cilium/global => kubectl --context kind-us -n default annotate service nginx service.io.cilium/global-"}},
 	} {
