@@ -23,7 +23,8 @@ type CACluster struct {
 	Inside []TrustLink `json:"inside,omitempty"`
 }
 
-// Owner says who keeps an object: helm, certgen, cert-manager, argocd, flux, controller, mesh-ca, hand or unknown.
+// Owner says who keeps an object. Kind is helm, certgen, mesh-ca, hand or unknown for those that do not write it again by themselves, else cert-manager, argocd,
+// flux, external-secrets, the name of another tool, or controller.
 type Owner struct {
 	Kind string `json:"kind"`
 	Name string `json:"name,omitempty"`
@@ -53,9 +54,11 @@ type Authority struct {
 	KeyMessage string `json:"keyMessage,omitempty"`
 	Owner      Owner  `json:"owner"`
 	Immutable  bool   `json:"immutable,omitempty"`
+	// CertgenRefusesFrom is when certgen stops signing with the CA because it ends before the leaf certificates would; absent where certgen does not ask.
+	CertgenRefusesFrom *time.Time `json:"certgenRefusesFrom,omitempty"`
 }
 
-// LeafCertificate is one Secret with a certificate that is derived from the CA. The embedded certificate is absent when Message is set.
+// LeafCertificate is one Secret with a certificate that is derived from the CA, or SECRET[KEY] with one that is kept for a peer. The embedded certificate is absent when Message is set.
 type LeafCertificate struct {
 	Secret string `json:"secret"`
 	// Message says why there is no certificate to show: it cannot be read, does not parse.
@@ -74,7 +77,9 @@ type LeafCertificate struct {
 // LeafProblem is something that is wrong with a certificate. Severity is error or warning.
 type LeafProblem struct {
 	Severity string `json:"severity"`
-	Message  string `json:"message"`
+	// User says that etcd does not know the user that the certificate names.
+	User    bool   `json:"user,omitempty"`
+	Message string `json:"message"`
 }
 
 // TrustPair says whether the client cluster's processes can log in to the server cluster's etcd.

@@ -297,7 +297,7 @@ func TestOurOwnManagersAreNoConflict(t *testing.T) {
 func TestOwners(t *testing.T) {
 	t.Parallel()
 	for manager, want := range map[string]bool{
-		"argocd-controller": true, "kustomize-controller": true, "helm": true, "Helm": true, "my-operator": true, "terraform": true,
+		"argocd-controller": true, "kustomize-controller": true, "helm": true, "Helm": true, "my-operator": true, "terraform": true, "curl": true, "kubectl-neat-operator": true,
 		"kubectl-annotate": false, "kubectl-client-side-apply": false, "kubectl-edit": false, "mesh-svc": false, "k9s": false,
 	} {
 		if got := (Owner{Manager: manager}).Reconciler(); got != want {
@@ -309,7 +309,7 @@ func TestOwners(t *testing.T) {
 		e.FieldsV1.SetRawBytes([]byte(fields))
 		return e
 	}
-	got := owners([]metav1.ManagedFieldsEntry{
+	got := keyOwners([]metav1.ManagedFieldsEntry{
 		entry("a", `{"f:metadata":{"f:annotations":{"f:x/y":{},"f:other":{}}}}`), entry("b", `{"f:spec":{}}`), entry("c", `not json`), {Manager: "d"},
 	}, []string{"x/y"})
 	if d := cmp.Diff([]Owner{{"x/y", "a"}}, got); d != "" {

@@ -1,12 +1,13 @@
 package change
 
 import (
-	"encoding/json"
 	"fmt"
 	"slices"
 	"strings"
 
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+
+	"github.com/kubectl-mesh/kubectl-mesh/pkg/common/owners"
 )
 
 // Owner is a field manager that owns one annotation key.
@@ -15,43 +16,18 @@ type Owner struct {
 	Manager string
 }
 
-// people are the field managers behind which a person stands; a prefix is
-// enough. Everybody else reconciles: what we write would be reverted.
-var people = []string{"kubectl", "mesh-svc", "mesh-ca", "k9s", "lens", "openlens", "headlamp", "curl", "python-requests", "node-fetch", "mozilla", "unknown", "before-first-apply"}
-
 // Reconciler reports whether a field manager writes its fields again and again.
-func (o Owner) Reconciler() bool {
-	m := strings.ToLower(o.Manager)
-	return !slices.ContainsFunc(people, func(p string) bool { return strings.HasPrefix(m, p) })
-}
+func (o Owner) Reconciler() bool { return owners.Reconciles(o.Manager) }
 
-// owners returns who owns the given annotation keys, from managedFields.
-func owners(fields []metav1.ManagedFieldsEntry, keys []string) []Owner {
+// keyOwners returns who owns the given annotation keys, from managedFields.
+func keyOwners(managed []metav1.ManagedFieldsEntry, keys []string) []Owner {
+	fields := owners.Parse(managed)
 	var out []Owner
-	for _, f := range fields {
-		if f.FieldsV1 == nil {
-			continue
-		}
-		var doc struct {
-			Metadata struct {
-				Annotations map[string]json.RawMessage `json:"f:annotations"`
-			} `json:"f:metadata"`
-		}
-		if err := json.Unmarshal(f.FieldsV1.GetRawBytes(), &doc); err != nil {
-			continue // an entry we cannot read names no owner
-		}
-		for _, k := range keys {
-			if _, ok := doc.Metadata.Annotations["f:"+k]; ok {
-				o := Owner{Key: k, Manager: f.Manager}
-				if !slices.Contains(out, o) {
-					out = append(out, o)
-				}
-			}
+	for _, k := range slices.Sorted(slices.Values(keys)) {
+		for _, manager := range fields.Of(owners.Annotation(k)) {
+			out = append(out, Owner{Key: k, Manager: manager})
 		}
 	}
-	slices.SortFunc(out, func(a, b Owner) int {
-		return strings.Compare(a.Key+"\x00"+a.Manager, b.Key+"\x00"+b.Manager)
-	})
 	return out
 }
 
@@ -59,10 +35,10 @@ func owners(fields []metav1.ManagedFieldsEntry, keys []string) []Owner {
 func (i *Item) conflict(exempt []string) string {
 	var parts []string
 	for _, o := range i.Owners {
-		if o.Reconciler() && !slices.Contains(exempt, o.Manager) {
+		for _, k := range owners.Named([]string{o.Manager}, i.Managed, exempt...) {
 			part := fmt.Sprintf("%s is owned by %q", o.Key, o.Manager)
-			if r := i.reconciler(o.Manager); r.Tool != "" {
-				part += " (" + r.String() + ")"
+			if k.Tool != "" {
+				part += " (" + k.String() + ")"
 			}
 			parts = append(parts, part)
 		}

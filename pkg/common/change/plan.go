@@ -12,6 +12,7 @@ import (
 
 	"github.com/kubectl-mesh/kubectl-mesh/pkg/apis/v1alpha1"
 	"github.com/kubectl-mesh/kubectl-mesh/pkg/common/clusters"
+	"github.com/kubectl-mesh/kubectl-mesh/pkg/common/owners"
 )
 
 // Values are annotation values by key; nil means absent.
@@ -26,12 +27,13 @@ type Item struct {
 	Version   string // resourceVersion at plan time
 	Before    Values
 	After     Values
-	Owners    []Owner      // who owns the keys that would change
-	Managed   []Reconciler // what the object itself says it belongs to
-	Result    string       // one of the v1alpha1.Result values
+	Owners    []Owner         // who owns the keys that would change
+	Managed   []owners.Keeper // what the object itself says it belongs to
+	Result    string          // one of the v1alpha1.Result values
 	Message   string
 
-	unseen bool // written, and not read back
+	unseen bool     // written, and not read back
+	spec   []string // the field managers that own what defines the Service
 }
 
 // Object returns the item's TYPE/NAME as kubectl prints it.
@@ -64,8 +66,9 @@ func NewItem(m *clusters.Member, svc *corev1.Service, edits Values) *Item {
 		i.Result = v1alpha1.ResultUnchanged
 		return i
 	}
-	i.Owners = owners(svc.ManagedFields, i.changedKeys())
-	i.Managed = reconcilers(svc)
+	i.Owners = keyOwners(svc.ManagedFields, i.changedKeys())
+	i.Managed = owners.Marks(svc.ObjectMeta)
+	i.spec = owners.Parse(svc.ManagedFields).ServiceKeepers()
 	return i
 }
 

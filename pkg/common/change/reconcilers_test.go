@@ -11,6 +11,7 @@ import (
 
 	"github.com/kubectl-mesh/kubectl-mesh/pkg/apis/v1alpha1"
 	"github.com/kubectl-mesh/kubectl-mesh/pkg/common/clusters"
+	"github.com/kubectl-mesh/kubectl-mesh/pkg/common/owners"
 )
 
 func wrote(manager, fields string) metav1.ManagedFieldsEntry {
@@ -48,15 +49,15 @@ func TestReconcilers(t *testing.T) {
 		want   []v1alpha1.Reconciler
 	}{
 		"nobody":                        {labels("app.kubernetes.io/instance", "x"), []metav1.ManagedFieldsEntry{wrote("kubectl-edit", ownsGlobal)}, nil},
-		"Argo CD by annotation":         {annotated("argocd.argoproj.io/tracking-id", "shop:/Service:default/nginx"), nil, []v1alpha1.Reconciler{{Tool: ToolArgo, Source: "application shop", Fix: "change the manifest in the Git repository of application shop: " + local}}},
-		"Argo CD by its label":          {labels("argocd.argoproj.io/instance", "shop"), nil, []v1alpha1.Reconciler{{Tool: ToolArgo, Source: "application shop", Fix: "change the manifest in the Git repository of application shop: " + local}}},
-		"Argo CD by manager, owns":      {labels("app.kubernetes.io/instance", "shop"), []metav1.ManagedFieldsEntry{wrote("argocd-controller", ownsGlobal)}, []v1alpha1.Reconciler{{Tool: ToolArgo, Source: "application shop", Manager: "argocd-controller", Key: "x/global", Fix: "change the manifest in the Git repository of application shop: " + local}}},
-		"Argo CD, owns other fields":    {labels(), []metav1.ManagedFieldsEntry{wrote("argocd-controller", `{"f:spec":{}}`)}, []v1alpha1.Reconciler{{Tool: ToolArgo, Fix: "change the manifest in the Git repository of its source: " + local}}},
-		"Flux, a Kustomization":         {labels("kustomize.toolkit.fluxcd.io/name", "apps", "kustomize.toolkit.fluxcd.io/namespace", "flux"), []metav1.ManagedFieldsEntry{wrote("kustomize-controller", ownsGlobal)}, []v1alpha1.Reconciler{{Tool: ToolFlux, Source: "Kustomization flux/apps", Manager: "kustomize-controller", Key: "x/global", Fix: "change the manifest in the Git repository of Kustomization flux/apps: " + local}}},
-		"Flux, a HelmRelease":           {labels("helm.toolkit.fluxcd.io/name", "r", "app.kubernetes.io/managed-by", "Helm"), nil, []v1alpha1.Reconciler{{Tool: ToolFlux, Source: "HelmRelease r", Fix: "set the annotations in the values or the postRenderers of HelmRelease r"}}},
-		"Helm":                          {annotated("meta.helm.sh/release-name", "r", "meta.helm.sh/release-namespace", "n"), []metav1.ManagedFieldsEntry{wrote("helm", ownsGlobal)}, []v1alpha1.Reconciler{{Tool: ToolHelm, Source: "release n/r", Manager: "helm", Key: "x/global", Fix: "set the annotations in the values of release n/r, or in a post-renderer that runs: kubectl mesh-svc globalize nginx --local -f -"}}},
-		"an operator":                   {controlled, []metav1.ManagedFieldsEntry{wrote("gw", ownsGlobal)}, []v1alpha1.Reconciler{{Tool: ToolOperator, Source: "of Gateway g", Manager: "gw", Key: "x/global", Fix: "set the annotations on Gateway g, which controls it"}}},
-		"a manager that nobody knows":   {labels(), []metav1.ManagedFieldsEntry{wrote("terraform", ownsGlobal)}, []v1alpha1.Reconciler{{Manager: "terraform", Key: "x/global", Fix: `change it where "terraform" takes it from`}}},
+		"Argo CD by annotation":         {annotated("argocd.argoproj.io/tracking-id", "shop:/Service:default/nginx"), nil, []v1alpha1.Reconciler{{Tool: owners.ToolArgo, Source: "application shop", Fix: "change the manifest in the Git repository of application shop: " + local}}},
+		"Argo CD by its label":          {labels("argocd.argoproj.io/instance", "shop"), nil, []v1alpha1.Reconciler{{Tool: owners.ToolArgo, Source: "application shop", Fix: "change the manifest in the Git repository of application shop: " + local}}},
+		"Argo CD by manager, owns":      {labels("app.kubernetes.io/instance", "shop"), []metav1.ManagedFieldsEntry{wrote("argocd-controller", ownsGlobal)}, []v1alpha1.Reconciler{{Tool: owners.ToolArgo, Source: "application shop", Manager: "argocd-controller", Key: "x/global", Fix: "change the manifest in the Git repository of application shop: " + local}}},
+		"Argo CD, owns other fields":    {labels(), []metav1.ManagedFieldsEntry{wrote("argocd-controller", `{"f:spec":{}}`)}, []v1alpha1.Reconciler{{Tool: owners.ToolArgo, Manager: "argocd-controller", Fix: "change the manifest in the Git repository of its source: " + local}}},
+		"Flux, a Kustomization":         {labels("kustomize.toolkit.fluxcd.io/name", "apps", "kustomize.toolkit.fluxcd.io/namespace", "flux"), []metav1.ManagedFieldsEntry{wrote("kustomize-controller", ownsGlobal)}, []v1alpha1.Reconciler{{Tool: owners.ToolFlux, Source: "Kustomization flux/apps", Manager: "kustomize-controller", Key: "x/global", Fix: "change the manifest in the Git repository of Kustomization flux/apps: " + local}}},
+		"Flux, a HelmRelease":           {labels("helm.toolkit.fluxcd.io/name", "r", "app.kubernetes.io/managed-by", "Helm"), nil, []v1alpha1.Reconciler{{Tool: owners.ToolFlux, Source: "HelmRelease r", Fix: "set the annotations in the values or the postRenderers of HelmRelease r"}}},
+		"Helm":                          {annotated("meta.helm.sh/release-name", "r", "meta.helm.sh/release-namespace", "n"), []metav1.ManagedFieldsEntry{wrote("helm", ownsGlobal)}, []v1alpha1.Reconciler{{Tool: owners.ToolHelm, Source: "release n/r", Manager: "helm", Key: "x/global", Fix: "set the annotations in the values of release n/r, or in a post-renderer that runs: kubectl mesh-svc globalize nginx --local -f -"}}},
+		"an operator":                   {controlled, []metav1.ManagedFieldsEntry{wrote("gw", ownsGlobal)}, []v1alpha1.Reconciler{{Tool: owners.ToolOperator, Source: "of Gateway g", Manager: "gw", Key: "x/global", Fix: "set the annotations on Gateway g, which controls it"}}},
+		"a manager that nobody knows":   {labels(), []metav1.ManagedFieldsEntry{wrote("my-operator", ownsGlobal)}, []v1alpha1.Reconciler{{Manager: "my-operator", Key: "x/global", Fix: `change it where "my-operator" takes it from`}}},
 		"our own manager is nobody":     {labels(), []metav1.ManagedFieldsEntry{wrote("ci-bot", ownsGlobal)}, nil},
 		"one that has the value we set": {nginx(map[string]string{"x/global": "true", "argocd.argoproj.io/tracking-id": "shop:x"}), nil, nil},
 	}

@@ -22,7 +22,7 @@ var (
 		"To trust two CAs at a time use tls.caBundle (chart 1.14 and later)."}
 	Trust = Rule{"CA010", Error, "two clusters do not accept each other",
 		"Trust is what the processes mount: the client's leaf against the ca.crt (or caBundle) of the server's etcd, and the server's leaf against the client's. A connection that stands stays up until it is made again.",
-		"One CA for both (`kubectl mesh-ca sync --from CLUSTER --to CLUSTER`), then renew the leafs; sync lists the commands."}
+		"The message has the reason for each direction. Where the CAs differ: one CA for both (`kubectl mesh-ca sync --from CLUSTER --to CLUSTER`), then renew the leaf certificates; sync lists the commands. Where a leaf certificate does not belong to its cluster's CA: renew it. Where a cluster keeps copies of a peer's certificates: renew the copies."}
 	TrustUnknown = Rule{"CA011", Warning, "it is not known whether two clusters accept each other",
 		"What is not understood or cannot be read is not called good.",
 		"The message says what is missing: a permission, a Secret, clustermesh-apiserver itself."}
@@ -33,7 +33,7 @@ var (
 		"What is not understood or cannot be read is not called good.",
 		"The message says what is missing."}
 	EtcdStale = Rule{"CA014", Warning, "etcd has not read its CA file since it was written",
-		"etcd reads certificates at every connection but its CA file at start only (etcd issue 11555): it trusts what was there when it started. Told from the times of pod and managedFields.",
+		"etcd reads certificates at every connection but its CA file at start only (etcd issue 11555): it trusts what was there when it started. Told from the start of the pod and the time at which the CA was replaced: a renewal that writes the same ca.crt again does not count.",
 		"`kubectl -n kube-system rollout restart deployment/clustermesh-apiserver`; agents keep what they know meanwhile."}
 	LeafBad = Rule{"CA020", Error, "a leaf is unusable by itself",
 		"Missing, expired, made for another use, or beside a key that is not its own: no CA can mend it.",
@@ -47,9 +47,21 @@ var (
 	LeafEnds = Rule{"CA023", Warning, "a leaf expires soon",
 		"Helm's method renews leafs at an upgrade only; certgen's CronJob for the mesh has no default schedule before chart 1.20.",
 		"Renew it: a Helm upgrade, a run of certgen or `cmctl renew`, whichever makes it."}
+	EtcdUser = Rule{"CA024", Error, "etcd does not know the user of a certificate",
+		"etcd in clustermesh-apiserver takes the user of a connection from the common name of the certificate. It has the users admin-<cluster>, local-<cluster> and remote (1.16 to 1.20); with clustermesh.apiserver.tls.authMode migration or cluster also those of ConfigMap clustermesh-remote-users. A certificate of another name verifies and cannot log in.",
+		"Issue the certificate with the common name that the message names."}
+	CertgenRefuses = Rule{"CA025", Warning, "certgen refuses the CA, or will soon",
+		"From chart 1.20 certgen fails when the CA ends before the leaf certificates that it is to make (certgen.enforceCAValidityThroughoutLeavesDuration, on by default). Leaf certificates are then not renewed any more.",
+		"Replace the CA in all clusters before that date, or set a shorter certValidityDuration."}
+	HiddenPart = Rule{"CA026", Warning, "a certificate file has a part that is not read",
+		"Readers of PEM (crypto/x509, etcd, Cilium) skip what does not look like a block at the start of a line, without an error: they trust and present only the rest.",
+		"Write the file again as plain PEM."}
+	PeerSkipped = Rule{"CA027", Warning, "Cilium skips the configuration of a peer",
+		"Agents and KVStoreMesh take a key of the Secret for a peer only if the text endpoints: is in its value (isEtcdConfigFile in pkg/clustermesh/common/config.go, 1.16 to 1.20). In JSON, and in YAML with quoted keys, it is not.",
+		"Write the value as YAML with the bare key endpoints:."}
 )
 
 // Authority lists the rules about certificates, by id.
 func Authority() []Rule {
-	return []Rule{CAMissing, CAKey, CAExpired, CAEnds, CANotCA, CAChain, Trust, TrustUnknown, Inside, InsideUnknown, EtcdStale, LeafBad, LeafNames, LeafStale, LeafEnds}
+	return []Rule{CAMissing, CAKey, CAExpired, CAEnds, CANotCA, CAChain, Trust, TrustUnknown, Inside, InsideUnknown, EtcdStale, LeafBad, LeafNames, LeafStale, LeafEnds, EtcdUser, CertgenRefuses, HiddenPart, PeerSkipped}
 }

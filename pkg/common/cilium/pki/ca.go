@@ -12,6 +12,10 @@ import (
 // SecretCA is the Secret that holds a cluster's CA. Its name is fixed (cilium Helm chart, templates/cilium-ca-secret.yaml; certgen; cilium-cli).
 const SecretCA = "cilium-ca"
 
+// OldCASecrets are the names under which charts up to 1.11, and cilium-cli beside them, kept the CAs of Cluster Mesh and of Hubble. No chart since reads them
+// (cilium-cli issue 300).
+func OldCASecrets() []string { return []string{"clustermesh-apiserver-ca-cert", "hubble-ca-secret"} }
+
 // Data keys of the Secrets. cilium-ca has ca.crt and ca.key when Helm, certgen or a person made it, tls.crt and tls.key when cert-manager did
 // (cilium-cli getCACert tries them in this order); a leaf Secret has ca.crt, tls.crt and tls.key.
 const (

@@ -22,7 +22,7 @@ var ErrNoCertificate = errors.New("no certificate in it")
 
 // ParseCertificates reads every certificate of a PEM file, in order. As in crypto/x509's AppendCertsFromPEM text between the blocks is allowed;
 // unlike there a block that is no certificate, or one that does not parse, is an error: etcd refuses to start on such a file
-// (etcd client/pkg/tlsutil NewCertPool), so it must not look good here.
+// (etcd client/pkg/tlsutil NewCertPool), so it must not look good here. What no reader of PEM sees is skipped, as by etcd; HiddenParts finds it.
 func ParseCertificates(data []byte) ([]*x509.Certificate, error) {
 	if len(data) > maxPEM {
 		return nil, fmt.Errorf("%d bytes are too many for a certificate file", len(data))
@@ -44,7 +44,7 @@ func ParseCertificates(data []byte) ([]*x509.Certificate, error) {
 		certs = append(certs, cert)
 	}
 	if len(certs) == 0 {
-		return nil, ErrNoCertificate
+		return nil, fmt.Errorf("%w%s", ErrNoCertificate, hint(data))
 	}
 	return certs, nil
 }

@@ -39,10 +39,10 @@ func (s Side) listener() endpoint {
 	})
 }
 
-// EtcdTrust is where the CA file of the cluster's etcd comes from, which etcd reads at start only (etcd issue 11555).
-func (s Side) EtcdTrust() (Source, bool) {
-	src := s.listener().trust.source
-	return src, src.Key != ""
+// EtcdTrust is the CA file of the cluster's etcd, which etcd reads at start only (etcd issue 11555).
+func (s Side) EtcdTrust() (Bundle, bool) {
+	m := s.listener().trust
+	return m.bundle(), m.source.Key != ""
 }
 
 // dialer is the process that connects to the other clusters: KVStoreMesh when the cluster runs it, else every agent.
@@ -107,24 +107,35 @@ func (s Side) load(w *Workload, c Container, file string) material {
 // parse reads the certificates that stand under one key of an object.
 func (s Side) parse(src Source) material {
 	m := material{source: src}
+	data, err := s.file(src)
+	if err != nil {
+		m.state, m.err = Broken, err
+		if obj, known := s.Objects[src.Ref]; !known || obj.Unreadable != "" {
+			m.state = Unknown
+		}
+		return m
+	}
+	if m.certs, err = ParseCertificates(data); err != nil {
+		m.state, m.err = Broken, err
+	}
+	m.id = sha256.Sum256(data)
+	return m
+}
+
+// file is what stands under one key of an object, or why there is nothing.
+func (s Side) file(src Source) ([]byte, error) {
 	obj, known := s.Objects[src.Ref]
 	switch {
 	case !known:
-		m.state, m.err = Unknown, errors.New("it was not read")
+		return nil, errors.New("it was not read")
 	case obj.Unreadable != "":
-		m.state, m.err = Unknown, errors.New(obj.Unreadable)
+		return nil, errors.New(obj.Unreadable)
 	case obj.Absent:
-		m.state, m.err = Broken, errors.New("it does not exist")
+		return nil, errors.New("it does not exist")
 	case len(obj.Data[src.Key]) == 0:
-		m.state, m.err = Broken, errors.New("the key is missing or empty")
-	default:
-		var err error
-		if m.certs, err = ParseCertificates(obj.Data[src.Key]); err != nil {
-			m.state, m.err = Broken, err
-		}
-		m.id = sha256.Sum256(obj.Data[src.Key])
+		return nil, errors.New("the key is missing or empty")
 	}
-	return m
+	return obj.Data[src.Key], nil
 }
 
 // Bundle is a CA file that processes mount in place of their leaf Secret's own ca.crt: Helm's tls.caBundle.
@@ -149,11 +160,39 @@ func (s Side) Bundles() []Bundle {
 		if m.source.Key == "" || isLeafs || known {
 			continue
 		}
-		b := Bundle{Source: m.source, Certs: m.certs}
-		if m.err != nil {
-			b.Note = m.err.Error()
+		out = append(out, m.bundle())
+	}
+	return out
+}
+
+func (m material) bundle() Bundle {
+	b := Bundle{Source: m.source, Certs: m.certs}
+	if m.err != nil {
+		b.Note = m.err.Error()
+	}
+	return b
+}
+
+// Copy is a file of another cluster's that a cluster keeps in the Secret with its peers' configurations, as clustermesh.config.clusters[].tls writes it.
+type Copy struct {
+	Bundle
+	// Trust says that it is what the peer's server is verified against; else it is what is presented to the peer.
+	Trust bool
+}
+
+// Copies lists the files for one peer that do not come from the cluster's own leaf Secrets but stand beside the peer's configuration. They do not follow
+// when the peer gets other certificates.
+func (s Side) Copies(peer string) []Copy {
+	config, ok := s.Peers[peer]
+	if !ok {
+		return nil
+	}
+	e := s.dialer(config.PeerFiles)
+	var out []Copy
+	for _, c := range []Copy{{Bundle: e.cert.bundle()}, {Bundle: e.trust.bundle(), Trust: true}} {
+		if ref := c.Source.Ref; ref == (Ref{Kind: Secret, Name: secretKVStoreMesh}) || ref == (Ref{Kind: Secret, Name: secretClusterMesh}) {
+			out = append(out, c)
 		}
-		out = append(out, b)
 	}
 	return out
 }

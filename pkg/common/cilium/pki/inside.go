@@ -11,11 +11,16 @@ type Link struct {
 	Login, Identity Check
 }
 
+// DeploymentRelay is the name of Hubble Relay.
+const DeploymentRelay = "hubble-relay"
+
 // Paths of the connections inside a cluster, from the charts 1.15 to 1.20.
 const (
 	dirAPIServer       = "/var/lib/cilium/etcd-secrets"
 	dirHubble          = "/var/lib/cilium/tls/hubble"
+	dirRelay           = "/var/lib/hubble-relay/tls"
 	containerAPIServer = "apiserver"
+	containerRelay     = "hubble-relay"
 )
 
 // Inside judges the connections that stay in one cluster: clustermesh-apiserver and KVStoreMesh to the etcd beside them, agents to that etcd
@@ -24,14 +29,14 @@ const (
 func Inside(s Side, now time.Time) []Link {
 	v := newVerifier(now)
 	var links []Link
-	etcd := s.listener()
+	etcd := local{side: s, etcd: s.listener(), users: s.users(), v: v}
 	if s.MeshAPI != nil {
-		links = append(links, s.toEtcd("clustermesh-apiserver to etcd", s.MeshAPI, containerAPIServer, clientFiles(dirAPIServer, "tls"), etcd, nil, v)...)
-		links = append(links, s.toEtcd("kvstoremesh to etcd", s.MeshAPI, containerKVStore, clientFiles(dirAPIServer, "tls"), etcd, nil, v)...)
+		links = append(links, etcd.from("clustermesh-apiserver to etcd", s.MeshAPI, containerAPIServer, clientFiles(dirAPIServer, "tls"), roleRoot, nil)...)
+		links = append(links, etcd.from("kvstoremesh to etcd", s.MeshAPI, containerKVStore, clientFiles(dirAPIServer, "tls"), roleRoot, nil)...)
 	}
 	if s.KVStoreMesh() {
 		host := []string{ownService(s)}
-		links = append(links, s.toEtcd("agents to etcd", s.Agent, containerAgent, clientFiles(dirClusterMesh, "local-etcd-client"), etcd, host, v)...)
+		links = append(links, etcd.from("agents to etcd", s.Agent, containerAgent, clientFiles(dirClusterMesh, "local-etcd-client"), roleLocal, host)...)
 	}
 	return append(links, s.hubble(v)...)
 }
@@ -44,23 +49,31 @@ func clientFiles(dir, stem string) PeerFiles {
 	return PeerFiles{CertFile: dir + "/" + stem + ".crt", KeyFile: dir + "/" + stem + ".key", TrustedCAFile: dir + "/" + stem + "-ca.crt"}
 }
 
-// toEtcd judges one local client of etcd. A container that is not there, or that mounts no such files, has no such connection.
-func (s Side) toEtcd(name string, w *Workload, container string, files PeerFiles, etcd endpoint, hosts []string, v *verifier) []Link {
+// local is a cluster's etcd as its own clients see it.
+type local struct {
+	side  Side
+	etcd  endpoint
+	users etcdUsers
+	v     *verifier
+}
+
+// from judges one client in the same cluster. A container that is not there, or that mounts no such files, has no such connection.
+func (e local) from(name string, w *Workload, container string, files PeerFiles, need role, hosts []string) []Link {
 	c, ok := w.Container(container)
 	if !ok {
 		return nil
 	}
-	if _, err := w.source(c, files.CertFile, s.Objects); err != nil {
+	if _, err := w.source(c, files.CertFile, e.side.Objects); err != nil {
 		return nil
 	}
-	client := s.endpoint(w, c, files)
-	l := Link{Name: name, Login: v.half(client, etcd, purposeClient, nil), Identity: v.half(etcd, client, purposeServer, hosts)}
+	client := e.side.endpoint(w, c, files)
+	login := e.users.judge(e.v.half(client, e.etcd, purposeClient, nil), client, need)
+	l := Link{Name: name, Login: login, Identity: e.v.half(e.etcd, client, purposeServer, hosts)}
 	l.Verdict = worst(l.Login.Verdict, l.Identity.Verdict)
 	return []Link{l}
 }
 
-// hubble judges the agents' Hubble certificate, and Relay's if there is one, against the CA file that the agents mount. Relay's own CA file is made
-// from the same CA by every method, so an agent's certificate that fails here fails at Relay.
+// hubble judges the agents' Hubble certificate against the CA file that the agents mount, and Relay's connection to the agents by what Relay mounts.
 func (s Side) hubble(v *verifier) []Link {
 	c, ok := s.Agent.Container(containerAgent)
 	if !ok {
@@ -73,14 +86,27 @@ func (s Side) hubble(v *verifier) []Link {
 	}
 	agent := s.endpoint(s.Agent, c, files)
 	links := []Link{{Name: "hubble agents", Identity: v.half(agent, agent, purposeServer, nil)}}
-	relay := Ref{Kind: Secret, Name: SecretHubbleRelay}
-	if obj, known := s.Objects[relay]; known && !obj.Absent && obj.Unreadable == "" {
-		client := endpoint{cluster: s.Name, cert: s.parse(Source{relay, KeyTLSCert}), trust: s.parse(Source{relay, KeyCACert})}
-		client.checkKey(obj.Data[KeyTLSKey])
-		links = append(links, Link{Name: "hubble relay to agents", Login: v.half(client, agent, purposeClient, nil), Identity: v.half(agent, client, purposeServer, nil)})
+	if relay, ok := s.relay(); ok {
+		links = append(links, Link{Name: "hubble relay to agents", Login: v.half(relay, agent, purposeClient, nil), Identity: v.half(agent, relay, purposeServer, nil)})
 	}
 	for i := range links {
 		links[i].Verdict = worst(links[i].Login.Verdict, links[i].Identity.Verdict)
 	}
 	return links
+}
+
+// relay is Hubble Relay as a client of the agents. Its files are those that Deployment hubble-relay mounts: with tls.caBundle that is the bundle, and
+// with an existing Secret another one. A Secret that is left over without the Deployment has no process.
+// Source: templates/hubble-relay/deployment.yaml (1.18.11 and 1.20.2, read).
+func (s Side) relay() (endpoint, bool) {
+	c, ok := s.Relay.Container(containerRelay)
+	if !ok {
+		secret, known := s.Objects[Ref{Kind: Secret, Name: SecretHubbleRelay}]
+		return s.absent(nil, s.RelayNote, "deployment/hubble-relay", containerRelay), s.RelayNote != "" && known && !secret.Absent
+	}
+	files := PeerFiles{CertFile: dirRelay + "/client.crt", KeyFile: dirRelay + "/client.key", TrustedCAFile: dirRelay + "/hubble-server-ca.crt"}
+	if _, err := s.Relay.source(c, files.CertFile, s.Objects); err != nil {
+		return endpoint{}, false // Hubble's TLS is off
+	}
+	return s.endpoint(s.Relay, c, files), true
 }

@@ -52,7 +52,7 @@ func parsePrivateKey(data []byte) (crypto.Signer, error) {
 		var block *pem.Block
 		block, rest = pem.Decode(rest)
 		if block == nil {
-			return nil, errors.New("no private key in PEM form")
+			return nil, errors.New("no private key in PEM form" + hint(data))
 		}
 		switch block.Type {
 		case "EC PARAMETERS":

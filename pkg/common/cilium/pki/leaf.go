@@ -35,6 +35,8 @@ type LeafSpec struct {
 	Family Family
 	Server bool // needs server authentication
 	Client bool // needs client authentication
+	// User says that the common name must be one of these, for it is the user of the cluster's own etcd.
+	User bool
 	// CommonNames are the accepted ones; "{cluster}" stands for the cluster's name and "{dashed}" for it with dashes for dots.
 	CommonNames []string
 	// DNSNames must all be in the certificate. The chart has more; these are what its clients ask for.
@@ -49,11 +51,11 @@ func LeafSpecs() []LeafSpec {
 	return []LeafSpec{
 		// The common name is clustermesh-apiserver.<namespace>.svc in the 2026 documentation for certificates of one's own.
 		{Secret: SecretServer, Family: FamilyMesh, Server: true, CommonNames: []string{"clustermesh-apiserver.cilium.io", "clustermesh-apiserver.*"}, DNSNames: []string{"*.mesh.cilium.io"}},
-		{Secret: SecretAdmin, Family: FamilyMesh, Client: true, CommonNames: []string{"admin-{cluster}"}},
+		{Secret: SecretAdmin, Family: FamilyMesh, Client: true, User: true, CommonNames: []string{"admin-{cluster}"}},
 		// "remote" with authMode legacy and migration, the default up to 1.18 and from 1.19; remote-<cluster> with authMode cluster.
 		{Secret: SecretRemote, Family: FamilyMesh, Client: true, CommonNames: []string{"remote", "remote-{cluster}"}},
 		// Agents log in to their own cluster's etcd with it when KVStoreMesh is on; chart 1.16 and later.
-		{Secret: SecretLocal, Family: FamilyMesh, Client: true, CommonNames: []string{"local-{cluster}"}, Optional: true},
+		{Secret: SecretLocal, Family: FamilyMesh, Client: true, User: true, CommonNames: []string{"local-{cluster}"}, Optional: true},
 		// External workloads; up to 1.17.
 		{Secret: SecretExternal, Family: FamilyMesh, Client: true, CommonNames: []string{"externalworkload"}, Optional: true},
 		{Secret: SecretHubbleServer, Family: FamilyHubble, Server: true, CommonNames: []string{"*.{dashed}.hubble-grpc.cilium.io"}, DNSNames: []string{"*.{dashed}.hubble-grpc.cilium.io"}, Optional: true},
@@ -128,7 +130,9 @@ func issuedBy(cert, parent *x509.Certificate) bool {
 // Problem is something that is wrong with a certificate by itself.
 type Problem struct {
 	// Names says that it is about names only: Cilium's chart makes others, but certificates of one's own may differ on purpose.
-	Names   bool
+	Names bool
+	// User says that the common name is not a user of etcd, so that the certificate verifies and still cannot log in.
+	User    bool
 	Message string
 }
 
@@ -149,7 +153,7 @@ func (l Leaf) Problems(spec LeafSpec, cluster string, now time.Time) []Problem {
 		problems = append(problems, Problem{Message: "its extended key usage does not allow it to be a client's"})
 	}
 	if want := expand(spec.CommonNames, cluster); !matchesAny(cert.Subject.CommonName, want) {
-		problems = append(problems, Problem{Names: true, Message: fmt.Sprintf("its common name is %q, not %s", clean(cert.Subject.CommonName), quoteAll(want))})
+		problems = append(problems, spec.wrongName(cert.Subject.CommonName, want))
 	}
 	for _, name := range expand(spec.DNSNames, cluster) {
 		if !slices.ContainsFunc(cert.DNSNames, func(have string) bool { return strings.EqualFold(have, name) }) {
@@ -157,6 +161,15 @@ func (l Leaf) Problems(spec LeafSpec, cluster string, now time.Time) []Problem {
 		}
 	}
 	return problems
+}
+
+// wrongName is the problem of a common name that Cilium's charts do not make. Where etcd takes its user from it, the certificate cannot log in: the
+// users of the own etcd are known, and no etcd has a user without a name.
+func (spec LeafSpec) wrongName(have string, want []string) Problem {
+	if spec.User || (have == "" && spec.Secret == SecretRemote) {
+		return Problem{User: true, Message: fmt.Sprintf("its common name is %q, not %s: etcd takes the user from it and has no such user", clean(have), quoteAll(want))}
+	}
+	return Problem{Names: true, Message: fmt.Sprintf("its common name is %q, not %s", clean(have), quoteAll(want))}
 }
 
 // allows reports whether a certificate may be used for a purpose. One without extended key usages may be used for any (RFC 5280 4.2.1.12).

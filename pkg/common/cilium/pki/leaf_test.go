@@ -45,7 +45,7 @@ func TestLeafProblems(t *testing.T) {
 		"expired and misnamed": {
 			pki.SecretAdmin,
 			pkitest.Spec{Name: "admin\x1b[31m", NotBefore: pkitest.Now.Add(-3 * pkitest.Day), NotAfter: pkitest.Now.Add(-2 * pkitest.Day)},
-			[]string{"it expired on 2026-11-21T12:00:00Z", `its common name is "admin[31m", not "admin-a.b"`},
+			[]string{"it expired on 2026-11-21T12:00:00Z", `its common name is "admin[31m", not "admin-a.b": etcd takes the user from it and has no such user`},
 		},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -96,42 +96,6 @@ func TestSignedBy(t *testing.T) {
 			}
 			if got := leaf.SignedBy(tc.ca.Cert); got != tc.want {
 				t.Errorf("got %v, want %v", got, tc.want)
-			}
-		})
-	}
-}
-
-func TestFindOwner(t *testing.T) {
-	t.Parallel()
-	helm := map[string]string{"app.kubernetes.io/managed-by": "Helm"}
-	release := map[string]string{"meta.helm.sh/release-name": "cilium", "meta.helm.sh/release-namespace": "kube-system"}
-	for name, tc := range map[string]struct {
-		meta       pki.Metadata
-		want       string
-		reconciles bool
-	}{
-		"helm":                      {pki.Metadata{Labels: helm, Annotations: release, Managers: []string{"helm"}}, "helm/cilium", false},
-		"helm, after our own write": {pki.Metadata{Labels: helm, Annotations: release, Managers: []string{"helm", "mesh-ca"}}, "helm/cilium", false},
-		"certgen":                   {pki.Metadata{Managers: []string{"cilium-certgen"}}, "certgen", false},
-		"cert-manager":              {pki.Metadata{Annotations: map[string]string{"cert-manager.io/certificate-name": "cilium-ca"}}, "cert-manager/cilium-ca", true},
-		"cert-manager by owner":     {pki.Metadata{Owners: []pki.OwnerRef{{APIVersion: "cert-manager.io/v1", Kind: "Certificate", Name: "ca", Controller: true}}}, "cert-manager/ca", true},
-		"cert-manager by label":     {pki.Metadata{Labels: map[string]string{"controller.cert-manager.io/fao": "true"}}, "cert-manager", true},
-		"argo over helm's marks":    {pki.Metadata{Labels: helm, Annotations: map[string]string{"argocd.argoproj.io/tracking-id": "cilium:/Secret:kube-system/cilium-ca"}}, "argocd/cilium", true},
-		"argo by manager":           {pki.Metadata{Managers: []string{"argocd-controller"}}, "argocd", true},
-		"flux kustomization":        {pki.Metadata{Labels: map[string]string{"kustomize.toolkit.fluxcd.io/name": "infra"}}, "flux/infra", true},
-		"flux helm release":         {pki.Metadata{Labels: map[string]string{"helm.toolkit.fluxcd.io/name": "cilium", "app.kubernetes.io/managed-by": "Helm"}, Annotations: release}, "flux/cilium", true},
-		"some operator":             {pki.Metadata{Owners: []pki.OwnerRef{{APIVersion: "v1", Kind: "SealedSecret", Name: "ca", Controller: true}}}, "controller/SealedSecret/ca", true},
-		"external secrets":          {pki.Metadata{Labels: map[string]string{"reconcile.external-secrets.io/managed": "true"}}, "controller/external-secrets", true},
-		"by hand":                   {pki.Metadata{Managers: []string{"kubectl-create"}}, "hand", false},
-		"by us":                     {pki.Metadata{Managers: []string{"kubectl-edit", "mesh-ca"}}, "mesh-ca", false},
-		"something else":            {pki.Metadata{Managers: []string{"my-tool"}}, "unknown", false},
-		"nothing to go by":          {pki.Metadata{}, "unknown", false},
-	} {
-		t.Run(name, func(t *testing.T) {
-			t.Parallel()
-			got := pki.FindOwner(tc.meta)
-			if got.String() != tc.want || got.Reconciles() != tc.reconciles || got.Mark == "" {
-				t.Errorf("got %s (reconciles %v, mark %q), want %s (%v)", got, got.Reconciles(), got.Mark, tc.want, tc.reconciles)
 			}
 		})
 	}

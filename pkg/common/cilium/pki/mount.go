@@ -3,6 +3,7 @@ package pki
 import (
 	"fmt"
 	"path"
+	"strconv"
 	"strings"
 )
 
@@ -35,14 +36,16 @@ type Object struct {
 
 // Workload is what matters of a pod template: which files its containers see.
 type Workload struct {
+	Init       []Container
 	Containers []Container
 	Volumes    []Volume
 }
 
-// Container is one container of a Workload. Args holds command and arguments.
+// Container is one container of a Workload. Args holds command and arguments, Env the variables with a literal value.
 type Container struct {
 	Name   string
 	Args   []string
+	Env    map[string]string
 	Mounts []Mount
 }
 
@@ -87,6 +90,28 @@ func (w *Workload) Container(name string) (Container, bool) {
 		}
 	}
 	return Container{}, false
+}
+
+// initContainer finds an init container by name.
+func (w *Workload) initContainer(name string) (Container, bool) {
+	if w == nil {
+		return Container{}, false
+	}
+	return (&Workload{Containers: w.Init}).Container(name)
+}
+
+// enabled reports whether a boolean flag is set in the container's command line. pflag takes a value only after "=".
+func (c Container) enabled(name string) bool {
+	set := false
+	for _, arg := range c.Args {
+		if arg == "--"+name {
+			set = true
+		} else if v, ok := strings.CutPrefix(arg, "--"+name+"="); ok {
+			b, err := strconv.ParseBool(v)
+			set = err == nil && b
+		}
+	}
+	return set
 }
 
 // Flag is the value of a long flag in the container's command line, or def when it is not there.

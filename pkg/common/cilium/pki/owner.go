@@ -2,38 +2,30 @@ package pki
 
 import (
 	"cmp"
+	"fmt"
 	"slices"
 	"strings"
+
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+
+	"github.com/kubectl-mesh/kubectl-mesh/pkg/common/owners"
 )
-
-// Metadata is what owner detection needs of an object.
-type Metadata struct {
-	Labels, Annotations map[string]string
-	Owners              []OwnerRef
-	// Managers are the field managers of managedFields, in any order.
-	Managers []string
-}
-
-// OwnerRef is one owner reference.
-type OwnerRef struct {
-	APIVersion, Kind, Name string
-	Controller             bool
-}
 
 // OwnerKind says what wrote an object and would write it again.
 type OwnerKind string
 
-// The owners that are told apart.
+// The owners that are told apart here. Every other tool of package owners has a kind too: its name in lower case, with dashes.
 const (
-	OwnerHelm        OwnerKind = "helm"
-	OwnerCertgen     OwnerKind = "certgen"
-	OwnerCertManager OwnerKind = "cert-manager"
-	OwnerArgoCD      OwnerKind = "argocd"
-	OwnerFlux        OwnerKind = "flux"
-	OwnerController  OwnerKind = "controller" // some other controller, named by the owner reference or a label
-	OwnerMeshCA      OwnerKind = "mesh-ca"
-	OwnerHand        OwnerKind = "hand" // kubectl or another person's tool
-	OwnerUnknown     OwnerKind = "unknown"
+	OwnerHelm            OwnerKind = "helm"
+	OwnerCertgen         OwnerKind = "certgen"
+	OwnerCertManager     OwnerKind = "cert-manager"
+	OwnerArgoCD          OwnerKind = "argocd"
+	OwnerFlux            OwnerKind = "flux"
+	OwnerExternalSecrets OwnerKind = "external-secrets"
+	OwnerController      OwnerKind = "controller" // another controller, named by the owner reference or the field manager
+	OwnerMeshCA          OwnerKind = "mesh-ca"
+	OwnerHand            OwnerKind = "hand" // kubectl or another person's tool
+	OwnerUnknown         OwnerKind = "unknown"
 )
 
 // FieldManager is the field manager under which mesh-ca writes.
@@ -42,20 +34,22 @@ const FieldManager = "mesh-ca"
 // Owner says who keeps an object, and from which mark that is known.
 type Owner struct {
 	Kind OwnerKind
-	// Name is the Helm release, the Certificate, the Argo CD application and so on, where the mark names one.
+	// Name is the Helm release, the Certificate, the ExternalSecret, the Argo CD application and so on, where the mark names one.
 	Name string
 	// Mark is the label, annotation, owner reference or field manager that told.
 	Mark string
+
+	source string // see Source
 }
 
 // Reconciles reports whether the owner will put its own content back by itself. Helm does not: it writes at the next upgrade only, and looks the
-// live CA up first unless tls.ca.* is set in the values.
+// live CA up first unless tls.ca.* is set in the values. certgen reuses the CA that it finds.
 func (o Owner) Reconciles() bool {
 	switch o.Kind {
-	case OwnerCertManager, OwnerArgoCD, OwnerFlux, OwnerController:
-		return true
-	default:
+	case OwnerHelm, OwnerCertgen, OwnerMeshCA, OwnerHand, OwnerUnknown, "":
 		return false
+	default:
+		return true
 	}
 }
 
@@ -67,44 +61,107 @@ func (o Owner) String() string {
 	return string(o.Kind) + "/" + o.Name
 }
 
-// Marks of the tools, from their own documentation: Helm 3 and 4; cert-manager v1; Argo CD 2 and 3; Flux 2; External Secrets.
+// Kept is the clause that says who keeps the object and why that matters, as a refusal words it.
+func (o Owner) Kept() string {
+	const would = "which would write its own CA again"
+	if o.source == "" {
+		return fmt.Sprintf("kept by %s (%s), %s", o, o.Mark, would)
+	}
+	return fmt.Sprintf("kept by %s, %s (%s, %s)", o.source, would, o.Kind, o.Mark)
+}
+
+// Source is the object that the content comes from, such as "ExternalSecret cilium-ca"; "" where its kind is not known or would not help.
+func (o Owner) Source() string { return o.source }
+
+// Helm's marks, which mesh-ca writes too.
 const (
-	LabelManagedBy             = "app.kubernetes.io/managed-by"
-	AnnotationRelease          = "meta.helm.sh/release-name"
-	AnnotationReleaseNamespace = "meta.helm.sh/release-namespace"
-	annotationCertName         = "cert-manager.io/certificate-name"
-	labelCertManager           = "controller.cert-manager.io/fao"
-	annotationArgo             = "argocd.argoproj.io/tracking-id"
-	labelArgo                  = "argocd.argoproj.io/instance"
-	labelFluxKustomize         = "kustomize.toolkit.fluxcd.io/name"
-	labelFluxHelm              = "helm.toolkit.fluxcd.io/name"
-	labelExternalSecrets       = "reconcile.external-secrets.io/managed"
-	managerCertgen             = "cilium-certgen"
+	LabelManagedBy             = owners.LabelManagedBy
+	AnnotationRelease          = owners.AnnotationRelease
+	AnnotationReleaseNamespace = owners.AnnotationReleaseNamespace
 )
 
-// FindOwner tells who keeps an object. Marks of tools that reconcile come first: an object that Argo CD or Flux renders from Cilium's chart may
-// carry Helm's marks as well. certgen leaves no mark but its field manager: it writes fresh objects without labels or annotations.
-func FindOwner(m Metadata) Owner {
-	if o, ok := reconcilerOf(m); ok {
-		return o
+// content are the fields of a Secret whose owner keeps the CA or the certificate in it.
+func content() []owners.Field {
+	var out []owners.Field
+	for _, key := range []string{KeyCACert, KeyCAKey, KeyTLSCert, KeyTLSKey} {
+		// A manager that applied stringData owns the field under that name.
+		out = append(out, owners.Data(key), owners.Field{"stringData", key})
 	}
-	if release, ok := m.Annotations[AnnotationRelease]; ok || m.Labels[LabelManagedBy] == "Helm" {
-		return Owner{Kind: OwnerHelm, Name: release, Mark: "label " + LabelManagedBy + ", annotation " + AnnotationRelease}
+	return out
+}
+
+// FindOwner tells who keeps a Secret. Who owns the certificate or the key in it decides, if that is a controller. Else the marks on the object do; those of
+// tools that reconcile come first: an object that Argo CD or Flux renders from Cilium's chart may carry Helm's marks as well. Fields that exempt managers
+// own are the caller's own.
+func FindOwner(m metav1.ObjectMeta, exempt ...string) Owner {
+	fields := owners.Parse(m.ManagedFields)
+	managers := fields.Of(content()...)
+	marked := owners.Marks(m)
+	var weak []owners.Keeper // Helm and certgen, which write but do not reconcile a CA
+	for _, k := range owners.Named(managers, marked, exempt...) {
+		if o := ownerOf(k, m); o.Reconciles() {
+			return o
+		}
+		weak = append(weak, k)
 	}
-	managers := slices.Clone(m.Managers)
-	slices.Sort(managers)
-	rank := func(name string) (OwnerKind, int) {
+	k, known := strongest(marked)
+	if len(weak) > 0 && (!known || k.Tool == owners.ToolHelm) {
+		k, known = weak[0], true
+	}
+	if known {
+		return ownerOf(k, m)
+	}
+	if len(managers) == 0 { // only people and what leaves no other mark can still be told, and not from other fields of the object
+		managers = slices.DeleteFunc(fields.Any(), func(manager string) bool {
+			return owners.Reconciles(manager) && owners.ToolOf(manager) != owners.ToolCertgen
+		})
+	}
+	return writer(managers, exempt)
+}
+
+// strongest returns the mark that tells most: what Argo CD and Flux put on an object, a controller may have copied along.
+func strongest(marked []owners.Keeper) (owners.Keeper, bool) {
+	if len(marked) == 0 {
+		return owners.Keeper{}, false
+	}
+	return slices.MinFunc(marked, func(a, b owners.Keeper) int {
+		rank := map[string]int{owners.ToolArgo: 1, owners.ToolFlux: 1, owners.ToolHelm: 2}
+		return cmp.Compare(rank[a.Tool], rank[b.Tool])
+	}), true
+}
+
+// ownerOf names a keeper as mesh-ca does.
+func ownerOf(k owners.Keeper, m metav1.ObjectMeta) Owner {
+	o := Owner{Kind: OwnerKind(strings.ReplaceAll(strings.ToLower(k.Tool), " ", "-")), Name: clean(k.Name), Mark: clean(k.Mark)}
+	switch k.Tool {
+	case owners.ToolArgo:
+		o.Kind = OwnerArgoCD
+	case owners.ToolHelm:
+		o.Name, o.Mark = m.Annotations[AnnotationRelease], cmp.Or(o.Mark, "label "+LabelManagedBy)
+	case owners.ToolOperator:
+		kind := strings.TrimPrefix(k.Kind, "of ")
+		o.Kind, o.Name = OwnerController, clean(kind+"/"+k.Name)
+	case "":
+		o.Kind, o.Name = OwnerController, clean(k.Manager)
+	case owners.ToolFlux, owners.ToolCertManager: // their fixes have words of their own
+	default:
+		o.source = clean(k.Source())
+	}
+	return o
+}
+
+// writer is the owner of an object that nobody reconciles. certgen leaves no mark but its field manager: it writes fresh objects without labels or annotations.
+func writer(managers, exempt []string) Owner {
+	rank := func(manager string) (OwnerKind, int) {
 		switch {
-		case name == managerCertgen:
+		case owners.ToolOf(manager) == owners.ToolCertgen:
 			return OwnerCertgen, 0
-		case name == "helm":
-			return OwnerHelm, 1
-		case name == FieldManager:
-			return OwnerMeshCA, 2
-		case strings.HasPrefix(name, "kubectl"), name == "k9s", name == "cilium", name == "Mozilla":
-			return OwnerHand, 3
+		case manager == FieldManager, slices.Contains(exempt, manager):
+			return OwnerMeshCA, 1
+		case owners.Interactive(manager):
+			return OwnerHand, 2
 		default:
-			return OwnerUnknown, 4
+			return OwnerUnknown, 3
 		}
 	}
 	if len(managers) == 0 {
@@ -117,52 +174,4 @@ func FindOwner(m Metadata) Owner {
 	})
 	kind, _ := rank(best)
 	return Owner{Kind: kind, Mark: "field manager " + clean(best)}
-}
-
-// reconcilerOf finds the owner that would put its own content back.
-func reconcilerOf(m Metadata) (Owner, bool) {
-	if name, ok := m.Annotations[annotationCertName]; ok {
-		return Owner{Kind: OwnerCertManager, Name: name, Mark: "annotation " + annotationCertName}, true
-	}
-	for _, ref := range m.Owners {
-		switch {
-		case ref.Kind == "Certificate" && strings.HasPrefix(ref.APIVersion, "cert-manager.io/"):
-			return Owner{Kind: OwnerCertManager, Name: ref.Name, Mark: "owner reference Certificate/" + ref.Name}, true
-		case ref.Controller:
-			return Owner{Kind: OwnerController, Name: ref.Kind + "/" + ref.Name, Mark: "owner reference " + ref.Kind + "/" + ref.Name}, true
-		}
-	}
-	if m.Labels[labelCertManager] == "true" {
-		return Owner{Kind: OwnerCertManager, Mark: "label " + labelCertManager}, true
-	}
-	if id, ok := m.Annotations[annotationArgo]; ok {
-		app, _, _ := strings.Cut(id, ":")
-		return Owner{Kind: OwnerArgoCD, Name: app, Mark: "annotation " + annotationArgo}, true
-	}
-	for _, mark := range []struct {
-		label string
-		kind  OwnerKind
-	}{{labelArgo, OwnerArgoCD}, {labelFluxKustomize, OwnerFlux}, {labelFluxHelm, OwnerFlux}} {
-		if name, ok := m.Labels[mark.label]; ok {
-			return Owner{Kind: mark.kind, Name: name, Mark: "label " + mark.label}, true
-		}
-	}
-	if m.Labels[labelExternalSecrets] == "true" {
-		return Owner{Kind: OwnerController, Name: "external-secrets", Mark: "label " + labelExternalSecrets}, true
-	}
-	for _, manager := range m.Managers {
-		switch manager {
-		case "argocd-controller", "argocd-application-controller":
-			return Owner{Kind: OwnerArgoCD, Mark: "field manager " + manager}, true
-		case "kustomize-controller", "helm-controller":
-			return Owner{Kind: OwnerFlux, Mark: "field manager " + manager}, true
-		case "cert-manager-certificates-issuing", "external-secrets":
-			kind := OwnerController
-			if manager != "external-secrets" {
-				kind = OwnerCertManager
-			}
-			return Owner{Kind: kind, Mark: "field manager " + manager}, true
-		}
-	}
-	return Owner{}, false
 }

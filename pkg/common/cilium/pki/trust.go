@@ -35,9 +35,10 @@ type Side struct {
 	Namespace string // Cilium's namespace
 	// Objects are the Secrets and ConfigMaps that MountedRefs names, and those that could not be read.
 	Objects map[Ref]Object
-	// MeshAPI is Deployment clustermesh-apiserver, Agent is DaemonSet cilium; nil with a note when there is none or it could not be read.
-	MeshAPI, Agent         *Workload
-	MeshAPINote, AgentNote string
+	// MeshAPI is Deployment clustermesh-apiserver, Agent is DaemonSet cilium, Relay is Deployment hubble-relay; nil when there is none, nil with a note
+	// when it could not be read.
+	MeshAPI, Agent, Relay             *Workload
+	MeshAPINote, AgentNote, RelayNote string
 	// Peers are the configurations out of the Secret that the process which connects reads (ConfigSecret), by peer name. PeersNote says why there are none.
 	Peers     map[string]PeerConfig
 	PeersNote string
@@ -55,10 +56,10 @@ const (
 	secretKVStoreMesh = "cilium-kvstoremesh"
 )
 
-// MountedRefs lists every Secret and ConfigMap that the two workloads mount where certificates are, sorted, so that a reader knows what to get. What
-// they mount elsewhere (IPsec keys, for one) is not ours to read.
+// MountedRefs lists every Secret and ConfigMap that the workloads mount where certificates and the users of etcd are, sorted, so that a reader knows
+// what to get. What they mount elsewhere (IPsec keys, for one) is not ours to read.
 func MountedRefs(workloads ...*Workload) []Ref {
-	dirs := []string{dirEtcdSecrets, dirClusterMesh, dirAPIServer, dirHubble}
+	dirs := []string{dirEtcdSecrets, dirClusterMesh, dirAPIServer, dirHubble, dirRelay, dirUsersConfig}
 	var refs []Ref
 	for _, w := range workloads {
 		if w == nil {
@@ -103,6 +104,8 @@ type Check struct {
 	Trust     Source // the CA file, in the verifier's cluster
 	Verdict   Verdict
 	Reason    string // empty when OK
+	// User is the verdict on the user of etcd where that is what is wrong: it does not exist, or may not be enough. Empty elsewhere.
+	User Verdict
 }
 
 // Pair says whether Client's processes can log in to Server's etcd. Trust is mutual: the connection stands only if both halves hold.
@@ -118,9 +121,9 @@ type Pair struct {
 // Matrix works out every ordered pair of clusters, in the order given, at the moment now.
 func Matrix(sides []Side, now time.Time) []Pair {
 	v := newVerifier(now)
-	listeners := make([]endpoint, len(sides))
+	listeners, users := make([]endpoint, len(sides)), make([]etcdUsers, len(sides))
 	for i, s := range sides {
-		listeners[i] = s.listener()
+		listeners[i], users[i] = s.listener(), s.users()
 	}
 	var pairs []Pair
 	for c, client := range sides {
@@ -128,7 +131,7 @@ func Matrix(sides []Side, now time.Time) []Pair {
 		dialers := map[PeerFiles]endpoint{}
 		for i, server := range sides {
 			if i != c {
-				pairs = append(pairs, v.judge(client, server, listeners[i], dialers))
+				pairs = append(pairs, v.judge(client, server, listeners[i], users[i], dialers))
 			}
 		}
 	}
@@ -136,7 +139,7 @@ func Matrix(sides []Side, now time.Time) []Pair {
 }
 
 // judge works out one pair.
-func (v *verifier) judge(client, server Side, listener endpoint, dialers map[PeerFiles]endpoint) Pair {
+func (v *verifier) judge(client, server Side, listener endpoint, users etcdUsers, dialers map[PeerFiles]endpoint) Pair {
 	p := Pair{Client: client.Name, Server: server.Name}
 	peer, configured := client.Peers[server.Name]
 	p.Configured = configured
@@ -169,18 +172,9 @@ func (v *verifier) judge(client, server Side, listener endpoint, dialers map[Pee
 		note := fmt.Sprintf("%s in %s: %s", client.ConfigSecret(), client.Name, client.PeersNote)
 		p.Login, p.Identity = doubt(p.Login, note), doubt(p.Identity, note)
 	}
-	if p.Login.Verdict == OK && !etcdUser(dialer.cert.certs[0].Subject.CommonName, client.Name) {
-		p.Login.Verdict = Unknown
-		p.Login.Reason = fmt.Sprintf("it verifies, but etcd user %q is none that Cilium makes", clean(dialer.cert.certs[0].Subject.CommonName))
-	}
+	p.Login = users.judge(p.Login, dialer, roleRemote)
 	p.Verdict = worst(p.Login.Verdict, p.Identity.Verdict)
 	return p
-}
-
-// etcdUser reports whether etcd in a clustermesh-apiserver knows a user: the common name is the user's name, and Cilium makes "remote" (authMode
-// legacy and migration) and remote-<cluster>.
-func etcdUser(commonName, cluster string) bool {
-	return commonName == "remote" || commonName == "remote-"+cluster
 }
 
 // ownService is the host name under which a cluster's own processes reach its clustermesh-apiserver.

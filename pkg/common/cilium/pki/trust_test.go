@@ -134,7 +134,7 @@ func TestMatrix(t *testing.T) {
 				l := one.Issue(t, pkitest.Spec{Name: "remote-ap", Usages: []x509.ExtKeyUsage{x509.ExtKeyUsageClientAuth}})
 				eu.Objects[secret(remote)] = pki.Object{Data: pkitest.LeafSecret(l, one.CertPEM)}
 			},
-			want: [2]row{{"ok", "", ""}, {"unknown", `etcd user "remote-ap"`, ""}},
+			want: [2]row{{"ok", "", ""}, {"broken", `etcd in us has no user "remote-ap"`, ""}},
 		},
 		"connected by an address that the certificate does not cover": {
 			edit: func(t *testing.T, one, _ pkitest.CA, us, eu *pki.Side) {

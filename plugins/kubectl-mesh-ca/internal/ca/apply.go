@@ -24,7 +24,8 @@ var ErrConflict = errors.New("it changed since the plan was made; nothing was wr
 // Apply carries the plan out:
 //
 //  1. the former CA of every target is kept, and the copy read back;
-//  2. then, target after target, cilium-ca is replaced and read back.
+//  2. every target is marked (see lock.go);
+//  3. then, target after target, the source is read again, and cilium-ca is replaced and read back.
 //
 // It stops at the first failure; what is left stays planned. A write that has begun is brought to its end when ctx is cancelled, so that its outcome
 // is known: a CA that may or may not have been replaced is the worst of all answers.
@@ -38,7 +39,16 @@ func (p *Plan) Apply(ctx context.Context, o Options) error {
 			return err
 		}
 	}
+	defer p.unmark(ctx, o)
 	for _, i := range pending {
+		if err := p.step(ctx, i, o, func(ctx context.Context) error { return p.mark(ctx, i) }); err != nil {
+			return err
+		}
+	}
+	for _, i := range pending {
+		if err := p.checkSource(ctx, o); err != nil {
+			return p.failed(i, fmt.Errorf("%w; nothing was written to %s", err, i.State.Member.Name))
+		}
 		if err := p.step(ctx, i, o, func(ctx context.Context) error { return p.write(ctx, i) }); err != nil {
 			return err
 		}
@@ -54,9 +64,17 @@ func (p *Plan) step(ctx context.Context, i *Item, o Options, write func(context.
 	}
 	one, cancel := context.WithTimeout(context.WithoutCancel(ctx), o.Timeout)
 	defer cancel()
-	err := safe(write(one))
-	if err == nil {
-		return nil
+	if err := write(one); err != nil {
+		return p.failed(i, err)
+	}
+	return nil
+}
+
+// failed settles an item at which the plan stopped. After an interrupt it stays planned.
+func (p *Plan) failed(i *Item, err error) error {
+	err = safe(err)
+	if errors.Is(err, context.Canceled) {
+		return err
 	}
 	if i.Result == v1alpha1.ResultPlanned {
 		i.Result = v1alpha1.ResultFailed
@@ -111,19 +129,19 @@ func (p *Plan) write(ctx context.Context, i *Item) error {
 	have, readErr := i.State.Member.Client.CoreV1().Secrets(i.State.Namespace).Get(read, pki.SecretCA, metav1.GetOptions{})
 	switch {
 	case readErr != nil && err == nil:
-		i.wrote = true
+		i.wrote, i.marked = true, false
 		i.Message = "written, but it could not be read back: " + readErr.Error()
 		return nil
 	case readErr != nil:
 		i.Result, i.wrote = v1alpha1.ResultUnknown, true
 		return fmt.Errorf("no answer to the write, it may or may not have happened: %w", err)
 	case i.written(have):
-		i.wrote = true
+		i.wrote, i.marked = true, false
 		return nil
 	case err != nil:
 		return fmt.Errorf("the write did not happen: %w", err)
 	}
-	i.wrote = true
+	i.wrote, i.marked = true, false
 	return errors.New("written, but it reads back otherwise: an admission webhook or a controller changed it")
 }
 
@@ -163,8 +181,12 @@ func (p *Plan) replace(ctx context.Context, i *Item, dryRun bool) error {
 		return err
 	}
 	have := i.State.CA().Object
+	meta := map[string]any{"uid": have.UID, "resourceVersion": have.ResourceVersion}
+	if i.lock != nil && !dryRun {
+		meta["resourceVersion"], meta["annotations"] = i.lock.ResourceVersion, map[string]any{annotationRun: nil}
+	}
 	body, err := json.Marshal(map[string]any{
-		"metadata": map[string]any{"uid": have.UID, "resourceVersion": have.ResourceVersion},
+		"metadata": meta,
 		"data":     i.write, // base64 by encoding/json; null removes a key
 	})
 	if err != nil {

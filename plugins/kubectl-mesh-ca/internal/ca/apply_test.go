@@ -43,7 +43,7 @@ func newMesh(t *testing.T) *mesh {
 		member, client := catest.Member(t, name, catest.Install{CA: &auth})
 		m.members, m.clients[name], m.cas[name] = append(m.members, member), client, auth
 		client.PrependReactor("*", "secrets", func(a ktesting.Action) (bool, runtime.Object, error) {
-			if !catest.DryRun(a) && (a.GetVerb() == "create" || a.GetVerb() == "patch") {
+			if !catest.DryRun(a) && !catest.Locks(a) && (a.GetVerb() == "create" || a.GetVerb() == "patch") {
 				m.mu.Lock()
 				defer m.mu.Unlock()
 				m.log = append(m.log, a.GetVerb()+" "+name)
@@ -79,7 +79,7 @@ func (m *mesh) on(cluster, verb, name string, fn func() (runtime.Object, error))
 		case ktesting.GetActionImpl:
 			target = a.GetName()
 		}
-		if catest.DryRun(a) || !strings.HasPrefix(target, name) {
+		if catest.DryRun(a) || catest.Locks(a) || !strings.HasPrefix(target, name) {
 			return false, nil, nil
 		}
 		obj, err := fn()

@@ -62,8 +62,8 @@ func Restore(target *State, backup *corev1.Secret, o Options, now time.Time) (*P
 		return nil, fmt.Errorf("secret %s/%s is no backup that kubectl mesh-ca made: label %s is %q", backup.Namespace, backup.Name, labelBackupOf, of)
 	}
 	after := factsOf(backup.Data)
-	p := &Plan{Action: "restore", Manager: pki.FieldManager}
-	i, have := newItem(target, after)
+	p := &Plan{Action: "restore", Manager: pki.FieldManager, ID: newID(), Now: now}
+	i, have := newItem(target, after, o)
 	p.Items = []*Item{i}
 	if ca, err := pki.ParseCA(backup.Data); err == nil {
 		p.Signer = ca.Signer()
@@ -73,6 +73,9 @@ func Restore(target *State, backup *corev1.Secret, o Options, now time.Time) (*P
 	}
 	if i.Result != v1alpha1.ResultPlanned {
 		return p, nil
+	}
+	if undo := target.undoes(backup.Data[pki.KeyCACert]); undo != "" {
+		i.Notes = append(i.Notes, undo)
 	}
 	if have == nil {
 		i.write = backup.Data

@@ -2,6 +2,7 @@ package ca
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 
 	"github.com/kubectl-mesh/kubectl-mesh/pkg/apis/v1alpha1"
@@ -19,18 +20,52 @@ func (p *Plan) Report(members []*clusters.Member, dryRun string) v1alpha1.CAChan
 		if i.Result == v1alpha1.ResultUnknown {
 			r.Complete = false
 		}
-		if undo := i.undo(p.Again); undo != "" {
+		if undo := i.undo(); undo != "" {
 			r.Undo = append(r.Undo, undo)
 		}
+	}
+	r.Next = p.next()
+	return r
+}
+
+// next are the steps in each cluster that has or gets the CA, and in those that keep copies of what changes there.
+func (p *Plan) next() []v1alpha1.NextStep {
+	var renewed, all []*State
+	for _, i := range p.Items {
 		switch i.Result {
 		case v1alpha1.ResultChanged, v1alpha1.ResultUnchanged, v1alpha1.ResultPlanned:
-			r.Next = append(r.Next, Next(i.State, p.Signer)...)
+			renewed = append(renewed, i.State)
 		}
+		all = append(all, i.State)
 	}
 	if p.From != nil {
-		r.Next = append(r.Next, Next(p.From, p.Signer)...)
+		all = append(all, p.From)
 	}
-	return r
+	all = append(all, p.Others...)
+	var out []v1alpha1.NextStep
+	for _, s := range all {
+		mine := slices.Contains(renewed, s) || s == p.From
+		if mine {
+			out = append(out, p.values(s)...)
+			out = append(out, Next(s, p.Signer, p.Now)...)
+		}
+		for _, other := range renewed {
+			out = append(out, s.followed(other, p.Signer)...)
+		}
+	}
+	return out
+}
+
+// values is the step in which the values of a release are made to keep the CA.
+func (p *Plan) values(s *State) []v1alpha1.NextStep {
+	if s == p.From || !s.Values.SetsCA || p.source.cert == nil || s.undoes(p.source.cert) == "" {
+		return nil
+	}
+	where := "the values of release " + s.Release.Name
+	if s.Chart.Controller {
+		where = "HelmChartConfig " + s.Release.Name
+	}
+	return []v1alpha1.NextStep{{Cluster: s.Member.Name, Why: fmt.Sprintf("remove tls.ca.cert and tls.ca.key from %s, and from the file that it is installed from: the next upgrade would write the former CA again", where)}}
 }
 
 func (i *Item) changes() []v1alpha1.Change {
@@ -48,7 +83,7 @@ func (i *Item) changes() []v1alpha1.Change {
 	c := at
 	c.Object, c.Result, c.Message = "secret/"+pki.SecretCA, i.Result, i.Message
 	c.Before, c.After = i.Before.values(), i.After.values()
-	if c.Message == "" && i.Result == v1alpha1.ResultPlanned {
+	if c.Message == "" && (i.Result == v1alpha1.ResultPlanned || i.Result == v1alpha1.ResultChanged) {
 		c.Message = strings.Join(i.Notes, "; ")
 	}
 	return append(out, c)
@@ -66,12 +101,12 @@ func (f Facts) values() map[string]*string {
 }
 
 // undo is the command that takes this item back; empty when nothing was written.
-func (i *Item) undo(again string) string {
+func (i *Item) undo() string {
 	if !i.wrote {
 		return ""
 	}
 	if i.Backup == nil {
-		return i.State.kubectl("delete secret " + pki.SecretCA)
+		return i.State.kubectl("delete", "secret", pki.SecretCA)
 	}
-	return fmt.Sprintf("kubectl mesh-ca restore --contexts %s --in %s --backup %s%s", clusters.Quote(i.State.Member.Context), clusters.Quote(i.State.Member.Name), i.Backup.Object.Name, again)
+	return plugin([]*clusters.Member{i.State.Member}, "restore", "--in", i.State.Member.Name, "--backup", i.Backup.Object.Name)
 }

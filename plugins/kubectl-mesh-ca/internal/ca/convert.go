@@ -1,42 +1,37 @@
 package ca
 
 import (
-	"bytes"
-	"fmt"
-
 	corev1 "k8s.io/api/core/v1"
-	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
-	"sigs.k8s.io/yaml"
 
 	"github.com/kubectl-mesh/kubectl-mesh/pkg/common/cilium/pki"
 )
 
-// metadata converts what owner detection needs.
-func metadata(m metav1.ObjectMeta) pki.Metadata {
-	out := pki.Metadata{Labels: m.Labels, Annotations: m.Annotations}
-	for _, ref := range m.OwnerReferences {
-		out.Owners = append(out.Owners, pki.OwnerRef{APIVersion: ref.APIVersion, Kind: ref.Kind, Name: ref.Name, Controller: ref.Controller != nil && *ref.Controller})
-	}
-	for _, f := range m.ManagedFields {
-		out.Managers = append(out.Managers, f.Manager)
-	}
-	return out
-}
-
 // workload converts the parts of a pod template that say which files its containers see.
 func workload(spec corev1.PodSpec) *pki.Workload {
 	w := &pki.Workload{}
+	for _, c := range spec.InitContainers {
+		w.Init = append(w.Init, container(c))
+	}
 	for _, c := range spec.Containers {
-		out := pki.Container{Name: c.Name, Args: append(append([]string(nil), c.Command...), c.Args...)}
-		for _, m := range c.VolumeMounts {
-			out.Mounts = append(out.Mounts, pki.Mount{Volume: m.Name, Path: m.MountPath, Odd: m.SubPath != "" || m.SubPathExpr != ""})
-		}
-		w.Containers = append(w.Containers, out)
+		w.Containers = append(w.Containers, container(c))
 	}
 	for _, v := range spec.Volumes {
 		w.Volumes = append(w.Volumes, volume(v))
 	}
 	return w
+}
+
+func container(c corev1.Container) pki.Container {
+	out := pki.Container{Name: c.Name, Args: append(append([]string(nil), c.Command...), c.Args...), Env: map[string]string{}}
+	for _, e := range c.Env {
+		if e.ValueFrom == nil {
+			out.Env[e.Name] = e.Value
+		}
+	}
+	for _, m := range c.VolumeMounts {
+		out.Mounts = append(out.Mounts, pki.Mount{Volume: m.Name, Path: m.MountPath, Odd: m.SubPath != "" || m.SubPathExpr != ""})
+	}
+	return out
 }
 
 func volume(v corev1.Volume) pki.Volume {
@@ -69,30 +64,4 @@ func projection(kind pki.ObjectKind, name string, items []corev1.KeyToPath) pki.
 		p.Items = append(p.Items, pki.Item{Key: i.Key, Path: i.Path})
 	}
 	return p
-}
-
-// peers reads the etcd client configurations out of the Secret that the connecting process reads.
-// A key is one if its value has "endpoints:" (cilium pkg/clustermesh/common/config.go).
-func peers(side pki.Side) (map[string]pki.PeerConfig, string) {
-	obj := side.Objects[side.ConfigSecret()]
-	if obj.Unreadable != "" {
-		return nil, obj.Unreadable
-	}
-	out := map[string]pki.PeerConfig{}
-	for name, value := range obj.Data {
-		if !bytes.Contains(value, []byte("endpoints:")) {
-			continue
-		}
-		var doc struct {
-			Endpoints []string `json:"endpoints"`
-			CA        string   `json:"trusted-ca-file"`
-			Cert      string   `json:"cert-file"`
-			Key       string   `json:"key-file"`
-		}
-		if err := yaml.Unmarshal(value, &doc); err != nil {
-			return nil, fmt.Sprintf("the configuration of peer %q does not parse", name)
-		}
-		out[name] = pki.PeerConfig{Endpoints: doc.Endpoints, PeerFiles: pki.PeerFiles{TrustedCAFile: doc.CA, CertFile: doc.Cert, KeyFile: doc.Key}}
-	}
-	return out, ""
 }

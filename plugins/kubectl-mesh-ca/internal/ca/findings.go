@@ -8,7 +8,6 @@ import (
 	"time"
 
 	"github.com/kubectl-mesh/kubectl-mesh/pkg/apis/v1alpha1"
-	"github.com/kubectl-mesh/kubectl-mesh/pkg/common/cilium"
 	"github.com/kubectl-mesh/kubectl-mesh/pkg/common/cilium/pki"
 	"github.com/kubectl-mesh/kubectl-mesh/pkg/common/finding"
 )
@@ -16,64 +15,95 @@ import (
 // warnBefore is how long before its end a certificate is worth a warning.
 const warnBefore = 60 * 24 * time.Hour
 
+// examination is everything that findings are made from.
+type examination struct {
+	states []*State
+	pairs  []pki.Pair
+	now    time.Time
+}
+
 // find lists what is wrong, the worst first.
-func find(states []*State, r v1alpha1.CAReport, now time.Time) []v1alpha1.Finding {
+func (x examination) find(r v1alpha1.CAReport) []v1alpha1.Finding {
 	var out []v1alpha1.Finding
-	for i, s := range states {
-		out = append(out, caFindings(s, r.Clusters[i], now)...)
-		out = append(out, leafFindings(s, r.Clusters[i], now)...)
+	for i, s := range x.states {
+		out = append(out, x.caFindings(s, r.Clusters[i])...)
+		out = append(out, x.leafFindings(s, r.Clusters[i])...)
 		out = append(out, insideFindings(s, r.Clusters[i])...)
+		out = append(out, skippedFindings(s)...)
+		out = append(out, hiddenFindings(s)...)
 	}
-	out = append(out, trustFindings(r.Trust)...)
+	out = append(out, x.trustFindings()...)
 	finding.Sort(out)
 	return out
 }
 
-func caFindings(s *State, c v1alpha1.CACluster, now time.Time) []v1alpha1.Finding {
+func (x examination) caFindings(s *State, c v1alpha1.CACluster) []v1alpha1.Finding {
 	object := "secret/" + pki.SecretCA
 	at := []string{s.Member.Name}
 	if c.CA == nil {
-		return []v1alpha1.Finding{finding.CAMissing.New(object, at, c.CAMessage, "")}
+		return []v1alpha1.Finding{finding.CAMissing.New(object, at, c.CAMessage, s.readable(pki.Ref{Kind: pki.Secret, Name: pki.SecretCA}, pki.KeyCACert))}
 	}
 	var out []v1alpha1.Finding
 	if c.CA.Key != string(pki.KeyMatches) {
-		out = append(out, finding.CAKey.New(object, at, c.CA.KeyMessage, "put the key that belongs to the certificate back, or copy another cluster's CA: kubectl mesh-ca sync --from CLUSTER --to "+s.Member.Name))
+		out = append(out, finding.CAKey.New(object, at, c.CA.KeyMessage, x.replace(s)))
 	}
 	if !c.CA.IsCA {
-		out = append(out, finding.CANotCA.New(object, at, "its basic constraints or key usage do not allow it to sign", "kubectl mesh-ca sync --from CLUSTER --to "+s.Member.Name))
+		out = append(out, finding.CANotCA.New(object, at, "its basic constraints or key usage do not allow it to sign", x.replace(s)))
 	}
-	if now.Before(c.CA.NotBefore) || now.After(c.CA.NotAfter) {
-		out = append(out, finding.CAExpired.New(object, at, fmt.Sprintf("it is valid from %s to %s", date(c.CA.NotBefore), date(c.CA.NotAfter)), "kubectl mesh-ca sync --from CLUSTER --to "+s.Member.Name))
-	} else if now.Add(warnBefore).After(c.CA.NotAfter) {
-		out = append(out, finding.CAEnds.New(object, at, "it expires on "+date(c.CA.NotAfter), "plan its rotation"))
+	if x.now.Before(c.CA.NotBefore) || x.now.After(c.CA.NotAfter) {
+		out = append(out, finding.CAExpired.New(object, at, fmt.Sprintf("it is valid from %s to %s", date(c.CA.NotBefore), date(c.CA.NotAfter)), x.replace(s)))
+	} else if x.now.Add(warnBefore).After(c.CA.NotAfter) {
+		out = append(out, finding.CAEnds.New(object, at, "it expires on "+date(c.CA.NotAfter), ""))
 	}
 	if c.CA.Certificates > 1 {
-		out = append(out, finding.CAChain.New(object, at, fmt.Sprintf("there are %d certificates in it", c.CA.Certificates), "for a change of CA use tls.caBundle, not two certificates in cilium-ca"))
+		out = append(out, finding.CAChain.New(object, at, fmt.Sprintf("there are %d certificates in it", c.CA.Certificates), ""))
+	}
+	if from := c.CA.CertgenRefusesFrom; from != nil && x.now.Add(warnBefore).After(*from) {
+		out = append(out, finding.CertgenRefuses.New(object, at, s.refusal(*from, c.CA.NotAfter, x.now), ""))
 	}
 	return out
 }
 
-func leafFindings(s *State, c v1alpha1.CACluster, now time.Time) []v1alpha1.Finding {
+// refusal says from when certgen refuses the CA, and on what that rests.
+func (s *State) refusal(from, end, now time.Time) string {
+	verb := "will refuse it from"
+	if !now.Before(from) {
+		verb = "refuses it since"
+	}
+	text := fmt.Sprintf("certgen %s %s on: the CA ends on %s, which is before leaf certificates that are made then would end", verb, date(from), date(end))
+	if len(s.Certgen) == 0 {
+		text += " (by the default of the chart and the validity of the present leaf certificates: the configuration of certgen was not found)"
+	}
+	if s.CertgenNote != "" {
+		text += "; " + s.CertgenNote
+	}
+	return text
+}
+
+func (x examination) leafFindings(s *State, c v1alpha1.CACluster) []v1alpha1.Finding {
 	at := []string{s.Member.Name}
 	var out []v1alpha1.Finding
 	for _, l := range c.Leafs {
 		object := "secret/" + l.Secret
 		switch {
 		case l.Message != "":
-			out = append(out, finding.LeafBad.New(object, at, l.Message, ""))
+			out = append(out, finding.LeafBad.New(object, at, l.Message, s.readable(pki.Ref{Kind: pki.Secret, Name: l.Secret}, pki.KeyTLSCert)))
 			continue
 		case l.SignedByCA != nil && !*l.SignedByCA:
 			out = append(out, finding.LeafStale.New(object, at, "it is signed by "+l.Issuer+" under another key than cilium-ca's", "renew it, then "+s.restart()))
 		}
 		for _, p := range l.Problems {
 			rule := finding.LeafBad
-			if p.Severity == string(finding.Warning) {
+			switch {
+			case p.User:
+				rule = finding.EtcdUser
+			case p.Severity == string(finding.Warning):
 				rule = finding.LeafNames
 			}
-			out = append(out, rule.New(object, at, p.Message, "renew it"))
+			out = append(out, rule.New(object, at, p.Message, ""))
 		}
-		if now.Before(l.NotAfter) && now.Add(warnBefore).After(l.NotAfter) {
-			out = append(out, finding.LeafEnds.New(object, at, "it expires on "+date(l.NotAfter), "renew it"))
+		if x.now.Before(l.NotAfter) && x.now.Add(warnBefore).After(l.NotAfter) {
+			out = append(out, finding.LeafEnds.New(object, at, "it expires on "+date(l.NotAfter), ""))
 		}
 	}
 	return out
@@ -81,9 +111,8 @@ func leafFindings(s *State, c v1alpha1.CACluster, now time.Time) []v1alpha1.Find
 
 func insideFindings(s *State, c v1alpha1.CACluster) []v1alpha1.Finding {
 	var out []v1alpha1.Finding
-	if src, stale := s.etcdIsStale(); stale {
-		out = append(out, finding.EtcdStale.New("deployment/clustermesh-apiserver", []string{s.Member.Name},
-			fmt.Sprintf("an etcd runs since %s, %s was written at %s", s.EtcdStarted.UTC().Format(time.RFC3339), src, s.Written[src].UTC().Format(time.RFC3339)), s.restart()))
+	if why := s.etcdStale(); why != "" {
+		out = append(out, finding.EtcdStale.New("deployment/clustermesh-apiserver", []string{s.Member.Name}, why, s.restart()))
 	}
 	for _, l := range c.Inside {
 		rule := finding.Inside
@@ -99,37 +128,7 @@ func insideFindings(s *State, c v1alpha1.CACluster) []v1alpha1.Finding {
 				reasons = append(reasons, check.Reason)
 			}
 		}
-		out = append(out, rule.New(l.Name, []string{s.Member.Name}, strings.Join(slices.Compact(reasons), "; "), "renew the leaf together with its ca.crt"))
-	}
-	return out
-}
-
-// restart is the command that makes etcd read its CA file again.
-func (s *State) restart() string {
-	return s.kubectl("rollout restart deployment/" + cilium.DeploymentMeshAPI)
-}
-
-// trustFindings makes one finding for two clusters, whichever direction is broken.
-func trustFindings(pairs []v1alpha1.TrustPair) []v1alpha1.Finding {
-	var out []v1alpha1.Finding
-	seen := map[string]bool{}
-	for _, p := range pairs {
-		names := []string{p.Client, p.Server}
-		slices.Sort(names)
-		key := strings.Join(names, "\x00") + p.Verdict
-		if p.Verdict == string(pki.OK) || seen[key] {
-			continue
-		}
-		seen[key] = true
-		rule, fix := finding.Trust, "give both clusters one CA (kubectl mesh-ca sync --from "+p.Client+" --to "+p.Server+"), then renew the leafs"
-		if p.Verdict == string(pki.Unknown) {
-			rule, fix = finding.TrustUnknown, ""
-		}
-		reason := p.Login.Reason
-		if reason == "" || (p.Login.Verdict == string(pki.Unknown) && p.Identity.Verdict == string(pki.Broken)) {
-			reason = p.Identity.Reason
-		}
-		out = append(out, rule.New(p.Client+" to "+p.Server, names, reason, fix))
+		out = append(out, rule.New(l.Name, []string{s.Member.Name}, strings.Join(slices.Compact(reasons), "; "), ""))
 	}
 	return out
 }

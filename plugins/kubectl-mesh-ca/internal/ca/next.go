@@ -5,7 +5,8 @@ import (
 	"crypto/x509"
 	"fmt"
 	"slices"
-	"strings"
+	"strconv"
+	"time"
 
 	"github.com/kubectl-mesh/kubectl-mesh/pkg/apis/v1alpha1"
 	"github.com/kubectl-mesh/kubectl-mesh/pkg/common/cilium"
@@ -30,7 +31,7 @@ func (s *State) staleLeafs(signer *x509.Certificate) []stale {
 		if err == nil && leaf.SignedBy(signer) && trusts(leaf, signer) {
 			continue
 		}
-		out = append(out, stale{spec: spec, owner: pki.FindOwner(metadata(secret.Object.ObjectMeta))})
+		out = append(out, stale{spec: spec, owner: pki.FindOwner(secret.Object.ObjectMeta)})
 	}
 	return out
 }
@@ -44,19 +45,19 @@ func trustedBy(roots []*x509.Certificate, signer *x509.Certificate) bool {
 	})
 }
 
-// Next are the steps after which the leafs of a cluster belong to its CA, with the exact commands. Nothing when they do already.
+// Next are the steps after which the leaf certificates of a cluster belong to its CA, with the exact commands. Nothing when they do already. now makes
+// the names of Jobs unique.
 //
-// The order matters: Hubble's Secrets are deleted before the Helm upgrade that makes them anew, and etcd is restarted last, because it reads its CA
+// The order matters: Hubble's Secrets are deleted before the Helm upgrade that makes them again, and etcd is restarted last, because it reads its CA
 // file at start only (etcd issue 11555) while certificates are read again at every connection.
-func Next(s *State, signer *x509.Certificate) []v1alpha1.NextStep {
+func Next(s *State, signer *x509.Certificate, now time.Time) []v1alpha1.NextStep {
 	if signer == nil {
 		return nil
 	}
 	leafs := s.staleLeafs(signer)
-	n := &steps{state: s, signer: signer}
-	_, etcdIsStale := s.etcdIsStale()
+	n := &steps{state: s, signer: signer, now: now}
 	if len(leafs) == 0 {
-		if etcdIsStale {
+		if s.etcdStale() != "" {
 			n.add("etcd reads its CA file at start only, and has not read it since it was written", nil, s.restart())
 		}
 		return n.out
@@ -93,6 +94,7 @@ func Next(s *State, signer *x509.Certificate) []v1alpha1.NextStep {
 type steps struct {
 	state  *State
 	signer *x509.Certificate
+	now    time.Time
 	out    []v1alpha1.NextStep
 }
 
@@ -100,26 +102,21 @@ func (n *steps) add(why string, objects []string, command string) {
 	n.out = append(n.out, v1alpha1.NextStep{Cluster: n.state.Member.Name, Why: why, Objects: objects, Command: command})
 }
 
-func (n *steps) kubectl(args string) string { return n.state.kubectl(args) }
+func (n *steps) kubectl(words ...string) string { return n.state.kubectl(words...) }
 
-// kubectl is a command for Cilium's namespace of a cluster.
-func (s *State) kubectl(args string) string {
-	return fmt.Sprintf("kubectl %s -n %s %s", s.Member.At("--context"), s.Namespace, args)
-}
-
-// bundles: where processes mount a bundle, the new CA must be in it before a leaf of it is presented anywhere.
+// bundles: where processes mount a bundle, the new CA must be in it before a leaf certificate of it is presented anywhere.
 func (n *steps) bundles() {
 	for _, b := range n.state.Side.Bundles() {
-		if trustedBy(b.Certs, n.signer) {
+		if n.state.keepsCopies(b.Source.Ref) || trustedBy(b.Certs, n.signer) {
 			continue
 		}
-		n.add(fmt.Sprintf("processes trust %s instead of the leafs' ca.crt (Helm's tls.caBundle): add the new CA to it in every cluster first, then restart deployment/%s", b.Source, cilium.DeploymentMeshAPI),
+		n.add(fmt.Sprintf("processes trust %s instead of the ca.crt of the leaf certificates (Helm's tls.caBundle): add the new CA to it in every cluster first, then restart deployment/%s", b.Source, cilium.DeploymentMeshAPI),
 			[]string{b.Source.Ref.String()}, "")
 	}
 }
 
-// helm: the upgrade signs the mesh's leafs anew. From chart 1.18.0-pre.1 it keeps tls.crt and tls.key of the two Hubble Secrets and gives them the new
-// ca.crt (templates/hubble/tls-helm, cilium pull request 38355), so these go first.
+// helm: the upgrade signs the mesh's leaf certificates again. From chart 1.18.0-pre.1 it keeps tls.crt and tls.key of the two Hubble Secrets and gives
+// them the new ca.crt (templates/hubble/tls-helm, cilium pull request 38355), so these go first.
 func (n *steps) helm(leafs []stale) {
 	v := n.state.Member.Version
 	var kept []string
@@ -129,21 +126,56 @@ func (n *steps) helm(leafs []stale) {
 		}
 	}
 	if len(kept) > 0 && (!v.Known() || v.Major > 1 || v.Minor >= 18) {
-		n.add("Helm keeps these leafs and would only give them the new ca.crt (chart 1.18 and later)", objects(kept), n.kubectl("delete secret "+strings.Join(kept, " ")))
+		n.add("Helm keeps these leaf certificates and would only give them the new ca.crt (chart 1.18 and later)", objects(kept), n.kubectl(append([]string{"delete", "secret"}, kept...)...))
 	}
-	n.add("the upgrade signs the leafs anew", names(leafs), n.helmUpgrade(release(leafs, n.state)))
+	n.upgrade("the upgrade signs the leaf certificates again", names(leafs), release(leafs, n.state))
 }
 
-// helmUpgrade is the upgrade to the version that runs, with the values that it has.
-func (n *steps) helmUpgrade(r Release) string {
-	v := ""
-	if n.state.Member.Version.Known() {
-		v = " --version " + n.state.Member.Version.String()
+// upgrade is the step in which Helm runs again, with the version and the values that the release has, by the means of the installation.
+func (n *steps) upgrade(why string, objects []string, r Release) {
+	chart := n.state.Chart
+	switch {
+	case !r.Known():
+		n.add(why+": no Helm release is known here, so run again what renders and applies the manifests", objects, "")
+		return
+	case chart.Controller:
+		config := "HelmChartConfig " + r.Name
+		n.add(fmt.Sprintf("%s: the Helm controller of RKE2 or K3s keeps release %s (chart %s). Change %s in namespace kube-system, and the controller runs Helm again; an upgrade from elsewhere does not last",
+			why, r.Name, cmp.Or(chart.String(), "unknown"), config), append(slices.Clone(objects), "helmchartconfig/"+r.Name), "")
+		return
 	}
-	return fmt.Sprintf("helm %s -n %s upgrade %s cilium/cilium%s --reuse-values", n.state.Member.At("--kube-context"), r.Namespace, r.Name, v)
+	words, source := []string{"upgrade", r.Name}, ""
+	if chart.Official {
+		words = append(words, chart.Name, "--repo", officialRepo)
+		why += fmt.Sprintf(" (chart %s, as %s says)", chart, chart.Mark)
+	} else {
+		source = "CHART"
+		words = append(words, source)
+		what := "no object here names the chart of release " + r.Name
+		if chart.Name != "" {
+			what = fmt.Sprintf("release %s is of chart %s, as %s says", r.Name, chart, chart.Mark)
+		}
+		why += fmt.Sprintf(" (%s: put the chart that you installed, with its repository or OCI address, in the place of CHART)", what)
+	}
+	if v := cmp.Or(chart.Version, versionOf(n.state)); v != "" {
+		words = append(words, "--version", v)
+	}
+	words = append(words, "--reuse-values")
+	if v := n.state.Values; !v.Known || v.SetsCA {
+		// Empty values are the chart's default: it then keeps the CA that is in the cluster.
+		words = append(words, "--set", "tls.ca.cert=", "--set", "tls.ca.key=")
+	}
+	n.add(why, objects, n.state.tool("helm", r.Namespace, words...))
 }
 
-// release is the Helm release that owns the leafs, else the one that installed Cilium, else the usual one.
+func versionOf(s *State) string {
+	if s.Member.Version.Known() {
+		return s.Member.Version.String()
+	}
+	return ""
+}
+
+// release is the Helm release that owns the leaf certificates, else the one that installed Cilium.
 func release(leafs []stale, s *State) Release {
 	for _, l := range leafs {
 		if l.owner.Kind == pki.OwnerHelm && l.owner.Name != "" {
@@ -151,10 +183,7 @@ func release(leafs []stale, s *State) Release {
 			return Release{Name: l.owner.Name, Namespace: cmp.Or(m.Annotations[pki.AnnotationReleaseNamespace], s.Namespace)}
 		}
 	}
-	if s.Release.Known() {
-		return s.Release
-	}
-	return Release{Name: "cilium", Namespace: s.Namespace}
+	return s.Release
 }
 
 // certgen: a Job from the CronJob. The mesh's exists only with a schedule, which has no default before chart 1.20; without it the one-shot Job is made
@@ -169,28 +198,47 @@ func (n *steps) certgen(leafs []stale) {
 			continue
 		}
 		if slices.Contains(n.state.CronJobs, f.job) {
-			n.add("certgen signs the leafs anew", names(mine), n.kubectl(fmt.Sprintf("create job --from=cronjob/%s mesh-ca-%s-%s", f.job, f.family, pki.Short(pki.Fingerprint(n.signer)))))
+			n.add("certgen signs the leaf certificates again", names(mine), n.kubectl("create", "job", "--from=cronjob/"+f.job, n.jobName(f.family)))
 			continue
 		}
 		v := n.state.Member.Version
 		if !v.Known() || v.Major > 1 || v.Minor >= 19 {
-			n.add("no CronJob was found, and an upgrade runs certgen again only when its Job is gone (chart 1.19 and later)", nil, n.kubectl("delete job -l k8s-app="+f.job))
+			n.add("no CronJob was found, and an upgrade runs certgen again only when its Job is gone (chart 1.19 and later)", nil, n.kubectl("delete", "job", "-l", "k8s-app="+f.job))
 		}
-		n.add("no CronJob "+f.job+" was found; the upgrade runs certgen again, which signs the leafs anew", names(mine), n.helmUpgrade(release(nil, n.state)))
+		n.upgrade("no CronJob "+f.job+" was found; the upgrade runs certgen again, which signs the leaf certificates again", names(mine), release(nil, n.state))
 	}
 }
 
-// certManager: the leafs follow their issuer, and cilium-ca only if the issuer uses it.
+// jobName is a name that no Job of an earlier run has: the step may have to be repeated with the same CA.
+func (n *steps) jobName(family pki.Family) string {
+	const base36 = 36
+	return fmt.Sprintf("mesh-ca-%s-%s-%s", family, pki.Short(pki.Fingerprint(n.signer)), strconv.FormatInt(n.now.UnixMilli(), base36))
+}
+
+// certManager: the leaf certificates follow their issuer, and cilium-ca only if the issuer uses it.
 func (n *steps) certManager(leafs []stale) {
-	var certs []string
+	words := []string{"renew"}
 	for _, l := range leafs {
-		certs = append(certs, cmp.Or(l.owner.Name, l.spec.Secret))
+		words = append(words, cmp.Or(l.owner.Name, l.spec.Secret))
 	}
 	n.add("cert-manager signs these with its issuer, whatever is in cilium-ca: give the issuer the CA (certManagerIssuerRef in Cilium's values), then renew", names(leafs),
-		fmt.Sprintf("cmctl %s -n %s renew %s", n.state.Member.At("--context"), n.state.Namespace, strings.Join(certs, " ")))
+		n.state.tool("cmctl", n.state.Namespace, words...))
 }
 
+// labelFlux and labelFluxNamespace are Flux's marks on what a HelmRelease installs.
+const (
+	labelFlux          = "helm.toolkit.fluxcd.io/name"
+	labelFluxNamespace = "helm.toolkit.fluxcd.io/namespace"
+)
+
+// byHand: what neither Helm, certgen nor cert-manager makes. A HelmRelease of Flux can be told to run Helm again.
 func (n *steps) byHand(leafs []stale) {
+	labels := n.state.Secrets[leafs[0].spec.Secret].Object.Labels
+	if name := labels[labelFlux]; name != "" && leafs[0].owner.Kind == pki.OwnerFlux {
+		n.add("Flux runs Helm again, which signs the leaf certificates again", names(leafs),
+			n.state.tool("flux", cmp.Or(labels[labelFluxNamespace], n.state.Namespace), "reconcile", "helmrelease", name, "--force"))
+		return
+	}
 	n.add(fmt.Sprintf("kept by %s: make new certificates of the new CA where these come from, with the names and usages they have", leafs[0].owner), names(leafs), "")
 }
 

@@ -22,12 +22,17 @@ const minValidity = 14 * 24 * time.Hour
 type Plan struct {
 	Action  string // sync or restore
 	Manager string // field manager
-	Again   string // flags with which commands of ours reach the same clusters, each after a blank
+	ID      string // tells this run from others that change CAs at the same time
+	Now     time.Time
 	Items   []*Item
 	// Signer is the certificate that will sign in the targets; nil for a restore of a CA that does not parse.
 	Signer *x509.Certificate
 	// From is the cluster whose CA is copied; nil for a restore. It is not written, but its own leafs may be of another CA too.
 	From *State
+	// Others are clusters that are neither read from nor written, and may keep copies of certificates that change.
+	Others []*State
+
+	source material // what is copied; the source is read again before each write
 }
 
 // Item is one target. It holds private keys (write): it is never printed.
@@ -43,9 +48,11 @@ type Item struct {
 	// Backup is the Secret that keeps the former CA; nil where there is none to keep.
 	Backup *Backup
 
-	write map[string][]byte // data keys to write; nil removes one
-	marks Marks             // what a new object gets
-	wrote bool              // cilium-ca was written, or may have been
+	write  map[string][]byte // data keys to write; nil removes one
+	marks  Marks             // what a new object gets
+	wrote  bool              // cilium-ca was written, or may have been
+	lock   *corev1.Secret    // cilium-ca with our mark on it, as the API server returned it
+	marked bool              // our mark may be on cilium-ca
 }
 
 // Backup is the Secret in which a former CA is kept.
@@ -79,7 +86,9 @@ type Options struct {
 	Timeout        time.Duration // for one cluster's preflight and for one write
 	AccessOnly     bool          // preflight asks for permission only, no server-side dry-run
 	ForceConflicts bool
-	AllowPartial   bool // go on without targets whose preflight fails
+	Manager        string        // the field manager that will write: what it owns already is no conflict
+	AllowPartial   bool          // go on without targets whose preflight fails
+	Wait           time.Duration // how long to wait for another run that changes the source; a default where it is 0
 }
 
 // Sync plans to give every target the CA of one cluster. It fails only when that CA is not fit to be copied.
@@ -88,9 +97,9 @@ func Sync(from *State, targets []*State, o Options, now time.Time) (*Plan, error
 	if err != nil {
 		return nil, fmt.Errorf("cluster %q: the CA in secret %s/%s %w: %w", from.Member.Name, from.Namespace, pki.SecretCA, ErrSource, err)
 	}
-	p := &Plan{Action: "sync", Manager: pki.FieldManager, Signer: src.ca.Signer(), From: from}
+	p := &Plan{Action: "sync", Manager: pki.FieldManager, ID: newID(), Now: now, Signer: src.ca.Signer(), From: from, source: src}
 	for _, t := range targets {
-		p.Items = append(p.Items, syncItem(src, from, t, o))
+		p.Items = append(p.Items, syncItem(src, t, o))
 	}
 	return p, nil
 }
@@ -114,15 +123,15 @@ func sourceOf(from *State, now time.Time) (material, error) {
 	return material{cert: secret.Object.Data[ca.Layout.Cert], key: secret.Object.Data[ca.Layout.Key], ca: ca}, nil
 }
 
-func syncItem(src material, from, target *State, o Options) *Item {
+func syncItem(src material, target *State, o Options) *Item {
 	after := facts(src.ca)
-	i, have := newItem(target, after)
+	i, have := newItem(target, after, o)
 	if i.Result != v1alpha1.ResultPlanned {
 		return i
 	}
 	if have == nil {
 		i.write = map[string][]byte{pki.KeyCACert: src.cert, pki.KeyCAKey: src.key}
-		i.adopt(target, from)
+		i.adopt(target)
 		return i
 	}
 	i.write = changes(src, have)
@@ -133,7 +142,10 @@ func syncItem(src material, from, target *State, o Options) *Item {
 	i.keep(have)
 	i.refuse(have, o)
 	if i.Owner.Kind == pki.OwnerHelm && i.Result == v1alpha1.ResultPlanned {
-		i.Notes = append(i.Notes, fmt.Sprintf("release %s stays its owner; tls.ca.cert and tls.ca.key in the release's values, if set, would write the former CA again", cmp.Or(i.Owner.Name, "of Helm")))
+		i.Notes = append(i.Notes, fmt.Sprintf("release %s stays its owner", cmp.Or(i.Owner.Name, "of Helm")))
+	}
+	if undo := target.undoes(src.cert); undo != "" && i.Result == v1alpha1.ResultPlanned {
+		i.Notes = append(i.Notes, undo)
 	}
 	if len(src.ca.Chain) > 1 {
 		i.Notes = append(i.Notes, fmt.Sprintf("%d certificates are copied: they are a chain and not a bundle, see CA006", len(src.ca.Chain)))
@@ -142,7 +154,7 @@ func syncItem(src material, from, target *State, o Options) *Item {
 }
 
 // newItem begins an item. The Secret is nil where the target has none, or where the item is settled already.
-func newItem(target *State, after Facts) (*Item, *corev1.Secret) {
+func newItem(target *State, after Facts, o Options) (*Item, *corev1.Secret) {
 	i := &Item{State: target, After: after, Result: v1alpha1.ResultPlanned}
 	secret := target.CA()
 	if secret.Unreadable != "" {
@@ -154,7 +166,7 @@ func newItem(target *State, after Facts) (*Item, *corev1.Secret) {
 		i.Before.Note = "absent"
 		return i, nil
 	}
-	i.Owner = pki.FindOwner(metadata(secret.Object.ObjectMeta))
+	i.Owner = pki.FindOwner(secret.Object.ObjectMeta, o.Manager)
 	i.Before = factsOf(secret.Object.Data)
 	return i, secret.Object
 }
@@ -164,10 +176,10 @@ func (i *Item) refuse(have *corev1.Secret, o Options) {
 	switch {
 	case have.Immutable != nil && *have.Immutable:
 		i.Result = v1alpha1.ResultRefused
-		i.Message = fmt.Sprintf("secret %s/%s is immutable and can only be deleted: keep a copy, run \"%s\" and then this again", have.Namespace, have.Name, i.State.kubectl("delete secret "+have.Name))
+		i.Message = fmt.Sprintf("secret %s/%s is immutable and can only be deleted: keep a copy, run \"%s\" and then this again", have.Namespace, have.Name, i.State.kubectl("delete", "secret", have.Name))
 	case i.Owner.Reconciles() && !o.ForceConflicts:
 		i.Result = v1alpha1.ResultRefused
-		i.Message = fmt.Sprintf("it is kept by %s (%s), which would write its own CA again; %s, or use --force-conflicts", i.Owner, i.Owner.Mark, durableFix(i.Owner))
+		i.Message = fmt.Sprintf("it is %s; %s, or use --force-conflicts", i.Owner.Kept(), durableFix(i.Owner))
 	}
 }
 
@@ -179,25 +191,26 @@ func durableFix(o pki.Owner) string {
 	case pki.OwnerArgoCD, pki.OwnerFlux:
 		return "put the CA into what it deploys (Helm values tls.ca.cert and tls.ca.key, encrypted), or take cilium-ca out of it"
 	default:
-		return "change it at its source"
+		if o.Source() == "" {
+			return "change it at its source"
+		}
+		return "change it at its source, as " + o.Source() + " names it"
 	}
 }
 
-// adopt chooses the marks of a new cilium-ca, without which `helm upgrade` of a chart that renders it fails with "invalid ownership metadata".
-func (i *Item) adopt(target, from *State) {
-	release, why := target.Release, ""
+// adopt chooses the marks of a new cilium-ca, without which `helm upgrade` of a chart that renders it fails with "invalid ownership metadata". Only the
+// target itself tells its release: that of the source is another one.
+func (i *Item) adopt(target *State) {
+	release := target.Release
 	if !release.Known() {
-		release, why = from.Release, ", as in "+from.Member.Name
-	}
-	if !release.Known() {
-		i.Notes = append(i.Notes, "it is made without Helm's ownership marks: no Helm release is known")
+		i.Notes = append(i.Notes, fmt.Sprintf("it is created without Helm's ownership marks: no Helm release is known in %s. Helm takes it over only with --take-ownership (Helm 3.17 and later)", target.Member.Name))
 		return
 	}
 	i.marks = Marks{
 		Labels:      map[string]string{pki.LabelManagedBy: "Helm"},
 		Annotations: map[string]string{pki.AnnotationRelease: release.Name, pki.AnnotationReleaseNamespace: release.Namespace},
 	}
-	i.Notes = append(i.Notes, fmt.Sprintf("it is made so that Helm release %s in namespace %s can adopt it%s", release.Name, release.Namespace, why))
+	i.Notes = append(i.Notes, fmt.Sprintf("it is created so that Helm release %s in namespace %s can adopt it", release.Name, release.Namespace))
 }
 
 // changes are the data keys of a target that must be written for it to hold the CA, in the layout that it has. Nothing when it holds it already,

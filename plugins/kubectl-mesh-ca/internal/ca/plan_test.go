@@ -3,6 +3,7 @@ package ca_test
 import (
 	"bytes"
 	"slices"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -140,27 +141,28 @@ func TestNext(t *testing.T) {
 		k       = "kubectl --context kind-eu -n kube-system "
 		restart = k + "rollout restart deployment/clustermesh-apiserver"
 		drop    = k + "delete secret hubble-server-certs hubble-relay-client-certs"
-		h       = "helm --kube-context kind-eu -n kube-system upgrade cilium cilium/cilium"
+		h       = "helm --kube-context kind-eu -n kube-system upgrade cilium CHART"
+		reuse   = " --reuse-values --set tls.ca.cert= --set tls.ca.key="
 	)
 	job := func(family string) string {
 		name := map[string]string{"clustermesh": "clustermesh-apiserver-generate-certs", "hubble": "hubble-generate-certs"}[family]
-		return k + "create job --from=cronjob/" + name + " mesh-ca-" + family + "-" + pki.Short(pki.Fingerprint(now.Cert))
+		return k + "create job --from=cronjob/" + name + " mesh-ca-" + family + "-" + pki.Short(pki.Fingerprint(now.Cert)) + "-" + strconv.FormatInt(pkitest.Now.UnixMilli(), 36)
 	}
 	for name, tc := range map[string]struct {
 		in   catest.Install
 		want []string
 	}{
-		"helm 1.18":         {catest.Install{Leafs: &old}, []string{drop, h + " --version 1.18.11 --reuse-values", restart}},
-		"helm 1.17":         {catest.Install{Leafs: &old, Version: "1.17.17"}, []string{h + " --version 1.17.17 --reuse-values", restart}},
-		"helm, no version":  {catest.Install{Leafs: &old, Version: "latest"}, []string{drop, h + " --reuse-values", restart}},
+		"helm 1.18":         {catest.Install{Leafs: &old}, []string{drop, h + " --version 1.18.11" + reuse, restart}},
+		"helm 1.17":         {catest.Install{Leafs: &old, Version: "1.17.17"}, []string{h + " --version 1.17.17" + reuse, restart}},
+		"helm, no version":  {catest.Install{Leafs: &old, Version: "latest"}, []string{drop, h + reuse, restart}},
 		"certgen with jobs": {catest.Install{Leafs: &old, Method: "certgen", CronJobs: []string{"clustermesh-apiserver-generate-certs", "hubble-generate-certs"}}, []string{job("clustermesh"), job("hubble"), restart}},
 		"certgen 1.18, no schedule for the mesh": {
 			catest.Install{Leafs: &old, Method: "certgen", CronJobs: []string{"hubble-generate-certs"}},
-			[]string{h + " --version 1.18.11 --reuse-values", job("hubble"), restart},
+			[]string{h + " --version 1.18.11" + reuse, job("hubble"), restart},
 		},
 		"certgen 1.19, no schedule for the mesh": {
 			catest.Install{Leafs: &old, Method: "certgen", Version: "1.19.5", CronJobs: []string{"hubble-generate-certs"}},
-			[]string{k + "delete job -l k8s-app=clustermesh-apiserver-generate-certs", h + " --version 1.19.5 --reuse-values", job("hubble"), restart},
+			[]string{k + "delete job -l k8s-app=clustermesh-apiserver-generate-certs", h + " --version 1.19.5" + reuse, job("hubble"), restart},
 		},
 		"cert-manager": {
 			catest.Install{Leafs: &old, Method: "cert-manager"},
@@ -172,20 +174,20 @@ func TestNext(t *testing.T) {
 			catest.Install{Leafs: &now, Edit: func(s map[string]*corev1.Secret) {
 				s["hubble-server-certs"].Data = old.Leafs(t, "eu")["hubble-server-certs"]
 			}},
-			[]string{k + "delete secret hubble-server-certs", h + " --version 1.18.11 --reuse-values"},
+			[]string{k + "delete secret hubble-server-certs", h + " --version 1.18.11" + reuse},
 		},
 		// What a Helm upgrade leaves from 1.18 on when nobody deleted the Hubble Secrets.
 		"hubble's leaf kept, its ca.crt new": {
 			catest.Install{Leafs: &now, Edit: func(s map[string]*corev1.Secret) {
 				s["hubble-server-certs"].Data = pkitest.LeafSecret(old.Issue(t, pkitest.Spec{Name: "x"}), now.CertPEM)
 			}},
-			[]string{k + "delete secret hubble-server-certs", h + " --version 1.18.11 --reuse-values"},
+			[]string{k + "delete secret hubble-server-certs", h + " --version 1.18.11" + reuse},
 		},
 		"leaf of the new CA, old ca.crt": {
 			catest.Install{Leafs: &now, Edit: func(s map[string]*corev1.Secret) {
 				s["clustermesh-apiserver-remote-cert"].Data["ca.crt"] = old.CertPEM
 			}},
-			[]string{h + " --version 1.18.11 --reuse-values", restart},
+			[]string{h + " --version 1.18.11" + reuse, restart},
 		},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -193,7 +195,7 @@ func TestNext(t *testing.T) {
 			tc.in.CA = &now
 			m, _ := catest.Member(t, "eu", tc.in)
 			var got []string
-			for _, s := range ca.Next(ca.ReadAll(t.Context(), []*clusters.Member{m}, time.Minute)[0], now.Cert) {
+			for _, s := range ca.Next(ca.ReadAll(t.Context(), []*clusters.Member{m}, time.Minute)[0], now.Cert, pkitest.Now) {
 				got = append(got, s.Command)
 				if s.Why == "" || s.Cluster != "eu" {
 					t.Errorf("step %+v", s)
@@ -222,7 +224,7 @@ func TestNextWithBundle(t *testing.T) {
 			t.Parallel()
 			m, _ := catest.Member(t, "eu", catest.Install{CA: &now, Leafs: &old, Bundle: tc.bundle, UseBundle: true})
 			s := ca.ReadAll(t.Context(), []*clusters.Member{m}, time.Minute)[0]
-			steps := ca.Next(s, now.Cert)
+			steps := ca.Next(s, now.Cert, pkitest.Now)
 			if got := strings.Contains(steps[0].Why, "configmap/cilium-root-ca.crt[ca.crt]"); got != tc.want {
 				t.Errorf("first step %+v", steps[0])
 			}
@@ -243,7 +245,7 @@ func TestEtcdStartedBefore(t *testing.T) {
 			m, _ := catest.Member(t, "eu", catest.Install{CA: &one, EtcdStarted: catest.Written.Add(tc.started)})
 			states := ca.ReadAll(t.Context(), []*clusters.Member{m}, time.Minute)
 			got := ids(ca.Report([]*clusters.Member{m}, states, pkitest.Now).Findings)
-			next := ca.Next(states[0], one.Cert)
+			next := ca.Next(states[0], one.Cert, pkitest.Now)
 			if stale := slices.Contains(got, "CA014 deployment/clustermesh-apiserver"); stale != tc.want || (len(next) == 1) != tc.want {
 				t.Errorf("findings %v, next %v", got, next)
 			}
@@ -264,8 +266,8 @@ func TestReport(t *testing.T) {
 		incomplete bool
 	}{
 		"one CA":                 {us: catest.Install{CA: &one}, eu: catest.Install{CA: &one}},
-		"two CAs":                {us: catest.Install{CA: &one}, eu: catest.Install{CA: &two}, want: []string{"CA010 us to eu"}},
-		"copied, leafs not yet":  {us: catest.Install{CA: &one}, eu: catest.Install{CA: &one, Leafs: &two}, want: []string{"CA010 us to eu", "CA022 secret/clustermesh-apiserver-admin-cert", "CA022 secret/clustermesh-apiserver-local-cert", "CA022 secret/clustermesh-apiserver-remote-cert", "CA022 secret/clustermesh-apiserver-server-cert", "CA022 secret/hubble-relay-client-certs", "CA022 secret/hubble-server-certs"}},
+		"two CAs":                {us: catest.Install{CA: &one}, eu: catest.Install{CA: &two}, want: []string{"CA010 eu to us", "CA010 us to eu"}},
+		"copied, leafs not yet":  {us: catest.Install{CA: &one}, eu: catest.Install{CA: &one, Leafs: &two}, want: []string{"CA010 eu to us", "CA010 us to eu", "CA022 secret/clustermesh-apiserver-admin-cert", "CA022 secret/clustermesh-apiserver-local-cert", "CA022 secret/clustermesh-apiserver-remote-cert", "CA022 secret/clustermesh-apiserver-server-cert", "CA022 secret/hubble-relay-client-certs", "CA022 secret/hubble-server-certs"}},
 		"CA about to expire":     {us: catest.Install{CA: &one}, eu: catest.Install{CA: &soon, Leafs: &one}, want: []string{"CA004 secret/cilium-ca", "CA022 *"}},
 		"CA expired":             {us: catest.Install{CA: &one}, eu: catest.Install{CA: &expired, Leafs: &one}, want: []string{"CA003 secret/cilium-ca", "CA022 *"}},
 		"two certificates in it": {us: catest.Install{CA: &one}, eu: catest.Install{CA: &chain, Leafs: &one}, want: []string{"CA006 secret/cilium-ca"}},

@@ -32,15 +32,28 @@ type State struct {
 	Namespace string // Cilium's
 	// Secrets are cilium-ca and the leafs by name, as they were read.
 	Secrets map[string]Secret
-	Side    pki.Side
-	// CronJobs are those of certgen that exist.
-	CronJobs []string
+	// OldCAs are Secrets under names of former charts that may hold a CA; they are looked for only where there is no cilium-ca.
+	OldCAs []*corev1.Secret
+	Side   pki.Side
+	// CronJobs are those of certgen that exist; Certgen is their configuration, and CertgenNote why one of them is not in it.
+	CronJobs    []string
+	Certgen     []pki.Certgen
+	CertgenNote string
 	// Written is when each key of each object was last written, as managedFields tell; what they do not tell is not in it.
-	Written map[pki.Source]time.Time
+	Written map[pki.Source]Written
 	// EtcdStarted is when the longest running etcd of clustermesh-apiserver started; zero when that is not known.
 	EtcdStarted time.Time
-	// Release is the Helm release that installed Cilium, as the DaemonSet or the Deployment says.
+	// Release is the Helm release that installed Cilium, as the DaemonSet or the Deployment says, and Chart its chart.
 	Release Release
+	Chart   Chart
+	// Values are what the release says about the CA; they are read by ReadReleases only.
+	Values Values
+}
+
+// Written is when a key was written. Alone says that its manager owns no other key of the object, so that the time is its own.
+type Written struct {
+	At    time.Time
+	Alone bool
 }
 
 // Secret is a Secret or why there is none.
@@ -76,7 +89,7 @@ const maxReads = 8
 
 // Read reads one cluster. What is absent or may not be read is a fact of the State; any other failure is an error.
 func Read(ctx context.Context, m *clusters.Member) (*State, error) {
-	s := &State{Member: m, Namespace: cmp.Or(m.CiliumNamespace, cilium.DefaultNamespace), Secrets: map[string]Secret{}, Written: map[pki.Source]time.Time{}}
+	s := &State{Member: m, Namespace: cmp.Or(m.CiliumNamespace, cilium.DefaultNamespace), Secrets: map[string]Secret{}, Written: map[pki.Source]Written{}}
 	s.Side = pki.Side{Name: m.Name, Namespace: s.Namespace, Objects: map[pki.Ref]pki.Object{}}
 	r := &reader{member: m, state: s}
 	names := []string{pki.SecretCA, cilium.SecretClusterMesh, cilium.SecretKVStoreMesh}
@@ -90,6 +103,7 @@ func Read(ctx context.Context, m *clusters.Member) (*State, error) {
 	}
 	g.Go(func() error { return r.deployment(one) })
 	g.Go(func() error { return r.daemonSet(one) })
+	g.Go(func() error { return r.relay(one) })
 	g.Go(func() error { return r.etcd(one) })
 	for _, name := range []string{cronJobMesh, cronJobHubble} {
 		g.Go(func() error { return r.cronJob(one, name) })
@@ -98,7 +112,7 @@ func Read(ctx context.Context, m *clusters.Member) (*State, error) {
 		return nil, err
 	}
 	// What else the workloads mount: a caBundle, usually.
-	for _, ref := range pki.MountedRefs(s.Side.MeshAPI, s.Side.Agent) {
+	for _, ref := range pki.MountedRefs(s.Side.MeshAPI, s.Side.Agent, s.Side.Relay) {
 		if _, known := s.Side.Objects[ref]; known {
 			continue
 		}
@@ -106,7 +120,11 @@ func Read(ctx context.Context, m *clusters.Member) (*State, error) {
 			return nil, err
 		}
 	}
+	if ca := s.CA(); ca.Object == nil && ca.Unreadable == "" {
+		r.oldAuthorities(ctx)
+	}
 	s.Side.Peers, s.Side.PeersNote = peers(s.Side)
+	s.Chart = chartOf(r.marks, s.Release)
 	slices.Sort(s.CronJobs)
 	return s, nil
 }
@@ -115,6 +133,7 @@ func Read(ctx context.Context, m *clusters.Member) (*State, error) {
 type reader struct {
 	member *clusters.Member
 	state  *State
+	marks  []metav1.ObjectMeta // of the objects that Cilium's chart makes
 	mu     sync.Mutex
 }
 
@@ -152,8 +171,19 @@ func (r *reader) secret(ctx context.Context, name string) error {
 	r.state.Side.Objects[ref] = out
 	if obj != nil {
 		r.written(ref, obj.ObjectMeta)
+		r.marks = append(r.marks, obj.ObjectMeta)
 	}
 	return nil
+}
+
+// oldAuthorities looks, where there is no cilium-ca, for a CA under the names of former charts. Who may not read them loses a hint, nothing else.
+func (r *reader) oldAuthorities(ctx context.Context) {
+	for _, name := range pki.OldCASecrets() {
+		obj, err := r.member.Client.CoreV1().Secrets(r.state.Namespace).Get(ctx, name, metav1.GetOptions{})
+		if err == nil {
+			r.state.OldCAs = append(r.state.OldCAs, obj)
+		}
+	}
 }
 
 // mounted reads an object that a workload mounts. Most ConfigMaps in those volumes have nothing to do with certificates; reading them does no harm.
@@ -213,6 +243,22 @@ func (r *reader) daemonSet(ctx context.Context) error {
 	return nil
 }
 
+// relay reads Hubble Relay. It is optional: a cluster without it has no such Deployment.
+func (r *reader) relay(ctx context.Context) error {
+	d, err := r.member.Client.AppsV1().Deployments(r.state.Namespace).Get(ctx, pki.DeploymentRelay, metav1.GetOptions{})
+	absent, unreadable, err := outcome(err)
+	if err != nil {
+		return fmt.Errorf("read deployment %s/%s: %w", r.state.Namespace, pki.DeploymentRelay, err)
+	}
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.state.Side.RelayNote = unreadable
+	if !absent && unreadable == "" {
+		r.state.Side.Relay = workload(d.Spec.Template.Spec)
+	}
+	return nil
+}
+
 // etcd reads when the etcds of clustermesh-apiserver started. Who may not list pods loses one warning, nothing else.
 func (r *reader) etcd(ctx context.Context) error {
 	pods, err := r.member.Client.CoreV1().Pods(r.state.Namespace).List(ctx, metav1.ListOptions{LabelSelector: "k8s-app=" + cilium.DeploymentMeshAPI})
@@ -246,20 +292,15 @@ func (r *reader) written(ref pki.Ref, m metav1.ObjectMeta) {
 		if json.Unmarshal(f.FieldsV1.GetRawBytes(), &doc) != nil {
 			continue // an entry that we cannot read tells no time
 		}
-		for field := range doc["f:data"] {
+		data := doc["f:data"]
+		delete(data, ".")
+		for field := range data {
 			key := pki.Source{Ref: ref, Key: strings.TrimPrefix(field, "f:")}
-			if f.Time.After(r.state.Written[key]) {
-				r.state.Written[key] = f.Time.Time
+			if f.Time.After(r.state.Written[key].At) {
+				r.state.Written[key] = Written{At: f.Time.Time, Alone: len(data) == 1}
 			}
 		}
 	}
-}
-
-// etcdIsStale reports whether an etcd still trusts what its CA file held before it was written last: it reads the file at start only.
-func (s *State) etcdIsStale() (pki.Source, bool) {
-	src, ok := s.Side.EtcdTrust()
-	written := s.Written[src]
-	return src, ok && !s.EtcdStarted.IsZero() && s.EtcdStarted.Before(written)
 }
 
 // release keeps the Helm release that an object names. The caller holds the lock.
@@ -267,18 +308,31 @@ func (r *reader) release(m metav1.ObjectMeta) {
 	if name := m.Annotations[pki.AnnotationRelease]; name != "" {
 		r.state.Release = Release{Name: name, Namespace: cmp.Or(m.Annotations[pki.AnnotationReleaseNamespace], r.state.Namespace)}
 	}
+	r.marks = append(r.marks, m)
 }
 
 func (r *reader) cronJob(ctx context.Context, name string) error {
-	_, err := r.member.Client.BatchV1().CronJobs(r.state.Namespace).Get(ctx, name, metav1.GetOptions{})
+	job, err := r.member.Client.BatchV1().CronJobs(r.state.Namespace).Get(ctx, name, metav1.GetOptions{})
 	absent, unreadable, err := outcome(err)
 	if err != nil {
 		return fmt.Errorf("read cronjob %s/%s: %w", r.state.Namespace, name, err)
 	}
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	if !absent && unreadable == "" {
-		r.state.CronJobs = append(r.state.CronJobs, name)
+	if unreadable != "" {
+		r.state.CertgenNote = fmt.Sprintf("cronjob/%s: %s", name, unreadable)
+	}
+	if absent || unreadable != "" {
+		return nil
+	}
+	r.state.CronJobs = append(r.state.CronJobs, name)
+	for _, c := range job.Spec.JobTemplate.Spec.Template.Spec.Containers {
+		config, err := pki.ParseCertgen(container(c))
+		if err != nil {
+			r.state.CertgenNote = fmt.Sprintf("cronjob/%s: %v", name, err)
+			continue
+		}
+		r.state.Certgen = append(r.state.Certgen, config)
 	}
 	return nil
 }

@@ -3,6 +3,7 @@ package ca
 import (
 	"cmp"
 	"crypto/x509"
+	"fmt"
 	"strings"
 	"time"
 
@@ -30,7 +31,8 @@ func Report(members []*clusters.Member, states []*State, now time.Time) v1alpha1
 			r.Complete = false
 		}
 	}
-	for _, p := range pki.Matrix(sides, now) {
+	pairs := pki.Matrix(sides, now)
+	for _, p := range pairs {
 		r.Trust = append(r.Trust, v1alpha1.TrustPair{
 			Client: p.Client, Server: p.Server, Verdict: string(p.Verdict), Configured: p.Configured, Login: check(p.Login), Identity: check(p.Identity),
 		})
@@ -39,7 +41,7 @@ func Report(members []*clusters.Member, states []*State, now time.Time) v1alpha1
 			r.Complete = false
 		}
 	}
-	r.Findings = find(states, r, now)
+	r.Findings = examination{states: states, pairs: pairs, now: now}.find(r)
 	return r
 }
 
@@ -50,18 +52,25 @@ func (s *State) unread() bool {
 			return true
 		}
 	}
-	return s.Side.MeshAPINote != "" || s.Side.AgentNote != ""
+	relay := s.Side.RelayNote != "" && s.Secrets[pki.SecretHubbleRelay].Object != nil
+	return s.Side.MeshAPINote != "" || s.Side.AgentNote != "" || relay
 }
 
 func (s *State) cluster(now time.Time) v1alpha1.CACluster {
 	c := v1alpha1.CACluster{Cluster: s.Member.Name, Context: s.Member.Context, Namespace: s.Namespace, Leafs: []v1alpha1.LeafCertificate{}}
 	var signer *x509.Certificate
 	c.CA, c.CAMessage, signer = authority(s.CA())
+	if c.CA == nil {
+		c.CAMessage += s.insteadOfCA()
+	} else if from, refuses := s.certgenRefuses(); refuses {
+		c.CA.CertgenRefusesFrom = &from
+	}
 	for _, spec := range pki.LeafSpecs() {
 		if l, ok := s.leaf(spec, signer, now); ok {
 			c.Leafs = append(c.Leafs, l)
 		}
 	}
+	c.Leafs = append(c.Leafs, s.copied(now)...)
 	for _, l := range pki.Inside(s.Side, now) {
 		link := v1alpha1.TrustLink{Name: l.Name, Verdict: string(l.Verdict)}
 		for _, half := range []struct {
@@ -98,9 +107,77 @@ func authority(secret Secret) (*v1alpha1.Authority, string, *x509.Certificate) {
 }
 
 func owner(m metav1.ObjectMeta) v1alpha1.Owner {
-	o := pki.FindOwner(metadata(m))
+	o := pki.FindOwner(m)
 	return v1alpha1.Owner{Kind: string(o.Kind), Name: o.Name, Mark: o.Mark}
 }
+
+// insteadOfCA names a CA under a name of former charts, and which leaf certificates it signed.
+func (s *State) insteadOfCA() string {
+	out := ""
+	for _, old := range s.OldCAs {
+		ca, err := pki.ParseCA(old.Data)
+		if err != nil {
+			continue
+		}
+		var signed []string
+		for _, spec := range pki.LeafSpecs() {
+			if secret := s.Secrets[spec.Secret].Object; secret != nil {
+				if leaf, err := pki.ParseLeaf(secret.Data); err == nil && leaf.SignedBy(ca.Signer()) {
+					signed = append(signed, spec.Secret)
+				}
+			}
+		}
+		out += fmt.Sprintf("; secret %s, a name of former charts, holds the CA %q (SHA-256 %s), which signed ", old.Name, ca.Signer().Subject.String(), pki.Short(pki.Fingerprint(ca.Signer())))
+		if len(signed) == 0 {
+			out += "none of the leaf certificates"
+		} else {
+			out += strings.Join(signed, ", ")
+		}
+	}
+	return out
+}
+
+// certgenRefuses is the moment from which certgen does not sign with the CA any more.
+func (s *State) certgenRefuses() (time.Time, bool) {
+	secret := s.CA().Object
+	if secret == nil {
+		return time.Time{}, false
+	}
+	ca, err := pki.ParseCA(secret.Data)
+	if err != nil {
+		return time.Time{}, false
+	}
+	var first time.Time
+	for _, config := range s.certgen() {
+		if from, refuses := config.Refuses(ca.Chain); refuses && (first.IsZero() || from.Before(first)) {
+			first = from
+		}
+	}
+	return first, !first.IsZero()
+}
+
+// certgen is the configuration of certgen. Where its CronJobs are not there or not understood, and chart 1.20 or later made the leaf certificates by a
+// Job, the chart's default and the validity of the present leaf certificates stand for it.
+func (s *State) certgen() []pki.Certgen {
+	v := s.Member.Version
+	if len(s.Certgen) > 0 || !v.Known() || (v.Major == 1 && v.Minor < minorEnforce) {
+		return s.Certgen
+	}
+	assumed := pki.Certgen{Enforces: true}
+	for _, spec := range pki.LeafSpecs() {
+		secret := s.Secrets[spec.Secret].Object
+		if secret == nil || owner(secret.ObjectMeta).Kind != string(pki.OwnerCertgen) {
+			continue
+		}
+		if leaf, err := pki.ParseLeaf(secret.Data); err == nil {
+			assumed.Longest = max(assumed.Longest, leaf.Cert().NotAfter.Sub(leaf.Cert().NotBefore))
+		}
+	}
+	return []pki.Certgen{assumed}
+}
+
+// minorEnforce is the minor version of the first chart that makes certgen refuse a CA that ends before the leaf certificates.
+const minorEnforce = 20
 
 // leaf shows one leaf Secret. One that does not exist and need not is left out.
 func (s *State) leaf(spec pki.LeafSpec, signer *x509.Certificate, now time.Time) (v1alpha1.LeafCertificate, bool) {
@@ -136,7 +213,7 @@ func (s *State) leaf(spec pki.LeafSpec, signer *x509.Certificate, now time.Time)
 		if p.Names {
 			severity = finding.Warning
 		}
-		out.Problems = append(out.Problems, v1alpha1.LeafProblem{Severity: string(severity), Message: p.Message})
+		out.Problems = append(out.Problems, v1alpha1.LeafProblem{Severity: string(severity), User: p.User, Message: p.Message})
 	}
 	return out, true
 }

@@ -28,22 +28,3 @@ func TestStepEndsWhatItBegan(t *testing.T) {
 		t.Errorf("a write was begun after the interrupt (%d in all, error %v)", begun, err)
 	}
 }
-
-func TestCommandsReachTheCluster(t *testing.T) {
-	t.Parallel()
-	for context, want := range map[string]string{
-		"kind-eu":            "kubectl --context kind-eu -n kube-system get x",
-		"admin@eu":           "kubectl --context admin@eu -n kube-system get x",
-		"it's $(id)":         `kubectl --context 'it'\''s $(id)' -n kube-system get x`,
-		"/a b/eu.yaml::main": "kubectl --kubeconfig '/a b/eu.yaml' --context main -n kube-system get x",
-	} {
-		s := &State{Member: &clusters.Member{Context: context}, Namespace: "kube-system"}
-		if got := s.kubectl("get x"); got != want {
-			t.Errorf("%s: %s, want %s", context, got, want)
-		}
-	}
-	s := &State{Member: &clusters.Member{Context: "eu", Kubeconfig: "/a b"}, Namespace: "kube-system"}
-	if got, want := s.kubectl("get x"), "kubectl --kubeconfig '/a b' --context eu -n kube-system get x"; got != want {
-		t.Errorf("with --kubeconfig: %s, want %s", got, want)
-	}
-}

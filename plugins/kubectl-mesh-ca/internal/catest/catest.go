@@ -34,6 +34,9 @@ type Install struct {
 	Version string      // 1.18.11 by default
 	// Edit changes the objects before the API server gets them.
 	Edit func(map[string]*corev1.Secret)
+	// Workloads changes clustermesh-apiserver and the agents before the API server gets them, and Objects are there besides.
+	Workloads func(*appsv1.Deployment, *appsv1.DaemonSet)
+	Objects   []runtime.Object
 	// CronJobs exist.
 	CronJobs []string
 	// UseBundle mounts ConfigMap cilium-root-ca.crt in place of the leafs' ca.crt; Bundle is what it holds, nil for no ConfigMap.
@@ -82,12 +85,16 @@ func Member(t testing.TB, name string, in Install) (*clusters.Member, *fake.Clie
 	if in.Edit != nil {
 		in.Edit(secrets)
 	}
-	deployment, daemonSet := meshAPI(in.Version), agents(in.Version)
+	deployment, daemonSet, relay := meshAPI(in.Version), agents(in.Version), hubbleRelay(in.Version)
 	if in.UseBundle {
-		useBundle(deployment.Spec.Template.Spec.Volumes)
-		useBundle(daemonSet.Spec.Template.Spec.Volumes)
+		for _, spec := range []*corev1.PodSpec{&deployment.Spec.Template.Spec, &daemonSet.Spec.Template.Spec, &relay.Spec.Template.Spec} {
+			useBundle(spec.Volumes)
+		}
 	}
-	objs := []runtime.Object{deployment, daemonSet}
+	if in.Workloads != nil {
+		in.Workloads(deployment, daemonSet)
+	}
+	objs := append([]runtime.Object{deployment, daemonSet, relay}, in.Objects...)
 	if in.Bundle != nil {
 		objs = append(objs, &corev1.ConfigMap{ObjectMeta: metav1.ObjectMeta{Name: "cilium-root-ca.crt", Namespace: Namespace}, Data: map[string]string{"ca.crt": string(in.Bundle)}})
 	}
@@ -154,6 +161,12 @@ func DryRun(a ktesting.Action) bool {
 		return len(a.GetPatchOptions().DryRun) > 0
 	}
 	return false
+}
+
+// Locks reports whether an action puts the mark of a running command on cilium-ca, or removes it.
+func Locks(a ktesting.Action) bool {
+	p, ok := a.(ktesting.PatchActionImpl)
+	return ok && p.GetPatchOptions().FieldManager == "mesh-ca-lock"
 }
 
 // Deny makes the API server refuse a verb on a Secret in access reviews; an empty name means any.
@@ -245,6 +258,15 @@ func agents(version string) *appsv1.DaemonSet {
 				files("clustermesh-apiserver-local-cert", "local-etcd-client.crt", "local-etcd-client.key", "local-etcd-client-ca.crt")),
 			projected("hubble-tls", files("hubble-server-certs", "server.crt", "server.key", "client-ca.crt")),
 		},
+	}
+	return d
+}
+
+func hubbleRelay(version string) *appsv1.Deployment {
+	d := &appsv1.Deployment{ObjectMeta: metav1.ObjectMeta{Name: "hubble-relay", Namespace: Namespace, Annotations: helmRelease()}}
+	d.Spec.Template.Spec = corev1.PodSpec{
+		Containers: []corev1.Container{{Name: "hubble-relay", Image: "quay.io/cilium/hubble-relay:v" + version, VolumeMounts: []corev1.VolumeMount{{Name: "tls", MountPath: "/var/lib/hubble-relay/tls"}}}},
+		Volumes:    []corev1.Volume{projected("tls", files("hubble-relay-client-certs", "client.crt", "client.key", "hubble-server-ca.crt"))},
 	}
 	return d
 }

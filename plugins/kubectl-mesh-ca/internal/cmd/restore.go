@@ -11,6 +11,7 @@ import (
 
 	"github.com/kubectl-mesh/kubectl-mesh/pkg/common/cli"
 	"github.com/kubectl-mesh/kubectl-mesh/pkg/common/clusters"
+	"github.com/kubectl-mesh/kubectl-mesh/pkg/common/commandline"
 	"github.com/kubectl-mesh/kubectl-mesh/plugins/kubectl-mesh-ca/internal/ca"
 )
 
@@ -70,11 +71,13 @@ func (o *writeOptions) restore(ctx context.Context, in, name string) error {
 	if dead := o.dead(found); len(dead) > 0 {
 		return fmt.Errorf("%s could not be read; nothing was changed", dead[0])
 	}
+	ca.ReadReleases(ctx, states, o.flags.Timeout)
 	target := states[0]
 	made := clusters.Each(ctx, found, o.flags.Timeout, func(ctx context.Context, m *clusters.Member) (*ca.Plan, error) {
 		backup, err := m.Client.CoreV1().Secrets(target.Namespace).Get(ctx, name, metav1.GetOptions{})
 		if apierrors.IsNotFound(err) {
-			return nil, fmt.Errorf("--backup: there is no secret %s/%s; list them with \"kubectl --context %s -n %s get secrets -l mesh.kubectl.io/backup-of=cilium-ca\"", target.Namespace, name, m.Context, target.Namespace)
+			return nil, fmt.Errorf("--backup: there is no secret %s/%s; list them with \"%s\"", target.Namespace, name,
+				commandline.Tool("kubectl", m.CommandContext(), target.Namespace, "get", "secrets", "-l", "mesh.kubectl.io/backup-of=cilium-ca"))
 		}
 		if err != nil {
 			return nil, fmt.Errorf("read backup %s/%s: %w", target.Namespace, name, err)
@@ -84,5 +87,6 @@ func (o *writeOptions) restore(ctx context.Context, in, name string) error {
 	if made.Err != nil {
 		return fmt.Errorf("cluster %q: %w; nothing was changed", made.Member.Name, made.Err)
 	}
+	o.observe(ctx, made.Value, sel.Members, found)
 	return o.carryOut(ctx, made.Value, found, nil)
 }

@@ -4,27 +4,31 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
+	"strings"
 
 	"github.com/spf13/cobra"
 
 	"github.com/kubectl-mesh/kubectl-mesh/pkg/common/cli"
+	"github.com/kubectl-mesh/kubectl-mesh/pkg/common/finding"
 	"github.com/kubectl-mesh/kubectl-mesh/pkg/common/output"
 	"github.com/kubectl-mesh/kubectl-mesh/plugins/kubectl-mesh-ca/internal/ca"
 	"github.com/kubectl-mesh/kubectl-mesh/plugins/kubectl-mesh-ca/internal/view"
 )
 
 func newStatus(e *env) *cobra.Command {
-	out := output.NewFlags()
+	out, failOn := output.NewFlags(), string(finding.Error)
 	cmd := &cobra.Command{
 		Use:   "status",
 		Short: "Show the CA and the certificates of every cluster, and who trusts whom",
 		Long: "Show the CA of every cluster (Secret cilium-ca), the leaf certificates that are derived from it, and\n" +
 			"who trusts whom. Trust is worked out from what each side's processes mount: the leaf that one side\n" +
-			"presents against the ca.crt in the other side's leaf Secret, or its caBundle. Copying cilium-ca\n" +
-			"therefore changes nothing here until the leafs are renewed. What is not understood is unknown.\n" +
+			"presents against the ca.crt in the other side's leaf Secret, or its caBundle, and whether etcd knows\n" +
+			"the user that the leaf names. Copying cilium-ca therefore changes nothing here until the leaf\n" +
+			"certificates are renewed. Values that it cannot parse are shown as unknown.\n" +
 			"It also works before the clusters are connected, with --contexts.\n\n" +
-			"Exit codes: 0 complete, whatever was found; 2 usage, a cluster or a part of one that could not be\n" +
-			"read; 130 interrupted.",
+			"Exit codes: 0 nothing at or above --fail-on; 1 a finding at or above it; 2 usage, a cluster or a part\n" +
+			"of one that could not be read; 130 interrupted.",
 		Example: `  # The mesh of the current context
   kubectl mesh-ca status
 
@@ -34,6 +38,9 @@ func newStatus(e *env) *cobra.Command {
   # The fingerprint of each cluster's CA
   kubectl mesh-ca status -o jsonpath='{range .clusters[*]}{.cluster}{"\t"}{.ca.fingerprint}{"\n"}{end}'
 
+  # In a script: fail only if something could not be read
+  kubectl mesh-ca status --contexts kind-us,kind-eu --fail-on never
+
   # The pairs of clusters that do not trust each other
   kubectl mesh-ca status -o jsonpath='{range .trust[?(@.verdict!="ok")]}{.client}{" to "}{.server}{": "}{.verdict}{"\n"}{end}'`,
 		Args: cobra.NoArgs,
@@ -41,15 +48,26 @@ func newStatus(e *env) *cobra.Command {
 			if err := out.Validate(); err != nil {
 				return err
 			}
-			return e.status(cmd.Context(), out)
+			if !slices.Contains(failOnValues(), failOn) {
+				return fmt.Errorf("--fail-on %q is not known; it must be one of: %s", failOn, strings.Join(failOnValues(), ", "))
+			}
+			return e.status(cmd.Context(), out, failOn)
 		},
 	}
 	out.AddFlags(cmd.Flags())
+	cmd.Flags().StringVar(&failOn, "fail-on", failOn, "Minimum severity that causes exit code 1. Must be one of: error, warning, info, never.")
 	cmd.DisableFlagsInUseLine = true
 	return cmd
 }
 
-func (e *env) status(ctx context.Context, out *output.Flags) error {
+// failNever is the value of --fail-on with which findings do not change the exit code.
+const failNever = "never"
+
+func failOnValues() []string {
+	return []string{string(finding.Error), string(finding.Warning), string(finding.Info), failNever}
+}
+
+func (e *env) status(ctx context.Context, out *output.Flags, failOn string) error {
 	sel, err := e.selectMembers(ctx)
 	if err != nil {
 		return err
@@ -68,6 +86,8 @@ func (e *env) status(ctx context.Context, out *output.Flags) error {
 		err = fmt.Errorf("%d of %d clusters could not be read; the result is not complete", len(dead), len(sel.Members))
 	case !doc.Complete:
 		err = errors.New("something could not be read or is not understood, see the findings; the result is not complete")
+	case failOn != failNever && finding.Worst(doc.Findings, finding.Severity(failOn)):
+		return &cli.ExitError{Code: cli.ExitFailure}
 	default:
 		return nil
 	}

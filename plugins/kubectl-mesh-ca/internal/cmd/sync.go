@@ -87,12 +87,29 @@ func (o *writeOptions) sync(ctx context.Context, fromName string, toNames []stri
 	if err != nil {
 		return o.unwritten(&ca.Plan{Action: "sync"}, all, err)
 	}
+	ca.ReadReleases(ctx, states, o.flags.Timeout)
 	source := slices.IndexFunc(states, func(s *ca.State) bool { return s.Member == from })
 	plan, err := ca.Sync(states[source], slices.Delete(slices.Clone(states), source, source+1), o.Options, o.now())
 	if err != nil {
 		return fmt.Errorf("%w; nothing was changed", err)
 	}
+	o.observe(ctx, plan, sel.Members, all)
 	return o.carryOut(ctx, plan, all, left)
+}
+
+// observe reads the members that are neither source nor target, for what they keep of the clusters that change.
+func (o *writeOptions) observe(ctx context.Context, plan *ca.Plan, members, all []*clusters.Member) {
+	others := slices.DeleteFunc(slices.Clone(members), func(m *clusters.Member) bool { return slices.Contains(all, m) })
+	plan.Others = ca.ReadAll(ctx, others, o.flags.Timeout)
+	var unread []string
+	for _, m := range others {
+		if m.Err != nil {
+			unread = append(unread, m.Label())
+		}
+	}
+	if len(unread) > 0 {
+		o.say("Note: %s could not be read: cannot determine whether copies of certificates that change are kept there", strings.Join(unread, ", "))
+	}
 }
 
 // beforeCilium lets a target be one in which Cilium is not installed yet: its CA is made for the coming installation. The namespace must then be said,

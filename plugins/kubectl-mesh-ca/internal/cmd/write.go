@@ -71,13 +71,13 @@ func (f *writeFlags) toOptions() (*writeOptions, error) {
 		return nil, errors.New("--field-manager is empty")
 	}
 	return &writeOptions{env: f.env, out: f.out, dryRun: f.dryRun, yes: f.yes, manager: f.manager, Options: ca.Options{
-		Timeout: f.env.flags.Timeout, AccessOnly: f.preflight == "access", ForceConflicts: f.forceConflicts, AllowPartial: f.allowPartial,
+		Timeout: f.env.flags.Timeout, AccessOnly: f.preflight == "access", ForceConflicts: f.forceConflicts, Manager: f.manager, AllowPartial: f.allowPartial,
 	}}, nil
 }
 
 // carryOut checks a plan, asks, carries it out and reports. left are targets that could not be read and were left out.
 func (o *writeOptions) carryOut(ctx context.Context, plan *ca.Plan, members []*clusters.Member, left []string) error {
-	plan.Manager, plan.Again = o.manager, o.flags.Again()
+	plan.Manager = o.manager
 	finish := func(err error) error {
 		if err == nil && len(left) > 0 {
 			err = fmt.Errorf("%s could not be read and was left out", strings.Join(left, ", "))
@@ -127,7 +127,7 @@ func (o *writeOptions) report(plan *ca.Plan, members []*clusters.Member, failure
 		return errors.Join(failure, err)
 	}
 	if failure == nil || len(doc.Undo) > 0 {
-		for _, line := range view.Next(doc.Next) {
+		for _, line := range view.Next(doc.Next, plan.Status(members)) {
 			o.say("%s", line)
 		}
 	}

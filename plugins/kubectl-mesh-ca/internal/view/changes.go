@@ -43,8 +43,8 @@ func authorityOf(facts map[string]*string) string {
 	return pki.Short(*fingerprint)
 }
 
-// Next lists the steps that must follow, cluster by cluster, numbered, as lines that can be pasted.
-func Next(steps []v1alpha1.NextStep) []string {
+// Next lists the steps that must follow, cluster by cluster, numbered, as lines that can be pasted. status is the command that shows the result.
+func Next(steps []v1alpha1.NextStep, status string) []string {
 	if len(steps) == 0 {
 		return nil
 	}
@@ -65,5 +65,5 @@ func Next(steps []v1alpha1.NextStep) []string {
 			lines = append(lines, "     "+s.Command)
 		}
 	}
-	return append(lines, "", "Then see who trusts whom: kubectl mesh-ca status")
+	return append(lines, "", "Then see who trusts whom: "+status)
 }

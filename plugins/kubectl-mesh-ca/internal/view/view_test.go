@@ -105,13 +105,13 @@ eu        kube-system/cilium-ca   01234567 (key: missing)   fedcba98   planned  
 
 func TestNextLines(t *testing.T) {
 	t.Parallel()
-	if got := view.Next(nil); got != nil {
+	if got := view.Next(nil, "x"); got != nil {
 		t.Errorf("nothing to do, but %q", got)
 	}
 	got := strings.Join(view.Next([]v1alpha1.NextStep{
 		{Cluster: "eu", Why: "first", Command: "do it", Objects: []string{"secret/a", "secret/b"}}, {Cluster: "eu", Why: "second"}, {Cluster: "ap", Why: "third", Command: "go"},
-	}), "\n")
-	want := "\neu:\n  1. first\n     (a, b)\n     do it\n  2. second\n\nap:\n  1. third\n     go\n"
+	}, "kubectl mesh-ca status --contexts a"), "\n")
+	want := "\neu:\n  1. first\n     (a, b)\n     do it\n  2. second\n\nap:\n  1. third\n     go\n\nThen see who trusts whom: kubectl mesh-ca status --contexts a"
 	if !strings.Contains(got, want) {
 		t.Errorf("got %s", got)
 	}

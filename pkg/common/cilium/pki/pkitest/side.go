@@ -54,11 +54,25 @@ func Workloads(bundle *pki.Source) (meshAPI, agent *pki.Workload) {
 	return meshAPI, agent
 }
 
+// Relay is Deployment hubble-relay as chart 1.18 makes it. A bundle replaces the ca.crt of its Secret, as tls.caBundle does.
+func Relay(bundle *pki.Source) *pki.Workload {
+	ca := pki.Projection{Ref: pki.Ref{Kind: pki.Secret, Name: "hubble-relay-client-certs"}, Items: []pki.Item{{Key: "ca.crt", Path: "hubble-server-ca.crt"}}}
+	if bundle != nil {
+		ca = pki.Projection{Ref: bundle.Ref, Items: []pki.Item{{Key: bundle.Key, Path: "hubble-server-ca.crt"}}}
+	}
+	return &pki.Workload{
+		Containers: []pki.Container{{Name: "hubble-relay", Mounts: []pki.Mount{{Volume: "tls", Path: "/var/lib/hubble-relay/tls"}}}},
+		Volumes: []pki.Volume{{Name: "tls", Sources: []pki.Projection{
+			{Ref: pki.Ref{Kind: pki.Secret, Name: "hubble-relay-client-certs"}, Items: []pki.Item{{Key: "tls.crt", Path: "client.crt"}, {Key: "tls.key", Path: "client.key"}}}, ca,
+		}}},
+	}
+}
+
 // Side is a whole cluster whose leafs are all signed by ca, connected to no one yet.
 func Side(t testing.TB, name string, ca CA) pki.Side {
 	t.Helper()
 	meshAPI, agent := Workloads(nil)
-	s := pki.Side{Name: name, Namespace: "kube-system", MeshAPI: meshAPI, Agent: agent, Objects: map[pki.Ref]pki.Object{}, Peers: map[string]pki.PeerConfig{}}
+	s := pki.Side{Name: name, Namespace: "kube-system", MeshAPI: meshAPI, Agent: agent, Relay: Relay(nil), Objects: map[pki.Ref]pki.Object{}, Peers: map[string]pki.PeerConfig{}}
 	for leaf, data := range ca.Leafs(t, name) {
 		s.Objects[pki.Ref{Kind: pki.Secret, Name: leaf}] = pki.Object{Data: data}
 	}

@@ -1,0 +1,87 @@
+package pki
+
+import (
+	"crypto/x509"
+	"fmt"
+	"strconv"
+	"strings"
+	"time"
+
+	"sigs.k8s.io/yaml"
+)
+
+// Certgen is what the configuration of certgen says about the validity of the leaf certificates that it makes.
+type Certgen struct {
+	// Enforces says that certgen refuses a CA that ends before the leaf certificates would.
+	Enforces bool
+	// Longest is the longest validity of a leaf certificate; zero where the configuration names none.
+	Longest time.Duration
+}
+
+const (
+	flagEnforceValidity = "ca-enforce-validity-throughout-leaves-duration"
+	suffixValidity      = "-validity-duration"
+	envCertgenConfig    = "CILIUM_CERTGEN_CONFIG"
+)
+
+// ParseCertgen reads the arguments and the environment of a certgen container: the validities stand in CILIUM_CERTGEN_CONFIG (charts from 1.17) or in
+// flags of their own (1.16). Only charts from 1.20 pass the flag that makes certgen refuse.
+// Source: templates/{clustermesh-apiserver,hubble}/tls-cronjob/_job-spec.tpl (1.16.19, 1.18.11, 1.19.7 and 1.20.2, read).
+func ParseCertgen(c Container) (Certgen, error) {
+	out := Certgen{Enforces: c.enabled(flagEnforceValidity)}
+	if v, ok := c.Env["CILIUM_CERTGEN_"+strings.ToUpper(strings.ReplaceAll(flagEnforceValidity, "-", "_"))]; ok && !out.Enforces {
+		out.Enforces, _ = strconv.ParseBool(v)
+	}
+	for _, arg := range c.Args {
+		name, value, ok := strings.Cut(arg, "=")
+		if !ok || !strings.HasSuffix(name, suffixValidity) || name == "--ca"+suffixValidity {
+			continue
+		}
+		if err := out.longer(value); err != nil {
+			return out, err
+		}
+	}
+	var doc struct {
+		Certs []struct {
+			Name     string `json:"name"`
+			Validity string `json:"validity"`
+		} `json:"certs"`
+	}
+	if err := yaml.Unmarshal([]byte(c.Env[envCertgenConfig]), &doc); err != nil {
+		return out, fmt.Errorf("%s does not parse", envCertgenConfig)
+	}
+	for _, cert := range doc.Certs {
+		if cert.Validity == "" {
+			continue
+		}
+		if err := out.longer(cert.Validity); err != nil {
+			return out, err
+		}
+	}
+	return out, nil
+}
+
+func (c *Certgen) longer(text string) error {
+	d, err := time.ParseDuration(text)
+	if err != nil {
+		return fmt.Errorf("validity %q does not parse", clean(text))
+	}
+	c.Longest = max(c.Longest, d)
+	return nil
+}
+
+// Refuses returns the moment from which certgen does not sign with a CA any more, and whether there is one: every certificate of the file must outlive
+// the leaf certificates.
+// Source: certgen internal/generate/generate.go ValidateExpiry (v0.4.9 and later); charts from 1.20, certgen.enforceCAValidityThroughoutLeavesDuration.
+func (c Certgen) Refuses(chain []*x509.Certificate) (time.Time, bool) {
+	if !c.Enforces || c.Longest == 0 || len(chain) == 0 {
+		return time.Time{}, false
+	}
+	ends := chain[0].NotAfter
+	for _, cert := range chain {
+		if cert.NotAfter.Before(ends) {
+			ends = cert.NotAfter
+		}
+	}
+	return ends.Add(-c.Longest), true
+}

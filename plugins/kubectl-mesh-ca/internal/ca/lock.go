@@ -1,0 +1,182 @@
+package ca
+
+import (
+	"bytes"
+	"context"
+	"crypto/rand"
+	"encoding/hex"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"time"
+
+	corev1 "k8s.io/api/core/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/types"
+
+	"github.com/kubectl-mesh/kubectl-mesh/pkg/common/cilium/pki"
+)
+
+// Two runs that copy a CA in opposite directions would swap the CAs if each only read its source before it writes: both may read before either writes.
+// So a run first marks cilium-ca in each cluster that it is going to write, and reads its source after that. Of two such runs at least one then sees
+// the mark of the other on its own source. The one with the greater ID gives way; the other waits until the mark is gone and reads the source again.
+const (
+	annotationRun = "mesh.kubectl.io/ca-change"
+	// lockManager owns the mark, so that it does not move the time at which mesh-ca wrote the CA.
+	lockManager = pki.FieldManager + "-lock"
+	// markHolds is how long a mark counts. A run that was killed leaves one behind.
+	markHolds = 10 * time.Minute
+	// waitForOther is how long a run waits for another one, and pollOther how often it looks.
+	waitForOther = 30 * time.Second
+	pollOther    = 200 * time.Millisecond
+)
+
+// mark is what a run writes on a CA that it is going to replace.
+type mark struct {
+	ID     string    `json:"id"`
+	Action string    `json:"action"`
+	Since  time.Time `json:"since"`
+}
+
+// ErrSourceChanged says that the CA is not the one any more that the plan was made to copy.
+var ErrSourceChanged = errors.New("another command changed the CA that is to be copied since the plan was made")
+
+// ErrBusy says that another run is changing the CA that is to be copied.
+var ErrBusy = errors.New("another run of mesh-ca is replacing the CA that is to be copied")
+
+func newID() string {
+	const size = 8
+	b := make([]byte, size)
+	_, _ = rand.Read(b) // never fails
+	return hex.EncodeToString(b)
+}
+
+// markOf returns the mark on a CA, if another run has put it there and may still be at work.
+func (p *Plan) markOf(secret *corev1.Secret) (mark, bool) {
+	var m mark
+	if json.Unmarshal([]byte(secret.Annotations[annotationRun]), &m) != nil || m.ID == "" {
+		return mark{}, false
+	}
+	age := time.Since(m.Since)
+	return m, m.ID != p.ID && age < markHolds && age > -markHolds
+}
+
+// mark puts our mark on a CA that is going to be replaced. A cluster without one is nobody's source.
+func (p *Plan) mark(ctx context.Context, i *Item) error {
+	if !i.replaces() {
+		return nil
+	}
+	text, err := json.Marshal(mark{ID: p.ID, Action: p.Action, Since: time.Now().UTC()})
+	if err != nil {
+		return err
+	}
+	i.marked = true
+	i.lock, err = i.annotate(ctx, i.State.CA().Object, string(text))
+	if apierrors.IsConflict(err) {
+		i.marked = false
+		return ErrConflict
+	}
+	return err
+}
+
+// unmark removes our marks from what was not written. It does so after an interrupt, too.
+func (p *Plan) unmark(ctx context.Context, o Options) {
+	for _, i := range p.Items {
+		if !i.marked {
+			continue
+		}
+		one, cancel := context.WithTimeout(context.WithoutCancel(ctx), o.Timeout)
+		if err := safe(i.removeMark(one, p.ID)); err != nil {
+			i.Message = join(i.Message, fmt.Sprintf("the annotation %s could not be removed (%v); run: %s", annotationRun, err, i.State.kubectl("annotate", "secret", pki.SecretCA, annotationRun+"-")))
+		}
+		cancel()
+	}
+}
+
+func (i *Item) removeMark(ctx context.Context, id string) error {
+	have, err := i.State.Member.Client.CoreV1().Secrets(i.State.Namespace).Get(ctx, pki.SecretCA, metav1.GetOptions{})
+	if apierrors.IsNotFound(err) {
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	var m mark
+	if json.Unmarshal([]byte(have.Annotations[annotationRun]), &m) != nil || m.ID != id {
+		return nil // it is not ours
+	}
+	_, err = i.annotate(ctx, have, nil)
+	return err
+}
+
+// annotate writes the mark, or removes it with nil, if the Secret is still as it was read.
+func (i *Item) annotate(ctx context.Context, have *corev1.Secret, value any) (*corev1.Secret, error) {
+	body, err := json.Marshal(map[string]any{"metadata": map[string]any{
+		"uid": have.UID, "resourceVersion": have.ResourceVersion, "annotations": map[string]any{annotationRun: value},
+	}})
+	if err != nil {
+		return nil, err
+	}
+	return i.State.Member.Client.CoreV1().Secrets(i.State.Namespace).Patch(ctx, pki.SecretCA, types.MergePatchType, body, metav1.PatchOptions{FieldManager: lockManager})
+}
+
+// checkSource reads the source again: it must still hold what is copied, and nobody may be about to replace it.
+func (p *Plan) checkSource(ctx context.Context, o Options) error {
+	if p.From == nil {
+		return nil
+	}
+	wait := o.Wait
+	if wait == 0 {
+		wait = waitForOther
+	}
+	for begun := time.Now(); ; {
+		have, err := p.readSource(ctx, o)
+		if err != nil {
+			return err
+		}
+		other, busy := p.markOf(have)
+		where := fmt.Sprintf("%s: secret %s/%s", p.From.Member.Label(), p.From.Namespace, pki.SecretCA)
+		switch {
+		case !p.source.in(have):
+			return fmt.Errorf("%w: %s; run the command again", ErrSourceChanged, where)
+		case !busy:
+			return nil
+		case other.ID < p.ID:
+			return fmt.Errorf("%w: %s, %s since %s; see what it did, then run the command again", ErrBusy, where, other.Action, other.Since.Format(time.RFC3339))
+		case time.Since(begun) > wait:
+			return fmt.Errorf("%w: %s, %s since %s, and does not end; if it was killed, run: %s", ErrBusy, where, other.Action, other.Since.Format(time.RFC3339),
+				p.From.kubectl("annotate", "secret", pki.SecretCA, annotationRun+"-"))
+		}
+		select {
+		case <-ctx.Done():
+			return ctx.Err()
+		case <-time.After(pollOther):
+		}
+	}
+}
+
+func (p *Plan) readSource(ctx context.Context, o Options) (*corev1.Secret, error) {
+	one, cancel := context.WithTimeout(ctx, o.Timeout)
+	defer cancel()
+	have, err := p.From.Member.Client.CoreV1().Secrets(p.From.Namespace).Get(one, pki.SecretCA, metav1.GetOptions{})
+	switch {
+	case apierrors.IsNotFound(err):
+		return nil, fmt.Errorf("%w: %s: secret %s/%s was deleted", ErrSourceChanged, p.From.Member.Label(), p.From.Namespace, pki.SecretCA)
+	case err != nil:
+		return nil, fmt.Errorf("read the CA of %s again: %w", p.From.Member.Label(), err)
+	}
+	return have, nil
+}
+
+// in reports whether a Secret still holds what is copied.
+func (m material) in(secret *corev1.Secret) bool {
+	return bytes.Equal(secret.Data[m.ca.Layout.Cert], m.cert) && bytes.Equal(secret.Data[m.ca.Layout.Key], m.key)
+}
+
+func join(a, b string) string {
+	if a == "" {
+		return b
+	}
+	return a + "; " + b
+}

@@ -1,0 +1,69 @@
+package ca_test
+
+import (
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	corev1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+
+	"github.com/kubectl-mesh/kubectl-mesh/pkg/common/cilium/pki/pkitest"
+	"github.com/kubectl-mesh/kubectl-mesh/pkg/common/clusters"
+	"github.com/kubectl-mesh/kubectl-mesh/plugins/kubectl-mesh-ca/internal/ca"
+	"github.com/kubectl-mesh/kubectl-mesh/plugins/kubectl-mesh-ca/internal/catest"
+)
+
+// TestField09SyncRefusesACAThatAControllerKeeps: by the owner of ca.crt alone, with no write and no backup, unless it is forced or its own field manager.
+func TestField09SyncRefusesACAThatAControllerKeeps(t *testing.T) {
+	t.Parallel()
+	src, old := pkitest.NewCA(t, pkitest.Spec{}), pkitest.NewCA(t, pkitest.Spec{})
+	for name, tc := range map[string]struct {
+		manager string
+		options ca.Options
+		message string // "" for a change
+	}{
+		"External Secrets":         {manager: "externalsecrets.external-secrets.io/cilium-ca", message: "it is kept by ExternalSecret cilium-ca, which would write its own CA again (external-secrets, field manager externalsecrets.external-secrets.io/cilium-ca); change it at its source, as ExternalSecret cilium-ca names it, or use --force-conflicts"},
+		"External Secrets, hashed": {manager: "externalsecrets.external-secrets.io/sha3/6b86b273ff34fce1", message: "it is kept by external-secrets (field manager externalsecrets.external-secrets.io/sha3/6b86b273ff34fce1), which would write its own CA again; change it at its source, or use --force-conflicts"},
+		"one that nobody knows":    {manager: "pki-copier", message: "it is kept by controller/pki-copier (field manager pki-copier), which would write its own CA again; change it at its source, or use --force-conflicts"},
+		"by force":                 {manager: "pki-copier", options: ca.Options{ForceConflicts: true}},
+		"its own name":             {manager: "pki-copier", options: ca.Options{Manager: "pki-copier"}},
+		"a person":                 {manager: "kubectl-create"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			us, _ := catest.Member(t, "us", catest.Install{CA: &src})
+			eu, client := catest.Member(t, "eu", catest.Install{CA: &old, Edit: func(s map[string]*corev1.Secret) {
+				owned := metav1.ManagedFieldsEntry{Manager: tc.manager, FieldsV1: &metav1.FieldsV1{}}
+				owned.FieldsV1.SetRawBytes([]byte(`{"f:data":{"f:ca.crt":{},"f:ca.key":{}}}`))
+				s["cilium-ca"].ObjectMeta = metav1.ObjectMeta{Namespace: catest.Namespace, Name: "cilium-ca", ManagedFields: []metav1.ManagedFieldsEntry{owned}}
+			}})
+			states := ca.ReadAll(t.Context(), []*clusters.Member{us, eu}, time.Minute)
+			tc.options.Timeout = time.Minute
+			client.ClearActions()
+			p, err := ca.Sync(states[0], states[1:], tc.options, pkitest.Now)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if err := p.Preflight(t.Context(), tc.options); (err != nil) != (tc.message != "") {
+				t.Errorf("preflight: %v", err)
+			}
+			if err := p.Apply(t.Context(), tc.options); err != nil {
+				t.Fatal(err)
+			}
+			if got := p.Items[0]; got.Message != tc.message || (got.Result == "refused") != (tc.message != "") {
+				t.Errorf("%s: %q", got.Result, got.Message)
+			}
+			var wrote []string
+			for _, a := range client.Actions() {
+				if slices.Contains([]string{"create", "update", "patch", "delete"}, a.GetVerb()) && a.GetResource().Resource == "secrets" {
+					wrote = append(wrote, a.GetVerb())
+				}
+			}
+			if (len(wrote) > 0) != (tc.message == "") {
+				t.Errorf("wrote %s", strings.Join(wrote, ", "))
+			}
+		})
+	}
+}

@@ -1,0 +1,112 @@
+package ca
+
+import (
+	"bytes"
+	"crypto/x509"
+	"fmt"
+	"maps"
+	"slices"
+	"strings"
+	"time"
+
+	"sigs.k8s.io/yaml"
+
+	"github.com/kubectl-mesh/kubectl-mesh/pkg/apis/v1alpha1"
+	"github.com/kubectl-mesh/kubectl-mesh/pkg/common/cilium"
+	"github.com/kubectl-mesh/kubectl-mesh/pkg/common/cilium/pki"
+	"github.com/kubectl-mesh/kubectl-mesh/pkg/common/finding"
+)
+
+// peerMark is the text by which Cilium recognises the configuration of a peer (isEtcdConfigFile in pkg/clustermesh/common/config.go).
+const peerMark = "endpoints:"
+
+// peerDocument is the configuration of a peer, as Cilium and etcd's client spell it.
+type peerDocument struct {
+	Endpoints []string `json:"endpoints"`
+	CA        string   `json:"trusted-ca-file"`
+	Cert      string   `json:"cert-file"`
+	Key       string   `json:"key-file"`
+}
+
+// peers reads the etcd client configurations out of the Secret that the connecting process reads.
+func peers(side pki.Side) (map[string]pki.PeerConfig, string) {
+	obj := side.Objects[side.ConfigSecret()]
+	if obj.Unreadable != "" {
+		return nil, obj.Unreadable
+	}
+	out := map[string]pki.PeerConfig{}
+	for name, value := range obj.Data {
+		if !bytes.Contains(value, []byte(peerMark)) {
+			continue
+		}
+		var doc peerDocument
+		if err := yaml.Unmarshal(value, &doc); err != nil {
+			return nil, fmt.Sprintf("the configuration of peer %q does not parse", name)
+		}
+		out[name] = pki.PeerConfig{Endpoints: doc.Endpoints, PeerFiles: pki.PeerFiles{TrustedCAFile: doc.CA, CertFile: doc.Cert, KeyFile: doc.Key}}
+	}
+	return out, ""
+}
+
+// configSecrets are the Secrets with the configurations of peers, and with copies of their certificates.
+func configSecrets() []string { return []string{cilium.SecretClusterMesh, cilium.SecretKVStoreMesh} }
+
+// skippedFindings are the entries that look like the configuration of a peer and that Cilium skips.
+func skippedFindings(s *State) []v1alpha1.Finding {
+	var out []v1alpha1.Finding
+	for _, name := range configSecrets() {
+		ref := pki.Ref{Kind: pki.Secret, Name: name}
+		_, skipped := cilium.PeersFromSecret(s.Side.Objects[ref].Data, s.Side.Name, s.Member.Version)
+		for _, entry := range skipped {
+			out = append(out, finding.PeerSkipped.New(pki.Source{Ref: ref, Key: entry.Entry}.String(), []string{s.Member.Name},
+				fmt.Sprintf("it looks like the configuration of peer %s, and Cilium skips it: %s", entry.Peer(), entry.Reason), ""))
+		}
+	}
+	return out
+}
+
+// copied shows the certificates that stand beside the configurations of peers, as clustermesh.config.clusters[].tls or Terraform puts them there.
+func (s *State) copied(now time.Time) []v1alpha1.LeafCertificate {
+	var out []v1alpha1.LeafCertificate
+	for _, name := range configSecrets() {
+		data := s.Side.Objects[pki.Ref{Kind: pki.Secret, Name: name}].Data
+		for _, key := range slices.Sorted(maps.Keys(data)) {
+			if strings.HasSuffix(key, ".key") || !bytes.Contains(data[key], []byte("-----BEGIN CERTIFICATE-----")) {
+				continue
+			}
+			l := v1alpha1.LeafCertificate{Secret: pki.Source{Ref: pki.Ref{Kind: pki.Secret, Name: name}, Key: key}.String()}
+			l.Secret = strings.TrimPrefix(l.Secret, "secret/")
+			chain, err := pki.ParseCertificates(data[key])
+			if err != nil {
+				l.Message = err.Error()
+				out = append(out, l)
+				continue
+			}
+			cert := certificate(chain[0])
+			l.Certificate, l.DNSNames = &cert, chain[0].DNSNames
+			if private, ok := data[strings.TrimSuffix(key, ".crt")+".key"]; ok && !chain[0].IsCA {
+				state, err := pki.CheckKey(chain[0], private)
+				l.Key = string(state)
+				if err != nil {
+					l.Problems = append(l.Problems, v1alpha1.LeafProblem{Severity: string(finding.Error), Message: err.Error()})
+				}
+			}
+			if problem := clock(chain[0], now); problem != "" {
+				l.Problems = append(l.Problems, v1alpha1.LeafProblem{Severity: string(finding.Error), Message: problem})
+			}
+			out = append(out, l)
+		}
+	}
+	return out
+}
+
+// clock says why a certificate is not valid at a moment, "" if it is.
+func clock(cert *x509.Certificate, now time.Time) string {
+	switch {
+	case now.Before(cert.NotBefore):
+		return "it is not valid before " + cert.NotBefore.UTC().Format(time.RFC3339)
+	case now.After(cert.NotAfter):
+		return "it expired on " + cert.NotAfter.UTC().Format(time.RFC3339)
+	}
+	return ""
+}

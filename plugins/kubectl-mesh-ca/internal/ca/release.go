@@ -1,0 +1,151 @@
+package ca
+
+import (
+	"bytes"
+	"cmp"
+	"compress/gzip"
+	"context"
+	"encoding/base64"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"strings"
+	"time"
+
+	corev1 "k8s.io/api/core/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+
+	"github.com/kubectl-mesh/kubectl-mesh/pkg/common/clusters"
+)
+
+// Values are what the values of a Helm release say about the CA.
+type Values struct {
+	// Known says that they were read; Note says why not.
+	Known bool
+	Note  string
+	// SetsCA says that tls.ca.cert and tls.ca.key are set, and Cert is the former: every upgrade writes that CA.
+	SetsCA bool
+	Cert   []byte
+}
+
+// maxRelease bounds a release after it is unpacked; a Secret holds at most 1 MiB.
+const maxRelease = 64 << 20
+
+// helmRelease is the part of Helm's release record that matters here (helm.sh/helm/v3 pkg/release).
+type helmRelease struct {
+	Chart struct {
+		Metadata struct {
+			Name    string   `json:"name"`
+			Version string   `json:"version"`
+			Home    string   `json:"home"`
+			Sources []string `json:"sources"`
+		} `json:"metadata"`
+	} `json:"chart"`
+	Config struct {
+		TLS struct {
+			CA struct {
+				Cert string `json:"cert"`
+				Key  string `json:"key"`
+			} `json:"ca"`
+		} `json:"tls"`
+	} `json:"config"`
+}
+
+// ReadReleases reads the record of the Helm release that installed Cilium, in each cluster that has one: from which chart, and whether its values hold a
+// CA. It needs permission to list Secrets, which nothing else here does; without it the values stay unknown. A record holds keys and is not kept.
+func ReadReleases(ctx context.Context, states []*State, timeout time.Duration) {
+	members := make([]*clusters.Member, len(states))
+	of := map[*clusters.Member]*State{}
+	for n, s := range states {
+		members[n], of[s.Member] = s.Member, s
+	}
+	for _, r := range clusters.Each(ctx, members, timeout, func(ctx context.Context, m *clusters.Member) (struct{}, error) {
+		return struct{}{}, of[m].readRelease(ctx)
+	}) {
+		if r.Err != nil {
+			of[r.Member].Values.Note = r.Err.Err.Error()
+		}
+	}
+}
+
+func (s *State) readRelease(ctx context.Context) error {
+	if !s.Release.Known() {
+		return nil
+	}
+	list, err := s.Member.Client.CoreV1().Secrets(s.Release.Namespace).List(ctx, metav1.ListOptions{LabelSelector: "owner=helm,status=deployed,name=" + s.Release.Name})
+	switch {
+	case apierrors.IsForbidden(err):
+		return errors.New("no permission to list secrets in namespace " + s.Release.Namespace)
+	case err != nil:
+		return err
+	}
+	var latest *corev1.Secret
+	for i, item := range list.Items {
+		if item.Type == "helm.sh/release.v1" && (latest == nil || latest.CreationTimestamp.Before(&item.CreationTimestamp)) {
+			latest = &list.Items[i]
+		}
+	}
+	if latest == nil {
+		return errors.New("its record was not found")
+	}
+	record, err := decodeRelease(latest.Data["release"])
+	if err != nil {
+		return errors.New("its record is not understood") // an error could quote what is in it
+	}
+	s.take(record)
+	return nil
+}
+
+// take keeps what a release record says, without its keys.
+func (s *State) take(record helmRelease) {
+	m := record.Chart.Metadata
+	if m.Name != "" {
+		s.Chart.Name, s.Chart.Version, s.Chart.Mark = m.Name, m.Version, "the record of release "+s.Release.Name
+		s.Chart.Controller = s.Chart.Controller || strings.HasPrefix(m.Name, rke2Prefix)
+		ours := strings.Contains(m.Home, "cilium.io")
+		for _, source := range m.Sources {
+			ours = ours || strings.TrimSuffix(source, "/") == "https://github.com/cilium/cilium"
+		}
+		s.Chart.Official = m.Name == officialChart && ours && !s.Chart.Controller
+	}
+	ca := record.Config.TLS.CA
+	s.Values = Values{Known: true, SetsCA: ca.Cert != "" && ca.Key != ""}
+	if s.Values.SetsCA {
+		// The values hold base64; the chart decodes them (templates/_helpers.tpl, cilium.ca.setup).
+		s.Values.Cert, _ = base64.StdEncoding.DecodeString(ca.Cert)
+	}
+}
+
+// decodeRelease unpacks Helm's release record: base64 of gzip of JSON, or of JSON alone in old releases.
+func decodeRelease(data []byte) (helmRelease, error) {
+	var out helmRelease
+	raw, err := base64.StdEncoding.DecodeString(string(data))
+	if err != nil {
+		return out, err
+	}
+	if bytes.HasPrefix(raw, []byte{0x1f, 0x8b}) {
+		zipped, err := gzip.NewReader(bytes.NewReader(raw))
+		if err != nil {
+			return out, err
+		}
+		if raw, err = io.ReadAll(io.LimitReader(zipped, maxRelease)); err != nil {
+			return out, err
+		}
+	}
+	return out, json.Unmarshal(raw, &out)
+}
+
+// undoes says what of the release's values would write another CA than the given file at the next upgrade, "" if nothing would.
+func (s *State) undoes(cert []byte) string {
+	switch {
+	case !s.Release.Known():
+		return ""
+	case !s.Values.Known:
+		return fmt.Sprintf("cannot read the values of release %s (%s): if tls.ca.cert and tls.ca.key are set there, the next upgrade writes that CA again", s.Release.Name, cmp.Or(s.Values.Note, "not asked for"))
+	case !s.Values.SetsCA, bytes.Equal(bytes.TrimSpace(s.Values.Cert), bytes.TrimSpace(cert)):
+		return ""
+	}
+	return fmt.Sprintf("the values of release %s set tls.ca.cert and tls.ca.key: the next upgrade writes that CA again; remove both from the values", s.Release.Name)
+}
