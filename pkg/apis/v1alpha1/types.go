@@ -65,8 +65,10 @@ type Cluster struct {
 	DatapathMode           string `json:"datapathMode,omitempty"`
 	PeersKnown             bool   `json:"peersKnown"`
 	Peers                  []Peer `json:"peers,omitempty"`
-	UID                    string `json:"uid,omitempty"`
-	Home                   bool   `json:"home,omitempty"`
+	// SkippedPeers are entries that look like peers and that Cilium skips.
+	SkippedPeers []SkippedPeer `json:"skippedPeers,omitempty"`
+	UID          string        `json:"uid,omitempty"`
+	Home         bool          `json:"home,omitempty"`
 }
 
 // Peer is a cluster that another one is configured to connect to.
@@ -74,6 +76,12 @@ type Cluster struct {
 type Peer struct {
 	Name   string `json:"name"`
 	Mutual *bool  `json:"mutual,omitempty"`
+}
+
+// SkippedPeer is an entry of Secret cilium-clustermesh that Cilium skips, and why.
+type SkippedPeer struct {
+	Entry  string `json:"entry"`
+	Reason string `json:"reason"`
 }
 
 // ServiceList is what kubectl mesh-svc list prints.

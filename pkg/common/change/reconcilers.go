@@ -1,7 +1,6 @@
 package change
 
 import (
-	"cmp"
 	"fmt"
 	"slices"
 	"strings"
@@ -16,22 +15,17 @@ func (p *Plan) fix(k owners.Keeper, name string) string {
 	if p.Local != "" {
 		edit = fmt.Sprintf("%s %s --local -f FILE", p.Local, name)
 	}
-	source := k.Source()
 	switch {
-	case k.Tool == owners.ToolFlux && k.Kind == "HelmRelease":
-		return fmt.Sprintf("set the annotations in the values or the postRenderers of %s", source)
+	case k.Tool == owners.ToolFlux && k.Kind == "HelmRelease", k.Tool == owners.ToolHelm && p.Local == "":
+		return "set the annotations in " + k.Where()
 	case k.Tool == owners.ToolArgo, k.Tool == owners.ToolFlux:
-		return fmt.Sprintf("change the manifest in the Git repository of %s: %s", cmp.Or(source, "its source"), edit)
-	case k.Tool == owners.ToolHelm && p.Local == "":
-		return fmt.Sprintf("set the annotations in the values of %s", cmp.Or(source, "its source"))
+		return fmt.Sprintf("change %s: %s", k.Where(), edit)
 	case k.Tool == owners.ToolHelm:
-		return fmt.Sprintf("set the annotations in the values of %s, or in a post-renderer that runs: %s %s --local -f -", cmp.Or(source, "its source"), p.Local, name)
+		return fmt.Sprintf("set the annotations in %s, or in a post-renderer that runs: %s %s --local -f -", k.Where(), p.Local, name)
 	case k.Tool == owners.ToolOperator && k.Name != "":
-		return fmt.Sprintf("set the annotations on %s, which controls it", strings.TrimPrefix(source, "of "))
-	case k.Tool == owners.ToolKeess && k.Name != "":
-		return fmt.Sprintf("change the Service in %s, which it is copied from", source)
-	case source != "":
-		return fmt.Sprintf("change %s, which it comes from", source)
+		return "set the annotations on " + k.Where()
+	case k.Source() != "":
+		return "change " + k.Where()
 	case k.Manager == "":
 		return fmt.Sprintf("change it where %s takes it from", k.Tool)
 	}
@@ -76,9 +70,6 @@ func (p *Plan) owners(i *Item) []v1alpha1.Reconciler {
 
 // named is how many Services a note names; the rest is counted.
 const named = 5
-
-// spares are the tools that leave annotations which they do not own, as a rule. A controller of another kind may write all of them again.
-var spares = map[string]bool{owners.ToolArgo: true, owners.ToolFlux: true, owners.ToolHelm: true, owners.ToolOperator: true}
 
 // group is what several Services have in common: a keeper, and whether it owns keys.
 type group struct {
@@ -140,7 +131,7 @@ func (p *Plan) note(g *group) string {
 	switch {
 	case g.key != "":
 		return fmt.Sprintf("%s: %s is owned by %s, which would write it again; to make it last, %s", services, strings.Join(g.keys, ", "), manager, fix)
-	case spares[g.Tool]:
+	case g.Spares():
 		return fmt.Sprintf("%s: managed by %s, which does not own the annotations to be written and as a rule leaves them; should it revert them, %s", services, who, fix)
 	case g.Manager == "":
 		return fmt.Sprintf("%s: kept by another controller, %s, which can revert the change; to make it last, %s", services, who, fix)

@@ -13,7 +13,7 @@ func TestField16WrongKeys(t *testing.T) {
 	for key, want := range map[string]string{
 		// one edit, in the name or in the prefix
 		"service.cilium.io/globl": global, "service.cilium.io/globals": global, "service.cilium.io/gloabl": global, "service.cilium.io/clobal": global,
-		"serivce.cilium.io/global": global, "service.cillium.io/global": global, "service.cilum.io/global": global, "service.cilium.oi/global": global,
+		"serivce.cilium.io/global": global, "service.cillium.io/global": global, "service.cilum.io/global": global, "service.ciilum.io/global": global, "service.clium.io/global": global, "service.cilium.oi/global": global,
 		"servicecilium.io/global": global, "service.cilium.io/share": shared, "service.cilium.io/affinty": affinity, "io.cilium/global-servce": global,
 		"io.cilum/global-service": global, "service.cilium.io/global-sync-endpoint-slice": sync,
 		// swapped halves
@@ -62,6 +62,10 @@ func TestField16WrongPlaces(t *testing.T) {
 		{Key: "service.io.cilium/shared", Value: "false", Label: true, Meant: AnnotationShared, On: KindService},
 	}
 	if d := cmp.Diff(want, got); d != "" {
+		t.Error(d)
+	}
+	got = WrongSliceKeys(map[string]string{AnnotationWeight: "3", "service.cilium.io/wieght": "4", AnnotationGlobal: "true", "endpoints.kubernetes.io/last-change-trigger-time": "x"})
+	if d := cmp.Diff([]WrongKey{{Key: AnnotationGlobal, Value: "true", Meant: AnnotationGlobal, On: KindService}, {Key: "service.cilium.io/wieght", Value: "4", Meant: AnnotationWeight, On: KindSlice}}, got); d != "" {
 		t.Error(d)
 	}
 	got = WrongNamespaceKeys(map[string]string{AnnotationNamespaceGlobal: "true", "clustermesh.io.cilium/global": "true", AnnotationGlobal: "true", "cilium.io/global": "false", "service.cilium.io/affinity": "local", "example.com/global": "1"},

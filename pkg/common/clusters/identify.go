@@ -12,6 +12,7 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	"github.com/kubectl-mesh/kubectl-mesh/pkg/common/cilium"
+	"github.com/kubectl-mesh/kubectl-mesh/pkg/common/owners"
 )
 
 // identify asks a member who it is: its UID, Cilium's namespace and configuration,
@@ -48,6 +49,19 @@ func (m *Member) readConfig(ctx context.Context, ciliumNamespace string) error {
 		return err
 	}
 	m.Name = m.Config.ClusterName
+	m.Keeper = keeperOf(cm.ObjectMeta)
+	return nil
+}
+
+// keeperOf tells which controller would write Cilium's configuration again. A plain Helm release is none: an upgrade is how it is changed.
+func keeperOf(config metav1.ObjectMeta) *owners.Keeper {
+	marked := owners.Marks(config)
+	keepers := owners.Named(owners.Parse(config.ManagedFields).Of(owners.Field{"data"}), marked)
+	for _, k := range append(keepers, marked...) {
+		if k.Tool != owners.ToolHelm {
+			return &k
+		}
+	}
 	return nil
 }
 

@@ -14,6 +14,7 @@ import (
 	"k8s.io/client-go/rest"
 
 	"github.com/kubectl-mesh/kubectl-mesh/pkg/common/cilium"
+	"github.com/kubectl-mesh/kubectl-mesh/pkg/common/owners"
 )
 
 // Member is one cluster of the mesh, or one that should be: Err is set when it could not be read.
@@ -34,6 +35,7 @@ type Member struct {
 	Peers           []string
 	PeersKnown      bool
 	SkippedPeers    []cilium.SkippedPeer // entries that look like peers and that Cilium skips, with the reason
+	Keeper          *owners.Keeper       // the controller that would write Cilium's configuration again; nil for none, or Helm and people
 	KVStoreMesh     *bool                // nil when it may not be read or there is no clustermesh-apiserver
 
 	REST   *rest.Config

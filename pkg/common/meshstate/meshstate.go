@@ -129,10 +129,11 @@ func (r *reader) read(ctx context.Context, m *clusters.Member) (memberState, err
 	var (
 		wg        sync.WaitGroup
 		endpoints map[routing.Key][]routing.Endpoint
+		odd       []*discoveryv1.EndpointSlice // with annotations that look like Cilium's
 		errs      [3]error
 	)
 	wg.Go(func() { errs[0] = r.services(ctx, m, &out) })
-	wg.Go(func() { endpoints, errs[1] = r.endpoints(ctx, m) })
+	wg.Go(func() { endpoints, odd, errs[1] = r.endpoints(ctx, m) })
 	wg.Go(func() { errs[2] = r.namespaces(ctx, m, &out.cluster) })
 	wg.Wait()
 	// Always the same one of several errors, whichever came first.
@@ -141,6 +142,12 @@ func (r *reader) read(ctx context.Context, m *clusters.Member) (memberState, err
 	}
 	for key, svc := range out.cluster.Services {
 		svc.AddEndpoints(endpoints[key])
+	}
+	for _, s := range odd {
+		key, _ := routing.FromSlice(s)
+		if svc := out.cluster.Services[key]; svc != nil {
+			svc.NoteSlice(s)
+		}
 	}
 	return out, nil
 }
@@ -183,8 +190,9 @@ func (r *reader) services(ctx context.Context, m *clusters.Member, s *memberStat
 	})
 }
 
-// endpoints reads the endpoints by Service, those of all its EndpointSlices in a row.
-func (r *reader) endpoints(ctx context.Context, m *clusters.Member) (map[routing.Key][]routing.Endpoint, error) {
+// endpoints reads the endpoints by Service, those of all its EndpointSlices in a row, and the slices with annotations that look like Cilium's.
+func (r *reader) endpoints(ctx context.Context, m *clusters.Member) (map[routing.Key][]routing.Endpoint, []*discoveryv1.EndpointSlice, error) {
+	var odd []*discoveryv1.EndpointSlice
 	o := metav1.ListOptions{LabelSelector: discoveryv1.LabelServiceName}
 	if r.Name != "" {
 		o.LabelSelector = discoveryv1.LabelServiceName + "=" + r.Name
@@ -193,6 +201,9 @@ func (r *reader) endpoints(ctx context.Context, m *clusters.Member) (map[routing
 	err := pages(ctx, r.pager, o, m.Client.DiscoveryV1().EndpointSlices(r.Namespace).List, func(l *discoveryv1.EndpointSliceList) error {
 		for i := range l.Items {
 			key, endpoints := routing.FromSlice(&l.Items[i])
+			if len(cilium.WrongSliceKeys(l.Items[i].Annotations)) > 0 {
+				odd = append(odd, l.Items[i].DeepCopy()) // the page is not kept
+			}
 			if have := out[key]; have != nil {
 				endpoints = append(have, endpoints...)
 			}
@@ -200,7 +211,7 @@ func (r *reader) endpoints(ctx context.Context, m *clusters.Member) (map[routing
 		}
 		return nil
 	})
-	return out, err
+	return out, odd, err
 }
 
 // ungated is what a person is told where namespaces may not be read.

@@ -1,6 +1,8 @@
 package owners
 
 import (
+	"cmp"
+	"fmt"
 	"slices"
 	"strings"
 
@@ -23,6 +25,40 @@ func (k Keeper) Source() string { return strings.TrimSpace(k.Kind + " " + k.Name
 
 // String names the keeper as a sentence does.
 func (k Keeper) String() string { return strings.TrimSpace(k.Tool + " " + k.Source()) }
+
+// Where says where a change is made so that the keeper keeps it: the object of "change it in".
+func (k Keeper) Where() string {
+	source := k.Source()
+	switch {
+	case k.Tool == ToolFlux && k.Kind == "HelmRelease":
+		return "the values or the postRenderers of " + source
+	case k.Tool == ToolArgo, k.Tool == ToolFlux:
+		return "the manifest in the Git repository of " + cmp.Or(source, "its source")
+	case k.Tool == ToolHelm:
+		return "the values of " + cmp.Or(source, "its release")
+	case k.Tool == ToolOperator && k.Name != "":
+		return strings.TrimPrefix(source, "of ") + ", which controls it"
+	case k.Tool == ToolKeess && k.Name != "":
+		return "the Service in " + source + ", which it is copied from"
+	case source != "":
+		return source + ", which it comes from"
+	case k.Manager == "":
+		return "the source of " + k.Tool
+	}
+	return fmt.Sprintf("the source of field manager %q", k.Manager)
+}
+
+// Because says why a change of the object itself would not last.
+func (k Keeper) Because() string {
+	who := k.String()
+	switch {
+	case k.Manager == "":
+		return who + " would write it again"
+	case who == "":
+		return fmt.Sprintf("field manager %q would write it again", k.Manager)
+	}
+	return fmt.Sprintf("field manager %q (%s) would write it again", k.Manager, who)
+}
 
 // mark is a label or annotation by which a tool marks the objects that it keeps.
 type mark struct {

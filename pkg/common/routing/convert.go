@@ -8,6 +8,7 @@ import (
 	discoveryv1 "k8s.io/api/discovery/v1"
 
 	"github.com/kubectl-mesh/kubectl-mesh/pkg/common/cilium"
+	"github.com/kubectl-mesh/kubectl-mesh/pkg/common/owners"
 )
 
 // FromService converts a Service and the EndpointSlices that carry its name; slices of other Services are left out.
@@ -26,6 +27,7 @@ func FromService(svc *corev1.Service, endpointSlices []*discoveryv1.EndpointSlic
 		IPv4:            slices.Contains(svc.Spec.IPFamilies, corev1.IPv4Protocol),
 		IPv6:            slices.Contains(svc.Spec.IPFamilies, corev1.IPv6Protocol),
 		ExternalLocal:   svc.Spec.ExternalTrafficPolicy == corev1.ServiceExternalTrafficPolicyLocal,
+		Owners:          owners.Of(svc.ObjectMeta),
 	}
 	for _, ip := range svc.Spec.ClusterIPs {
 		if a, err := netip.ParseAddr(ip); err == nil {
@@ -38,6 +40,7 @@ func FromService(svc *corev1.Service, endpointSlices []*discoveryv1.EndpointSlic
 	for _, s := range endpointSlices {
 		if key, endpoints := FromSlice(s); key == out.Key {
 			out.AddEndpoints(endpoints)
+			out.NoteSlice(s)
 		}
 	}
 	return out
@@ -93,6 +96,16 @@ func FromSlice(s *discoveryv1.EndpointSlice) (Key, []Endpoint) {
 		}
 	}
 	return key, out
+}
+
+// NoteSlice keeps the annotations of a slice that look like one that Cilium reads.
+func (s *Service) NoteSlice(slice *discoveryv1.EndpointSlice) {
+	if wrong := cilium.WrongSliceKeys(slice.Annotations); len(wrong) > 0 {
+		if s.WrongSliceKeys == nil {
+			s.WrongSliceKeys = map[string][]cilium.WrongKey{}
+		}
+		s.WrongSliceKeys[slice.Name] = wrong
+	}
 }
 
 // AddEndpoints adds what one or more EndpointSlices hold: an address that stands in two of them is one endpoint with the ports of both.

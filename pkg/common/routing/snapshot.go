@@ -23,6 +23,7 @@ import (
 	"slices"
 
 	"github.com/kubectl-mesh/kubectl-mesh/pkg/common/cilium"
+	"github.com/kubectl-mesh/kubectl-mesh/pkg/common/owners"
 )
 
 // Key names a Service. Cilium matches Services of different clusters by namespace and name.
@@ -96,6 +97,10 @@ type Service struct {
 	IPv4, IPv6 bool
 	Ports      []Port
 	Endpoints  []Endpoint
+	// WrongSliceKeys holds, by the name of an EndpointSlice, its annotations that look like one that Cilium reads; see cilium.WrongSliceKeys.
+	WrongSliceKeys map[string][]cilium.WrongKey
+	// Owners tells which controllers write it; nil for none.
+	Owners *owners.Object
 }
 
 // Port is one port of a Service.

@@ -3,7 +3,7 @@
 // possible, since the labels of the pods are known in part only. What rules deny or require is never more than possible: it may hold for some
 // of the ports and pods.
 //
-// It is pure: it knows no client and no Kubernetes type.
+// It is pure: it knows no client and no type of the Kubernetes API but metadata.
 //
 // Source: cilium pkg/k8s/network_policy.go, pkg/k8s/apis/cilium.io/utils/utils.go and pkg/policy/api (1.18.11, 1.19.7 and 1.20.2, read).
 package policy
@@ -11,6 +11,8 @@ package policy
 import (
 	"slices"
 	"strings"
+
+	"github.com/kubectl-mesh/kubectl-mesh/pkg/common/owners"
 )
 
 // Keys that Cilium adds to the labels of every pod.
@@ -39,6 +41,8 @@ type Policy struct {
 	Namespace string // empty for a clusterwide one
 	Name      string
 	Specs     []Spec
+	// Owners tells which controllers write it; nil for none.
+	Owners *owners.Object
 }
 
 // String names the policy as kubectl would.

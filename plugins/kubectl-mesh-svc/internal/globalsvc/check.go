@@ -117,6 +117,7 @@ func (c *checker) run(absent map[string]*absence) []v1alpha1.Finding {
 	for _, p := range c.present {
 		c.checkAnnotations(p)
 		c.checkWrongKeys(p)
+		c.checkSliceKeys(p)
 	}
 	if len(c.global) > 0 {
 		c.checkReach(absent)
@@ -224,7 +225,7 @@ func (c *checker) checkAnnotations(p place) {
 	} else if p.global.Junk() {
 		c.tell(finding.GlobalJunk, p, "globalize", "%s is %q, which is not true: the Service is local there", p.global.Key, p.global.Raw)
 	}
-	if left, edits := aliases(p); len(left) > 0 {
+	if left, edits := aliases(p); len(left) > 0 && !p.proxied() {
 		c.tellFix(finding.AliasLeft, p, c.apiFix(p, "annotate service", edits...), "%s", strings.Join(left, ", "))
 	}
 	drained := awaits(p.svc.Annotations, p.name())

@@ -48,6 +48,9 @@ func proxiedIn(st *meshstate.State, cluster string, key routing.Key) bool {
 // Proxied says for which Services of a plan the change has no effect because the L7 proxy of each cluster answers, in one line.
 func Proxied(st *meshstate.State, p *change.Plan) []string {
 	on := objectsByText{}
+	if p.Action == "unglobalize" {
+		return nil
+	}
 	for _, i := range p.Items {
 		if i.Message == proxiedMessage || planned(st, i) != nil && proxiedIn(st, i.Member.Name, routing.Key{Namespace: i.Namespace, Name: i.Name}) {
 			on.add(proxiedMessage, i)

@@ -42,6 +42,31 @@ func (c *checker) checkWrongKeys(p place) {
 	}
 }
 
+// checkSliceKeys looks for annotations of the EndpointSlices that Cilium reads on the Service only. The chart and the operator
+// copy those of a Service to its slices, where they do no harm.
+func (c *checker) checkSliceKeys(p place) {
+	for _, slice := range sortedKeys(p.svc.WrongSliceKeys) {
+		for _, w := range p.svc.WrongSliceKeys[slice] {
+			if _, there := current(p.svc.Annotations, w.Meant); there && w.On == cilium.KindService {
+				continue
+			}
+			value, write := writable(w)
+			onSlice := func(args ...string) string {
+				return fmt.Sprintf("kubectl %s -n %s annotate endpointslice %s %s", p.at(), c.key.Namespace, slice, strings.Join(args, " "))
+			}
+			text := "EndpointSlice " + slice + ": " + notRead(w, cilium.KindSlice)
+			fix := rename(w, value, write, func(_ string, args ...string) string { return onSlice(args...) })
+			if w.On == cilium.KindService {
+				fix = onSlice(clusters.Quote(w.Key + "-"))
+				if write && !p.proxied() {
+					fix = c.apiFix(p, "annotate service", clusters.Quote(w.Meant+"="+value)) + " && " + fix
+				}
+			}
+			c.tellFix(finding.WrongKey, p, fix, "%s", text)
+		}
+	}
+}
+
 // keyPlace names where a key is.
 func keyPlace(w cilium.WrongKey) string {
 	if w.Label {
@@ -54,21 +79,23 @@ func keyPlace(w cilium.WrongKey) string {
 func notRead(w cilium.WrongKey, kind string) string {
 	what := "Cilium does not read " + keyPlace(w) + " " + w.Key
 	switch {
+	case w.On != kind && w.Misplaced():
+		return fmt.Sprintf("%s on %s; it reads it on %s", what, article(kind), article(w.On))
 	case w.On != kind:
-		return fmt.Sprintf("%s on a %s; it reads it on %s %s", what, kind, article(w.On), w.On)
+		return fmt.Sprintf("%s; it reads %s on %s", what, w.Meant, article(w.On))
 	case w.Label && w.Misplaced():
 		return what + "; it reads the annotation"
 	case w.Key == cilium.AnnotationNamespaceGlobal && kind == cilium.KindService:
-		return fmt.Sprintf("%s on a %s; it reads %s", what, kind, w.Meant)
+		return fmt.Sprintf("%s on %s; it reads %s", what, article(kind), w.Meant)
 	}
 	return what + "; it reads " + w.Meant
 }
 
 func article(noun string) string {
 	if strings.ContainsAny(noun[:1], "AEIOU") {
-		return "an"
+		return "an " + noun
 	}
-	return "a"
+	return "a " + noun
 }
 
 // current is the value of an annotation of a Service, under its deprecated spelling too.
@@ -176,7 +203,7 @@ func Leftovers(st *meshstate.State, p *change.Plan, r Request) []string {
 		}
 	}
 	return on.lines(func(key, objects string) string {
-		return fmt.Sprintf("%s have %s, which Cilium does not read and this command leaves; for the command that removes it, run: %s", objects, key, r.check())
+		return fmt.Sprintf("%s stays on %s: Cilium does not read it; for the command that removes it, run: %s", key, objects, r.check())
 	})
 }
 

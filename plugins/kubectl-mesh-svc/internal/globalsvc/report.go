@@ -180,6 +180,9 @@ func Clusters(members []*clusters.Member) v1alpha1.ClusterList {
 		for _, p := range m.Peers {
 			c.Peers = append(c.Peers, v1alpha1.Peer{Name: p, Mutual: mutual(m.Name, byName[p])})
 		}
+		for _, s := range m.SkippedPeers {
+			c.SkippedPeers = append(c.SkippedPeers, v1alpha1.SkippedPeer{Entry: s.Entry, Reason: s.Reason})
+		}
 		out.Clusters = append(out.Clusters, c)
 	}
 	return out

@@ -6,6 +6,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 	corev1 "k8s.io/api/core/v1"
+	discoveryv1 "k8s.io/api/discovery/v1"
 
 	"github.com/kubectl-mesh/kubectl-mesh/pkg/apis/v1alpha1"
 	"github.com/kubectl-mesh/kubectl-mesh/pkg/common/cilium"
@@ -72,6 +73,26 @@ func TestField16MisspeltKey(t *testing.T) {
 	}
 }
 
+// TestField16KeyOnSlice: an EndpointSlice has its weight and nothing else; what the chart copies there from the Service does no harm.
+func TestField16KeyOnSlice(t *testing.T) {
+	t.Parallel()
+	slice := func(kv ...string) func(*discoveryv1.EndpointSlice) {
+		return func(s *discoveryv1.EndpointSlice) { s.Name, s.Annotations = "nginx-a", annotate(nil, kv...) }
+	}
+	st, members := build(cluster{name: "us", svc: annotations(), slice: slice(cilium.AnnotationGlobal + "=true")}, cluster{name: "eu", svc: annotations(), slice: slice("service.cilium.io/wieght=3")})
+	want := []string{
+		`SVC047 warning service/default/nginx: eu: EndpointSlice nginx-a: Cilium does not read annotation service.cilium.io/wieght; it reads service.cilium.io/weight => kubectl --context kind-eu -n default annotate endpointslice nginx-a service.cilium.io/weight=3 service.cilium.io/wieght-`,
+		`SVC047 warning service/default/nginx: us: EndpointSlice nginx-a: Cilium does not read annotation service.cilium.io/global on an EndpointSlice; it reads it on a Service => kubectl --context kind-us -n default annotate service nginx service.cilium.io/global=true && kubectl --context kind-us -n default annotate endpointslice nginx-a service.cilium.io/global-`,
+	}
+	if d := cmp.Diff(want, lines(Check(st, members, []routing.Key{nginx}))); d != "" {
+		t.Error(d)
+	}
+	st, members = build(cluster{name: "us", slice: slice(cilium.AnnotationGlobal + "=true")}, cluster{name: "eu"})
+	if got := Check(st, members, []routing.Key{nginx}); len(got) > 0 {
+		t.Error(lines(got))
+	}
+}
+
 // TestField16WrongNamespaceKey: Namespaces have one annotation of Cilium's, and none of those of Services.
 func TestField16WrongNamespaceKey(t *testing.T) {
 	t.Parallel()
@@ -84,6 +105,31 @@ func TestField16WrongNamespaceKey(t *testing.T) {
 		`SVC047 warning namespace/default: us: Cilium does not read label clustermesh.cilium.io/global; it reads the annotation => kubectl --context kind-us annotate namespace default clustermesh.cilium.io/global=true && kubectl --context kind-us label namespace default clustermesh.cilium.io/global-`,
 	}
 	if d := cmp.Diff(want, lines(CheckNamespaces(st, nil))); d != "" {
+		t.Error(d)
+	}
+}
+
+// TestField16GlobalizeMentionsTheKey: one line for each key, whatever the number of Services; nothing of somebody else's.
+func TestField16GlobalizeMentionsTheKey(t *testing.T) {
+	t.Parallel()
+	st, members := state(t, "us=a,b,c", "eu=a,b,c")
+	for _, c := range []string{"us", "eu"} {
+		for _, name := range []string{"a", "b"} {
+			st.Services[c][routing.Key{Namespace: "default", Name: name}].Annotations = map[string]string{"service.io.cilium/global": "true", "example.com/global": "true"}
+		}
+		st.Services[c][routing.Key{Namespace: "default", Name: "c"}].Labels = map[string]string{cilium.AnnotationGlobal: "true"}
+	}
+	edit, err := Globalize("", "")
+	if err != nil {
+		t.Fatal(err)
+	}
+	p, err := Plan(st, members, Request{Edit: edit, Namespace: "default", Names: []string{"a", "b", "c"}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	const rest = ": Cilium does not read it; kubectl mesh-svc check prints the command that removes it"
+	want := []string{"annotation service.io.cilium/global stays on default/a in us, eu, default/b in us, eu" + rest, "label service.cilium.io/global stays on default/c in us, eu" + rest}
+	if d := cmp.Diff(want, Leftovers(st, p)); d != "" {
 		t.Error(d)
 	}
 }
@@ -135,6 +181,9 @@ func TestField16SkippedPeer(t *testing.T) {
 	want := []string{
 		`SVC034 warning : us is configured to connect to eu, but not the other way round: Cilium in eu skips entry "us" of Secret kube-system/cilium-clustermesh, because the text endpoints: is not in it (the key is quoted) => `,
 		`SVC049 warning : eu: Cilium skips entry "us" of Secret kube-system/cilium-clustermesh, because the text endpoints: is not in it (the key is quoted) => `,
+	}
+	if c := Clusters(members).Clusters[1]; len(c.SkippedPeers) != 1 || c.SkippedPeers[0].Entry != "us" {
+		t.Errorf("%+v", c)
 	}
 	fs := CheckClusters(members)
 	if d := cmp.Diff(want, lines(fs)); d != "" {

@@ -65,6 +65,9 @@ func peers(c v1alpha1.Cluster) string {
 			out = append(out, p.Name)
 		}
 	}
+	for _, s := range c.SkippedPeers {
+		out = append(out, s.Entry+"(skipped)")
+	}
 	return strings.Join(out, ",")
 }
 
