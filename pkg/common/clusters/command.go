@@ -87,6 +87,16 @@ func CommandMesh(members []*Member) commandline.Mesh {
 	return mesh
 }
 
+// CommandMesh returns the mesh that the member's cluster belongs to, for a command that detects its members.
+func (m *Member) CommandMesh() commandline.Mesh {
+	mesh := CommandMesh([]*Member{m})
+	if m.printed.files != nil {
+		mesh.Kubeconfig = m.printed.files
+	}
+	mesh.Selection = []string{"--context", m.Context}
+	return mesh
+}
+
 // CommandMesh returns the clusters that the flags mean, for a command that is printed before they are known.
 func (f *Flags) CommandMesh() commandline.Mesh {
 	mesh := commandline.Mesh{}

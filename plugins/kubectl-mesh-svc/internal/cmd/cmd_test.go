@@ -100,7 +100,7 @@ func TestBadInput(t *testing.T) {
 		"rbac, account":          {[]string{"rbac", "--serviceaccount", "ci"}, 2, "NAMESPACE:NAME"},
 		"graph, output":          {[]string{"graph", "-o", "png"}, 2, "--output"},
 		"graph, name and -A":     {[]string{"graph", "nginx", "-A"}, 2, "names cannot be used together"},
-		"drain of a namespace":   {[]string{"drain", "us", "-n", "shop"}, 1, "--namespace (-n) cannot be used with drain, which works on all namespaces; kubectl mesh-svc unshare --all -n NAMESPACE --in us takes the Services of one out of service"},
+		"drain of a namespace":   {[]string{"drain", "us", "-n", "shop"}, 1, "--namespace (-n) cannot be used with drain, which works on all namespaces; to take the Services of one out of service, run: kubectl mesh-svc unshare -n shop --all --in us"},
 		"drain, -n is empty":     {[]string{"drain", "us", "--namespace="}, 1, "--namespace (-n) cannot be used with drain"},
 		"undrain of a namespace": {[]string{"undrain", "us", "-n", "shop"}, 1, "--namespace (-n) cannot be used with undrain, which works on all namespaces"},
 		"undo without file":      {[]string{"undo"}, 1, "FILE is missing"},

@@ -7,23 +7,28 @@ import (
 	"github.com/spf13/pflag"
 
 	"github.com/kubectl-mesh/kubectl-mesh/pkg/common/clusters"
+	"github.com/kubectl-mesh/kubectl-mesh/pkg/common/commandline"
 )
 
-// commandLine returns a command as it was called, for a shell: name, arguments and the flags that were set, without those of the output
-// and without credentials, which are never printed.
-func commandLine(cmd *cobra.Command, args []string) string {
-	words := []string{display, cmd.Name()}
-	for _, a := range args {
-		words = append(words, clusters.Quote(a))
-	}
+// command builds a command of this plugin for the clusters that were read. namespace is "" for a command without one.
+func (e *env) command(namespace string, words ...string) string {
+	return commandline.Plugin(display, e.mesh, namespace, words...)
+}
+
+// commandWords returns a command as it was called: name, arguments and the flags that were set, without those of the output. Flags of the
+// connection are left out too: what is printed names the clusters that were read, by absolute paths and without credentials.
+func (e *env) commandWords(cmd *cobra.Command, args []string) []string {
+	words := append([]string{cmd.Name()}, args...)
 	cmd.Flags().Visit(func(f *pflag.Flag) {
 		switch f.Name {
 		case "output", "no-headers", "template":
 			return
 		}
-		words = append(words, clusters.FlagWords(f)...)
+		if !e.flags.IsConnectionFlag(f) {
+			words = append(words, clusters.FlagWords(f)...)
+		}
 	})
-	return strings.Join(words, " ")
+	return words
 }
 
 // localCommand returns the part of a command that says what is changed, without where: what is written before names and --local -f FILE.
@@ -31,7 +36,9 @@ func localCommand(cmd *cobra.Command, args []string) string {
 	words := append([]string{display, cmd.Name()}, args...)
 	for _, name := range []string{"affinity", "shared"} {
 		if f := cmd.Flags().Lookup(name); f != nil && f.Changed {
-			words = append(words, clusters.FlagWords(f)...)
+			for _, w := range clusters.FlagWords(f) {
+				words = append(words, commandline.Quote(w))
+			}
 		}
 	}
 	return strings.Join(words, " ")

@@ -1,32 +1,40 @@
 package cmd
 
 import (
+	"slices"
 	"testing"
 
 	"github.com/spf13/cobra"
+
+	"github.com/kubectl-mesh/kubectl-mesh/pkg/common/clusters"
+	"github.com/kubectl-mesh/kubectl-mesh/pkg/common/commandline"
 )
 
-// TestCommandLine holds what is printed to be run again to what was typed, less credentials and the output's flags.
-func TestCommandLine(t *testing.T) {
+// TestField11CommandWords holds what is printed to be run again to what was typed, less credentials, the output's flags, and the flags of the
+// connection, for which the clusters stand that were read.
+func TestField11CommandWords(t *testing.T) {
 	t.Parallel()
-	var got string
+	e := &env{flags: clusters.NewFlags(), mesh: commandline.Mesh{Selection: commandline.Contexts("kind-us"), Kubeconfig: commandline.Kubeconfig{"/x y"}}}
+	root := &cobra.Command{Use: "root"}
+	e.flags.AddFlags(root.PersistentFlags())
+	var got []string
 	c := &cobra.Command{Use: "share NAME", RunE: func(cmd *cobra.Command, args []string) error {
-		got = commandLine(cmd, args)
+		got = e.commandWords(cmd, args)
 		return nil
 	}}
-	fs := c.Flags()
-	for _, name := range []string{"token", "password", "output", "kubeconfig", "context"} {
-		fs.String(name, "", "")
-	}
-	fs.StringSlice("in", nil, "")
-	fs.StringArray("as-group", nil, "")
-	fs.String("proxy-url", "", "")
-	fs.Bool("yes", false, "")
-	c.SetArgs([]string{"a b", "--token=SECRET", "--password", "SECRET", "--output=json", "--kubeconfig=/x y", "--in=us", "--in=eu", "--yes", "--as-group=a", "--as-group=b", "--proxy-url=http://me:SECRET@x"})
-	if err := c.Execute(); err != nil {
+	c.Flags().String("output", "", "")
+	c.Flags().StringSlice("in", nil, "")
+	c.Flags().String("selector", "", "")
+	c.Flags().Bool("yes", false, "")
+	root.AddCommand(c)
+	root.SetArgs([]string{"share", "a b", "--token=SECRET", "--output=json", "--kubeconfig=x", "--in=us", "--in=e,u", "--in=\"a,b\"", "--selector=a=b,c", "--yes", "--as-group=a", "--proxy-url=http://me:SECRET@x", "-nshop", "--context=eu"})
+	if err := root.Execute(); err != nil {
 		t.Fatal(err)
 	}
-	if want := "kubectl mesh-svc share 'a b' --as-group=a --as-group=b --in=us,eu --kubeconfig='/x y' --yes"; got != want {
+	if want := []string{"share", "a b", `--in=us,e,u,"a,b"`, "--selector=a=b,c", "--yes"}; !slices.Equal(got, want) {
+		t.Errorf("%q; want %q", got, want)
+	}
+	if got, want := e.command("shop", got...), `kubectl mesh-svc share 'a b' -n shop '--in=us,e,u,"a,b"' --selector=a=b,c --yes --contexts kind-us --kubeconfig '/x y'`; got != want {
 		t.Errorf("%s; want %s", got, want)
 	}
 }

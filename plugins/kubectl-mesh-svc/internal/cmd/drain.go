@@ -17,6 +17,7 @@ import (
 	"github.com/kubectl-mesh/kubectl-mesh/pkg/common/change"
 	"github.com/kubectl-mesh/kubectl-mesh/pkg/common/cli"
 	"github.com/kubectl-mesh/kubectl-mesh/pkg/common/clusters"
+	"github.com/kubectl-mesh/kubectl-mesh/pkg/common/commandline"
 	"github.com/kubectl-mesh/kubectl-mesh/pkg/common/confirm"
 	"github.com/kubectl-mesh/kubectl-mesh/pkg/common/meshstate"
 	"github.com/kubectl-mesh/kubectl-mesh/pkg/common/output"
@@ -52,7 +53,8 @@ func newDrain(e *env) *cobra.Command {
 		Args: exactlyOne("CLUSTER"),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			if cmd.Flags().Changed("namespace") {
-				return fmt.Errorf("--namespace (-n) cannot be used with drain, which works on all namespaces; %s unshare --all -n NAMESPACE --in %s takes the Services of one out of service", display, clusters.Quote(args[0]))
+				return fmt.Errorf("--namespace (-n) cannot be used with drain, which works on all namespaces; to take the Services of one out of service, run: %s",
+					commandline.Plugin(display, e.flags.CommandMesh(), e.flags.Namespace(nil), "unshare", "--all", "--in", args[0]))
 			}
 			o, err := newDrainOptions(f, "drain "+args[0])
 			if err != nil {
@@ -180,7 +182,7 @@ func (o *drainOptions) drain(ctx context.Context, sel *clusters.Selection, name 
 	plan.Manager, plan.Former, plan.Local = o.manager, rec.Manager, display+" unshare"
 	o.sayOwners(plan)
 	r := &drainResult{plan: plan, members: sel.Members, cluster: m.Name, record: rec,
-		target: m, keeper: keeper, state: st, takeBack: display + " undrain " + clusters.Quote(m.Name) + o.flags.Again()}
+		target: m, keeper: keeper, state: st, takeBack: o.command("", "undrain", m.Name)}
 	if err := o.checkDrain(ctx, r); err != nil {
 		return o.reportDrain(r, err)
 	}

@@ -114,7 +114,7 @@ func (f *fakeMesh) meanwhile(what string, do func(context.Context) error) []*clu
 func TestUndrainDuringADrain(t *testing.T) {
 	t.Setenv("XDG_STATE_HOME", t.TempDir())
 	const gone = "configmap kube-system/kubectl-mesh-drain-us of cluster ap is gone: somebody put us back meanwhile, or deleted it; "
-	const both = "; kubectl mesh-svc undrain us puts it back, kubectl mesh-svc drain us takes it out of service and records it again"
+	const both = "; to put it back, run: kubectl mesh-svc undrain us; to take it out of service and record it again, run: kubectl mesh-svc drain us"
 	const written = "all Services are written and carry their former values themselves, but "
 	for name, c := range map[string]struct {
 		at    string // the call of drain ahead of which undrain runs
@@ -248,7 +248,7 @@ func TestTakingBack(t *testing.T) {
 	}
 	ends(mustRun(t, f, "undrain"), "To take this back: kubectl mesh-svc drain us")
 	out, err := undo("undrain")
-	const refused = "would take us out of service again without a check of what its clients are left with; kubectl mesh-svc drain us checks that and asks. Nothing was changed"
+	const refused = "would take us out of service again without a check of what its clients are left with; nothing was changed. To drain it after that check, run: kubectl mesh-svc drain us"
 	if err == nil || err.Error() != `to undo "undrain us" `+refused {
 		t.Errorf("%v\n%s", err, out)
 	}

@@ -19,8 +19,8 @@ func (o *drainOptions) complete(ctx context.Context, r *drainResult) error {
 	})
 	if errors.Is(err, drainrecord.ErrTaken) {
 		if err := o.held(ctx, r); err != nil {
-			return fmt.Errorf("all Services are written and carry their former values themselves, but %w; %s undrain %s puts it back, %[2]s drain %[3]s takes it out of service and records it again",
-				err, display, clusters.Quote(r.cluster))
+			return fmt.Errorf("all Services are written and carry their former values themselves, but %w; to put it back, run: %s; to take it out of service and record it again, run: %s",
+				err, o.command("", "undrain", r.cluster), o.command("", "drain", r.cluster))
 		}
 	}
 	if err != nil {
@@ -69,8 +69,8 @@ func (o *drainOptions) record(ctx context.Context, m *clusters.Member, others []
 			o.warn("%d clusters hold a record of a drain of %s; the oldest, %s, is continued, and undrain uses all", len(records), m.Name, rec.Place())
 		}
 		if rec.State == drainrecord.Undraining {
-			return nil, nil, fmt.Errorf("%s is being put back since %s (%s); finish that with %s undrain %s (with --forget where it waits for Services that will not come back), then drain it",
-				m.Name, rec.Who(), rec.Place(), display, clusters.Quote(m.Name))
+			return nil, nil, fmt.Errorf("%s is being put back since %s (%s); drain it when that is finished. Where it waits for Services that will not come back, add --forget. To finish it, run: %s",
+				m.Name, rec.Who(), rec.Place(), o.command("", "undrain", m.Name))
 		}
 		err = o.within(ctx, func(ctx context.Context) error { return drainrecord.MayKeep(ctx, rec.Member, m.Name, "update") })
 		if err != nil {

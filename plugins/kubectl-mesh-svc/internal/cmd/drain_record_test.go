@@ -34,7 +34,7 @@ func TestUndrainWithoutTheRecord(t *testing.T) {
 	partial := func(o *drainOptions) { o.partial, o.apply.AllowPartial = true, true }
 	withoutAP := []*clusters.Member{f.members[0], f.members[1], &frozen}
 	out, err := f.run(t, "undrain", withoutAP, partial)
-	if err != nil || strings.Contains(out, "is deleted") || !strings.Contains(out, "us is put back. A record of the drain may be left where none could be read: run kubectl mesh-svc undrain us again") {
+	if err != nil || strings.Contains(out, "is deleted") || !strings.Contains(out, "us is put back. A record of the drain may be left where none could be read. When it can be, run: kubectl mesh-svc undrain us\n") {
 		t.Errorf("%v\n%s", err, out)
 	}
 	if f.state(t, "us")["ap kubectl-mesh-drain-us"] == "" {
@@ -155,7 +155,7 @@ func TestRebuilt(t *testing.T) {
 	f.api["us"], f.members[0] = anew.api["us"], anew.members[0]
 	f.members[0].UID = "uid-us-anew"
 	out, err := f.run(t, "undrain", nil)
-	if err == nil || !strings.Contains(out, "us was rebuilt, and 2 Services that it had are not there. Their former values are kept: run kubectl mesh-svc undrain us again when they are, or give them up with --forget.") {
+	if err == nil || !strings.Contains(out, "us was rebuilt, and 2 Services that it had are not there. Their former values are kept. Run this again when they are there, or with --forget to give them up: kubectl mesh-svc undrain us\n") {
 		t.Errorf("%v\n%s", err, out)
 	}
 	// One comes as it stood while it was drained, without the mark.
@@ -210,10 +210,10 @@ func TestRebuiltAndDrainedAnew(t *testing.T) {
 			}
 			continue
 		}
-		if err == nil || !strings.Contains(out, "1 Service that it had is not there. Its former value is kept: run kubectl mesh-svc undrain us again when it is, or give it up with --forget.") {
+		if err == nil || !strings.Contains(out, "1 Service that it had is not there. Its former value is kept. Run this again when it is there, or with --forget to give it up: kubectl mesh-svc undrain us\n") {
 			t.Errorf("%s: %v\n%s", name, err, out)
 		}
-		if _, err := f.run(t, "drain", nil); err == nil || !strings.Contains(err.Error(), "finish that with kubectl mesh-svc undrain us (with --forget where it waits for Services that will not come back), then drain it") {
+		if _, err := f.run(t, "drain", nil); err == nil || !strings.Contains(err.Error(), "To finish it, run: kubectl mesh-svc undrain us") {
 			t.Errorf("%s: %v", name, err)
 		}
 		out, err = f.run(t, "undrain", nil, func(o *drainOptions) { o.forget = true })
@@ -255,7 +255,7 @@ func TestOtherVerbsDuringADrain(t *testing.T) {
 			return out.String(), err
 		}
 		out, err := write(false)
-		if err == nil || err.Error() != "nothing was changed" || !strings.Contains(out, "it is drained: kubectl mesh-svc undrain us") {
+		if err == nil || err.Error() != "nothing was changed" || !strings.Contains(out, "it is drained; --force-conflicts takes it out of the drain; to end the drain and restore the previous value, run: kubectl mesh-svc undrain us") {
 			t.Errorf("%s: %v\n%s", name, err, out)
 		}
 		if d := cmp.Diff(drainedState, f.state(t, "us")); d != "" {

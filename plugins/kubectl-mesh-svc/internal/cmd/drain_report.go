@@ -97,7 +97,7 @@ func (o *drainOptions) reportDrain(r *drainResult, failure error) error {
 		if inService > 0 {
 			output.Say(o.ErrOut, "%s is drained except for %s, whose endpoints clients of the other clusters still use.", r.cluster, services(inService))
 		} else {
-			output.Say(o.ErrOut, "Clients of the other clusters no longer use the endpoints in %s for new connections; its own clients still do (%s affinity remote NAME --in %s moves those of a Service too).", r.cluster, display, clusters.Quote(r.cluster))
+			output.Say(o.ErrOut, "Clients of the other clusters no longer use the endpoints in %s for new connections; its own clients still do (affinity remote, set on a Service there, moves those too).", r.cluster)
 		}
 		output.Say(o.ErrOut, "The former values stand in %s.", rec.Place())
 	case stored && rec.State == drainrecord.Draining:
@@ -105,7 +105,7 @@ func (o *drainOptions) reportDrain(r *drainResult, failure error) error {
 		if inService+count(r.plan, v1alpha1.ResultUnknown) == 0 {
 			how = "The drain of %s is not marked as complete."
 		}
-		output.Say(o.ErrOut, how+" To go on: %s drain %s", r.cluster, display, clusters.Quote(r.cluster))
+		output.Say(o.ErrOut, how+" To go on: %s", r.cluster, o.command("", "drain", r.cluster))
 	}
 	if o.dryRun == "none" && r.wrote() {
 		output.Say(o.ErrOut, "Undo file on this machine: %s", r.undoFile)

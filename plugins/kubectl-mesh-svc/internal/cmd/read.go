@@ -101,7 +101,7 @@ func (e *env) describe(ctx context.Context, out *output.Flags, name string) erro
 		if err := e.incomplete(ctx, sel.Members); err != nil {
 			return err
 		}
-		return fmt.Errorf("service %s not found in any cluster; list all Services with \"%s list --all\", or name another namespace with -n", key, display)
+		return fmt.Errorf("service %s not found in any cluster; name another namespace with -n, or list all Services of this one: %s", key, e.command(key.Namespace, "list", "--all"))
 	}
 	doc := globalsvc.Describe(st, sel.Members, key)
 	if err := out.Print(e.Out, doc, view.Describe(doc)); err != nil {

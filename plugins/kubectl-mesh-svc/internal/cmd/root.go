@@ -12,15 +12,18 @@ import (
 
 	"github.com/kubectl-mesh/kubectl-mesh/pkg/common/cli"
 	"github.com/kubectl-mesh/kubectl-mesh/pkg/common/clusters"
+	"github.com/kubectl-mesh/kubectl-mesh/pkg/common/commandline"
 	"github.com/kubectl-mesh/kubectl-mesh/pkg/common/output"
+	"github.com/kubectl-mesh/kubectl-mesh/plugins/kubectl-mesh-svc/internal/globalsvc"
 )
 
-const display = "kubectl mesh-svc"
+const display = globalsvc.Display
 
 // env is what every command works with.
 type env struct {
 	genericiooptions.IOStreams
 	flags *clusters.Flags
+	mesh  commandline.Mesh   // the clusters that were selected, for the commands that are printed
 	later *clusters.Warnings // what API servers warn of after the selection
 }
 
@@ -78,7 +81,7 @@ func (e *env) selectMembers(ctx context.Context) (*clusters.Selection, error) {
 	for _, n := range sel.Notes {
 		output.Say(e.ErrOut, "Note: %s", n)
 	}
-	e.later = sel.Later
+	e.later, e.mesh = sel.Later, clusters.CommandMesh(sel.Members)
 	return sel, nil
 }
 

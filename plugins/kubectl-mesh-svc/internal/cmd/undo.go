@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"path/filepath"
 	"slices"
 	"strings"
 	"time"
@@ -16,6 +17,7 @@ import (
 	"github.com/kubectl-mesh/kubectl-mesh/pkg/common/change"
 	"github.com/kubectl-mesh/kubectl-mesh/pkg/common/cli"
 	"github.com/kubectl-mesh/kubectl-mesh/pkg/common/clusters"
+	"github.com/kubectl-mesh/kubectl-mesh/pkg/common/commandline"
 	"github.com/kubectl-mesh/kubectl-mesh/pkg/common/output"
 	"github.com/kubectl-mesh/kubectl-mesh/plugins/kubectl-mesh-svc/internal/globalsvc"
 )
@@ -43,7 +45,11 @@ func newUndo(e *env) *cobra.Command {
 			if err != nil {
 				return err
 			}
-			o.retry = commandLine(cmd, args)
+			file, err := filepath.Abs(args[0])
+			if err != nil {
+				return err
+			}
+			o.retry = e.commandWords(cmd, []string{file})
 			return o.undo(cmd.Context(), rec)
 		},
 	}
@@ -54,7 +60,8 @@ func newUndo(e *env) *cobra.Command {
 }
 
 func (o *writeOptions) undo(ctx context.Context, rec *change.Record) error {
-	if !o.flags.Chosen() {
+	found := !o.flags.Chosen()
+	if found {
 		for _, i := range rec.Items {
 			o.flags.Contexts = append(o.flags.Contexts, i.Context)
 		}
@@ -63,20 +70,29 @@ func (o *writeOptions) undo(ctx context.Context, rec *change.Record) error {
 	if err != nil {
 		return err
 	}
+	if found && len(sel.Members) > 0 {
+		// The record names the clusters that were written. A drain was planned with all clusters of the mesh, and is taken back with them.
+		o.whole = sel.Members[0].CommandMesh()
+	}
 	return o.undoIn(ctx, sel, rec)
+}
+
+// drainCommand is a command of a drain, for which all clusters of the mesh count.
+func (o *writeOptions) drainCommand(verb, cluster string) string {
+	return commandline.Plugin(display, o.undoMesh(), "", verb, cluster)
 }
 
 // undoIn puts back what a record holds in the clusters that were selected.
 func (o *writeOptions) undoIn(ctx context.Context, sel *clusters.Selection, rec *change.Record) error {
 	for _, back := range []string{"undrain ", "undo drain "} {
 		if cluster, ok := strings.CutPrefix(rec.Action, back); ok {
-			return fmt.Errorf("to undo %q would take %s out of service again without a check of what its clients are left with; %s drain %s checks that and asks. Nothing was changed",
-				rec.Action, cluster, display, clusters.Quote(cluster))
+			return fmt.Errorf("to undo %q would take %s out of service again without a check of what its clients are left with; nothing was changed. To drain it after that check, run: %s",
+				rec.Action, cluster, o.drainCommand("drain", cluster))
 		}
 	}
 	cluster, drained := strings.CutPrefix(rec.Action, "drain ")
 	if drained {
-		o.takeBack = display + " drain " + clusters.Quote(cluster) + o.flags.Again()
+		o.takeBack = o.drainCommand("drain", cluster)
 	}
 	targets, byItem, err := recordMembers(sel, rec)
 	if err != nil {
@@ -103,12 +119,20 @@ func (o *writeOptions) undoIn(ctx context.Context, sel *clusters.Selection, rec 
 		return err
 	}
 	if drained && o.dryRun == "none" {
-		output.Say(o.ErrOut, "Note: the record of the drain is still there; %s undrain %s%s deletes it", display, clusters.Quote(cluster), o.flags.Again())
+		output.Say(o.ErrOut, "Note: the record of the drain is still there; to delete it, run: %s", o.drainCommand("undrain", cluster))
 	}
 	if left {
 		return errors.New("not everything could be put back; what somebody changed since is left as it is")
 	}
 	return nil
+}
+
+// undoMesh is the clusters of a printed undrain.
+func (o *writeOptions) undoMesh() commandline.Mesh {
+	if o.whole.Selection != nil {
+		return o.whole
+	}
+	return o.mesh
 }
 
 // undoItems reads what the record is about, all members at once, and plans each item. An item of a member that could not be read is nil.
@@ -139,7 +163,7 @@ func (o *writeOptions) undoItems(ctx context.Context, rec *change.Record, byItem
 				items[at] = change.Absent(m, i.Namespace, i.Name)
 				items[at].Result, items[at].Message = v1alpha1.ResultFailed, "it could not be read: "+clusters.Explain(err).Error()
 			default:
-				items[at], stays[at] = globalsvc.Undo(m, svc, i)
+				items[at], stays[at] = globalsvc.Undo(m, svc, i, o.undoMesh())
 			}
 		})
 		return struct{}{}, nil

@@ -86,7 +86,7 @@ func (o *drainOptions) undrain(ctx context.Context, sel *clusters.Selection, nam
 	// What was drained was shared, so that share is what puts it back in a manifest.
 	restore.Manager, restore.Local = o.manager, display+" share"
 	o.sayOwners(restore.Plan)
-	r := &drainResult{plan: restore.Plan, members: sel.Members, cluster: m.Name, target: m, restores: true, takeBack: display + " drain " + clusters.Quote(m.Name) + o.flags.Again()}
+	r := &drainResult{plan: restore.Plan, members: sel.Members, cluster: m.Name, target: m, restores: true, takeBack: o.command("", "drain", m.Name)}
 	if len(records) > 0 {
 		r.record = records[0]
 	}
@@ -244,20 +244,20 @@ func (o *drainOptions) finish(ctx context.Context, r *drainResult, restore *glob
 	}
 	switch {
 	case len(keep) == 0 && missed:
-		output.Say(o.ErrOut, "%s is put back. A record of the drain may be left where none could be read: run %s undrain %s again when it can be.", r.cluster, display, clusters.Quote(r.cluster))
+		output.Say(o.ErrOut, "%s is put back. A record of the drain may be left where none could be read. When it can be, run: %s", r.cluster, o.command("", "undrain", r.cluster))
 	case len(keep) == 0 && len(records) == 0:
 		output.Say(o.ErrOut, "%s is put back; no other cluster holds a record of the drain.", r.cluster)
 	case len(keep) == 0:
 		output.Say(o.ErrOut, "%s is put back; the record of the drain is deleted.", r.cluster)
 	default:
-		why, are, values := "was rebuilt", "are not there. Their former values are", "they are, or give them up"
+		why, are, values := "was rebuilt", "are not there. Their former values are", "when they are there, or with --forget to give them up"
 		if globalsvc.Unknown(r.target, records) {
 			why = "may have been rebuilt (its UID, that of namespace kube-system, is not known)"
 		}
 		if len(keep) == 1 {
-			are, values = "is not there. Its former value is", "it is, or give it up"
+			are, values = "is not there. Its former value is", "when it is there, or with --forget to give it up"
 		}
-		output.Say(o.ErrOut, "%s %s, and %s that it had %s kept: run %s undrain %s again when %s with --forget.", r.cluster, why, services(len(keep)), are, display, clusters.Quote(r.cluster), values)
+		output.Say(o.ErrOut, "%s %s, and %s that it had %s kept. Run this again %s: %s", r.cluster, why, services(len(keep)), are, values, o.command("", "undrain", r.cluster))
 	}
 	return o.reportUndrain(r, leftError(restore))
 }

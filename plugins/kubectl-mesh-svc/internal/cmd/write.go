@@ -145,7 +145,7 @@ func (e *env) writing(cmd *cobra.Command, needsIn bool, edit editFunc) *cobra.Co
 		if err != nil {
 			return err
 		}
-		o.retry, o.local = commandLine(cmd, args), localCommand(cmd, args[:len(args)-len(names)])
+		o.retry, o.local = e.commandWords(cmd, args), localCommand(cmd, args[:len(args)-len(names)])
 		return o.run(cmd.Context())
 	}
 	f.addFlags(cmd.Flags())

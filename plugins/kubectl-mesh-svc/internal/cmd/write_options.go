@@ -12,6 +12,7 @@ import (
 	"github.com/kubectl-mesh/kubectl-mesh/pkg/common/change"
 	"github.com/kubectl-mesh/kubectl-mesh/pkg/common/cli"
 	"github.com/kubectl-mesh/kubectl-mesh/pkg/common/clusters"
+	"github.com/kubectl-mesh/kubectl-mesh/pkg/common/commandline"
 	"github.com/kubectl-mesh/kubectl-mesh/pkg/common/meshstate"
 	"github.com/kubectl-mesh/kubectl-mesh/pkg/common/output"
 	"github.com/kubectl-mesh/kubectl-mesh/plugins/kubectl-mesh-svc/internal/globalsvc"
@@ -86,11 +87,13 @@ type writeOptions struct {
 	manager       string
 	// local is the command that makes the same change in a manifest.
 	local string
-	// retry is this command again, for a shell: it completes what was not written.
-	retry string
+	// retry is the words of this command: run again, it completes what was not written.
+	retry []string
 	// takeBack is the command that takes it back where that is not undo.
 	takeBack string
 	apply    change.Options
+	// whole is the mesh of the clusters of an undo record, where the record alone chose the clusters.
+	whole commandline.Mesh
 }
 
 // common checks the flags that undo has too.
@@ -169,6 +172,7 @@ func (o *writeOptions) run(ctx context.Context) error {
 		o.query.Namespace = o.flags.Namespace(sel.Home())
 		o.request.Namespace = o.query.Namespace
 	}
+	o.request.Mesh = o.mesh
 	st := meshstate.Read(ctx, sel.Members, o.flags.Timeout, o.query)
 	o.sayUnseen(sel.Members)
 	if ctx.Err() != nil {
@@ -182,7 +186,7 @@ func (o *writeOptions) run(ctx context.Context) error {
 		return err
 	}
 	plan.Manager, plan.Local = o.manager, o.local
-	for _, line := range slices.Concat(globalsvc.Idle(st, plan), globalsvc.StillDrained(st, plan), globalsvc.Proxied(st, plan), globalsvc.Leftovers(st, plan)) {
+	for _, line := range slices.Concat(globalsvc.Idle(st, plan, o.request), globalsvc.StillDrained(st, plan, o.request), globalsvc.Proxied(st, plan), globalsvc.Leftovers(st, plan, o.request)) {
 		output.Say(o.ErrOut, "Note: %s", line)
 	}
 	if len(plan.Items) == 0 && o.out.IsTable() {

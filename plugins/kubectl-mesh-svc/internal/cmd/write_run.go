@@ -134,11 +134,11 @@ func (o *writeOptions) report(plan *change.Plan, targets []*clusters.Member, und
 	doc := plan.Report(targets, o.dryRun)
 	if wrote {
 		if doc.UndoCommand = o.takeBack; o.takeBack == "" {
-			doc.UndoFile, doc.UndoCommand = undoFile, display+" undo "+clusters.Quote(undoFile)+o.flags.Again()
+			doc.UndoFile, doc.UndoCommand = undoFile, o.command("", "undo", undoFile)
 		}
 	}
 	if undoFile != "" && (failure != nil || plan.Failed()) {
-		doc.RetryCommand = o.retry
+		doc.RetryCommand = o.command(o.request.Namespace, o.retry...)
 	}
 	var err error
 	if o.out.IsName() {

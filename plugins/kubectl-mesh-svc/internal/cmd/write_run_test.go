@@ -58,7 +58,7 @@ func (f *fakeMesh) write(t *testing.T, do func(o *writeOptions, members []*clust
 	t.Helper()
 	var out, errOut bytes.Buffer
 	e := &env{IOStreams: genericiooptions.IOStreams{In: &bytes.Buffer{}, Out: &out, ErrOut: &errOut}, flags: clusters.NewFlags(), later: &clusters.Warnings{}}
-	o := &writeOptions{env: e, out: output.NewFlags(), dryRun: "none", manager: globalsvc.Manager, retry: "again", apply: change.Options{Timeout: time.Minute}}
+	o := &writeOptions{env: e, out: output.NewFlags(), dryRun: "none", manager: globalsvc.Manager, retry: []string{"again"}, apply: change.Options{Timeout: time.Minute}}
 	err = do(o, f.members)
 	return out.String(), errOut.String(), err
 }
@@ -119,7 +119,7 @@ func TestHundreds(t *testing.T) {
 			stdout, stderr, err := f.globalize(t, names, func(o *writeOptions) { o.out.Format, o.apply.AllowPartial = "json", true })
 			f.revive()
 			var doc v1alpha1.ChangeReport
-			if jerr := json.Unmarshal([]byte(stdout), &doc); jerr != nil || err == nil || doc.Complete || doc.RetryCommand != "again" {
+			if jerr := json.Unmarshal([]byte(stdout), &doc); jerr != nil || err == nil || doc.Complete || doc.RetryCommand != "kubectl mesh-svc again" {
 				t.Fatalf("%v, %v\n%s", jerr, err, stderr)
 			}
 			want, counts, wrote := map[string]map[string]string{}, map[string]int{}, 0

@@ -15,6 +15,7 @@ import (
 	typedcorev1 "k8s.io/client-go/kubernetes/typed/core/v1"
 
 	"github.com/kubectl-mesh/kubectl-mesh/pkg/common/clusters"
+	"github.com/kubectl-mesh/kubectl-mesh/pkg/common/commandline"
 )
 
 // manager is the field manager of the ConfigMap.
@@ -74,8 +75,8 @@ func read(m *clusters.Member, cm *corev1.ConfigMap) (*Record, error) {
 
 // unreadable names the ConfigMap, what is wrong with it, and what removes it: no command of ours writes over what it does not understand.
 func unreadable(m *clusters.Member, cm *corev1.ConfigMap, err error) error {
-	return fmt.Errorf("configmap %s/%s: %w: %w. The Services' own marks hold the former values too; what deletes it is: kubectl %s -n %s delete configmap %s",
-		cm.Namespace, cm.Name, ErrUnreadable, err, m.At("--context"), cm.Namespace, cm.Name)
+	return fmt.Errorf("configmap %s/%s: %w: %w. The Services' own marks hold the former values too; to delete it, run: %s",
+		cm.Namespace, cm.Name, ErrUnreadable, err, commandline.Tool("kubectl", m.CommandContext(), cm.Namespace, "delete", "configmap", cm.Name))
 }
 
 // Others reads the records of drains of other clusters in all given members. hidden are the members in which they may not be read, and

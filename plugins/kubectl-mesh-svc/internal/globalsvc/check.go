@@ -16,7 +16,7 @@ import (
 // Check looks for what is wrong with Services over all members that were read. Services that are global nowhere and
 // were never meant to be have no findings.
 func Check(st *meshstate.State, members []*clusters.Member, keys []routing.Key) []v1alpha1.Finding {
-	byName := membersByName(members)
+	cmds := newCommands(members)
 	type part struct {
 		absent   map[string]*absence
 		findings []v1alpha1.Finding
@@ -24,7 +24,7 @@ func Check(st *meshstate.State, members []*clusters.Member, keys []routing.Key) 
 	parts := inParts(keys, func(keys []routing.Key) part {
 		p := part{absent: map[string]*absence{}}
 		for _, key := range keys {
-			p.findings = append(p.findings, newChecker(st, key, byName).run(p.absent)...)
+			p.findings = append(p.findings, newChecker(st, key, cmds).run(p.absent)...)
 		}
 		return p
 	})
@@ -37,7 +37,7 @@ func Check(st *meshstate.State, members []*clusters.Member, keys []routing.Key) 
 		}
 	}
 	for _, ns := range sortedKeys(absent) {
-		out = append(out, absent[ns].finding(ns))
+		out = append(out, absent[ns].finding(ns, cmds))
 	}
 	finding.Sort(out)
 	return out
@@ -61,14 +61,6 @@ type place struct {
 
 func (p place) name() string { return p.cluster.Name }
 
-// at are the flags that reach the place's cluster.
-func (p place) at() string { return contextFlag(p.cluster) }
-
-func contextFlag(c *routing.Cluster) string {
-	m := clusters.Member{Context: c.Context}
-	return m.At("--context")
-}
-
 // external reports whether the Service is a DNS alias, without endpoints.
 func (p place) external() bool { return p.svc.Type == typeExternalName }
 
@@ -87,9 +79,9 @@ func (p place) uses(o place) bool {
 
 // checker looks at one Service over all clusters.
 type checker struct {
+	commands
 	st      *meshstate.State
 	key     routing.Key
-	members map[string]*clusters.Member
 	present []place
 	global  []place            // the present ones that are global, without those for which the L7 proxy answers
 	missing []*routing.Cluster // clusters that were read and have no such Service
@@ -99,8 +91,8 @@ type checker struct {
 	out           []v1alpha1.Finding
 }
 
-func newChecker(st *meshstate.State, key routing.Key, members map[string]*clusters.Member) *checker {
-	c := &checker{st: st, key: key, members: members}
+func newChecker(st *meshstate.State, key routing.Key, cmds commands) *checker {
+	c := &checker{commands: cmds, st: st, key: key}
 	for i := range st.Clusters {
 		cl := &st.Clusters[i]
 		svc := cl.Services[key]
@@ -205,14 +197,10 @@ func (c *checker) settle() {
 
 // svcFix is a mesh-svc command on this Service in some clusters.
 func (c *checker) svcFix(verb string, in ...string) string {
-	s := fmt.Sprintf("kubectl mesh-svc %s %s -n %s", verb, c.key.Name, c.key.Namespace)
-	if len(in) > 0 {
-		s += " --in " + clusters.Quote(strings.Join(in, ","))
+	if c.system() && !strings.Contains(verb, "--include-system") {
+		return c.change(verb, c.key, in, "--include-system")
 	}
-	if c.system() {
-		s += " --include-system"
-	}
-	return s
+	return c.change(verb, c.key, in)
 }
 
 // system reports whether the commands that write leave the Service out unless they are told not to.
@@ -226,9 +214,9 @@ func (c *checker) system() bool {
 	})
 }
 
-// apiFix is a kubectl command on this Service in one cluster.
+// apiFix is a kubectl command on this Service in one cluster. The arguments are not quoted.
 func (c *checker) apiFix(p place, verb string, args ...string) string {
-	return fmt.Sprintf("kubectl %s -n %s %s %s %s", p.at(), c.key.Namespace, verb, c.key.Name, strings.Join(args, " "))
+	return c.kubectl(p.cluster, c.key.Namespace, slices.Concat(strings.Fields(verb), []string{c.key.Name}, args)...)
 }
 
 func (c *checker) checkAnnotations(p place) {
@@ -241,7 +229,7 @@ func (c *checker) checkAnnotations(p place) {
 		c.tellFix(finding.AliasLeft, p, c.apiFix(p, "annotate service", edits...), "%s", strings.Join(left, ", "))
 	}
 	drained := awaits(p.svc.Annotations, p.name())
-	undrain := "kubectl mesh-svc undrain " + clusters.Quote(p.name())
+	undrain := c.undrain(p.name())
 	switch {
 	case drained:
 		c.tellFix(finding.Drained, p, undrain, "taken out of service by drain; other clusters do not use the endpoints there until undrain")
@@ -272,7 +260,7 @@ func aliases(p place) (left, edits []string) {
 		_, decided := p.svc.Annotations[k[0]]
 		drops := k[0] == cilium.AnnotationAffinity && !slices.Contains([]string{"local", "remote"}, strings.ToLower(value))
 		if !decided && !drops {
-			edits = append(edits, clusters.Quote(k[0]+"="+value))
+			edits = append(edits, k[0]+"="+value)
 		}
 		edits = append(edits, k[1]+"-")
 	}

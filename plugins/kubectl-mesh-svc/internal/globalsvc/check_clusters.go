@@ -9,6 +9,7 @@ import (
 	"github.com/kubectl-mesh/kubectl-mesh/pkg/apis/v1alpha1"
 	"github.com/kubectl-mesh/kubectl-mesh/pkg/common/cilium"
 	"github.com/kubectl-mesh/kubectl-mesh/pkg/common/clusters"
+	"github.com/kubectl-mesh/kubectl-mesh/pkg/common/commandline"
 	"github.com/kubectl-mesh/kubectl-mesh/pkg/common/finding"
 	"github.com/kubectl-mesh/kubectl-mesh/pkg/common/meshstate"
 	"github.com/kubectl-mesh/kubectl-mesh/pkg/common/routing"
@@ -174,9 +175,9 @@ func oneSided(read []*clusters.Member) []v1alpha1.Finding {
 	for _, m := range read {
 		for _, o := range read {
 			if m != o && m.PeersKnown && o.PeersKnown && peers[m][o.Name] && !peers[o][m.Name] {
-				fix := fmt.Sprintf("cilium clustermesh connect --context %s --destination-context %s", clusters.Quote(o.Context), clusters.Quote(m.Context))
-				if strings.Contains(o.Context+m.Context, "::") { // it reads one kubeconfig: no context of FILE::NAME
-					fix = ""
+				fix, from, to := "", o.CommandContext(), m.CommandContext()
+				if slices.Equal(from.Kubeconfig, to.Kubeconfig) { // it reads one kubeconfig
+					fix = commandline.Tool("cilium", from, o.CiliumNamespace, "clustermesh", "connect", "--destination-context", to.Name)
 				}
 				f := finding.OneSided.New("", []string{m.Name, o.Name},
 					fmt.Sprintf("%s is configured to connect to %s, but not the other way round", m.Name, o.Name), fix)

@@ -29,10 +29,10 @@ func CheckPolicies(st *meshstate.State, members []*clusters.Member, keys []routi
 	if len(byNamespace) == 0 {
 		return nil
 	}
-	byName := membersByName(members)
+	cmds := newCommands(members)
 	var out []v1alpha1.Finding
 	for _, key := range keys {
-		c := newChecker(st, key, byName)
+		c := newChecker(st, key, cmds)
 		for _, p := range c.global {
 			policies, read := byNamespace[p.name()]
 			if !read || p.external() {
@@ -160,11 +160,7 @@ func (c *checker) policyFinding(r finding.Rule, p place, others []string, by []p
 		}
 	}
 	first := by[0]
-	namespace := ""
-	if first.Namespace != "" {
-		namespace = " -n " + first.Namespace
-	}
-	c.add(r, append([]string{p.name()}, others...), fmt.Sprintf("kubectl %s%s edit %s", p.at(), namespace, first), "%s", text)
+	c.add(r, append([]string{p.name()}, others...), c.kubectl(p.cluster, first.Namespace, "edit", first.String()), "%s", text)
 }
 
 // names lists policies for a message.

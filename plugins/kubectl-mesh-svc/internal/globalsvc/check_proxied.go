@@ -20,7 +20,7 @@ func (c *checker) checkProxied(p place) {
 	if !p.global.Value {
 		return
 	}
-	const text = "the L7 proxy of the own cluster answers for the Service (its endpoint is Cilium's placeholder), so that global has no effect"
+	const text = "the L7 proxy of the client's cluster answers for the Service (its endpoint is Cilium's placeholder), so that global has no effect"
 	var hit []string
 	for _, o := range c.global {
 		if o.uses(p) && !o.external() && cilium.AffinityOf(o.svc.Annotations, o.rules[0].Rules).Value != cilium.AffinityLocal {
@@ -37,7 +37,7 @@ func (c *checker) checkProxied(p place) {
 }
 
 // proxiedMessage is why a command leaves a Service alone.
-const proxiedMessage = "the L7 proxy of the own cluster answers, so that global has no effect; make the Services of its routes global"
+const proxiedMessage = "the L7 proxy of the client's cluster answers, so that global has no effect; make the Services of its routes global"
 
 // proxiedIn reports whether the L7 proxy answers for a Service in a cluster.
 func proxiedIn(st *meshstate.State, cluster string, key routing.Key) bool {

@@ -8,7 +8,7 @@ import (
 
 	"github.com/kubectl-mesh/kubectl-mesh/pkg/apis/v1alpha1"
 	"github.com/kubectl-mesh/kubectl-mesh/pkg/common/cilium"
-	"github.com/kubectl-mesh/kubectl-mesh/pkg/common/clusters"
+	"github.com/kubectl-mesh/kubectl-mesh/pkg/common/commandline"
 	"github.com/kubectl-mesh/kubectl-mesh/pkg/common/finding"
 	"github.com/kubectl-mesh/kubectl-mesh/pkg/common/routing"
 )
@@ -56,7 +56,7 @@ func (c *checker) checkReach(absent map[string]*absence) {
 		effect = "; global in one cluster alone has no effect"
 	}
 	names := namesOf(missing)
-	c.add(finding.ServiceMissing, names, createFix(c.global[0].svc, missing), "global in %s, and there is no such Service in %s: clients there cannot resolve the name%s", global, strings.Join(names, ", "), effect)
+	c.add(finding.ServiceMissing, names, createFix(c.global[0].svc, c.contexts(missing)), "global in %s, and there is no such Service in %s: clients there cannot resolve the name%s", global, strings.Join(names, ", "), effect)
 }
 
 func namesOf(cs []*routing.Cluster) []string {
@@ -69,7 +69,7 @@ func namesOf(cs []*routing.Cluster) []string {
 
 // createFix creates a global Service without a selector, which is enough for its clients, in some clusters.
 // It has no endpoints of its own, so that it stays right until pods run there.
-func createFix(like *routing.Service, in []*routing.Cluster) string {
+func createFix(like *routing.Service, in []commandline.Context) string {
 	type port struct {
 		Name     string `json:"name,omitempty"`
 		Protocol string `json:"protocol,omitempty"`
@@ -96,24 +96,9 @@ func createFix(like *routing.Service, in []*routing.Cluster) string {
 	if err != nil || like.Type == typeExternalName {
 		return ""
 	}
-	return everyContext(in, func(at string) string {
-		return fmt.Sprintf("echo %s | kubectl %s create -f -", clusters.Quote(string(manifest)), at)
+	return commandline.Each(in, func(at commandline.Context) string {
+		return fmt.Sprintf("echo %s | %s", commandline.Quote(string(manifest)), commandline.Tool("kubectl", at, "", "create", "-f", "-"))
 	})
-}
-
-// everyContext repeats a command for each cluster, as a loop where their contexts can stand in one.
-func everyContext(in []*routing.Cluster, command func(at string) string) string {
-	var contexts, all []string
-	for _, c := range in {
-		all = append(all, command(contextFlag(c)))
-		if !strings.Contains(c.Context, "::") {
-			contexts = append(contexts, clusters.Quote(c.Context))
-		}
-	}
-	if len(in) == 1 || len(contexts) < len(in) {
-		return strings.Join(all, " && ")
-	}
-	return fmt.Sprintf(`for c in %s; do %s; done`, strings.Join(contexts, " "), command(`--context "$c"`))
 }
 
 // absence is a namespace that some clusters lack although others have global Services in it.
@@ -148,7 +133,7 @@ func mergeAbsence(absent map[string]*absence, ns string, more *absence) {
 // shownServices is how many Services a message names before it counts the rest.
 const shownServices = 3
 
-func (a *absence) finding(ns string) v1alpha1.Finding {
+func (a *absence) finding(ns string, cmds commands) v1alpha1.Finding {
 	services := strings.Join(a.services, ", ")
 	if more := len(a.services) - shownServices; more > 0 {
 		services = fmt.Sprintf("%s and %d more", strings.Join(a.services[:shownServices], ", "), more)
@@ -156,5 +141,7 @@ func (a *absence) finding(ns string) v1alpha1.Finding {
 	names := namesOf(a.clusters)
 	return finding.NamespaceMissing.New("namespace/"+ns, names,
 		fmt.Sprintf("there is no such namespace in %s: clients there cannot resolve the global services of it: %s", strings.Join(names, ", "), services),
-		everyContext(a.clusters, func(at string) string { return fmt.Sprintf("kubectl %s create namespace %s", at, ns) }))
+		commandline.Each(cmds.contexts(a.clusters), func(at commandline.Context) string {
+			return commandline.Tool("kubectl", at, "", "create", "namespace", ns)
+		}))
 }

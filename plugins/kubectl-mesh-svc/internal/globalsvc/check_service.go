@@ -7,7 +7,7 @@ import (
 	"strings"
 
 	"github.com/kubectl-mesh/kubectl-mesh/pkg/common/cilium"
-	"github.com/kubectl-mesh/kubectl-mesh/pkg/common/clusters"
+	"github.com/kubectl-mesh/kubectl-mesh/pkg/common/commandline"
 	"github.com/kubectl-mesh/kubectl-mesh/pkg/common/finding"
 	"github.com/kubectl-mesh/kubectl-mesh/pkg/common/routing"
 )
@@ -22,7 +22,7 @@ func (c *checker) checkService(p place) {
 		return
 	}
 	if p.svc.Selector && p.svc.ReadyEndpoints() == 0 {
-		c.tellFix(finding.NoEndpoints, p, fmt.Sprintf("kubectl %s -n %s get endpointslices -l kubernetes.io/service-name=%s", p.at(), c.key.Namespace, c.key.Name), "%s", routing.NoneReady(p.svc.TotalEndpoints()))
+		c.tellFix(finding.NoEndpoints, p, c.kubectl(p.cluster, c.key.Namespace, "get", "endpointslices", "-l", "kubernetes.io/service-name="+c.key.Name), "%s", routing.NoneReady(p.svc.TotalEndpoints()))
 	}
 	if p.svc.SessionAffinity {
 		c.tellFix(finding.SessionAffinity, p, c.specFix(p, "sessionAffinity", "None"), "sessionAffinity is ClientIP")
@@ -43,16 +43,16 @@ func (c *checker) checkService(p place) {
 func (c *checker) checkProxy(p place) {
 	v, labelled := p.svc.Labels[cilium.LabelServiceProxyName]
 	name := p.cluster.ServiceProxyName
-	fix := cilium.LabelServiceProxyName + "-"
+	fix := []string{cilium.LabelServiceProxyName + "-"}
 	if name != "" {
-		fix = cilium.LabelServiceProxyName + "=" + name + " --overwrite"
+		fix = []string{cilium.LabelServiceProxyName + "=" + name, "--overwrite"}
 	}
 	switch {
 	case !cilium.Ignored(p.svc.Labels, name):
 	case labelled:
-		c.tellFix(finding.ProxyName, p, c.apiFix(p, "label service", fix), "label %s is %q", cilium.LabelServiceProxyName, v)
+		c.tellFix(finding.ProxyName, p, c.apiFix(p, "label service", fix...), "label %s is %q", cilium.LabelServiceProxyName, v)
 	default:
-		c.tellFix(finding.ProxyName, p, c.apiFix(p, "label service", fix), "the agents serve only Services with label %s=%s", cilium.LabelServiceProxyName, name)
+		c.tellFix(finding.ProxyName, p, c.apiFix(p, "label service", fix...), "the agents serve only Services with label %s=%s", cilium.LabelServiceProxyName, name)
 	}
 }
 
@@ -69,7 +69,7 @@ func (c *checker) checkGate(p place) {
 	if len(p.rules) > 1 {
 		rule.Severity, condition = finding.Warning, ", if Cilium, whose version is not known, is 1.20"
 	}
-	c.tellFix(rule, p, fmt.Sprintf("kubectl %s annotate namespace %s %s=true --overwrite", p.at(), c.key.Namespace, cilium.AnnotationNamespaceGlobal),
+	c.tellFix(rule, p, c.kubectl(p.cluster, "", "annotate", "namespace", c.key.Namespace, cilium.AnnotationNamespaceGlobal+"=true", "--overwrite"),
 		"namespace %s is not global, so other clusters do not use the endpoints there%s", c.key.Namespace, condition)
 }
 
@@ -137,7 +137,7 @@ func (c *checker) checkSync(p place) {
 
 // specFix sets a field of the Service's spec in the place's cluster.
 func (c *checker) specFix(p place, field, value string) string {
-	return c.apiFix(p, "patch service", "-p", clusters.Quote(fmt.Sprintf(`{"spec":{%q:%q}}`, field, value)))
+	return c.apiFix(p, "patch service", "-p", fmt.Sprintf(`{"spec":{%q:%q}}`, field, value))
 }
 
 // helmFix sets a Helm value in the place's cluster and leaves the version as it is.
@@ -146,11 +146,11 @@ func (c *checker) helmFix(p place, set string) string {
 	if m == nil {
 		return ""
 	}
-	version := ""
+	words := []string{"upgrade", "cilium", "cilium/cilium"}
 	if m.Version.Known() {
-		version = " --version " + m.Version.String()
+		words = append(words, "--version", m.Version.String())
 	}
-	return fmt.Sprintf("helm upgrade cilium cilium/cilium %s -n %s%s --reuse-values --set %s", m.At("--kube-context"), clusters.Quote(m.CiliumNamespace), version, set)
+	return commandline.Tool("helm", m.CommandContext(), m.CiliumNamespace, append(words, "--reuse-values", "--set", set)...)
 }
 
 // derivedName is how the MCS-API controller names a Service: derived- and ten characters of base32hex.
@@ -175,10 +175,10 @@ func (c *checker) ownDerived() {
 			export = p.svc.Labels[labelMCSService]
 		}
 	}
-	fix := fmt.Sprintf("kubectl %s -n %s get serviceexports", c.global[0].at(), c.key.Namespace)
+	fix := c.kubectl(c.global[0].cluster, c.key.Namespace, "get", "serviceexports")
 	what := "a ServiceExport"
 	if export != "" {
-		fix = fmt.Sprintf("kubectl %s -n %s edit serviceexport %s", c.global[0].at(), c.key.Namespace, clusters.Quote(export))
+		fix = c.kubectl(c.global[0].cluster, c.key.Namespace, "edit", "serviceexport", export)
 		what = "ServiceExport " + export
 	}
 	for i := range c.out {

@@ -310,7 +310,7 @@ func TestDerived(t *testing.T) {
 	}{
 		"by its label":        {"derived-web", func(s *corev1.Service) { s.Labels[labelMCSService] = "web" }, []string{"SVC005 us", "SVC018 us"}, "kubectl --context kind-us -n default edit serviceexport web"},
 		"by its name":         {"derived-0123456789", func(*corev1.Service) {}, []string{"SVC005 us", "SVC018 us"}, "kubectl --context kind-us -n default get serviceexports"},
-		"somebody's own name": {"derived-data", func(*corev1.Service) {}, []string{"SVC005 us"}, "kubectl mesh-svc share derived-data -n default --in us"},
+		"somebody's own name": {"derived-data", func(*corev1.Service) {}, []string{"SVC005 us"}, "kubectl mesh-svc share derived-data -n default --in us --contexts kind-us"},
 	}
 	for name, c := range cases {
 		st, members := build(cluster{name: "us", svc: with(c.svc, ann(cilium.AnnotationShared, "yes"))})
@@ -336,9 +336,9 @@ func TestFixes(t *testing.T) {
 		id, fix string
 		cs      []cluster
 	}{
-		"of the system":    {"SVC004", "kubectl mesh-svc share nginx -n default --in eu --include-system", []cluster{us, {name: "eu", svc: with(ann(cilium.AnnotationShared, "false"), labelled("kube"))}}},
-		"of an unlabelled": {"SVC004", "kubectl mesh-svc share nginx -n default --in eu", []cluster{us, {name: "eu", svc: ann(cilium.AnnotationShared, "false"), cluster: proxied}}},
-		"of nobody's":      {"SVC004", "kubectl mesh-svc share nginx -n default --in eu", []cluster{us, {name: "eu", svc: ann(cilium.AnnotationShared, "false")}}},
+		"of the system":    {"SVC004", "kubectl mesh-svc share nginx -n default --in eu --include-system --contexts kind-us,kind-eu", []cluster{us, {name: "eu", svc: with(ann(cilium.AnnotationShared, "false"), labelled("kube"))}}},
+		"of an unlabelled": {"SVC004", "kubectl mesh-svc share nginx -n default --in eu --contexts kind-us,kind-eu", []cluster{us, {name: "eu", svc: ann(cilium.AnnotationShared, "false"), cluster: proxied}}},
+		"of nobody's":      {"SVC004", "kubectl mesh-svc share nginx -n default --in eu --contexts kind-us,kind-eu", []cluster{us, {name: "eu", svc: ann(cilium.AnnotationShared, "false")}}},
 		"a field": {"SVC016", `kubectl --context kind-eu -n default patch service nginx -p '{"spec":{"internalTrafficPolicy":"Cluster"}}'`, []cluster{us, {name: "eu", svc: func(s *corev1.Service) {
 			s.Spec.InternalTrafficPolicy = ptr.To(corev1.ServiceInternalTrafficPolicyLocal)
 		}}}},
@@ -374,11 +374,14 @@ func TestMissingFixes(t *testing.T) {
 		"one":       {[]cluster{{name: "us"}, {name: "eu", absent: true}}, "echo " + manifest + " | kubectl --context kind-eu create -f -"},
 		"two":       {[]cluster{{name: "us"}, {name: "eu", absent: true}, {name: "ap", absent: true}}, "for c in kind-eu kind-ap; do echo " + manifest + ` | kubectl --context "$c" create -f -; done`},
 		"namespace": {[]cluster{{name: "us"}, {name: "eu", absent: true, cluster: noNamespace}}, "kubectl --context kind-eu create namespace default"},
-		"two files": {[]cluster{{name: "us"}, {name: "eu", absent: true, cluster: noNamespace}, {name: "ap", absent: true, cluster: func(c *routing.Cluster) { noNamespace(c); c.Context = "a b::ap" }}},
-			"kubectl --context kind-eu create namespace default && kubectl --kubeconfig 'a b' --context ap create namespace default"},
+		"two files": {[]cluster{{name: "us"}, {name: "eu", absent: true, cluster: noNamespace}, {name: "ap", absent: true, cluster: noNamespace}},
+			"kubectl --context kind-eu create namespace default && kubectl --context ap create namespace default --kubeconfig '/a b'"},
 	}
 	for name, c := range cases {
 		st, members := build(c.mesh...)
+		if name == "two files" {
+			members[2].Context, members[2].ContextInFile, members[2].Kubeconfig = "/a b::ap", "ap", "/a b"
+		}
 		fs := Check(st, members, []routing.Key{nginx})
 		if len(fs) != 1 || fs[0].Fix != c.want {
 			t.Errorf("%s: %+v", name, fs)

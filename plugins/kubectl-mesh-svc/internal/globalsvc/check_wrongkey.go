@@ -11,6 +11,7 @@ import (
 	"github.com/kubectl-mesh/kubectl-mesh/pkg/common/change"
 	"github.com/kubectl-mesh/kubectl-mesh/pkg/common/cilium"
 	"github.com/kubectl-mesh/kubectl-mesh/pkg/common/clusters"
+	"github.com/kubectl-mesh/kubectl-mesh/pkg/common/commandline"
 	"github.com/kubectl-mesh/kubectl-mesh/pkg/common/finding"
 	"github.com/kubectl-mesh/kubectl-mesh/pkg/common/meshstate"
 	"github.com/kubectl-mesh/kubectl-mesh/pkg/common/routing"
@@ -129,9 +130,9 @@ func writable(w cilium.WrongKey) (value string, write bool) {
 func rename(w cilium.WrongKey, value string, write bool, kubectl func(verb string, args ...string) string) string {
 	var set []string
 	if write {
-		set = []string{clusters.Quote(w.Meant + "=" + value)}
+		set = []string{w.Meant + "=" + value}
 	}
-	remove := clusters.Quote(w.Key + "-")
+	remove := w.Key + "-"
 	switch {
 	case !w.Label:
 		return kubectl("annotate", append(set, remove)...)
@@ -142,7 +143,8 @@ func rename(w cilium.WrongKey, value string, write bool, kubectl func(verb strin
 }
 
 // CheckNamespaces looks for keys of Namespaces that only look like one that Cilium reads there.
-func CheckNamespaces(st *meshstate.State) []v1alpha1.Finding {
+func CheckNamespaces(st *meshstate.State, members []*clusters.Member) []v1alpha1.Finding {
+	cmds := newCommands(members)
 	byNamespace := map[string]*checker{}
 	for i := range st.Clusters {
 		c := &st.Clusters[i]
@@ -160,7 +162,7 @@ func CheckNamespaces(st *meshstate.State) []v1alpha1.Finding {
 					byNamespace[ns] = k
 				}
 				k.merge(note{rule: finding.WrongKey, text: text, cluster: []string{c.Name}, command: []string{rename(w, value, write, func(verb string, args ...string) string {
-					return fmt.Sprintf("kubectl %s %s namespace %s %s", contextFlag(c), verb, ns, strings.Join(args, " "))
+					return cmds.kubectl(c, "", slices.Concat([]string{verb, "namespace", ns}, args)...)
 				})}})
 			}
 		}
@@ -186,7 +188,7 @@ func wrongKey(svc *routing.Service, meant string) string {
 }
 
 // Leftovers says which Services that a request makes global keep a key that Cilium does not read: one line for each key.
-func Leftovers(st *meshstate.State, p *change.Plan) []string {
+func Leftovers(st *meshstate.State, p *change.Plan, r Request) []string {
 	if p.Action != "globalize" {
 		return nil
 	}
@@ -201,8 +203,20 @@ func Leftovers(st *meshstate.State, p *change.Plan) []string {
 		}
 	}
 	return on.lines(func(key, objects string) string {
-		return fmt.Sprintf("%s stays on %s: Cilium does not read it; kubectl mesh-svc check prints the command that removes it", key, objects)
+		return fmt.Sprintf("%s stays on %s: Cilium does not read it; for the command that removes it, run: %s", key, objects, r.check())
 	})
+}
+
+// check is the command that examines the Services that a request means.
+func (r Request) check() string {
+	words := append([]string{"check"}, r.Names...)
+	if r.Bulk {
+		words = append(words, "--all")
+	}
+	if r.Bulk && r.Namespace == "" {
+		words = append(words, "--all-namespaces")
+	}
+	return commandline.Plugin(Display, r.Mesh, r.Namespace, words...)
 }
 
 // planned is the Service of an item that a plan writes or leaves because it is as wanted.

@@ -254,7 +254,7 @@ func TestPlanOnADrainedService(t *testing.T) {
 			if got != c.want {
 				t.Errorf("got %s, want %s", got, c.want)
 			}
-			if notes := StillDrained(st, p); len(notes) != c.notes || c.notes > 0 && !strings.HasPrefix(notes[0], "drained in us: shop/cart; ") {
+			if notes := StillDrained(st, p, Request{}); len(notes) != c.notes || c.notes > 0 && !strings.HasPrefix(notes[0], "drained in us: shop/cart; ") {
 				t.Errorf("notes %q", notes)
 			}
 		})

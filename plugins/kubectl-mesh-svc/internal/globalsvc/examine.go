@@ -61,7 +61,7 @@ func anyGlobal(c *routing.Cluster, keys []routing.Key) bool {
 func Examine(st *meshstate.State, members []*clusters.Member, keys []routing.Key, around *meshstate.Around, ignored Ignored) v1alpha1.FindingList {
 	doc := v1alpha1.FindingList{Document: clusters.Document("FindingList", members), Services: len(keys)}
 	doc.Findings = slices.Concat(CheckClusters(members), CheckHosts(st, members, keys), CheckNodes(members, around),
-		Check(st, members, keys), CheckNamespaces(st), CheckPolicies(st, members, keys, around))
+		Check(st, members, keys), CheckNamespaces(st, members), CheckPolicies(st, members, keys, around))
 	doc.Findings = slices.DeleteFunc(doc.Findings, func(f v1alpha1.Finding) bool { return slices.Contains(ignored, f.ID) })
 	finding.Sort(doc.Findings)
 	doc.NotExamined = append(gates(st, keys, ignored), unread(around, ignored)...)

@@ -15,6 +15,7 @@ import (
 	"github.com/kubectl-mesh/kubectl-mesh/pkg/common/change"
 	"github.com/kubectl-mesh/kubectl-mesh/pkg/common/cilium"
 	"github.com/kubectl-mesh/kubectl-mesh/pkg/common/clusters"
+	"github.com/kubectl-mesh/kubectl-mesh/pkg/common/commandline"
 	"github.com/kubectl-mesh/kubectl-mesh/pkg/common/meshstate"
 	"github.com/kubectl-mesh/kubectl-mesh/pkg/common/routing"
 )
@@ -112,19 +113,33 @@ func TestPlan(t *testing.T) {
 	}
 }
 
-func TestIdle(t *testing.T) {
+// TestField11Idle: the command in the note makes those Services global that were meant, there and nowhere else.
+func TestField11Idle(t *testing.T) {
 	t.Parallel()
-	st, members := state(t, "us=nginx", "eu=nginx")
+	st, members := state(t, "us=nginx,api,alone", "eu=nginx,api")
 	st.Services["us"][routing.Key{Namespace: "default", Name: "nginx"}].Annotations = map[string]string{cilium.AnnotationGlobal: "true"}
-	for verb, want := range map[string]int{"unshare": 1, "globalize": 0} {
+	for _, c := range []struct {
+		verb  string
+		names []string
+		want  []string
+	}{
+		{"globalize", []string{"nginx"}, nil},
+		{"unshare", []string{"nginx"}, []string{"nginx is not global in eu: this has no effect there until it is; run: kubectl mesh-svc globalize nginx -n default --in eu --contexts kind-us,kind-eu"}},
+		{"unshare", []string{"api"}, []string{"api is not global in us, eu: this has no effect there until it is; run: kubectl mesh-svc globalize api -n default --in us,eu --contexts kind-us,kind-eu"}},
+		{"unshare", []string{"nginx", "api", "alone"}, []string{
+			"api is not global in us, eu: this has no effect there until it is; run: kubectl mesh-svc globalize api -n default --in us,eu --contexts kind-us,kind-eu",
+			"alone is not global in us: this has no effect there until it is", // and globalize refuses it
+			"nginx is not global in eu: this has no effect there until it is; run: kubectl mesh-svc globalize nginx -n default --in eu --contexts kind-us,kind-eu"}},
+	} {
 		edit := Unshare()
-		edit.Action = verb
-		p, err := Plan(st, members, Request{Edit: edit, Namespace: "default", Names: []string{"nginx"}})
+		edit.Action = c.verb
+		r := Request{Edit: edit, Namespace: "default", Names: c.names, Mesh: clusters.CommandMesh(members)}
+		p, err := Plan(st, members, r)
 		if err != nil {
 			t.Fatal(err)
 		}
-		if got := Idle(st, p); len(got) != want || want > 0 && !strings.HasPrefix(got[0], "nginx is not global in eu:") {
-			t.Errorf("%s: %q", verb, got)
+		if d := cmp.Diff(c.want, Idle(st, p, r), cmpopts.EquateEmpty()); d != "" {
+			t.Errorf("%s %s: %s", c.verb, c.names, d)
 		}
 	}
 }
@@ -192,7 +207,7 @@ func TestUndo(t *testing.T) {
 	}
 	for name, c := range cases {
 		svc := &corev1.Service{ObjectMeta: metav1.ObjectMeta{Namespace: "default", Name: "nginx", UID: types.UID(c.uid), Annotations: c.ann}}
-		item, left := Undo(&clusters.Member{Name: "us"}, svc, rec)
+		item, left := Undo(&clusters.Member{Name: "us"}, svc, rec, commandline.Mesh{})
 		if item.Result != c.want || left != c.left {
 			t.Errorf("%s: got %s, left %v; want %s, %v", name, item.Result, left, c.want, c.left)
 		}
@@ -266,7 +281,7 @@ func TestUndoDuringADrain(t *testing.T) {
 	for name, c := range cases {
 		svc := &corev1.Service{ObjectMeta: metav1.ObjectMeta{Namespace: "default", Name: "nginx", UID: "u1", Annotations: c.ann}}
 		rec := change.RecordItem{Cluster: "us", Namespace: "default", Name: "nginx", UID: "u1", Before: c.before, After: c.after}
-		item, left := Undo(&clusters.Member{Name: "us"}, svc, rec)
+		item, left := Undo(&clusters.Member{Name: "us"}, svc, rec, commandline.Mesh{})
 		if item.Result != c.want || left != c.left || left && !strings.Contains(item.Message, "kubectl mesh-svc undrain us") {
 			t.Errorf("%s: got %s, left %v, %q; want %s, %v", name, item.Result, left, item.Message, c.want, c.left)
 		}

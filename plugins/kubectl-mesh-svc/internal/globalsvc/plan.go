@@ -13,6 +13,7 @@ import (
 	"github.com/kubectl-mesh/kubectl-mesh/pkg/common/change"
 	"github.com/kubectl-mesh/kubectl-mesh/pkg/common/cilium"
 	"github.com/kubectl-mesh/kubectl-mesh/pkg/common/clusters"
+	"github.com/kubectl-mesh/kubectl-mesh/pkg/common/commandline"
 	"github.com/kubectl-mesh/kubectl-mesh/pkg/common/meshstate"
 	"github.com/kubectl-mesh/kubectl-mesh/pkg/common/routing"
 )
@@ -32,6 +33,8 @@ type Request struct {
 	Named bool
 	// Force also writes what a drain took out of service.
 	Force bool
+	// Mesh is the clusters that were read, for the commands that are printed.
+	Mesh commandline.Mesh
 }
 
 // Plan works out what a verb changes in the target members. Members that were
@@ -94,7 +97,7 @@ func (r Request) item(m *clusters.Member, svc *corev1.Service) *change.Item {
 	item := change.NewItem(m, svc, values)
 	if awaits(svc.Annotations, m.Name) && !r.Force {
 		item.Result = v1alpha1.ResultRefused
-		item.Message = fmt.Sprintf("it is drained: kubectl mesh-svc undrain %s gives it the former value back; --force-conflicts takes it out of the drain", clusters.Quote(m.Name))
+		item.Message = fmt.Sprintf("it is drained; --force-conflicts takes it out of the drain; to end the drain and restore the previous value, run: %s", commands{mesh: r.Mesh}.undrain(m.Name))
 	}
 	return item
 }
@@ -105,7 +108,7 @@ func toDo(i *change.Item) bool {
 }
 
 // StillDrained says which Services that a request makes global stay out of service, because their cluster is drained.
-func StillDrained(st *meshstate.State, p *change.Plan) []string {
+func StillDrained(st *meshstate.State, p *change.Plan, r Request) []string {
 	if p.Action != "globalize" {
 		return nil
 	}
@@ -126,7 +129,7 @@ func StillDrained(st *meshstate.State, p *change.Plan) []string {
 	}
 	out := make([]string, len(order))
 	for n, name := range order {
-		out[n] = fmt.Sprintf("drained in %s: %s; other clusters do not use the endpoints there until kubectl mesh-svc undrain %s", name, change.List(of[name], namedInNote), clusters.Quote(name))
+		out[n] = fmt.Sprintf("drained in %s: %s; other clusters do not use the endpoints there until the drain ends; to end it, run: %s", name, change.List(of[name], namedInNote), commands{mesh: r.Mesh}.undrain(name))
 	}
 	return out
 }
@@ -152,28 +155,77 @@ func (r Request) keys(st *meshstate.State) ([]routing.Key, error) {
 	return keys, nil
 }
 
-// Idle says of which Services a change of sharing or affinity has no effect, because they are not global where it is made.
-func Idle(st *meshstate.State, p *change.Plan) []string {
+// Idle says of which Services a change of sharing or affinity has no effect, because they are not global where it is made: one line for the
+// Services of a namespace that are not global in the same clusters.
+func Idle(st *meshstate.State, p *change.Plan, r Request) []string {
 	if p.Action == "globalize" || p.Action == "unglobalize" {
 		return nil
 	}
-	var names []string
-	in := map[string][]string{}
+	var keys []routing.Key
+	in := map[routing.Key][]string{}
 	for _, i := range p.Items {
-		svc := st.Services[i.Member.Name][routing.Key{Namespace: i.Namespace, Name: i.Name}]
+		key := routing.Key{Namespace: i.Namespace, Name: i.Name}
+		svc := st.Services[i.Member.Name][key]
 		if svc == nil || i.Result != v1alpha1.ResultPlanned || cilium.Global(svc.Annotations).Value {
 			continue
 		}
-		if len(in[i.Name]) == 0 {
-			names = append(names, i.Name)
+		if len(in[key]) == 0 {
+			keys = append(keys, key)
 		}
-		in[i.Name] = append(in[i.Name], i.Member.Name)
+		in[key] = append(in[key], i.Member.Name)
 	}
-	out := make([]string, len(names))
-	for n, name := range names {
-		out[n] = fmt.Sprintf("%s is not global in %s: this has no effect there until it is (kubectl mesh-svc globalize %s)", name, strings.Join(in[name], ", "), name)
+	type group struct {
+		namespace, in string
+		lonely        bool // globalize refuses a Service of one cluster
+	}
+	var groups []group
+	members := map[group][]routing.Key{}
+	for _, key := range keys {
+		g := group{key.Namespace, strings.Join(in[key], ", "), places(st, key) < 2 && len(st.Errors) == 0}
+		if members[g] == nil {
+			groups = append(groups, g)
+		}
+		members[g] = append(members[g], key)
+	}
+	out := make([]string, len(groups))
+	for n, g := range groups {
+		out[n] = idleNote(members[g], g.in, r.globalize(members[g], in[members[g][0]], g.lonely))
 	}
 	return out
+}
+
+func idleNote(keys []routing.Key, in, command string) string {
+	names := make([]string, len(keys))
+	for i, k := range keys {
+		names[i] = k.Name
+	}
+	are, they := "are", "they are"
+	if len(keys) == 1 {
+		are, they = "is", "it is"
+	}
+	if command != "" {
+		command = "; run: " + command
+	}
+	return fmt.Sprintf("%s %s not global in %s: this has no effect there until %s%s", change.List(names, namedInNote), are, in, they, command)
+}
+
+// namedInCommand is how many Services a printed command names. For more there is none.
+const namedInCommand = 20
+
+// globalize is the command that makes Services of one namespace global in some clusters, "" where it would be refused.
+func (r Request) globalize(keys []routing.Key, in []string, lonely bool) string {
+	if lonely || len(keys) > namedInCommand {
+		return ""
+	}
+	words := []string{"globalize"}
+	for _, k := range keys {
+		words = append(words, k.Name)
+	}
+	words = append(words, "--in", commandline.List(in...))
+	if r.IncludeSystem {
+		words = append(words, "--include-system")
+	}
+	return commandline.Plugin(Display, r.Mesh, keys[0].Namespace, words...)
 }
 
 // places counts the clusters that have a Service.
@@ -210,7 +262,7 @@ func (r Request) checkPresence(st *meshstate.State, p *change.Plan, keys []routi
 			return fmt.Errorf("service %s is in %s, but in none of the clusters to be changed (--in)", key, strings.Join(in, ", "))
 		case r.Action == "globalize" && len(in) < 2 && len(st.Errors) == 0 && r.Named:
 			return fmt.Errorf("service %s exists in cluster %s only; a global service needs the same namespace and name in at least two of the clusters that were named (%s). Name more contexts with --contexts, or leave it out, so that the whole mesh is read, and write with --in %s",
-				key, in[0], clusterNames(st), clusters.Quote(in[0]))
+				key, in[0], clusterNames(st), commandline.Quote(in[0]))
 		case r.Action == "globalize" && len(in) < 2 && len(st.Errors) == 0:
 			return fmt.Errorf("service %s exists in cluster %s only; a global service needs the same namespace and name in at least two of %s", key, in[0], clusterNames(st))
 		}

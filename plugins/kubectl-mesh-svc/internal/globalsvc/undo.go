@@ -12,6 +12,7 @@ import (
 	"github.com/kubectl-mesh/kubectl-mesh/pkg/common/change"
 	"github.com/kubectl-mesh/kubectl-mesh/pkg/common/cilium"
 	"github.com/kubectl-mesh/kubectl-mesh/pkg/common/clusters"
+	"github.com/kubectl-mesh/kubectl-mesh/pkg/common/commandline"
 )
 
 // spellings maps the deprecated keys to the current ones. A key and its alias are one setting: putting back an alias under a key that
@@ -33,7 +34,8 @@ func setting(key string) string {
 
 // Undo plans to put back what a record says was there before, setting by setting. One that is neither as it was before nor
 // as we wrote it was changed by somebody since: it is left, and left says so. A write is one patch, so a mixture of the two is not ours either.
-func Undo(m *clusters.Member, svc *corev1.Service, rec change.RecordItem) (item *change.Item, left bool) {
+// mesh is the clusters of a command that is printed.
+func Undo(m *clusters.Member, svc *corev1.Service, rec change.RecordItem, mesh commandline.Mesh) (item *change.Item, left bool) {
 	rec = withMark(svc, rec)
 	item = change.NewItem(m, svc, rec.Before)
 	if item.Result == v1alpha1.ResultUnchanged {
@@ -59,7 +61,7 @@ func Undo(m *clusters.Member, svc *corev1.Service, rec change.RecordItem) (item 
 		if !before[setting(key)] || !after[setting(key)] {
 			edits[key] = was
 		} else if now := item.Before[key]; key == AnnotationDrained && now != nil && !change.Same(now, rec.After[key]) {
-			says = append(says, fmt.Sprintf("%s is what a later drain wrote; it is left as it is, for kubectl mesh-svc undrain %s", cilium.AnnotationShared, clusters.Quote(m.Name)))
+			says = append(says, fmt.Sprintf("%s is what a later drain wrote; it is left as it is; to end the drain, run: %s", cilium.AnnotationShared, commands{mesh: mesh}.undrain(m.Name)))
 		} else if !change.Same(now, rec.After[key]) {
 			says = append(says, key+" is now "+change.Show(now)+": somebody changed it since; it is left as it is")
 		}

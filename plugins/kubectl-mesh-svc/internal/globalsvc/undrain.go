@@ -10,6 +10,7 @@ import (
 	"github.com/kubectl-mesh/kubectl-mesh/pkg/common/change"
 	"github.com/kubectl-mesh/kubectl-mesh/pkg/common/cilium"
 	"github.com/kubectl-mesh/kubectl-mesh/pkg/common/clusters"
+	"github.com/kubectl-mesh/kubectl-mesh/pkg/common/commandline"
 	"github.com/kubectl-mesh/kubectl-mesh/pkg/common/meshstate"
 	"github.com/kubectl-mesh/kubectl-mesh/pkg/common/routing"
 	"github.com/kubectl-mesh/kubectl-mesh/plugins/kubectl-mesh-svc/internal/drainrecord"
@@ -142,7 +143,8 @@ func restore(m *clusters.Member, svc *corev1.Service, e *drainrecord.Entry) (ite
 		item.Message = changed + ", only the mark of the drain is removed"
 		return item, true
 	case e == nil && mark.Cluster == "":
-		return leave("its annotation %s cannot be read and no record tells the former value; set it with kubectl mesh-svc share --force-conflicts, which removes that annotation", AnnotationDrained)
+		share := commandline.Plugin(Display, clusters.CommandMesh([]*clusters.Member{m}), svc.Namespace, "share", svc.Name, "--in", m.Name, "--force-conflicts")
+		return leave("its annotation %s cannot be read and no record tells the former value; to remove that annotation and share the Service, run: %s", AnnotationDrained, share)
 	case e == nil:
 		item, _ := leave("its annotation %s is that of a drain of cluster %s; it is left as it is", AnnotationDrained, mark.Cluster)
 		return item, false

@@ -43,7 +43,7 @@ func TestField16MisspeltKey(t *testing.T) {
 			`SVC047 warning service/default/nginx: us, eu: Cilium does not read annotation service.io.cilium/global; it reads service.cilium.io/global => ` +
 				`kubectl --context kind-us -n default annotate service nginx service.cilium.io/global=true service.io.cilium/global- && kubectl --context kind-eu -n default annotate service nginx service.cilium.io/global=true service.io.cilium/global-`}},
 		"in one": {nil, annotations(swapped + "=true"), []string{
-			`SVC001 error service/default/nginx: global in us, but not in eu: clients in eu get their own endpoints only, and nobody else gets those; eu has service.io.cilium/global, which Cilium does not read => kubectl mesh-svc globalize nginx -n default --in eu`,
+			`SVC001 error service/default/nginx: global in us, but not in eu: clients in eu get their own endpoints only, and nobody else gets those; eu has service.io.cilium/global, which Cilium does not read => kubectl mesh-svc globalize nginx -n default --in eu --contexts kind-us,kind-eu`,
 			`SVC047 warning service/default/nginx: eu: Cilium does not read annotation service.io.cilium/global; it reads service.cilium.io/global => kubectl --context kind-eu -n default annotate service nginx service.cilium.io/global=true service.io.cilium/global-`}},
 		"a label": {label, label, []string{
 			`SVC047 warning service/default/nginx: us, eu: Cilium does not read label service.cilium.io/global; it reads the annotation => ` +
@@ -104,7 +104,7 @@ func TestField16WrongNamespaceKey(t *testing.T) {
 		`SVC047 warning namespace/default: us: Cilium does not read annotation service.cilium.io/global on a Namespace; it reads it on a Service => kubectl --context kind-us annotate namespace default service.cilium.io/global-`,
 		`SVC047 warning namespace/default: us: Cilium does not read label clustermesh.cilium.io/global; it reads the annotation => kubectl --context kind-us annotate namespace default clustermesh.cilium.io/global=true && kubectl --context kind-us label namespace default clustermesh.cilium.io/global-`,
 	}
-	if d := cmp.Diff(want, lines(CheckNamespaces(st))); d != "" {
+	if d := cmp.Diff(want, lines(CheckNamespaces(st, nil))); d != "" {
 		t.Error(d)
 	}
 }
@@ -144,14 +144,14 @@ func TestField16SettingsThatCancel(t *testing.T) {
 		want   []string
 	}{
 		"shared nowhere": {annotations(g, unshared), annotations(g, unshared), []string{
-			`SVC048 warning service/default/nginx: us, eu: global, and no cluster shares its endpoints, so that clients of each cluster get their own only => kubectl mesh-svc share nginx -n default --in us,eu`}},
+			`SVC048 warning service/default/nginx: us, eu: global, and no cluster shares its endpoints, so that clients of each cluster get their own only => kubectl mesh-svc share nginx -n default --in us,eu --contexts kind-us,kind-eu`}},
 		"remote everywhere": {annotations(g, remote), annotations(g, remote), []string{
-			`SVC048 warning service/default/nginx: us, eu: affinity is remote in every cluster, so that clients of each cluster use the others and no cluster serves its own => kubectl mesh-svc affinity none nginx -n default --in us,eu`}},
+			`SVC048 warning service/default/nginx: us, eu: affinity is remote in every cluster, so that clients of each cluster use the others and no cluster serves its own => kubectl mesh-svc affinity none nginx -n default --in us,eu --contexts kind-us,kind-eu`}},
 		"both": {annotations(g, unshared, remote), annotations(g, unshared, remote), []string{
-			`SVC048 warning service/default/nginx: us, eu: global, and no cluster shares its endpoints, so that clients of each cluster get their own only; affinity remote has no effect => kubectl mesh-svc share nginx -n default --in us,eu`}},
-		"shared in one":             {annotations(g, unshared), annotations(g), []string{`SVC004 info service/default/nginx: us: other clusters do not use the endpoints there => kubectl mesh-svc share nginx -n default --in us`}},
+			`SVC048 warning service/default/nginx: us, eu: global, and no cluster shares its endpoints, so that clients of each cluster get their own only; affinity remote has no effect => kubectl mesh-svc share nginx -n default --in us,eu --contexts kind-us,kind-eu`}},
+		"shared in one":             {annotations(g, unshared), annotations(g), []string{`SVC004 info service/default/nginx: us: other clusters do not use the endpoints there => kubectl mesh-svc share nginx -n default --in us --contexts kind-us,kind-eu`}},
 		"remote in one":             {annotations(g, remote), annotations(g), nil},
-		"remote, and one shares":    {annotations(g, remote, unshared), annotations(g, remote), []string{`SVC004 info service/default/nginx: us: other clusters do not use the endpoints there => kubectl mesh-svc share nginx -n default --in us`}},
+		"remote, and one shares":    {annotations(g, remote, unshared), annotations(g, remote), []string{`SVC004 info service/default/nginx: us: other clusters do not use the endpoints there => kubectl mesh-svc share nginx -n default --in us --contexts kind-us,kind-eu`}},
 		"values that are not known": {annotations(g, cilium.AnnotationShared+"=no"), annotations(g, cilium.AnnotationShared+"=0"), nil},
 	} {
 		t.Run(name, func(t *testing.T) {
