@@ -137,7 +137,7 @@ func (s *Source) read() (Cluster, error) {
 	// Without the Secret a cluster has no peers: it is not connected yet.
 	c.PeersKnown = true
 	if secret, err := s.secrets.Secrets(cilium.DefaultNamespace).Get(cilium.SecretClusterMesh); err == nil {
-		c.Peers = cilium.PeersFromSecret(secret.Data, s.Name)
+		c.Peers, _ = cilium.PeersFromSecret(secret.Data, s.Name, c.Version)
 	}
 	namespaces, err := s.namespaces.List(labels.Everything())
 	if err != nil {

@@ -25,6 +25,8 @@ type GraphCluster struct {
 	// Services counts those that its clients can resolve, Unanswered those of them that nobody answers.
 	Services   int `json:"services,omitempty"`
 	Unanswered int `json:"unanswered,omitempty"`
+	// Proxied counts those of Services for which the L7 proxy of the client's own cluster answers: no edge leads from them.
+	Proxied int `json:"proxied,omitempty"`
 	// ReadyEndpoints counts those of all Services of the graph.
 	ReadyEndpoints int `json:"readyEndpoints,omitempty"`
 }

@@ -79,8 +79,10 @@ type Cluster struct {
 	DatapathMode           string `json:"datapathMode,omitempty"`
 	PeersKnown             bool   `json:"peersKnown"`
 	Peers                  []Peer `json:"peers,omitempty"`
-	UID                    string `json:"uid,omitempty"`
-	Home                   bool   `json:"home,omitempty"`
+	// SkippedPeers are entries that look like peers and that Cilium skips.
+	SkippedPeers []SkippedPeer `json:"skippedPeers,omitempty"`
+	UID          string        `json:"uid,omitempty"`
+	Home         bool          `json:"home,omitempty"`
 }
 
 // Peer is a cluster that another one is configured to connect to.
@@ -88,6 +90,12 @@ type Cluster struct {
 type Peer struct {
 	Name   string `json:"name"`
 	Mutual *bool  `json:"mutual,omitempty"`
+}
+
+// SkippedPeer is an entry of Secret cilium-clustermesh that Cilium skips, and why.
+type SkippedPeer struct {
+	Entry  string `json:"entry"`
+	Reason string `json:"reason"`
 }
 
 // ServiceList is what kubectl mesh-svc list prints.
@@ -114,7 +122,10 @@ type ServiceCluster struct {
 	Shared   *Value `json:"shared,omitempty"`
 	Affinity *Value `json:"affinity,omitempty"`
 	// Drained is true where kubectl mesh-svc drain took the Service out of service and undrain has not put it back.
-	Drained bool   `json:"drained,omitempty"`
+	Drained bool `json:"drained,omitempty"`
+	// Proxied is true where the L7 proxy of this cluster answers for the Service, as for those of a Gateway or an Ingress: its endpoint
+	// is Cilium's placeholder, which counts among no endpoints.
+	Proxied bool   `json:"proxied,omitempty"`
 	Ports   []Port `json:"ports,omitempty"`
 	Ready   *int   `json:"readyEndpoints,omitempty"`
 	Total   *int   `json:"endpoints,omitempty"`

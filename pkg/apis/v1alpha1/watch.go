@@ -3,7 +3,7 @@ package v1alpha1
 // ServiceChange is one thing that changed about a Service in one cluster since the document before, with list --watch.
 type ServiceChange struct {
 	Cluster string `json:"cluster,omitempty"`
-	// Field is present, read, global, shared, drained, affinity, type, readyEndpoints or findings.
+	// Field is present, read, global, shared, drained, proxied, affinity, type, readyEndpoints or findings.
 	Field string `json:"field"`
 	From  string `json:"from"`
 	To    string `json:"to"`

@@ -1,7 +1,6 @@
 package cilium
 
 import (
-	"bytes"
 	"fmt"
 	"slices"
 	"strconv"
@@ -87,21 +86,6 @@ func ParseConfig(data map[string]string) (Config, error) {
 	}
 	c.Datapath = parseDatapath(data, flag)
 	return c, nil
-}
-
-// PeersFromSecret lists the clusters that Secret cilium-clustermesh configures, sorted,
-// without the cluster's own name. A key is a peer if its value is an etcd
-// configuration, which Cilium recognises by "endpoints:".
-// Source: isEtcdConfigFile in pkg/clustermesh/common/config.go (1.16.19, 1.18.11, 1.19.5 and 1.20.2, read).
-func PeersFromSecret(data map[string][]byte, own string) []string {
-	var peers []string
-	for name, value := range data {
-		if name != own && bytes.Contains(value, []byte("endpoints:")) {
-			peers = append(peers, name)
-		}
-	}
-	slices.Sort(peers)
-	return peers
 }
 
 // PeersFromRemoteUsers lists the clusters that ConfigMap clustermesh-remote-users names (key users.yaml), sorted, without

@@ -33,6 +33,7 @@ func (m *Member) identify(ctx context.Context, ciliumNamespace string) error {
 		wg.Go(func() { errs[i] = read(ctx) })
 	}
 	wg.Wait()
+	m.Peers, m.SkippedPeers = cilium.ApplyVersion(m.Peers, m.SkippedPeers, m.Version)
 	// Always the same one of several errors, whichever came first.
 	return cmp.Or(errs[:]...)
 }
@@ -127,7 +128,8 @@ func (m *Member) readPeers(ctx context.Context) error {
 	secret, err := m.Client.CoreV1().Secrets(m.CiliumNamespace).Get(ctx, cilium.SecretClusterMesh, metav1.GetOptions{})
 	switch {
 	case err == nil:
-		m.Peers, m.PeersKnown = cilium.PeersFromSecret(secret.Data, m.Name), true
+		m.Peers, m.SkippedPeers = cilium.PeersFromSecret(secret.Data, m.Name, cilium.Version{})
+		m.PeersKnown = true
 		return nil
 	case apierrors.IsNotFound(err):
 		m.PeersKnown = true // no Secret, no peers

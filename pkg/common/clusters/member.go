@@ -32,7 +32,8 @@ type Member struct {
 	Version         cilium.Version
 	Peers           []string
 	PeersKnown      bool
-	KVStoreMesh     *bool // nil when it may not be read or there is no clustermesh-apiserver
+	SkippedPeers    []cilium.SkippedPeer // entries that look like peers and that Cilium skips, with the reason
+	KVStoreMesh     *bool                // nil when it may not be read or there is no clustermesh-apiserver
 
 	REST   *rest.Config
 	Client kubernetes.Interface

@@ -53,7 +53,7 @@ func (f *Flags) selectMesh(ctx context.Context, kc *kubeconfig, w *Warnings) (*S
 	case !home.PeersKnown:
 		return sel, fmt.Errorf("cluster %q: its peers may not be read (Secret cilium-clustermesh or ConfigMap clustermesh-remote-users in %s); name the contexts with --contexts%s", home.Name, home.CiliumNamespace, missingRules(home))
 	case len(home.Peers) == 0:
-		return sel, fmt.Errorf("cluster %q (context %s) has no peers; for clusters that are not connected yet name the contexts with --contexts", home.Name, home.Context)
+		return sel, fmt.Errorf("cluster %q (context %s) has no peers; for clusters that are not connected yet name the contexts with --contexts%s", home.Name, home.Context, skippedText(home))
 	}
 	if err := s.askPeers(tick); err != nil {
 		return sel, err

@@ -124,6 +124,7 @@ func (f *Flags) Select(ctx context.Context) (*Selection, error) {
 	for _, m := range sel.Members {
 		m.printed.selection = selection
 	}
+	warnSkipped(sel.Members, w)
 	sel.ContextOnly = ptr.Deref(f.Config.Context, "") != "" && len(f.Contexts) == 0
 	sel.Warnings, sel.Later = append(sel.Warnings, w.Lines()...), w
 	sel.Warnings = append(sel.Warnings, TakeUnseen(sel.Members)...)

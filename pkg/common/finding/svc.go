@@ -137,6 +137,18 @@ var (
 	Drained = Rule{"SVC045", Info, "a drain took the Service out of service",
 		"`kubectl mesh-svc drain` sets shared: \"false\" and keeps the former value in the annotation mesh.kubectl.io/drained: other clusters do not use the endpoints of this one until it is put back. Its own clients still use all clusters.",
 		"Nothing while the cluster is to be out of service (`--ignore SVC045`), then `kubectl mesh-svc undrain CLUSTER`."}
+	Proxied = Rule{"SVC046", Info, "the L7 proxy answers a global Service",
+		"Cilium redirects the Services that it makes for a Gateway or an Ingress to the Envoy of the client's node; their only endpoint is the placeholder 192.192.192.192:9999, where nobody answers. Remote endpoints of such a Service are not used. Cilium exports the placeholder like any endpoint (read in the code of 1.20).",
+		"Make the Services behind the routes global in place of this one: `kubectl mesh-svc globalize NAME`. The annotation of this Service can go; that of a Gateway comes from spec.infrastructure.annotations."}
+	WrongKey = Rule{"SVC047", Warning, "a key that Cilium does not read",
+		"Cilium reads its annotations only under their exact keys and on one kind of object: a key that is misspelt, has another prefix or is a label has no effect, and nothing reports it (all versions).",
+		"Write the value under the right key and remove the wrong one, as the command of the finding does. A key on a Namespace that is meant for Services: `kubectl mesh-svc globalize NAME` for each of them."}
+	Cancelled = Rule{"SVC048", Warning, "the settings of the clusters cancel each other",
+		"A Service that is global and shared in no cluster has local endpoints only. With affinity remote in every cluster clients use their own endpoints only while no other cluster has any (all versions).",
+		"Share the endpoints of at least one cluster, or prefer remote endpoints in some clusters only."}
+	SkippedPeer = Rule{"SVC049", Warning, "Cilium skips a peer's configuration",
+		"Agents and KVStoreMesh take an entry of the Secret for the configuration of a peer only if the text endpoints: is anywhere in it; a quoted key, as JSON and Terraform write it, has another text. From 1.17 on the name must be one that a cluster can have. They skip other entries silently (all versions).",
+		"Write the entry as YAML with the bare key `endpoints:`, under the name of the cluster. Where a tool cannot write a bare key, a comment with that text is enough: `# endpoints: see below`."}
 )
 
 // Service lists the rules about global services, by id.
@@ -145,5 +157,6 @@ func Service() []Rule {
 		PortName, PortProtocol, IPFamily, Headless, NoEndpoints, SessionAffinity, TrafficPolicy, ProxyName, DerivedService, NamespaceGate, NeedsKPR, ExternalName,
 		NamespaceMissing, TypeDiffers, ExternalNamePartly, SharedTargetPort, HeadlessAlone, SyncUnheard, PolicyIngress, PolicyEgress,
 		ClusterID, ClusterName, MaxClusters, VersionSkew, OneSided,
-		HostsLocal, PodCIDR, PodPool, NodeAddress, Datapath, NameRule, IDRule, MaxRule, NativeCIDR, PolicyDefault, Drained}
+		HostsLocal, PodCIDR, PodPool, NodeAddress, Datapath, NameRule, IDRule, MaxRule, NativeCIDR, PolicyDefault, Drained,
+		Proxied, WrongKey, Cancelled, SkippedPeer}
 }

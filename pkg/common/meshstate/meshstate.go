@@ -15,6 +15,7 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/labels"
 
+	"github.com/kubectl-mesh/kubectl-mesh/pkg/common/cilium"
 	"github.com/kubectl-mesh/kubectl-mesh/pkg/common/clusters"
 	"github.com/kubectl-mesh/kubectl-mesh/pkg/common/routing"
 )
@@ -128,11 +129,12 @@ func (r *reader) read(ctx context.Context, m *clusters.Member) (memberState, err
 	var (
 		wg        sync.WaitGroup
 		endpoints map[routing.Key][]routing.Endpoint
+		odd       []*discoveryv1.EndpointSlice // with annotations that look like Cilium's
 		errs      [3]error
 	)
 	wg.Go(func() { errs[0] = r.services(ctx, m, &out) })
-	wg.Go(func() { endpoints, errs[1] = r.endpoints(ctx, m) })
-	wg.Go(func() { out.cluster.Namespaces, out.cluster.NamespacesKnown, errs[2] = r.namespaces(ctx, m) })
+	wg.Go(func() { endpoints, odd, errs[1] = r.endpoints(ctx, m) })
+	wg.Go(func() { errs[2] = r.namespaces(ctx, m, &out.cluster) })
 	wg.Wait()
 	// Always the same one of several errors, whichever came first.
 	if err := cmp.Or(errs[0], errs[1], errs[2]); err != nil {
@@ -140,6 +142,12 @@ func (r *reader) read(ctx context.Context, m *clusters.Member) (memberState, err
 	}
 	for key, svc := range out.cluster.Services {
 		svc.AddEndpoints(endpoints[key])
+	}
+	for _, s := range odd {
+		key, _ := routing.FromSlice(s)
+		if svc := out.cluster.Services[key]; svc != nil {
+			svc.NoteSlice(s)
+		}
 	}
 	return out, nil
 }
@@ -182,8 +190,9 @@ func (r *reader) services(ctx context.Context, m *clusters.Member, s *memberStat
 	})
 }
 
-// endpoints reads the endpoints by Service, those of all its EndpointSlices in a row.
-func (r *reader) endpoints(ctx context.Context, m *clusters.Member) (map[routing.Key][]routing.Endpoint, error) {
+// endpoints reads the endpoints by Service, those of all its EndpointSlices in a row, and the slices with annotations that look like Cilium's.
+func (r *reader) endpoints(ctx context.Context, m *clusters.Member) (map[routing.Key][]routing.Endpoint, []*discoveryv1.EndpointSlice, error) {
+	var odd []*discoveryv1.EndpointSlice
 	o := metav1.ListOptions{LabelSelector: discoveryv1.LabelServiceName}
 	if r.Name != "" {
 		o.LabelSelector = discoveryv1.LabelServiceName + "=" + r.Name
@@ -192,6 +201,9 @@ func (r *reader) endpoints(ctx context.Context, m *clusters.Member) (map[routing
 	err := pages(ctx, r.pager, o, m.Client.DiscoveryV1().EndpointSlices(r.Namespace).List, func(l *discoveryv1.EndpointSliceList) error {
 		for i := range l.Items {
 			key, endpoints := routing.FromSlice(&l.Items[i])
+			if len(cilium.WrongSliceKeys(l.Items[i].Annotations)) > 0 {
+				odd = append(odd, l.Items[i].DeepCopy()) // the page is not kept
+			}
 			if have := out[key]; have != nil {
 				endpoints = append(have, endpoints...)
 			}
@@ -199,7 +211,7 @@ func (r *reader) endpoints(ctx context.Context, m *clusters.Member) (map[routing
 		}
 		return nil
 	})
-	return out, err
+	return out, odd, err
 }
 
 // ungated is what a person is told where namespaces may not be read.
@@ -207,34 +219,37 @@ const ungated = "the annotations of namespaces are not known, and namespaces cou
 
 // namespaces reads the annotations that gate exports, and whether they may be read. Where they may not
 // namespaces count as not annotated, which is Cilium's default.
-func (r *reader) namespaces(ctx context.Context, m *clusters.Member) (map[string]map[string]string, bool, error) {
-	out := map[string]map[string]string{}
-	api := m.Client.CoreV1().Namespaces()
-	if r.Namespace != "" {
-		ns, err := get(ctx, r.timeout, r.Namespace, api.Get)
-		switch {
-		case apierrors.IsNotFound(err):
-			return out, true, nil
-		case apierrors.IsForbidden(err):
-			m.Unseen(ungated, err)
-			return out, false, nil
-		case err != nil:
-			return nil, false, err
+func (r *reader) namespaces(ctx context.Context, m *clusters.Member, into *routing.Cluster) error {
+	into.Namespaces, into.WrongKeys = map[string]map[string]string{}, map[string][]cilium.WrongKey{}
+	add := func(ns *corev1.Namespace) {
+		into.Namespaces[ns.Name] = ns.Annotations
+		if wrong := cilium.WrongNamespaceKeys(ns.Annotations, ns.Labels); len(wrong) > 0 {
+			into.WrongKeys[ns.Name] = wrong
 		}
-		out[ns.Name] = ns.Annotations
-		return out, true, nil
 	}
-	err := pages(ctx, r.pager, metav1.ListOptions{}, api.List, func(l *corev1.NamespaceList) error {
-		for i := range l.Items {
-			out[l.Items[i].Name] = l.Items[i].Annotations
+	api := m.Client.CoreV1().Namespaces()
+	var err error
+	if r.Namespace != "" {
+		var ns *corev1.Namespace
+		if ns, err = get(ctx, r.timeout, r.Namespace, api.Get); err == nil {
+			add(ns)
+		} else if apierrors.IsNotFound(err) {
+			err = nil
 		}
-		return nil
-	})
+	} else {
+		err = pages(ctx, r.pager, metav1.ListOptions{}, api.List, func(l *corev1.NamespaceList) error {
+			for i := range l.Items {
+				add(&l.Items[i])
+			}
+			return nil
+		})
+	}
 	if apierrors.IsForbidden(err) {
 		m.Unseen(ungated, err)
-		return out, false, nil
+		return nil
 	}
-	return out, err == nil, err
+	into.NamespacesKnown = err == nil
+	return err
 }
 
 // get reads one object.

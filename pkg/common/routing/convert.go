@@ -38,6 +38,7 @@ func FromService(svc *corev1.Service, endpointSlices []*discoveryv1.EndpointSlic
 	for _, s := range endpointSlices {
 		if key, endpoints := FromSlice(s); key == out.Key {
 			out.AddEndpoints(endpoints)
+			out.NoteSlice(s)
 		}
 	}
 	return out
@@ -93,6 +94,16 @@ func FromSlice(s *discoveryv1.EndpointSlice) (Key, []Endpoint) {
 		}
 	}
 	return key, out
+}
+
+// NoteSlice keeps the annotations of a slice that look like one that Cilium reads.
+func (s *Service) NoteSlice(slice *discoveryv1.EndpointSlice) {
+	if wrong := cilium.WrongSliceKeys(slice.Annotations); len(wrong) > 0 {
+		if s.WrongSliceKeys == nil {
+			s.WrongSliceKeys = map[string][]cilium.WrongKey{}
+		}
+		s.WrongSliceKeys[slice.Name] = wrong
+	}
 }
 
 // AddEndpoints adds what one or more EndpointSlices hold: an address that stands in two of them is one endpoint with the ports of both.

@@ -2,7 +2,6 @@ package routing
 
 import (
 	"cmp"
-	"fmt"
 	"net/netip"
 	"slices"
 
@@ -77,6 +76,8 @@ const (
 	// KindIgnored: Cilium does not serve it (label service.kubernetes.io/service-proxy-name, see cilium.Ignored, and, with a
 	// cluster IP, service.kubernetes.io/headless).
 	KindIgnored Kind = "ignored"
+	// KindProxied: the L7 proxy on the client's node answers, whatever the other clusters have; see Service.Proxied.
+	KindProxied Kind = "proxy"
 	// KindMissing: the client's cluster has no such Service; its name does not resolve there.
 	KindMissing Kind = "missing"
 	// KindUnread: the client's cluster could not be read.
@@ -158,38 +159,15 @@ func Decide(snap *Snapshot, client string, key Key, fe Frontend) Decision {
 	case ignored(c, svc):
 		d.Kind = KindIgnored
 		return d
+	case svc.Proxied():
+		d.Kind = KindProxied
+		return d
 	case svc.Headless:
 		d.Kind = KindHeadless
 	default:
 		d.Kind = KindBalanced
 	}
-	if svc.SessionAffinity {
-		d.Caveats = append(d.Caveats, "sessionAffinity is ClientIP: each client stays with one backend")
-	}
-	if svc.InternalLocal {
-		d.Caveats = append(d.Caveats, "internalTrafficPolicy is Local: of the client's own cluster only the backends on the client's node are used; remote backends stay (read in Cilium's code, not documented)")
-	}
-	if svc.Topology && c.ServiceTopology {
-		d.Caveats = append(d.Caveats, "the Service prefers endpoints near the client and the cluster heeds that (enable-service-topology): shares differ from node to node, and from Cilium 1.18 other clusters' endpoints are chosen by that too")
-	}
-	if svc.weighed() && cilium.RulesFor(c.Version)[0].SliceWeights && d.Kind == KindBalanced {
-		d.Caveats = append(d.Caveats, "EndpointSlices of the client's cluster have "+cilium.AnnotationWeight+": with load balancing by maglev in Cilium 1.20 the shares follow it")
-	}
-	if c.Version.Known() && !c.Version.Judged() {
-		d.Caveats = append(d.Caveats, fmt.Sprintf("Cilium %s is not among the versions whose rules are known here (1.15 to 1.20); the nearest one's are used", c.Version))
-	}
-	for _, p := range unread(snap, c, svc) {
-		d.open("the cluster also connects to " + p + ", which is not read: the shares leave it out")
-	}
-	for _, line := range sharedIDs(snap, c, svc) {
-		d.open(line)
-	}
-	for _, name := range ownProxies(snap, c, svc) {
-		d.open(name + " has k8s-service-proxy-name, which the chart does not hand to clustermesh-apiserver: Services without label " + cilium.LabelServiceProxyName + " are taken as exported, others not")
-	}
-	for _, name := range unsureExports(snap, c, svc) {
-		d.open("the Cilium version of " + name + " is not known: before 1.18 its endpoints that serve and are not ready would not be used by others")
-	}
+	d.noteCaveats(snap, c, svc)
 	gates := gateCases(snap, c, svc, &d)
 	for _, rs := range cilium.RulesFor(c.Version) {
 		for _, g := range gates {
@@ -283,7 +261,9 @@ func decide(snap *Snapshot, c *Cluster, svc *Service, fe Frontend, rules cilium.
 	}
 	d.settleConflicts(offers, svc, rules)
 	if d.Kind == KindBalanced {
-		applyAffinity(offers, c.Name, cilium.AffinityOf(svc.Annotations, rules))
+		affinity := cilium.AffinityOf(svc.Annotations, rules)
+		applyAffinity(offers, c.Name, affinity)
+		d.doubtPlaceholders(offers, affinity)
 	}
 	return outcome(snap, offers)
 }

@@ -27,7 +27,7 @@ func NewMatcher(snap *Snapshot, key Key) *Matcher {
 // the port or the IP family, in the order of the snapshot.
 func (m *Matcher) Mismatches(c *Cluster, fe Frontend) []Reason {
 	svc := c.Services[m.key]
-	if c.Gap != "" || svc == nil || svc.Type == "ExternalName" || ignored(c, svc) {
+	if c.Gap != "" || svc == nil || svc.Type == "ExternalName" || ignored(c, svc) || svc.Proxied() {
 		return nil
 	}
 	rules := cilium.RulesFor(c.Version)[0].Rules

@@ -13,6 +13,8 @@ type offer struct {
 	use      bool
 	backends []candidate
 	reason   Reason
+	// placeholder says that the client's agents would import a placeholder, which is not among the backends.
+	placeholder bool
 }
 
 type candidate struct {
@@ -146,6 +148,11 @@ func (o *offer) add(cluster string, e Endpoint, fe Frontend, rules cilium.Rules,
 	if !usable {
 		return
 	}
+	if e.isPlaceholder() {
+		seen.placeholder = true
+		o.placeholder = o.placeholder || !headless && e.imports(fe, rules)
+		return
+	}
 	seen.usable++
 	if e.Addr.Is6() != fe.IPv6 {
 		seen.family++
@@ -156,6 +163,9 @@ func (o *offer) add(cluster string, e Endpoint, fe Frontend, rules cilium.Rules,
 		return
 	}
 	for _, p := range e.Ports {
+		if cilium.IsPlaceholder(e.Addr, p.Port) {
+			continue
+		}
 		if p.Protocol != fe.Protocol {
 			if portMatches(fe.Name, p, e, rules) {
 				seen.protocols = appendNew(seen.protocols, p.Protocol)
@@ -219,14 +229,17 @@ type missing struct {
 	others         []string // protocols of ports with neither
 	lost           bool
 	weightless     bool // usable but for their weight 0
+	placeholder    bool // there is a placeholder
 }
 
 func (m missing) reason(svc *Service, fe Frontend) Reason {
 	switch {
 	case m.usable == 0 && m.weightless:
 		return Reason{Code: ReasonWeight}
+	case m.usable == 0 && m.placeholder && svc.TotalEndpoints() == 0:
+		return Reason{Code: ReasonPlaceholder}
 	case m.usable == 0:
-		return Reason{Code: ReasonNoEndpoints, Total: len(svc.Endpoints)}
+		return Reason{Code: ReasonNoEndpoints, Total: svc.TotalEndpoints()}
 	case m.family == m.usable:
 		return Reason{Code: ReasonFamily, Value: fe.Family()}
 	case m.lost:

@@ -32,6 +32,7 @@ const (
 	ReasonConflict       Code = "address-conflict"     // its addresses are those of another cluster's endpoints
 	ReasonWeight         Code = "weight-zero"          // its EndpointSlices have weight 0
 	ReasonHeadless       Code = "headless"             // DNS names local pods only
+	ReasonPlaceholder    Code = "placeholder"          // its endpoint is the placeholder of its own L7 proxy
 	ReasonTerminating    Code = "terminating"          // only terminating pods are left
 )
 
@@ -94,6 +95,8 @@ func (r Reason) String() string {
 		return fmt.Sprintf("not used, the client's affinity %q drops all remote backends in this Cilium version", r.Value)
 	case ReasonWeight:
 		return "not used, its EndpointSlices have weight 0"
+	case ReasonPlaceholder:
+		return "not used, its only endpoint is the placeholder of its own L7 proxy, and nobody answers there"
 	case ReasonHeadless:
 		return "not used, the Service is headless and its remote endpoints are not mirrored"
 	case ReasonTerminating:

@@ -68,7 +68,9 @@ type Cluster struct {
 	Namespaces map[string]map[string]string
 	// NamespacesKnown says whether a namespace that is not in Namespaces does not exist; false where they may not be read.
 	NamespacesKnown bool
-	Services        map[Key]*Service
+	// WrongKeys holds, by namespace, the keys of Namespaces that look like one that Cilium reads; see cilium.WrongNamespaceKeys.
+	WrongKeys map[string][]cilium.WrongKey
+	Services  map[Key]*Service
 }
 
 // Service is one Service of one cluster with its endpoints.
@@ -94,6 +96,8 @@ type Service struct {
 	IPv4, IPv6 bool
 	Ports      []Port
 	Endpoints  []Endpoint
+	// WrongSliceKeys holds, by the name of an EndpointSlice, its annotations that look like one that Cilium reads; see cilium.WrongSliceKeys.
+	WrongSliceKeys map[string][]cilium.WrongKey
 }
 
 // Port is one port of a Service.
@@ -180,11 +184,11 @@ func (s *Service) weighed() bool {
 	return slices.ContainsFunc(s.Endpoints, func(e Endpoint) bool { return e.Weighted && e.Weight > 0 })
 }
 
-// ReadyEndpoints counts the endpoints that are ready in their own cluster.
+// ReadyEndpoints counts the endpoints that are ready in their own cluster, without placeholders.
 func (s *Service) ReadyEndpoints() int {
 	n := 0
 	for _, e := range s.Endpoints {
-		if e.Ready {
+		if e.Ready && !e.isPlaceholder() {
 			n++
 		}
 	}

@@ -45,7 +45,7 @@ func (s *Snapshot) ReadyOnly(keys []Key) *Snapshot {
 		for _, key := range keys {
 			if svc := c.Services[key]; svc != nil {
 				ready := *svc
-				ready.Endpoints = slices.DeleteFunc(slices.Clone(svc.Endpoints), func(e Endpoint) bool { return !e.Ready })
+				ready.Endpoints = slices.DeleteFunc(slices.Clone(svc.Endpoints), func(e Endpoint) bool { return !e.Ready && !e.isPlaceholder() })
 				services[key] = &ready
 			}
 		}

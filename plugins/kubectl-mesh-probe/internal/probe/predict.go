@@ -63,6 +63,9 @@ func predict(d routing.Decision, gaps bool) Prediction {
 	case d.Kind == routing.KindHeadless:
 		p.Why = "the Service is headless: DNS names the pods, and the tool picks one"
 		return p
+	case d.Kind == routing.KindProxied:
+		p.Why = "the L7 proxy of cluster " + d.Client + " answers for the Service (its endpoint is Cilium's placeholder), and the routes of the proxy say which Service gets the request"
+		return p
 	case d.Kind != routing.KindBalanced:
 		p.Why = "the Service is not balanced by Cilium: " + string(d.Kind)
 		return p

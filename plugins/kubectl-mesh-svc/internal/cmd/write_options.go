@@ -182,7 +182,7 @@ func (o *writeOptions) run(ctx context.Context) error {
 		return err
 	}
 	plan.Manager, plan.Local = o.manager, o.local
-	for _, line := range slices.Concat(globalsvc.Idle(st, plan), globalsvc.StillDrained(st, plan)) {
+	for _, line := range slices.Concat(globalsvc.Idle(st, plan), globalsvc.StillDrained(st, plan), globalsvc.Proxied(st, plan), globalsvc.Leftovers(st, plan)) {
 		output.Say(o.ErrOut, "Note: %s", line)
 	}
 	if len(plan.Items) == 0 && o.out.IsTable() {

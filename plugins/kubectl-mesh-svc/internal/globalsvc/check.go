@@ -91,10 +91,12 @@ type checker struct {
 	key     routing.Key
 	members map[string]*clusters.Member
 	present []place
-	global  []place            // the present ones that are global
+	global  []place            // the present ones that are global, without those for which the L7 proxy answers
 	missing []*routing.Cluster // clusters that were read and have no such Service
 	notes   []note
-	out     []v1alpha1.Finding
+	// sharedNowhere: what each cluster says of sharing is one finding for all of them.
+	sharedNowhere bool
+	out           []v1alpha1.Finding
 }
 
 func newChecker(st *meshstate.State, key routing.Key, members map[string]*clusters.Member) *checker {
@@ -109,7 +111,7 @@ func newChecker(st *meshstate.State, key routing.Key, members map[string]*cluste
 		default:
 			p := place{cl, svc, cilium.RulesFor(cl.Version), cilium.Global(svc.Annotations)}
 			c.present = append(c.present, p)
-			if p.global.Value {
+			if p.global.Value && !p.proxied() {
 				c.global = append(c.global, p)
 			}
 		}
@@ -119,11 +121,15 @@ func newChecker(st *meshstate.State, key routing.Key, members map[string]*cluste
 
 // run looks for everything. Missing namespaces are collected over all Services.
 func (c *checker) run(absent map[string]*absence) []v1alpha1.Finding {
+	c.sharedNowhere = c.isSharedNowhere()
 	for _, p := range c.present {
 		c.checkAnnotations(p)
+		c.checkWrongKeys(p)
+		c.checkSliceKeys(p)
 	}
 	if len(c.global) > 0 {
 		c.checkReach(absent)
+		c.checkCancelled()
 		for _, p := range c.global {
 			c.checkAffinity(p)
 			c.checkService(p)
@@ -226,10 +232,12 @@ func (c *checker) apiFix(p place, verb string, args ...string) string {
 }
 
 func (c *checker) checkAnnotations(p place) {
-	if p.global.Junk() {
+	if p.proxied() {
+		c.checkProxied(p)
+	} else if p.global.Junk() {
 		c.tell(finding.GlobalJunk, p, "globalize", "%s is %q, which is not true: the Service is local there", p.global.Key, p.global.Raw)
 	}
-	if left, edits := aliases(p); len(left) > 0 {
+	if left, edits := aliases(p); len(left) > 0 && !p.proxied() {
 		c.tellFix(finding.AliasLeft, p, c.apiFix(p, "annotate service", edits...), "%s", strings.Join(left, ", "))
 	}
 	drained := awaits(p.svc.Annotations, p.name())
@@ -240,14 +248,14 @@ func (c *checker) checkAnnotations(p place) {
 	case marked(p.svc.Annotations, p.name()):
 		c.tellFix(finding.Drained, p, undrain, "the mark of a drain is left, and somebody changed %s since", cilium.AnnotationShared)
 	}
-	if !p.global.Value {
+	if !p.global.Value || p.proxied() {
 		return
 	}
 	switch s := cilium.Shared(p.svc.Annotations); {
 	case s.Value, drained:
 	case s.Junk():
 		c.tell(finding.SharedJunk, p, "share", "%s is %q, which is not true: other clusters do not use the endpoints there", s.Key, s.Raw)
-	default:
+	case !c.sharedNowhere:
 		c.tell(finding.NotShared, p, "share", "other clusters do not use the endpoints there")
 	}
 }

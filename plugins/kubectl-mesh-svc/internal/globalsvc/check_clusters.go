@@ -54,6 +54,7 @@ func CheckClusters(members []*clusters.Member) []v1alpha1.Finding {
 	}
 	out = append(out, skew(read)...)
 	out = append(out, oneSided(read)...)
+	out = append(out, skippedPeers(read)...)
 	out = append(out, unlike(read)...)
 	out = append(out, byThemselves(read)...)
 	finding.Sort(out)
@@ -177,9 +178,38 @@ func oneSided(read []*clusters.Member) []v1alpha1.Finding {
 				if strings.Contains(o.Context+m.Context, "::") { // it reads one kubeconfig: no context of FILE::NAME
 					fix = ""
 				}
-				out = append(out, finding.OneSided.New("", []string{m.Name, o.Name},
-					fmt.Sprintf("%s is configured to connect to %s, but not the other way round", m.Name, o.Name), fix))
+				f := finding.OneSided.New("", []string{m.Name, o.Name},
+					fmt.Sprintf("%s is configured to connect to %s, but not the other way round", m.Name, o.Name), fix)
+				if why := skippedEntry(o, m.Name); why != "" {
+					f.Message, f.Fix, f.Advice = f.Message+": Cilium in "+o.Name+" "+why, "", finding.SkippedPeer.Mend
+				}
+				out = append(out, f)
 			}
+		}
+	}
+	return out
+}
+
+// skippedEntry says why Cilium skips what a member has for a peer, "" if it has nothing that is skipped.
+func skippedEntry(m *clusters.Member, peer string) string {
+	for _, s := range m.SkippedPeers {
+		if s.Peer() == peer || s.Entry == peer {
+			return skips(m, s)
+		}
+	}
+	return ""
+}
+
+func skips(m *clusters.Member, s cilium.SkippedPeer) string {
+	return fmt.Sprintf("skips entry %q of Secret %s/%s, because %s", s.Entry, m.CiliumNamespace, cilium.SecretClusterMesh, s.Reason)
+}
+
+// skippedPeers finds the entries that look like peers and that Cilium skips silently.
+func skippedPeers(read []*clusters.Member) []v1alpha1.Finding {
+	var out []v1alpha1.Finding
+	for _, m := range read {
+		for _, s := range m.SkippedPeers {
+			out = append(out, finding.SkippedPeer.New("", []string{m.Name}, fmt.Sprintf("%s: Cilium %s", m.Name, skips(m, s)), ""))
 		}
 	}
 	return out

@@ -16,14 +16,19 @@ import (
 // checkReach looks at where the Service is global and where it is at all.
 func (c *checker) checkReach(absent map[string]*absence) {
 	var local, external []string
+	misspelt := ""
 	balanced := slices.ContainsFunc(c.global, func(p place) bool { return !p.external() })
 	for _, p := range c.present {
 		switch {
+		case p.proxied():
 		case p.external() && balanced:
 			external = append(external, p.name())
 		// A value that is not understood has a finding of its own.
 		case !p.global.Value && !p.global.Junk():
 			local = append(local, p.name())
+			if key := wrongKey(p.svc, cilium.AnnotationGlobal); key != "" {
+				misspelt += fmt.Sprintf("; %s has %s, which Cilium does not read", p.name(), key)
+			}
 		}
 	}
 	global := strings.Join(placeNames(c.global), ", ")
@@ -33,7 +38,7 @@ func (c *checker) checkReach(absent map[string]*absence) {
 	}
 	if len(local) > 0 {
 		names := strings.Join(local, ", ")
-		c.add(finding.GlobalPartly, local, c.svcFix("globalize", local...), "global in %s, but not in %s: clients in %s get their own endpoints only, and nobody else gets those", global, names, names)
+		c.add(finding.GlobalPartly, local, c.svcFix("globalize", local...), "global in %s, but not in %s: clients in %s get their own endpoints only, and nobody else gets those%s", global, names, names, misspelt)
 	}
 	var missing []*routing.Cluster
 	for _, cl := range c.missing {

@@ -22,7 +22,7 @@ func (c *checker) checkService(p place) {
 		return
 	}
 	if p.svc.Selector && p.svc.ReadyEndpoints() == 0 {
-		c.tellFix(finding.NoEndpoints, p, fmt.Sprintf("kubectl %s -n %s get endpointslices -l kubernetes.io/service-name=%s", p.at(), c.key.Namespace, c.key.Name), "%s", routing.NoneReady(len(p.svc.Endpoints)))
+		c.tellFix(finding.NoEndpoints, p, fmt.Sprintf("kubectl %s -n %s get endpointslices -l kubernetes.io/service-name=%s", p.at(), c.key.Namespace, c.key.Name), "%s", routing.NoneReady(p.svc.TotalEndpoints()))
 	}
 	if p.svc.SessionAffinity {
 		c.tellFix(finding.SessionAffinity, p, c.specFix(p, "sessionAffinity", "None"), "sessionAffinity is ClientIP")

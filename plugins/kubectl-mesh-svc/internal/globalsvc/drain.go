@@ -37,7 +37,9 @@ func Drain(st *meshstate.State, m *clusters.Member, rec *drainrecord.Record, kee
 		}
 		mark := Mark{Drain: rec.ID, Cluster: m.Name, Record: keeper, Shared: former(svc)}
 		item := change.NewItem(m, svc, change.Values{cilium.AnnotationShared: ptr.To(unshared), AnnotationDrained: mark.value()})
-		if why := without(svc, m.Config.ServiceProxyName); why != "" {
+		if proxiedIn(st, m.Name, key) {
+			item.Result, item.Message = v1alpha1.ResultSkipped, proxiedMessage
+		} else if why := without(svc, m.Config.ServiceProxyName); why != "" {
 			item.Result, item.Message = v1alpha1.ResultSkipped, why
 		} else if why := never(key); why != "" {
 			item.Result, item.Message = v1alpha1.ResultSkipped, why

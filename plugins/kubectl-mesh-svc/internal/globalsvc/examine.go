@@ -53,7 +53,7 @@ func Around(st *meshstate.State, members []*clusters.Member, keys []routing.Key,
 
 func anyGlobal(c *routing.Cluster, keys []routing.Key) bool {
 	return c != nil && slices.ContainsFunc(keys, func(k routing.Key) bool {
-		return c.Services[k] != nil && cilium.Global(c.Services[k].Annotations).Value
+		return c.Services[k] != nil && !c.Services[k].Proxied() && cilium.Global(c.Services[k].Annotations).Value
 	})
 }
 
@@ -61,7 +61,7 @@ func anyGlobal(c *routing.Cluster, keys []routing.Key) bool {
 func Examine(st *meshstate.State, members []*clusters.Member, keys []routing.Key, around *meshstate.Around, ignored Ignored) v1alpha1.FindingList {
 	doc := v1alpha1.FindingList{Document: clusters.Document("FindingList", members), Services: len(keys)}
 	doc.Findings = slices.Concat(CheckClusters(members), CheckHosts(st, members, keys), CheckNodes(members, around),
-		Check(st, members, keys), CheckPolicies(st, members, keys, around))
+		Check(st, members, keys), CheckNamespaces(st), CheckPolicies(st, members, keys, around))
 	doc.Findings = slices.DeleteFunc(doc.Findings, func(f v1alpha1.Finding) bool { return slices.Contains(ignored, f.ID) })
 	finding.Sort(doc.Findings)
 	doc.NotExamined = append(gates(st, keys, ignored), unread(around, ignored)...)

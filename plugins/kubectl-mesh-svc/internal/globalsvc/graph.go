@@ -37,6 +37,10 @@ func Graph(st *meshstate.State, members []*clusters.Member, keys []routing.Key) 
 		for _, c := range st.Clusters {
 			if svc := c.Services[key]; svc != nil {
 				nodes[c.Name].ReadyEndpoints += svc.ReadyEndpoints()
+				if proxiedIn(st, c.Name, key) { // its clients resolve it, and no edge leads anywhere
+					nodes[c.Name].Services++
+					nodes[c.Name].Proxied++
+				}
 			}
 		}
 		for _, p := range Predict(&st.Snapshot, key) {

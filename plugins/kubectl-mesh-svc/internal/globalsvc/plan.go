@@ -67,6 +67,9 @@ func Plan(st *meshstate.State, targets []*clusters.Member, r Request) (*change.P
 			if r.Bulk && r.Action == "globalize" && len(st.Errors) == 0 && toDo(item) && places(st, key) < 2 {
 				item.Result, item.Message = v1alpha1.ResultSkipped, "no other cluster "+r.named()+"has it; global in one cluster alone has no effect"
 			}
+			if r.Bulk && r.Action == "globalize" && toDo(item) && proxiedIn(st, m.Name, key) {
+				item.Result, item.Message = v1alpha1.ResultSkipped, proxiedMessage
+			}
 			if why := protected(svc.Namespace, string(svc.Spec.Type), svc.Labels, m.CiliumNamespace, m.Config.ServiceProxyName); why != "" && !r.IncludeSystem {
 				if !r.Bulk {
 					return nil, fmt.Errorf("service %s in cluster %q: %s; use --include-system if you mean it", key, m.Name, why)

@@ -67,7 +67,7 @@ func perCluster(st *meshstate.State, key routing.Key) []v1alpha1.ServiceCluster 
 			Global:   boolValue(cilium.Global(svc.Annotations)),
 			Shared:   boolValue(cilium.Shared(svc.Annotations)),
 			Affinity: affinityValue(svc.Annotations, c.Version), Drained: awaits(svc.Annotations, c.Name),
-			Ready: ptr.To(svc.ReadyEndpoints()), Total: ptr.To(len(svc.Endpoints)),
+			Ready: ptr.To(svc.ReadyEndpoints()), Total: ptr.To(svc.TotalEndpoints()), Proxied: svc.Type != typeExternalName && svc.Proxied(),
 		}
 		for _, p := range svc.Ports {
 			sc.Ports = append(sc.Ports, v1alpha1.Port{Name: p.Name, Protocol: p.Protocol, Port: p.Port})
@@ -183,6 +183,9 @@ func Clusters(members []*clusters.Member) v1alpha1.ClusterList {
 		}
 		for _, p := range m.Peers {
 			c.Peers = append(c.Peers, v1alpha1.Peer{Name: p, Mutual: mutual(m.Name, byName[p])})
+		}
+		for _, s := range m.SkippedPeers {
+			c.SkippedPeers = append(c.SkippedPeers, v1alpha1.SkippedPeer{Entry: s.Entry, Reason: s.Reason})
 		}
 		out.Clusters = append(out.Clusters, c)
 	}

@@ -107,6 +107,7 @@ func changes(before, now shown) []v1alpha1.ServiceChange {
 		add("global", old.Global.Value, c.Global.Value)
 		add("shared", old.Shared.Value, c.Shared.Value)
 		add("drained", strconv.FormatBool(old.Drained), strconv.FormatBool(c.Drained))
+		add("proxied", strconv.FormatBool(old.Proxied), strconv.FormatBool(c.Proxied))
 		add("affinity", old.Affinity.Value, c.Affinity.Value)
 		add("type", old.Type, c.Type)
 		add("readyEndpoints", strconv.Itoa(*old.Ready), strconv.Itoa(*c.Ready))

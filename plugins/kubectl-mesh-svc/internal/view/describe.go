@@ -53,10 +53,18 @@ func values(doc v1alpha1.ServiceReport) *metav1.Table {
 		case !read || !c.Present:
 			output.AddRow(t, m.Name, "-", "-", "-", "-", "no such Service", "-")
 		default:
-			output.AddRow(t, m.Name, value(c.Global), shared(c), value(c.Affinity), fmt.Sprintf("%d/%d", *c.Ready, *c.Total), ports(c.Ports), c.Type)
+			output.AddRow(t, m.Name, value(c.Global), shared(c), value(c.Affinity), readyOf(c), ports(c.Ports), c.Type)
 		}
 	}
 	return t
+}
+
+// readyOf counts the endpoints, or says that the placeholder of the L7 proxy is not one.
+func readyOf(c v1alpha1.ServiceCluster) string {
+	if c.Proxied {
+		return "L7 proxy"
+	}
+	return fmt.Sprintf("%d/%d", *c.Ready, *c.Total)
 }
 
 // shared says of a value that a drain wrote that it did.
@@ -152,8 +160,12 @@ func (g group) matches(p v1alpha1.Prediction) bool {
 func addPrediction(s output.Section, p v1alpha1.Prediction, names []string) {
 	if len(p.Outcomes) == 0 {
 		row := []string{p.Client}
-		for range names {
-			row = append(row, "-")
+		for _, n := range names {
+			cell := "-"
+			if p.Kind == "proxy" && n == p.Client {
+				cell = "proxy"
+			}
+			row = append(row, cell)
 		}
 		output.AddRow(s.Table, row...)
 		return
@@ -194,6 +206,7 @@ var kinds = map[string]string{
 	"missing":       "this cluster has no such Service: its name does not resolve for clients there",
 	"external-name": "the Service is an ExternalName; DNS answers with another name",
 	"ignored":       "another proxy serves it (label service.kubernetes.io/service-proxy-name and option k8s-service-proxy-name); Cilium does not",
+	"proxy":         "the L7 proxy of this cluster answers (the only endpoint is Cilium's placeholder); its routes say which Services get the requests, and global has no effect on this one",
 	"unread":        "this cluster could not be read",
 	"headless":      "the Service is headless: DNS names the pods and Cilium balances nothing; shares are those of the names",
 }

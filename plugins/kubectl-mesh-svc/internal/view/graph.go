@@ -94,14 +94,21 @@ func clientNote(c v1alpha1.GraphCluster, one bool) string {
 		return "could not be read"
 	case c.Services == 0 && one:
 		return "no such Service"
+	case c.Proxied > 0 && one:
+		return "its L7 proxy answers"
 	case c.Unanswered > 0 && one:
 		return "nobody answers"
 	case one:
 		return ""
-	case c.Unanswered > 0:
-		return fmt.Sprintf("%s, %d answered by nobody", Count(c.Services, "service"), c.Unanswered)
 	}
-	return Count(c.Services, "service")
+	note := Count(c.Services, "service")
+	if c.Proxied > 0 {
+		note += fmt.Sprintf(", %d answered by its L7 proxy", c.Proxied)
+	}
+	if c.Unanswered > 0 {
+		note += fmt.Sprintf(", %d answered by nobody", c.Unanswered)
+	}
+	return note
 }
 
 func serverNote(c v1alpha1.GraphCluster) string {

@@ -65,6 +65,9 @@ func peers(c v1alpha1.Cluster) string {
 			out = append(out, p.Name)
 		}
 	}
+	for _, s := range c.SkippedPeers {
+		out = append(out, s.Entry+"(skipped)")
+	}
 	return strings.Join(out, ",")
 }
 
@@ -160,6 +163,8 @@ func ready(s v1alpha1.ServiceSummary, members []v1alpha1.Member) string {
 			parts = append(parts, m.Name+":?")
 		case !c.Present:
 			parts = append(parts, m.Name+":-")
+		case c.Proxied:
+			parts = append(parts, m.Name+":proxy")
 		default:
 			parts = append(parts, fmt.Sprintf("%s:%d", m.Name, *c.Ready))
 		}

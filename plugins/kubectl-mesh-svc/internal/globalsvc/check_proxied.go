@@ -1,0 +1,106 @@
+package globalsvc
+
+import (
+	"fmt"
+	"strings"
+
+	"github.com/kubectl-mesh/kubectl-mesh/pkg/common/change"
+	"github.com/kubectl-mesh/kubectl-mesh/pkg/common/cilium"
+	"github.com/kubectl-mesh/kubectl-mesh/pkg/common/finding"
+	"github.com/kubectl-mesh/kubectl-mesh/pkg/common/meshstate"
+	"github.com/kubectl-mesh/kubectl-mesh/pkg/common/routing"
+)
+
+// proxied reports whether the L7 proxy of the place's cluster answers for the Service there. What Cluster Mesh says of it then has no effect.
+func (p place) proxied() bool { return !p.external() && p.svc.Proxied() }
+
+// checkProxied notes a Service that is global where the L7 proxy answers. Where other clusters have an ordinary Service of this name, their
+// agents import the placeholder.
+func (c *checker) checkProxied(p place) {
+	if !p.global.Value {
+		return
+	}
+	const text = "the L7 proxy of the client's cluster answers for the Service (its endpoint is Cilium's placeholder), so that global has no effect"
+	var hit []string
+	for _, o := range c.global {
+		if o.uses(p) && !o.external() && cilium.AffinityOf(o.svc.Annotations, o.rules[0].Rules).Value != cilium.AffinityLocal {
+			hit = append(hit, o.name())
+		}
+	}
+	if len(hit) == 0 {
+		c.tell(finding.Proxied, p, "", text)
+		return
+	}
+	rule := finding.Proxied
+	rule.Severity = finding.Warning
+	c.tell(rule, p, "unglobalize", "%s; Cilium exports the placeholder all the same, and connections of clients in %s that it gets fail", text, strings.Join(hit, ", "))
+}
+
+// proxiedMessage is why a command leaves a Service alone.
+const proxiedMessage = "the L7 proxy of the client's cluster answers, so that global has no effect; make the Services of its routes global"
+
+// proxiedIn reports whether the L7 proxy answers for a Service in a cluster.
+func proxiedIn(st *meshstate.State, cluster string, key routing.Key) bool {
+	c := st.Find(cluster)
+	return c != nil && c.Services[key] != nil && c.Services[key].Type != typeExternalName && c.Services[key].Proxied()
+}
+
+// Proxied says for which Services of a plan the change has no effect because the L7 proxy of each cluster answers, in one line.
+func Proxied(st *meshstate.State, p *change.Plan) []string {
+	on := objectsByText{}
+	if p.Action == "unglobalize" {
+		return nil
+	}
+	for _, i := range p.Items {
+		if i.Message == proxiedMessage || planned(st, i) != nil && proxiedIn(st, i.Member.Name, routing.Key{Namespace: i.Namespace, Name: i.Name}) {
+			on.add(proxiedMessage, i)
+		}
+	}
+	return on.lines(func(text, objects string) string { return fmt.Sprintf("%s: %s", objects, text) })
+}
+
+// checkCancelled looks for settings of all clusters that undo one another: shared nowhere, or affinity remote everywhere.
+func (c *checker) checkCancelled() {
+	names := placeNames(c.global)
+	all := strings.Join(names, ", ")
+	switch {
+	case c.sharedNowhere:
+		idle := ""
+		if c.remoteEverywhere() {
+			idle = "; affinity remote has no effect"
+		}
+		c.add(finding.Cancelled, names, c.svcFix("share", names...), "%s: global, and no cluster shares its endpoints, so that clients of each cluster get their own only%s", all, idle)
+	case c.remoteEverywhere() && c.sharing() > 1:
+		c.add(finding.Cancelled, names, c.svcFix("affinity none", names...), "%s: affinity is remote in every cluster, so that clients of each cluster use the others and no cluster serves its own", all)
+	}
+}
+
+// sharing counts the clusters that share the Service.
+func (c *checker) sharing() int {
+	n := 0
+	for _, p := range c.global {
+		if cilium.Shared(p.svc.Annotations).Value {
+			n++
+		}
+	}
+	return n
+}
+
+// isSharedNowhere reports whether no cluster shares the Service and somebody wrote that, not a drain. Values that are not
+// understood have a finding of their own.
+func (c *checker) isSharedNowhere() bool {
+	written := false
+	for _, p := range c.global {
+		written = written || !cilium.Shared(p.svc.Annotations).Junk() && !awaits(p.svc.Annotations, p.name())
+	}
+	return len(c.global) > 1 && c.sharing() == 0 && written
+}
+
+func (c *checker) remoteEverywhere() bool {
+	for _, p := range c.global {
+		if p.external() || cilium.AffinityOf(p.svc.Annotations, p.rules[0].Rules).Value != cilium.AffinityRemote {
+			return false
+		}
+	}
+	return len(c.global) > 1
+}

@@ -1,0 +1,241 @@
+package globalsvc
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+
+	corev1 "k8s.io/api/core/v1"
+
+	"github.com/kubectl-mesh/kubectl-mesh/pkg/apis/v1alpha1"
+	"github.com/kubectl-mesh/kubectl-mesh/pkg/common/change"
+	"github.com/kubectl-mesh/kubectl-mesh/pkg/common/cilium"
+	"github.com/kubectl-mesh/kubectl-mesh/pkg/common/clusters"
+	"github.com/kubectl-mesh/kubectl-mesh/pkg/common/finding"
+	"github.com/kubectl-mesh/kubectl-mesh/pkg/common/meshstate"
+	"github.com/kubectl-mesh/kubectl-mesh/pkg/common/routing"
+)
+
+// checkWrongKeys looks for keys that only look like one of Cilium's, whether or not the Service is global.
+func (c *checker) checkWrongKeys(p place) {
+	for _, w := range cilium.WrongServiceKeys(p.svc.Annotations, p.svc.Labels) {
+		rule := finding.WrongKey
+		text := notRead(w, cilium.KindService)
+		value, write := "", false
+		switch now, there := current(p.svc.Annotations, w.Meant); {
+		case p.proxied(): // nothing about Cluster Mesh has an effect on it
+			rule.Severity, text = finding.Info, "Cilium does not read "+keyPlace(w)+" "+w.Key
+		case w.On != cilium.KindService:
+		case there && strings.EqualFold(now, w.Value):
+			rule.Severity, text = finding.Info, fmt.Sprintf("Cilium does not read %s %s; %s is there too and decides", keyPlace(w), w.Key, w.Meant)
+		case there:
+			text = fmt.Sprintf("Cilium does not read %s %s; %s is there too, has another value, and decides", keyPlace(w), w.Key, w.Meant)
+		default:
+			value, write = writable(w)
+			if value == "" {
+				text += fmt.Sprintf(", and its value %q is not one that Cilium understands", w.Value)
+			}
+		}
+		c.merge(note{rule: rule, text: text, cluster: []string{p.name()}, command: []string{
+			rename(w, value, write, func(verb string, args ...string) string { return c.apiFix(p, verb+" service", args...) })}})
+	}
+}
+
+// checkSliceKeys looks for annotations of the EndpointSlices that Cilium reads on the Service only. The chart and the operator
+// copy those of a Service to its slices, where they do no harm.
+func (c *checker) checkSliceKeys(p place) {
+	for _, slice := range sortedKeys(p.svc.WrongSliceKeys) {
+		for _, w := range p.svc.WrongSliceKeys[slice] {
+			if _, there := current(p.svc.Annotations, w.Meant); there && w.On == cilium.KindService {
+				continue
+			}
+			value, write := writable(w)
+			onSlice := func(args ...string) string {
+				return fmt.Sprintf("kubectl %s -n %s annotate endpointslice %s %s", p.at(), c.key.Namespace, slice, strings.Join(args, " "))
+			}
+			text := "EndpointSlice " + slice + ": " + notRead(w, cilium.KindSlice)
+			fix := rename(w, value, write, func(_ string, args ...string) string { return onSlice(args...) })
+			if w.On == cilium.KindService {
+				fix = onSlice(clusters.Quote(w.Key + "-"))
+				if write && !p.proxied() {
+					fix = c.apiFix(p, "annotate service", clusters.Quote(w.Meant+"="+value)) + " && " + fix
+				}
+			}
+			c.tellFix(finding.WrongKey, p, fix, "%s", text)
+		}
+	}
+}
+
+// keyPlace names where a key is.
+func keyPlace(w cilium.WrongKey) string {
+	if w.Label {
+		return "label"
+	}
+	return "annotation"
+}
+
+// notRead says that Cilium does not read a key on an object of a kind, and what it reads.
+func notRead(w cilium.WrongKey, kind string) string {
+	what := "Cilium does not read " + keyPlace(w) + " " + w.Key
+	switch {
+	case w.On != kind && w.Misplaced():
+		return fmt.Sprintf("%s on %s; it reads it on %s", what, article(kind), article(w.On))
+	case w.On != kind:
+		return fmt.Sprintf("%s; it reads %s on %s", what, w.Meant, article(w.On))
+	case w.Label && w.Misplaced():
+		return what + "; it reads the annotation"
+	case w.Key == cilium.AnnotationNamespaceGlobal && kind == cilium.KindService:
+		return fmt.Sprintf("%s on %s; it reads %s", what, article(kind), w.Meant)
+	}
+	return what + "; it reads " + w.Meant
+}
+
+func article(noun string) string {
+	if strings.ContainsAny(noun[:1], "AEIOU") {
+		return "an " + noun
+	}
+	return "a " + noun
+}
+
+// current is the value of an annotation of a Service, under its deprecated spelling too.
+func current(ann map[string]string, key string) (string, bool) {
+	alias := map[string]string{cilium.AnnotationGlobal: cilium.AnnotationGlobalAlias, cilium.AnnotationShared: cilium.AnnotationSharedAlias, cilium.AnnotationAffinity: cilium.AnnotationAffinityAlias}[key]
+	for _, k := range []string{key, alias} {
+		if v, ok := ann[k]; ok && k != "" {
+			return v, true
+		}
+	}
+	return "", false
+}
+
+// writable is the value that the right key gets, "" where the value means nothing to Cilium, and whether it is to be written:
+// affinity none is never written (see Affinity).
+func writable(w cilium.WrongKey) (value string, write bool) {
+	lower := strings.ToLower(strings.TrimSpace(w.Value))
+	known := map[string][]string{
+		cilium.AnnotationGlobal: {"true", "false"}, cilium.AnnotationShared: {"true", "false"}, cilium.AnnotationSyncEndpointSlices: {"true", "false"},
+		cilium.AnnotationNamespaceGlobal: {"true", "false"}, cilium.AnnotationAffinity: {"local", "remote", "none"},
+	}[w.Meant]
+	switch {
+	case known == nil:
+		return w.Value, w.Value != ""
+	case !slices.Contains(known, lower):
+		return "", false
+	}
+	return lower, lower != "none"
+}
+
+// rename is the command that removes a wrong key and writes the right one. kubectl makes the command for a verb and its arguments.
+func rename(w cilium.WrongKey, value string, write bool, kubectl func(verb string, args ...string) string) string {
+	var set []string
+	if write {
+		set = []string{clusters.Quote(w.Meant + "=" + value)}
+	}
+	remove := clusters.Quote(w.Key + "-")
+	switch {
+	case !w.Label:
+		return kubectl("annotate", append(set, remove)...)
+	case write:
+		return kubectl("annotate", set...) + " && " + kubectl("label", remove)
+	}
+	return kubectl("label", remove)
+}
+
+// CheckNamespaces looks for keys of Namespaces that only look like one that Cilium reads there.
+func CheckNamespaces(st *meshstate.State) []v1alpha1.Finding {
+	byNamespace := map[string]*checker{}
+	for i := range st.Clusters {
+		c := &st.Clusters[i]
+		for _, ns := range sortedKeys(c.WrongKeys) {
+			for _, w := range c.WrongKeys[ns] {
+				text, value, write := notRead(w, cilium.KindNamespace), "", false
+				if w.On == cilium.KindNamespace {
+					if value, write = writable(w); value == "" {
+						text += fmt.Sprintf(", and its value %q is not one that Cilium understands", w.Value)
+					}
+				}
+				k := byNamespace[ns]
+				if k == nil {
+					k = &checker{}
+					byNamespace[ns] = k
+				}
+				k.merge(note{rule: finding.WrongKey, text: text, cluster: []string{c.Name}, command: []string{rename(w, value, write, func(verb string, args ...string) string {
+					return fmt.Sprintf("kubectl %s %s namespace %s %s", contextFlag(c), verb, ns, strings.Join(args, " "))
+				})}})
+			}
+		}
+	}
+	var out []v1alpha1.Finding
+	for _, ns := range sortedKeys(byNamespace) {
+		for _, n := range byNamespace[ns].notes {
+			out = append(out, n.rule.New("namespace/"+ns, n.cluster, strings.Join(n.cluster, ", ")+": "+n.text, strings.Join(n.command, " && ")))
+		}
+	}
+	finding.Sort(out)
+	return out
+}
+
+// wrongKey is the first key that looks like the given annotation of a Service, "" for none.
+func wrongKey(svc *routing.Service, meant string) string {
+	for _, w := range cilium.WrongServiceKeys(svc.Annotations, svc.Labels) {
+		if w.Meant == meant {
+			return w.Key
+		}
+	}
+	return ""
+}
+
+// Leftovers says which Services that a request makes global keep a key that Cilium does not read: one line for each key.
+func Leftovers(st *meshstate.State, p *change.Plan) []string {
+	if p.Action != "globalize" {
+		return nil
+	}
+	on := objectsByText{}
+	for _, i := range p.Items {
+		svc := planned(st, i)
+		if svc == nil {
+			continue
+		}
+		for _, w := range cilium.WrongServiceKeys(svc.Annotations, svc.Labels) {
+			on.add(keyPlace(w)+" "+w.Key, i)
+		}
+	}
+	return on.lines(func(key, objects string) string {
+		return fmt.Sprintf("%s stays on %s: Cilium does not read it; kubectl mesh-svc check prints the command that removes it", key, objects)
+	})
+}
+
+// planned is the Service of an item that a plan writes or leaves because it is as wanted.
+func planned(st *meshstate.State, i *change.Item) *corev1.Service {
+	switch i.Result {
+	case v1alpha1.ResultPlanned, v1alpha1.ResultUnchanged, v1alpha1.ResultRefused:
+		return st.Services[i.Member.Name][routing.Key{Namespace: i.Namespace, Name: i.Name}]
+	}
+	return nil
+}
+
+// objectsByText gathers Services and their clusters for one note of each kind.
+type objectsByText map[string][]*change.Item
+
+func (o objectsByText) add(text string, i *change.Item) { o[text] = append(o[text], i) }
+
+// lines makes a line of each text and the Services that it holds for, such as "shop/web in us, eu".
+func (o objectsByText) lines(line func(text, objects string) string) []string {
+	var out []string
+	for _, text := range sortedKeys(o) {
+		var order []string
+		in := map[string][]string{}
+		for _, i := range o[text] {
+			name := i.Namespace + "/" + i.Name
+			if in[name] == nil {
+				order = append(order, name)
+			}
+			in[name] = append(in[name], i.Member.Name)
+		}
+		for n, name := range order {
+			order[n] = name + " in " + strings.Join(in[name], ", ")
+		}
+		out = append(out, line(text, change.List(order, namedInNote)))
+	}
+	return out
+}
