@@ -20,8 +20,8 @@ import (
 	clientcmdapi "k8s.io/client-go/tools/clientcmd/api"
 )
 
-// cilium is an API server of a cluster with Cilium, as far as selecting members asks it.
-func cilium(t *testing.T, name string, id int, peers ...string) *httptest.Server {
+// apiServer is an API server of a cluster with Cilium, as far as selecting members asks it.
+func apiServer(t *testing.T, name string, id int, peers ...string) *httptest.Server {
 	t.Helper()
 	data := map[string][]byte{}
 	for _, p := range peers {
@@ -95,9 +95,9 @@ const busy = 12 * time.Second
 
 // TestField17ManyContexts: forty contexts with a plugin of a second each take at most twice as long as one.
 func TestField17ManyContexts(t *testing.T) {
-	servers := map[string]*httptest.Server{"kind-us": cilium(t, "us", 1, "eu"), "kind-eu": cilium(t, "eu", 2, "us")}
+	servers := map[string]*httptest.Server{"kind-us": apiServer(t, "us", 1, "eu"), "kind-eu": apiServer(t, "eu", 2, "us")}
 	for n := range 38 {
-		servers[fmt.Sprintf("other-%d", n)] = cilium(t, fmt.Sprintf("c%d", n), 10+n)
+		servers[fmt.Sprintf("other-%d", n)] = apiServer(t, fmt.Sprintf("c%d", n), 10+n)
 	}
 	kubeconfig := withPlugins(t, "sleep 1", servers, "kind-us")
 	out, code, one := meshSvc(t, kubeconfig, nil, "clusters", "--contexts", "kind-us")
@@ -116,7 +116,7 @@ func TestField17ManyContexts(t *testing.T) {
 
 // TestField17PluginThatHangs: it ends at its deadline, and the user was told what the command waited for; the first Ctrl-C ends it at once.
 func TestField17PluginThatHangs(t *testing.T) {
-	kubeconfig := withPlugins(t, "sleep 1000", map[string]*httptest.Server{"kind-us": cilium(t, "us", 1)}, "kind-us")
+	kubeconfig := withPlugins(t, "sleep 1000", map[string]*httptest.Server{"kind-us": apiServer(t, "us", 1)}, "kind-us")
 	out, code, took := meshSvc(t, kubeconfig, nil, "clusters", "--cluster-timeout=2s")
 	if code != 2 || took > 2*time.Second+busy || !strings.Contains(out, "did not finish within 2s (--cluster-timeout)") || !strings.Contains(out, "Waiting for credential plugin plugin of context kind-us") {
 		t.Errorf("after %s, exit code %d: %s", took, code, out)
