@@ -64,6 +64,7 @@ func (f *Flags) selectMesh(ctx context.Context, kc *kubeconfig, w *Warnings) (*S
 	members, err := joinPeers(home, others, w)
 	if err != nil {
 		sel.Members = append(sel.Members, others...)
+		warnSkipped(sel.Members, w)
 		return sel, err
 	}
 	sel.Members = members

@@ -106,7 +106,8 @@ func (i *Item) allowed(ctx context.Context) error {
 		}
 	}
 	if len(missing) > 0 {
-		return fmt.Errorf("no permission: a Role in namespace %s needs %s", i.State.Namespace, strings.Join(missing, " and "))
+		// The class makes clusters.Each try another context of the same cluster.
+		return &clusters.Error{Class: clusters.ClassForbidden, Err: fmt.Errorf("no permission: a Role in namespace %s needs %s", i.State.Namespace, strings.Join(missing, " and "))}
 	}
 	return nil
 }
