@@ -119,6 +119,9 @@ func (s *session) serviceOf(ctx context.Context, c *client, snap *routing.Snapsh
 	if !m.Import {
 		return m.Service, ""
 	}
+	if c.err != nil {
+		return routing.Key{}, fmt.Sprintf("cluster %s could not be read", c.member.Name)
+	}
 	name, err := clusters.Within(ctx, s.clusters.Timeout, func(ctx context.Context) (string, error) {
 		return meshstate.DerivedService(ctx, c.member, s.clusters.Timeout, m.Service)
 	})

@@ -34,7 +34,8 @@ recognised by names and addresses in the reply, and shown beside the share that 
 predicts. Nothing is changed and nothing is installed in the pod.
 
 Exit codes: 0 complete and every expectation met; 1 an expectation missed; 2 usage, a pod that
-cannot be used, an incomplete run or an inconclusive check; 130 interrupted, with what was counted.`
+cannot be used, an incomplete run, no answer at all or an inconclusive check; 130 interrupted, with
+what was counted.`
 
 const example = `  # Who answers the pods of deployment client
   kubectl mesh-probe http://nginx --from deploy/client

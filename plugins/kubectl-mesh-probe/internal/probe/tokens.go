@@ -147,6 +147,9 @@ func agreed(matches []match) Answer {
 		if m.member != first.member {
 			return Answer{}
 		}
+		if m.by < first.by { // the same in every run
+			first = m
+		}
 	}
 	return Answer{Name: first.member, Member: true, By: first.by, Weak: first.weak}
 }
