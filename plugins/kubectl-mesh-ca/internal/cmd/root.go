@@ -50,7 +50,7 @@ func newRoot(e *env) *cobra.Command {
   kubectl mesh-ca restore --in eu --backup cilium-ca-backup-3f2a91bc --contexts kind-eu`,
 	}, e.IOStreams)
 	e.flags.AddFlags(root.PersistentFlags())
-	root.AddCommand(newStatus(e), newSync(e), newRestore(e))
+	root.AddCommand(newStatus(e), newSync(e), newRestore(e), newRBAC(e))
 	for flag, list := range map[string]func(context.Context) []string{
 		"contexts": e.flags.ContextNames, "context": e.flags.ContextNames, "from": e.flags.MemberNames, "to": e.flags.MemberNames, "in": e.flags.MemberNames,
 	} {

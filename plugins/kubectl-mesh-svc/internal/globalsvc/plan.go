@@ -166,9 +166,26 @@ func Idle(st *meshstate.State, p *change.Plan) []string {
 		}
 		in[i.Name] = append(in[i.Name], i.Member.Name)
 	}
-	out := make([]string, len(names))
-	for n, name := range names {
-		out[n] = fmt.Sprintf("%s is not global in %s: this has no effect there until it is (kubectl mesh-svc globalize %s)", name, strings.Join(in[name], ", "), name)
+	var places []string
+	of := map[string][]string{} // Services by the clusters in which they are not global
+	for _, name := range names {
+		where := strings.Join(in[name], ", ")
+		if of[where] == nil {
+			places = append(places, where)
+		}
+		of[where] = append(of[where], name)
+	}
+	out := make([]string, len(places))
+	for n, where := range places {
+		services, are, they := of[where], "is", "it is"
+		if len(services) > 1 {
+			are, they = "are", "they are"
+		}
+		arguments := "NAME..."
+		if len(services) <= namedInNote {
+			arguments = strings.Join(services, " ")
+		}
+		out[n] = fmt.Sprintf("%s %s not global in %s: this has no effect there until %s (kubectl mesh-svc globalize %s)", change.List(services, namedInNote), are, where, they, arguments)
 	}
 	return out
 }
