@@ -24,22 +24,23 @@ import (
 	"k8s.io/client-go/kubernetes"
 	"k8s.io/client-go/tools/clientcmd"
 
+	"github.com/kubectl-mesh/kubectl-mesh/pkg/common/permissions"
 	"github.com/kubectl-mesh/kubectl-mesh/plugins/kubectl-mesh-svc/internal/globalsvc"
 )
 
-// permissions is a user on the lab who has what rbac prints, and nothing else.
-type permissions struct {
+// grantee is a user on the lab who has what rbac prints, and nothing else.
+type grantee struct {
 	t         *testing.T
 	user, ns  string
 	record    string // of a change, for undo
-	scope     globalsvc.Grant
+	scope     permissions.Grant
 	lessIn    []string // the contexts in which a permission is taken away
 	clients   map[string]kubernetes.Interface
 	baselines map[string]int // exit codes with all permissions, by command
 }
 
 // commands are the command lines that need an access, by the names in the table.
-func (p *permissions) commands(a globalsvc.Access) map[string][]string {
+func (p *grantee) commands(a permissions.Access) map[string][]string {
 	write := func(args ...string) []string { return append(args, "--dry-run=server", "--yes") }
 	all := map[string][]string{
 		"clusters":     {"clusters"},
@@ -84,7 +85,7 @@ func (p *permissions) commands(a globalsvc.Access) map[string][]string {
 }
 
 // run runs the plugin as the user. A watch is interrupted when it has said the first thing.
-func (p *permissions) run(name string, args []string) (output string, code int) {
+func (p *grantee) run(name string, args []string) (output string, code int) {
 	p.t.Helper()
 	ctx, cancel := context.WithTimeout(p.t.Context(), time.Minute)
 	defer cancel()
@@ -119,7 +120,7 @@ func (i *interrupter) Write(b []byte) (int, error) {
 }
 
 // grant gives the user the accesses in one cluster, and waits until the API server's authorizer has noticed.
-func (p *permissions) grant(ctx string, accesses []globalsvc.Access) {
+func (p *grantee) grant(ctx string, accesses []permissions.Access) {
 	p.t.Helper()
 	m := p.scope.Manifests(accesses)
 	p.grantCluster(ctx, m)
@@ -144,13 +145,13 @@ func (p *permissions) grant(ctx string, accesses []globalsvc.Access) {
 		})
 	}
 	for _, a := range p.accesses() {
-		want := slices.ContainsFunc(accesses, func(o globalsvc.Access) bool { return o.Rule() == a.Rule() && o.Place == a.Place })
+		want := slices.ContainsFunc(accesses, func(o permissions.Access) bool { return o.Rule() == a.Rule() && o.Place == a.Place })
 		p.await(ctx, a, want)
 	}
 }
 
 // grantCluster grants what is in no namespace.
-func (p *permissions) grantCluster(ctx string, m globalsvc.Manifests) {
+func (p *grantee) grantCluster(ctx string, m permissions.Manifests) {
 	p.t.Helper()
 	api := p.clients[ctx].RbacV1()
 	for i := range m.ClusterRoles {
@@ -173,14 +174,14 @@ func (p *permissions) grantCluster(ctx string, m globalsvc.Manifests) {
 }
 
 // accesses are those of the table that the user has, less those that others grant along with them.
-func (p *permissions) accesses() []globalsvc.Access {
-	return slices.DeleteFunc(globalsvc.Accesses(), func(a globalsvc.Access) bool {
+func (p *grantee) accesses() []permissions.Access {
+	return slices.DeleteFunc(globalsvc.Accesses(), func(a permissions.Access) bool {
 		return a.Drain && len(p.scope.Drain) == 0
 	})
 }
 
 // await waits until the authorizer says yes, or no.
-func (p *permissions) await(ctx string, a globalsvc.Access, want bool) {
+func (p *grantee) await(ctx string, a permissions.Access, want bool) {
 	p.t.Helper()
 	verb := a.Verbs[0] // of Namespaces, get alone is granted in one
 	attributes := &authv1.ResourceAttributes{Namespace: p.where(a), Verb: verb, Group: a.Group, Resource: a.Resource}
@@ -209,11 +210,11 @@ func (p *permissions) await(ctx string, a globalsvc.Access, want bool) {
 }
 
 // where is the namespace in which an access is granted.
-func (p *permissions) where(a globalsvc.Access) string {
+func (p *grantee) where(a permissions.Access) string {
 	switch a.Place {
-	case globalsvc.InServices:
+	case permissions.InServices:
 		return p.scope.Namespace
-	case globalsvc.InCluster:
+	case permissions.InCluster:
 		if a.Resource != "namespaces" {
 			return ""
 		}
@@ -223,14 +224,14 @@ func (p *permissions) where(a globalsvc.Access) string {
 }
 
 // names are the names to which an access is limited.
-func (p *permissions) names(a globalsvc.Access) []string {
+func (p *grantee) names(a permissions.Access) []string {
 	if a.Drain && len(a.Names) > 0 {
 		return []string{"kubectl-mesh-drain-us"}
 	}
 	return a.Names
 }
 
-func (p *permissions) must(err error) {
+func (p *grantee) must(err error) {
 	p.t.Helper()
 	if err != nil {
 		p.t.Fatal(err)
@@ -238,16 +239,17 @@ func (p *permissions) must(err error) {
 }
 
 // newPermissions makes the Services and the user on the lab; scope is what is granted but for whom.
-func newPermissions(t *testing.T, name string, lessIn []string, scope globalsvc.Grant) *permissions {
+func newPermissions(t *testing.T, name string, lessIn []string, scope permissions.Grant) *grantee {
 	t.Helper()
 	kubeconfig := os.Getenv("MESHLAB_KUBECONFIG")
 	if kubeconfig == "" {
 		t.Skip("MESHLAB_KUBECONFIG is not set: there is no lab; run make test")
 	}
-	p := &permissions{t: t, ns: fmt.Sprintf("%s%d", name, os.Getpid()), lessIn: lessIn, clients: map[string]kubernetes.Interface{}, baselines: map[string]int{}}
+	p := &grantee{t: t, ns: fmt.Sprintf("%s%d", name, os.Getpid()), lessIn: lessIn, clients: map[string]kubernetes.Interface{}, baselines: map[string]int{}}
 	p.user = "user-" + p.ns
 	p.scope = scope
-	p.scope.Write, p.scope.MeshNamespace = true, "kube-system"
+	p.scope.Plugin, p.scope.Write, p.scope.MeshNamespace = "mesh-svc", true, "kube-system"
+	p.scope.DrainName = func(cluster string) string { return "kubectl-mesh-drain-" + cluster }
 	p.scope.Subjects = []rbacv1.Subject{{Kind: rbacv1.UserKind, APIGroup: rbacv1.GroupName, Name: p.user}}
 	if len(scope.Drain) == 0 {
 		p.scope.Namespace = p.ns
@@ -291,14 +293,14 @@ func newPermissions(t *testing.T, name string, lessIn []string, scope globalsvc.
 // TestPermissions: with what rbac prints every command works and says nothing of permissions. With one rule less, a command that needs
 // it prints that very rule in one line; one that can do without works all the same, and says what it could not see.
 func TestPermissions(t *testing.T) {
-	p := newPermissions(t, "perm", []string{"kind-eu"}, globalsvc.Grant{})
+	p := newPermissions(t, "perm", []string{"kind-eu"}, permissions.Grant{})
 	p.all()
 }
 
 // TestDrainPermissions is the same for drain and undrain, which work on all namespaces and keep a record in another cluster. Any of
 // the others can keep it, so that a permission is taken away in all.
 func TestDrainPermissions(t *testing.T) {
-	p := newPermissions(t, "drain", []string{"kind-us", "kind-eu", "kind-ap"}, globalsvc.Grant{Drain: []string{"us"}})
+	p := newPermissions(t, "drain", []string{"kind-us", "kind-eu", "kind-ap"}, permissions.Grant{Drain: []string{"us"}})
 	p.withoutCreate()
 	// A drain that is begun, so that there is something to take up and to take back.
 	if out, code := p.run("drain", []string{"drain", "us", "--yes"}); code != 0 {
@@ -316,10 +318,10 @@ func TestDrainPermissions(t *testing.T) {
 }
 
 // withoutCreate drains without the permission to make the record: nothing is written, and the rule is printed.
-func (p *permissions) withoutCreate() {
+func (p *grantee) withoutCreate() {
 	p.t.Helper()
 	all := p.accesses()
-	less := slices.DeleteFunc(slices.Clone(all), func(a globalsvc.Access) bool { return a.Drain && slices.Equal(a.Verbs, []string{"create"}) })
+	less := slices.DeleteFunc(slices.Clone(all), func(a permissions.Access) bool { return a.Drain && slices.Equal(a.Verbs, []string{"create"}) })
 	if len(less) != len(all)-1 {
 		p.t.Fatalf("%d of %d accesses are about creating the record", len(all)-len(less), len(all))
 	}
@@ -341,7 +343,7 @@ func (p *permissions) withoutCreate() {
 }
 
 // all runs every command with everything, and then with each permission less.
-func (p *permissions) all() {
+func (p *grantee) all() {
 	t := p.t
 	for _, a := range p.accesses() {
 		for name, args := range p.commands(a) {
@@ -389,7 +391,7 @@ var asked = map[string]map[string]string{
 }
 
 // configure changes settings of Cilium where the permission is taken away, and returns what puts them back.
-func (p *permissions) configure(data map[string]string) func() {
+func (p *grantee) configure(data map[string]string) func() {
 	p.t.Helper()
 	api := p.clients[p.lessIn[0]].CoreV1().ConfigMaps("kube-system")
 	cm, err := api.Get(p.t.Context(), "cilium-config", metav1.GetOptions{})
@@ -406,7 +408,7 @@ func (p *permissions) configure(data map[string]string) func() {
 }
 
 // without runs a command that lacks an access in one cluster.
-func (p *permissions) without(a globalsvc.Access, name string, args []string) {
+func (p *grantee) without(a permissions.Access, name string, args []string) {
 	p.t.Helper()
 	out, code := p.run(name, args)
 	key := strings.Join(args, " ")

@@ -86,6 +86,7 @@ func NewRoot(p Plugin, streams genericiooptions.IOStreams) *cobra.Command {
 	root.SetOut(streams.Out)
 	root.SetErr(streams.ErrOut)
 	root.SetUsageTemplate(usageTemplate)
+	root.SetHelpFunc(printHelp)
 	addVerbosity(root)
 	root.AddCommand(newVersion(p, streams), newOptions(p), newCompletion(p, streams))
 	return root

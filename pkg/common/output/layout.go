@@ -17,7 +17,9 @@ const (
 	minCell  = 6
 	maxWidth = 120
 	// minWrapped is the narrowest that a column becomes whose words must be broken.
-	minWrapped = 16
+	minWrapped = 12
+	// minText is the narrowest that a column becomes whose cells are broken between words, while others can give way.
+	minText = 16
 )
 
 // layout is how a table is printed.
@@ -105,8 +107,8 @@ func fit(columns []column, t *metav1.Table, limit int) {
 	}
 	words, least := make([]int, len(columns)), make([]int, len(columns))
 	for i, c := range columns {
-		words[i] = utf8.RuneCountInString(c.header)
-		least[i] = max(words[i], minWrapped)
+		least[i] = max(utf8.RuneCountInString(c.header), minWrapped)
+		words[i] = max(utf8.RuneCountInString(c.header), min(c.width, minText))
 		for _, row := range t.Rows {
 			for _, w := range breakable(cell(row, c.index)) {
 				words[i] = max(words[i], utf8.RuneCountInString(strings.TrimRight(w, " ")))
@@ -127,6 +129,11 @@ func fit(columns []column, t *metav1.Table, limit int) {
 			columns[widest].width--
 		}
 	}
+}
+
+// Fits reports whether a table needs no more than the default width. Views show a matrix of many clusters in another way.
+func Fits(t *metav1.Table) bool {
+	return total(layout{headers: true}.columns(t)) <= tableWidth()
 }
 
 // total is the width of a table.

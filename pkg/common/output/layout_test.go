@@ -199,7 +199,7 @@ func listed() list {
 func TestFieldDCustomColumns(t *testing.T) {
 	t.Parallel()
 	for format, want := range map[string]string{
-		"custom-columns=NAME:.name,Ready:{.ready}":                        "NAME   Ready\nweb    10\napi    <none>\ndb     9\n",
+		"custom-columns=NAME:.name,Ready:{.ready}":                         "NAME   Ready\nweb    10\napi    <none>\ndb     9\n",
 		"custom-columns=NS:metadata.namespace,PORTS:.ports[*],X:.metadata": "NS    PORTS    X\nb     80,443   map[name:web namespace:b]\na     <none>   map[name:api namespace:a]\nc     5432     map[name:db namespace:c]\n",
 	} {
 		f := NewFlags().WithItems("items")

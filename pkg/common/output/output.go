@@ -66,7 +66,7 @@ func (f *Flags) Own() bool { return slices.Contains(f.own, f.Format) }
 
 // AddFlags registers -o, --no-headers, --template and the rest of cli-runtime's.
 func (f *Flags) AddFlags(fs *pflag.FlagSet) {
-	fs.StringVarP(&f.Format, "output", "o", f.Format, "Output format: "+strings.Join(f.Formats(), "|")+".")
+	fs.StringVarP(&f.Format, "output", "o", f.Format, "Output format. Must be one of: "+strings.Join(f.Formats(), ", ")+".")
 	fs.BoolVar(&f.NoHeaders, "no-headers", f.NoHeaders, "If true, print tables without their headers.")
 	fs.StringVar(&f.Colour, "color", colourAuto, "Colour of results in tables. Must be one of: auto (on a terminal, unless NO_COLOR is set), always, never.")
 	if f.items != "" {

@@ -4,8 +4,10 @@ package clitest
 import (
 	"strings"
 	"testing"
+	"unicode/utf8"
 
 	"github.com/spf13/cobra"
+	"k8s.io/cli-runtime/pkg/genericiooptions"
 	"k8s.io/kubectl/pkg/cmd/util/sanity"
 )
 
@@ -35,6 +37,35 @@ func CheckHelp(t *testing.T, root *cobra.Command) {
 			checkExample(t, root, cmd, display, strings.TrimSpace(line))
 		}
 	})
+}
+
+// CheckWidth fails for every line of help, flags included, that is wider than 100 columns.
+func CheckWidth(t *testing.T, newRoot func(genericiooptions.IOStreams) *cobra.Command) {
+	t.Helper()
+	var paths [][]string
+	visit(newRoot(genericiooptions.NewTestIOStreamsDiscard()), func(cmd *cobra.Command) {
+		var path []string
+		for c := cmd; c.HasParent(); c = c.Parent() {
+			path = append([]string{c.Name()}, path...)
+		}
+		paths = append(paths, append(path, "--help"))
+	})
+	for _, path := range append(paths, []string{"options"}) {
+		streams, _, out, _ := genericiooptions.NewTestIOStreams()
+		root := newRoot(streams)
+		root.SetArgs(path)
+		if err := root.Execute(); err != nil {
+			t.Errorf("%s: %v", path, err)
+		}
+		if out.Len() == 0 {
+			t.Errorf("%s: no help", path)
+		}
+		for line := range strings.Lines(out.String()) {
+			if n := utf8.RuneCountInString(strings.TrimSuffix(line, "\n")); n > 100 {
+				t.Errorf("%s: %d columns: %s", path, n, line)
+			}
+		}
+	}
 }
 
 // checkExample finds the command and parses the flags of one example line.

@@ -381,7 +381,7 @@ func TestChangesNothing(t *testing.T) {
 		"unknown target":               {args: []string{"sync", "--from", "us", "--to", "uk", "--yes"}, code: 1, want: `--to: no cluster "uk"`},
 		"source is target":             {args: []string{"sync", "--from", "us", "--to", "eu,kind-us", "--yes"}, code: 1, want: "--to names us (context kind-us), which is --from"},
 		"unknown output":               {args: append(sync, "-o", "xml"), code: 1, want: `--output "xml" is not known`},
-		"unknown dry-run":              {args: append(sync, "--dry-run=maybe"), code: 1, want: `--dry-run "maybe" is not known`},
+		"unknown dry-run":              {args: append(sync, "--dry-run=maybe"), code: 1, want: `must be "none", "server", or "client"`},
 		"dry-run on the client":        {args: append(sync, "--dry-run=client"), code: 0},
 		"dry-run on the server":        {args: append(sync, "--dry-run=server"), code: 0},
 		"a dead target": {

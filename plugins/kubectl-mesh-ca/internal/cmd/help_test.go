@@ -12,6 +12,12 @@ import (
 	"github.com/kubectl-mesh/kubectl-mesh/pkg/common/cli/clitest"
 )
 
+// TestFieldDHelpFits: help is read in terminals of 100 columns.
+func TestFieldDHelpFits(t *testing.T) {
+	t.Parallel()
+	clitest.CheckWidth(t, NewRoot)
+}
+
 func TestHelp(t *testing.T) {
 	t.Parallel()
 	clitest.CheckHelp(t, NewRoot(genericiooptions.NewTestIOStreamsDiscard()))

@@ -42,7 +42,7 @@ func newStatus(e *env) *cobra.Command {
   kubectl mesh-ca status --contexts kind-us,kind-eu --fail-on never
 
   # The pairs of clusters that do not trust each other
-  kubectl mesh-ca status -o jsonpath='{range .trust[?(@.verdict!="ok")]}{.client}{" to "}{.server}{": "}{.verdict}{"\n"}{end}'`,
+  kubectl mesh-ca status -o jsonpath='{range .trust[?(@.verdict!="ok")]}{.client} {.server} {.verdict}{"\n"}{end}'`,
 		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			if err := out.Validate(); err != nil {

@@ -15,20 +15,31 @@ func Plan(doc v1alpha1.CAChangeReport) []output.Section {
 	for _, m := range doc.Members {
 		servers[m.Context] = m.Server
 	}
-	t := output.NewTable("CLUSTER", "CONTEXT", "SERVER", "SECRET", "OLD", "NEW", "RESULT", "NOTE")
+	t := output.NewTable("CLUSTER", "CONTEXT", "SERVER", "SECRET", "OLD", "NEW", "RESULT")
 	for _, c := range doc.Changes {
-		output.AddRow(t, c.Cluster, c.Context, servers[c.Context], c.Namespace+"/"+strings.TrimPrefix(c.Object, "secret/"), authorityOf(c.Before), authorityOf(c.After), c.Result, c.Message)
+		output.AddRow(t, c.Cluster, c.Context, servers[c.Context], c.Namespace+"/"+strings.TrimPrefix(c.Object, "secret/"), authorityOf(c.Before), authorityOf(c.After), c.Result)
 	}
-	return []output.Section{{Title: "Plan: " + doc.Action, Table: t}}
+	return []output.Section{{Title: "Plan: " + doc.Action, Table: t, Text: notes(doc)}}
+}
+
+// notes are the messages of the changes, which are sentences and too long for a column.
+func notes(doc v1alpha1.CAChangeReport) []string {
+	var out []string
+	for _, c := range doc.Changes {
+		if c.Message != "" {
+			out = append(out, fmt.Sprintf("  %s %s: %s", c.Cluster, strings.TrimPrefix(c.Object, "secret/"), c.Message))
+		}
+	}
+	return out
 }
 
 // Changes shows what became of each object.
 func Changes(doc v1alpha1.CAChangeReport) []output.Section {
-	t := output.NewTable("CLUSTER", "SECRET", "OLD", "NEW", "RESULT", "NOTE", "+CONTEXT")
+	t := output.NewTable("CLUSTER", "SECRET", "OLD", "NEW", "RESULT", "+CONTEXT")
 	for _, c := range doc.Changes {
-		output.AddRow(t, c.Cluster, c.Namespace+"/"+strings.TrimPrefix(c.Object, "secret/"), authorityOf(c.Before), authorityOf(c.After), c.Result, c.Message, c.Context)
+		output.AddRow(t, c.Cluster, c.Namespace+"/"+strings.TrimPrefix(c.Object, "secret/"), authorityOf(c.Before), authorityOf(c.After), c.Result, c.Context)
 	}
-	return []output.Section{{Table: t}}
+	return []output.Section{{Table: t, Text: notes(doc)}}
 }
 
 // authorityOf is a fingerprint, with the state of the key where that is not ok.

@@ -58,15 +58,15 @@ func authorities(doc v1alpha1.CAReport, now time.Time) *metav1.Table {
 }
 
 func leafs(doc v1alpha1.CAReport, now time.Time) *metav1.Table {
-	t := output.NewTable("CLUSTER", "SECRET", "SUBJECT", "EXPIRES", "SIGNED-BY", "KEY", "OWNER", "STATUS", "+FINGERPRINT", "+NAMES")
+	t := output.NewTable("CLUSTER", "SECRET", "EXPIRES", "SIGNED-BY", "OWNER", "STATUS", "+KEY", "+SUBJECT", "+FINGERPRINT", "+NAMES")
 	for _, c := range doc.Clusters {
 		for _, l := range c.Leafs {
 			if l.Certificate == nil {
-				output.AddRow(t, c.Cluster, l.Secret, "-", "-", "-", "-", owner(l.Owner), l.Message, "-", "-")
+				output.AddRow(t, c.Cluster, l.Secret, "-", "-", owner(l.Owner), l.Message, "-", "-", "-", "-")
 				continue
 			}
-			output.AddRow(t, c.Cluster, l.Secret, l.Subject, expires(l.NotAfter, now), signedBy(l), l.Key, owner(l.Owner), leafStatus(l),
-				pki.Short(l.Fingerprint), strings.Join(slices.Concat(l.DNSNames, l.IPAddresses), ","))
+			output.AddRow(t, c.Cluster, l.Secret, expires(l.NotAfter, now), signedBy(l), owner(l.Owner), leafStatus(l),
+				l.Key, l.Subject, pki.Short(l.Fingerprint), strings.Join(slices.Concat(l.DNSNames, l.IPAddresses), ","))
 		}
 	}
 	return t
@@ -99,14 +99,15 @@ func trust(doc v1alpha1.CAReport) output.Section {
 	for _, p := range doc.Trust {
 		verdicts[[2]string{p.Client, p.Server}] = p.Verdict
 	}
-	if len(doc.Members) > maxMatrix {
-		return trustList(doc)
-	}
 	columns := []string{"CLIENT"}
 	for _, m := range doc.Members {
 		columns = append(columns, m.Name)
 	}
 	t := output.NewTable(columns...)
+	output.MarkStates(t, 1)
+	if len(doc.Members) > maxMatrix {
+		return trustList(doc)
+	}
 	for _, client := range doc.Members {
 		row := []string{client.Name}
 		for _, server := range doc.Members {
@@ -120,6 +121,9 @@ func trust(doc v1alpha1.CAReport) output.Section {
 			row = append(row, v)
 		}
 		output.AddRow(t, row...)
+	}
+	if !output.Fits(t) {
+		return trustList(doc)
 	}
 	return output.Section{Title: "Who trusts whom, by what is mounted now (the row logs in to the column)", Table: t}
 }

@@ -59,10 +59,10 @@ eu        b         -          it does not exist   -                      -     
 ap        c         ? (tls)    ?                   ?                      ?          ?
 
 Leaf certificates
-CLUSTER   SECRET   SUBJECT     EXPIRES           SIGNED-BY    KEY   OWNER         STATUS
-us        a        -           -                 -            -     -             no permission to read it
-us        b        CN=remote   2026-11-25 (1d)   ?            ok    helm/cilium   it is odd (+1)
-us        c        CN=remote   2026-11-25 (1d)   another CA   ok    -             ok
+CLUSTER   SECRET   EXPIRES           SIGNED-BY    OWNER         STATUS
+us        a        -                 -            -             no permission to read it
+us        b        2026-11-25 (1d)   ?            helm/cilium   it is odd (+1)
+us        c        2026-11-25 (1d)   another CA   -             ok
 
 Who trusts whom, by what is mounted now (the row logs in to the column)
 CLIENT   US    EU        AP
@@ -96,8 +96,8 @@ func TestChangesOfABrokenKey(t *testing.T) {
 		Cluster: "eu", Namespace: "kube-system", Object: "secret/cilium-ca", Result: "planned",
 		Before: map[string]*string{"fingerprint": ptr.To("0123456789abcdef"), "key": ptr.To("missing")}, After: map[string]*string{"fingerprint": ptr.To("fedcba9876543210"), "key": ptr.To("ok")},
 	}}}}
-	want := `CLUSTER   SECRET                  OLD                       NEW        RESULT    NOTE
-eu        kube-system/cilium-ca   01234567 (key: missing)   fedcba98   planned   <none>`
+	want := `CLUSTER   SECRET                  OLD                       NEW        RESULT
+eu        kube-system/cilium-ca   01234567 (key: missing)   fedcba98   planned`
 	if diff := cmp.Diff(want, show(t, view.Changes(doc))); diff != "" {
 		t.Errorf("(-want +got)\n%s", diff)
 	}
@@ -114,5 +114,39 @@ func TestNextLines(t *testing.T) {
 	want := "\neu:\n  1. first\n     (a, b)\n     do it\n  2. second\n\nap:\n  1. third\n     go\n\nThen see who trusts whom: kubectl mesh-ca status --contexts a"
 	if !strings.Contains(got, want) {
 		t.Errorf("got %s", got)
+	}
+}
+
+// TestFieldDStatusFits: with the Secrets of a real Cilium a table of status has at most 100 columns, and with long names at most 120.
+func TestFieldDStatusFits(t *testing.T) {
+	t.Parallel()
+	for most, names := range map[int][]string{100: {"us", "eu", "ap"}, 120: {"production-eu-central-1", "production-us-east-1", "production-ap-south-1", "staging-eu-central-1"}} {
+		doc := v1alpha1.CAReport{}
+		for _, name := range names {
+			doc.Members = append(doc.Members, v1alpha1.Member{Name: name, Context: "kind-" + name})
+			c := v1alpha1.CACluster{Cluster: name, CA: &v1alpha1.Authority{Certificate: certificate("CN=Cilium CA", now.AddDate(3, 0, 0)), Key: "ok", Owner: v1alpha1.Owner{Kind: "helm", Name: "cilium"}}}
+			leaf := certificate("CN=clustermesh-apiserver.cilium.io", now.AddDate(3, 0, 0))
+			for _, secret := range []string{"clustermesh-apiserver-server-cert", "clustermesh-apiserver-remote-cert", "hubble-relay-client-certs"} {
+				c.Leafs = append(c.Leafs, v1alpha1.LeafCertificate{Secret: secret, Certificate: &leaf, Key: "ok", SignedByCA: ptr.To(true), Owner: &v1alpha1.Owner{Kind: "helm", Name: "cilium"}})
+			}
+			doc.Clusters = append(doc.Clusters, c)
+			for _, other := range names {
+				if other != name {
+					doc.Trust = append(doc.Trust, v1alpha1.TrustPair{Client: name, Server: other, Verdict: "broken"})
+				}
+			}
+		}
+		doc.Findings = []v1alpha1.Finding{{ID: "CA010", Severity: "error", Clusters: names[:2], Object: names[0] + " to " + names[1], Message: strings.Repeat("it is signed by another CA ", 12)}}
+		got := show(t, view.Status(doc, now))
+		for line := range strings.Lines(got) {
+			if n := len(strings.TrimSuffix(line, "\n")); n > most && !strings.HasPrefix(line, " ") && !strings.HasPrefix(line, "CA010") {
+				t.Errorf("%d columns, want at most %d: %s", n, most, line)
+			} else if n > 120 {
+				t.Errorf("%d columns: %s", n, line)
+			}
+		}
+		if !strings.Contains(got, "broken") {
+			t.Errorf("the trust matrix is lost:\n%s", got)
+		}
 	}
 }

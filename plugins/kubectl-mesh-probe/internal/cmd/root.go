@@ -68,6 +68,7 @@ func NewRoot(streams genericiooptions.IOStreams) *cobra.Command {
 	f.addFlags(root.Flags(), e.clusters.Config.Impersonate)
 	e.out.AddFlags(root.Flags())
 
+	root.AddCommand(newRBAC(e))
 	cli.CompleteFlag(root, "contexts", e.clusters.ContextNames)
 	cli.CompleteFlag(root, "context", e.clusters.ContextNames)
 	cli.CompleteFlag(root, "from-clusters", e.clusters.MemberNames)

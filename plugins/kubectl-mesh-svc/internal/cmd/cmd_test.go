@@ -13,6 +13,12 @@ import (
 	"github.com/kubectl-mesh/kubectl-mesh/pkg/common/cli/clitest"
 )
 
+// TestFieldDHelpFits: help is read in terminals of 100 columns.
+func TestFieldDHelpFits(t *testing.T) {
+	t.Parallel()
+	clitest.CheckWidth(t, NewRoot)
+}
+
 func TestHelp(t *testing.T) {
 	t.Parallel()
 	clitest.CheckHelp(t, NewRoot(genericiooptions.NewTestIOStreamsDiscard()))
@@ -32,7 +38,8 @@ func run(t *testing.T, args ...string) (stdout, stderr string, code int) {
 // TestUndoAsksNothing: --yes is taken as by the other writes, and its help does not promise a question.
 func TestUndoAsksNothing(t *testing.T) {
 	t.Parallel()
-	if out, _, _ := run(t, "undo", "--help"); !strings.Contains(out, "undo does not ask.") || strings.Contains(out, "do not ask.") {
+	out, _, _ := run(t, "undo", "--help")
+	if text := strings.Join(strings.Fields(out), " "); !strings.Contains(text, "undo does not ask.") || strings.Contains(text, "do not ask.") {
 		t.Error(out)
 	}
 }
@@ -52,7 +59,12 @@ func TestBadInput(t *testing.T) {
 		want string
 	}{
 		"unknown command":        {[]string{"lst"}, 2, `unknown command "lst"`},
-		"list of a name":         {[]string{"list", "svc/nginx"}, 2, `list takes no names, and there is "svc/nginx"; describe NAME shows one Service, --selector picks several`},
+		"list of no Service":     {[]string{"list", "pod/nginx"}, 2, `"pod/nginx" is no Service`},
+		"list, name and -A":      {[]string{"list", "nginx", "-A"}, 2, "names cannot be used together"},
+		"list, sorted watch":     {[]string{"list", "-w", "--sort-by=.name"}, 2, "--sort-by and --watch cannot be used together"},
+		"list, bad columns":      {[]string{"list", "-o", "custom-columns=NAME"}, 2, "--output: unexpected custom-columns spec: NAME, expected <header>:<json-path-expr>"},
+		"list, bad path":         {[]string{"list", "--sort-by={.a"}, 2, "--sort-by: unexpected path string"},
+		"list, colour":           {[]string{"list", "--color", "blue"}, 2, "--color"},
 		"clusters of a name":     {[]string{"clusters", "us"}, 2, `clusters takes no names, and there is "us"; --contexts says which clusters are read`},
 		"rbac of a name":         {[]string{"rbac", "sre"}, 2, `rbac takes no names, and there is "sre"; --user, --group and --serviceaccount say for whom`},
 		"version of a name":      {[]string{"version", "x"}, 2, `version takes no names, and there is "x"`},

@@ -65,7 +65,7 @@ func addCompletion(root *cobra.Command, e *env) {
 func completeWords(root *cobra.Command) {
 	for flag, words := range map[string][]string{
 		"dry-run": {"none", "client", "server"}, "preflight": {"full", "access"}, "fail-on": {"error", "warning", "info"},
-		"affinity": {"local", "remote", "none"}, "shared": {"true", "false"},
+		"color": {"auto", "always", "never"}, "affinity": {"local", "remote", "none"}, "shared": {"true", "false"},
 	} {
 		cli.CompleteFlag(root, flag, cli.OneOf(words...))
 	}
@@ -80,7 +80,9 @@ func completeWords(root *cobra.Command) {
 			continue
 		case "check":
 			formats = formats.With(formatSARIF, formatJUnit)
-		case "clusters", "list", "describe":
+		case "list":
+			formats = formats.WithNames().WithItems("services")
+		case "clusters", "describe":
 		default:
 			formats = formats.WithNames()
 		}

@@ -95,6 +95,7 @@ func TestOutputIsCompleted(t *testing.T) {
 			continue
 		}
 		_, list, _ := strings.Cut(strings.TrimSuffix(f.Usage, "."), ": ")
+		list = strings.ReplaceAll(list, ", ", "|")
 		complete, ok := c.GetFlagCompletionFunc("output")
 		if !ok {
 			t.Errorf("%s: nothing is offered", c.Name())

@@ -70,6 +70,9 @@ func (o *drainOptions) print(r *drainResult) error {
 	if len(doc.Changes) == 0 && o.out.IsTable() {
 		return nil
 	}
+	if o.out.IsTable() && o.out.Format != output.Wide && view.Counted(doc.ChangeReport) {
+		output.Say(o.ErrOut, "Note: %d results are counted by kind; -o wide and -o json show each", len(doc.Changes))
+	}
 	return o.out.Print(o.Out, doc, view.Drain(doc, o.out.Format == output.Wide))
 }
 

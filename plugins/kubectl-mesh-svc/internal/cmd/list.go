@@ -9,6 +9,7 @@ import (
 	"github.com/spf13/cobra"
 	"k8s.io/apimachinery/pkg/labels"
 
+	"github.com/kubectl-mesh/kubectl-mesh/pkg/common/clusters"
 	"github.com/kubectl-mesh/kubectl-mesh/pkg/common/meshstate"
 	"github.com/kubectl-mesh/kubectl-mesh/pkg/common/output"
 	"github.com/kubectl-mesh/kubectl-mesh/pkg/common/routing"
@@ -129,6 +130,11 @@ func (o *listOptions) list(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
+	return o.show(ctx, sel)
+}
+
+// show reads the members and prints the list.
+func (o *listOptions) show(ctx context.Context, sel *clusters.Selection) error {
 	q := o.query(o.flags.Namespace(sel.Home()))
 	st := meshstate.Read(ctx, sel.Members, o.flags.Timeout, q)
 	if _, err := named(st, q.Namespace, o.names); err != nil {
@@ -170,4 +176,3 @@ func (e *env) noneFound(namespace string, all bool) {
 	}
 	_, _ = fmt.Fprintf(e.ErrOut, "No %s found %s.\n", what, where)
 }
-

@@ -5,16 +5,12 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"io"
-	"os"
-	"path/filepath"
+	"maps"
 	"slices"
 	"strings"
 
 	"github.com/spf13/pflag"
 	corev1 "k8s.io/api/core/v1"
-	"sigs.k8s.io/kustomize/api/krusty"
-	"sigs.k8s.io/kustomize/kyaml/filesys"
 
 	"github.com/kubectl-mesh/kubectl-mesh/pkg/common/change"
 	"github.com/kubectl-mesh/kubectl-mesh/pkg/common/output"
@@ -24,9 +20,9 @@ import (
 
 // localFlags choose the manifests that are edited instead of clusters.
 type localFlags struct {
-	on, recursive, inPlace bool
-	files                  []string
-	kustomize              string
+	on, recursive, inPlace, strict bool
+	files                          []string
+	kustomize                      string
 }
 
 func (l *localFlags) addFlags(fs *pflag.FlagSet) {
@@ -34,12 +30,13 @@ func (l *localFlags) addFlags(fs *pflag.FlagSet) {
 	fs.StringSliceVarP(&l.files, "filename", "f", nil, "Files or directories with the manifests to edit, - for stdin (repeatable); with --local. All Services in them, unless names or --selector pick some.")
 	fs.BoolVarP(&l.recursive, "recursive", "R", false, "If true, also take the directories below those of --filename.")
 	fs.StringVarP(&l.kustomize, "kustomize", "k", "", "Directory with a kustomization to build and edit; with --local.")
+	fs.BoolVar(&l.strict, "strict", false, "If true, refuse a directory with files that cannot be read as manifests, such as Helm templates, instead of skipping these; with --local.")
 	fs.BoolVar(&l.inPlace, "in-place", false, "If true, write the edited files back instead of printing them; with --local.")
 }
 
 // unused refuses the flags of --local without it: a file is never what a cluster gets.
 func (l *localFlags) unused(fs *pflag.FlagSet) error {
-	for _, name := range []string{"filename", "recursive", "kustomize", "in-place"} {
+	for _, name := range []string{"filename", "recursive", "kustomize", "strict", "in-place"} {
 		if fs.Changed(name) {
 			return fmt.Errorf("--%s needs --local, which edits manifests; to change clusters give names, --selector or --all instead", name)
 		}
@@ -100,68 +97,34 @@ func (f *writeFlags) toLocal(fs *pflag.FlagSet, edit globalsvc.Edit, names []str
 	return l, nil
 }
 
-// source is one manifest.
-type source struct {
-	name string
-	raw  []byte
-}
-
 // run edits all manifests before it prints or writes the first.
 func (l *localOptions) run() error {
-	sources, err := l.read()
+	skipped := &skips{}
+	sources, err := l.read(skipped)
 	if err != nil {
 		return err
 	}
-	var results []*manifest.Result
-	var names []string
-	found, meant := map[string]bool{}, 0
-	for _, s := range sources {
-		var refused error
-		var skipped []string
-		r, err := manifest.Edit(s.name, s.raw, func(svc *corev1.Service) bool {
-			ok, why, err := l.request.Wants(svc)
-			if why != "" {
-				skipped = append(skipped, fmt.Sprintf("service %s is left out: %s", svc.Name, why))
-			}
-			if err != nil && refused == nil {
-				refused = fmt.Errorf("%s: %w", s.name, err)
-			}
-			if ok {
-				meant++
-				found[svc.Name] = true
-			}
-			return ok
-		}, l.request.Values)
-		if err = errors.Join(refused, err); err != nil {
-			return err
-		}
-		for _, line := range skipped {
-			output.Say(l.ErrOut, "Note: %s: %s", s.name, line)
-		}
-		results, names = append(results, r), append(names, s.name)
+	edited, err := l.edit(sources, skipped)
+	if err != nil {
+		return err
 	}
-	total := 0
-	for _, r := range results {
-		total += len(r.Services)
+	if l.strict && skipped.first != nil {
+		return fmt.Errorf("%w; nothing was changed (--strict)", skipped.first)
 	}
-	for _, n := range l.request.Names {
-		if !found[n] {
-			return fmt.Errorf("service %s is not in %s", n, change.List(names, 3))
-		}
-	}
-	if total == 0 {
-		return fmt.Errorf("there is no Service in %s", change.List(names, 3))
+	skipped.say(l.env)
+	if err := edited.check(l.request.Names, skipped); err != nil {
+		return err
 	}
 	if l.inPlace { // before it is said: what cannot be written is not announced
-		if err := l.write(sources, results); err != nil {
+		if err := l.write(edited); err != nil {
 			return err
 		}
 	}
 	differ := false
-	for i, r := range results {
-		differ = l.say(names[i], r) || differ
+	for i, r := range edited.results {
+		differ = l.say(edited.sources[i].name, r) || differ
 	}
-	switch {
+	switch meant := edited.meant; {
 	case differ:
 	case meant == 0:
 		output.Say(l.ErrOut, "No services match; nothing is changed.")
@@ -173,7 +136,83 @@ func (l *localOptions) run() error {
 	if l.inPlace {
 		return nil
 	}
-	return l.print(results)
+	return l.print(edited.results)
+}
+
+// edits are the manifests that were edited, with what was found in them.
+type edits struct {
+	sources []source // without those that were skipped
+	results []*manifest.Result
+	found   map[string]bool // the names that are meant and there
+	meant   int             // how many Services are
+}
+
+// edit edits all manifests. A file of a directory that is not a manifest is skipped.
+func (l *localOptions) edit(sources []source, skipped *skips) (*edits, error) {
+	out := &edits{found: map[string]bool{}}
+	left := byReason{}
+	for _, s := range sources {
+		var refused error
+		meant, names := 0, map[string]bool{}
+		reasons := byReason{}
+		r, err := manifest.Edit(s.name, s.raw, func(svc *corev1.Service) bool {
+			ok, why, err := l.request.Wants(svc)
+			if why != "" {
+				reasons.add(why, fmt.Sprintf("%s (%s)", svc.Name, s.name))
+			}
+			if err != nil && refused == nil {
+				refused = fmt.Errorf("%s: %w", s.name, err)
+			}
+			if ok {
+				meant++
+				names[svc.Name] = true
+			}
+			return ok
+		}, l.request.Values)
+		var e *manifest.Error
+		switch {
+		case refused == nil && s.found && errors.As(err, &e) && e.Kind != manifest.Refused:
+			skipped.add(e.Kind, s.name, err)
+			continue
+		case refused != nil || err != nil:
+			return nil, errors.Join(refused, err)
+		}
+		out.sources, out.results = append(out.sources, s), append(out.results, r)
+		out.meant += meant
+		maps.Copy(out.found, names)
+		left.merge(reasons)
+	}
+	left.each(func(why string, services []string) {
+		what, are := "service", "is"
+		if len(services) > 1 {
+			what, are = "services", "are"
+		}
+		output.Say(l.ErrOut, "Note: %s %s %s left out: %s", what, change.List(services, namedInError), are, why)
+	})
+	return out, nil
+}
+
+// check refuses a request that means nothing in the manifests.
+func (e *edits) check(names []string, skipped *skips) error {
+	files := make([]string, len(e.sources))
+	total := 0
+	for i, s := range e.sources {
+		files[i] = s.name
+		total += len(e.results[i].Services)
+	}
+	where := change.List(files, 3)
+	if n := skipped.count(); n > 0 {
+		where = fmt.Sprintf("the files that could be read (%d were skipped)", n)
+	}
+	for _, n := range names {
+		if !e.found[n] {
+			return fmt.Errorf("service %s is not in %s", n, where)
+		}
+	}
+	if total == 0 {
+		return fmt.Errorf("there is no Service in %s", where)
+	}
+	return nil
 }
 
 // say tells what differs, one line for each Service, and reports whether anything does.
@@ -189,74 +228,6 @@ func (l *localOptions) say(file string, r *manifest.Result) (differs bool) {
 		}
 	}
 	return differs
-}
-
-// read returns the manifests in the order in which they were named; those of a directory by name.
-func (l *localOptions) read() ([]source, error) {
-	if l.kustomize != "" {
-		built, err := krusty.MakeKustomizer(krusty.MakeDefaultOptions()).Run(filesys.MakeFsOnDisk(), l.kustomize)
-		if err != nil {
-			return nil, fmt.Errorf("--kustomize: %w", err)
-		}
-		raw, err := built.AsYaml()
-		if err != nil {
-			return nil, fmt.Errorf("--kustomize: %w", err)
-		}
-		return []source{{l.kustomize, raw}}, nil
-	}
-	var out []source
-	for _, name := range l.files {
-		if name == "-" {
-			raw, err := io.ReadAll(l.In)
-			if err != nil {
-				return nil, fmt.Errorf("stdin: %w", err)
-			}
-			out = append(out, source{"stdin", raw})
-			continue
-		}
-		if strings.Contains(name, "://") {
-			return nil, fmt.Errorf("--filename %s: only files are edited; download it first", name)
-		}
-		paths, err := l.expand(name)
-		if err != nil {
-			return nil, fmt.Errorf("--filename: %w", err)
-		}
-		for _, p := range paths {
-			raw, err := os.ReadFile(p)
-			if err != nil {
-				return nil, fmt.Errorf("--filename: %w", err)
-			}
-			out = append(out, source{p, raw})
-		}
-	}
-	return out, nil
-}
-
-// expand returns the manifests of a directory, or the file itself.
-func (l *localOptions) expand(name string) ([]string, error) {
-	info, err := os.Stat(name)
-	if err != nil {
-		return nil, err
-	}
-	if !info.IsDir() {
-		return []string{name}, nil
-	}
-	var out []string
-	err = filepath.WalkDir(name, func(path string, d os.DirEntry, err error) error {
-		switch {
-		case err != nil:
-			return err
-		case d.IsDir() && path != name && !l.recursive:
-			return filepath.SkipDir
-		case !d.IsDir() && slices.Contains([]string{".yaml", ".yml", ".json"}, filepath.Ext(path)):
-			out = append(out, path)
-		}
-		return nil
-	})
-	if err == nil && len(out) == 0 {
-		return nil, fmt.Errorf("%s holds no .yaml, .yml or .json file; --recursive also takes the directories below it", name)
-	}
-	return out, err
 }
 
 // print prints the manifests as one stream.
@@ -291,11 +262,11 @@ func (l *localOptions) print(results []*manifest.Result) error {
 }
 
 // write puts the files that differ in the place of the old ones.
-func (l *localOptions) write(sources []source, results []*manifest.Result) error {
+func (l *localOptions) write(edited *edits) error {
 	var list []replacement
-	for i, s := range sources {
-		if !bytes.Equal(s.raw, results[i].Text) {
-			list = append(list, replacement{s.name, results[i].Text})
+	for i, s := range edited.sources {
+		if text := edited.results[i].Text; !bytes.Equal(s.raw, text) {
+			list = append(list, replacement{s.name, text})
 		}
 	}
 	if err := replaceFiles(list); err != nil {

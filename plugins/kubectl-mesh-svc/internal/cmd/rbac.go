@@ -4,22 +4,21 @@ import (
 	"errors"
 	"fmt"
 	"slices"
-	"strings"
 
 	"github.com/spf13/cobra"
-	rbacv1 "k8s.io/api/rbac/v1"
 	"k8s.io/utils/ptr"
-	"sigs.k8s.io/yaml"
 
 	"github.com/kubectl-mesh/kubectl-mesh/pkg/common/cli"
+	"github.com/kubectl-mesh/kubectl-mesh/pkg/common/permissions"
+	"github.com/kubectl-mesh/kubectl-mesh/plugins/kubectl-mesh-svc/internal/drainrecord"
 	"github.com/kubectl-mesh/kubectl-mesh/plugins/kubectl-mesh-svc/internal/globalsvc"
 )
 
 // rbacFlags are what the user says about a grant.
 type rbacFlags struct {
-	readOnly, write                bool
-	users, groups, serviceAccounts []string
-	drain                          []string
+	readOnly, write bool
+	drain           []string
+	subjects        cli.RBACSubjects
 }
 
 func newRBAC(e *env) *cobra.Command {
@@ -50,7 +49,7 @@ func newRBAC(e *env) *cobra.Command {
 			if err != nil {
 				return err
 			}
-			text, err := manifestText(g.Manifests(globalsvc.Accesses()))
+			text, err := cli.RBACText(g.Manifests(globalsvc.Accesses()))
 			if err != nil {
 				return err
 			}
@@ -62,19 +61,16 @@ func newRBAC(e *env) *cobra.Command {
 	fs.BoolVar(&f.readOnly, "read-only", false, "If true, print what reading needs. This is the default.")
 	fs.BoolVar(&f.write, "write", false, "If true, print what changing Services needs too.")
 	fs.StringSliceVar(&f.drain, "drain", nil, "Clusters that may be drained, by Cilium name, with --write (repeatable).")
-	// Named as in kubectl create rolebinding; --user hides the one for credentials, as it does there.
-	fs.StringSliceVar(&f.users, "user", nil, "User to bind the roles to (repeatable).")
-	fs.StringSliceVar(&f.groups, "group", nil, "Group to bind the roles to (repeatable).")
-	fs.StringSliceVar(&f.serviceAccounts, "serviceaccount", nil, "Service account to bind the roles to, as NAMESPACE:NAME (repeatable).")
+	f.subjects.AddFlags(fs)
 	cmd.DisableFlagsInUseLine = true
 	return cmd
 }
 
 // grant checks the flags.
-func (f *rbacFlags) grant(namespace, ciliumNamespace string) (globalsvc.Grant, error) {
-	g := globalsvc.Grant{Write: f.write, Namespace: namespace, MeshNamespace: ciliumNamespace}
+func (f *rbacFlags) grant(namespace, ciliumNamespace string) (permissions.Grant, error) {
+	g := permissions.Grant{Plugin: "mesh-svc", DrainName: drainrecord.Name, Write: f.write, Namespace: namespace, MeshNamespace: ciliumNamespace}
 	if g.MeshNamespace == "" {
-		g.MeshNamespace = globalsvc.DefaultMeshNamespace
+		g.MeshNamespace = permissions.DefaultMeshNamespace
 	}
 	switch {
 	case f.readOnly && f.write:
@@ -87,47 +83,7 @@ func (f *rbacFlags) grant(namespace, ciliumNamespace string) (globalsvc.Grant, e
 		return g, errors.New("--drain has an empty name")
 	}
 	g.Drain = f.drain
-	for _, u := range f.users {
-		g.Subjects = append(g.Subjects, rbacv1.Subject{Kind: rbacv1.UserKind, APIGroup: rbacv1.GroupName, Name: u})
-	}
-	for _, n := range f.groups {
-		g.Subjects = append(g.Subjects, rbacv1.Subject{Kind: rbacv1.GroupKind, APIGroup: rbacv1.GroupName, Name: n})
-	}
-	for _, sa := range f.serviceAccounts {
-		ns, name, ok := strings.Cut(sa, ":")
-		if !ok || ns == "" || name == "" {
-			return g, fmt.Errorf("--serviceaccount %q is not NAMESPACE:NAME", sa)
-		}
-		g.Subjects = append(g.Subjects, rbacv1.Subject{Kind: rbacv1.ServiceAccountKind, Namespace: ns, Name: name})
-	}
-	for _, s := range g.Subjects {
-		if s.Name == "" {
-			return g, errors.New("--user or --group is empty")
-		}
-	}
-	return g, nil
-}
-
-// manifestText prints manifests as one stream of YAML documents.
-func manifestText(m globalsvc.Manifests) (string, error) {
-	var docs []string
-	add := func(object any) error {
-		b, err := yaml.Marshal(object)
-		docs = append(docs, string(b))
-		return err
-	}
-	var errs []error
-	for _, r := range m.ClusterRoles {
-		errs = append(errs, add(r))
-	}
-	for _, r := range m.ClusterRoleBindings {
-		errs = append(errs, add(r))
-	}
-	for _, r := range m.Roles {
-		errs = append(errs, add(r))
-	}
-	for _, r := range m.RoleBindings {
-		errs = append(errs, add(r))
-	}
-	return strings.Join(docs, "---\n"), errors.Join(errs...)
+	var err error
+	g.Subjects, err = f.subjects.Subjects()
+	return g, err
 }

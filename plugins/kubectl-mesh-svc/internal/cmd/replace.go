@@ -25,6 +25,11 @@ func replaceFiles(list []replacement) (err error) {
 		}
 	}()
 	for _, r := range list {
+		if err := r.writable(); err != nil {
+			return fmt.Errorf("%s cannot be written: %w; nothing was changed", r.name, cause(err))
+		}
+	}
+	for _, r := range list {
 		f, err := r.write()
 		if err != nil {
 			return fmt.Errorf("%s cannot be written: %w; nothing was changed", r.name, cause(err))
@@ -54,6 +59,29 @@ func namesOf(list []replacement) string {
 
 // newFile waits beside the file whose place it takes.
 type newFile struct{ temp, target string }
+
+// writable refuses a file that its owner, or the system, keeps from being written: putting another one in its place would get around that.
+func (r replacement) writable() error {
+	target, err := filepath.EvalSymlinks(r.name)
+	if err != nil {
+		return err
+	}
+	info, err := os.Stat(target)
+	if err != nil {
+		return err
+	}
+	if !info.Mode().IsRegular() {
+		return nil // to put a file in its place fails
+	}
+	if info.Mode().Perm()&0o222 == 0 { // root may write it all the same
+		return errors.New("it is read-only; make it writable (chmod u+w) or leave it out")
+	}
+	f, err := os.OpenFile(target, os.O_WRONLY, 0) //nolint:gosec // the user names it
+	if err != nil {
+		return err
+	}
+	return f.Close()
+}
 
 // write writes the new file with the mode of the old one; a link stays a link.
 func (r replacement) write() (newFile, error) {

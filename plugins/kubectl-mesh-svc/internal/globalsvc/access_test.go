@@ -2,14 +2,16 @@ package globalsvc
 
 import (
 	"flag"
-	"os"
 	"path/filepath"
 	"slices"
 	"strings"
 	"testing"
 
-	"github.com/google/go-cmp/cmp"
 	rbacv1 "k8s.io/api/rbac/v1"
+
+	"github.com/kubectl-mesh/kubectl-mesh/pkg/common/permissions"
+	"github.com/kubectl-mesh/kubectl-mesh/pkg/common/permissions/permissionstest"
+	"github.com/kubectl-mesh/kubectl-mesh/plugins/kubectl-mesh-svc/internal/drainrecord"
 )
 
 var update = flag.Bool("update", false, "write what is generated anew")
@@ -17,34 +19,21 @@ var update = flag.Bool("update", false, "write what is generated anew")
 // TestDocumentedAccess keeps the table in docs/rbac.md equal to the one that rbac prints.
 func TestDocumentedAccess(t *testing.T) {
 	t.Parallel()
-	const begin, end = "internal/globalsvc -update -->\n", "<!-- end -->"
-	file := filepath.Join("..", "..", "..", "..", "docs", "rbac.md")
-	raw, err := os.ReadFile(file)
-	if err != nil {
-		t.Fatal(err)
-	}
-	before, rest, ok := strings.Cut(string(raw), begin)
-	got, after, ok2 := strings.Cut(rest, end)
-	if !ok || !ok2 {
-		t.Fatalf("%s has no place for the table", file)
-	}
 	want := AccessTable(Accesses())
 	if name := "resourceNames: [kubectl-mesh-drain-us]"; !strings.Contains(want, name) {
 		t.Errorf("the record of a drain of us is not called as it is: no %s", name)
 	}
-	if *update {
-		if err := os.WriteFile(file, []byte(before+begin+want+end+after), 0o600); err != nil {
-			t.Fatal(err)
-		}
-		return
-	}
-	if d := cmp.Diff(want, got); d != "" {
-		t.Errorf("%s is not up to date: %s", file, d)
-	}
+	permissionstest.Documented(t, filepath.Join("..", "..", "..", "..", "docs", "rbac.md"), "kubectl-mesh-svc/internal/globalsvc", want, *update)
+}
+
+// grant completes a grant as the command does.
+func grant(g permissions.Grant) permissions.Grant {
+	g.Plugin, g.DrainName = "mesh-svc", drainrecord.Name
+	return g
 }
 
 // lines shows what manifests grant, one rule a line.
-func (m Manifests) lines() []string {
+func ruleLines(m permissions.Manifests) []string {
 	var out []string
 	rules := func(where string, rs []rbacv1.PolicyRule) {
 		for _, r := range rs {
@@ -66,15 +55,15 @@ func (m Manifests) lines() []string {
 
 func TestManifests(t *testing.T) {
 	t.Parallel()
-	read := Grant{MeshNamespace: "cilium"}.Manifests(Accesses())
-	if got := read.lines(); !slices.Contains(got, "cluster: get,list,watch namespaces") || slices.Contains(got, "cluster: get namespaces kube-system") {
+	read := grant(permissions.Grant{MeshNamespace: "cilium"}).Manifests(Accesses())
+	if got := ruleLines(read); !slices.Contains(got, "cluster: get,list,watch namespaces") || slices.Contains(got, "cluster: get namespaces kube-system") {
 		t.Errorf("a rule that another covers, or none: %q", got)
 	}
 	if len(read.RoleBindings)+len(read.ClusterRoleBindings) != 0 {
 		t.Error("bindings without subjects")
 	}
-	one := Grant{MeshNamespace: "cilium", Namespace: "shop", Write: true, Subjects: []rbacv1.Subject{{Kind: rbacv1.UserKind, Name: "jane"}}}.Manifests(Accesses())
-	got := one.lines()
+	one := grant(permissions.Grant{MeshNamespace: "cilium", Namespace: "shop", Write: true, Subjects: []rbacv1.Subject{{Kind: rbacv1.UserKind, Name: "jane"}}}).Manifests(Accesses())
+	got := ruleLines(one)
 	for _, want := range []string{"shop: get,list,watch,patch services", "shop: get namespaces", "kube-system: get namespaces kube-system", "cilium: get secrets cilium-clustermesh"} {
 		if !slices.Contains(got, want) {
 			t.Errorf("%q is not granted: %q", want, got)
@@ -83,14 +72,14 @@ func TestManifests(t *testing.T) {
 	if want := []string{"cluster: list nodes", "cluster: list ciliumnodes", "cluster: list ciliumclusterwidenetworkpolicies"}; !slices.Equal(got[:3], want) || len(one.RoleBindings) != len(one.Roles) {
 		t.Errorf("%d ClusterRoles, %d bindings of %d Roles", len(one.ClusterRoles), len(one.RoleBindings), len(one.Roles))
 	}
-	drain := Grant{MeshNamespace: "cilium", Write: true, Drain: []string{"us", "eu"}}.Manifests(Accesses()).lines()
+	drain := ruleLines(grant(permissions.Grant{MeshNamespace: "cilium", Write: true, Drain: []string{"us", "eu"}}).Manifests(Accesses()))
 	for _, want := range []string{"cilium: get,update,delete configmaps kubectl-mesh-drain-us", "cilium: get,update,delete configmaps kubectl-mesh-drain-eu", "cilium: create configmaps"} {
 		if !slices.Contains(drain, want) || slices.Contains(got, want) {
 			t.Errorf("%q is granted for a drain only: %q", want, drain)
 		}
 	}
-	for _, m := range []Manifests{read, one} {
-		for _, line := range m.lines() {
+	for _, m := range []permissions.Manifests{read, one} {
+		for _, line := range ruleLines(m) {
 			if strings.Contains(line, "secrets") && !strings.HasSuffix(line, ": get secrets cilium-clustermesh") {
 				t.Errorf("Secrets are read by name: %q", line)
 			}
@@ -106,14 +95,14 @@ func TestGrantsSideBySide(t *testing.T) {
 	t.Parallel()
 	group := func(name string) []rbacv1.Subject { return []rbacv1.Subject{{Kind: rbacv1.GroupKind, Name: name}} }
 	roles, bindings := map[string]int{}, map[string]string{}
-	for _, g := range []Grant{
+	for _, g := range []permissions.Grant{
 		{Write: true, Drain: []string{"us"}, Subjects: group("on-call")},
 		{Write: true, Subjects: group("sre")},
 		{Write: true, Drain: []string{"eu"}, Subjects: group("sre")},
 		{Subjects: group("sre")},
 	} {
 		g.MeshNamespace = "cilium"
-		m := g.Manifests(Accesses())
+		m := grant(g).Manifests(Accesses())
 		for _, r := range m.Roles {
 			if n, ok := roles[r.Name]; ok && n != len(r.Rules) {
 				t.Errorf("Role %s has other rules for %s", r.Name, g.Subjects[0].Name)

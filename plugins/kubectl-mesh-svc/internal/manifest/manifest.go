@@ -6,6 +6,7 @@ package manifest
 
 import (
 	"bytes"
+	"errors"
 	"fmt"
 	"maps"
 	"slices"
@@ -22,7 +23,19 @@ type Error struct {
 	File string
 	Line int // 0 where it is not known
 	Text string
+	// Kind says whether the file is a manifest at all.
+	Kind ErrorKind
 }
+
+// ErrorKind tells a manifest that cannot be edited from a file that is not a manifest.
+type ErrorKind int
+
+// The kinds of errors.
+const (
+	Refused  ErrorKind = iota // a manifest that cannot be edited safely
+	NotYAML                   // the file does not parse
+	Template                  // the file becomes a manifest, such as a template of a Helm chart
+)
 
 // Error returns FILE:LINE: TEXT.
 func (e *Error) Error() string {
@@ -47,6 +60,15 @@ type Result struct {
 
 // Edit sets values on the Services for which want returns true. A nil value removes the annotation.
 func Edit(file string, raw []byte, want func(*corev1.Service) bool, values change.Values) (*Result, error) {
+	r, err := edit(file, raw, want, values)
+	// Whatever is odd about a template, it is because something is still to be filled in.
+	if e := (*Error)(nil); errors.As(err, &e) && bytes.Contains(raw, []byte("{{")) {
+		e.Kind = Template
+	}
+	return r, err
+}
+
+func edit(file string, raw []byte, want func(*corev1.Service) bool, values change.Values) (*Result, error) {
 	bom, body := splitBOM(raw)
 	docs, err := parse(file, body)
 	if err != nil {
@@ -74,11 +96,11 @@ func Edit(file string, raw []byte, want func(*corev1.Service) bool, values chang
 	}
 	out, err := e.text.apply()
 	if err != nil {
-		return nil, &Error{file, 0, err.Error()}
+		return nil, &Error{File: file, Text: err.Error()}
 	}
 	again, err := parse(file, out)
 	if err != nil || !e.same(docs, again) {
-		return nil, &Error{file, firstEdited(e.edited), "the annotations cannot be changed without changing something else here; write the Service's metadata in plain block style"}
+		return nil, &Error{File: file, Line: firstEdited(e.edited), Text: "the annotations cannot be changed without changing something else here; write the Service's metadata in plain block style"}
 	}
 	r.Text = append(bom, out...) //nolint:gocritic // a new slice is meant
 	return r, nil
@@ -106,7 +128,7 @@ func splitBOM(raw []byte) (bom, body []byte) {
 // parse returns the documents of a file.
 func parse(file string, raw []byte) ([]*yaml.Node, error) {
 	if bytes.HasPrefix(raw, []byte("\xfe\xff")) || bytes.HasPrefix(raw, []byte("\xff\xfe")) {
-		return nil, &Error{file, 0, "it is UTF-16; save it as UTF-8"}
+		return nil, &Error{File: file, Text: "it is UTF-16; save it as UTF-8", Kind: NotYAML}
 	}
 	docs, p := decode(raw)
 	if p != nil {
@@ -241,7 +263,7 @@ func (e *editor) markAliased(n *yaml.Node) {
 }
 
 func (e *editor) fail(n *yaml.Node, format string, args ...any) error {
-	return &Error{e.file, n.Line, fmt.Sprintf(format, args...)}
+	return &Error{File: e.file, Line: n.Line, Text: fmt.Sprintf(format, args...)}
 }
 
 // null reports whether a node is YAML's null, written out or not.

@@ -81,7 +81,7 @@ func (p *problem) where(raw []byte) int {
 
 // refuse says what is wrong with a file, where, and what to do about it.
 func (p *problem) refuse(file string, raw []byte) error {
-	e := &Error{File: file, Line: p.where(raw), Text: "this is no YAML: " + p.text}
+	e := &Error{File: file, Line: p.where(raw), Text: "this is no YAML: " + p.text, Kind: NotYAML}
 	if opened := p.line + 1; p.line > 0 && opened < e.Line && (p.text == noBrace || p.text == noBracket) {
 		e.Text += fmt.Sprintf(", opened in line %d", opened)
 	}

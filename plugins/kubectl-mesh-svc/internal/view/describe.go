@@ -24,6 +24,7 @@ func Describe(doc v1alpha1.ServiceReport) []output.Section {
 			addPrediction(s, p, names)
 			s.Text = append(s.Text, reasons(p)...)
 		}
+		fold(s.Table, 1)
 		sections = append(sections, s)
 	}
 	sections = append(sections, failures(doc, names)...)
@@ -264,5 +265,29 @@ func failures(doc v1alpha1.ServiceReport, names []string) []output.Section {
 			}
 		}
 	}
+	fold(s.Table, 3)
 	return []output.Section{s}
+}
+
+// fold shows a matrix that is too wide for a terminal as a list of who answers, behind the first columns; the matrix itself is then for -o wide.
+func fold(t *metav1.Table, keys int) {
+	if output.Fits(t) {
+		return
+	}
+	for i, row := range t.Rows {
+		var answers []string
+		for n, c := range row.Cells[keys:] {
+			if s := fmt.Sprint(c); s != "0%" && s != "-" {
+				answers = append(answers, t.ColumnDefinitions[keys+n].Name+" "+s)
+			}
+		}
+		if len(answers) == 0 {
+			answers = []string{"nobody"}
+		}
+		t.Rows[i].Cells = slices.Insert(row.Cells, keys, any(strings.Join(answers, ", ")))
+	}
+	for i := keys; i < len(t.ColumnDefinitions); i++ {
+		t.ColumnDefinitions[i].Priority = 1
+	}
+	t.ColumnDefinitions = slices.Insert(t.ColumnDefinitions, keys, output.NewTable("ANSWERED-BY").ColumnDefinitions...)
 }

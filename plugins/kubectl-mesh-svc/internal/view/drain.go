@@ -7,6 +7,8 @@ import (
 	"strconv"
 	"strings"
 
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+
 	"github.com/kubectl-mesh/kubectl-mesh/pkg/apis/v1alpha1"
 	"github.com/kubectl-mesh/kubectl-mesh/pkg/common/cilium"
 	"github.com/kubectl-mesh/kubectl-mesh/pkg/common/output"
@@ -23,29 +25,54 @@ func DrainPlan(doc v1alpha1.DrainReport, all bool) []output.Section {
 			title += fmt.Sprintf(" (context %s, %s)", m.Context, m.Server)
 		}
 	}
-	t := output.NewTable("NAMESPACE", "SERVICE", "ANNOTATION", "OLD", "NEW")
-	n := 0
-	for _, c := range doc.Changes {
-		if c.Result != v1alpha1.ResultPlanned {
-			continue
-		}
-		if n++; n > manyRows && !all {
-			continue
-		}
-		k := cilium.AnnotationShared
-		output.AddRow(t, c.Namespace, serviceOf(c), k, show(c.Before[k]), show(c.After[k]))
+	t := drainRows(doc)
+	if Long(doc.ChangeReport) && !all {
+		t = drainKinds(doc)
+		title += "; -o wide shows each Service"
 	}
-	sections := append([]output.Section{{Title: title, Table: t, Text: more(n, all)}}, left(doc)...)
+	sections := append([]output.Section{{Title: title, Table: t}}, left(doc, all)...)
 	return append(append(sections, Shifts(doc, all)...), output.Section{})
 }
 
+// drainRows has a row for each Service.
+func drainRows(doc v1alpha1.DrainReport) *metav1.Table {
+	t := output.NewTable("NAMESPACE", "SERVICE", "ANNOTATION", "OLD", "NEW")
+	k := cilium.AnnotationShared
+	for _, c := range doc.Changes {
+		if c.Result == v1alpha1.ResultPlanned {
+			output.AddRow(t, c.Namespace, serviceOf(c), k, show(c.Before[k]), show(c.After[k]))
+		}
+	}
+	return t
+}
+
+// drainKinds has a row for each kind of change, with the number of Services and the first names.
+func drainKinds(doc v1alpha1.DrainReport) *metav1.Table {
+	var kinds tally
+	k := cilium.AnnotationShared
+	for _, c := range doc.Changes {
+		if c.Result == v1alpha1.ResultPlanned {
+			kinds.add(qualified(c), k, show(c.Before[k]), show(c.After[k]))
+		}
+	}
+	t := output.NewTable("ANNOTATION", "OLD", "NEW", "SERVICES", "NAMES")
+	kinds.each(func(row []string, count, names string) { output.AddRow(t, append(row, count, names)...) })
+	return t
+}
+
 // left shows the Services that the plan leaves as they are, and why: a person must know before saying yes.
-func left(doc v1alpha1.DrainReport) []output.Section {
+func left(doc v1alpha1.DrainReport, all bool) []output.Section {
 	t := output.NewTable("NAMESPACE", "SERVICE", "WHY")
+	var kinds tally
 	for _, c := range doc.Changes {
 		if c.Message != "" && slices.Contains([]string{v1alpha1.ResultRefused, v1alpha1.ResultFailed, v1alpha1.ResultSkipped}, c.Result) {
 			output.AddRow(t, c.Namespace, serviceOf(c), c.Message)
+			kinds.add(qualified(c), c.Message)
 		}
+	}
+	if len(t.Rows) > manyRows && !all {
+		t = output.NewTable("SERVICES", "WHY", "NAMES")
+		kinds.each(func(row []string, count, names string) { output.AddRow(t, count, row[0], names) })
 	}
 	if len(t.Rows) == 0 {
 		return nil
@@ -61,17 +88,25 @@ func Drain(doc v1alpha1.DrainReport, all bool) []output.Section {
 	}
 	t := output.NewTable("CLUSTER", "NAMESPACE", "SERVICE", "RESULT", "CHANGE")
 	for _, c := range doc.Changes {
-		result := c.Result
-		if doc.DryRun != "none" && result == v1alpha1.ResultPlanned {
-			result += " (" + doc.DryRun + " dry run)"
-		}
-		output.AddRow(t, c.Cluster, c.Namespace, serviceOf(c), result, drainChange(c))
+		output.AddRow(t, c.Cluster, c.Namespace, serviceOf(c), result(doc.ChangeReport, c), drainChange(c))
 	}
+	results := []output.Section{{Table: t}}
+	if Counted(doc.ChangeReport) && !all {
+		results = changesSummary(drainedOnly(doc), drainChange)
+	}
+	results[len(results)-1].Text = others
 	var sections []output.Section
 	if doc.DryRun != "none" && len(others) == 0 {
 		sections = Shifts(doc, all)
 	}
-	return append(sections, output.Section{Table: t, Text: others})
+	return append(sections, results...)
+}
+
+// drainedOnly leaves of the members the one whose Services a drain writes: the others are not to be written, and so are not skipped.
+func drainedOnly(doc v1alpha1.DrainReport) v1alpha1.ChangeReport {
+	out := doc.ChangeReport
+	out.Members = slices.DeleteFunc(slices.Clone(out.Members), func(m v1alpha1.Member) bool { return m.Name != doc.Cluster })
+	return out
 }
 
 func serviceOf(c v1alpha1.Change) string { return strings.TrimPrefix(c.Object, "service/") }

@@ -64,7 +64,7 @@ func TestDrainOfMany(t *testing.T) {
 	t.Parallel()
 	doc := drainDocument(300)
 	short, all := text(t, DrainPlan(doc, false)), text(t, DrainPlan(doc, true))
-	for _, want := range []string{"... and 280 more; -o wide shows all", "CLIENTS-IN   SERVICES   AVERAGE SHARE OF US\neu           300        50% -> 0%\n"} {
+	for _, want := range []string{"... and 280 more; -o wide shows all", "; -o wide shows each Service\nANNOTATION                 OLD        NEW       SERVICES   NAMES\nservice.cilium.io/shared   <absent>   \"false\"   300        shop/svc-00, shop/svc-01, shop/svc-02 and 297 more\n", "CLIENTS-IN   SERVICES   AVERAGE SHARE OF US\neu           300        50% -> 0%\n"} {
 		if !strings.Contains(short, want) {
 			t.Errorf("no %q in\n%s", want, short)
 		}
@@ -126,5 +126,44 @@ us        shop        e         changed     only the mark of the drain is remove
 `
 	if d := cmp.Diff(want, text(t, Drain(doc, false))); d != "" {
 		t.Error(d)
+	}
+}
+
+// TestFieldDDrainCountsByKind: what a drain of hundreds came to is added up as globalize does it; what failed is named.
+func TestFieldDDrainCountsByKind(t *testing.T) {
+	t.Parallel()
+	doc := drainDocument(300)
+	for i := range doc.Changes {
+		doc.Changes[i].Result = v1alpha1.ResultChanged
+	}
+	doc.Changes[7].Result, doc.Changes[7].Message = v1alpha1.ResultFailed, "no permission"
+	got := text(t, Drain(doc, false))
+	for _, want := range []string{"us        changed   299        service.cilium.io/shared: <absent> ->", "shop/svc-00, shop/svc-01, shop/svc-02 and", "us        failed    1          no permission",
+		"\n\nCLUSTER   NAMESPACE   SERVICE   RESULT   CHANGE\nus        shop        svc-07    failed   no permission\n"} {
+		if !strings.Contains(got, want) {
+			t.Errorf("no %q in\n%s", want, got)
+		}
+	}
+	if strings.Count(got, "\n") > 8 {
+		t.Errorf("the Services are not counted:\n%s", got)
+	}
+	if all := text(t, Drain(doc, true)); strings.Count(all, "\n") != 301 {
+		t.Errorf("-o wide shows %d lines", strings.Count(all, "\n"))
+	}
+}
+
+// TestFieldDLeftIsCountedByReason: hundreds of Services that are left as they are have one reason.
+func TestFieldDLeftIsCountedByReason(t *testing.T) {
+	t.Parallel()
+	doc := drainDocument(0)
+	for n := range 100 {
+		doc.Changes = append(doc.Changes, v1alpha1.Change{Cluster: "us", Namespace: "shop", Object: fmt.Sprintf("service/s%03d", n), Result: v1alpha1.ResultRefused, Message: "clients in eu would be left"})
+	}
+	want := "Left as they are\nSERVICES   WHY                           NAMES\n100        clients in eu would be left   shop/s000, shop/s001, shop/s002 and 97 more\n"
+	if got := text(t, DrainPlan(doc, false)); !strings.Contains(got, want) {
+		t.Error(got)
+	}
+	if got := text(t, DrainPlan(doc, true)); strings.Count(got, "clients in eu") != 100 {
+		t.Error(got)
 	}
 }

@@ -105,7 +105,10 @@ func PlanSummary(doc v1alpha1.ChangeReport) []output.Section {
 }
 
 // ChangesSummary shows what became of the Services: what failed one by one, everything else counted.
-func ChangesSummary(doc v1alpha1.ChangeReport) []output.Section {
+func ChangesSummary(doc v1alpha1.ChangeReport) []output.Section { return changesSummary(doc, what) }
+
+// changesSummary counts by the result and by what is said of a change.
+func changesSummary(doc v1alpha1.ChangeReport, what func(v1alpha1.Change) string) []output.Section {
 	var kinds tally
 	failed := output.NewTable("CLUSTER", "NAMESPACE", "SERVICE", "RESULT", "CHANGE")
 	done := map[string]bool{}

@@ -3,9 +3,12 @@ package view
 import (
 	"bytes"
 	"flag"
+	"fmt"
 	"os"
 	"path/filepath"
+	"strings"
 	"testing"
+	"unicode/utf8"
 
 	"github.com/google/go-cmp/cmp"
 	"k8s.io/utils/ptr"
@@ -122,5 +125,58 @@ func TestPercent(t *testing.T) {
 		if got := Percent(f); got != want {
 			t.Errorf("%v: %s", f, got)
 		}
+	}
+}
+
+// TestFieldDViewsFit: with clusters, contexts and Services as clouds name them no table is wider than 120 columns, and what does not fit is in -o wide.
+func TestFieldDViewsFit(t *testing.T) {
+	t.Parallel()
+	var members []v1alpha1.Member
+	clusters := v1alpha1.ClusterList{}
+	report := v1alpha1.ServiceReport{Namespace: "payments-production", Name: "payments-api-gateway"}
+	services := v1alpha1.ServiceList{}
+	changes := v1alpha1.ChangeReport{Action: "globalize", DryRun: "none"}
+	for n := range 12 {
+		name := fmt.Sprintf("production-eu-central-%02d", n)
+		m := v1alpha1.Member{Name: name, Context: "arn:aws:eks:eu-central-1:123456789012:cluster/" + name, Server: "https://0123456789ABCDEF0123456789ABCDEF.gr7.eu-central-1.eks.amazonaws.com"}
+		members = append(members, m)
+		c := v1alpha1.Cluster{Name: name, Context: m.Context, ID: uint32(n + 1), Version: "1.18.11", PeersKnown: true}
+		p := v1alpha1.Prediction{Client: name, IPFamily: "IPv4", Port: v1alpha1.Port{Port: 8080, Protocol: "TCP", Name: "http"}, Outcomes: []v1alpha1.Outcome{{}}}
+		for o := range 12 {
+			other := fmt.Sprintf("production-eu-central-%02d", o)
+			c.Peers = append(c.Peers, v1alpha1.Peer{Name: other, Mutual: ptr.To(true)})
+			p.Outcomes[0].Shares = append(p.Outcomes[0].Shares, v1alpha1.Share{Cluster: other, Share: ptr.To(1.0 / 12), Used: ptr.To(true)})
+		}
+		clusters.Clusters = append(clusters.Clusters, c)
+		report.Predictions = append(report.Predictions, p)
+		report.Clusters = append(report.Clusters, v1alpha1.ServiceCluster{Cluster: name, Present: true, Type: "ClusterIP", Global: val("true"), Shared: val("true"), Affinity: val("local"), Ready: ptr.To(10), Total: ptr.To(12)})
+		changes.Changes = append(changes.Changes, v1alpha1.Change{Cluster: name, Context: m.Context, Namespace: "payments-production", Object: "service/payments-api-gateway", Result: "planned",
+			Before: map[string]*string{"service.cilium.io/affinity": nil}, After: map[string]*string{"service.cilium.io/affinity": ptr.To("local")}})
+	}
+	report.Failures = []v1alpha1.Failure{{Lost: "production-eu-central-00", Predictions: report.Predictions}}
+	services.Services = []v1alpha1.ServiceSummary{{Namespace: "payments-production", Name: "payments-api-gateway", Clusters: report.Clusters}}
+	findings := []v1alpha1.Finding{{ID: "SVC001", Severity: "error", Object: "service/payments-production/payments-api-gateway", Message: strings.Repeat("clients never reach it ", 20), Fix: "kubectl x"}}
+	clusters.Members, report.Members, services.Members, changes.Members = members, members, members, members
+	clusters.Findings, report.Findings = findings, findings
+	for name, sections := range map[string][]output.Section{
+		"clusters": Clusters(clusters), "describe": Describe(report), "list": List(services, true), "plan": Plan(changes), "changes": Changes(changes, false), "findings": Findings(findings, true),
+	} {
+		for _, s := range sections {
+			if s.Table == nil {
+				continue
+			}
+			var buf bytes.Buffer
+			if err := output.NewFlags().Print(&buf, nil, []output.Section{{Table: s.Table}}); err != nil {
+				t.Fatal(err)
+			}
+			for line := range strings.Lines(buf.String()) {
+				if n := utf8.RuneCountInString(strings.TrimSuffix(line, "\n")); n > 120 {
+					t.Errorf("%s: %d columns: %s", name, n, line)
+				}
+			}
+		}
+	}
+	if got := text(t, Describe(report)); !strings.Contains(got, "ANSWERED-BY") || !strings.Contains(got, "production-eu-central-00 8.3%, production-eu-central-01 8.3%") {
+		t.Errorf("the matrix is lost:\n%s", got)
 	}
 }

@@ -1,24 +1,28 @@
-package globalsvc
+package permissions
 
 import (
 	"fmt"
 	"hash/fnv"
+	"maps"
 	"slices"
 
 	rbacv1 "k8s.io/api/rbac/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	"github.com/kubectl-mesh/kubectl-mesh/pkg/common/cilium"
-	"github.com/kubectl-mesh/kubectl-mesh/plugins/kubectl-mesh-svc/internal/drainrecord"
 )
 
 // Grant says for whom and for what manifests are made.
 type Grant struct {
-	Write bool
+	// Plugin begins the names of the roles, such as mesh-svc.
+	Plugin string
+	Write  bool
 	// Namespace limits what is granted to the Services of one namespace; empty for all.
 	Namespace string
 	// Drain names the clusters that may be drained; what only that needs is left out without.
 	Drain []string
+	// DrainName is the name of the object that a drain of a cluster needs, and of its role.
+	DrainName func(cluster string) string
 	// MeshNamespace is Cilium's.
 	MeshNamespace string
 	// Subjects are bound to the roles; without any there are no bindings.
@@ -54,12 +58,12 @@ func (g Grant) Manifests(accesses []Access) Manifests {
 		rules := map[string][]rbacv1.PolicyRule{}
 		for _, a := range drain {
 			if len(a.Names) > 0 {
-				a.Names = []string{drainrecord.Name(cluster)}
+				a.Names = []string{g.DrainName(cluster)}
 			}
 			where := g.place(&a)
 			rules[where] = addRule(rules[where], a)
 		}
-		g.add(&m, drainrecord.Name(cluster), rules)
+		g.add(&m, g.DrainName(cluster), rules)
 	}
 	return m
 }
@@ -67,7 +71,7 @@ func (g Grant) Manifests(accesses []Access) Manifests {
 // place returns the namespace in which an access is granted, "" for the cluster, and leaves of its verbs what can be granted there.
 func (g Grant) place(a *Access) string {
 	switch a.Place {
-	case InServices:
+	case InServices, InPods:
 		// Only get asks for one Namespace by its name, so only that can be granted in it.
 		if a.Resource == "namespaces" && g.Namespace != "" {
 			a.Verbs = []string{"get"}
@@ -86,7 +90,7 @@ func (g Grant) place(a *Access) string {
 
 // add makes the roles of one name, and their bindings.
 func (g Grant) add(m *Manifests, name string, rules map[string][]rbacv1.PolicyRule) {
-	for _, ns := range sortedKeys(rules) {
+	for _, ns := range slices.Sorted(maps.Keys(rules)) {
 		meta := metav1.ObjectMeta{Name: name, Namespace: ns}
 		bound := metav1.ObjectMeta{Name: g.bindingName(name), Namespace: ns}
 		if ns == "" {
@@ -105,9 +109,9 @@ func (g Grant) add(m *Manifests, name string, rules map[string][]rbacv1.PolicyRu
 
 // name is that of the roles. One for each namespace, so that grants for several do not overwrite one another in Cilium's.
 func (g Grant) name() string {
-	name := "mesh-svc-read"
+	name := g.Plugin + "-read"
 	if g.Write {
-		name = "mesh-svc-write"
+		name = g.Plugin + "-write"
 	}
 	if g.Namespace != "" {
 		name += "-" + g.Namespace

@@ -1,0 +1,138 @@
+package cli
+
+import (
+	"fmt"
+	"strings"
+	"unicode/utf8"
+
+	"github.com/spf13/cobra"
+	"github.com/spf13/pflag"
+)
+
+// helpWidth is the most columns of a line of help.
+const helpWidth = 100
+
+// printHelp prints what a command does and how it is used, in lines of at most helpWidth columns.
+func printHelp(cmd *cobra.Command, _ []string) {
+	text := strings.TrimSpace(cmd.Long)
+	if text == "" {
+		text = cmd.Short
+	}
+	usage := cmd.UsageString()
+	flags := cmd.LocalNonPersistentFlags()
+	line := cmd.UseLine()
+	for _, r := range [][2]string{
+		{"  " + line + "\n", "  " + strings.Join(fill(strings.SplitAfter(line, " "), helpWidth-len("    ")), "\n    ") + "\n"},
+		{cmd.Example, wrapExample(cmd.Example)},
+		{strings.TrimRight(flags.FlagUsages(), " \n"), strings.TrimRight(flagUsages(flags), "\n")},
+	} {
+		usage = strings.Replace(usage, r[0], r[1], 1)
+	}
+	_, _ = fmt.Fprintf(cmd.OutOrStdout(), "%s\n\n%s", wrapText(text), usage)
+}
+
+// flagUsages lists flags as pflag does, but without the values that a flag has when none is given: nobody types them.
+func flagUsages(fs *pflag.FlagSet) string {
+	var left, right []string
+	width := 0
+	fs.VisitAll(func(f *pflag.Flag) {
+		if f.Hidden || f.Deprecated != "" {
+			return
+		}
+		name := "      --" + f.Name
+		if f.Shorthand != "" && f.ShorthandDeprecated == "" {
+			name = "  -" + f.Shorthand + ", --" + f.Name
+		}
+		value, usage := pflag.UnquoteUsage(f)
+		if value != "" {
+			name += " " + value
+		}
+		switch f.DefValue {
+		case "", "false", "0", "0s", "[]", "<nil>":
+		default:
+			format := " (default %s)"
+			if f.Value.Type() == "string" {
+				format = " (default %q)"
+			}
+			usage += fmt.Sprintf(format, f.DefValue)
+		}
+		left, right, width = append(left, name), append(right, usage), max(width, len(name))
+	})
+	const gap = 3
+	var b strings.Builder
+	for i, name := range left {
+		text := fill(strings.SplitAfter(right[i], " "), helpWidth-width-gap)
+		fmt.Fprintf(&b, "%-*s%s\n", width+gap, name, strings.Join(text, "\n"+strings.Repeat(" ", width+gap)))
+	}
+	return b.String()
+}
+
+// wrapText fills the paragraphs of a text. Lines that begin with a blank or a dash are kept as they are.
+func wrapText(text string) string {
+	var out []string
+	filling := false
+	for line := range strings.SplitSeq(text, "\n") {
+		switch {
+		case line == "" || strings.HasPrefix(line, " ") || strings.HasPrefix(line, "-"):
+			out, filling = append(out, line), false
+		case filling:
+			out[len(out)-1] += " " + line
+		default:
+			out, filling = append(out, line), true
+		}
+	}
+	for i, line := range out {
+		out[i] = strings.Join(fill(strings.SplitAfter(line, " "), helpWidth), "\n")
+	}
+	return strings.Join(out, "\n")
+}
+
+// fill joins words, each with its blank, to lines of at most width columns.
+func fill(words []string, width int) []string {
+	var lines []string
+	line := ""
+	for _, w := range words {
+		if line != "" && utf8.RuneCountInString(strings.TrimRight(line+w, " ")) > width {
+			lines, line = append(lines, strings.TrimRight(line, " ")), ""
+		}
+		line += w
+	}
+	return append(lines, strings.TrimRight(line, " "))
+}
+
+// wrapExample continues long commands with a backslash, before a flag or behind a pipe or &&, so that they can still be pasted, and long comments in a second one.
+func wrapExample(example string) string {
+	const indent, more = "  ", "    "
+	lines := strings.Split(example, "\n")
+	for i, line := range lines {
+		if utf8.RuneCountInString(line) <= helpWidth {
+			continue
+		}
+		if comment, ok := strings.CutPrefix(line, indent+"# "); ok {
+			lines[i] = indent + "# " + strings.Join(fill(strings.SplitAfter(comment, " "), helpWidth-len(indent+"# ")), "\n"+indent+"# ")
+			continue
+		}
+		const end = " \\"
+		lines[i] = indent + strings.Join(fill(arguments(strings.TrimSpace(line)), helpWidth-len(more+end)), end+"\n"+more)
+	}
+	return strings.Join(lines, "\n")
+}
+
+// arguments cuts a command before each flag and behind each pipe or && that is not in quotes.
+func arguments(command string) []string {
+	var out []string
+	quote, begin := byte(0), 0
+	for i := range len(command) {
+		switch c := command[i]; {
+		case quote != 0:
+			if c == quote {
+				quote = 0
+			}
+		case c == '\'' || c == '"':
+			quote = c
+		case i > 0 && command[i-1] == ' ' && (c == '-' || i > 1 && (command[i-2] == '|' || command[i-2] == '&')):
+			out, begin = append(out, command[begin:i]), i
+		}
+	}
+	return append(out, command[begin:])
+}

@@ -1,0 +1,63 @@
+package cmd
+
+import (
+	"cmp"
+	"errors"
+	"fmt"
+
+	"github.com/spf13/cobra"
+	"k8s.io/utils/ptr"
+
+	"github.com/kubectl-mesh/kubectl-mesh/pkg/common/cli"
+	"github.com/kubectl-mesh/kubectl-mesh/pkg/common/permissions"
+	"github.com/kubectl-mesh/kubectl-mesh/plugins/kubectl-mesh-ca/internal/ca"
+)
+
+func newRBAC(e *env) *cobra.Command {
+	var (
+		subjects        cli.RBACSubjects
+		readOnly, write bool
+	)
+	cmd := &cobra.Command{
+		Use:   "rbac [--read-only | --write]",
+		Short: "Print the permissions that the commands need, as manifests",
+		Long: "Print the least permissions with which every command of this plugin works, as manifests for kubectl apply: those\n" +
+			"for reading, or with --write those for replacing a CA too. Grant them in every cluster of the mesh. All are Roles\n" +
+			"in Cilium's namespace, except the permission to read the identity of the cluster. Secrets are read by name, never listed.\n" +
+			"docs/rbac.md explains each rule and what happens without it.\n\n" +
+			"No cluster is asked. Exit codes: 0 printed, 2 usage.",
+		Example: `  # What status needs, for a group
+  kubectl mesh-ca rbac --group sre | kubectl --context kind-us apply -f -
+
+  # What sync and restore need too
+  kubectl mesh-ca rbac --write --group sre-on-call
+
+  # The roles alone, where Cilium is in a namespace of its own
+  kubectl mesh-ca rbac --cilium-namespace cilium`,
+		Args: cli.NoArgs("--user, --group and --serviceaccount say for whom"),
+		RunE: func(*cobra.Command, []string) error {
+			if readOnly && write {
+				return errors.New("--read-only and --write cannot be used together")
+			}
+			if ptr.Deref(e.flags.Config.Namespace, "") != "" {
+				return errors.New("--namespace cannot be used with rbac: certificates are in Cilium's namespace, which --cilium-namespace names")
+			}
+			to, err := subjects.Subjects()
+			if err != nil {
+				return err
+			}
+			g := permissions.Grant{Plugin: "mesh-ca", Write: write, MeshNamespace: cmp.Or(e.flags.CiliumNamespace, permissions.DefaultMeshNamespace), Subjects: to}
+			text, err := cli.RBACText(g.Manifests(ca.Accesses()))
+			if err != nil {
+				return err
+			}
+			_, err = fmt.Fprint(e.Out, text)
+			return err
+		},
+	}
+	cmd.Flags().BoolVar(&readOnly, "read-only", false, "If true, print what reading needs. This is the default.")
+	cmd.Flags().BoolVar(&write, "write", false, "If true, also print what replacing a CA needs.")
+	subjects.AddFlags(cmd.Flags())
+	cmd.DisableFlagsInUseLine = true
+	return cmd
+}

@@ -1,0 +1,17 @@
+package probe
+
+import (
+	"flag"
+	"path/filepath"
+	"testing"
+
+	"github.com/kubectl-mesh/kubectl-mesh/pkg/common/permissions/permissionstest"
+)
+
+var update = flag.Bool("update", false, "write what is generated")
+
+// TestFieldDDocumentedAccess keeps the table in docs/rbac.md equal to the one that rbac prints.
+func TestFieldDDocumentedAccess(t *testing.T) {
+	t.Parallel()
+	permissionstest.Documented(t, filepath.Join("..", "..", "..", "..", "docs", "rbac.md"), "kubectl-mesh-probe/internal/probe", AccessTable(Accesses()), *update)
+}
