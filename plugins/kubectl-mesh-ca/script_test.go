@@ -31,12 +31,17 @@ const ciliumNamespace = "kube-system"
 
 // TestScripts runs kubectl mesh-ca as a user does, against the lab. Its own commands:
 //
-//	keep CONTEXT...        put cilium-ca and the leafs back at the end, and remove backups
+//	keep CONTEXT...        put cilium-ca, the leaf certificates, the peers' configurations and the marks of the workloads back at the end, and remove backups
+//	authority NAME CN      make a CA with a new key, for the commands below (cases_test.go)
+//	putca, putleaf, putentry, putcopies  write a CA, a leaf certificate, an entry of a Secret, or copies of a peer's certificate
 //	renew CONTEXT SECRET...  sign leafs anew with the cluster's cilium-ca and give them its ca.crt, as a Helm upgrade does
 //	newca CONTEXT KIND     write a new cilium-ca: fresh, expired, mismatch (key of another) or leaf (may not sign)
 //	nokey CONTEXT SECRET FILE...  no line of the Secret's private key stands in the files, plain or in base64
 func TestScripts(t *testing.T) {
-	labtest.Run(t, "testdata/script", labtest.Commands{"keep": keep, "renew": renew, "newca": newCA, "nokey": noKey})
+	labtest.Run(t, "testdata/script", labtest.Commands{
+		"keep": keep, "renew": renew, "newca": newCA, "nokey": noKey,
+		"authority": makeAuthority, "putca": putAuthority, "putleaf": putLeaf, "putentry": putEntry, "putcopies": putCopies, "tempnamespace": tempNamespace,
+	})
 }
 
 // client reaches a cluster of the lab as its administrator.
@@ -53,15 +58,21 @@ func keep(ts *testscript.TestScript, neg bool, contexts []string) {
 	if neg || len(contexts) == 0 {
 		ts.Fatalf("usage: keep CONTEXT...")
 	}
-	names := []string{pki.SecretCA}
+	names := []string{pki.SecretCA, "cilium-clustermesh", "cilium-kvstoremesh"}
 	for _, spec := range pki.LeafSpecs() {
 		names = append(names, spec.Secret)
 	}
 	for _, c := range contexts {
+		keepInstall(ts, c)
 		api := client(ts, c).CoreV1().Secrets(ciliumNamespace)
 		for _, name := range names {
 			was, err := api.Get(context.Background(), name, metav1.GetOptions{})
 			if apierrors.IsNotFound(err) {
+				ts.Defer(func() {
+					if err := api.Delete(context.Background(), name, metav1.DeleteOptions{}); err != nil && !apierrors.IsNotFound(err) {
+						ts.Logf("remove %s in %s: %v", name, c, err)
+					}
+				})
 				continue
 			}
 			ts.Check(err)

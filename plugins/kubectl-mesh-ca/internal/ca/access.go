@@ -32,8 +32,6 @@ func Accesses() []permissions.Access {
 			For: "what Hubble Relay trusts", Without: unknown},
 		{Resource: "secrets", Names: pki.OldCASecrets(), Verbs: []string{"get"}, Place: permissions.InMeshNamespace,
 			For: "a CA under the name that old versions gave it", Without: "it is not named"},
-		{Resource: "secrets", Verbs: []string{"list"}, Place: permissions.InMeshNamespace,
-			For: "the values of Cilium's Helm release, which may write another CA again. It lets the holder read every Secret there", Without: "the report says that the values cannot be read"},
 		{Group: "batch", Resource: "cronjobs", Names: []string{cronJobMesh, cronJobHubble}, Verbs: []string{"get"}, Place: permissions.InMeshNamespace,
 			For: "the command that renews certificates with certgen", Without: "the commands are those without certgen"},
 		{Resource: "secrets", Names: []string{pki.SecretCA}, Verbs: []string{"patch"}, Place: permissions.InMeshNamespace, Commands: writes, Writes: true,
@@ -42,6 +40,8 @@ func Accesses() []permissions.Access {
 			For: "the copy of the former CA, and a CA where there is none; create cannot be limited to a name"},
 		{Resource: "secrets", Verbs: []string{"get"}, Place: permissions.InMeshNamespace, Commands: writes, Writes: true,
 			For: "that copy, whose name holds the fingerprint of the former CA. To grant less, name it: `--dry-run=server` prints the rule"},
+		{Resource: "secrets", Verbs: []string{"list"}, Place: permissions.InMeshNamespace, Commands: writes, Writes: true,
+			For: "the record of Cilium's Helm release: its chart, and whether its values hold a CA", Without: "both are reported as unknown"},
 	}...)
 }
 

@@ -20,6 +20,9 @@ type examination struct {
 	states []*State
 	pairs  []pki.Pair
 	now    time.Time
+	// known and renewals remember what was worked out for a cluster.
+	known    map[*State]caFacts
+	renewals map[*State][]string
 }
 
 // find lists what is wrong, the worst first.

@@ -139,6 +139,9 @@ func (n *steps) upgrade(why string, objects []string, r Release) {
 		n.add(why+": no Helm release is known here, so run again what renders and applies the manifests", objects, "")
 		return
 	case chart.Controller:
+		if n.state.Release.Known() { // leaf certificates may have marks of a former installation
+			r = n.state.Release
+		}
 		config := "HelmChartConfig " + r.Name
 		n.add(fmt.Sprintf("%s: the Helm controller of RKE2 or K3s keeps release %s (chart %s). Change %s in namespace kube-system, and the controller runs Helm again; an upgrade from elsewhere does not last",
 			why, r.Name, cmp.Or(chart.String(), "unknown"), config), append(slices.Clone(objects), "helmchartconfig/"+r.Name), "")

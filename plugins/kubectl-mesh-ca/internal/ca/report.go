@@ -41,7 +41,7 @@ func Report(members []*clusters.Member, states []*State, now time.Time) v1alpha1
 			r.Complete = false
 		}
 	}
-	r.Findings = examination{states: states, pairs: pairs, now: now}.find(r)
+	r.Findings = examination{states: states, pairs: pairs, now: now, known: map[*State]caFacts{}, renewals: map[*State][]string{}}.find(r)
 	return r
 }
 

@@ -79,36 +79,55 @@ func (x examination) trustFix(p pki.Pair) string {
 	return x.renew(client, server)
 }
 
+// caFacts is what decides whether a CA can be copied from a cluster, or to it. In a mesh of 255 clusters the same few questions are asked for 65,000 pairs.
+type caFacts struct {
+	source  error // why it must not be copied
+	ca      pki.CA
+	refused bool // it cannot be replaced, or its owner would write its own again
+}
+
+func (x examination) facts(s *State) caFacts {
+	if known, ok := x.known[s]; ok {
+		return known
+	}
+	var f caFacts
+	src, err := sourceOf(s, x.now)
+	f.source, f.ca = err, src.ca
+	secret := s.CA()
+	f.refused = secret.Unreadable != ""
+	if secret.Object != nil {
+		f.ca, _ = pki.ParseCA(secret.Object.Data)
+		item, have := newItem(s, Facts{}, Options{})
+		item.refuse(have, Options{})
+		f.refused = f.refused || item.Result == v1alpha1.ResultRefused
+	}
+	x.known[s] = f
+	return f
+}
+
 // sync is the command that gives two clusters one CA, in the direction in which it can be carried out; "" where it would change nothing.
 func (x examination) sync(a, b *State) string {
 	for _, ends := range [][2]*State{{a, b}, {b, a}} {
-		from, to := ends[0], ends[1]
-		src, err := sourceOf(from, x.now)
-		if err != nil || to.CA().Unreadable != "" {
+		from, to := x.facts(ends[0]), x.facts(ends[1])
+		if from.source != nil || to.refused {
 			continue
 		}
-		item := syncItem(src, to, Options{})
-		switch item.Result {
-		case v1alpha1.ResultUnchanged:
+		if to.ca.Key == pki.KeyMatches && slices.EqualFunc(from.ca.Chain, to.ca.Chain, pki.SameCertificate) {
 			return ""
-		case v1alpha1.ResultPlanned:
-			return plugin([]*clusters.Member{from.Member, to.Member}, "sync", "--from", from.Member.Name, "--to", to.Member.Name)
 		}
+		return plugin([]*clusters.Member{ends[0].Member, ends[1].Member}, "sync", "--from", ends[0].Member.Name, "--to", ends[1].Member.Name)
 	}
 	return ""
 }
 
 // replace is the command that gives a cluster the CA of another one that was read and whose CA is good; "" where there is none.
 func (x examination) replace(s *State) string {
+	if x.facts(s).refused {
+		return ""
+	}
 	for _, from := range x.states {
-		if from == s {
-			continue
-		}
-		if _, err := sourceOf(from, x.now); err != nil {
-			continue
-		}
-		if sync := x.sync(from, s); sync != "" {
-			return sync
+		if from != s && x.facts(from).source == nil {
+			return plugin([]*clusters.Member{from.Member, s.Member}, "sync", "--from", from.Member.Name, "--to", s.Member.Name)
 		}
 	}
 	return ""
@@ -118,24 +137,30 @@ func (x examination) replace(s *State) string {
 func (x examination) renew(states ...*State) string {
 	var out []string
 	for _, s := range states {
-		secret := s.CA().Object
-		if secret == nil {
-			continue
+		if _, known := x.renewals[s]; !known {
+			x.renewals[s] = x.renewal(s)
 		}
-		ca, err := pki.ParseCA(secret.Data)
-		if err != nil {
-			continue
-		}
-		for _, step := range Next(s, ca.Signer(), x.now) {
-			if step.Command != "" {
-				out = append(out, step.Command)
-			} else {
-				out = append(out, s.Member.Name+": "+step.Why)
-			}
-		}
+		out = append(out, x.renewals[s]...)
 	}
 	if len(out) == 0 {
 		return ""
 	}
 	return "renew the leaf certificates: " + strings.Join(out, "; ")
+}
+
+// renewal are the steps after which the leaf certificates of a cluster belong to its own CA.
+func (x examination) renewal(s *State) []string {
+	ca := x.facts(s).ca
+	if len(ca.Chain) == 0 {
+		return nil
+	}
+	var out []string
+	for _, step := range Next(s, ca.Signer(), x.now) {
+		if step.Command != "" {
+			out = append(out, step.Command)
+		} else {
+			out = append(out, s.Member.Name+": "+step.Why)
+		}
+	}
+	return out
 }
