@@ -2,6 +2,7 @@ package clusters
 
 import (
 	"context"
+	"fmt"
 	"slices"
 )
 
@@ -16,7 +17,7 @@ func collapse(members []*Member, current string, named map[string]bool, w *Warni
 				best = m
 			}
 		}
-		best.pinned = named[best.Context]
+		best.pinned = named[best.Context] || best.Context == current
 		for _, m := range group {
 			if m == best {
 				continue
@@ -101,8 +102,8 @@ func (m *Member) useNamed(name string) {
 	m.pinned = m.pinned || m.Context == name
 }
 
-// Permitted calls ask, which returns an error of class ClassForbidden where the member's context lacks a permission. Unless the user chose that context, ask is
-// then called for the other contexts of the same cluster, and the member uses the first that is permitted. If none is, the member stays as it was.
+// Permitted calls ask, which returns an error of class ClassForbidden where the member's context lacks a permission. Unless the user chose that context, by name or
+// as the current one, ask is then called for the other contexts of the same cluster. The member uses the first that is permitted, and notes it. If none is, it stays as it was.
 func (m *Member) Permitted(ctx context.Context, ask func(context.Context) error) error {
 	err := ask(ctx)
 	if m.pinned {
@@ -119,6 +120,7 @@ func (m *Member) Permitted(ctx context.Context, ask func(context.Context) error)
 		}
 		m.use(m.alternatives[at])
 		if another := ask(ctx); another == nil {
+			m.Unseen(fmt.Sprintf("context %q is not permitted to do this, so that context %q of the same cluster is used", first, m.Context), err)
 			return nil
 		}
 	}

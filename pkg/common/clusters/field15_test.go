@@ -21,19 +21,20 @@ func TestField15WhichContextOfACluster(t *testing.T) {
 		want     string // the context of eu that lists Services in the end
 		fails    bool
 	}{
-		"the first by name is forbidden":     {nil, "us", map[string]string{"a-eu": "half", "b-eu": "admin"}, "", "b-eu", false},
-		"the first by name sees less":        {nil, "us", map[string]string{"a-eu": "viewer", "b-eu": "admin"}, "", "b-eu", false},
-		"the first by name may not be read":  {nil, "us", map[string]string{"a-eu": "nobody", "b-eu": "admin"}, "", "b-eu", false},
-		"all may":                            {nil, "us", map[string]string{"a-eu": "admin", "b-eu": "admin"}, "", "a-eu", false},
-		"the current one":                    {[]string{"*"}, "b-eu", map[string]string{"a-eu": "admin", "b-eu": "admin"}, "", "b-eu", false},
-		"named before a glob":                {[]string{"us", "b-eu", "*"}, "us", map[string]string{"a-eu": "admin", "b-eu": "admin"}, "", "b-eu", false},
-		"named, although another may":        {[]string{"us", "b-eu", "*"}, "us", map[string]string{"a-eu": "admin", "b-eu": "half"}, "", "b-eu", true},
-		"named before the current one":       {[]string{"*", "b-eu"}, "a-eu", map[string]string{"a-eu": "admin", "b-eu": "admin"}, "", "b-eu", false},
-		"named but not to be read":           {[]string{"us", "b-eu", "*"}, "us", map[string]string{"a-eu": "admin", "b-eu": "nobody"}, "", "a-eu", false},
-		"--in names it":                      {nil, "us", map[string]string{"a-eu": "admin", "b-eu": "admin"}, "b-eu", "b-eu", false},
-		"--in names it, although it may not": {nil, "us", map[string]string{"a-eu": "admin", "b-eu": "half"}, "b-eu", "b-eu", true},
-		"--in names the cluster":             {nil, "us", map[string]string{"a-eu": "half", "b-eu": "admin"}, "eu", "b-eu", false},
-		"nobody may":                         {nil, "us", map[string]string{"a-eu": "half", "b-eu": "half"}, "", "a-eu", true},
+		"the first by name is forbidden":        {nil, "us", map[string]string{"a-eu": "half", "b-eu": "admin"}, "", "b-eu", false},
+		"the first by name sees less":           {nil, "us", map[string]string{"a-eu": "viewer", "b-eu": "admin"}, "", "b-eu", false},
+		"the first by name may not be read":     {nil, "us", map[string]string{"a-eu": "nobody", "b-eu": "admin"}, "", "b-eu", false},
+		"all may":                               {nil, "us", map[string]string{"a-eu": "admin", "b-eu": "admin"}, "", "a-eu", false},
+		"the current one":                       {[]string{"*"}, "b-eu", map[string]string{"a-eu": "admin", "b-eu": "admin"}, "", "b-eu", false},
+		"the current one, although another may": {[]string{"*"}, "a-eu", map[string]string{"a-eu": "half", "b-eu": "admin"}, "", "a-eu", true},
+		"named before a glob":                   {[]string{"us", "b-eu", "*"}, "us", map[string]string{"a-eu": "admin", "b-eu": "admin"}, "", "b-eu", false},
+		"named, although another may":           {[]string{"us", "b-eu", "*"}, "us", map[string]string{"a-eu": "admin", "b-eu": "half"}, "", "b-eu", true},
+		"named before the current one":          {[]string{"*", "b-eu"}, "a-eu", map[string]string{"a-eu": "admin", "b-eu": "admin"}, "", "b-eu", false},
+		"named but not to be read":              {[]string{"us", "b-eu", "*"}, "us", map[string]string{"a-eu": "admin", "b-eu": "nobody"}, "", "a-eu", false},
+		"--in names it":                         {nil, "us", map[string]string{"a-eu": "admin", "b-eu": "admin"}, "b-eu", "b-eu", false},
+		"--in names it, although it may not":    {nil, "us", map[string]string{"a-eu": "admin", "b-eu": "half"}, "b-eu", "b-eu", true},
+		"--in names the cluster":                {nil, "us", map[string]string{"a-eu": "half", "b-eu": "admin"}, "eu", "b-eu", false},
+		"nobody may":                            {nil, "us", map[string]string{"a-eu": "half", "b-eu": "half"}, "", "a-eu", true},
 	}
 	for name, c := range cases {
 		t.Run(name, func(t *testing.T) {

@@ -29,13 +29,6 @@ type candidate struct {
 	files   commandline.Kubeconfig // those of the kubeconfig
 }
 
-// asks reports whether the credentials come from a program, which may ask a person for them.
-func (c candidate) asks() bool {
-	ctx := c.config.Contexts[c.context]
-	user := c.config.AuthInfos[ctx.AuthInfo]
-	return user != nil && (user.Exec != nil || user.AuthProvider != nil)
-}
-
 // kubeconfig is what all files say together, without merging them.
 type kubeconfig struct {
 	candidates []candidate

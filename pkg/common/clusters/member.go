@@ -43,7 +43,7 @@ type Member struct {
 
 	entry        entry     // what the kubeconfig says about the context
 	alternatives []*Member // what the other contexts of the same cluster answered, in the order of Aliases
-	pinned       bool      // the user named the context; no other one takes its place
+	pinned       bool      // the user named the context, or it is the current one; no other one takes its place
 
 	printed printed // what printed commands have to repeat
 

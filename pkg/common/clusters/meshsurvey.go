@@ -11,7 +11,7 @@ const (
 	// then the others doubles what a command takes; in a large kubeconfig most of the others have nothing to do with the mesh.
 	fewContexts = 16
 	// holdBack is how long the contexts that nothing connects with a peer are not made to log in while those of the peers may still answer.
-	holdBack = 3 * time.Second
+	holdBack = 5 * time.Second
 )
 
 // meshSurvey asks the contexts of a kubeconfig for the peers of the home cluster.

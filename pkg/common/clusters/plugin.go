@@ -84,17 +84,16 @@ func (p *plugin) explain(err error) error {
 	return &Error{ClassOther, failure}
 }
 
-// busy reports whether the member's deadlines should wait: for its plugin, or for a person at the terminal.
-func (m *Member) busy() bool {
-	return m.plugin != nil && m.plugin.host != nil && m.plugin.host.Busy(m.plugin.key)
-}
-
 // clockKey is where the context of a request holds what stops its deadline.
 type clockKey struct{}
 
-// withClock returns a context whose deadlines, as Within sets them, do not run while the member's plugin does.
+// withClock returns a context whose deadlines, as Within sets them, do not run while the member's plugin does, or while a person is at the terminal.
 func (m *Member) withClock(ctx context.Context) context.Context {
-	return context.WithValue(ctx, clockKey{}, m.busy)
+	p := m.plugin // the member may use another context later
+	if p == nil || p.host == nil {
+		return ctx
+	}
+	return context.WithValue(ctx, clockKey{}, func() bool { return p.host.Busy(p.key) })
 }
 
 // paused returns what stops the deadlines of a context.

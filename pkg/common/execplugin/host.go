@@ -113,19 +113,22 @@ func (h *Host) listen() error {
 	case h.listener != nil:
 		return nil
 	}
-	// Only the user may enter the directory. The path of a socket is short: about 100 bytes.
-	dir, err := os.MkdirTemp("", "kubectl-mesh-")
-	if err == nil {
-		h.listener, err = net.Listen("unix", filepath.Join(dir, "s"))
-	}
-	if err != nil {
+	var err error
+	// The path of a socket is short, about 100 bytes, and that of the user's temporary directory may be long.
+	for _, parent := range []string{os.TempDir(), "/tmp"} {
+		var dir string
+		if dir, err = os.MkdirTemp(parent, "kubectl-mesh-"); err != nil { // only the user may enter it
+			continue
+		}
+		if h.listener, err = net.Listen("unix", filepath.Join(dir, "s")); err == nil {
+			h.dir = dir
+			go h.accept(h.listener)
+			return nil
+		}
 		_ = os.RemoveAll(dir)
-		h.self = ""
-		return err
 	}
-	h.dir = dir
-	go h.accept(h.listener)
-	return nil
+	h.self = ""
+	return err
 }
 
 func (h *Host) accept(l net.Listener) {
