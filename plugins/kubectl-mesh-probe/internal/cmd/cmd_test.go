@@ -73,6 +73,11 @@ func TestBadInput(t *testing.T) {
 		"expect":                {from("nginx", "--expect", "us=x"), "not a percentage"},
 		"from-clusters":         {from("nginx", "--from-clusters", "all,us"), "all stands alone"},
 		"output":                {from("nginx", "-o", "xml"), "--output"},
+		"insecure, http":        {from("http://nginx", "--insecure"), "--insecure needs an https URL"},
+		"insecure, a Service":   {from("nginx:443", "--insecure"), "such as https://SERVICE"},
+		"cacert and insecure":   {from("https://nginx", "--insecure", "--cacert", "ca.pem"), "cannot be used together"},
+		"cacert, no file":       {from("https://nginx", "--cacert", filepath.Join(dir, "none.pem")), "--cacert: open"},
+		"cacert, no PEM":        {from("https://nginx", "--cacert", "cmd_test.go"), "holds no certificate in PEM form"},
 		"unknown flag":          {from("nginx", "--frobnicate"), "unknown flag"},
 		"contexts twice":        {from("nginx", "--contexts", "a", "--all-contexts"), "cannot be used together"},
 	} {

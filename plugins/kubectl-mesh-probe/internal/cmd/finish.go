@@ -13,6 +13,17 @@ import (
 	"github.com/kubectl-mesh/kubectl-mesh/plugins/kubectl-mesh-probe/internal/view"
 )
 
+// hintTLS prints how to go on when no request of any client got through TLS.
+func (s *session) hintTLS() {
+	var results []probe.Result
+	for _, c := range s.clients {
+		results = append(results, c.Result)
+	}
+	if hint := probe.TLSHint(s.o.config, results...); hint != "" {
+		s.note("%s", hint)
+	}
+}
+
 // finish prints the report and returns the exit code.
 func (s *session) finish(ctx context.Context, doc v1alpha1.ProbeReport) error {
 	sent := slices.ContainsFunc(s.clients, func(c *client) bool { return !c.Result.Start.IsZero() })
@@ -35,6 +46,7 @@ func (s *session) finish(ctx context.Context, doc v1alpha1.ProbeReport) error {
 	if err := s.out.Print(s.Out, doc, view.Sections(doc)); err != nil {
 		return err
 	}
+	s.hintTLS()
 	if ctx.Err() != nil {
 		return &cli.ExitError{Code: cli.ExitInterrupted, Err: errors.New("interrupted: the result is partial")}
 	}

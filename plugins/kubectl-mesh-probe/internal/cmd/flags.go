@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"math"
+	"os"
 	"slices"
 	"strings"
 	"time"
@@ -32,6 +33,9 @@ type flags struct {
 	method      string
 	headers     []string
 	tool        string
+	insecure    bool
+	caCert      string
+	allowHeader bool
 
 	identify string
 	as       []string
@@ -66,6 +70,9 @@ func (f *flags) addFlags(fs *pflag.FlagSet, impersonate *string) {
 	fs.StringVar(&f.method, "method", f.method, "HTTP method: GET or HEAD.")
 	fs.StringArrayVarP(&f.headers, "header", "H", f.headers, "Header of the requests, as 'Name: value' (repeatable).")
 	fs.StringVar(&f.tool, "tool", f.tool, "Program in the pod that sends the requests: auto, curl or wget.")
+	fs.BoolVar(&f.insecure, "insecure", f.insecure, "If true, the client does not verify the server's certificate (https only).")
+	fs.StringVar(&f.caCert, "cacert", f.caCert, "Local file with the CA certificates, in PEM form, that the client verifies the server with (https only).")
+	fs.BoolVar(&f.allowHeader, "allow-visible-headers", f.allowHeader, "If true, wget may send secret headers, which the client pod's process list then shows.")
 	fs.StringVar(&f.identify, "identify", f.identify, "What tells who answered, in the header or the first 16 KiB of the body: auto (names and addresses of pods, nodes and clusters), body=REGEX with one group, header=NAME or json=PATH.")
 	fs.Var(&asFlag{&f.as, impersonate}, "as", "VALUE=CLUSTER: cluster that a captured value stands for (repeatable). Without =, as for kubectl: user to impersonate.")
 	fs.StringArrayVar(&f.expect, "expect", f.expect, "Expectation (repeatable, or separated by commas): us=50%,eu=50%±3, only=us, errors<1%.")
@@ -136,6 +143,10 @@ func (f *flags) toOptions(target string) (*options, error) {
 	o.config = probe.Config{
 		Method: f.method, UserAgent: "kubectl-mesh-probe/" + userAgentVersion(), Timeout: f.timeout, Count: f.count, Duration: f.duration,
 		Rate: f.maxRate, Streams: f.concurrency, Tool: f.tool, BodyLimit: bodyLimit,
+		Insecure: f.insecure, AllowVisibleHeaders: f.allowHeader,
+	}
+	if o.config.CACert, err = f.readCACert(o.url); err != nil {
+		return nil, err
 	}
 	if f.rate > 0 {
 		o.config.Rate = f.rate
@@ -212,6 +223,35 @@ func (f *flags) validate() error {
 		return errors.New("--from-clusters: all stands alone")
 	}
 	return nil
+}
+
+// readCACert reads the file of --cacert. It and --insecure need an https URL: a Service is called by http.
+func (f *flags) readCACert(url *probe.Target) ([]byte, error) {
+	flag := "--insecure"
+	if f.caCert != "" {
+		flag = "--cacert"
+	}
+	switch {
+	case f.caCert == "" && !f.insecure:
+		return nil, nil
+	case f.caCert != "" && f.insecure:
+		return nil, errors.New("--cacert and --insecure cannot be used together: the one verifies, the other does not")
+	case url == nil:
+		return nil, fmt.Errorf("%s needs an https URL, such as https://SERVICE; a target without a scheme is called by http", flag)
+	case !url.TLS():
+		return nil, fmt.Errorf("%s needs an https URL; %s is http", flag, url)
+	case f.caCert == "":
+		return nil, nil
+	}
+	data, err := os.ReadFile(f.caCert)
+	if err != nil {
+		return nil, fmt.Errorf("--cacert: %w", err)
+	}
+	certs, err := probe.ParseCACert(data)
+	if err != nil {
+		return nil, fmt.Errorf("--cacert %s: %w", f.caCert, err)
+	}
+	return certs, nil
 }
 
 // userAgentVersion is our version as one word.

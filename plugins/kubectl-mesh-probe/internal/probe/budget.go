@@ -59,8 +59,16 @@ func (b *budget) take(want int) (n int, wait time.Duration, done bool) {
 	return n, 0, false
 }
 
-// giveBack returns requests that were not sent after all.
+// giveBack returns requests that were not sent after all, and the right to send as many at once.
 func (b *budget) giveBack(n int) {
+	b.sendAgain(n)
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.tokens = min(b.burst(), b.tokens+float64(n))
+}
+
+// sendAgain returns requests that were sent, but whose outcome is not known. The server has had the load.
+func (b *budget) sendAgain(n int) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	if b.left >= 0 {

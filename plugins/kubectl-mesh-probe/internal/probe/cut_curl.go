@@ -33,14 +33,7 @@ func cutCurl(f frame, limit, rc int) (Reply, error) {
 		return Reply{}, fmt.Errorf("the pod's output is broken: curl's record %q", f.rest)
 	}
 	r := Reply{Status: n[0], Measured: true, Latency: time.Duration(total * float64(time.Second))}
-	head, size := n[2], n[3]
-	if head+size != f.size {
-		return Reply{}, fmt.Errorf("the pod's output is broken: curl says %d + %d bytes, %d came", head, size, f.size)
-	}
-	kept := min(head, len(f.data))
-	_, r.Header = parseHeader(f.data[:kept])
-	body := f.data[kept:]
-	r.Body, r.Size = append([]byte(nil), body[:min(len(body), limit)]...), size
+	fits := r.takeCurl(f, n[2], n[3], limit)
 
 	message := ""
 	if len(f.args) > 6 {
@@ -57,8 +50,46 @@ func cutCurl(f frame, limit, rc int) (Reply, error) {
 	} else if r.Reused = n[1] == 0; r.Status == 0 {
 		r.Class, r.Message = ClassUnknown, "no HTTP status"
 	}
+	switch {
+	case r.Status >= 400:
+		r.Class = "" // the status says more than what became of its body
+	case r.Class == "" && fits != "":
+		r.Class, r.Message = ClassTruncated, fits
+	}
 	r.classify()
 	return r, nil
+}
+
+// takeCurl takes header and body out of what came before a record that gives their sizes. What stands before the header
+// was printed by somebody else, such as a wrapper; what follows the body are trailers.
+// It returns what is wrong.
+func (r *Reply) takeCurl(f frame, head, size, limit int) string {
+	if head == 0 && size == 0 {
+		return ""
+	}
+	at := firstHeader(f.data)
+	if at < 0 || at > f.size-head-size {
+		return fmt.Sprintf("curl read %d bytes, and its output of %d bytes does not hold them", head+size, f.size)
+	}
+	data := f.data[at:]
+	_, header, body := rawHeader(data)
+	r.Header = header
+	if body < 0 || body > head {
+		return "the header has no end"
+	}
+	data = data[body:]
+	r.Body, r.Size = append([]byte(nil), data[:min(len(data), size, limit)]...), size
+	return ""
+}
+
+// curlSaid is what curl said on standard error: "curl: (7) Failed to connect".
+func curlSaid(errs []byte) string {
+	for line := range strings.Lines(string(errs)) {
+		if text, ok := strings.CutPrefix(line, "curl: "); ok {
+			return strings.TrimSpace(text)
+		}
+	}
+	return ""
 }
 
 // curlClass sorts curl's exit codes. Source: curl 8 docs/libcurl/libcurl-errors.
@@ -84,6 +115,10 @@ func curlClass(rc int, connect float64, message string) Class {
 		return ClassEmpty
 	case 55, 56:
 		return ClassReset
+	case 1, 8:
+		if rc == 8 || strings.Contains(message, "HTTP/0.9") {
+			return ClassUnknown // the server's answer is not HTTP
+		}
 	}
 	return ClassTool
 }

@@ -2,186 +2,336 @@ package probe
 
 import (
 	"bytes"
-	"fmt"
 	"regexp"
+	"slices"
 	"strconv"
 	"strings"
 )
 
-// Lines of `wget -nv`, GNU wget 1.12 to 1.25 in the C locale.
+// Lines of `wget -v`, GNU wget 1.12 to 1.25 in the C locale.
 var (
-	gnuDone = regexp.MustCompile(`\d{4}-\d\d-\d\d \d\d:\d\d:\d\d URL: ?\S+ \[(\d+)(?:/\d+)?\] -> "[^"\n]*" \[\d+\]\n`)
-	gnuHead = regexp.MustCompile(`\d{4}-\d\d-\d\d \d\d:\d\d:\d\d URL: ?\S+ \d{3} [^\n]*\n`)
-	gnuFail = regexp.MustCompile(`[^\n]*:\n\d{4}-\d\d-\d\d \d\d:\d\d:\d\d ERROR \d{3}: [^\n]*\n`)
-	gnuNext = regexp.MustCompile(`  HTTP/1\.[01] \d{3}\b[^\n]*\n`)
+	gnuStart  = regexp.MustCompile(`(?m)^--\d{4}-\d\d-\d\d \d\d:\d\d:\d\d--  `)
+	gnuDate   = regexp.MustCompile(`^\d{4}-\d\d-\d\d \d\d:\d\d:\d\d (.*)$`)
+	gnuDone   = regexp.MustCompile(`^\([^)]*\) - .*\[(\d+)(?:/\d+)?\]$`)
+	gnuError  = regexp.MustCompile(`^ERROR \d{3}: `)
+	gnuSaving = regexp.MustCompile(`(?m)^Saving to: .*$`)
+	gnuShort  = regexp.MustCompile(`^\([^)]*\) - (.* at byte (\d+).*)$`)
 )
 
-// cutGNU cuts the output of `wget -nv -S --save-headers --content-on-error -O - URL...`. Each reply is: the header
-// indented by two spaces (-S), the header again as it came (--save-headers, not for 204 and redirects), the body, and a
-// line with the body's size (-nv) or an error. It goes on after a failure.
+// gnuReply is what wget said on standard error about one request.
+type gnuReply struct {
+	Reply
+	saved bool // header and body are on standard output
+	ended bool // the tool is done with this request
+	size  int  // of the body; -1 if it was not said
+}
+
+// cutGNU cuts the output of `wget -v -S --save-headers --content-on-error -O - URL...`. On standard error each request
+// begins with a line that holds the time and the URL; then comes the header, indented by two spaces, and a line with the
+// body's size or an error. Standard output holds header and body as they came; not for 204, redirects and HEAD. It goes
+// on after a failure.
 func cutGNU(b block) cut {
-	var c cut
-	var failures []Reply
-	rest := b.data
-	for len(rest) > 0 {
-		if !bytes.HasPrefix(rest, []byte("  HTTP/")) {
-			line, after, found := bytes.Cut(rest, []byte("\n"))
-			if !found && b.size > len(b.data) {
-				break
-			}
-			rest = after
-			if r, ok := gnuFailure(string(line)); ok {
-				failures = append(failures, r)
-			}
-			continue
-		}
-		r, after := gnuReply(b, rest)
-		if after == nil {
+	starts := gnuStart.FindAllIndex(b.errs, -1)
+	if len(starts) == 0 && gnuStart.Match(b.data) {
+		if b.n > 1 {
 			return cut{unclear: true}
 		}
-		rest = after
-		r.classify()
-		c.replies = append(c.replies, r)
+		b = b.gnuSeparated()
+		starts = gnuStart.FindAllIndex(b.errs, -1)
 	}
-	missing := b.n - len(c.replies)
-	switch {
-	case missing < 0 || missing > 0 && b.rc == 0:
+	if len(starts) > b.n || len(starts) < b.n && b.rc == 0 && b.n > 1 {
 		return cut{unclear: true}
-	case b.killed && missing > 0:
-		c.replies = append(c.replies, timedOut(Reply{}))
-		c.unsent = missing - 1
-		return c
-	case b.killed && b.single && len(c.replies) == 1:
-		c.replies[0] = timedOut(c.replies[0])
 	}
-	// With several addresses of one name there may be more failures than failed requests.
-	for i := range missing {
-		r := Reply{Class: ClassTool, Message: toolEnded(b.rc)}
-		if len(failures) > 0 {
-			r = failures[min(i, len(failures)-1)]
+	if len(starts) == 0 {
+		return cut{}.inFlight(b, gnuNothing(b))
+	}
+	requests := make([]gnuReply, len(starts))
+	for i, s := range starts {
+		end := len(b.errs)
+		if i+1 < len(starts) {
+			end = starts[i+1][0]
 		}
-		c.replies = append(c.replies, r)
+		requests[i] = readGNU(b.errs[s[1]:end])
 	}
+	if !b.gnuBodies(requests) {
+		return cut{unclear: true}
+	}
+	return gnuCut(b, requests)
+}
+
+// gnuSeparated undoes a wrapper around the tool that puts both streams into one, for one request.
+func (b block) gnuSeparated() block {
+	b.errs = b.data
+	if m := gnuSaving.FindIndex(b.data); m != nil {
+		if i := bytes.Index(b.data[m[1]:], []byte("HTTP/")); i >= 0 {
+			b.data = b.data[m[1]+i:]
+			b.size -= m[1] + i
+		}
+	}
+	return b
+}
+
+// gnuNothing is the request of a process that began none.
+func gnuNothing(b block) Reply {
+	text := lastLine(b.errs)
+	if b.rc != 0 && text != "" {
+		return Reply{Class: ClassTool, Message: text}
+	}
+	return Reply{Class: ClassTool, Message: toolEnded(b.rc)}
+}
+
+// gnuCut turns requests into replies.
+func gnuCut(b block, requests []gnuReply) cut {
+	var c cut
+	explained := b.rc == 0
+	for i, q := range requests {
+		if q.classify(); q.Class != "" || q.Status >= 300 {
+			explained = true
+		}
+		switch last := i == len(requests)-1; {
+		case q.ended:
+			c.replies = append(c.replies, q.Reply)
+		case last && (b.died() || b.trimmed):
+			if b.trimmed {
+				c.replies = append(c.replies, q.Reply)
+				return c
+			}
+			return c.inFlight(b, q.Reply)
+		default:
+			// It neither ended nor failed in words that are known.
+			q.Class, q.Message, explained = ClassTool, "the tool's output was not understood", true
+			c.replies = append(c.replies, q.Reply)
+		}
+	}
+	switch {
+	case b.died():
+		return c.crashed(b)
+	case !explained && b.n > 1:
+		return cut{unclear: true}
+	case !explained:
+		return c.crashed(b)
+	}
+	c.unsent = b.n - len(c.replies)
 	return c
 }
 
-// gnuReply reads one reply and returns what follows it; nil if that cannot be told.
-func gnuReply(b block, data []byte) (Reply, []byte) {
-	var r Reply
-	shown := 0
-	for bytes.HasPrefix(data[shown:], []byte("  ")) {
-		if shown > 0 && bytes.HasPrefix(data[shown:], []byte("  HTTP/")) {
-			break // the next reply: this one had no more to show
+// readGNU reads what was said about one request.
+func readGNU(text []byte) gnuReply {
+	q := gnuReply{size: -1}
+	header, failure := false, ""
+	for raw := range bytes.Lines(text) {
+		line := strings.TrimRight(string(raw), "\r\n")
+		field, indented := strings.CutPrefix(line, "  ")
+		if status := statusOf(field); indented && status > 0 && !q.saved {
+			q.Status, q.Header, header = status, nil, true
+			continue
 		}
-		n := bytes.IndexByte(data[shown:], '\n')
-		if n < 0 {
-			n = len(data) - shown - 1
+		if header = header && indented; header {
+			q.Header = append(q.Header, strings.TrimSpace(field))
+			continue
 		}
-		line := strings.TrimSpace(string(data[shown : shown+n]))
-		if shown == 0 {
-			r.Status = statusOf(line)
-		} else if line != "" {
-			r.Header = append(r.Header, line)
+		if strings.HasPrefix(line, "Saving to: ") {
+			q.saved = true
 		}
-		shown += n + 1
+		if q.end(line) {
+			continue
+		}
+		if f := gnuFailure(line); f != "" && (failure == "" || classOf(failure) != ClassTLS) {
+			failure = f
+		}
 	}
-	rest := data[shown:]
-	if r.Status == 0 {
-		return r, nil
+	if !q.ended && failure != "" {
+		q.ended, q.Class, q.Message = true, gnuClass(failure), failure
 	}
-	if !bytes.HasPrefix(rest, []byte("HTTP/")) {
-		// No body was saved: 204, a redirect, HEAD. One or two lines end it.
-		return r, skipEnd(rest)
+	if q.ended && q.Class == "" && q.Status == 0 {
+		q.Class, q.Message = ClassUnknown, "the server's answer is not HTTP"
 	}
-	head := bytes.Index(rest, []byte("\r\n\r\n"))
-	if head < 0 {
-		r.Class, r.Message = ClassTruncated, "the header has no end"
-		return r, nil
-	}
-	rest = rest[head+4:]
-	n, after := gnuBody(&r, rest)
-	r.Body, r.Size = b.body(rest[:n])
-	return r, after
+	return q
 }
 
-// gnuBody finds the body's length and what follows the reply.
-func gnuBody(r *Reply, rest []byte) (int, []byte) {
-	if want, known := r.length(); known && want <= len(rest) {
-		if after, ok := endOfReply(rest[want:], want); ok {
-			return want, after
-		}
-	}
-	for _, m := range gnuDone.FindAllSubmatchIndex(rest, -1) {
-		if size, err := strconv.Atoi(string(rest[m[2]:m[3]])); err == nil && size == m[0] {
-			return m[0], rest[m[1]:]
-		}
-	}
-	if r.Status >= 400 {
-		if m := gnuFail.FindIndex(rest); m != nil {
-			return m[0], rest[m[1]:]
-		}
-	}
-	// wget says nothing about a body that ended early: it goes on with the next reply, or ends.
-	r.Class, r.Message = ClassTruncated, "the body ended early"
-	if m := gnuNext.FindIndex(rest); m != nil {
-		return m[0], rest[m[0]:]
-	}
-	return len(rest), rest[len(rest):]
-}
-
-// endOfReply reports whether a reply with a body of this size ends here.
-func endOfReply(rest []byte, size int) ([]byte, bool) {
-	if m := gnuDone.FindSubmatchIndex(rest); m != nil && m[0] == 0 && string(rest[m[2]:m[3]]) == strconv.Itoa(size) {
-		return rest[m[1]:], true
-	}
-	if m := gnuFail.FindIndex(rest); m != nil && m[0] == 0 {
-		return rest[m[1]:], true
-	}
-	return nil, false
-}
-
-// skipEnd leaves out the line that ends a reply without a body.
-func skipEnd(rest []byte) []byte {
-	for _, re := range []*regexp.Regexp{gnuDone, gnuHead, gnuFail} {
-		if m := re.FindIndex(rest); m != nil && m[0] == 0 {
-			return rest[m[1]:]
-		}
-	}
-	return rest // "0 redirections exceeded." is read as a line of its own
-}
-
-// gnuFailure reads a line that stands outside a reply.
-func gnuFailure(line string) (Reply, bool) {
-	line = strings.TrimPrefix(strings.TrimSpace(line), "wget: ")
-	class := classOf(line)
-	if class == ClassUnknown && !strings.HasPrefix(line, "failed: ") && !strings.Contains(line, "error") {
-		return Reply{}, false
-	}
-	return Reply{Class: class, Message: line}, true
-}
-
-// cutRaw cuts the output of one request by a tool that prints the header as it came and then the body.
-func cutRaw(b block) cut {
-	var r Reply
-	if i := bytes.Index(b.data, []byte("\r\n\r\n")); i >= 0 && bytes.HasPrefix(b.data, []byte("HTTP/")) {
-		r.Status, r.Header = parseHeader(b.data[:i])
-		r.Body, r.Size = b.body(b.data[i+4:])
-		r.Size += b.size - len(b.data)
-	}
+// end reads the line that ends a request.
+func (q *gnuReply) end(line string) bool {
 	switch {
-	case b.killed:
-		r = timedOut(r)
-	case r.Status == 0:
-		text := strings.TrimSpace(string(b.data[:min(len(b.data), 200)]))
-		r.Class, r.Message = classOf(text), text
-		if text == "" {
-			r.Class, r.Message = ClassTool, toolEnded(b.rc)
-		}
-	default:
-		r.classify()
+	case strings.HasSuffix(line, "redirections exceeded."), q.Status != 0 && strings.HasPrefix(line, "Remote file "):
+		q.ended = true
+		return true
 	}
-	return cut{replies: []Reply{r}}
+	m := gnuDate.FindStringSubmatch(line)
+	if m == nil {
+		return false
+	}
+	if done := gnuDone.FindStringSubmatch(m[1]); done != nil {
+		q.ended = true
+		q.size, _ = strconv.Atoi(done[1])
+		return true
+	}
+	if gnuError.MatchString(m[1]) {
+		q.ended = true
+		return true
+	}
+	if short := gnuShort.FindStringSubmatch(m[1]); short != nil {
+		q.ended, q.Message = true, short[1]
+		q.size, _ = strconv.Atoi(short[2])
+		if q.Class = classOf(short[1]); q.Class != ClassReadTimeout && q.Class != ClassReset {
+			q.Class = ClassTruncated
+		}
+		if q.Status >= 400 {
+			q.Class = "" // the status says it
+		}
+		return true
+	}
+	return false
 }
 
-// toolEnded is the message for a tool that failed without a word.
-func toolEnded(rc int) string { return fmt.Sprintf("the tool ended with code %d", rc) }
+// gnuFailure returns the text of a line that says why a request failed; empty for any other line.
+func gnuFailure(line string) string {
+	for _, p := range []string{"Resolving ", "Connecting to ", "HTTP request sent, "} {
+		if !strings.HasPrefix(line, p) {
+			continue
+		}
+		_, text, _ := strings.Cut(line, "... ")
+		if p != "HTTP request sent, " && !strings.HasPrefix(text, "failed: ") {
+			return ""
+		}
+		if p == "Resolving " && text != "" {
+			return strings.TrimSuffix(p, " ") + " " + text
+		}
+		return text
+	}
+	if text, ok := strings.CutPrefix(line, "wget: "); ok {
+		return text
+	}
+	for _, p := range []string{"ERROR: ", "OpenSSL: ", "GnuTLS: ", "Unable to establish SSL", "Read error ", "failed: "} {
+		if strings.HasPrefix(line, p) {
+			return line
+		}
+	}
+	return ""
+}
+
+// gnuClass is the class of a failure.
+func gnuClass(text string) Class {
+	switch {
+	case strings.HasPrefix(text, "Resolving failed: "):
+		return ClassDNS
+	case strings.HasPrefix(text, "Malformed status line"):
+		return ClassUnknown
+	case strings.HasPrefix(text, "ERROR: "):
+		if c := classOf(text); c != ClassUnknown {
+			return c
+		}
+		return ClassTLS // wget says ERROR only about certificates
+	}
+	return classOf(text)
+}
+
+// gnuBodies finds the replies on standard output. It reports false if they cannot be told apart for certain.
+func (b block) gnuBodies(requests []gnuReply) bool {
+	rest, first := b.data, true
+	for i := range requests {
+		q := &requests[i]
+		if !q.saved {
+			continue
+		}
+		if q.Status == 0 { // not HTTP
+			if q.size < 0 || q.size > len(rest) {
+				return b.n == 1
+			}
+			rest = rest[q.size:]
+			continue
+		}
+		at := firstHeader(rest)
+		if !first {
+			at = min(at, 0)
+		}
+		first = false
+		body := -1
+		if at >= 0 {
+			_, _, body = rawHeader(rest[at:])
+		}
+		if body < 0 {
+			if q.Class == "" && q.ended {
+				q.Class, q.Message = ClassTruncated, "the header has no end"
+			}
+			rest = nil
+			if !lastSaved(requests[i+1:]) {
+				return false
+			}
+			continue
+		}
+		rest = rest[at+body:]
+		size, ok := q.bodySize(rest, requests[i+1:])
+		if !ok || size > len(rest) {
+			if b.n > 1 {
+				return false
+			}
+			size = len(rest)
+		}
+		q.Body, q.Size = b.body(rest[:size])
+		if size == len(rest) {
+			q.Size += b.size - len(b.data)
+		}
+		rest = rest[size:]
+	}
+	return true
+}
+
+// bodySize returns how much of what follows the header belongs to the body.
+func (q *gnuReply) bodySize(rest []byte, others []gnuReply) (int, bool) {
+	if q.size >= 0 {
+		return q.size, true
+	}
+	// wget does not say how long an error's body was: it ends where the header of the next reply begins.
+	want, known := q.length()
+	if lastSaved(others) {
+		return len(rest), true
+	}
+	var next *gnuReply
+	for i := range others {
+		if next = &others[i]; next.saved {
+			break
+		}
+	}
+	if next.Status == 0 {
+		return 0, false
+	}
+	if known && want <= len(rest) && next.beginsAt(rest[want:]) {
+		return want, true
+	}
+	found := -1
+	for i := range rest {
+		switch {
+		case !next.beginsAt(rest[i:]):
+		case found >= 0:
+			return 0, false
+		default:
+			found = i
+		}
+	}
+	return found, found >= 0
+}
+
+// beginsAt reports whether data begins with this reply's header, as it was shown on standard error.
+func (q *gnuReply) beginsAt(data []byte) bool {
+	if !bytes.HasPrefix(data, []byte("HTTP/")) {
+		return false
+	}
+	status, header, body := rawHeader(data)
+	return body >= 0 && status == q.Status && slices.Equal(header, q.Header)
+}
+
+// lastSaved reports whether none of the requests has a reply on standard output.
+func lastSaved(requests []gnuReply) bool {
+	for i := range requests {
+		if requests[i].saved {
+			return false
+		}
+	}
+	return true
+}
+
+// lastLine is the last line that says something.
+func lastLine(text []byte) string {
+	lines := strings.Split(strings.TrimSpace(string(text)), "\n")
+	return strings.TrimSpace(lines[len(lines)-1])
+}

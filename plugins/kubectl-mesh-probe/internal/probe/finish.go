@@ -1,14 +1,24 @@
 package probe
 
 import (
-	"bytes"
-	"strings"
+	"cmp"
 	"time"
 )
 
 // finish takes in a block that has ended.
 func (r *run) finish(o *order, f frame, rc int, now time.Time) error {
 	byUs := o.stopped && !o.huge
+	b := block{
+		data: f.data, size: f.size, errs: o.errs, n: o.n, rc: rc, limit: r.plan.cfg.BodyLimit,
+		killed: byUs && rc != 0, cancelled: !r.giveUp.IsZero() && rc >= 128, trimmed: o.huge || o.capped,
+		bare: !r.plan.tool.Headers, verifies: r.plan.cfg.Target.TLS() && !r.plan.cfg.Insecure,
+	}
+	if o.huge || o.capped && f.size >= r.plan.cfg.BodyLimit && rc != 0 && !b.killed && !b.cancelled {
+		b.rc = 0 // it was answering well, and could not go on because nobody listened
+	}
+	if r.late && rc >= 128 && !o.stopped {
+		b.killed = true
+	}
 	var c cut
 	switch {
 	case o.record != nil:
@@ -16,19 +26,11 @@ func (r *run) finish(o *order, f frame, rc int, now time.Time) error {
 		if err != nil {
 			return err
 		}
+		reply.Message = cmp.Or(curlSaid(o.errs), reply.Message)
 		c.replies = []Reply{reply}
 	case r.plan.glob:
-		c = r.rest(o, f, rc, byUs)
+		c = r.rest(o, b)
 	default:
-		b := block{data: f.data, size: f.size, n: o.n, rc: rc, killed: byUs && rc != 0, single: o.n == 1, limit: r.plan.cfg.BodyLimit}
-		switch {
-		case o.huge:
-			b.rc = 0 // it was answering well
-		case o.capped && rc == 0 && !bytes.HasPrefix(f.data, []byte("  HTTP/")) && !bytes.HasPrefix(f.data, []byte("HTTP/")):
-			b.rc = 1 // the code is head's
-		case r.late && rc >= 128 && !o.stopped:
-			b.killed = true
-		}
 		c = r.plan.cut(b)
 	}
 	if r.late && rc >= 128 && !o.stopped && len(c.replies) > 0 {
@@ -45,25 +47,32 @@ func (r *run) finish(o *order, f frame, rc int, now time.Time) error {
 }
 
 // rest is what a curl left behind its last record: nothing, or the request in which it was stopped.
-func (r *run) rest(o *order, f frame, rc int, byUs bool) cut {
+func (r *run) rest(o *order, b block) cut {
 	missing := o.n - o.got
-	if missing <= 0 {
-		return cut{}
-	}
-	c := cut{unsent: missing - 1}
-	switch {
-	case byUs:
-		c.replies = []Reply{timedOut(Reply{})}
-	case o.huge, o.capped, r.late && rc >= 128:
-		c = cutRaw(block{data: f.data, size: f.size, n: 1, rc: rc, limit: r.plan.cfg.BodyLimit})
-		c.unsent = missing - 1
-	default:
-		text, _, _ := strings.Cut(strings.TrimSpace(string(f.data[:min(len(f.data), 200)])), "\n")
-		if text == "" {
-			text = toolEnded(rc)
+	c := cut{}
+	if o.held != nil {
+		c.replies = []Reply{*o.held}
+		if missing <= 0 && b.rc != 0 {
+			// The exit code is that of the last request, which has told its own; any other is a crash, or a wrapper's.
+			c = c.crashed(b)
 		}
-		c.replies = []Reply{{Class: ClassTool, Message: text}}
+		c.unsent = 0
 	}
+	if missing <= 0 {
+		return c
+	}
+	last := block{
+		data: b.data, size: b.size, errs: b.errs, n: missing, rc: b.rc, limit: b.limit, killed: b.killed, cancelled: b.cancelled, trimmed: b.trimmed,
+	}
+	var end cut
+	if b.trimmed {
+		last.n = 1
+		end = cutRaw(last)
+		end.unsent = missing - len(end.replies)
+	} else {
+		end = end.inFlight(last, Reply{Message: curlSaid(b.errs)})
+	}
+	c.replies, c.unsent = append(c.replies, end.replies...), end.unsent
 	return c
 }
 
@@ -72,9 +81,9 @@ func (r *run) settle(o *order, c cut, now time.Time) {
 	if c.unclear {
 		if o.n > 1 {
 			// Counting only the replies that can be cut would favour some backends: ask all of them again, one by one.
-			r.warn("some replies have no Content-Length: from then on each request was a process of its own")
+			r.warn("the output of several requests could not be told apart, for example because replies have no Content-Length: from then on each request was a process of its own")
 			r.most, r.size = 1, 1
-			r.budget.giveBack(o.n)
+			r.budget.sendAgain(o.n)
 			return
 		}
 		c = cut{replies: []Reply{{Class: ClassTool, Message: "the tool's output was not understood"}}}
@@ -97,6 +106,10 @@ func (r *run) settle(o *order, c cut, now time.Time) {
 		r.size = max(1, min(r.size/2, target))
 	} else {
 		r.size = min(max(1, r.size*4), target)
+	}
+	if c.unsent > 0 {
+		// The tool ends at the first error: do not give it many more than it is likely to send.
+		r.size = min(r.size, 2*max(1, o.n-c.unsent))
 	}
 	if r.capped {
 		r.size = 1

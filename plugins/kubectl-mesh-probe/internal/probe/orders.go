@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"strconv"
 	"time"
 )
 
@@ -19,6 +18,11 @@ type order struct {
 	huge    bool      // because its body has no end in sight
 	got     int       // replies that curl's records brought so far
 	record  *frame    // the record of a curl that does not tell its exit code
+	held    *Reply    // the last reply of a curl, until its exit code is known
+	end     *frame    // the end of its standard output
+	errs    []byte    // its standard error, once errsEnd is true
+	errsEnd bool
+	toolRC  *int // the tool's exit code, where the shell's is another program's
 }
 
 // run is the state of one stream's run: which orders are under way and how large the next one may be.
@@ -36,7 +40,7 @@ type run struct {
 	capped   bool // bodies are large: cut them in the pod
 	trailer  int  // blocks the pod says it has finished; -1 before it says so
 
-	total   int64 // bytes that had come at the last look
+	total   int64 // bytes that had come at the last look, on both streams
 	heard   time.Time
 	beatAt  time.Time
 	wakeAt  time.Time // when the budget allows more
@@ -58,6 +62,11 @@ func (s *stream) run(ctx context.Context, p plan, b *budget, sink func(Reply)) e
 	}
 	s.in.send(p.lines()...)
 	err := r.loop(ctx)
+	for _, o := range r.open {
+		if o.held != nil {
+			r.count(*o.held)
+		}
+	}
 	s.in.close()
 	if err == nil {
 		// Everything was counted; the exec may take a moment to end.
@@ -75,7 +84,7 @@ func (r *run) loop(ctx context.Context) error {
 	defer timer.Stop()
 	over, interrupted := false, ctx.Done()
 	for {
-		if err := r.read(r.out.take()); err != nil {
+		if err := r.read(r.out.take(), r.errOut.take()); err != nil {
 			return err
 		}
 		if r.trailer >= 0 {
@@ -142,7 +151,7 @@ func (r *run) send(now time.Time) {
 		r.next++
 		o := &order{id: r.next, n: n, capped: r.capped}
 		if o.capped {
-			r.budget.giveBack(n - 1) // one process each
+			r.budget.giveBack(n - 1) // one process for each request
 			o.n = 1
 			r.in.send(fmt.Sprintf("S %d %d", o.id, r.plan.cfg.BodyLimit+hugeHeader))
 		} else {
@@ -202,84 +211,4 @@ func (r *run) watch(now time.Time) error {
 		return errors.New("the pod does not end a request that was stopped")
 	}
 	return nil
-}
-
-// read takes in what has come.
-func (r *run) read(n news) error {
-	now := time.Now()
-	if n.total != r.total {
-		r.total, r.heard = n.total, now
-	}
-	for _, f := range n.frames {
-		if err := r.frame(f, now); err != nil {
-			return err
-		}
-	}
-	if n.err != nil {
-		return n.err
-	}
-	if len(r.open) == 0 || r.open[0].begun.IsZero() {
-		return nil
-	}
-	o := r.open[0]
-	if n.pending != r.pending {
-		r.pending, o.moved = n.pending, now
-	}
-	if limit := hugeBody * o.n; n.pending > limit && !o.stopped && r.plan.box.Head {
-		o.stopped, o.huge, o.moved = true, true, now
-		r.capped = true
-		r.in.send("K")
-	}
-	return nil
-}
-
-func (r *run) frame(f frame, now time.Time) error {
-	switch f.verb {
-	case 'W': // the worker is ready
-		return nil
-	case 'Z':
-		n, err := strconv.Atoi(f.rest)
-		if err != nil || n < 0 {
-			return fmt.Errorf("the pod's output is broken: trailer %q", f.rest)
-		}
-		r.trailer = n
-		return nil
-	}
-	if len(r.open) == 0 {
-		return fmt.Errorf("the pod's output is broken: %q outside a block", string(f.verb))
-	}
-	o := r.open[0]
-	o.moved = now
-	switch f.verb {
-	case 'B':
-		if f.rest != strconv.Itoa(o.id) {
-			return fmt.Errorf("the pod's output is broken: block %s begins, %d was next", f.rest, o.id)
-		}
-		o.begun = now
-		return nil
-	case 'C':
-		if !r.plan.tool.Many {
-			o.record = &f
-			return nil
-		}
-		reply, err := cutCurl(f, r.plan.cfg.BodyLimit, 0)
-		if err != nil {
-			return err
-		}
-		o.got++
-		r.count(reply)
-		return nil
-	case 'E':
-		if len(f.args) != 2 || f.args[0] != strconv.Itoa(o.id) || o.begun.IsZero() {
-			return fmt.Errorf("the pod's output is broken: end %q of block %d", f.rest, o.id)
-		}
-		rc, err := strconv.Atoi(f.args[1])
-		if err != nil {
-			return fmt.Errorf("the pod's output is broken: end %q of block %d", f.rest, o.id)
-		}
-		r.open = r.open[1:]
-		r.finished++
-		return r.finish(o, f, rc, now)
-	}
-	return fmt.Errorf("the pod's output is broken: unknown line %q", string(f.verb)+" "+f.rest)
 }

@@ -53,18 +53,18 @@ func (q *lineQueue) Read(b []byte) (int, error) {
 	return n, nil
 }
 
-// mailbox is the exec's stdout: it cuts what comes into frames and keeps them until
+// mailbox is the exec's stdout or stderr: it cuts what comes into frames and keeps them until
 // the stream looks. It never blocks, because the connection's reader also answers pings.
 type mailbox struct {
 	mu     sync.Mutex
 	parser *parser
 	frames []frame
-	total  int64 // bytes, heartbeats included
-	ready  chan struct{}
+	total  int64         // bytes, heartbeats included
+	ready  chan struct{} // of both streams
 }
 
-func newMailbox(nonce string) *mailbox {
-	m := &mailbox{ready: make(chan struct{}, 1)}
+func newMailbox(nonce string, ready chan struct{}) *mailbox {
+	m := &mailbox{ready: ready}
 	m.parser = newParser(nonce, blockLimit, func(f frame) { m.frames = append(m.frames, f) })
 	return m
 }
@@ -100,22 +100,20 @@ func (m *mailbox) take() news {
 	return n
 }
 
-// tail keeps the beginning of the exec's stderr.
-type tail struct {
-	mu  sync.Mutex
-	buf []byte
+// putBack keeps frames that were taken too early.
+func (m *mailbox) putBack(frames []frame) {
+	if len(frames) == 0 {
+		return
+	}
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.frames = append(frames, m.frames...)
 }
 
-// Write implements io.Writer.
-func (t *tail) Write(b []byte) (int, error) {
-	t.mu.Lock()
-	defer t.mu.Unlock()
-	t.buf = append(t.buf, b[:min(len(b), max(0, 4<<10-len(t.buf)))]...)
-	return len(b), nil
-}
-
-func (t *tail) String() string {
-	t.mu.Lock()
-	defer t.mu.Unlock()
-	return string(t.buf)
+// text is what has come since the last framing line, but for its later part if it is long.
+func (m *mailbox) text() string {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	data, _ := m.parser.pending()
+	return string(data[:min(len(data), 4<<10)])
 }

@@ -89,7 +89,7 @@ func (r *Reply) classify() {
 // statusOf reads the number in "HTTP/1.1 200 OK".
 func statusOf(line string) int {
 	f := strings.Fields(line)
-	if len(f) < 2 || !strings.HasPrefix(f[0], "HTTP/") {
+	if len(f) < 2 || !strings.HasPrefix(f[0], "HTTP/") || len(f[1]) != 3 {
 		return 0
 	}
 	n, err := strconv.Atoi(f[1])
@@ -99,7 +99,7 @@ func statusOf(line string) int {
 	return n
 }
 
-// parseHeader reads a header block with its status line.
+// parseHeader reads a header with its status line.
 func parseHeader(block []byte) (status int, header []string) {
 	for line := range bytes.Lines(block) {
 		s := strings.TrimRight(string(line), "\r\n")
@@ -115,39 +115,6 @@ func parseHeader(block []byte) (status int, header []string) {
 	return status, header
 }
 
-// block is the output of one order: n requests by one process, or by a process each for curl.
-type block struct {
-	data []byte
-	size int // more than len(data) if some was dropped
-	n    int
-	rc   int
-	// killed says that the process was ended because it had not answered in time.
-	killed bool
-	// single says that the block holds one request.
-	single bool
-	limit  int // of a body
-}
-
-// cut is what a block holds.
-type cut struct {
-	replies []Reply
-	// unsent requests were not sent, because the tool ended before them.
-	unsent int
-	// unclear says that the output could not be cut for certain; replies is then empty.
-	unclear bool
-}
-
-// body keeps the beginning of a body.
-func (b block) body(data []byte) ([]byte, int) {
-	return bytes.Clone(data[:min(len(data), b.limit)]), len(data)
-}
-
-// timedOut is the reply to a request whose process was ended by us.
-func timedOut(r Reply) Reply {
-	r.Class, r.Message = ClassReadTimeout, "no answer in time"
-	return r
-}
-
 // classOf finds the class in a tool's error text.
 func classOf(text string) Class {
 	t := strings.ToLower(text)
@@ -156,12 +123,13 @@ func classOf(text string) Class {
 		class Class
 	}{
 		{"bad address", ClassDNS}, {"unable to resolve", ClassDNS}, {"could not resolve", ClassDNS}, {"name or service not known", ClassDNS},
+		{"name resolution", ClassDNS},
 		{"connection refused", ClassRefused},
 		{"no route to host", ClassUnreachable}, {"network is unreachable", ClassUnreachable}, {"host is unreachable", ClassUnreachable},
 		{"in headers", ClassReadTimeout}, // GNU wget: "Read error (Connection timed out) in headers."; a reset is found before
 		{"failed: connection timed out", ClassConnectTimeout}, {"can't connect", ClassConnectTimeout},
 		{"timed out", ClassReadTimeout}, {"timeout", ClassReadTimeout},
-		{"certificate", ClassTLS}, {"ssl", ClassTLS}, {"tls", ClassTLS},
+		{"certificate", ClassTLS}, {"ssl", ClassTLS}, {"tls", ClassTLS}, {"handshake", ClassTLS},
 		{"no data received", ClassEmpty}, {"error getting response", ClassEmpty}, {"empty reply", ClassEmpty},
 		{"prematurely", ClassTruncated}, {"connection closed", ClassTruncated},
 	} {

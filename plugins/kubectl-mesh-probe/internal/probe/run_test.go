@@ -333,7 +333,7 @@ func TestRunUserValuesAreData(t *testing.T) {
 			cfg.Target.url.Path = "/"
 			cfg.Target.url.RawQuery = touch("a=$(touch${IFS}%[1]s)&b=`touch${IFS}%[1]s`;touch${IFS}%[1]s&c=[1-3]&d={x,y}&e='&f=")
 			value := touch("$(touch %[1]s) `touch %[1]s` \"; touch %[1]s; ' \\ %%s %%{http_code} {a,b} [1-9] #[1-2]")
-			cfg.Headers = []string{"X-Value: " + value}
+			cfg.Headers, cfg.AllowVisibleHeaders = []string{"X-Value: " + value}, true
 			got, res := runPod(t, words, cfg)
 			if !res.Complete || got.status[200] != 3 {
 				t.Errorf("result %+v %v", res, got.class)

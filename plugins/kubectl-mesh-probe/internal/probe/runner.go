@@ -26,6 +26,11 @@ type Config struct {
 	Streams int
 	// Tool is auto, curl or wget.
 	Tool string
+	// Insecure skips the verification of the server's certificate. CACert are the certificates, in PEM, to verify it with.
+	Insecure bool
+	CACert   []byte
+	// AllowVisibleHeaders allows secret headers where the pod's list of processes shows them.
+	AllowVisibleHeaders bool
 	// BodyLimit is how much of a body is kept and looked at.
 	BodyLimit int
 }
@@ -42,6 +47,8 @@ type Result struct {
 	Warnings []string
 	Start    time.Time
 	End      time.Time
+
+	tlsFailures int
 }
 
 // Run calls the target from one client pod and hands every reply to sink, one at a
@@ -57,8 +64,12 @@ func Run(ctx context.Context, tr Transport, cfg Config, sink func(Reply)) (Resul
 	if err != nil {
 		return Result{}, err
 	}
-	tool, err := box.Choose(cfg.Tool, cfg.Method)
+	tool, err := box.Choose(cfg)
 	if err != nil {
+		first.stop()
+		return Result{}, err
+	}
+	if err := first.prepare(ctx, cfg); err != nil {
 		first.stop()
 		return Result{}, err
 	}
@@ -69,6 +80,9 @@ func Run(ctx context.Context, tr Transport, cfg Config, sink func(Reply)) (Resul
 		mu.Lock()
 		defer mu.Unlock()
 		res.Requests++
+		if r.Class == ClassTLS {
+			res.tlsFailures++
+		}
 		sink(r)
 	}
 	b := newBudget(cfg.Count, cfg.Duration, cfg.Rate, time.Now)
@@ -81,7 +95,10 @@ func Run(ctx context.Context, tr Transport, cfg Config, sink func(Reply)) (Resul
 			if i > 0 {
 				s = newStream(ctx, tr, newNonce())
 				defer s.cancel()
-				if ends[i] = s.open(ctx); ends[i] != nil {
+				if ends[i] = s.open(ctx); ends[i] == nil {
+					ends[i] = s.prepare(ctx, cfg)
+				}
+				if ends[i] != nil {
 					return
 				}
 			}

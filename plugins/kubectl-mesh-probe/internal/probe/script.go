@@ -4,6 +4,7 @@ import (
 	_ "embed"
 	"fmt"
 	"net/http"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -44,22 +45,48 @@ func newPlan(cfg Config, box Toolbox, tool Tool, nonce string) plan {
 		if tool.Timeout {
 			p.args = append(p.args, "-T", seconds)
 		}
+		if cfg.Insecure {
+			// A build without this option does not verify.
+			p.args = append(p.args, tool.optional("--no-check-certificate")...)
+		}
 	case KindGNU:
+		if !slices.Contains(tool.Options, "--no-config") {
+			p.args = append(p.args, "env", "HOME=/nonexistent", "WGETRC=") // before 1.14: where it would find a configuration
+		}
 		p.args = append(p.args, tool.Command...)
-		p.args = append(p.args, "-nv", "-S", "--save-headers", "--content-on-error", "-t1", "-T"+exact, "--no-proxy", "--no-http-keep-alive",
+		p.args = append(p.args, tool.optional("--no-config", "--content-on-error", "--no-hsts")...)
+		p.args = append(p.args, "-v", "--progress=dot:giga", "-S", "--save-headers", "-t1", "-T"+exact, "--no-proxy", "--no-http-keep-alive",
 			"--max-redirect=0", "-O", "-", "-U", cfg.UserAgent)
 		if cfg.Method == http.MethodHead {
 			p.args = append(p.args, "--method=HEAD")
 		}
+		p.args = append(p.args, wgetTLS(cfg)...)
 	case KindWget2:
 		p.args = append(p.args, tool.Command...)
+		p.args = append(p.args, tool.optional("--no-config", "--no-hsts")...)
 		p.args = append(p.args, "-q", "--save-headers", "--content-on-error", "--tries=1", "-T"+exact, "--no-proxy", "--max-redirect=0",
 			"-O", "-", "-U", cfg.UserAgent)
+		p.args = append(p.args, wgetTLS(cfg)...)
 	}
 	for _, h := range cfg.Headers {
 		p.args = append(p.args, "--header", h)
 	}
 	return p
+}
+
+// trustFile is where the tool finds the certificates of --cacert: a file that the script has deleted and holds open.
+const trustFile = "/dev/fd/9"
+
+// wgetTLS are the options of GNU wget and wget2.
+func wgetTLS(cfg Config) []string {
+	var out []string
+	if cfg.Insecure {
+		out = append(out, "--no-check-certificate")
+	}
+	if len(cfg.CACert) > 0 {
+		out = append(out, "--ca-certificate="+trustFile)
+	}
+	return out
 }
 
 // curlConfig writes curl's settings. Each value is quoted for curl's own reader; no shell ever sees it.
@@ -74,7 +101,7 @@ func curlConfig(cfg Config, tool Tool, nonce, timeout string) []string {
 		record = nonce + " " + curlRecordNew
 	}
 	conf := []string{
-		"silent", "http1.1",
+		"silent", "show-error", "http1.1",
 		option("noproxy", "*"),
 		option("max-time", timeout),
 		option("user-agent", cfg.UserAgent),
@@ -89,6 +116,12 @@ func curlConfig(cfg Config, tool Tool, nonce, timeout string) []string {
 	}
 	for _, h := range cfg.Headers {
 		conf = append(conf, option("header", h))
+	}
+	if cfg.Insecure {
+		conf = append(conf, "insecure")
+	}
+	if len(cfg.CACert) > 0 {
+		conf = append(conf, option("cacert", trustFile))
 	}
 	return conf
 }

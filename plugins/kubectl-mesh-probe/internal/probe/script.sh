@@ -29,12 +29,35 @@ batch() {
 # curl takes its settings from stdin, so that a header's token does not show in ps.
 config() { printf '%s' "$C"; printf 'url = "%s#[1-%s]"\n' "$U" "$1"; }
 
+# left and right are the two ends of a pipe that passes no more than a number of bytes on. The command's first
+# line is its process id, by which right ends it also while it is silent. left reports its exit code.
+left() {
+	if [ "$G" = glob ]; then
+		config 1 | sh -c 'echo $$; exec "$@"' sh "$@"
+	else
+		sh -c 'echo $$; exec "$@"' sh "$@" "$U" </dev/null
+	fi
+	say T $? >&2
+}
+right() {
+	p=; k=
+	trap 'k=1; [ -z "$p" ] || kill "$p" 2>/dev/null' TERM
+	IFS= read -r p || IFS= read -r p
+	[ -z "$k" ] || kill "$p" 2>/dev/null
+	exec 5<&0
+	head -c "$1" <&5 &
+	while wait $!; [ $? -gt 128 ] && kill -0 $! 2>/dev/null; do :; done
+	kill "$p" 2>/dev/null
+	head -c 999999999 <&5 >/dev/null # until left has ended
+}
+
 # work runs one ordered block after the other. USR1 ends the block, TERM the run.
 work() {
 	c=; k=; q=; z=0
 	trap 'k=1; [ -z "$c" ] || kill "$c" 2>/dev/null' USR1
 	trap 'q=1; [ -z "$c" ] || kill "$c" 2>/dev/null' TERM
 	say W
+	say W >&2
 	while [ -z "$q" ]; do
 		# A signal may end read without a line.
 		read -r op s n || { [ -n "$k" ] || break; k=; continue; }
@@ -46,10 +69,9 @@ work() {
 		k=
 		say B "$s"
 		case $G$op in
-		listR) batch "$n" "$@" </dev/null 2>&1 & ;;
-		globR) config "$n" | "$@" 2>&1 & ;;
-		listS) batch 1 "$@" </dev/null 2>&1 | head -c "$n" & ;;
-		globS) config 1 | "$@" 2>&1 | head -c "$n" & ;;
+		listR) batch "$n" "$@" </dev/null & ;;
+		globR) config "$n" | "$@" & ;;
+		*S) left "$@" | right "$n" & ;;
 		esac
 		c=$!
 		[ -z "$k$q" ] || kill "$c" 2>/dev/null
@@ -58,6 +80,7 @@ work() {
 		c=
 		z=$((z + 1))
 		say E "$s" "$r"
+		say E "$s" >&2
 	done
 	say Z "$z"
 }
@@ -76,6 +99,32 @@ pump() {
 		esac
 	done
 	kill -TERM $$
+}
+
+# trust NUMBER: takes the certificates into a file that is deleted at once and stays open as /dev/fd/9. /dev/shm is memory.
+trust() {
+	d=; why="no directory can be written to (/dev/shm, /tmp, /var/tmp)"
+	have rm || why="it has no rm to delete the file with"
+	umask 077
+	for d in /dev/shm /tmp /var/tmp; do
+		f=$d/.mesh-probe-${N%????????????????????????}
+		have rm && (set -C; : >"$f") 2>/dev/null && break
+		f=/dev/null
+	done
+	n=$1 ok=1
+	while [ "$n" -gt 0 ]; do
+		IFS= read -r l || exit 3
+		printf '%s\n' "$l" || ok=
+		n=$((n - 1))
+	done >"$f" 2>/dev/null
+	if [ "$f" = /dev/null ]; then say A "$why"; return; fi
+	exec 9<"$f"
+	rm -f "$f"
+	if [ -z "$ok" ]; then say A "$d is full"
+	elif [ -e "$f" ]; then say A "$f cannot be deleted"
+	elif [ -r /dev/fd/9 ] && IFS= read -r l </dev/fd/9; then say A ok
+	else say A "/dev/fd cannot be read"
+	fi
 }
 
 # run reads the settings: list or glob, read's time limit, URL, the lines of curl's
@@ -113,6 +162,7 @@ while IFS= read -r l; do
 	case $l in
 	detect) detect ;;
 	run) run ;;
+	trust) read -r n && trust "$n" ;;
 	Q|X) exit 0 ;;
 	esac
 done

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"strconv"
 	"strings"
 	"time"
 )
@@ -35,7 +36,7 @@ type stream struct {
 	nonce  string
 	in     *lineQueue
 	out    *mailbox
-	errOut *tail
+	errOut *mailbox
 	ctx    context.Context // of the exec; outlives the caller's, for an orderly end
 	abort  context.CancelFunc
 	done   chan struct{} // closed when the exec has ended
@@ -44,7 +45,11 @@ type stream struct {
 }
 
 func newStream(ctx context.Context, tr Transport, nonce string) *stream {
-	s := &stream{tr: tr, nonce: nonce, in: newLineQueue(), out: newMailbox(nonce), errOut: &tail{}, done: make(chan struct{}), warned: map[string]bool{}}
+	ready := make(chan struct{}, 1)
+	s := &stream{
+		tr: tr, nonce: nonce, in: newLineQueue(), out: newMailbox(nonce, ready), errOut: newMailbox(nonce, ready),
+		done: make(chan struct{}), warned: map[string]bool{},
+	}
 	s.ctx, s.abort = context.WithCancel(context.WithoutCancel(ctx))
 	return s
 }
@@ -150,12 +155,28 @@ func (s *stream) next(ctx context.Context, timeout time.Duration) (frame, error)
 
 // ended is the error for an exec that ended too early.
 func (s *stream) ended(stdout string) error {
-	if err := execError(s.err, s.errOut.String()+stdout); err != nil {
+	text := s.errOut.text()
+	if err := execError(s.err, text+stdout); err != nil {
 		return err
 	}
-	if text := strings.TrimSpace(s.errOut.String()); text != "" {
+	if text = strings.TrimSpace(text); text != "" {
 		line, _, _ := strings.Cut(text, "\n")
 		return fmt.Errorf("the exec stream ended early: %s", line)
 	}
 	return errors.New("the exec stream ended early")
+}
+
+// trust hands the pod the certificates of --cacert, for the tool to verify the server's with.
+func (s *stream) trust(ctx context.Context, pem []byte) error {
+	lines := strings.Split(strings.TrimSpace(string(pem)), "\n")
+	s.in.send("trust", strconv.Itoa(len(lines)))
+	s.in.send(lines...)
+	f, err := s.next(ctx, openTimeout)
+	if err != nil {
+		return fmt.Errorf("--cacert: %w", err)
+	}
+	if f.verb != 'A' || f.rest != "ok" {
+		return fmt.Errorf("--cacert: the pod cannot take the certificates: %s", f.rest)
+	}
+	return nil
 }

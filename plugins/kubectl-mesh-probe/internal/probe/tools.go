@@ -1,8 +1,11 @@
 package probe
 
 import (
+	"cmp"
 	"fmt"
+	"net/http"
 	"regexp"
+	"slices"
 	"strconv"
 	"strings"
 )
@@ -31,6 +34,27 @@ type Tool struct {
 	Headers bool
 	// Latency says that it measures each request.
 	Latency bool
+	// Options are those of the options below that this build knows.
+	Options []string
+}
+
+// lateOptions are options of wget that not every version or build has.
+var lateOptions = []string{"--content-on-error", "--method", "--no-check-certificate", "--no-config", "--no-hsts"}
+
+// knownOptions finds them in the tool's help.
+func knownOptions(help string) []string {
+	var out []string
+	for _, o := range lateOptions {
+		if regexp.MustCompile(regexp.QuoteMeta(o) + `\b`).MatchString(help) {
+			out = append(out, o)
+		}
+	}
+	return out
+}
+
+// optional returns those of the options that the tool knows.
+func (t Tool) optional(options ...string) []string {
+	return slices.DeleteFunc(options, func(o string) bool { return !slices.Contains(t.Options, o) })
 }
 
 // String names the tool and its version.
@@ -119,26 +143,27 @@ func wgetTool(help string, command ...string) (Tool, bool) {
 		t.Headers = strings.Contains(help, "-S ") || strings.Contains(help, "[-cqS]")
 		t.Timeout = busyboxTimeout.MatchString(help)
 		t.Many = t.Headers
+		t.Options = knownOptions(help)
 		return t, true
 	}
 	if m := wget2Version.FindStringSubmatch(help); m != nil {
-		return Tool{Kind: KindWget2, Command: command, Version: m[1], Timeout: true, Headers: true}, true
+		return Tool{Kind: KindWget2, Command: command, Version: m[1], Timeout: true, Headers: true, Options: knownOptions(help)}, true
 	}
 	if m := gnuVersion.FindStringSubmatch(help); m != nil {
-		return Tool{Kind: KindGNU, Command: command, Version: m[1], Timeout: true, Headers: true, Many: true}, true
+		return Tool{Kind: KindGNU, Command: command, Version: m[1], Timeout: true, Headers: true, Many: true, Options: knownOptions(help)}, true
 	}
 	return Tool{}, false
 }
 
-// Choose returns the best tool, or the best one of the wanted kind: "curl", "wget" or "auto".
-func (b Toolbox) Choose(want, method string) (Tool, error) {
+// Choose returns the best tool for a run: of the wanted kind ("curl", "wget" or "auto"), and able to do what is asked.
+func (b Toolbox) Choose(cfg Config) (Tool, error) {
 	var refused error
 	for _, t := range b.Tools {
-		if want != "auto" && want != "" && (want == "curl") != (t.Kind == KindCurl) {
+		if cfg.Tool != "auto" && cfg.Tool != "" && (cfg.Tool == "curl") != (t.Kind == KindCurl) {
 			continue
 		}
-		if method == "HEAD" && t.Kind != KindCurl && t.Kind != KindGNU {
-			refused = fmt.Errorf("%s cannot send HEAD requests; use --method GET or a client pod with curl", t.Kind)
+		if err := t.refuses(cfg); err != nil {
+			refused = cmp.Or(refused, err)
 			continue
 		}
 		return t, nil
@@ -147,7 +172,39 @@ func (b Toolbox) Choose(want, method string) (Tool, error) {
 	case refused != nil:
 		return Tool{}, refused
 	case len(b.Tools) > 0:
-		return Tool{}, fmt.Errorf("%w that --tool %s allows; it has %s", ErrNoTool, want, b.Tools[0].Kind)
+		return Tool{}, fmt.Errorf("%w that --tool %s allows; it has %s", ErrNoTool, cfg.Tool, b.Tools[0].Kind)
 	}
 	return Tool{}, ErrNoTool
+}
+
+// refuses says why a tool cannot do what is asked.
+func (t Tool) refuses(cfg Config) error {
+	if t.Kind == KindCurl {
+		return nil
+	}
+	if cfg.Method == http.MethodHead && (t.Kind != KindGNU || !slices.Contains(t.Options, "--method")) {
+		return fmt.Errorf("%s cannot send HEAD requests; use --method GET or a client pod with curl", t)
+	}
+	if len(cfg.CACert) > 0 && t.Kind == KindBusybox {
+		return fmt.Errorf("%s cannot verify certificates with --cacert; use a client pod with curl or GNU wget, or skip the verification with --insecure", t)
+	}
+	if names := SecretHeaders(cfg.Headers); len(names) > 0 && !cfg.AllowVisibleHeaders {
+		return fmt.Errorf("%s takes headers on its command line, where the pod's process list shows the value of %s; use a client pod with curl, or add --allow-visible-headers", t, strings.Join(names, ", "))
+	}
+	return nil
+}
+
+// SecretHeaders returns the names of the headers whose values nobody else should see: all but Host, Accept*, User-Agent and Content-Type.
+func SecretHeaders(headers []string) []string {
+	var out []string
+	for _, h := range headers {
+		name, _, _ := strings.Cut(h, ":")
+		name = strings.TrimSpace(name)
+		switch lower := strings.ToLower(name); {
+		case lower == "host", lower == "accept", strings.HasPrefix(lower, "accept-"), lower == "user-agent", lower == "content-type":
+		case !slices.Contains(out, name):
+			out = append(out, name)
+		}
+	}
+	return out
 }

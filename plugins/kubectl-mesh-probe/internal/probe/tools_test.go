@@ -66,23 +66,23 @@ func TestParseToolbox(t *testing.T) {
 
 func TestChoose(t *testing.T) {
 	t.Parallel()
-	curl, gnu, busybox := Tool{Kind: KindCurl}, Tool{Kind: KindGNU}, Tool{Kind: KindBusybox}
+	curl, gnu, busybox := Tool{Kind: KindCurl}, Tool{Kind: KindGNU, Options: []string{"--method"}}, Tool{Kind: KindBusybox}
 	box := Toolbox{Tools: []Tool{curl, busybox, gnu}}
 	for _, tc := range []struct {
 		want, method string
 		kind         Kind
 	}{{"auto", "GET", KindCurl}, {"wget", "GET", KindBusybox}, {"wget", "HEAD", KindGNU}, {"curl", "HEAD", KindCurl}} {
-		if got, err := box.Choose(tc.want, tc.method); err != nil || got.Kind != tc.kind {
+		if got, err := box.Choose(Config{Tool: tc.want, Method: tc.method}); err != nil || got.Kind != tc.kind {
 			t.Errorf("%+v: %v %v", tc, got, err)
 		}
 	}
-	if _, err := (Toolbox{Tools: []Tool{busybox}}).Choose("auto", "HEAD"); err == nil {
+	if _, err := (Toolbox{Tools: []Tool{busybox}}).Choose(Config{Tool: "auto", Method: "HEAD"}); err == nil {
 		t.Error("busybox cannot send HEAD")
 	}
-	if _, err := (Toolbox{Tools: []Tool{busybox}}).Choose("curl", "GET"); !errors.Is(err, ErrNoTool) {
+	if _, err := (Toolbox{Tools: []Tool{busybox}}).Choose(Config{Tool: "curl", Method: "GET"}); !errors.Is(err, ErrNoTool) {
 		t.Errorf("error %v", err)
 	}
-	if _, err := (Toolbox{}).Choose("auto", "GET"); !errors.Is(err, ErrNoTool) {
+	if _, err := (Toolbox{}).Choose(Config{Tool: "auto", Method: "GET"}); !errors.Is(err, ErrNoTool) {
 		t.Errorf("error %v", err)
 	}
 }

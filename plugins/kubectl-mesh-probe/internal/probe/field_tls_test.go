@@ -1,0 +1,307 @@
+package probe
+
+import (
+	"bytes"
+	"context"
+	"crypto/ecdsa"
+	"crypto/elliptic"
+	"crypto/rand"
+	"crypto/x509"
+	"encoding/pem"
+	"io"
+	"math/big"
+	"net/http"
+	"net/http/httptest"
+	"os"
+	"strings"
+	"testing"
+	"time"
+)
+
+func pemOf(kind string, der []byte) []byte {
+	return pem.EncodeToMemory(&pem.Block{Type: kind, Bytes: der})
+}
+
+// What busybox printed when it called HTTPS servers, with its two streams in one as a wrapper may put them, and apart.
+func TestField02Transcripts(t *testing.T) {
+	t.Parallel()
+	const (
+		note  = "wget: note: TLS certificate validation not implemented\n"
+		head  = "  HTTP/1.1 200 OK\n  Server: nginx\n  Content-Type: application/json\n  Content-Length: 17\n  Connection: close\n  \n"
+		body  = `{"cluster": "us"}`
+		e503  = "  HTTP/1.1 503 Service Unavailable\nwget: server returned error: HTTP/1.1 503 Service Unavailable\n"
+		alert = "wget: TLS error from peer (alert code 40): handshake failure\nwget: error getting response: Connection reset by peer\n"
+		other = "ERROR: ld.so: object '/x.so' from LD_PRELOAD cannot be preloaded: ignored.\n"
+	)
+	tests := map[string]struct {
+		out, errs string
+		n, rc     int
+		classes   string
+		unsent    int
+	}{
+		"ok":                   {body, note + head, 1, 0, "", 0},
+		"ok, one stream":       {note + head + body, "", 1, 0, "", 0},
+		"two":                  {body + body, note + head + head, 2, 0, ",", 0},
+		"two, one stream":      {note + head + body + head + body, "", 2, 0, ",", 0},
+		"503":                  {"", note + e503, 1, 1, "http-5xx", 0},
+		"503, one stream":      {note + e503, "", 1, 1, "http-5xx", 0},
+		"503 second":           {body, note + head + e503, 4, 1, ",http-5xx", 2},
+		"alert":                {"", note + alert, 1, 1, "tls", 0},
+		"alert, one stream":    {note + alert, "", 1, 1, "tls", 0},
+		"alert second":         {body, note + head + alert, 3, 1, ",tls", 1},
+		"crash":                {body, note + head, 1, 139, "tool", 0},
+		"crash, one stream":    {note + head + body + "Segmentation fault\n", "", 1, 139, "tool", 0},
+		"crash after two":      {body + body, note + head + head + "Segmentation fault\n", 3, 139, ",tool", 1},
+		"linker":               {body + body, other + note + head + head, 2, 0, ",", 0},
+		"linker, one stream":   {other + note + head + body, "", 1, 0, "", 0},
+		"TLS helper":           {"", "ssl_client: vault: handshake failed: certificate verify failed\nwget: error getting response: Connection reset by peer\n", 1, 1, "tls", 0},
+		"307 that is followed": {body, note + "  HTTP/1.1 307 Temporary Redirect\n  Location: /\n" + head, 1, 0, "", 0},
+		"no such option":       {"", "wget: unrecognized option '--foo'\nBusyBox v1.36.1\n\nUsage: wget [-c]\n", 1, 1, "unknown", 0},
+	}
+	for name, tc := range tests {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			b := block{data: []byte(tc.out), size: len(tc.out), errs: []byte(tc.errs), n: tc.n, rc: tc.rc, limit: 100}
+			c := cutBusybox(b)
+			var classes []string
+			for _, r := range c.replies {
+				classes = append(classes, string(r.Class))
+				if v, _ := r.Get("Content-Type"); r.Class == "" && (string(r.Body) != body || v != "application/json") {
+					t.Errorf("reply %+v", r)
+				}
+			}
+			if got := strings.Join(classes, ","); got != tc.classes || c.unsent != tc.unsent || c.unclear {
+				t.Errorf("classes %q unsent %d unclear %v, want %q %d", got, c.unsent, c.unclear, tc.classes, tc.unsent)
+			}
+		})
+	}
+}
+
+// A certificate that nobody trusts: refused, accepted with --insecure, and accepted with the right --cacert only.
+func TestField02InsecureAndCACert(t *testing.T) {
+	t.Parallel()
+	for _, name := range []string{"dash GNU wget", "dash curl", "ash curl"} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			srv, other := newTLSServer(t, false), newOtherCA(t)
+			words := append([]string{"rm"}, pods[name][1:]...)
+			for step, want := range map[string]Class{"nothing": ClassTLS, "insecure": "", "cacert": "", "another CA": ClassTLS} {
+				cfg := testConfig(t, srv.URL, 6)
+				switch step {
+				case "insecure":
+					cfg.Insecure = true
+				case "cacert":
+					cfg.CACert = pemOf("CERTIFICATE", srv.Certificate().Raw)
+				case "another CA":
+					cfg.CACert = other
+				}
+				got, res := runIn(t, newLocalPod(t, pods[name][0], words...), cfg)
+				if wantClasses(t, got, res, map[Class]int{want: 6}); t.Failed() {
+					t.Fatal(step)
+				}
+				if hint := TLSHint(cfg, res); (hint != "") != (want == ClassTLS) || want != "" && !strings.Contains(hint, "--cacert") {
+					t.Errorf("%s: hint %q", step, hint)
+				}
+			}
+			for _, dir := range []string{"/dev/shm", "/tmp", "/var/tmp"} {
+				entries, _ := os.ReadDir(dir)
+				for _, e := range entries {
+					if strings.HasPrefix(e.Name(), ".mesh-probe-") {
+						t.Errorf("left behind: %s/%s", dir, e.Name())
+					}
+				}
+			}
+		})
+	}
+}
+
+// newOtherCA is a certificate that has nothing to do with the servers of the tests.
+func newOtherCA(t *testing.T) []byte {
+	t.Helper()
+	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+	if err != nil {
+		t.Fatal(err)
+	}
+	template := &x509.Certificate{SerialNumber: big.NewInt(1), NotAfter: time.Now().Add(time.Hour), IsCA: true, BasicConstraintsValid: true}
+	der, err := x509.CreateCertificate(rand.Reader, template, template, key.Public(), key)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return pemOf("CERTIFICATE", der)
+}
+
+// busybox takes a certificate on trust, or not: with --insecure without a note.
+func TestField02BusyboxInsecure(t *testing.T) {
+	t.Parallel()
+	srv := newTLSServer(t, true)
+	cfg := testConfig(t, srv.URL, 6)
+	cfg.Insecure = true
+	got, res := runPod(t, pods["dash busybox"], cfg)
+	wantClasses(t, got, res, map[Class]int{"": 6})
+}
+
+// What a tool cannot do is refused before anything is sent, with one line.
+func TestField02RefusedBeforeTheRun(t *testing.T) {
+	t.Parallel()
+	certs := newOtherCA(t)
+	secret := []string{"Accept-Language: de", "host: x", "X-Api-Key: hunter2", "Content-Type: text/plain"}
+	for name, tc := range map[string]struct {
+		pod  []string
+		set  func(*Config)
+		want string
+	}{
+		"cacert, busybox":    {[]string{"dash", "wget=busybox"}, func(c *Config) { c.CACert = certs }, "busybox wget 1."},
+		"cacert, no rm":      {[]string{"dash", "curl"}, func(c *Config) { c.CACert = certs }, "no rm"},
+		"header, busybox":    {[]string{"dash", "wget=busybox"}, func(c *Config) { c.Headers = secret }, "the value of X-Api-Key; use a client pod with curl, or add --allow-visible-headers"},
+		"header, GNU wget":   {[]string{"dash", "wget"}, func(c *Config) { c.Headers = secret }, "--allow-visible-headers"},
+		"header, tool named": {[]string{"dash", "wget", "curl"}, func(c *Config) { c.Headers, c.Tool = secret, "wget" }, "--allow-visible-headers"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			cfg := testConfig(t, "https://127.0.0.1:1/", 1)
+			tc.set(&cfg)
+			_, err := Run(t.Context(), newLocalPod(t, tc.pod[0], tc.pod[1:]...), cfg, func(Reply) { t.Error("a reply") })
+			if err == nil || !strings.Contains(err.Error(), tc.want) || strings.Contains(err.Error(), "hunter2") || strings.Contains(err.Error(), "\n") {
+				t.Errorf("error %v, want %q", err, tc.want)
+			}
+		})
+	}
+}
+
+// A pod with curl and wget takes curl for a secret header, also an old curl; and wget where it is allowed.
+func TestFieldDSecretHeadersChooseTheTool(t *testing.T) {
+	t.Parallel()
+	wget := Tool{Kind: KindGNU, Many: true}
+	box := Toolbox{Tools: []Tool{wget, {Kind: KindCurl, Version: "7.29.0"}}}
+	for header, want := range map[string]Kind{
+		"Authorization: Bearer x": KindCurl, "Cookie: a=b": KindCurl, "X-Forwarded-For: 1": KindCurl, "Acceptance: x": KindCurl,
+		"Accept: text/html": KindGNU, "Accept-Encoding: gzip": KindGNU, "HOST: x": KindGNU, "user-agent: x": KindGNU, "Content-Type: x": KindGNU,
+	} {
+		if got, err := box.Choose(Config{Headers: []string{header}}); err != nil || got.Kind != want {
+			t.Errorf("%s: %s %v, want %s", header, got.Kind, err, want)
+		}
+	}
+	if got, err := box.Choose(Config{Headers: []string{"Cookie: a"}, AllowVisibleHeaders: true}); err != nil || got.Kind != KindGNU {
+		t.Errorf("%v %v", got, err)
+	}
+}
+
+func TestField02ParseCACert(t *testing.T) {
+	t.Parallel()
+	cert := newOtherCA(t)
+	got, err := ParseCACert(append([]byte("# a comment\n"), append(bytes.ReplaceAll(cert, []byte("\n"), []byte("\r\n")), cert...)...))
+	if err != nil || !bytes.Equal(got, append(bytes.Clone(cert), cert...)) {
+		t.Errorf("%v\n%s", err, got)
+	}
+	for name, data := range map[string][]byte{
+		"empty": nil, "text": []byte("hello"), "key": append(bytes.Clone(cert), pemOf("PRIVATE KEY", []byte("x"))...),
+		"broken": pemOf("CERTIFICATE", []byte("x")), "request": pemOf("CERTIFICATE REQUEST", []byte("x")), "huge": make([]byte, maxTrust+1),
+	} {
+		if _, err := ParseCACert(data); err == nil {
+			t.Errorf("%s: no error", name)
+		}
+	}
+}
+
+func TestField02TLSHint(t *testing.T) {
+	t.Parallel()
+	failed, mixed := Result{Requests: 5, tlsFailures: 5}, Result{Requests: 5, tlsFailures: 4}
+	for name, tc := range map[string]struct {
+		cfg     Config
+		results []Result
+		want    string
+	}{
+		"all":          {Config{}, []Result{failed, failed, {}}, "--insecure"},
+		"one answered": {Config{}, []Result{failed, mixed}, ""},
+		"nothing sent": {Config{}, []Result{{}}, ""},
+		"insecure":     {Config{Insecure: true}, []Result{failed}, "speaks TLS"},
+		"cacert":       {Config{CACert: []byte("x")}, []Result{failed}, "names the host"},
+	} {
+		if got := TLSHint(tc.cfg, tc.results...); tc.want == "" && got != "" || !strings.Contains(got, tc.want) {
+			t.Errorf("%s: %q", name, got)
+		}
+	}
+}
+
+// Where the pod limits the output, an interrupt also ends a tool that is silent.
+func TestFieldDInterruptEndsAToolBehindHead(t *testing.T) {
+	t.Parallel()
+	for _, name := range []string{"ash busybox", "dash busybox", "bash GNU wget", "dash curl"} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			hanging, gone := make(chan struct{}, 10), make(chan struct{}, 10)
+			n := 0
+			srv := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+				w.Header().Set("Content-Length", "100000")
+				if n++; n <= 3 {
+					_, _ = io.WriteString(w, strings.Repeat("x", 100000)) // a large body: from then on the pod limits the output
+					return
+				}
+				_, _ = io.WriteString(w, "a little")
+				_ = http.NewResponseController(w).Flush()
+				hanging <- struct{}{}
+				<-r.Context().Done()
+				gone <- struct{}{}
+			}))
+			defer srv.Close()
+			pod := newLocalPod(t, pods[name][0], pods[name][1:]...)
+			cfg := testConfig(t, srv.URL, 100)
+			cfg.Timeout = 9 * time.Minute
+			ctx, cancel := context.WithCancel(t.Context())
+			defer cancel()
+			go func() {
+				<-hanging
+				cancel()
+			}()
+			if res, err := Run(ctx, pod, cfg, func(Reply) {}); err != nil || res.Complete {
+				t.Fatalf("result %+v, %v", res, err)
+			}
+			select {
+			case <-gone:
+			case <-time.After(time.Minute):
+				t.Error("the tool still waits for the server")
+			}
+		})
+	}
+}
+
+// A redirect over HTTPS is followed by busybox alone, and HTTP/2 is not asked for.
+func TestField02HTTPSRedirectAndHTTP2(t *testing.T) {
+	t.Parallel()
+	for _, name := range tools {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			srv := newTLSServer(t, strings.Contains(name, "busybox"))
+			cfg := testConfig(t, srv.URL+"/302", 5)
+			cfg.Insecure = true
+			got, res := runPod(t, pods[name], cfg)
+			wantClasses(t, got, res, map[Class]int{"": 5})
+			want := 302
+			if strings.Contains(name, "busybox") {
+				want = 200
+			}
+			if got.status[want] != 5 {
+				t.Errorf("status %v, want %d", got.status, want)
+			}
+			if r := <-srv.seen; r.ProtoMajor != 1 {
+				t.Errorf("protocol %s", r.Proto)
+			}
+		})
+	}
+	if got := statusOf("HTTP/2 200 "); got != 200 {
+		t.Errorf("status %d", got)
+	}
+}
+
+// busybox stops at each 503 and is started again at once: a dead Service is probed as fast as any other.
+func TestFieldDBusyboxErrorsKeepTheRate(t *testing.T) {
+	t.Parallel()
+	srv := newServer(t)
+	cfg := testConfig(t, srv.URL+"/503", 60)
+	cfg.Rate = 40
+	got, res := runPod(t, pods["dash busybox"], cfg)
+	wantClasses(t, got, res, map[Class]int{Class5xx: 60})
+	if n := srv.requests.Load(); n != 60 {
+		t.Errorf("the server saw %d requests", n)
+	}
+}
