@@ -103,7 +103,7 @@ func (s *skips) say(e *env) {
 		}
 		hint := ""
 		if kind.kind == manifest.Template {
-			hint = "; edit what they are rendered to, or set the annotations in the values"
+			hint = "; edit the rendered manifests, or set the annotations in the values"
 		}
 		output.Say(e.ErrOut, "Note: skipped %s: %s%s", what, change.List(files, 3), hint)
 	}

@@ -145,7 +145,7 @@ func tree(t *testing.T) (dir string, now func() map[string]string) {
 	for name, text := range map[string]string{
 		"chart/templates/svc.yaml": helmTemplate,
 		"chart/templates/b.yaml":   "apiVersion: v1\nkind: Service\nmetadata:\n  name: {{ .Values.name }}\n",
-		"chart/templates/c.yaml":   "apiVersion: v1\nkind: Service\nmetadata:\n  name: x\n  annotations: {{ toYaml .Values.annotations }}\n",
+		"chart/templates/c.yaml":   "apiVersion: v1\nkind: Service\nmetadata:\n  name: '{{ .Release.Name }}-x'\n",
 		"notes/broken.yaml":        "a: b\n  c: d\n",
 		"utf16.yaml":               "\xff\xfea\x00",
 	} {

@@ -10,6 +10,7 @@ import (
 	"fmt"
 	"maps"
 	"slices"
+	"strings"
 
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
@@ -195,6 +196,9 @@ func (e *editor) read(n *yaml.Node) (*corev1.Service, error) {
 	meta := get(n, "metadata")
 	if scalar(get(meta, "name")) == "" {
 		return nil, e.fail(n, "a Service without metadata.name%s", template(e.text.raw))
+	}
+	if name := scalar(get(meta, "name")); strings.Contains(name, "{{") { // in quotes it parses, and is a template all the same
+		return nil, e.fail(n, "metadata.name is %q%s", name, template(e.text.raw))
 	}
 	if err := e.plain(meta, "metadata"); err != nil {
 		return nil, err
