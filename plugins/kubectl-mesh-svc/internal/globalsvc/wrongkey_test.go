@@ -123,14 +123,14 @@ func TestField16GlobalizeMentionsTheKey(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	r := Request{Edit: edit, Namespace: "default", Names: []string{"a", "b", "c"}}
-	p, err := Plan(st, members, r)
+	request := Request{Edit: edit, Namespace: "default", Names: []string{"a", "b", "c"}}
+	p, err := Plan(st, members, request)
 	if err != nil {
 		t.Fatal(err)
 	}
 	const rest = ": Cilium does not read it; for the command that removes it, run: kubectl mesh-svc check a b c -n default"
 	want := []string{"annotation service.io.cilium/global stays on default/a in us, eu, default/b in us, eu" + rest, "label service.cilium.io/global stays on default/c in us, eu" + rest}
-	if d := cmp.Diff(want, Leftovers(st, p, r)); d != "" {
+	if d := cmp.Diff(want, Leftovers(st, p, request)); d != "" {
 		t.Error(d)
 	}
 }
