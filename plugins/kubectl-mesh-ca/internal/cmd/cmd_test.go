@@ -293,7 +293,7 @@ func TestInterrupted(t *testing.T) {
 		}
 		return false, nil, nil
 	})
-	r := m.runIn(ctx, t, "sync", "--from", "us", "--to", "eu,ap", "--yes", "-o", "json", "--kubeconfig", "/a b", "--as", "sre")
+	r := m.runIn(ctx, t, "sync", "--from", "us", "--to", "eu,ap", "--yes", "-o", "json")
 	var doc v1alpha1.CAChangeReport
 	if err := json.Unmarshal([]byte(r.out), &doc); err != nil {
 		t.Fatal(err)
@@ -307,7 +307,7 @@ func TestInterrupted(t *testing.T) {
 	if diff := cmp.Diff(map[string]string{"eu": "changed", "ap": "planned"}, got); diff != "" || r.code != 130 {
 		t.Errorf("code %d (-want +got)\n%s", r.code, diff)
 	}
-	if !bytes.Equal(m.secret(t, "eu", "cilium-ca").Data["ca.crt"], us.CertPEM) || len(doc.Undo) != 1 || !strings.HasSuffix(doc.Undo[0], " --as=sre --kubeconfig='/a b'") || !strings.Contains(r.errOut, "error: interrupted") {
+	if !bytes.Equal(m.secret(t, "eu", "cilium-ca").Data["ca.crt"], us.CertPEM) || len(doc.Undo) != 1 || !strings.HasSuffix(doc.Undo[0], " --contexts kind-eu") || !strings.Contains(r.errOut, "error: interrupted") {
 		t.Errorf("undo %q\n%s", doc.Undo, r.errOut)
 	}
 	// ap was marked, and the mark was removed again.
