@@ -147,9 +147,10 @@ func TestField17Prompts(t *testing.T) {
 		}
 		c.types("secret-" + name + "\n")
 	}
-	c.expect("SELECTED <nil> \r\n")
-	if strings.Contains(c.screen(), "secret-b") {
-		t.Error("what was typed without echo is on the screen")
+	// Whether the API servers answer within the deadline is not what is tested.
+	c.expect("SELECTED <nil>")
+	if screen := c.screen(); strings.Contains(screen, "secret-b") || strings.Contains(screen, `credential plugin "plugin"`) || len(s.lines(t, "end")) != 3 {
+		t.Errorf("%v: %s", s.lines(t, "end"), screen)
 	}
 }
 
