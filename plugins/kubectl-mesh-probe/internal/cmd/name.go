@@ -4,6 +4,8 @@ import (
 	"context"
 	"fmt"
 
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+
 	"github.com/kubectl-mesh/kubectl-mesh/pkg/common/clusters"
 	"github.com/kubectl-mesh/kubectl-mesh/pkg/common/meshstate"
 	"github.com/kubectl-mesh/kubectl-mesh/pkg/common/routing"
@@ -133,6 +135,8 @@ func (s *session) serviceOf(ctx context.Context, c *client, snap *routing.Snapsh
 		}
 		switch {
 		case ok:
+		case apierrors.IsNotFound(err):
+			return routing.Key{}, fmt.Sprintf("%s is a ServiceImport, and cluster %s has no ServiceImport %s", host, c.member.Name, m.Service)
 		case err != nil:
 			return routing.Key{}, fmt.Sprintf("%s is the ServiceImport %s, and its derived Service is not known: %v", host, m.Service, err)
 		default:

@@ -91,7 +91,7 @@ func (s *session) follow(ctx context.Context) (stop func()) {
 	if !s.service {
 		return func() {}
 	}
-	ctx, cancel := context.WithCancel(ctx)
+	over := make(chan struct{})
 	var wg sync.WaitGroup
 	wg.Go(func() {
 		tick := time.NewTicker(followEvery)
@@ -99,6 +99,8 @@ func (s *session) follow(ctx context.Context) (stop func()) {
 		for {
 			select {
 			case <-ctx.Done():
+				return
+			case <-over:
 				return
 			case <-tick.C:
 			}
@@ -111,7 +113,7 @@ func (s *session) follow(ctx context.Context) (stop func()) {
 		}
 	})
 	return func() {
-		cancel()
+		close(over) // a reading under way is finished: client-go logs one that is cancelled
 		wg.Wait()
 	}
 }
