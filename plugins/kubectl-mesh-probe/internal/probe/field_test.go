@@ -122,9 +122,9 @@ func TestField02BusyboxNoteIsNotAReply(t *testing.T) {
 			t.Run(name+path, func(t *testing.T) {
 				t.Parallel()
 				srv := newTLSServer(t, true)
-				got, res := runPod(t, pods[name], testConfig(t, srv.URL+path, 20))
-				wantClasses(t, got, res, map[Class]int{class: 20})
-				if class == "" && got.byWho["us"]+got.byWho["eu"]+got.byWho["ap"] != 20 {
+				got, res := runPod(t, pods[name], testConfig(t, srv.URL+path, 6))
+				wantClasses(t, got, res, map[Class]int{class: 6})
+				if class == "" && got.byWho["us"]+got.byWho["eu"]+got.byWho["ap"] != 6 {
 					t.Errorf("headers %v", got.byWho)
 				}
 			})
