@@ -86,7 +86,7 @@ func TestField02InsecureAndCACert(t *testing.T) {
 			srv, other := newTLSServer(t, false), newOtherCA(t)
 			words := append([]string{"rm"}, pods[name][1:]...)
 			for step, want := range map[string]Class{"nothing": ClassTLS, "insecure": "", "cacert": "", "another CA": ClassTLS} {
-				cfg := testConfig(t, srv.URL, 6)
+				cfg := fieldConfig(t, srv.URL, 6)
 				switch step {
 				case "insecure":
 					cfg.Insecure = true
@@ -134,7 +134,7 @@ func newOtherCA(t *testing.T) []byte {
 func TestField02BusyboxInsecure(t *testing.T) {
 	t.Parallel()
 	srv := newTLSServer(t, true)
-	cfg := testConfig(t, srv.URL, 6)
+	cfg := fieldConfig(t, srv.URL, 6)
 	cfg.Insecure = true
 	got, res := runPod(t, pods["dash busybox"], cfg)
 	wantClasses(t, got, res, map[Class]int{"": 6})
@@ -158,7 +158,7 @@ func TestField02RefusedBeforeTheRun(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			cfg := testConfig(t, "https://127.0.0.1:1/", 1)
+			cfg := fieldConfig(t, "https://127.0.0.1:1/", 1)
 			tc.set(&cfg)
 			_, err := Run(t.Context(), newLocalPod(t, tc.pod[0], tc.pod[1:]...), cfg, func(Reply) { t.Error("a reply") })
 			if err == nil || !strings.Contains(err.Error(), tc.want) || strings.Contains(err.Error(), "hunter2") || strings.Contains(err.Error(), "\n") {
@@ -245,7 +245,7 @@ func TestFieldDInterruptEndsAToolBehindHead(t *testing.T) {
 			}))
 			defer srv.Close()
 			pod := newLocalPod(t, pods[name][0], pods[name][1:]...)
-			cfg := testConfig(t, srv.URL, 100)
+			cfg := fieldConfig(t, srv.URL, 100)
 			cfg.Timeout = 9 * time.Minute
 			ctx, cancel := context.WithCancel(t.Context())
 			defer cancel()
@@ -272,7 +272,7 @@ func TestField02HTTPSRedirectAndHTTP2(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			srv := newTLSServer(t, strings.Contains(name, "busybox"))
-			cfg := testConfig(t, srv.URL+"/302", 5)
+			cfg := fieldConfig(t, srv.URL+"/302", 5)
 			cfg.Insecure = true
 			got, res := runPod(t, pods[name], cfg)
 			wantClasses(t, got, res, map[Class]int{"": 5})
@@ -297,7 +297,7 @@ func TestField02HTTPSRedirectAndHTTP2(t *testing.T) {
 func TestFieldDBusyboxErrorsKeepTheRate(t *testing.T) {
 	t.Parallel()
 	srv := newServer(t)
-	cfg := testConfig(t, srv.URL+"/503", 60)
+	cfg := fieldConfig(t, srv.URL+"/503", 60)
 	cfg.Rate = 40
 	got, res := runPod(t, pods["dash busybox"], cfg)
 	wantClasses(t, got, res, map[Class]int{Class5xx: 60})

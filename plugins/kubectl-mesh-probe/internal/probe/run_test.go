@@ -60,7 +60,7 @@ func runPod(t *testing.T, words []string, cfg Config) (*tally, Result) {
 	t.Helper()
 	pod := newLocalPod(t, words[0], words[1:]...)
 	got, sink := collect()
-	ctx, cancel := context.WithTimeout(t.Context(), time.Minute) // ends a hang
+	ctx, cancel := context.WithTimeout(t.Context(), 5*time.Minute) // ends a hang
 	defer cancel()
 	res, err := Run(ctx, pod, cfg, sink)
 	if err != nil {
