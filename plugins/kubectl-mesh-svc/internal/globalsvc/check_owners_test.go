@@ -28,7 +28,9 @@ func writtenBy(manager, fields string) func(*corev1.Service) {
 // TestField09FixesRespectOwners: a command that a controller would undo is not printed; where the change is made is.
 func TestField09FixesRespectOwners(t *testing.T) {
 	t.Parallel()
-	local := func(s *corev1.Service) { s.Spec.InternalTrafficPolicy = ptr.To(corev1.ServiceInternalTrafficPolicyLocal) }
+	local := func(s *corev1.Service) {
+		s.Spec.InternalTrafficPolicy = ptr.To(corev1.ServiceInternalTrafficPolicyLocal)
+	}
 	argo := ann("argocd.argoproj.io/tracking-id", "shop:/Service:default/nginx")
 	const patch = `kubectl --context kind-eu -n default patch service nginx`
 	const annotate = `kubectl --context kind-eu -n default annotate service nginx`

@@ -10,8 +10,8 @@ import (
 	"github.com/kubectl-mesh/kubectl-mesh/pkg/common/cilium/policy"
 	"github.com/kubectl-mesh/kubectl-mesh/pkg/common/clusters"
 	"github.com/kubectl-mesh/kubectl-mesh/pkg/common/finding"
-	"github.com/kubectl-mesh/kubectl-mesh/pkg/common/owners"
 	"github.com/kubectl-mesh/kubectl-mesh/pkg/common/meshstate"
+	"github.com/kubectl-mesh/kubectl-mesh/pkg/common/owners"
 	"github.com/kubectl-mesh/kubectl-mesh/pkg/common/routing"
 )
 
