@@ -43,7 +43,7 @@ func TestFieldDPermissions(t *testing.T) {
 	}
 	give(false, ca.Accesses())
 	same(status)
-	if _, stderr, code := labtest.As(t, user, "kubectl-mesh_ca", sync...); code != 1 || !strings.Contains(stderr, "no permission") {
+	if out, stderr, code := labtest.As(t, user, "kubectl-mesh_ca", sync...); code != 1 || !strings.Contains(out+stderr, "no permission") {
 		t.Errorf("sync with what status needs: exit code %d, %s", code, stderr)
 	}
 	give(true, ca.Accesses())

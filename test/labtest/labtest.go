@@ -64,6 +64,7 @@ func Run(t *testing.T, dir string, more ...Commands) {
 			e.Setenv("LABDIR", os.Getenv("MESHLAB_STATE"))
 			e.Setenv("HOME", e.WorkDir)
 			e.Setenv("XDG_STATE_HOME", e.WorkDir+"/state")
+			e.Setenv("COLUMNS", "500") // scripts match whole rows; that tables fit a terminal is tested where they are laid out
 			e.Setenv("NS", fmt.Sprintf("t%d-%d", os.Getpid(), number))
 			return nil
 		},

@@ -35,7 +35,7 @@ func notes(doc v1alpha1.CAChangeReport) []string {
 
 // Changes shows what became of each object.
 func Changes(doc v1alpha1.CAChangeReport) []output.Section {
-	t := output.NewTable("CLUSTER", "SECRET", "OLD", "NEW", "RESULT", "+CONTEXT")
+	t := output.NewTable("CLUSTER", "SECRET", "OLD", "NEW", "RESULT", "CONTEXT")
 	for _, c := range doc.Changes {
 		output.AddRow(t, c.Cluster, c.Namespace+"/"+strings.TrimPrefix(c.Object, "secret/"), authorityOf(c.Before), authorityOf(c.After), c.Result, c.Context)
 	}

@@ -96,8 +96,8 @@ func TestChangesOfABrokenKey(t *testing.T) {
 		Cluster: "eu", Namespace: "kube-system", Object: "secret/cilium-ca", Result: "planned",
 		Before: map[string]*string{"fingerprint": ptr.To("0123456789abcdef"), "key": ptr.To("missing")}, After: map[string]*string{"fingerprint": ptr.To("fedcba9876543210"), "key": ptr.To("ok")},
 	}}}}
-	want := `CLUSTER   SECRET                  OLD                       NEW        RESULT
-eu        kube-system/cilium-ca   01234567 (key: missing)   fedcba98   planned`
+	want := `CLUSTER   SECRET                  OLD                       NEW        RESULT    CONTEXT
+eu        kube-system/cilium-ca   01234567 (key: missing)   fedcba98   planned   <none>`
 	if diff := cmp.Diff(want, show(t, view.Changes(doc))); diff != "" {
 		t.Errorf("(-want +got)\n%s", diff)
 	}
