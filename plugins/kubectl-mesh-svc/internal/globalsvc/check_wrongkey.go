@@ -52,14 +52,14 @@ func (c *checker) checkSliceKeys(p place) {
 			}
 			value, write := writable(w)
 			onSlice := func(args ...string) string {
-				return fmt.Sprintf("kubectl %s -n %s annotate endpointslice %s %s", p.at(), c.key.Namespace, slice, strings.Join(args, " "))
+				return c.kubectl(p.cluster, c.key.Namespace, append([]string{"annotate", "endpointslice", slice}, args...)...)
 			}
 			text := "EndpointSlice " + slice + ": " + notRead(w, cilium.KindSlice)
 			fix := rename(w, value, write, func(_ string, args ...string) string { return onSlice(args...) })
 			if w.On == cilium.KindService {
-				fix = onSlice(clusters.Quote(w.Key + "-"))
+				fix = onSlice(w.Key + "-")
 				if write && !p.proxied() {
-					fix = c.apiFix(p, "annotate service", clusters.Quote(w.Meant+"="+value)) + " && " + fix
+					fix = c.apiFix(p, "annotate service", w.Meant+"="+value) + " && " + fix
 				}
 			}
 			c.tellFix(finding.WrongKey, p, fix, "%s", text)
