@@ -19,6 +19,7 @@ import (
 	"github.com/kubectl-mesh/kubectl-mesh/pkg/common/cilium"
 	"github.com/kubectl-mesh/kubectl-mesh/pkg/common/cilium/policy"
 	"github.com/kubectl-mesh/kubectl-mesh/pkg/common/clusters"
+	"github.com/kubectl-mesh/kubectl-mesh/pkg/common/owners"
 )
 
 // AroundQuery says what is read beside Services, and of which members.
@@ -159,6 +160,7 @@ func readAround(ctx context.Context, p pager, m *clusters.Member, q AroundQuery)
 				if err != nil {
 					return fmt.Errorf("%s %s/%s: %w", u.GetKind(), u.GetNamespace(), u.GetName(), err)
 				}
+				p.Owners = owners.Of(metav1.ObjectMeta{Namespace: u.GetNamespace(), Name: u.GetName(), Labels: u.GetLabels(), Annotations: u.GetAnnotations(), OwnerReferences: u.GetOwnerReferences(), ManagedFields: u.GetManagedFields()})
 				*list = append(*list, p)
 				return nil
 			}
@@ -280,7 +282,7 @@ func fromNetworkPolicy(np *networkingv1.NetworkPolicy, cluster string, local boo
 	for _, r := range np.Spec.Egress {
 		spec.Egress.Rules = append(spec.Egress.Rules, networkRule(scope, r.To, r.Ports))
 	}
-	return policy.Policy{Kind: policy.KindNetworkPolicy, Namespace: np.Namespace, Name: np.Name, Specs: []policy.Spec{spec}}
+	return policy.Policy{Kind: policy.KindNetworkPolicy, Namespace: np.Namespace, Name: np.Name, Specs: []policy.Spec{spec}, Owners: owners.Of(np.ObjectMeta)}
 }
 
 func networkRule(scope policy.Scope, peers []networkingv1.NetworkPolicyPeer, ports []networkingv1.NetworkPolicyPort) policy.Rule {

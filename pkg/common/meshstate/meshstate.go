@@ -17,6 +17,7 @@ import (
 
 	"github.com/kubectl-mesh/kubectl-mesh/pkg/common/cilium"
 	"github.com/kubectl-mesh/kubectl-mesh/pkg/common/clusters"
+	"github.com/kubectl-mesh/kubectl-mesh/pkg/common/owners"
 	"github.com/kubectl-mesh/kubectl-mesh/pkg/common/routing"
 )
 
@@ -223,6 +224,12 @@ func (r *reader) namespaces(ctx context.Context, m *clusters.Member, into *routi
 	into.Namespaces, into.WrongKeys = map[string]map[string]string{}, map[string][]cilium.WrongKey{}
 	add := func(ns *corev1.Namespace) {
 		into.Namespaces[ns.Name] = ns.Annotations
+		if o := owners.Of(ns.ObjectMeta); o != nil {
+			if into.NamespaceOwners == nil {
+				into.NamespaceOwners = map[string]*owners.Object{}
+			}
+			into.NamespaceOwners[ns.Name] = o
+		}
 		if wrong := cilium.WrongNamespaceKeys(ns.Annotations, ns.Labels); len(wrong) > 0 {
 			into.WrongKeys[ns.Name] = wrong
 		}

@@ -69,6 +69,8 @@ type Cluster struct {
 	Namespaces map[string]map[string]string
 	// NamespacesKnown says whether a namespace that is not in Namespaces does not exist; false where they may not be read.
 	NamespacesKnown bool
+	// NamespaceOwners tells which controllers write a namespace, for those that any does.
+	NamespaceOwners map[string]*owners.Object
 	// WrongKeys holds, by namespace, the keys of Namespaces that look like one that Cilium reads; see cilium.WrongNamespaceKeys.
 	WrongKeys map[string][]cilium.WrongKey
 	Services  map[Key]*Service

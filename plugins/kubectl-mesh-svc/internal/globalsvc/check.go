@@ -187,7 +187,7 @@ func (c *checker) merge(n note) {
 // settle turns the notes into findings.
 func (c *checker) settle() {
 	for _, n := range c.notes {
-		fix := strings.Join(n.command, " && ")
+		fix := joinFixes(n.command)
 		if n.verb != "" {
 			fix = c.svcFix(n.verb, n.cluster...)
 		}
@@ -216,6 +216,9 @@ func (c *checker) system() bool {
 
 // apiFix is a kubectl command on this Service in one cluster. The arguments are not quoted.
 func (c *checker) apiFix(p place, verb string, args ...string) string {
+	if fix := c.keptElsewhere(p, verb, args...); fix != "" {
+		return fix
+	}
 	return c.kubectl(p.cluster, c.key.Namespace, slices.Concat(strings.Fields(verb), []string{c.key.Name}, args)...)
 }
 
@@ -240,7 +243,7 @@ func (c *checker) checkAnnotations(p place) {
 		return
 	}
 	switch s := cilium.Shared(p.svc.Annotations); {
-	case s.Value, drained:
+	case s.Value, drained, p.nothingToShare():
 	case s.Junk():
 		c.tell(finding.SharedJunk, p, "share", "%s is %q, which is not true: other clusters do not use the endpoints there", s.Key, s.Raw)
 	case !c.sharedNowhere:

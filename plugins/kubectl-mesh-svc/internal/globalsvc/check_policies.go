@@ -11,6 +11,7 @@ import (
 	"github.com/kubectl-mesh/kubectl-mesh/pkg/common/clusters"
 	"github.com/kubectl-mesh/kubectl-mesh/pkg/common/finding"
 	"github.com/kubectl-mesh/kubectl-mesh/pkg/common/meshstate"
+	"github.com/kubectl-mesh/kubectl-mesh/pkg/common/owners"
 	"github.com/kubectl-mesh/kubectl-mesh/pkg/common/routing"
 )
 
@@ -160,6 +161,10 @@ func (c *checker) policyFinding(r finding.Rule, p place, others []string, by []p
 		}
 	}
 	first := by[0]
+	if fix := durable(first.Owners.Keeper(owners.Field{"spec"}, owners.Field{"specs"}), "change "+first.String()); fix != "" {
+		c.add(r, append([]string{p.name()}, others...), fix, "%s", text)
+		return
+	}
 	c.add(r, append([]string{p.name()}, others...), c.kubectl(p.cluster, first.Namespace, "edit", first.String()), "%s", text)
 }
 

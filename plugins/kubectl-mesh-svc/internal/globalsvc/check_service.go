@@ -69,6 +69,10 @@ func (c *checker) checkGate(p place) {
 	if len(p.rules) > 1 {
 		rule.Severity, condition = finding.Warning, ", if Cilium, whose version is not known, is 1.20"
 	}
+	if fix := c.gateKept(p); fix != "" {
+		c.tellFix(rule, p, fix, "namespace %s is not global, so other clusters do not use the endpoints there%s", c.key.Namespace, condition)
+		return
+	}
 	c.tellFix(rule, p, c.kubectl(p.cluster, "", "annotate", "namespace", c.key.Namespace, cilium.AnnotationNamespaceGlobal+"=true", "--overwrite"),
 		"namespace %s is not global, so other clusters do not use the endpoints there%s", c.key.Namespace, condition)
 }
@@ -137,11 +141,17 @@ func (c *checker) checkSync(p place) {
 
 // specFix sets a field of the Service's spec in the place's cluster.
 func (c *checker) specFix(p place, field, value string) string {
+	if fix := c.specKept(p, field, value); fix != "" {
+		return fix
+	}
 	return c.apiFix(p, "patch service", "-p", fmt.Sprintf(`{"spec":{%q:%q}}`, field, value))
 }
 
 // helmFix sets a Helm value in the place's cluster and leaves the version as it is.
 func (c *checker) helmFix(p place, set string) string {
+	if fix := c.helmKept(p, set); fix != "" {
+		return fix
+	}
 	m := c.members[p.name()]
 	if m == nil {
 		return ""

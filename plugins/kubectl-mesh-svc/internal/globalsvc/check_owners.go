@@ -1,0 +1,82 @@
+package globalsvc
+
+import (
+	"fmt"
+	"strings"
+
+	"github.com/kubectl-mesh/kubectl-mesh/pkg/common/cilium"
+	"github.com/kubectl-mesh/kubectl-mesh/pkg/common/owners"
+)
+
+// keptElsewhere is the durable fix for an edit of the Service with kubectl, "" where that edit lasts. verb is "annotate service", "label service" or
+// "patch service"; args are those of the edit.
+func (c *checker) keptElsewhere(p place, verb string, args ...string) string {
+	field := owners.Annotation
+	switch strings.Fields(verb)[0] {
+	case "label":
+		field = owners.Label
+	case "annotate":
+	default:
+		return ""
+	}
+	var fields []owners.Field
+	var edits []string
+	for _, arg := range args {
+		arg = strings.Trim(arg, "'")
+		if strings.HasPrefix(arg, "-") {
+			continue
+		}
+		key, value, set := strings.Cut(arg, "=")
+		if set {
+			edits = append(edits, fmt.Sprintf("set %s to %q", key, value))
+		} else {
+			key = strings.TrimSuffix(key, "-")
+			edits = append(edits, "remove "+key)
+		}
+		fields = append(fields, field(key))
+	}
+	return durable(p.svc.Owners.ServiceKeeper(fields...), strings.Join(edits, " and "))
+}
+
+// notLasting is in each durable fix, which is a sentence and no command.
+const notLasting = " would not last: "
+
+// durable says where an edit is made so that it lasts, "" where nobody would revert it.
+func durable(k *owners.Keeper, edit string) string {
+	if k == nil {
+		return ""
+	}
+	return fmt.Sprintf("%s in %s; on the object itself it%s%s", edit, k.Where(), notLasting, k.Because())
+}
+
+// specKept is keptElsewhere for a field of the spec.
+func (c *checker) specKept(p place, field, value string) string {
+	return durable(p.svc.Owners.ServiceKeeper(owners.SpecOf(field)), fmt.Sprintf("set %s to %s", field, value))
+}
+
+// helmKept is the durable fix where something other than Helm keeps Cilium's configuration.
+func (c *checker) helmKept(p place, set string) string {
+	m := c.members[p.name()]
+	if m == nil || m.Keeper == nil {
+		return ""
+	}
+	return fmt.Sprintf("set the Helm value %s in %s; an upgrade with helm%s%s", set, m.Keeper.Where(), notLasting, m.Keeper.Because())
+}
+
+// gateKept is the durable fix where a controller owns the namespace's annotation.
+func (c *checker) gateKept(p place) string {
+	return durable(p.cluster.NamespaceOwners[c.key.Namespace].Keeper(owners.Annotation(cilium.AnnotationNamespaceGlobal)), fmt.Sprintf("set %s to \"true\"", cilium.AnnotationNamespaceGlobal))
+}
+
+// nothingToShare reports whether a Service has no endpoints on purpose: without a selector nobody makes any, so that it is there for the endpoints of others.
+func (p place) nothingToShare() bool { return !p.svc.Selector && len(p.svc.Endpoints) == 0 }
+
+// joinFixes joins the fixes of several clusters: commands for a shell, or sentences.
+func joinFixes(fixes []string) string {
+	for _, fix := range fixes {
+		if strings.Contains(fix, notLasting) {
+			return strings.Join(fixes, ". ")
+		}
+	}
+	return strings.Join(fixes, " && ")
+}

@@ -1,0 +1,100 @@
+package globalsvc
+
+import (
+	"strings"
+	"testing"
+
+	corev1 "k8s.io/api/core/v1"
+	discoveryv1 "k8s.io/api/discovery/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/utils/ptr"
+
+	"github.com/kubectl-mesh/kubectl-mesh/pkg/common/cilium"
+	"github.com/kubectl-mesh/kubectl-mesh/pkg/common/owners"
+	"github.com/kubectl-mesh/kubectl-mesh/pkg/common/routing"
+)
+
+// ownedBy records a field manager's fields.
+func ownedBy(manager, fields string) metav1.ManagedFieldsEntry {
+	e := metav1.ManagedFieldsEntry{Manager: manager, FieldsV1: &metav1.FieldsV1{}}
+	e.FieldsV1.SetRawBytes([]byte(fields))
+	return e
+}
+
+func writtenBy(manager, fields string) func(*corev1.Service) {
+	return func(s *corev1.Service) { s.ManagedFields = append(s.ManagedFields, ownedBy(manager, fields)) }
+}
+
+// TestField09FixesRespectOwners: a command that a controller would undo is not printed; where the change is made is.
+func TestField09FixesRespectOwners(t *testing.T) {
+	t.Parallel()
+	local := func(s *corev1.Service) {
+		s.Spec.InternalTrafficPolicy = ptr.To(corev1.ServiceInternalTrafficPolicyLocal)
+	}
+	argo := ann("argocd.argoproj.io/tracking-id", "shop:/Service:default/nginx")
+	const patch = `kubectl --context kind-eu -n default patch service nginx`
+	const annotate = `kubectl --context kind-eu -n default annotate service nginx`
+	const last = "; on the object itself it would not last: "
+	for name, c := range map[string]struct {
+		id  string
+		eu  cluster
+		fix string
+	}{
+		"a person's field":          {"SVC016", cluster{svc: with(local, writtenBy("kubectl-edit", `{"f:spec":{"f:internalTrafficPolicy":{}}}`))}, patch},
+		"Argo CD's field":           {"SVC016", cluster{svc: with(local, argo, writtenBy("argocd-controller", `{"f:spec":{"f:internalTrafficPolicy":{}}}`))}, "set internalTrafficPolicy to Cluster in the manifest in the Git repository of application shop" + last + `field manager "argocd-controller" (Argo CD application shop) would write it again`},
+		"Argo CD's, other fields":   {"SVC016", cluster{svc: with(local, argo, writtenBy("argocd-controller", `{"f:spec":{"f:ports":{}}}`))}, patch},
+		"another controller's spec": {"SVC016", cluster{svc: with(local, writtenBy("sync", `{"f:spec":{"f:ports":{}}}`))}, "set internalTrafficPolicy to Cluster in the source of field manager \"sync\"" + last + `field manager "sync" would write it again`},
+		"a label or a class only":   {"SVC016", cluster{svc: with(local, writtenBy("lb", `{"f:metadata":{"f:labels":{"f:x":{}}},"f:spec":{"f:loadBalancerClass":{}}}`))}, patch},
+		"an alias of Helm":          {"SVC009", cluster{svc: with(ann(cilium.AnnotationGlobalAlias, "true"), writtenBy("helm", `{"f:metadata":{"f:annotations":{"f:io.cilium/global-service":{}}}}`))}, "remove io.cilium/global-service in the values of its release" + last + `field manager "helm" (Helm) would write it again`},
+		"an alias of a person":      {"SVC009", cluster{svc: with(ann(cilium.AnnotationGlobalAlias, "true"), writtenBy("helm", `{"f:spec":{"f:ports":{}}}`))}, annotate},
+		"Cilium of Argo CD": {"SVC020", cluster{svc: func(s *corev1.Service) { s.Spec.Type = corev1.ServiceTypeNodePort }},
+			"set the Helm value kubeProxyReplacement=true in the manifest in the Git repository of application cilium; an upgrade with helm would not last: Argo CD application cilium would write it again"},
+	} {
+		us, eu := cluster{name: "us"}, c.eu
+		eu.name = "eu"
+		st, members := build(us, eu)
+		if strings.HasPrefix(name, "Cilium") {
+			members[1].Keeper = &owners.Keeper{Tool: owners.ToolArgo, Kind: "application", Name: "cilium"}
+		}
+		found := false
+		for _, f := range Check(st, members, []routing.Key{nginx}) {
+			if f.ID != c.id {
+				continue
+			}
+			found = true
+			if !strings.HasPrefix(f.Fix, c.fix) || strings.HasPrefix(f.Fix, "kubectl") && strings.Contains(f.Fix, "would not last") {
+				t.Errorf("%s: %s", name, f.Fix)
+			}
+		}
+		if !found {
+			t.Errorf("%s: no %s", name, c.id)
+		}
+	}
+}
+
+// TestField09ACopyHasNothingToShare: a copy without selector that is not shared is as it is meant to be.
+func TestField09ACopyHasNothingToShare(t *testing.T) {
+	t.Parallel()
+	unshared := ann(cilium.AnnotationShared, "false")
+	bare := func(s *corev1.Service) { s.Spec.Selector = nil }
+	none := func(s *discoveryv1.EndpointSlice) { s.Endpoints = nil }
+	for name, c := range map[string]struct {
+		eu   cluster
+		want []string
+	}{
+		"a copy":                      {cluster{name: "eu", svc: with(unshared, bare), slice: none}, nil},
+		"no selector, with endpoints": {cluster{name: "eu", svc: with(unshared, bare)}, []string{"SVC004 eu"}},
+		"a selector, no endpoints":    {cluster{name: "eu", svc: unshared, slice: none}, []string{"SVC004 eu", "SVC014 eu"}},
+	} {
+		st, members := build(cluster{name: "us"}, c.eu)
+		var got []string
+		for _, f := range summary(Check(st, members, []routing.Key{nginx})) {
+			if strings.HasPrefix(f, "SVC004") || strings.HasPrefix(f, "SVC014") {
+				got = append(got, f)
+			}
+		}
+		if strings.Join(got, ",") != strings.Join(c.want, ",") {
+			t.Errorf("%s: %v, want %v", name, got, c.want)
+		}
+	}
+}
