@@ -63,7 +63,7 @@ func (p *Plan) keepers(i *Item) []keeping {
 func (p *Plan) owners(i *Item) []v1alpha1.Reconciler {
 	var out []v1alpha1.Reconciler
 	for _, o := range p.keepers(i) {
-		out = append(out, v1alpha1.Reconciler{Tool: o.Tool, Source: o.Source(), Manager: o.Manager, Key: o.key, Fix: p.fix(o.Keeper, i.Name)})
+		out = append(out, v1alpha1.Reconciler{Tool: o.Tool, Source: o.Source(), Manager: o.Manager, Key: o.key, Fix: p.fix(o.Keeper, inNamespace(i.Name, []string{i.Namespace}))})
 	}
 	return out
 }
@@ -74,9 +74,9 @@ const named = 5
 // group is what several Services have in common: a keeper, and whether it owns keys.
 type group struct {
 	keeping
-	keys  []string
-	items []string
-	names []string
+	keys              []string
+	items             []string
+	names, namespaces []string
 }
 
 // Notes says for people which reconcilers the plan meets, one line for each, with the durable way to make the change.
@@ -104,6 +104,9 @@ func (p *Plan) Notes() (owned, others []string) {
 			if !slices.Contains(g.names, i.Name) {
 				g.names = append(g.names, i.Name)
 			}
+			if !slices.Contains(g.namespaces, i.Namespace) {
+				g.namespaces = append(g.namespaces, i.Namespace)
+			}
 		}
 	}
 	for _, g := range groups {
@@ -116,13 +119,21 @@ func (p *Plan) Notes() (owned, others []string) {
 	return owned, others
 }
 
+// inNamespace are the arguments that name Services of one namespace in manifests: another namespace may have one of the same name.
+func inNamespace(names string, namespaces []string) string {
+	if len(namespaces) != 1 {
+		return names
+	}
+	return names + " -n " + namespaces[0]
+}
+
 // note is the line for one group.
 func (p *Plan) note(g *group) string {
 	name := "NAME..."
 	if len(g.names) <= named {
 		name = strings.Join(g.names, " ")
 	}
-	services, fix := "service "+List(g.items, named), p.fix(g.Keeper, name)
+	services, fix := "service "+List(g.items, named), p.fix(g.Keeper, inNamespace(name, g.namespaces))
 	who := g.Keeper.String()
 	manager := fmt.Sprintf("%q", g.Manager)
 	if who != "" {

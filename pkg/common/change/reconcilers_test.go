@@ -42,7 +42,7 @@ func TestReconcilers(t *testing.T) {
 	}
 	controlled := labels()
 	controlled.OwnerReferences = []metav1.OwnerReference{{Kind: "Gateway", Name: "g", Controller: ptr.To(true)}}
-	local := "kubectl mesh-svc globalize nginx --local -f FILE"
+	local := "kubectl mesh-svc globalize nginx -n default --local -f FILE"
 	cases := map[string]struct {
 		svc    *corev1.Service
 		fields []metav1.ManagedFieldsEntry
@@ -55,7 +55,7 @@ func TestReconcilers(t *testing.T) {
 		"Argo CD, owns other fields":    {labels(), []metav1.ManagedFieldsEntry{wrote("argocd-controller", `{"f:spec":{}}`)}, []v1alpha1.Reconciler{{Tool: owners.ToolArgo, Manager: "argocd-controller", Fix: "change the manifest in the Git repository of its source: " + local}}},
 		"Flux, a Kustomization":         {labels("kustomize.toolkit.fluxcd.io/name", "apps", "kustomize.toolkit.fluxcd.io/namespace", "flux"), []metav1.ManagedFieldsEntry{wrote("kustomize-controller", ownsGlobal)}, []v1alpha1.Reconciler{{Tool: owners.ToolFlux, Source: "Kustomization flux/apps", Manager: "kustomize-controller", Key: "x/global", Fix: "change the manifest in the Git repository of Kustomization flux/apps: " + local}}},
 		"Flux, a HelmRelease":           {labels("helm.toolkit.fluxcd.io/name", "r", "app.kubernetes.io/managed-by", "Helm"), nil, []v1alpha1.Reconciler{{Tool: owners.ToolFlux, Source: "HelmRelease r", Fix: "set the annotations in the values or the postRenderers of HelmRelease r"}}},
-		"Helm":                          {annotated("meta.helm.sh/release-name", "r", "meta.helm.sh/release-namespace", "n"), []metav1.ManagedFieldsEntry{wrote("helm", ownsGlobal)}, []v1alpha1.Reconciler{{Tool: owners.ToolHelm, Source: "release n/r", Manager: "helm", Key: "x/global", Fix: "set the annotations in the values of release n/r, or in a post-renderer that runs: kubectl mesh-svc globalize nginx --local -f -"}}},
+		"Helm":                          {annotated("meta.helm.sh/release-name", "r", "meta.helm.sh/release-namespace", "n"), []metav1.ManagedFieldsEntry{wrote("helm", ownsGlobal)}, []v1alpha1.Reconciler{{Tool: owners.ToolHelm, Source: "release n/r", Manager: "helm", Key: "x/global", Fix: "set the annotations in the values of release n/r, or in a post-renderer that runs: kubectl mesh-svc globalize nginx -n default --local -f -"}}},
 		"an operator":                   {controlled, []metav1.ManagedFieldsEntry{wrote("gw", ownsGlobal)}, []v1alpha1.Reconciler{{Tool: owners.ToolOperator, Source: "of Gateway g", Manager: "gw", Key: "x/global", Fix: "set the annotations on Gateway g, which controls it"}}},
 		"a manager that nobody knows":   {labels(), []metav1.ManagedFieldsEntry{wrote("my-operator", ownsGlobal)}, []v1alpha1.Reconciler{{Manager: "my-operator", Key: "x/global", Fix: `change it where "my-operator" takes it from`}}},
 		"our own manager is nobody":     {labels(), []metav1.ManagedFieldsEntry{wrote("ci-bot", ownsGlobal)}, nil},

@@ -10,6 +10,7 @@ import (
 	"github.com/kubectl-mesh/kubectl-mesh/pkg/apis/v1alpha1"
 	"github.com/kubectl-mesh/kubectl-mesh/pkg/common/cli"
 	"github.com/kubectl-mesh/kubectl-mesh/pkg/common/clusters"
+	"github.com/kubectl-mesh/kubectl-mesh/pkg/common/commandline"
 	"github.com/kubectl-mesh/kubectl-mesh/pkg/common/meshstate"
 	"github.com/kubectl-mesh/kubectl-mesh/pkg/common/output"
 	"github.com/kubectl-mesh/kubectl-mesh/pkg/common/routing"
@@ -69,13 +70,22 @@ func (e *env) probe(ctx context.Context, o *options) error {
 	return s.finish(ctx, doc)
 }
 
+// debug is the command that gives the client pod a container with a shell and a tool.
+func (c *client) debug() string {
+	words := []string{"debug", c.pod.Name, "--image=busybox", "--container=mesh-probe-client"}
+	if c.pod.Container != "" {
+		words = append(words, "--target="+c.pod.Container)
+	}
+	return commandline.Tool("kubectl", c.member.CommandContext(), c.pod.Namespace, append(words, "--", "sleep", "infinity")...)
+}
+
 // hint adds the ways out where the pod cannot be a client.
-func hint(err error) error {
+func hint(err error, debug string) error {
 	switch {
 	case errors.Is(err, probe.ErrNoShell):
-		return fmt.Errorf("%w; name another container with --container or another pod with --from, or give it one: kubectl debug --image=busybox --target=CONTAINER, then --container", probe.ErrNoShell)
+		return fmt.Errorf("%w; name another container with --container or another pod with --from, or give it one and name it with --container: %s", probe.ErrNoShell, debug)
 	case errors.Is(err, probe.ErrNoTool):
-		return fmt.Errorf("%w; name another container with --container or another pod with --from, or give it one: kubectl debug --image=busybox --target=CONTAINER, then --container", err)
+		return fmt.Errorf("%w; name another container with --container or another pod with --from, or give it one and name it with --container: %s", err, debug)
 	}
 	return err
 }

@@ -43,7 +43,7 @@ func (s *session) runClient(ctx context.Context, c *client, p *progress) {
 			c.Tally.Add(r, who)
 		})
 		if err != nil {
-			err = fmt.Errorf("cluster %s: pod %s: %w", c.member.Label(), c.pod, hint(err))
+			err = fmt.Errorf("cluster %s: pod %s: %w", c.member.Label(), c.pod, hint(err, c.debug()))
 			if look == 1 {
 				c.err = err
 				return
