@@ -34,6 +34,8 @@ type Commands = map[string]func(ts *testscript.TestScript, neg bool, args []stri
 //	restarts CLUSTER          start this cluster again at the end, whatever happened
 //	waitfor [-stdout RE] ARGS run a command until it succeeds (and prints RE)
 //	lines FILE N              FILE has exactly N lines
+//	printed FILE...           run the commands that these files hold, exactly as printed, from elsewhere
+//	decoy NAME CONTEXT...     make a Service of namespace default that nothing may touch
 //
 // and those in more.
 func Run(t *testing.T, dir string, more ...Commands) {
@@ -48,6 +50,8 @@ func Run(t *testing.T, dir string, more ...Commands) {
 		"restarts":  restarts,
 		"waitfor":   waitfor,
 		"lines":     lines,
+		"printed":   printed,
+		"decoy":     decoy,
 	}
 	for _, m := range more {
 		maps.Copy(cmds, m)
