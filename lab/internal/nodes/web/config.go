@@ -61,6 +61,7 @@ type Config struct {
 	Reset     bool          // close the connection instead of answering
 	Drain     time.Duration // keep serving so long after SIGTERM
 	Log       bool          // a line on stdout for each request
+	TLS       bool          // HTTPS, with a certificate that nobody trusts
 
 	getenv func(string) string
 }
@@ -88,6 +89,7 @@ func Parse(args []string, getenv func(string) string, usage io.Writer) (*Config,
 	fs.BoolVar(&c.Reset, "reset", false, "close the connection instead of answering")
 	fs.DurationVar(&c.Drain, "drain", 0, "keep serving so long after SIGTERM")
 	fs.BoolVar(&c.Log, "log", false, "print a line for each request")
+	fs.BoolVar(&c.TLS, "tls", false, "serve HTTPS with a self-signed certificate, made at the start")
 	if err := fs.Parse(args); err != nil {
 		return nil, err
 	}
