@@ -121,7 +121,7 @@ func (b *between) run(t *testing.T, at int, after bool, signal os.Signal, args .
 	t.Helper()
 	b.cmd = exec.CommandContext(t.Context(), "kubectl-mesh_svc", args...)
 	b.writes, b.at, b.after, b.signal = 0, at, after, signal
-	b.cmd.Env = append(os.Environ(), "KUBECONFIG="+b.kubeconfig, "XDG_STATE_HOME="+t.TempDir()) // another machine each time
+	b.cmd.Env = append(os.Environ(), "COLUMNS=500", "KUBECONFIG="+b.kubeconfig, "XDG_STATE_HOME="+t.TempDir()) // another machine each time
 	var buf bytes.Buffer
 	b.cmd.Stdout, b.cmd.Stderr = &buf, &buf
 	err := b.cmd.Run()
@@ -200,7 +200,7 @@ func (b *between) services(t *testing.T) string {
 			"junk":     {"service.cilium.io/global": "true", "service.cilium.io/shared": "yes"},
 		} {
 			_, err := client.CoreV1().Services(namespace).Create(t.Context(), &corev1.Service{ObjectMeta: metav1.ObjectMeta{Name: svc, Annotations: ann},
-				Spec: corev1.ServiceSpec{Ports: []corev1.ServicePort{{Name: "http", Port: 80}}}}, metav1.CreateOptions{})
+				Spec: corev1.ServiceSpec{Ports: []corev1.ServicePort{{Name: "http", Port: 80}}}}, metav1.CreateOptions{FieldManager: "kubectl-create"})
 			if err != nil {
 				t.Fatal(err)
 			}

@@ -94,7 +94,7 @@ func (p *grantee) run(name string, args []string) (output string, code int) {
 		args = append(args, "-n", p.ns)
 	}
 	cmd := exec.CommandContext(ctx, "kubectl-mesh_svc", args...)
-	cmd.Env = append(os.Environ(), "KUBECONFIG="+os.Getenv("MESHLAB_KUBECONFIG"), "XDG_STATE_HOME="+p.t.TempDir())
+	cmd.Env = append(os.Environ(), "COLUMNS=500", "KUBECONFIG="+os.Getenv("MESHLAB_KUBECONFIG"), "XDG_STATE_HOME="+p.t.TempDir())
 	var out bytes.Buffer
 	cmd.Stdout, cmd.Stderr = &out, &out
 	if name == "list --watch" {
@@ -276,7 +276,7 @@ func newPermissions(t *testing.T, name string, lessIn []string, scope permission
 			"closed": {"service.cilium.io/global": "true", "service.cilium.io/shared": "false"},
 		} {
 			svc := &corev1.Service{ObjectMeta: metav1.ObjectMeta{Name: name, Annotations: annotations}, Spec: corev1.ServiceSpec{Ports: []corev1.ServicePort{{Port: 80}}}}
-			_, err := client.CoreV1().Services(p.ns).Create(t.Context(), svc, metav1.CreateOptions{})
+			_, err := client.CoreV1().Services(p.ns).Create(t.Context(), svc, metav1.CreateOptions{FieldManager: "kubectl-create"})
 			p.must(err)
 		}
 		p.grant(ctx, p.accesses())
