@@ -29,14 +29,14 @@ func TestFieldDPermissions(t *testing.T) {
 			t.Fatal(err)
 		}
 		t.Cleanup(func() { _ = api.Delete(context.Background(), ns, metav1.DeleteOptions{}) })
-		apply := exec.CommandContext(t.Context(), "kubectl", "--kubeconfig", os.Getenv("MESHLAB_KUBECONFIG"), "--context", name, "-n", ns, "apply", "-f", "-") //nolint:gosec // a name of the lab
+		apply := exec.CommandContext(t.Context(), "kubectl", "--kubeconfig", os.Getenv("MESHLAB_KUBECONFIG"), "--context", name, "-n", ns, "apply", "-f", "-")
 		apply.Stdin = strings.NewReader(strings.ReplaceAll(permissionObjects, "CLUSTER", strings.TrimPrefix(name, "kind-")))
 		if out, err := apply.CombinedOutput(); err != nil {
 			t.Fatalf("%v\n%s", err, out)
 		}
 		labtest.Grant(t, clients[name], user, g.Manifests(probe.Accesses()))
 	}
-	wait := exec.CommandContext(t.Context(), "kubectl", "--kubeconfig", os.Getenv("MESHLAB_KUBECONFIG"), "--context", "kind-us", "-n", ns, "rollout", "status", "deploy/web", "deploy/client") //nolint:gosec // a name of the lab
+	wait := exec.CommandContext(t.Context(), "kubectl", "--kubeconfig", os.Getenv("MESHLAB_KUBECONFIG"), "--context", "kind-us", "-n", ns, "rollout", "status", "deploy/web", "deploy/client")
 	if out, err := wait.CombinedOutput(); err != nil {
 		t.Fatalf("%v\n%s", err, out)
 	}

@@ -51,7 +51,7 @@ func withPlugins(t *testing.T, body string, servers map[string]*httptest.Server,
 	dir := t.TempDir()
 	script := "#!/bin/sh\ncd " + dir + "\necho \"$1\" >> " + filepath.Join(dir, "log") + "\n" + body +
 		"\necho '{\"apiVersion\":\"client.authentication.k8s.io/v1\",\"kind\":\"ExecCredential\",\"status\":{\"token\":\"x\"}}'\n"
-	if err := os.WriteFile(filepath.Join(dir, "plugin"), []byte(script), 0o700); err != nil { //nolint:gosec // it is run
+	if err := os.WriteFile(filepath.Join(dir, "plugin"), []byte(script), 0o700); err != nil {
 		t.Fatal(err)
 	}
 	cfg := clientcmdapi.NewConfig()
@@ -75,7 +75,7 @@ func meshSvc(t *testing.T, kubeconfig string, after func(*os.Process), args ...s
 	if _, err := exec.LookPath("kubectl-mesh_svc"); err != nil {
 		t.Skip("kubectl-mesh_svc is not on the PATH; run make test")
 	}
-	cmd := exec.CommandContext(t.Context(), "kubectl-mesh_svc", args...) //nolint:gosec // ours
+	cmd := exec.CommandContext(t.Context(), "kubectl-mesh_svc", args...)
 	var all bytes.Buffer
 	cmd.Stdout, cmd.Stderr = &all, &all
 	cmd.Env = append(os.Environ(), "KUBECONFIG="+kubeconfig)

@@ -53,7 +53,7 @@ func As(t *testing.T, user, program string, args ...string) (stdout, stderr stri
 	if user != "" {
 		args = append(slices.Clone(args), "--as", user)
 	}
-	cmd := exec.CommandContext(ctx, program, args...) //nolint:gosec // the tests are ours
+	cmd := exec.CommandContext(ctx, program, args...)
 	cmd.Env = append(os.Environ(), "KUBECONFIG="+os.Getenv("MESHLAB_KUBECONFIG"), "XDG_STATE_HOME="+t.TempDir())
 	var out, errOut bytes.Buffer
 	cmd.Stdout, cmd.Stderr = &out, &errOut

@@ -115,7 +115,7 @@ func collect(v any, key string, out *[]string) {
 func paste(ts *testscript.TestScript, command, bin, dir, kubeconfig string) (string, error) {
 	ctx, cancel := context.WithTimeout(context.Background(), watchdog)
 	defer cancel()
-	sh := exec.CommandContext(ctx, "sh", "-c", command) //nolint:gosec // it is what the test is about
+	sh := exec.CommandContext(ctx, "sh", "-c", command)
 	sh.Dir = dir
 	sh.Env = []string{"PATH=" + bin + string(filepath.ListSeparator) + ts.Getenv("PATH"), "HOME=" + dir, "KUBECONFIG=" + kubeconfig,
 		"XDG_STATE_HOME=" + ts.Getenv("XDG_STATE_HOME"), "EDITOR=true", "RECORDED=" + ts.MkAbs("recorded")}

@@ -84,7 +84,7 @@ func TestReadme(t *testing.T) {
 func newSession(t *testing.T, lab string) *Session {
 	t.Helper()
 	dir := t.TempDir()
-	config, err := os.ReadFile(lab) //nolint:gosec // the lab's own file
+	config, err := os.ReadFile(lab)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -103,7 +103,7 @@ func newSession(t *testing.T, lab string) *Session {
 	s := &Session{Dir: dir, Env: append(os.Environ(), "KUBECONFIG="+kubeconfig, "HOME="+dir, "XDG_STATE_HOME="+filepath.Join(dir, "state"), "TERM=xterm")}
 	kubectl := func(args ...string) string {
 		t.Helper()
-		cmd := exec.Command("kubectl", args...) //nolint:gosec,noctx // our own arguments; the test's watchdog is kubectl's --timeout
+		cmd := exec.Command("kubectl", args...)
 		cmd.Env = s.Env
 		out, err := cmd.CombinedOutput()
 		if err != nil {

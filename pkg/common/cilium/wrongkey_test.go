@@ -12,7 +12,7 @@ func TestField16WrongKeys(t *testing.T) {
 	global, shared, affinity, sync := AnnotationGlobal, AnnotationShared, AnnotationAffinity, AnnotationSyncEndpointSlices
 	for key, want := range map[string]string{
 		// one edit, in the name or in the prefix
-		"service.cilium.io/globl": global, "service.cilium.io/globals": global, "service.cilium.io/gloabl": global, "service.cilium.io/clobal": global,
+		"service.cilium.io/globl": global, "service.cilium.io/globals": global, "service.cilium.io/glboal": global, "service.cilium.io/clobal": global,
 		"serivce.cilium.io/global": global, "service.cillium.io/global": global, "service.cilum.io/global": global, "service.ciilum.io/global": global, "service.clium.io/global": global, "service.cilium.oi/global": global,
 		"servicecilium.io/global": global, "service.cilium.io/share": shared, "service.cilium.io/affinty": affinity, "io.cilium/global-servce": global,
 		"io.cilum/global-service": global, "service.cilium.io/global-sync-endpoint-slice": sync,
@@ -29,7 +29,7 @@ func TestField16WrongKeys(t *testing.T) {
 		"service.cilium.io/GlobalSyncEndpointSlices": sync, "service.cilium.io/global_service": global, "service.cilium.io.global": global,
 		"io.cilium.global-service": global,
 		// Cilium's other keys of a Service
-		"service.cilium.io/lb-algoritm": "service.cilium.io/lb-algorithm", "service.io.cilium/type": "service.cilium.io/type", "service.cilium.io/nodes": "service.cilium.io/node",
+		"service.cilium.io/lb-algorith": "service.cilium.io/lb-algorithm", "service.io.cilium/type": "service.cilium.io/type", "service.cilium.io/nodes": "service.cilium.io/node",
 	} {
 		got := WrongServiceKeys(map[string]string{key: "true"}, nil)
 		if len(got) != 1 || got[0].Meant != want || got[0].Key != key || got[0].On != KindService {

@@ -56,7 +56,7 @@ func plugin(t *testing.T, args ...string) (cmd *exec.Cmd, out *bufio.Reader, err
 	if err != nil {
 		t.Fatal(err)
 	}
-	cmd = exec.CommandContext(t.Context(), exe, args...) //nolint:gosec // this very binary
+	cmd = exec.CommandContext(t.Context(), exe, args...)
 	cmd.Env = append(os.Environ(), asPlugin+"=1")
 	errOut = &strings.Builder{}
 	cmd.Stderr = errOut

@@ -41,7 +41,7 @@ func newFakeAPI(t *testing.T, name string, id int, peers ...string) *fakeAPI {
 	t.Helper()
 	f := &fakeAPI{name: name, id: id, uid: "uid-" + name, peers: peers}
 	f.Server = httptest.NewUnstartedServer(f)
-	f.TLS = &tls.Config{ClientAuth: tls.RequestClientCert} //nolint:gosec // httptest sets the rest
+	f.TLS = &tls.Config{ClientAuth: tls.RequestClientCert}
 	f.StartTLS()
 	t.Cleanup(f.Close)
 	return f

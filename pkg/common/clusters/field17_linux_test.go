@@ -38,10 +38,10 @@ func TestMain(m *testing.M) {
 	release()
 	stop()
 	if interrupted && errors.Is(err, context.Canceled) {
-		fmt.Println("INTERRUPTED")
+		fmt.Fprintln(os.Stdout, "INTERRUPTED")
 		os.Exit(130)
 	}
-	fmt.Println("SELECTED", err, strings.ReplaceAll(everything(sel), "\n", "; "))
+	fmt.Fprintln(os.Stdout, "SELECTED", err, strings.ReplaceAll(everything(sel), "\n", "; "))
 	os.Exit(0)
 }
 
@@ -64,7 +64,7 @@ func runOnTerminal(t *testing.T, k kubeconfigOf, timeout time.Duration) *onTermi
 	}
 	var number, unlocked uint32
 	for request, value := range map[uintptr]*uint32{syscall.TIOCSPTLCK: &unlocked, syscall.TIOCGPTN: &number} {
-		if _, _, errno := syscall.Syscall(syscall.SYS_IOCTL, master.Fd(), request, uintptr(unsafe.Pointer(value))); errno != 0 { //nolint:gosec // what the request wants
+		if _, _, errno := syscall.Syscall(syscall.SYS_IOCTL, master.Fd(), request, uintptr(unsafe.Pointer(value))); errno != 0 {
 			t.Fatal(errno)
 		}
 	}
@@ -77,7 +77,7 @@ func runOnTerminal(t *testing.T, k kubeconfigOf, timeout time.Duration) *onTermi
 	if err != nil {
 		t.Fatal(err)
 	}
-	c := &onTerminal{t: t, cmd: exec.CommandContext(t.Context(), self), master: master} //nolint:gosec // ourselves
+	c := &onTerminal{t: t, cmd: exec.CommandContext(t.Context(), self), master: master}
 	c.cmd.Env = append(os.Environ(), helperEnv+"="+k.write(t), "CLUSTERS_TEST_TIMEOUT="+timeout.String())
 	c.cmd.Stdin, c.cmd.Stdout, c.cmd.Stderr = slave, slave, slave
 	c.cmd.SysProcAttr = &syscall.SysProcAttr{Setsid: true, Setctty: true}

@@ -42,7 +42,7 @@ func newScript(t *testing.T, body string) script {
 	s := script{filepath.Join(dir, "plugin"), filepath.Join(dir, "log")}
 	text := "#!/bin/sh\necho \"run $1\" >> " + s.log + "\n" + body + "\n" +
 		`echo "{\"apiVersion\":\"client.authentication.k8s.io/v1\",\"kind\":\"ExecCredential\",\"status\":{\"token\":\"$1\"}}"` + "\n"
-	if err := os.WriteFile(s.path, []byte(text), 0o700); err != nil { //nolint:gosec // it is run
+	if err := os.WriteFile(s.path, []byte(text), 0o700); err != nil {
 		t.Fatal(err)
 	}
 	return s
@@ -158,7 +158,7 @@ func TestField17OnlyWhatCanMatter(t *testing.T) {
 			var order []string
 			for n, name := range []string{"us", "eu", "ap"} {
 				f := newFakeAPI(t, name, n+1, "us", "eu", "ap")
-				f.before = func(r *http.Request) {
+				f.before = func(*http.Request) {
 					mu.Lock()
 					defer mu.Unlock()
 					order = append(order, f.name)

@@ -51,7 +51,7 @@ func (f *Flags) usePlugin(cfg *rest.Config) *plugin {
 func mayPrompt(exec *clientcmdapi.ExecConfig) bool {
 	switch exec.InteractiveMode {
 	case clientcmdapi.IfAvailableExecInteractiveMode, clientcmdapi.AlwaysExecInteractiveMode:
-		return !exec.StdinUnavailable && term.IsTerminal(int(os.Stdin.Fd())) //nolint:gosec // a file descriptor fits
+		return !exec.StdinUnavailable && term.IsTerminal(int(os.Stdin.Fd()))
 	}
 	return false
 }

@@ -49,7 +49,7 @@ func run(t *testing.T, command string) []string {
 	bin := t.TempDir()
 	const recorder = "#!/bin/sh\nprintf '%s\\0' \"$KUBECONFIG\" \"$@\"\n"
 	for _, tool := range []string{"kubectl", "helm"} {
-		if err := os.WriteFile(filepath.Join(bin, tool), []byte(recorder), 0o700); err != nil { //nolint:gosec // it is run
+		if err := os.WriteFile(filepath.Join(bin, tool), []byte(recorder), 0o700); err != nil {
 			t.Fatal(err)
 		}
 	}

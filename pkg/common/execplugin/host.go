@@ -47,7 +47,7 @@ type Host struct {
 type plugin struct {
 	command  string
 	timeout  time.Duration
-	failure  *Failure
+	failure  *FailureError
 	failed   time.Time
 	rejected int
 }
@@ -61,14 +61,14 @@ type run struct {
 	done    chan struct{} // closed when the host knows how it ended
 }
 
-// Failure says why a plugin gave no credentials.
-type Failure struct {
+// FailureError says why a plugin gave no credentials.
+type FailureError struct {
 	TimedOut bool
 	Message  string
 }
 
 // Error returns the message.
-func (f *Failure) Error() string { return f.Message }
+func (f *FailureError) Error() string { return f.Message }
 
 func newHost() *Host {
 	h := &Host{plugins: map[string]*plugin{}, token: rand.Text(), idle: make(chan struct{})}
@@ -159,13 +159,13 @@ func (h *Host) serve(conn net.Conn) {
 		ended <- &end
 	}()
 	if !h.enqueue(r) {
-		_ = out.Encode(wrapper.Order{}) // or the wrapper has gone
+		_ = out.Encode(wrapper.Order{}) //nolint:errchkjson // the wrapper may have gone, and then nobody waits for it
 		return
 	}
 	var end *wrapper.Report
 	select {
 	case <-r.begin:
-		if out.Encode(wrapper.Order{Run: true, Timeout: h.timeout(r.key)}) == nil {
+		if err := out.Encode(wrapper.Order{Run: true, Timeout: h.timeout(r.key)}); err == nil {
 			end = <-ended
 		}
 	case end = <-ended:
@@ -191,7 +191,7 @@ func (h *Host) enqueue(r *run) bool {
 		return false
 	}
 	if p.rejected >= maxRejected {
-		p.failure, p.failed = &Failure{Message: fmt.Sprintf("the API server rejects the credentials of credential plugin %q", p.command)}, time.Now()
+		p.failure, p.failed = &FailureError{Message: fmt.Sprintf("the API server rejects the credentials of credential plugin %q", p.command)}, time.Now()
 		p.rejected = 0
 	}
 	if p.failure != nil && time.Since(p.failed) < failureMemory {
@@ -234,9 +234,9 @@ func (h *Host) dequeue(r *run, end *wrapper.Report) {
 	}
 }
 
-func (p *plugin) failureOf(end *wrapper.Report) *Failure {
-	fail := func(format string, args ...any) *Failure {
-		return &Failure{Message: fmt.Sprintf("credential plugin %q ", p.command) + fmt.Sprintf(format, args...)}
+func (p *plugin) failureOf(end *wrapper.Report) *FailureError {
+	fail := func(format string, args ...any) *FailureError {
+		return &FailureError{Message: fmt.Sprintf("credential plugin %q ", p.command) + fmt.Sprintf(format, args...)}
 	}
 	switch {
 	case end == nil:
@@ -260,7 +260,7 @@ func (p *plugin) failureOf(end *wrapper.Report) *Failure {
 }
 
 // Failure returns why the plugin's last run failed, or nil. A wrapper may have ended before its report was read, which is waited for.
-func (h *Host) Failure(key string) *Failure {
+func (h *Host) Failure(key string) *FailureError {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	for _, r := range slices.Concat(h.running, h.waiting) {

@@ -93,12 +93,12 @@ func TestField05PlaceholderIsExported(t *testing.T) {
 // placeholder's address with another port and a Service that has real endpoints beside it.
 func TestField05RealAddressIsOrdinary(t *testing.T) {
 	t.Parallel()
-	real := func(cluster int) *Service {
+	ordinary := func(cluster int) *Service {
 		s := service(cluster, 1, "global")
 		s.Selector = false
 		return s
 	}
-	snap := mesh("1.18.11", real(1), real(2))
+	snap := mesh("1.18.11", ordinary(1), ordinary(2))
 	if d := cmp.Diff(map[string]string{"us": "us=1 eu=1", "eu": "us=1 eu=1"}, decideAll(t, snap, http)); d != "" {
 		t.Error(d)
 	}

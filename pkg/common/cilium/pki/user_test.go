@@ -19,10 +19,10 @@ func issue(t *testing.T, s pki.Side, ca pkitest.CA, leaf, commonName string) {
 
 // manage lets clustermesh-apiserver add the users of a ConfigMap, as authMode migration and cluster do.
 func manage(s *pki.Side, users string) {
-	for i, c := range s.MeshAPI.Containers {
-		if c.Name == "apiserver" {
+	for i := range s.MeshAPI.Containers {
+		if s.MeshAPI.Containers[i].Name == "apiserver" {
 			s.MeshAPI.Containers[i].Args = []string{"clustermesh", "--cluster-users-enabled", "--cluster-users-config-path=/var/lib/cilium/etcd-config/users.yaml"}
-			s.MeshAPI.Containers[i].Mounts = append(c.Mounts, pki.Mount{Volume: "etcd-users-config", Path: "/var/lib/cilium/etcd-config"})
+			s.MeshAPI.Containers[i].Mounts = append(s.MeshAPI.Containers[i].Mounts, pki.Mount{Volume: "etcd-users-config", Path: "/var/lib/cilium/etcd-config"})
 		}
 	}
 	ref := pki.Ref{Kind: pki.ConfigMap, Name: "clustermesh-remote-users"}

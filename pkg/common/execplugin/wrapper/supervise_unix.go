@@ -44,7 +44,7 @@ func supervise(path string, argv, env []string, timeout time.Duration, gone <-ch
 	if err != nil {
 		return Report{Error: err.Error()}
 	}
-	p, err := os.StartProcess(path, argv, &os.ProcAttr{Env: env, Files: []*os.File{os.Stdin, w, os.Stderr}})
+	p, err := os.StartProcess(path, argv, &os.ProcAttr{Env: env, Files: []*os.File{os.Stdin, w, os.Stderr}}) //nolint:gosec // the kubeconfig names the plugin, as it does for kubectl
 	_ = w.Close()
 	if err != nil {
 		return Report{Error: err.Error()}
@@ -83,7 +83,7 @@ func (s *supervisor) attend(timeout time.Duration, gone <-chan struct{}) {
 	defer s.giveBack()
 	var late <-chan time.Time
 	// Without a controlling terminal nobody can see whether a plugin that has some other terminal waits for a person.
-	if timeout > 0 && !(s.prompts && s.tty == nil) {
+	if timeout > 0 && (!s.prompts || s.tty != nil) {
 		late = time.After(timeout)
 	}
 	for {

@@ -37,7 +37,7 @@ func (t *terminal) foreground() (int, error) {
 
 // setForeground gives the terminal to a process group. The caller ignores SIGTTOU.
 func (t *terminal) setForeground(group int) error {
-	value := int32(group)                                     //nolint:gosec // a process group fits
+	value := int32(group)
 	return t.ioctl(syscall.TIOCSPGRP, unsafe.Pointer(&value)) //nolint:gosec // what the request wants
 }
 

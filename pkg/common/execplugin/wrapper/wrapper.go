@@ -26,7 +26,7 @@ var _ = exitIfWrapper()
 
 func exitIfWrapper() struct{} {
 	if code, wrapper := run(); wrapper {
-		os.Exit(code)
+		os.Exit(code) //nolint:forbidigo // a wrapper ends before main begins
 	}
 	return struct{}{}
 }
@@ -41,14 +41,15 @@ func run() (code int, wrapper bool) {
 	if json.Unmarshal([]byte(text), &m) != nil {
 		return failed, true
 	}
-	conn, err := net.Dial("unix", m.Socket)
+	conn, err := net.Dial("unix", m.Socket) //nolint:noctx // a local socket answers at once or not at all
 	if err != nil {
 		return failed, true // the command has ended
 	}
 	defer func() { _ = conn.Close() }()
 	in, out := json.NewDecoder(conn), json.NewEncoder(conn)
 	var may Order
-	if out.Encode(Hello{Token: m.Token, Key: m.Key, Prompts: interactive(os.Getenv("KUBERNETES_EXEC_INFO"))}) != nil || in.Decode(&may) != nil || !may.Run {
+	err = out.Encode(Hello{Token: m.Token, Key: m.Key, Prompts: interactive(os.Getenv("KUBERNETES_EXEC_INFO"))})
+	if err != nil || in.Decode(&may) != nil || !may.Run {
 		return failed, true
 	}
 	gone := make(chan struct{})
@@ -57,7 +58,7 @@ func run() (code int, wrapper bool) {
 		_, _ = conn.Read(make([]byte, 1)) // nothing comes any more: it returns when the command wants an end, or has ended
 	}()
 	end := supervise(os.Args[1], os.Args[2:], environment(), may.Timeout, gone)
-	_ = out.Encode(end) // the command may have ended
+	_ = out.Encode(end) //nolint:errchkjson // the command may have ended
 	if end.Error != "" || end.Signal != "" || end.TimedOut {
 		return failed, true
 	}

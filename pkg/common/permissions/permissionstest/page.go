@@ -13,7 +13,7 @@ import (
 func Documented(t *testing.T, page, pkg, want string, update bool) {
 	t.Helper()
 	begin, end := pkg+" -update -->\n", "<!-- end -->"
-	raw, err := os.ReadFile(page) //nolint:gosec // a page of this repository
+	raw, err := os.ReadFile(page)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -23,7 +23,7 @@ func Documented(t *testing.T, page, pkg, want string, update bool) {
 		t.Fatalf("%s has no place for the table of %s", page, pkg)
 	}
 	if update {
-		if err := os.WriteFile(page, []byte(before+begin+want+end+after), 0o600); err != nil {
+		if err := os.WriteFile(page, []byte(before+begin+want+end+after), 0o600); err != nil { //nolint:gosec // a page of this repository
 			t.Fatal(err)
 		}
 		return

@@ -43,7 +43,7 @@ func (s *schedule) request(run int) {
 	if s.turn != run {
 		return
 	}
-	for s.turns[run] == 0 {
+	if s.turns[run] == 0 {
 		s.next(run)
 		for run == 0 && s.turn == 1 { // the first one waits for the turn of the second
 			s.waits.Wait()
@@ -77,10 +77,10 @@ func TestField14SyncsInOppositeDirections(t *testing.T) {
 	for first := range requests {
 		for second := range requests {
 			failures := opposite(t, cas, first, second)
-			switch {
-			case failures == 0:
+			switch failures {
+			case 0:
 				t.Errorf("stopped after %d and %d requests: both succeeded", first, second)
-			case failures == 2:
+			case 2:
 				both++
 			}
 		}

@@ -103,8 +103,8 @@ func (i *Item) removeMark(ctx context.Context, id string) error {
 		return err
 	}
 	var m mark
-	if json.Unmarshal([]byte(have.Annotations[annotationRun]), &m) != nil || m.ID != id {
-		return nil // it is not ours
+	if err := json.Unmarshal([]byte(have.Annotations[annotationRun]), &m); err != nil || m.ID != id {
+		return nil //nolint:nilerr // a mark that does not parse is not ours
 	}
 	_, err = i.annotate(ctx, have, nil)
 	return err

@@ -147,13 +147,12 @@ func (n *steps) upgrade(why string, objects []string, r Release) {
 			why, r.Name, cmp.Or(chart.String(), "unknown"), config), append(slices.Clone(objects), "helmchartconfig/"+r.Name), "")
 		return
 	}
-	words, source := []string{"upgrade", r.Name}, ""
+	words := []string{"upgrade", r.Name}
 	if chart.Official {
 		words = append(words, chart.Name, "--repo", officialRepo)
 		why += fmt.Sprintf(" (chart %s, as %s says)", chart, chart.Mark)
 	} else {
-		source = "CHART"
-		words = append(words, source)
+		words = append(words, "CHART")
 		what := "no object here names the chart of release " + r.Name
 		if chart.Name != "" {
 			what = fmt.Sprintf("release %s is of chart %s, as %s says", r.Name, chart, chart.Mark)

@@ -3,6 +3,7 @@ package probe
 import (
 	"bytes"
 	"regexp"
+	"slices"
 	"strings"
 )
 
@@ -267,6 +268,6 @@ func (b block) separated() block {
 		}
 		data, rest = append(data, rest[:end]...), rest[end:]
 	}
-	b.data, b.size, b.errs = data, len(data), append(errs, rest...)
+	b.data, b.size, b.errs = data, len(data), slices.Concat(errs, rest)
 	return b
 }

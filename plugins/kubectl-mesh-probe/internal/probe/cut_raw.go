@@ -31,7 +31,7 @@ func cutRaw(b block) cut {
 	default:
 		r.classify()
 		// 8 is the code of both GNU wgets for a status of the server that is no success.
-		if r.Class == "" && b.rc != 0 && !(b.rc == 8 && r.Status >= 300) {
+		if r.Class == "" && b.rc != 0 && (b.rc != 8 || r.Status < 300) {
 			r.Class, r.Message = ClassTool, toolEnded(b.rc)
 		}
 		if want, known := r.length(); r.Class == "" && known && r.Size < want && !b.trimmed {

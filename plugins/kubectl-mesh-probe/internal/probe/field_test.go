@@ -4,8 +4,7 @@ import (
 	"context"
 	"crypto/tls"
 	"fmt"
-	"io"
-	"log"
+	"log/slog"
 	"net"
 	"net/http/httptest"
 	"os"
@@ -31,7 +30,7 @@ func newTLSServer(t *testing.T, rsaOnly bool) *server {
 	if rsaOnly {
 		s.TLS.MaxVersion, s.TLS.CipherSuites = tls.VersionTLS12, s.TLS.CipherSuites[1:]
 	}
-	s.Config.ErrorLog = log.New(io.Discard, "", 0)
+	s.Config.ErrorLog = slog.NewLogLogger(slog.DiscardHandler, slog.LevelInfo)
 	s.StartTLS()
 	t.Cleanup(s.Close)
 	return s
@@ -83,7 +82,7 @@ func wrap(t *testing.T, pod *localPod, name, text string) {
 		t.Fatal(err)
 	}
 	text = "#!" + sh + "\n" + strings.ReplaceAll(text, "REAL", program) + "\n"
-	if err := os.WriteFile(file, []byte(text), 0o755); err != nil { //nolint:gosec // it must be executable
+	if err := os.WriteFile(file, []byte(text), 0o755); err != nil {
 		t.Fatal(err)
 	}
 }

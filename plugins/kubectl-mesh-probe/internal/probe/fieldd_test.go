@@ -12,7 +12,7 @@ func gate(t *testing.T, seed uint64, expr string, truth map[string]float64, fail
 	if err != nil {
 		t.Fatal(err)
 	}
-	random := rand.New(rand.NewPCG(seed, 1)) //nolint:gosec // a simulation
+	random := rand.New(rand.NewPCG(seed, 1))
 	tally := NewTally(mesh)
 	ev := Evidence{Members: mesh, Looks: Looks(count, most)}
 	for target, look := count, 1; ; look++ {

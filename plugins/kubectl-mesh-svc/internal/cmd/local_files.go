@@ -67,9 +67,10 @@ func (s *skips) add(kind manifest.ErrorKind, file string, err error) {
 		s.byKind = map[manifest.ErrorKind][]string{}
 	}
 	what := file
-	if kind == unreadable {
+	switch kind {
+	case unreadable:
 		what = fmt.Sprintf("%s (%v)", file, cause(err))
-	} else if kind == manifest.NotYAML {
+	case manifest.NotYAML:
 		what = err.Error()
 	}
 	s.byKind[kind] = append(s.byKind[kind], what)
@@ -151,7 +152,7 @@ func (l *localOptions) expand(name string, skipped *skips) ([]source, error) {
 		return nil, err
 	}
 	if !info.IsDir() {
-		raw, err := os.ReadFile(name) //nolint:gosec // the user names it
+		raw, err := os.ReadFile(name)
 		return []source{{name: name, raw: raw}}, err
 	}
 	var out []source
@@ -192,5 +193,5 @@ func readRegular(path string) ([]byte, error) {
 	if !info.Mode().IsRegular() {
 		return nil, &os.PathError{Op: "read", Path: path, Err: errors.New("is not a regular file")}
 	}
-	return os.ReadFile(path) //nolint:gosec // the user names the directory
+	return os.ReadFile(path)
 }
