@@ -103,15 +103,15 @@ func TestField09ACopyHasNothingToShare(t *testing.T) {
 // TestField13HelmFix: the fix names the release and the chart that are installed, and never assumes a chart.
 func TestField13HelmFix(t *testing.T) {
 	t.Parallel()
-	cilium := clusters.Release{Name: "cilium", Namespace: "cni"}
+	installed := clusters.Release{Name: "cilium", Namespace: "cni"}
 	for name, c := range map[string]struct {
 		release clusters.Release
 		chart   owners.Chart
 		want    string
 	}{
 		"no release":          {clusters.Release{}, owners.Chart{}, "set the Helm value kubeProxyReplacement=true where the manifests of Cilium in eu are rendered: no object there names a Helm release"},
-		"no chart":            {cilium, owners.Chart{}, "helm --kube-context kind-eu -n cni upgrade cilium CHART --version 1.18.11 --reuse-values --set kubeProxyReplacement=true"},
-		"Cilium's own":        {cilium, owners.Chart{Name: "cilium", Version: "1.18.10", Official: true}, "helm --kube-context kind-eu -n cni upgrade cilium cilium --repo https://helm.cilium.io/ --version 1.18.10 --reuse-values --set kubeProxyReplacement=true"},
+		"no chart":            {installed, owners.Chart{}, "helm --kube-context kind-eu -n cni upgrade cilium CHART --version 1.18.11 --reuse-values --set kubeProxyReplacement=true"},
+		"Cilium's own":        {installed, owners.Chart{Name: "cilium", Version: "1.18.10", Official: true}, "helm --kube-context kind-eu -n cni upgrade cilium cilium --repo https://helm.cilium.io/ --version 1.18.10 --reuse-values --set kubeProxyReplacement=true"},
 		"another":             {clusters.Release{Name: "net", Namespace: "cni"}, owners.Chart{Name: "cilium-enterprise"}, "helm --kube-context kind-eu -n cni upgrade net CHART --version 1.18.11 "},
 		"the Helm controller": {clusters.Release{Name: "rke2-cilium"}, owners.Chart{Name: "rke2-cilium", Controller: true}, "set the Helm value kubeProxyReplacement=true in HelmChartConfig rke2-cilium in namespace kube-system of eu; an upgrade with helm would not last: "},
 	} {
