@@ -34,6 +34,7 @@ func (m *Member) identify(ctx context.Context, ciliumNamespace string) error {
 		wg.Go(func() { errs[i] = read(ctx) })
 	}
 	wg.Wait()
+	m.tellChart()
 	m.Peers, m.SkippedPeers = cilium.ApplyVersion(m.Peers, m.SkippedPeers, m.Version)
 	// Always the same one of several errors, whichever came first.
 	return cmp.Or(errs[:]...)
@@ -50,6 +51,7 @@ func (m *Member) readConfig(ctx context.Context, ciliumNamespace string) error {
 	}
 	m.Name = m.Config.ClusterName
 	m.Keeper = keeperOf(cm.ObjectMeta)
+	m.installed.config = cm.ObjectMeta
 	return nil
 }
 
@@ -63,6 +65,21 @@ func keeperOf(config metav1.ObjectMeta) *owners.Keeper {
 		}
 	}
 	return nil
+}
+
+// installed is the metadata of the objects that Cilium's chart makes. The objects are read at the same time, so each has a field of its own.
+type installed struct{ config, daemonSet, deployment metav1.ObjectMeta }
+
+// tellChart tells which Helm release and which chart made the objects that were read.
+func (m *Member) tellChart() {
+	m.Release = Release{}
+	objects := []metav1.ObjectMeta{m.installed.config, m.installed.daemonSet, m.installed.deployment}
+	for _, o := range objects {
+		if name, namespace := owners.Release(o); name != "" && m.Release.Name == "" {
+			m.Release = Release{Name: name, Namespace: cmp.Or(namespace, m.CiliumNamespace)}
+		}
+	}
+	m.Chart = owners.ChartOf(objects, m.Release.Name)
 }
 
 func (m *Member) readUID(ctx context.Context) error {
@@ -117,6 +134,7 @@ func (m *Member) readVersion(ctx context.Context) error {
 	if err != nil {
 		return m.tolerate("Cilium's version is not known", err)
 	}
+	m.installed.daemonSet = ds.ObjectMeta
 	for _, c := range ds.Spec.Template.Spec.Containers {
 		if c.Name == cilium.ContainerAgent {
 			m.Version = cilium.VersionFromImage(c.Image)
@@ -131,6 +149,7 @@ func (m *Member) readKVStoreMesh(ctx context.Context) error {
 	if err != nil {
 		return m.tolerate("whether KVStoreMesh is on is not known", err)
 	}
+	m.installed.deployment = d.ObjectMeta
 	on := slices.ContainsFunc(d.Spec.Template.Spec.Containers, func(c corev1.Container) bool { return c.Name == cilium.ContainerKVStoreMesh })
 	m.KVStoreMesh = &on
 	return nil

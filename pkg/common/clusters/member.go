@@ -35,6 +35,8 @@ type Member struct {
 	PeersKnown      bool
 	SkippedPeers    []cilium.SkippedPeer // entries that look like peers and that Cilium skips, with the reason
 	Keeper          *owners.Keeper       // the controller that would write Cilium's configuration again; nil for none, or Helm and people
+	Release         Release              // the Helm release that installed Cilium
+	Chart           owners.Chart         // the chart of it, as far as the objects that are read tell
 	KVStoreMesh     *bool                // nil when it may not be read or there is no clustermesh-apiserver
 
 	REST   *rest.Config
@@ -45,12 +47,17 @@ type Member struct {
 	alternatives []*Member // what the other contexts of the same cluster answered, in the order of Aliases
 	pinned       bool      // the user named the context, or it is the current one; no other one takes its place
 
+	installed installed // the metadata of the objects that Cilium's chart makes
+
 	printed printed // what printed commands have to repeat
 
 	plugin *plugin  // the exec credential plugin, nil without one
 	unseen []string // what could not be seen for want of permission, each once
 	told   int      // how many of these TakeUnseen has returned
 }
+
+// Release names a Helm release. Its name is empty where nothing tells of one.
+type Release struct{ Name, Namespace string }
 
 // Result is what one member answered.
 type Result[T any] struct {

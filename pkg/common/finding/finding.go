@@ -17,11 +17,15 @@ const (
 	Error   Severity = "error"
 	Warning Severity = "warning"
 	Info    Severity = "info"
+	// Never is a threshold that no finding reaches. It is not the severity of a rule.
+	Never Severity = "never"
 )
 
 // rank orders severities, the worst first.
 func (s Severity) rank() int {
 	switch s {
+	case Never:
+		return -1
 	case Error:
 		return 0
 	case Warning:

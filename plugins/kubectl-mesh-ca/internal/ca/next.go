@@ -11,6 +11,7 @@ import (
 	"github.com/kubectl-mesh/kubectl-mesh/pkg/apis/v1alpha1"
 	"github.com/kubectl-mesh/kubectl-mesh/pkg/common/cilium"
 	"github.com/kubectl-mesh/kubectl-mesh/pkg/common/cilium/pki"
+	"github.com/kubectl-mesh/kubectl-mesh/pkg/common/owners"
 )
 
 // stale is a leaf Secret that does not belong to the CA any more.
@@ -149,7 +150,7 @@ func (n *steps) upgrade(why string, objects []string, r Release) {
 	}
 	words := []string{"upgrade", r.Name}
 	if chart.Official {
-		words = append(words, chart.Name, "--repo", officialRepo)
+		words = append(words, chart.Name, "--repo", owners.OfficialRepository)
 		why += fmt.Sprintf(" (chart %s, as %s says)", chart, chart.Mark)
 	} else {
 		words = append(words, "CHART")

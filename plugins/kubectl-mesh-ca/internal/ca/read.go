@@ -18,6 +18,7 @@ import (
 	"github.com/kubectl-mesh/kubectl-mesh/pkg/common/cilium"
 	"github.com/kubectl-mesh/kubectl-mesh/pkg/common/cilium/pki"
 	"github.com/kubectl-mesh/kubectl-mesh/pkg/common/clusters"
+	"github.com/kubectl-mesh/kubectl-mesh/pkg/common/owners"
 )
 
 // CronJobs of certgen, from the charts 1.15 to 1.20. The one for the mesh exists only if a schedule is set, which is no default before 1.20.
@@ -45,7 +46,7 @@ type State struct {
 	EtcdStarted time.Time
 	// Release is the Helm release that installed Cilium, as the DaemonSet or the Deployment says, and Chart its chart.
 	Release Release
-	Chart   Chart
+	Chart   owners.Chart
 	// Values are what the release says about the CA; they are read by ReadReleases only.
 	Values Values
 }
@@ -124,7 +125,7 @@ func Read(ctx context.Context, m *clusters.Member) (*State, error) {
 		r.oldAuthorities(ctx)
 	}
 	s.Side.Peers, s.Side.PeersNote = peers(s.Side)
-	s.Chart = chartOf(r.marks, s.Release)
+	s.Chart = owners.ChartOf(r.marks, s.Release.Name)
 	slices.Sort(s.CronJobs)
 	return s, nil
 }

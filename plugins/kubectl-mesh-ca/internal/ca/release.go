@@ -18,6 +18,7 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	"github.com/kubectl-mesh/kubectl-mesh/pkg/common/clusters"
+	"github.com/kubectl-mesh/kubectl-mesh/pkg/common/owners"
 )
 
 // Values are what the values of a Helm release say about the CA.
@@ -103,12 +104,12 @@ func (s *State) take(record helmRelease) {
 	m := record.Chart.Metadata
 	if m.Name != "" {
 		s.Chart.Name, s.Chart.Version, s.Chart.Mark = m.Name, m.Version, "the record of release "+s.Release.Name
-		s.Chart.Controller = s.Chart.Controller || strings.HasPrefix(m.Name, rke2Prefix)
+		s.Chart.Controller = s.Chart.Controller || owners.IsRKE2Chart(m.Name)
 		ours := strings.Contains(m.Home, "cilium.io")
 		for _, source := range m.Sources {
 			ours = ours || strings.TrimSuffix(source, "/") == "https://github.com/cilium/cilium"
 		}
-		s.Chart.Official = m.Name == officialChart && ours && !s.Chart.Controller
+		s.Chart.Official = m.Name == owners.OfficialChart && ours && !s.Chart.Controller
 	}
 	ca := record.Config.TLS.CA
 	s.Values = Values{Known: true, SetsCA: ca.Cert != "" && ca.Key != ""}

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"strings"
 
 	"github.com/spf13/cobra"
 
@@ -44,6 +45,9 @@ func newCheck(e *env) *cobra.Command {
   # Check everything, and fail on warnings too
   kubectl mesh-svc check -A --fail-on warning
 
+  # Print the findings; they do not change the exit code
+  kubectl mesh-svc check --fail-on never
+
   # Check one Service, without the finding that is known and meant
   kubectl mesh-svc check nginx --ignore SVC004
 
@@ -66,7 +70,7 @@ func newCheck(e *env) *cobra.Command {
 	cmd.Flags().BoolVarP(&f.allNamespaces, "all-namespaces", "A", false, "If true, check all namespaces.")
 	cmd.Flags().BoolVar(&f.all, "all", false, "If true, check all Services of the namespace. This is the default.")
 	cmd.Flags().StringVarP(&f.selector, "selector", "l", "", "Label selector of the Services to check.")
-	cmd.Flags().StringVar(&f.failOn, "fail-on", f.failOn, "Severity from which on the exit code is 1: error, warning or info.")
+	cmd.Flags().StringVar(&f.failOn, "fail-on", f.failOn, "Minimum severity that causes exit code 1. Must be one of: error, warning, info, never.")
 	cmd.Flags().StringSliceVar(&f.ignore, "ignore", nil, "Ids of findings to leave out (repeatable).")
 	out.AddFlags(cmd.Flags())
 	cmd.DisableFlagsInUseLine = true
@@ -81,12 +85,17 @@ func (f *checkFlags) validate(names []string) error {
 		}
 	}
 	switch {
-	case !slices.Contains([]string{"error", "warning", "info"}, f.failOn):
-		return fmt.Errorf("--fail-on %q is not known; it is error, warning or info", f.failOn)
+	case !slices.Contains(failOnValues(), f.failOn):
+		return fmt.Errorf("--fail-on %q is not known; it must be one of: %s", f.failOn, strings.Join(failOnValues(), ", "))
 	case len(names) > 0 && (f.all || f.selector != "" || f.allNamespaces):
 		return errors.New("names cannot be used together with --all, --selector or --all-namespaces")
 	}
 	return nil
+}
+
+// failOnValues are the values of --fail-on. With the last one, findings do not change the exit code.
+func failOnValues() []string {
+	return []string{string(finding.Error), string(finding.Warning), string(finding.Info), string(finding.Never)}
 }
 
 func (e *env) check(ctx context.Context, out *output.Flags, f *checkFlags, args []string) error {

@@ -64,7 +64,7 @@ func addCompletion(root *cobra.Command, e *env) {
 // completeWords lets the shell complete flags that take one of a few words.
 func completeWords(root *cobra.Command) {
 	for flag, words := range map[string][]string{
-		"dry-run": {"none", "client", "server"}, "preflight": {"full", "access"}, "fail-on": {"error", "warning", "info"},
+		"dry-run": {"none", "client", "server"}, "preflight": {"full", "access"}, "fail-on": failOnValues(),
 		"color": {"auto", "always", "never"}, "affinity": {"local", "remote", "none"}, "shared": {"true", "false"},
 	} {
 		cli.CompleteFlag(root, flag, cli.OneOf(words...))

@@ -67,7 +67,7 @@ contexts: [{name: kind-us, context: {cluster: c, user: u}}, {name: kind-eu, cont
 		"output of a write": {[]string{"drain", "us", "-o", "n"}, "name"},
 		"dry run":           {[]string{"undrain", "--dry-run="}, "none client server"},
 		"preflight":         {[]string{"undo", "--preflight", ""}, "full access"},
-		"fail on":           {[]string{"check", "--fail-on", ""}, "error warning info"},
+		"fail on":           {[]string{"check", "--fail-on", ""}, "error warning info never"},
 		"affinity as flag":  {[]string{"globalize", "--affinity", ""}, "local remote none"},
 		"shared":            {[]string{"globalize", "--shared", "t"}, "true"},
 		"namespaces":        {[]string{"list", "--context", "prod", "-n", "sh"}, "shop shipping"},

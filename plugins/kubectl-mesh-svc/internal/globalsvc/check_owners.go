@@ -40,6 +40,9 @@ func (c *checker) keptElsewhere(p place, verb string, args ...string) string {
 // notLasting is in each durable fix, which is a sentence and no command.
 const notLasting = " would not last: "
 
+// setHelmValue begins each fix that is a sentence about a Helm value.
+const setHelmValue = "set the Helm value "
+
 // durable says where an edit is made so that it lasts, "" where nobody would revert it.
 func durable(k *owners.Keeper, edit string) string {
 	if k == nil {
@@ -59,7 +62,7 @@ func (c *checker) helmKept(p place, set string) string {
 	if m == nil || m.Keeper == nil {
 		return ""
 	}
-	return fmt.Sprintf("set the Helm value %s in %s; an upgrade with helm%s%s", set, m.Keeper.Where(), notLasting, m.Keeper.Because())
+	return fmt.Sprintf(setHelmValue+"%s in %s; an upgrade with helm%s%s", set, m.Keeper.Where(), notLasting, m.Keeper.Because())
 }
 
 // gateKept is the durable fix where a controller owns the namespace's annotation.
@@ -73,7 +76,7 @@ func (p place) nothingToShare() bool { return !p.svc.Selector && len(p.svc.Endpo
 // joinFixes joins the fixes of several clusters: commands for a shell, or sentences.
 func joinFixes(fixes []string) string {
 	for _, fix := range fixes {
-		if strings.Contains(fix, notLasting) {
+		if strings.Contains(fix, notLasting) || strings.HasPrefix(fix, setHelmValue) {
 			return strings.Join(fixes, ". ")
 		}
 	}

@@ -10,6 +10,7 @@ import (
 	"k8s.io/utils/ptr"
 
 	"github.com/kubectl-mesh/kubectl-mesh/pkg/common/cilium"
+	"github.com/kubectl-mesh/kubectl-mesh/pkg/common/clusters"
 	"github.com/kubectl-mesh/kubectl-mesh/pkg/common/owners"
 	"github.com/kubectl-mesh/kubectl-mesh/pkg/common/routing"
 )
@@ -95,6 +96,39 @@ func TestField09ACopyHasNothingToShare(t *testing.T) {
 		}
 		if strings.Join(got, ",") != strings.Join(c.want, ",") {
 			t.Errorf("%s: %v, want %v", name, got, c.want)
+		}
+	}
+}
+
+// TestField13HelmFix: the fix names the release and the chart that are installed, and never assumes a chart.
+func TestField13HelmFix(t *testing.T) {
+	t.Parallel()
+	installed := clusters.Release{Name: "cilium", Namespace: "cni"}
+	for name, c := range map[string]struct {
+		release clusters.Release
+		chart   owners.Chart
+		want    string
+	}{
+		"no release":          {clusters.Release{}, owners.Chart{}, "set the Helm value kubeProxyReplacement=true where the manifests of Cilium in eu are rendered: no object there names a Helm release"},
+		"no chart":            {installed, owners.Chart{}, "helm --kube-context kind-eu -n cni upgrade cilium CHART --version 1.18.11 --reuse-values --set kubeProxyReplacement=true"},
+		"Cilium's own":        {installed, owners.Chart{Name: "cilium", Version: "1.18.10", Official: true}, "helm --kube-context kind-eu -n cni upgrade cilium cilium --repo https://helm.cilium.io/ --version 1.18.10 --reuse-values --set kubeProxyReplacement=true"},
+		"another":             {clusters.Release{Name: "net", Namespace: "cni"}, owners.Chart{Name: "cilium-enterprise"}, "helm --kube-context kind-eu -n cni upgrade net CHART --version 1.18.11 "},
+		"the Helm controller": {clusters.Release{Name: "rke2-cilium"}, owners.Chart{Name: "rke2-cilium", Controller: true}, "set the Helm value kubeProxyReplacement=true in HelmChartConfig rke2-cilium in namespace kube-system of eu; an upgrade with helm would not last: "},
+	} {
+		st, members := build(cluster{name: "us"}, cluster{name: "eu", svc: func(s *corev1.Service) { s.Spec.Type = corev1.ServiceTypeNodePort }})
+		members[1].Release, members[1].Chart = c.release, c.chart
+		found := false
+		for _, f := range Check(st, members, []routing.Key{nginx}) {
+			if f.ID != "SVC020" {
+				continue
+			}
+			found = true
+			if !strings.HasPrefix(f.Fix, c.want) {
+				t.Errorf("%s: %s", name, f.Fix)
+			}
+		}
+		if !found {
+			t.Errorf("%s: no SVC020", name)
 		}
 	}
 }

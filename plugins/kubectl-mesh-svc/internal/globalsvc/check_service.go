@@ -9,6 +9,7 @@ import (
 	"github.com/kubectl-mesh/kubectl-mesh/pkg/common/cilium"
 	"github.com/kubectl-mesh/kubectl-mesh/pkg/common/commandline"
 	"github.com/kubectl-mesh/kubectl-mesh/pkg/common/finding"
+	"github.com/kubectl-mesh/kubectl-mesh/pkg/common/owners"
 	"github.com/kubectl-mesh/kubectl-mesh/pkg/common/routing"
 )
 
@@ -147,7 +148,10 @@ func (c *checker) specFix(p place, field, value string) string {
 	return c.apiFix(p, "patch service", "-p", fmt.Sprintf(`{"spec":{%q:%q}}`, field, value))
 }
 
-// helmFix sets a Helm value in the place's cluster and leaves the version as it is.
+// chartPlaceholder stands for the chart in a command where no object of the cluster names one that is published at a known address.
+const chartPlaceholder = "CHART"
+
+// helmFix sets a Helm value in the place's cluster and leaves the version as it is. Where nothing names a Helm release, it is a sentence.
 func (c *checker) helmFix(p place, set string) string {
 	if fix := c.helmKept(p, set); fix != "" {
 		return fix
@@ -156,11 +160,27 @@ func (c *checker) helmFix(p place, set string) string {
 	if m == nil {
 		return ""
 	}
-	words := []string{"upgrade", "cilium", "cilium/cilium"}
-	if m.Version.Known() {
-		words = append(words, "--version", m.Version.String())
+	if m.Release.Name == "" {
+		return fmt.Sprintf(setHelmValue+"%s where the manifests of Cilium in %s are rendered: no object there names a Helm release", set, m.Name)
 	}
-	return commandline.Tool("helm", m.CommandContext(), m.CiliumNamespace, append(words, "--reuse-values", "--set", set)...)
+	if m.Chart.Controller {
+		return fmt.Sprintf(setHelmValue+"%s in HelmChartConfig %s in namespace kube-system of %s; an upgrade with helm%sthe Helm controller of RKE2 or K3s keeps the release",
+			set, m.Release.Name, m.Name, notLasting)
+	}
+	words := []string{"upgrade", m.Release.Name}
+	if m.Chart.Official {
+		words = append(words, m.Chart.Name, "--repo", owners.OfficialRepository)
+	} else {
+		words = append(words, chartPlaceholder)
+	}
+	version := m.Chart.Version
+	if version == "" && m.Version.Known() {
+		version = m.Version.String()
+	}
+	if version != "" {
+		words = append(words, "--version", version)
+	}
+	return commandline.Tool("helm", m.CommandContext(), m.Release.Namespace, append(words, "--reuse-values", "--set", set)...)
 }
 
 // derivedName is how the MCS-API controller names a Service: derived- and ten characters of base32hex.

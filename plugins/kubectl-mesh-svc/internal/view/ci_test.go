@@ -126,7 +126,7 @@ func TestSARIF(t *testing.T) {
 
 func TestJUnit(t *testing.T) {
 	t.Parallel()
-	for threshold, failures := range map[finding.Severity]int{finding.Error: 1, finding.Info: 4} {
+	for threshold, failures := range map[finding.Severity]int{finding.Error: 1, finding.Info: 4, finding.Never: 0} {
 		var buf bytes.Buffer
 		if err := JUnit(&buf, findings(), threshold, []string{"SVC001"}); err != nil {
 			t.Fatal(err)

@@ -1,4 +1,4 @@
-package ca
+package owners
 
 import (
 	"cmp"
@@ -21,23 +21,29 @@ type Chart struct {
 	Controller bool
 }
 
+// The chart that the Cilium project publishes.
+const (
+	OfficialChart = "cilium"
+	// OfficialRepository serves it. A repository that a person added under a name of their own is not known here.
+	OfficialRepository = "https://helm.cilium.io/"
+)
+
+// rke2Prefix begins the names of RKE2's charts and releases.
+const rke2Prefix = "rke2-"
+
 const (
 	labelChart           = "helm.sh/chart"
 	annotationController = "objectset.rio.cattle.io/id" // the Helm controller of K3s and RKE2 marks what it installs
 	controllerID         = "helm-controller"
-	rke2Prefix           = "rke2-"
-	officialChart        = "cilium"
-	// officialRepo serves Cilium's own chart; a repository that a person has added under a name of their own is not known here.
-	officialRepo = "https://helm.cilium.io/"
 )
 
 // chartLabel splits the value of helm.sh/chart, which is NAME-VERSION with "_" for "+".
 var chartLabel = regexp.MustCompile(`^(.+?)-(v?[0-9]+\.[0-9]+\.[0-9]+.*)$`)
 
-// chartOf tells the chart from the marks on the objects that it makes.
-func chartOf(marks []metav1.ObjectMeta, release Release) Chart {
+// ChartOf tells the chart from the metadata of the objects that it makes and the name of its release, which may be empty.
+func ChartOf(objects []metav1.ObjectMeta, release string) Chart {
 	var c Chart
-	for _, m := range slices.SortedFunc(slices.Values(marks), func(a, b metav1.ObjectMeta) int { return cmp.Compare(a.Name, b.Name) }) {
+	for _, m := range slices.SortedFunc(slices.Values(objects), func(a, b metav1.ObjectMeta) int { return cmp.Compare(a.Name, b.Name) }) {
 		if found := chartLabel.FindStringSubmatch(m.Labels[labelChart]); found != nil && c.Name == "" {
 			c.Name, c.Version, c.Mark = found[1], strings.ReplaceAll(found[2], "_", "+"), "label "+labelChart
 		}
@@ -45,14 +51,22 @@ func chartOf(marks []metav1.ObjectMeta, release Release) Chart {
 			c.Controller = true
 		}
 	}
-	if strings.HasPrefix(release.Name, rke2Prefix) || strings.HasPrefix(c.Name, rke2Prefix) {
+	if strings.HasPrefix(release, rke2Prefix) || IsRKE2Chart(c.Name) {
 		c.Controller = true
 		if c.Name == "" {
-			c.Name, c.Mark = release.Name, "the name of release "+release.Name
+			c.Name, c.Mark = release, "the name of release "+release
 		}
 	}
-	c.Official = c.Name == officialChart && !c.Controller
+	c.Official = c.Name == OfficialChart && !c.Controller
 	return c
+}
+
+// IsRKE2Chart reports whether a chart of this name is one that RKE2 installs with its Helm controller.
+func IsRKE2Chart(name string) bool { return strings.HasPrefix(name, rke2Prefix) }
+
+// Release is the name and the namespace of the Helm release that an object belongs to, empty if it names none.
+func Release(m metav1.ObjectMeta) (name, namespace string) {
+	return m.Annotations[AnnotationRelease], m.Annotations[AnnotationReleaseNamespace]
 }
 
 // String names the chart for a sentence.
