@@ -37,7 +37,8 @@ func TestFieldDPermissions(t *testing.T) {
 		t.Helper()
 		want, wantErr, wantCode := labtest.As(t, "", "kubectl-mesh_ca", args...)
 		got, gotErr, code := labtest.As(t, user, "kubectl-mesh_ca", args...)
-		if d := cmp.Diff(want, got); d != "" || code != wantCode || gotErr != wantErr {
+		asked := strings.NewReplacer(" --as="+user, "") // printed commands ask as the same user
+		if d := cmp.Diff(want, asked.Replace(got)); d != "" || code != wantCode || withoutProgress(asked.Replace(gotErr)) != withoutProgress(wantErr) {
 			t.Errorf("%s: exit code %d, as administrator %d\n%s%s", args, code, wantCode, gotErr, d)
 		}
 	}
@@ -69,9 +70,15 @@ func TestFieldDPermissions(t *testing.T) {
 				labtest.Grant(t, clients[context], g.Subjects[0].Name, g.Manifests(less))
 			}
 			out, stderr, code := labtest.As(t, g.Subjects[0].Name, "kubectl-mesh_ca", args...)
-			if code == 0 || !strings.Contains(out+stderr, "permission") {
+			// Without the record of the Helm release sync does its work, and says what it cannot see.
+			if code == 0 && a.Without == "" || !strings.Contains(out+stderr, "permission") {
 				t.Errorf("exit code %d\n%s%s", code, out, stderr)
 			}
 		})
 	}
+}
+
+// withoutProgress leaves out the lines that a slow machine adds.
+func withoutProgress(stderr string) string {
+	return strings.Join(slices.DeleteFunc(slices.Collect(strings.Lines(stderr)), func(line string) bool { return strings.HasPrefix(line, "Waiting for ") }), "")
 }

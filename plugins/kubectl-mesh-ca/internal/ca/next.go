@@ -148,6 +148,10 @@ func (n *steps) upgrade(why string, objects []string, r Release) {
 			why, r.Name, cmp.Or(chart.String(), "unknown"), config), append(slices.Clone(objects), "helmchartconfig/"+r.Name), "")
 		return
 	}
+	if k := n.state.Member.Keeper; k != nil {
+		n.add(fmt.Sprintf("%s: run it from %s. On its own, an upgrade with helm would not last: %s", why, k.Where(), k.Because()), objects, "")
+		return
+	}
 	words := []string{"upgrade", r.Name}
 	if chart.Official {
 		words = append(words, chart.Name, "--repo", owners.OfficialRepository)

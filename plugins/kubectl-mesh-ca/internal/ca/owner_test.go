@@ -11,6 +11,7 @@ import (
 
 	"github.com/kubectl-mesh/kubectl-mesh/pkg/common/cilium/pki/pkitest"
 	"github.com/kubectl-mesh/kubectl-mesh/pkg/common/clusters"
+	"github.com/kubectl-mesh/kubectl-mesh/pkg/common/owners"
 	"github.com/kubectl-mesh/kubectl-mesh/plugins/kubectl-mesh-ca/internal/ca"
 	"github.com/kubectl-mesh/kubectl-mesh/plugins/kubectl-mesh-ca/internal/catest"
 )
@@ -20,13 +21,17 @@ func TestField09SyncRefusesACAThatAControllerKeeps(t *testing.T) {
 	t.Parallel()
 	src, old := pkitest.NewCA(t, pkitest.Spec{}), pkitest.NewCA(t, pkitest.Spec{})
 	for name, tc := range map[string]struct {
-		manager string
-		options ca.Options
-		message string // "" for a change
+		manager   string
+		immutable bool
+		options   ca.Options
+		message   string // "" for a change
 	}{
 		"External Secrets":         {manager: "externalsecrets.external-secrets.io/cilium-ca", message: "it is kept by ExternalSecret cilium-ca, which would write its own CA again (external-secrets, field manager externalsecrets.external-secrets.io/cilium-ca); change it at its source, as ExternalSecret cilium-ca names it, or use --force-conflicts"},
 		"External Secrets, hashed": {manager: "externalsecrets.external-secrets.io/sha3/6b86b273ff34fce1", message: "it is kept by external-secrets (field manager externalsecrets.external-secrets.io/sha3/6b86b273ff34fce1), which would write its own CA again; change it at its source, or use --force-conflicts"},
 		"one that nobody knows":    {manager: "pki-copier", message: "it is kept by controller/pki-copier (field manager pki-copier), which would write its own CA again; change it at its source, or use --force-conflicts"},
+		"immutable and kept":       {manager: "pki-copier", immutable: true, message: "it is kept by controller/pki-copier (field manager pki-copier), which would write its own CA again; change it at its source, or use --force-conflicts"},
+		"immutable":                {manager: "kubectl-create", immutable: true, message: `secret kube-system/cilium-ca is immutable and can only be deleted: keep a copy, run "kubectl --context kind-eu -n kube-system delete secret cilium-ca" and then this again`},
+		"immutable, by force":      {manager: "pki-copier", immutable: true, options: ca.Options{ForceConflicts: true}, message: `secret kube-system/cilium-ca is immutable and can only be deleted: keep a copy, run "kubectl --context kind-eu -n kube-system delete secret cilium-ca" and then this again`},
 		"by force":                 {manager: "pki-copier", options: ca.Options{ForceConflicts: true}},
 		"its own name":             {manager: "pki-copier", options: ca.Options{Manager: "pki-copier"}},
 		"a person":                 {manager: "kubectl-create"},
@@ -38,6 +43,7 @@ func TestField09SyncRefusesACAThatAControllerKeeps(t *testing.T) {
 				owned := metav1.ManagedFieldsEntry{Manager: tc.manager, FieldsV1: &metav1.FieldsV1{}}
 				owned.FieldsV1.SetRawBytes([]byte(`{"f:data":{"f:ca.crt":{},"f:ca.key":{}}}`))
 				s["cilium-ca"].ObjectMeta = metav1.ObjectMeta{Namespace: catest.Namespace, Name: "cilium-ca", ManagedFields: []metav1.ManagedFieldsEntry{owned}}
+				s["cilium-ca"].Immutable = &tc.immutable
 			}})
 			states := ca.ReadAll(t.Context(), []*clusters.Member{us, eu}, time.Minute)
 			tc.options.Timeout = time.Minute
@@ -65,5 +71,32 @@ func TestField09SyncRefusesACAThatAControllerKeeps(t *testing.T) {
 				t.Errorf("wrote %s", strings.Join(wrote, ", "))
 			}
 		})
+	}
+}
+
+// TestField09NextStepsNameTheKeeper: an upgrade with helm does not last where a controller deploys Cilium, so the step names the controller instead.
+func TestField09NextStepsNameTheKeeper(t *testing.T) {
+	t.Parallel()
+	now, old := pkitest.NewCA(t, pkitest.Spec{}), pkitest.NewCA(t, pkitest.Spec{})
+	us, _ := catest.Member(t, "us", catest.Install{CA: &now})
+	eu, _ := catest.Member(t, "eu", catest.Install{CA: &old, Leafs: &old})
+	eu.Keeper = &owners.Keeper{Tool: owners.ToolArgo, Kind: "application", Name: "cilium"}
+	members := []*clusters.Member{us, eu}
+	states := ca.ReadAll(t.Context(), members, time.Minute)
+	p, err := ca.Sync(states[0], states[1:], ca.Options{Timeout: time.Minute}, pkitest.Now)
+	if err != nil {
+		t.Fatal(err)
+	}
+	upgrades := 0
+	for _, s := range p.Report(members, "none").Next {
+		if strings.HasPrefix(s.Command, "helm") {
+			t.Errorf("%s: %s", s.Why, s.Command)
+		}
+		if s.Why == "the upgrade signs the leaf certificates again: run it from the manifest in the Git repository of application cilium. On its own, an upgrade with helm would not last: "+eu.Keeper.Because() {
+			upgrades++
+		}
+	}
+	if upgrades != 1 {
+		t.Errorf("%d steps name the application: %+v", upgrades, p.Report(members, "none").Next)
 	}
 }

@@ -174,12 +174,13 @@ func newItem(target *State, after Facts, o Options) (*Item, *corev1.Secret) {
 // refuse settles an item that must not be written as things are.
 func (i *Item) refuse(have *corev1.Secret, o Options) {
 	switch {
-	case have.Immutable != nil && *have.Immutable:
-		i.Result = v1alpha1.ResultRefused
-		i.Message = fmt.Sprintf("secret %s/%s is immutable and can only be deleted: keep a copy, run \"%s\" and then this again", have.Namespace, have.Name, i.State.kubectl("delete", "secret", have.Name))
+	// The controller comes first: it would write a deleted Secret again.
 	case i.Owner.Reconciles() && !o.ForceConflicts:
 		i.Result = v1alpha1.ResultRefused
 		i.Message = fmt.Sprintf("it is %s; %s, or use --force-conflicts", i.Owner.Kept(), durableFix(i.Owner))
+	case have.Immutable != nil && *have.Immutable:
+		i.Result = v1alpha1.ResultRefused
+		i.Message = fmt.Sprintf("secret %s/%s is immutable and can only be deleted: keep a copy, run \"%s\" and then this again", have.Namespace, have.Name, i.State.kubectl("delete", "secret", have.Name))
 	}
 }
 
