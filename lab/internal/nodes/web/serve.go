@@ -41,7 +41,7 @@ func Main(args []string, stderr io.Writer) error {
 		if err != nil {
 			return err
 		}
-		l = tls.NewListener(l, &tls.Config{Certificates: []tls.Certificate{certificate}, MinVersion: tls.VersionTLS12})
+		l = tls.NewListener(l, tlsConfig(certificate))
 	}
 	return Serve(ctx, c, l, os.Stdout)
 }

@@ -13,15 +13,13 @@ import (
 	"github.com/kubectl-mesh/kubectl-mesh/plugins/kubectl-mesh-probe/internal/view"
 )
 
-// hintTLS prints how to go on when no request of any client got through TLS.
-func (s *session) hintTLS() {
+// tlsHint says how to go on when no request of any client got through TLS; empty if one did.
+func (s *session) tlsHint() string {
 	var results []probe.Result
 	for _, c := range s.clients {
 		results = append(results, c.Result)
 	}
-	if hint := probe.TLSHint(s.o.config, results...); hint != "" {
-		s.note("%s", hint)
-	}
+	return probe.TLSHint(s.o.config, results...)
 }
 
 // finish prints the report and returns the exit code.
@@ -46,7 +44,9 @@ func (s *session) finish(ctx context.Context, doc v1alpha1.ProbeReport) error {
 	if err := s.out.Print(s.Out, doc, view.Sections(doc)); err != nil {
 		return err
 	}
-	s.hintTLS()
+	if hint := s.tlsHint(); hint != "" {
+		s.note("%s", hint)
+	}
 	if ctx.Err() != nil {
 		return &cli.ExitError{Code: cli.ExitInterrupted, Err: errors.New("interrupted: the result is partial")}
 	}
@@ -124,6 +124,9 @@ func (s *session) whereToLook(c v1alpha1.ProbeClient, clients int) error {
 	what := fmt.Sprintf("cluster %s: no request was answered%s: %d of %d failed with %s", c.Cluster, of, count, c.Requests, class)
 	if message = output.Clean(message); message != "" {
 		what += fmt.Sprintf(" (%s)", message)
+	}
+	if class == probe.ClassTLS && s.tlsHint() != "" {
+		return errors.New(what) // the note has said how to go on
 	}
 	return fmt.Errorf("%s; %s", what, s.advice(class))
 }
