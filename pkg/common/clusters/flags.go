@@ -30,8 +30,10 @@ type Flags struct {
 	AllContexts     bool
 	CiliumNamespace string
 	Timeout         time.Duration
-	// Progress is told what Select waits for, line by line, when that takes long; nil for nobody.
-	Progress func(line string)
+	// Progress is told what Select waits for, line by line, when that takes long; nil for nobody. Of API servers it is told only if
+	// ServerProgress is set: a slow server is no news in the log of a script, while a plugin that hangs is.
+	Progress       func(line string)
+	ServerProgress bool
 
 	host       *execplugin.Host // of the context that Select was called with
 	unattended bool             // nobody is at the terminal

@@ -222,7 +222,9 @@ func (s *survey) tell() {
 	for _, plugin := range sortedKeys(byPlugin) {
 		contexts := listContexts(byPlugin[plugin], 6)
 		if plugin == "" {
-			s.f.Progress("Waiting for an answer from " + contexts)
+			if s.f.ServerProgress {
+				s.f.Progress("Waiting for an answer from " + contexts)
+			}
 			continue
 		}
 		s.f.Progress(fmt.Sprintf("Waiting for credential plugin %s of %s", plugin, contexts))

@@ -51,6 +51,7 @@ func newRoot(e *env) *cobra.Command {
 	}, e.IOStreams)
 	e.flags.AddFlags(root.PersistentFlags())
 	e.flags.Progress = func(line string) { e.say("%s", line) }
+	e.flags.ServerProgress = output.IsTerminal(e.ErrOut)
 	root.AddCommand(newStatus(e), newSync(e), newRestore(e), newRBAC(e))
 	for flag, list := range map[string]func(context.Context) []string{
 		"contexts": e.flags.ContextNames, "context": e.flags.ContextNames, "from": e.flags.MemberNames, "to": e.flags.MemberNames, "in": e.flags.MemberNames,

@@ -65,6 +65,7 @@ func NewRoot(streams genericiooptions.IOStreams) *cobra.Command {
 	}, streams)
 	e.clusters.AddFlags(root.PersistentFlags())
 	e.clusters.Progress = func(line string) { output.Say(e.ErrOut, "%s", line) }
+	e.clusters.ServerProgress = output.IsTerminal(e.ErrOut)
 	f.addFlags(root.Flags(), e.clusters.Config.Impersonate)
 	e.out.AddFlags(root.Flags())
 

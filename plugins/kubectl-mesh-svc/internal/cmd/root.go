@@ -48,6 +48,7 @@ func NewRoot(streams genericiooptions.IOStreams) *cobra.Command {
 	}, streams)
 	e.flags.AddFlags(root.PersistentFlags())
 	e.flags.Progress = func(line string) { output.Say(e.ErrOut, "%s", line) }
+	e.flags.ServerProgress = output.IsTerminal(e.ErrOut)
 	root.AddCommand(
 		newClusters(e),
 		newList(e),
