@@ -18,7 +18,7 @@ import (
 	"github.com/kubectl-mesh/kubectl-mesh/pkg/common/cilium"
 )
 
-func installed(name string) []runtime.Object {
+func installedObjects(name string) []runtime.Object {
 	meta := func(name string) metav1.ObjectMeta { return metav1.ObjectMeta{Namespace: "kube-system", Name: name} }
 	return []runtime.Object{
 		&corev1.Namespace{ObjectMeta: metav1.ObjectMeta{Name: "kube-system", UID: "uid-1"}},
@@ -50,16 +50,16 @@ func TestIdentify(t *testing.T) {
 		deny    string // the resource that may not be read
 		want    said
 	}{
-		"all is there":            {installed("us"), "", said{"us", "uid-1", "1.18.11", 7, []string{"eu"}, true, "false", ""}},
-		"the UID may not be read": {installed("us"), "namespaces", said{"us", "", "1.18.11", 7, []string{"eu"}, true, "false", ""}},
-		"Secrets may not be read": {installed("us"), "secrets", said{"us", "uid-1", "1.18.11", 7, nil, false, "false", ""}},
-		"no peers":                {without(installed("us"), 2), "", said{"us", "uid-1", "1.18.11", 7, nil, true, "false", ""}},
-		"no version":              {without(installed("us"), 3), "", said{"us", "uid-1", "", 7, []string{"eu"}, true, "false", ""}},
-		"no mesh API":             {without(installed("us"), 4), "", said{"us", "uid-1", "1.18.11", 7, []string{"eu"}, true, "", ""}},
+		"all is there":            {installedObjects("us"), "", said{"us", "uid-1", "1.18.11", 7, []string{"eu"}, true, "false", ""}},
+		"the UID may not be read": {installedObjects("us"), "namespaces", said{"us", "", "1.18.11", 7, []string{"eu"}, true, "false", ""}},
+		"Secrets may not be read": {installedObjects("us"), "secrets", said{"us", "uid-1", "1.18.11", 7, nil, false, "false", ""}},
+		"no peers":                {without(installedObjects("us"), 2), "", said{"us", "uid-1", "1.18.11", 7, nil, true, "false", ""}},
+		"no version":              {without(installedObjects("us"), 3), "", said{"us", "uid-1", "", 7, []string{"eu"}, true, "false", ""}},
+		"no mesh API":             {without(installedObjects("us"), 4), "", said{"us", "uid-1", "1.18.11", 7, []string{"eu"}, true, "", ""}},
 		// Two contexts of one cluster are told apart from two clusters by the UID, with Cilium or without.
-		"no Cilium":                    {without(installed("us"), 1), "", said{"kind-us", "uid-1", "", 0, nil, false, "", ClassNoCilium}},
-		"its settings are no numbers":  {append(without(installed("us"), 1), &corev1.ConfigMap{ObjectMeta: metav1.ObjectMeta{Namespace: "kube-system", Name: cilium.ConfigMapName}, Data: map[string]string{"cluster-id": "x"}}), "", said{"kind-us", "uid-1", "", 0, nil, false, "", ClassOther}},
-		"its settings may not be read": {installed("us"), "configmaps", said{"kind-us", "uid-1", "", 0, nil, false, "", ClassForbidden}},
+		"no Cilium":                    {without(installedObjects("us"), 1), "", said{"kind-us", "uid-1", "", 0, nil, false, "", ClassNoCilium}},
+		"its settings are no numbers":  {append(without(installedObjects("us"), 1), &corev1.ConfigMap{ObjectMeta: metav1.ObjectMeta{Namespace: "kube-system", Name: cilium.ConfigMapName}, Data: map[string]string{"cluster-id": "x"}}), "", said{"kind-us", "uid-1", "", 0, nil, false, "", ClassOther}},
+		"its settings may not be read": {installedObjects("us"), "configmaps", said{"kind-us", "uid-1", "", 0, nil, false, "", ClassForbidden}},
 	}
 	for name, c := range cases {
 		t.Run(name, func(t *testing.T) {
@@ -107,7 +107,7 @@ func TestIdentifyAgain(t *testing.T) {
 	}
 	for name, c := range cases {
 		m := c.before
-		m.Name, m.Context, m.Client = "kind-eu", "kind-eu", fake.NewClientset(installed("eu")...)
+		m.Name, m.Context, m.Client = "kind-eu", "kind-eu", fake.NewClientset(installedObjects("eu")...)
 		m.Err = &Error{ClassTimeout, errors.New("no answer")}
 		got, err := (&Flags{Timeout: time.Minute}).Identify(t.Context(), &m)
 		if err != nil || got.Name != c.want || got.Err != nil || m.Err == nil {
