@@ -378,7 +378,7 @@ func TestDrainNamesReconcilers(t *testing.T) {
 	force := func(o *drainOptions) { o.apply.ForceConflicts = true }
 	for _, dryRun := range []string{"client", "server", "none"} {
 		out, err := f.run(t, "drain", nil, func(o *drainOptions) { o.dryRun = dryRun })
-		if !strings.Contains(out, owned+"unshare explicit --local -f FILE") || !strings.Contains(out, managed) || (err != nil) != (dryRun != "client") {
+		if !strings.Contains(out, owned+"unshare explicit -n shop --local -f FILE") || !strings.Contains(out, managed) || (err != nil) != (dryRun != "client") {
 			t.Errorf("%s: %v\n%s", dryRun, err, out)
 		}
 	}
@@ -396,7 +396,7 @@ func TestDrainNamesReconcilers(t *testing.T) {
 	// It takes the annotation back without changing its value: somebody committed what drain wrote.
 	state := f.state(t, "us")
 	f.own(t, "explicit", map[string]string{cilium.AnnotationGlobal: "True", cilium.AnnotationShared: "false", globalsvc.AnnotationDrained: state["explicit "+globalsvc.AnnotationDrained]}, true)
-	if out, err := f.run(t, "undrain", nil); err == nil || !strings.Contains(out, owned+"share explicit --local -f FILE") {
+	if out, err := f.run(t, "undrain", nil); err == nil || !strings.Contains(out, owned+"share explicit -n shop --local -f FILE") {
 		t.Errorf("undrain: %v\n%s", err, out)
 	}
 	if d := cmp.Diff(state, f.state(t, "us")); d != "" {
