@@ -113,6 +113,10 @@ func annotationKinds() []kind {
 		{name: "shared-false", seed: func(s *seeding) {
 			in, value := s.some(s.mesh, len(s.mesh)), s.pick("false", "False")
 			s.wrote(in, keyShared, value)
+			if len(in) == len(s.mesh) { // one finding for the Service, which nobody serves to others
+				s.expect("SVC048", in...)
+				return
+			}
 			s.expect("SVC004", in...)
 		}},
 		{name: "shared-junk", seed: func(s *seeding) {
@@ -209,6 +213,9 @@ func affinityKinds() []kind {
 			in, value := s.some(s.mesh, len(s.mesh)), s.pick("local", "remote")
 			s.wrote(in, keyAffinityAlias, value)
 			s.expect("SVC009", in...)
+			if value == "remote" && len(in) == len(s.mesh) {
+				s.expect("SVC048", in...)
+			}
 		}},
 	}
 }

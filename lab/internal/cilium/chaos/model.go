@@ -109,6 +109,8 @@ func (d *draw) global(namespace, name string) *service {
 	s := &service{namespace: namespace, name: name, sites: map[string]*site{}}
 	ports := d.shape()
 	affinity := d.pick("", "", "", "local", "remote", "Local")
+	// Remote in every cluster would be a fault: no cluster serves its own clients.
+	far := d.pick(names(d.mesh)...)
 	selector := d.chance(50)
 	for _, c := range d.mesh {
 		at := &site{
@@ -123,7 +125,7 @@ func (d *draw) global(namespace, name string) *service {
 		if d.chance(15) {
 			at.annotations[keyShared] = d.pick("true", "TRUE")
 		}
-		if affinity != "" {
+		if affinity != "" && (affinity != "remote" || c.Name == far) {
 			at.annotations[keyAffinity] = affinity
 		}
 		// Numbers need not match, neither those of the Service nor those of its endpoints.
