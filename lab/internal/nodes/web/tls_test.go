@@ -28,7 +28,7 @@ func TestTLSClients(t *testing.T) {
 			continue
 		}
 		cmd := exec.CommandContext(t.Context(), command[0], command[1:]...)
-		cmd.Env = []string{"PATH=/nonexistent"}                             // busybox prefers openssl, which no pod of the lab has
+		cmd.Env = []string{"PATH=/nonexistent"} // busybox prefers openssl, which no pod of the lab has
 		var said strings.Builder
 		cmd.Stderr = &said
 		out, err := cmd.Output()
