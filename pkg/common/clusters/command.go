@@ -187,27 +187,3 @@ func FlagWords(flag *pflag.Flag) []string {
 	}
 	return words
 }
-
-// At returns the flags that reach the member. It goes when every command is built by package commandline, as Quote and Again do.
-func (m *Member) At(flag string) string {
-	at := m.CommandContext()
-	out := flag + " " + Quote(at.Name)
-	if len(at.Kubeconfig) > 0 {
-		out = "--kubeconfig " + Quote(at.Kubeconfig[0]) + " " + out
-	}
-	return out
-}
-
-// Quote is commandline.Quote.
-func Quote(s string) string { return commandline.Quote(s) }
-
-// Again returns the connection's flags, each after a blank.
-func (f *Flags) Again() string {
-	var out strings.Builder
-	for _, flag := range f.connectionFlags() {
-		for _, word := range FlagWords(flag) {
-			out.WriteString(" " + Quote(word))
-		}
-	}
-	return out.String()
-}
