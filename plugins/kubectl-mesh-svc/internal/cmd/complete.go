@@ -9,10 +9,10 @@ import (
 
 	"github.com/spf13/cobra"
 
-	"github.com/kubectl-mesh/kubectl-mesh/pkg/common/change"
 	"github.com/kubectl-mesh/kubectl-mesh/pkg/common/cli"
 	"github.com/kubectl-mesh/kubectl-mesh/pkg/common/finding"
 	"github.com/kubectl-mesh/kubectl-mesh/pkg/common/output"
+	"github.com/kubectl-mesh/kubectl-mesh/plugins/kubectl-mesh-svc/internal/annotate"
 )
 
 // addCompletion lets the shell complete contexts, clusters, namespaces, Services, finding ids, undo records and the words that flags take.
@@ -98,7 +98,7 @@ func undoRecords(_ *cobra.Command, args []string, typed string) ([]string, cobra
 	if len(args) > 0 {
 		return nil, cobra.ShellCompDirectiveNoFileComp
 	}
-	dir, err := change.StateDir()
+	dir, err := annotate.StateDir()
 	if err != nil {
 		return nil, cobra.ShellCompDirectiveDefault
 	}

@@ -14,13 +14,13 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	"github.com/kubectl-mesh/kubectl-mesh/pkg/apis/v1alpha1"
-	"github.com/kubectl-mesh/kubectl-mesh/pkg/common/change"
 	"github.com/kubectl-mesh/kubectl-mesh/pkg/common/cli"
 	"github.com/kubectl-mesh/kubectl-mesh/pkg/common/clusters"
 	"github.com/kubectl-mesh/kubectl-mesh/pkg/common/commandline"
 	"github.com/kubectl-mesh/kubectl-mesh/pkg/common/confirm"
 	"github.com/kubectl-mesh/kubectl-mesh/pkg/common/meshstate"
 	"github.com/kubectl-mesh/kubectl-mesh/pkg/common/output"
+	"github.com/kubectl-mesh/kubectl-mesh/plugins/kubectl-mesh-svc/internal/annotate"
 	"github.com/kubectl-mesh/kubectl-mesh/plugins/kubectl-mesh-svc/internal/drainrecord"
 	"github.com/kubectl-mesh/kubectl-mesh/plugins/kubectl-mesh-svc/internal/globalsvc"
 	"github.com/kubectl-mesh/kubectl-mesh/plugins/kubectl-mesh-svc/internal/view"
@@ -261,7 +261,7 @@ func services(n int) string {
 }
 
 // count counts the Services with one of the results.
-func count(plan *change.Plan, results ...string) int {
+func count(plan *annotate.Plan, results ...string) int {
 	n := 0
 	for _, i := range plan.Items {
 		if slices.Contains(results, i.Result) {
@@ -272,7 +272,7 @@ func count(plan *change.Plan, results ...string) int {
 }
 
 // leftOut is set when --skip-refused left Services in service: the cluster is not drained in full.
-func (o *drainOptions) leftOut(plan *change.Plan) error {
+func (o *drainOptions) leftOut(plan *annotate.Plan) error {
 	n := count(plan, v1alpha1.ResultRefused, v1alpha1.ResultFailed)
 	if n == 0 {
 		return nil

@@ -7,10 +7,10 @@ import (
 	"strings"
 
 	"github.com/kubectl-mesh/kubectl-mesh/pkg/apis/v1alpha1"
-	"github.com/kubectl-mesh/kubectl-mesh/pkg/common/change"
 	"github.com/kubectl-mesh/kubectl-mesh/pkg/common/clusters"
 	"github.com/kubectl-mesh/kubectl-mesh/pkg/common/meshstate"
 	"github.com/kubectl-mesh/kubectl-mesh/pkg/common/output"
+	"github.com/kubectl-mesh/kubectl-mesh/plugins/kubectl-mesh-svc/internal/annotate"
 	"github.com/kubectl-mesh/kubectl-mesh/plugins/kubectl-mesh-svc/internal/drainrecord"
 	"github.com/kubectl-mesh/kubectl-mesh/plugins/kubectl-mesh-svc/internal/globalsvc"
 )
@@ -79,12 +79,14 @@ func (o *drainOptions) again(ctx context.Context, r *drainResult, besides []*dra
 	case why != "" && !o.partial:
 		return fmt.Errorf("since the plan was made: %s; no Service was changed, run the command again", why)
 	}
-	plan := func(st *meshstate.State) *change.Plan { return globalsvc.Drain(st, r.target, r.record, r.keeper.Name) }
+	plan := func(st *meshstate.State) *annotate.Plan {
+		return globalsvc.Drain(st, r.target, r.record, r.keeper.Name)
+	}
 	changed := globalsvc.Meanwhile(plan(r.state), plan(globalsvc.Besides(st, besides)))
 	if len(changed) == 0 {
 		return nil
 	}
-	return fmt.Errorf("the drain is no longer what was planned: %s; no Service was changed, run the command again", change.List(changed, namedInError))
+	return fmt.Errorf("the drain is no longer what was planned: %s; no Service was changed, run the command again", annotate.List(changed, namedInError))
 }
 
 // besides looks for drains of other clusters, now that others can see ours, and predicts once more with what they are about to write.

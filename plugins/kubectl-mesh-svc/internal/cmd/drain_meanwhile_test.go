@@ -20,11 +20,11 @@ import (
 	typedcorev1 "k8s.io/client-go/kubernetes/typed/core/v1"
 
 	"github.com/kubectl-mesh/kubectl-mesh/pkg/apis/v1alpha1"
-	"github.com/kubectl-mesh/kubectl-mesh/pkg/common/change"
 	"github.com/kubectl-mesh/kubectl-mesh/pkg/common/cilium"
 	"github.com/kubectl-mesh/kubectl-mesh/pkg/common/clusters"
 	"github.com/kubectl-mesh/kubectl-mesh/pkg/common/confirm"
 	"github.com/kubectl-mesh/kubectl-mesh/pkg/common/output"
+	"github.com/kubectl-mesh/kubectl-mesh/plugins/kubectl-mesh-svc/internal/annotate"
 	"github.com/kubectl-mesh/kubectl-mesh/plugins/kubectl-mesh-svc/internal/globalsvc"
 )
 
@@ -224,7 +224,7 @@ func TestTakingBack(t *testing.T) {
 		if err != nil || len(files) == 0 {
 			t.Fatalf("%s: %v %v", name, files, err)
 		}
-		rec, err := change.Load(files[len(files)-1])
+		rec, err := annotate.Load(files[len(files)-1])
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -257,7 +257,7 @@ func TestTakingBack(t *testing.T) {
 	}
 	_, file, _ := strings.Cut(mustRun(t, f, "drain"), "\nUndo file on this machine: ")
 	file, _, _ = strings.Cut(file, "\n")
-	rec, err := change.Load(file)
+	rec, err := annotate.Load(file)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -282,11 +282,11 @@ func TestTakingBack(t *testing.T) {
 }
 
 // undo runs undo with what all members tell.
-func (f *fakeMesh) undo(t *testing.T, rec *change.Record) (string, error) {
+func (f *fakeMesh) undo(t *testing.T, rec *annotate.Record) (string, error) {
 	t.Helper()
 	var out bytes.Buffer
 	e := &env{IOStreams: genericiooptions.IOStreams{In: &bytes.Buffer{}, Out: &out, ErrOut: &out}, flags: clusters.NewFlags(), later: &clusters.Warnings{}}
-	o := &writeOptions{env: e, out: output.NewFlags(), dryRun: "none", manager: globalsvc.Manager, apply: change.Options{Timeout: time.Minute}}
+	o := &writeOptions{env: e, out: output.NewFlags(), dryRun: "none", manager: globalsvc.Manager, apply: annotate.Options{Timeout: time.Minute}}
 	err := o.undoIn(t.Context(), &clusters.Selection{Members: f.members}, rec)
 	return out.String(), err
 }

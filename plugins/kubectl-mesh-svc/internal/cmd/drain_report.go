@@ -7,17 +7,17 @@ import (
 	"time"
 
 	"github.com/kubectl-mesh/kubectl-mesh/pkg/apis/v1alpha1"
-	"github.com/kubectl-mesh/kubectl-mesh/pkg/common/change"
 	"github.com/kubectl-mesh/kubectl-mesh/pkg/common/clusters"
 	"github.com/kubectl-mesh/kubectl-mesh/pkg/common/meshstate"
 	"github.com/kubectl-mesh/kubectl-mesh/pkg/common/output"
+	"github.com/kubectl-mesh/kubectl-mesh/plugins/kubectl-mesh-svc/internal/annotate"
 	"github.com/kubectl-mesh/kubectl-mesh/plugins/kubectl-mesh-svc/internal/drainrecord"
 	"github.com/kubectl-mesh/kubectl-mesh/plugins/kubectl-mesh-svc/internal/view"
 )
 
 // drainResult is what a drain or an undrain has come to.
 type drainResult struct {
-	plan     *change.Plan
+	plan     *annotate.Plan
 	members  []*clusters.Member
 	cluster  string
 	shifts   []v1alpha1.Shift
@@ -48,7 +48,7 @@ func (r *drainResult) report(dryRun string) v1alpha1.DrainReport {
 
 // wrote reports whether a Service was, or may have been, written.
 func (r *drainResult) wrote() bool {
-	return slices.ContainsFunc(r.plan.Items, func(i *change.Item) bool {
+	return slices.ContainsFunc(r.plan.Items, func(i *annotate.Item) bool {
 		return i.Result == v1alpha1.ResultChanged || i.Result == v1alpha1.ResultUnknown || i.Result == v1alpha1.ResultFailed && r.undoFile != ""
 	})
 }
@@ -81,7 +81,7 @@ func (o *drainOptions) unplanned(members []*clusters.Member, m *clusters.Member,
 	if o.out.IsTable() || o.out.IsName() {
 		return failure
 	}
-	doc := (&drainResult{plan: &change.Plan{Action: o.request.Action}, members: members, cluster: m.Name}).report(o.dryRun)
+	doc := (&drainResult{plan: &annotate.Plan{Action: o.request.Action}, members: members, cluster: m.Name}).report(o.dryRun)
 	doc.Complete = false
 	return errors.Join(failure, o.out.Print(o.Out, doc, nil))
 }

@@ -15,10 +15,10 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/cli-runtime/pkg/genericiooptions"
 
-	"github.com/kubectl-mesh/kubectl-mesh/pkg/common/change"
 	"github.com/kubectl-mesh/kubectl-mesh/pkg/common/cilium"
 	"github.com/kubectl-mesh/kubectl-mesh/pkg/common/clusters"
 	"github.com/kubectl-mesh/kubectl-mesh/pkg/common/output"
+	"github.com/kubectl-mesh/kubectl-mesh/plugins/kubectl-mesh-svc/internal/annotate"
 	"github.com/kubectl-mesh/kubectl-mesh/plugins/kubectl-mesh-svc/internal/globalsvc"
 )
 
@@ -42,7 +42,7 @@ func (f *fakeMesh) runOn(t *testing.T, verb, cluster string, members []*clusters
 	var out bytes.Buffer
 	e := &env{IOStreams: genericiooptions.IOStreams{In: &bytes.Buffer{}, Out: &out, ErrOut: &out}, flags: clusters.NewFlags(), later: &clusters.Warnings{}}
 	o := &drainOptions{host: "laptop", now: time.Now, writeOptions: &writeOptions{env: e, out: output.NewFlags(), dryRun: "none", yes: true, manager: globalsvc.Manager,
-		apply: change.Options{Timeout: time.Minute}}}
+		apply: annotate.Options{Timeout: time.Minute}}}
 	for _, set := range flags {
 		set(o)
 	}

@@ -12,8 +12,8 @@ import (
 	"github.com/spf13/pflag"
 	corev1 "k8s.io/api/core/v1"
 
-	"github.com/kubectl-mesh/kubectl-mesh/pkg/common/change"
 	"github.com/kubectl-mesh/kubectl-mesh/pkg/common/output"
+	"github.com/kubectl-mesh/kubectl-mesh/plugins/kubectl-mesh-svc/internal/annotate"
 	"github.com/kubectl-mesh/kubectl-mesh/plugins/kubectl-mesh-svc/internal/globalsvc"
 	"github.com/kubectl-mesh/kubectl-mesh/plugins/kubectl-mesh-svc/internal/manifest"
 )
@@ -187,7 +187,7 @@ func (l *localOptions) edit(sources []source, skipped *skips) (*edits, error) {
 		if len(services) > 1 {
 			what, are = "services", "are"
 		}
-		output.Say(l.ErrOut, "Note: %s %s %s left out: %s", what, change.List(services, namedInError), are, why)
+		output.Say(l.ErrOut, "Note: %s %s %s left out: %s", what, annotate.List(services, namedInError), are, why)
 	})
 	return out, nil
 }
@@ -200,7 +200,7 @@ func (e *edits) check(names []string, skipped *skips) error {
 		files[i] = s.name
 		total += len(e.results[i].Services)
 	}
-	where := change.List(files, 3)
+	where := annotate.List(files, 3)
 	if n := skipped.count(); n > 0 {
 		where = fmt.Sprintf("the files that could be read (%d were skipped)", n)
 	}
@@ -220,7 +220,7 @@ func (l *localOptions) say(file string, r *manifest.Result) (differs bool) {
 	for _, s := range r.Services {
 		var parts []string
 		for k, v := range s.After {
-			parts = append(parts, fmt.Sprintf("%s: %s -> %s", k, output.Short(change.Show(s.Before[k])), change.Show(v)))
+			parts = append(parts, fmt.Sprintf("%s: %s -> %s", k, output.Short(annotate.Show(s.Before[k])), annotate.Show(v)))
 		}
 		if slices.Sort(parts); len(parts) > 0 {
 			output.Say(l.ErrOut, "%s:%d: service %s: %s", file, s.Line, s.Name, strings.Join(parts, "; "))

@@ -12,8 +12,8 @@ import (
 	"sigs.k8s.io/kustomize/api/krusty"
 	"sigs.k8s.io/kustomize/kyaml/filesys"
 
-	"github.com/kubectl-mesh/kubectl-mesh/pkg/common/change"
 	"github.com/kubectl-mesh/kubectl-mesh/pkg/common/output"
+	"github.com/kubectl-mesh/kubectl-mesh/plugins/kubectl-mesh-svc/internal/annotate"
 	"github.com/kubectl-mesh/kubectl-mesh/plugins/kubectl-mesh-svc/internal/manifest"
 )
 
@@ -106,7 +106,7 @@ func (s *skips) say(e *env) {
 		if kind.kind == manifest.Template {
 			hint = "; edit the rendered manifests, or set the annotations in the values"
 		}
-		output.Say(e.ErrOut, "Note: skipped %s: %s%s", what, change.List(files, 3), hint)
+		output.Say(e.ErrOut, "Note: skipped %s: %s%s", what, annotate.List(files, 3), hint)
 	}
 }
 

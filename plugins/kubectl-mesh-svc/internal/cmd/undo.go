@@ -14,11 +14,11 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	"github.com/kubectl-mesh/kubectl-mesh/pkg/apis/v1alpha1"
-	"github.com/kubectl-mesh/kubectl-mesh/pkg/common/change"
 	"github.com/kubectl-mesh/kubectl-mesh/pkg/common/cli"
 	"github.com/kubectl-mesh/kubectl-mesh/pkg/common/clusters"
 	"github.com/kubectl-mesh/kubectl-mesh/pkg/common/commandline"
 	"github.com/kubectl-mesh/kubectl-mesh/pkg/common/output"
+	"github.com/kubectl-mesh/kubectl-mesh/plugins/kubectl-mesh-svc/internal/annotate"
 	"github.com/kubectl-mesh/kubectl-mesh/plugins/kubectl-mesh-svc/internal/globalsvc"
 )
 
@@ -41,7 +41,7 @@ func newUndo(e *env) *cobra.Command {
 			if err != nil {
 				return err
 			}
-			rec, err := change.Load(args[0])
+			rec, err := annotate.Load(args[0])
 			if err != nil {
 				return err
 			}
@@ -59,7 +59,7 @@ func newUndo(e *env) *cobra.Command {
 	return cli.Writes(cmd)
 }
 
-func (o *writeOptions) undo(ctx context.Context, rec *change.Record) error {
+func (o *writeOptions) undo(ctx context.Context, rec *annotate.Record) error {
 	found := !o.flags.Chosen()
 	if found {
 		for _, i := range rec.Items {
@@ -83,7 +83,7 @@ func (o *writeOptions) drainCommand(verb, cluster string) string {
 }
 
 // undoIn puts back what a record holds in the clusters that were selected.
-func (o *writeOptions) undoIn(ctx context.Context, sel *clusters.Selection, rec *change.Record) error {
+func (o *writeOptions) undoIn(ctx context.Context, sel *clusters.Selection, rec *annotate.Record) error {
 	for _, back := range []string{"undrain ", "undo drain "} {
 		if cluster, ok := strings.CutPrefix(rec.Action, back); ok {
 			return fmt.Errorf("to undo %q would take %s out of service again without a check of what its clients are left with; nothing was changed. To drain it after that check, run: %s",
@@ -101,7 +101,7 @@ func (o *writeOptions) undoIn(ctx context.Context, sel *clusters.Selection, rec 
 	if err := o.reachable(targets); err != nil {
 		return o.unwritten(targets, err)
 	}
-	plan := &change.Plan{Action: "undo " + rec.Action, Manager: o.manager, Former: rec.Manager}
+	plan := &annotate.Plan{Action: "undo " + rec.Action, Manager: o.manager, Former: rec.Manager}
 	items, left := o.undoItems(ctx, rec, byItem)
 	if ctx.Err() != nil {
 		return o.unwritten(targets, ctx.Err())
@@ -137,7 +137,7 @@ func (o *writeOptions) undoMesh() commandline.Mesh {
 
 // undoItems reads what the record is about, all members at once, and plans each item. An item of a member that could not be read is nil.
 // left reports whether anything stays as somebody else made it.
-func (o *writeOptions) undoItems(ctx context.Context, rec *change.Record, byItem []*clusters.Member) (items []*change.Item, left bool) {
+func (o *writeOptions) undoItems(ctx context.Context, rec *annotate.Record, byItem []*clusters.Member) (items []*annotate.Item, left bool) {
 	of := map[*clusters.Member][]int{}
 	var members []*clusters.Member
 	for n, m := range byItem {
@@ -146,7 +146,7 @@ func (o *writeOptions) undoItems(ctx context.Context, rec *change.Record, byItem
 		}
 		of[m] = append(of[m], n)
 	}
-	items = make([]*change.Item, len(rec.Items))
+	items = make([]*annotate.Item, len(rec.Items))
 	stays := make([]bool, len(rec.Items))
 	// The deadline is for each request; a record may hold hundreds of Services of one member.
 	clusters.Each(ctx, members, o.flags.Timeout*time.Duration(len(rec.Items)+1), func(ctx context.Context, m *clusters.Member) (struct{}, error) {
@@ -158,9 +158,9 @@ func (o *writeOptions) undoItems(ctx context.Context, rec *change.Record, byItem
 			svc, err := m.Client.CoreV1().Services(i.Namespace).Get(one, i.Name, metav1.GetOptions{})
 			switch {
 			case apierrors.IsNotFound(err):
-				items[at], stays[at] = change.Absent(m, i.Namespace, i.Name), true
+				items[at], stays[at] = annotate.Absent(m, i.Namespace, i.Name), true
 			case err != nil:
-				items[at] = change.Absent(m, i.Namespace, i.Name)
+				items[at] = annotate.Absent(m, i.Namespace, i.Name)
 				items[at].Result, items[at].Message = v1alpha1.ResultFailed, "it could not be read: "+clusters.Explain(err).Error()
 			default:
 				items[at], stays[at] = globalsvc.Undo(m, svc, i, o.undoMesh())
@@ -172,7 +172,7 @@ func (o *writeOptions) undoItems(ctx context.Context, rec *change.Record, byItem
 }
 
 // recordMembers finds the member of each recorded item, by the cluster's UID or else by its context.
-func recordMembers(sel *clusters.Selection, rec *change.Record) (targets, byItem []*clusters.Member, err error) {
+func recordMembers(sel *clusters.Selection, rec *annotate.Record) (targets, byItem []*clusters.Member, err error) {
 	seen := map[*clusters.Member]bool{}
 	for _, i := range rec.Items {
 		var found *clusters.Member

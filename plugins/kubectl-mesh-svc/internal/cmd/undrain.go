@@ -9,11 +9,11 @@ import (
 
 	"github.com/spf13/cobra"
 
-	"github.com/kubectl-mesh/kubectl-mesh/pkg/common/change"
 	"github.com/kubectl-mesh/kubectl-mesh/pkg/common/cli"
 	"github.com/kubectl-mesh/kubectl-mesh/pkg/common/clusters"
 	"github.com/kubectl-mesh/kubectl-mesh/pkg/common/meshstate"
 	"github.com/kubectl-mesh/kubectl-mesh/pkg/common/output"
+	"github.com/kubectl-mesh/kubectl-mesh/plugins/kubectl-mesh-svc/internal/annotate"
 	"github.com/kubectl-mesh/kubectl-mesh/plugins/kubectl-mesh-svc/internal/drainrecord"
 	"github.com/kubectl-mesh/kubectl-mesh/plugins/kubectl-mesh-svc/internal/globalsvc"
 	"github.com/kubectl-mesh/kubectl-mesh/plugins/kubectl-mesh-svc/internal/view"
@@ -280,7 +280,7 @@ func (o *drainOptions) markedMeanwhile(ctx context.Context, r *drainResult) erro
 	if len(marked) > 1 {
 		have = services(len(marked)) + " have"
 	}
-	return fmt.Errorf("%s is being drained at the same time: %s got the mark meanwhile (%s)", r.cluster, have, change.List(marked, namedInError))
+	return fmt.Errorf("%s is being drained at the same time: %s got the mark meanwhile (%s)", r.cluster, have, annotate.List(marked, namedInError))
 }
 
 func leftError(restore *globalsvc.Restore) error {

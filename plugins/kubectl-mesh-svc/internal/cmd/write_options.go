@@ -9,12 +9,12 @@ import (
 
 	"github.com/spf13/pflag"
 
-	"github.com/kubectl-mesh/kubectl-mesh/pkg/common/change"
 	"github.com/kubectl-mesh/kubectl-mesh/pkg/common/cli"
 	"github.com/kubectl-mesh/kubectl-mesh/pkg/common/clusters"
 	"github.com/kubectl-mesh/kubectl-mesh/pkg/common/commandline"
 	"github.com/kubectl-mesh/kubectl-mesh/pkg/common/meshstate"
 	"github.com/kubectl-mesh/kubectl-mesh/pkg/common/output"
+	"github.com/kubectl-mesh/kubectl-mesh/plugins/kubectl-mesh-svc/internal/annotate"
 	"github.com/kubectl-mesh/kubectl-mesh/plugins/kubectl-mesh-svc/internal/globalsvc"
 )
 
@@ -91,7 +91,7 @@ type writeOptions struct {
 	retry []string
 	// takeBack is the command that takes it back where that is not undo.
 	takeBack string
-	apply    change.Options
+	apply    annotate.Options
 	// whole is the mesh of the clusters of an undo record, where the record alone chose the clusters.
 	whole commandline.Mesh
 }
@@ -111,7 +111,7 @@ func (f *writeFlags) common() (*writeOptions, error) {
 		return nil, errors.New("--field-manager is empty")
 	}
 	return &writeOptions{env: f.env, out: f.out, in: f.in, dryRun: f.dryRun.Value, yes: f.yes, partial: f.allowPartial, manager: f.manager,
-		apply: change.Options{Timeout: f.env.flags.Timeout, AccessOnly: f.preflight == "access", ForceConflicts: f.forceConflicts, AllowPartial: f.allowPartial}}, nil
+		apply: annotate.Options{Timeout: f.env.flags.Timeout, AccessOnly: f.preflight == "access", ForceConflicts: f.forceConflicts, AllowPartial: f.allowPartial}}, nil
 }
 
 // toOptions checks everything that can be checked without a cluster.
@@ -201,7 +201,7 @@ func (o *writeOptions) unwritten(targets []*clusters.Member, failure error) erro
 	if o.out.IsTable() || o.out.IsName() {
 		return failure
 	}
-	plan := &change.Plan{Action: o.request.Action}
+	plan := &annotate.Plan{Action: o.request.Action}
 	plan.Stop()
 	return errors.Join(failure, o.out.Print(o.Out, plan.Report(targets, o.dryRun), nil))
 }

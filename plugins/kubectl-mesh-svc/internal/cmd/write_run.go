@@ -9,15 +9,15 @@ import (
 	"time"
 
 	"github.com/kubectl-mesh/kubectl-mesh/pkg/apis/v1alpha1"
-	"github.com/kubectl-mesh/kubectl-mesh/pkg/common/change"
 	"github.com/kubectl-mesh/kubectl-mesh/pkg/common/clusters"
 	"github.com/kubectl-mesh/kubectl-mesh/pkg/common/confirm"
 	"github.com/kubectl-mesh/kubectl-mesh/pkg/common/output"
+	"github.com/kubectl-mesh/kubectl-mesh/plugins/kubectl-mesh-svc/internal/annotate"
 	"github.com/kubectl-mesh/kubectl-mesh/plugins/kubectl-mesh-svc/internal/view"
 )
 
 // carryOut shows a plan, checks it, asks where it must, records, applies and reports.
-func (o *writeOptions) carryOut(ctx context.Context, plan *change.Plan, targets []*clusters.Member, literal bool) error {
+func (o *writeOptions) carryOut(ctx context.Context, plan *annotate.Plan, targets []*clusters.Member, literal bool) error {
 	o.sayOwners(plan)
 	pending := plan.Pending()
 	if len(pending) == 0 || o.dryRun == "client" {
@@ -58,7 +58,7 @@ func (o *writeOptions) carryOut(ctx context.Context, plan *change.Plan, targets 
 }
 
 // sayOwners names the reconcilers that a plan meets, and where the change is made so that it stays.
-func (o *writeOptions) sayOwners(plan *change.Plan) {
+func (o *writeOptions) sayOwners(plan *annotate.Plan) {
 	owned, others := plan.Notes()
 	for _, line := range others {
 		output.Say(o.ErrOut, "Note: %s", line)
@@ -69,7 +69,7 @@ func (o *writeOptions) sayOwners(plan *change.Plan) {
 }
 
 // notBegun ends a change that was checked and then not made: the document for scripts, for a person the reason alone.
-func (o *writeOptions) notBegun(plan *change.Plan, targets []*clusters.Member, failure error) error {
+func (o *writeOptions) notBegun(plan *annotate.Plan, targets []*clusters.Member, failure error) error {
 	if o.out.IsTable() || o.out.IsName() {
 		return failure
 	}
@@ -124,8 +124,8 @@ func (o *writeOptions) partialError(targets []*clusters.Member) error {
 }
 
 // report prints what became of each item, how to take it back and, after a failure, how to complete it.
-func (o *writeOptions) report(plan *change.Plan, targets []*clusters.Member, undoFile string, failure error) error {
-	wrote := slices.ContainsFunc(plan.Items, func(i *change.Item) bool {
+func (o *writeOptions) report(plan *annotate.Plan, targets []*clusters.Member, undoFile string, failure error) error {
+	wrote := slices.ContainsFunc(plan.Items, func(i *annotate.Item) bool {
 		return i.Result == v1alpha1.ResultChanged || i.Result == v1alpha1.ResultUnknown || i.Result == v1alpha1.ResultFailed && undoFile != ""
 	})
 	for _, w := range o.later.Lines() {

@@ -18,11 +18,11 @@ import (
 	k8stesting "k8s.io/client-go/testing"
 
 	"github.com/kubectl-mesh/kubectl-mesh/pkg/apis/v1alpha1"
-	"github.com/kubectl-mesh/kubectl-mesh/pkg/common/change"
 	"github.com/kubectl-mesh/kubectl-mesh/pkg/common/cilium"
 	"github.com/kubectl-mesh/kubectl-mesh/pkg/common/clusters"
 	"github.com/kubectl-mesh/kubectl-mesh/pkg/common/meshstate"
 	"github.com/kubectl-mesh/kubectl-mesh/pkg/common/output"
+	"github.com/kubectl-mesh/kubectl-mesh/plugins/kubectl-mesh-svc/internal/annotate"
 	"github.com/kubectl-mesh/kubectl-mesh/plugins/kubectl-mesh-svc/internal/globalsvc"
 )
 
@@ -58,7 +58,7 @@ func (f *fakeMesh) write(t *testing.T, do func(o *writeOptions, members []*clust
 	t.Helper()
 	var out, errOut bytes.Buffer
 	e := &env{IOStreams: genericiooptions.IOStreams{In: &bytes.Buffer{}, Out: &out, ErrOut: &errOut}, flags: clusters.NewFlags(), later: &clusters.Warnings{}}
-	o := &writeOptions{env: e, out: output.NewFlags(), dryRun: "none", manager: globalsvc.Manager, retry: []string{"again"}, apply: change.Options{Timeout: time.Minute}}
+	o := &writeOptions{env: e, out: output.NewFlags(), dryRun: "none", manager: globalsvc.Manager, retry: []string{"again"}, apply: annotate.Options{Timeout: time.Minute}}
 	err = do(o, f.members)
 	return out.String(), errOut.String(), err
 }
@@ -147,7 +147,7 @@ func TestHundreds(t *testing.T) {
 				t.Error(d)
 			}
 
-			rec, err := change.Load(doc.UndoFile)
+			rec, err := annotate.Load(doc.UndoFile)
 			if err != nil || !strings.Contains(stderr, "To take this back: kubectl mesh-svc undo "+doc.UndoFile+"\n") {
 				t.Fatalf("%v\n%s", err, stderr)
 			}

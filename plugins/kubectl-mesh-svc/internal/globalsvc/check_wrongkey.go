@@ -8,13 +8,13 @@ import (
 	corev1 "k8s.io/api/core/v1"
 
 	"github.com/kubectl-mesh/kubectl-mesh/pkg/apis/v1alpha1"
-	"github.com/kubectl-mesh/kubectl-mesh/pkg/common/change"
 	"github.com/kubectl-mesh/kubectl-mesh/pkg/common/cilium"
 	"github.com/kubectl-mesh/kubectl-mesh/pkg/common/clusters"
 	"github.com/kubectl-mesh/kubectl-mesh/pkg/common/commandline"
 	"github.com/kubectl-mesh/kubectl-mesh/pkg/common/finding"
 	"github.com/kubectl-mesh/kubectl-mesh/pkg/common/meshstate"
 	"github.com/kubectl-mesh/kubectl-mesh/pkg/common/routing"
+	"github.com/kubectl-mesh/kubectl-mesh/plugins/kubectl-mesh-svc/internal/annotate"
 )
 
 // checkWrongKeys looks for keys that only look like one of Cilium's, whether or not the Service is global.
@@ -188,7 +188,7 @@ func wrongKey(svc *routing.Service, meant string) string {
 }
 
 // Leftovers says which Services that a request makes global keep a key that Cilium does not read: one line for each key.
-func Leftovers(st *meshstate.State, p *change.Plan, r Request) []string {
+func Leftovers(st *meshstate.State, p *annotate.Plan, r Request) []string {
 	if p.Action != "globalize" {
 		return nil
 	}
@@ -220,7 +220,7 @@ func (r Request) check() string {
 }
 
 // planned is the Service of an item that a plan writes or leaves because it is as wanted.
-func planned(st *meshstate.State, i *change.Item) *corev1.Service {
+func planned(st *meshstate.State, i *annotate.Item) *corev1.Service {
 	switch i.Result {
 	case v1alpha1.ResultPlanned, v1alpha1.ResultUnchanged, v1alpha1.ResultRefused:
 		return st.Services[i.Member.Name][routing.Key{Namespace: i.Namespace, Name: i.Name}]
@@ -229,9 +229,9 @@ func planned(st *meshstate.State, i *change.Item) *corev1.Service {
 }
 
 // objectsByText gathers Services and their clusters for one note of each kind.
-type objectsByText map[string][]*change.Item
+type objectsByText map[string][]*annotate.Item
 
-func (o objectsByText) add(text string, i *change.Item) { o[text] = append(o[text], i) }
+func (o objectsByText) add(text string, i *annotate.Item) { o[text] = append(o[text], i) }
 
 // lines makes a line of each text and the Services that it holds for, such as "shop/web in us, eu".
 func (o objectsByText) lines(line func(text, objects string) string) []string {
@@ -249,7 +249,7 @@ func (o objectsByText) lines(line func(text, objects string) string) []string {
 		for n, name := range order {
 			order[n] = name + " in " + strings.Join(in[name], ", ")
 		}
-		out = append(out, line(text, change.List(order, namedInNote)))
+		out = append(out, line(text, annotate.List(order, namedInNote)))
 	}
 	return out
 }

@@ -15,7 +15,7 @@ import (
 
 // annotations replaces those of a Service: "key=value".
 func annotations(kv ...string) func(*corev1.Service) {
-	return func(s *corev1.Service) { s.Annotations = annotate(nil, kv...) }
+	return func(s *corev1.Service) { s.Annotations = withAnnotations(nil, kv...) }
 }
 
 // lines renders findings as "ID severity object: message => fix".
@@ -77,7 +77,7 @@ func TestField16MisspeltKey(t *testing.T) {
 func TestField16KeyOnSlice(t *testing.T) {
 	t.Parallel()
 	slice := func(kv ...string) func(*discoveryv1.EndpointSlice) {
-		return func(s *discoveryv1.EndpointSlice) { s.Name, s.Annotations = "nginx-a", annotate(nil, kv...) }
+		return func(s *discoveryv1.EndpointSlice) { s.Name, s.Annotations = "nginx-a", withAnnotations(nil, kv...) }
 	}
 	st, members := build(cluster{name: "us", svc: annotations(), slice: slice(cilium.AnnotationGlobal + "=true")}, cluster{name: "eu", svc: annotations(), slice: slice("service.cilium.io/wieght=3")})
 	want := []string{

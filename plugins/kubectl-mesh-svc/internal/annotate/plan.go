@@ -1,7 +1,7 @@
-// Package change changes annotations in all members or in none: plan, preflight
+// Package annotate changes annotations in all members or in none: plan, preflight
 // in every target, undo record, apply, read back. It knows the API and the state
 // directory; what should be written, and to what, its callers decide.
-package change
+package annotate
 
 import (
 	"maps"

@@ -1,4 +1,4 @@
-package change
+package annotate
 
 import (
 	"encoding/json"
