@@ -167,7 +167,7 @@ func TestFieldDDryRun(t *testing.T) {
 		var d DryRun
 		fs := pflag.NewFlagSet("x", pflag.ContinueOnError)
 		d.AddFlag(fs, "")
-		if err := fs.Parse(strings.Fields(arg)); err != nil || d.Value != want[0] || d.Deprecated != want[1] {
+		if err := fs.Parse(strings.Fields(arg)); err != nil || string(d.Value) != want[0] || d.Deprecated != want[1] {
 			t.Errorf("%q: %+v, %v", arg, d, err)
 		}
 	}

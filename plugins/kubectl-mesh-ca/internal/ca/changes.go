@@ -17,7 +17,7 @@ func (p *Plan) Report(members []*clusters.Member, dryRun string) v1alpha1.CAChan
 	}}
 	for _, i := range p.Items {
 		r.Changes = append(r.Changes, i.changes()...)
-		if i.Result == v1alpha1.ResultUnknown {
+		if i.Incomplete() {
 			r.Complete = false
 		}
 		if undo := i.undo(); undo != "" {
@@ -102,7 +102,7 @@ func (f Facts) values() map[string]*string {
 
 // undo is the command that takes this item back; empty when nothing was written.
 func (i *Item) undo() string {
-	if !i.wrote {
+	if !i.Written {
 		return ""
 	}
 	if i.Backup == nil {

@@ -260,7 +260,7 @@ func TestField13Chart(t *testing.T) {
 				}
 			}
 			// What the plan says about values is in the report of what was done, too.
-			if err := p.Apply(t.Context(), ca.Options{Timeout: time.Minute}); err != nil {
+			if err := p.Change().Apply(t.Context(), engine); err != nil {
 				t.Fatal(err)
 			}
 			if slices.Contains(tc.want, undo) {
@@ -344,7 +344,7 @@ func TestField08ReleaseOfTheSource(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if err := p.Apply(t.Context(), ca.Options{Timeout: time.Minute}); err != nil {
+	if err := p.Change().Apply(t.Context(), engine); err != nil {
 		t.Fatal(err)
 	}
 	made, err := client.CoreV1().Secrets(catest.Namespace).Get(t.Context(), "cilium-ca", metav1.GetOptions{})

@@ -21,6 +21,7 @@ import (
 	"k8s.io/utils/ptr"
 
 	"github.com/kubectl-mesh/kubectl-mesh/pkg/apis/v1alpha1"
+	"github.com/kubectl-mesh/kubectl-mesh/pkg/common/change"
 	"github.com/kubectl-mesh/kubectl-mesh/pkg/common/clusters"
 )
 
@@ -85,7 +86,13 @@ func results(p *Plan) string {
 	return strings.Join(out, " ")
 }
 
-var options = Options{Timeout: time.Minute}
+var options = change.Options{Timeout: time.Minute}
+
+// preflight is what a command does before it writes.
+func preflight(ctx context.Context, p *Plan, o change.Options) error {
+	p.RefuseConflicts()
+	return p.Change().Preflight(ctx, o)
+}
 
 func TestApplyWritesAllAndOnlyWhatDiffers(t *testing.T) {
 	t.Parallel()
@@ -98,10 +105,10 @@ func TestApplyWritesAllAndOnlyWhatDiffers(t *testing.T) {
 		NewItem(eu.Member, nginx(map[string]string{"x/global": "true"}), edits),
 		Absent(us.Member, "default", "other"),
 	}}
-	if err := plan.Preflight(t.Context(), options); err != nil {
+	if err := preflight(t.Context(), plan, options); err != nil {
 		t.Fatal(err)
 	}
-	if err := plan.Apply(t.Context(), options); err != nil {
+	if err := plan.Change().Apply(t.Context(), options); err != nil {
 		t.Fatal(err)
 	}
 	if got := results(plan); got != "us:changed eu:unchanged us:absent" {
@@ -122,7 +129,7 @@ func TestApplyWritesAllAndOnlyWhatDiffers(t *testing.T) {
 
 func TestApplyStopsAtTheFirstFailure(t *testing.T) {
 	t.Parallel()
-	// What the server refused did not happen; of what got no clear answer nobody knows.
+	// What the API server rejected did not happen; what got no clear answer is read back.
 	for name, c := range map[string]struct {
 		err     error
 		want    string
@@ -130,11 +137,10 @@ func TestApplyStopsAtTheFirstFailure(t *testing.T) {
 	}{
 		"refused by admission": {apierrors.NewForbidden(corev1.Resource("services"), "nginx", errors.New("policy")), "us:changed eu:failed ap:planned", "policy"},
 		"never connected":      {&net.OpError{Op: "dial", Err: errors.New("refused")}, "us:changed eu:failed ap:planned", "refused"},
-		"an internal error": {apierrors.NewInternalError(errors.New("etcd is gone")), "us:changed eu:unknown ap:planned",
-			"the server answered: Internal error occurred: etcd is gone; whether it was written is not known"},
-		"the connection broke": {io.ErrUnexpectedEOF, "us:changed eu:unknown ap:planned", "no answer to the write: it may or may not have happened"},
-		"the server timed out": {apierrors.NewTimeoutError("slow", 1), "us:changed eu:unknown ap:planned", "the server answered: "},
-		"no answer in time":    {context.DeadlineExceeded, "us:changed eu:unknown ap:planned", "no answer to the write"},
+		"an internal error":    {apierrors.NewInternalError(errors.New("etcd is gone")), "us:changed eu:failed ap:planned", "it was not written: Internal error occurred: etcd is gone"},
+		"the connection broke": {io.ErrUnexpectedEOF, "us:changed eu:failed ap:planned", "it was not written: unexpected EOF"},
+		"the server timed out": {apierrors.NewTimeoutError("slow", 1), "us:changed eu:failed ap:planned", "it was not written: Timeout: slow"},
+		"no answer in time":    {context.DeadlineExceeded, "us:changed eu:failed ap:planned", "it was not written: context deadline exceeded"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
@@ -153,7 +159,7 @@ func stopsAt(t *testing.T, failure error, want, message string) {
 	})
 	plan := &Plan{Action: "globalize", Manager: "mesh-svc", Items: []*Item{
 		NewItem(us.Member, nginx(nil), edits), NewItem(eu.Member, nginx(nil), edits), NewItem(ap.Member, nginx(nil), edits)}}
-	if err := plan.Apply(t.Context(), options); err == nil || !strings.Contains(err.Error(), `cluster "eu"`) {
+	if err := plan.Change().Apply(t.Context(), options); err == nil || !strings.Contains(err.Error(), `cluster "eu"`) {
 		t.Fatalf("error %v", err)
 	}
 	if got := results(plan); got != want || !strings.Contains(plan.Items[1].Message, message) {
@@ -173,7 +179,7 @@ func TestApplyAfterConflict(t *testing.T) {
 	}{
 		"an unrelated field changed": {func() *corev1.Service { s := nginx(nil); s.ResourceVersion = "8"; return s }(), "us:changed"},
 		"our key changed":            {nginx(map[string]string{"x/global": "false"}), "us:failed"},
-		"made anew":                  {func() *corev1.Service { s := nginx(nil); s.UID = "u2"; return s }(), "us:failed"},
+		"recreated":                  {func() *corev1.Service { s := nginx(nil); s.UID = "u2"; return s }(), "us:failed"},
 	}
 	for name, c := range cases {
 		t.Run(name, func(t *testing.T) {
@@ -189,11 +195,11 @@ func TestApplyAfterConflict(t *testing.T) {
 				return false, nil, nil
 			})
 			plan := &Plan{Action: "globalize", Manager: "mesh-svc", Items: []*Item{NewItem(us.Member, nginx(nil), edits)}}
-			err := plan.Apply(t.Context(), options)
+			err := plan.Change().Apply(t.Context(), options)
 			if got := results(plan); got != c.want {
 				t.Errorf("results %s, want %s (%v)", got, c.want, err)
 			}
-			if c.want == "us:failed" && !errors.Is(err, ErrConflict) && !errors.Is(err, ErrRemade) {
+			if c.want == "us:failed" && !errors.Is(err, change.ErrConflict) && !errors.Is(err, change.ErrRecreated) {
 				t.Errorf("error %v", err)
 			}
 		})
@@ -208,17 +214,17 @@ func TestInterruptLeavesTheRestPlanned(t *testing.T) {
 	us, eu := newCluster(t, "us", &log, nginx(nil), true), newCluster(t, "eu", &log, nginx(nil), true)
 	us.api.PrependReactor("patch", "services", func(k8stesting.Action) (bool, runtime.Object, error) {
 		cancel() // Ctrl-C while the write is under way
-		return true, nil, context.Canceled
+		return false, nil, nil
 	})
 	plan := &Plan{Action: "globalize", Manager: "mesh-svc", Items: []*Item{NewItem(us.Member, nginx(nil), edits), NewItem(eu.Member, nginx(nil), edits)}}
-	if err := plan.Apply(ctx, options); !errors.Is(err, context.Canceled) {
+	if err := plan.Change().Apply(ctx, options); !errors.Is(err, context.Canceled) {
 		t.Fatalf("error %v", err)
 	}
-	if got := results(plan); got != "us:unknown eu:planned" {
+	if got := results(plan); got != "us:changed eu:planned" {
 		t.Errorf("results %s", got)
 	}
 	if r := plan.Report([]*clusters.Member{us.Member, eu.Member}, "none"); r.Complete {
-		t.Error("complete with an unknown result")
+		t.Error("complete although eu was not written")
 	}
 	if m := plan.Items[1].Message; !strings.Contains(m, "not written") {
 		t.Errorf("what was not begun says %q", m)
@@ -231,7 +237,7 @@ func TestReadBackFindsWhatAWebhookChanged(t *testing.T) {
 	us := newCluster(t, "us", &log, nginx(nil), true)
 	us.api.PrependReactor("patch", "services", func(k8stesting.Action) (bool, runtime.Object, error) { return true, nginx(nil), nil })
 	plan := &Plan{Action: "globalize", Manager: "mesh-svc", Items: []*Item{NewItem(us.Member, nginx(nil), Values{"x/global": ptr.To("true")})}}
-	if err := plan.Apply(t.Context(), options); err == nil || !strings.Contains(err.Error(), "reads back as <absent>") {
+	if err := plan.Change().Apply(t.Context(), options); err == nil || !strings.Contains(err.Error(), "written, but an admission webhook or a controller removed x/global") {
 		t.Fatalf("error %v", err)
 	}
 	if got := results(plan); got != "us:"+v1alpha1.ResultFailed {
@@ -243,11 +249,12 @@ func TestReadBackFindsWhatAWebhookChanged(t *testing.T) {
 func TestReadBackThatFails(t *testing.T) {
 	t.Parallel()
 	for name, c := range map[string]struct {
-		err  error
-		want string
+		err     error
+		want    string
+		results string
 	}{
-		"gone":      {apierrors.NewNotFound(corev1.Resource("services"), "nginx"), "could not be read back: services \"nginx\" not found"},
-		"no answer": {context.DeadlineExceeded, "could not be read back: context deadline exceeded"},
+		"gone":      {apierrors.NewNotFound(corev1.Resource("services"), "nginx"), "an admission webhook or a controller removed service default/nginx", "us:failed eu:planned"},
+		"no answer": {context.DeadlineExceeded, "it could not be read back: context deadline exceeded", "us:unknown eu:planned"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
@@ -256,11 +263,11 @@ func TestReadBackThatFails(t *testing.T) {
 			us.api.PrependReactor("get", "services", func(k8stesting.Action) (bool, runtime.Object, error) { return true, nil, c.err })
 			edits := Values{"x/global": ptr.To("true")}
 			plan := &Plan{Action: "globalize", Manager: "mesh-svc", Items: []*Item{NewItem(us.Member, nginx(nil), edits), NewItem(eu.Member, nginx(nil), edits)}}
-			err := plan.Apply(t.Context(), options)
-			if err == nil || !strings.Contains(err.Error(), `cluster "us": globalize default/nginx: written, but it `+c.want) {
+			err := plan.Change().Apply(t.Context(), options)
+			if err == nil || !strings.Contains(err.Error(), `cluster "us": globalize service default/nginx: written, but `+c.want) {
 				t.Errorf("error %v", err)
 			}
-			if got := results(plan); got != "us:changed eu:planned" {
+			if got := results(plan); got != c.results {
 				t.Errorf("results %s", got)
 			}
 			if plan.Report([]*clusters.Member{us.Member, eu.Member}, "none").Complete {
@@ -277,7 +284,7 @@ func TestReadBackThatFails(t *testing.T) {
 		return true, nil, io.ErrUnexpectedEOF
 	})
 	plan := &Plan{Action: "globalize", Manager: "mesh-svc", Items: []*Item{NewItem(us.Member, nginx(nil), Values{"x/global": ptr.To("true")})}}
-	if err := plan.Apply(ctx, options); !errors.Is(err, context.Canceled) || plan.Report([]*clusters.Member{us.Member}, "none").Complete {
+	if err := plan.Change().Apply(ctx, options); !errors.Is(err, context.Canceled) || plan.Report([]*clusters.Member{us.Member}, "none").Complete {
 		t.Errorf("interrupted: %v", err)
 	}
 }
@@ -326,7 +333,7 @@ func TestDeletedMeanwhile(t *testing.T) {
 		t.Fatal(err)
 	}
 	plan := &Plan{Action: "globalize", Manager: "mesh-svc", Items: []*Item{NewItem(us.Member, nginx(nil), Values{"x/global": ptr.To("true")})}}
-	if err := plan.Apply(t.Context(), options); !errors.Is(err, ErrDeleted) || results(plan) != "us:failed" {
+	if err := plan.Change().Apply(t.Context(), options); !errors.Is(err, change.ErrDeleted) || results(plan) != "us:failed" {
 		t.Errorf("%v, %s", err, results(plan))
 	}
 }

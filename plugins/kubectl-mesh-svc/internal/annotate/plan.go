@@ -1,6 +1,5 @@
-// Package annotate changes annotations in all members or in none: plan, preflight
-// in every target, undo record, apply, read back. It knows the API and the state
-// directory; what should be written, and to what, its callers decide.
+// Package annotate plans changes of annotations of Services in several clusters, knows who owns them, and keeps the record with which a change is
+// undone. pkg/common/change carries the plans out.
 package annotate
 
 import (
@@ -11,6 +10,7 @@ import (
 	"k8s.io/apimachinery/pkg/types"
 
 	"github.com/kubectl-mesh/kubectl-mesh/pkg/apis/v1alpha1"
+	"github.com/kubectl-mesh/kubectl-mesh/pkg/common/change"
 	"github.com/kubectl-mesh/kubectl-mesh/pkg/common/clusters"
 	"github.com/kubectl-mesh/kubectl-mesh/pkg/common/owners"
 )
@@ -18,22 +18,22 @@ import (
 // Values are annotation values by key; nil means absent.
 type Values map[string]*string
 
-// Item is one Service of one member and what should become of it.
+// Item is one Service of one member and what should become of it. It is a step of a change.
 type Item struct {
+	change.Outcome
+
 	Member    *clusters.Member
 	Namespace string
 	Name      string
 	UID       types.UID
-	Version   string // resourceVersion at plan time
+	Version   string // resourceVersion when it was planned
 	Before    Values
 	After     Values
 	Owners    []Owner         // who owns the keys that would change
 	Managed   []owners.Keeper // what the object itself says it belongs to
-	Result    string          // one of the v1alpha1.Result values
-	Message   string
 
-	unseen bool     // written, and not read back
-	spec   []string // the field managers that own what defines the Service
+	manager string   // the field manager that writes
+	spec    []string // the field managers that own what defines the Service
 }
 
 // Object returns the item's TYPE/NAME as kubectl prints it.
@@ -44,21 +44,19 @@ type Plan struct {
 	Action  string
 	Manager string // field manager
 	Items   []*Item
-	// Former is the field manager of the change that is taken back, for undo.
+	// Former is the field manager of the change that is undone, for undo.
 	Former string
 	// Local is the command that makes the same change in a manifest, without names and file; "" if there is none.
 	Local string
-
-	stopped bool // Apply ended before its end
 }
 
-// exempt lists the field managers that stand for ourselves.
+// exempt lists the field managers that write in our name.
 func (p *Plan) exempt() []string { return []string{p.Manager, p.Former} }
 
 // NewItem plans the edits on a Service as it was read. A Service that has the values already is unchanged.
 func NewItem(m *clusters.Member, svc *corev1.Service, edits Values) *Item {
-	i := &Item{Member: m, Namespace: svc.Namespace, Name: svc.Name, UID: svc.UID, Version: svc.ResourceVersion,
-		Before: Values{}, After: Values{}, Result: v1alpha1.ResultPlanned}
+	i := &Item{Member: m, Namespace: svc.Namespace, Name: svc.Name, UID: svc.UID, Version: svc.ResourceVersion, Before: Values{}, After: Values{}}
+	i.Result = v1alpha1.ResultPlanned
 	for key, want := range edits {
 		i.Before[key], i.After[key] = current(svc, key), want
 	}
@@ -79,15 +77,9 @@ func (i *Item) Same(other *Item) bool {
 
 // Absent is the item for a member that has no such Service.
 func Absent(m *clusters.Member, namespace, name string) *Item {
-	return &Item{Member: m, Namespace: namespace, Name: name, Result: v1alpha1.ResultAbsent}
-}
-
-// current returns the value of one annotation, nil when it is absent.
-func current(svc *corev1.Service, key string) *string {
-	if v, ok := svc.Annotations[key]; ok {
-		return &v
-	}
-	return nil
+	i := &Item{Member: m, Namespace: namespace, Name: name}
+	i.Result = v1alpha1.ResultAbsent
+	return i
 }
 
 // Same reports whether two annotation values are equal; nil is absent.
@@ -118,11 +110,38 @@ func (p *Plan) Pending() []*Item {
 	return out
 }
 
+// RefuseConflicts refuses the pending items that a reconciler owns: it would write its own value again.
+func (p *Plan) RefuseConflicts() {
+	for _, i := range p.Pending() {
+		if c := i.conflict(p.exempt()); c != "" {
+			i.Result, i.Message = v1alpha1.ResultRefused, c+", which would write it again; change it there, or use --force-conflicts"
+		}
+	}
+}
+
+// Steps returns the items as steps of a change.
+func (p *Plan) Steps() []change.Step {
+	out := make([]change.Step, len(p.Items))
+	for n, i := range p.Items {
+		i.manager, out[n] = p.Manager, i
+	}
+	return out
+}
+
+// Change is the plan as a change of its own.
+func (p *Plan) Change() *change.Plan {
+	return &change.Plan{Action: p.Action, Phases: []*change.Phase{{Steps: p.Steps()}}}
+}
+
+// Stop marks what is still to be written as not written: the command ended before it.
+func (p *Plan) Stop() { change.Skip(p.Steps()...) }
+
 // Failed reports whether any item failed, was refused or is unknown.
-func (p *Plan) Failed() bool {
-	return slices.ContainsFunc(p.Items, func(i *Item) bool {
-		return i.Result == v1alpha1.ResultFailed || i.Result == v1alpha1.ResultRefused || i.Result == v1alpha1.ResultUnknown
-	})
+func (p *Plan) Failed() bool { return p.Change().Failed() }
+
+// Wrote reports whether any item was, or may have been, written.
+func (p *Plan) Wrote() bool {
+	return slices.ContainsFunc(p.Items, func(i *Item) bool { return i.Written })
 }
 
 // Report returns the plan as the document that scripts read.
@@ -133,7 +152,7 @@ func (p *Plan) Report(members []*clusters.Member, dryRun string) v1alpha1.Change
 			Cluster: i.Member.Name, Context: i.Member.Context, Object: i.Object(), Namespace: i.Namespace,
 			Before: i.Before, After: i.After, Result: i.Result, Message: i.Message, Owners: p.owners(i),
 		})
-		if i.Result == v1alpha1.ResultUnknown || i.unseen || p.stopped && i.Result == v1alpha1.ResultPlanned {
+		if i.Incomplete() {
 			r.Complete = false
 		}
 	}

@@ -19,6 +19,7 @@ import (
 	k8stesting "k8s.io/client-go/testing"
 	"k8s.io/utils/ptr"
 
+	"github.com/kubectl-mesh/kubectl-mesh/pkg/common/change"
 	"github.com/kubectl-mesh/kubectl-mesh/pkg/common/clusters"
 )
 
@@ -32,7 +33,7 @@ func TestPreflightFailureWritesNothingAnywhere(t *testing.T) {
 		eu      *corev1.Service
 		allowed bool
 		dryErr  error
-		opts    Options
+		opts    change.Options
 		want    string
 		message string
 	}{
@@ -51,7 +52,7 @@ func TestPreflightFailureWritesNothingAnywhere(t *testing.T) {
 				eu.api.PrependReactor("patch", "services", func(k8stesting.Action) (bool, runtime.Object, error) { return true, nil, c.dryErr })
 			}
 			plan := &Plan{Action: "globalize", Manager: "mesh-svc", Items: []*Item{NewItem(us.Member, nginx(nil), edits), NewItem(eu.Member, c.eu, edits)}}
-			if err := plan.Preflight(t.Context(), c.opts); err == nil {
+			if err := preflight(t.Context(), plan, c.opts); err == nil {
 				t.Fatal("no error")
 			}
 			if got := results(plan); got != c.want {
@@ -65,10 +66,10 @@ func TestPreflightFailureWritesNothingAnywhere(t *testing.T) {
 					t.Errorf("written: %s", l)
 				}
 			}
-			forced := Options{Timeout: time.Minute, ForceConflicts: true}
+			forced := options
 			if c.want == "us:planned eu:refused" {
 				plan := &Plan{Manager: "mesh-svc", Items: []*Item{NewItem(eu.Member, c.eu, edits)}}
-				if err := plan.Preflight(t.Context(), forced); err != nil {
+				if err := plan.Change().Preflight(t.Context(), forced); err != nil {
 					t.Errorf("with --force-conflicts: %v", err)
 				}
 			}
@@ -83,17 +84,17 @@ func TestPreflightSeesWhatAdmissionMakesOfIt(t *testing.T) {
 	before := nginx(map[string]string{"x/alias": "1", "x/global": "true"}) // global is not sent, and read back all the same
 	for name, c := range map[string]struct {
 		ap   map[string]string // what is there after admission
-		opts Options
+		opts change.Options
 		want string
 		says string
 	}{
-		"another value":        {map[string]string{"x/affinity": "remote", "x/global": "true", "y": "z"}, options, "us:planned ap:refused eu:planned", `admission of the cluster changes x/affinity to "remote"`},
-		"none":                 {map[string]string{"x/global": "true"}, options, "us:planned ap:refused eu:planned", "admission of the cluster removes x/affinity"},
+		"another value":        {map[string]string{"x/affinity": "remote", "x/global": "true", "y": "z"}, options, "us:planned ap:refused eu:planned", `admission in the cluster changes x/affinity to "remote"`},
+		"none":                 {map[string]string{"x/global": "true"}, options, "us:planned ap:refused eu:planned", "admission in the cluster removes x/affinity"},
 		"what goes stays":      {map[string]string{"x/affinity": "local", "x/alias": "1", "x/global": "true"}, options, "us:planned ap:refused eu:planned", `changes x/alias to "1"`},
 		"what was not sent":    {map[string]string{"x/affinity": "local", "x/global": "no"}, options, "us:planned ap:refused eu:planned", `changes x/global to "no"`},
 		"something else":       {map[string]string{"x/affinity": "local", "x/global": "true", "y": "z"}, options, "us:planned ap:planned eu:planned", ""},
-		"permission only":      {map[string]string{"x/global": "true"}, Options{Timeout: time.Minute, AccessOnly: true}, "us:planned ap:planned eu:planned", ""},
-		"with --allow-partial": {map[string]string{"x/global": "true"}, Options{Timeout: time.Minute, AllowPartial: true}, "us:planned ap:refused eu:planned", "removes x/affinity"},
+		"permission only":      {map[string]string{"x/global": "true"}, change.Options{Timeout: time.Minute, AccessOnly: true}, "us:planned ap:planned eu:planned", ""},
+		"with --allow-partial": {map[string]string{"x/global": "true"}, change.Options{Timeout: time.Minute, AllowPartial: true}, "us:planned ap:refused eu:planned", "removes x/affinity"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
@@ -106,7 +107,7 @@ func TestPreflightSeesWhatAdmissionMakesOfIt(t *testing.T) {
 				}
 				plan.Items = append(plan.Items, NewItem(m.Member, before, edits))
 			}
-			err := plan.Preflight(t.Context(), c.opts)
+			err := preflight(t.Context(), plan, c.opts)
 			if got := results(plan); got != c.want || (err != nil) != (c.says != "" && !c.opts.AllowPartial) {
 				t.Errorf("results %s, want %s; %v", got, c.want, err)
 			}
@@ -143,8 +144,8 @@ func TestPreflightOfHundreds(t *testing.T) {
 	}
 	o := options
 	var told atomic.Int64
-	o.Progress = func(string, int, int) { told.Add(1) }
-	if err := plan.Preflight(t.Context(), o); err != nil {
+	o.Events = func(change.Event) { told.Add(1) }
+	if err := preflight(t.Context(), plan, o); err != nil {
 		t.Fatal(err)
 	}
 	if got := []int64{reviews.Load(), dry.Load(), other.Load(), told.Load()}; !slices.Equal(got, []int64{3, 300, 0, 300}) {
@@ -163,7 +164,7 @@ func TestInterruptedPreflight(t *testing.T) {
 		return true, nil, context.Canceled
 	})
 	plan := &Plan{Manager: "mesh-svc", Items: []*Item{NewItem(us.Member, nginx(nil), Values{"x/global": ptr.To("true")})}}
-	if err := plan.Preflight(ctx, options); !errors.Is(err, context.Canceled) {
+	if err := preflight(ctx, plan, options); !errors.Is(err, context.Canceled) {
 		t.Fatalf("error %v", err)
 	}
 	if r := plan.Report([]*clusters.Member{us.Member}, "none"); r.Complete || results(plan) != "us:planned" || !strings.Contains(r.Changes[0].Message, "not written") {

@@ -238,7 +238,7 @@ func (o *drainOptions) drain(ctx context.Context, sel *clusters.Selection, name 
 		plan.Stop()
 		return o.reportDrain(r, errors.Join(fmt.Errorf("%w; no Service was changed, run the command again", err), r.discard()))
 	}
-	if err := plan.Apply(ctx, o.apply); err != nil {
+	if err := plan.Change().Apply(ctx, o.apply); err != nil {
 		if ctx.Err() == nil { // it may be an undrain that wrote meanwhile, and then there is no record to go on with
 			if taken := o.held(ctx, r); r.record != rec {
 				err = errors.Join(err, taken)

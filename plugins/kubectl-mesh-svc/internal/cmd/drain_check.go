@@ -54,7 +54,7 @@ func (o *drainOptions) certain(st *meshstate.State, m *clusters.Member, others [
 func (o *drainOptions) checkDrain(ctx context.Context, r *drainResult) error {
 	var err error
 	if o.dryRun != "client" {
-		err = r.plan.Preflight(ctx, o.apply)
+		err = o.preflight(ctx, r.plan)
 	}
 	refused := count(r.plan, v1alpha1.ResultRefused)
 	if refused > 0 && !o.skipRefused && ctx.Err() == nil {

@@ -20,6 +20,7 @@ import (
 	typedcorev1 "k8s.io/client-go/kubernetes/typed/core/v1"
 
 	"github.com/kubectl-mesh/kubectl-mesh/pkg/apis/v1alpha1"
+	"github.com/kubectl-mesh/kubectl-mesh/pkg/common/change"
 	"github.com/kubectl-mesh/kubectl-mesh/pkg/common/cilium"
 	"github.com/kubectl-mesh/kubectl-mesh/pkg/common/clusters"
 	"github.com/kubectl-mesh/kubectl-mesh/pkg/common/confirm"
@@ -124,7 +125,7 @@ func TestUndrainDuringADrain(t *testing.T) {
 	}{
 		"before the last check":         {"records listed", 0, gone + "no Service was changed, run the command again", ""},
 		"before the first Service":      {"service", 0, written + strings.TrimSuffix(gone, "; ") + both, ""},
-		"after the first Service":       {"next service", 0, `cluster "us": drain us shop/absent: written, but`, ""},
+		"after the first Service":       {"next service", 0, `cluster "us": drain us service shop/absent: written, but an admission webhook or a controller removed mesh.kubectl.io/drained`, ""},
 		"before the last write":         {"record drained", 0, written + strings.TrimSuffix(gone, "; ") + both, ""},
 		"before the last write, halted": {"record drained", 2, written + "us is being put back since alice on laptop at ", "undraining"},
 	} {
@@ -286,7 +287,7 @@ func (f *fakeMesh) undo(t *testing.T, rec *annotate.Record) (string, error) {
 	t.Helper()
 	var out bytes.Buffer
 	e := &env{IOStreams: genericiooptions.IOStreams{In: &bytes.Buffer{}, Out: &out, ErrOut: &out}, flags: clusters.NewFlags(), later: &clusters.Warnings{}}
-	o := &writeOptions{env: e, out: output.NewFlags(), dryRun: "none", manager: globalsvc.Manager, apply: annotate.Options{Timeout: time.Minute}}
+	o := &writeOptions{env: e, out: output.NewFlags(), dryRun: "none", manager: globalsvc.Manager, apply: change.Options{Timeout: time.Minute}}
 	err := o.undoIn(t.Context(), &clusters.Selection{Members: f.members}, rec)
 	return out.String(), err
 }

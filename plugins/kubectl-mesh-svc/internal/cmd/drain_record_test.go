@@ -15,11 +15,11 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/cli-runtime/pkg/genericiooptions"
 
+	"github.com/kubectl-mesh/kubectl-mesh/pkg/common/change"
 	"github.com/kubectl-mesh/kubectl-mesh/pkg/common/cilium"
 	"github.com/kubectl-mesh/kubectl-mesh/pkg/common/clusters"
 	"github.com/kubectl-mesh/kubectl-mesh/pkg/common/meshstate"
 	"github.com/kubectl-mesh/kubectl-mesh/pkg/common/output"
-	"github.com/kubectl-mesh/kubectl-mesh/plugins/kubectl-mesh-svc/internal/annotate"
 	"github.com/kubectl-mesh/kubectl-mesh/plugins/kubectl-mesh-svc/internal/globalsvc"
 )
 
@@ -244,7 +244,7 @@ func TestOtherVerbsDuringADrain(t *testing.T) {
 		write := func(force bool) (string, error) {
 			var out bytes.Buffer
 			e := &env{IOStreams: genericiooptions.IOStreams{In: &bytes.Buffer{}, Out: &out, ErrOut: &out}, flags: clusters.NewFlags(), later: &clusters.Warnings{}}
-			o := &writeOptions{env: e, out: output.NewFlags(), dryRun: "none", manager: globalsvc.Manager, apply: annotate.Options{Timeout: time.Minute, ForceConflicts: force}}
+			o := &writeOptions{env: e, out: output.NewFlags(), dryRun: "none", manager: globalsvc.Manager, force: force, apply: change.Options{Timeout: time.Minute}}
 			st := meshstate.Read(t.Context(), f.members, time.Minute, meshstate.Query{Namespace: "shop", Objects: true})
 			plan, err := globalsvc.Plan(st, f.members[:1], globalsvc.Request{Edit: c.edit, Namespace: "shop", Names: []string{"absent"}, Force: force})
 			if err != nil {

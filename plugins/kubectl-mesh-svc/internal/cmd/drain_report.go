@@ -3,7 +3,6 @@ package cmd
 import (
 	"errors"
 	"fmt"
-	"slices"
 	"time"
 
 	"github.com/kubectl-mesh/kubectl-mesh/pkg/apis/v1alpha1"
@@ -48,9 +47,7 @@ func (r *drainResult) report(dryRun string) v1alpha1.DrainReport {
 
 // wrote reports whether a Service was, or may have been, written.
 func (r *drainResult) wrote() bool {
-	return slices.ContainsFunc(r.plan.Items, func(i *annotate.Item) bool {
-		return i.Result == v1alpha1.ResultChanged || i.Result == v1alpha1.ResultUnknown || i.Result == v1alpha1.ResultFailed && r.undoFile != ""
-	})
+	return r.plan.Wrote()
 }
 
 // print writes the document, the tables or the names, and what API servers warned of.

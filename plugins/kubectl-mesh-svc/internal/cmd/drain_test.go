@@ -15,10 +15,10 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/cli-runtime/pkg/genericiooptions"
 
+	"github.com/kubectl-mesh/kubectl-mesh/pkg/common/change"
 	"github.com/kubectl-mesh/kubectl-mesh/pkg/common/cilium"
 	"github.com/kubectl-mesh/kubectl-mesh/pkg/common/clusters"
 	"github.com/kubectl-mesh/kubectl-mesh/pkg/common/output"
-	"github.com/kubectl-mesh/kubectl-mesh/plugins/kubectl-mesh-svc/internal/annotate"
 	"github.com/kubectl-mesh/kubectl-mesh/plugins/kubectl-mesh-svc/internal/globalsvc"
 )
 
@@ -42,7 +42,7 @@ func (f *fakeMesh) runOn(t *testing.T, verb, cluster string, members []*clusters
 	var out bytes.Buffer
 	e := &env{IOStreams: genericiooptions.IOStreams{In: &bytes.Buffer{}, Out: &out, ErrOut: &out}, flags: clusters.NewFlags(), later: &clusters.Warnings{}}
 	o := &drainOptions{host: "laptop", now: time.Now, writeOptions: &writeOptions{env: e, out: output.NewFlags(), dryRun: "none", yes: true, manager: globalsvc.Manager,
-		apply: annotate.Options{Timeout: time.Minute}}}
+		apply: change.Options{Timeout: time.Minute}}}
 	for _, set := range flags {
 		set(o)
 	}
@@ -375,7 +375,7 @@ func TestDrainNamesReconcilers(t *testing.T) {
 	f.own(t, "explicit", map[string]string{cilium.AnnotationGlobal: "True", cilium.AnnotationShared: "TRUE"}, true)
 	f.own(t, "absent", map[string]string{cilium.AnnotationGlobal: "true"}, false)
 	want := f.state(t, "us")
-	force := func(o *drainOptions) { o.apply.ForceConflicts = true }
+	force := func(o *drainOptions) { o.force = true }
 	for _, dryRun := range []string{"client", "server", "none"} {
 		out, err := f.run(t, "drain", nil, func(o *drainOptions) { o.dryRun = dryRun })
 		if !strings.Contains(out, owned+"unshare explicit -n shop --local -f FILE") || !strings.Contains(out, managed) || (err != nil) != (dryRun != "client") {

@@ -178,7 +178,7 @@ func (o *drainOptions) checkUndrain(ctx context.Context, r *drainResult, records
 			return fmt.Errorf("cluster %q: %w; nothing was changed", rec.Member.Name, err)
 		}
 	}
-	return r.plan.Preflight(ctx, o.apply)
+	return o.preflight(ctx, r.plan)
 }
 
 // putBack writes the undo file, takes over the records and writes the Services. It takes the records over also where nothing is to be written:
@@ -205,7 +205,7 @@ func (o *drainOptions) putBack(ctx context.Context, r *drainResult, records []*d
 	if !pending {
 		return nil
 	}
-	if err := r.plan.Apply(ctx, o.apply); err != nil {
+	if err := r.plan.Change().Apply(ctx, o.apply); err != nil {
 		return fmt.Errorf("%w. The record is kept; run the command again to go on", err)
 	}
 	return nil

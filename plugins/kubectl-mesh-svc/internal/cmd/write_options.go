@@ -9,6 +9,7 @@ import (
 
 	"github.com/spf13/pflag"
 
+	"github.com/kubectl-mesh/kubectl-mesh/pkg/common/change"
 	"github.com/kubectl-mesh/kubectl-mesh/pkg/common/cli"
 	"github.com/kubectl-mesh/kubectl-mesh/pkg/common/clusters"
 	"github.com/kubectl-mesh/kubectl-mesh/pkg/common/commandline"
@@ -91,7 +92,9 @@ type writeOptions struct {
 	retry []string
 	// takeBack is the command that takes it back where that is not undo.
 	takeBack string
-	apply    annotate.Options
+	apply    change.Options
+	// force also changes what a reconciler owns.
+	force bool
 	// whole is the mesh of the clusters of an undo record, where the record alone chose the clusters.
 	whole commandline.Mesh
 }
@@ -111,7 +114,7 @@ func (f *writeFlags) common() (*writeOptions, error) {
 		return nil, errors.New("--field-manager is empty")
 	}
 	return &writeOptions{env: f.env, out: f.out, in: f.in, dryRun: f.dryRun.Value, yes: f.yes, partial: f.allowPartial, manager: f.manager,
-		apply: annotate.Options{Timeout: f.env.flags.Timeout, AccessOnly: f.preflight == "access", ForceConflicts: f.forceConflicts, AllowPartial: f.allowPartial}}, nil
+		force: f.forceConflicts, apply: change.Options{Timeout: f.env.flags.Timeout, AccessOnly: f.preflight == "access", AllowPartial: f.allowPartial}}, nil
 }
 
 // toOptions checks everything that can be checked without a cluster.

@@ -4,11 +4,11 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"slices"
 	"sync"
 	"time"
 
 	"github.com/kubectl-mesh/kubectl-mesh/pkg/apis/v1alpha1"
+	"github.com/kubectl-mesh/kubectl-mesh/pkg/common/change"
 	"github.com/kubectl-mesh/kubectl-mesh/pkg/common/clusters"
 	"github.com/kubectl-mesh/kubectl-mesh/pkg/common/confirm"
 	"github.com/kubectl-mesh/kubectl-mesh/pkg/common/output"
@@ -24,7 +24,7 @@ func (o *writeOptions) carryOut(ctx context.Context, plan *annotate.Plan, target
 		return o.report(plan, targets, "", o.partialError(targets))
 	}
 	progress := o.progress()
-	err := plan.Preflight(ctx, o.apply)
+	err := o.preflight(ctx, plan)
 	progress()
 	if err != nil {
 		return o.report(plan, targets, "", err)
@@ -49,12 +49,20 @@ func (o *writeOptions) carryOut(ctx context.Context, plan *annotate.Plan, target
 		return o.notBegun(plan, targets, err)
 	}
 	progress = o.progress()
-	err = plan.Apply(ctx, o.apply)
+	err = plan.Change().Apply(ctx, o.apply)
 	progress()
 	if err == nil {
 		err = o.partialError(targets)
 	}
 	return o.report(plan, targets, file, err)
+}
+
+// preflight refuses what a reconciler owns and checks the rest in every cluster.
+func (o *writeOptions) preflight(ctx context.Context, plan *annotate.Plan) error {
+	if !o.force {
+		plan.RefuseConflicts()
+	}
+	return plan.Change().Preflight(ctx, o.apply)
 }
 
 // sayOwners names the reconcilers that a plan meets, and where the change is made so that it stays.
@@ -91,20 +99,20 @@ const progressFrom = 20
 
 // progress shows how far a phase is, on a terminal only. The function that it returns clears the line.
 func (o *writeOptions) progress() (end func()) {
-	o.apply.Progress = nil
+	o.apply.Events = nil
 	if !output.IsTerminal(o.ErrOut) {
 		return func() {}
 	}
 	var mu sync.Mutex
 	shown := false
-	o.apply.Progress = func(phase string, done, total int) {
-		if total < progressFrom {
+	o.apply.Events = func(e change.Event) {
+		if e.Total < progressFrom || e.Kind == change.Begun {
 			return
 		}
 		mu.Lock()
 		defer mu.Unlock()
 		shown = true
-		_, _ = fmt.Fprintf(o.ErrOut, "\r%d of %d %s", done, total, phase)
+		_, _ = fmt.Fprintf(o.ErrOut, "\r%d of %d %s", e.Done, e.Total, e.Kind)
 	}
 	return func() {
 		if shown {
@@ -125,9 +133,7 @@ func (o *writeOptions) partialError(targets []*clusters.Member) error {
 
 // report prints what became of each item, how to take it back and, after a failure, how to complete it.
 func (o *writeOptions) report(plan *annotate.Plan, targets []*clusters.Member, undoFile string, failure error) error {
-	wrote := slices.ContainsFunc(plan.Items, func(i *annotate.Item) bool {
-		return i.Result == v1alpha1.ResultChanged || i.Result == v1alpha1.ResultUnknown || i.Result == v1alpha1.ResultFailed && undoFile != ""
-	})
+	wrote := plan.Wrote()
 	for _, w := range o.later.Lines() {
 		o.warn("%s", w)
 	}

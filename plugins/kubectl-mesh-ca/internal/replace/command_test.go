@@ -1,4 +1,4 @@
-package cmd
+package replace_test
 
 import (
 	"bytes"
@@ -6,19 +6,14 @@ import (
 	"encoding/base64"
 	"encoding/json"
 	"errors"
-	"flag"
 	"io"
-	"os"
-	"path/filepath"
 	"regexp"
 	"strings"
 	"testing"
-	"time"
 
 	"github.com/google/go-cmp/cmp"
 	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/runtime"
-	"k8s.io/cli-runtime/pkg/genericiooptions"
 	"k8s.io/client-go/kubernetes/fake"
 	ktesting "k8s.io/client-go/testing"
 	"k8s.io/utils/ptr"
@@ -26,12 +21,11 @@ import (
 	"github.com/kubectl-mesh/kubectl-mesh/pkg/apis/v1alpha1"
 	"github.com/kubectl-mesh/kubectl-mesh/pkg/common/cilium/pki"
 	"github.com/kubectl-mesh/kubectl-mesh/pkg/common/cilium/pki/pkitest"
-	"github.com/kubectl-mesh/kubectl-mesh/pkg/common/cli"
 	"github.com/kubectl-mesh/kubectl-mesh/pkg/common/clusters"
+	"github.com/kubectl-mesh/kubectl-mesh/pkg/common/testkit"
 	"github.com/kubectl-mesh/kubectl-mesh/plugins/kubectl-mesh-ca/internal/catest"
+	"github.com/kubectl-mesh/kubectl-mesh/plugins/kubectl-mesh-ca/internal/cmd"
 )
-
-var update = flag.Bool("update", false, "write the golden files")
 
 // mesh is a set of fake clusters and what a command made of them.
 type mesh struct {
@@ -63,30 +57,17 @@ func (m *mesh) dead(name string, class clusters.Class) {
 	m.join(name, &clusters.Member{Name: name, Context: "kind-" + name, Server: "https://" + name, Err: &clusters.Error{Class: class, Err: errors.New("connection refused")}}, nil)
 }
 
-type result struct {
-	code        int
-	out, errOut string
-}
-
 // run runs the command line in a terminal-less process and checks that no key shows.
-func (m *mesh) run(t *testing.T, args ...string) result {
+func (m *mesh) run(t *testing.T, args ...string) testkit.Result {
 	t.Helper()
 	return m.runIn(t.Context(), t, args...)
 }
 
-func (m *mesh) runIn(ctx context.Context, t *testing.T, args ...string) result {
+func (m *mesh) runIn(ctx context.Context, t *testing.T, args ...string) testkit.Result {
 	t.Helper()
-	var out, errOut bytes.Buffer
-	streams := genericiooptions.IOStreams{In: strings.NewReader(""), Out: &out, ErrOut: &errOut}
-	e := &env{IOStreams: streams, flags: clusters.NewFlags(), now: func() time.Time { return pkitest.Now }}
-	e.members = func(context.Context) (*clusters.Selection, error) {
-		return &clusters.Selection{Members: m.members}, nil
-	}
-	root := newRoot(e)
-	root.SetArgs(args)
-	r := result{code: cli.Main(ctx, root, streams), out: out.String(), errOut: errOut.String()}
+	r := testkit.Command{New: cmd.New, Members: m.members, Now: pkitest.Now}.Run(ctx, t, args...)
 	for _, key := range m.secrets {
-		for _, shown := range []string{r.out, r.errOut} {
+		for _, shown := range []string{r.Out, r.ErrOut} {
 			if holdsKey(shown, key) {
 				t.Errorf("%v shows a private key:\n%s", args, shown)
 			}
@@ -156,33 +137,21 @@ func golden(t *testing.T, name, got string) {
 		}
 		return seen[s]
 	})
-	path := filepath.Join("testdata", name)
-	if *update {
-		if err := os.WriteFile(path, []byte(got), 0o600); err != nil {
-			t.Fatal(err)
-		}
-	}
-	want, err := os.ReadFile(path)
-	if err != nil {
-		t.Fatal(err)
-	}
-	if diff := cmp.Diff(string(want), got); diff != "" {
-		t.Errorf("%s (-want +got)\n%s", name, diff)
-	}
+	testkit.Golden(t, name, got)
 }
 
 func TestStatusOfThreeCAs(t *testing.T) {
 	t.Parallel()
 	m, us, _, _ := three(t)
 	r := m.run(t, "status")
-	if r.code != 1 || r.errOut != "" {
-		t.Errorf("code %d, stderr %q", r.code, r.errOut)
+	if r.Code != 1 || r.ErrOut != "" {
+		t.Errorf("code %d, stderr %q", r.Code, r.ErrOut)
 	}
-	golden(t, "status.txt", r.out)
+	golden(t, "status.txt", r.Out)
 
 	r = m.run(t, "status", "-o", "json")
 	var doc v1alpha1.CAReport
-	if err := json.Unmarshal([]byte(r.out), &doc); err != nil {
+	if err := json.Unmarshal([]byte(r.Out), &doc); err != nil {
 		t.Fatal(err)
 	}
 	if doc.Kind != "CAReport" || !doc.Complete || len(doc.Clusters) != 3 || len(doc.Trust) != 6 {
@@ -213,11 +182,11 @@ func TestStatusWithADeadCluster(t *testing.T) {
 	m, _, _, _ := three(t)
 	m.dead("za", clusters.ClassRefused)
 	r := m.run(t, "status")
-	if r.code != 2 || !strings.Contains(r.out, "? (refused)") || !strings.Contains(r.errOut, "error: cluster za (context kind-za): refused") {
-		t.Errorf("code %d\n%s\n%s", r.code, r.out, r.errOut)
+	if r.Code != 2 || !strings.Contains(r.Out, "? (refused)") || !strings.Contains(r.ErrOut, "error: cluster za (context kind-za): refused") {
+		t.Errorf("code %d\n%s\n%s", r.Code, r.Out, r.ErrOut)
 	}
 	var doc v1alpha1.CAReport
-	if err := json.Unmarshal([]byte(m.run(t, "status", "-o", "json").out), &doc); err != nil {
+	if err := json.Unmarshal([]byte(m.run(t, "status", "-o", "json").Out), &doc); err != nil {
 		t.Fatal(err)
 	}
 	if doc.Complete || len(doc.Members) != 4 || len(doc.Clusters) != 3 || doc.Members[3].Error.Class != "refused" {
@@ -229,11 +198,11 @@ func TestSync(t *testing.T) {
 	t.Parallel()
 	m, us, eu, ap := three(t)
 	r := m.run(t, "sync", "--from", "us", "--to-all", "--yes")
-	if r.code != 0 {
-		t.Fatalf("code %d\n%s", r.code, r.errOut)
+	if r.Code != 0 {
+		t.Fatalf("code %d\n%s", r.Code, r.ErrOut)
 	}
-	golden(t, "sync.txt", r.out)
-	golden(t, "sync.err.txt", r.errOut)
+	golden(t, "sync.txt", r.Out)
+	golden(t, "sync.err.txt", r.ErrOut)
 	for name, old := range map[string]pkitest.CA{"eu": eu, "ap": ap} {
 		backup := "cilium-ca-backup-" + pki.Short(pki.Fingerprint(old.Cert))
 		if diff := cmp.Diff([]string{"create " + backup, "patch cilium-ca", "patch cilium-ca"}, m.writes(name)); diff != "" {
@@ -265,11 +234,11 @@ func TestSync(t *testing.T) {
 	}
 	r = m.run(t, "sync", "--from", "us", "--to", "eu,ap", "-o", "json")
 	var doc v1alpha1.CAChangeReport
-	if err := json.Unmarshal([]byte(r.out), &doc); err != nil {
+	if err := json.Unmarshal([]byte(r.Out), &doc); err != nil {
 		t.Fatal(err)
 	}
-	if r.code != 0 || len(doc.Changes) != 2 || doc.Changes[0].Result != "unchanged" || doc.Changes[1].Result != "unchanged" || len(doc.Next) == 0 || doc.Undo != nil {
-		t.Errorf("code %d, %+v", r.code, doc)
+	if r.Code != 0 || len(doc.Changes) != 2 || doc.Changes[0].Result != "unchanged" || doc.Changes[1].Result != "unchanged" || len(doc.Next) == 0 || doc.Undo != nil {
+		t.Errorf("code %d, %+v", r.Code, doc)
 	}
 	for name := range m.clients {
 		if got := catest.Writes(m.clients[name]); got != nil {
@@ -277,8 +246,8 @@ func TestSync(t *testing.T) {
 		}
 	}
 	// Trust stays red until the leafs are renewed.
-	if r := m.run(t, "status", "-o", "jsonpath={.trust[*].verdict}"); r.out != "broken broken broken broken broken broken" {
-		t.Errorf("trust after sync alone: %q", r.out)
+	if r := m.run(t, "status", "-o", "jsonpath={.trust[*].verdict}"); r.Out != "broken broken broken broken broken broken" {
+		t.Errorf("trust after sync alone: %q", r.Out)
 	}
 }
 
@@ -295,7 +264,7 @@ func TestInterrupted(t *testing.T) {
 	})
 	r := m.runIn(ctx, t, "sync", "--from", "us", "--to", "eu,ap", "--yes", "-o", "json")
 	var doc v1alpha1.CAChangeReport
-	if err := json.Unmarshal([]byte(r.out), &doc); err != nil {
+	if err := json.Unmarshal([]byte(r.Out), &doc); err != nil {
 		t.Fatal(err)
 	}
 	got := map[string]string{}
@@ -304,11 +273,11 @@ func TestInterrupted(t *testing.T) {
 			got[c.Cluster] = c.Result
 		}
 	}
-	if diff := cmp.Diff(map[string]string{"eu": "changed", "ap": "planned"}, got); diff != "" || r.code != 130 {
-		t.Errorf("code %d (-want +got)\n%s", r.code, diff)
+	if diff := cmp.Diff(map[string]string{"eu": "changed", "ap": "planned"}, got); diff != "" || r.Code != 130 {
+		t.Errorf("code %d (-want +got)\n%s", r.Code, diff)
 	}
-	if !bytes.Equal(m.secret(t, "eu", "cilium-ca").Data["ca.crt"], us.CertPEM) || len(doc.Undo) != 1 || !strings.HasSuffix(doc.Undo[0], " --contexts kind-eu") || !strings.Contains(r.errOut, "error: interrupted") {
-		t.Errorf("undo %q\n%s", doc.Undo, r.errOut)
+	if !bytes.Equal(m.secret(t, "eu", "cilium-ca").Data["ca.crt"], us.CertPEM) || len(doc.Undo) != 1 || !strings.HasSuffix(doc.Undo[0], " --contexts kind-eu") || !strings.Contains(r.ErrOut, "error: interrupted") {
+		t.Errorf("undo %q\n%s", doc.Undo, r.ErrOut)
 	}
 	// ap was marked, and the mark was removed again.
 	if diff := cmp.Diff([]string{"create", "patch", "patch"}, verbs(m.writes("ap"))); diff != "" {
@@ -346,8 +315,8 @@ func TestBeforeCilium(t *testing.T) {
 			catest.Tame(client)
 			m.join("new", &clusters.Member{Name: "new", Context: "kind-new", Client: client, Err: &clusters.Error{Class: clusters.ClassNoCilium, Err: errors.New("no ConfigMap cilium-config")}}, client)
 			r := m.run(t, append([]string{"sync", "--from", "us", "--yes"}, tc.args...)...)
-			if r.code != tc.code || !strings.Contains(r.errOut, tc.want) {
-				t.Fatalf("code %d\n%s", r.code, r.errOut)
+			if r.Code != tc.code || !strings.Contains(r.ErrOut, tc.want) {
+				t.Fatalf("code %d\n%s", r.Code, r.ErrOut)
 			}
 			if tc.code != 0 {
 				if got := m.writes("new"); got != nil {
@@ -356,7 +325,7 @@ func TestBeforeCilium(t *testing.T) {
 				return
 			}
 			made := m.secret(t, "new", "cilium-ca")
-			if !bytes.Equal(made.Data["ca.key"], us.KeyPEM) || made.Annotations["meta.helm.sh/release-name"] != "" || made.Labels["app.kubernetes.io/managed-by"] != "" || !strings.Contains(r.out, "without Helm's ownership marks") {
+			if !bytes.Equal(made.Data["ca.key"], us.KeyPEM) || made.Annotations["meta.helm.sh/release-name"] != "" || made.Labels["app.kubernetes.io/managed-by"] != "" || !strings.Contains(r.Out, "without Helm's ownership marks") {
 				t.Errorf("%+v", made.ObjectMeta)
 			}
 		})
@@ -442,7 +411,7 @@ func TestChangesNothing(t *testing.T) {
 			},
 			args: sync, code: 1, want: "the plan cannot be carried out in every cluster",
 		},
-		"restore of nothing": {args: []string{"restore", "--in", "eu", "--backup", "no-such", "--yes"}, code: 1, want: "--backup: there is no secret kube-system/no-such"},
+		"restore of nothing": {args: []string{"restore", "--in", "eu", "--backup", "no-such", "--yes"}, code: 1, want: "--backup: secret kube-system/no-such does not exist"},
 		"restore of another's secret": {
 			args: []string{"restore", "--in", "eu", "--backup", "hubble-server-certs", "--yes"}, code: 1, want: "is no backup that kubectl mesh-ca made",
 		},
@@ -454,8 +423,8 @@ func TestChangesNothing(t *testing.T) {
 				tc.edit(t, m)
 			}
 			r := m.run(t, tc.args...)
-			if r.code != tc.code || !strings.Contains(r.errOut, tc.want) {
-				t.Errorf("code %d, want %d, stderr lacks %q:\n%s\n%s", r.code, tc.code, tc.want, r.errOut, r.out)
+			if r.Code != tc.code || !strings.Contains(r.ErrOut, tc.want) {
+				t.Errorf("code %d, want %d, stderr lacks %q:\n%s\n%s", r.Code, tc.code, tc.want, r.ErrOut, r.Out)
 			}
 			for name := range m.clients {
 				if m.clients[name] == nil {

@@ -1,0 +1,199 @@
+package change
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"sync/atomic"
+	"time"
+
+	authv1 "k8s.io/api/authorization/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+
+	"github.com/kubectl-mesh/kubectl-mesh/pkg/apis/v1alpha1"
+	"github.com/kubectl-mesh/kubectl-mesh/pkg/common/clusters"
+	"github.com/kubectl-mesh/kubectl-mesh/pkg/common/permissions"
+)
+
+// Preflight checks every pending step in all members at once: its permissions, then a server-side dry run with admission. Each request has its
+// own deadline. Steps that fail are marked; the error says that nothing was written.
+func (p *Plan) Preflight(ctx context.Context, o Options) error {
+	byMember := map[*clusters.Member][]Step{}
+	var members []*clusters.Member
+	steps := p.Pending()
+	for _, s := range steps {
+		m := s.Target().Member
+		if byMember[m] == nil {
+			members = append(members, m)
+		}
+		byMember[m] = append(byMember[m], s)
+	}
+	var done atomic.Int64
+	checked := func(s Step) { o.event(Checked, s, int(done.Add(1)), len(steps)) }
+	results := clusters.Each(ctx, members, 0, func(ctx context.Context, m *clusters.Member) (struct{}, error) {
+		preflightMember(ctx, m, byMember[m], o, checked)
+		return struct{}{}, nil
+	})
+	for _, r := range results {
+		for _, s := range byMember[r.Member] {
+			if r.Err != nil && pending(s) {
+				settle(s, v1alpha1.ResultFailed, r.Err.Error())
+			}
+		}
+	}
+	if ctx.Err() != nil {
+		p.Stop()
+		return ctx.Err()
+	}
+	if p.Failed() && (!o.AllowPartial || len(p.Pending()) == 0) {
+		p.Stop()
+		return ErrPreflight
+	}
+	return nil
+}
+
+// preflightMember asks for each permission once, then lets the steps prepare and sends their dry runs, several at a time.
+func preflightMember(ctx context.Context, m *clusters.Member, steps []Step, o Options, checked func(Step)) {
+	var asked []permissions.Permission
+	for _, s := range steps {
+		for _, needed := range s.Permissions() {
+			if !slices.Contains(asked, needed) {
+				asked = append(asked, needed)
+			}
+		}
+	}
+	answers := make([]error, len(asked))
+	// Another context of the cluster may be permitted where this one is not. What is rejected is in answers, whichever it was.
+	_ = m.Permitted(ctx, func(ctx context.Context) error {
+		clusters.Parallel(ctx, len(asked), func(n int) {
+			answers[n] = within(ctx, o.Timeout, func(ctx context.Context) error { return review(ctx, m, asked[n]) })
+		})
+		return errors.Join(answers...)
+	})
+	clusters.Parallel(ctx, len(steps), func(n int) {
+		defer checked(steps[n])
+		err := permitted(steps[n], asked, answers)
+		if err == nil {
+			err = check(ctx, steps[n], o)
+		}
+		// What an interrupt cut short has not failed.
+		if err != nil && ctx.Err() == nil && pending(steps[n]) {
+			settle(steps[n], v1alpha1.ResultFailed, err.Error())
+		}
+	})
+}
+
+// permitted joins what the reviews answered for one step: all missing permissions are one error.
+func permitted(s Step, asked []permissions.Permission, answers []error) error {
+	var lacking []permissions.Permission
+	for _, needed := range s.Permissions() {
+		err := answers[slices.Index(asked, needed)]
+		var missing *Missing
+		switch {
+		case errors.As(err, &missing):
+			lacking = append(lacking, missing.Permissions...)
+		case err != nil:
+			return fmt.Errorf("ask for permission: %w", err)
+		}
+	}
+	if len(lacking) > 0 {
+		return &Missing{lacking}
+	}
+	return nil
+}
+
+// Missing says which permissions are not granted.
+type Missing struct{ Permissions []permissions.Permission }
+
+func (e *Missing) Error() string { return "no permission: " + permissions.Needs(e.Permissions) }
+
+// Review asks an API server for permissions, all with one deadline each. A *Missing names those that are not granted.
+func Review(ctx context.Context, m *clusters.Member, timeout time.Duration, needed ...permissions.Permission) error {
+	var lacking []permissions.Permission
+	for _, p := range needed {
+		err := within(ctx, timeout, func(ctx context.Context) error { return review(ctx, m, p) })
+		var missing *Missing
+		switch {
+		case errors.As(err, &missing):
+			lacking = append(lacking, missing.Permissions...)
+		case err != nil:
+			return err
+		}
+	}
+	if len(lacking) > 0 {
+		return &Missing{lacking}
+	}
+	return nil
+}
+
+func review(ctx context.Context, m *clusters.Member, p permissions.Permission) error {
+	got, err := m.Client.AuthorizationV1().SelfSubjectAccessReviews().Create(ctx, &authv1.SelfSubjectAccessReview{Spec: authv1.SelfSubjectAccessReviewSpec{
+		ResourceAttributes: &authv1.ResourceAttributes{Namespace: p.Namespace, Verb: p.Verb, Group: p.Group, Resource: p.Resource, Name: p.Name},
+	}}, metav1.CreateOptions{})
+	if err != nil {
+		return err
+	}
+	if !got.Status.Allowed {
+		// The class makes Permitted try another context of the same cluster.
+		return &clusters.Error{Class: clusters.ClassForbidden, Err: &Missing{[]permissions.Permission{p}}}
+	}
+	return nil
+}
+
+// check lets a step prepare, and sends its dry run. What admission would turn into something else is refused: the write would fail too, when it is
+// read back, and leave the clusters after it as they were.
+func check(ctx context.Context, s Step, o Options) error {
+	if prepared, ok := s.(Preparer); ok {
+		if err := within(ctx, o.Timeout, prepared.Prepare); err != nil || !pending(s) {
+			return err
+		}
+	}
+	if o.AccessOnly {
+		return nil
+	}
+	var got metav1.Object
+	err := within(ctx, o.Timeout, func(ctx context.Context) (err error) {
+		got, err = s.Send(ctx, true)
+		return err
+	})
+	if err != nil {
+		return explainDryRun(s, err)
+	}
+	if got == nil {
+		return nil
+	}
+	if d := s.Diff(got); d != nil {
+		settle(s, v1alpha1.ResultRefused, "admission in the cluster "+d.verb("removes", "changes"))
+	}
+	return nil
+}
+
+// verb says what has become of a field, with the verbs for one that is gone and for one with another value.
+func (d *Difference) verb(removes, changes string) string {
+	switch {
+	case d.Gone:
+		return removes + " " + d.Field
+	case d.Value == "":
+		return changes + " " + d.Field
+	}
+	return changes + " " + d.Field + " to " + d.Value
+}
+
+// explainDryRun names the way out where an admission webhook cannot dry-run.
+func explainDryRun(s Step, err error) error {
+	switch {
+	case errors.Is(err, ErrConflict), errors.Is(err, ErrDeleted), errors.Is(err, ErrRecreated):
+		return err
+	case apierrors.IsBadRequest(err):
+		return fmt.Errorf("%s: server-side dry run: %w; --preflight=access leaves it out", s.Target(), err)
+	}
+	return fmt.Errorf("%s: server-side dry run: %w", s.Target(), err)
+}
+
+// within gives one request its deadline, and names the flag that extends it.
+func within(ctx context.Context, timeout time.Duration, do func(context.Context) error) error {
+	_, err := clusters.Within(ctx, timeout, func(ctx context.Context) (struct{}, error) { return struct{}{}, do(ctx) })
+	return err
+}
