@@ -82,8 +82,12 @@ func (p *Plan) applyGroup(ctx context.Context, phase *Phase, group []Step, o Opt
 			}
 		}
 		o.event(Begun, s, *done, total)
+		at := *done
+		heard := context.AfterFunc(ctx, func() { o.event(Finishing, s, at, total) })
 		sent := false
-		if sent, err = p.send(ctx, s, o); err != nil {
+		sent, err = p.send(ctx, s, o)
+		heard()
+		if err != nil {
 			break
 		}
 		if sent {
@@ -116,7 +120,8 @@ func (p *Plan) send(ctx context.Context, s Step, o Options) (sent bool, err erro
 	switch {
 	case readErr != nil:
 		s.Status().Written = true
-		return false, p.fail(s, v1alpha1.ResultUnknown, fmt.Errorf("cannot determine whether it was written: %s, and it could not be read back: %w", unanswered(err), readErr))
+		// An interrupt says more than what could not be read after it.
+		return false, interruptedOr(ctx, p.fail(s, v1alpha1.ResultUnknown, fmt.Errorf("cannot determine whether it was written: %s, and it could not be read back: %w", unanswered(err), readErr)))
 	case written:
 		s.Status().Written, s.Status().Result = true, v1alpha1.ResultChanged
 		return false, nil
@@ -142,12 +147,14 @@ func decide(ctx context.Context, s Step, o Options, err error) (written bool, re
 		if err != nil {
 			return false, err
 		}
-		if !gone && s.Diff(stored) == nil {
+		if diff(s, stored, gone) == nil {
 			return true, nil
 		}
 	}
 	return false, nil
 }
+
+func interruptedOr(ctx context.Context, err error) error { return cmp.Or(ctx.Err(), err) }
 
 // unanswered says how a write ended of which the outcome is not clear.
 func unanswered(err error) string {
@@ -182,16 +189,11 @@ func (p *Plan) readBack(ctx context.Context, steps []Step, o Options) error {
 	clusters.Parallel(context.WithoutCancel(ctx), len(steps), func(n int) {
 		s := steps[n]
 		stored, gone, err := read(ctx, s, o)
-		var d *Difference
-		switch {
-		case err != nil:
+		if err != nil {
 			unread[n] = p.fail(s, v1alpha1.ResultUnknown, fmt.Errorf("written, but it could not be read back: %w", err))
 			return
-		case gone:
-			d = Absent(s.Target())
-		default:
-			d = s.Diff(stored)
 		}
+		d := diff(s, stored, gone)
 		if d == nil {
 			return
 		}
@@ -199,6 +201,21 @@ func (p *Plan) readBack(ctx context.Context, steps []Step, o Options) error {
 		failures[n] = p.fail(s, v1alpha1.ResultFailed, errors.New("written, but "+what))
 	})
 	return cmp.Or(cmp.Or(failures...), ctx.Err(), cmp.Or(unread...))
+}
+
+// diff compares what was read back with what a step does.
+func diff(s Step, stored metav1.Object, gone bool) *Difference {
+	deleter, ok := s.(Deleter)
+	deletes := ok && deleter.Deletes()
+	switch {
+	case gone && deletes:
+		return nil
+	case gone:
+		return Absent(s.Target())
+	case deletes:
+		return &Difference{Field: s.Target().String()}
+	}
+	return s.Diff(stored)
 }
 
 // fail settles a step and names its object.

@@ -43,6 +43,12 @@ type Part interface {
 	Serves() Step
 }
 
+// Deleter is a step that may delete its object: then it ends well when the object is gone.
+type Deleter interface {
+	Step
+	Deletes() bool
+}
+
 // Outcome is what has become of a step.
 type Outcome struct {
 	Result  string // one of the v1alpha1.Result values
@@ -104,7 +110,9 @@ type EventKind string
 const (
 	Checked EventKind = "checked" // the preflight of a step has ended
 	Begun   EventKind = "begun"   // a step is about to be sent
-	Ended   EventKind = "written" // a step was sent and, where that is how its phase works, read back
+	Ended   EventKind = "written" // a step was sent
+	// Finishing: the command was interrupted while a step was being sent, and waits until its outcome is known.
+	Finishing EventKind = "finishing"
 )
 
 // Event is one thing that happened. Done and Total count the steps of the preflight or of the phases that write.

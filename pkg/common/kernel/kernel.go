@@ -20,14 +20,14 @@ type Env struct {
 	genericiooptions.IOStreams
 	Flags *clusters.Flags
 	Now   func() time.Time
-	// Find finds the members. Tests replace it.
-	Find func(context.Context) (*clusters.Selection, error)
+	// Find finds the members in some contexts or, without any, those that the flags choose. Tests replace it.
+	Find func(ctx context.Context, contexts ...string) (*clusters.Selection, error)
 }
 
 // New returns the environment of a plugin.
 func New(streams genericiooptions.IOStreams) *Env {
 	e := &Env{IOStreams: streams, Flags: clusters.NewFlags(), Now: time.Now}
-	e.Find = e.Flags.Select
+	e.Find = e.Flags.SelectIn
 	return e
 }
 
@@ -50,8 +50,11 @@ func (e *Env) Complete(root *cobra.Command, clusterFlags ...string) {
 }
 
 // Select finds the members, and tells the user what there is to know about the choice.
-func (e *Env) Select(ctx context.Context) (*clusters.Selection, error) {
-	sel, err := e.Find(ctx)
+func (e *Env) Select(ctx context.Context) (*clusters.Selection, error) { return e.SelectIn(ctx, nil) }
+
+// SelectIn finds the members in some contexts; without any it is Select.
+func (e *Env) SelectIn(ctx context.Context, contexts []string) (*clusters.Selection, error) {
+	sel, err := e.Find(ctx, contexts...)
 	for _, w := range sel.Warnings {
 		e.Warn("%s", w)
 	}

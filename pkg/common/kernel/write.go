@@ -86,8 +86,8 @@ type UI interface {
 	Unread(members ...*clusters.Member) []string
 	// Unseen says what could not be seen for want of permission since the last call.
 	Unseen(members []*clusters.Member)
-	// Show shows a plan before it is carried out. A plan about which nobody is asked is for people only.
-	Show(plan []output.Section, asks bool) error
+	// Show shows a plan before it is carried out; wide says whether all of it is to be shown. A plan about which nobody is asked is for people only.
+	Show(plan func(wide bool) []output.Section, asks bool) error
 	// Confirm asks a question, unless --yes was given.
 	Confirm(ctx context.Context, question string) error
 	// Progress shows how far a change is, until end is called.
@@ -103,11 +103,11 @@ type terminal struct {
 	yes bool
 }
 
-func (t *terminal) Show(plan []output.Section, asks bool) error {
+func (t *terminal) Show(plan func(wide bool) []output.Section, asks bool) error {
 	if !t.out.IsTable() && (!asks || t.yes) {
 		return nil
 	}
-	return t.out.PrintPlan(t.ErrOut, plan)
+	return t.out.PrintPlan(t.ErrOut, plan(t.out.Format == output.Wide))
 }
 
 func (t *terminal) Confirm(ctx context.Context, question string) error {
@@ -119,17 +119,18 @@ func (t *terminal) Confirm(ctx context.Context, question string) error {
 const progressMinimum = 20
 
 func (t *terminal) Progress() (events func(change.Event), end func()) {
-	if !output.IsTerminal(t.ErrOut) {
-		return nil, func() {}
-	}
 	var mu sync.Mutex
-	shown := false
+	live, shown := output.IsTerminal(t.ErrOut), false
 	events = func(e change.Event) {
-		if e.Total < progressMinimum || e.Kind == change.Begun {
-			return
-		}
 		mu.Lock()
 		defer mu.Unlock()
+		if e.Kind == change.Finishing {
+			t.Say("Interrupted. Waiting for the write to %s in %s to end, for at most a few times %s (--cluster-timeout).", e.Step.Target(), e.Step.Target().Member.Name, t.Flags.Timeout)
+			return
+		}
+		if !live || e.Total < progressMinimum || e.Kind == change.Begun {
+			return
+		}
 		shown = true
 		_, _ = fmt.Fprintf(t.ErrOut, "\r%d of %d %s", e.Done, e.Total, e.Kind)
 	}

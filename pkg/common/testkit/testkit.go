@@ -34,6 +34,7 @@ type Command struct {
 type Result struct {
 	Code        int
 	Out, ErrOut string
+	Err         error
 }
 
 // Run runs the command line in a process without a terminal.
@@ -45,14 +46,16 @@ func (c Command) Run(ctx context.Context, t testing.TB, args ...string) Result {
 		e.Now = func() time.Time { return c.Now }
 	}
 	if c.Members != nil {
-		e.Find = func(context.Context) (*clusters.Selection, error) {
+		e.Find = func(context.Context, ...string) (*clusters.Selection, error) {
 			return &clusters.Selection{Members: c.Members, Later: &clusters.Warnings{}}, nil
 		}
 	}
 	root := c.New(e)
 	root.SetArgs(args)
-	code := cli.Main(ctx, root, e.IOStreams)
-	return Result{code, out.String(), errOut.String()}
+	r := Result{}
+	r.Code, r.Err = cli.Execute(ctx, root, e.IOStreams)
+	r.Out, r.ErrOut = out.String(), errOut.String()
+	return r
 }
 
 // Golden compares text with a file below testdata; with -update it writes the file.

@@ -12,6 +12,7 @@ import (
 	"github.com/kubectl-mesh/kubectl-mesh/pkg/common/cli"
 	"github.com/kubectl-mesh/kubectl-mesh/pkg/common/clusters"
 	"github.com/kubectl-mesh/kubectl-mesh/pkg/common/kernel"
+	"github.com/kubectl-mesh/kubectl-mesh/pkg/common/output"
 	"github.com/kubectl-mesh/kubectl-mesh/plugins/kubectl-mesh-ca/internal/ca"
 	"github.com/kubectl-mesh/kubectl-mesh/plugins/kubectl-mesh-ca/internal/view"
 )
@@ -71,7 +72,7 @@ func (r *run) carryOut(ctx context.Context) (*Report, error) {
 	for _, i := range r.plan.Pending() {
 		names = append(names, i.State.Member.Name)
 	}
-	if err := r.ui.Show(view.Plan(r.plan.Report(r.members, string(r.DryRun))), true); err != nil {
+	if err := r.ui.Show(func(bool) []output.Section { return view.Plan(r.plan.Report(r.members, string(r.DryRun))) }, true); err != nil {
 		return nil, err
 	}
 	if err := r.ui.Confirm(ctx, fmt.Sprintf("Replace the CA of %s?", strings.Join(names, ", "))); err != nil {

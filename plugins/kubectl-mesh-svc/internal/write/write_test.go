@@ -1,34 +1,29 @@
-package cmd
+package write_test
 
 import (
-	"bytes"
 	"encoding/json"
 	"errors"
 	"fmt"
 	"maps"
+	"slices"
 	"strings"
 	"testing"
-	"time"
 
 	"github.com/google/go-cmp/cmp"
 	corev1 "k8s.io/api/core/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	"k8s.io/apimachinery/pkg/runtime"
-	"k8s.io/cli-runtime/pkg/genericiooptions"
 	k8stesting "k8s.io/client-go/testing"
 
 	"github.com/kubectl-mesh/kubectl-mesh/pkg/apis/v1alpha1"
-	"github.com/kubectl-mesh/kubectl-mesh/pkg/common/change"
 	"github.com/kubectl-mesh/kubectl-mesh/pkg/common/cilium"
-	"github.com/kubectl-mesh/kubectl-mesh/pkg/common/clusters"
-	"github.com/kubectl-mesh/kubectl-mesh/pkg/common/meshstate"
-	"github.com/kubectl-mesh/kubectl-mesh/pkg/common/output"
+	"github.com/kubectl-mesh/kubectl-mesh/pkg/common/testkit"
 	"github.com/kubectl-mesh/kubectl-mesh/plugins/kubectl-mesh-svc/internal/annotate"
-	"github.com/kubectl-mesh/kubectl-mesh/plugins/kubectl-mesh-svc/internal/globalsvc"
+	"github.com/kubectl-mesh/kubectl-mesh/plugins/kubectl-mesh-svc/internal/cmd"
 )
 
 // many is a mesh of three clusters with 300 Services of every former value. ap's admission changes what is written to s20 and refuses s30; eu has no s40.
-func many(t *testing.T) (f *fakeMesh, names []string) {
+func many(t *testing.T) (f *mesh, names []string) {
 	t.Helper()
 	services := map[string]map[string]string{}
 	for n := range 100 {
@@ -38,14 +33,14 @@ func many(t *testing.T) (f *fakeMesh, names []string) {
 			nil, {cilium.AnnotationGlobal: "true"}, {cilium.AnnotationGlobalAlias: "true", "keep": "me"}, {cilium.AnnotationGlobal: "false"}, {cilium.AnnotationGlobal: "True", cilium.AnnotationShared: "no"},
 		}[n%5]
 	}
-	f = newFakeMesh(t, []string{"us", "eu", "ap"}, services)
-	if err := f.api["eu"].Tracker().Delete(corev1.SchemeGroupVersion.WithResource("services"), "shop", "s40"); err != nil {
+	f = newMesh(t, []string{"us", "eu", "ap"}, services)
+	if err := f.API["eu"].Tracker().Delete(corev1.SchemeGroupVersion.WithResource("services"), "shop", "s40"); err != nil {
 		t.Fatal(err)
 	}
-	f.api["ap"].PrependReactor("patch", "services", func(a k8stesting.Action) (bool, runtime.Object, error) {
+	f.API["ap"].PrependReactor("patch", "services", func(a k8stesting.Action) (bool, runtime.Object, error) {
 		switch patch, _ := a.(k8stesting.PatchActionImpl); patch.Name {
 		case "s20":
-			return true, service("s20", map[string]string{cilium.AnnotationGlobal: "false"}), nil
+			return true, testkit.Service("s20", map[string]string{cilium.AnnotationGlobal: "false"}), nil
 		case "s30":
 			return true, nil, apierrors.NewForbidden(corev1.Resource("services"), "s30", errors.New("policy"))
 		}
@@ -54,40 +49,32 @@ func many(t *testing.T) (f *fakeMesh, names []string) {
 	return f, names
 }
 
-// write runs a change or an undo in the members as a process of its own would, and returns what it printed.
-func (f *fakeMesh) write(t *testing.T, do func(o *writeOptions, members []*clusters.Member) error) (stdout, stderr string, err error) {
+// mesh is a fake mesh, and what runs in it.
+type mesh struct{ *testkit.Mesh }
+
+func newMesh(t *testing.T, names []string, services map[string]map[string]string) *mesh {
 	t.Helper()
-	var out, errOut bytes.Buffer
-	e := &env{IOStreams: genericiooptions.IOStreams{In: &bytes.Buffer{}, Out: &out, ErrOut: &errOut}, flags: clusters.NewFlags(), later: &clusters.Warnings{}}
-	o := &writeOptions{env: e, out: output.NewFlags(), dryRun: "none", manager: globalsvc.Manager, retry: []string{"again"}, apply: change.Options{Timeout: time.Minute}}
-	err = do(o, f.members)
-	return out.String(), errOut.String(), err
+	return &mesh{testkit.NewMesh(t, names, services)}
+}
+
+// run runs a command in the members as a process of its own would, and returns what it printed.
+func (f *mesh) run(t *testing.T, args ...string) (stdout, stderr string, err error) {
+	t.Helper()
+	r := testkit.Command{New: cmd.New, Members: f.Members}.Run(t.Context(), t, args...)
+	return r.Out, r.ErrOut, r.Err
 }
 
 // globalize is globalize of Services of shop.
-func (f *fakeMesh) globalize(t *testing.T, names []string, flags func(*writeOptions)) (stdout, stderr string, err error) {
+func (f *mesh) globalize(t *testing.T, names []string, flags ...string) (stdout, stderr string, err error) {
 	t.Helper()
-	return f.write(t, func(o *writeOptions, members []*clusters.Member) error {
-		flags(o)
-		edit, err := globalsvc.Globalize("", "")
-		if err != nil {
-			return err
-		}
-		st := meshstate.Read(t.Context(), members, time.Minute, meshstate.Query{Namespace: "shop", Objects: true})
-		plan, err := globalsvc.Plan(st, members, globalsvc.Request{Edit: edit, Namespace: "shop", Names: names})
-		if err != nil {
-			return err
-		}
-		plan.Manager = o.manager
-		return o.carryOut(t.Context(), plan, members, true)
-	})
+	return f.run(t, slices.Concat([]string{"globalize", "-n", "shop", "--yes"}, names, flags)...)
 }
 
-func (f *fakeMesh) states(t *testing.T) map[string]map[string]string {
+func (f *mesh) states(t *testing.T) map[string]map[string]string {
 	t.Helper()
 	out := map[string]map[string]string{}
-	for _, m := range f.members {
-		out[m.Name] = f.state(t, m.Name)
+	for _, m := range f.Members {
+		out[m.Name] = f.State(t, m.Name)
 	}
 	return out
 }
@@ -98,7 +85,7 @@ func TestRefusedByAdmission(t *testing.T) {
 	f, _ := many(t)
 	before := f.states(t)
 	for _, dryRun := range []string{"server", "none"} {
-		out, _, err := f.globalize(t, []string{"s19", "s20"}, func(o *writeOptions) { o.dryRun = dryRun })
+		out, _, err := f.globalize(t, []string{"s19", "s20"}, "--dry-run="+dryRun)
 		if want := `s20       refused   admission in the cluster changes ` + cilium.AnnotationGlobal + ` to "false"`; !strings.Contains(out, want) || err == nil || !strings.Contains(err.Error(), "nothing was written in any cluster") {
 			t.Errorf("%s: %v\n%s", dryRun, err, out)
 		}
@@ -116,11 +103,11 @@ func TestHundreds(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			f, names := many(t)
 			before := f.states(t)
-			f.cut(113, after) // us has 80 to be written
-			stdout, stderr, err := f.globalize(t, names, func(o *writeOptions) { o.out.Format, o.apply.AllowPartial = "json", true })
-			f.revive()
+			f.Cut(113, after) // us has 80 to be written
+			stdout, stderr, err := f.globalize(t, names, "-o=json", "--allow-partial")
+			f.Revive()
 			var doc v1alpha1.ChangeReport
-			if jerr := json.Unmarshal([]byte(stdout), &doc); jerr != nil || err == nil || doc.Complete || doc.RetryCommand != "kubectl mesh-svc again" {
+			if jerr := json.Unmarshal([]byte(stdout), &doc); jerr != nil || err == nil || doc.Complete || !strings.HasPrefix(doc.RetryCommand, "kubectl mesh-svc globalize s00 ") {
 				t.Fatalf("%v, %v\n%s", jerr, err, stderr)
 			}
 			want, counts, wrote := map[string]map[string]string{}, map[string]int{}, 0
@@ -158,13 +145,10 @@ func TestHundreds(t *testing.T) {
 			}
 
 			rec, err := annotate.Load(doc.UndoFile)
-			if err != nil || !strings.Contains(stderr, "To take this back: kubectl mesh-svc undo "+doc.UndoFile+"\n") {
+			if err != nil || !strings.Contains(stderr, "To undo it, run: kubectl mesh-svc undo "+doc.UndoFile+" --contexts ") {
 				t.Fatalf("%v\n%s", err, stderr)
 			}
-			stdout, stderr, err = f.write(t, func(o *writeOptions, members []*clusters.Member) error {
-				o.out.Format = "json"
-				return o.undoIn(t.Context(), &clusters.Selection{Members: members}, rec)
-			})
+			stdout, stderr, err = f.run(t, "undo", doc.UndoFile, "-o=json")
 			doc = v1alpha1.ChangeReport{}
 			if jerr := json.Unmarshal([]byte(stdout), &doc); jerr != nil || err != nil || !doc.Complete {
 				t.Fatalf("%v, %v\n%s", jerr, err, stderr)

@@ -1,4 +1,4 @@
-package cmd
+package local_test
 
 import (
 	"fmt"
@@ -9,7 +9,17 @@ import (
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
+
+	"github.com/kubectl-mesh/kubectl-mesh/pkg/common/testkit"
+	"github.com/kubectl-mesh/kubectl-mesh/plugins/kubectl-mesh-svc/internal/cmd"
 )
+
+// run runs the command line without any cluster and returns what it printed.
+func run(t *testing.T, args ...string) (stdout, stderr string, code int) {
+	t.Helper()
+	r := testkit.Command{New: cmd.New}.Run(t.Context(), t, args...)
+	return r.Out, r.ErrOut, r.Code
+}
 
 const localService = "apiVersion: v1\nkind: Service\nmetadata:\n  name: web\n"
 
@@ -63,24 +73,6 @@ func TestInPlace(t *testing.T) {
 	}
 	want := fmt.Sprintf("error: --in-place: %s cannot be written: file name too long; nothing was changed\n", filepath.Join(dir, long))
 	if d := cmp.Diff(want, stderr); d != "" {
-		t.Error(d)
-	}
-}
-
-// TestReplaceStops: where it stops in the middle after all, what was changed is said and nothing else is left behind.
-func TestReplaceStops(t *testing.T) {
-	t.Parallel()
-	dir, now := files(t, "a.yaml", "c.yaml", "d/kept")
-	var list []replacement
-	for _, name := range []string{"a.yaml", "d", "c.yaml"} { // a file cannot take the place of a directory
-		list = append(list, replacement{filepath.Join(dir, name), []byte("new")})
-	}
-	err := replaceFiles(list)
-	want := fmt.Sprintf("%s/d cannot be written: file exists; changed before it: %s/a.yaml", dir, dir)
-	if err == nil || err.Error() != want {
-		t.Errorf("%v, want %s", err, want)
-	}
-	if d := cmp.Diff(map[string]string{"a.yaml": "new", "c.yaml": localService, "d/kept": localService}, now()); d != "" {
 		t.Error(d)
 	}
 }

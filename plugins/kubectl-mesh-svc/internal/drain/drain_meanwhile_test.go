@@ -1,31 +1,30 @@
-package cmd
+package drain_test
 
 import (
-	"bytes"
 	"context"
 	"encoding/json"
 	"errors"
+	"fmt"
+	"os"
 	"path/filepath"
 	"strings"
 	"sync"
 	"testing"
-	"time"
 
 	"github.com/google/go-cmp/cmp"
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/types"
-	"k8s.io/cli-runtime/pkg/genericiooptions"
 	"k8s.io/client-go/kubernetes"
 	typedcorev1 "k8s.io/client-go/kubernetes/typed/core/v1"
 
 	"github.com/kubectl-mesh/kubectl-mesh/pkg/apis/v1alpha1"
-	"github.com/kubectl-mesh/kubectl-mesh/pkg/common/change"
 	"github.com/kubectl-mesh/kubectl-mesh/pkg/common/cilium"
 	"github.com/kubectl-mesh/kubectl-mesh/pkg/common/clusters"
 	"github.com/kubectl-mesh/kubectl-mesh/pkg/common/confirm"
-	"github.com/kubectl-mesh/kubectl-mesh/pkg/common/output"
+	"github.com/kubectl-mesh/kubectl-mesh/pkg/common/testkit"
 	"github.com/kubectl-mesh/kubectl-mesh/plugins/kubectl-mesh-svc/internal/annotate"
+	"github.com/kubectl-mesh/kubectl-mesh/plugins/kubectl-mesh-svc/internal/cmd"
 	"github.com/kubectl-mesh/kubectl-mesh/plugins/kubectl-mesh-svc/internal/globalsvc"
 )
 
@@ -68,16 +67,27 @@ func (b beforeServices) List(ctx context.Context, o metav1.ListOptions) (*corev1
 }
 
 func (b beforeServices) Patch(ctx context.Context, name string, pt types.PatchType, data []byte, o metav1.PatchOptions, sub ...string) (*corev1.Service, error) {
-	if len(o.DryRun) == 0 {
-		if err := b.do(ctx, "service"); err != nil {
-			return nil, err
-		}
+	what := "service"
+	if len(o.DryRun) > 0 {
+		what = "dry run of a service"
+	}
+	if err := b.do(ctx, what); err != nil {
+		return nil, err
 	}
 	svc, err := b.ServiceInterface.Patch(ctx, name, pt, data, o, sub...)
 	if err == nil && len(o.DryRun) == 0 {
 		err = b.do(ctx, "next service")
 	}
 	return svc, err
+}
+
+func (b beforeRecords) Create(ctx context.Context, cm *corev1.ConfigMap, o metav1.CreateOptions) (*corev1.ConfigMap, error) {
+	if len(o.DryRun) == 0 {
+		if err := b.do(ctx, "new record"); err != nil {
+			return nil, err
+		}
+	}
+	return b.ConfigMapInterface.Create(ctx, cm, o)
 }
 
 func (b beforeRecords) Update(ctx context.Context, cm *corev1.ConfigMap, o metav1.UpdateOptions) (*corev1.ConfigMap, error) {
@@ -95,10 +105,10 @@ func (b beforeRecords) List(ctx context.Context, o metav1.ListOptions) (*corev1.
 }
 
 // meanwhile returns the members as a process sees them for which something happens, once, just ahead of one of its calls.
-func (f *fakeMesh) meanwhile(what string, do func(context.Context) error) []*clusters.Member {
+func (f *mesh) meanwhile(what string, do func(context.Context) error) []*clusters.Member {
 	var once sync.Once
-	out := make([]*clusters.Member, len(f.members))
-	for n, m := range f.members {
+	out := make([]*clusters.Member, len(f.Members))
+	for n, m := range f.Members {
 		c := *m
 		c.Client = before{m.Client, func(ctx context.Context, w string) (err error) {
 			if w == what {
@@ -115,7 +125,7 @@ func (f *fakeMesh) meanwhile(what string, do func(context.Context) error) []*clu
 func TestUndrainDuringADrain(t *testing.T) {
 	t.Setenv("XDG_STATE_HOME", t.TempDir())
 	const gone = "configmap kube-system/kubectl-mesh-drain-us of cluster ap is gone: somebody put us back meanwhile, or deleted it; "
-	const both = "; to put it back, run: kubectl mesh-svc undrain us; to take it out of service and record it again, run: kubectl mesh-svc drain us"
+	const both = "; to put it back, run: kubectl mesh-svc undrain us --contexts kind-us,kind-eu,kind-ap; to take it out of service and record it again, run: kubectl mesh-svc drain us --contexts kind-us,kind-eu,kind-ap"
 	const written = "all Services are written and carry their former values themselves, but "
 	for name, c := range map[string]struct {
 		at    string // the call of drain ahead of which undrain runs
@@ -127,25 +137,25 @@ func TestUndrainDuringADrain(t *testing.T) {
 		"before the first Service":      {"service", 0, written + strings.TrimSuffix(gone, "; ") + both, ""},
 		"after the first Service":       {"next service", 0, `cluster "us": drain us service shop/absent: written, but an admission webhook or a controller removed mesh.kubectl.io/drained`, ""},
 		"before the last write":         {"record drained", 0, written + strings.TrimSuffix(gone, "; ") + both, ""},
-		"before the last write, halted": {"record drained", 2, written + "us is being put back since alice on laptop at ", "undraining"},
+		"before the last write, halted": {"record drained", 2, written + "us is being put back since alice on " + host + " at ", "undraining"},
 	} {
-		f := newFakeMesh(t, []string{"us", "eu", "ap"}, formers)
-		want := f.state(t, "us")
+		f := newMesh(t, []string{"us", "eu", "ap"}, formers)
+		want := f.State(t, "us")
 		out, err := f.run(t, "drain", f.meanwhile(c.at, func(context.Context) error {
-			f.cut(c.cut, false)
+			f.Cut(c.cut, false)
 			if out, err := f.run(t, "undrain", nil); (err != nil) != (c.cut > 0) {
 				t.Errorf("%s: undrain: %v\n%s", name, err, out)
 			}
-			f.revive()
+			f.Revive()
 			return nil
-		}), asJSON)
+		}), "-o=json")
 		if err == nil || !strings.HasPrefix(err.Error(), c.want) {
 			t.Errorf("%s: %v", name, err)
 		}
 		if c.at == "next service" && !strings.HasSuffix(err.Error(), strings.TrimSuffix(gone, "; ")) {
 			t.Errorf("%s: it is not said what became of the record: %v", name, err)
 		}
-		for _, never := range []string{"The former values stand in", "no longer use the endpoints", "us is drained", "To go on:"} {
+		for _, never := range []string{"The previous values are stored in", "no longer use the endpoints", "us is drained", "To go on, run:"} {
 			if strings.Contains(out, never) {
 				t.Errorf("%s: %q in\n%s", name, never, out)
 			}
@@ -154,7 +164,7 @@ func TestUndrainDuringADrain(t *testing.T) {
 			t.Errorf("%s: the record is %q in the document, want %q", name, got, c.state)
 		}
 		mustRun(t, f, "undrain")
-		if d := cmp.Diff(want, f.state(t, "us")); d != "" {
+		if d := cmp.Diff(want, f.State(t, "us")); d != "" {
 			t.Errorf("%s: %s", name, d)
 		}
 	}
@@ -163,31 +173,31 @@ func TestUndrainDuringADrain(t *testing.T) {
 // TestDrainDuringAnUndrain: a record whose Services are being marked while undrain takes it over is kept.
 func TestDrainDuringAnUndrain(t *testing.T) {
 	t.Setenv("XDG_STATE_HOME", t.TempDir())
-	f := newFakeMesh(t, []string{"us", "eu", "ap"}, formers)
-	want := f.state(t, "us")
-	f.cut(2, false) // the record only
+	f := newMesh(t, []string{"us", "eu", "ap"}, formers)
+	want := f.State(t, "us")
+	f.Cut(2, false) // the record only
 	if _, err := f.run(t, "drain", nil); err == nil {
 		t.Fatal("not killed")
 	}
-	f.revive()
+	f.Revive()
 	out, err := f.run(t, "undrain", f.meanwhile("record undraining", func(ctx context.Context) error {
-		svc, err := f.api["us"].CoreV1().Services("shop").Get(ctx, "absent", metav1.GetOptions{})
+		svc, err := f.API["us"].CoreV1().Services("shop").Get(ctx, "absent", metav1.GetOptions{})
 		if err != nil {
 			return err
 		}
 		svc.Annotations[cilium.AnnotationShared], svc.Annotations[globalsvc.AnnotationDrained] = "false", `{"drain":"d","cluster":"us","record":"ap","shared":null}`
-		_, err = f.api["us"].CoreV1().Services("shop").Update(ctx, svc, metav1.UpdateOptions{})
+		_, err = f.API["us"].CoreV1().Services("shop").Update(ctx, svc, metav1.UpdateOptions{})
 		return err
 	}))
 	const what = "us is being drained at the same time: 1 Service has got the mark meanwhile (shop/absent); the record is kept in configmap kube-system/kubectl-mesh-drain-us of cluster ap, run the command again"
 	if err == nil || err.Error() != what || strings.Contains(out, "is put back") {
 		t.Errorf("%v\n%s", err, out)
 	}
-	if got := f.state(t, "us")["ap kubectl-mesh-drain-us"]; got != "undraining 3" {
+	if got := f.State(t, "us")["ap kubectl-mesh-drain-us"]; got != "undraining 3" {
 		t.Errorf("the record: %q", got)
 	}
 	mustRun(t, f, "undrain")
-	if d := cmp.Diff(want, f.state(t, "us")); d != "" {
+	if d := cmp.Diff(want, f.State(t, "us")); d != "" {
 		t.Error(d)
 	}
 }
@@ -195,19 +205,19 @@ func TestDrainDuringAnUndrain(t *testing.T) {
 // TestRecordNotMarkedAsComplete: the document says what stands in the record, and the error which flag gives more time.
 func TestRecordNotMarkedAsComplete(t *testing.T) {
 	t.Setenv("XDG_STATE_HOME", t.TempDir())
-	f := newFakeMesh(t, []string{"us", "eu", "ap"}, formers)
+	f := newMesh(t, []string{"us", "eu", "ap"}, formers)
 	late := f.meanwhile("record drained", func(ctx context.Context) error {
 		<-ctx.Done()
 		return ctx.Err()
 	})
-	out, err := f.run(t, "drain", late, asJSON, func(o *drainOptions) { o.apply.Timeout = 300 * time.Millisecond })
-	if err == nil || !strings.Contains(err.Error(), "could not be marked as complete: no answer within 300ms (--cluster-timeout)") {
+	out, err := f.run(t, "drain", late, "-o=json", "--cluster-timeout=300ms")
+	if err == nil || !strings.Contains(err.Error(), "could not be marked as complete: cluster \"ap\": drain us configmap kube-system/kubectl-mesh-drain-us: it was not written: no answer within 300ms (--cluster-timeout)") {
 		t.Errorf("%v\n%s", err, out)
 	}
 	if got := document(t, out).state(); got != "draining" {
 		t.Errorf("the record is %q in the document", got)
 	}
-	if !strings.Contains(out, "The drain of us is not marked as complete. To go on: kubectl mesh-svc drain us") {
+	if !strings.Contains(out, "The drain of us is not marked as complete. To go on, run: kubectl mesh-svc drain us --contexts kind-us,kind-eu,kind-ap") {
 		t.Error(out)
 	}
 }
@@ -217,8 +227,8 @@ func TestRecordNotMarkedAsComplete(t *testing.T) {
 func TestTakingBack(t *testing.T) {
 	dir := t.TempDir()
 	t.Setenv("XDG_STATE_HOME", dir)
-	f := newFakeMesh(t, []string{"us", "eu", "ap"}, formers)
-	want := f.state(t, "us")
+	f := newMesh(t, []string{"us", "eu", "ap"}, formers)
+	want := f.State(t, "us")
 	undo := func(name string) (string, error) {
 		t.Helper()
 		files, err := filepath.Glob(filepath.Join(dir, "kubectl-mesh", "undo-*Z-"+name+"-us-*.json"))
@@ -238,22 +248,22 @@ func TestTakingBack(t *testing.T) {
 		}
 	}
 	out := mustRun(t, f, "drain")
-	ends(out, "To take this back, on any machine: kubectl mesh-svc undrain us")
+	ends(out, "To undo it, on any machine, run: kubectl mesh-svc undrain us --contexts kind-us,kind-eu,kind-ap")
 	if !strings.Contains(out, "\nUndo file on this machine: "+dir) {
 		t.Error(out)
 	}
 	out = mustRun(t, f, "drain")
-	ends(out, "To take this back, on any machine: kubectl mesh-svc undrain us")
+	ends(out, "To undo it, on any machine, run: kubectl mesh-svc undrain us --contexts kind-us,kind-eu,kind-ap")
 	if strings.Contains(out, "Undo file") {
 		t.Errorf("nothing was written: %s", out)
 	}
-	ends(mustRun(t, f, "undrain"), "To take this back: kubectl mesh-svc drain us")
+	ends(mustRun(t, f, "undrain"), "To undo it, run: kubectl mesh-svc drain us --contexts kind-us,kind-eu,kind-ap")
 	out, err := undo("undrain")
-	const refused = "would take us out of service again without a check of what its clients are left with; nothing was changed. To drain it after that check, run: kubectl mesh-svc drain us"
+	const refused = "would take us out of service again without a check of what its clients are left with; nothing was changed. To drain it after that check, run: kubectl mesh-svc drain us --context kind-us"
 	if err == nil || err.Error() != `to undo "undrain us" `+refused {
 		t.Errorf("%v\n%s", err, out)
 	}
-	if d := cmp.Diff(want, f.state(t, "us")); d != "" {
+	if d := cmp.Diff(want, f.State(t, "us")); d != "" {
 		t.Error(d)
 	}
 	_, file, _ := strings.Cut(mustRun(t, f, "drain"), "\nUndo file on this machine: ")
@@ -263,18 +273,18 @@ func TestTakingBack(t *testing.T) {
 		t.Fatal(err)
 	}
 	out, err = f.undo(t, rec)
-	if err != nil || !strings.Contains(out, "To take this back: kubectl mesh-svc drain us\n") || strings.Contains(out, "mesh-svc undo ") {
+	if err != nil || !strings.Contains(out, "To undo it, run: kubectl mesh-svc drain us --context kind-us\n") || strings.Contains(out, "mesh-svc undo ") {
 		t.Errorf("%v\n%s", err, out)
 	}
 	if out, err := undo("undo-drain"); err == nil || err.Error() != `to undo "undo drain us" `+refused {
 		t.Errorf("%v\n%s", err, out)
 	}
 	mustRun(t, f, "undrain")
-	if d := cmp.Diff(want, f.state(t, "us")); d != "" {
+	if d := cmp.Diff(want, f.State(t, "us")); d != "" {
 		t.Error(d)
 	}
-	for _, c := range []struct{ verb, file, command string }{{"drain", "drain-us", "kubectl mesh-svc undrain us"}, {"undrain", "", "kubectl mesh-svc drain us"}} {
-		out, err := f.run(t, c.verb, nil, asJSON)
+	for _, c := range []struct{ verb, file, command string }{{"drain", "drain-us", "kubectl mesh-svc undrain us --contexts kind-us,kind-eu,kind-ap"}, {"undrain", "", "kubectl mesh-svc drain us --contexts kind-us,kind-eu,kind-ap"}} {
+		out, err := f.run(t, c.verb, nil, "-o=json")
 		d := document(t, out)
 		if err != nil || d.UndoCommand != c.command || (d.UndoFile != "") != (c.file != "") || !strings.Contains(d.UndoFile, c.file) {
 			t.Errorf("%s: %v %q %q", c.verb, err, d.UndoFile, d.UndoCommand)
@@ -283,13 +293,18 @@ func TestTakingBack(t *testing.T) {
 }
 
 // undo runs undo with what all members tell.
-func (f *fakeMesh) undo(t *testing.T, rec *annotate.Record) (string, error) {
+func (f *mesh) undo(t *testing.T, rec *annotate.Record) (string, error) {
 	t.Helper()
-	var out bytes.Buffer
-	e := &env{IOStreams: genericiooptions.IOStreams{In: &bytes.Buffer{}, Out: &out, ErrOut: &out}, flags: clusters.NewFlags(), later: &clusters.Warnings{}}
-	o := &writeOptions{env: e, out: output.NewFlags(), dryRun: "none", manager: globalsvc.Manager, apply: change.Options{Timeout: time.Minute}}
-	err := o.undoIn(t.Context(), &clusters.Selection{Members: f.members}, rec)
-	return out.String(), err
+	file := filepath.Join(t.TempDir(), "undo.json")
+	raw, err := json.Marshal(rec)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(file, raw, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	r := testkit.Command{New: cmd.New, Members: f.Members}.Run(t.Context(), t, "undo", file)
+	return r.Out + r.ErrOut, r.Err
 }
 
 // TestDocumentOfNothing: scripts get a document also where the command ends before its first write.
@@ -308,15 +323,15 @@ func TestDocumentOfNothing(t *testing.T) {
 		"drain is interrupted reading":   {"drain", false, "services listed", context.Canceled, 0, ""},
 		"drain, looking for other ones":  {"drain", false, "records listed", context.Canceled, 3, "draining"},
 		"undrain is interrupted reading": {"undrain", true, "services listed", context.Canceled, 0, ""},
-		"undrain, at the record":         {"undrain", true, "record undraining", context.Canceled, 1, "draining"},
+		"undrain, at the record":         {"undrain", true, "record undraining", context.Canceled, 1, "undraining"},
 	} {
-		f := newFakeMesh(t, []string{"us", "eu", "ap"}, formers)
+		f := newMesh(t, []string{"us", "eu", "ap"}, formers)
 		if c.begun {
-			f.cut(3, false)
+			f.Cut(3, false)
 			if _, err := f.run(t, "drain", nil); err == nil {
 				t.Fatal("not killed")
 			}
-			f.revive()
+			f.Revive()
 			f.own(t, "local", map[string]string{cilium.AnnotationGlobal: "true"}, false) // which the record does not hold yet
 		}
 		ctx, cancel := context.WithCancel(t.Context())
@@ -324,9 +339,7 @@ func TestDocumentOfNothing(t *testing.T) {
 		out, err := f.run(t, c.verb, f.meanwhile(c.at, func(ctx context.Context) error {
 			cancel()
 			return ctx.Err()
-		}), asJSON, func(o *drainOptions) {
-			o.yes = c.at != ""
-		})
+		}), "-o=json", fmt.Sprintf("--yes=%v", c.at != ""))
 		cancel()
 		if !errors.Is(err, c.want) {
 			t.Errorf("%s: %v\n%s", name, err, out)
@@ -349,9 +362,6 @@ func TestDocumentOfNothing(t *testing.T) {
 		}
 	}
 }
-
-// asJSON is -o json.
-func asJSON(o *drainOptions) { o.out.Format = "json" }
 
 type doc v1alpha1.DrainReport
 

@@ -1,7 +1,6 @@
-package cmd
+package testkit
 
 import (
-	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -27,12 +26,11 @@ import (
 	"github.com/kubectl-mesh/kubectl-mesh/pkg/common/clusters"
 )
 
-// fakeMesh is a mesh of fake API servers that keep resourceVersions as real ones do, and from which the
-// caller can be cut off for good at any write, as when its process is killed.
-type fakeMesh struct {
-	members []*clusters.Member
-	api     map[string]*fake.Clientset
-	ctx     context.Context //nolint:containedctx // of the commands that are run; the test's own if nil
+// Mesh is a mesh of fake API servers that keep resourceVersions as real ones do, and from which the caller can be cut off for good at any write, as
+// when its process is killed.
+type Mesh struct {
+	Members []*clusters.Member
+	API     map[string]*fake.Clientset
 
 	mu      sync.Mutex
 	version int
@@ -44,17 +42,17 @@ type fakeMesh struct {
 
 var errCut = errors.New("the connection is cut")
 
-// newFakeMesh returns clusters with Service shop/NAME and one ready endpoint of each; annotations are those of each Service in every cluster.
-func newFakeMesh(t *testing.T, names []string, services map[string]map[string]string) *fakeMesh {
+// NewMesh returns clusters with Service shop/NAME and one ready endpoint of each; annotations are those of each Service in every cluster.
+func NewMesh(t testing.TB, names []string, services map[string]map[string]string) *Mesh {
 	t.Helper()
-	f := &fakeMesh{api: map[string]*fake.Clientset{}}
+	f := &Mesh{API: map[string]*fake.Clientset{}}
 	for n, name := range names {
 		var objects []runtime.Object
 		for svc, ann := range services {
-			objects = append(objects, service(svc, ann), slice(svc, fmt.Sprintf("10.%d.0.1", n+1)))
+			objects = append(objects, Service(svc, ann), Slice(svc, fmt.Sprintf("10.%d.0.1", n+1)))
 		}
 		api := fake.NewClientset(objects...)
-		f.api[name] = api
+		f.API[name] = api
 		api.PrependReactor("*", "*", f.reactor(api))
 		m := &clusters.Member{Name: name, Context: "kind-" + name, CiliumNamespace: "kube-system", UID: "uid-" + name, Client: api,
 			Version: cilium.ParseVersion("1.20.2"), PeersKnown: true, Config: cilium.Config{ClusterName: name, ClusterID: uint32(n + 1), MaxConnectedClusters: 255, DefaultGlobalNamespace: true}}
@@ -63,30 +61,35 @@ func newFakeMesh(t *testing.T, names []string, services map[string]map[string]st
 				m.Peers = append(m.Peers, p)
 			}
 		}
-		f.members = append(f.members, m)
+		f.Members = append(f.Members, m)
 	}
 	return f
 }
 
-func service(name string, ann map[string]string) *corev1.Service {
+// Service is a Service of namespace shop.
+func Service(name string, ann map[string]string) *corev1.Service {
 	return &corev1.Service{ObjectMeta: metav1.ObjectMeta{Namespace: "shop", Name: name, UID: types.UID("uid-" + name), ResourceVersion: "1", Annotations: ann},
 		Spec: corev1.ServiceSpec{Type: corev1.ServiceTypeClusterIP, ClusterIPs: []string{"172.20.1.1"}, Ports: []corev1.ServicePort{{Name: "http", Port: 80}}}}
 }
 
-func slice(svc, ip string) *discoveryv1.EndpointSlice {
+// Slice is the EndpointSlice of a Service, with one ready endpoint.
+func Slice(svc, ip string) *discoveryv1.EndpointSlice {
 	return &discoveryv1.EndpointSlice{ObjectMeta: metav1.ObjectMeta{Namespace: "shop", Name: svc + "-1", Labels: map[string]string{discoveryv1.LabelServiceName: svc}},
 		AddressType: discoveryv1.AddressTypeIPv4, Ports: []discoveryv1.EndpointPort{{Name: ptr.To("http"), Port: ptr.To(int32(80)), Protocol: ptr.To(corev1.ProtocolTCP)}},
 		Endpoints: []discoveryv1.Endpoint{{Addresses: []string{ip}, Conditions: discoveryv1.EndpointConditions{Ready: ptr.To(true)}}}}
 }
 
-// cut cuts the caller off at a write; revive takes that back, as when the command is run again.
-func (f *fakeMesh) cut(at int, after bool) {
+// Cut cuts the caller off at a write, counted from 1; with after the write happens, and its answer is lost.
+func (f *Mesh) Cut(at int, after bool) {
 	f.cutAt, f.after, f.writes, f.dead = at, after, 0, false
 }
 
-func (f *fakeMesh) revive() { f.cut(0, false) }
+func (f *Mesh) Revive() { f.Cut(0, false) }
 
-func (f *fakeMesh) reactor(api *fake.Clientset) k8stesting.ReactionFunc {
+// Dead reports whether the caller was cut off.
+func (f *Mesh) Dead() bool { return f.dead }
+
+func (f *Mesh) reactor(api *fake.Clientset) k8stesting.ReactionFunc {
 	store := k8stesting.ObjectReaction(api.Tracker())
 	return func(a k8stesting.Action) (bool, runtime.Object, error) {
 		f.mu.Lock()
@@ -169,7 +172,7 @@ func afterDryRun(api *fake.Clientset, a k8stesting.Action) (*corev1.Service, err
 }
 
 // answer loses the answer of the write at which the caller is cut off.
-func (f *fakeMesh) answer(err error) error {
+func (f *Mesh) answer(err error) error {
 	if f.dead {
 		return errCut
 	}
@@ -208,11 +211,11 @@ func written(a k8stesting.Action) (dryRun bool, name, version string) {
 	return false, "", ""
 }
 
-// state is every annotation of the Services of a cluster, and every record, for comparing.
-func (f *fakeMesh) state(t *testing.T, cluster string) map[string]string {
+// State is every annotation of the Services of a cluster, and every record, for comparing.
+func (f *Mesh) State(t testing.TB, cluster string) map[string]string {
 	t.Helper()
 	out := map[string]string{}
-	list, err := f.api[cluster].CoreV1().Services("shop").List(t.Context(), metav1.ListOptions{})
+	list, err := f.API[cluster].CoreV1().Services("shop").List(t.Context(), metav1.ListOptions{})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -221,7 +224,7 @@ func (f *fakeMesh) state(t *testing.T, cluster string) map[string]string {
 			out[svc.Name+" "+k] = v
 		}
 	}
-	for name, api := range f.api {
+	for name, api := range f.API {
 		cms, err := api.CoreV1().ConfigMaps("").List(t.Context(), metav1.ListOptions{})
 		if err != nil {
 			t.Fatal(err)

@@ -1,23 +1,21 @@
-package cmd
+package inspect_test
 
 import (
-	"bytes"
+	"slices"
 	"strings"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
-	"k8s.io/cli-runtime/pkg/genericiooptions"
-	"k8s.io/utils/ptr"
 
-	"github.com/kubectl-mesh/kubectl-mesh/pkg/common/clusters"
-	"github.com/kubectl-mesh/kubectl-mesh/pkg/common/output"
+	"github.com/kubectl-mesh/kubectl-mesh/pkg/common/testkit"
+	"github.com/kubectl-mesh/kubectl-mesh/plugins/kubectl-mesh-svc/internal/cmd"
 )
 
 // TestFieldDList: names, -o name, --sort-by and -o custom-columns= of list, as kubectl get has them.
 func TestFieldDList(t *testing.T) {
 	t.Parallel()
 	global := map[string]string{"service.cilium.io/global": "true"}
-	f := newFakeMesh(t, []string{"us", "eu"}, map[string]map[string]string{"web": global, "api": global, "plain": nil})
+	f := testkit.NewMesh(t, []string{"us", "eu"}, map[string]map[string]string{"web": global, "api": global, "plain": nil})
 	for name, c := range map[string]struct {
 		args, flags []string
 		want        string
@@ -35,30 +33,13 @@ func TestFieldDList(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			var out, errOut bytes.Buffer
-			e := &env{IOStreams: genericiooptions.IOStreams{Out: &out, ErrOut: &errOut}, flags: clusters.NewFlags()}
-			e.flags.Config.Namespace = ptr.To("shop")
-			format := output.NewFlags().WithNames().WithItems("services")
-			cmd := newList(e)
-			if err := cmd.ParseFlags(c.flags); err != nil {
-				t.Fatal(err)
-			}
-			format.Format, _ = cmd.Flags().GetString("output")
-			format.SortBy, _ = cmd.Flags().GetString("sort-by")
-			format.NoHeaders, _ = cmd.Flags().GetBool("no-headers")
-			if err := format.Validate(); err != nil {
-				t.Fatal(err)
-			}
-			o, err := (&listFlags{}).toOptions(e, format, c.args)
-			if err != nil {
-				t.Fatal(err)
-			}
-			err = o.show(t.Context(), &clusters.Selection{Members: f.members})
+			r := testkit.Command{New: cmd.New, Members: f.Members}.Run(t.Context(), t, slices.Concat([]string{"list", "-n", "shop"}, c.args, c.flags)...)
+			err, out, errOut := r.Err, r.Out, r.ErrOut
 			if c.fails == "" && err != nil || c.fails != "" && (err == nil || !strings.Contains(err.Error(), c.fails)) {
 				t.Errorf("%v, want %q", err, c.fails)
 			}
-			if d := cmp.Diff(c.want, out.String()); d != "" {
-				t.Error(d, errOut.String())
+			if d := cmp.Diff(c.want, out); d != "" {
+				t.Error(d, errOut)
 			}
 		})
 	}

@@ -1,4 +1,4 @@
-package cmd
+package local
 
 import (
 	"errors"
@@ -12,7 +12,6 @@ import (
 	"sigs.k8s.io/kustomize/api/krusty"
 	"sigs.k8s.io/kustomize/kyaml/filesys"
 
-	"github.com/kubectl-mesh/kubectl-mesh/pkg/common/output"
 	"github.com/kubectl-mesh/kubectl-mesh/plugins/kubectl-mesh-svc/internal/annotate"
 	"github.com/kubectl-mesh/kubectl-mesh/plugins/kubectl-mesh-svc/internal/manifest"
 )
@@ -85,7 +84,7 @@ func (s *skips) count() int {
 }
 
 // say reports what was skipped, in one line for each kind.
-func (s *skips) say(e *env) {
+func (s *skips) say(ui UI) {
 	for _, kind := range []struct {
 		kind     manifest.ErrorKind
 		one, all string
@@ -106,14 +105,14 @@ func (s *skips) say(e *env) {
 		if kind.kind == manifest.Template {
 			hint = "; edit the rendered manifests, or set the annotations in the values"
 		}
-		output.Say(e.ErrOut, "Note: skipped %s: %s%s", what, annotate.List(files, 3), hint)
+		ui.Note("skipped %s: %s%s", what, annotate.List(files, 3), hint)
 	}
 }
 
 // read returns the manifests in the order in which they were named; those of a directory by name.
-func (l *localOptions) read(skipped *skips) ([]source, error) {
-	if l.kustomize != "" {
-		built, err := krusty.MakeKustomizer(krusty.MakeDefaultOptions()).Run(filesys.MakeFsOnDisk(), l.kustomize)
+func (l *editor) read(skipped *skips) ([]source, error) {
+	if l.Kustomize != "" {
+		built, err := krusty.MakeKustomizer(krusty.MakeDefaultOptions()).Run(filesys.MakeFsOnDisk(), l.Kustomize)
 		if err != nil {
 			return nil, fmt.Errorf("--kustomize: %w", err)
 		}
@@ -121,12 +120,12 @@ func (l *localOptions) read(skipped *skips) ([]source, error) {
 		if err != nil {
 			return nil, fmt.Errorf("--kustomize: %w", err)
 		}
-		return []source{{name: l.kustomize, raw: raw}}, nil
+		return []source{{name: l.Kustomize, raw: raw}}, nil
 	}
 	var out []source
-	for _, name := range l.files {
+	for _, name := range l.Files {
 		if name == "-" {
-			raw, err := io.ReadAll(l.In)
+			raw, err := io.ReadAll(l.Stdin)
 			if err != nil {
 				return nil, fmt.Errorf("stdin: %w", err)
 			}
@@ -146,7 +145,7 @@ func (l *localOptions) read(skipped *skips) ([]source, error) {
 }
 
 // expand reads the manifests of a directory, or the file itself. What cannot be read in a directory is skipped.
-func (l *localOptions) expand(name string, skipped *skips) ([]source, error) {
+func (l *editor) expand(name string, skipped *skips) ([]source, error) {
 	info, err := os.Stat(name)
 	if err != nil {
 		return nil, err
@@ -164,7 +163,7 @@ func (l *localOptions) expand(name string, skipped *skips) ([]source, error) {
 		case err != nil:
 			skipped.add(unreadable, path, err)
 			return nil
-		case d.IsDir() && path != name && !l.recursive:
+		case d.IsDir() && path != name && !l.Recursive:
 			return filepath.SkipDir
 		case d.IsDir() || !slices.Contains([]string{".yaml", ".yml", ".json"}, filepath.Ext(path)):
 			return nil
