@@ -2,6 +2,7 @@ package probe
 
 import (
 	"bytes"
+	"net/http"
 	"regexp"
 	"slices"
 	"strings"
@@ -44,7 +45,7 @@ func cutBusybox(b block) cut {
 	}
 	switch {
 	case b.bare && done == 0 && b.n == 1:
-		var r Reply // a build without -S says with its exit code that the status was 2xx
+		r := Reply{Status: http.StatusOK} // a build without -S says with its exit code that the status was 2xx
 		r.Body, _ = b.body(b.data)
 		r.Size = b.size
 		return cut{replies: []Reply{r}}
