@@ -1,6 +1,7 @@
 package probe
 
 import (
+	"bytes"
 	"cmp"
 	"net/netip"
 	"slices"
@@ -117,7 +118,7 @@ type match struct {
 func (t *Tokens) find(r *Reply) Answer {
 	texts := [][]byte{r.Body}
 	for _, line := range r.Header {
-		if _, value, ok := cutHeader(line); ok {
+		if name, value, ok := cutHeader(line); ok && !callerKey.MatchString(name) {
 			texts = append(texts, []byte(value))
 		}
 	}
@@ -179,8 +180,8 @@ func (t *Tokens) strong(text []byte) []match {
 		}
 	}
 	if len(t.addrs) > 0 {
-		for addr := range addressesIn(text) {
-			if tk, ok := t.addrs[addr]; ok && !tk.twice {
+		for at, addr := range addressesIn(text) {
+			if tk, ok := t.addrs[addr]; ok && !tk.twice && !callerKey.MatchString(keyBefore(bytes.TrimRight(text[:at], "["))) {
 				out = append(out, match{token: tk})
 			}
 		}

@@ -20,11 +20,12 @@ var standardHeaders = []string{
 	"www-authenticate", "x-content-type-options", "x-frame-options", "x-xss-protection",
 }
 
-// The keys after which a name counts, and those that are about somebody else than the server.
+// The keys after which a name counts, those that are about the one who calls, and all that are about somebody else than the server.
 var (
 	clusterKey = regexp.MustCompile(`(?i)cluster|context`)
 	nodeKey    = regexp.MustCompile(`(?i)node|host|pod`)
-	otherKey   = regexp.MustCompile(`(?i)client|caller|source|origin|request|from|lang|locale|country`)
+	callerKey  = regexp.MustCompile(`(?i)client|caller|source|origin|peer|remote|downstream|forward|real-?ip|user|your`)
+	otherKey   = regexp.MustCompile(callerKey.String() + `|request|from|lang|locale|country`)
 )
 
 // names reports whether a value under this key is a member's name of that kind.
@@ -89,7 +90,8 @@ func endsValue(rest []byte) bool {
 	return len(rest) == 0 || strings.IndexByte(" \t\r\n\"'`,;)}]<&|", rest[0]) >= 0
 }
 
-// keyBefore returns the key of a value that begins after this text: the word before = or a colon, with the word before it if it is "name" or "id".
+// keyBefore returns the key of a value that begins after this text: the word before = or a colon, with the words before it that belong to it,
+// as in "cluster name" and "client cluster".
 func keyBefore(text []byte) string {
 	const quotes = "\"'`"
 	if n := len(text); n > 0 && strings.IndexByte(quotes, text[n-1]) >= 0 {
@@ -101,8 +103,12 @@ func keyBefore(text []byte) string {
 	}
 	text = bytes.TrimRight(bytes.TrimRight(bytes.TrimRight(text, "=:"), " \t"), quotes)
 	key, rest := lastWord(text)
-	if lower := strings.ToLower(key); lower == "name" || lower == "id" {
-		first, _ := lastWord(bytes.TrimRight(rest, " \t"))
+	if lower := strings.ToLower(key); lower == "name" || lower == "id" || lower == "address" || lower == "ip" {
+		var first string
+		first, rest = lastWord(bytes.TrimRight(rest, " \t"))
+		key = first + " " + key
+	}
+	if first, _ := lastWord(bytes.TrimRight(rest, " \t")); callerKey.MatchString(first) {
 		key = first + " " + key
 	}
 	return key
@@ -194,11 +200,11 @@ func inWord(text []byte, i, step int, digit bool) bool {
 	return digit && j >= 0 && j < len(text) && isDigit(text[j])
 }
 
-// addressesIn finds the IP addresses in a text, as netip values: how they are spelled does not matter. An address with more of a word beside
+// addressesIn finds where the IP addresses in a text begin, as netip values: how they are spelled does not matter. An address with more of a word beside
 // it is not one.
-func addressesIn(text []byte) iter.Seq[netip.Addr] {
+func addressesIn(text []byte) iter.Seq2[int, netip.Addr] {
 	inAddress := func(c byte) bool { return isWordByte(c) || c == '.' || c == ':' || c == '%' }
-	return func(yield func(netip.Addr) bool) {
+	return func(yield func(int, netip.Addr) bool) {
 		for i := 0; i < len(text); i++ {
 			if !inAddress(text[i]) {
 				continue
@@ -207,7 +213,7 @@ func addressesIn(text []byte) iter.Seq[netip.Addr] {
 			for i < len(text) && inAddress(text[i]) {
 				i++
 			}
-			if addr, ok := parseAddress(string(text[start:i])); ok && !yield(addr) {
+			if addr, ok := parseAddress(string(text[start:i])); ok && !yield(start, addr) {
 				return
 			}
 		}

@@ -1,0 +1,31 @@
+package probe
+
+import "testing"
+
+// A name or an address of the one who calls never tells who answered.
+func TestField03Caller(t *testing.T) {
+	t.Parallel()
+	id := fieldIdentifier(t)
+	for name, tc := range map[string]struct {
+		reply *Reply
+		want  string
+	}{
+		"the client's cluster in words":  {reply("client cluster: eu"), ""},
+		"the client's cluster name":      {reply("client cluster name=eu"), ""},
+		"the remote cluster":             {reply("remote_cluster=eu"), ""},
+		"your cluster":                   {reply("hello, your cluster: eu"), ""},
+		"a peer in JSON":                 {reply(`{"peer":{"cluster":"eu"}}`), ""},
+		"a forwarded name":               {reply("ok", "X-Forwarded-Cluster: eu"), ""},
+		"a greeting from the server":     {reply("Hello from cluster: eu"), "eu"},
+		"the client's address":           {reply("client_address=10.2.1.2\nreal path=/"), ""},
+		"the client's address in words":  {reply("Client address: [fd00:2::a]:4711"), ""},
+		"the client's address in JSON":   {reply(`{"origin": "10.2.1.2"}`), ""},
+		"the client's address in header": {reply("ok", "X-Forwarded-For: 10.2.1.2"), ""},
+		"the address of the server":      {reply("Server address: 10.2.1.2:80"), "eu"},
+		"both addresses":                 {reply("remote_addr=10.2.1.2 server_addr=10.1.1.2"), "us"},
+	} {
+		if got := id.Identify(tc.reply); got.Name != tc.want {
+			t.Errorf("%s: %+v, want %q", name, got, tc.want)
+		}
+	}
+}
