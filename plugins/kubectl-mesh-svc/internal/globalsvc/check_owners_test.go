@@ -132,3 +132,22 @@ func TestField13HelmFix(t *testing.T) {
 		}
 	}
 }
+
+// TestField09NamespaceKeys: a key of a Namespace that a controller owns is not removed with kubectl.
+func TestField09NamespaceKeys(t *testing.T) {
+	t.Parallel()
+	const key = "cilium.io/global"
+	for manager, want := range map[string]string{
+		"kubectl-annotate":  "kubectl --context kind-us annotate namespace default clustermesh.cilium.io/global=true cilium.io/global-",
+		"argocd-controller": `set clustermesh.cilium.io/global to "true" and remove cilium.io/global in the manifest in the Git repository of its source; on the object itself it would not last: field manager "argocd-controller" (Argo CD) would write it again`,
+	} {
+		st, _ := build(cluster{name: "us"}, cluster{name: "eu"})
+		ns := metav1.ObjectMeta{Name: "default", Annotations: map[string]string{key: "true"}, ManagedFields: []metav1.ManagedFieldsEntry{ownedBy(manager, `{"f:metadata":{"f:annotations":{"f:`+key+`":{}}}}`)}}
+		st.Clusters[0].WrongKeys = map[string][]cilium.WrongKey{"default": cilium.WrongNamespaceKeys(ns.Annotations, nil)}
+		st.Clusters[0].NamespaceOwners = map[string]*owners.Object{"default": owners.Of(ns)}
+		fs := CheckNamespaces(st, nil)
+		if len(fs) != 1 || fs[0].Fix != want {
+			t.Errorf("%s: %+v", manager, fs)
+		}
+	}
+}

@@ -1,6 +1,7 @@
 package globalsvc
 
 import (
+	"cmp"
 	"fmt"
 	"slices"
 	"strings"
@@ -162,7 +163,7 @@ func CheckNamespaces(st *meshstate.State, members []*clusters.Member) []v1alpha1
 					byNamespace[ns] = k
 				}
 				k.merge(note{rule: finding.WrongKey, text: text, cluster: []string{c.Name}, command: []string{rename(w, value, write, func(verb string, args ...string) string {
-					return cmds.kubectl(c, "", slices.Concat([]string{verb, "namespace", ns}, args)...)
+					return cmp.Or(keptEdit(c.NamespaceOwners[ns].Keeper, verb, args...), cmds.kubectl(c, "", slices.Concat([]string{verb, "namespace", ns}, args)...))
 				})}})
 			}
 		}
@@ -170,7 +171,7 @@ func CheckNamespaces(st *meshstate.State, members []*clusters.Member) []v1alpha1
 	var out []v1alpha1.Finding
 	for _, ns := range sortedKeys(byNamespace) {
 		for _, n := range byNamespace[ns].notes {
-			out = append(out, n.rule.New("namespace/"+ns, n.cluster, strings.Join(n.cluster, ", ")+": "+n.text, strings.Join(n.command, " && ")))
+			out = append(out, n.rule.New("namespace/"+ns, n.cluster, strings.Join(n.cluster, ", ")+": "+n.text, joinFixes(n.command)))
 		}
 	}
 	finding.Sort(out)
