@@ -151,3 +151,27 @@ func TestField09NamespaceKeys(t *testing.T) {
 		}
 	}
 }
+
+// TestField09NoCommandInASentence: a sentence about the source and a command are not joined as two commands are.
+func TestField09NoCommandInASentence(t *testing.T) {
+	t.Parallel()
+	label := func(s *corev1.Service) { s.Labels = map[string]string{cilium.AnnotationGlobal: "true"} }
+	slice := func(s *discoveryv1.EndpointSlice) {
+		s.Name, s.Annotations = "nginx-a", map[string]string{cilium.AnnotationShared: "false"}
+	}
+	terraform := writtenBy("Terraform", `{"f:metadata":{"f:labels":{"f:`+cilium.AnnotationGlobal+`":{}}},"f:spec":{"f:ports":{}}}`)
+	st, members := build(cluster{name: "us", svc: with(label, terraform), slice: slice}, cluster{name: "eu"})
+	n := 0
+	for _, f := range Check(st, members, []routing.Key{nginx}) {
+		if f.ID != "SVC047" {
+			continue
+		}
+		n++
+		if !strings.Contains(f.Fix, notLasting) || strings.Contains(f.Fix, " && ") {
+			t.Errorf("%s: %s", f.Message, f.Fix)
+		}
+	}
+	if n != 2 {
+		t.Errorf("%d findings", n)
+	}
+}

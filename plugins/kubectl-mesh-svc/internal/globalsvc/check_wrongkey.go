@@ -60,7 +60,7 @@ func (c *checker) checkSliceKeys(p place) {
 			if w.On == cilium.KindService {
 				fix = onSlice(w.Key + "-")
 				if write && !p.proxied() {
-					fix = c.apiFix(p, "annotate service", w.Meant+"="+value) + " && " + fix
+					fix = joinFixes([]string{c.apiFix(p, "annotate service", w.Meant+"="+value), fix})
 				}
 			}
 			c.tellFix(finding.WrongKey, p, fix, "%s", text)
@@ -138,7 +138,7 @@ func rename(w cilium.WrongKey, value string, write bool, kubectl func(verb strin
 	case !w.Label:
 		return kubectl("annotate", append(set, remove)...)
 	case write:
-		return kubectl("annotate", set...) + " && " + kubectl("label", remove)
+		return joinFixes([]string{kubectl("annotate", set...), kubectl("label", remove)})
 	}
 	return kubectl("label", remove)
 }
