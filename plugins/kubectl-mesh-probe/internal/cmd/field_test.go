@@ -318,3 +318,19 @@ func TestFieldDSettle(t *testing.T) {
 		t.Errorf("%q", errOut.String())
 	}
 }
+
+// The command that shows the endpoints names the Service, its namespace and the contexts.
+func TestField11DescribeAsPrinted(t *testing.T) {
+	t.Parallel()
+	var out, errOut bytes.Buffer
+	s := fieldSession(t, &out, &errOut, "us", "eu")
+	for _, m := range s.sel.Members {
+		m.Context = "kind-" + m.Name
+	}
+	if got := s.advice(probe.ClassRefused); !strings.Contains(got, "(kubectl mesh-svc describe web -n shop --contexts kind-us,kind-eu)") {
+		t.Error(got)
+	}
+	if s.service = false; strings.Contains(s.advice(probe.ClassRefused), "kubectl") {
+		t.Error(s.advice(probe.ClassRefused))
+	}
+}

@@ -8,6 +8,8 @@ import (
 
 	"github.com/kubectl-mesh/kubectl-mesh/pkg/apis/v1alpha1"
 	"github.com/kubectl-mesh/kubectl-mesh/pkg/common/cli"
+	"github.com/kubectl-mesh/kubectl-mesh/pkg/common/clusters"
+	"github.com/kubectl-mesh/kubectl-mesh/pkg/common/commandline"
 	"github.com/kubectl-mesh/kubectl-mesh/pkg/common/output"
 	"github.com/kubectl-mesh/kubectl-mesh/plugins/kubectl-mesh-probe/internal/probe"
 	"github.com/kubectl-mesh/kubectl-mesh/plugins/kubectl-mesh-probe/internal/view"
@@ -140,7 +142,11 @@ func (s *session) advice(class probe.Class) string {
 	case probe.ClassDNS:
 		return fmt.Sprintf("check the name %s in the URL, that %s exists in the cluster of the client, and the DNS of the client pod", s.url.Host(), service)
 	case probe.ClassRefused, probe.ClassUnreachable, probe.ClassConnectTimeout:
-		return fmt.Sprintf("check the port %d in the URL, the ready endpoints of %s (kubectl mesh-svc describe), and network policies", s.url.Port(), service)
+		describe := ""
+		if s.service {
+			describe = " (" + commandline.Plugin("kubectl mesh-svc", clusters.CommandMesh(s.sel.Members), s.key.Namespace, "describe", s.key.Name) + ")"
+		}
+		return fmt.Sprintf("check the port %d in the URL, the ready endpoints of %s%s, and network policies", s.url.Port(), service, describe)
 	case probe.ClassTLS:
 		return "give the CA that signed the server's certificate with --cacert FILE, or skip the check with --insecure"
 	case probe.ClassReset, probe.ClassReadTimeout, probe.ClassEmpty, probe.ClassTruncated:
