@@ -65,7 +65,7 @@ func (p *Plan) values(s *State) []v1alpha1.NextStep {
 	if s.Chart.Controller {
 		where = "HelmChartConfig " + s.Release.Name
 	}
-	return []v1alpha1.NextStep{{Cluster: s.Member.Name, Why: fmt.Sprintf("remove tls.ca.cert and tls.ca.key from %s, and from the file that it is installed from: the next upgrade would write the former CA again", where)}}
+	return []v1alpha1.NextStep{{Cluster: s.Member.Name, Why: fmt.Sprintf("remove %stls.ca.cert and %stls.ca.key from %s, and from the file that it is installed from: the next upgrade would write the former CA again", s.Values.Prefix, s.Values.Prefix, where)}}
 }
 
 func (i *Item) changes() []v1alpha1.Change {
