@@ -29,3 +29,31 @@ func TestField03Caller(t *testing.T) {
 		}
 	}
 }
+
+// A few replies contradict no prediction of halves; names that may be there by chance pass nothing all the same.
+func TestField03FewWeakReplies(t *testing.T) {
+	t.Parallel()
+	members := []Known{{"us", "kind-us"}, {"eu", "kind-eu"}}
+	tally := NewTally(members)
+	for range 10 {
+		tally.Add(Reply{Status: 200}, Answer{Name: "us", Member: true, By: ByCluster, Weak: true})
+	}
+	halves := Prediction{Shares: map[string]float64{"us": 0.5, "eu": 0.5}}
+	all := Prediction{Shares: map[string]float64{"us": 1, "eu": 0}}
+	for _, tc := range []struct {
+		expr       string
+		prediction Prediction
+		want       Verdict
+	}{
+		{"only=us", halves, Inconclusive}, {"us=100%", halves, Inconclusive}, {"eu=0%", halves, Inconclusive},
+		{"only=us", all, Pass}, {"us=100%", all, Pass}, {"eu=0%", all, Pass},
+	} {
+		es, err := ParseExpect([]string{tc.expr}, members, false)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got := es[0].Judge(tally, Evidence{Prediction: tc.prediction, Members: members, Looks: 1}); got.Verdict != tc.want {
+			t.Errorf("%s with %s: %+v, want %s", tc.expr, tc.prediction, got, tc.want)
+		}
+	}
+}

@@ -51,8 +51,25 @@ func (e Expectation) Judge(t *Tally, ev Evidence) Check {
 	default:
 		c = e.judgeShare(t, ev, c)
 	}
-	return ev.doubtNames(t, c)
+	if c = ev.doubtNames(t, c); c.Verdict == Pass && t.Weak > 0 && !e.predicted(ev.Prediction) {
+		return c.end(Inconclusive, "the tally rests on names of clusters in the replies, and the prediction is another one; "+nameIt)
+	}
+	return c
 }
+
+// predicted reports whether a prediction confirms that one cluster answers all requests, or none. So few requests may have been sent that nothing contradicts it.
+func (e Expectation) predicted(p Prediction) bool {
+	switch {
+	case e.kind == "only", e.value == 1:
+		return p.Shares[e.name] == 1
+	case e.value == 0:
+		return p.Shares[e.name] == 0
+	}
+	return true
+}
+
+// nameIt is what makes a name in a reply certain.
+const nameIt = "name the part of the reply that tells with --identify"
 
 func (e Expectation) judgeErrors(t *Tally, ev Evidence, c Check) Check {
 	ci := stats.WilsonAt(t.Failed(), t.Requests, quantile(ev.Looks))
@@ -143,12 +160,11 @@ func (ev Evidence) doubtNames(t *Tally, c Check) Check {
 	if t.Weak == 0 || c.Verdict == Inconclusive {
 		return c
 	}
-	const advice = "name the part of the reply that tells with --identify"
 	switch {
 	case Contradicts(t, ev.Prediction, ev.Members):
-		return c.end(Inconclusive, "the tally rests on names of clusters in the replies and contradicts the prediction; "+advice)
+		return c.end(Inconclusive, "the tally rests on names of clusters in the replies and contradicts the prediction; "+nameIt)
 	case ev.Prediction.Shares == nil && c.Verdict == Pass:
-		return c.end(Inconclusive, "the tally rests on names of clusters in the replies, and no prediction confirms it; "+advice)
+		return c.end(Inconclusive, "the tally rests on names of clusters in the replies, and no prediction confirms it; "+nameIt)
 	}
 	return c
 }
