@@ -96,10 +96,15 @@ func WrongNamespaceKeys(ann, labels map[string]string) []WrongKey {
 	return sortedKeys(out)
 }
 
-// WrongSliceKeys lists the annotations of an EndpointSlice that look like one that Cilium reads, sorted. Labels are left out:
+// WrongSliceKeys lists the keys of an EndpointSlice that look like an annotation that Cilium reads, sorted. Of the labels only weights are listed:
 // Kubernetes copies those of the Service.
-func WrongSliceKeys(ann map[string]string) []WrongKey {
+func WrongSliceKeys(ann, labels map[string]string) []WrongKey {
 	var out []WrongKey
+	for key, value := range labels {
+		if nearWeight(key) {
+			out = append(out, WrongKey{Key: key, Value: value, Label: true, Meant: AnnotationWeight, On: KindSlice})
+		}
+	}
 	for key, value := range ann {
 		switch meant := nearServiceKey(key); {
 		case key == AnnotationWeight:

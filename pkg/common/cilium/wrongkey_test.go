@@ -1,6 +1,7 @@
 package cilium
 
 import (
+	"strings"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
@@ -57,9 +58,10 @@ func TestField16WeightKeys(t *testing.T) {
 		"cilium.io/weight", "endpointslice.cilium.io/weight", "clustermesh.cilium.io/weight", "weight/service.cilium.io",
 	} {
 		for on, got := range map[string][]WrongKey{
-			"a slice": WrongSliceKeys(map[string]string{key: "3"}), "a Service": WrongServiceKeys(map[string]string{key: "3"}, nil), "a label": WrongServiceKeys(nil, map[string]string{key: "3"}),
+			"a slice": WrongSliceKeys(map[string]string{key: "3"}, nil), "a Service": WrongServiceKeys(map[string]string{key: "3"}, nil), "a label": WrongServiceKeys(nil, map[string]string{key: "3"}),
+			"a label of a slice": WrongSliceKeys(nil, map[string]string{key: "3"}),
 		} {
-			if len(got) != 1 || got[0].Meant != AnnotationWeight || got[0].On != KindSlice || got[0].Label != (on == "a label") {
+			if len(got) != 1 || got[0].Meant != AnnotationWeight || got[0].On != KindSlice || got[0].Label != strings.HasPrefix(on, "a label") {
 				t.Errorf("%s on %s: %+v", key, on, got)
 			}
 		}
@@ -94,7 +96,7 @@ func TestField16WrongPlaces(t *testing.T) {
 	if d := cmp.Diff(want, got); d != "" {
 		t.Error(d)
 	}
-	got = WrongSliceKeys(map[string]string{AnnotationWeight: "3", "service.cilium.io/wieght": "4", AnnotationGlobal: "true", "endpoints.kubernetes.io/last-change-trigger-time": "x"})
+	got = WrongSliceKeys(map[string]string{AnnotationWeight: "3", "service.cilium.io/wieght": "4", AnnotationGlobal: "true", "endpoints.kubernetes.io/last-change-trigger-time": "x"}, nil)
 	if d := cmp.Diff([]WrongKey{{Key: AnnotationGlobal, Value: "true", Meant: AnnotationGlobal, On: KindService}, {Key: "service.cilium.io/wieght", Value: "4", Meant: AnnotationWeight, On: KindSlice}}, got); d != "" {
 		t.Error(d)
 	}

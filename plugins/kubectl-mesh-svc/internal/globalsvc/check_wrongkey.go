@@ -43,7 +43,7 @@ func (c *checker) checkWrongKeys(p place) {
 	}
 }
 
-// checkSliceKeys looks for annotations of the EndpointSlices that Cilium reads on the Service only. The chart and the operator
+// checkSliceKeys looks for keys of the EndpointSlices that Cilium does not read there. The chart and the operator
 // copy those of a Service to its slices, where they do no harm.
 func (c *checker) checkSliceKeys(p place) {
 	for _, slice := range sortedKeys(p.svc.WrongSliceKeys) {
@@ -51,14 +51,17 @@ func (c *checker) checkSliceKeys(p place) {
 			if _, there := current(p.svc.Annotations, w.Meant); there && w.On == cilium.KindService {
 				continue
 			}
+			if _, copied := p.svc.Labels[w.Key]; copied && w.Label {
+				continue // the Service's own is the finding
+			}
 			value, write := writable(w)
-			onSlice := func(args ...string) string {
-				return c.kubectl(p.cluster, c.key.Namespace, append([]string{"annotate", "endpointslice", slice}, args...)...)
+			onSlice := func(verb string, args ...string) string {
+				return c.kubectl(p.cluster, c.key.Namespace, append([]string{verb, "endpointslice", slice}, args...)...)
 			}
 			text := "EndpointSlice " + slice + ": " + notRead(w, cilium.KindSlice)
-			fix := rename(w, value, write, func(_ string, args ...string) string { return onSlice(args...) })
+			fix := rename(w, value, write, onSlice)
 			if w.On == cilium.KindService {
-				fix = onSlice(w.Key + "-")
+				fix = onSlice("annotate", w.Key+"-")
 				if write && !p.proxied() {
 					fix = joinFixes([]string{c.apiFix(p, "annotate service", w.Meant+"="+value), fix})
 				}

@@ -87,6 +87,12 @@ func TestField16KeyOnSlice(t *testing.T) {
 	if d := cmp.Diff(want, lines(Check(st, members, []routing.Key{nginx}))); d != "" {
 		t.Error(d)
 	}
+	labelled := func(s *discoveryv1.EndpointSlice) { s.Name = "nginx-a"; s.Labels[cilium.AnnotationWeight] = "3" }
+	st, members = build(cluster{name: "us", svc: annotations(), slice: labelled}, cluster{name: "eu", svc: annotations()})
+	want = []string{`SVC047 warning service/default/nginx: us: EndpointSlice nginx-a: Cilium does not read label service.cilium.io/weight; it reads the annotation => kubectl --context kind-us -n default annotate endpointslice nginx-a service.cilium.io/weight=3 && kubectl --context kind-us -n default label endpointslice nginx-a service.cilium.io/weight-`}
+	if d := cmp.Diff(want, lines(Check(st, members, []routing.Key{nginx}))); d != "" {
+		t.Error(d)
+	}
 	st, members = build(cluster{name: "us", slice: slice(cilium.AnnotationGlobal + "=true")}, cluster{name: "eu"})
 	if got := Check(st, members, []routing.Key{nginx}); len(got) > 0 {
 		t.Error(lines(got))
