@@ -21,6 +21,7 @@ func TestField03Caller(t *testing.T) {
 		"the client's address in words":  {reply("Client address: [fd00:2::a]:4711"), ""},
 		"the client's address in JSON":   {reply(`{"origin": "10.2.1.2"}`), ""},
 		"the client's address in header": {reply("ok", "X-Forwarded-For: 10.2.1.2"), ""},
+		"a pod's name in such a header":  {reply("ok", "X-Source-Pod: web-eu-1"), "eu"},
 		"the address of the server":      {reply("Server address: 10.2.1.2:80"), "eu"},
 		"both addresses":                 {reply("remote_addr=10.2.1.2 server_addr=10.1.1.2"), "us"},
 	} {

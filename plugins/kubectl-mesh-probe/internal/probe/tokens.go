@@ -116,15 +116,17 @@ type match struct {
 // find says who sent a reply. Strong evidence decides by itself: a pod's name, else a pod's address, else a node's name. Without any, names of
 // clusters and contexts count where a program has put them. Evidence of one rank that means two members leaves the reply unknown.
 func (t *Tokens) find(r *Reply) Answer {
-	texts := [][]byte{r.Body}
+	strong := t.strong(r.Body)
 	for _, line := range r.Header {
-		if name, value, ok := cutHeader(line); ok && !callerKey.MatchString(name) {
-			texts = append(texts, []byte(value))
+		name, value, ok := cutHeader(line)
+		if !ok {
+			continue
 		}
-	}
-	var strong []match
-	for _, text := range texts {
-		strong = append(strong, t.strong(text)...)
+		found := t.strong([]byte(value))
+		if callerKey.MatchString(name) { // an address there is the one of who calls; a pod's name may be anywhere
+			found = slices.DeleteFunc(found, func(m match) bool { return m.by == ByIP })
+		}
+		strong = append(strong, found...)
 	}
 	for _, by := range []string{ByPod, ByIP, ByNode} {
 		if rank := keep(strong, by); len(rank) > 0 {
