@@ -252,7 +252,7 @@ func TestKilledAnywhere(t *testing.T) {
 	}
 }
 
-// TestInterruptedDrain: Ctrl-C in the middle of the Services ends with 130, and says what was done and how to go on.
+// TestInterruptedDrain: Ctrl-C in the middle of the Services ends with 130, and says what was done and how to go on. The write that has begun is finished.
 func TestInterruptedDrain(t *testing.T) {
 	b := newBetween(t, "kind-us", "kind-eu", "kind-ap")
 	namespace := b.services(t)
@@ -261,7 +261,7 @@ func TestInterruptedDrain(t *testing.T) {
 	if code != 130 {
 		t.Errorf("exit code %d", code)
 	}
-	for _, line := range []string{"absent +changed", "alias +unknown", "explicit +planned +not written", "us is not drained in full. To go on, run: kubectl mesh-svc drain us", "To undo it, on any machine, run: kubectl mesh-svc undrain us"} {
+	for _, line := range []string{"absent +changed", "alias +changed", "explicit +planned +not written", "us is not drained in full. To go on, run: kubectl mesh-svc drain us", "To undo it, on any machine, run: kubectl mesh-svc undrain us"} {
 		if !regexp.MustCompile(line).MatchString(out) {
 			t.Errorf("no line %q in\n%s", line, out)
 		}

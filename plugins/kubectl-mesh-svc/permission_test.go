@@ -282,7 +282,7 @@ func newPermissions(t *testing.T, name string, lessIn []string, scope permission
 		p.grant(ctx, p.accesses())
 	}
 	out, code := p.run("globalize", []string{"globalize", "recorded", "--yes"})
-	found := regexp.MustCompile(`undo (\S+)`).FindStringSubmatch(out)
+	found := regexp.MustCompile(`mesh-svc undo (\S+)`).FindStringSubmatch(out)
 	if code != 0 || found == nil {
 		t.Fatalf("globalize: exit %d\n%s", code, out)
 	}

@@ -56,11 +56,12 @@ func (p *Plan) Preflight(ctx context.Context, o Options) error {
 
 // preflightMember asks for each permission once, then lets the steps prepare and sends their dry runs, several at a time.
 func preflightMember(ctx context.Context, m *clusters.Member, steps []Step, o Options, checked func(Step)) {
+	heads, needs := needed(steps)
 	var asked []permissions.Permission
-	for _, s := range steps {
-		for _, needed := range s.Permissions() {
-			if !slices.Contains(asked, needed) {
-				asked = append(asked, needed)
+	for _, h := range heads {
+		for _, p := range needs[h] {
+			if !slices.Contains(asked, p) {
+				asked = append(asked, p)
 			}
 		}
 	}
@@ -72,29 +73,59 @@ func preflightMember(ctx context.Context, m *clusters.Member, steps []Step, o Op
 		})
 		return errors.Join(answers...)
 	})
+	for _, h := range heads {
+		if err := permitted(needs[h], asked, answers); err != nil && ctx.Err() == nil {
+			settle(h, v1alpha1.ResultFailed, err.Error())
+		}
+	}
 	clusters.Parallel(ctx, len(steps), func(n int) {
 		defer checked(steps[n])
-		err := permitted(steps[n], asked, answers)
-		if err == nil {
-			err = check(ctx, steps[n], o)
+		if !pending(steps[n]) {
+			return
 		}
 		// What an interrupt cut short has not failed.
-		if err != nil && ctx.Err() == nil && pending(steps[n]) {
+		if err := check(ctx, steps[n], o); err != nil && ctx.Err() == nil && pending(steps[n]) {
 			settle(steps[n], v1alpha1.ResultFailed, err.Error())
 		}
 	})
 }
 
-// permitted joins what the reviews answered for one step: all missing permissions are one error.
-func permitted(s Step, asked []permissions.Permission, answers []error) error {
+// needed collects the permissions of each step and of all that serve it: what one of them lacks, all lack.
+func needed(steps []Step) (heads []Step, needs map[Step][]permissions.Permission) {
+	needs = map[Step][]permissions.Permission{}
+	for _, parts := range []bool{false, true} {
+		for _, s := range steps {
+			if _, part := s.(Part); part != parts {
+				continue
+			}
+			h := head(s)
+			if needs[h] == nil {
+				heads = append(heads, h)
+			}
+			needs[h] = append(needs[h], s.Permissions()...)
+		}
+	}
+	return heads, needs
+}
+
+// head is the step that a step serves, or itself.
+func head(s Step) Step {
+	if p, ok := s.(Part); ok {
+		return p.Serves()
+	}
+	return s
+}
+
+// permitted joins what the reviews answered: all missing permissions are one error.
+func permitted(needs, asked []permissions.Permission, answers []error) error {
 	var lacking []permissions.Permission
-	for _, needed := range s.Permissions() {
-		err := answers[slices.Index(asked, needed)]
+	for _, p := range needs {
+		err := answers[slices.Index(asked, p)]
 		var missing *Missing
 		switch {
-		case errors.As(err, &missing):
-			lacking = append(lacking, missing.Permissions...)
-		case err != nil:
+		case errors.As(err, &missing) && !slices.Contains(lacking, p):
+			lacking = append(lacking, p)
+		case err != nil && missing == nil:
 			return fmt.Errorf("ask for permission: %w", err)
 		}
 	}

@@ -259,13 +259,13 @@ func TestPreflight(t *testing.T) {
 		},
 		"may not create": {
 			prepare: func(m *mesh) { catest.Deny(m.clients["ap"], "create", "") },
-			results: []string{"eu planned/planned", "ap failed/failed"}, err: change.ErrPreflight,
+			results: []string{"eu planned/planned", "ap planned/failed"}, err: change.ErrPreflight,
 			message: `no permission: a Role in namespace kube-system needs {apiGroups: [""], resources: [secrets], verbs: [create]}`,
 		},
 		"partly": {
 			prepare: func(m *mesh) { catest.Deny(m.clients["ap"], "create", "") },
 			engine:  change.Options{AllowPartial: true},
-			results: []string{"eu planned/planned", "ap failed/failed"}, message: "no permission",
+			results: []string{"eu planned/planned", "ap planned/failed"}, message: "no permission",
 		},
 		"admission refuses and quotes the object": {
 			prepare: func(m *mesh) { m.refuseDryRun("ap", "denied: -----BEGIN EC PRIVATE KEY-----") },
