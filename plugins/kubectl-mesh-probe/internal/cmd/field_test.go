@@ -14,13 +14,19 @@ import (
 	"github.com/kubectl-mesh/kubectl-mesh/pkg/common/clusters"
 	"github.com/kubectl-mesh/kubectl-mesh/pkg/common/output"
 	"github.com/kubectl-mesh/kubectl-mesh/pkg/common/routing"
+	"github.com/kubectl-mesh/kubectl-mesh/plugins/kubectl-mesh-probe/internal/judge"
+	"github.com/kubectl-mesh/kubectl-mesh/plugins/kubectl-mesh-probe/internal/origin"
 	"github.com/kubectl-mesh/kubectl-mesh/plugins/kubectl-mesh-probe/internal/probe"
+	"github.com/kubectl-mesh/kubectl-mesh/plugins/kubectl-mesh-probe/internal/reply"
+	"github.com/kubectl-mesh/kubectl-mesh/plugins/kubectl-mesh-probe/internal/request"
+	"github.com/kubectl-mesh/kubectl-mesh/plugins/kubectl-mesh-probe/internal/tally"
+	"github.com/kubectl-mesh/kubectl-mesh/plugins/kubectl-mesh-probe/internal/target"
 )
 
 // fieldSession is a session whose clients have sent everything.
 func fieldSession(t *testing.T, out, errOut *bytes.Buffer, names ...string) *session {
 	t.Helper()
-	url, err := probe.ParseTarget("http://web.shop:8080/")
+	url, err := request.ParseTarget("http://web.shop:8080/")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -32,7 +38,7 @@ func fieldSession(t *testing.T, out, errOut *bytes.Buffer, names ...string) *ses
 	for _, name := range names {
 		m := &clusters.Member{Name: name}
 		s.sel.Members = append(s.sel.Members, m)
-		s.known = append(s.known, probe.Known{Name: name})
+		s.known = append(s.known, origin.Member{Name: name})
 		c := &client{member: m}
 		c.Result = probe.Result{Complete: true, Start: time.Unix(1, 0), End: time.Unix(2, 0)}
 		s.clients = append(s.clients, c)
@@ -48,7 +54,7 @@ func answering(cluster string) v1alpha1.ProbeClient {
 	return v1alpha1.ProbeClient{Cluster: cluster, Complete: true, Tool: "curl 8.5.0", Requests: 400, Answered: 400, Answers: []v1alpha1.ProbeAnswer{{Name: cluster, Member: true, Requests: 400, Share: 1}}}
 }
 
-func check(cluster string, verdict probe.Verdict) v1alpha1.ProbeCheck {
+func check(cluster string, verdict judge.Verdict) v1alpha1.ProbeCheck {
 	return v1alpha1.ProbeCheck{Client: cluster, Expr: "us=0%", Result: string(verdict)}
 }
 
@@ -59,7 +65,7 @@ func TestField01NotASingleAnswer(t *testing.T) {
 		"dns": "check the name web.shop in the URL, that Service shop/web exists", "refused": "check the port 8080 in the URL, the ready endpoints of Service shop/web",
 		"tls": "--cacert FILE", "reset": "whether they speak http at port 8080", "tool": "--tool", "anything": "--tool",
 	} {
-		for _, checks := range [][]v1alpha1.ProbeCheck{nil, {check("us", probe.Pass)}, {check("us", probe.Fail)}, {check("us", probe.Inconclusive)}} {
+		for _, checks := range [][]v1alpha1.ProbeCheck{nil, {check("us", judge.Pass)}, {check("us", judge.Fail)}, {check("us", judge.Inconclusive)}} {
 			var out, errOut bytes.Buffer
 			err := fieldSession(t, &out, &errOut, "us").finish(t.Context(), v1alpha1.ProbeReport{Clients: []v1alpha1.ProbeClient{failing("us", class)}, Checks: checks})
 			var exit *cli.ExitError
@@ -86,14 +92,14 @@ func TestField01ExitCodes(t *testing.T) {
 		code    int
 		text    string
 	}{
-		"all well":                        {[]v1alpha1.ProbeClient{answering("us")}, []v1alpha1.ProbeCheck{check("us", probe.Pass)}, 0, ""},
+		"all well":                        {[]v1alpha1.ProbeClient{answering("us")}, []v1alpha1.ProbeCheck{check("us", judge.Pass)}, 0, ""},
 		"one of two clients":              {[]v1alpha1.ProbeClient{answering("us"), failing("eu", "dns")}, nil, 2, "cluster eu: no request was answered"},
-		"both":                            {[]v1alpha1.ProbeClient{failing("us", "dns"), failing("eu", "dns")}, []v1alpha1.ProbeCheck{check("us", probe.Fail), check("eu", probe.Fail)}, 2, "in 2 clusters"},
-		"the other one misses":            {[]v1alpha1.ProbeClient{answering("us"), failing("eu", "dns")}, []v1alpha1.ProbeCheck{check("us", probe.Fail), check("eu", probe.Fail)}, 1, "1 of 2 checks failed"},
+		"both":                            {[]v1alpha1.ProbeClient{failing("us", "dns"), failing("eu", "dns")}, []v1alpha1.ProbeCheck{check("us", judge.Fail), check("eu", judge.Fail)}, 2, "in 2 clusters"},
+		"the other one misses":            {[]v1alpha1.ProbeClient{answering("us"), failing("eu", "dns")}, []v1alpha1.ProbeCheck{check("us", judge.Fail), check("eu", judge.Fail)}, 1, "1 of 2 checks failed"},
 		"nobody known":                    {[]v1alpha1.ProbeClient{blind}, nil, 2, "no reply tells who sent it; name the part"},
 		"nobody known, and all are a 503": {[]v1alpha1.ProbeClient{errorsOnly}, nil, 2, "every reply is an error"},
-		"a 503 is an answer":              {[]v1alpha1.ProbeClient{errorsOnly}, []v1alpha1.ProbeCheck{check("us", probe.Fail)}, 1, "1 of 1 checks failed"},
-		"inconclusive":                    {[]v1alpha1.ProbeClient{answering("us")}, []v1alpha1.ProbeCheck{check("us", probe.Inconclusive)}, 2, "inconclusive"},
+		"a 503 is an answer":              {[]v1alpha1.ProbeClient{errorsOnly}, []v1alpha1.ProbeCheck{check("us", judge.Fail)}, 1, "1 of 1 checks failed"},
+		"inconclusive":                    {[]v1alpha1.ProbeClient{answering("us")}, []v1alpha1.ProbeCheck{check("us", judge.Inconclusive)}, 2, "inconclusive"},
 	} {
 		var out, errOut bytes.Buffer
 		err := fieldSession(t, &out, &errOut, "us", "eu").finish(t.Context(), v1alpha1.ProbeReport{Clients: tc.clients, Checks: tc.checks})
@@ -125,9 +131,9 @@ func TestField19PredictionDuringTheRun(t *testing.T) {
 	s := fieldSession(t, &out, &errOut, "us", "eu")
 	s.clients = s.clients[:1]
 	c := s.clients[0]
-	c.Tally = probe.NewTally(s.known)
+	c.Tally = tally.New(s.known)
 	var err error
-	if s.id, err = probe.ParseIdentify("auto", nil, s.known); err != nil {
+	if s.id, err = origin.Parse("auto", nil, s.known); err != nil {
 		t.Fatal(err)
 	}
 	s.learn(state(true, true))
@@ -152,8 +158,8 @@ func TestField19PredictionDuringTheRun(t *testing.T) {
 		t.Errorf("%+v", c.Prediction)
 	}
 	s.o.expectPrediction = true
-	c.Tally.Add(probe.Reply{Status: 200}, probe.Answer{Name: "us", Member: true})
-	if got := s.checks(c); len(got) != 1 || got[0].Verdict != probe.Inconclusive {
+	c.Tally.Add(reply.Reply{Status: 200}, origin.Match{Name: "us", Member: true})
+	if got := s.checks(c); len(got) != 1 || got[0].Verdict != judge.Inconclusive {
 		t.Errorf("%+v", got)
 	}
 	if doc := c.Report(s.known); doc.Answers[0].Expected != nil || doc.PredictionMessage == "" {
@@ -166,11 +172,11 @@ func TestField03WeakNamesAreWarnedOf(t *testing.T) {
 	var out, errOut bytes.Buffer
 	s := fieldSession(t, &out, &errOut, "us", "eu")
 	c := s.clients[0]
-	c.Prediction = probe.Prediction{Shares: map[string]float64{"us": 0.5, "eu": 0.5}}
+	c.Prediction = judge.Prediction{Shares: map[string]float64{"us": 0.5, "eu": 0.5}}
 	for _, weak := range []bool{false, true} {
-		c.Tally, c.Result.Warnings = probe.NewTally(s.known), nil
+		c.Tally, c.Result.Warnings = tally.New(s.known), nil
 		for range 100 {
-			c.Tally.Add(probe.Reply{Status: 200}, probe.Answer{Name: "us", Member: true, By: probe.ByCluster, Weak: weak})
+			c.Tally.Add(reply.Reply{Status: 200}, origin.Match{Name: "us", Member: true, By: origin.ByCluster, Weak: weak})
 		}
 		if s.conclude(c); (len(c.Result.Warnings) == 1 && strings.Contains(c.Result.Warnings[0], "contradicts the prediction (eu 50.0%, us 50.0%)")) != weak {
 			t.Errorf("weak %v: %q", weak, c.Result.Warnings)
@@ -212,7 +218,7 @@ func TestField04Meanings(t *testing.T) {
 			s.service, s.key, s.clusters = false, routing.Key{}, clusters.NewFlags()
 			for _, c := range s.clients {
 				c.member.REST = closedPort()
-				c.meaning = probe.ClusterFirst("shop").Meaning(tc.host)
+				c.meaning = target.ClusterFirst("shop").Meaning(tc.host)
 			}
 			s.resolve(t.Context(), snap, tc.host)
 			got := strings.TrimPrefix(s.key.String(), "/")
@@ -295,7 +301,7 @@ func TestFieldDAnnounce(t *testing.T) {
 		s := fieldSession(t, &out, &errOut, "us", "eu")
 		s.o.count, s.o.most = tc.count, tc.most
 		var err error
-		if s.expect, err = probe.ParseExpect([]string{tc.expr}, s.known, false); err != nil {
+		if s.expect, err = judge.ParseExpectations([]string{tc.expr}, s.known, false); err != nil {
 			t.Fatal(err)
 		}
 		if s.announce(); !strings.HasPrefix(errOut.String(), tc.want) || (tc.want == "") != (errOut.Len() == 0) {

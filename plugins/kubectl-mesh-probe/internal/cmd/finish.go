@@ -9,7 +9,9 @@ import (
 	"github.com/kubectl-mesh/kubectl-mesh/pkg/apis/v1alpha1"
 	"github.com/kubectl-mesh/kubectl-mesh/pkg/common/cli"
 	"github.com/kubectl-mesh/kubectl-mesh/pkg/common/output"
+	"github.com/kubectl-mesh/kubectl-mesh/plugins/kubectl-mesh-probe/internal/judge"
 	"github.com/kubectl-mesh/kubectl-mesh/plugins/kubectl-mesh-probe/internal/probe"
+	"github.com/kubectl-mesh/kubectl-mesh/plugins/kubectl-mesh-probe/internal/reply"
 	"github.com/kubectl-mesh/kubectl-mesh/plugins/kubectl-mesh-probe/internal/view"
 )
 
@@ -60,12 +62,12 @@ func (s *session) finish(ctx context.Context, doc v1alpha1.ProbeReport) error {
 	}
 	dead := unanswered(doc)
 	for _, k := range doc.Checks {
-		switch probe.Verdict(k.Result) {
-		case probe.Fail:
+		switch judge.Verdict(k.Result) {
+		case judge.Fail:
 			if !slices.ContainsFunc(dead, func(c v1alpha1.ProbeClient) bool { return c.Cluster == k.Client }) {
 				failed++
 			}
-		case probe.Inconclusive:
+		case judge.Inconclusive:
 			open++
 		}
 	}
@@ -113,9 +115,9 @@ func unanswered(doc v1alpha1.ProbeReport) []v1alpha1.ProbeClient {
 
 // whereToLook is the line for a run without a single answer: what failed most often, and where that comes from.
 func (s *session) whereToLook(c v1alpha1.ProbeClient, clients int) error {
-	class, count, message := probe.ClassUnknown, 0, ""
+	class, count, message := reply.ClassUnknown, 0, ""
 	if len(c.Errors) > 0 {
-		class, count, message = probe.Class(c.Errors[0].Class), c.Errors[0].Count, c.Errors[0].Message
+		class, count, message = reply.Class(c.Errors[0].Class), c.Errors[0].Count, c.Errors[0].Message
 	}
 	of := ""
 	if clients > 1 {
@@ -125,25 +127,25 @@ func (s *session) whereToLook(c v1alpha1.ProbeClient, clients int) error {
 	if message = output.Clean(message); message != "" {
 		what += fmt.Sprintf(" (%s)", message)
 	}
-	if class == probe.ClassTLS && s.tlsHint() != "" {
+	if class == reply.ClassTLS && s.tlsHint() != "" {
 		return errors.New(what) // the note has said how to go on
 	}
 	return fmt.Errorf("%s; %s", what, s.advice(class))
 }
 
-func (s *session) advice(class probe.Class) string {
+func (s *session) advice(class reply.Class) string {
 	service := "the Service"
 	if s.service {
 		service = "Service " + s.key.String()
 	}
 	switch class {
-	case probe.ClassDNS:
+	case reply.ClassDNS:
 		return fmt.Sprintf("check the name %s in the URL, that %s exists in the cluster of the client, and the DNS of the client pod", s.url.Host(), service)
-	case probe.ClassRefused, probe.ClassUnreachable, probe.ClassConnectTimeout:
+	case reply.ClassRefused, reply.ClassUnreachable, reply.ClassConnectTimeout:
 		return fmt.Sprintf("check the port %d in the URL, the ready endpoints of %s (kubectl mesh-svc describe), and network policies", s.url.Port(), service)
-	case probe.ClassTLS:
+	case reply.ClassTLS:
 		return "give the CA that signed the server's certificate with --cacert FILE, or skip the check with --insecure"
-	case probe.ClassReset, probe.ClassReadTimeout, probe.ClassEmpty, probe.ClassTruncated:
+	case reply.ClassReset, reply.ClassReadTimeout, reply.ClassEmpty, reply.ClassTruncated:
 		return fmt.Sprintf("the connections are made and nothing comes back: check the logs of the pods behind %s, whether they speak %s at port %d, and what is in between", service, s.url.Scheme(), s.url.Port())
 	}
 	return "check that the tool in the client pod works, or choose another with --tool"

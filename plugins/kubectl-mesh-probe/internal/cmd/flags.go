@@ -12,8 +12,11 @@ import (
 	"github.com/spf13/pflag"
 
 	"github.com/kubectl-mesh/kubectl-mesh/pkg/common/cli"
+	"github.com/kubectl-mesh/kubectl-mesh/plugins/kubectl-mesh-probe/internal/judge"
+	"github.com/kubectl-mesh/kubectl-mesh/plugins/kubectl-mesh-probe/internal/origin"
 	"github.com/kubectl-mesh/kubectl-mesh/plugins/kubectl-mesh-probe/internal/podexec"
 	"github.com/kubectl-mesh/kubectl-mesh/plugins/kubectl-mesh-probe/internal/probe"
+	"github.com/kubectl-mesh/kubectl-mesh/plugins/kubectl-mesh-probe/internal/request"
 )
 
 // flags are what the user typed.
@@ -112,8 +115,8 @@ func (a *asFlag) Type() string { return "string" }
 type options struct {
 	flags
 	ref    podexec.Ref
-	target string        // as typed
-	url    *probe.Target // nil when a Service was named, whose port may have to be looked up
+	target string          // as typed
+	url    *request.Target // nil when a Service was named, whose port may have to be looked up
 	config probe.Config
 	most   int // to how many requests the run may be extended
 }
@@ -128,7 +131,7 @@ func (f *flags) toOptions(target string) (*options, error) {
 		return nil, fmt.Errorf("--from %w", err)
 	}
 	if strings.Contains(target, "://") || strings.ContainsAny(target, "\r\n\x00") {
-		t, err := probe.ParseTarget(target)
+		t, err := request.ParseTarget(target)
 		if err != nil {
 			return nil, err
 		}
@@ -156,17 +159,17 @@ func (f *flags) toOptions(target string) (*options, error) {
 	}
 	o.most = f.most()
 	for _, h := range f.headers {
-		header, err := probe.ParseHeader(h)
+		header, err := request.ParseHeader(h)
 		if err != nil {
 			return nil, fmt.Errorf("--%w", err)
 		}
 		o.config.Headers = append(o.config.Headers, header)
 	}
 	// Names of clusters are checked once the members are known; the rest now, before anything is read.
-	if _, err := probe.ParseIdentify(f.identify, nil, nil); err != nil {
+	if _, err := origin.Parse(f.identify, nil, nil); err != nil {
 		return nil, err
 	}
-	if _, err := probe.ParseExpect(f.expect, nil, true); err != nil {
+	if _, err := judge.ParseExpectations(f.expect, nil, true); err != nil {
 		return nil, err
 	}
 	return o, nil
@@ -226,7 +229,7 @@ func (f *flags) validate() error {
 }
 
 // readCACert reads the file of --cacert. It and --insecure need an https URL: a Service is called by http.
-func (f *flags) readCACert(url *probe.Target) ([]byte, error) {
+func (f *flags) readCACert(url *request.Target) ([]byte, error) {
 	flag := "--insecure"
 	if f.caCert != "" {
 		flag = "--cacert"
@@ -247,7 +250,7 @@ func (f *flags) readCACert(url *probe.Target) ([]byte, error) {
 	if err != nil {
 		return nil, fmt.Errorf("--cacert: %w", err)
 	}
-	certs, err := probe.ParseCACert(data)
+	certs, err := request.ParseCACert(data)
 	if err != nil {
 		return nil, fmt.Errorf("--cacert %s: %w", f.caCert, err)
 	}

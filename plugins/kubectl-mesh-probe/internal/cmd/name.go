@@ -10,7 +10,7 @@ import (
 	"github.com/kubectl-mesh/kubectl-mesh/pkg/common/meshstate"
 	"github.com/kubectl-mesh/kubectl-mesh/pkg/common/routing"
 	"github.com/kubectl-mesh/kubectl-mesh/plugins/kubectl-mesh-probe/internal/podexec"
-	"github.com/kubectl-mesh/kubectl-mesh/plugins/kubectl-mesh-probe/internal/probe"
+	"github.com/kubectl-mesh/kubectl-mesh/plugins/kubectl-mesh-probe/internal/target"
 )
 
 // findTarget works out which Service is called and reads it in all members.
@@ -76,9 +76,9 @@ func (s *session) meanings(ctx context.Context, host string) {
 }
 
 // resolver is how the client pod looks up names. Its resolv.conf is only read where something depends on it.
-func (s *session) resolver(ctx context.Context, c *client, host string) probe.Resolver {
-	usual := probe.ClusterFirst(s.namespace)
-	if c.err != nil || !c.pod.OtherDNS && !probe.SpellsZone(host) {
+func (s *session) resolver(ctx context.Context, c *client, host string) target.Resolver {
+	usual := target.ClusterFirst(s.namespace)
+	if c.err != nil || !c.pod.OtherDNS && !target.SpellsZone(host) {
 		return usual
 	}
 	text, err := clusters.Within(ctx, s.clusters.Timeout, podexec.New(c.member.REST, c.member.Client, c.pod).ResolvConf)
@@ -89,7 +89,7 @@ func (s *session) resolver(ctx context.Context, c *client, host string) probe.Re
 		}
 		return usual
 	}
-	return probe.ParseResolvConf(text)
+	return target.ParseResolvConf(text)
 }
 
 // resolve finds the Service that Cilium balances for each client: the one that is named, that a ServiceImport stands for, or that has the address.

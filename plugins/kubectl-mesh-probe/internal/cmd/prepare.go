@@ -10,21 +10,24 @@ import (
 	"github.com/kubectl-mesh/kubectl-mesh/pkg/common/clusters"
 	"github.com/kubectl-mesh/kubectl-mesh/pkg/common/meshstate"
 	"github.com/kubectl-mesh/kubectl-mesh/pkg/common/routing"
+	"github.com/kubectl-mesh/kubectl-mesh/plugins/kubectl-mesh-probe/internal/judge"
+	"github.com/kubectl-mesh/kubectl-mesh/plugins/kubectl-mesh-probe/internal/origin"
 	"github.com/kubectl-mesh/kubectl-mesh/plugins/kubectl-mesh-probe/internal/podexec"
 	"github.com/kubectl-mesh/kubectl-mesh/plugins/kubectl-mesh-probe/internal/probe"
+	"github.com/kubectl-mesh/kubectl-mesh/plugins/kubectl-mesh-probe/internal/tally"
 )
 
 // prepare finds the pods and the target, and reads the state from which the shares are predicted. It sends nothing.
 func (s *session) prepare(ctx context.Context) error {
 	for _, m := range s.sel.Members {
-		s.known = append(s.known, probe.Known{Name: m.Name, Context: m.Context})
+		s.known = append(s.known, origin.Member{Name: m.Name, Context: m.Context})
 	}
 	var err error
-	if s.id, err = probe.ParseIdentify(s.o.identify, s.o.as, s.known); err != nil {
+	if s.id, err = origin.Parse(s.o.identify, s.o.as, s.known); err != nil {
 		return err
 	}
 	s.who.Store(s.id)
-	if s.expect, err = probe.ParseExpect(s.o.expect, s.known, !s.id.Auto()); err != nil {
+	if s.expect, err = judge.ParseExpectations(s.o.expect, s.known, !s.id.Auto()); err != nil {
 		return err
 	}
 	if err := s.findClients(ctx); err != nil {
@@ -53,7 +56,7 @@ func (s *session) learn(snap *routing.Snapshot) {
 	if !s.id.Auto() {
 		return
 	}
-	t := probe.NewTokens(snap, s.key)
+	t := origin.NewTokens(snap, s.key)
 	if s.tokens != nil {
 		t = s.tokens.Merge(t)
 	}
@@ -66,7 +69,7 @@ func (s *session) announce() {
 	if s.o.duration > 0 {
 		return
 	}
-	looks := probe.Looks(s.o.count, s.o.most)
+	looks := judge.Looks(s.o.count, s.o.most)
 	for _, e := range s.expect {
 		switch needs := e.Needs(looks); {
 		case needs > s.o.most:
@@ -107,7 +110,7 @@ func (s *session) findClients(ctx context.Context) error {
 			Cluster: r.Member.Name, Context: r.Member.Context, Namespace: s.namespace,
 			Pod: c.pod.Name, Container: c.pod.Container, Node: c.pod.Node,
 		}
-		c.Tally = probe.NewTally(s.known)
+		c.Tally = tally.New(s.known)
 		s.clients = append(s.clients, c)
 		s.describePod(c)
 	}
@@ -141,14 +144,14 @@ func (s *session) read(ctx context.Context) *routing.Snapshot {
 }
 
 // predictions are what routing says for each client, in their order.
-func (s *session) predictions(snap *routing.Snapshot) []probe.Prediction {
-	out := make([]probe.Prediction, len(s.clients))
+func (s *session) predictions(snap *routing.Snapshot) []judge.Prediction {
+	out := make([]judge.Prediction, len(s.clients))
 	for i, c := range s.clients {
 		if c.unnamed != "" {
-			out[i] = probe.Prediction{Why: c.unnamed}
+			out[i] = judge.Prediction{Why: c.unnamed}
 			continue
 		}
-		out[i] = probe.Predict(snap, c.member.Name, s.key, s.url.Port())
+		out[i] = judge.Predict(snap, c.member.Name, s.key, s.url.Port())
 		out[i].Caveats = slices.Concat(out[i].Caveats, c.caveats)
 	}
 	return out
@@ -190,7 +193,7 @@ func (s *session) wait(ctx context.Context, snap *routing.Snapshot) (*routing.Sn
 		}
 		now := s.read(ctx)
 		after := s.predictions(now)
-		if slices.EqualFunc(before, after, probe.Prediction.Equal) {
+		if slices.EqualFunc(before, after, judge.Prediction.Equal) {
 			return now, nil
 		}
 		s.note("The prediction changed; waiting for another %s: %s.", s.o.settle, s.describe(after))
@@ -200,7 +203,7 @@ func (s *session) wait(ctx context.Context, snap *routing.Snapshot) (*routing.Sn
 }
 
 // describe shows the predictions of all clients.
-func (s *session) describe(ps []probe.Prediction) string {
+func (s *session) describe(ps []judge.Prediction) string {
 	parts := make([]string, len(ps))
 	for i, p := range ps {
 		parts[i] = "clients in " + s.clients[i].member.Name + ": " + p.String()

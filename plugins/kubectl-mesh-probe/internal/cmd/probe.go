@@ -14,8 +14,12 @@ import (
 	"github.com/kubectl-mesh/kubectl-mesh/pkg/common/meshstate"
 	"github.com/kubectl-mesh/kubectl-mesh/pkg/common/output"
 	"github.com/kubectl-mesh/kubectl-mesh/pkg/common/routing"
+	"github.com/kubectl-mesh/kubectl-mesh/plugins/kubectl-mesh-probe/internal/judge"
+	"github.com/kubectl-mesh/kubectl-mesh/plugins/kubectl-mesh-probe/internal/origin"
 	"github.com/kubectl-mesh/kubectl-mesh/plugins/kubectl-mesh-probe/internal/podexec"
 	"github.com/kubectl-mesh/kubectl-mesh/plugins/kubectl-mesh-probe/internal/probe"
+	"github.com/kubectl-mesh/kubectl-mesh/plugins/kubectl-mesh-probe/internal/request"
+	"github.com/kubectl-mesh/kubectl-mesh/plugins/kubectl-mesh-probe/internal/target"
 )
 
 // client is one client pod.
@@ -26,7 +30,7 @@ type client struct {
 	err     error    // nothing was sent
 	caveats []string // of the pod: what may make its answers differ from the prediction
 	target  int      // how many requests are to be sent in all
-	meaning probe.Meaning
+	meaning target.Meaning
 	unnamed string // why the URL names no Service for it
 	changed string // what the prediction was before or after it changed during the run
 }
@@ -36,18 +40,18 @@ type session struct {
 	*env
 	o         *options
 	sel       *clusters.Selection
-	known     []probe.Known
+	known     []origin.Member
 	clients   []*client
 	namespace string
 	query     meshstate.Query
 	key       routing.Key
 	service   bool // the URL names a Service
-	url       probe.Target
-	id        *probe.Identifier
-	who       atomic.Pointer[probe.Identifier] // with what is known of pods by now
-	tokens    *probe.Tokens
+	url       request.Target
+	id        *origin.Identifier
+	who       atomic.Pointer[origin.Identifier] // with what is known of pods by now
+	tokens    *origin.Tokens
 	gaps      []string // members that could not be read from the start
-	expect    []probe.Expectation
+	expect    []judge.Expectation
 }
 
 func (e *env) probe(ctx context.Context, o *options) error {
@@ -98,7 +102,7 @@ func (s *session) report(ctx context.Context) v1alpha1.ProbeReport {
 		s.learn(snap) // pods may have come up meanwhile
 	}
 	for _, c := range s.clients {
-		c.Tally.Again(s.who.Load())
+		c.Tally.Reattribute(s.who.Load())
 		s.conclude(c)
 	}
 	doc := v1alpha1.ProbeReport{
@@ -138,10 +142,10 @@ func span(doc *v1alpha1.ProbeReport, r probe.Result) {
 // conclude takes back the prediction if it changed during the run, and warns of a tally that contradicts it.
 func (s *session) conclude(c *client) {
 	if c.changed != "" {
-		c.Prediction = probe.Prediction{Why: fmt.Sprintf("the prediction changed during the run: %s, then %s", c.Prediction, c.changed)}
+		c.Prediction = judge.Prediction{Why: fmt.Sprintf("the prediction changed during the run: %s, then %s", c.Prediction, c.changed)}
 		return
 	}
-	if c.Tally.Weak > 0 && probe.Contradicts(c.Tally, c.Prediction, s.known) {
+	if c.Tally.Weak > 0 && judge.Contradicts(c.Tally, c.Prediction, s.known) {
 		c.Result.Warnings = append(c.Result.Warnings, fmt.Sprintf(
 			"%d replies were attributed by a name of a cluster in them, and the tally contradicts the prediction (%s): the name may be there by chance; name the part of the reply that tells with --identify",
 			c.Tally.Weak, c.Prediction))
@@ -149,11 +153,11 @@ func (s *session) conclude(c *client) {
 }
 
 // checks compares one client's tally with all expectations.
-func (s *session) checks(c *client) []probe.Check {
-	ev := probe.Evidence{Prediction: c.Prediction, Members: s.known, ErrorsJudged: judgesErrors(s.expect), Looks: probe.Looks(s.o.count, s.o.most)}
-	var out []probe.Check
+func (s *session) checks(c *client) []judge.Check {
+	ev := judge.Evidence{Prediction: c.Prediction, Members: s.known, ErrorsJudged: judgesErrors(s.expect), Looks: judge.Looks(s.o.count, s.o.most)}
+	var out []judge.Check
 	if s.o.expectPrediction {
-		out = append(out, probe.JudgePrediction(c.Tally, ev))
+		out = append(out, judge.CheckPrediction(c.Tally, ev))
 	}
 	for _, x := range s.expect {
 		out = append(out, x.Judge(c.Tally, ev))
@@ -165,14 +169,14 @@ func (s *session) checks(c *client) []probe.Check {
 func (s *session) judge(c *client) []v1alpha1.ProbeCheck {
 	var out []v1alpha1.ProbeCheck
 	for _, k := range s.checks(c) {
-		if !c.Result.Complete && k.Verdict == probe.Pass {
-			k.Verdict, k.Reason = probe.Inconclusive, "the run is not complete"
+		if !c.Result.Complete && k.Verdict == judge.Pass {
+			k.Verdict, k.Reason = judge.Inconclusive, "the run is not complete"
 		}
 		out = append(out, v1alpha1.ProbeCheck{Client: c.member.Name, Expr: k.Expr, Result: string(k.Verdict), Observed: k.Observed, Reason: k.Reason})
 	}
 	return out
 }
 
-func judgesErrors(es []probe.Expectation) bool {
-	return slices.ContainsFunc(es, probe.Expectation.AboutErrors)
+func judgesErrors(es []judge.Expectation) bool {
+	return slices.ContainsFunc(es, judge.Expectation.AboutErrors)
 }

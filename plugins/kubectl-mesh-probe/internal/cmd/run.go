@@ -10,8 +10,10 @@ import (
 	"github.com/kubectl-mesh/kubectl-mesh/pkg/common/clusters"
 	"github.com/kubectl-mesh/kubectl-mesh/pkg/common/meshstate"
 	"github.com/kubectl-mesh/kubectl-mesh/pkg/common/routing"
+	"github.com/kubectl-mesh/kubectl-mesh/plugins/kubectl-mesh-probe/internal/judge"
 	"github.com/kubectl-mesh/kubectl-mesh/plugins/kubectl-mesh-probe/internal/podexec"
 	"github.com/kubectl-mesh/kubectl-mesh/plugins/kubectl-mesh-probe/internal/probe"
+	"github.com/kubectl-mesh/kubectl-mesh/plugins/kubectl-mesh-probe/internal/reply"
 )
 
 // run probes from all client pods at once.
@@ -36,7 +38,7 @@ func (s *session) runClient(ctx context.Context, c *client, p *progress) {
 	tr := podexec.New(c.member.REST, c.member.Client, c.pod)
 	p.aim(c, cfg.Count)
 	for look := 1; ; look++ {
-		res, err := probe.Run(ctx, tr, cfg, func(r probe.Reply) {
+		res, err := probe.Run(ctx, tr, cfg, func(r reply.Reply) {
 			who := s.who.Load().Identify(&r)
 			p.mu.Lock()
 			defer p.mu.Unlock()
@@ -67,8 +69,8 @@ func (s *session) runClient(ctx context.Context, c *client, p *progress) {
 func (s *session) extend(c *client, p *progress, look int) int {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	c.Tally.Again(s.who.Load())
-	return probe.Extend(s.checks(c), c.Tally.Requests, s.o.most, look)
+	c.Tally.Reattribute(s.who.Load())
+	return judge.Extend(s.checks(c), c.Tally.Requests, s.o.most, look)
 }
 
 // joined is the result of a run and its extension.

@@ -8,7 +8,7 @@ import (
 	"strings"
 
 	"github.com/kubectl-mesh/kubectl-mesh/pkg/common/routing"
-	"github.com/kubectl-mesh/kubectl-mesh/plugins/kubectl-mesh-probe/internal/probe"
+	"github.com/kubectl-mesh/kubectl-mesh/plugins/kubectl-mesh-probe/internal/request"
 )
 
 var serviceForm = regexp.MustCompile(`^[a-z0-9]([-a-z0-9.]*[a-z0-9])?$`)
@@ -41,13 +41,13 @@ func byAddress(snap *routing.Snapshot, client, host string) (routing.Key, bool) 
 
 // serviceURL makes the URL of a Service that was given as SERVICE[:PORT]. Without a port it
 // takes the only one, else one called http or numbered 80.
-func serviceURL(snap *routing.Snapshot, clients []string, key routing.Key, target string) (probe.Target, error) {
+func serviceURL(snap *routing.Snapshot, clients []string, key routing.Key, target string) (request.Target, error) {
 	host, port, err := splitService(target)
 	if err != nil {
-		return probe.Target{}, err
+		return request.Target{}, err
 	}
 	if _, err := strconv.Atoi(port); err == nil {
-		return probe.ParseTarget("http://" + host + ":" + port)
+		return request.ParseTarget("http://" + host + ":" + port)
 	}
 	var svc *routing.Service
 	for _, name := range clients {
@@ -57,7 +57,7 @@ func serviceURL(snap *routing.Snapshot, clients []string, key routing.Key, targe
 		}
 	}
 	if svc == nil {
-		return probe.Target{}, fmt.Errorf("service %q not found in namespace %q of cluster %s", key.Name, key.Namespace, strings.Join(clients, ", "))
+		return request.Target{}, fmt.Errorf("service %q not found in namespace %q of cluster %s", key.Name, key.Namespace, strings.Join(clients, ", "))
 	}
 	var names []string
 	chosen := int32(0)
@@ -79,11 +79,11 @@ func serviceURL(snap *routing.Snapshot, clients []string, key routing.Key, targe
 	}
 	switch {
 	case chosen == 0 && port != "":
-		return probe.Target{}, fmt.Errorf("service %s has no TCP port named %q; it has %s", key, port, strings.Join(names, ", "))
+		return request.Target{}, fmt.Errorf("service %s has no TCP port named %q; it has %s", key, port, strings.Join(names, ", "))
 	case chosen == 0:
-		return probe.Target{}, fmt.Errorf("service %s has several ports or none for TCP; name one as %s:PORT (%s)", key, host, strings.Join(names, ", "))
+		return request.Target{}, fmt.Errorf("service %s has several ports or none for TCP; name one as %s:PORT (%s)", key, host, strings.Join(names, ", "))
 	case chosen == 80:
-		return probe.ParseTarget("http://" + host)
+		return request.ParseTarget("http://" + host)
 	}
-	return probe.ParseTarget(fmt.Sprintf("http://%s:%d", host, chosen))
+	return request.ParseTarget(fmt.Sprintf("http://%s:%d", host, chosen))
 }

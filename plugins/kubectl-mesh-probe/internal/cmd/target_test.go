@@ -6,7 +6,7 @@ import (
 	"testing"
 
 	"github.com/kubectl-mesh/kubectl-mesh/pkg/common/routing"
-	"github.com/kubectl-mesh/kubectl-mesh/plugins/kubectl-mesh-probe/internal/probe"
+	"github.com/kubectl-mesh/kubectl-mesh/plugins/kubectl-mesh-probe/internal/target"
 )
 
 func TestServiceURL(t *testing.T) {
@@ -33,7 +33,7 @@ func TestServiceURL(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			key := probe.ClusterFirst("default").Meaning(host).Service
+			key := target.ClusterFirst("default").Meaning(host).Service
 			snap := &routing.Snapshot{Clusters: []routing.Cluster{{Name: "us", Services: map[routing.Key]*routing.Service{key: {Key: key, Ports: tc.ports}}}}}
 			got, err := serviceURL(snap, []string{"us"}, key, tc.target)
 			if tc.err != "" {

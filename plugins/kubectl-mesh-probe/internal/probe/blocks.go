@@ -5,6 +5,8 @@ import (
 	"fmt"
 	"strconv"
 	"time"
+
+	"github.com/kubectl-mesh/kubectl-mesh/plugins/kubectl-mesh-probe/internal/reply"
 )
 
 // read takes in what has come on the pod's two streams.
@@ -87,7 +89,7 @@ func (r *run) frame(f frame, now time.Time) error {
 			o.record = &f
 			return nil
 		}
-		reply, err := cutCurl(f, r.plan.cfg.BodyLimit, 0)
+		one, err := reply.CutCurl(f.record(), r.plan.cfg.BodyLimit, 0)
 		if err != nil {
 			return err
 		}
@@ -95,7 +97,7 @@ func (r *run) frame(f frame, now time.Time) error {
 		if o.held != nil {
 			r.count(*o.held)
 		}
-		o.held = &reply
+		o.held = &one
 		return nil
 	case 'E':
 		if len(f.args) != 2 || f.args[0] != strconv.Itoa(o.id) || o.begun.IsZero() {

@@ -15,6 +15,8 @@ import (
 	"time"
 
 	"github.com/google/go-cmp/cmp"
+
+	"github.com/kubectl-mesh/kubectl-mesh/plugins/kubectl-mesh-probe/internal/reply"
 )
 
 // newTLSServer is newServer with HTTPS and a certificate that nobody trusts. It also offers HTTP/2.
@@ -88,7 +90,7 @@ func wrap(t *testing.T, pod *localPod, name, text string) {
 }
 
 // runIn is runPod with a pod that was prepared.
-func runIn(t *testing.T, pod *localPod, cfg Config) (*tally, Result) {
+func runIn(t *testing.T, pod *localPod, cfg Config) (*observed, Result) {
 	t.Helper()
 	got, sink := collect()
 	ctx, cancel := context.WithTimeout(t.Context(), 5*time.Minute) // ends a hang
@@ -101,7 +103,7 @@ func runIn(t *testing.T, pod *localPod, cfg Config) (*tally, Result) {
 	return got, res
 }
 
-func wantClasses(t *testing.T, got *tally, res Result, want map[Class]int) {
+func wantClasses(t *testing.T, got *observed, res Result, want map[reply.Class]int) {
 	t.Helper()
 	if !res.Complete {
 		t.Errorf("result %+v", res)
@@ -116,13 +118,13 @@ var tools = []string{"dash busybox", "dash GNU wget", "dash curl"}
 // busybox prints a note before the header of an HTTPS reply.
 func TestField02BusyboxNoteIsNotAReply(t *testing.T) {
 	t.Parallel()
-	for path, class := range map[string]Class{"/": "", "/503": Class5xx, "/404": Class4xx, "/chunked": ""} {
+	for path, class := range map[string]reply.Class{"/": "", "/503": reply.Class5xx, "/404": reply.Class4xx, "/chunked": ""} {
 		for _, name := range []string{"ash busybox"} {
 			t.Run(name+path, func(t *testing.T) {
 				t.Parallel()
 				srv := newTLSServer(t, true)
 				got, res := runPod(t, pods[name], fieldConfig(t, srv.URL+path, 6))
-				wantClasses(t, got, res, map[Class]int{class: 6})
+				wantClasses(t, got, res, map[reply.Class]int{class: 6})
 				if class == "" && got.byWho["us"]+got.byWho["eu"]+got.byWho["ap"] != 6 {
 					t.Errorf("headers %v", got.byWho)
 				}
@@ -139,7 +141,7 @@ func TestField02FailedHandshakeIsTLS(t *testing.T) {
 			t.Parallel()
 			url := strings.Replace(rawServer(t, "\x15\x03\x03\x00\x02\x02\x28"), "http:", "https:", 1) // alert: handshake failure
 			got, res := runPod(t, pods[name], fieldConfig(t, url, 5))
-			wantClasses(t, got, res, map[Class]int{ClassTLS: 5})
+			wantClasses(t, got, res, map[reply.Class]int{reply.ClassTLS: 5})
 		})
 	}
 }
@@ -154,7 +156,7 @@ func TestField02PreloadOfAMissingLibrary(t *testing.T) {
 			pod := newLocalPod(t, words[0], words[1:]...)
 			pod.env = []string{"LD_PRELOAD=/nonexistent/libtrace.so"}
 			got, res := runIn(t, pod, fieldConfig(t, srv.URL, 20))
-			wantClasses(t, got, res, map[Class]int{"": 20})
+			wantClasses(t, got, res, map[reply.Class]int{"": 20})
 			if len(got.bodies) != 20 {
 				t.Errorf("%d different bodies", len(got.bodies))
 			}
@@ -166,7 +168,7 @@ func TestField02PreloadOfAMissingLibrary(t *testing.T) {
 func TestField02ConfigurationInTheHome(t *testing.T) {
 	t.Parallel()
 	for _, name := range []string{"dash GNU wget", "dash curl"} {
-		for path, class := range map[string]Class{"/": "", "/503": Class5xx} {
+		for path, class := range map[string]reply.Class{"/": "", "/503": reply.Class5xx} {
 			t.Run(name+path, func(t *testing.T) {
 				t.Parallel()
 				srv := newServer(t)
@@ -181,7 +183,7 @@ func TestField02ConfigurationInTheHome(t *testing.T) {
 				pod := newLocalPod(t, pods[name][0], pods[name][1:]...)
 				pod.env = []string{"HOME=" + home}
 				got, res := runIn(t, pod, fieldConfig(t, srv.URL+path, 20))
-				wantClasses(t, got, res, map[Class]int{class: 20})
+				wantClasses(t, got, res, map[reply.Class]int{class: 20})
 				if r := <-srv.seen; r.UserAgent() != "mesh-probe-test" || r.Header.Get("X-Extra") != "" {
 					t.Errorf("request %v", r.Header)
 				}
@@ -200,7 +202,7 @@ func TestField02WrapperThatTalks(t *testing.T) {
 	}
 	for script, text := range scripts {
 		for _, name := range tools {
-			for path, class := range map[string]Class{"/": "", "/503": Class5xx} {
+			for path, class := range map[string]reply.Class{"/": "", "/503": reply.Class5xx} {
 				t.Run(script+" "+name+path, func(t *testing.T) {
 					t.Parallel()
 					srv := newServer(t)
@@ -211,7 +213,7 @@ func TestField02WrapperThatTalks(t *testing.T) {
 					}
 					wrap(t, pod, tool, text)
 					got, res := runIn(t, pod, fieldConfig(t, srv.URL+path, 6))
-					wantClasses(t, got, res, map[Class]int{class: 6})
+					wantClasses(t, got, res, map[reply.Class]int{class: 6})
 				})
 			}
 		}
@@ -229,7 +231,7 @@ func TestField02ExitCodeIsNeverAnAnswer(t *testing.T) {
 				pod := newLocalPod(t, pods[name][0], pods[name][1:]...)
 				wrap(t, pod, map[bool]string{true: "curl", false: "wget"}[name == "dash curl"], `case $* in *help*|*-V*) exec REAL "$@";; esac;`+text)
 				got, res := runIn(t, pod, fieldConfig(t, srv.URL, 1))
-				wantClasses(t, got, res, map[Class]int{ClassTool: 1})
+				wantClasses(t, got, res, map[reply.Class]int{reply.ClassTool: 1})
 				if got.status[200] != 1 {
 					t.Errorf("status %v", got.status)
 				}
@@ -245,7 +247,7 @@ func TestField02UnusualReplies(t *testing.T) {
 	tests := map[string]struct {
 		reply  string
 		status int
-		class  Class
+		class  reply.Class
 	}{
 		"100":                {"HTTP/1.1 100 Continue\r\n\r\n" + ok, 200, ""},
 		"103":                {"HTTP/1.1 103 Early Hints\r\nLink: </x>\r\n\r\n" + ok, 200, ""},
@@ -255,12 +257,12 @@ func TestField02UnusualReplies(t *testing.T) {
 		"trailers":           {"HTTP/1.1 200 OK\r\nX-Cluster: us\r\nTransfer-Encoding: chunked\r\nTrailer: X-T\r\nConnection: close\r\n\r\n5\r\nhello\r\n0\r\nX-T: v\r\n\r\n", 200, ""},
 		"no reason":          {"HTTP/1.1 200\r\nX-Cluster: us\r\nContent-Length: 5\r\nConnection: close\r\n\r\nhello", 200, ""},
 		"HTTP/1.0":           {"HTTP/1.0 200 OK\r\nX-Cluster: us\r\n\r\nhello", 200, ""},
-		"503 of no length":   {"HTTP/1.1 503 Service Unavailable\r\nX-Cluster: us\r\nConnection: close\r\n\r\nsorry", 503, Class5xx},
-		"503 that is cut":    {"HTTP/1.1 503 Service Unavailable\r\nX-Cluster: us\r\nContent-Length: 50\r\nConnection: close\r\n\r\nsorry", 503, Class5xx},
-		"garbage":            {"SSH-2.0-OpenSSH_9.6\r\n", 0, ClassUnknown},
-		"garbage first":      {"220 ready\r\n" + ok, 0, ClassUnknown},
-		"header without end": {"HTTP/1.1 200 OK\r\nX-Clus", 200, ClassTruncated},
-		"nothing":            {"", 0, ClassEmpty},
+		"503 of no length":   {"HTTP/1.1 503 Service Unavailable\r\nX-Cluster: us\r\nConnection: close\r\n\r\nsorry", 503, reply.Class5xx},
+		"503 that is cut":    {"HTTP/1.1 503 Service Unavailable\r\nX-Cluster: us\r\nContent-Length: 50\r\nConnection: close\r\n\r\nsorry", 503, reply.Class5xx},
+		"garbage":            {"SSH-2.0-OpenSSH_9.6\r\n", 0, reply.ClassUnknown},
+		"garbage first":      {"220 ready\r\n" + ok, 0, reply.ClassUnknown},
+		"header without end": {"HTTP/1.1 200 OK\r\nX-Clus", 200, reply.ClassTruncated},
+		"nothing":            {"", 0, reply.ClassEmpty},
 	}
 	for name, tc := range tests {
 		for _, pod := range tools {
@@ -268,10 +270,10 @@ func TestField02UnusualReplies(t *testing.T) {
 				t.Parallel()
 				status, class := tc.status, tc.class
 				if name == "103" && strings.Contains(pod, "busybox") {
-					status, class = 0, ClassTool // it knows no interim reply but 100 and gives up
+					status, class = 0, reply.ClassTool // it knows no interim reply but 100 and gives up
 				}
 				got, res := runPod(t, pods[pod], fieldConfig(t, rawServer(t, tc.reply), 4))
-				wantClasses(t, got, res, map[Class]int{class: 4})
+				wantClasses(t, got, res, map[reply.Class]int{class: 4})
 				if got.status[status] != 4 {
 					t.Errorf("status %v, want %d", got.status, status)
 				}
@@ -297,7 +299,7 @@ func TestFieldDKilledGNUWgetReportsNothingUnsent(t *testing.T) {
 [ $# -gt 22 ] && ! [ -e %[1]s ] && : >%[1]s && kill -KILL $$
 exec REAL "$@"`, mark))
 	got, res := runIn(t, pod, fieldConfig(t, srv.URL, 20))
-	if !res.Complete || res.Requests != 20 || got.class[ClassTool] > 1 || got.class[""] < 19 {
+	if !res.Complete || res.Requests != 20 || got.class[reply.ClassTool] > 1 || got.class[""] < 19 {
 		t.Errorf("result %+v, classes %v", res, got.class)
 	}
 }
@@ -314,7 +316,7 @@ func TestFieldDInterruptedRunReportsNoErrors(t *testing.T) {
 			defer cancel()
 			got, sink := collect()
 			n := 0
-			res, err := Run(ctx, pod, fieldConfig(t, srv.URL, 1<<30), func(r Reply) {
+			res, err := Run(ctx, pod, fieldConfig(t, srv.URL, 1<<30), func(r reply.Reply) {
 				sink(r)
 				if n++; n == 40 {
 					cancel()
@@ -328,31 +330,6 @@ func TestFieldDInterruptedRunReportsNoErrors(t *testing.T) {
 				t.Errorf("result %+v, classes %v", res, got.class)
 			}
 		})
-	}
-}
-
-// A budget that gets requests back which were not sent can hand them out again at once.
-func TestFieldDGivenBackRequestsCostNoTime(t *testing.T) {
-	t.Parallel()
-	start := time.Unix(0, 0)
-	now := start
-	b := newBudget(1000, 0, 200, func() time.Time { return now })
-	sent := 0
-	for sent < 400 {
-		n, wait, _ := b.take(100)
-		if n == 0 {
-			now = now.Add(wait)
-			continue
-		}
-		sent++
-		b.giveBack(n - 1) // a busybox wget that stopped at its first request
-	}
-	// 200 each second, and a burst at the beginning.
-	if took := now.Sub(start); took < 1500*time.Millisecond || took > 2*time.Second {
-		t.Errorf("400 requests at 200 each second took %s", took)
-	}
-	if b.left != 600 {
-		t.Errorf("%d requests left", b.left)
 	}
 }
 

@@ -1,81 +1,17 @@
 package probe
 
 import (
-	"bytes"
 	"context"
-	"crypto/ecdsa"
-	"crypto/elliptic"
-	"crypto/rand"
-	"crypto/x509"
-	"encoding/pem"
 	"io"
-	"math/big"
 	"net/http"
 	"net/http/httptest"
 	"path/filepath"
 	"strings"
 	"testing"
 	"time"
+
+	"github.com/kubectl-mesh/kubectl-mesh/plugins/kubectl-mesh-probe/internal/reply"
 )
-
-func pemOf(kind string, der []byte) []byte {
-	return pem.EncodeToMemory(&pem.Block{Type: kind, Bytes: der})
-}
-
-// What busybox printed when it called HTTPS servers, with its two streams in one as a wrapper may put them, and apart.
-func TestField02Transcripts(t *testing.T) {
-	t.Parallel()
-	const (
-		note  = "wget: note: TLS certificate validation not implemented\n"
-		head  = "  HTTP/1.1 200 OK\n  Server: nginx\n  Content-Type: application/json\n  Content-Length: 17\n  Connection: close\n  \n"
-		body  = `{"cluster": "us"}`
-		e503  = "  HTTP/1.1 503 Service Unavailable\nwget: server returned error: HTTP/1.1 503 Service Unavailable\n"
-		alert = "wget: TLS error from peer (alert code 40): handshake failure\nwget: error getting response: Connection reset by peer\n"
-		other = "ERROR: ld.so: object '/x.so' from LD_PRELOAD cannot be preloaded: ignored.\n"
-	)
-	tests := map[string]struct {
-		out, errs string
-		n, rc     int
-		classes   string
-		unsent    int
-	}{
-		"ok":                   {body, note + head, 1, 0, "", 0},
-		"ok, one stream":       {note + head + body, "", 1, 0, "", 0},
-		"two":                  {body + body, note + head + head, 2, 0, ",", 0},
-		"two, one stream":      {note + head + body + head + body, "", 2, 0, ",", 0},
-		"503":                  {"", note + e503, 1, 1, "http-5xx", 0},
-		"503, one stream":      {note + e503, "", 1, 1, "http-5xx", 0},
-		"503 second":           {body, note + head + e503, 4, 1, ",http-5xx", 2},
-		"alert":                {"", note + alert, 1, 1, "tls", 0},
-		"alert, one stream":    {note + alert, "", 1, 1, "tls", 0},
-		"alert second":         {body, note + head + alert, 3, 1, ",tls", 1},
-		"crash":                {body, note + head, 1, 139, "tool", 0},
-		"crash, one stream":    {note + head + body + "Segmentation fault\n", "", 1, 139, "tool", 0},
-		"crash after two":      {body + body, note + head + head + "Segmentation fault\n", 3, 139, ",tool", 1},
-		"linker":               {body + body, other + note + head + head, 2, 0, ",", 0},
-		"linker, one stream":   {other + note + head + body, "", 1, 0, "", 0},
-		"TLS helper":           {"", "ssl_client: vault: handshake failed: certificate verify failed\nwget: error getting response: Connection reset by peer\n", 1, 1, "tls", 0},
-		"307 that is followed": {body, note + "  HTTP/1.1 307 Temporary Redirect\n  Location: /\n" + head, 1, 0, "", 0},
-		"no such option":       {"", "wget: unrecognized option '--foo'\nBusyBox v1.36.1\n\nUsage: wget [-c]\n", 1, 1, "unknown", 0},
-	}
-	for name, tc := range tests {
-		t.Run(name, func(t *testing.T) {
-			t.Parallel()
-			b := block{data: []byte(tc.out), size: len(tc.out), errs: []byte(tc.errs), n: tc.n, rc: tc.rc, limit: 100}
-			c := cutBusybox(b)
-			var classes []string
-			for _, r := range c.replies {
-				classes = append(classes, string(r.Class))
-				if v, _ := r.Get("Content-Type"); r.Class == "" && (string(r.Body) != body || v != "application/json") {
-					t.Errorf("reply %+v", r)
-				}
-			}
-			if got := strings.Join(classes, ","); got != tc.classes || c.unsent != tc.unsent || c.unclear {
-				t.Errorf("classes %q unsent %d unclear %v, want %q %d", got, c.unsent, c.unclear, tc.classes, tc.unsent)
-			}
-		})
-	}
-}
 
 // A certificate that nobody trusts: refused, accepted with --insecure, and accepted with the right --cacert only.
 func TestField02InsecureAndCACert(t *testing.T) {
@@ -86,7 +22,7 @@ func TestField02InsecureAndCACert(t *testing.T) {
 			t.Parallel()
 			srv, other := newTLSServer(t, false), newOtherCA(t)
 			words := append([]string{"rm"}, pods[name][1:]...)
-			for step, want := range map[string]Class{"nothing": ClassTLS, "insecure": "", "cacert": "", "another CA": ClassTLS} {
+			for step, want := range map[string]reply.Class{"nothing": reply.ClassTLS, "insecure": "", "cacert": "", "another CA": reply.ClassTLS} {
 				cfg := fieldConfig(t, srv.URL, 6)
 				switch step {
 				case "insecure":
@@ -97,30 +33,15 @@ func TestField02InsecureAndCACert(t *testing.T) {
 					cfg.CACert = other
 				}
 				got, res := runIn(t, newLocalPod(t, pods[name][0], words...), cfg)
-				if wantClasses(t, got, res, map[Class]int{want: 6}); t.Failed() {
+				if wantClasses(t, got, res, map[reply.Class]int{want: 6}); t.Failed() {
 					t.Fatal(step)
 				}
-				if hint := TLSHint(cfg, res); (hint != "") != (want == ClassTLS) || want != "" && !strings.Contains(hint, "--cacert") {
+				if hint := TLSHint(cfg, res); (hint != "") != (want == reply.ClassTLS) || want != "" && !strings.Contains(hint, "--cacert") {
 					t.Errorf("%s: hint %q", step, hint)
 				}
 			}
 		})
 	}
-}
-
-// newOtherCA is a certificate that has nothing to do with the servers of the tests.
-func newOtherCA(t *testing.T) []byte {
-	t.Helper()
-	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
-	if err != nil {
-		t.Fatal(err)
-	}
-	template := &x509.Certificate{SerialNumber: big.NewInt(1), NotAfter: time.Now().Add(time.Hour), IsCA: true, BasicConstraintsValid: true}
-	der, err := x509.CreateCertificate(rand.Reader, template, template, key.Public(), key)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return pemOf("CERTIFICATE", der)
 }
 
 // busybox takes a certificate on trust, or not: with --insecure without a note.
@@ -130,7 +51,7 @@ func TestField02BusyboxInsecure(t *testing.T) {
 	cfg := fieldConfig(t, srv.URL, 6)
 	cfg.Insecure = true
 	got, res := runPod(t, pods["dash busybox"], cfg)
-	wantClasses(t, got, res, map[Class]int{"": 6})
+	wantClasses(t, got, res, map[reply.Class]int{"": 6})
 }
 
 // What a tool cannot do is refused before anything is sent, with one line.
@@ -153,7 +74,7 @@ func TestField02RefusedBeforeTheRun(t *testing.T) {
 			t.Parallel()
 			cfg := fieldConfig(t, "https://127.0.0.1:1/", 1)
 			tc.set(&cfg)
-			_, err := Run(t.Context(), newLocalPod(t, tc.pod[0], tc.pod[1:]...), cfg, func(Reply) { t.Error("a reply") })
+			_, err := Run(t.Context(), newLocalPod(t, tc.pod[0], tc.pod[1:]...), cfg, func(reply.Reply) { t.Error("a reply") })
 			if err == nil || !strings.Contains(err.Error(), tc.want) || strings.Contains(err.Error(), "hunter2") || strings.Contains(err.Error(), "\n") {
 				t.Errorf("error %v, want %q", err, tc.want)
 			}
@@ -176,23 +97,6 @@ func TestFieldDSecretHeadersChooseTheTool(t *testing.T) {
 	}
 	if got, err := box.Choose(Config{Headers: []string{"Cookie: a"}, AllowVisibleHeaders: true}); err != nil || got.Kind != KindGNU {
 		t.Errorf("%v %v", got, err)
-	}
-}
-
-func TestField02ParseCACert(t *testing.T) {
-	t.Parallel()
-	cert := newOtherCA(t)
-	got, err := ParseCACert(append([]byte("# a comment\n"), append(bytes.ReplaceAll(cert, []byte("\n"), []byte("\r\n")), cert...)...))
-	if err != nil || !bytes.Equal(got, append(bytes.Clone(cert), cert...)) {
-		t.Errorf("%v\n%s", err, got)
-	}
-	for name, data := range map[string][]byte{
-		"empty": nil, "text": []byte("hello"), "key": append(bytes.Clone(cert), pemOf("PRIVATE KEY", []byte("x"))...),
-		"broken": pemOf("CERTIFICATE", []byte("x")), "request": pemOf("CERTIFICATE REQUEST", []byte("x")), "huge": make([]byte, maxTrust+1),
-	} {
-		if _, err := ParseCACert(data); err == nil {
-			t.Errorf("%s: no error", name)
-		}
 	}
 }
 
@@ -246,7 +150,7 @@ func TestFieldDInterruptEndsAToolBehindHead(t *testing.T) {
 				<-hanging
 				cancel()
 			}()
-			if res, err := Run(ctx, pod, cfg, func(Reply) {}); err != nil || res.Complete {
+			if res, err := Run(ctx, pod, cfg, func(reply.Reply) {}); err != nil || res.Complete {
 				t.Fatalf("result %+v, %v", res, err)
 			}
 			select {
@@ -268,7 +172,7 @@ func TestField02HTTPSRedirectAndHTTP2(t *testing.T) {
 			cfg := fieldConfig(t, srv.URL+"/302", 5)
 			cfg.Insecure = true
 			got, res := runPod(t, pods[name], cfg)
-			wantClasses(t, got, res, map[Class]int{"": 5})
+			wantClasses(t, got, res, map[reply.Class]int{"": 5})
 			want := 302
 			if strings.Contains(name, "busybox") {
 				want = 200
@@ -281,9 +185,6 @@ func TestField02HTTPSRedirectAndHTTP2(t *testing.T) {
 			}
 		})
 	}
-	if got := statusOf("HTTP/2 200 "); got != 200 {
-		t.Errorf("status %d", got)
-	}
 }
 
 // busybox stops at each 503 and is started again at once: a dead Service is probed as fast as any other.
@@ -293,7 +194,7 @@ func TestFieldDBusyboxErrorsKeepTheRate(t *testing.T) {
 	cfg := fieldConfig(t, srv.URL+"/503", 60)
 	cfg.Rate = 40
 	got, res := runPod(t, pods["dash busybox"], cfg)
-	wantClasses(t, got, res, map[Class]int{Class5xx: 60})
+	wantClasses(t, got, res, map[reply.Class]int{reply.Class5xx: 60})
 	if n := srv.requests.Load(); n != 60 {
 		t.Errorf("the server saw %d requests", n)
 	}

@@ -3,40 +3,42 @@ package probe
 import (
 	"cmp"
 	"time"
+
+	"github.com/kubectl-mesh/kubectl-mesh/plugins/kubectl-mesh-probe/internal/reply"
 )
 
 // finish takes in a block that has ended.
 func (r *run) finish(o *order, f frame, rc int, now time.Time) error {
 	byUs := o.stopped && !o.huge
-	b := block{
-		data: f.data, size: f.size, errs: o.errs, n: o.n, rc: rc, limit: r.plan.cfg.BodyLimit,
-		killed: byUs && rc != 0, cancelled: !r.giveUp.IsZero() && rc >= 128, trimmed: o.huge || o.capped,
-		bare: !r.plan.tool.Headers, verifies: r.plan.cfg.Target.TLS() && !r.plan.cfg.Insecure,
+	b := reply.Block{
+		Data: f.data, Size: f.size, Errs: o.errs, Requests: o.n, Code: rc, BodyLimit: r.plan.cfg.BodyLimit,
+		Killed: byUs && rc != 0, Cancelled: !r.giveUp.IsZero() && rc >= 128, Trimmed: o.huge || o.capped,
+		Bare: !r.plan.tool.Headers, Verifies: r.plan.cfg.Target.TLS() && !r.plan.cfg.Insecure,
 	}
-	if o.huge || o.capped && f.size >= r.plan.cfg.BodyLimit && rc != 0 && !b.killed && !b.cancelled {
-		b.rc = 0 // it was answering well, and could not go on because nobody listened
+	if o.huge || o.capped && f.size >= r.plan.cfg.BodyLimit && rc != 0 && !b.Killed && !b.Cancelled {
+		b.Code = 0 // it was answering well, and could not go on because nobody listened
 	}
 	if r.late && rc >= 128 && !o.stopped {
-		b.killed = true
+		b.Killed = true
 	}
-	var c cut
+	var c reply.Cut
 	switch {
 	case o.record != nil:
-		reply, err := cutCurl(*o.record, r.plan.cfg.BodyLimit, rc)
+		one, err := reply.CutCurl(o.record.record(), r.plan.cfg.BodyLimit, rc)
 		if err != nil {
 			return err
 		}
-		reply.Message = cmp.Or(curlSaid(o.errs), reply.Message)
-		c.replies = []Reply{reply}
+		one.Message = cmp.Or(reply.CurlMessage(o.errs), one.Message)
+		c.Replies = []reply.Reply{one}
 	case r.plan.glob:
 		c = r.rest(o, b)
 	default:
 		c = r.plan.cut(b)
 	}
-	if r.late && rc >= 128 && !o.stopped && len(c.replies) > 0 {
+	if r.late && rc >= 128 && !o.stopped && len(c.Replies) > 0 {
 		// Stopped in place of the block before: its last request is asked again.
-		c.replies = c.replies[:len(c.replies)-1]
-		c.unsent++
+		c.Replies = c.Replies[:len(c.Replies)-1]
+		c.Unsent++
 		r.late = false
 	}
 	if o.stopped && rc < 128 {
@@ -47,38 +49,38 @@ func (r *run) finish(o *order, f frame, rc int, now time.Time) error {
 }
 
 // rest is what a curl left behind its last record: nothing, or the request in which it was stopped.
-func (r *run) rest(o *order, b block) cut {
+func (r *run) rest(o *order, b reply.Block) reply.Cut {
 	missing := o.n - o.got
-	c := cut{}
+	c := reply.Cut{}
 	if o.held != nil {
-		c.replies = []Reply{*o.held}
-		if missing <= 0 && b.rc != 0 {
+		c.Replies = []reply.Reply{*o.held}
+		if missing <= 0 && b.Code != 0 {
 			// The exit code is that of the last request, which has told its own; any other is a crash, or a wrapper's.
-			c = c.crashed(b)
+			c = c.Crashed(b)
 		}
-		c.unsent = 0
+		c.Unsent = 0
 	}
 	if missing <= 0 {
 		return c
 	}
-	last := block{
-		data: b.data, size: b.size, errs: b.errs, n: missing, rc: b.rc, limit: b.limit, killed: b.killed, cancelled: b.cancelled, trimmed: b.trimmed,
+	last := reply.Block{
+		Data: b.Data, Size: b.Size, Errs: b.Errs, Requests: missing, Code: b.Code, BodyLimit: b.BodyLimit, Killed: b.Killed, Cancelled: b.Cancelled, Trimmed: b.Trimmed,
 	}
-	var end cut
-	if b.trimmed {
-		last.n = 1
-		end = cutRaw(last)
-		end.unsent = missing - len(end.replies)
+	var end reply.Cut
+	if b.Trimmed {
+		last.Requests = 1
+		end = reply.CutRaw(last)
+		end.Unsent = missing - len(end.Replies)
 	} else {
-		end = end.inFlight(last, Reply{Message: curlSaid(b.errs)})
+		end = end.InFlight(last, reply.Reply{Message: reply.CurlMessage(b.Errs)})
 	}
-	c.replies, c.unsent = append(c.replies, end.replies...), end.unsent
+	c.Replies, c.Unsent = append(c.Replies, end.Replies...), end.Unsent
 	return c
 }
 
 // settle counts a block's replies and chooses the size of the next ones.
-func (r *run) settle(o *order, c cut, now time.Time) {
-	if c.unclear {
+func (r *run) settle(o *order, c reply.Cut, now time.Time) {
+	if c.Unclear {
 		if o.n > 1 {
 			// Counting only the replies that can be cut would favour some backends: ask all of them again, one by one.
 			r.warn("the output of several requests could not be told apart, for example because replies have no Content-Length: from then on each request was a process of its own")
@@ -86,50 +88,50 @@ func (r *run) settle(o *order, c cut, now time.Time) {
 			r.budget.sendAgain(o.n)
 			return
 		}
-		c = cut{replies: []Reply{{Class: ClassTool, Message: "the tool's output was not understood"}}}
+		c = reply.Cut{Replies: []reply.Reply{{Class: reply.ClassTool, Message: "the tool's output was not understood"}}}
 	}
 	failed := false
-	for i := range c.replies {
-		reply := &c.replies[i]
-		if (o.huge || o.capped) && reply.Class == ClassTruncated && reply.Size >= r.plan.cfg.BodyLimit {
-			reply.Class, reply.Message = "", "" // we cut it
-			reply.classify()
+	for i := range c.Replies {
+		one := &c.Replies[i]
+		if (o.huge || o.capped) && one.Class == reply.ClassTruncated && one.Size >= r.plan.cfg.BodyLimit {
+			one.Class, one.Message = "", "" // we cut it
+			one.Classify()
 		}
-		failed = failed || reply.Status == 0 && reply.Class != ""
-		r.count(*reply)
+		failed = failed || one.Status == 0 && one.Class != ""
+		r.count(*one)
 	}
-	r.budget.giveBack(c.unsent)
+	r.budget.giveBack(c.Unsent)
 
-	per := now.Sub(o.begun) / time.Duration(max(1, o.n-c.unsent))
+	per := now.Sub(o.begun) / time.Duration(max(1, o.n-c.Unsent))
 	target := max(1, min(r.most, int(blockTime/max(per, time.Microsecond))))
 	if failed {
 		r.size = max(1, min(r.size/2, target))
 	} else {
 		r.size = min(max(1, r.size*4), target)
 	}
-	if c.unsent > 0 {
+	if c.Unsent > 0 {
 		// The tool ends at the first error: do not give it many more than it is likely to send.
-		r.size = min(r.size, 2*max(1, o.n-c.unsent))
+		r.size = min(r.size, 2*max(1, o.n-c.Unsent))
 	}
 	if r.capped {
 		r.size = 1
 	}
 }
 
-// count hands a reply on and learns from it.
-func (r *run) count(reply Reply) {
-	if _, known := reply.length(); !known && reply.Status != 0 && reply.Class == "" && r.plan.tool.Kind == KindBusybox {
+// count hands a one on and learns from it.
+func (r *run) count(one reply.Reply) {
+	if _, known := one.Length(); !known && one.Status != 0 && one.Class == "" && r.plan.tool.Kind == KindBusybox {
 		r.most = 1
 		r.size = 1
 	}
-	if reply.Size > r.plan.cfg.BodyLimit && r.plan.box.Head {
+	if one.Size > r.plan.cfg.BodyLimit && r.plan.box.Head {
 		r.capped = true
 	}
-	if reply.Redirected {
+	if one.Redirected {
 		r.warn("the Service answers with redirects, and %s follows them: each hop is a connection of its own, the last one is counted", r.plan.tool.Kind)
 	}
-	if reply.Reused {
+	if one.Reused {
 		r.warn("some requests went over an earlier connection, so no backend was picked for them")
 	}
-	r.sink(reply)
+	r.sink(one)
 }

@@ -4,6 +4,8 @@ import (
 	"bytes"
 	"fmt"
 	"strings"
+
+	"github.com/kubectl-mesh/kubectl-mesh/plugins/kubectl-mesh-probe/internal/reply"
 )
 
 // frame is one framing line and the bytes that came before it, since the last one.
@@ -13,6 +15,11 @@ type frame struct {
 	rest string // everything behind the verb, as it came
 	data []byte
 	size int // of data in the stream; more than len(data) if some was dropped
+}
+
+// record is a frame that holds one of curl's records.
+func (f frame) record() reply.Record {
+	return reply.Record{Text: f.rest, Data: f.data, Size: f.size}
 }
 
 // maxLine is longer than any framing line; curl's error texts are the longest part.

@@ -14,6 +14,8 @@ import (
 	"sync/atomic"
 	"testing"
 	"time"
+
+	"github.com/kubectl-mesh/kubectl-mesh/plugins/kubectl-mesh-probe/internal/request"
 )
 
 // localPod is a Transport that runs the command on this machine, with only the
@@ -207,7 +209,7 @@ func (s *server) answer(w http.ResponseWriter, r *http.Request) {
 
 func testConfig(t *testing.T, url string, count int) Config {
 	t.Helper()
-	target, err := ParseTarget(url)
+	target, err := request.ParseTarget(url)
 	if err != nil {
 		t.Fatal(err)
 	}

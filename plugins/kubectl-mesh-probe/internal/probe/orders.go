@@ -5,6 +5,8 @@ import (
 	"errors"
 	"fmt"
 	"time"
+
+	"github.com/kubectl-mesh/kubectl-mesh/plugins/kubectl-mesh-probe/internal/reply"
 )
 
 // order is one block that was sent to the pod.
@@ -13,14 +15,14 @@ type order struct {
 	n       int
 	capped  bool // its output is cut in the pod
 	begun   time.Time
-	moved   time.Time // when the last byte came
-	stopped bool      // we asked the pod to end it
-	huge    bool      // because its body has no end in sight
-	got     int       // replies that curl's records brought so far
-	record  *frame    // the record of a curl that does not tell its exit code
-	held    *Reply    // the last reply of a curl, until its exit code is known
-	end     *frame    // the end of its standard output
-	errs    []byte    // its standard error, once errsEnd is true
+	moved   time.Time    // when the last byte came
+	stopped bool         // we asked the pod to end it
+	huge    bool         // because its body has no end in sight
+	got     int          // replies that curl's records brought so far
+	record  *frame       // the record of a curl that does not tell its exit code
+	held    *reply.Reply // the last reply of a curl, until its exit code is known
+	end     *frame       // the end of its standard output
+	errs    []byte       // its standard error, once errsEnd is true
 	errsEnd bool
 	toolRC  *int // the tool's exit code, where the shell's is another program's
 }
@@ -30,7 +32,7 @@ type run struct {
 	*stream
 	plan   plan
 	budget *budget
-	sink   func(Reply)
+	sink   func(reply.Reply)
 
 	open     []*order
 	next     int
@@ -51,7 +53,7 @@ type run struct {
 }
 
 // run sends orders until the budget is used up and reads the replies. Its error says why the run is incomplete.
-func (s *stream) run(ctx context.Context, p plan, b *budget, sink func(Reply)) error {
+func (s *stream) run(ctx context.Context, p plan, b *budget, sink func(reply.Reply)) error {
 	now := time.Now()
 	r := &run{stream: s, plan: p, budget: b, sink: sink, size: 1, most: 1, trailer: -1, heard: now, beatAt: now.Add(beatEvery)}
 	if p.tool.Many {

@@ -7,6 +7,9 @@ import (
 
 	"github.com/kubectl-mesh/kubectl-mesh/pkg/apis/v1alpha1"
 	"github.com/kubectl-mesh/kubectl-mesh/pkg/common/stats"
+	"github.com/kubectl-mesh/kubectl-mesh/plugins/kubectl-mesh-probe/internal/judge"
+	"github.com/kubectl-mesh/kubectl-mesh/plugins/kubectl-mesh-probe/internal/origin"
+	"github.com/kubectl-mesh/kubectl-mesh/plugins/kubectl-mesh-probe/internal/tally"
 )
 
 // Client is a client pod and its cluster.
@@ -20,15 +23,15 @@ type Client struct {
 type Outcome struct {
 	Client     Client
 	Result     Result
-	Tally      *Tally
-	Prediction Prediction
+	Tally      *tally.Tally
+	Prediction judge.Prediction
 }
 
 // maxSamples is how many distinct unknown replies a report shows.
 const maxSamples = 5
 
 // Report describes one client's outcome.
-func (o Outcome) Report(members []Known) v1alpha1.ProbeClient {
+func (o Outcome) Report(members []origin.Member) v1alpha1.ProbeClient {
 	c := v1alpha1.ProbeClient{
 		Cluster: o.Client.Cluster, Context: o.Client.Context, Namespace: o.Client.Namespace, Pod: o.Client.Pod,
 		Container: o.Client.Container, Node: o.Client.Node,
@@ -68,7 +71,7 @@ func (o Outcome) Report(members []Known) v1alpha1.ProbeClient {
 	return c
 }
 
-func latencyMs(l *Latency) *v1alpha1.ProbeLatency {
+func latencyMs(l *tally.Latency) *v1alpha1.ProbeLatency {
 	if l == nil {
 		return nil
 	}

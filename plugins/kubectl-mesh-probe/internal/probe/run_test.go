@@ -14,6 +14,9 @@ import (
 	"time"
 
 	"github.com/google/go-cmp/cmp"
+
+	"github.com/kubectl-mesh/kubectl-mesh/plugins/kubectl-mesh-probe/internal/reply"
+	"github.com/kubectl-mesh/kubectl-mesh/plugins/kubectl-mesh-probe/internal/request"
 )
 
 // pods are the client pods that the engine must work in: shell and tool. wget2 is tried where it is installed.
@@ -38,16 +41,16 @@ var allPods = map[string][]string{
 	"dash curl no head": {"dash", "curl"},
 }
 
-type tally struct {
+type observed struct {
 	status map[int]int
-	class  map[Class]int
+	class  map[reply.Class]int
 	bodies map[string]bool
 	byWho  map[string]int
 }
 
-func collect() (*tally, func(Reply)) {
-	t := &tally{status: map[int]int{}, class: map[Class]int{}, bodies: map[string]bool{}, byWho: map[string]int{}}
-	return t, func(r Reply) {
+func collect() (*observed, func(reply.Reply)) {
+	t := &observed{status: map[int]int{}, class: map[reply.Class]int{}, bodies: map[string]bool{}, byWho: map[string]int{}}
+	return t, func(r reply.Reply) {
 		t.status[r.Status]++
 		t.class[r.Class]++
 		t.bodies[string(r.Body)] = true
@@ -56,7 +59,7 @@ func collect() (*tally, func(Reply)) {
 	}
 }
 
-func runPod(t *testing.T, words []string, cfg Config) (*tally, Result) {
+func runPod(t *testing.T, words []string, cfg Config) (*observed, Result) {
 	t.Helper()
 	pod := newLocalPod(t, words[0], words[1:]...)
 	got, sink := collect()
@@ -108,18 +111,18 @@ func TestRunClasses(t *testing.T) {
 	tests := map[string]struct {
 		path   string
 		status map[int]int
-		class  map[Class]int
+		class  map[reply.Class]int
 	}{
-		"503":       {"/503", map[int]int{503: 40}, map[Class]int{Class5xx: 40}},
-		"404":       {"/404", map[int]int{404: 40}, map[Class]int{Class4xx: 40}},
-		"204":       {"/204", map[int]int{204: 40}, map[Class]int{"": 40}},
-		"chunked":   {"/chunked", map[int]int{200: 40}, map[Class]int{"": 40}},
-		"nolength":  {"/nolength", map[int]int{200: 40}, map[Class]int{"": 40}},
-		"empty":     {"/empty", map[int]int{0: 40}, map[Class]int{ClassEmpty: 40}},
-		"truncated": {"/truncated", map[int]int{200: 40}, map[Class]int{ClassTruncated: 40}},
-		"binary":    {"/binary", map[int]int{200: 40}, map[Class]int{"": 40}},
-		"huge":      {"/huge", map[int]int{200: 40}, map[Class]int{"": 40}},
-		"endless":   {"/endless", map[int]int{200: 40}, map[Class]int{"": 40}},
+		"503":       {"/503", map[int]int{503: 40}, map[reply.Class]int{reply.Class5xx: 40}},
+		"404":       {"/404", map[int]int{404: 40}, map[reply.Class]int{reply.Class4xx: 40}},
+		"204":       {"/204", map[int]int{204: 40}, map[reply.Class]int{"": 40}},
+		"chunked":   {"/chunked", map[int]int{200: 40}, map[reply.Class]int{"": 40}},
+		"nolength":  {"/nolength", map[int]int{200: 40}, map[reply.Class]int{"": 40}},
+		"empty":     {"/empty", map[int]int{0: 40}, map[reply.Class]int{reply.ClassEmpty: 40}},
+		"truncated": {"/truncated", map[int]int{200: 40}, map[reply.Class]int{reply.ClassTruncated: 40}},
+		"binary":    {"/binary", map[int]int{200: 40}, map[reply.Class]int{"": 40}},
+		"huge":      {"/huge", map[int]int{200: 40}, map[reply.Class]int{"": 40}},
+		"endless":   {"/endless", map[int]int{200: 40}, map[reply.Class]int{"": 40}},
 	}
 	for name, tc := range tests {
 		for _, pod := range []string{"ash busybox", "bash busybox", "dash GNU wget", "dash curl"} {
@@ -156,7 +159,7 @@ func TestRunMixedReplies(t *testing.T) {
 				if sent != 120 {
 					t.Errorf("the server saw %d requests", sent)
 				}
-				want := map[Class]int{"": 80, Class5xx: 20, ClassEmpty: 20}
+				want := map[reply.Class]int{"": 80, reply.Class5xx: 20, reply.ClassEmpty: 20}
 				if diff := cmp.Diff(want, got.class); diff != "" && words[1] != "wget=wget2" {
 					t.Errorf("class (-want +got)\n%s", diff)
 				}
@@ -174,14 +177,14 @@ func TestRunRefusedAndUnknownHost(t *testing.T) {
 			if !res.Complete {
 				t.Errorf("result %+v", res)
 			}
-			if diff := cmp.Diff(map[Class]int{ClassRefused: 20}, got.class); diff != "" && words[1] != "wget=wget2" {
+			if diff := cmp.Diff(map[reply.Class]int{reply.ClassRefused: 20}, got.class); diff != "" && words[1] != "wget=wget2" {
 				t.Errorf("refused (-want +got)\n%s", diff)
 			}
 			got, res = runPod(t, words, testConfig(t, "http://nobody.invalid/", 3))
 			if !res.Complete {
 				t.Errorf("result %+v", res)
 			}
-			if diff := cmp.Diff(map[Class]int{ClassDNS: 3}, got.class); diff != "" && words[1] != "wget=wget2" {
+			if diff := cmp.Diff(map[reply.Class]int{reply.ClassDNS: 3}, got.class); diff != "" && words[1] != "wget=wget2" {
 				t.Errorf("unknown host (-want +got)\n%s", diff)
 			}
 		})
@@ -202,7 +205,7 @@ func TestRunHang(t *testing.T) {
 			}
 			// Every fifth request that reaches the server hangs; a request that is asked again shifts the count a little.
 			// wget2 fails without a word.
-			if n := got.class[ClassReadTimeout] + got.class[ClassTool]; n < 3 || n > 5 || got.class[""] != 20-n {
+			if n := got.class[reply.ClassReadTimeout] + got.class[reply.ClassTool]; n < 3 || n > 5 || got.class[""] != 20-n {
 				t.Errorf("classes %v", got.class)
 			}
 		})
@@ -220,7 +223,7 @@ func TestRunInterrupted(t *testing.T) {
 			ctx, cancel := context.WithCancel(t.Context())
 			defer cancel()
 			n := 0
-			res, err := Run(ctx, pod, cfg, func(Reply) {
+			res, err := Run(ctx, pod, cfg, func(reply.Reply) {
 				if n++; n == 20 {
 					cancel()
 				}
@@ -252,7 +255,7 @@ func TestRunInterruptedWhileHanging(t *testing.T) {
 				<-srv.seen
 				cancel()
 			}()
-			res, err := Run(ctx, pod, cfg, func(Reply) {})
+			res, err := Run(ctx, pod, cfg, func(reply.Reply) {})
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -274,7 +277,7 @@ func TestRunLostStreamIsIncomplete(t *testing.T) {
 				pod := newLocalPod(t, words[0], words[1:]...)
 				pod.cutAfter = after + 16000*int64(strings.Count(strings.Join(words[1:], " "), "wget"))
 				n := 0
-				res, err := Run(t.Context(), pod, testConfig(t, srv.URL, 5000), func(Reply) { n++ })
+				res, err := Run(t.Context(), pod, testConfig(t, srv.URL, 5000), func(reply.Reply) { n++ })
 				if err == nil && (res.Complete || res.Requests != n || n >= 5000 || res.Reason == "") {
 					t.Errorf("result %+v", res)
 				}
@@ -313,7 +316,7 @@ func TestRunDuration(t *testing.T) {
 
 func TestRunNoTool(t *testing.T) {
 	t.Parallel()
-	_, err := Run(t.Context(), newLocalPod(t, "dash"), testConfig(t, "http://127.0.0.1:1", 1), func(Reply) { t.Error("a reply") })
+	_, err := Run(t.Context(), newLocalPod(t, "dash"), testConfig(t, "http://127.0.0.1:1", 1), func(reply.Reply) { t.Error("a reply") })
 	if !errors.Is(err, ErrNoTool) {
 		t.Errorf("error %v", err)
 	}
@@ -330,8 +333,13 @@ func TestRunUserValuesAreData(t *testing.T) {
 			srv := newServer(t)
 			cfg := testConfig(t, srv.URL, 3)
 			// Past ParseTarget, which refuses some of these.
-			cfg.Target.url.Path = "/"
-			cfg.Target.url.RawQuery = touch("a=$(touch${IFS}%[1]s)&b=`touch${IFS}%[1]s`;touch${IFS}%[1]s&c=[1-3]&d={x,y}&e='&f=")
+			query := touch("a=$(touch${IFS}%[1]s)&b=`touch${IFS}%[1]s`;touch${IFS}%[1]s&c=[1-3]&d={x,y}&e='&f=")
+			u, err := url.Parse(srv.URL + "/")
+			if err != nil {
+				t.Fatal(err)
+			}
+			u.RawQuery = query
+			cfg.Target = request.Unchecked(*u)
 			value := touch("$(touch %[1]s) `touch %[1]s` \"; touch %[1]s; ' \\ %%s %%{http_code} {a,b} [1-9] #[1-2]")
 			cfg.Headers, cfg.AllowVisibleHeaders = []string{"X-Value: " + value}, true
 			got, res := runPod(t, words, cfg)
@@ -348,9 +356,9 @@ func TestRunUserValuesAreData(t *testing.T) {
 				t.Errorf("header\n got %q\nwant %q", r.Header.Get("X-Value"), value)
 			}
 			// GNU wget encodes some characters, which means the same.
-			query, err := url.PathUnescape(r.URL.RawQuery)
-			if err != nil || query != cfg.Target.url.RawQuery {
-				t.Errorf("query %v\n got %q\nwant %q", err, query, cfg.Target.url.RawQuery)
+			gotQuery, err := url.PathUnescape(r.URL.RawQuery)
+			if err != nil || gotQuery != query {
+				t.Errorf("query %v\n got %q\nwant %q", err, gotQuery, query)
 			}
 			if _, err := os.Stat(marker); err == nil {
 				t.Error("a command of the user's values was run")

@@ -9,11 +9,14 @@ import (
 	"slices"
 	"sync"
 	"time"
+
+	"github.com/kubectl-mesh/kubectl-mesh/plugins/kubectl-mesh-probe/internal/reply"
+	"github.com/kubectl-mesh/kubectl-mesh/plugins/kubectl-mesh-probe/internal/request"
 )
 
 // Config is one run from one client pod, checked.
 type Config struct {
-	Target    Target
+	Target    request.Target
 	Method    string // GET or HEAD
 	Headers   []string
 	UserAgent string
@@ -54,7 +57,7 @@ type Result struct {
 // Run calls the target from one client pod and hands every reply to sink, one at a
 // time. An error means that nothing was sent; a run that was cut short or cancelled
 // is a Result that is not complete.
-func Run(ctx context.Context, tr Transport, cfg Config, sink func(Reply)) (Result, error) {
+func Run(ctx context.Context, tr Transport, cfg Config, sink func(reply.Reply)) (Result, error) {
 	first := newStream(ctx, tr, newNonce())
 	defer first.cancel()
 	if err := first.open(ctx); err != nil {
@@ -76,11 +79,11 @@ func Run(ctx context.Context, tr Transport, cfg Config, sink func(Reply)) (Resul
 
 	res := Result{Tool: tool, Start: time.Now()}
 	var mu sync.Mutex
-	count := func(r Reply) {
+	count := func(r reply.Reply) {
 		mu.Lock()
 		defer mu.Unlock()
 		res.Requests++
-		if r.Class == ClassTLS {
+		if r.Class == reply.ClassTLS {
 			res.tlsFailures++
 		}
 		sink(r)

@@ -8,6 +8,8 @@ import (
 	"strconv"
 	"strings"
 	"time"
+
+	"github.com/kubectl-mesh/kubectl-mesh/plugins/kubectl-mesh-probe/internal/reply"
 )
 
 //go:embed script.sh
@@ -96,9 +98,9 @@ func wgetTLS(cfg Config) []string {
 // the end of its block, and that a curl which has to be ended takes some with it; those requests are sent again.
 func curlConfig(cfg Config, tool Tool, nonce, timeout string) []string {
 	option := func(name, value string) string { return fmt.Sprintf(`%s = "%s"`, name, curlQuote(value)) }
-	record := nonce + " " + curlRecord
+	record := nonce + " " + reply.CurlRecord
 	if tool.Many {
-		record = nonce + " " + curlRecordNew
+		record = nonce + " " + reply.CurlRecordExit
 	}
 	conf := []string{
 		"silent", "show-error", "http1.1",
@@ -142,14 +144,14 @@ func (p plan) lines() []string {
 }
 
 // cut reads the output of one finished block of any tool but curl's batches.
-func (p plan) cut(b block) cut {
+func (p plan) cut(b reply.Block) reply.Cut {
 	switch p.tool.Kind {
 	case KindBusybox:
-		return cutBusybox(b)
+		return reply.CutBusybox(b)
 	case KindGNU:
-		return cutGNU(b)
+		return reply.CutGNU(b)
 	}
-	return cutRaw(b)
+	return reply.CutRaw(b)
 }
 
 // wholeSeconds rounds up: busybox wget and timeout take no fractions.

@@ -8,6 +8,8 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+
+	"github.com/kubectl-mesh/kubectl-mesh/plugins/kubectl-mesh-probe/internal/request"
 )
 
 // Kind is a program that can send HTTP requests.
@@ -188,23 +190,8 @@ func (t Tool) refuses(cfg Config) error {
 	if len(cfg.CACert) > 0 && t.Kind == KindBusybox {
 		return fmt.Errorf("%s cannot verify certificates with --cacert; use a client pod with curl or GNU wget, or skip the verification with --insecure", t)
 	}
-	if names := SecretHeaders(cfg.Headers); len(names) > 0 && !cfg.AllowVisibleHeaders {
+	if names := request.SecretHeaders(cfg.Headers); len(names) > 0 && !cfg.AllowVisibleHeaders {
 		return fmt.Errorf("%s takes headers on its command line, where the pod's process list shows the value of %s; use a client pod with curl, or add --allow-visible-headers", t, strings.Join(names, ", "))
 	}
 	return nil
-}
-
-// SecretHeaders returns the names of the headers whose values nobody else should see: all but Host, Accept*, User-Agent and Content-Type.
-func SecretHeaders(headers []string) []string {
-	var out []string
-	for _, h := range headers {
-		name, _, _ := strings.Cut(h, ":")
-		name = strings.TrimSpace(name)
-		switch lower := strings.ToLower(name); {
-		case lower == "host", lower == "accept", strings.HasPrefix(lower, "accept-"), lower == "user-agent", lower == "content-type":
-		case !slices.Contains(out, name):
-			out = append(out, name)
-		}
-	}
-	return out
 }

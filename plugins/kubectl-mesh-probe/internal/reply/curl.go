@@ -1,0 +1,132 @@
+package reply
+
+import (
+	"fmt"
+	"strconv"
+	"strings"
+	"time"
+)
+
+// curlRecord is curl's --write-out: one framing line "C" behind each reply, with sizes by which header and body are
+// told apart. Up to 7.74 there can be no exit code in it; then each request is a process of its own and E carries the code.
+const (
+	CurlRecord     = `C %{http_code} %{num_connects} %{size_header} %{size_download} %{time_connect} %{time_total}`
+	CurlRecordExit = CurlRecord + ` %{exitcode} %{errormsg}`
+)
+
+// Record is what curl wrote behind one reply, and the output before it.
+type Record struct {
+	Text string // the values of the format, separated by spaces
+	Data []byte
+	Size int // of the output in the stream; more than len(Data) if some was dropped
+}
+
+// CutCurl reads one record and the bytes before it. rc is the process's exit code, or -1 while it still runs.
+func CutCurl(f Record, limit, rc int) (Reply, error) {
+	args := strings.Fields(f.Text)
+	if len(args) < 6 {
+		return Reply{}, fmt.Errorf("the pod's output is broken: curl's record %q", f.Text)
+	}
+	var n [4]int
+	for i := range n {
+		v, err := strconv.Atoi(args[i])
+		if err != nil || v < 0 {
+			return Reply{}, fmt.Errorf("the pod's output is broken: curl's record %q", f.Text)
+		}
+		n[i] = v
+	}
+	connect, err1 := strconv.ParseFloat(args[4], 64)
+	total, err2 := strconv.ParseFloat(args[5], 64)
+	if err1 != nil || err2 != nil {
+		return Reply{}, fmt.Errorf("the pod's output is broken: curl's record %q", f.Text)
+	}
+	r := Reply{Status: n[0], Measured: true, Latency: time.Duration(total * float64(time.Second))}
+	fits := r.takeCurl(f, n[2], n[3], limit)
+
+	message := ""
+	if len(args) > 6 {
+		if v, err := strconv.Atoi(args[6]); err == nil {
+			rc = v
+		}
+		message = strings.Join(args[7:], " ")
+	}
+	if rc > 0 {
+		r.Class, r.Message = curlClass(rc, connect, message), message
+		if message == "" {
+			r.Message = "curl exit code " + strconv.Itoa(rc)
+		}
+	} else if r.Reused = n[1] == 0; r.Status == 0 {
+		r.Class, r.Message = ClassUnknown, "no HTTP status"
+	}
+	switch {
+	case r.Status >= 400:
+		r.Class = "" // the status says more than what became of its body
+	case r.Class == "" && fits != "":
+		r.Class, r.Message = ClassTruncated, fits
+	}
+	r.Classify()
+	return r, nil
+}
+
+// takeCurl takes header and body out of what came before a record that gives their sizes. What stands before the header
+// was printed by somebody else, such as a wrapper; what follows the body are trailers.
+// It returns what is wrong.
+func (r *Reply) takeCurl(f Record, head, size, limit int) string {
+	if head == 0 && size == 0 {
+		return ""
+	}
+	at := firstHeader(f.Data)
+	if at < 0 || at > f.Size-head-size {
+		return fmt.Sprintf("curl read %d bytes, and its output of %d bytes does not hold them", head+size, f.Size)
+	}
+	data := f.Data[at:]
+	_, header, body := rawHeader(data)
+	r.Header = header
+	if body < 0 || body > head {
+		return "the header has no end"
+	}
+	data = data[body:]
+	r.Body, r.Size = append([]byte(nil), data[:min(len(data), size, limit)]...), size
+	return ""
+}
+
+// CurlMessage is the error that curl printed on standard error: "curl: (7) Failed to connect".
+func CurlMessage(errs []byte) string {
+	for line := range strings.Lines(string(errs)) {
+		if text, ok := strings.CutPrefix(line, "curl: "); ok {
+			return strings.TrimSpace(text)
+		}
+	}
+	return ""
+}
+
+// curlClass sorts curl's exit codes. Source: curl 8 docs/libcurl/libcurl-errors.
+func curlClass(rc int, connect float64, message string) Class {
+	switch rc {
+	case 5, 6:
+		return ClassDNS
+	case 7:
+		if c := classOf(message); c == ClassUnreachable {
+			return c
+		}
+		return ClassRefused
+	case 18:
+		return ClassTruncated
+	case 28:
+		if connect == 0 {
+			return ClassConnectTimeout
+		}
+		return ClassReadTimeout
+	case 35, 51, 53, 54, 58, 59, 60, 64, 66, 77, 80, 82, 83, 90, 91, 98:
+		return ClassTLS
+	case 52:
+		return ClassEmpty
+	case 55, 56:
+		return ClassReset
+	case 1, 8:
+		if rc == 8 || strings.Contains(message, "HTTP/0.9") {
+			return ClassUnknown // the server's answer is not HTTP
+		}
+	}
+	return ClassTool
+}
