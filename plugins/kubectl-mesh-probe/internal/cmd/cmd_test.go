@@ -54,7 +54,7 @@ func TestBadInput(t *testing.T) {
 		"brackets":              {from("http://nginx/[1-3]"), "%5B"},
 		"newline":               {from("http://nginx/a\nb"), "line break"},
 		"newline in a Service":  {from("nginx\nb"), "line break"},
-		"no URL":                {from("http://ngi nx"), "does not parse"},
+		"no URL":                {from("http://ngi nx"), "cannot be parsed"},
 		"no Service":            {from("nginx/path"), "a URL begins with http://"},
 		"Service, bad port":     {from("nginx:"), "neither a URL nor"},
 		"count":                 {from("nginx", "--count", "0"), "--count"},
@@ -77,7 +77,7 @@ func TestBadInput(t *testing.T) {
 		"insecure, a Service":   {from("nginx:443", "--insecure"), "such as https://SERVICE"},
 		"cacert and insecure":   {from("https://nginx", "--insecure", "--cacert", "ca.pem"), "cannot be used together"},
 		"cacert, no file":       {from("https://nginx", "--cacert", filepath.Join(dir, "none.pem")), "--cacert: open"},
-		"cacert, no PEM":        {from("https://nginx", "--cacert", "cmd_test.go"), "holds no certificate in PEM form"},
+		"cacert, no PEM":        {from("https://nginx", "--cacert", "cmd_test.go"), "does not contain a certificate in PEM form"},
 		"unknown flag":          {from("nginx", "--frobnicate"), "unknown flag"},
 		"contexts twice":        {from("nginx", "--contexts", "a", "--all-contexts"), "cannot be used together"},
 	} {

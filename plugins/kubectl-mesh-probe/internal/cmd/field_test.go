@@ -16,9 +16,9 @@ import (
 	"github.com/kubectl-mesh/kubectl-mesh/pkg/common/routing"
 	"github.com/kubectl-mesh/kubectl-mesh/plugins/kubectl-mesh-probe/internal/judge"
 	"github.com/kubectl-mesh/kubectl-mesh/plugins/kubectl-mesh-probe/internal/origin"
-	"github.com/kubectl-mesh/kubectl-mesh/plugins/kubectl-mesh-probe/internal/probe"
 	"github.com/kubectl-mesh/kubectl-mesh/plugins/kubectl-mesh-probe/internal/reply"
 	"github.com/kubectl-mesh/kubectl-mesh/plugins/kubectl-mesh-probe/internal/request"
+	"github.com/kubectl-mesh/kubectl-mesh/plugins/kubectl-mesh-probe/internal/sender"
 	"github.com/kubectl-mesh/kubectl-mesh/plugins/kubectl-mesh-probe/internal/tally"
 	"github.com/kubectl-mesh/kubectl-mesh/plugins/kubectl-mesh-probe/internal/target"
 )
@@ -40,7 +40,7 @@ func fieldSession(t *testing.T, out, errOut *bytes.Buffer, names ...string) *ses
 		s.sel.Members = append(s.sel.Members, m)
 		s.known = append(s.known, origin.Member{Name: name})
 		c := &client{member: m}
-		c.Result = probe.Result{Complete: true, Start: time.Unix(1, 0), End: time.Unix(2, 0)}
+		c.Result = sender.Result{Complete: true, Start: time.Unix(1, 0), End: time.Unix(2, 0)}
 		s.clients = append(s.clients, c)
 	}
 	return s

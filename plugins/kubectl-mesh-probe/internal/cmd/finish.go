@@ -10,18 +10,18 @@ import (
 	"github.com/kubectl-mesh/kubectl-mesh/pkg/common/cli"
 	"github.com/kubectl-mesh/kubectl-mesh/pkg/common/output"
 	"github.com/kubectl-mesh/kubectl-mesh/plugins/kubectl-mesh-probe/internal/judge"
-	"github.com/kubectl-mesh/kubectl-mesh/plugins/kubectl-mesh-probe/internal/probe"
 	"github.com/kubectl-mesh/kubectl-mesh/plugins/kubectl-mesh-probe/internal/reply"
+	"github.com/kubectl-mesh/kubectl-mesh/plugins/kubectl-mesh-probe/internal/sender"
 	"github.com/kubectl-mesh/kubectl-mesh/plugins/kubectl-mesh-probe/internal/view"
 )
 
 // tlsHint says how to go on when no request of any client got through TLS; empty if one did.
 func (s *session) tlsHint() string {
-	var results []probe.Result
+	var results []sender.Result
 	for _, c := range s.clients {
 		results = append(results, c.Result)
 	}
-	return probe.TLSHint(s.o.config, results...)
+	return sender.TLSHint(s.o.config, results...)
 }
 
 // finish prints the report and returns the exit code.

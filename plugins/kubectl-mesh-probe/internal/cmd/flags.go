@@ -15,8 +15,8 @@ import (
 	"github.com/kubectl-mesh/kubectl-mesh/plugins/kubectl-mesh-probe/internal/judge"
 	"github.com/kubectl-mesh/kubectl-mesh/plugins/kubectl-mesh-probe/internal/origin"
 	"github.com/kubectl-mesh/kubectl-mesh/plugins/kubectl-mesh-probe/internal/podexec"
-	"github.com/kubectl-mesh/kubectl-mesh/plugins/kubectl-mesh-probe/internal/probe"
 	"github.com/kubectl-mesh/kubectl-mesh/plugins/kubectl-mesh-probe/internal/request"
+	"github.com/kubectl-mesh/kubectl-mesh/plugins/kubectl-mesh-probe/internal/sender"
 )
 
 // flags are what the user typed.
@@ -117,7 +117,7 @@ type options struct {
 	ref    podexec.Ref
 	target string          // as typed
 	url    *request.Target // nil when a Service was named, whose port may have to be looked up
-	config probe.Config
+	config sender.Config
 	most   int // to how many requests the run may be extended
 }
 
@@ -143,10 +143,11 @@ func (f *flags) toOptions(target string) (*options, error) {
 		return nil, err
 	}
 	o.flags = *f
-	o.config = probe.Config{
-		Method: f.method, UserAgent: "kubectl-mesh-probe/" + userAgentVersion(), Timeout: f.timeout, Count: f.count, Duration: f.duration,
-		Rate: f.maxRate, Streams: f.concurrency, Tool: f.tool, BodyLimit: bodyLimit,
-		Insecure: f.insecure, AllowVisibleHeaders: f.allowHeader,
+	o.config = sender.Config{
+		Request: request.Request{
+			Method: f.method, UserAgent: "kubectl-mesh-probe/" + userAgentVersion(), Timeout: f.timeout, Insecure: f.insecure, AllowVisibleHeaders: f.allowHeader,
+		},
+		Count: f.count, Duration: f.duration, Rate: f.maxRate, Streams: f.concurrency, Tool: f.tool, BodyLimit: bodyLimit,
 	}
 	if o.config.CACert, err = f.readCACert(o.url); err != nil {
 		return nil, err

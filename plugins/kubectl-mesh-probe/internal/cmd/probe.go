@@ -19,7 +19,10 @@ import (
 	"github.com/kubectl-mesh/kubectl-mesh/plugins/kubectl-mesh-probe/internal/podexec"
 	"github.com/kubectl-mesh/kubectl-mesh/plugins/kubectl-mesh-probe/internal/probe"
 	"github.com/kubectl-mesh/kubectl-mesh/plugins/kubectl-mesh-probe/internal/request"
+	"github.com/kubectl-mesh/kubectl-mesh/plugins/kubectl-mesh-probe/internal/sender"
 	"github.com/kubectl-mesh/kubectl-mesh/plugins/kubectl-mesh-probe/internal/target"
+	"github.com/kubectl-mesh/kubectl-mesh/plugins/kubectl-mesh-probe/internal/tool"
+	"github.com/kubectl-mesh/kubectl-mesh/plugins/kubectl-mesh-probe/internal/wire"
 )
 
 // client is one client pod.
@@ -86,9 +89,9 @@ func (c *client) debug() string {
 // hint adds the ways out where the pod cannot be a client.
 func hint(err error, debug string) error {
 	switch {
-	case errors.Is(err, probe.ErrNoShell):
-		return fmt.Errorf("%w; name another container with --container or another pod with --from, or give it one and name it with --container: %s", probe.ErrNoShell, debug)
-	case errors.Is(err, probe.ErrNoTool):
+	case errors.Is(err, wire.ErrNoShell):
+		return fmt.Errorf("%w; name another container with --container or another pod with --from, or give it one and name it with --container: %s", wire.ErrNoShell, debug)
+	case errors.Is(err, tool.ErrNoTool):
 		return fmt.Errorf("%w; name another container with --container or another pod with --from, or give it one and name it with --container: %s", err, debug)
 	}
 	return err
@@ -126,7 +129,7 @@ func (s *session) report(ctx context.Context) v1alpha1.ProbeReport {
 	return doc
 }
 
-func span(doc *v1alpha1.ProbeReport, r probe.Result) {
+func span(doc *v1alpha1.ProbeReport, r sender.Result) {
 	if r.Start.IsZero() {
 		return
 	}

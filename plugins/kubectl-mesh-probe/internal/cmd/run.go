@@ -12,8 +12,8 @@ import (
 	"github.com/kubectl-mesh/kubectl-mesh/pkg/common/routing"
 	"github.com/kubectl-mesh/kubectl-mesh/plugins/kubectl-mesh-probe/internal/judge"
 	"github.com/kubectl-mesh/kubectl-mesh/plugins/kubectl-mesh-probe/internal/podexec"
-	"github.com/kubectl-mesh/kubectl-mesh/plugins/kubectl-mesh-probe/internal/probe"
 	"github.com/kubectl-mesh/kubectl-mesh/plugins/kubectl-mesh-probe/internal/reply"
+	"github.com/kubectl-mesh/kubectl-mesh/plugins/kubectl-mesh-probe/internal/sender"
 )
 
 // run probes from all client pods at once.
@@ -38,7 +38,7 @@ func (s *session) runClient(ctx context.Context, c *client, p *progress) {
 	tr := podexec.New(c.member.REST, c.member.Client, c.pod)
 	p.aim(c, cfg.Count)
 	for look := 1; ; look++ {
-		res, err := probe.Run(ctx, tr, cfg, func(r reply.Reply) {
+		res, err := sender.Run(ctx, tr, cfg, func(r reply.Reply) {
 			who := s.who.Load().Identify(&r)
 			p.mu.Lock()
 			defer p.mu.Unlock()
@@ -50,7 +50,7 @@ func (s *session) runClient(ctx context.Context, c *client, p *progress) {
 				c.err = err
 				return
 			}
-			res = probe.Result{Tool: c.Result.Tool, Start: c.Result.Start, End: c.Result.End, Reason: err.Error()}
+			res = sender.Result{Tool: c.Result.Tool, Start: c.Result.Start, End: c.Result.End, Reason: err.Error()}
 		}
 		c.Result = joined(c.Result, res)
 		if !c.Result.Complete || cfg.Duration > 0 || ctx.Err() != nil {
@@ -74,7 +74,7 @@ func (s *session) extend(c *client, p *progress, look int) int {
 }
 
 // joined is the result of a run and its extension.
-func joined(first, second probe.Result) probe.Result {
+func joined(first, second sender.Result) sender.Result {
 	if first.Start.IsZero() {
 		return second
 	}

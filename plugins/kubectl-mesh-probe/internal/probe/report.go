@@ -9,6 +9,7 @@ import (
 	"github.com/kubectl-mesh/kubectl-mesh/pkg/common/stats"
 	"github.com/kubectl-mesh/kubectl-mesh/plugins/kubectl-mesh-probe/internal/judge"
 	"github.com/kubectl-mesh/kubectl-mesh/plugins/kubectl-mesh-probe/internal/origin"
+	"github.com/kubectl-mesh/kubectl-mesh/plugins/kubectl-mesh-probe/internal/sender"
 	"github.com/kubectl-mesh/kubectl-mesh/plugins/kubectl-mesh-probe/internal/tally"
 )
 
@@ -22,7 +23,7 @@ type Client struct {
 // Outcome is what one client pod brought.
 type Outcome struct {
 	Client     Client
-	Result     Result
+	Result     sender.Result
 	Tally      *tally.Tally
 	Prediction judge.Prediction
 }
@@ -35,7 +36,7 @@ func (o Outcome) Report(members []origin.Member) v1alpha1.ProbeClient {
 	c := v1alpha1.ProbeClient{
 		Cluster: o.Client.Cluster, Context: o.Client.Context, Namespace: o.Client.Namespace, Pod: o.Client.Pod,
 		Container: o.Client.Container, Node: o.Client.Node,
-		Tool: o.Result.Tool.String(), Complete: o.Result.Complete, Reason: o.Result.Reason,
+		Tool: o.Result.Tool, Complete: o.Result.Complete, Reason: o.Result.Reason,
 		Requests: o.Tally.Requests, Answered: o.Tally.Answered(), Unknown: o.Tally.Unknown, UnknownErrors: o.Tally.UnknownErrors,
 		NoAnswer: o.Tally.NoAnswer, RecognisedBy: o.Tally.Recognised, WeakEvidence: o.Tally.Weak, PredictionMessage: o.Prediction.Why, Warnings: o.Result.Warnings,
 		Answers: []v1alpha1.ProbeAnswer{},

@@ -6,36 +6,41 @@ import (
 	"fmt"
 )
 
-// Block is what the process of one order printed, standard output and standard error apart.
+// Block is what the process of one batch printed.
 type Block struct {
-	Data     []byte // standard output
-	Size     int    // more than len(data) if some was dropped
-	Errs     []byte // standard error
-	Requests int    // requests that were ordered
-	Code     int
-	// killed says that the plugin ended the process because a request took too long.
+	Data []byte // standard output, since the last record of a tool that prints records
+	Size int    // of standard output; more than len(Data) if some was dropped
+	Errs []byte // standard error
+	// Requests is how many were ordered.
+	Requests int
+	Code     int // exit code
+	// Records is how many records the tool printed, and Record the last of them. The replies of the others have been read already.
+	Records int
+	Record  *Record
+	// Killed says that the plugin ended the process because a request took too long.
 	Killed bool
-	// cancelled says that the plugin ended the process because the run was interrupted.
+	// Cancelled says that the plugin ended the process because the run was interrupted.
 	Cancelled bool
-	// trimmed says that the plugin limited the output: what is missing at its end is not the server's fault.
+	// Trimmed says that the plugin limited the output. If the end is missing, it is not the server's fault.
 	Trimmed bool
-	// bare says that the tool cannot show a reply's header.
+	// Bare says that the tool cannot show the header of a reply.
 	Bare bool
-	// verifies says that the tool was told to verify the server's certificate.
-	Verifies  bool
-	BodyLimit int // of a body
+	// Verifies says that the tool was told to verify the server's certificate.
+	Verifies bool
+	// BodyLimit is how much of a body is kept.
+	BodyLimit int
 }
 
-// Cut is what a block holds.
+// Cut is the result of cutting a block.
 type Cut struct {
 	Replies []Reply
-	// unsent requests were not sent, because the tool ended before them.
+	// Unsent is how many requests were not sent, because the tool ended before them.
 	Unsent int
-	// unclear says that the output could not be cut for certain; replies is then empty.
+	// Unclear says that the replies cannot be told apart with certainty. Then there are none.
 	Unclear bool
 }
 
-// died reports whether a signal ended the process; 126 and 127 mean that it did not start.
+// died reports whether a signal ended the process, or whether it did not start (126, 127).
 func (b Block) died() bool { return b.Code >= 126 }
 
 // body keeps the beginning of a body.
@@ -43,9 +48,9 @@ func (b Block) body(data []byte) ([]byte, int) {
 	return bytes.Clone(data[:min(len(data), b.BodyLimit)]), len(data)
 }
 
-// InFlight adds the request during which the process ended. Those after it were not sent.
-// Nobody saw how a request ended that the user interrupted, so it is not counted.
-func (c Cut) InFlight(b Block, r Reply) Cut {
+// inFlight adds the request during which the process ended. The requests after it were not sent. If the user interrupted the run, the
+// result of that request is unknown, so it is not counted.
+func (c Cut) inFlight(b Block, r Reply) Cut {
 	switch {
 	case b.Cancelled:
 		c.Unsent = b.Requests - len(c.Replies)
@@ -60,8 +65,8 @@ func (c Cut) InFlight(b Block, r Reply) Cut {
 	return c
 }
 
-// Crashed takes the last reply back as an answer: the process ended in a way that no reply explains.
-func (c Cut) Crashed(b Block) Cut {
+// crashed turns the last reply into an error, because the process ended in a way that no reply explains.
+func (c Cut) crashed(b Block) Cut {
 	if n := len(c.Replies); n > 0 && c.Replies[n-1].Class == "" && !b.Cancelled && !b.Killed {
 		c.Replies[n-1].Class, c.Replies[n-1].Message = ClassTool, toolEnded(b.Code)
 	}
@@ -69,13 +74,13 @@ func (c Cut) Crashed(b Block) Cut {
 	return c
 }
 
-// timedOut is the reply to a request whose process was ended by us.
+// timedOut is the result of a request whose process the plugin ended.
 func timedOut(r Reply) Reply {
-	r.Class, r.Message = ClassReadTimeout, "no answer in time"
+	r.Class, r.Message = ClassReadTimeout, "no answer within the time limit"
 	return r
 }
 
-// toolEnded is the message for a tool that failed without an explanation.
+// toolEnded is the message for a tool that failed and did not say why.
 func toolEnded(rc int) string {
 	if rc > 128 {
 		return fmt.Sprintf("the tool ended with code %d (signal %d)", rc, rc-128)
@@ -83,7 +88,7 @@ func toolEnded(rc int) string {
 	return fmt.Sprintf("the tool ended with code %d", rc)
 }
 
-// headerEnd returns the index behind a header's empty line, -1 if there is none.
+// headerEnd returns the index after the empty line of a header, or -1 if there is none.
 func headerEnd(data []byte) int {
 	end := -1
 	for _, sep := range []string{"\r\n\r\n", "\n\n"} {
@@ -94,8 +99,8 @@ func headerEnd(data []byte) int {
 	return end
 }
 
-// rawHeader reads the header that stands at the beginning of data as the server sent it, interim replies (1xx) included,
-// and returns the index of the body; -1 if the header has no end.
+// rawHeader reads the header at the beginning of data, as the server sent it, interim replies (1xx) included. It returns the index of the
+// body, or -1 if the header has no end.
 func rawHeader(data []byte) (status int, header []string, body int) {
 	for bytes.HasPrefix(data[body:], []byte("HTTP/")) {
 		end := headerEnd(data[body:])
@@ -112,7 +117,7 @@ func rawHeader(data []byte) (status int, header []string, body int) {
 	return status, header, -1
 }
 
-// firstHeader returns the index of the first status line that begins a line: a wrapper around the tool may have printed something before it.
+// firstHeader returns the index of the first status line. A wrapper around the tool may have printed lines before it.
 func firstHeader(data []byte) int {
 	if bytes.HasPrefix(data, []byte("HTTP/")) {
 		return 0

@@ -97,14 +97,14 @@ func cutBusyboxFailed(b Block, talk busyboxTalk) Cut {
 	case len(done) == b.Requests && b.Requests > 1 && !b.died():
 		return Cut{Unclear: true} // no reply explains the exit code
 	case len(done) == b.Requests, len(done) > 0 && silent && b.died() && !b.Killed && !b.Cancelled:
-		return c.Crashed(b)
+		return c.crashed(b)
 	}
 	if answered := b.explain(&failing, talk); answered && !b.Cancelled {
 		c.Replies = append(c.Replies, failing)
 		c.Unsent = b.Requests - len(c.Replies)
 		return c
 	}
-	return c.InFlight(b, failing)
+	return c.inFlight(b, failing)
 }
 
 // explain sets the class of the request at which busybox gave up. It reports whether the server had answered all the same.

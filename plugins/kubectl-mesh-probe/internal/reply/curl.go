@@ -1,6 +1,7 @@
 package reply
 
 import (
+	"cmp"
 	"fmt"
 	"strconv"
 	"strings"
@@ -21,8 +22,8 @@ type Record struct {
 	Size int // of the output in the stream; more than len(Data) if some was dropped
 }
 
-// CutCurl reads one record and the bytes before it. rc is the process's exit code, or -1 while it still runs.
-func CutCurl(f Record, limit, rc int) (Reply, error) {
+// ReadCurl reads one record and the bytes before it. rc is the process's exit code, or -1 while it still runs.
+func ReadCurl(f Record, limit, rc int) (Reply, error) {
 	args := strings.Fields(f.Text)
 	if len(args) < 6 {
 		return Reply{}, fmt.Errorf("the pod's output is broken: curl's record %q", f.Text)
@@ -90,8 +91,50 @@ func (r *Reply) takeCurl(f Record, head, size, limit int) string {
 	return ""
 }
 
-// CurlMessage is the error that curl printed on standard error: "curl: (7) Failed to connect".
-func CurlMessage(errs []byte) string {
+// CutCurl cuts the output of a batch of which all records but the last have been read. exitCodes says that records contain exit codes.
+func CutCurl(b Block, exitCodes bool) (Cut, error) {
+	var c Cut
+	missing := b.Requests - b.Records
+	if b.Record != nil {
+		code := b.Code
+		if exitCodes {
+			code = 0
+		}
+		r, err := ReadCurl(*b.Record, b.BodyLimit, code)
+		if err != nil {
+			return Cut{}, err
+		}
+		if !exitCodes {
+			r.Message = cmp.Or(curlMessage(b.Errs), r.Message)
+			return Cut{Replies: []Reply{r}}, nil
+		}
+		c.Replies = []Reply{r}
+		if missing <= 0 && b.Code != 0 {
+			// The exit code belongs to the last request, whose record contains it. Any other code is a crash, or that of a wrapper.
+			c = c.crashed(b)
+		}
+		c.Unsent = 0
+	}
+	if missing <= 0 {
+		return c, nil
+	}
+	// Nothing, or the request at which curl was stopped.
+	last := b
+	last.Requests = missing
+	var end Cut
+	if b.Trimmed {
+		last.Requests = 1
+		end = CutRaw(last)
+		end.Unsent = missing - len(end.Replies)
+	} else {
+		end = end.inFlight(last, Reply{Message: curlMessage(b.Errs)})
+	}
+	c.Replies, c.Unsent = append(c.Replies, end.Replies...), end.Unsent
+	return c, nil
+}
+
+// curlMessage is the error that curl printed on standard error: "curl: (7) Failed to connect".
+func curlMessage(errs []byte) string {
 	for line := range strings.Lines(string(errs)) {
 		if text, ok := strings.CutPrefix(line, "curl: "); ok {
 			return strings.TrimSpace(text)

@@ -197,7 +197,7 @@ func FuzzCurlRecord(f *testing.F) {
 	f.Add("200 1 10 5 0.001 0.002 0 ", []byte("HTTP/1.1 2\nhello"))
 	f.Add("000 0 0 0 0.0 1.0 28 timed out", []byte{})
 	f.Fuzz(func(t *testing.T, rest string, data []byte) {
-		r, err := CutCurl(Record{Text: rest, Data: data, Size: len(data)}, 10, 0)
+		r, err := ReadCurl(Record{Text: rest, Data: data, Size: len(data)}, 10, 0)
 		if err == nil && (len(r.Body) > 10 || r.Status < 0) {
 			t.Fatalf("reply %+v", r)
 		}

@@ -43,7 +43,7 @@ func CutGNU(b Block) Cut {
 		return Cut{Unclear: true}
 	}
 	if len(starts) == 0 {
-		return Cut{}.InFlight(b, gnuNothing(b))
+		return Cut{}.inFlight(b, gnuNothing(b))
 	}
 	requests := make([]gnuReply, len(starts))
 	for i, s := range starts {
@@ -96,7 +96,7 @@ func gnuCut(b Block, requests []gnuReply) Cut {
 				c.Replies = append(c.Replies, q.Reply)
 				return c
 			}
-			return c.InFlight(b, q.Reply)
+			return c.inFlight(b, q.Reply)
 		default:
 			// It neither ended nor failed in words that are known.
 			q.Class, q.Message, explained = ClassTool, "the tool's output was not understood", true
@@ -105,11 +105,11 @@ func gnuCut(b Block, requests []gnuReply) Cut {
 	}
 	switch {
 	case b.died():
-		return c.Crashed(b)
+		return c.crashed(b)
 	case !explained && b.Requests > 1:
 		return Cut{Unclear: true}
 	case !explained:
-		return c.Crashed(b)
+		return c.crashed(b)
 	}
 	c.Unsent = b.Requests - len(c.Replies)
 	return c

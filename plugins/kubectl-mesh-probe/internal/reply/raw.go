@@ -16,7 +16,7 @@ func CutRaw(b Block) Cut {
 	}
 	switch {
 	case b.Killed, b.Cancelled:
-		return Cut{}.InFlight(b, r)
+		return Cut{}.inFlight(b, r)
 	case r.Status == 0:
 		text, _, _ := strings.Cut(strings.TrimSpace(string(b.Errs)), "\n")
 		r.Class, r.Message = classOf(text), text

@@ -9,10 +9,10 @@ import (
 	"strings"
 )
 
-// ParseCACert checks the content of the file of --cacert and returns its certificates alone, without comments.
+// ParseCACert checks the content of the file that --cacert names. It returns only the certificates, without comments.
 func ParseCACert(data []byte) ([]byte, error) {
 	if len(data) > maxTrust {
-		return nil, fmt.Errorf("it is larger than %d KiB", maxTrust>>10)
+		return nil, fmt.Errorf("the file is larger than %d KiB", maxTrust>>10)
 	}
 	var out bytes.Buffer
 	for rest := data; ; {
@@ -21,23 +21,23 @@ func ParseCACert(data []byte) ([]byte, error) {
 			break
 		}
 		if strings.Contains(b.Type, "PRIVATE KEY") {
-			return nil, errors.New("it holds a private key, which must not be sent to the pod; give a file with certificates only")
+			return nil, errors.New("the file contains a private key, which must not be sent to the pod; use a file that contains only certificates")
 		}
 		if b.Type != "CERTIFICATE" {
 			continue
 		}
 		if _, err := x509.ParseCertificate(b.Bytes); err != nil {
-			return nil, fmt.Errorf("one of its certificates does not parse: %w", err)
+			return nil, fmt.Errorf("cannot parse a certificate: %w", err)
 		}
 		if err := pem.Encode(&out, &pem.Block{Type: b.Type, Bytes: b.Bytes}); err != nil {
 			return nil, err
 		}
 	}
 	if out.Len() == 0 {
-		return nil, errors.New("it holds no certificate in PEM form")
+		return nil, errors.New("the file does not contain a certificate in PEM form")
 	}
 	return out.Bytes(), nil
 }
 
-// maxTrust is the size of the file of --cacert; a whole system's bundle has a quarter of it.
+// maxTrust is the maximum size of the file. The trust bundle of an operating system has a quarter of it.
 const maxTrust = 1 << 20

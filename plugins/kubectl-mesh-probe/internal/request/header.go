@@ -7,7 +7,7 @@ import (
 	"strings"
 )
 
-// SecretHeaders returns the names of the headers whose values nobody else should see: all but Host, Accept*, User-Agent and Content-Type.
+// SecretHeaders returns the names of the headers with values that others must not see: all except Host, Accept*, User-Agent and Content-Type.
 func SecretHeaders(headers []string) []string {
 	var out []string
 	for _, h := range headers {
@@ -27,20 +27,20 @@ func ParseHeader(raw string) (string, error) {
 	name, value, ok := strings.Cut(raw, ":")
 	name, value = strings.TrimSpace(name), strings.Trim(value, " \t")
 	if !ok || name == "" {
-		return "", fmt.Errorf("header %q: want 'Name: value'", raw)
+		return "", fmt.Errorf("header %q: must be 'Name: value'", raw)
 	}
 	for i := range len(name) {
 		if c := name[i]; c <= ' ' || c >= 0x7f || strings.IndexByte("()<>@,;:\\\"/[]?={}", c) >= 0 {
-			return "", fmt.Errorf("header %q: character %q is not allowed in a header's name", raw, c)
+			return "", fmt.Errorf("header %q: character %q is not allowed in a header name", raw, c)
 		}
 	}
 	for i := range len(value) {
 		if c := value[i]; c < ' ' && c != '\t' || c == 0x7f {
-			return "", fmt.Errorf("header %q: holds a line break or a control character", raw)
+			return "", fmt.Errorf("header %q: contains a line break or a control character", raw)
 		}
 	}
 	if http.CanonicalHeaderKey(name) == "Connection" {
-		return "", fmt.Errorf("header %q: the probe opens a new connection for each request, and says so itself", raw)
+		return "", fmt.Errorf("header %q: mesh-probe sets it, because each request opens a new connection", raw)
 	}
 	return name + ": " + value, nil
 }

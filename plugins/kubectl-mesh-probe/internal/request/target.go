@@ -14,8 +14,8 @@ type Target struct {
 	url url.URL
 }
 
-// ParseTarget checks a URL as the user typed it. What a URL may not hold is
-// refused rather than encoded, so that nobody wonders what was really sent.
+// ParseTarget checks a URL as the user typed it. It refuses characters that a URL must not contain. It does not encode them, so that the
+// user knows what is sent.
 func ParseTarget(raw string) (Target, error) {
 	quoted := func(format string, args ...any) (Target, error) {
 		return Target{}, fmt.Errorf("url %q: %s", raw, fmt.Sprintf(format, args...))
@@ -23,13 +23,13 @@ func ParseTarget(raw string) (Target, error) {
 	for i := range len(raw) {
 		switch c := raw[i]; {
 		case c == '\r' || c == '\n' || c == 0:
-			return quoted("holds a line break or a NUL byte")
+			return quoted("contains a line break or a NUL byte")
 		case c < ' ' || c == 0x7f:
-			return quoted("holds a control character")
+			return quoted("contains a control character")
 		}
 	}
 	if strings.Contains(raw, "$(") {
-		return quoted("%q looks like a shell substitution that was not carried out; write it as %%24%%28 if the server is meant to see it", "$(")
+		return quoted("%q looks like a shell substitution that was not expanded; to send it to the server, write %%24%%28", "$(")
 	}
 	u, err := url.Parse(raw)
 	if err != nil {
@@ -37,13 +37,13 @@ func ParseTarget(raw string) (Target, error) {
 		if errors.As(err, &ue) {
 			err = ue.Err
 		}
-		return quoted("does not parse: %v", err)
+		return quoted("cannot be parsed: %v", err)
 	}
 	if u.Scheme != "http" && u.Scheme != "https" {
 		return quoted("the scheme must be http or https")
 	}
 	if u.Hostname() == "" {
-		return quoted("names no host")
+		return quoted("has no host")
 	}
 	if p := u.Port(); p != "" {
 		if n, err := strconv.Atoi(p); err != nil || n < 1 || n > 65535 {
@@ -52,9 +52,9 @@ func ParseTarget(raw string) (Target, error) {
 	}
 	if u.User != nil {
 		raw = u.Redacted()
-		return quoted("holds credentials, which would end up in logs; use --header 'Authorization: ...'")
+		return quoted("contains credentials, which would be written to logs; use --header 'Authorization: ...'")
 	}
-	// The fragment never travels to a server; everything before it does.
+	// The fragment is not sent to a server; everything before it is.
 	rest := raw
 	if i := strings.IndexByte(rest, '#'); i >= 0 {
 		rest = rest[:i]
@@ -86,7 +86,7 @@ func (t Target) String() string { return t.url.String() }
 // Host returns the host name or address.
 func (t Target) Host() string { return t.url.Hostname() }
 
-// Port returns the port, the scheme's own if none was given.
+// Port returns the port. It defaults to the port of the scheme.
 func (t Target) Port() int32 {
 	if n, err := strconv.ParseInt(t.url.Port(), 10, 32); err == nil {
 		return int32(n)

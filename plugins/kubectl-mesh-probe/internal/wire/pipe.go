@@ -1,4 +1,4 @@
-package probe
+package wire
 
 import (
 	"io"
@@ -19,7 +19,7 @@ func newLineQueue() *lineQueue {
 	return q
 }
 
-// send appends lines. A line never holds a line break: Target and ParseHeader see to that, all else is ours.
+// send appends lines. A line must not contain a line break; request.ParseTarget and request.ParseHeader refuse them.
 func (q *lineQueue) send(lines ...string) {
 	q.mu.Lock()
 	defer q.mu.Unlock()
@@ -30,7 +30,7 @@ func (q *lineQueue) send(lines ...string) {
 	q.cond.Broadcast()
 }
 
-// close is end of file for the pod, which ends its loop.
+// close ends the pod's stdin, and with it the loop in the pod.
 func (q *lineQueue) close() {
 	q.mu.Lock()
 	defer q.mu.Unlock()
@@ -53,19 +53,19 @@ func (q *lineQueue) Read(b []byte) (int, error) {
 	return n, nil
 }
 
-// mailbox is the exec's stdout or stderr: it cuts what comes into frames and keeps them until
-// the stream looks. It never blocks, because the connection's reader also answers pings.
+// mailbox is the exec's stdout or stderr. It cuts the output into frames and keeps them until they are taken.
+// It never blocks, because the reader of the connection also answers pings.
 type mailbox struct {
 	mu     sync.Mutex
 	parser *parser
-	frames []frame
+	frames []Frame
 	total  int64         // bytes, heartbeats included
 	ready  chan struct{} // of both streams
 }
 
 func newMailbox(nonce string, ready chan struct{}) *mailbox {
 	m := &mailbox{ready: ready}
-	m.parser = newParser(nonce, blockLimit, func(f frame) { m.frames = append(m.frames, f) })
+	m.parser = newParser(nonce, blockLimit, func(f Frame) { m.frames = append(m.frames, f) })
 	return m
 }
 
@@ -82,12 +82,12 @@ func (m *mailbox) Write(b []byte) (int, error) {
 	return n, err
 }
 
-// news is what has come since the last look.
+// news is what a mailbox has received since it was last emptied.
 type news struct {
-	frames  []frame
+	frames  []Frame
 	total   int64
 	beats   int
-	pending int // bytes of the block under way
+	pending int // bytes since the last framing line
 	err     error
 }
 
@@ -100,8 +100,20 @@ func (m *mailbox) take() news {
 	return n
 }
 
+// first takes the first frame. It returns the parser's error if the output is broken and no frame is left.
+func (m *mailbox) first() (Frame, bool, error) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if len(m.frames) == 0 {
+		return Frame{}, false, m.parser.err
+	}
+	f := m.frames[0]
+	m.frames = m.frames[1:]
+	return f, true, nil
+}
+
 // putBack keeps frames that were taken too early.
-func (m *mailbox) putBack(frames []frame) {
+func (m *mailbox) putBack(frames []Frame) {
 	if len(frames) == 0 {
 		return
 	}
@@ -110,7 +122,7 @@ func (m *mailbox) putBack(frames []frame) {
 	m.frames = append(frames, m.frames...)
 }
 
-// text is what has come since the last framing line, but for its later part if it is long.
+// text returns the beginning of the output since the last framing line.
 func (m *mailbox) text() string {
 	m.mu.Lock()
 	defer m.mu.Unlock()

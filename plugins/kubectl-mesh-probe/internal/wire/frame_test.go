@@ -1,4 +1,4 @@
-package probe
+package wire
 
 import (
 	"bytes"
@@ -14,7 +14,7 @@ const testNonce = "0123456789abcdef0123456789abcdef"
 func parseAll(t *testing.T, pieces ...string) ([]string, *parser) {
 	t.Helper()
 	var got []string
-	p := newParser(testNonce, 1000, func(f frame) { got = append(got, fmt.Sprintf("%c|%s|%s|%d", f.verb, f.rest, f.data, f.size)) })
+	p := newParser(testNonce, 1000, func(f Frame) { got = append(got, fmt.Sprintf("%c|%s|%s|%d", f.verb, f.Text, f.Data, f.Size)) })
 	for _, s := range pieces {
 		if _, err := p.Write([]byte(s)); err != nil {
 			break
@@ -50,7 +50,7 @@ func TestParserHeartbeatInsideARecord(t *testing.T) {
 	}
 }
 
-// head may cut a record of curl in two; the line behind it must not be lost.
+// head may cut a record of curl in two; the next line must not be lost.
 func TestParserRecordCutOff(t *testing.T) {
 	t.Parallel()
 	n := testNonce + " "
@@ -81,7 +81,7 @@ func FuzzParser(f *testing.F) {
 	f.Add([]byte(testNonce[:20]+n), 7)
 	f.Fuzz(func(t *testing.T, stream []byte, step int) {
 		read := func(step int) (frames []string, p *parser) {
-			p = newParser(testNonce, 64, func(f frame) { frames = append(frames, fmt.Sprintf("%c|%s|%q|%d", f.verb, f.rest, f.data, f.size)) })
+			p = newParser(testNonce, 64, func(f Frame) { frames = append(frames, fmt.Sprintf("%c|%s|%q|%d", f.verb, f.Text, f.Data, f.Size)) })
 			for rest := stream; len(rest) > 0; {
 				k := min(step, len(rest))
 				if _, err := p.Write(bytes.Clone(rest[:k])); err != nil {

@@ -1,47 +1,39 @@
-package probe
+package wire
 
 import (
 	"bytes"
 	"fmt"
 	"strings"
-
-	"github.com/kubectl-mesh/kubectl-mesh/plugins/kubectl-mesh-probe/internal/reply"
 )
 
-// frame is one framing line and the bytes that came before it, since the last one.
-type frame struct {
-	verb byte
-	args []string
-	rest string // everything behind the verb, as it came
-	data []byte
-	size int // of data in the stream; more than len(data) if some was dropped
-}
+// Frame is one framing line and the output before it.
+type Frame struct {
+	Text string // the line without its verb
+	Data []byte // the output since the previous framing line
+	Size int    // of that output in the stream; more than len(Data) if some was dropped
 
-// record is a frame that holds one of curl's records.
-func (f frame) record() reply.Record {
-	return reply.Record{Text: f.rest, Data: f.data, Size: f.size}
+	verb byte
 }
 
 // maxLine is longer than any framing line; curl's error texts are the longest part.
 const maxLine = 8 << 10
 
-// parser cuts the pod's output at the framing lines. The nonce is random and never
-// leaves the pod's stdin, so it stands in no reply and a framing line may begin
-// anywhere, right behind a body that has no newline at its end.
+// parser cuts the pod's output at the framing lines. The nonce is random and no server sees it, so no reply contains it.
+// A framing line may begin anywhere, even directly after a body that does not end with a newline.
 type parser struct {
 	nonce []byte // "<nonce> "
 	beat  []byte // the heartbeat line, which the pod may write in the middle of anything
 	limit int    // bytes of data that are kept between two framing lines
-	emit  func(frame)
+	emit  func(Frame)
 
-	buf   []byte // not yet examined
+	buf   []byte // not parsed yet
 	data  []byte
 	size  int
 	beats int
 	err   error
 }
 
-func newParser(nonce string, limit int, emit func(frame)) *parser {
+func newParser(nonce string, limit int, emit func(Frame)) *parser {
 	return &parser{nonce: []byte(nonce + " "), beat: []byte(nonce + " H\n"), limit: limit, emit: emit}
 }
 
@@ -55,7 +47,7 @@ func (p *parser) Write(b []byte) (int, error) {
 	for {
 		i := bytes.Index(p.buf, p.nonce)
 		if i < 0 {
-			// The end may be the beginning of a nonce.
+			// The last bytes may be the beginning of a nonce.
 			p.keep(len(p.buf) - partial(p.buf, p.nonce))
 			return len(b), nil
 		}
@@ -69,7 +61,7 @@ func (p *parser) Write(b []byte) (int, error) {
 			return len(b), nil
 		}
 		if last := bytes.LastIndex(p.buf[:end], p.nonce); last > 0 {
-			// The line before was cut off, because its writer was stopped.
+			// The previous line was cut off, because its writer was stopped.
 			p.buf, end = p.buf[last:], end-last
 		}
 		line := string(p.buf[len(p.nonce):end])
@@ -93,7 +85,7 @@ func (p *parser) dropBeats() {
 	}
 }
 
-// keep moves n bytes from the buffer to the data.
+// keep moves n bytes from the buffer to the output.
 func (p *parser) keep(n int) {
 	room := max(0, p.limit-len(p.data))
 	p.data = append(p.data, p.buf[:min(n, room)]...)
@@ -106,13 +98,13 @@ func (p *parser) line(line string) error {
 	if len(verb) != 1 {
 		return fmt.Errorf("the pod's output is broken: framing line %q", line)
 	}
-	f := frame{verb: verb[0], rest: rest, args: strings.Fields(rest), data: p.data, size: p.size}
+	f := Frame{verb: verb[0], Text: rest, Data: p.data, Size: p.size}
 	p.data, p.size = nil, 0
 	p.emit(f)
 	return nil
 }
 
-// pending is what came since the last framing line.
+// pending returns the output since the last framing line.
 func (p *parser) pending() ([]byte, int) { return p.data, p.size }
 
 // partial returns how many bytes at the end of b may be the beginning of sep.

@@ -1,4 +1,4 @@
-package probe
+package sender
 
 import (
 	"context"
@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/kubectl-mesh/kubectl-mesh/plugins/kubectl-mesh-probe/internal/reply"
+	"github.com/kubectl-mesh/kubectl-mesh/plugins/kubectl-mesh-probe/internal/request"
 )
 
 // A certificate that nobody trusts: refused, accepted with --insecure, and accepted with the right --cacert only.
@@ -82,27 +83,9 @@ func TestField02RefusedBeforeTheRun(t *testing.T) {
 	}
 }
 
-// A pod with curl and wget takes curl for a secret header, also an old curl; and wget where it is allowed.
-func TestFieldDSecretHeadersChooseTheTool(t *testing.T) {
-	t.Parallel()
-	wget := Tool{Kind: KindGNU, Many: true}
-	box := Toolbox{Tools: []Tool{wget, {Kind: KindCurl, Version: "7.29.0"}}}
-	for header, want := range map[string]Kind{
-		"Authorization: Bearer x": KindCurl, "Cookie: a=b": KindCurl, "X-Forwarded-For: 1": KindCurl, "Acceptance: x": KindCurl,
-		"Accept: text/html": KindGNU, "Accept-Encoding: gzip": KindGNU, "HOST: x": KindGNU, "user-agent: x": KindGNU, "Content-Type: x": KindGNU,
-	} {
-		if got, err := box.Choose(Config{Headers: []string{header}}); err != nil || got.Kind != want {
-			t.Errorf("%s: %s %v, want %s", header, got.Kind, err, want)
-		}
-	}
-	if got, err := box.Choose(Config{Headers: []string{"Cookie: a"}, AllowVisibleHeaders: true}); err != nil || got.Kind != KindGNU {
-		t.Errorf("%v %v", got, err)
-	}
-}
-
 func TestField02TLSHint(t *testing.T) {
 	t.Parallel()
-	failed, mixed := Result{Requests: 5, tlsFailures: 5}, Result{Requests: 5, tlsFailures: 4}
+	failed, mixed := Result{Requests: 5, TLSFailures: 5}, Result{Requests: 5, TLSFailures: 4}
 	for name, tc := range map[string]struct {
 		cfg     Config
 		results []Result
@@ -111,8 +94,8 @@ func TestField02TLSHint(t *testing.T) {
 		"all":          {Config{}, []Result{failed, failed, {}}, "--insecure"},
 		"one answered": {Config{}, []Result{failed, mixed}, ""},
 		"nothing sent": {Config{}, []Result{{}}, ""},
-		"insecure":     {Config{Insecure: true}, []Result{failed}, "speaks TLS"},
-		"cacert":       {Config{CACert: []byte("x")}, []Result{failed}, "names the host"},
+		"insecure":     {Config{Request: request.Request{Insecure: true}}, []Result{failed}, "speaks TLS"},
+		"cacert":       {Config{Request: request.Request{CACert: []byte("x")}}, []Result{failed}, "valid for the host"},
 	} {
 		if got := TLSHint(tc.cfg, tc.results...); tc.want == "" && got != "" || !strings.Contains(got, tc.want) {
 			t.Errorf("%s: %q", name, got)

@@ -1,4 +1,4 @@
-package probe
+package sender
 
 import (
 	"context"
@@ -213,7 +213,7 @@ func testConfig(t *testing.T, url string, count int) Config {
 	if err != nil {
 		t.Fatal(err)
 	}
-	return Config{Target: target, Method: "GET", UserAgent: "mesh-probe-test", Timeout: 5 * time.Second, Count: count, Streams: 1, Tool: "auto", BodyLimit: 16 << 10}
+	return Config{Request: request.Request{Target: target, Method: "GET", UserAgent: "mesh-probe-test", Timeout: 5 * time.Second}, Count: count, Streams: 1, Tool: "auto", BodyLimit: 16 << 10}
 }
 
 // freePort returns an address at which nobody listens.

@@ -1,4 +1,4 @@
-package probe
+package sender
 
 import (
 	"context"
@@ -17,6 +17,7 @@ import (
 
 	"github.com/kubectl-mesh/kubectl-mesh/plugins/kubectl-mesh-probe/internal/reply"
 	"github.com/kubectl-mesh/kubectl-mesh/plugins/kubectl-mesh-probe/internal/request"
+	"github.com/kubectl-mesh/kubectl-mesh/plugins/kubectl-mesh-probe/internal/tool"
 )
 
 // pods are the client pods that the engine must work in: shell and tool. wget2 is tried where it is installed.
@@ -317,7 +318,7 @@ func TestRunDuration(t *testing.T) {
 func TestRunNoTool(t *testing.T) {
 	t.Parallel()
 	_, err := Run(t.Context(), newLocalPod(t, "dash"), testConfig(t, "http://127.0.0.1:1", 1), func(reply.Reply) { t.Error("a reply") })
-	if !errors.Is(err, ErrNoTool) {
+	if !errors.Is(err, tool.ErrNoTool) {
 		t.Errorf("error %v", err)
 	}
 }
