@@ -45,9 +45,9 @@ func TestBadInput(t *testing.T) {
 		want string
 	}{
 		"no kubeconfig":         {from("http://nginx"), "no kubeconfig with a context was found"},
-		"no target":             {from(), "what to call is missing"},
-		"two targets":           {from("a", "b"), "one URL or SERVICE[:PORT] is wanted"},
-		"no client":             {[]string{"http://nginx"}, "--from is missing"},
+		"no target":             {from(), "a URL or SERVICE[:PORT] is required; got 0 arguments"},
+		"two targets":           {from("a", "b"), "a URL or SERVICE[:PORT] is required; got 2 arguments: a b"},
+		"no client":             {[]string{"http://nginx"}, "--from is required"},
 		"client of no type":     {[]string{"http://nginx", "--from", "cm/x"}, `"cm" is not a type with pods`},
 		"client without a name": {[]string{"http://nginx", "--from", "deploy/"}, "want TYPE/NAME"},
 		"substitution":          {from("http://nginx/$(id)"), "shell substitution"},

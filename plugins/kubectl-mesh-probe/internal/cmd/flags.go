@@ -12,11 +12,14 @@ import (
 	"github.com/spf13/pflag"
 
 	"github.com/kubectl-mesh/kubectl-mesh/pkg/common/cli"
+	"github.com/kubectl-mesh/kubectl-mesh/pkg/common/clusters"
 	"github.com/kubectl-mesh/kubectl-mesh/plugins/kubectl-mesh-probe/internal/judge"
 	"github.com/kubectl-mesh/kubectl-mesh/plugins/kubectl-mesh-probe/internal/origin"
 	"github.com/kubectl-mesh/kubectl-mesh/plugins/kubectl-mesh-probe/internal/podexec"
+	"github.com/kubectl-mesh/kubectl-mesh/plugins/kubectl-mesh-probe/internal/probe"
 	"github.com/kubectl-mesh/kubectl-mesh/plugins/kubectl-mesh-probe/internal/request"
 	"github.com/kubectl-mesh/kubectl-mesh/plugins/kubectl-mesh-probe/internal/sender"
+	"github.com/kubectl-mesh/kubectl-mesh/plugins/kubectl-mesh-probe/internal/target"
 )
 
 // flags are what the user typed.
@@ -111,73 +114,90 @@ func (a *asFlag) Set(s string) error {
 // Type is what help calls the value.
 func (a *asFlag) Type() string { return "string" }
 
-// options are checked values, as far as that is possible without a cluster.
-type options struct {
-	flags
-	ref    podexec.Ref
-	target string          // as typed
-	url    *request.Target // nil when a Service was named, whose port may have to be looked up
-	config sender.Config
-	most   int // to how many requests the run may be extended
+// config checks the flags and returns what they ask for. It needs no cluster.
+func (f flags) config(target string, mesh *clusters.Flags) (probe.Config, error) {
+	c, err := f.checked(target)
+	c.Mesh, c.ClusterTimeout = mesh, mesh.Timeout
+	return c, err
 }
 
-func (f *flags) toOptions(target string) (*options, error) {
+func (f flags) checked(typed string) (probe.Config, error) {
 	if f.from == "" {
-		return nil, errors.New("--from is missing: the client pod, such as --from deploy/client")
+		return probe.Config{}, errors.New("--from is required: the client pod, such as --from deploy/client")
 	}
-	o := &options{flags: *f, target: target}
-	var err error
-	if o.ref, err = podexec.ParseRef(f.from); err != nil {
-		return nil, fmt.Errorf("--from %w", err)
+	ref, err := podexec.ParseRef(f.from)
+	if err != nil {
+		return probe.Config{}, fmt.Errorf("--from %w", err)
 	}
-	if strings.Contains(target, "://") || strings.ContainsAny(target, "\r\n\x00") {
-		t, err := request.ParseTarget(target)
-		if err != nil {
-			return nil, err
-		}
-		o.url = &t
-	} else if _, _, err := splitService(target); err != nil {
-		return nil, err
+	url, err := parseTarget(typed)
+	if err != nil {
+		return probe.Config{}, err
+	}
+	f.method = strings.ToUpper(f.method)
+	if f.maxCount > 0 && !f.countGiven {
+		f.count = min(f.count, f.maxCount)
 	}
 	if err := f.validate(); err != nil {
+		return probe.Config{}, err
+	}
+	send, err := f.send(url)
+	if err != nil {
+		return probe.Config{}, err
+	}
+	// The names of clusters are checked when the members are known. The rest is checked now.
+	if _, err := origin.Parse(f.identify, nil, nil); err != nil {
+		return probe.Config{}, err
+	}
+	if _, err := judge.ParseExpectations(f.expect, nil, true); err != nil {
+		return probe.Config{}, err
+	}
+	return probe.Config{
+		From: ref, Container: f.container, FromClusters: f.fromClusters, Target: typed, URL: url, Send: send, MaxCount: f.most(),
+		Identify: f.identify, Map: f.as, Expect: f.expect, ExpectPrediction: f.expectPrediction, Settle: f.settle,
+	}, nil
+}
+
+// parseTarget checks a URL or SERVICE[:PORT]. It returns nil for a Service.
+func parseTarget(typed string) (*request.Target, error) {
+	if !strings.Contains(typed, "://") && !strings.ContainsAny(typed, "\r\n\x00") {
+		_, _, err := target.SplitService(typed)
 		return nil, err
 	}
-	o.flags = *f
-	o.config = sender.Config{
+	url, err := request.ParseTarget(typed)
+	if err != nil {
+		return nil, err
+	}
+	return &url, nil
+}
+
+// send is what each client pod sends.
+func (f flags) send(url *request.Target) (sender.Config, error) {
+	c := sender.Config{
 		Request: request.Request{
 			Method: f.method, UserAgent: "kubectl-mesh-probe/" + userAgentVersion(), Timeout: f.timeout, Insecure: f.insecure, AllowVisibleHeaders: f.allowHeader,
 		},
 		Count: f.count, Duration: f.duration, Rate: f.maxRate, Streams: f.concurrency, Tool: f.tool, BodyLimit: bodyLimit,
 	}
-	if o.config.CACert, err = f.readCACert(o.url); err != nil {
-		return nil, err
-	}
 	if f.rate > 0 {
-		o.config.Rate = f.rate
+		c.Rate = f.rate
 	}
 	if f.duration > 0 {
-		o.config.Count = 0
+		c.Count = 0
 	}
-	o.most = f.most()
 	for _, h := range f.headers {
 		header, err := request.ParseHeader(h)
 		if err != nil {
-			return nil, fmt.Errorf("--%w", err)
+			return c, fmt.Errorf("--%w", err)
 		}
-		o.config.Headers = append(o.config.Headers, header)
+		c.Headers = append(c.Headers, header)
 	}
-	// Names of clusters are checked once the members are known; the rest now, before anything is read.
-	if _, err := origin.Parse(f.identify, nil, nil); err != nil {
-		return nil, err
-	}
-	if _, err := judge.ParseExpectations(f.expect, nil, true); err != nil {
-		return nil, err
-	}
-	return o, nil
+	var err error
+	c.CACert, err = f.readCACert(url)
+	return c, err
 }
 
-// most is to how many requests a run may be extended. It lowers a --count that was not typed.
-func (f *flags) most() int {
+// most is the number of requests up to which a run may be extended.
+func (f flags) most() int {
 	switch {
 	case f.duration > 0:
 		return 0
@@ -189,11 +209,7 @@ func (f *flags) most() int {
 	return f.maxCount
 }
 
-func (f *flags) validate() error {
-	f.method = strings.ToUpper(f.method)
-	if f.maxCount > 0 && !f.countGiven {
-		f.count = min(f.count, f.maxCount)
-	}
+func (f flags) validate() error {
 	switch {
 	case f.maxCount < 0:
 		return errors.New("--max-count must be at least 1")
@@ -230,7 +246,7 @@ func (f *flags) validate() error {
 }
 
 // readCACert reads the file of --cacert. It and --insecure need an https URL: a Service is called by http.
-func (f *flags) readCACert(url *request.Target) ([]byte, error) {
+func (f flags) readCACert(url *request.Target) ([]byte, error) {
 	flag := "--insecure"
 	if f.caCert != "" {
 		flag = "--cacert"

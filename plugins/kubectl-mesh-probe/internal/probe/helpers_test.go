@@ -1,4 +1,4 @@
-package cmd
+package probe
 
 import (
 	"net/netip"

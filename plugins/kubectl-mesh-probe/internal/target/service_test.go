@@ -1,4 +1,4 @@
-package cmd
+package target
 
 import (
 	"net/netip"
@@ -6,10 +6,9 @@ import (
 	"testing"
 
 	"github.com/kubectl-mesh/kubectl-mesh/pkg/common/routing"
-	"github.com/kubectl-mesh/kubectl-mesh/plugins/kubectl-mesh-probe/internal/target"
 )
 
-func TestServiceURL(t *testing.T) {
+func TestURL(t *testing.T) {
 	t.Parallel()
 	port := func(name string, n int32) routing.Port { return routing.Port{Name: name, Protocol: "TCP", Port: n} }
 	for name, tc := range map[string]struct {
@@ -29,13 +28,13 @@ func TestServiceURL(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			host, _, err := splitService(tc.target)
+			host, _, err := SplitService(tc.target)
 			if err != nil {
 				t.Fatal(err)
 			}
-			key := target.ClusterFirst("default").Meaning(host).Service
+			key := ClusterFirst("default").Meaning(host).Service
 			snap := &routing.Snapshot{Clusters: []routing.Cluster{{Name: "us", Services: map[routing.Key]*routing.Service{key: {Key: key, Ports: tc.ports}}}}}
-			got, err := serviceURL(snap, []string{"us"}, key, tc.target)
+			got, err := URL(snap, []string{"us"}, key, tc.target)
 			if tc.err != "" {
 				if err == nil || !strings.Contains(err.Error(), tc.err) {
 					t.Errorf("error %v, want %q", err, tc.err)
@@ -47,7 +46,7 @@ func TestServiceURL(t *testing.T) {
 			}
 		})
 	}
-	if _, err := serviceURL(&routing.Snapshot{}, []string{"us"}, routing.Key{Namespace: "default", Name: "nginx"}, "nginx"); err == nil {
+	if _, err := URL(&routing.Snapshot{}, []string{"us"}, routing.Key{Namespace: "default", Name: "nginx"}, "nginx"); err == nil {
 		t.Error("no such Service: no error")
 	}
 }
@@ -56,11 +55,11 @@ func TestByAddress(t *testing.T) {
 	t.Parallel()
 	key := routing.Key{Namespace: "default", Name: "nginx"}
 	snap := &routing.Snapshot{Clusters: []routing.Cluster{{Name: "us", Services: map[routing.Key]*routing.Service{key: {ClusterIPs: []netip.Addr{netip.MustParseAddr("172.20.1.5")}}}}}}
-	if got, ok := byAddress(snap, "us", "172.20.1.5"); !ok || got != key {
+	if got, ok := ByAddress(snap, "us", "172.20.1.5"); !ok || got != key {
 		t.Errorf("%v %v", got, ok)
 	}
 	for _, host := range []string{"172.20.1.6", "nginx", ""} {
-		if _, ok := byAddress(snap, "us", host); ok {
+		if _, ok := ByAddress(snap, "us", host); ok {
 			t.Errorf("%q: found", host)
 		}
 	}

@@ -1,4 +1,4 @@
-package cmd
+package target
 
 import (
 	"fmt"
@@ -13,8 +13,8 @@ import (
 
 var serviceForm = regexp.MustCompile(`^[a-z0-9]([-a-z0-9.]*[a-z0-9])?$`)
 
-// splitService reads SERVICE[:PORT]; the port may be a name.
-func splitService(s string) (host, port string, err error) {
+// SplitService reads SERVICE[:PORT]; the port may be a name.
+func SplitService(s string) (host, port string, err error) {
 	host, port, found := strings.Cut(strings.TrimPrefix(strings.TrimPrefix(s, "service/"), "svc/"), ":")
 	if !serviceForm.MatchString(host) || found && !serviceForm.MatchString(port) {
 		return "", "", fmt.Errorf("%q is neither a URL nor SERVICE[:PORT]; a URL begins with http://", s)
@@ -22,8 +22,8 @@ func splitService(s string) (host, port string, err error) {
 	return host, port, nil
 }
 
-// byAddress finds the Service that has a cluster IP in the client's cluster.
-func byAddress(snap *routing.Snapshot, client, host string) (routing.Key, bool) {
+// ByAddress finds the Service that has a cluster IP in the client's cluster.
+func ByAddress(snap *routing.Snapshot, client, host string) (routing.Key, bool) {
 	addr, err := netip.ParseAddr(host)
 	c := snap.Find(client)
 	if err != nil || c == nil {
@@ -39,10 +39,10 @@ func byAddress(snap *routing.Snapshot, client, host string) (routing.Key, bool) 
 	return routing.Key{}, false
 }
 
-// serviceURL makes the URL of a Service that was given as SERVICE[:PORT]. Without a port it
+// URL makes the URL of a Service that was given as SERVICE[:PORT]. Without a port it
 // takes the only one, else one called http or numbered 80.
-func serviceURL(snap *routing.Snapshot, clients []string, key routing.Key, target string) (request.Target, error) {
-	host, port, err := splitService(target)
+func URL(snap *routing.Snapshot, clients []string, key routing.Key, target string) (request.Target, error) {
+	host, port, err := SplitService(target)
 	if err != nil {
 		return request.Target{}, err
 	}
