@@ -69,7 +69,9 @@ func TestBadInput(t *testing.T) {
 		"header, newline":       {from("nginx", "-H", "a: b\nc: d"), "line break"},
 		"identify, no group":    {from("nginx", "--identify", "body=x"), "0 groups"},
 		"identify, no regex":    {from("nginx", "--identify", "body=("), "does not parse"},
-		"as without a rule":     {from("nginx", "--as", "3=ap"), "--as needs a rule"},
+		"map without a rule":    {from("nginx", "--map", "3=ap"), "--map requires a rule"},
+		"map, no cluster":       {from("nginx", "--identify", "header=x", "--map", "3"), `--map "3": must be VALUE=CLUSTER`},
+		"map, empty value":      {from("nginx", "--identify", "header=x", "--map", "=us"), `--map "=us": must be VALUE=CLUSTER`},
 		"expect":                {from("nginx", "--expect", "us=x"), "not a percentage"},
 		"from-clusters":         {from("nginx", "--from-clusters", "all,us"), "all stands alone"},
 		"output":                {from("nginx", "-o", "xml"), "--output"},
@@ -93,18 +95,20 @@ func TestBadInput(t *testing.T) {
 	}
 }
 
-// --as is kubectl's impersonation, unless it maps a value.
-func TestAs(t *testing.T) {
+// --as is kubectl's own flag: it takes any user name and maps nothing.
+func TestImpersonationIsKubectls(t *testing.T) {
 	t.Parallel()
-	var values []string
-	user := ""
-	f := asFlag{&values, &user}
-	for _, s := range []string{"3=ap", "system:serviceaccount:ci:probe", "a=b=eu"} {
-		if err := f.Set(s); err != nil {
-			t.Fatal(err)
-		}
+	root := NewRoot(genericiooptions.NewTestIOStreamsDiscard())
+	if f := root.LocalNonPersistentFlags().Lookup("as"); f != nil {
+		t.Errorf("mesh-probe has an --as of its own: %s", f.Usage)
 	}
-	if f.String() != "3=ap,a=b=eu" || user != "system:serviceaccount:ci:probe" {
-		t.Errorf("values %q, user %q", values, user)
+	if err := root.ParseFlags([]string{"--as", "system:serviceaccount:ci:probe", "--map", "3=ap", "--map", "a=b=eu"}); err != nil {
+		t.Fatal(err)
+	}
+	if user := root.Flag("as").Value.String(); user != "system:serviceaccount:ci:probe" {
+		t.Errorf("user %q", user)
+	}
+	if mapped := root.Flag("map").Value.String(); mapped != "[3=ap,a=b=eu]" {
+		t.Errorf("mapped %s", mapped)
 	}
 }

@@ -44,7 +44,7 @@ type flags struct {
 	allowHeader bool
 
 	identify string
-	as       []string
+	mappings []string
 
 	expect           []string
 	expectPrediction bool
@@ -61,8 +61,8 @@ func newFlags() *flags {
 	return &flags{count: 400, maxRate: 200, concurrency: 1, timeout: 5 * time.Second, method: "GET", tool: "auto", identify: "auto"}
 }
 
-// addFlags registers the flags. impersonate is kubectl's own --as, which ours takes the place of.
-func (f *flags) addFlags(fs *pflag.FlagSet, impersonate *string) {
+// addFlags registers the flags.
+func (f *flags) addFlags(fs *pflag.FlagSet) {
 	fs.StringVar(&f.from, "from", f.from, "Client pod, as TYPE/NAME (deploy, sts, ds, rs, job, svc) or a pod's name.")
 	fs.StringSliceVar(&f.fromClusters, "from-clusters", f.fromClusters, "Clusters in which a client runs, by Cilium name or context, or 'all'. Default: the home cluster.")
 	fs.StringVarP(&f.container, "container", "c", f.container, "Container of the client pod. Default: as for kubectl exec.")
@@ -80,39 +80,11 @@ func (f *flags) addFlags(fs *pflag.FlagSet, impersonate *string) {
 	fs.StringVar(&f.caCert, "cacert", f.caCert, "Local file with the CA certificates, in PEM form, that the client verifies the server with (https only).")
 	fs.BoolVar(&f.allowHeader, "allow-visible-headers", f.allowHeader, "If true, wget may send secret headers, which the client pod's process list then shows.")
 	fs.StringVar(&f.identify, "identify", f.identify, "What tells who answered, in the header or the first 16 KiB of the body: auto (names and addresses of pods, nodes and clusters), body=REGEX with one group, header=NAME or json=PATH.")
-	fs.Var(&asFlag{&f.as, impersonate}, "as", "VALUE=CLUSTER: cluster that a captured value stands for (repeatable). Without =, as for kubectl: user to impersonate.")
+	fs.StringArrayVar(&f.mappings, "map", f.mappings, "VALUE=CLUSTER: the cluster that a captured value refers to (repeatable).")
 	fs.StringArrayVar(&f.expect, "expect", f.expect, "Expectation (repeatable, or separated by commas): us=50%,eu=50%±3, only=us, errors<1%.")
 	fs.BoolVar(&f.expectPrediction, "expect-prediction", f.expectPrediction, "If true, the shares must be those that mesh-svc describe predicts.")
 	fs.DurationVar(&f.settle, "settle", f.settle, "Wait until the prediction has been stable for this long, then start.")
 }
-
-// asFlag is --as in its two meanings. No user of Kubernetes has an = in its name, but for
-// directory names in client certificates, and those come from the kubeconfig.
-type asFlag struct {
-	values      *[]string
-	impersonate *string
-}
-
-// String returns the mappings.
-func (a *asFlag) String() string {
-	if a.values == nil {
-		return ""
-	}
-	return strings.Join(*a.values, ",")
-}
-
-// Set takes one --as.
-func (a *asFlag) Set(s string) error {
-	if strings.Contains(s, "=") {
-		*a.values = append(*a.values, s)
-		return nil
-	}
-	*a.impersonate = s
-	return nil
-}
-
-// Type is what help calls the value.
-func (a *asFlag) Type() string { return "string" }
 
 // config checks the flags and returns what they ask for. It needs no cluster.
 func (f flags) config(target string, mesh *clusters.Flags) (probe.Config, error) {
@@ -148,12 +120,16 @@ func (f flags) checked(typed string) (probe.Config, error) {
 	if _, err := origin.Parse(f.identify, nil, nil); err != nil {
 		return probe.Config{}, err
 	}
+	mappings, err := origin.ParseMappings(f.mappings)
+	if err != nil {
+		return probe.Config{}, err
+	}
 	if _, err := judge.ParseExpectations(f.expect, nil, true); err != nil {
 		return probe.Config{}, err
 	}
 	return probe.Config{
 		From: ref, Container: f.container, FromClusters: f.fromClusters, Target: typed, URL: url, Send: send, MaxCount: f.most(),
-		Identify: f.identify, Map: f.as, Expect: f.expect, ExpectPrediction: f.expectPrediction, Settle: f.settle,
+		Identify: f.identify, Map: mappings, Expect: f.expect, ExpectPrediction: f.expectPrediction, Settle: f.settle,
 	}, nil
 }
 
@@ -237,8 +213,8 @@ func (f flags) validate() error {
 		return fmt.Errorf("--tool %q is not known; it is auto, curl or wget", f.tool)
 	case f.settle < 0:
 		return errors.New("--settle must not be below 0")
-	case f.identify == "auto" && len(f.as) > 0:
-		return errors.New("--as needs a rule that captures a value: --identify body=REGEX, header=NAME or json=PATH")
+	case f.identify == "auto" && len(f.mappings) > 0:
+		return errors.New("--map requires a rule that captures a value: --identify body=REGEX, header=NAME or json=PATH")
 	case slices.Contains(f.fromClusters, "all") && len(f.fromClusters) > 1:
 		return errors.New("--from-clusters: all stands alone")
 	}

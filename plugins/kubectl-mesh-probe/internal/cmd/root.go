@@ -47,7 +47,7 @@ const example = `  # Who answers the pods of deployment client
   kubectl mesh-probe nginx:80 --from deploy/client --count 1000 --expect-prediction --settle 5s
 
   # Check your own expectations; a value in the body identifies the cluster
-  kubectl mesh-probe http://nginx --from deploy/client --identify body='"Cluster": "(\S+)"' --as Cluster-1=us --expect only=us --expect 'errors<1%'
+  kubectl mesh-probe http://nginx --from deploy/client --identify body='"Cluster": "(\S+)"' --map Cluster-1=us --expect only=us --expect 'errors<1%'
 
   # In a script
   kubectl mesh-probe http://nginx --from deploy/client -o jsonpath='{.clients[0].answers[?(@.name=="eu")].share}'`
@@ -66,7 +66,7 @@ func NewRoot(streams genericiooptions.IOStreams) *cobra.Command {
 	e.clusters.AddFlags(root.PersistentFlags())
 	e.clusters.Progress = func(line string) { output.Say(e.ErrOut, "%s", line) }
 	e.clusters.ServerProgress = output.IsTerminal(e.ErrOut)
-	f.addFlags(root.Flags(), e.clusters.Config.Impersonate)
+	f.addFlags(root.Flags())
 	e.out.AddFlags(root.Flags())
 
 	root.AddCommand(newRBAC(e))

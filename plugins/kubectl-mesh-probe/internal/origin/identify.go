@@ -44,22 +44,29 @@ type Identifier struct {
 	tokens  *Tokens
 }
 
-// Parse reads --identify and the mappings from values to members. members are those that a value may name.
-func Parse(rule string, as []string, members []Member) (*Identifier, error) {
+// Mapping is one --map: the cluster that a captured value refers to.
+type Mapping struct{ value, cluster string }
+
+// ParseMappings reads the values of --map. Whether the clusters exist is checked by Parse.
+func ParseMappings(values []string) ([]Mapping, error) {
+	var out []Mapping
+	for _, v := range values {
+		value, cluster, ok := CutLast(v, "=")
+		if !ok || value == "" || cluster == "" {
+			return nil, fmt.Errorf("--map %q: must be VALUE=CLUSTER", v)
+		}
+		out = append(out, Mapping{value, cluster})
+	}
+	return out, nil
+}
+
+// Parse reads --identify. members are those that a captured value may name, and mappings add values for them.
+func Parse(rule string, mappings []Mapping, members []Member) (*Identifier, error) {
 	id := &Identifier{aliases: aliases(members)}
-	for _, a := range as {
-		value, name, ok := CutLast(a, "=")
-		if !ok || value == "" || name == "" {
-			return nil, fmt.Errorf("--as %q: want VALUE=CLUSTER", a)
+	for _, m := range mappings {
+		if err := id.mapValue(m, members); err != nil {
+			return nil, fmt.Errorf("--map %q: %w", m.value+"="+m.cluster, err)
 		}
-		member, ok := FindMember(members, name)
-		if !ok {
-			return nil, fmt.Errorf("--as %q: no cluster %q among those that are read: %s", a, name, MemberNames(members))
-		}
-		if had, ok := id.aliases[value]; ok && had != member {
-			return nil, fmt.Errorf("--as %q: %q already stands for cluster %s", a, value, had)
-		}
-		id.aliases[value] = member
 	}
 	how, arg, _ := strings.Cut(rule, "=")
 	id.how = how
@@ -74,7 +81,7 @@ func Parse(rule string, as []string, members []Member) (*Identifier, error) {
 		}
 	case "header":
 		if _, err := request.ParseHeader(arg + ": x"); err != nil || strings.Contains(arg, ":") {
-			return nil, fmt.Errorf("--identify %q: want header=NAME", rule)
+			return nil, fmt.Errorf("--identify %q: must be header=NAME", rule)
 		}
 		id.header = arg
 	case "json":
@@ -82,14 +89,27 @@ func Parse(rule string, as []string, members []Member) (*Identifier, error) {
 			return nil, fmt.Errorf("--identify %q: %w", rule, err)
 		}
 	default:
-		return nil, fmt.Errorf("--identify %q: want auto, body=REGEX, header=NAME or json=PATH", rule)
+		return nil, fmt.Errorf("--identify %q: must be auto, body=REGEX, header=NAME or json=PATH", rule)
 	}
 	return id, nil
 }
 
+// mapValue makes a value refer to a member.
+func (id *Identifier) mapValue(m Mapping, members []Member) error {
+	member, ok := FindMember(members, m.cluster)
+	if !ok {
+		return fmt.Errorf("cluster %q is not among the clusters that are read: %s", m.cluster, MemberNames(members))
+	}
+	if had, ok := id.aliases[m.value]; ok && had != member {
+		return fmt.Errorf("%q already refers to cluster %s", m.value, had)
+	}
+	id.aliases[m.value] = member
+	return nil
+}
+
 func (id *Identifier) body(expr string) error {
 	if expr == "" {
-		return fmt.Errorf("want body=REGEX")
+		return fmt.Errorf("must be body=REGEX")
 	}
 	re, err := regexp.Compile(expr)
 	if err != nil {
@@ -108,7 +128,7 @@ func (id *Identifier) body(expr string) error {
 
 func (id *Identifier) json(path string) error {
 	if path == "" {
-		return fmt.Errorf("want json=PATH, such as json=.cluster")
+		return fmt.Errorf("must be json=PATH, such as json=.cluster")
 	}
 	// As kubectl does: .cluster, cluster and {.cluster} are the same.
 	expr := strings.TrimSuffix(strings.TrimPrefix(path, "{"), "}")

@@ -20,34 +20,38 @@ func answered(body string, header ...string) *reply.Reply {
 func TestIdentifyByRule(t *testing.T) {
 	t.Parallel()
 	tests := map[string]struct {
-		rule  string
-		as    []string
-		reply *reply.Reply
-		want  Match
+		rule   string
+		mapped []string
+		reply  *reply.Reply
+		want   Match
 	}{
-		"body":            {"body=cluster (\\S+)", nil, answered("from cluster us"), Match{Name: "us", Member: true, By: "body"}},
-		"body, context":   {"body=cluster (\\S+)", nil, answered("from cluster kind-us"), Match{Name: "us", Member: true, By: "body"}},
-		"body, other":     {"body=cluster (\\S+)", nil, answered("from cluster Cluster-1"), Match{Name: "Cluster-1", By: "body"}},
-		"body, as":        {"body=cluster (\\S+)", []string{"Cluster-1=us"}, answered("from cluster Cluster-1"), Match{Name: "us", Member: true, By: "body"}},
-		"as, context":     {"body=cluster (\\S+)", []string{"3=kind-ap"}, answered("from cluster 3"), Match{Name: "ap", Member: true, By: "body"}},
-		"as, equals sign": {"body=(a=b)", []string{"a=b=eu"}, answered("a=b"), Match{Name: "eu", Member: true, By: "body"}},
-		"body, no match":  {"body=cluster (\\S+)", nil, answered("hello"), Match{}},
-		"not a prefix":    {"body=cluster (\\S+)", nil, answered("from cluster us2"), Match{Name: "us2", By: "body"}},
-		"no reply":        {"body=(.*)", nil, &reply.Reply{Body: []byte("us")}, Match{}},
-		"header":          {"header=x-cluster", nil, answered("", "X-Cluster: eu "), Match{Name: "eu", Member: true, By: "header"}},
-		"header, absent":  {"header=x-cluster", nil, answered("eu"), Match{}},
-		"json":            {"json=.cluster", nil, answered(`{"cluster":"eu"}`), Match{Name: "eu", Member: true, By: "json"}},
-		"json, bare":      {"json=a.b", nil, answered(`{"a":{"b":"eu"}}`), Match{Name: "eu", Member: true, By: "json"}},
-		"json, braces":    {"json={.a[1]}", nil, answered(`{"a":["us","eu"]}`), Match{Name: "eu", Member: true, By: "json"}},
-		"json, number":    {"json=id", []string{"3=ap"}, answered(`{"id":3}`), Match{Name: "ap", Member: true, By: "json"}},
-		"json, object":    {"json=a", nil, answered(`{"a":{}}`), Match{}},
-		"json, absent":    {"json=b", nil, answered(`{"a":1}`), Match{}},
-		"json, cut off":   {"json=a", nil, answered(`{"a":"us",`), Match{}},
+		"body":                {"body=cluster (\\S+)", nil, answered("from cluster us"), Match{Name: "us", Member: true, By: "body"}},
+		"body, context":       {"body=cluster (\\S+)", nil, answered("from cluster kind-us"), Match{Name: "us", Member: true, By: "body"}},
+		"body, other":         {"body=cluster (\\S+)", nil, answered("from cluster Cluster-1"), Match{Name: "Cluster-1", By: "body"}},
+		"body, mapped":        {"body=cluster (\\S+)", []string{"Cluster-1=us"}, answered("from cluster Cluster-1"), Match{Name: "us", Member: true, By: "body"}},
+		"mapped to a context": {"body=cluster (\\S+)", []string{"3=kind-ap"}, answered("from cluster 3"), Match{Name: "ap", Member: true, By: "body"}},
+		"mapped, equals sign": {"body=(a=b)", []string{"a=b=eu"}, answered("a=b"), Match{Name: "eu", Member: true, By: "body"}},
+		"body, no match":      {"body=cluster (\\S+)", nil, answered("hello"), Match{}},
+		"not a prefix":        {"body=cluster (\\S+)", nil, answered("from cluster us2"), Match{Name: "us2", By: "body"}},
+		"no reply":            {"body=(.*)", nil, &reply.Reply{Body: []byte("us")}, Match{}},
+		"header":              {"header=x-cluster", nil, answered("", "X-Cluster: eu "), Match{Name: "eu", Member: true, By: "header"}},
+		"header, absent":      {"header=x-cluster", nil, answered("eu"), Match{}},
+		"json":                {"json=.cluster", nil, answered(`{"cluster":"eu"}`), Match{Name: "eu", Member: true, By: "json"}},
+		"json, bare":          {"json=a.b", nil, answered(`{"a":{"b":"eu"}}`), Match{Name: "eu", Member: true, By: "json"}},
+		"json, braces":        {"json={.a[1]}", nil, answered(`{"a":["us","eu"]}`), Match{Name: "eu", Member: true, By: "json"}},
+		"json, number":        {"json=id", []string{"3=ap"}, answered(`{"id":3}`), Match{Name: "ap", Member: true, By: "json"}},
+		"json, object":        {"json=a", nil, answered(`{"a":{}}`), Match{}},
+		"json, absent":        {"json=b", nil, answered(`{"a":1}`), Match{}},
+		"json, cut off":       {"json=a", nil, answered(`{"a":"us",`), Match{}},
 	}
 	for name, tc := range tests {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			id, err := Parse(tc.rule, tc.as, mesh)
+			mappings, err := ParseMappings(tc.mapped)
+			if err != nil {
+				t.Fatal(err)
+			}
+			id, err := Parse(tc.rule, mappings, mesh)
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -76,13 +80,13 @@ func TestParseIdentifyErrors(t *testing.T) {
 		"body=cluster":   "has 0 groups",
 		"body=(a)(b)":    "has 2 groups",
 		"body=(":         "does not parse",
-		"body":           "want body=REGEX",
-		"header=":        "want header=NAME",
-		"header=a b":     "want header=NAME",
-		"json=":          "want json=PATH",
+		"body":           "must be body=REGEX",
+		"header=":        "must be header=NAME",
+		"header=a b":     "must be header=NAME",
+		"json=":          "must be json=PATH",
 		"json={.a[}":     "does not parse",
 		"auto=x":         "takes no value",
-		"hubble":         "want auto",
+		"hubble":         "must be auto",
 		"body=(?P<x>a)b": "",
 	} {
 		_, err := Parse(rule, nil, mesh)
@@ -90,9 +94,23 @@ func TestParseIdentifyErrors(t *testing.T) {
 			t.Errorf("%s: %v, want %q", rule, err, part)
 		}
 	}
-	for _, as := range [][]string{{"x"}, {"=us"}, {"x="}, {"x=mars"}, {"x=us", "x=eu"}, {"us=eu"}} {
-		if _, err := Parse("body=(.)", as, mesh); err == nil {
-			t.Errorf("--as %q: no error", as)
+	for _, tc := range []struct {
+		values []string
+		want   string
+	}{
+		{[]string{"x"}, `--map "x": must be VALUE=CLUSTER`},
+		{[]string{"=us"}, `--map "=us": must be VALUE=CLUSTER`},
+		{[]string{"x="}, `--map "x=": must be VALUE=CLUSTER`},
+		{[]string{"x=mars"}, `--map "x=mars": cluster "mars" is not among the clusters that are read: us, eu, ap`},
+		{[]string{"x=us", "x=eu"}, `--map "x=eu": "x" already refers to cluster us`},
+		{[]string{"us=eu"}, `--map "us=eu": "us" already refers to cluster us`},
+	} {
+		mappings, err := ParseMappings(tc.values)
+		if err == nil {
+			_, err = Parse("body=(.)", mappings, mesh)
+		}
+		if err == nil || err.Error() != tc.want {
+			t.Errorf("--map %q: %v, want %q", tc.values, err, tc.want)
 		}
 	}
 }

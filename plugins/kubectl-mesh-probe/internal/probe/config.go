@@ -6,6 +6,7 @@ import (
 
 	"github.com/kubectl-mesh/kubectl-mesh/pkg/apis/v1alpha1"
 	"github.com/kubectl-mesh/kubectl-mesh/pkg/common/clusters"
+	"github.com/kubectl-mesh/kubectl-mesh/plugins/kubectl-mesh-probe/internal/origin"
 	"github.com/kubectl-mesh/kubectl-mesh/plugins/kubectl-mesh-probe/internal/podexec"
 	"github.com/kubectl-mesh/kubectl-mesh/plugins/kubectl-mesh-probe/internal/request"
 	"github.com/kubectl-mesh/kubectl-mesh/plugins/kubectl-mesh-probe/internal/sender"
@@ -31,9 +32,9 @@ type Config struct {
 	// MaxCount is the number of requests up to which a run may be extended. It is 0 if Send has a duration.
 	MaxCount int
 
-	// Identify is the rule that identifies the sender of a reply, and Map are VALUE=CLUSTER for values that it captures.
+	// Identify is the rule that identifies the sender of a reply, and Map are the clusters that captured values refer to.
 	Identify string
-	Map      []string
+	Map      []origin.Mapping
 
 	Expect           []string
 	ExpectPrediction bool
