@@ -11,7 +11,6 @@ import (
 func (r *run) finish(b *wire.Batch, end *wire.End, now time.Time) error {
 	cur := r.current
 	r.current = current{}
-	r.pace.started = true
 	block := r.block(b, end, cur)
 	hitByLateStop := r.late && end.Code >= 128 && !cur.stopped
 	if hitByLateStop {
