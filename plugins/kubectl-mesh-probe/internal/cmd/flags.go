@@ -30,7 +30,7 @@ type flags struct {
 
 	count       int
 	countGiven  bool // --count was typed
-	maxCount    int  // 0: as maxCountDefault, or --count where that was given
+	maxCount    int  // 0 means maxCountDefault, or --count if that was typed
 	duration    time.Duration
 	rate        float64
 	maxRate     float64
@@ -51,10 +51,10 @@ type flags struct {
 	settle           time.Duration
 }
 
-// bodyLimit is how much of a body is looked at.
+// bodyLimit is how much of a body is searched.
 const bodyLimit = 16 << 10
 
-// maxCountDefault is to how many requests a run is extended while a check needs more.
+// maxCountDefault is the number of requests up to which a run is extended while a check needs more.
 const maxCountDefault = 10000
 
 func newFlags() *flags {
@@ -64,25 +64,25 @@ func newFlags() *flags {
 // addFlags registers the flags.
 func (f *flags) addFlags(fs *pflag.FlagSet) {
 	fs.StringVar(&f.from, "from", f.from, "Client pod, as TYPE/NAME (deploy, sts, ds, rs, job, svc) or a pod's name.")
-	fs.StringSliceVar(&f.fromClusters, "from-clusters", f.fromClusters, "Clusters in which a client runs, by Cilium name or context, or 'all'. Default: the home cluster.")
-	fs.StringVarP(&f.container, "container", "c", f.container, "Container of the client pod. Default: as for kubectl exec.")
+	fs.StringSliceVar(&f.fromClusters, "from-clusters", f.fromClusters, "Clusters in which a client pod sends requests, by Cilium name or context, or 'all'. Defaults to the home cluster.")
+	fs.StringVarP(&f.container, "container", "c", f.container, "Container of the client pod. Defaults to the container that kubectl exec chooses.")
 	fs.IntVar(&f.count, "count", f.count, "Number of requests from each client pod.")
 	fs.IntVar(&f.maxCount, "max-count", f.maxCount, "Number of requests up to which a run is extended while a check needs more of them. Defaults to 10000, or to --count if that is set.")
-	fs.DurationVar(&f.duration, "duration", f.duration, "How long to send requests, in place of --count.")
-	fs.Float64Var(&f.rate, "rate", f.rate, "Requests per second from each client pod. Default: as fast as --max-rate allows.")
-	fs.Float64Var(&f.maxRate, "max-rate", f.maxRate, "Upper limit of the requests per second from each client pod; 0 takes the limit away.")
-	fs.IntVar(&f.concurrency, "concurrency", f.concurrency, "Exec streams to each client pod, 1 to 8.")
+	fs.DurationVar(&f.duration, "duration", f.duration, "How long to send requests. Replaces --count.")
+	fs.Float64Var(&f.rate, "rate", f.rate, "Requests per second from each client pod. Defaults to --max-rate.")
+	fs.Float64Var(&f.maxRate, "max-rate", f.maxRate, "Maximum of requests per second from each client pod. 0 means unlimited.")
+	fs.IntVar(&f.concurrency, "concurrency", f.concurrency, "Number of exec streams to each client pod, from 1 to 8.")
 	fs.DurationVar(&f.timeout, "timeout", f.timeout, "Time limit of one request.")
-	fs.StringVar(&f.method, "method", f.method, "HTTP method: GET or HEAD.")
-	fs.StringArrayVarP(&f.headers, "header", "H", f.headers, "Header of the requests, as 'Name: value' (repeatable).")
-	fs.StringVar(&f.tool, "tool", f.tool, "Program in the pod that sends the requests: auto, curl or wget.")
+	fs.StringVar(&f.method, "method", f.method, "HTTP method. Must be one of: GET, HEAD.")
+	fs.StringArrayVarP(&f.headers, "header", "H", f.headers, "Header to send with each request, as 'Name: value' (repeatable).")
+	fs.StringVar(&f.tool, "tool", f.tool, "Program in the pod that sends the requests. Must be one of: auto, curl, wget.")
 	fs.BoolVar(&f.insecure, "insecure", f.insecure, "If true, the client does not verify the server's certificate (https only).")
-	fs.StringVar(&f.caCert, "cacert", f.caCert, "Local file with the CA certificates, in PEM form, that the client verifies the server with (https only).")
-	fs.BoolVar(&f.allowHeader, "allow-visible-headers", f.allowHeader, "If true, wget may send secret headers, which the client pod's process list then shows.")
-	fs.StringVar(&f.identify, "identify", f.identify, "What tells who answered, in the header or the first 16 KiB of the body: auto (names and addresses of pods, nodes and clusters), body=REGEX with one group, header=NAME or json=PATH.")
+	fs.StringVar(&f.caCert, "cacert", f.caCert, "Local file with CA certificates in PEM form. The client uses them to verify the server's certificate (https only).")
+	fs.BoolVar(&f.allowHeader, "allow-visible-headers", f.allowHeader, "If true, wget may send secret headers. The process list of the client pod then shows them.")
+	fs.StringVar(&f.identify, "identify", f.identify, "How to identify the cluster that answered, by the headers and the first 16 KiB of the body. Must be one of: auto (names and addresses of pods, nodes and clusters), body=REGEX with one group, header=NAME, json=PATH.")
 	fs.StringArrayVar(&f.mappings, "map", f.mappings, "VALUE=CLUSTER: the cluster that a captured value refers to (repeatable).")
-	fs.StringArrayVar(&f.expect, "expect", f.expect, "Expectation (repeatable, or separated by commas): us=50%,eu=50%±3, only=us, errors<1%.")
-	fs.BoolVar(&f.expectPrediction, "expect-prediction", f.expectPrediction, "If true, the shares must be those that mesh-svc describe predicts.")
+	fs.StringArrayVar(&f.expect, "expect", f.expect, "Expected result, such as us=50%, eu=50%±3, only=us or errors<1% (repeatable, or separated by commas).")
+	fs.BoolVar(&f.expectPrediction, "expect-prediction", f.expectPrediction, "If true, check that the shares are those that mesh-svc describe predicts.")
 	fs.DurationVar(&f.settle, "settle", f.settle, "Wait until the prediction has been stable for this long, then start.")
 }
 
@@ -200,28 +200,28 @@ func (f flags) validate() error {
 	case f.duration == 0 && f.count < 1:
 		return errors.New("--count must be at least 1")
 	case f.rate < 0, f.maxRate < 0:
-		return errors.New("--rate and --max-rate must not be below 0")
+		return errors.New("--rate and --max-rate must not be negative")
 	case f.maxRate > 0 && f.rate > f.maxRate:
 		return fmt.Errorf("--rate %v is above the limit of %v requests per second; raise it with --max-rate", f.rate, f.maxRate)
 	case f.concurrency < 1 || f.concurrency > 8:
-		return errors.New("--concurrency must be from 1 to 8: each is a connection through the API server")
+		return errors.New("--concurrency must be from 1 to 8, because each stream is a connection through the API server")
 	case f.timeout < 100*time.Millisecond || f.timeout > 10*time.Minute:
 		return errors.New("--timeout must be from 100ms to 10m")
 	case f.method != "GET" && f.method != "HEAD":
-		return fmt.Errorf("--method %s: only GET and HEAD, which change nothing, are sent", f.method)
+		return fmt.Errorf("--method %s: must be GET or HEAD, which change nothing", f.method)
 	case !slices.Contains([]string{"auto", "curl", "wget"}, f.tool):
-		return fmt.Errorf("--tool %q is not known; it is auto, curl or wget", f.tool)
+		return fmt.Errorf("--tool %q: must be auto, curl or wget", f.tool)
 	case f.settle < 0:
-		return errors.New("--settle must not be below 0")
+		return errors.New("--settle must not be negative")
 	case f.identify == "auto" && len(f.mappings) > 0:
 		return errors.New("--map requires a rule that captures a value: --identify body=REGEX, header=NAME or json=PATH")
 	case slices.Contains(f.fromClusters, "all") && len(f.fromClusters) > 1:
-		return errors.New("--from-clusters: all stands alone")
+		return errors.New("--from-clusters: all cannot be combined with names of clusters")
 	}
 	return nil
 }
 
-// readCACert reads the file of --cacert. It and --insecure need an https URL: a Service is called by http.
+// readCACert reads the file of --cacert. --cacert and --insecure require an https URL. A Service is called by http.
 func (f flags) readCACert(url *request.Target) ([]byte, error) {
 	flag := "--insecure"
 	if f.caCert != "" {
@@ -231,11 +231,11 @@ func (f flags) readCACert(url *request.Target) ([]byte, error) {
 	case f.caCert == "" && !f.insecure:
 		return nil, nil
 	case f.caCert != "" && f.insecure:
-		return nil, errors.New("--cacert and --insecure cannot be used together: the one verifies, the other does not")
+		return nil, errors.New("--cacert and --insecure cannot be used together: --cacert verifies the server's certificate, --insecure does not")
 	case url == nil:
-		return nil, fmt.Errorf("%s needs an https URL, such as https://SERVICE; a target without a scheme is called by http", flag)
+		return nil, fmt.Errorf("%s requires an https URL, such as https://SERVICE; a Service without a scheme is called by http", flag)
 	case !url.TLS():
-		return nil, fmt.Errorf("%s needs an https URL; %s is http", flag, url)
+		return nil, fmt.Errorf("%s requires an https URL; %s is http", flag, url)
 	case f.caCert == "":
 		return nil, nil
 	}
@@ -250,7 +250,7 @@ func (f flags) readCACert(url *request.Target) ([]byte, error) {
 	return certs, nil
 }
 
-// userAgentVersion is our version as one word.
+// userAgentVersion is the version of the plugin as one word.
 func userAgentVersion() string {
 	return strings.Map(func(r rune) rune {
 		if strings.ContainsRune("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789.-+", r) {

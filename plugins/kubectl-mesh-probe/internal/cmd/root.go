@@ -74,7 +74,7 @@ func NewRoot(streams genericiooptions.IOStreams) *cobra.Command {
 	cli.CompleteFlag(root, "context", e.clusters.ContextNames)
 	cli.CompleteFlag(root, "from-clusters", e.clusters.MemberNames)
 
-	// Unlike its siblings this root is itself the command.
+	// Unlike the other plugins, the root itself is the command.
 	root.Use += " (URL | SERVICE[:PORT]) --from TYPE/NAME"
 	root.Annotations[cobra.CommandDisplayNameAnnotation] = display
 	root.DisableFlagsInUseLine = true

@@ -36,11 +36,11 @@ type Match struct {
 
 // Identifier finds out which member sent a reply. It is immutable, and so safe for concurrent use.
 type Identifier struct {
-	how     string // auto, body, header, json
+	rule    string // auto, body, header or json
 	expr    *regexp.Regexp
 	header  string
 	path    *jsonpath.JSONPath
-	aliases map[string]string // value -> member's name
+	aliases map[string]string // from values to names of members
 	tokens  *Tokens
 }
 
@@ -69,11 +69,11 @@ func Parse(rule string, mappings []Mapping, members []Member) (*Identifier, erro
 		}
 	}
 	how, arg, _ := strings.Cut(rule, "=")
-	id.how = how
+	id.rule = how
 	switch how {
 	case "auto":
 		if rule != "auto" {
-			return nil, fmt.Errorf("--identify %q: auto takes no value", rule)
+			return nil, fmt.Errorf("--identify %q: auto does not take a value", rule)
 		}
 	case "body":
 		if err := id.body(arg); err != nil {
@@ -115,7 +115,7 @@ func (id *Identifier) body(expr string) error {
 	if err != nil {
 		var se *syntax.Error
 		if errors.As(err, &se) {
-			return fmt.Errorf("the expression does not parse: %s", se.Code)
+			return fmt.Errorf("cannot parse the expression: %s", se.Code)
 		}
 		return err
 	}
@@ -137,13 +137,13 @@ func (id *Identifier) json(path string) error {
 	}
 	id.path = jsonpath.New("identify").AllowMissingKeys(true)
 	if err := id.path.Parse("{" + expr + "}"); err != nil {
-		return fmt.Errorf("the path does not parse: %w", err)
+		return fmt.Errorf("cannot parse the path: %w", err)
 	}
 	return nil
 }
 
 // Auto reports whether replies are recognised by names and addresses that the clusters themselves provide.
-func (id *Identifier) Auto() bool { return id.how == "auto" }
+func (id *Identifier) Auto() bool { return id.rule == "auto" }
 
 // WithTokens returns a copy that recognises these tokens.
 func (id *Identifier) WithTokens(t *Tokens) *Identifier {
@@ -158,7 +158,7 @@ func (id *Identifier) Identify(r *reply.Reply) Match {
 		return Match{}
 	}
 	value, ok := "", false
-	switch id.how {
+	switch id.rule {
 	case "auto":
 		if id.tokens == nil {
 			return Match{}
@@ -178,9 +178,9 @@ func (id *Identifier) Identify(r *reply.Reply) Match {
 		return Match{}
 	}
 	if name, ok := id.aliases[value]; ok {
-		return Match{Name: name, Member: true, By: id.how}
+		return Match{Name: name, Member: true, By: id.rule}
 	}
-	return Match{Name: value, By: id.how}
+	return Match{Name: value, By: id.rule}
 }
 
 func (id *Identifier) fromJSON(body []byte) (string, bool) {

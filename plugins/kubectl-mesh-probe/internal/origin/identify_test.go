@@ -79,13 +79,13 @@ func TestParseIdentifyErrors(t *testing.T) {
 	for rule, part := range map[string]string{
 		"body=cluster":   "has 0 groups",
 		"body=(a)(b)":    "has 2 groups",
-		"body=(":         "does not parse",
+		"body=(":         "cannot parse",
 		"body":           "must be body=REGEX",
 		"header=":        "must be header=NAME",
 		"header=a b":     "must be header=NAME",
 		"json=":          "must be json=PATH",
-		"json={.a[}":     "does not parse",
-		"auto=x":         "takes no value",
+		"json={.a[}":     "cannot parse",
+		"auto=x":         "does not take a value",
 		"hubble":         "must be auto",
 		"body=(?P<x>a)b": "",
 	} {

@@ -9,8 +9,8 @@ import (
 	"github.com/kubectl-mesh/kubectl-mesh/plugins/kubectl-mesh-probe/internal/reply"
 )
 
-// What a token is, the strongest evidence first. Nobody but a pod knows its name; its address may be quoted as a client's; a
-// node has many pods. Names of clusters and contexts are often words of a language as well.
+// The kinds of tokens, the strongest evidence first. Only a pod knows its name. Its address may also be in a reply as that of a client. A
+// node has many pods. Names of clusters and contexts are often words of a language.
 const (
 	ByPod     = "pod name"
 	ByIP      = "pod IP"
@@ -19,8 +19,8 @@ const (
 	ByContext = "context name"
 )
 
-// Tokens are words and addresses that mean one member only: names and addresses of the Service's pods, their nodes, the member's
-// own names. Those that mean several members are kept too, so that Merge never makes one of them unique again.
+// Tokens are words and addresses that identify one member: names and addresses of the Service's pods, names of their nodes, names of the
+// member. Those of several members are kept too, so that Merge does not make one of them unique again.
 type Tokens struct {
 	words map[string]token     // names of pods, nodes, clusters and contexts
 	addrs map[netip.Addr]token // of pods, unmapped and without a zone
@@ -30,7 +30,7 @@ type token struct {
 	member string
 	by     string
 	weak   bool
-	twice  bool // a StatefulSet's web-0 in two clusters tells nothing
+	shared bool // several members have it, such as pod web-0 of a StatefulSet in each cluster
 }
 
 // NewTokens collects the words of a Service's endpoints in each member.
@@ -53,7 +53,7 @@ func NewTokens(snap *routing.Snapshot, key routing.Key) *Tokens {
 	return t
 }
 
-// Merge returns the tokens of both; a word that means two members means none.
+// Merge returns the tokens of both. A word of two members identifies neither.
 func (t *Tokens) Merge(o *Tokens) *Tokens {
 	out := &Tokens{words: map[string]token{}, addrs: map[netip.Addr]token{}}
 	for _, from := range []*Tokens{t, o} {
@@ -71,33 +71,33 @@ func (t *Tokens) word(text string, tk token) {
 	if text == "" {
 		return
 	}
-	if addr, err := netip.ParseAddr(text); err == nil { // some providers name nodes by their addresses
+	if addr, err := netip.ParseAddr(text); err == nil { // some providers use addresses as names of nodes
 		t.addr(addr, tk)
 		return
 	}
-	t.words[text] = together(t.words[text], tk)
+	t.words[text] = merge(t.words[text], tk)
 }
 
 func (t *Tokens) addr(addr netip.Addr, tk token) {
 	tk.weak = false // an address is not a word of a language
 	addr = addr.Unmap().WithZone("")
-	t.addrs[addr] = together(t.addrs[addr], tk)
+	t.addrs[addr] = merge(t.addrs[addr], tk)
 }
 
-// together is what a text is that has both meanings; the weaker one counts.
-func together(had, tk token) token {
+// merge combines two tokens with the same text. The weaker one counts.
+func merge(had, tk token) token {
 	switch {
 	case had.member == "":
 		return tk
-	case had.member != tk.member, had.twice, tk.twice:
-		had.twice = true
+	case had.member != tk.member, had.shared, tk.shared:
+		had.shared = true
 	case tk.weak && !had.weak:
 		return tk
 	}
 	return had
 }
 
-// isPlainWord reports whether a name consists of letters only, so that it may be in a sentence by chance.
+// isPlainWord reports whether a name consists only of letters, so that it may be in a sentence by chance.
 func isPlainWord(s string) bool {
 	for i := range len(s) {
 		if !isLetter(s[i]) {
@@ -107,14 +107,15 @@ func isPlainWord(s string) bool {
 	return true
 }
 
-// match is one place of a reply that means a member.
+// hit is a token that was found in a reply.
 type hit struct {
 	token
 	start, end int
 }
 
-// find says who sent a reply. Strong evidence decides by itself: a pod's name, else a pod's address, else a node's name. Without any, names of
-// clusters and contexts count where a program has put them. Evidence of one rank that means two members leaves the reply unknown.
+// find returns which member sent a reply. Strong evidence decides alone: the name of a pod, else its address, else the name of a node. Without
+// strong evidence, names of clusters and contexts count where a program writes them. If evidence of one rank identifies two members, the
+// sender is unknown.
 func (t *Tokens) find(r *reply.Reply) Match {
 	texts := [][]byte{r.Body}
 	for _, line := range r.Header {
@@ -138,7 +139,7 @@ func keep(all []hit, by string) []hit {
 	return slices.DeleteFunc(slices.Clone(all), func(m hit) bool { return m.by != by })
 }
 
-// agreed is the member that all matches mean.
+// agreed returns the member that all hits identify.
 func agreed(matches []hit) Match {
 	if len(matches) == 0 {
 		return Match{}
@@ -148,15 +149,15 @@ func agreed(matches []hit) Match {
 		if m.member != first.member {
 			return Match{}
 		}
-		if m.by < first.by { // the same in every run
+		if m.by < first.by { // so that the result is the same in every run
 			first = m
 		}
 	}
 	return Match{Name: first.member, Member: true, By: first.by, Weak: first.weak}
 }
 
-// strong finds the names and addresses in a text that mean one member. A word within a longer one that is known too is not a match: node
-// "worker" in "worker.eu.example".
+// strong finds the names and addresses in a text that identify one member. A word inside a longer known word is not a hit: node "worker" in
+// "worker.eu.example".
 func (t *Tokens) strong(text []byte) []hit {
 	var words []hit
 	for word, tk := range t.words {
@@ -175,13 +176,13 @@ func (t *Tokens) strong(text []byte) []hit {
 			continue
 		}
 		end = m.end
-		if !m.twice {
+		if !m.shared {
 			out = append(out, m)
 		}
 	}
 	if len(t.addrs) > 0 {
 		for addr := range addressesIn(text) {
-			if tk, ok := t.addrs[addr]; ok && !tk.twice {
+			if tk, ok := t.addrs[addr]; ok && !tk.shared {
 				out = append(out, hit{token: tk})
 			}
 		}

@@ -13,7 +13,7 @@ import (
 	"github.com/kubectl-mesh/kubectl-mesh/plugins/kubectl-mesh-probe/internal/reply"
 )
 
-// standardHeaders have values with a meaning of their own: a language, a cookie, an address. What looks like a cluster's name there is not one.
+// standardHeaders have values with a meaning of their own, such as a language, a cookie or an address. A word in them is not the name of a cluster.
 var standardHeaders = []string{
 	"accept", "accept-ch", "accept-ranges", "age", "allow", "alt-svc", "cache-control", "connection", "content-disposition", "content-encoding",
 	"content-language", "content-length", "content-location", "content-range", "content-security-policy", "content-type", "date", "etag",
@@ -22,14 +22,14 @@ var standardHeaders = []string{
 	"www-authenticate", "x-content-type-options", "x-frame-options", "x-xss-protection",
 }
 
-// The keys after which a name counts, and those that are about somebody else than the server.
+// The keys after which a name counts (cluster, node), and those that describe something else than the server (other).
 var (
 	clusterKey = regexp.MustCompile(`(?i)cluster|context`)
 	nodeKey    = regexp.MustCompile(`(?i)node|host|pod`)
 	otherKey   = regexp.MustCompile(`(?i)client|caller|source|origin|request|from|lang|locale|country`)
 )
 
-// names reports whether a value under this key is a member's name of that kind.
+// named reports whether a value with this key is a name of this kind.
 func (tk token) named(key string) bool {
 	if otherKey.MatchString(key) {
 		return false
@@ -37,11 +37,11 @@ func (tk token) named(key string) bool {
 	return clusterKey.MatchString(key) || (tk.by == ByPod || tk.by == ByNode) && nodeKey.MatchString(key)
 }
 
-// weakIn finds the names that may be there by chance, where a program has put them: in a header's value, in a JSON value, or after a key.
+// weakIn finds weak names where a program writes them: in the value of a header, in a JSON value, or after a key.
 func (t *Tokens) weakIn(r *reply.Reply) []hit {
 	var out []hit
 	value := func(s string) {
-		if tk, ok := t.words[s]; ok && tk.weak && !tk.twice {
+		if tk, ok := t.words[s]; ok && tk.weak && !tk.shared {
 			out = append(out, hit{token: tk})
 		}
 	}
@@ -69,11 +69,11 @@ func (t *Tokens) weakIn(r *reply.Reply) []hit {
 	return out
 }
 
-// afterKey finds names after a key such as cluster= or "cluster": in a text.
+// afterKey finds names in a text that follow a key, such as cluster= or "cluster":.
 func (t *Tokens) afterKey(text []byte) []hit {
 	var out []hit
 	for word, tk := range t.words {
-		if !tk.weak || tk.twice {
+		if !tk.weak || tk.shared {
 			continue
 		}
 		for at := range wordsIn(text, word) {
@@ -91,7 +91,8 @@ func endsValue(rest []byte) bool {
 	return len(rest) == 0 || strings.IndexByte(" \t\r\n\"'`,;)}]<&|", rest[0]) >= 0
 }
 
-// keyBefore returns the key of a value that begins after this text: the word before = or a colon, with the word before it if it is "name" or "id".
+// keyBefore returns the key of a value that begins after this text: the word before an equals sign or a colon. If the word is "name" or "id",
+// the key includes the word before it.
 func keyBefore(text []byte) string {
 	const quotes = "\"'`"
 	if n := len(text); n > 0 && strings.IndexByte(quotes, text[n-1]) >= 0 {
@@ -110,7 +111,7 @@ func keyBefore(text []byte) string {
 	return key
 }
 
-// lastWord cuts off the word at the end of a text.
+// lastWord splits a text before its last word.
 func lastWord(text []byte) (word string, rest []byte) {
 	i := len(text)
 	for i > 0 && (isWordByte(text[i-1]) || text[i-1] == '.') {
@@ -119,8 +120,8 @@ func lastWord(text []byte) (word string, rest []byte) {
 	return string(text[i:]), text[:i]
 }
 
-// jsonStrings returns the strings of a JSON document that are values and not about somebody else than the server. The document may be
-// cut off. ok is false for a text that is not JSON.
+// jsonStrings returns the string values of a JSON document, except those with a key that describes something else than the server. The document
+// may be cut off. ok is false if the text is not JSON.
 func jsonStrings(body []byte) (values []string, ok bool) {
 	body = bytes.TrimSpace(body)
 	if len(body) == 0 || strings.IndexByte(`{["`, body[0]) < 0 {
@@ -166,8 +167,8 @@ func jsonStrings(body []byte) (values []string, ok bool) {
 	}
 }
 
-// wordsIn finds where a word is in a text by itself: us, but not in us-worker or status. A dot ends a word unless more of a number
-// follows directly.
+// wordsIn finds a word in a text where it is not part of another word: us, but not in us-worker or status. A dot ends a word, except between two
+// digits.
 func wordsIn(text []byte, word string) iter.Seq[int] {
 	return func(yield func(int) bool) {
 		for from := 0; ; {
@@ -184,7 +185,7 @@ func wordsIn(text []byte, word string) iter.Seq[int] {
 	}
 }
 
-// inWord reports whether the byte at i belongs to the word beside it.
+// inWord reports whether the byte at i belongs to the word next to it.
 func inWord(text []byte, i, step int, digit bool) bool {
 	if i < 0 || i >= len(text) {
 		return false
@@ -196,8 +197,7 @@ func inWord(text []byte, i, step int, digit bool) bool {
 	return digit && j >= 0 && j < len(text) && isDigit(text[j])
 }
 
-// addressesIn finds the IP addresses in a text, as netip values: how they are spelled does not matter. An address with more of a word beside
-// it is not one.
+// addressesIn finds the IP addresses in a text, in any spelling. An address that is part of a longer word does not count.
 func addressesIn(text []byte) iter.Seq[netip.Addr] {
 	inAddress := func(c byte) bool { return isWordByte(c) || c == '.' || c == ':' || c == '%' }
 	return func(yield func(netip.Addr) bool) {
@@ -216,7 +216,7 @@ func addressesIn(text []byte) iter.Seq[netip.Addr] {
 	}
 }
 
-// parseAddress reads an address that may have a port, a zone, a key before it or a sentence's end after it.
+// parseAddress reads an address. It may have a port or a zone, follow a key, or end a sentence.
 func parseAddress(s string) (netip.Addr, bool) {
 	s = strings.TrimRight(s, ".")
 	if !strings.HasSuffix(s, "::") {
@@ -231,7 +231,7 @@ func parseAddress(s string) (netip.Addr, bool) {
 	if addr, ok := withPort(s); ok {
 		return addr, true
 	}
-	// A key before it has a letter that no address has.
+	// A key contains a letter that an address cannot contain.
 	key, rest, found := strings.Cut(s, ":")
 	if !found || !strings.ContainsFunc(key, func(r rune) bool { return r == '_' || r == '-' || r > 'f' || r > 'F' && r < 'a' }) {
 		return netip.Addr{}, false
@@ -239,8 +239,7 @@ func parseAddress(s string) (netip.Addr, bool) {
 	return withPort(rest)
 }
 
-// withPort reads an address, or one that ends in four numbers and has a port. An IPv6 address has its port after a bracket, which is not
-// part of the text here: more after it makes another address of it.
+// withPort reads an address. An IPv4 address may have a port. The port of an IPv6 address follows a bracket, which is not part of the text.
 func withPort(s string) (netip.Addr, bool) {
 	if addr, err := netip.ParseAddr(s); err == nil {
 		return addr.Unmap().WithZone(""), true

@@ -213,9 +213,9 @@ func TestField04Meanings(t *testing.T) {
 		"another derived":  {"catalog.shop.svc.clusterset.local", []string{"us", "ap"}, "shop/derived-abc", map[string]string{"ap": "refers to Service shop/derived-xyz"}},
 		"no import":        {"cart.shop.svc.clusterset.local", []string{"us"}, "", map[string]string{"us": "ServiceImport shop/cart"}},
 		"another zone":     {"catalog.shop.svc.example.internal", []string{"us"}, "", map[string]string{"us": "DNS zone example.internal"}},
-		"an address":       {"172.20.1.5", []string{"us", "ap", "eu"}, "shop/catalog", map[string]string{"eu": "names an address"}},
-		"unknown address":  {"172.20.9.9", []string{"us"}, "", map[string]string{"us": "names an address"}},
-		"somewhere else":   {"www.example.com", []string{"us"}, "", map[string]string{"us": "does not name a Service"}},
+		"an address":       {"172.20.1.5", []string{"us", "ap", "eu"}, "shop/catalog", map[string]string{"eu": "is an address"}},
+		"unknown address":  {"172.20.9.9", []string{"us"}, "", map[string]string{"us": "is an address"}},
+		"somewhere else":   {"www.example.com", []string{"us"}, "", map[string]string{"us": "is not a Service of the mesh"}},
 		"of another owner": {"nobody.shop", []string{"us"}, "shop/nobody", nil},
 	} {
 		t.Run(name, func(t *testing.T) {

@@ -8,7 +8,7 @@ import (
 )
 
 var (
-	// A line of a program that takes part in the request: wget, or what some builds run for TLS. The text follows.
+	// A line of wget, or of a program that some builds run for TLS. The text follows the name.
 	busyboxLine = regexp.MustCompile(`^(?:wget|ssl_client|busybox): (.*)$`)
 	// A header as `busybox wget -S` prints it: every line indented by two spaces, the empty line included.
 	busyboxHeader = regexp.MustCompile(`(?m)^  HTTP/[\d.]+ \d{3}\b[^\n]*\n(?:  [^ \n][^\n]*\n)*(  \n)?`)
@@ -20,58 +20,58 @@ const (
 	busyboxReturned = "server returned error: "
 )
 
-// busyboxTalk is what busybox wget said on standard error: the headers of its replies, one after the other, and why it failed.
-type busyboxTalk struct {
+// busyboxOutput is what busybox wget printed on standard error: the headers of its replies, one after the other, and why it failed.
+type busyboxOutput struct {
 	replies  []Reply // headers that have an end
-	open     *Reply  // the header in which it failed
+	open     *Reply  // the header at which it failed
 	failures []string
-	note     bool // it said that it does not verify certificates
+	note     bool // it reported that it does not verify certificates
 	junk     bool // there was an indented line outside a header
 }
 
 // CutBusybox cuts the output of `busybox wget -q -S -O - URL...`. Headers go to standard error, bodies to standard
-// output, where nothing separates them: a body ends where its Content-Length says. busybox stops at the first URL that
-// fails and prints no body for statuses from 400 on. Source: busybox 1.24 to 1.36 networking/wget.c; tried with 1.35.
+// output, where nothing separates them: the length of a body is its Content-Length. busybox stops at the first URL
+// that fails, and prints no body if the status is 400 or higher. Source: busybox 1.24 to 1.36 networking/wget.c; tested with 1.35.
 func CutBusybox(b Block) Cut {
 	b = b.separated()
-	talk := readBusyboxTalk(b.Errs)
-	done := len(talk.replies)
+	printed := readBusyboxOutput(b.Errs)
+	done := len(printed.replies)
 	if done > b.Requests {
 		return Cut{Unclear: true}
 	}
 	if b.Code != 0 && !b.Trimmed {
-		return cutBusyboxFailed(b, talk)
+		return cutBusyboxFailed(b, printed)
 	}
 	switch {
 	case b.Bare && done == 0 && b.Requests == 1:
-		var r Reply // a build without -S says with its exit code that the status was 2xx
+		var r Reply // if a build without -S exits with 0, the status was 2xx
 		r.Body, _ = b.body(b.Data)
 		r.Size = b.Size
 		return Cut{Replies: []Reply{r}}
 	case done < b.Requests && b.Requests == 1:
-		r := Reply{Class: ClassUnknown, Message: "the tool showed no HTTP reply"}
+		r := Reply{Class: ClassUnknown, Message: "the tool printed no HTTP reply"}
 		return Cut{Replies: []Reply{r}}
-	case done < b.Requests || !b.bodies(talk.replies, b.Data, b.Size):
+	case done < b.Requests || !b.bodies(printed.replies, b.Data, b.Size):
 		return Cut{Unclear: true}
 	}
-	for i := range talk.replies {
-		talk.replies[i].Classify()
+	for i := range printed.replies {
+		printed.replies[i].Classify()
 	}
-	return Cut{Replies: talk.replies}
+	return Cut{Replies: printed.replies}
 }
 
-// cutBusyboxFailed cuts the output of a process that ended with an error: it belongs to the request after the last complete reply.
-func cutBusyboxFailed(b Block, talk busyboxTalk) Cut {
+// cutBusyboxFailed cuts the output of a process that failed. The error belongs to the request after the last complete reply.
+func cutBusyboxFailed(b Block, printed busyboxOutput) Cut {
 	if b.Code == 124 || b.Code == 143 {
 		b.Killed = true // `timeout` ended it: 124 in coreutils, 143 in busybox
 	}
 	var failing Reply
-	done := talk.replies
+	done := printed.replies
 	before := bodyLengths(done)
 	inBody := false
-	if n := len(done); talk.open != nil {
-		failing = *talk.open
-	} else if n > 0 && (len(talk.failures) > 0 || b.died()) {
+	if n := len(done); printed.open != nil {
+		failing = *printed.open
+	} else if n > 0 && (len(printed.failures) > 0 || b.died()) {
 		// Was the last reply complete, or did the tool fail in its body?
 		want, known := done[n-1].Length()
 		start := bodyLengths(done[:n-1])
@@ -92,14 +92,14 @@ func cutBusyboxFailed(b Block, talk busyboxTalk) Cut {
 	for i := range c.Replies {
 		c.Replies[i].Classify()
 	}
-	silent := talk.open == nil && !inBody && len(talk.failures) == 0
+	silent := printed.open == nil && !inBody && len(printed.failures) == 0
 	switch {
 	case len(done) == b.Requests && b.Requests > 1 && !b.died():
 		return Cut{Unclear: true} // no reply explains the exit code
 	case len(done) == b.Requests, len(done) > 0 && silent && b.died() && !b.Killed && !b.Cancelled:
 		return c.crashed(b)
 	}
-	if answered := b.explain(&failing, talk); answered && !b.Cancelled {
+	if answered := b.explain(&failing, printed); answered && !b.Cancelled {
 		c.Replies = append(c.Replies, failing)
 		c.Unsent = b.Requests - len(c.Replies)
 		return c
@@ -107,18 +107,18 @@ func cutBusyboxFailed(b Block, talk busyboxTalk) Cut {
 	return c.inFlight(b, failing)
 }
 
-// explain sets the class of the request at which busybox gave up. It reports whether the server had answered all the same.
-func (b Block) explain(r *Reply, talk busyboxTalk) bool {
+// explain sets the class of the request at which busybox stopped. It reports whether the server sent a reply.
+func (b Block) explain(r *Reply, printed busyboxOutput) bool {
 	text := ""
-	for _, f := range talk.failures {
-		// The first line about TLS is the cause; what follows is its effect.
+	for _, f := range printed.failures {
+		// The first line about TLS is the cause. The following lines are its effects.
 		if text = f; classOf(f) == ClassTLS {
 			break
 		}
 	}
 	switch {
 	case strings.HasPrefix(text, busyboxReturned):
-		// An answer, of which the tool shows no more than the status. An interim one it does not understand.
+		// A reply of which the tool shows only the status. busybox does not understand interim replies.
 		r.Status = statusOf(strings.TrimPrefix(text, busyboxReturned))
 		if r.Classify(); r.Status < 200 {
 			r.Status, r.Class, r.Message = 0, ClassTool, text
@@ -127,8 +127,8 @@ func (b Block) explain(r *Reply, talk busyboxTalk) bool {
 	case r.Status >= 400:
 		r.Classify()
 		return true
-	case b.Verifies && !talk.note && r.Status == 0 && strings.HasPrefix(text, "error getting response"):
-		// This build runs openssl, which says nothing, and without a note it verifies.
+	case b.Verifies && !printed.note && r.Status == 0 && strings.HasPrefix(text, "error getting response"):
+		// This build runs openssl, which reports nothing. Without the note, it verifies certificates.
 		r.Class, r.Message = ClassTLS, text+" (openssl ended: the certificate is not trusted, or the server closed the connection)"
 	case text != "":
 		r.Class, r.Message = classOf(text), text
@@ -140,15 +140,15 @@ func (b Block) explain(r *Reply, talk busyboxTalk) bool {
 		}
 	}
 	if r.Class == ClassEmpty && r.Status != 0 {
-		r.Class = ClassTruncated // inside a chunked body it uses the same words
+		r.Class = ClassTruncated // busybox prints the same message for a chunked body that ends early
 	}
-	if r.Class == ClassEmpty && talk.junk {
-		r.Class, r.Message = ClassUnknown, "the server's answer is not HTTP"
+	if r.Class == ClassEmpty && printed.junk {
+		r.Class, r.Message = ClassUnknown, "the server's reply is not HTTP"
 	}
 	return false
 }
 
-// bodies deals standard output out to replies. At most one of them may be of unknown length.
+// bodies assigns standard output to replies. At most one of them may have an unknown length.
 func (b Block) bodies(replies []Reply, data []byte, size int) bool {
 	total, unknown := 0, -1
 	for i := range replies {
@@ -166,7 +166,7 @@ func (b Block) bodies(replies []Reply, data []byte, size int) bool {
 	if b.Requests == 1 {
 		r := &replies[0]
 		if unknown < 0 && spare > 0 && size == len(data) {
-			data = data[spare:] // a wrapper around the tool has printed something of its own
+			data = data[spare:] // a wrapper around the tool has printed something
 		}
 		r.Body, r.Size = b.body(data)
 		r.Size += max(0, size-len(b.Data))
@@ -186,7 +186,7 @@ func (b Block) bodies(replies []Reply, data []byte, size int) bool {
 	return true
 }
 
-// bodyLengths sums up the lengths of the replies' bodies, -1 if one is unknown.
+// bodyLengths returns the total length of the replies' bodies, or -1 if one is unknown.
 func bodyLengths(replies []Reply) int {
 	total := 0
 	for i := range replies {
@@ -199,9 +199,9 @@ func bodyLengths(replies []Reply) int {
 	return total
 }
 
-// readBusyboxTalk reads standard error. Lines of anybody else, such as the dynamic linker, are left out.
-func readBusyboxTalk(text []byte) busyboxTalk {
-	var t busyboxTalk
+// readBusyboxOutput reads standard error. It ignores the lines of other programs, such as the dynamic linker.
+func readBusyboxOutput(text []byte) busyboxOutput {
+	var t busyboxOutput
 	for raw := range bytes.Lines(text) {
 		line := strings.TrimRight(string(raw), "\r\n")
 		if m := busyboxLine.FindStringSubmatch(line); m != nil {
@@ -218,7 +218,7 @@ func readBusyboxTalk(text []byte) busyboxTalk {
 		}
 		switch status := statusOf(field); {
 		case status > 0:
-			// It prints a redirect's header up to Location and goes on to the next one.
+			// busybox prints the header of a redirect up to Location, and then follows it.
 			t.open = &Reply{Status: status, Redirected: t.open != nil && t.open.Status/100 == 3}
 		case field == "":
 			if t.open != nil && t.open.Status >= 200 {
@@ -234,7 +234,7 @@ func readBusyboxTalk(text []byte) busyboxTalk {
 	return t
 }
 
-// separated undoes a wrapper around the tool that puts both streams into one.
+// separated separates the two streams again if a wrapper around the tool has merged them.
 func (b Block) separated() Block {
 	if busyboxHeader.Match(b.Errs) || b.Size > len(b.Data) || !busyboxHeader.Match(b.Data) {
 		if len(b.Errs) == 0 && b.Code != 0 && busyboxLast.Match(b.Data) {
@@ -253,11 +253,11 @@ func (b Block) separated() Block {
 		if m[2] < 0 {
 			continue // a redirect, or an error without a body
 		}
-		talk := readBusyboxTalk(errs)
-		if len(talk.replies) == 0 {
+		printed := readBusyboxOutput(errs)
+		if len(printed.replies) == 0 {
 			continue // an interim reply
 		}
-		want, known := talk.replies[len(talk.replies)-1].Length()
+		want, known := printed.replies[len(printed.replies)-1].Length()
 		if known && want <= len(rest) {
 			data, rest = append(data, rest[:want]...), rest[want:]
 			continue

@@ -8,22 +8,22 @@ import (
 	"time"
 )
 
-// curlRecord is curl's --write-out: one framing line "C" behind each reply, with sizes by which header and body are
-// told apart. Up to 7.74 there can be no exit code in it; then each request is a process of its own and E carries the code.
+// CurlRecord is the format of curl's --write-out: a framing line "C" behind each reply, with the sizes of header and body. Before 7.75, a record
+// cannot contain the exit code. Then each request has its own process.
 const (
 	CurlRecord     = `C %{http_code} %{num_connects} %{size_header} %{size_download} %{time_connect} %{time_total}`
 	CurlRecordExit = CurlRecord + ` %{exitcode} %{errormsg}`
 )
 
-// Record is what curl wrote behind one reply, and the output before it.
+// Record is what curl prints behind a reply, and the output before it.
 type Record struct {
 	Text string // the values of the format, separated by spaces
 	Data []byte
 	Size int // of the output in the stream; more than len(Data) if some was dropped
 }
 
-// ReadCurl reads one record and the bytes before it. rc is the process's exit code, or -1 while it still runs.
-func ReadCurl(f Record, limit, rc int) (Reply, error) {
+// ReadCurl reads a record and the output before it. code is the exit code of the process, which counts if the record contains none.
+func ReadCurl(f Record, limit, code int) (Reply, error) {
 	args := strings.Fields(f.Text)
 	if len(args) < 6 {
 		return Reply{}, fmt.Errorf("the pod's output is broken: curl's record %q", f.Text)
@@ -47,21 +47,21 @@ func ReadCurl(f Record, limit, rc int) (Reply, error) {
 	message := ""
 	if len(args) > 6 {
 		if v, err := strconv.Atoi(args[6]); err == nil {
-			rc = v
+			code = v
 		}
 		message = strings.Join(args[7:], " ")
 	}
-	if rc > 0 {
-		r.Class, r.Message = curlClass(rc, connect, message), message
+	if code > 0 {
+		r.Class, r.Message = curlClass(code, connect, message), message
 		if message == "" {
-			r.Message = "curl exit code " + strconv.Itoa(rc)
+			r.Message = "curl exit code " + strconv.Itoa(code)
 		}
 	} else if r.Reused = n[1] == 0; r.Status == 0 {
 		r.Class, r.Message = ClassUnknown, "no HTTP status"
 	}
 	switch {
 	case r.Status >= 400:
-		r.Class = "" // the status says more than what became of its body
+		r.Class = "" // the status says more than the fate of the body
 	case r.Class == "" && fits != "":
 		r.Class, r.Message = ClassTruncated, fits
 	}
@@ -69,16 +69,15 @@ func ReadCurl(f Record, limit, rc int) (Reply, error) {
 	return r, nil
 }
 
-// takeCurl takes header and body out of what came before a record that gives their sizes. What stands before the header
-// was printed by somebody else, such as a wrapper; what follows the body are trailers.
-// It returns what is wrong.
+// takeCurl takes header and body from the output before a record, which contains their sizes. Output before the header is that of another program,
+// such as a wrapper. Output after the body are trailers. It returns what is wrong with the reply, or "".
 func (r *Reply) takeCurl(f Record, head, size, limit int) string {
 	if head == 0 && size == 0 {
 		return ""
 	}
 	at := firstHeader(f.Data)
 	if at < 0 || at > f.Size-head-size {
-		return fmt.Sprintf("curl read %d bytes, and its output of %d bytes does not hold them", head+size, f.Size)
+		return fmt.Sprintf("curl read %d bytes, but its output of %d bytes does not contain them", head+size, f.Size)
 	}
 	data := f.Data[at:]
 	_, header, body := rawHeader(data)
@@ -143,7 +142,7 @@ func curlMessage(errs []byte) string {
 	return ""
 }
 
-// curlClass sorts curl's exit codes. Source: curl 8 docs/libcurl/libcurl-errors.
+// curlClass returns the class of an exit code of curl. Source: curl 8 docs/libcurl/libcurl-errors.
 func curlClass(rc int, connect float64, message string) Class {
 	switch rc {
 	case 5, 6:
@@ -168,7 +167,7 @@ func curlClass(rc int, connect float64, message string) Class {
 		return ClassReset
 	case 1, 8:
 		if rc == 8 || strings.Contains(message, "HTTP/0.9") {
-			return ClassUnknown // the server's answer is not HTTP
+			return ClassUnknown // the server's reply is not HTTP
 		}
 	}
 	return ClassTool

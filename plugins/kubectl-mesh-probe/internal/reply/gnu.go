@@ -18,18 +18,18 @@ var (
 	gnuShort  = regexp.MustCompile(`^\([^)]*\) - (.* at byte (\d+).*)$`)
 )
 
-// gnuReply is what wget said on standard error about one request.
+// gnuReply is what wget printed on standard error about one request.
 type gnuReply struct {
 	Reply
 	saved bool // header and body are on standard output
-	ended bool // the tool is done with this request
-	size  int  // of the body; -1 if it was not said
+	ended bool // the tool has finished this request
+	size  int  // of the body; -1 if wget did not print it
 }
 
-// CutGNU cuts the output of `wget -v -S --save-headers --content-on-error -O - URL...`. On standard error each request
-// begins with a line that holds the time and the URL; then comes the header, indented by two spaces, and a line with the
-// body's size or an error. Standard output holds header and body as they came; not for 204, redirects and HEAD. It goes
-// on after a failure.
+// CutGNU cuts the output of `wget -v -S --save-headers --content-on-error -O - URL...`. On standard error, each request
+// begins with a line that contains the time and the URL. The header follows, indented by two spaces, and a line with the size
+// of the body or an error. Standard output contains header and body as the server sent them, except for 204, redirects and
+// HEAD. wget continues after a failure.
 func CutGNU(b Block) Cut {
 	starts := gnuStart.FindAllIndex(b.Errs, -1)
 	if len(starts) == 0 && gnuStart.Match(b.Data) {
@@ -59,7 +59,7 @@ func CutGNU(b Block) Cut {
 	return gnuCut(b, requests)
 }
 
-// gnuSeparated undoes a wrapper around the tool that puts both streams into one, for one request.
+// gnuSeparated separates the two streams of one request again if a wrapper around the tool has merged them.
 func (b Block) gnuSeparated() Block {
 	b.Errs = b.Data
 	if m := gnuSaving.FindIndex(b.Data); m != nil {
@@ -71,7 +71,7 @@ func (b Block) gnuSeparated() Block {
 	return b
 }
 
-// gnuNothing is the request of a process that began none.
+// gnuNothing is the result of a process that did not begin a request.
 func gnuNothing(b Block) Reply {
 	text := lastLine(b.Errs)
 	if b.Code != 0 && text != "" {
@@ -98,8 +98,8 @@ func gnuCut(b Block, requests []gnuReply) Cut {
 			}
 			return c.inFlight(b, q.Reply)
 		default:
-			// It neither ended nor failed in words that are known.
-			q.Class, q.Message, explained = ClassTool, "the tool's output was not understood", true
+			// It neither ended nor failed with a known message.
+			q.Class, q.Message, explained = ClassTool, "cannot parse the tool's output", true
 			c.Replies = append(c.Replies, q.Reply)
 		}
 	}
@@ -115,7 +115,7 @@ func gnuCut(b Block, requests []gnuReply) Cut {
 	return c
 }
 
-// readGNU reads what was said about one request.
+// readGNU reads what wget printed about one request.
 func readGNU(text []byte) gnuReply {
 	q := gnuReply{size: -1}
 	header, failure := false, ""
@@ -144,7 +144,7 @@ func readGNU(text []byte) gnuReply {
 		q.ended, q.Class, q.Message = true, gnuClass(failure), failure
 	}
 	if q.ended && q.Class == "" && q.Status == 0 {
-		q.Class, q.Message = ClassUnknown, "the server's answer is not HTTP"
+		q.Class, q.Message = ClassUnknown, "the server's reply is not HTTP"
 	}
 	return q
 }
@@ -176,14 +176,14 @@ func (q *gnuReply) end(line string) bool {
 			q.Class = ClassTruncated
 		}
 		if q.Status >= 400 {
-			q.Class = "" // the status says it
+			q.Class = "" // the status determines it
 		}
 		return true
 	}
 	return false
 }
 
-// gnuFailure returns the text of a line that says why a request failed; empty for any other line.
+// gnuFailure returns the text of a line that says why a request failed. It returns "" for any other line.
 func gnuFailure(line string) string {
 	for _, p := range []string{"Resolving ", "Connecting to ", "HTTP request sent, "} {
 		if !strings.HasPrefix(line, p) {
@@ -220,12 +220,12 @@ func gnuClass(text string) Class {
 		if c := classOf(text); c != ClassUnknown {
 			return c
 		}
-		return ClassTLS // wget says ERROR only about certificates
+		return ClassTLS // wget prints ERROR only for certificates
 	}
 	return classOf(text)
 }
 
-// gnuBodies finds the replies on standard output. It reports false if they cannot be told apart for certain.
+// gnuBodies finds the replies on standard output. It returns false if they cannot be told apart with certainty.
 func (b Block) gnuBodies(requests []gnuReply) bool {
 	rest, first := b.Data, true
 	for i := range requests {
@@ -276,12 +276,12 @@ func (b Block) gnuBodies(requests []gnuReply) bool {
 	return true
 }
 
-// bodySize returns how much of what follows the header belongs to the body.
+// bodySize returns how many bytes after the header belong to the body.
 func (q *gnuReply) bodySize(rest []byte, others []gnuReply) (int, bool) {
 	if q.size >= 0 {
 		return q.size, true
 	}
-	// wget does not say how long an error's body was: it ends where the header of the next reply begins.
+	// wget does not print how long the body of an error is. It ends where the header of the next reply begins.
 	want, known := q.Length()
 	if lastSaved(others) {
 		return len(rest), true
@@ -311,7 +311,7 @@ func (q *gnuReply) bodySize(rest []byte, others []gnuReply) (int, bool) {
 	return found, found >= 0
 }
 
-// beginsAt reports whether data begins with this reply's header, as it was shown on standard error.
+// beginsAt reports whether data begins with this reply's header, as wget printed it on standard error.
 func (q *gnuReply) beginsAt(data []byte) bool {
 	if !bytes.HasPrefix(data, []byte("HTTP/")) {
 		return false
@@ -330,7 +330,7 @@ func lastSaved(requests []gnuReply) bool {
 	return true
 }
 
-// lastLine is the last line that says something.
+// lastLine is the last line that is not empty.
 func lastLine(text []byte) string {
 	lines := strings.Split(strings.TrimSpace(string(text)), "\n")
 	return strings.TrimSpace(lines[len(lines)-1])

@@ -2,8 +2,8 @@ package reply
 
 import "strings"
 
-// CutRaw cuts the output of one request by a tool that prints the header as it came and then the body: wget2, and a curl
-// whose output was limited.
+// CutRaw cuts the output of one request by a tool that prints header and body as the server sent them: wget2, and a curl
+// with limited output.
 func CutRaw(b Block) Cut {
 	var r Reply
 	at, body := firstHeader(b.Data), -1
@@ -30,7 +30,7 @@ func CutRaw(b Block) Cut {
 		r.Class, r.Message = ClassTruncated, "the header has no end"
 	default:
 		r.Classify()
-		// 8 is the code of both GNU wgets for a status of the server that is no success.
+		// Both GNU wgets exit with 8 if the status is not a success.
 		if r.Class == "" && b.Code != 0 && (b.Code != 8 || r.Status < 300) {
 			r.Class, r.Message = ClassTool, toolEnded(b.Code)
 		}

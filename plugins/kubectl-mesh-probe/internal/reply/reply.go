@@ -11,10 +11,10 @@ import (
 	"time"
 )
 
-// Class says how a request failed; empty for a reply with a status below 400.
+// Class says how a request failed. It is empty for a reply with a status below 400.
 type Class string
 
-// The classes, part of the documents' contract.
+// The classes. Documents contain them, so they must not change.
 const (
 	ClassDNS            Class = "dns"
 	ClassRefused        Class = "refused"
@@ -33,11 +33,11 @@ const (
 
 // Reply is the result of one request, as the tool in the pod reported it.
 type Reply struct {
-	// Status is the HTTP status, 0 if there was none.
+	// Status is the HTTP status, or 0 if there was no reply.
 	Status int
-	// Header holds the header lines as "Name: value".
+	// Header contains the header lines as "Name: value".
 	Header []string
-	// Body is the beginning of the body; Size its length in the stream.
+	// Body is the beginning of the body. Size is its length in the stream.
 	Body []byte
 	Size int
 	// Class and Message say how the request failed.
@@ -48,11 +48,11 @@ type Reply struct {
 	Measured bool
 	// Redirected says that the tool followed a redirect. This is the last reply. For each hop Cilium picked a backend.
 	Redirected bool
-	// Reused says that the request went over an earlier connection, so no new backend was picked.
+	// Reused says that the request used an earlier connection, so Cilium did not pick a backend for it.
 	Reused bool
 }
 
-// Get returns the value of a header field, empty if it is absent.
+// Get returns the value of a header field.
 func (r *Reply) Get(name string) (string, bool) {
 	for _, line := range r.Header {
 		k, v, ok := strings.Cut(line, ":")
@@ -111,7 +111,7 @@ func parseHeader(block []byte) (status int, header []string) {
 			continue
 		}
 		if n := statusOf(s); n > 0 {
-			status, header = n, nil // the last one counts: a 100 or a proxy's may come first
+			status, header = n, nil // the last status line counts: a 100, or that of a proxy, may come first
 			continue
 		}
 		header = append(header, s)
@@ -119,7 +119,7 @@ func parseHeader(block []byte) (status int, header []string) {
 	return status, header
 }
 
-// classOf finds the class in a tool's error text.
+// classOf returns the class of an error message of a tool.
 func classOf(text string) Class {
 	t := strings.ToLower(text)
 	for _, m := range []struct {

@@ -13,13 +13,13 @@ import (
 	"github.com/kubectl-mesh/kubectl-mesh/plugins/kubectl-mesh-probe/internal/reply"
 )
 
-// Tally counts the replies of one client pod by who answered.
+// Tally counts the replies to one client pod, by the member that sent them.
 type Tally struct {
 	Requests int
-	// Unknown counts the replies of which nobody knows who sent them; UnknownErrors are those among them that are errors, such as a 503.
+	// Unknown counts the replies with an unknown sender. UnknownErrors counts those of them that are errors, such as a 503.
 	Unknown       int
 	UnknownErrors int
-	// Recognised counts by what the others were attributed; Weak are those that rest on a name that may be there by chance.
+	// Recognised counts the other replies by what identified their sender. Weak counts those that rely on a name that may be there by chance.
 	Recognised map[string]int
 	Weak       int
 	// NoAnswer counts the requests without a reply.
@@ -30,7 +30,7 @@ type Tally struct {
 	unknown unknowns
 }
 
-// Row is one member, or one captured value that names no member.
+// Row counts the replies of one member, or of one captured value that does not name a member.
 type Row struct {
 	Name     string
 	Member   bool
@@ -39,7 +39,7 @@ type Row struct {
 	latency  []time.Duration
 }
 
-// ErrorCount is how often one class occurred, with one message as an example.
+// ErrorCount is how often a class occurred, with an example of its message.
 type ErrorCount struct {
 	Class   reply.Class
 	Count   int
@@ -92,7 +92,7 @@ func measured(r reply.Reply) []time.Duration {
 	return nil
 }
 
-// attribute counts replies for who sent them.
+// attribute counts replies for their sender.
 func (t *Tally) attribute(who origin.Match, requests, errors int, latency []time.Duration) {
 	row := t.rows[who.Name]
 	if row == nil {
@@ -122,19 +122,19 @@ func (t *Tally) Reattribute(id *origin.Identifier) {
 	})
 }
 
-// UnknownSamples returns the distinct replies that are still unknown, the most frequent first and at most so many.
+// UnknownSamples returns distinct replies that are still unknown, the most frequent first. It returns at most the given number.
 func (t *Tally) UnknownSamples(most int) []UnknownSample { return t.unknown.samples(most) }
 
-// Answered counts the requests that got a reply, whoever sent it.
+// Answered counts the requests that received a reply, from any sender.
 func (t *Tally) Answered() int { return t.Requests - t.NoAnswer }
 
-// Unattributed counts the requests that no row has.
+// Unattributed counts the requests that no row contains.
 func (t *Tally) Unattributed() int { return t.Unknown + t.NoAnswer }
 
-// UnattributedErrors counts those among them that failed.
+// UnattributedErrors counts the unattributed requests that failed.
 func (t *Tally) UnattributedErrors() int { return t.UnknownErrors + t.NoAnswer }
 
-// Rows returns the rows: members in the given order, then other values by name.
+// Rows returns the rows: the members in the given order, then other values sorted by name.
 func (t *Tally) Rows(members []origin.Member) []*Row {
 	var out []*Row
 	for _, m := range members {
@@ -177,7 +177,7 @@ func (t *Tally) Failed() int {
 	return n
 }
 
-// Latency sums up the measured times of a row. It is nil where nothing was measured.
+// Latency summarises the measured times of a row. It is nil if nothing was measured.
 func (r *Row) Latency() *Latency {
 	n := len(r.latency)
 	if n == 0 {
@@ -194,7 +194,7 @@ func (r *Row) Latency() *Latency {
 	return l
 }
 
-// Latency is a summary; percentiles are nil where fewer than ten values lie above them.
+// Latency is a summary of times. A percentile is nil if fewer than ten values are above it.
 type Latency struct {
 	N              int
 	Min, Mean, Max time.Duration

@@ -12,8 +12,8 @@ import (
 	"github.com/kubectl-mesh/kubectl-mesh/plugins/kubectl-mesh-probe/internal/reply"
 )
 
-// unknowns holds one of each distinct reply that nobody could attribute, and how often it came, so that all of them can be looked at
-// again with the names of pods that started meanwhile. It is bounded; what does not fit is counted by the tally and stays unknown.
+// unknowns contains a copy of each distinct unknown reply and how often it arrived. When the names of new pods are known, all of them are
+// examined again. Its size is limited. Replies that do not fit are counted by the tally and stay unknown.
 type unknowns struct {
 	groups map[[sha256.Size]byte]*unknownGroup
 	bytes  int
@@ -30,7 +30,7 @@ type unknownGroup struct {
 	order   int
 }
 
-// UnknownSample is the beginning of one distinct reply, and how often it came.
+// UnknownSample is the beginning of one distinct reply, and how often it arrived.
 type UnknownSample struct {
 	Count int
 	Body  string
@@ -42,7 +42,7 @@ const (
 	sampleSize       = 120
 )
 
-// volatileHeaders differ from reply to reply and never tell who sent it.
+// volatileHeaders differ between replies and never identify the sender.
 var volatileHeaders = []string{"date", "age", "expires", "last-modified", "etag", "content-length"}
 
 func (u *unknowns) add(r reply.Reply) {
@@ -79,7 +79,7 @@ func (u *unknowns) add(r reply.Reply) {
 	g.latency = append(g.latency, measured(r)...)
 }
 
-// take hands over every group and forgets those of which f returns true.
+// take calls f for every group, and drops those for which f returns true.
 func (u *unknowns) take(f func(*unknownGroup) bool) {
 	for sum, g := range u.groups {
 		if f(g) {

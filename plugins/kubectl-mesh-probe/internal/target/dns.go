@@ -15,16 +15,16 @@ import (
 	"github.com/kubectl-mesh/kubectl-mesh/pkg/common/routing"
 )
 
-// Resolver is how names are looked up in a client pod, by its /etc/resolv.conf.
+// Resolver is how a client pod looks up names, as its /etc/resolv.conf defines.
 type Resolver struct {
 	Search []string
 	NDots  int
 }
 
-// defaultZone is the DNS zone of a cluster's Services unless the kubelet is told otherwise.
+// defaultZone is the default DNS zone of a cluster's Services.
 const defaultZone = "cluster.local"
 
-// ClusterFirst is the resolver that a kubelet gives a pod of a namespace by default.
+// ClusterFirst is the default resolver of pods in a namespace.
 func ClusterFirst(namespace string) Resolver {
 	return Resolver{Search: []string{namespace + ".svc." + defaultZone, "svc." + defaultZone, defaultZone}, NDots: 5}
 }
@@ -54,7 +54,7 @@ func ParseResolvConf(text string) Resolver {
 	return r
 }
 
-// Zone is the DNS zone of the pod's own cluster, "" if the search path does not tell.
+// Zone is the DNS zone of the pod's own cluster. It is "" if the search path does not contain it.
 func (r Resolver) Zone() string {
 	for _, s := range r.Search {
 		if zone, ok := strings.CutPrefix(s, "svc."); ok {
@@ -69,27 +69,27 @@ func (r Resolver) Zone() string {
 	return ""
 }
 
-// Meaning is what a host name stands for in a client pod.
+// Meaning is what a host name refers to in a client pod.
 type Meaning struct {
-	// Service is the Service, or the ServiceImport of that name if Import says so; empty if it is neither.
+	// Service is a Service, or a ServiceImport if Import is true. It is empty if the host name refers to neither.
 	Service routing.Key
 	Import  bool
-	// Why says why it is neither.
+	// Why is the reason if it refers to neither.
 	Why string
 }
 
-// SpellsZone reports whether a host name spells out a DNS zone, so that its meaning depends on the zone of the pod's cluster.
+// SpellsZone reports whether a host name contains a DNS zone. Then its meaning depends on the zone of the pod's cluster.
 func SpellsZone(host string) bool {
 	_, _, ok := serviceName(strings.ToLower(strings.TrimSuffix(host, ".")))
 	return ok
 }
 
-// Meaning says which Service a host name means, in the order in which a resolver tries names. What is not the name of a Service of the pod's
-// own cluster is none: a Service of the same name in another zone is another one.
+// Meaning returns what a host name refers to. It tries names in the order of a resolver. Only names in the zone of the pod's own cluster are
+// Services of the mesh: a Service with the same name in another zone is a different one.
 func (r Resolver) Meaning(host string) Meaning {
 	name := strings.ToLower(strings.TrimSuffix(host, "."))
 	if _, err := netip.ParseAddr(host); err == nil {
-		return Meaning{Why: "the URL names an address"}
+		return Meaning{Why: "the host in the URL is an address, not a name"}
 	}
 	for _, candidate := range r.candidates(name, strings.HasSuffix(host, ".")) {
 		key, zone, ok := serviceName(candidate)
@@ -103,16 +103,16 @@ func (r Resolver) Meaning(host string) Meaning {
 	}
 	switch _, zone, ok := serviceName(name); {
 	case ok && r.Zone() == "":
-		return Meaning{Why: fmt.Sprintf("%s is in DNS zone %s, and the search path in the client pod does not tell its own", name, zone)}
+		return Meaning{Why: fmt.Sprintf("%s is in DNS zone %s, and the search path of the client pod does not contain its own zone", name, zone)}
 	case ok:
-		return Meaning{Why: fmt.Sprintf("%s is in DNS zone %s, and that of the client pod is %s", name, zone, r.Zone())}
+		return Meaning{Why: fmt.Sprintf("%s is in DNS zone %s, but the client pod is in DNS zone %s", name, zone, r.Zone())}
 	case r.Zone() == "":
-		return Meaning{Why: "the search path in the client pod has no names of Services"}
+		return Meaning{Why: "the search path of the client pod does not lead to Services"}
 	}
-	return Meaning{Why: "the URL does not name a Service of the mesh"}
+	return Meaning{Why: "the host in the URL is not a Service of the mesh"}
 }
 
-// candidates are the names that a resolver asks for, in its order.
+// candidates are the names that a resolver looks up, in its order.
 func (r Resolver) candidates(name string, absolute bool) []string {
 	if absolute {
 		return []string{name}
@@ -133,7 +133,7 @@ func serviceName(name string) (key routing.Key, zone string, ok bool) {
 	if len(labels) < 4 || labels[2] != "svc" || labels[3] == "" {
 		return routing.Key{}, "", false
 	}
-	// What cannot be the name of a Service is somebody else's.
+	// A name that is not valid for a Service belongs to something else.
 	if len(validation.IsDNS1123Label(labels[0])) > 0 || len(validation.IsDNS1123Label(labels[1])) > 0 {
 		return routing.Key{}, "", false
 	}

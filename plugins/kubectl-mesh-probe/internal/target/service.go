@@ -13,11 +13,11 @@ import (
 
 var serviceForm = regexp.MustCompile(`^[a-z0-9]([-a-z0-9.]*[a-z0-9])?$`)
 
-// SplitService reads SERVICE[:PORT]; the port may be a name.
+// SplitService reads SERVICE[:PORT]. The port may be a name.
 func SplitService(s string) (host, port string, err error) {
 	host, port, found := strings.Cut(strings.TrimPrefix(strings.TrimPrefix(s, "service/"), "svc/"), ":")
 	if !serviceForm.MatchString(host) || found && !serviceForm.MatchString(port) {
-		return "", "", fmt.Errorf("%q is neither a URL nor SERVICE[:PORT]; a URL begins with http://", s)
+		return "", "", fmt.Errorf("%q is neither a URL nor SERVICE[:PORT]; a URL starts with http://", s)
 	}
 	return host, port, nil
 }
@@ -39,8 +39,8 @@ func ByAddress(snap *routing.Snapshot, client, host string) (routing.Key, bool) 
 	return routing.Key{}, false
 }
 
-// URL makes the URL of a Service that was given as SERVICE[:PORT]. Without a port it
-// takes the only one, else one called http or numbered 80.
+// URL returns the URL of a Service that the user typed as SERVICE[:PORT]. Without a port it uses the only port, else the port with the name http or
+// the number 80.
 func URL(snap *routing.Snapshot, clients []string, key routing.Key, target string) (request.Target, error) {
 	host, port, err := SplitService(target)
 	if err != nil {
@@ -80,8 +80,10 @@ func URL(snap *routing.Snapshot, clients []string, key routing.Key, target strin
 	switch {
 	case chosen == 0 && port != "":
 		return request.Target{}, fmt.Errorf("service %s has no TCP port named %q; it has %s", key, port, strings.Join(names, ", "))
+	case len(names) == 0:
+		return request.Target{}, fmt.Errorf("service %s has no TCP port", key)
 	case chosen == 0:
-		return request.Target{}, fmt.Errorf("service %s has several ports or none for TCP; name one as %s:PORT (%s)", key, host, strings.Join(names, ", "))
+		return request.Target{}, fmt.Errorf("service %s has several TCP ports; choose one as %s:PORT (%s)", key, host, strings.Join(names, ", "))
 	case chosen == 80:
 		return request.ParseTarget("http://" + host)
 	}

@@ -22,9 +22,9 @@ func TestURL(t *testing.T) {
 		"called http":   {[]routing.Port{port("http", 8080), port("metrics", 9090)}, "svc/nginx", "http://nginx:8080/", ""},
 		"by number":     {[]routing.Port{port("a", 1), port("b", 2)}, "nginx:3", "http://nginx:3/", ""},
 		"by name":       {[]routing.Port{port("a", 1), port("b", 2)}, "nginx.shop:b", "http://nginx.shop:2/", ""},
-		"several":       {[]routing.Port{port("a", 1), port("b", 2)}, "nginx", "", "several ports"},
+		"several":       {[]routing.Port{port("a", 1), port("b", 2)}, "nginx", "", "several TCP ports; choose one as nginx:PORT (a:1, b:2)"},
 		"no such name":  {[]routing.Port{port("a", 1)}, "nginx:b", "", `no TCP port named "b"; it has a:1`},
-		"UDP only":      {[]routing.Port{{Name: "dns", Protocol: "UDP", Port: 53}}, "nginx", "", "none for TCP"},
+		"UDP only":      {[]routing.Port{{Name: "dns", Protocol: "UDP", Port: 53}}, "nginx", "", "has no TCP port"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()

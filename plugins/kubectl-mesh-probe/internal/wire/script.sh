@@ -1,5 +1,5 @@
-# kubectl mesh-probe, pod side: runs in dash, busybox ash and bash.
-# This text is constant. URL, headers and settings come as data lines on stdin.
+# The part of kubectl mesh-probe that runs in the pod, in dash, busybox ash or bash.
+# This text is constant. URL, headers and settings follow as data lines on stdin.
 LC_ALL=C; export LC_ALL
 say() { printf '%s %s\n' "$N" "$*"; }
 have() { command -v "$1" >/dev/null 2>&1; }
@@ -19,18 +19,18 @@ detect() {
 	say D
 }
 
-# batch N COMMAND...: the command with the URL N times, in place of this shell.
+# batch N COMMAND...: replaces this shell by the command with the URL N times.
 batch() {
 	b=$1; shift
 	while [ "$b" -gt 0 ]; do set -- "$@" "$U"; b=$((b - 1)); done
 	exec "$@"
 }
 
-# curl takes its settings from stdin, so that a header's token does not show in ps.
+# curl reads its settings from stdin, so that ps does not show a token in a header.
 config() { printf '%s' "$C"; printf 'url = "%s#[1-%s]"\n' "$U" "$1"; }
 
-# left and right are the two ends of a pipe that passes no more than a number of bytes on. The command's first
-# line is its process id, by which right ends it also while it is silent. left reports its exit code.
+# left and right are the two ends of a pipe that passes on a limited number of bytes. The first line of the command is
+# its process id, so that right can also end it while it is silent. left reports its exit code.
 left() {
 	if [ "$G" = glob ]; then
 		config 1 | sh -c 'echo $$; exec "$@"' sh "$@"
@@ -48,10 +48,10 @@ right() {
 	head -c "$1" <&5 &
 	while wait $!; [ $? -gt 128 ] && kill -0 $! 2>/dev/null; do :; done
 	kill "$p" 2>/dev/null
-	head -c 999999999 <&5 >/dev/null # until left has ended
+	head -c 999999999 <&5 >/dev/null # until left ends
 }
 
-# work runs one ordered block after the other. USR1 ends the block, TERM the run.
+# work runs one batch after the other. USR1 ends the batch, TERM the run.
 work() {
 	c=; k=; q=; z=0
 	trap 'k=1; [ -z "$c" ] || kill "$c" 2>/dev/null' USR1
@@ -59,7 +59,7 @@ work() {
 	say W
 	say W >&2
 	while [ -z "$q" ]; do
-		# A signal may end read without a line.
+		# read may end without a line because of a signal.
 		read -r op s n || { [ -n "$k" ] || break; k=; continue; }
 		case $op in
 		R|S) ;;
@@ -75,7 +75,7 @@ work() {
 		esac
 		c=$!
 		[ -z "$k$q" ] || kill "$c" 2>/dev/null
-		# A trapped signal ends wait early: wait again while the child is there.
+		# wait ends early because of a trapped signal: wait again while the child runs.
 		while wait "$c"; r=$?; [ "$r" -gt 128 ] && kill -0 "$c" 2>/dev/null; do :; done
 		c=
 		z=$((z + 1))
@@ -85,8 +85,8 @@ work() {
 	say Z "$z"
 }
 
-# pump passes orders on and ends the run when the plugin is gone: at the end of
-# stdin, or when nothing came for a while (where the shell can tell).
+# pump passes on the plugin's lines. It ends the run when the plugin is gone: at the end of
+# stdin, or when no line arrives for a while (if the shell's read can time out).
 pump() {
 	trap - USR1 TERM
 	while IFS= read -r $RT l; do
@@ -101,10 +101,10 @@ pump() {
 	kill -TERM $$
 }
 
-# trust NUMBER: takes the certificates into a file that is deleted at once and stays open as /dev/fd/9. /dev/shm is memory.
+# trust NUMBER: writes the certificates to a file, which it deletes at once and keeps open as /dev/fd/9. /dev/shm is memory.
 trust() {
-	d=; why="no directory can be written to (/dev/shm, /tmp, /var/tmp)"
-	have rm || why="it has no rm to delete the file with"
+	d=; why="cannot write to /dev/shm, /tmp or /var/tmp"
+	have rm || why="there is no rm to delete the file"
 	umask 077
 	for d in /dev/shm /tmp /var/tmp; do
 		f=$d/.mesh-probe-${N%????????????????????????}
@@ -121,14 +121,14 @@ trust() {
 	exec 9<"$f"
 	rm -f "$f"
 	if [ -z "$ok" ]; then say A "$d is full"
-	elif [ -e "$f" ]; then say A "$f cannot be deleted"
+	elif [ -e "$f" ]; then say A "cannot delete $f"
 	elif [ -r /dev/fd/9 ] && IFS= read -r l </dev/fd/9; then say A ok
-	else say A "/dev/fd cannot be read"
+	else say A "cannot read /dev/fd"
 	fi
 }
 
-# run reads the settings: list or glob, read's time limit, URL, the lines of curl's
-# configuration, the words of the command.
+# run reads the settings: list or glob, the time limit of read, the URL, the lines of curl's
+# configuration, and the words of the command.
 run() {
 	IFS= read -r G && IFS= read -r RT && IFS= read -r U && read -r n || exit 3
 	C=
