@@ -8,7 +8,7 @@ import (
 	"github.com/kubectl-mesh/kubectl-mesh/plugins/kubectl-mesh-probe/internal/tally"
 )
 
-// fieldTally has replies of us and eu, replies without an error and with a 503 that name nobody, and requests that were never answered.
+// fieldTally has replies of us and eu, replies and 503s with an unknown sender, and requests without a reply.
 func fieldTally(us, eu, silent, unnamed503 int, failed map[reply.Class]int) *tally.Tally {
 	t := tally.New(mesh)
 	add := func(n int, r reply.Reply, who origin.Match) {
@@ -33,7 +33,7 @@ var (
 	predictNone = Prediction{Why: "the Service is headless"}
 )
 
-// Half of the traffic fails and nobody can tell where: no expectation about who answers passes, in any form and for any way to fail. Where the
+// Half of the requests fail, and it is unknown where. No expectation about who answers passes, in any form and for any kind of failure. If the
 // prediction leaves one cluster that can have answered, the failures are its own.
 func TestField01FailuresAreEvidence(t *testing.T) {
 	t.Parallel()
@@ -71,7 +71,7 @@ func TestField01FailuresAreEvidence(t *testing.T) {
 	}
 }
 
-// One cluster that can have answered makes a guess a verdict.
+// If only one cluster can have answered, there is a verdict.
 func TestField01OneClusterLeft(t *testing.T) {
 	t.Parallel()
 	nobodyNamed := fieldTally(0, 0, 0, 400, nil)
@@ -108,7 +108,7 @@ func TestField01OneClusterLeft(t *testing.T) {
 	}
 }
 
-// us=0% does not pass because the name does not exist: nothing is said about who answers where nobody did.
+// us=0% does not pass if no request was answered, such as when the name does not exist.
 func TestField01NotASingleAnswer(t *testing.T) {
 	t.Parallel()
 	for _, class := range []reply.Class{reply.ClassDNS, reply.ClassRefused, reply.ClassTLS, reply.ClassTool} {
@@ -157,7 +157,7 @@ func TestField01PredictionReportsAnswered(t *testing.T) {
 	}
 }
 
-// A caveat leaves a tally that fits a pass, which says so, and one that does not fit inconclusive.
+// With a caveat, a tally that fits passes and shows the caveat. A tally that does not fit is inconclusive.
 func TestField01Caveat(t *testing.T) {
 	t.Parallel()
 	for _, p := range []Prediction{

@@ -9,7 +9,7 @@ import (
 	"github.com/kubectl-mesh/kubectl-mesh/plugins/kubectl-mesh-probe/internal/tally"
 )
 
-// gate runs one expectation as the command does: it draws requests, judges, and extends the run while a verdict is missing.
+// gate checks one expectation as the command does: it draws requests, judges, and extends the run while there is no verdict.
 func gate(t *testing.T, seed uint64, expr string, truth map[string]float64, failing float64, count, most int) (Verdict, int) {
 	t.Helper()
 	es, err := ParseExpectations([]string{expr}, mesh, false)
@@ -40,7 +40,7 @@ func gate(t *testing.T, seed uint64, expr string, truth map[string]float64, fail
 	}
 }
 
-// What is true passes nearly always within --max-count, what is false hardly ever.
+// A true expectation nearly always passes within --max-count. A false one hardly ever does.
 func TestFieldDGates(t *testing.T) {
 	t.Parallel()
 	const seeds = 400
@@ -89,7 +89,7 @@ func TestFieldDGates(t *testing.T) {
 	}
 }
 
-// --count alone is a fixed number: one look, and the check says how many requests it needs.
+// --count alone is a fixed number: the run is judged once, and the check shows how many requests it needs.
 func TestFieldDFixedCount(t *testing.T) {
 	t.Parallel()
 	es, err := ParseExpectations([]string{"us=50%"}, mesh, false)
@@ -107,7 +107,7 @@ func TestFieldDFixedCount(t *testing.T) {
 	}
 }
 
-// More requests are sent only where they can settle something.
+// More requests are sent only if they can change a verdict.
 func TestFieldDExtend(t *testing.T) {
 	t.Parallel()
 	open := Check{Verdict: Inconclusive, Needs: 3000}

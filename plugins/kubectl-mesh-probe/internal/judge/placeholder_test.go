@@ -9,7 +9,7 @@ import (
 	"github.com/kubectl-mesh/kubectl-mesh/pkg/common/routing"
 )
 
-// TestField05PredictionOfPlaceholder: which cluster answers is for the routes of the L7 proxy to say, so nothing is predicted.
+// TestField05PredictionOfPlaceholder: the routes of the L7 proxy decide which cluster answers, so there is no prediction.
 func TestField05PredictionOfPlaceholder(t *testing.T) {
 	t.Parallel()
 	key := routing.Key{Namespace: "shop", Name: "cilium-gateway-shop"}

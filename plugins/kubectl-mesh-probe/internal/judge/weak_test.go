@@ -8,7 +8,7 @@ import (
 	"github.com/kubectl-mesh/kubectl-mesh/plugins/kubectl-mesh-probe/internal/tally"
 )
 
-// Names that may be there by chance pass nothing unless the prediction confirms them.
+// A check that relies on weak names passes only if the prediction confirms the tally.
 func TestField03WeakNamesPassNothing(t *testing.T) {
 	t.Parallel()
 	for _, tc := range []struct {

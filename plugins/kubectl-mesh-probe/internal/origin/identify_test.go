@@ -62,7 +62,7 @@ func TestIdentifyByRule(t *testing.T) {
 	}
 }
 
-// A name that means two members counts for neither.
+// A name of two members counts for neither.
 func TestIdentifyAmbiguousName(t *testing.T) {
 	t.Parallel()
 	id, err := Parse("body=(.+)", nil, []Member{{"us", "eu"}, {"eu", "kind-eu"}})

@@ -32,7 +32,7 @@ func fieldIdentifier(t *testing.T) *Identifier {
 	return id.WithTokens(NewTokens(fieldSnapshot()))
 }
 
-// Names of clusters and contexts count only where a program put them: a header value, a JSON value, or after a key.
+// Names of clusters and contexts count only where a program writes them: in a header value, in a JSON value, or after a key.
 func TestField03WeakNames(t *testing.T) {
 	t.Parallel()
 	id := fieldIdentifier(t)
@@ -85,7 +85,7 @@ func TestField03WeakNames(t *testing.T) {
 	}
 }
 
-// A node's name that is a word of the language counts as little as a cluster's.
+// The name of a node that is also a word of a language is as weak as that of a cluster.
 func TestField03PlainWords(t *testing.T) {
 	t.Parallel()
 	snap, key := fieldSnapshot()

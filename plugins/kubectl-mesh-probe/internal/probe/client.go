@@ -17,7 +17,7 @@ import (
 	"github.com/kubectl-mesh/kubectl-mesh/plugins/kubectl-mesh-probe/internal/wire"
 )
 
-// client is one client pod and what it found out.
+// client is one client pod and its result.
 type client struct {
 	member *clusters.Member
 	pod    podexec.Pod
@@ -77,7 +77,7 @@ func (r *run) findClients(ctx context.Context) error {
 	return nil
 }
 
-// describePod tells what was chosen for the user, and what may surprise.
+// describePod reports choices that the user did not make, and properties of the pod that affect the result.
 func (r *run) describePod(c *client) {
 	if c.err != nil {
 		return

@@ -12,7 +12,7 @@ import (
 	"github.com/kubectl-mesh/kubectl-mesh/plugins/kubectl-mesh-probe/internal/sender"
 )
 
-// Config is what a user asks for, checked as far as that is possible without a cluster. It does not change.
+// Config is what the user requests, checked as far as possible without a cluster. It is immutable.
 type Config struct {
 	// Mesh selects the members that are read. ClusterTimeout limits each request to one of them.
 	Mesh           Mesh

@@ -14,5 +14,5 @@ func addrs(list ...string) []netip.Addr {
 	return out
 }
 
-// closedPort is a connection that nobody answers.
+// closedPort is the address of a closed port.
 func closedPort() *rest.Config { return &rest.Config{Host: "http://127.0.0.1:1"} }

@@ -19,7 +19,7 @@ type mesh struct {
 	members   []origin.Member
 	namespace string
 	timeout   time.Duration
-	query     meshstate.Query // what is read
+	query     meshstate.Query // the objects to read
 	unread    []string        // names of the members that could not be read at the start
 }
 

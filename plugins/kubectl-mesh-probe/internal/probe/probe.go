@@ -96,7 +96,7 @@ func (r *run) prepare(ctx context.Context) error {
 	return nil
 }
 
-// announce tells how many requests the expectations need.
+// announce reports how many requests the expectations need.
 func (r *run) announce() {
 	if r.cfg.Send.Duration > 0 {
 		return

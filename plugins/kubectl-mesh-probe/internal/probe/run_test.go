@@ -62,7 +62,7 @@ func check(cluster string, verdict judge.Verdict) v1alpha1.ProbeCheck {
 	return v1alpha1.ProbeCheck{Client: cluster, Expr: "us=0%", Result: string(verdict)}
 }
 
-// Without a single answer the exit code is 2, whatever was expected and found, and one line says where to look.
+// Without a single answer the result is a failure that is not a missed expectation, and one line suggests what to check.
 func TestField01NotASingleAnswer(t *testing.T) {
 	t.Parallel()
 	for class, advice := range map[string]string{
@@ -120,7 +120,7 @@ func TestField01ExitCodes(t *testing.T) {
 	}
 }
 
-// A prediction that is not that of the start is none, also if it changed back by the end; a tally on weak names that contradicts it is warned of.
+// A prediction that changes during the run does not count, even if it changes back before the end.
 func TestField19PredictionDuringTheRun(t *testing.T) {
 	t.Parallel()
 	key := routing.Key{Namespace: "shop", Name: "web"}
@@ -241,7 +241,7 @@ func TestField04Meanings(t *testing.T) {
 	}
 }
 
-// What an expectation needs is said before anything is sent.
+// The number of requests that an expectation needs is reported before the first request.
 func TestFieldDAnnounce(t *testing.T) {
 	t.Parallel()
 	for name, tc := range map[string]struct {
@@ -268,7 +268,7 @@ func TestFieldDAnnounce(t *testing.T) {
 	}
 }
 
-// --settle says what it waits for, and what the prediction is.
+// --settle reports that it waits, and the prediction.
 func TestFieldDSettle(t *testing.T) {
 	t.Parallel()
 	var ui screen

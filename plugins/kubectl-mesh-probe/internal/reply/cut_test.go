@@ -46,7 +46,7 @@ func TestCutBusybox(t *testing.T) {
 	}
 }
 
-// gnuSays is what GNU wget says on standard error about one request.
+// gnuSays is what GNU wget prints on standard error about one request.
 func gnuSays(header, end string) string {
 	return "--2026-11-23 05:59:30--  http://127.0.0.1:18099/\nConnecting to 127.0.0.1:18099... connected.\nHTTP request sent, awaiting response... \n" + header + end
 }
@@ -147,8 +147,8 @@ func TestStatusOf(t *testing.T) {
 	}
 }
 
-// Whatever a pod prints: no more replies than requests, all requests accounted for, and no success where the tool has
-// failed and nothing explains it.
+// For any output there are no more replies than requests, all requests are accounted for, and there is no success if the tool has failed
+// without an explanation.
 func FuzzCut(f *testing.F) {
 	f.Add([]byte(bbReply+bbReply), []byte{}, 2, 0, 0)
 	f.Add([]byte("hellohello"), []byte(bbHeader+bbHeader), 2, 0, 0)

@@ -5,7 +5,7 @@ import (
 	"testing"
 )
 
-// What busybox printed when it called HTTPS servers, with its two streams in one as a wrapper may put them, and apart.
+// Output of busybox for HTTPS servers, with separate streams and with the streams merged by a wrapper.
 func TestField02Transcripts(t *testing.T) {
 	t.Parallel()
 	const (

@@ -33,7 +33,7 @@ func pemOf(kind string, der []byte) []byte {
 	return pem.EncodeToMemory(&pem.Block{Type: kind, Bytes: der})
 }
 
-// newOtherCA is a certificate that has nothing to do with the servers of the tests.
+// newOtherCA is a valid CA certificate.
 func newOtherCA(t *testing.T) []byte {
 	t.Helper()
 	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)

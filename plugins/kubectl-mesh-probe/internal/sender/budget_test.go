@@ -50,7 +50,7 @@ func TestBudget(t *testing.T) {
 	}
 }
 
-// A budget that gets requests back which were not sent can hand them out again at once.
+// Requests that were given back can be sent again at once.
 func TestFieldDGivenBackRequestsCostNoTime(t *testing.T) {
 	t.Parallel()
 	start := time.Unix(0, 0)

@@ -19,7 +19,7 @@ import (
 	"github.com/kubectl-mesh/kubectl-mesh/plugins/kubectl-mesh-probe/internal/reply"
 )
 
-// newTLSServer is newServer with HTTPS and a certificate that nobody trusts. It also offers HTTP/2.
+// newTLSServer is newServer with HTTPS and an untrusted certificate. It also offers HTTP/2.
 func newTLSServer(t *testing.T, rsaOnly bool) *server {
 	t.Helper()
 	plain := newServer(t)
@@ -38,7 +38,7 @@ func newTLSServer(t *testing.T, rsaOnly bool) *server {
 	return s
 }
 
-// rawServer answers every connection with the same bytes, once it has read a request, and closes it.
+// rawServer reads a request from every connection, sends the same bytes, and closes it.
 func rawServer(t *testing.T, reply string) string {
 	t.Helper()
 	l, err := net.Listen("tcp", "127.0.0.1:0")
@@ -65,7 +65,7 @@ func rawServer(t *testing.T, reply string) string {
 	return "http://" + l.Addr().String()
 }
 
-// wrap puts a shell script in the place of a program of the pod; REAL is the program.
+// wrap replaces a program of the pod by a shell script. REAL is the program.
 func wrap(t *testing.T, pod *localPod, name, text string) {
 	t.Helper()
 	file := filepath.Join(pod.path, name)
@@ -89,7 +89,7 @@ func wrap(t *testing.T, pod *localPod, name, text string) {
 	}
 }
 
-// runIn is runPod with a pod that was prepared.
+// runIn is runPod with a prepared pod.
 func runIn(t *testing.T, pod *localPod, cfg Config) (*observed, Result) {
 	t.Helper()
 	got, sink := collect()
@@ -133,7 +133,7 @@ func TestField02BusyboxNoteIsNotAReply(t *testing.T) {
 	}
 }
 
-// A handshake that fails is tls, with every tool.
+// A failed handshake has class tls, with every tool.
 func TestField02FailedHandshakeIsTLS(t *testing.T) {
 	t.Parallel()
 	for _, name := range tools {
@@ -146,7 +146,7 @@ func TestField02FailedHandshakeIsTLS(t *testing.T) {
 	}
 }
 
-// ld.so complains on stderr, before the tool and before the shell.
+// ld.so prints an error on stderr, before the tool and before the shell.
 func TestField02PreloadOfAMissingLibrary(t *testing.T) {
 	t.Parallel()
 	for name, words := range pods {
@@ -164,7 +164,7 @@ func TestField02PreloadOfAMissingLibrary(t *testing.T) {
 	}
 }
 
-// Configuration in the pod's home changes nothing.
+// The configuration in the pod's home has no effect.
 func TestField02ConfigurationInTheHome(t *testing.T) {
 	t.Parallel()
 	for _, name := range []string{"dash GNU wget", "dash curl"} {
@@ -192,7 +192,7 @@ func TestField02ConfigurationInTheHome(t *testing.T) {
 	}
 }
 
-// A wrapper that talks: on stderr, on stdout before and after, with both streams in one.
+// A wrapper that prints lines of its own: on stderr, on stdout, or with both streams merged.
 func TestField02WrapperThatTalks(t *testing.T) {
 	t.Parallel()
 	scripts := map[string]string{
@@ -220,7 +220,7 @@ func TestField02WrapperThatTalks(t *testing.T) {
 	}
 }
 
-// A tool that ends with a code other than 0 has not answered, however good its output looks.
+// If a tool exits with another code than 0, that is not a reply, even if its output looks like one.
 func TestField02ExitCodeIsNeverAnAnswer(t *testing.T) {
 	t.Parallel()
 	for code, text := range map[string]string{"code 3": `REAL "$@"; exit 3`, "a crash": `REAL "$@"; kill -SEGV $$`} {
@@ -240,7 +240,7 @@ func TestField02ExitCodeIsNeverAnAnswer(t *testing.T) {
 	}
 }
 
-// Replies that are unusual, and what is none.
+// Unusual replies, and output that is not a reply.
 func TestField02UnusualReplies(t *testing.T) {
 	t.Parallel()
 	const ok = "HTTP/1.1 200 OK\r\nX-Cluster: us\r\nContent-Length: 5\r\nConnection: close\r\n\r\nhello"
@@ -288,12 +288,12 @@ func TestField02UnusualReplies(t *testing.T) {
 	}
 }
 
-// GNU wget that is killed, or a run that is interrupted: what was not sent is no error.
+// If GNU wget is killed, requests that were not sent are not errors.
 func TestFieldDKilledGNUWgetReportsNothingUnsent(t *testing.T) {
 	t.Parallel()
 	srv := newServer(t)
 	pod := newLocalPod(t, "dash", "wget", "head")
-	// The first process with several URLs is killed by somebody.
+	// The first process with several URLs is killed.
 	mark := filepath.Join(t.TempDir(), "killed")
 	wrap(t, pod, "wget", fmt.Sprintf(`case $* in *help*) exec REAL "$@";; esac
 [ $# -gt 22 ] && ! [ -e %[1]s ] && : >%[1]s && kill -KILL $$
@@ -304,7 +304,7 @@ exec REAL "$@"`, mark))
 	}
 }
 
-// An interrupted run counts what was answered and no error that nobody saw.
+// An interrupted run counts the replies. The request at which it was interrupted is not an error.
 func TestFieldDInterruptedRunReportsNoErrors(t *testing.T) {
 	t.Parallel()
 	for name, words := range pods {
@@ -333,7 +333,7 @@ func TestFieldDInterruptedRunReportsNoErrors(t *testing.T) {
 	}
 }
 
-// fieldConfig is testConfig with a time limit that a busy machine keeps, too.
+// fieldConfig is testConfig with a time limit that is long enough for a busy machine.
 func fieldConfig(t *testing.T, url string, count int) Config {
 	t.Helper()
 	cfg := testConfig(t, url, count)

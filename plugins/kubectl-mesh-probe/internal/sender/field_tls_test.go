@@ -14,7 +14,7 @@ import (
 	"github.com/kubectl-mesh/kubectl-mesh/plugins/kubectl-mesh-probe/internal/request"
 )
 
-// A certificate that nobody trusts: refused, accepted with --insecure, and accepted with the right --cacert only.
+// An untrusted certificate is refused. It is accepted with --insecure, and with the right --cacert only.
 func TestField02InsecureAndCACert(t *testing.T) {
 	t.Parallel()
 	t.Cleanup(func() { nothingLeft(t) }) // after the parallel subtests
@@ -45,7 +45,7 @@ func TestField02InsecureAndCACert(t *testing.T) {
 	}
 }
 
-// busybox takes a certificate on trust, or not: with --insecure without a note.
+// With --insecure, busybox accepts any certificate.
 func TestField02BusyboxInsecure(t *testing.T) {
 	t.Parallel()
 	srv := newTLSServer(t, true)
@@ -55,7 +55,7 @@ func TestField02BusyboxInsecure(t *testing.T) {
 	wantClasses(t, got, res, map[reply.Class]int{"": 6})
 }
 
-// What a tool cannot do is refused before anything is sent, with one line.
+// If a tool cannot send a request, one line says so before anything is sent.
 func TestField02RefusedBeforeTheRun(t *testing.T) {
 	t.Parallel()
 	certs := newOtherCA(t)
@@ -103,7 +103,7 @@ func TestField02TLSHint(t *testing.T) {
 	}
 }
 
-// Where the pod limits the output, an interrupt also ends a tool that is silent.
+// If the pod limits the output, an interrupt also ends a silent tool.
 func TestFieldDInterruptEndsAToolBehindHead(t *testing.T) {
 	t.Parallel()
 	for _, name := range []string{"ash busybox", "dash busybox", "bash GNU wget", "dash curl"} {
@@ -114,7 +114,7 @@ func TestFieldDInterruptEndsAToolBehindHead(t *testing.T) {
 			srv := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 				w.Header().Set("Content-Length", "100000")
 				if n++; n <= 3 {
-					_, _ = io.WriteString(w, strings.Repeat("x", 100000)) // a large body: from then on the pod limits the output
+					_, _ = io.WriteString(w, strings.Repeat("x", 100000)) // a large body: the pod limits the output of later requests
 					return
 				}
 				_, _ = io.WriteString(w, "a little")
@@ -145,7 +145,7 @@ func TestFieldDInterruptEndsAToolBehindHead(t *testing.T) {
 	}
 }
 
-// A redirect over HTTPS is followed by busybox alone, and HTTP/2 is not asked for.
+// Only busybox follows a redirect over HTTPS, and no tool requests HTTP/2.
 func TestField02HTTPSRedirectAndHTTP2(t *testing.T) {
 	t.Parallel()
 	for _, name := range tools {
@@ -170,7 +170,7 @@ func TestField02HTTPSRedirectAndHTTP2(t *testing.T) {
 	}
 }
 
-// busybox stops at each 503 and is started again at once: a dead Service is probed as fast as any other.
+// busybox stops at each 503 and is started again at once: a failing Service is probed as fast as any other.
 func TestFieldDBusyboxErrorsKeepTheRate(t *testing.T) {
 	t.Parallel()
 	srv := newServer(t)
@@ -183,7 +183,7 @@ func TestFieldDBusyboxErrorsKeepTheRate(t *testing.T) {
 	}
 }
 
-// nothingLeft reports files of certificates that a run has left. Another test may have one open for a moment.
+// nothingLeft reports certificate files that a run has left. Another test may have one for a moment.
 func nothingLeft(t *testing.T) {
 	t.Helper()
 	var left []string

@@ -20,13 +20,13 @@ import (
 
 // localPod is a Transport that runs the command on this machine, with only the
 // given programs on PATH. Like an exec through the API server it leaves the process
-// alone when the context ends: only the streams are gone.
+// alone when the context ends: only the streams end.
 type localPod struct {
 	path string
 	env  []string
-	// cutAfter, if above 0, loses the connection after so many bytes of output, without an error.
+	// cutAfter is after how many bytes of output the connection is lost, without an error. 0 means never.
 	cutAfter int64
-	ended    chan struct{} // closed when the process is gone
+	ended    chan struct{} // closed when the process has ended
 }
 
 func newLocalPod(t *testing.T, shell string, programs ...string) *localPod {
@@ -104,7 +104,7 @@ func (p *localPod) Exec(ctx context.Context, command []string, stdin io.Reader, 
 	}
 }
 
-// server answers in all the ways a backend may.
+// server replies in all ways that a backend may.
 type server struct {
 	*httptest.Server
 	requests atomic.Int64
@@ -216,7 +216,7 @@ func testConfig(t *testing.T, url string, count int) Config {
 	return Config{Request: request.Request{Target: target, Method: "GET", UserAgent: "mesh-probe-test", Timeout: 5 * time.Second}, Count: count, Streams: 1, Tool: "auto", BodyLimit: 16 << 10}
 }
 
-// freePort returns an address at which nobody listens.
+// freePort returns an address that does not listen.
 func freePort(t *testing.T) string {
 	t.Helper()
 	l, err := net.Listen("tcp", "127.0.0.1:0")
@@ -227,7 +227,7 @@ func freePort(t *testing.T) string {
 	return l.Addr().String()
 }
 
-// freshPods gives each exec a process of its own.
+// freshPods starts a process for each exec.
 type freshPods struct {
 	t     *testing.T
 	words []string

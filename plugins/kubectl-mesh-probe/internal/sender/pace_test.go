@@ -70,7 +70,7 @@ func TestPaceAfterFailures(t *testing.T) {
 	}
 }
 
-// Where batches are slow, few are ordered ahead: they could not grow otherwise.
+// If batches are slow, few are ordered ahead, so that a new size applies soon.
 func TestPaceWindow(t *testing.T) {
 	t.Parallel()
 	for _, tc := range []struct {

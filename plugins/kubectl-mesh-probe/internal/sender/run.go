@@ -13,9 +13,9 @@ import (
 )
 
 const (
-	// hugeBody is the size from which on a reply is ended. The pod limits the output of the following requests.
+	// hugeBody is the minimum size of a reply that is ended early. The pod then limits the output of later requests.
 	hugeBody = 256 << 10
-	// headerRoom is room for the header of a reply where the pod limits the output.
+	// headerRoom is how many bytes the pod passes on for a header if it limits the output.
 	headerRoom = 16 << 10
 )
 
@@ -39,7 +39,7 @@ type current struct {
 	records int         // how many records the tool has printed
 	last    *wire.Frame // the last of them. It is read when the next one arrives, or when the batch has ended.
 	stopped bool        // the plugin asked the pod to end it
-	huge    bool        // it was stopped because its body has no end in sight
+	huge    bool        // it was stopped because its body is too large
 }
 
 func newRun(s *wire.Stream, j job, b *budget, sink func(reply.Reply)) *run {

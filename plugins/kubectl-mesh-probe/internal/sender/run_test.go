@@ -20,7 +20,7 @@ import (
 	"github.com/kubectl-mesh/kubectl-mesh/plugins/kubectl-mesh-probe/internal/tool"
 )
 
-// pods are the client pods that the engine must work in: shell and tool. wget2 is tried where it is installed.
+// pods are the client pods that must work: shell and tool. wget2 is tested if it is installed.
 var pods = func() map[string][]string {
 	all := allPods
 	if _, err := exec.LookPath("wget2"); err != nil {
@@ -90,7 +90,7 @@ func TestRunCountsEveryRequest(t *testing.T) {
 			if diff := cmp.Diff(map[int]int{200: 300}, got.status); diff != "" {
 				t.Errorf("status (-want +got)\n%s", diff)
 			}
-			// Every body is different: none was lost, doubled or mixed with its neighbour.
+			// Every body is different: none was lost, counted twice or mixed with another.
 			for i := 1; i <= 300; i++ {
 				if want := fmt.Sprintf("hello from %s %d", []string{"us", "eu", "ap"}[i%3], i); !got.bodies[want] {
 					t.Fatalf("no body %q", want)
@@ -108,7 +108,7 @@ func TestRunCountsEveryRequest(t *testing.T) {
 
 func TestRunClasses(t *testing.T) {
 	t.Parallel()
-	// What each tool can tell: busybox follows redirects and does not tell a truncated reply's class otherwise.
+	// The results that all tools can report.
 	tests := map[string]struct {
 		path   string
 		status map[int]int
@@ -205,7 +205,7 @@ func TestRunHang(t *testing.T) {
 				t.Errorf("result %+v", res)
 			}
 			// Every fifth request that reaches the server hangs; a request that is asked again shifts the count a little.
-			// wget2 fails without a word.
+			// wget2 fails silently.
 			if n := got.class[reply.ClassReadTimeout] + got.class[reply.ClassTool]; n < 3 || n > 5 || got.class[""] != 20-n {
 				t.Errorf("classes %v", got.class)
 			}
@@ -240,7 +240,7 @@ func TestRunInterrupted(t *testing.T) {
 	}
 }
 
-// A hanging request must not keep the pod's side alive.
+// A hanging request must not keep the process in the pod running.
 func TestRunInterruptedWhileHanging(t *testing.T) {
 	t.Parallel()
 	for name, words := range pods {
@@ -323,7 +323,7 @@ func TestRunNoTool(t *testing.T) {
 	}
 }
 
-// What a user typed must reach the server as it is and run nothing, whatever it holds.
+// A value that a user typed must reach the server unchanged, and must not run anything in the pod.
 func TestRunUserValuesAreData(t *testing.T) {
 	t.Parallel()
 	marker := filepath.Join(t.TempDir(), "ran")

@@ -10,7 +10,7 @@ import (
 	"github.com/kubectl-mesh/kubectl-mesh/plugins/kubectl-mesh-probe/internal/reply"
 )
 
-// A pod that starts during the run answers more often than any number of replies that could be kept: all of them are attributed at the end.
+// A pod that starts during the run sends more replies than can be kept. All of them are attributed at the end.
 func TestField19PodsThatStartLater(t *testing.T) {
 	t.Parallel()
 	tally := New(mesh)
@@ -43,7 +43,7 @@ func TestField19PodsThatStartLater(t *testing.T) {
 	}
 }
 
-// What is kept is bounded, and what was not kept stays counted.
+// The size of kept replies is limited. Replies that are not kept stay counted.
 func TestField19Bounded(t *testing.T) {
 	t.Parallel()
 	tally := New(mesh)
@@ -61,7 +61,7 @@ func TestField19Bounded(t *testing.T) {
 	if kept := len(big.unknown.groups) * 16 << 10; kept > maxUnknownBytes || kept < maxUnknownBytes/2 {
 		t.Errorf("%d bytes kept", kept)
 	}
-	// What was attributed makes room again.
+	// Attributed replies make room again.
 	id, err := origin.Parse("body=request (\\d+)", nil, mesh)
 	if err != nil {
 		t.Fatal(err)
@@ -72,7 +72,7 @@ func TestField19Bounded(t *testing.T) {
 	}
 }
 
-// The 503 of a proxy is a reply of which nobody knows who sent it; a refused connection is none.
+// The 503 of a proxy is a reply with an unknown sender. A refused connection is not a reply.
 func TestFieldDRowsAreNamedForWhatTheyHold(t *testing.T) {
 	t.Parallel()
 	tally := New(mesh)
