@@ -261,7 +261,7 @@ func TestInterruptedDrain(t *testing.T) {
 	if code != 130 {
 		t.Errorf("exit code %d", code)
 	}
-	for _, line := range []string{"absent +changed", "alias +unknown", "explicit +planned +not written", "us is not drained in full. To go on: kubectl mesh-svc drain us", "To take this back, on any machine: kubectl mesh-svc undrain us"} {
+	for _, line := range []string{"absent +changed", "alias +unknown", "explicit +planned +not written", "us is not drained in full. To go on, run: kubectl mesh-svc drain us", "To undo it, on any machine, run: kubectl mesh-svc undrain us"} {
 		if !regexp.MustCompile(line).MatchString(out) {
 			t.Errorf("no line %q in\n%s", line, out)
 		}

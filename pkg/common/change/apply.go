@@ -3,210 +3,254 @@ package change
 import (
 	"cmp"
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
-	"maps"
-	"net"
-	"slices"
 	"time"
 
-	corev1 "k8s.io/api/core/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
-	"k8s.io/apimachinery/pkg/types"
 
 	"github.com/kubectl-mesh/kubectl-mesh/pkg/apis/v1alpha1"
 	"github.com/kubectl-mesh/kubectl-mesh/pkg/common/clusters"
 )
 
-// ErrConflict says that the object is not what the plan was made for.
-var ErrConflict = errors.New("changed since the plan was made; nothing was written to it, run the command again")
-
-// ErrDeleted says that the object is gone since the plan was made.
-var ErrDeleted = errors.New("deleted since the plan was made; nothing was written to it, run the command again")
-
-// ErrRemade says that another object stands in its place.
-var ErrRemade = errors.New("deleted and made anew since the plan was made; nothing was written to it, run the command again")
-
-// errNotSent says that a write was given up before it was sent again.
-var errNotSent = errors.New("nothing was written")
-
-// refused reports whether it is certain that an error's write did not happen: the server said so, or the connection was never made.
-func refused(err error) bool {
-	if errors.Is(err, ErrConflict) || errors.Is(err, ErrDeleted) || errors.Is(err, ErrRemade) || errors.Is(err, errNotSent) {
-		return true
-	}
-	var status apierrors.APIStatus
-	if errors.As(err, &status) {
-		code := status.Status().Code
-		return code >= 400 && code < 500 && !apierrors.IsTimeout(err)
-	}
-	var op *net.OpError
-	return errors.As(err, &op) && op.Op == "dial"
-}
-
-// unknown says why nobody knows whether a write happened: there was no answer, or one that does not tell, as when the server failed at it.
-func unknown(err error) string {
-	var status apierrors.APIStatus
-	if errors.As(err, &status) {
-		return "the server answered: " + err.Error() + "; whether it was written is not known"
-	}
-	return "no answer to the write: it may or may not have happened"
-}
-
-// attempts is how often a write is tried when only unrelated fields changed meanwhile.
-const attempts = 3
-
-// Apply writes the pending items one after the other, cluster after cluster, and reads a cluster's back before it begins the next.
-// It stops at the first failure; what is left stays planned. On an interrupt the write under way is unknown.
-func (p *Plan) Apply(ctx context.Context, o Options) (err error) {
-	defer func() {
-		if err == nil {
-			return
-		}
+// Apply sends the pending steps, phase after phase and one after the other. Steps of one member that follow each other in a phase are read back
+// together before the next member's turn. It stops at the first step that does not end well; what is left stays planned.
+//
+// A write that has begun is finished, and read back, within deadlines of its own when ctx is cancelled, so that its outcome is known.
+func (p *Plan) Apply(ctx context.Context, o Options) error {
+	err := p.apply(ctx, o)
+	if err != nil {
 		p.Stop()
-	}()
-	pending := p.Pending()
-	var written []*Item // in the cluster that is being changed
-	for n, i := range pending {
-		o.progress("written", n, len(pending))
+	}
+	p.cleanUp(ctx, o)
+	return err
+}
+
+func (p *Plan) apply(ctx context.Context, o Options) error {
+	total, done := len(p.Pending()), 0
+	for _, phase := range p.Phases {
+		if phase.Cleanup {
+			continue
+		}
+		if ctx.Err() != nil {
+			return ctx.Err()
+		}
+		if phase.Gate != nil {
+			if err := phase.Gate(ctx); err != nil {
+				return err
+			}
+		}
+		for _, group := range groups(phase.Steps) {
+			if err := p.applyGroup(ctx, phase, group, o, &done, total); err != nil {
+				return err
+			}
+		}
+	}
+	return ctx.Err()
+}
+
+// groups cuts the pending steps where the member changes.
+func groups(steps []Step) [][]Step {
+	var out [][]Step
+	for _, s := range steps {
+		if !pending(s) {
+			continue
+		}
+		if last := len(out) - 1; last >= 0 && out[last][0].Target().Member == s.Target().Member {
+			out[last] = append(out[last], s)
+			continue
+		}
+		out = append(out, []Step{s})
+	}
+	return out
+}
+
+// applyGroup sends the steps of one member and reads back what was written, also where it had to stop.
+func (p *Plan) applyGroup(ctx context.Context, phase *Phase, group []Step, o Options, done *int, total int) (err error) {
+	var unread []Step // sent, and not read back
+	for _, s := range group {
 		if ctx.Err() != nil {
 			break
 		}
-		if len(written) > 0 && written[0].Member != i.Member {
-			if err := p.readBack(ctx, written, o); err != nil {
-				return err
+		if phase.Before != nil {
+			if err = phase.Before(ctx, s); err != nil {
+				if ctx.Err() == nil {
+					err = p.fail(s, v1alpha1.ResultFailed, err)
+				}
+				break
 			}
-			written = nil
 		}
-		if err = within(ctx, o, func(ctx context.Context) error { _, err := p.send(ctx, i, false); return err }); err == nil {
-			i.Result = v1alpha1.ResultChanged
-			written = append(written, i)
-			continue
-		}
-		if i.Result, i.Message = v1alpha1.ResultFailed, err.Error(); !refused(err) {
-			i.Result, i.Message = v1alpha1.ResultUnknown, unknown(err)
-		}
-		err = p.failure(i, err)
-		break
-	}
-	return cmp.Or(err, p.readBack(ctx, written, o), ctx.Err())
-}
-
-// failure names the object of an error.
-func (p *Plan) failure(i *Item, err error) error {
-	return fmt.Errorf("cluster %q: %s %s/%s: %w", i.Member.Name, p.Action, i.Namespace, i.Name, err)
-}
-
-// readBack reads what was written in one cluster, several objects at a time, and compares it with what was meant. What could not be read
-// is an error too: a write that nobody saw is not proved.
-func (p *Plan) readBack(ctx context.Context, items []*Item, o Options) error {
-	failures := make([]error, len(items))
-	notes := make([]string, len(items))
-	for n, i := range items {
-		notes[n], i.Message, i.unseen = i.Message, "written, but not read back", true
-	}
-	// What was written is looked at after an interrupt too; a server that no longer answers must not hold us up for each object.
-	whole, cancel := context.WithTimeout(context.WithoutCancel(ctx), o.Timeout*time.Duration(1+len(items)/100))
-	defer cancel()
-	clusters.Parallel(whole, len(items), func(n int) {
-		i := items[n]
-		var now *corev1.Service
-		err := within(whole, o, func(ctx context.Context) (err error) {
-			now, err = i.Member.Client.CoreV1().Services(i.Namespace).Get(ctx, i.Name, metav1.GetOptions{})
-			return err
-		})
+		o.event(Begun, s, *done, total)
+		at := *done
+		heard := context.AfterFunc(ctx, func() { o.event(Finishing, s, at, total) })
+		sent := false
+		sent, err = p.send(ctx, s, o)
+		heard()
 		if err != nil {
-			i.Message = "written, but it could not be read back: " + err.Error()
+			break
+		}
+		if sent {
+			unread = append(unread, s)
+		}
+		*done++
+		o.event(Ended, s, *done, total)
+	}
+	return cmp.Or(err, p.readBack(ctx, unread, o), ctx.Err())
+}
+
+// send writes one step. What the API server did not clearly answer is read back at once, to know what happened; sent says whether it is still to be read back.
+func (p *Plan) send(ctx context.Context, s Step, o Options) (sent bool, err error) {
+	var got metav1.Object
+	err = uninterrupted(ctx, o, func(ctx context.Context) (err error) {
+		got, err = s.Send(ctx, false)
+		return err
+	})
+	switch {
+	case err == nil && got == nil:
+		s.Status().Result = v1alpha1.ResultUnchanged
+		return false, nil
+	case err == nil:
+		s.Status().Written, s.Status().Result = true, v1alpha1.ResultChanged
+		return true, nil
+	case rejected(err):
+		return false, p.fail(s, v1alpha1.ResultFailed, err)
+	}
+	written, readErr := decide(ctx, s, o, err)
+	switch {
+	case readErr != nil:
+		s.Status().Written = true
+		// An interrupt says more than what could not be read after it.
+		return false, interruptedOr(ctx, p.fail(s, v1alpha1.ResultUnknown, fmt.Errorf("cannot determine whether it was written: %s, and it could not be read back: %w", unanswered(err), readErr)))
+	case written:
+		s.Status().Written, s.Status().Result = true, v1alpha1.ResultChanged
+		return false, nil
+	}
+	return false, p.fail(s, v1alpha1.ResultFailed, fmt.Errorf("it was not written: %w", err))
+}
+
+// lateAfter is how long a write that got no answer may still be under way in the API server.
+const lateAfter = 500 * time.Millisecond
+
+// decide reads back what became of a write whose answer does not tell. An API server that has answered is done with it; one that has not may still write.
+func decide(ctx context.Context, s Step, o Options, err error) (written bool, readErr error) {
+	var status apierrors.APIStatus
+	reads := 2
+	if errors.As(err, &status) {
+		reads = 1
+	}
+	for n := range reads {
+		if n > 0 {
+			time.Sleep(lateAfter)
+		}
+		stored, gone, err := read(ctx, s, o)
+		if err != nil {
+			return false, err
+		}
+		if diff(s, stored, gone) == nil {
+			return true, nil
+		}
+	}
+	return false, nil
+}
+
+func interruptedOr(ctx context.Context, err error) error { return cmp.Or(ctx.Err(), err) }
+
+// unanswered says how a write ended of which the outcome is not clear.
+func unanswered(err error) string {
+	var status apierrors.APIStatus
+	if errors.As(err, &status) {
+		return "the API server answered: " + err.Error()
+	}
+	return "the API server did not answer (" + err.Error() + ")"
+}
+
+// read reads a step's object, with a deadline of its own also after an interrupt.
+func read(ctx context.Context, s Step, o Options) (stored metav1.Object, gone bool, err error) {
+	err = uninterrupted(ctx, o, func(ctx context.Context) (err error) {
+		stored, err = s.Target().Get(ctx)
+		return err
+	})
+	if apierrors.IsNotFound(err) {
+		return nil, true, nil
+	}
+	return stored, false, err
+}
+
+// uninterrupted lets a request end within its deadline although the command was interrupted.
+func uninterrupted(ctx context.Context, o Options, do func(context.Context) error) error {
+	return within(context.WithoutCancel(ctx), o.Timeout, do)
+}
+
+// readBack reads what was written in one member, several objects at a time, and compares it. What cannot be read is unknown: nobody saw the write.
+// An interrupt says more than what could not be read after it.
+func (p *Plan) readBack(ctx context.Context, steps []Step, o Options) error {
+	failures, unread := make([]error, len(steps)), make([]error, len(steps))
+	clusters.Parallel(context.WithoutCancel(ctx), len(steps), func(n int) {
+		s := steps[n]
+		stored, gone, err := read(ctx, s, o)
+		if err != nil {
+			unread[n] = p.fail(s, v1alpha1.ResultUnknown, fmt.Errorf("written, but it could not be read back: %w", err))
 			return
 		}
-		i.Message, i.unseen = notes[n], false
-		if k, differs := i.differs(now); differs {
-			err := fmt.Errorf("written, but %s reads back as %s: an admission webhook or a reconciler changed it", k, Show(current(now, k)))
-			i.Result, i.Message = v1alpha1.ResultFailed, err.Error()
-			failures[n] = p.failure(i, err)
+		d := diff(s, stored, gone)
+		if d == nil {
+			return
 		}
+		what := "an admission webhook or a controller " + d.verb("removed", "changed")
+		failures[n] = p.fail(s, v1alpha1.ResultFailed, errors.New("written, but "+what))
 	})
-	var unseen error
-	if n := slices.IndexFunc(items, func(i *Item) bool { return i.unseen }); n >= 0 {
-		unseen = p.failure(items[n], errors.New(items[n].Message))
-	}
-	return cmp.Or(cmp.Or(failures...), ctx.Err(), unseen)
+	return cmp.Or(cmp.Or(failures...), ctx.Err(), cmp.Or(unread...))
 }
 
-// differs returns the first key, sorted, that is not as it was meant to be.
-func (i *Item) differs(svc *corev1.Service) (key string, differs bool) {
-	for _, k := range slices.Sorted(maps.Keys(i.After)) {
-		if !Same(current(svc, k), i.After[k]) {
-			return k, true
-		}
+// diff compares what was read back with what a step does.
+func diff(s Step, stored metav1.Object, gone bool) *Difference {
+	deleter, ok := s.(Deleter)
+	deletes := ok && deleter.Deletes()
+	switch {
+	case gone && deletes:
+		return nil
+	case gone:
+		return Absent(s.Target())
+	case deletes:
+		return &Difference{Field: s.Target().String()}
 	}
-	return "", false
+	return s.Diff(stored)
 }
 
-// Stop marks what is still to be written as not written: the command ended before it.
-func (p *Plan) Stop() {
-	p.stopped = true
-	for _, i := range p.Pending() {
-		i.Message = "not written: the command ended before it"
-	}
+// fail settles a step and names its object.
+func (p *Plan) fail(s Step, result string, err error) error {
+	err = s.Target().Redact(err)
+	settle(s, result, err.Error())
+	return fmt.Errorf("cluster %q: %s %s: %w", s.Target().Member.Name, p.Action, s.Target(), err)
 }
 
-// send patches one item, or tries to, and returns what the server made of it. A conflict is tried again only if our own keys are still as planned.
-func (p *Plan) send(ctx context.Context, i *Item, dryRun bool) (*corev1.Service, error) {
-	for n := 1; ; n++ {
-		got, err := p.patch(ctx, i, dryRun)
-		switch {
-		case apierrors.IsNotFound(err):
-			return nil, ErrDeleted
-		case !apierrors.IsConflict(err):
-			return got, err
+// cleanUp sends the steps of the cleanup phases, whatever happened before.
+func (p *Plan) cleanUp(ctx context.Context, o Options) {
+	for _, phase := range p.Phases {
+		if !phase.Cleanup {
+			continue
 		}
-		now, getErr := i.Member.Client.CoreV1().Services(i.Namespace).Get(ctx, i.Name, metav1.GetOptions{})
-		switch {
-		case apierrors.IsNotFound(getErr):
-			return nil, ErrDeleted
-		case getErr != nil:
-			return nil, fmt.Errorf("%w: after a conflict it could not be read again: %w", errNotSent, getErr)
-		case now.UID != i.UID:
-			return nil, ErrRemade
-		}
-		for k, v := range i.Before {
-			if !Same(current(now, k), v) {
-				return nil, ErrConflict
+		for _, s := range phase.Steps {
+			err := uninterrupted(ctx, o, func(ctx context.Context) error {
+				_, err := s.Send(ctx, false)
+				return err
+			})
+			if err == nil {
+				continue
+			}
+			s.Status().Result, s.Status().Message = v1alpha1.ResultFailed, s.Target().Redact(err).Error()
+			if part, ok := s.(Part); ok {
+				note(part.Serves().Status(), s.Status().Message)
 			}
 		}
-		if n == attempts {
-			return nil, err
-		}
-		i.Version = now.ResourceVersion
 	}
 }
 
-// patch sends a JSON merge patch with uid and resourceVersion as precondition; null removes a key, whoever owns it.
-func (p *Plan) patch(ctx context.Context, i *Item, dryRun bool) (*corev1.Service, error) {
-	ann := Values{}
-	for _, k := range i.changedKeys() {
-		ann[k] = i.After[k]
+// note adds a sentence to an outcome.
+func note(o *Outcome, text string) {
+	if o.Message != "" {
+		text = o.Message + "; " + text
 	}
-	body, err := json.Marshal(map[string]any{"metadata": map[string]any{
-		"uid": i.UID, "resourceVersion": i.Version, "annotations": ann,
-	}})
-	if err != nil {
-		return nil, err
-	}
-	o := metav1.PatchOptions{FieldManager: p.Manager}
-	if dryRun {
-		o.DryRun = []string{metav1.DryRunAll}
-	}
-	return i.Member.Client.CoreV1().Services(i.Namespace).Patch(ctx, i.Name, types.MergePatchType, body, o)
-}
-
-// Show returns a value as a table shows it.
-func Show(v *string) string {
-	if v == nil {
-		return "<absent>"
-	}
-	return fmt.Sprintf("%q", *v)
+	o.Message = text
 }

@@ -14,56 +14,32 @@ import (
 
 	"github.com/kubectl-mesh/kubectl-mesh/pkg/apis/v1alpha1"
 	"github.com/kubectl-mesh/kubectl-mesh/pkg/common/clusters"
+	"github.com/kubectl-mesh/kubectl-mesh/pkg/common/permissions"
 )
 
-// Options say how a plan is checked and applied.
-type Options struct {
-	Timeout        time.Duration // for one member's preflight and for one write
-	AccessOnly     bool          // preflight asks for permission only, no server-side dry-run
-	ForceConflicts bool
-	AllowPartial   bool // go on without members that fail preflight
-	// Progress is told how many of the items of a phase ("checked", "written") are through; nil for nobody. It may be called from several goroutines.
-	Progress func(phase string, done, total int)
-}
-
-func (o Options) progress(phase string, done, total int) {
-	if o.Progress != nil {
-		o.Progress(phase, done, total)
-	}
-}
-
-// Preflight checks every pending item in every member at once: owners, permission,
-// then a server-side dry-run with admission. Items that fail are marked; the error says that nothing was written.
+// Preflight checks every pending step in all members at once: its permissions, then a server-side dry run with admission. Each request has its
+// own deadline. Steps that fail are marked; the error says that nothing was written.
 func (p *Plan) Preflight(ctx context.Context, o Options) error {
-	byMember := map[*clusters.Member][]*Item{}
+	byMember := map[*clusters.Member][]Step{}
 	var members []*clusters.Member
-	total := 0
-	for _, i := range p.Pending() {
-		if c := i.conflict(p.exempt()); c != "" && !o.ForceConflicts {
-			i.Result = v1alpha1.ResultRefused
-			i.Message = c + ", which would write it again; change it there, or use --force-conflicts"
-			continue
+	steps := p.Pending()
+	for _, s := range steps {
+		m := s.Target().Member
+		if byMember[m] == nil {
+			members = append(members, m)
 		}
-		if byMember[i.Member] == nil {
-			members = append(members, i.Member)
-		}
-		byMember[i.Member] = append(byMember[i.Member], i)
-		total++
+		byMember[m] = append(byMember[m], s)
 	}
 	var done atomic.Int64
-	checked := func() { o.progress("checked", int(done.Add(1)), total) }
-	// The deadline is for each request: a plan may hold hundreds of Services of one member.
-	results := clusters.Each(ctx, members, o.Timeout*time.Duration(2*total+1), func(ctx context.Context, m *clusters.Member) (struct{}, error) {
-		p.preflightMember(ctx, m, byMember[m], o, checked)
+	checked := func(s Step) { o.event(Checked, s, int(done.Add(1)), len(steps)) }
+	results := clusters.Each(ctx, members, 0, func(ctx context.Context, m *clusters.Member) (struct{}, error) {
+		preflightMember(ctx, m, byMember[m], o, checked)
 		return struct{}{}, nil
 	})
 	for _, r := range results {
-		if r.Err == nil {
-			continue
-		}
-		for _, i := range byMember[r.Member] {
-			if i.Result == v1alpha1.ResultPlanned {
-				i.Result, i.Message = v1alpha1.ResultFailed, r.Err.Error()
+		for _, s := range byMember[r.Member] {
+			if r.Err != nil && pending(s) {
+				settle(s, v1alpha1.ResultFailed, r.Err.Error())
 			}
 		}
 	}
@@ -73,94 +49,151 @@ func (p *Plan) Preflight(ctx context.Context, o Options) error {
 	}
 	if p.Failed() && (!o.AllowPartial || len(p.Pending()) == 0) {
 		p.Stop()
-		return errors.New("preflight failed; nothing was written in any cluster")
+		return ErrPreflight
 	}
 	return nil
 }
 
-// preflightMember asks for permission once for each namespace, then sends the dry-runs, several at a time.
-func (p *Plan) preflightMember(ctx context.Context, m *clusters.Member, items []*Item, o Options, checked func()) {
-	var namespaces []string
-	for _, i := range items {
-		if !slices.Contains(namespaces, i.Namespace) {
-			namespaces = append(namespaces, i.Namespace)
+// preflightMember asks for each permission once, then lets the steps prepare and sends their dry runs, several at a time.
+func preflightMember(ctx context.Context, m *clusters.Member, steps []Step, o Options, checked func(Step)) {
+	var asked []permissions.Permission
+	for _, s := range steps {
+		for _, needed := range s.Permissions() {
+			if !slices.Contains(asked, needed) {
+				asked = append(asked, needed)
+			}
 		}
 	}
-	answers := make([]error, len(namespaces))
-	// Another context of the cluster may be permitted where this one is not. What is refused stands in answers, whichever it was.
+	answers := make([]error, len(asked))
+	// Another context of the cluster may be permitted where this one is not. What is rejected is in answers, whichever it was.
 	_ = m.Permitted(ctx, func(ctx context.Context) error {
-		clusters.Parallel(ctx, len(namespaces), func(n int) {
-			answers[n] = within(ctx, o, func(ctx context.Context) error { return mayPatch(ctx, m, namespaces[n]) })
+		clusters.Parallel(ctx, len(asked), func(n int) {
+			answers[n] = within(ctx, o.Timeout, func(ctx context.Context) error { return review(ctx, m, asked[n]) })
 		})
 		return errors.Join(answers...)
 	})
-	clusters.Parallel(ctx, len(items), func(n int) {
-		defer checked()
-		i := items[n]
-		err := answers[slices.Index(namespaces, i.Namespace)]
-		if err == nil && !o.AccessOnly {
-			if err = within(ctx, o, func(ctx context.Context) error { return p.dryRun(ctx, i) }); err != nil {
-				err = explainDryRun(err)
-			}
+	clusters.Parallel(ctx, len(steps), func(n int) {
+		defer checked(steps[n])
+		err := permitted(steps[n], asked, answers)
+		if err == nil {
+			err = check(ctx, steps[n], o)
 		}
 		// What an interrupt cut short has not failed.
-		if err != nil && ctx.Err() == nil {
-			i.Result, i.Message = v1alpha1.ResultFailed, err.Error()
+		if err != nil && ctx.Err() == nil && pending(steps[n]) {
+			settle(steps[n], v1alpha1.ResultFailed, err.Error())
 		}
 	})
 }
 
-// dryRun sends an item without writing it. What admission would make something else of is refused: the write would fail too,
-// when it is read back, and leave the clusters after it as they were.
-func (p *Plan) dryRun(ctx context.Context, i *Item) error {
-	got, err := p.send(ctx, i, true)
-	if err != nil {
-		return err
-	}
-	if k, differs := i.differs(got); differs {
-		i.Result = v1alpha1.ResultRefused
-		if have := current(got, k); have != nil {
-			i.Message = fmt.Sprintf("admission of the cluster changes %s to %s", k, Show(have))
-		} else {
-			i.Message = "admission of the cluster removes " + k
+// permitted joins what the reviews answered for one step: all missing permissions are one error.
+func permitted(s Step, asked []permissions.Permission, answers []error) error {
+	var lacking []permissions.Permission
+	for _, needed := range s.Permissions() {
+		err := answers[slices.Index(asked, needed)]
+		var missing *Missing
+		switch {
+		case errors.As(err, &missing):
+			lacking = append(lacking, missing.Permissions...)
+		case err != nil:
+			return fmt.Errorf("ask for permission: %w", err)
 		}
+	}
+	if len(lacking) > 0 {
+		return &Missing{lacking}
 	}
 	return nil
 }
 
-// within gives one request its deadline, and names the flag that lengthens it.
-func within(ctx context.Context, o Options, do func(context.Context) error) error {
-	one, cancel := context.WithTimeout(ctx, o.Timeout)
-	defer cancel()
-	err := do(one)
-	if err != nil && one.Err() != nil && ctx.Err() == nil {
-		return fmt.Errorf("no answer within %s (--cluster-timeout): %w", o.Timeout, err)
+// Missing says which permissions are not granted.
+type Missing struct{ Permissions []permissions.Permission }
+
+func (e *Missing) Error() string { return "no permission: " + permissions.Needs(e.Permissions) }
+
+// Review asks an API server for permissions, all with one deadline each. A *Missing names those that are not granted.
+func Review(ctx context.Context, m *clusters.Member, timeout time.Duration, needed ...permissions.Permission) error {
+	var lacking []permissions.Permission
+	for _, p := range needed {
+		err := within(ctx, timeout, func(ctx context.Context) error { return review(ctx, m, p) })
+		var missing *Missing
+		switch {
+		case errors.As(err, &missing):
+			lacking = append(lacking, missing.Permissions...)
+		case err != nil:
+			return err
+		}
 	}
-	return err
+	if len(lacking) > 0 {
+		return &Missing{lacking}
+	}
+	return nil
 }
 
-// mayPatch asks the API server whether we may patch Services in a namespace.
-func mayPatch(ctx context.Context, m *clusters.Member, namespace string) error {
-	review := &authv1.SelfSubjectAccessReview{Spec: authv1.SelfSubjectAccessReviewSpec{ResourceAttributes: &authv1.ResourceAttributes{
-		Namespace: namespace, Verb: "patch", Resource: "services",
-	}}}
-	got, err := m.Client.AuthorizationV1().SelfSubjectAccessReviews().Create(ctx, review, metav1.CreateOptions{})
+func review(ctx context.Context, m *clusters.Member, p permissions.Permission) error {
+	got, err := m.Client.AuthorizationV1().SelfSubjectAccessReviews().Create(ctx, &authv1.SelfSubjectAccessReview{Spec: authv1.SelfSubjectAccessReviewSpec{
+		ResourceAttributes: &authv1.ResourceAttributes{Namespace: p.Namespace, Verb: p.Verb, Group: p.Group, Resource: p.Resource, Name: p.Name},
+	}}, metav1.CreateOptions{})
 	if err != nil {
 		return err
 	}
 	if !got.Status.Allowed {
-		return &clusters.Error{Class: clusters.ClassForbidden, Err: fmt.Errorf(`no permission: a Role in namespace %s needs {apiGroups: [""], resources: [services], verbs: [get, patch]}`, namespace)}
+		// The class makes Permitted try another context of the same cluster.
+		return &clusters.Error{Class: clusters.ClassForbidden, Err: &Missing{[]permissions.Permission{p}}}
 	}
 	return nil
 }
 
-// explainDryRun names the way out where an admission webhook cannot dry-run.
-func explainDryRun(err error) error {
-	if errors.Is(err, ErrConflict) || errors.Is(err, ErrDeleted) || errors.Is(err, ErrRemade) {
+// check lets a step prepare, and sends its dry run. What admission would turn into something else is refused: the write would fail too, when it is
+// read back, and leave the clusters after it as they were.
+func check(ctx context.Context, s Step, o Options) error {
+	if prepared, ok := s.(Preparer); ok {
+		if err := within(ctx, o.Timeout, prepared.Prepare); err != nil || !pending(s) {
+			return err
+		}
+	}
+	if o.AccessOnly {
+		return nil
+	}
+	var got metav1.Object
+	err := within(ctx, o.Timeout, func(ctx context.Context) (err error) {
+		got, err = s.Send(ctx, true)
 		return err
+	})
+	if err != nil {
+		return explainDryRun(s, err)
 	}
-	if apierrors.IsBadRequest(err) {
-		return fmt.Errorf("server-side dry-run: %w; with --preflight=access it is left out", err)
+	if got == nil {
+		return nil
 	}
-	return fmt.Errorf("server-side dry-run: %w", err)
+	if d := s.Diff(got); d != nil {
+		settle(s, v1alpha1.ResultRefused, "admission in the cluster "+d.verb("removes", "changes"))
+	}
+	return nil
+}
+
+// verb says what has become of a field, with the verbs for one that is gone and for one with another value.
+func (d *Difference) verb(removes, changes string) string {
+	switch {
+	case d.Gone:
+		return removes + " " + d.Field
+	case d.Value == "":
+		return changes + " " + d.Field
+	}
+	return changes + " " + d.Field + " to " + d.Value
+}
+
+// explainDryRun names the way out where an admission webhook cannot dry-run.
+func explainDryRun(s Step, err error) error {
+	switch {
+	case errors.Is(err, ErrConflict), errors.Is(err, ErrDeleted), errors.Is(err, ErrRecreated):
+		return err
+	case apierrors.IsBadRequest(err):
+		return fmt.Errorf("%s: server-side dry run: %w; --preflight=access leaves it out", s.Target(), err)
+	}
+	return fmt.Errorf("%s: server-side dry run: %w", s.Target(), err)
+}
+
+// within gives one request its deadline, and names the flag that extends it.
+func within(ctx context.Context, timeout time.Duration, do func(context.Context) error) error {
+	_, err := clusters.Within(ctx, timeout, func(ctx context.Context) (struct{}, error) { return struct{}{}, do(ctx) })
+	return err
 }

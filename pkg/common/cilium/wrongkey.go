@@ -49,15 +49,15 @@ var otherServiceKeys = []string{
 
 // prefixWords are the words of which the prefixes of Cilium's keys are made, and those that people take for them. A prefix
 // with any other word, such as cilium.example.com, is somebody else's.
-var prefixWords = []string{"service", "services", "svc", "io", "cilium", "com", "k8s", "mesh", "clustermesh", "namespace", "namespaces", "ns",
+var prefixWords = []string{"service", "services", "svc", "io", "cilium", "com", "net", "org", "dev", "k8s", "mesh", "clustermesh", "multicluster", "cluster", "clusters", "endpointslice", "endpointslices", "namespace", "namespaces", "ns",
 	"ingress", "gateway", "network", "policy", "lbipam", "ipam", "cni", "config", "annotation", "annotations"}
 
 // WrongServiceKeys lists the keys of a Service that look like an annotation that Cilium reads, sorted.
 func WrongServiceKeys(ann, labels map[string]string) []WrongKey {
 	var out []WrongKey
 	for key, value := range ann {
-		if key == AnnotationWeight {
-			out = append(out, WrongKey{Key: key, Value: value, Meant: key, On: KindSlice})
+		if nearWeight(key) {
+			out = append(out, WrongKey{Key: key, Value: value, Meant: AnnotationWeight, On: KindSlice})
 			continue
 		}
 		if meant := nearServiceKey(key); meant != "" && !readsOnService(key) {
@@ -65,7 +65,9 @@ func WrongServiceKeys(ann, labels map[string]string) []WrongKey {
 		}
 	}
 	for key, value := range labels {
-		if meant := nearServiceKey(key); meant != "" {
+		if nearWeight(key) {
+			out = append(out, WrongKey{Key: key, Value: value, Label: true, Meant: AnnotationWeight, On: KindSlice})
+		} else if meant := nearServiceKey(key); meant != "" {
 			out = append(out, WrongKey{Key: key, Value: value, Label: true, Meant: meant, On: KindService})
 		}
 	}
@@ -94,14 +96,19 @@ func WrongNamespaceKeys(ann, labels map[string]string) []WrongKey {
 	return sortedKeys(out)
 }
 
-// WrongSliceKeys lists the annotations of an EndpointSlice that look like one that Cilium reads, sorted. Labels are left out:
+// WrongSliceKeys lists the keys of an EndpointSlice that look like an annotation that Cilium reads, sorted. Of the labels only weights are listed:
 // Kubernetes copies those of the Service.
-func WrongSliceKeys(ann map[string]string) []WrongKey {
+func WrongSliceKeys(ann, labels map[string]string) []WrongKey {
 	var out []WrongKey
+	for key, value := range labels {
+		if nearWeight(key) {
+			out = append(out, WrongKey{Key: key, Value: value, Label: true, Meant: AnnotationWeight, On: KindSlice})
+		}
+	}
 	for key, value := range ann {
 		switch meant := nearServiceKey(key); {
 		case key == AnnotationWeight:
-		case mayNameCilium(key) && within1(strings.ToLower(key), AnnotationWeight):
+		case nearWeight(key):
 			out = append(out, WrongKey{Key: key, Value: value, Meant: AnnotationWeight, On: KindSlice})
 		case meant != "":
 			out = append(out, WrongKey{Key: key, Value: value, Meant: meant, On: KindService})
@@ -131,6 +138,16 @@ func readsOnService(key string) bool {
 		}
 	}
 	return slices.Contains(otherServiceKeys, key)
+}
+
+// nearWeight reports whether a key is or looks like the annotation of an EndpointSlice.
+func nearWeight(key string) bool {
+	lower := strings.ToLower(key)
+	if !mayNameCilium(lower) {
+		return false
+	}
+	name, ok := withoutPrefix(lower)
+	return within1(lower, AnnotationWeight) || ok && within1(name, "weight")
 }
 
 // nearServiceKey returns the annotation of a Service that a key is or looks like, "" for none.

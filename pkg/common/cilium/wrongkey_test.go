@@ -1,6 +1,7 @@
 package cilium
 
 import (
+	"strings"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
@@ -49,6 +50,37 @@ func TestField16WrongKeys(t *testing.T) {
 	}
 }
 
+// TestField16WeightKeys: the annotation of an EndpointSlice is recognised as those of Services are, wherever it stands.
+func TestField16WeightKeys(t *testing.T) {
+	t.Parallel()
+	for _, key := range []string{
+		"service.cilium.io/wieght", "service.cilium.io/weights", "service.cilium.io/Weight", "service.io.cilium/weight", "io.cilium/weight", "io.cilium/service-weight",
+		"cilium.io/weight", "endpointslice.cilium.io/weight", "clustermesh.cilium.io/weight", "weight/service.cilium.io",
+	} {
+		for on, got := range map[string][]WrongKey{
+			"a slice": WrongSliceKeys(map[string]string{key: "3"}, nil), "a Service": WrongServiceKeys(map[string]string{key: "3"}, nil), "a label": WrongServiceKeys(nil, map[string]string{key: "3"}),
+			"a label of a slice": WrongSliceKeys(nil, map[string]string{key: "3"}),
+		} {
+			if len(got) != 1 || got[0].Meant != AnnotationWeight || got[0].On != KindSlice || got[0].Label != strings.HasPrefix(on, "a label") {
+				t.Errorf("%s on %s: %+v", key, on, got)
+			}
+		}
+	}
+	if got := WrongServiceKeys(nil, map[string]string{AnnotationWeight: "3"}); len(got) != 1 || got[0].On != KindSlice {
+		t.Errorf("%+v", got)
+	}
+	for _, key := range []string{"service.cilium.org/global", "cluster.cilium.io/global", "multicluster.cilium.io/global"} {
+		if got := WrongServiceKeys(map[string]string{key: "true"}, nil); len(got) != 1 || got[0].Meant != AnnotationGlobal {
+			t.Errorf("%s: %+v", key, got)
+		}
+	}
+	for _, key := range []string{"example.com/weight", "bgp.example.io/cilium", "traefik.io/weight"} {
+		if got := WrongServiceKeys(map[string]string{key: "3"}, nil); len(got) > 0 {
+			t.Errorf("%s: %+v", key, got)
+		}
+	}
+}
+
 // TestField16WrongPlaces: a key that is spelt rightly has no effect as a label, or on another kind of object.
 func TestField16WrongPlaces(t *testing.T) {
 	t.Parallel()
@@ -64,7 +96,7 @@ func TestField16WrongPlaces(t *testing.T) {
 	if d := cmp.Diff(want, got); d != "" {
 		t.Error(d)
 	}
-	got = WrongSliceKeys(map[string]string{AnnotationWeight: "3", "service.cilium.io/wieght": "4", AnnotationGlobal: "true", "endpoints.kubernetes.io/last-change-trigger-time": "x"})
+	got = WrongSliceKeys(map[string]string{AnnotationWeight: "3", "service.cilium.io/wieght": "4", AnnotationGlobal: "true", "endpoints.kubernetes.io/last-change-trigger-time": "x"}, nil)
 	if d := cmp.Diff([]WrongKey{{Key: AnnotationGlobal, Value: "true", Meant: AnnotationGlobal, On: KindService}, {Key: "service.cilium.io/wieght", Value: "4", Meant: AnnotationWeight, On: KindSlice}}, got); d != "" {
 		t.Error(d)
 	}

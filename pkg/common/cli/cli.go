@@ -124,8 +124,19 @@ func NoArgs(hint string) cobra.PositionalArgs {
 
 // Main runs the root command and returns the exit code. Nothing that a library logs is shown without -v.
 func Main(ctx context.Context, root *cobra.Command, streams genericiooptions.IOStreams) int {
+	code, _ := Execute(ctx, root, streams)
+	return code
+}
+
+// Execute is Main, and also returns the error that was printed.
+func Execute(ctx context.Context, root *cobra.Command, streams genericiooptions.IOStreams) (int, error) {
 	silenceLogs()
 	cmd, err := root.ExecuteContextC(ctx)
+	return report(ctx, cmd, err, streams), err
+}
+
+// report prints an error and returns its exit code.
+func report(ctx context.Context, cmd *cobra.Command, err error, streams genericiooptions.IOStreams) int {
 	if err == nil {
 		return ExitOK
 	}

@@ -156,18 +156,18 @@ func TestFieldDNoLogLines(t *testing.T) {
 func TestFieldDDryRun(t *testing.T) {
 	t.Parallel()
 	for arg, want := range map[string][2]string{
-		"":                 {DryRunNone, ""},
-		"--dry-run=none":   {DryRunNone, ""},
-		"--dry-run=client": {DryRunClient, ""},
-		"--dry-run=server": {DryRunServer, ""},
-		"--dry-run":        {DryRunClient, "--dry-run is deprecated and can be replaced with --dry-run=client."},
-		"--dry-run=true":   {DryRunClient, "--dry-run=true is deprecated (boolean value) and can be replaced with --dry-run=client."},
-		"--dry-run=false":  {DryRunNone, "--dry-run=false is deprecated (boolean value) and can be replaced with --dry-run=none."},
+		"":                 {string(DryRunNone), ""},
+		"--dry-run=none":   {string(DryRunNone), ""},
+		"--dry-run=client": {string(DryRunClient), ""},
+		"--dry-run=server": {string(DryRunServer), ""},
+		"--dry-run":        {string(DryRunClient), "--dry-run is deprecated and can be replaced with --dry-run=client."},
+		"--dry-run=true":   {string(DryRunClient), "--dry-run=true is deprecated (boolean value) and can be replaced with --dry-run=client."},
+		"--dry-run=false":  {string(DryRunNone), "--dry-run=false is deprecated (boolean value) and can be replaced with --dry-run=none."},
 	} {
 		var d DryRun
 		fs := pflag.NewFlagSet("x", pflag.ContinueOnError)
 		d.AddFlag(fs, "")
-		if err := fs.Parse(strings.Fields(arg)); err != nil || d.Value != want[0] || d.Deprecated != want[1] {
+		if err := fs.Parse(strings.Fields(arg)); err != nil || string(d.Value) != want[0] || d.Deprecated != want[1] {
 			t.Errorf("%q: %+v, %v", arg, d, err)
 		}
 	}

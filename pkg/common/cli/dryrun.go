@@ -2,16 +2,20 @@ package cli
 
 import (
 	"fmt"
+	"slices"
 	"strconv"
 
 	"github.com/spf13/pflag"
 )
 
+// DryRunStrategy says how far a command that writes goes.
+type DryRunStrategy string
+
 // The values of --dry-run.
 const (
-	DryRunNone   = "none"
-	DryRunClient = "client"
-	DryRunServer = "server"
+	DryRunNone   DryRunStrategy = "none"
+	DryRunClient DryRunStrategy = "client" // shows the plan
+	DryRunServer DryRunStrategy = "server" // also lets every API server check it
 )
 
 // dryRunBare is the value of --dry-run without one, as in kubectl.
@@ -19,7 +23,7 @@ const dryRunBare = "unchanged"
 
 // DryRun is the value of --dry-run. Its values and its messages are those of kubectl (pkg/cmd/util/helpers.go, 0.37.2).
 type DryRun struct {
-	Value string
+	Value DryRunStrategy
 	// Deprecated is what to warn of; empty where the value is not an old spelling.
 	Deprecated string
 }
@@ -32,7 +36,7 @@ func (d *DryRun) AddFlag(fs *pflag.FlagSet, usage string) {
 }
 
 // String returns the value.
-func (d *DryRun) String() string { return d.Value }
+func (d *DryRun) String() string { return string(d.Value) }
 
 // Type is what the help shows.
 func (d *DryRun) Type() string { return "string" }
@@ -50,8 +54,8 @@ func (d *DryRun) Set(value string) error {
 		d.Deprecated = fmt.Sprintf("--dry-run=%s is deprecated (boolean value) and can be replaced with --dry-run=%s.", value, d.Value)
 	case value == dryRunBare:
 		d.Value, d.Deprecated = DryRunClient, "--dry-run is deprecated and can be replaced with --dry-run=client."
-	case value == DryRunNone || value == DryRunClient || value == DryRunServer:
-		d.Value = value
+	case slices.Contains([]DryRunStrategy{DryRunNone, DryRunClient, DryRunServer}, DryRunStrategy(value)):
+		d.Value = DryRunStrategy(value)
 	default:
 		return fmt.Errorf(`invalid dry-run value (%s); must be "none", "server", or "client"`, value)
 	}

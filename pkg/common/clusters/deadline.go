@@ -16,7 +16,7 @@ func Within[T any](ctx context.Context, timeout time.Duration, fn func(context.C
 	defer cancel()
 	v, err := fn(one)
 	if err != nil && one.Err() != nil && ctx.Err() == nil {
-		err = &Error{ClassTimeout, fmt.Errorf("no answer within %s: %w", timeout, err)}
+		err = &Error{ClassTimeout, fmt.Errorf("no answer within %s (--cluster-timeout): %w", timeout, err)}
 	}
 	return v, err
 }

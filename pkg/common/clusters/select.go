@@ -131,6 +131,16 @@ func (f *Flags) Select(ctx context.Context) (*Selection, error) {
 	return sel, nil
 }
 
+// SelectIn finds the members in some contexts; without any it is Select.
+func (f *Flags) SelectIn(ctx context.Context, contexts ...string) (*Selection, error) {
+	if len(contexts) == 0 {
+		return f.Select(ctx)
+	}
+	in := *f
+	in.Contexts = contexts
+	return in.Select(ctx)
+}
+
 // selectNamed takes the contexts of --contexts or of the environment. The first is home unless the current one is among them.
 func (f *Flags) selectNamed(ctx context.Context, kc *kubeconfig, patterns []string, w *Warnings) (*Selection, error) {
 	var chosen []candidate

@@ -202,7 +202,7 @@ func (r *reader) endpoints(ctx context.Context, m *clusters.Member) (map[routing
 	err := pages(ctx, r.pager, o, m.Client.DiscoveryV1().EndpointSlices(r.Namespace).List, func(l *discoveryv1.EndpointSliceList) error {
 		for i := range l.Items {
 			key, endpoints := routing.FromSlice(&l.Items[i])
-			if len(cilium.WrongSliceKeys(l.Items[i].Annotations)) > 0 {
+			if len(cilium.WrongSliceKeys(l.Items[i].Annotations, l.Items[i].Labels)) > 0 {
 				odd = append(odd, l.Items[i].DeepCopy()) // the page is not kept
 			}
 			if have := out[key]; have != nil {

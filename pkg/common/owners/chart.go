@@ -57,7 +57,8 @@ func ChartOf(objects []metav1.ObjectMeta, release string) Chart {
 			c.Name, c.Mark = release, "the name of release "+release
 		}
 	}
-	c.Official = c.Name == OfficialChart && !c.Controller
+	// The label names Cilium's chart too where another chart has it as a part; a release of that one usually has a name of its own.
+	c.Official = c.Name == OfficialChart && !c.Controller && (release == "" || release == OfficialChart)
 	return c
 }
 

@@ -95,6 +95,20 @@ func (f Fields) Of(fields ...Field) []string {
 	})
 }
 
+// Below returns the field managers that own a part of a field, such as one key of the data, sorted.
+func (f Fields) Below(field Field) []string {
+	return f.which(func(raw json.RawMessage) bool {
+		set, ok := object(raw)
+		for _, name := range field {
+			if set, ok = object(set["f:"+name]); !ok {
+				return false
+			}
+		}
+		delete(set, ".") // the field itself
+		return len(set) > 0
+	})
+}
+
 // Any returns all field managers, sorted.
 func (f Fields) Any() []string { return f.which(func(json.RawMessage) bool { return true }) }
 

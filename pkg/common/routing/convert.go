@@ -100,7 +100,7 @@ func FromSlice(s *discoveryv1.EndpointSlice) (Key, []Endpoint) {
 
 // NoteSlice keeps the annotations of a slice that look like one that Cilium reads.
 func (s *Service) NoteSlice(slice *discoveryv1.EndpointSlice) {
-	if wrong := cilium.WrongSliceKeys(slice.Annotations); len(wrong) > 0 {
+	if wrong := cilium.WrongSliceKeys(slice.Annotations, slice.Labels); len(wrong) > 0 {
 		if s.WrongSliceKeys == nil {
 			s.WrongSliceKeys = map[string][]cilium.WrongKey{}
 		}

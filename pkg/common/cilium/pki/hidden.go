@@ -3,8 +3,10 @@ package pki
 import (
 	"bytes"
 	"crypto/x509"
+	"encoding/base64"
 	"encoding/pem"
 	"fmt"
+	"slices"
 	"strings"
 )
 
@@ -34,14 +36,62 @@ func HiddenParts(data []byte) []Hidden {
 			out = append(out, Hidden{Reason: "it " + what, Filter: filter})
 		}
 	}
-	add(isUTF16(data), "is UTF-16 text", "iconv -f UTF-16 -t UTF-8")
+	if times, inner := decoded(data); times > 0 && !whole {
+		add(true, "is base64-encoded "+[]string{"twice", "three times", "four times"}[times-1], strings.Join(slices.Repeat([]string{"base64 -d"}, times), " | "))
+		return append(out, HiddenParts(inner)...)
+	}
+	add(isUTF16(data), "is UTF-16 text", iconv(data))
 	add(isEncodedPEM(data), "is base64-encoded twice", "base64 -d")
-	if !whole {
-		if certs, err := x509.ParseCertificates(data); err == nil && len(certs) > 0 {
-			out = append(out, Hidden{Reason: "it is DER and not PEM", Filter: "openssl x509 -inform DER"})
-		}
+	if !whole && isDER(data) {
+		out = append(out, Hidden{Reason: "it is DER and not PEM", Filter: "openssl x509 -inform DER"})
 	}
 	return append(out, hiddenBlocks(data)...)
+}
+
+// MakeReadable returns the shell filter that undoes all that hides parts of a file; "" where only the owner of the certificate can replace it.
+func MakeReadable(parts []Hidden) string {
+	var filters []string
+	for _, p := range parts {
+		if p.Filter == "" {
+			return ""
+		}
+		if !slices.Contains(filters, p.Filter) {
+			filters = append(filters, p.Filter)
+		}
+	}
+	return strings.Join(filters, " | ")
+}
+
+// decoded undoes base64 as often as it takes to find certificates; times is 0 where that finds none.
+func decoded(data []byte) (times int, inner []byte) {
+	const most = 3
+	for n := 1; n <= most; n++ {
+		var err error
+		if data, err = base64.StdEncoding.DecodeString(string(bytes.Join(bytes.Fields(data), nil))); err != nil || len(data) == 0 {
+			return 0, nil
+		}
+		if bytes.Contains(data, []byte(pemBegin)) || isUTF16(data) || isDER(data) {
+			return n, data
+		}
+	}
+	return 0, nil
+}
+
+func isDER(data []byte) bool {
+	certs, err := x509.ParseCertificates(data)
+	return err == nil && len(certs) > 0
+}
+
+// iconv is the filter for UTF-16 text. Without a byte order mark the order must be given.
+func iconv(data []byte) string {
+	from := "UTF-16"
+	if !bytes.HasPrefix(data, []byte("\xff\xfe")) && !bytes.HasPrefix(data, []byte("\xfe\xff")) && len(data) > 0 {
+		from = "UTF-16LE"
+		if data[0] == 0 {
+			from = "UTF-16BE"
+		}
+	}
+	return "iconv -f " + from + " -t UTF-8"
 }
 
 // isUTF16 looks for the beginning of a block in either byte order.
@@ -107,8 +157,10 @@ func whyHidden(before, block []byte, n int) Hidden {
 	switch {
 	case bytes.HasSuffix(line, []byte("\xef\xbb\xbf")):
 		return Hidden{Reason: fmt.Sprintf("a byte order mark (BOM) precedes block %d", n), Filter: `sed 's/\xEF\xBB\xBF//g'`}
-	case bytes.HasPrefix(header, []byte(`\n`)), bytes.HasPrefix(header, []byte(`\r\n`)):
-		return Hidden{Reason: fmt.Sprintf(`the line breaks of block %d are written out as \n`, n), Filter: `sed -e 's/\\r//g' -e 's/\\n/\n/g' -e 's/"//g'`}
+	case bytes.Contains(block, []byte(`\n`)), bytes.HasSuffix(line, []byte(`\n`)): // no block holds a backslash
+		return Hidden{Reason: fmt.Sprintf(`the line breaks of block %d are written out as \n`, n), Filter: `sed -e 's/\\\\*r//g' -e 's/\\\\*n/\n/g' -e 's/"//g'`}
+	case ok && dashes && bytes.HasPrefix(header, []byte(" ")) && len(bytes.TrimSpace(header)) > 0:
+		return Hidden{Reason: fmt.Sprintf("the line breaks of block %d are written as blanks", n)}
 	case ok && dashes && bytes.HasPrefix(header, []byte(crOnly)) && len(header) > 1:
 		return Hidden{Reason: fmt.Sprintf("the lines of block %d end in CR alone", n), Filter: `tr '\r' '\n'`}
 	case bytes.HasSuffix(line, []byte("-----")):

@@ -96,7 +96,7 @@ func content() []owners.Field {
 func FindOwner(m metav1.ObjectMeta, exempt ...string) Owner {
 	fields := owners.Parse(m.ManagedFields)
 	managers := fields.Of(content()...)
-	marked := owners.Marks(m)
+	marked := withoutGuests(owners.Marks(m), fields, managers)
 	var weak []owners.Keeper // Helm and certgen, which write but do not reconcile a CA
 	for _, k := range owners.Named(managers, marked, exempt...) {
 		if o := ownerOf(k, m); o.Reconciles() {
@@ -117,6 +117,20 @@ func FindOwner(m metav1.ObjectMeta, exempt ...string) Owner {
 		})
 	}
 	return writer(managers, exempt)
+}
+
+// withoutGuests leaves out the marks of tools that keep other keys of the Secret and not the certificate, as an ExternalSecret does that merges a key of its
+// own. Argo CD and Flux stay: they keep the object as a whole.
+func withoutGuests(marked []owners.Keeper, fields owners.Fields, content []string) []owners.Keeper {
+	guests := map[string]bool{}
+	for _, manager := range fields.Below(owners.Field{"data"}) {
+		if !slices.Contains(content, manager) {
+			guests[owners.ToolOf(manager)] = true
+		}
+	}
+	return slices.DeleteFunc(marked, func(k owners.Keeper) bool {
+		return guests[k.Tool] && k.Tool != owners.ToolArgo && k.Tool != owners.ToolFlux && len(content) > 0
+	})
 }
 
 // strongest returns the mark that tells most: what Argo CD and Flux put on an object, a controller may have copied along.

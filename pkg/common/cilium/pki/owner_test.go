@@ -132,3 +132,27 @@ func TestField09OwnerOfTheCAKeepsIt(t *testing.T) {
 		t.Errorf("its own field manager: %s", got)
 	}
 }
+
+// TestField09GuestsKeepNothing: who owns the certificate decides, also where another tool has put a key of its own beside it.
+func TestField09GuestsKeepNothing(t *testing.T) {
+	t.Parallel()
+	const eso = "externalsecrets.external-secrets.io/extra"
+	labels := map[string]string{"reconcile.external-secrets.io/managed": "true"}
+	release := map[string]string{pki.AnnotationRelease: "cilium"}
+	for name, tc := range map[string]struct {
+		annotations map[string]string
+		managed     []metav1.ManagedFieldsEntry
+		want        string
+		reconciles  bool
+	}{
+		"a key beside Helm's CA":     {release, []metav1.ManagedFieldsEntry{ca("helm"), data(eso, "note")}, "helm/cilium", false},
+		"a key beside a person's CA": {nil, []metav1.ManagedFieldsEntry{ca("kubectl-create"), data(eso, "note")}, "hand", false},
+		"a key beside certgen's CA":  {nil, []metav1.ManagedFieldsEntry{ca("cilium-certgen"), data(eso, "note")}, "certgen", false},
+		"the certificate itself":     {release, []metav1.ManagedFieldsEntry{data("helm", "ca.key"), data(eso, "ca.crt")}, "external-secrets/extra", true},
+		"it was written over":        {nil, []metav1.ManagedFieldsEntry{ca("mesh-ca"), wrote(eso, `{"f:data":{".":{}}}`)}, "external-secrets", true},
+	} {
+		if got := pki.FindOwner(stored{labels: labels, annotations: tc.annotations, fields: tc.managed}.meta()); !strings.HasPrefix(got.String(), tc.want) || got.Reconciles() != tc.reconciles {
+			t.Errorf("%s: %+v, want %s", name, got, tc.want)
+		}
+	}
+}

@@ -11,6 +11,29 @@ import (
 // bundleName is what the chart calls the object of tls.caBundle unless the values say otherwise.
 const bundleName = "cilium-root-ca.crt"
 
+// The permissions that the steps of a change need; the access review asks for them, and the table lists them.
+
+func writes() []string { return []string{"sync", "restore"} }
+
+func accessReadCA() permissions.Access {
+	return permissions.Access{Resource: "secrets", Names: []string{pki.SecretCA}, Verbs: []string{"get"}, Place: permissions.InMeshNamespace}
+}
+
+func accessPatchCA() permissions.Access {
+	return permissions.Access{Resource: "secrets", Names: []string{pki.SecretCA}, Verbs: []string{"patch"}, Place: permissions.InMeshNamespace, Commands: writes(), Writes: true,
+		For: "the new CA"}
+}
+
+func accessCreate() permissions.Access {
+	return permissions.Access{Resource: "secrets", Verbs: []string{"create"}, Place: permissions.InMeshNamespace, Commands: writes(), Writes: true,
+		For: "the copy of the former CA, and a CA where there is none; create cannot be limited to a name"}
+}
+
+func accessReadBackup() permissions.Access {
+	return permissions.Access{Resource: "secrets", Verbs: []string{"get"}, Place: permissions.InMeshNamespace, Commands: writes(), Writes: true,
+		For: "that copy, whose name holds the fingerprint of the former CA. To grant less, name it: `--dry-run=server` prints the rule"}
+}
+
 // Accesses is the table of what mesh-ca needs. rbac prints manifests of it, docs/rbac.md holds it, and a test runs the commands with nothing else.
 func Accesses() []permissions.Access {
 	secrets := []string{pki.SecretCA, cilium.SecretKVStoreMesh}
@@ -18,7 +41,6 @@ func Accesses() []permissions.Access {
 		secrets = append(secrets, leaf.Secret)
 	}
 	unknown := "it is shown as unknown, and the exit code is 2"
-	writes := []string{"sync", "restore"}
 	return append(permissions.Mesh(), []permissions.Access{
 		{Resource: "secrets", Names: secrets, Verbs: []string{"get"}, Place: permissions.InMeshNamespace,
 			For: "the CA and the certificates, by name", Without: unknown},
@@ -34,13 +56,8 @@ func Accesses() []permissions.Access {
 			For: "a CA under the name that old versions gave it", Without: "it is not named"},
 		{Group: "batch", Resource: "cronjobs", Names: []string{cronJobMesh, cronJobHubble}, Verbs: []string{"get"}, Place: permissions.InMeshNamespace,
 			For: "the command that renews certificates with certgen", Without: "the commands are those without certgen"},
-		{Resource: "secrets", Names: []string{pki.SecretCA}, Verbs: []string{"patch"}, Place: permissions.InMeshNamespace, Commands: writes, Writes: true,
-			For: "the new CA"},
-		{Resource: "secrets", Verbs: []string{"create"}, Place: permissions.InMeshNamespace, Commands: writes, Writes: true,
-			For: "the copy of the former CA, and a CA where there is none; create cannot be limited to a name"},
-		{Resource: "secrets", Verbs: []string{"get"}, Place: permissions.InMeshNamespace, Commands: writes, Writes: true,
-			For: "that copy, whose name holds the fingerprint of the former CA. To grant less, name it: `--dry-run=server` prints the rule"},
-		{Resource: "secrets", Verbs: []string{"list"}, Place: permissions.InMeshNamespace, Commands: writes, Writes: true,
+		accessPatchCA(), accessCreate(), accessReadBackup(),
+		{Resource: "secrets", Verbs: []string{"list"}, Place: permissions.InMeshNamespace, Commands: writes(), Writes: true,
 			For: "the record of Cilium's Helm release: its chart, and whether its values hold a CA", Without: "both are reported as unknown"},
 	}...)
 }

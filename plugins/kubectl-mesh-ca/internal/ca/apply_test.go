@@ -19,12 +19,16 @@ import (
 	"k8s.io/client-go/kubernetes/fake"
 	ktesting "k8s.io/client-go/testing"
 
+	"github.com/kubectl-mesh/kubectl-mesh/pkg/common/change"
 	"github.com/kubectl-mesh/kubectl-mesh/pkg/common/cilium/pki"
 	"github.com/kubectl-mesh/kubectl-mesh/pkg/common/cilium/pki/pkitest"
 	"github.com/kubectl-mesh/kubectl-mesh/pkg/common/clusters"
 	"github.com/kubectl-mesh/kubectl-mesh/plugins/kubectl-mesh-ca/internal/ca"
 	"github.com/kubectl-mesh/kubectl-mesh/plugins/kubectl-mesh-ca/internal/catest"
 )
+
+// engine is how plans are carried out here.
+var engine = change.Options{Timeout: time.Minute}
 
 // mesh is a source and two targets, and a log of what was written where, in order.
 type mesh struct {
@@ -115,7 +119,7 @@ func TestApply(t *testing.T) {
 				m.on("ap", "create", "cilium-ca-backup-", func() (runtime.Object, error) { return nil, refused })
 			},
 			log:     []string{"create eu"},
-			results: []string{"eu changed/planned", "ap failed/failed"}, err: `cluster "ap": sync: backup of the former CA`,
+			results: []string{"eu changed/planned", "ap failed/failed"}, err: `cluster "ap": sync secret kube-system/cilium-ca-backup-`,
 		},
 		"backup changed by admission": {
 			prepare: func(_ *testing.T, m *mesh, _ func()) {
@@ -129,7 +133,7 @@ func TestApply(t *testing.T) {
 				})
 			},
 			log:     []string{"create eu"},
-			results: []string{"eu failed/failed", "ap planned/planned"}, err: "does not read back as it was written",
+			results: []string{"eu failed/failed", "ap planned/planned"}, err: "written, but an admission webhook or a controller changed data",
 		},
 		"target changed meanwhile": {
 			prepare: func(_ *testing.T, m *mesh, _ func()) {
@@ -138,7 +142,7 @@ func TestApply(t *testing.T) {
 				})
 			},
 			log:     []string{"create eu", "create ap"},
-			results: []string{"eu changed/failed", "ap changed/planned"}, err: "it changed since the plan was made; nothing was written to it",
+			results: []string{"eu changed/failed", "ap changed/planned"}, err: "changed since planning; nothing was written to it",
 		},
 		"no answer, but it was written": {
 			prepare: func(t *testing.T, m *mesh, _ func()) {
@@ -155,7 +159,7 @@ func TestApply(t *testing.T) {
 				m.on("eu", "patch", "cilium-ca", func() (runtime.Object, error) { return nil, context.DeadlineExceeded })
 			},
 			log:     []string{"create eu", "create ap"},
-			results: []string{"eu changed/failed", "ap changed/planned"}, err: "the write did not happen",
+			results: []string{"eu changed/failed", "ap changed/planned"}, err: "it was not written",
 		},
 		"no answer at all": {
 			prepare: func(_ *testing.T, m *mesh, _ func()) {
@@ -169,7 +173,7 @@ func TestApply(t *testing.T) {
 				})
 			},
 			log:     []string{"create eu", "create ap"},
-			results: []string{"eu changed/unknown", "ap changed/planned"}, err: "it may or may not have happened", undo: 1,
+			results: []string{"eu changed/unknown", "ap changed/planned"}, err: "cannot determine whether it was written", undo: 1,
 		},
 		"a controller writes its own again": {
 			prepare: func(_ *testing.T, m *mesh, _ func()) {
@@ -183,7 +187,7 @@ func TestApply(t *testing.T) {
 				})
 			},
 			log:     []string{"create eu", "create ap", "patch eu"},
-			results: []string{"eu changed/failed", "ap changed/planned"}, err: "written, but it reads back otherwise", undo: 1,
+			results: []string{"eu changed/failed", "ap changed/planned"}, err: "written, but an admission webhook or a controller changed data.ca.crt", undo: 1,
 		},
 		"interrupted during the first replacement": {
 			prepare: func(_ *testing.T, m *mesh, cancel func()) {
@@ -203,10 +207,10 @@ func TestApply(t *testing.T) {
 				tc.prepare(t, m, cancel)
 			}
 			p := m.plan(t, options)
-			if err := p.Preflight(ctx, options); err != nil {
+			if err := p.Change().Preflight(ctx, engine); err != nil {
 				t.Fatal(err)
 			}
-			err := p.Apply(ctx, options)
+			err := p.Change().Apply(ctx, engine)
 			if (err == nil) != (tc.err == "") || (err != nil && !strings.Contains(err.Error(), tc.err)) {
 				t.Errorf("error %v, want %q", err, tc.err)
 			}
@@ -242,7 +246,7 @@ func TestPreflight(t *testing.T) {
 	t.Parallel()
 	for name, tc := range map[string]struct {
 		prepare func(m *mesh)
-		options ca.Options
+		engine  change.Options
 		results []string
 		message string // of ap
 		err     error
@@ -250,37 +254,37 @@ func TestPreflight(t *testing.T) {
 		"all well": {results: []string{"eu planned/planned", "ap planned/planned"}},
 		"may not patch": {
 			prepare: func(m *mesh) { catest.Deny(m.clients["ap"], "patch", pki.SecretCA) },
-			results: []string{"eu planned/planned", "ap planned/failed"}, err: ca.ErrPreflight,
+			results: []string{"eu planned/planned", "ap planned/failed"}, err: change.ErrPreflight,
 			message: `no permission: a Role in namespace kube-system needs {apiGroups: [""], resources: [secrets], resourceNames: [cilium-ca], verbs: [patch]}`,
 		},
 		"may not create": {
 			prepare: func(m *mesh) { catest.Deny(m.clients["ap"], "create", "") },
-			results: []string{"eu planned/planned", "ap planned/failed"}, err: ca.ErrPreflight,
+			results: []string{"eu planned/planned", "ap failed/failed"}, err: change.ErrPreflight,
 			message: `no permission: a Role in namespace kube-system needs {apiGroups: [""], resources: [secrets], verbs: [create]}`,
 		},
 		"partly": {
 			prepare: func(m *mesh) { catest.Deny(m.clients["ap"], "create", "") },
-			options: ca.Options{AllowPartial: true},
-			results: []string{"eu planned/planned", "ap planned/failed"}, message: "no permission",
+			engine:  change.Options{AllowPartial: true},
+			results: []string{"eu planned/planned", "ap failed/failed"}, message: "no permission",
 		},
 		"admission refuses and quotes the object": {
 			prepare: func(m *mesh) { m.refuseDryRun("ap", "denied: -----BEGIN EC PRIVATE KEY-----") },
-			results: []string{"eu planned/planned", "ap planned/failed"}, err: ca.ErrPreflight,
+			results: []string{"eu planned/planned", "ap planned/failed"}, err: change.ErrPreflight,
 			message: "its message is left out because it may hold the key",
 		},
 		"admission refuses and quotes it in base64": {
 			prepare: func(m *mesh) { m.refuseDryRun("ap", "denied: LS0tLS1CRUdJTiBFQyBQUklWQVRF") },
-			results: []string{"eu planned/planned", "ap planned/failed"}, err: ca.ErrPreflight,
+			results: []string{"eu planned/planned", "ap planned/failed"}, err: change.ErrPreflight,
 			message: "its message is left out because it may hold the key",
 		},
 		"a webhook that cannot dry-run": {
 			prepare: func(m *mesh) { m.refuseDryRun("ap", "webhook does not support dry run") },
-			results: []string{"eu planned/planned", "ap planned/failed"}, err: ca.ErrPreflight,
-			message: "with --preflight=access it is left out",
+			results: []string{"eu planned/planned", "ap planned/failed"}, err: change.ErrPreflight,
+			message: "--preflight=access leaves it out",
 		},
 		"that webhook, access only": {
 			prepare: func(m *mesh) { m.refuseDryRun("ap", "webhook does not support dry run") },
-			options: ca.Options{AccessOnly: true},
+			engine:  change.Options{AccessOnly: true},
 			results: []string{"eu planned/planned", "ap planned/planned"},
 		},
 	} {
@@ -290,9 +294,9 @@ func TestPreflight(t *testing.T) {
 			if tc.prepare != nil {
 				tc.prepare(m)
 			}
-			tc.options.Timeout = time.Minute
-			p := m.plan(t, tc.options)
-			if err := p.Preflight(t.Context(), tc.options); !errors.Is(err, tc.err) {
+			tc.engine.Timeout = time.Minute
+			p := m.plan(t, ca.Options{Timeout: time.Minute})
+			if err := p.Change().Preflight(t.Context(), tc.engine); !errors.Is(err, tc.err) {
 				t.Errorf("error %v, want %v", err, tc.err)
 			}
 			if diff := cmp.Diff(tc.results, results(p)); diff != "" {
@@ -346,7 +350,7 @@ func TestBackupsOfOneFingerprint(t *testing.T) {
 			if err := m.clients["eu"].Tracker().Add(there); err != nil {
 				t.Fatal(err)
 			}
-			if err := errors.Join(p.Preflight(t.Context(), o), p.Apply(t.Context(), o)); err != nil {
+			if err := errors.Join(p.Change().Preflight(t.Context(), engine), p.Change().Apply(t.Context(), engine)); err != nil {
 				t.Fatal(err)
 			}
 			if got := p.Items[0].Backup; got.Result != tc.backup || got.Object.Name != base+tc.wantName {
@@ -370,7 +374,7 @@ func TestRestore(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if err := errors.Join(p.Preflight(t.Context(), o), p.Apply(t.Context(), o)); err != nil {
+	if err := errors.Join(p.Change().Preflight(t.Context(), engine), p.Change().Apply(t.Context(), engine)); err != nil {
 		t.Fatal(err)
 	}
 	for _, want := range []string{"eu", "us"} { // back to its own, then forward again
@@ -382,7 +386,7 @@ func TestRestore(t *testing.T) {
 		if p, err = ca.Restore(state, backup, o, pkitest.Now); err != nil {
 			t.Fatal(err)
 		}
-		if err := errors.Join(p.Preflight(t.Context(), o), p.Apply(t.Context(), o)); err != nil {
+		if err := errors.Join(p.Change().Preflight(t.Context(), engine), p.Change().Apply(t.Context(), engine)); err != nil {
 			t.Fatal(err)
 		}
 		now := ca.ReadAll(t.Context(), m.members[1:], time.Minute)[0].CA().Object

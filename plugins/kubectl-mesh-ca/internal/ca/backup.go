@@ -28,7 +28,7 @@ const (
 // keep plans the Secret that keeps the former CA, in the same namespace of the same cluster: the key stays where it was.
 func (i *Item) keep(have *corev1.Secret) {
 	id := cmp.Or(i.Before.Fingerprint, pki.ContentHash(have.Data))
-	i.Backup = &Backup{Result: v1alpha1.ResultPlanned, Object: &corev1.Secret{
+	i.Backup = &Backup{item: i, Object: &corev1.Secret{
 		ObjectMeta: metav1.ObjectMeta{
 			Name: backupPrefix + pki.Short(id), Namespace: have.Namespace,
 			Labels:      map[string]string{pki.LabelManagedBy: managedByUs, labelBackupOf: have.Name},
@@ -36,6 +36,7 @@ func (i *Item) keep(have *corev1.Secret) {
 		},
 		Immutable: ptr.To(true), Type: corev1.SecretTypeOpaque, Data: maps.Clone(have.Data),
 	}}
+	i.Backup.Result = v1alpha1.ResultPlanned
 }
 
 // helmMarks remembers Helm's marks, and only those: last-applied-configuration would hold the key.
@@ -62,7 +63,7 @@ func Restore(target *State, backup *corev1.Secret, o Options, now time.Time) (*P
 		return nil, fmt.Errorf("secret %s/%s is no backup that kubectl mesh-ca made: label %s is %q", backup.Namespace, backup.Name, labelBackupOf, of)
 	}
 	after := factsOf(backup.Data)
-	p := &Plan{Action: "restore", Manager: pki.FieldManager, ID: newID(), Now: now}
+	p := &Plan{Action: "restore", Manager: o.manager(), ID: newID(), Now: now, options: o}
 	i, have := newItem(target, after, o)
 	p.Items = []*Item{i}
 	if ca, err := pki.ParseCA(backup.Data); err == nil {

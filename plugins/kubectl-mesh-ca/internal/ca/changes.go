@@ -17,7 +17,7 @@ func (p *Plan) Report(members []*clusters.Member, dryRun string) v1alpha1.CAChan
 	}}
 	for _, i := range p.Items {
 		r.Changes = append(r.Changes, i.changes()...)
-		if i.Result == v1alpha1.ResultUnknown {
+		if i.Incomplete() {
 			r.Complete = false
 		}
 		if undo := i.undo(); undo != "" {
@@ -65,7 +65,7 @@ func (p *Plan) values(s *State) []v1alpha1.NextStep {
 	if s.Chart.Controller {
 		where = "HelmChartConfig " + s.Release.Name
 	}
-	return []v1alpha1.NextStep{{Cluster: s.Member.Name, Why: fmt.Sprintf("remove tls.ca.cert and tls.ca.key from %s, and from the file that it is installed from: the next upgrade would write the former CA again", where)}}
+	return []v1alpha1.NextStep{{Cluster: s.Member.Name, Why: fmt.Sprintf("remove %stls.ca.cert and %stls.ca.key from %s, and from the file that it is installed from: the next upgrade would write the former CA again", s.Values.Prefix, s.Values.Prefix, where)}}
 }
 
 func (i *Item) changes() []v1alpha1.Change {
@@ -102,7 +102,7 @@ func (f Facts) values() map[string]*string {
 
 // undo is the command that takes this item back; empty when nothing was written.
 func (i *Item) undo() string {
-	if !i.wrote {
+	if !i.Written {
 		return ""
 	}
 	if i.Backup == nil {

@@ -12,6 +12,7 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/types"
 
+	"github.com/kubectl-mesh/kubectl-mesh/pkg/common/change"
 	"github.com/kubectl-mesh/kubectl-mesh/pkg/common/cilium"
 	"github.com/kubectl-mesh/kubectl-mesh/pkg/common/cilium/pki/pkitest"
 	"github.com/kubectl-mesh/kubectl-mesh/pkg/common/clusters"
@@ -72,7 +73,7 @@ func (s *schedule) done(run int) {
 func TestField14SyncsInOppositeDirections(t *testing.T) {
 	t.Parallel()
 	cas := map[string]pkitest.CA{"us": pkitest.NewCA(t, pkitest.Spec{}), "eu": pkitest.NewCA(t, pkitest.Spec{})}
-	const requests = 12 // more than one run makes
+	const requests = 14 // more than one run makes
 	both := 0
 	for first := range requests {
 		for second := range requests {
@@ -100,7 +101,7 @@ func opposite(t *testing.T, cas map[string]pkitest.CA, first, second int) int {
 	s := newSchedule(first, second)
 	from := []string{"us", "eu"}
 	plans := make([]*ca.Plan, len(from))
-	o := ca.Options{Timeout: time.Minute, AccessOnly: true}
+	o := ca.Options{Timeout: time.Minute}
 	ready := false
 	for run := range from {
 		member := func(name string) *clusters.Member {
@@ -126,7 +127,7 @@ func opposite(t *testing.T, cas map[string]pkitest.CA, first, second int) int {
 	for run, p := range plans {
 		wg.Go(func() {
 			defer s.done(run)
-			errs[run] = errors.Join(p.Preflight(t.Context(), o), p.Apply(t.Context(), o))
+			errs[run] = errors.Join(p.Change().Preflight(t.Context(), change.Options{Timeout: time.Minute, AccessOnly: true}), p.Change().Apply(t.Context(), engine))
 		})
 	}
 	wg.Wait()

@@ -227,6 +227,10 @@ func TestField13Chart(t *testing.T) {
 		"record of a fork":  {catest.Install{Objects: release("cilium", "https://example.org/", "null")}, []string{"upgrade cilium CHART --version 1.18.9"}, []string{"helm.cilium.io"}},
 		"values of the old": {catest.Install{Objects: release("cilium", "https://cilium.io/", encoded(old))}, []string{undo, "--set tls.ca.cert= --set tls.ca.key="}, nil},
 		"values of the new": {catest.Install{Objects: release("cilium", "https://cilium.io/", encoded(now))}, nil, []string{undo}},
+		"a part of a chart": {catest.Install{Objects: release("platform", "https://example.org/", `{"cilium":`+encoded(old)+`,"other":[1]}`)},
+			[]string{"remove cilium.tls.ca.cert and cilium.tls.ca.key from the values of release cilium", "upgrade cilium CHART --version 1.18.9 --reuse-values --set cilium.tls.ca.cert= --set cilium.tls.ca.key="}, []string{" tls.ca"}},
+		"the chart's own":   {catest.Install{Objects: []runtime.Object{record(t, `{"chart":{"metadata":{"name":"platform","version":"2.0.0"},"values":{"cilium":`+encoded(old)+`}},"config":{}}`)}}, []string{"remove cilium.tls.ca.cert"}, nil},
+		"emptied by values": {catest.Install{Objects: []runtime.Object{record(t, `{"chart":{"metadata":{"name":"platform","version":"2.0.0"},"values":{"cilium":`+encoded(old)+`}},"config":{"cilium":{"tls":{"ca":{"cert":"","key":""}}}}}`)}}, nil, []string{"tls.ca"}},
 		"RKE2":              {catest.Install{Workloads: rke2}, []string{"HelmChartConfig rke2-cilium"}, []string{"helm upgrade", "upgrade rke2-cilium", "cilium/cilium"}},
 		"not by Helm":       {catest.Install{Method: "hand", CAOwner: "hand", Workloads: func(d *appsv1.Deployment, ds *appsv1.DaemonSet) { d.Annotations, ds.Annotations = nil, nil }}, []string{"kept by hand"}, []string{"upgrade"}},
 		"Flux":              {catest.Install{Edit: flux}, []string{"flux --context kind-eu -n flux-system reconcile helmrelease cilium --force"}, []string{"helm --kube"}},
@@ -260,7 +264,7 @@ func TestField13Chart(t *testing.T) {
 				}
 			}
 			// What the plan says about values is in the report of what was done, too.
-			if err := p.Apply(t.Context(), ca.Options{Timeout: time.Minute}); err != nil {
+			if err := p.Change().Apply(t.Context(), engine); err != nil {
 				t.Fatal(err)
 			}
 			if slices.Contains(tc.want, undo) {
@@ -344,7 +348,7 @@ func TestField08ReleaseOfTheSource(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if err := p.Apply(t.Context(), ca.Options{Timeout: time.Minute}); err != nil {
+	if err := p.Change().Apply(t.Context(), engine); err != nil {
 		t.Fatal(err)
 	}
 	made, err := client.CoreV1().Secrets(catest.Namespace).Get(t.Context(), "cilium-ca", metav1.GetOptions{})

@@ -56,12 +56,13 @@ func (s *State) readable(ref pki.Ref, key string) string {
 	if len(parts) == 0 {
 		return ""
 	}
-	if parts[0].Filter == "" {
+	filter := pki.MakeReadable(parts)
+	if filter == "" {
 		return fmt.Sprintf("replace what is hidden in %s by the certificate that belongs there, as PEM", pki.Source{Ref: ref, Key: key})
 	}
 	get := s.kubectl("get", ref.String(), "-o", fmt.Sprintf(`go-template={{index .data %q}}`, key))
 	if ref.Kind == pki.Secret {
 		get += " | base64 -d"
 	}
-	return fmt.Sprintf("write this as %s: %s | %s", pki.Source{Ref: ref, Key: key}, get, parts[0].Filter)
+	return fmt.Sprintf("write this as %s: %s | %s", pki.Source{Ref: ref, Key: key}, get, filter)
 }

@@ -2,6 +2,7 @@ package ca
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"crypto/rand"
 	"encoding/hex"
@@ -13,9 +14,9 @@ import (
 	corev1 "k8s.io/api/core/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
-	"k8s.io/apimachinery/pkg/types"
 
 	"github.com/kubectl-mesh/kubectl-mesh/pkg/common/cilium/pki"
+	"github.com/kubectl-mesh/kubectl-mesh/pkg/common/clusters"
 )
 
 // Two runs that copy a CA in opposite directions would swap the CAs if each only read its source before it writes: both may read before either writes.
@@ -52,86 +53,36 @@ func newID() string {
 	return hex.EncodeToString(b)
 }
 
+// parseMark returns the mark on a CA.
+func parseMark(secret *corev1.Secret) (m mark, ok bool) {
+	err := json.Unmarshal([]byte(secret.Annotations[annotationRun]), &m)
+	return m, err == nil && m.ID != ""
+}
+
+// markText is the mark of a run as it is written.
+func markText(p *Plan, now time.Time) (string, error) {
+	text, err := json.Marshal(mark{ID: p.ID, Action: p.Action, Since: now.UTC()})
+	return string(text), err
+}
+
 // markOf returns the mark on a CA, if another run has put it there and may still be at work.
 func (p *Plan) markOf(secret *corev1.Secret) (mark, bool) {
-	var m mark
-	if json.Unmarshal([]byte(secret.Annotations[annotationRun]), &m) != nil || m.ID == "" {
+	m, ok := parseMark(secret)
+	if !ok {
 		return mark{}, false
 	}
 	age := time.Since(m.Since)
 	return m, m.ID != p.ID && age < markHolds && age > -markHolds
 }
 
-// mark puts our mark on a CA that is going to be replaced. A cluster without one is nobody's source.
-func (p *Plan) mark(ctx context.Context, i *Item) error {
-	if !i.replaces() {
-		return nil
-	}
-	text, err := json.Marshal(mark{ID: p.ID, Action: p.Action, Since: time.Now().UTC()})
-	if err != nil {
-		return err
-	}
-	i.marked = true
-	i.lock, err = i.annotate(ctx, i.State.CA().Object, string(text))
-	if apierrors.IsConflict(err) {
-		i.marked = false
-		return ErrConflict
-	}
-	return err
-}
-
-// unmark removes our marks from what was not written. It does so after an interrupt, too.
-func (p *Plan) unmark(ctx context.Context, o Options) {
-	for _, i := range p.Items {
-		if !i.marked {
-			continue
-		}
-		one, cancel := context.WithTimeout(context.WithoutCancel(ctx), o.Timeout)
-		if err := safe(i.removeMark(one, p.ID)); err != nil {
-			i.Message = join(i.Message, fmt.Sprintf("the annotation %s could not be removed (%v); run: %s", annotationRun, err, i.State.kubectl("annotate", "secret", pki.SecretCA, annotationRun+"-")))
-		}
-		cancel()
-	}
-}
-
-func (i *Item) removeMark(ctx context.Context, id string) error {
-	have, err := i.State.Member.Client.CoreV1().Secrets(i.State.Namespace).Get(ctx, pki.SecretCA, metav1.GetOptions{})
-	if apierrors.IsNotFound(err) {
-		return nil
-	}
-	if err != nil {
-		return err
-	}
-	var m mark
-	if err := json.Unmarshal([]byte(have.Annotations[annotationRun]), &m); err != nil || m.ID != id {
-		return nil //nolint:nilerr // a mark that does not parse is not ours
-	}
-	_, err = i.annotate(ctx, have, nil)
-	return err
-}
-
-// annotate writes the mark, or removes it with nil, if the Secret is still as it was read.
-func (i *Item) annotate(ctx context.Context, have *corev1.Secret, value any) (*corev1.Secret, error) {
-	body, err := json.Marshal(map[string]any{"metadata": map[string]any{
-		"uid": have.UID, "resourceVersion": have.ResourceVersion, "annotations": map[string]any{annotationRun: value},
-	}})
-	if err != nil {
-		return nil, err
-	}
-	return i.State.Member.Client.CoreV1().Secrets(i.State.Namespace).Patch(ctx, pki.SecretCA, types.MergePatchType, body, metav1.PatchOptions{FieldManager: lockManager})
-}
-
 // checkSource reads the source again: it must still hold what is copied, and nobody may be about to replace it.
-func (p *Plan) checkSource(ctx context.Context, o Options) error {
+func (p *Plan) checkSource(ctx context.Context) error {
 	if p.From == nil {
 		return nil
 	}
-	wait := o.Wait
-	if wait == 0 {
-		wait = waitForOther
-	}
+	wait := cmp.Or(p.options.Wait, waitForOther)
 	for begun := time.Now(); ; {
-		have, err := p.readSource(ctx, o)
+		have, err := p.readSource(ctx)
 		if err != nil {
 			return err
 		}
@@ -156,10 +107,10 @@ func (p *Plan) checkSource(ctx context.Context, o Options) error {
 	}
 }
 
-func (p *Plan) readSource(ctx context.Context, o Options) (*corev1.Secret, error) {
-	one, cancel := context.WithTimeout(ctx, o.Timeout)
-	defer cancel()
-	have, err := p.From.Member.Client.CoreV1().Secrets(p.From.Namespace).Get(one, pki.SecretCA, metav1.GetOptions{})
+func (p *Plan) readSource(ctx context.Context) (*corev1.Secret, error) {
+	have, err := clusters.Within(ctx, p.options.Timeout, func(ctx context.Context) (*corev1.Secret, error) {
+		return p.From.Member.Client.CoreV1().Secrets(p.From.Namespace).Get(ctx, pki.SecretCA, metav1.GetOptions{})
+	})
 	switch {
 	case apierrors.IsNotFound(err):
 		return nil, fmt.Errorf("%w: %s: secret %s/%s was deleted", ErrSourceChanged, p.From.Member.Label(), p.From.Namespace, pki.SecretCA)
@@ -172,11 +123,4 @@ func (p *Plan) readSource(ctx context.Context, o Options) (*corev1.Secret, error
 // in reports whether a Secret still holds what is copied.
 func (m material) in(secret *corev1.Secret) bool {
 	return bytes.Equal(secret.Data[m.ca.Layout.Cert], m.cert) && bytes.Equal(secret.Data[m.ca.Layout.Key], m.key)
-}
-
-func join(a, b string) string {
-	if a == "" {
-		return b
-	}
-	return a + "; " + b
 }

@@ -170,7 +170,7 @@ func (n *steps) upgrade(why string, objects []string, r Release) {
 	words = append(words, "--reuse-values")
 	if v := n.state.Values; !v.Known || v.SetsCA {
 		// Empty values are the chart's default: it then keeps the CA that is in the cluster.
-		words = append(words, "--set", "tls.ca.cert=", "--set", "tls.ca.key=")
+		words = append(words, "--set", v.Prefix+"tls.ca.cert=", "--set", v.Prefix+"tls.ca.key=")
 	}
 	n.add(why, objects, n.state.tool("helm", r.Namespace, words...))
 }

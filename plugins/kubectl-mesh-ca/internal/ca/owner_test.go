@@ -52,10 +52,10 @@ func TestField09SyncRefusesACAThatAControllerKeeps(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			if err := p.Preflight(t.Context(), tc.options); (err != nil) != (tc.message != "") {
+			if err := p.Change().Preflight(t.Context(), engine); (err != nil) != (tc.message != "") {
 				t.Errorf("preflight: %v", err)
 			}
-			if err := p.Apply(t.Context(), tc.options); err != nil {
+			if err := p.Change().Apply(t.Context(), engine); err != nil {
 				t.Fatal(err)
 			}
 			if got := p.Items[0]; got.Message != tc.message || (got.Result == "refused") != (tc.message != "") {

@@ -6,12 +6,14 @@ import (
 	"crypto/x509"
 	"errors"
 	"fmt"
+	"maps"
 	"slices"
 	"time"
 
 	corev1 "k8s.io/api/core/v1"
 
 	"github.com/kubectl-mesh/kubectl-mesh/pkg/apis/v1alpha1"
+	"github.com/kubectl-mesh/kubectl-mesh/pkg/common/change"
 	"github.com/kubectl-mesh/kubectl-mesh/pkg/common/cilium/pki"
 )
 
@@ -32,33 +34,26 @@ type Plan struct {
 	// Others are clusters that are neither read from nor written, and may keep copies of certificates that change.
 	Others []*State
 
-	source material // what is copied; the source is read again before each write
+	source  material // what is copied; the source is read again before each write
+	options Options
 }
 
-// Item is one target. It holds private keys (write): it is never printed.
+// Item is one target: the step that replaces its cilium-ca. It holds private keys (write): it is never printed.
 type Item struct {
+	change.Outcome
+
 	State  *State
 	Before Facts
 	After  Facts
 	Owner  pki.Owner
-	// Result is one of the v1alpha1.Result values.
-	Result  string
-	Message string
-	Notes   []string
+	Notes  []string
 	// Backup is the Secret that keeps the former CA; nil where there is none to keep.
 	Backup *Backup
 
-	write  map[string][]byte // data keys to write; nil removes one
-	marks  Marks             // what a new object gets
-	wrote  bool              // cilium-ca was written, or may have been
-	lock   *corev1.Secret    // cilium-ca with our mark on it, as the API server returned it
-	marked bool              // our mark may be on cilium-ca
-}
-
-// Backup is the Secret in which a former CA is kept.
-type Backup struct {
-	Object *corev1.Secret
-	Result string
+	plan  *Plan
+	write map[string][]byte // data keys to write; nil removes one
+	marks Marks             // what a new object gets
+	lock  *lock
 }
 
 // Facts are what is shown of a CA before and after. The zero value is: there is none.
@@ -81,13 +76,11 @@ type material struct {
 // ErrSource says that the CA to be copied must not be.
 var ErrSource = errors.New("cannot be copied")
 
-// Options say how a plan is made, checked and carried out.
+// Options say how a plan is made.
 type Options struct {
-	Timeout        time.Duration // for one cluster's preflight and for one write
-	AccessOnly     bool          // preflight asks for permission only, no server-side dry-run
-	ForceConflicts bool
-	Manager        string        // the field manager that will write: what it owns already is no conflict
-	AllowPartial   bool          // go on without targets whose preflight fails
+	ForceConflicts bool          // also replace a CA that a controller keeps
+	Manager        string        // the field manager that will write: what it owns already is not a conflict
+	Timeout        time.Duration // for each time that the source is read again
 	Wait           time.Duration // how long to wait for another run that changes the source; a default where it is 0
 }
 
@@ -97,12 +90,14 @@ func Sync(from *State, targets []*State, o Options, now time.Time) (*Plan, error
 	if err != nil {
 		return nil, fmt.Errorf("cluster %q: the CA in secret %s/%s %w: %w", from.Member.Name, from.Namespace, pki.SecretCA, ErrSource, err)
 	}
-	p := &Plan{Action: "sync", Manager: pki.FieldManager, ID: newID(), Now: now, Signer: src.ca.Signer(), From: from, source: src}
+	p := &Plan{Action: "sync", Manager: o.manager(), ID: newID(), Now: now, Signer: src.ca.Signer(), From: from, source: src, options: o}
 	for _, t := range targets {
 		p.Items = append(p.Items, syncItem(src, t, o))
 	}
 	return p, nil
 }
+
+func (o Options) manager() string { return cmp.Or(o.Manager, pki.FieldManager) }
 
 // sourceOf validates the CA that is to be copied: it parses, its key fits, it is a CA, and valid for a while yet.
 func sourceOf(from *State, now time.Time) (material, error) {
@@ -155,7 +150,8 @@ func syncItem(src material, target *State, o Options) *Item {
 
 // newItem begins an item. The Secret is nil where the target has none, or where the item is settled already.
 func newItem(target *State, after Facts, o Options) (*Item, *corev1.Secret) {
-	i := &Item{State: target, After: after, Result: v1alpha1.ResultPlanned}
+	i := &Item{State: target, After: after}
+	i.Result = v1alpha1.ResultPlanned
 	secret := target.CA()
 	if secret.Unreadable != "" {
 		i.Before.Note = secret.Unreadable
@@ -265,8 +261,6 @@ func (p *Plan) Pending() []*Item {
 }
 
 // Failed reports whether any item failed, was refused or is unknown.
-func (p *Plan) Failed() bool {
-	return slices.ContainsFunc(p.Items, func(i *Item) bool {
-		return i.Result == v1alpha1.ResultFailed || i.Result == v1alpha1.ResultRefused || i.Result == v1alpha1.ResultUnknown
-	})
-}
+func (p *Plan) Failed() bool { return p.Change().Failed() }
+
+func sortedKeys(m map[string][]byte) []string { return slices.Sorted(maps.Keys(m)) }

@@ -96,10 +96,10 @@ func TestSyncInto(t *testing.T) {
 			if said := p.Items[0].Message + strings.Join(p.Items[0].Notes, ";"); !strings.Contains(said, tc.message) {
 				t.Errorf("message %q, want %q", said, tc.message)
 			}
-			if err := p.Preflight(t.Context(), o); err != nil && tc.result != "refused" {
+			if err := p.Change().Preflight(t.Context(), engine); err != nil && tc.result != "refused" {
 				t.Fatal(err)
 			}
-			if err := p.Apply(t.Context(), o); err != nil {
+			if err := p.Change().Apply(t.Context(), engine); err != nil {
 				t.Fatal(err)
 			}
 			if p.Items[0].Result != tc.result {

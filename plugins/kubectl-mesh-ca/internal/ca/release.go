@@ -10,12 +10,15 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"maps"
+	"slices"
 	"strings"
 	"time"
 
 	corev1 "k8s.io/api/core/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/utils/ptr"
 
 	"github.com/kubectl-mesh/kubectl-mesh/pkg/common/clusters"
 	"github.com/kubectl-mesh/kubectl-mesh/pkg/common/owners"
@@ -26,8 +29,10 @@ type Values struct {
 	// Known says that they were read; Note says why not.
 	Known bool
 	Note  string
-	// SetsCA says that tls.ca.cert and tls.ca.key are set, and Cert is the former: every upgrade writes that CA.
+	// SetsCA says that tls.ca.cert and tls.ca.key are set, and Cert is the former: every upgrade writes that CA. Prefix is where they are in the values
+	// of a chart that has Cilium's as a part, such as "cilium.".
 	SetsCA bool
+	Prefix string
 	Cert   []byte
 }
 
@@ -43,15 +48,55 @@ type helmRelease struct {
 			Home    string   `json:"home"`
 			Sources []string `json:"sources"`
 		} `json:"metadata"`
+		// Values are the chart's own, which those of the release override.
+		Values json.RawMessage `json:"values"`
 	} `json:"chart"`
-	Config struct {
-		TLS struct {
-			CA struct {
-				Cert string `json:"cert"`
-				Key  string `json:"key"`
-			} `json:"ca"`
-		} `json:"tls"`
-	} `json:"config"`
+	Config json.RawMessage `json:"config"`
+}
+
+// caValues are the values of Cilium's chart about the CA.
+type caValues struct {
+	TLS struct {
+		CA struct {
+			Cert *string `json:"cert"`
+			Key  *string `json:"key"`
+		} `json:"ca"`
+	} `json:"tls"`
+}
+
+// override takes over what other values set.
+func (v *caValues) override(by caValues) {
+	v.TLS.CA.Cert, v.TLS.CA.Key = cmp.Or(by.TLS.CA.Cert, v.TLS.CA.Cert), cmp.Or(by.TLS.CA.Key, v.TLS.CA.Key)
+}
+
+// caValues returns the certificate of the CA that the values set, and the prefix of their names: a chart may have Cilium's as a part, whose values then have a key of their own.
+func (r helmRelease) caValues() (cert, prefix string) {
+	found := map[string]*caValues{"": {}}
+	for _, values := range []json.RawMessage{r.Chart.Values, r.Config} {
+		var all caValues
+		if json.Unmarshal(values, &all) == nil {
+			found[""].override(all)
+		}
+		var parts map[string]json.RawMessage
+		_ = json.Unmarshal(values, &parts) // values that are not an object set nothing
+		for name, part := range parts {
+			var one caValues
+			if json.Unmarshal(part, &one) != nil {
+				continue
+			}
+			if found[name+"."] == nil {
+				found[name+"."] = &caValues{}
+			}
+			found[name+"."].override(one)
+		}
+	}
+	for _, prefix := range slices.Sorted(maps.Keys(found)) {
+		ca := found[prefix].TLS.CA
+		if cert, key := ptr.Deref(ca.Cert, ""), ptr.Deref(ca.Key, ""); cert != "" && key != "" {
+			return cert, prefix
+		}
+	}
+	return "", ""
 }
 
 // ReadReleases reads the record of the Helm release that installed Cilium, in each cluster that has one: from which chart, and whether its values hold a
@@ -111,11 +156,11 @@ func (s *State) take(record helmRelease) {
 		}
 		s.Chart.Official = m.Name == owners.OfficialChart && ours && !s.Chart.Controller
 	}
-	ca := record.Config.TLS.CA
-	s.Values = Values{Known: true, SetsCA: ca.Cert != "" && ca.Key != ""}
+	cert, prefix := record.caValues()
+	s.Values = Values{Known: true, SetsCA: cert != "", Prefix: prefix}
 	if s.Values.SetsCA {
 		// The values hold base64; the chart decodes them (templates/_helpers.tpl, cilium.ca.setup).
-		s.Values.Cert, _ = base64.StdEncoding.DecodeString(ca.Cert)
+		s.Values.Cert, _ = base64.StdEncoding.DecodeString(cert)
 	}
 }
 
@@ -148,5 +193,5 @@ func (s *State) undoes(cert []byte) string {
 	case !s.Values.SetsCA, bytes.Equal(bytes.TrimSpace(s.Values.Cert), bytes.TrimSpace(cert)):
 		return ""
 	}
-	return fmt.Sprintf("the values of release %s set tls.ca.cert and tls.ca.key: the next upgrade writes that CA again; remove both from the values", s.Release.Name)
+	return fmt.Sprintf("the values of release %s set %stls.ca.cert and %stls.ca.key: the next upgrade writes that CA again; remove both from the values", s.Release.Name, s.Values.Prefix, s.Values.Prefix)
 }

@@ -164,3 +164,10 @@ func (x examination) renewal(s *State) []string {
 	}
 	return out
 }
+
+func join(a, b string) string {
+	if a == "" {
+		return b
+	}
+	return a + "; " + b
+}

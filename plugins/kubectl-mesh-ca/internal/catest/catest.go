@@ -148,8 +148,37 @@ func Tame(client *fake.Clientset) {
 		return true, review, nil
 	})
 	client.PrependReactor("*", "secrets", func(a ktesting.Action) (bool, runtime.Object, error) {
-		return DryRun(a), &corev1.Secret{}, nil
+		if !DryRun(a) {
+			return false, nil, nil
+		}
+		secret, err := afterDryRun(client, a)
+		return true, secret, err
 	})
+}
+
+// afterDryRun is a Secret as a write would leave it; the fake would store it.
+func afterDryRun(client *fake.Clientset, a ktesting.Action) (*corev1.Secret, error) {
+	create, ok := a.(ktesting.CreateActionImpl)
+	if ok {
+		return As[*corev1.Secret](create.GetObject()), nil
+	}
+	patch := As[ktesting.PatchActionImpl](a)
+	obj, err := client.Tracker().Get(a.GetResource(), a.GetNamespace(), patch.GetName())
+	if err != nil {
+		return nil, err
+	}
+	secret := As[*corev1.Secret](obj).DeepCopy()
+	var sent struct{ Data map[string]*[]byte }
+	if err := json.Unmarshal(patch.GetPatch(), &sent); err != nil {
+		return nil, err
+	}
+	for k, v := range sent.Data {
+		delete(secret.Data, k)
+		if v != nil {
+			secret.Data[k] = *v
+		}
+	}
+	return secret, nil
 }
 
 // DryRun reports whether an action is a server-side dry-run.

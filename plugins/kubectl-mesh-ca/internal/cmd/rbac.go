@@ -9,11 +9,12 @@ import (
 	"k8s.io/utils/ptr"
 
 	"github.com/kubectl-mesh/kubectl-mesh/pkg/common/cli"
+	"github.com/kubectl-mesh/kubectl-mesh/pkg/common/kernel"
 	"github.com/kubectl-mesh/kubectl-mesh/pkg/common/permissions"
 	"github.com/kubectl-mesh/kubectl-mesh/plugins/kubectl-mesh-ca/internal/ca"
 )
 
-func newRBAC(e *env) *cobra.Command {
+func newRBAC(e *kernel.Env) *cobra.Command {
 	var (
 		subjects        cli.RBACSubjects
 		readOnly, write bool
@@ -39,14 +40,14 @@ func newRBAC(e *env) *cobra.Command {
 			if readOnly && write {
 				return errors.New("--read-only and --write cannot be used together")
 			}
-			if ptr.Deref(e.flags.Config.Namespace, "") != "" {
+			if ptr.Deref(e.Flags.Config.Namespace, "") != "" {
 				return errors.New("--namespace cannot be used with rbac: certificates are in Cilium's namespace, which --cilium-namespace names")
 			}
 			to, err := subjects.Subjects()
 			if err != nil {
 				return err
 			}
-			g := permissions.Grant{Plugin: "mesh-ca", Write: write, MeshNamespace: cmp.Or(e.flags.CiliumNamespace, permissions.DefaultMeshNamespace), Subjects: to}
+			g := permissions.Grant{Plugin: "mesh-ca", Write: write, MeshNamespace: cmp.Or(e.Flags.CiliumNamespace, permissions.DefaultMeshNamespace), Subjects: to}
 			text, err := cli.RBACText(g.Manifests(ca.Accesses()))
 			if err != nil {
 				return err

@@ -11,12 +11,13 @@ import (
 
 	"github.com/kubectl-mesh/kubectl-mesh/pkg/common/cli"
 	"github.com/kubectl-mesh/kubectl-mesh/pkg/common/finding"
+	"github.com/kubectl-mesh/kubectl-mesh/pkg/common/kernel"
 	"github.com/kubectl-mesh/kubectl-mesh/pkg/common/output"
-	"github.com/kubectl-mesh/kubectl-mesh/plugins/kubectl-mesh-ca/internal/ca"
+	"github.com/kubectl-mesh/kubectl-mesh/plugins/kubectl-mesh-ca/internal/status"
 	"github.com/kubectl-mesh/kubectl-mesh/plugins/kubectl-mesh-ca/internal/view"
 )
 
-func newStatus(e *env) *cobra.Command {
+func newStatus(e *kernel.Env) *cobra.Command {
 	out, failOn := output.NewFlags(), string(finding.Error)
 	cmd := &cobra.Command{
 		Use:   "status",
@@ -51,7 +52,7 @@ func newStatus(e *env) *cobra.Command {
 			if !slices.Contains(failOnValues(), failOn) {
 				return fmt.Errorf("--fail-on %q is not known; it must be one of: %s", failOn, strings.Join(failOnValues(), ", "))
 			}
-			return e.status(cmd.Context(), out, failOn)
+			return runStatus(cmd.Context(), e, out, failOn)
 		},
 	}
 	out.AddFlags(cmd.Flags())
@@ -67,23 +68,21 @@ func failOnValues() []string {
 	return []string{string(finding.Error), string(finding.Warning), string(finding.Info), failNever}
 }
 
-func (e *env) status(ctx context.Context, out *output.Flags, failOn string) error {
-	sel, err := e.selectMembers(ctx)
+func runStatus(ctx context.Context, e *kernel.Env, out *output.Flags, failOn string) error {
+	now := e.Now()
+	doc, members, err := status.Run(ctx, status.Config{Select: e.Select, Timeout: e.Flags.Timeout, Now: now})
 	if err != nil {
 		return err
 	}
-	states := ca.ReadAll(ctx, sel.Members, e.flags.Timeout)
-	now := e.now()
-	doc := ca.Report(sel.Members, states, now)
 	if err := out.Print(e.Out, doc, view.Status(doc, now)); err != nil {
 		return err
 	}
-	dead := e.dead(sel.Members)
+	dead := e.Unread(members...)
 	switch {
 	case ctx.Err() != nil:
 		return ctx.Err()
 	case len(dead) > 0:
-		err = fmt.Errorf("%d of %d clusters could not be read; the result is not complete", len(dead), len(sel.Members))
+		err = fmt.Errorf("%d of %d clusters could not be read; the result is not complete", len(dead), len(members))
 	case !doc.Complete:
 		err = errors.New("something could not be read or is not understood, see the findings; the result is not complete")
 	case failOn != failNever && finding.Worst(doc.Findings, finding.Severity(failOn)):

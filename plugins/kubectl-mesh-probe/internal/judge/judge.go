@@ -56,8 +56,26 @@ func (e Expectation) Judge(t *tally.Tally, ev Evidence) Check {
 	default:
 		c = e.judgeShare(t, ev, c)
 	}
-	return ev.doubtNames(t, c)
+	if c = ev.doubtNames(t, c); c.Verdict == Pass && t.Weak > 0 && !e.predicted(ev.Prediction) {
+		return c.end(Inconclusive, "the tally relies on cluster names in the replies, and the prediction differs from the expectation; "+useIdentify)
+	}
+	return c
 }
+
+// predicted reports whether the prediction confirms that one cluster answers all requests, or none. After a few requests, a tally may fit
+// many predictions.
+func (e Expectation) predicted(p Prediction) bool {
+	switch {
+	case e.kind == "only", e.value == 1:
+		return p.Shares[e.name] == 1
+	case e.value == 0:
+		return p.Shares[e.name] == 0
+	}
+	return true
+}
+
+// useIdentify is the advice for a tally that relies on weak names.
+const useIdentify = "use --identify to select the part of the reply that identifies the cluster"
 
 func (e Expectation) judgeErrors(t *tally.Tally, ev Evidence, c Check) Check {
 	ci := stats.WilsonAt(t.Failed(), t.Requests, quantile(ev.Looks))
@@ -148,12 +166,11 @@ func (ev Evidence) doubtNames(t *tally.Tally, c Check) Check {
 	if t.Weak == 0 || c.Verdict == Inconclusive {
 		return c
 	}
-	const advice = "use --identify to select the part of the reply that identifies the cluster"
 	switch {
 	case Contradicts(t, ev.Prediction, ev.Members):
-		return c.end(Inconclusive, "the tally relies on cluster names in the replies and contradicts the prediction; "+advice)
+		return c.end(Inconclusive, "the tally relies on cluster names in the replies and contradicts the prediction; "+useIdentify)
 	case ev.Prediction.Shares == nil && c.Verdict == Pass:
-		return c.end(Inconclusive, "the tally relies on cluster names in the replies, and no prediction confirms it; "+advice)
+		return c.end(Inconclusive, "the tally relies on cluster names in the replies, and no prediction confirms it; "+useIdentify)
 	}
 	return c
 }

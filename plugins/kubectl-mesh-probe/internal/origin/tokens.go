@@ -1,6 +1,7 @@
 package origin
 
 import (
+	"bytes"
 	"cmp"
 	"net/netip"
 	"slices"
@@ -117,15 +118,17 @@ type hit struct {
 // strong evidence, names of clusters and contexts count where a program writes them. If evidence of one rank identifies two members, the
 // sender is unknown.
 func (t *Tokens) find(r *reply.Reply) Match {
-	texts := [][]byte{r.Body}
+	strong := t.strong(r.Body)
 	for _, line := range r.Header {
-		if _, value, ok := reply.SplitHeader(line); ok {
-			texts = append(texts, []byte(value))
+		name, value, ok := reply.SplitHeader(line)
+		if !ok {
+			continue
 		}
-	}
-	var strong []hit
-	for _, text := range texts {
-		strong = append(strong, t.strong(text)...)
+		found := t.strong([]byte(value))
+		if callerKey.MatchString(name) { // an address in such a header is the caller's; the name of a pod may be in any header
+			found = slices.DeleteFunc(found, func(h hit) bool { return h.by == ByIP })
+		}
+		strong = append(strong, found...)
 	}
 	for _, by := range []string{ByPod, ByIP, ByNode} {
 		if rank := keep(strong, by); len(rank) > 0 {
@@ -181,8 +184,8 @@ func (t *Tokens) strong(text []byte) []hit {
 		}
 	}
 	if len(t.addrs) > 0 {
-		for addr := range addressesIn(text) {
-			if tk, ok := t.addrs[addr]; ok && !tk.shared {
+		for at, addr := range addressesIn(text) {
+			if tk, ok := t.addrs[addr]; ok && !tk.shared && !callerKey.MatchString(keyBefore(bytes.TrimRight(text[:at], "["))) {
 				out = append(out, hit{token: tk})
 			}
 		}

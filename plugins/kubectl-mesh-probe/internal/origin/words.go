@@ -22,11 +22,13 @@ var standardHeaders = []string{
 	"www-authenticate", "x-content-type-options", "x-frame-options", "x-xss-protection",
 }
 
-// The keys after which a name counts (cluster, node), and those that describe something else than the server (other).
+// The keys after which a name counts (cluster, node), those that describe the caller, and all that describe something else than the server
+// (other).
 var (
 	clusterKey = regexp.MustCompile(`(?i)cluster|context`)
 	nodeKey    = regexp.MustCompile(`(?i)node|host|pod`)
-	otherKey   = regexp.MustCompile(`(?i)client|caller|source|origin|request|from|lang|locale|country`)
+	callerKey  = regexp.MustCompile(`(?i)client|caller|source|origin|peer|remote|downstream|forward|real-?ip|user|your`)
+	otherKey   = regexp.MustCompile(callerKey.String() + `|request|from|lang|locale|country`)
 )
 
 // named reports whether a value with this key is a name of this kind.
@@ -91,8 +93,8 @@ func endsValue(rest []byte) bool {
 	return len(rest) == 0 || strings.IndexByte(" \t\r\n\"'`,;)}]<&|", rest[0]) >= 0
 }
 
-// keyBefore returns the key of a value that begins after this text: the word before an equals sign or a colon. If the word is "name" or "id",
-// the key includes the word before it.
+// keyBefore returns the key of a value that begins after this text: the word before an equals sign or a colon, with the words before it that
+// belong to it, as in "cluster name" and "client cluster".
 func keyBefore(text []byte) string {
 	const quotes = "\"'`"
 	if n := len(text); n > 0 && strings.IndexByte(quotes, text[n-1]) >= 0 {
@@ -104,8 +106,12 @@ func keyBefore(text []byte) string {
 	}
 	text = bytes.TrimRight(bytes.TrimRight(bytes.TrimRight(text, "=:"), " \t"), quotes)
 	key, rest := lastWord(text)
-	if lower := strings.ToLower(key); lower == "name" || lower == "id" {
-		first, _ := lastWord(bytes.TrimRight(rest, " \t"))
+	if lower := strings.ToLower(key); lower == "name" || lower == "id" || lower == "address" || lower == "ip" {
+		var first string
+		first, rest = lastWord(bytes.TrimRight(rest, " \t"))
+		key = first + " " + key
+	}
+	if first, _ := lastWord(bytes.TrimRight(rest, " \t")); callerKey.MatchString(first) {
 		key = first + " " + key
 	}
 	return key
@@ -197,10 +203,10 @@ func inWord(text []byte, i, step int, digit bool) bool {
 	return digit && j >= 0 && j < len(text) && isDigit(text[j])
 }
 
-// addressesIn finds the IP addresses in a text, in any spelling. An address that is part of a longer word does not count.
-func addressesIn(text []byte) iter.Seq[netip.Addr] {
+// addressesIn finds the IP addresses in a text, in any spelling, and where they begin. An address that is part of a longer word does not count.
+func addressesIn(text []byte) iter.Seq2[int, netip.Addr] {
 	inAddress := func(c byte) bool { return isWordByte(c) || c == '.' || c == ':' || c == '%' }
-	return func(yield func(netip.Addr) bool) {
+	return func(yield func(int, netip.Addr) bool) {
 		for i := 0; i < len(text); i++ {
 			if !inAddress(text[i]) {
 				continue
@@ -209,7 +215,7 @@ func addressesIn(text []byte) iter.Seq[netip.Addr] {
 			for i < len(text) && inAddress(text[i]) {
 				i++
 			}
-			if addr, ok := parseAddress(string(text[start:i])); ok && !yield(addr) {
+			if addr, ok := parseAddress(string(text[start:i])); ok && !yield(start, addr) {
 				return
 			}
 		}

@@ -9,6 +9,8 @@ import (
 	"unicode"
 
 	"github.com/kubectl-mesh/kubectl-mesh/pkg/apis/v1alpha1"
+	"github.com/kubectl-mesh/kubectl-mesh/pkg/common/clusters"
+	"github.com/kubectl-mesh/kubectl-mesh/pkg/common/commandline"
 	"github.com/kubectl-mesh/kubectl-mesh/plugins/kubectl-mesh-probe/internal/judge"
 	"github.com/kubectl-mesh/kubectl-mesh/plugins/kubectl-mesh-probe/internal/reply"
 	"github.com/kubectl-mesh/kubectl-mesh/plugins/kubectl-mesh-probe/internal/sender"
@@ -140,7 +142,11 @@ func (r *run) advice(class reply.Class) string {
 	case reply.ClassDNS:
 		return fmt.Sprintf("check the name %s in the URL, that %s exists in the cluster of the client, and the DNS of the client pod", url.Host(), service)
 	case reply.ClassRefused, reply.ClassUnreachable, reply.ClassConnectTimeout:
-		return fmt.Sprintf("check the port %d in the URL, the ready endpoints of %s (kubectl mesh-svc describe), and network policies", url.Port(), service)
+		describe := ""
+		if key := r.service.key; r.service.found {
+			describe = " (" + commandline.Plugin("kubectl mesh-svc", clusters.CommandMesh(r.mesh.selection.Members), key.Namespace, "describe", key.Name) + ")"
+		}
+		return fmt.Sprintf("check the port %d in the URL, the ready endpoints of %s%s, and network policies", url.Port(), service, describe)
 	case reply.ClassTLS:
 		return "use --cacert FILE with the CA that signed the server's certificate, or skip the verification with --insecure"
 	case reply.ClassReset, reply.ClassReadTimeout, reply.ClassEmpty, reply.ClassTruncated:

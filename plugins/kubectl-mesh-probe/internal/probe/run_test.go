@@ -282,3 +282,19 @@ func TestFieldDSettle(t *testing.T) {
 		t.Errorf("%q", ui.String())
 	}
 }
+
+// The command that shows the endpoints names the Service, its namespace and the contexts.
+func TestField11DescribeAsPrinted(t *testing.T) {
+	t.Parallel()
+	var ui screen
+	r := fieldRun(t, &ui, "us", "eu")
+	for _, m := range r.mesh.selection.Members {
+		m.Context = "kind-" + m.Name
+	}
+	if got := r.advice(reply.ClassRefused); !strings.Contains(got, "(kubectl mesh-svc describe web -n shop --contexts kind-us,kind-eu)") {
+		t.Error(got)
+	}
+	if r.service.found = false; strings.Contains(r.advice(reply.ClassRefused), "kubectl") {
+		t.Error(r.advice(reply.ClassRefused))
+	}
+}

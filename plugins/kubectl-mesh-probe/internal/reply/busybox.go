@@ -2,6 +2,7 @@ package reply
 
 import (
 	"bytes"
+	"net/http"
 	"regexp"
 	"slices"
 	"strings"
@@ -44,7 +45,7 @@ func CutBusybox(b Block) Cut {
 	}
 	switch {
 	case b.Bare && done == 0 && b.Requests == 1:
-		var r Reply // if a build without -S exits with 0, the status was 2xx
+		r := Reply{Status: http.StatusOK} // if a build without -S exits with 0, the status was 2xx
 		r.Body, _ = b.body(b.Data)
 		r.Size = b.Size
 		return Cut{Replies: []Reply{r}}

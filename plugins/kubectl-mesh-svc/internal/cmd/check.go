@@ -12,10 +12,9 @@ import (
 	"github.com/kubectl-mesh/kubectl-mesh/pkg/apis/v1alpha1"
 	"github.com/kubectl-mesh/kubectl-mesh/pkg/common/cli"
 	"github.com/kubectl-mesh/kubectl-mesh/pkg/common/finding"
-	"github.com/kubectl-mesh/kubectl-mesh/pkg/common/meshstate"
+	"github.com/kubectl-mesh/kubectl-mesh/pkg/common/kernel"
 	"github.com/kubectl-mesh/kubectl-mesh/pkg/common/output"
-	"github.com/kubectl-mesh/kubectl-mesh/pkg/common/routing"
-	"github.com/kubectl-mesh/kubectl-mesh/plugins/kubectl-mesh-svc/internal/globalsvc"
+	"github.com/kubectl-mesh/kubectl-mesh/plugins/kubectl-mesh-svc/internal/inspect"
 	"github.com/kubectl-mesh/kubectl-mesh/plugins/kubectl-mesh-svc/internal/view"
 )
 
@@ -26,7 +25,7 @@ type checkFlags struct {
 	ignore             []string
 }
 
-func newCheck(e *env) *cobra.Command {
+func newCheck(e *kernel.Env) *cobra.Command {
 	out := output.NewFlags().With(formatSARIF, formatJUnit)
 	f := &checkFlags{failOn: string(finding.Error)}
 	cmd := &cobra.Command{
@@ -34,7 +33,7 @@ func newCheck(e *env) *cobra.Command {
 		Short: "Find what is wrong with global services",
 		Long: "Find what is wrong with the global services of a namespace, or with those that are named, and with the\n" +
 			"clusters of the mesh: what it is, the rule of Cilium behind it and the version since which it holds, and\n" +
-			"the command that mends it. docs/findings.md explains every finding by its id.\n\n" +
+			"the command that fixes it. docs/findings.md explains every finding by its id.\n\n" +
 			"Beside Services it reads nodes and, where policies mean local pods by default, network policies. What may\n" +
 			"not be read is named with the ids that need it; --ignore does without them.\n\n" +
 			"Exit codes: 0 nothing at or above --fail-on, 1 a finding at or above it, 2 usage, or a cluster or something\n" +
@@ -64,7 +63,7 @@ func newCheck(e *env) *cobra.Command {
 			if err := f.validate(args); err != nil {
 				return err
 			}
-			return e.check(cmd.Context(), out, f, args)
+			return check(cmd.Context(), e, out, f, args)
 		},
 	}
 	cmd.Flags().BoolVarP(&f.allNamespaces, "all-namespaces", "A", false, "If true, check all namespaces.")
@@ -81,7 +80,7 @@ func (f *checkFlags) validate(names []string) error {
 	known := finding.Service()
 	for _, id := range f.ignore {
 		if !slices.ContainsFunc(known, func(r finding.Rule) bool { return r.ID == id }) {
-			return fmt.Errorf("--ignore %q is no finding of this plugin; docs/findings.md lists them", id)
+			return fmt.Errorf("--ignore %q is not a finding of this plugin; docs/findings.md lists them", id)
 		}
 	}
 	switch {
@@ -98,51 +97,25 @@ func failOnValues() []string {
 	return []string{string(finding.Error), string(finding.Warning), string(finding.Info), string(finding.Never)}
 }
 
-func (e *env) check(ctx context.Context, out *output.Flags, f *checkFlags, args []string) error {
-	names := make([]string, len(args))
-	for i, a := range args {
-		n, err := serviceName(a)
-		if err != nil {
-			return err
-		}
-		names[i] = n
-	}
-	selector, err := parseSelector(f.selector)
+func check(ctx context.Context, e *kernel.Env, out *output.Flags, f *checkFlags, args []string) error {
+	c, err := inspectConfig(e, args, f.selector)
 	if err != nil {
 		return err
 	}
-	sel, err := e.selectMembers(ctx)
+	c.AllNamespaces = f.allNamespaces
+	doc, found, err := inspect.Check(ctx, c, f.ignore)
 	if err != nil {
-		return err
+		return incomplete(ctx, e, found, err)
 	}
-	q := meshstate.Query{Selector: selector}
-	if !f.allNamespaces {
-		q.Namespace = e.flags.Namespace(sel.Home())
-	}
-	if len(names) == 1 {
-		q.Name = names[0]
-	}
-	st := meshstate.Read(ctx, sel.Members, e.flags.Timeout, q)
-	keys := st.Keys()
-	if len(names) > 0 {
-		if keys, err = named(st, q.Namespace, names); err != nil {
-			if missing := e.incomplete(ctx, sel.Members); missing != nil {
-				return missing
-			}
-			return err
-		}
-	}
-	around := meshstate.ReadAround(ctx, sel.Members, e.flags.Timeout, globalsvc.Around(st, sel.Members, keys, q.Namespace, f.ignore))
-	doc := globalsvc.Examine(st, sel.Members, keys, around, f.ignore)
-	if err := e.printFindings(out, f, doc, len(sel.Members)-len(sel.Failed())); err != nil {
+	if err := printFindings(e, out, f, doc, found.Read()); err != nil {
 		return err
 	}
 	if ctx.Err() == nil {
 		for _, line := range view.NotExamined(doc.NotExamined) {
-			output.Say(e.ErrOut, "error: %s", line)
+			e.Say("error: %s", line)
 		}
 	}
-	switch err := e.incomplete(ctx, sel.Members); {
+	switch err := e.Incomplete(ctx, found.Members); {
 	case err != nil:
 		return err
 	case len(doc.NotExamined) > 0:
@@ -154,7 +127,7 @@ func (e *env) check(ctx context.Context, out *output.Flags, f *checkFlags, args 
 }
 
 // printFindings prints the findings in the format that is asked for, or says that there are none.
-func (e *env) printFindings(out *output.Flags, f *checkFlags, doc v1alpha1.FindingList, read int) error {
+func printFindings(e *kernel.Env, out *output.Flags, f *checkFlags, doc v1alpha1.FindingList, read int) error {
 	switch {
 	case out.Format == formatSARIF:
 		return view.SARIF(e.Out, doc, cli.BuildInfo().Version)
@@ -178,16 +151,3 @@ const (
 	formatSARIF = "sarif"
 	formatJUnit = "junit"
 )
-
-// named returns the keys of Services by name; each must be somewhere.
-func named(st *meshstate.State, namespace string, names []string) ([]routing.Key, error) {
-	var keys []routing.Key
-	for _, n := range names {
-		key := routing.Key{Namespace: namespace, Name: n}
-		if !slices.Contains(st.Keys(), key) {
-			return nil, fmt.Errorf("service %s not found in any cluster", key)
-		}
-		keys = append(keys, key)
-	}
-	return keys, nil
-}

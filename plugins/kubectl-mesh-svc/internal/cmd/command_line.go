@@ -8,23 +8,19 @@ import (
 
 	"github.com/kubectl-mesh/kubectl-mesh/pkg/common/clusters"
 	"github.com/kubectl-mesh/kubectl-mesh/pkg/common/commandline"
+	"github.com/kubectl-mesh/kubectl-mesh/pkg/common/kernel"
 )
-
-// command builds a command of this plugin for the clusters that were read. namespace is "" for a command without one.
-func (e *env) command(namespace string, words ...string) string {
-	return commandline.Plugin(display, e.mesh, namespace, words...)
-}
 
 // commandWords returns a command as it was called: name, arguments and the flags that were set, without those of the output. Flags of the
 // connection are left out too: what is printed names the clusters that were read, by absolute paths and without credentials.
-func (e *env) commandWords(cmd *cobra.Command, args []string) []string {
+func commandWords(e *kernel.Env, cmd *cobra.Command, args []string) []string {
 	words := append([]string{cmd.Name()}, args...)
 	cmd.Flags().Visit(func(f *pflag.Flag) {
 		switch f.Name {
 		case "output", "no-headers", "template":
 			return
 		}
-		if !e.flags.IsConnectionFlag(f) {
+		if !e.Flags.IsConnectionFlag(f) {
 			words = append(words, clusters.FlagWords(f)...)
 		}
 	})

@@ -5,21 +5,24 @@ import (
 	"testing"
 
 	"github.com/spf13/cobra"
+	"k8s.io/cli-runtime/pkg/genericiooptions"
 
-	"github.com/kubectl-mesh/kubectl-mesh/pkg/common/clusters"
 	"github.com/kubectl-mesh/kubectl-mesh/pkg/common/commandline"
+	"github.com/kubectl-mesh/kubectl-mesh/pkg/common/kernel"
+	"github.com/kubectl-mesh/kubectl-mesh/plugins/kubectl-mesh-svc/internal/globalsvc"
 )
 
 // TestField11CommandWords holds what is printed to be run again to what was typed, less credentials, the output's flags, and the flags of the
 // connection, for which the clusters stand that were read.
 func TestField11CommandWords(t *testing.T) {
 	t.Parallel()
-	e := &env{flags: clusters.NewFlags(), mesh: commandline.Mesh{Selection: commandline.Contexts("kind-us"), Kubeconfig: commandline.Kubeconfig{"/x y"}}}
+	e := kernel.New(genericiooptions.NewTestIOStreamsDiscard())
+	mesh := commandline.Mesh{Selection: commandline.Contexts("kind-us"), Kubeconfig: commandline.Kubeconfig{"/x y"}}
 	root := &cobra.Command{Use: "root"}
-	e.flags.AddFlags(root.PersistentFlags())
+	e.Flags.AddFlags(root.PersistentFlags())
 	var got []string
 	c := &cobra.Command{Use: "share NAME", RunE: func(cmd *cobra.Command, args []string) error {
-		got = e.commandWords(cmd, args)
+		got = commandWords(e, cmd, args)
 		return nil
 	}}
 	c.Flags().String("output", "", "")
@@ -34,7 +37,7 @@ func TestField11CommandWords(t *testing.T) {
 	if want := []string{"share", "a b", `--in=us,e,u,"a,b"`, "--selector=a=b,c", "--yes"}; !slices.Equal(got, want) {
 		t.Errorf("%q; want %q", got, want)
 	}
-	if got, want := e.command("shop", got...), `kubectl mesh-svc share 'a b' -n shop '--in=us,e,u,"a,b"' --selector=a=b,c --yes --contexts kind-us --kubeconfig '/x y'`; got != want {
+	if got, want := commandline.Plugin(globalsvc.Display, mesh, "shop", got...), `kubectl mesh-svc share 'a b' -n shop '--in=us,e,u,"a,b"' --selector=a=b,c --yes --contexts kind-us --kubeconfig '/x y'`; got != want {
 		t.Errorf("%s; want %s", got, want)
 	}
 }

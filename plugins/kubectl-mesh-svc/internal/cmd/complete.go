@@ -9,18 +9,17 @@ import (
 
 	"github.com/spf13/cobra"
 
-	"github.com/kubectl-mesh/kubectl-mesh/pkg/common/change"
 	"github.com/kubectl-mesh/kubectl-mesh/pkg/common/cli"
 	"github.com/kubectl-mesh/kubectl-mesh/pkg/common/finding"
+	"github.com/kubectl-mesh/kubectl-mesh/pkg/common/kernel"
 	"github.com/kubectl-mesh/kubectl-mesh/pkg/common/output"
+	"github.com/kubectl-mesh/kubectl-mesh/plugins/kubectl-mesh-svc/internal/annotate"
 )
 
 // addCompletion lets the shell complete contexts, clusters, namespaces, Services, finding ids, undo records and the words that flags take.
-func addCompletion(root *cobra.Command, e *env) {
-	cli.CompleteFlag(root, "contexts", e.flags.ContextNames)
-	cli.CompleteFlag(root, "context", e.flags.ContextNames)
-	cli.CompleteFlag(root, "in", e.flags.MemberNames)
-	cli.CompleteFlag(root, "namespace", e.flags.NamespaceNames)
+func addCompletion(root *cobra.Command, e *kernel.Env) {
+	e.Complete(root, "in")
+	cli.CompleteFlag(root, "namespace", e.Flags.NamespaceNames)
 	completeWords(root)
 	cli.CompleteFlag(root, "ignore", func(context.Context) []string {
 		rules := finding.Service()
@@ -30,7 +29,7 @@ func addCompletion(root *cobra.Command, e *env) {
 		}
 		return ids
 	})
-	services := func(ctx context.Context, _ []string) []string { return e.flags.ServiceNames(ctx) }
+	services := func(ctx context.Context, _ []string) []string { return e.Flags.ServiceNames(ctx) }
 	for _, verb := range []string{"check", "graph", "globalize", "unglobalize", "share", "unshare"} {
 		cli.CompleteArgs(root, verb, services)
 	}
@@ -45,7 +44,7 @@ func addCompletion(root *cobra.Command, e *env) {
 			if len(args) > 0 {
 				return nil
 			}
-			return e.flags.MemberNames(ctx)
+			return e.Flags.MemberNames(ctx)
 		})
 	}
 	for _, c := range root.Commands() {
@@ -98,7 +97,7 @@ func undoRecords(_ *cobra.Command, args []string, typed string) ([]string, cobra
 	if len(args) > 0 {
 		return nil, cobra.ShellCompDirectiveNoFileComp
 	}
-	dir, err := change.StateDir()
+	dir, err := annotate.StateDir()
 	if err != nil {
 		return nil, cobra.ShellCompDirectiveDefault
 	}

@@ -8,12 +8,11 @@ import (
 	"strings"
 
 	"github.com/spf13/cobra"
-	"k8s.io/apimachinery/pkg/labels"
 
 	"github.com/kubectl-mesh/kubectl-mesh/pkg/apis/v1alpha1"
-	"github.com/kubectl-mesh/kubectl-mesh/pkg/common/meshstate"
+	"github.com/kubectl-mesh/kubectl-mesh/pkg/common/kernel"
 	"github.com/kubectl-mesh/kubectl-mesh/pkg/common/output"
-	"github.com/kubectl-mesh/kubectl-mesh/plugins/kubectl-mesh-svc/internal/globalsvc"
+	"github.com/kubectl-mesh/kubectl-mesh/plugins/kubectl-mesh-svc/internal/inspect"
 	"github.com/kubectl-mesh/kubectl-mesh/plugins/kubectl-mesh-svc/internal/view"
 )
 
@@ -22,7 +21,7 @@ var drawings = map[string]func(v1alpha1.MeshGraph) string{"mermaid": view.Mermai
 
 var graphFormats = []string{"mermaid", "dot", "svg", "json", "yaml"}
 
-func newGraph(e *env) *cobra.Command {
+func newGraph(e *kernel.Env) *cobra.Command {
 	var (
 		allNamespaces    bool
 		selector, format string
@@ -49,19 +48,12 @@ func newGraph(e *env) *cobra.Command {
 			if len(args) > 0 && (selector != "" || allNamespaces) {
 				return errors.New("names cannot be used together with --selector or --all-namespaces")
 			}
-			names := make([]string, len(args))
-			for i, a := range args {
-				name, err := serviceName(a)
-				if err != nil {
-					return err
-				}
-				names[i] = name
-			}
-			parsed, err := parseSelector(selector)
+			c, err := inspectConfig(e, args, selector)
 			if err != nil {
 				return err
 			}
-			return e.graph(cmd.Context(), format, names, allNamespaces, parsed)
+			c.AllNamespaces = allNamespaces
+			return graph(cmd.Context(), e, format, c)
 		},
 	}
 	cmd.Flags().BoolVarP(&allNamespaces, "all-namespaces", "A", false, "If true, draw the global services of all namespaces.")
@@ -71,36 +63,19 @@ func newGraph(e *env) *cobra.Command {
 	return cmd
 }
 
-func (e *env) graph(ctx context.Context, format string, names []string, allNamespaces bool, selector labels.Selector) error {
-	sel, err := e.selectMembers(ctx)
+func graph(ctx context.Context, e *kernel.Env, format string, c inspect.Config) error {
+	doc, found, some, err := inspect.Graph(ctx, c)
 	if err != nil {
-		return err
+		return incomplete(ctx, e, found, err)
 	}
-	q := meshstate.Query{Selector: selector}
-	if !allNamespaces {
-		q.Namespace = e.flags.Namespace(sel.Home())
-	}
-	if len(names) == 1 {
-		q.Name = names[0]
-	}
-	st := meshstate.Read(ctx, sel.Members, e.flags.Timeout, q)
-	keys := globalsvc.GlobalKeys(st)
-	if len(names) > 0 {
-		if keys, err = named(st, q.Namespace, names); err != nil {
-			if missing := e.incomplete(ctx, sel.Members); missing != nil {
-				return missing
-			}
-			return err
+	draw := drawings[format]
+	if !some && draw != nil {
+		if !found.None() {
+			noneFound(e, found.Namespace, false)
 		}
+		return e.Incomplete(ctx, found.Members)
 	}
-	if len(keys) == 0 && (drawings[format] != nil) {
-		if len(sel.Failed()) < len(sel.Members) {
-			e.noneFound(q.Namespace, false)
-		}
-		return e.incomplete(ctx, sel.Members)
-	}
-	doc := globalsvc.Graph(st, sel.Members, keys)
-	if draw := drawings[format]; draw != nil {
+	if draw != nil {
 		_, err = fmt.Fprint(e.Out, draw(doc))
 	} else {
 		out := output.NewFlags()
@@ -111,7 +86,7 @@ func (e *env) graph(ctx context.Context, format string, names []string, allNames
 		return err
 	}
 	if n := view.MermaidLines(doc); format == "mermaid" && n > view.MermaidEdges {
-		e.warn("the graph has %d edges; mermaid draws %d unless maxEdges says otherwise. -o svg draws them all", n, view.MermaidEdges)
+		e.Warn("the graph has %d edges; mermaid draws %d unless maxEdges says otherwise. -o svg draws them all", n, view.MermaidEdges)
 	}
-	return e.incomplete(ctx, sel.Members)
+	return e.Incomplete(ctx, found.Members)
 }

@@ -3,17 +3,12 @@ package cmd
 import (
 	"context"
 	"errors"
-	"fmt"
-	"slices"
 
 	"github.com/spf13/cobra"
-	"k8s.io/apimachinery/pkg/labels"
 
-	"github.com/kubectl-mesh/kubectl-mesh/pkg/common/clusters"
-	"github.com/kubectl-mesh/kubectl-mesh/pkg/common/meshstate"
+	"github.com/kubectl-mesh/kubectl-mesh/pkg/common/kernel"
 	"github.com/kubectl-mesh/kubectl-mesh/pkg/common/output"
-	"github.com/kubectl-mesh/kubectl-mesh/pkg/common/routing"
-	"github.com/kubectl-mesh/kubectl-mesh/plugins/kubectl-mesh-svc/internal/globalsvc"
+	"github.com/kubectl-mesh/kubectl-mesh/plugins/kubectl-mesh-svc/internal/inspect"
 	"github.com/kubectl-mesh/kubectl-mesh/plugins/kubectl-mesh-svc/internal/view"
 )
 
@@ -23,55 +18,19 @@ type listFlags struct {
 	selector                  string
 }
 
-// listOptions is a list that is ready to be read.
-type listOptions struct {
-	*env
-	out           *output.Flags
-	names         []string // empty for all
-	allNamespaces bool
-	all           bool // also Services that are global nowhere
-	selector      labels.Selector
-}
-
-func (f *listFlags) toOptions(e *env, out *output.Flags, args []string) (*listOptions, error) {
+func (f *listFlags) config(e *kernel.Env, out *output.Flags, args []string) (inspect.Config, error) {
 	switch {
 	case len(args) > 0 && (f.all || f.selector != "" || f.allNamespaces):
-		return nil, errors.New("names cannot be used together with --all, --selector or --all-namespaces")
+		return inspect.Config{}, errors.New("names cannot be used together with --all, --selector or --all-namespaces")
 	case f.watch && out.SortBy != "":
-		return nil, errors.New("--sort-by and --watch cannot be used together: rows come when something changes")
+		return inspect.Config{}, errors.New("--sort-by and --watch cannot be used together: rows come when something changes")
 	}
-	// Services that are named are listed whether or not they are global.
-	o := &listOptions{env: e, out: out, allNamespaces: f.allNamespaces, all: f.all || len(args) > 0}
-	for _, a := range args {
-		name, err := serviceName(a)
-		if err != nil {
-			return nil, err
-		}
-		o.names = append(o.names, name)
-	}
-	var err error
-	o.selector, err = parseSelector(f.selector)
-	return o, err
+	c, err := inspectConfig(e, args, f.selector)
+	c.All, c.AllNamespaces = f.all, f.allNamespaces
+	return c, err
 }
 
-// query is what is read of each cluster.
-func (o *listOptions) query(namespace string) meshstate.Query {
-	q := meshstate.Query{Selector: o.selector}
-	if !o.allNamespaces {
-		q.Namespace = namespace
-	}
-	if len(o.names) == 1 {
-		q.Name = o.names[0]
-	}
-	return q
-}
-
-// wants reports whether a Service is one of those that are named.
-func (o *listOptions) wants(key routing.Key) bool {
-	return len(o.names) == 0 || slices.Contains(o.names, key.Name)
-}
-
-func newList(e *env) *cobra.Command {
+func newList(e *kernel.Env) *cobra.Command {
 	out := output.NewFlags().WithNames().WithItems("services")
 	f := &listFlags{}
 	cmd := &cobra.Command{
@@ -106,14 +65,14 @@ func newList(e *env) *cobra.Command {
 			if err := out.Validate(); err != nil {
 				return err
 			}
-			o, err := f.toOptions(e, out, args)
+			c, err := f.config(e, out, args)
 			if err != nil {
 				return err
 			}
 			if f.watch {
-				return o.watch(cmd.Context())
+				return watch(cmd.Context(), e, out, c)
 			}
-			return o.list(cmd.Context())
+			return list(cmd.Context(), e, out, c)
 		},
 	}
 	cmd.Flags().BoolVarP(&f.allNamespaces, "all-namespaces", "A", false, "If true, list the Services of all namespaces.")
@@ -125,47 +84,31 @@ func newList(e *env) *cobra.Command {
 	return cmd
 }
 
-func (o *listOptions) list(ctx context.Context) error {
-	sel, err := o.selectMembers(ctx)
+func list(ctx context.Context, e *kernel.Env, out *output.Flags, c inspect.Config) error {
+	doc, found, err := inspect.List(ctx, c)
 	if err != nil {
+		return incomplete(ctx, e, found, err)
+	}
+	if len(doc.Services) == 0 && out.IsList() && found.None() {
+		return e.Incomplete(ctx, found.Members)
+	}
+	if err := output.Sort(out, doc.Services); err != nil {
 		return err
 	}
-	return o.show(ctx, sel)
-}
-
-// show reads the members and prints the list.
-func (o *listOptions) show(ctx context.Context, sel *clusters.Selection) error {
-	q := o.query(o.flags.Namespace(sel.Home()))
-	st := meshstate.Read(ctx, sel.Members, o.flags.Timeout, q)
-	if _, err := named(st, q.Namespace, o.names); err != nil {
-		return errors.Join(o.incomplete(ctx, sel.Members), err)
+	objects := make([]string, len(doc.Services))
+	for n, s := range doc.Services {
+		objects[n] = "service/" + s.Name
 	}
-	doc := globalsvc.List(st, sel.Members, o.all, o.names...)
-	if len(doc.Services) == 0 && o.out.IsList() && len(sel.Failed()) == len(sel.Members) {
-		return o.incomplete(ctx, sel.Members)
-	}
-	if err := output.Sort(o.out, doc.Services); err != nil {
+	if len(doc.Services) == 0 && out.IsList() {
+		noneFound(e, found.Namespace, c.All || len(c.Names) > 0)
+	} else if err := e.PrintResult(out, doc, objects, view.List(doc, c.AllNamespaces)); err != nil {
 		return err
 	}
-	switch {
-	case len(doc.Services) == 0 && o.out.IsList():
-		o.noneFound(q.Namespace, o.all)
-	case o.out.IsName():
-		for _, s := range doc.Services {
-			if _, err := fmt.Fprintln(o.Out, output.Clean("service/"+s.Name)); err != nil {
-				return err
-			}
-		}
-	default:
-		if err := o.out.Print(o.Out, doc, view.List(doc, o.allNamespaces)); err != nil {
-			return err
-		}
-	}
-	return o.incomplete(ctx, sel.Members)
+	return e.Incomplete(ctx, found.Members)
 }
 
 // noneFound says that there is nothing to list.
-func (e *env) noneFound(namespace string, all bool) {
+func noneFound(e *kernel.Env, namespace string, all bool) {
 	where := "in any namespace"
 	if namespace != "" {
 		where = "in namespace " + namespace
@@ -174,5 +117,5 @@ func (e *env) noneFound(namespace string, all bool) {
 	if all {
 		what = "services"
 	}
-	_, _ = fmt.Fprintf(e.ErrOut, "No %s found %s.\n", what, where)
+	e.Say("No %s found %s.", what, where)
 }

@@ -9,6 +9,7 @@ import (
 	"k8s.io/utils/ptr"
 
 	"github.com/kubectl-mesh/kubectl-mesh/pkg/common/cli"
+	"github.com/kubectl-mesh/kubectl-mesh/pkg/common/kernel"
 	"github.com/kubectl-mesh/kubectl-mesh/pkg/common/permissions"
 	"github.com/kubectl-mesh/kubectl-mesh/plugins/kubectl-mesh-svc/internal/drainrecord"
 	"github.com/kubectl-mesh/kubectl-mesh/plugins/kubectl-mesh-svc/internal/globalsvc"
@@ -21,7 +22,7 @@ type rbacFlags struct {
 	subjects        cli.RBACSubjects
 }
 
-func newRBAC(e *env) *cobra.Command {
+func newRBAC(e *kernel.Env) *cobra.Command {
 	f := &rbacFlags{}
 	cmd := &cobra.Command{
 		Use:   "rbac [--read-only | --write] [-n NAMESPACE]",
@@ -45,7 +46,7 @@ func newRBAC(e *env) *cobra.Command {
   kubectl mesh-svc rbac --cilium-namespace cilium`,
 		Args: cli.NoArgs("--user, --group and --serviceaccount say for whom"),
 		RunE: func(*cobra.Command, []string) error {
-			g, err := f.grant(ptr.Deref(e.flags.Config.Namespace, ""), e.flags.CiliumNamespace)
+			g, err := f.grant(ptr.Deref(e.Flags.Config.Namespace, ""), e.Flags.CiliumNamespace)
 			if err != nil {
 				return err
 			}

@@ -9,16 +9,15 @@ import (
 	"k8s.io/apimachinery/pkg/util/validation"
 
 	"github.com/kubectl-mesh/kubectl-mesh/pkg/common/cli"
-	"github.com/kubectl-mesh/kubectl-mesh/pkg/common/meshstate"
+	"github.com/kubectl-mesh/kubectl-mesh/pkg/common/kernel"
 	"github.com/kubectl-mesh/kubectl-mesh/pkg/common/output"
-	"github.com/kubectl-mesh/kubectl-mesh/pkg/common/routing"
-	"github.com/kubectl-mesh/kubectl-mesh/plugins/kubectl-mesh-svc/internal/globalsvc"
+	"github.com/kubectl-mesh/kubectl-mesh/plugins/kubectl-mesh-svc/internal/inspect"
 	"github.com/kubectl-mesh/kubectl-mesh/plugins/kubectl-mesh-svc/internal/view"
 )
 
 const readExits = "\n\nExit codes: 0 complete, 2 usage or a cluster that could not be read, 130 interrupted."
 
-func newClusters(e *env) *cobra.Command {
+func newClusters(e *kernel.Env) *cobra.Command {
 	out := output.NewFlags()
 	cmd := &cobra.Command{
 		Use:     "clusters",
@@ -40,15 +39,14 @@ func newClusters(e *env) *cobra.Command {
 			if err := out.Validate(); err != nil {
 				return err
 			}
-			sel, err := e.selectMembers(cmd.Context())
+			doc, found, err := inspect.Clusters(cmd.Context(), inspect.Config{Select: e.Select})
 			if err != nil {
 				return err
 			}
-			doc := globalsvc.Clusters(sel.Members)
 			if err := out.Print(e.Out, doc, view.Clusters(doc)); err != nil {
 				return err
 			}
-			return e.incomplete(cmd.Context(), sel.Members)
+			return e.Incomplete(cmd.Context(), found.Members)
 		},
 	}
 	out.AddFlags(cmd.Flags())
@@ -56,7 +54,7 @@ func newClusters(e *env) *cobra.Command {
 	return cmd
 }
 
-func newDescribe(e *env) *cobra.Command {
+func newDescribe(e *kernel.Env) *cobra.Command {
 	out := output.NewFlags()
 	cmd := &cobra.Command{
 		Use:   "describe NAME",
@@ -78,7 +76,7 @@ func newDescribe(e *env) *cobra.Command {
 			if err := out.Validate(); err != nil {
 				return err
 			}
-			return e.describe(cmd.Context(), out, args[0])
+			return describe(cmd.Context(), e, out, args[0])
 		},
 	}
 	out.AddFlags(cmd.Flags())
@@ -86,28 +84,19 @@ func newDescribe(e *env) *cobra.Command {
 	return cmd
 }
 
-func (e *env) describe(ctx context.Context, out *output.Flags, name string) error {
-	name, err := serviceName(name)
+func describe(ctx context.Context, e *kernel.Env, out *output.Flags, name string) error {
+	c, err := inspectConfig(e, []string{name}, "")
 	if err != nil {
 		return err
 	}
-	sel, err := e.selectMembers(ctx)
+	doc, found, err := inspect.Describe(ctx, c)
 	if err != nil {
-		return err
+		return incomplete(ctx, e, found, err)
 	}
-	key := routing.Key{Namespace: e.flags.Namespace(sel.Home()), Name: name}
-	st := meshstate.Read(ctx, sel.Members, e.flags.Timeout, meshstate.Query{Namespace: key.Namespace, Name: key.Name})
-	if len(st.Keys()) == 0 {
-		if err := e.incomplete(ctx, sel.Members); err != nil {
-			return err
-		}
-		return fmt.Errorf("service %s not found in any cluster; name another namespace with -n, or list all Services of this one: %s", key, e.command(key.Namespace, "list", "--all"))
-	}
-	doc := globalsvc.Describe(st, sel.Members, key)
 	if err := out.Print(e.Out, doc, view.Describe(doc)); err != nil {
 		return err
 	}
-	return e.incomplete(ctx, sel.Members)
+	return e.Incomplete(ctx, found.Members)
 }
 
 // exactlyOne is cobra.ExactArgs with an error that names the argument.
@@ -117,7 +106,7 @@ func exactlyOne(what string) cobra.PositionalArgs {
 		case len(args) == 0:
 			return fmt.Errorf("%s is missing; usage: %s", what, cmd.UseLine())
 		case len(args) > 1:
-			return fmt.Errorf("one %s is expected, there are %d: %s", what, len(args), strings.Join(args, " "))
+			return fmt.Errorf("exactly one %s is expected, got %d: %s", what, len(args), strings.Join(args, " "))
 		}
 		return nil
 	}
@@ -131,11 +120,24 @@ func serviceName(arg string) (string, error) {
 		case "service", "services", "svc":
 			name = rest
 		default:
-			return "", fmt.Errorf("%q is no Service; name it as NAME or service/NAME", arg)
+			return "", fmt.Errorf("%q is not a Service; name it as NAME or service/NAME", arg)
 		}
 	}
 	if len(validation.IsDNS1123Label(name)) > 0 {
-		return "", fmt.Errorf("%q is no Service name: that has lower case letters, digits and -, at most %d, with a letter or a digit first and last", arg, validation.DNS1123LabelMaxLength)
+		return "", fmt.Errorf("%q is not a Service name: it must consist of lower case letters, digits and -, at most %d, and begin and end with a letter or a digit", arg, validation.DNS1123LabelMaxLength)
 	}
 	return name, nil
+}
+
+// serviceNames parses all arguments that name Services.
+func serviceNames(args []string) ([]string, error) {
+	var names []string
+	for _, a := range args {
+		name, err := serviceName(a)
+		if err != nil {
+			return nil, err
+		}
+		names = append(names, name)
+	}
+	return names, nil
 }

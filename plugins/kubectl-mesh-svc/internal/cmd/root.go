@@ -1,8 +1,9 @@
-// Package cmd is the command line of kubectl mesh-svc: cobra and flags only.
-// What a verb means is in globalsvc, how a result looks is in view.
+// Package cmd is the command line of kubectl mesh-svc: cobra and flags only. What a command does is in inspect, write, undo, drain and local; how a
+// result looks is in view.
 package cmd
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 
@@ -11,25 +12,18 @@ import (
 	"k8s.io/cli-runtime/pkg/genericiooptions"
 
 	"github.com/kubectl-mesh/kubectl-mesh/pkg/common/cli"
-	"github.com/kubectl-mesh/kubectl-mesh/pkg/common/clusters"
-	"github.com/kubectl-mesh/kubectl-mesh/pkg/common/commandline"
-	"github.com/kubectl-mesh/kubectl-mesh/pkg/common/output"
+	"github.com/kubectl-mesh/kubectl-mesh/pkg/common/kernel"
 	"github.com/kubectl-mesh/kubectl-mesh/plugins/kubectl-mesh-svc/internal/globalsvc"
+	"github.com/kubectl-mesh/kubectl-mesh/plugins/kubectl-mesh-svc/internal/inspect"
 )
 
 const display = globalsvc.Display
 
-// env is what every command works with.
-type env struct {
-	genericiooptions.IOStreams
-	flags *clusters.Flags
-	mesh  commandline.Mesh   // the clusters that were selected, for the commands that are printed
-	later *clusters.Warnings // what API servers warn of after the selection
-}
-
 // NewRoot returns kubectl mesh-svc.
-func NewRoot(streams genericiooptions.IOStreams) *cobra.Command {
-	e := &env{IOStreams: streams, flags: clusters.NewFlags()}
+func NewRoot(streams genericiooptions.IOStreams) *cobra.Command { return New(kernel.New(streams)) }
+
+// New returns kubectl mesh-svc in an environment.
+func New(e *kernel.Env) *cobra.Command {
 	root := cli.NewRoot(cli.Plugin{
 		Binary:  "kubectl-mesh_svc",
 		Display: display,
@@ -45,10 +39,8 @@ func NewRoot(streams genericiooptions.IOStreams) *cobra.Command {
 
   # See which cluster answers whom, and why
   kubectl mesh-svc describe nginx`,
-	}, streams)
-	e.flags.AddFlags(root.PersistentFlags())
-	e.flags.Progress = func(line string) { output.Say(e.ErrOut, "%s", line) }
-	e.flags.ServerProgress = output.IsTerminal(e.ErrOut)
+	}, e.IOStreams)
+	e.Attach(root)
 	root.AddCommand(
 		newClusters(e),
 		newList(e),
@@ -66,56 +58,25 @@ func NewRoot(streams genericiooptions.IOStreams) *cobra.Command {
 		newRBAC(e),
 	)
 	addCompletion(root, e)
-	root.SetFlagErrorFunc(func(_ *cobra.Command, err error) error { return err })
 	return root
 }
 
-// selectMembers finds the members and says on stderr what the user should know about the choice.
-func (e *env) selectMembers(ctx context.Context) (*clusters.Selection, error) {
-	sel, err := e.flags.Select(ctx)
-	for _, w := range sel.Warnings {
-		e.warn("%s", w)
-	}
+// inspectConfig is what the reading commands have in common.
+func inspectConfig(e *kernel.Env, names []string, selector string) (inspect.Config, error) {
+	parsed, err := serviceNames(names)
 	if err != nil {
-		return nil, err
+		return inspect.Config{}, err
 	}
-	for _, n := range sel.Notes {
-		output.Say(e.ErrOut, "Note: %s", n)
-	}
-	e.later, e.mesh = sel.Later, clusters.CommandMesh(sel.Members)
-	return sel, nil
+	sel, err := parseSelector(selector)
+	return inspect.Config{Select: e.Select, Namespace: e.Flags.Namespace, Timeout: e.Flags.Timeout, Names: parsed, Selector: sel}, err
 }
 
-func (e *env) warn(format string, args ...any) {
-	output.Say(e.ErrOut, "Warning: "+format, args...)
-}
-
-// sayUnseen says what could not be seen for want of permission since the members were selected.
-func (e *env) sayUnseen(members []*clusters.Member) {
-	for _, line := range clusters.TakeUnseen(members) {
-		e.warn("%s", line)
+// incomplete joins an error with what is to be said of clusters that could not be read: these may have what was not found.
+func incomplete(ctx context.Context, e *kernel.Env, f *inspect.Found, err error) error {
+	if f == nil {
+		return err
 	}
-}
-
-// incomplete says which members could not be read and returns the exit code of a reading command for that.
-// It returns nil when all were read.
-func (e *env) incomplete(ctx context.Context, members []*clusters.Member) error {
-	e.sayUnseen(members)
-	var missing int
-	for _, m := range members {
-		if m.Err == nil {
-			continue
-		}
-		missing++
-		output.Unread(e.ErrOut, m.Label(), string(m.Err.Class), m.Err)
-	}
-	switch {
-	case ctx.Err() != nil:
-		return ctx.Err()
-	case missing == 0:
-		return nil
-	}
-	return &cli.ExitError{Code: cli.ExitNoAnswer, Err: fmt.Errorf("%d of %d clusters could not be read; the result is not complete", missing, len(members))}
+	return cmp.Or(e.Incomplete(ctx, f.Members), err)
 }
 
 // parseSelector reads --selector before any cluster is asked; nil for none.

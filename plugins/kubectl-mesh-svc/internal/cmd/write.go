@@ -1,13 +1,18 @@
 package cmd
 
 import (
+	"cmp"
+
 	"github.com/spf13/cobra"
 
 	"github.com/kubectl-mesh/kubectl-mesh/pkg/common/cli"
+	"github.com/kubectl-mesh/kubectl-mesh/pkg/common/kernel"
+	"github.com/kubectl-mesh/kubectl-mesh/pkg/common/output"
 	"github.com/kubectl-mesh/kubectl-mesh/plugins/kubectl-mesh-svc/internal/globalsvc"
+	"github.com/kubectl-mesh/kubectl-mesh/plugins/kubectl-mesh-svc/internal/local"
+	"github.com/kubectl-mesh/kubectl-mesh/plugins/kubectl-mesh-svc/internal/view"
+	"github.com/kubectl-mesh/kubectl-mesh/plugins/kubectl-mesh-svc/internal/write"
 )
-
-const writeExits = "\n\nExit codes: 0 done, unchanged or dry-run; 1 anything else; 130 interrupted."
 
 const writeUse = " (NAME... | -l SELECTOR | --all) [-A] [--in CLUSTER,...]"
 
@@ -15,17 +20,17 @@ const locally = "\n\nWith --local, manifests are edited instead of clusters: onl
 	"printed or, with --in-place, written back. No cluster is contacted."
 
 const planned = "\n\nThe plan is shown and checked in every cluster first; nothing is written unless it can be carried\n" +
-	"out in all of them. The former values are kept in a file that the undo command takes. It asks first\n" +
+	"out in all of them. The previous values are kept in a file for the undo command. It asks first\n" +
 	"when the clusters were found (the mesh, a glob, --all-contexts), not when you named them."
 
-func newGlobalize(e *env) *cobra.Command {
+func newGlobalize(e *kernel.Env) *cobra.Command {
 	var affinity, shared string
-	cmd := e.writing(&cobra.Command{
+	cmd := writing(e, &cobra.Command{
 		Use:   "globalize" + writeUse,
 		Short: "Make Services global in all clusters",
 		Long: "Make Services global in all clusters (service.cilium.io/global: \"true\"): the clients of each\n" +
 			"cluster then use the ready endpoints of all of them. A leftover deprecated alias is removed.\n" +
-			"A Service that a cluster does not have is reported as absent there." + planned + locally + writeExits,
+			"A Service that a cluster does not have is reported as absent there." + planned + locally + kernel.WriteExits,
 		Example: `  # Make nginx global in all clusters of the mesh
   kubectl mesh-svc globalize nginx
 
@@ -46,12 +51,12 @@ func newGlobalize(e *env) *cobra.Command {
 	return cmd
 }
 
-func newUnglobalize(e *env) *cobra.Command {
-	return e.writing(&cobra.Command{
+func newUnglobalize(e *kernel.Env) *cobra.Command {
+	return writing(e, &cobra.Command{
 		Use:   "unglobalize" + writeUse,
 		Short: "Make Services local again",
 		Long: "Make Services local again: both the annotation and its deprecated alias are removed. Annotations\n" +
-			"for shared and affinity are left; they have no effect without it." + planned + writeExits,
+			"for shared and affinity are left; they have no effect without it." + planned + kernel.WriteExits,
 		Example: `  # Make nginx local again in all clusters of the mesh
   kubectl mesh-svc unglobalize nginx
 
@@ -60,37 +65,37 @@ func newUnglobalize(e *env) *cobra.Command {
 	}, false, fixed(globalsvc.Unglobalize()))
 }
 
-func newShare(e *env) *cobra.Command {
-	return e.writing(&cobra.Command{
+func newShare(e *kernel.Env) *cobra.Command {
+	return writing(e, &cobra.Command{
 		Use:   "share (NAME... | -l SELECTOR | --all) [-A] --in CLUSTER,...",
 		Short: "Offer a global Service's endpoints to other clusters again",
 		Long: "Offer a global Service's endpoints to other clusters again: both shared annotations are removed,\n" +
-			"since a global Service is shared by default. One that drain took out is refused: undrain brings it back." + planned + writeExits,
+			"since a global Service is shared by default. One that drain took out is refused: undrain brings it back." + planned + kernel.WriteExits,
 		Example: `  # Let other clusters use the endpoints in us again
   kubectl mesh-svc share nginx --in us`,
 	}, true, fixed(globalsvc.Share()))
 }
 
-func newUnshare(e *env) *cobra.Command {
-	return e.writing(&cobra.Command{
+func newUnshare(e *kernel.Env) *cobra.Command {
+	return writing(e, &cobra.Command{
 		Use:   "unshare (NAME... | -l SELECTOR | --all) [-A] --in CLUSTER,...",
 		Short: "Keep a global Service's endpoints for their own cluster",
 		Long: "Keep a global Service's endpoints for their own cluster (service.cilium.io/shared: \"false\"): clients\n" +
 			"of other clusters no longer use them. Its own clients still use all clusters. A Service that drain took out\n" +
-			"is refused: undrain would write over it." + planned + writeExits,
+			"is refused: undrain would write over it." + planned + kernel.WriteExits,
 		Example: `  # No longer let other clusters use the endpoints in us
   kubectl mesh-svc unshare nginx --in us`,
 	}, true, fixed(globalsvc.Unshare()))
 }
 
-func newAffinity(e *env) *cobra.Command {
-	return e.writing(&cobra.Command{
+func newAffinity(e *kernel.Env) *cobra.Command {
+	return writing(e, &cobra.Command{
 		Use:   "affinity (local|remote|none)" + writeUse,
-		Short: "Say which endpoints clients prefer",
-		Long: "Say which endpoints the clients of a cluster prefer. local: their own cluster's as long as one is\n" +
-			"ready. remote: those of other clusters as long as there is one. none: all alike; the annotation is\n" +
-			"removed, because Cilium 1.18 and 1.19.0 to 1.19.5 drop all remote endpoints for the word none.\n" +
-			"Affinity holds for the clients of the cluster in which it is set. remote needs --in." + planned + writeExits,
+		Short: "Set which endpoints clients prefer",
+		Long: "Set which endpoints the clients of a cluster prefer. local: those of their own cluster while at least one\n" +
+			"is ready. remote: those of other clusters while there is one. none: all equally; the annotation is\n" +
+			"removed, because Cilium 1.18 and 1.19.0 to 1.19.5 drop all remote endpoints for the value \"none\".\n" +
+			"Affinity holds for the clients of the cluster in which it is set. remote needs --in." + planned + kernel.WriteExits,
 		Example: `  # Clients stay in their own cluster while it can answer
   kubectl mesh-svc affinity local nginx
 
@@ -117,9 +122,8 @@ func fixed(edit globalsvc.Edit) editFunc {
 type editFunc func(args []string) (globalsvc.Edit, []string, error)
 
 // writing completes a command that changes Services; needsIn: never without --in.
-func (e *env) writing(cmd *cobra.Command, needsIn bool, edit editFunc) *cobra.Command {
+func writing(e *kernel.Env, cmd *cobra.Command, needsIn bool, edit editFunc) *cobra.Command {
 	f := newWriteFlags(e)
-	f.needsIn = needsIn
 	cmd.RunE = func(cmd *cobra.Command, args []string) error {
 		if cmd.Flags().Changed("in") && len(f.in) == 0 {
 			return errInEmpty
@@ -132,23 +136,69 @@ func (e *env) writing(cmd *cobra.Command, needsIn bool, edit editFunc) *cobra.Co
 			names = args
 		}
 		if f.local.on {
-			l, err := f.toLocal(cmd.Flags(), ed, names)
-			if err != nil {
-				return err
-			}
-			return l.run()
+			return f.runLocal(cmd, ed, names)
 		}
 		if err := f.local.unused(cmd.Flags()); err != nil {
 			return err
 		}
-		o, err := f.toOptions(ed, names)
+		c, err := f.config(ed, names)
 		if err != nil {
 			return err
 		}
-		o.retry, o.local = e.commandWords(cmd, args), localCommand(cmd, args[:len(args)-len(names)])
-		return o.run(cmd.Context())
+		c.Retry, c.Local = commandWords(e, cmd, args), localCommand(cmd, args[:len(args)-len(names)])
+		report, err := write.Run(cmd.Context(), c, f.write.UI(e))
+		return printChange(e, f.write.Out, report, err)
 	}
-	f.addFlags(cmd.Flags())
+	f.addFlags(cmd.Flags(), needsIn)
 	cmd.DisableFlagsInUseLine = true
 	return cli.Writes(cmd)
+}
+
+// runLocal edits manifests instead of clusters.
+func (f *writeFlags) runLocal(cmd *cobra.Command, edit globalsvc.Edit, names []string) error {
+	c, err := f.local.config(f, cmd.Flags(), edit, names)
+	if err != nil {
+		return err
+	}
+	text, err := local.Run(c, f.env)
+	if err != nil {
+		return err
+	}
+	_, err = f.env.Out.Write(text)
+	return err
+}
+
+// printChange prints what became of each Service, how to complete the change and how to undo it.
+func printChange(e *kernel.Env, out *output.Flags, r *write.Report, failure error) error {
+	if r == nil {
+		return failure
+	}
+	if r.Nothing && out.IsTable() {
+		if failure == nil {
+			e.Say("No services match; nothing was changed.")
+		}
+		return failure
+	}
+	objects := make([]string, len(r.Changes))
+	for n, c := range r.Changes {
+		objects[n] = c.Object
+	}
+	var tables []output.Section
+	if wide := out.Format == output.Wide; r.Begun {
+		if out.IsTable() && !wide && view.Counted(r.ChangeReport) {
+			e.Note("%d results are counted by kind; -o wide and -o json show each", len(r.Changes))
+		}
+		tables = view.Changes(r.ChangeReport, wide)
+	}
+	err := e.PrintResult(out, r.ChangeReport, objects, tables)
+	if r.Note != "" {
+		e.Note("%s", r.Note)
+	}
+	if r.RetryCommand != "" {
+		e.Say("To complete it, run: %s", r.RetryCommand)
+	}
+	if r.UndoCommand != "" {
+		e.Say("To undo it, run: %s", r.UndoCommand)
+	}
+	return cmp.Or(failure, err)
 }

@@ -5,17 +5,17 @@ import (
 	"errors"
 	"fmt"
 	"slices"
-	"strings"
 	"time"
 
-	authv1 "k8s.io/api/authorization/v1"
 	corev1 "k8s.io/api/core/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	typedcorev1 "k8s.io/client-go/kubernetes/typed/core/v1"
 
+	"github.com/kubectl-mesh/kubectl-mesh/pkg/common/change"
 	"github.com/kubectl-mesh/kubectl-mesh/pkg/common/clusters"
 	"github.com/kubectl-mesh/kubectl-mesh/pkg/common/commandline"
+	"github.com/kubectl-mesh/kubectl-mesh/pkg/common/permissions"
 )
 
 // manager is the field manager of the ConfigMap.
@@ -39,7 +39,8 @@ func Search(ctx context.Context, members []*clusters.Member, timeout time.Durati
 			found = append(found, r.Value)
 		case r.Err == nil:
 		case apierrors.IsForbidden(r.Err):
-			unread = append(unread, fmt.Errorf("cluster %q: %w", r.Member.Name, missingRule(r.Member, cluster, "get")))
+			rule := permissions.Permission{Verb: "get", Resource: "configmaps", Namespace: r.Member.CiliumNamespace, Name: Name(cluster)}
+			unread = append(unread, fmt.Errorf("cluster %q: no permission to read the record: %s", r.Member.Name, rule))
 		default:
 			unread = append(unread, fmt.Errorf("cluster %q: %w", r.Member.Name, r.Err))
 		}
@@ -137,45 +138,25 @@ func api(m *clusters.Member) typedcorev1.ConfigMapInterface {
 	return m.Client.CoreV1().ConfigMaps(m.CiliumNamespace)
 }
 
-// Verbs are what a record needs in the member that holds it.
-var Verbs = []string{"create", "get", "update", "delete"}
-
-// MayKeep asks whether a record of the cluster may be kept in a member, with the given verbs.
-func MayKeep(ctx context.Context, m *clusters.Member, cluster string, verbs ...string) error {
-	var missing []string
-	for _, verb := range verbs {
-		a := &authv1.ResourceAttributes{Namespace: m.CiliumNamespace, Verb: verb, Resource: "configmaps", Name: Name(cluster)}
-		if verb == "create" {
-			a.Name = "" // the name of what is created is not known to the authorizer
-		}
-		got, err := m.Client.AuthorizationV1().SelfSubjectAccessReviews().Create(ctx,
-			&authv1.SelfSubjectAccessReview{Spec: authv1.SelfSubjectAccessReviewSpec{ResourceAttributes: a}}, metav1.CreateOptions{})
-		if err != nil {
-			return err
-		}
-		if !got.Status.Allowed {
-			missing = append(missing, verb)
-		}
+// MayKeep asks whether the record of a cluster may be kept in a member.
+func MayKeep(ctx context.Context, m *clusters.Member, timeout time.Duration, cluster string, create bool) error {
+	err := change.Review(ctx, m, timeout, Permissions(m, cluster, create)...)
+	var missing *change.Missing
+	if errors.As(err, &missing) {
+		return fmt.Errorf("no permission to keep the record: %s", permissions.Needs(missing.Permissions))
 	}
-	if len(missing) > 0 {
-		return missingRule(m, cluster, missing...)
-	}
-	return nil
-}
-
-// missingRule says which rule is to be granted. A name cannot limit create.
-func missingRule(m *clusters.Member, cluster string, verbs ...string) error {
-	p := clusters.Permission{Verb: strings.Join(verbs, ", "), Resource: "configmaps", Namespace: m.CiliumNamespace}
-	if !slices.Contains(verbs, "create") {
-		p.Name = Name(cluster)
-	}
-	return fmt.Errorf("no permission to keep the record: %s", p)
+	return err
 }
 
 // Create stores a new record in a member. ErrTaken: there is one already.
 func (r *Record) Create(ctx context.Context, m *clusters.Member, dryRun bool) error {
-	r.uid, r.version = "", ""
-	cm, err := r.configMap()
+	return r.createAs(ctx, r, m, dryRun)
+}
+
+// createAs stores a new record as next has it.
+func (r *Record) createAs(ctx context.Context, next *Record, m *clusters.Member, dryRun bool) error {
+	next.uid, next.version = "", ""
+	cm, err := next.configMap()
 	if err != nil {
 		return err
 	}
@@ -191,6 +172,7 @@ func (r *Record) Create(ctx context.Context, m *clusters.Member, dryRun bool) er
 		return err
 	}
 	if !dryRun {
+		*r = *next
 		r.stored(m, got)
 	}
 	return nil

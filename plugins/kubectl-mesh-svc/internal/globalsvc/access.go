@@ -5,6 +5,7 @@ import (
 	"strings"
 
 	"github.com/kubectl-mesh/kubectl-mesh/pkg/common/permissions"
+	"github.com/kubectl-mesh/kubectl-mesh/plugins/kubectl-mesh-svc/internal/annotate"
 	"github.com/kubectl-mesh/kubectl-mesh/plugins/kubectl-mesh-svc/internal/drainrecord"
 )
 
@@ -35,8 +36,7 @@ func Accesses() []permissions.Access {
 			For: "changes of Services"},
 		{Group: "discovery.k8s.io", Resource: "endpointslices", Verbs: []string{"watch"}, Place: permissions.InServices, Commands: []string{"list --watch"},
 			For: "changes of endpoints"},
-		{Resource: "services", Verbs: []string{"patch"}, Place: permissions.InServices, Commands: cmdWrites, Writes: true,
-			For: "the annotations"},
+		forCommands(annotate.Access(), cmdWrites...),
 		{Resource: "nodes", Verbs: []string{"list"}, Place: permissions.InCluster, Commands: []string{"check"},
 			For: "pod CIDRs and addresses of nodes, where Cilium's IPAM is `kubernetes`; `--ignore` of these findings does without"},
 		{Group: "cilium.io", Resource: "ciliumnodes", Verbs: []string{"list"}, Place: permissions.InCluster, Commands: []string{"check"},
@@ -47,11 +47,15 @@ func Accesses() []permissions.Access {
 			For: "the same"},
 		{Group: "cilium.io", Resource: "ciliumclusterwidenetworkpolicies", Verbs: []string{"list"}, Place: permissions.InCluster, Commands: []string{"check"},
 			For: "the same"},
-		{Resource: "configmaps", Names: []string{drainrecord.Name(someCluster)}, Verbs: []string{"get", "update", "delete"}, Place: permissions.InMeshNamespace, Commands: cmdDrain, Writes: true, Drain: true,
-			For: "the former values, kept in another cluster; this is the name for cluster `" + someCluster + "`"},
-		{Resource: "configmaps", Verbs: []string{"create"}, Place: permissions.InMeshNamespace, Commands: []string{"drain"}, Writes: true, Drain: true,
-			For: "the same; create cannot be limited to a name"},
+		forCommands(drainrecord.Access(someCluster), cmdDrain...),
+		forCommands(drainrecord.AccessCreate(), "drain"),
 	}...)
+}
+
+// forCommands is the permission of a step, for the commands that take it.
+func forCommands(a permissions.Access, commands ...string) permissions.Access {
+	a.Commands = commands
+	return a
 }
 
 // who names the commands that need an access, for people.

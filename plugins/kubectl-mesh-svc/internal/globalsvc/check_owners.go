@@ -11,6 +11,11 @@ import (
 // keptElsewhere is the durable fix for an edit of the Service with kubectl, "" where that edit lasts. verb is "annotate service", "label service" or
 // "patch service"; args are those of the edit.
 func (c *checker) keptElsewhere(p place, verb string, args ...string) string {
+	return keptEdit(p.svc.Owners.ServiceKeeper, verb, args...)
+}
+
+// keptEdit is keptElsewhere for any object; keeper tells who keeps fields of it.
+func keptEdit(keeper func(...owners.Field) *owners.Keeper, verb string, args ...string) string {
 	field := owners.Annotation
 	switch strings.Fields(verb)[0] {
 	case "label":
@@ -34,7 +39,7 @@ func (c *checker) keptElsewhere(p place, verb string, args ...string) string {
 		}
 		fields = append(fields, field(key))
 	}
-	return durable(p.svc.Owners.ServiceKeeper(fields...), strings.Join(edits, " and "))
+	return durable(keeper(fields...), strings.Join(edits, " and "))
 }
 
 // notLasting is in each durable fix, which is a sentence and no command.

@@ -132,3 +132,46 @@ func TestField13HelmFix(t *testing.T) {
 		}
 	}
 }
+
+// TestField09NamespaceKeys: a key of a Namespace that a controller owns is not removed with kubectl.
+func TestField09NamespaceKeys(t *testing.T) {
+	t.Parallel()
+	const key = "cilium.io/global"
+	for manager, want := range map[string]string{
+		"kubectl-annotate":  "kubectl --context kind-us annotate namespace default clustermesh.cilium.io/global=true cilium.io/global-",
+		"argocd-controller": `set clustermesh.cilium.io/global to "true" and remove cilium.io/global in the manifest in the Git repository of its source; on the object itself it would not last: field manager "argocd-controller" (Argo CD) would write it again`,
+	} {
+		st, _ := build(cluster{name: "us"}, cluster{name: "eu"})
+		ns := metav1.ObjectMeta{Name: "default", Annotations: map[string]string{key: "true"}, ManagedFields: []metav1.ManagedFieldsEntry{ownedBy(manager, `{"f:metadata":{"f:annotations":{"f:`+key+`":{}}}}`)}}
+		st.Clusters[0].WrongKeys = map[string][]cilium.WrongKey{"default": cilium.WrongNamespaceKeys(ns.Annotations, nil)}
+		st.Clusters[0].NamespaceOwners = map[string]*owners.Object{"default": owners.Of(ns)}
+		fs := CheckNamespaces(st, nil)
+		if len(fs) != 1 || fs[0].Fix != want {
+			t.Errorf("%s: %+v", manager, fs)
+		}
+	}
+}
+
+// TestField09NoCommandInASentence: a sentence about the source and a command are not joined as two commands are.
+func TestField09NoCommandInASentence(t *testing.T) {
+	t.Parallel()
+	label := func(s *corev1.Service) { s.Labels = map[string]string{cilium.AnnotationGlobal: "true"} }
+	slice := func(s *discoveryv1.EndpointSlice) {
+		s.Name, s.Annotations = "nginx-a", map[string]string{cilium.AnnotationShared: "false"}
+	}
+	terraform := writtenBy("Terraform", `{"f:metadata":{"f:labels":{"f:`+cilium.AnnotationGlobal+`":{}}},"f:spec":{"f:ports":{}}}`)
+	st, members := build(cluster{name: "us", svc: with(label, terraform), slice: slice}, cluster{name: "eu"})
+	n := 0
+	for _, f := range Check(st, members, []routing.Key{nginx}) {
+		if f.ID != "SVC047" {
+			continue
+		}
+		n++
+		if !strings.Contains(f.Fix, notLasting) || strings.Contains(f.Fix, " && ") {
+			t.Errorf("%s: %s", f.Message, f.Fix)
+		}
+	}
+	if n != 2 {
+		t.Errorf("%d findings", n)
+	}
+}

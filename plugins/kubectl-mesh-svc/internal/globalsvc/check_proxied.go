@@ -4,11 +4,11 @@ import (
 	"fmt"
 	"strings"
 
-	"github.com/kubectl-mesh/kubectl-mesh/pkg/common/change"
 	"github.com/kubectl-mesh/kubectl-mesh/pkg/common/cilium"
 	"github.com/kubectl-mesh/kubectl-mesh/pkg/common/finding"
 	"github.com/kubectl-mesh/kubectl-mesh/pkg/common/meshstate"
 	"github.com/kubectl-mesh/kubectl-mesh/pkg/common/routing"
+	"github.com/kubectl-mesh/kubectl-mesh/plugins/kubectl-mesh-svc/internal/annotate"
 )
 
 // proxied reports whether the L7 proxy of the place's cluster answers for the Service there. What Cluster Mesh says of it then has no effect.
@@ -46,7 +46,7 @@ func proxiedIn(st *meshstate.State, cluster string, key routing.Key) bool {
 }
 
 // Proxied says for which Services of a plan the change has no effect because the L7 proxy of each cluster answers, in one line.
-func Proxied(st *meshstate.State, p *change.Plan) []string {
+func Proxied(st *meshstate.State, p *annotate.Plan) []string {
 	on := objectsByText{}
 	if p.Action == "unglobalize" {
 		return nil

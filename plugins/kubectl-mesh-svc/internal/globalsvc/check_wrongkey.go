@@ -1,6 +1,7 @@
 package globalsvc
 
 import (
+	"cmp"
 	"fmt"
 	"slices"
 	"strings"
@@ -8,13 +9,13 @@ import (
 	corev1 "k8s.io/api/core/v1"
 
 	"github.com/kubectl-mesh/kubectl-mesh/pkg/apis/v1alpha1"
-	"github.com/kubectl-mesh/kubectl-mesh/pkg/common/change"
 	"github.com/kubectl-mesh/kubectl-mesh/pkg/common/cilium"
 	"github.com/kubectl-mesh/kubectl-mesh/pkg/common/clusters"
 	"github.com/kubectl-mesh/kubectl-mesh/pkg/common/commandline"
 	"github.com/kubectl-mesh/kubectl-mesh/pkg/common/finding"
 	"github.com/kubectl-mesh/kubectl-mesh/pkg/common/meshstate"
 	"github.com/kubectl-mesh/kubectl-mesh/pkg/common/routing"
+	"github.com/kubectl-mesh/kubectl-mesh/plugins/kubectl-mesh-svc/internal/annotate"
 )
 
 // checkWrongKeys looks for keys that only look like one of Cilium's, whether or not the Service is global.
@@ -42,7 +43,7 @@ func (c *checker) checkWrongKeys(p place) {
 	}
 }
 
-// checkSliceKeys looks for annotations of the EndpointSlices that Cilium reads on the Service only. The chart and the operator
+// checkSliceKeys looks for keys of the EndpointSlices that Cilium does not read there. The chart and the operator
 // copy those of a Service to its slices, where they do no harm.
 func (c *checker) checkSliceKeys(p place) {
 	for _, slice := range sortedKeys(p.svc.WrongSliceKeys) {
@@ -50,16 +51,19 @@ func (c *checker) checkSliceKeys(p place) {
 			if _, there := current(p.svc.Annotations, w.Meant); there && w.On == cilium.KindService {
 				continue
 			}
+			if _, copied := p.svc.Labels[w.Key]; copied && w.Label {
+				continue // the Service's own is the finding
+			}
 			value, write := writable(w)
-			onSlice := func(args ...string) string {
-				return c.kubectl(p.cluster, c.key.Namespace, append([]string{"annotate", "endpointslice", slice}, args...)...)
+			onSlice := func(verb string, args ...string) string {
+				return c.kubectl(p.cluster, c.key.Namespace, append([]string{verb, "endpointslice", slice}, args...)...)
 			}
 			text := "EndpointSlice " + slice + ": " + notRead(w, cilium.KindSlice)
-			fix := rename(w, value, write, func(_ string, args ...string) string { return onSlice(args...) })
+			fix := rename(w, value, write, onSlice)
 			if w.On == cilium.KindService {
-				fix = onSlice(w.Key + "-")
+				fix = onSlice("annotate", w.Key+"-")
 				if write && !p.proxied() {
-					fix = c.apiFix(p, "annotate service", w.Meant+"="+value) + " && " + fix
+					fix = joinFixes([]string{c.apiFix(p, "annotate service", w.Meant+"="+value), fix})
 				}
 			}
 			c.tellFix(finding.WrongKey, p, fix, "%s", text)
@@ -137,7 +141,7 @@ func rename(w cilium.WrongKey, value string, write bool, kubectl func(verb strin
 	case !w.Label:
 		return kubectl("annotate", append(set, remove)...)
 	case write:
-		return kubectl("annotate", set...) + " && " + kubectl("label", remove)
+		return joinFixes([]string{kubectl("annotate", set...), kubectl("label", remove)})
 	}
 	return kubectl("label", remove)
 }
@@ -162,7 +166,7 @@ func CheckNamespaces(st *meshstate.State, members []*clusters.Member) []v1alpha1
 					byNamespace[ns] = k
 				}
 				k.merge(note{rule: finding.WrongKey, text: text, cluster: []string{c.Name}, command: []string{rename(w, value, write, func(verb string, args ...string) string {
-					return cmds.kubectl(c, "", slices.Concat([]string{verb, "namespace", ns}, args)...)
+					return cmp.Or(keptEdit(c.NamespaceOwners[ns].Keeper, verb, args...), cmds.kubectl(c, "", slices.Concat([]string{verb, "namespace", ns}, args)...))
 				})}})
 			}
 		}
@@ -170,7 +174,7 @@ func CheckNamespaces(st *meshstate.State, members []*clusters.Member) []v1alpha1
 	var out []v1alpha1.Finding
 	for _, ns := range sortedKeys(byNamespace) {
 		for _, n := range byNamespace[ns].notes {
-			out = append(out, n.rule.New("namespace/"+ns, n.cluster, strings.Join(n.cluster, ", ")+": "+n.text, strings.Join(n.command, " && ")))
+			out = append(out, n.rule.New("namespace/"+ns, n.cluster, strings.Join(n.cluster, ", ")+": "+n.text, joinFixes(n.command)))
 		}
 	}
 	finding.Sort(out)
@@ -188,7 +192,7 @@ func wrongKey(svc *routing.Service, meant string) string {
 }
 
 // Leftovers says which Services that a request makes global keep a key that Cilium does not read: one line for each key.
-func Leftovers(st *meshstate.State, p *change.Plan, r Request) []string {
+func Leftovers(st *meshstate.State, p *annotate.Plan, r Request) []string {
 	if p.Action != "globalize" {
 		return nil
 	}
@@ -220,7 +224,7 @@ func (r Request) check() string {
 }
 
 // planned is the Service of an item that a plan writes or leaves because it is as wanted.
-func planned(st *meshstate.State, i *change.Item) *corev1.Service {
+func planned(st *meshstate.State, i *annotate.Item) *corev1.Service {
 	switch i.Result {
 	case v1alpha1.ResultPlanned, v1alpha1.ResultUnchanged, v1alpha1.ResultRefused:
 		return st.Services[i.Member.Name][routing.Key{Namespace: i.Namespace, Name: i.Name}]
@@ -229,9 +233,9 @@ func planned(st *meshstate.State, i *change.Item) *corev1.Service {
 }
 
 // objectsByText gathers Services and their clusters for one note of each kind.
-type objectsByText map[string][]*change.Item
+type objectsByText map[string][]*annotate.Item
 
-func (o objectsByText) add(text string, i *change.Item) { o[text] = append(o[text], i) }
+func (o objectsByText) add(text string, i *annotate.Item) { o[text] = append(o[text], i) }
 
 // lines makes a line of each text and the Services that it holds for, such as "shop/web in us, eu".
 func (o objectsByText) lines(line func(text, objects string) string) []string {
@@ -249,7 +253,7 @@ func (o objectsByText) lines(line func(text, objects string) string) []string {
 		for n, name := range order {
 			order[n] = name + " in " + strings.Join(in[name], ", ")
 		}
-		out = append(out, line(text, change.List(order, namedInNote)))
+		out = append(out, line(text, annotate.List(order, namedInNote)))
 	}
 	return out
 }

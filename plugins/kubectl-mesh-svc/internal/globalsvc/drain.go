@@ -9,11 +9,11 @@ import (
 	"k8s.io/utils/ptr"
 
 	"github.com/kubectl-mesh/kubectl-mesh/pkg/apis/v1alpha1"
-	"github.com/kubectl-mesh/kubectl-mesh/pkg/common/change"
 	"github.com/kubectl-mesh/kubectl-mesh/pkg/common/cilium"
 	"github.com/kubectl-mesh/kubectl-mesh/pkg/common/clusters"
 	"github.com/kubectl-mesh/kubectl-mesh/pkg/common/meshstate"
 	"github.com/kubectl-mesh/kubectl-mesh/pkg/common/routing"
+	"github.com/kubectl-mesh/kubectl-mesh/plugins/kubectl-mesh-svc/internal/annotate"
 	"github.com/kubectl-mesh/kubectl-mesh/plugins/kubectl-mesh-svc/internal/drainrecord"
 )
 
@@ -21,13 +21,13 @@ import (
 // Cilium reads first, and a leftover alias stays as it is. What nobody else would answer then is refused.
 //
 // rec is the record that will hold the former values. Drain does not change it; Marked lists what it lacks of Services that are drained already.
-func Drain(st *meshstate.State, m *clusters.Member, rec *drainrecord.Record, keeper string) *change.Plan {
-	p := &change.Plan{Action: "drain " + m.Name, Manager: Manager}
+func Drain(st *meshstate.State, m *clusters.Member, rec *drainrecord.Record, keeper string) *annotate.Plan {
+	p := &annotate.Plan{Action: "drain " + m.Name, Manager: Manager}
 	var keys []routing.Key
 	for _, key := range servicesOf(st, m.Name) {
 		svc := st.Services[m.Name][key]
 		if outOfService(svc, m.Name) {
-			item := change.NewItem(m, svc, change.Values{cilium.AnnotationShared: ptr.To(unshared)})
+			item := annotate.NewItem(m, svc, annotate.Values{cilium.AnnotationShared: ptr.To(unshared)})
 			item.Message = "it is drained already"
 			p.Items = append(p.Items, item)
 			continue
@@ -36,7 +36,7 @@ func Drain(st *meshstate.State, m *clusters.Member, rec *drainrecord.Record, kee
 			continue
 		}
 		mark := Mark{Drain: rec.ID, Cluster: m.Name, Record: keeper, Shared: former(svc)}
-		item := change.NewItem(m, svc, change.Values{cilium.AnnotationShared: ptr.To(unshared), AnnotationDrained: mark.value()})
+		item := annotate.NewItem(m, svc, annotate.Values{cilium.AnnotationShared: ptr.To(unshared), AnnotationDrained: mark.value()})
 		if proxiedIn(st, m.Name, key) {
 			item.Result, item.Message = v1alpha1.ResultSkipped, proxiedMessage
 		} else if why := without(svc, m.Config.ServiceProxyName); why != "" {
@@ -93,7 +93,7 @@ func servicesOf(st *meshstate.State, cluster string) []routing.Key {
 
 // Entries is what a record must hold for a plan of Drain: the former values of what will be written and, where the record lacks them,
 // those that the marks of Services that are drained already tell.
-func Entries(st *meshstate.State, p *change.Plan, rec *drainrecord.Record) []drainrecord.Entry {
+func Entries(st *meshstate.State, p *annotate.Plan, rec *drainrecord.Record) []drainrecord.Entry {
 	var out []drainrecord.Entry
 	for _, i := range p.Items {
 		key := routing.Key{Namespace: i.Namespace, Name: i.Name}
@@ -129,7 +129,7 @@ func Besides(st *meshstate.State, records []*drainrecord.Record) *meshstate.Stat
 		changed := map[routing.Key]*routing.Service{}
 		for _, e := range rec.Entries {
 			if svc := c.Services[e.Key]; svc != nil {
-				changed[e.Key] = annotated(svc, change.Values{cilium.AnnotationShared: ptr.To(unshared)})
+				changed[e.Key] = annotated(svc, annotate.Values{cilium.AnnotationShared: ptr.To(unshared)})
 			}
 		}
 		snap = snap.WithServices(c.Name, changed)
@@ -140,9 +140,9 @@ func Besides(st *meshstate.State, records []*drainrecord.Record) *meshstate.Stat
 }
 
 // Meanwhile names the Services with which a drain does something else by a later plan than by an earlier one, and why.
-func Meanwhile(before, now *change.Plan) []string {
-	items := func(p *change.Plan) map[routing.Key]*change.Item {
-		out := map[routing.Key]*change.Item{}
+func Meanwhile(before, now *annotate.Plan) []string {
+	items := func(p *annotate.Plan) map[routing.Key]*annotate.Item {
+		out := map[routing.Key]*annotate.Item{}
 		for _, i := range p.Items {
 			if toDo(i) {
 				out[routing.Key{Namespace: i.Namespace, Name: i.Name}] = i
@@ -173,7 +173,7 @@ func Meanwhile(before, now *change.Plan) []string {
 }
 
 // After returns the snapshot as it will be when the planned items are written.
-func After(st *meshstate.State, p *change.Plan) *routing.Snapshot {
+func After(st *meshstate.State, p *annotate.Plan) *routing.Snapshot {
 	snap := &st.Snapshot
 	changed := map[string]map[routing.Key]*routing.Service{}
 	for _, i := range p.Items {
@@ -194,7 +194,7 @@ func After(st *meshstate.State, p *change.Plan) *routing.Snapshot {
 }
 
 // annotated returns a copy of a Service with other annotations.
-func annotated(svc *routing.Service, values change.Values) *routing.Service {
+func annotated(svc *routing.Service, values annotate.Values) *routing.Service {
 	out := *svc
 	out.Annotations = map[string]string{}
 	for k, v := range svc.Annotations {
@@ -216,7 +216,7 @@ func losses(st *meshstate.State, cluster string, keys []routing.Key) map[routing
 	before := st.ReadyOnly(keys)
 	changed := map[routing.Key]*routing.Service{}
 	for _, key := range keys {
-		changed[key] = annotated(before.Find(cluster).Services[key], change.Values{cilium.AnnotationShared: ptr.To(unshared)})
+		changed[key] = annotated(before.Find(cluster).Services[key], annotate.Values{cilium.AnnotationShared: ptr.To(unshared)})
 	}
 	after := before.WithServices(cluster, changed)
 	out := map[routing.Key][]string{}

@@ -31,7 +31,7 @@ type one struct {
 var global = map[string]string{cilium.AnnotationGlobal: "true"}
 
 // annotate returns annotations with more: "key=value".
-func annotate(ann map[string]string, more ...string) map[string]string {
+func withAnnotations(ann map[string]string, more ...string) map[string]string {
 	out := map[string]string{}
 	for k, v := range ann {
 		out[k] = v
@@ -90,23 +90,23 @@ func TestDrain(t *testing.T) {
 		former  string // as it goes into the record
 	}{
 		"shared by default":       {map[string]one{"us": ready, "eu": ready}, "", "planned", "<absent>"},
-		"shared by annotation":    {map[string]one{"us": {ann: annotate(global, shared+"TRUE"), ready: 1}, "eu": ready}, "", "planned", `"TRUE"`},
+		"shared by annotation":    {map[string]one{"us": {ann: withAnnotations(global, shared+"TRUE"), ready: 1}, "eu": ready}, "", "planned", `"TRUE"`},
 		"shared by an alias":      {map[string]one{"us": {ann: map[string]string{cilium.AnnotationGlobalAlias: "true", cilium.AnnotationSharedAlias: "true"}, ready: 1}, "eu": ready}, "", "planned", "<absent>"},
 		"not global":              {map[string]one{"us": {ready: 1}, "eu": ready}, "", "", ""},
-		"not shared":              {map[string]one{"us": {ann: annotate(global, unshared), ready: 1}, "eu": ready}, "", "", ""},
-		"junk is not shared":      {map[string]one{"us": {ann: annotate(global, shared+"yes"), ready: 1}, "eu": ready}, "", "", ""},
-		"drained already":         {map[string]one{"us": {ann: annotate(global, unshared, mark(ptr.To("true"))), ready: 1}, "eu": ready}, "", "unchanged it is drained already", `"true"`},
-		"drained, shared again":   {map[string]one{"us": {ann: annotate(global, shared+"true", mark(nil)), ready: 1}, "eu": ready}, "", "planned", `"true"`},
-		"the mark of another":     {map[string]one{"us": {ann: annotate(global, unshared, AnnotationDrained+`={"cluster":"eu"}`), ready: 1}, "eu": ready}, "", "", ""},
+		"not shared":              {map[string]one{"us": {ann: withAnnotations(global, unshared), ready: 1}, "eu": ready}, "", "", ""},
+		"junk is not shared":      {map[string]one{"us": {ann: withAnnotations(global, shared+"yes"), ready: 1}, "eu": ready}, "", "", ""},
+		"drained already":         {map[string]one{"us": {ann: withAnnotations(global, unshared, mark(ptr.To("true"))), ready: 1}, "eu": ready}, "", "unchanged it is drained already", `"true"`},
+		"drained, shared again":   {map[string]one{"us": {ann: withAnnotations(global, shared+"true", mark(nil)), ready: 1}, "eu": ready}, "", "planned", `"true"`},
+		"the mark of another":     {map[string]one{"us": {ann: withAnnotations(global, unshared, AnnotationDrained+`={"cluster":"eu"}`), ready: 1}, "eu": ready}, "", "", ""},
 		"nobody uses it":          {map[string]one{"us": ready}, "", "planned", "<absent>"},
 		"nobody has anything":     {map[string]one{"us": {ann: global}, "eu": {ann: global}}, "", "planned", "<absent>"},
 		"the last one":            {map[string]one{"us": ready, "eu": {ann: global}, "ap": {ann: global}}, "", "refused clients in eu, ap would be left without a ready endpoint", ""},
-		"one client loses":        {map[string]one{"us": ready, "eu": {ann: annotate(global, unshared), ready: 1}, "ap": {ann: global}}, "", "refused clients in ap would be left without a ready endpoint", ""},
+		"one client loses":        {map[string]one{"us": ready, "eu": {ann: withAnnotations(global, unshared), ready: 1}, "ap": {ann: global}}, "", "refused clients in ap would be left without a ready endpoint", ""},
 		"a client that is local":  {map[string]one{"us": ready, "eu": {}, "ap": ready}, "", "planned", "<absent>"},
 		"what is left terminates": {map[string]one{"us": ready, "eu": {ann: global, terminate: 1}}, "", "refused clients in eu would be left without a ready endpoint", ""},
 		"it terminates itself":    {map[string]one{"us": {ann: global, terminate: 1}, "eu": {ann: global}}, "", "planned", "<absent>"},
-		"affinity drops remotes":  {map[string]one{"us": ready, "eu": {ann: annotate(global, cilium.AnnotationAffinity+"=none")}, "ap": ready}, "1.18.11", "planned", "<absent>"},
-		"some versions lose": {map[string]one{"us": ready, "eu": {ann: annotate(global, cilium.AnnotationAffinity+"=none")}}, "unknown",
+		"affinity drops remotes":  {map[string]one{"us": ready, "eu": {ann: withAnnotations(global, cilium.AnnotationAffinity+"=none")}, "ap": ready}, "1.18.11", "planned", "<absent>"},
+		"some versions lose": {map[string]one{"us": ready, "eu": {ann: withAnnotations(global, cilium.AnnotationAffinity+"=none")}}, "unknown",
 			"refused clients in eu would be left without a ready endpoint", ""},
 		"another port name": {map[string]one{"us": ready, "eu": {ann: global, ready: 1, edit: func(s *corev1.Service) {
 			s.Spec.Ports = append(s.Spec.Ports, corev1.ServicePort{Name: "", Port: 81})
@@ -174,7 +174,7 @@ func TestDrainWithoutKnowing(t *testing.T) {
 // TestDrainWritesTheMarkWithTheValue: one patch holds both, and the alias, which the new key goes before, is not touched.
 func TestDrainWritesTheMarkWithTheValue(t *testing.T) {
 	t.Parallel()
-	st, us := mesh("1.20.2", map[string]one{"us": {ann: annotate(global, cilium.AnnotationSharedAlias+"=true"), ready: 1}, "eu": {ann: global, ready: 1}})
+	st, us := mesh("1.20.2", map[string]one{"us": {ann: withAnnotations(global, cilium.AnnotationSharedAlias+"=true"), ready: 1}, "eu": {ann: global, ready: 1}})
 	p := Drain(st, us, &drainrecord.Record{ID: "new"}, "eu")
 	want := map[string]*string{cilium.AnnotationShared: ptr.To("false"), AnnotationDrained: ptr.To(`{"drain":"new","cluster":"us","record":"eu","shared":null}`)}
 	if d := cmp.Diff(want, map[string]*string(p.Items[0].After)); d != "" {
@@ -202,8 +202,8 @@ func TestPlanOnADrainedService(t *testing.T) {
 		}
 		return e
 	}
-	drained := annotate(global, cilium.AnnotationShared+"=false", mark(nil))
-	since := annotate(global, cilium.AnnotationShared+"=true", mark(nil))
+	drained := withAnnotations(global, cilium.AnnotationShared+"=false", mark(nil))
+	since := withAnnotations(global, cilium.AnnotationShared+"=true", mark(nil))
 	cases := map[string]struct {
 		edit  Edit
 		ann   map[string]string
@@ -215,16 +215,16 @@ func TestPlanOnADrainedService(t *testing.T) {
 		"unshare":                      {Unshare(), drained, false, "refused", 0},
 		"globalize --shared=true":      {globalize("true"), drained, false, "refused", 0},
 		"globalize --shared=false":     {globalize("false"), drained, false, "refused", 0},
-		"a mark of no meaning":         {Share(), annotate(drained, AnnotationDrained+"=?"), false, "refused", 0},
+		"a mark of no meaning":         {Share(), withAnnotations(drained, AnnotationDrained+"=?"), false, "refused", 0},
 		"share, forced":                {Share(), drained, true, "planned <absent> unmarked", 0},
 		"unshare, forced":              {Unshare(), drained, true, `planned "false" unmarked`, 0},
 		"globalize, forced":            {globalize("true"), drained, true, "planned <absent> unmarked", 0},
 		"globalize alone":              {globalize(""), drained, false, `unchanged "false" marked`, 1},
-		"globalize alone, local since": {globalize(""), annotate(drained, cilium.AnnotationGlobal+"=no"), false, `planned "false" marked`, 1},
+		"globalize alone, local since": {globalize(""), withAnnotations(drained, cilium.AnnotationGlobal+"=no"), false, `planned "false" marked`, 1},
 		"unglobalize":                  {Unglobalize(), drained, false, `planned "false" marked`, 0},
 		"somebody shared it since":     {Share(), since, false, "planned <absent> unmarked", 0},
 		"unshare what is shared since": {Unshare(), since, false, `planned "false" unmarked`, 0},
-		"the mark of another":          {Share(), annotate(global, cilium.AnnotationShared+"=false", AnnotationDrained+`={"cluster":"eu"}`), false, "planned <absent> unmarked", 0},
+		"the mark of another":          {Share(), withAnnotations(global, cilium.AnnotationShared+"=false", AnnotationDrained+`={"cluster":"eu"}`), false, "planned <absent> unmarked", 0},
 		"not drained":                  {Unshare(), global, false, `planned "false" unmarked`, 0},
 	}
 	for name, c := range cases {
@@ -274,7 +274,7 @@ func TestPlanOnADrainedService(t *testing.T) {
 func TestShifts(t *testing.T) {
 	t.Parallel()
 	// Four endpoints: us 2, eu 1, ap 1. Clients in ap prefer their own and see no change; those in eu lose half.
-	st, us := mesh("1.20.2", map[string]one{"us": {ann: global, ready: 2}, "eu": {ann: global, ready: 1}, "ap": {ann: annotate(global, cilium.AnnotationAffinity+"=local"), ready: 1}})
+	st, us := mesh("1.20.2", map[string]one{"us": {ann: global, ready: 2}, "eu": {ann: global, ready: 1}, "ap": {ann: withAnnotations(global, cilium.AnnotationAffinity+"=local"), ready: 1}})
 	p := Drain(st, us, &drainrecord.Record{ID: "new"}, "eu")
 	want := []v1alpha1.Shift{{Namespace: "shop", Name: "cart", Client: "eu", Port: v1alpha1.Port{Name: "http", Protocol: "TCP", Port: 80}, IPFamily: "IPv4", Complete: true,
 		Shares: []v1alpha1.ShareShift{{Cluster: "us", Before: 0.5, After: 0}, {Cluster: "eu", Before: 0.25, After: 0.5}, {Cluster: "ap", Before: 0.25, After: 0.5}}}}
@@ -289,7 +289,7 @@ func TestShifts(t *testing.T) {
 // TestShiftsOfUnknownVersions: each set of rules that may hold has its own shift.
 func TestShiftsOfUnknownVersions(t *testing.T) {
 	t.Parallel()
-	st, us := mesh("unknown", map[string]one{"us": {ann: global, ready: 1}, "eu": {ann: annotate(global, cilium.AnnotationAffinity+"=none"), ready: 1}})
+	st, us := mesh("unknown", map[string]one{"us": {ann: global, ready: 1}, "eu": {ann: withAnnotations(global, cilium.AnnotationAffinity+"=none"), ready: 1}})
 	p := Drain(st, us, &drainrecord.Record{ID: "new"}, "eu")
 	var got []string
 	for _, s := range Shifts(st, p, "us") {
@@ -313,7 +313,7 @@ func TestUncertain(t *testing.T) {
 
 func TestHomeless(t *testing.T) {
 	t.Parallel()
-	st, _ := mesh("1.20.2", map[string]one{"us": {ann: annotate(global, cilium.AnnotationShared+"=false", mark(nil))}})
+	st, _ := mesh("1.20.2", map[string]one{"us": {ann: withAnnotations(global, cilium.AnnotationShared+"=false", mark(nil))}})
 	if d := cmp.Diff([]string{"eu"}, Homeless(st, "us", []string{"ap"})); d != "" {
 		t.Error(d)
 	}

@@ -9,8 +9,8 @@ import (
 
 	"k8s.io/utils/ptr"
 
-	"github.com/kubectl-mesh/kubectl-mesh/pkg/common/change"
 	"github.com/kubectl-mesh/kubectl-mesh/pkg/common/cilium"
+	"github.com/kubectl-mesh/kubectl-mesh/plugins/kubectl-mesh-svc/internal/annotate"
 )
 
 // Manager is our field manager.
@@ -20,7 +20,7 @@ const Manager = "mesh-svc"
 type Edit struct {
 	// Action is the verb, such as "globalize".
 	Action string
-	Values change.Values
+	Values annotate.Values
 	// Note is said after the change, "" for nothing.
 	Note string
 	// NeedsIn: without --in the verb would change clusters that nobody named.
@@ -30,7 +30,7 @@ type Edit struct {
 // Globalize makes a Service global. A leftover alias goes, so that only one key
 // says what holds. affinity and shared go along when they are given.
 func Globalize(affinity, shared string) (Edit, error) {
-	e := Edit{Action: "globalize", Values: change.Values{
+	e := Edit{Action: "globalize", Values: annotate.Values{
 		cilium.AnnotationGlobal: ptr.To("true"), cilium.AnnotationGlobalAlias: nil,
 	}}
 	if affinity != "" {
@@ -54,24 +54,24 @@ func Globalize(affinity, shared string) (Edit, error) {
 
 // Unglobalize removes both keys: the new key alone would let a leftover alias take over again.
 func Unglobalize() Edit {
-	return Edit{Action: "unglobalize", Values: change.Values{cilium.AnnotationGlobal: nil, cilium.AnnotationGlobalAlias: nil},
+	return Edit{Action: "unglobalize", Values: annotate.Values{cilium.AnnotationGlobal: nil, cilium.AnnotationGlobalAlias: nil},
 		Note: "shared and affinity annotations are left; without global they have no effect"}
 }
 
 // Share removes both shared keys: a global Service is shared by default.
 func Share() Edit {
-	return Edit{Action: "share", NeedsIn: true, Values: change.Values{cilium.AnnotationShared: nil, cilium.AnnotationSharedAlias: nil}}
+	return Edit{Action: "share", NeedsIn: true, Values: annotate.Values{cilium.AnnotationShared: nil, cilium.AnnotationSharedAlias: nil}}
 }
 
 // Unshare keeps a global Service's endpoints for its own cluster.
 func Unshare() Edit {
-	return Edit{Action: "unshare", NeedsIn: true, Values: change.Values{cilium.AnnotationShared: ptr.To("false"), cilium.AnnotationSharedAlias: nil}}
+	return Edit{Action: "unshare", NeedsIn: true, Values: annotate.Values{cilium.AnnotationShared: ptr.To("false"), cilium.AnnotationSharedAlias: nil}}
 }
 
 // Affinity says which endpoints a cluster's clients prefer. "none" removes both
 // keys and is never written: Cilium 1.18 and 1.19 drop all remote backends for it (cilium issue 46623).
 func Affinity(value string) (Edit, error) {
-	e := Edit{Action: "affinity " + value, Values: change.Values{cilium.AnnotationAffinity: nil, cilium.AnnotationAffinityAlias: nil}}
+	e := Edit{Action: "affinity " + value, Values: annotate.Values{cilium.AnnotationAffinity: nil, cilium.AnnotationAffinityAlias: nil}}
 	switch value {
 	case string(cilium.AffinityNone):
 	case string(cilium.AffinityLocal):
@@ -89,7 +89,7 @@ func Affinity(value string) (Edit, error) {
 	return e, nil
 }
 
-func merge(into, from change.Values) {
+func merge(into, from annotate.Values) {
 	for k, v := range from {
 		into[k] = v
 	}

@@ -12,12 +12,12 @@ import (
 	"k8s.io/utils/ptr"
 
 	"github.com/kubectl-mesh/kubectl-mesh/pkg/apis/v1alpha1"
-	"github.com/kubectl-mesh/kubectl-mesh/pkg/common/change"
 	"github.com/kubectl-mesh/kubectl-mesh/pkg/common/cilium"
 	"github.com/kubectl-mesh/kubectl-mesh/pkg/common/clusters"
 	"github.com/kubectl-mesh/kubectl-mesh/pkg/common/commandline"
 	"github.com/kubectl-mesh/kubectl-mesh/pkg/common/meshstate"
 	"github.com/kubectl-mesh/kubectl-mesh/pkg/common/routing"
+	"github.com/kubectl-mesh/kubectl-mesh/plugins/kubectl-mesh-svc/internal/annotate"
 )
 
 // state puts Services NAME into clusters; a cluster is "us=nginx,web".
@@ -49,7 +49,7 @@ func state(t *testing.T, specs ...string) (*meshstate.State, []*clusters.Member)
 	return st, members
 }
 
-func results(p *change.Plan) string {
+func results(p *annotate.Plan) string {
 	var out []string
 	for _, i := range p.Items {
 		out = append(out, i.Member.Name+"/"+i.Name+":"+i.Result)
@@ -147,7 +147,7 @@ func TestField11Idle(t *testing.T) {
 func TestEdits(t *testing.T) {
 	t.Parallel()
 	yes, no, local := ptr.To("true"), ptr.To("false"), ptr.To("local")
-	edit := func(affinity, shared string) change.Values {
+	edit := func(affinity, shared string) annotate.Values {
 		e, err := Globalize(affinity, shared)
 		if err != nil {
 			t.Fatal(err)
@@ -158,14 +158,14 @@ func TestEdits(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	cases := map[string]struct{ got, want change.Values }{
-		"globalize drops the alias": {edit("", ""), change.Values{cilium.AnnotationGlobal: yes, cilium.AnnotationGlobalAlias: nil}},
-		"with affinity and shared": {edit("local", "false"), change.Values{cilium.AnnotationGlobal: yes, cilium.AnnotationGlobalAlias: nil,
+	cases := map[string]struct{ got, want annotate.Values }{
+		"globalize drops the alias": {edit("", ""), annotate.Values{cilium.AnnotationGlobal: yes, cilium.AnnotationGlobalAlias: nil}},
+		"with affinity and shared": {edit("local", "false"), annotate.Values{cilium.AnnotationGlobal: yes, cilium.AnnotationGlobalAlias: nil,
 			cilium.AnnotationAffinity: local, cilium.AnnotationAffinityAlias: nil, cilium.AnnotationShared: no, cilium.AnnotationSharedAlias: nil}},
-		"none is never written":     {none.Values, change.Values{cilium.AnnotationAffinity: nil, cilium.AnnotationAffinityAlias: nil}},
-		"unglobalize removes both":  {Unglobalize().Values, change.Values{cilium.AnnotationGlobal: nil, cilium.AnnotationGlobalAlias: nil}},
-		"share removes both":        {Share().Values, change.Values{cilium.AnnotationShared: nil, cilium.AnnotationSharedAlias: nil}},
-		"unshare writes false once": {Unshare().Values, change.Values{cilium.AnnotationShared: no, cilium.AnnotationSharedAlias: nil}},
+		"none is never written":     {none.Values, annotate.Values{cilium.AnnotationAffinity: nil, cilium.AnnotationAffinityAlias: nil}},
+		"unglobalize removes both":  {Unglobalize().Values, annotate.Values{cilium.AnnotationGlobal: nil, cilium.AnnotationGlobalAlias: nil}},
+		"share removes both":        {Share().Values, annotate.Values{cilium.AnnotationShared: nil, cilium.AnnotationSharedAlias: nil}},
+		"unshare writes false once": {Unshare().Values, annotate.Values{cilium.AnnotationShared: no, cilium.AnnotationSharedAlias: nil}},
 	}
 	for name, c := range cases {
 		if d := cmp.Diff(c.want, c.got); d != "" {
@@ -186,23 +186,23 @@ func TestUndo(t *testing.T) {
 	t.Parallel()
 	g, ga, aff := cilium.AnnotationGlobal, cilium.AnnotationGlobalAlias, cilium.AnnotationAffinity
 	// globalize --affinity local on a Service that had only the alias and affinity remote.
-	rec := change.RecordItem{Cluster: "us", Namespace: "default", Name: "nginx", UID: "u1",
-		Before: change.Values{g: nil, ga: ptr.To("true"), aff: ptr.To("remote")}, After: change.Values{g: ptr.To("true"), ga: nil, aff: ptr.To("local")}}
+	rec := annotate.RecordItem{Cluster: "us", Namespace: "default", Name: "nginx", UID: "u1",
+		Before: annotate.Values{g: nil, ga: ptr.To("true"), aff: ptr.To("remote")}, After: annotate.Values{g: ptr.To("true"), ga: nil, aff: ptr.To("local")}}
 	cases := map[string]struct {
 		uid   string
 		ann   map[string]string
 		want  string
 		left  bool
-		after change.Values // what is written, nil for all of the record
+		after annotate.Values // what is written, nil for all of the record
 	}{
 		"as we left it":            {"u1", map[string]string{g: "true", aff: "local"}, "planned", false, rec.Before},
 		"never written":            {"u1", map[string]string{ga: "true", aff: "remote"}, "unchanged", false, rec.Before},
 		"half of it":               {"u1", map[string]string{ga: "true", aff: "local"}, "planned", false, rec.Before},
-		"one setting is theirs":    {"u1", map[string]string{g: "true", aff: "none"}, "planned", true, change.Values{g: nil, ga: ptr.To("true")}},
-		"a key and its alias":      {"u1", map[string]string{g: "false", aff: "local"}, "planned", true, change.Values{aff: ptr.To("remote")}},
-		"the key was taken away":   {"u1", map[string]string{aff: "local"}, "planned", true, change.Values{aff: ptr.To("remote")}},
-		"all of it is theirs":      {"u1", map[string]string{g: "false", aff: "none"}, "skipped", true, change.Values{}},
-		"the rest is back already": {"u1", map[string]string{g: "false", aff: "remote"}, "skipped", true, change.Values{aff: ptr.To("remote")}},
+		"one setting is theirs":    {"u1", map[string]string{g: "true", aff: "none"}, "planned", true, annotate.Values{g: nil, ga: ptr.To("true")}},
+		"a key and its alias":      {"u1", map[string]string{g: "false", aff: "local"}, "planned", true, annotate.Values{aff: ptr.To("remote")}},
+		"the key was taken away":   {"u1", map[string]string{aff: "local"}, "planned", true, annotate.Values{aff: ptr.To("remote")}},
+		"all of it is theirs":      {"u1", map[string]string{g: "false", aff: "none"}, "skipped", true, annotate.Values{}},
+		"the rest is back already": {"u1", map[string]string{g: "false", aff: "remote"}, "skipped", true, annotate.Values{aff: ptr.To("remote")}},
 		"the Service is a new one": {"u2", map[string]string{g: "true"}, "skipped", true, rec.Before},
 	}
 	for name, c := range cases {
@@ -263,24 +263,24 @@ func TestUndoDuringADrain(t *testing.T) {
 	drained := map[string]string{g: "true", s: "false", mark: *text("now")}
 	no := ptr.To("false")
 	cases := map[string]struct {
-		before, after change.Values
+		before, after annotate.Values
 		ann           map[string]string
 		want          string
 		left          bool
-		writes        change.Values
+		writes        annotate.Values
 	}{
-		"unshare":                  {change.Values{s: nil}, change.Values{s: no}, drained, "skipped", true, change.Values{}},
-		"share":                    {change.Values{s: no}, change.Values{s: nil}, drained, "skipped", true, change.Values{}},
-		"globalize --shared=false": {change.Values{g: nil, s: nil}, change.Values{g: ptr.To("true"), s: no}, drained, "planned", true, change.Values{g: nil}},
-		"globalize":                {change.Values{g: nil}, change.Values{g: ptr.To("true")}, drained, "planned", false, change.Values{g: nil}},
-		"the drain itself":         {change.Values{s: nil, mark: nil}, change.Values{s: no, mark: text("now")}, drained, "planned", false, change.Values{s: nil, mark: nil}},
-		"an earlier drain":         {change.Values{s: nil, mark: nil}, change.Values{s: no, mark: text("then")}, drained, "skipped", true, change.Values{}},
-		"taken out of the drain":   {change.Values{s: no, mark: text("now")}, change.Values{s: nil, mark: nil}, map[string]string{g: "true"}, "planned", false, change.Values{s: no, mark: text("now")}},
-		"unshare, not drained":     {change.Values{s: nil}, change.Values{s: no}, map[string]string{g: "true", s: "false"}, "planned", false, change.Values{s: nil}},
+		"unshare":                  {annotate.Values{s: nil}, annotate.Values{s: no}, drained, "skipped", true, annotate.Values{}},
+		"share":                    {annotate.Values{s: no}, annotate.Values{s: nil}, drained, "skipped", true, annotate.Values{}},
+		"globalize --shared=false": {annotate.Values{g: nil, s: nil}, annotate.Values{g: ptr.To("true"), s: no}, drained, "planned", true, annotate.Values{g: nil}},
+		"globalize":                {annotate.Values{g: nil}, annotate.Values{g: ptr.To("true")}, drained, "planned", false, annotate.Values{g: nil}},
+		"the drain itself":         {annotate.Values{s: nil, mark: nil}, annotate.Values{s: no, mark: text("now")}, drained, "planned", false, annotate.Values{s: nil, mark: nil}},
+		"an earlier drain":         {annotate.Values{s: nil, mark: nil}, annotate.Values{s: no, mark: text("then")}, drained, "skipped", true, annotate.Values{}},
+		"taken out of the drain":   {annotate.Values{s: no, mark: text("now")}, annotate.Values{s: nil, mark: nil}, map[string]string{g: "true"}, "planned", false, annotate.Values{s: no, mark: text("now")}},
+		"unshare, not drained":     {annotate.Values{s: nil}, annotate.Values{s: no}, map[string]string{g: "true", s: "false"}, "planned", false, annotate.Values{s: nil}},
 	}
 	for name, c := range cases {
 		svc := &corev1.Service{ObjectMeta: metav1.ObjectMeta{Namespace: "default", Name: "nginx", UID: "u1", Annotations: c.ann}}
-		rec := change.RecordItem{Cluster: "us", Namespace: "default", Name: "nginx", UID: "u1", Before: c.before, After: c.after}
+		rec := annotate.RecordItem{Cluster: "us", Namespace: "default", Name: "nginx", UID: "u1", Before: c.before, After: c.after}
 		item, left := Undo(&clusters.Member{Name: "us"}, svc, rec, commandline.Mesh{})
 		if item.Result != c.want || left != c.left || left && !strings.Contains(item.Message, "kubectl mesh-svc undrain us") {
 			t.Errorf("%s: got %s, left %v, %q; want %s, %v", name, item.Result, left, item.Message, c.want, c.left)

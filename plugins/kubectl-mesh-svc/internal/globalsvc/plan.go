@@ -10,12 +10,12 @@ import (
 	"k8s.io/apimachinery/pkg/labels"
 
 	"github.com/kubectl-mesh/kubectl-mesh/pkg/apis/v1alpha1"
-	"github.com/kubectl-mesh/kubectl-mesh/pkg/common/change"
 	"github.com/kubectl-mesh/kubectl-mesh/pkg/common/cilium"
 	"github.com/kubectl-mesh/kubectl-mesh/pkg/common/clusters"
 	"github.com/kubectl-mesh/kubectl-mesh/pkg/common/commandline"
 	"github.com/kubectl-mesh/kubectl-mesh/pkg/common/meshstate"
 	"github.com/kubectl-mesh/kubectl-mesh/pkg/common/routing"
+	"github.com/kubectl-mesh/kubectl-mesh/plugins/kubectl-mesh-svc/internal/annotate"
 )
 
 // Request says what a writing verb is to change.
@@ -40,8 +40,8 @@ type Request struct {
 // Plan works out what a verb changes in the target members. Members that were
 // read but are no target are left alone. It fails on what cannot be meant: a
 // Service that no target has, a Service that must not be touched.
-func Plan(st *meshstate.State, targets []*clusters.Member, r Request) (*change.Plan, error) {
-	p := &change.Plan{Action: r.Action, Manager: Manager}
+func Plan(st *meshstate.State, targets []*clusters.Member, r Request) (*annotate.Plan, error) {
+	p := &annotate.Plan{Action: r.Action, Manager: Manager}
 	keys, err := r.keys(st)
 	if err != nil {
 		return nil, err
@@ -54,7 +54,7 @@ func Plan(st *meshstate.State, targets []*clusters.Member, r Request) (*change.P
 			svc := st.Services[m.Name][key]
 			if svc == nil {
 				if !r.Bulk {
-					p.Items = append(p.Items, change.Absent(m, key.Namespace, key.Name))
+					p.Items = append(p.Items, annotate.Absent(m, key.Namespace, key.Name))
 				}
 				continue
 			}
@@ -87,14 +87,14 @@ func Plan(st *meshstate.State, targets []*clusters.Member, r Request) (*change.P
 
 // item plans one Service. Whoever says whether a Service is shared explains by that what a drain's mark explained: the mark goes along, else
 // undrain would write over what was said. Where the drain lasts, that is refused unless it is forced.
-func (r Request) item(m *clusters.Member, svc *corev1.Service) *change.Item {
+func (r Request) item(m *clusters.Member, svc *corev1.Service) *annotate.Item {
 	_, shared := r.Values[cilium.AnnotationShared]
 	if !shared || Drained(svc.Annotations) == nil {
-		return change.NewItem(m, svc, r.Values)
+		return annotate.NewItem(m, svc, r.Values)
 	}
 	values := maps.Clone(r.Values)
 	values[AnnotationDrained] = nil
-	item := change.NewItem(m, svc, values)
+	item := annotate.NewItem(m, svc, values)
 	if awaits(svc.Annotations, m.Name) && !r.Force {
 		item.Result = v1alpha1.ResultRefused
 		item.Message = fmt.Sprintf("it is drained; --force-conflicts takes it out of the drain; to end the drain and restore the previous value, run: %s", commands{mesh: r.Mesh}.undrain(m.Name))
@@ -103,12 +103,12 @@ func (r Request) item(m *clusters.Member, svc *corev1.Service) *change.Item {
 }
 
 // toDo reports whether an item would be written, or is refused.
-func toDo(i *change.Item) bool {
+func toDo(i *annotate.Item) bool {
 	return i.Result == v1alpha1.ResultPlanned || i.Result == v1alpha1.ResultRefused
 }
 
 // StillDrained says which Services that a request makes global stay out of service, because their cluster is drained.
-func StillDrained(st *meshstate.State, p *change.Plan, r Request) []string {
+func StillDrained(st *meshstate.State, p *annotate.Plan, r Request) []string {
 	if p.Action != "globalize" {
 		return nil
 	}
@@ -129,7 +129,7 @@ func StillDrained(st *meshstate.State, p *change.Plan, r Request) []string {
 	}
 	out := make([]string, len(order))
 	for n, name := range order {
-		out[n] = fmt.Sprintf("drained in %s: %s; other clusters do not use the endpoints there until the drain ends; to end it, run: %s", name, change.List(of[name], namedInNote), commands{mesh: r.Mesh}.undrain(name))
+		out[n] = fmt.Sprintf("drained in %s: %s; other clusters do not use the endpoints there until the drain ends; to end it, run: %s", name, annotate.List(of[name], namedInNote), commands{mesh: r.Mesh}.undrain(name))
 	}
 	return out
 }
@@ -157,7 +157,7 @@ func (r Request) keys(st *meshstate.State) ([]routing.Key, error) {
 
 // Idle says of which Services a change of sharing or affinity has no effect, because they are not global where it is made: one line for the
 // Services of a namespace that are not global in the same clusters.
-func Idle(st *meshstate.State, p *change.Plan, r Request) []string {
+func Idle(st *meshstate.State, p *annotate.Plan, r Request) []string {
 	if p.Action == "globalize" || p.Action == "unglobalize" {
 		return nil
 	}
@@ -206,7 +206,7 @@ func idleNote(keys []routing.Key, in, command string) string {
 	if command != "" {
 		command = "; run: " + command
 	}
-	return fmt.Sprintf("%s %s not global in %s: this has no effect there until %s%s", change.List(names, namedInNote), are, in, they, command)
+	return fmt.Sprintf("%s %s not global in %s: this has no effect there until %s%s", annotate.List(names, namedInNote), are, in, they, command)
 }
 
 // namedInCommand is how many Services a printed command names. For more there is none.
@@ -241,7 +241,7 @@ func places(st *meshstate.State, key routing.Key) int {
 
 // checkPresence refuses a Service that no target has and, for globalize, one that only one cluster of the mesh has:
 // global in one cluster has no effect at all.
-func (r Request) checkPresence(st *meshstate.State, p *change.Plan, keys []routing.Key) error {
+func (r Request) checkPresence(st *meshstate.State, p *annotate.Plan, keys []routing.Key) error {
 	if r.Bulk {
 		return nil
 	}
@@ -252,7 +252,7 @@ func (r Request) checkPresence(st *meshstate.State, p *change.Plan, keys []routi
 				in = append(in, c.Name)
 			}
 		}
-		targeted := slices.ContainsFunc(p.Items, func(i *change.Item) bool {
+		targeted := slices.ContainsFunc(p.Items, func(i *annotate.Item) bool {
 			return i.Namespace == key.Namespace && i.Name == key.Name && i.Result != v1alpha1.ResultAbsent
 		})
 		switch {

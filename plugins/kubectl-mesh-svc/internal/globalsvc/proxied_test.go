@@ -19,7 +19,7 @@ import (
 // gateway is a cluster in which default/nginx is the Service of a Gateway.
 func gateway(name string, more ...string) cluster {
 	return cluster{name: name, version: "1.20.2", svc: func(s *corev1.Service) {
-		s.Spec.Selector, s.Spec.Type, s.Annotations = nil, corev1.ServiceTypeLoadBalancer, annotate(global, more...)
+		s.Spec.Selector, s.Spec.Type, s.Annotations = nil, corev1.ServiceTypeLoadBalancer, withAnnotations(global, more...)
 		s.Spec.ExternalTrafficPolicy, s.Spec.SessionAffinity = corev1.ServiceExternalTrafficPolicyLocal, corev1.ServiceAffinityClientIP
 	}, slice: func(s *discoveryv1.EndpointSlice) {
 		s.Ports = []discoveryv1.EndpointPort{{Port: ptr.To[int32](9999)}}

@@ -4,14 +4,14 @@ import (
 	"slices"
 
 	"github.com/kubectl-mesh/kubectl-mesh/pkg/apis/v1alpha1"
-	"github.com/kubectl-mesh/kubectl-mesh/pkg/common/change"
 	"github.com/kubectl-mesh/kubectl-mesh/pkg/common/meshstate"
 	"github.com/kubectl-mesh/kubectl-mesh/pkg/common/routing"
+	"github.com/kubectl-mesh/kubectl-mesh/plugins/kubectl-mesh-svc/internal/annotate"
 )
 
 // Shifts predicts what a plan for one cluster does to the clients of the others: one entry for each Service, client cluster, port and
 // family whose answers change. Clients of the cluster itself go on using its endpoints, whether or not it shares them.
-func Shifts(st *meshstate.State, p *change.Plan, cluster string) []v1alpha1.Shift {
+func Shifts(st *meshstate.State, p *annotate.Plan, cluster string) []v1alpha1.Shift {
 	before, after := &st.Snapshot, After(st, p)
 	var out []v1alpha1.Shift
 	for _, i := range p.Items {

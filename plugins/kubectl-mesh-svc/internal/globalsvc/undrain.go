@@ -7,18 +7,18 @@ import (
 	corev1 "k8s.io/api/core/v1"
 
 	"github.com/kubectl-mesh/kubectl-mesh/pkg/apis/v1alpha1"
-	"github.com/kubectl-mesh/kubectl-mesh/pkg/common/change"
 	"github.com/kubectl-mesh/kubectl-mesh/pkg/common/cilium"
 	"github.com/kubectl-mesh/kubectl-mesh/pkg/common/clusters"
 	"github.com/kubectl-mesh/kubectl-mesh/pkg/common/commandline"
 	"github.com/kubectl-mesh/kubectl-mesh/pkg/common/meshstate"
 	"github.com/kubectl-mesh/kubectl-mesh/pkg/common/routing"
+	"github.com/kubectl-mesh/kubectl-mesh/plugins/kubectl-mesh-svc/internal/annotate"
 	"github.com/kubectl-mesh/kubectl-mesh/plugins/kubectl-mesh-svc/internal/drainrecord"
 )
 
 // Restore is what undrain does.
 type Restore struct {
-	*change.Plan
+	*annotate.Plan
 	// Left are the Services that somebody changed since, or that are gone; they are not put back.
 	Left []routing.Key
 	// Missing are the entries of a cluster that was, or may have been, rebuilt whose Services are not there yet.
@@ -31,7 +31,7 @@ type Restore struct {
 // somebody took the mark away: it is left. Only where the Service was made anew, because the cluster was rebuilt, the record alone decides: what has
 // the value that drain wrote gets the former one back.
 func Undrain(st *meshstate.State, m *clusters.Member, records []*drainrecord.Record) *Restore {
-	r := &Restore{Plan: &change.Plan{Action: "undrain " + m.Name, Manager: Manager}}
+	r := &Restore{Plan: &annotate.Plan{Action: "undrain " + m.Name, Manager: Manager}}
 	for _, rec := range records {
 		r.Former = rec.Manager
 	}
@@ -39,7 +39,7 @@ func Undrain(st *meshstate.State, m *clusters.Member, records []*drainrecord.Rec
 		svc := st.Services[m.Name][key]
 		rec, e := entry(records, key)
 		if svc == nil {
-			item := change.Absent(m, key.Namespace, key.Name)
+			item := annotate.Absent(m, key.Namespace, key.Name)
 			item.Message = "it was deleted since; there is nothing to put back"
 			r.Left = append(r.Left, key)
 			switch { // a Service without a mark is here because it has an entry
@@ -118,17 +118,17 @@ func Adopt(st *meshstate.State, m *clusters.Member, rec *drainrecord.Record) {
 }
 
 // restore plans one Service; left: it is not put back, or not all of it. It returns nil for a Service that is not meant.
-func restore(m *clusters.Member, svc *corev1.Service, e *drainrecord.Entry) (item *change.Item, left bool) {
+func restore(m *clusters.Member, svc *corev1.Service, e *drainrecord.Entry) (item *annotate.Item, left bool) {
 	now, mark := former(svc), Drained(svc.Annotations)
-	plan := func(want *string) *change.Item {
-		return change.NewItem(m, svc, change.Values{cilium.AnnotationShared: want, AnnotationDrained: nil})
+	plan := func(want *string) *annotate.Item {
+		return annotate.NewItem(m, svc, annotate.Values{cilium.AnnotationShared: want, AnnotationDrained: nil})
 	}
-	leave := func(format string, args ...any) (*change.Item, bool) {
-		item := change.NewItem(m, svc, change.Values{cilium.AnnotationShared: now})
+	leave := func(format string, args ...any) (*annotate.Item, bool) {
+		item := annotate.NewItem(m, svc, annotate.Values{cilium.AnnotationShared: now})
 		item.Result, item.Message = v1alpha1.ResultSkipped, fmt.Sprintf(format, args...)
 		return item, true
 	}
-	changed := cilium.AnnotationShared + " is now " + change.Show(now) + ": somebody changed it since; it is left as it is"
+	changed := cilium.AnnotationShared + " is now " + annotate.Show(now) + ": somebody changed it since; it is left as it is"
 	switch {
 	case mark != nil && mark.Cluster == m.Name, mark != nil && mark.Cluster == "" && e != nil:
 		want := mark.Shared
@@ -136,7 +136,7 @@ func restore(m *clusters.Member, svc *corev1.Service, e *drainrecord.Entry) (ite
 			want = e.Former
 		}
 		switch {
-		case now != nil && *now == unshared, change.Same(now, want):
+		case now != nil && *now == unshared, annotate.Same(now, want):
 			return plan(want), false
 		}
 		item := plan(now)
@@ -148,18 +148,18 @@ func restore(m *clusters.Member, svc *corev1.Service, e *drainrecord.Entry) (ite
 	case e == nil:
 		item, _ := leave("its annotation %s is that of a drain of cluster %s; it is left as it is", AnnotationDrained, mark.Cluster)
 		return item, false
-	case change.Same(now, e.Former):
+	case annotate.Same(now, e.Former):
 		return plan(now), false
 	case e.UID == svc.UID:
 		return leave("%s", changed)
 	case now != nil && *now == unshared:
 		return plan(e.Former), false
 	case cilium.Shared(svc.Annotations).Value:
-		item := change.NewItem(m, svc, change.Values{cilium.AnnotationShared: now})
+		item := annotate.NewItem(m, svc, annotate.Values{cilium.AnnotationShared: now})
 		item.Message = "it was made anew since, and is shared"
 		return item, false
 	}
-	return leave("it was made anew since: %s is now %s; it is left as it is", cilium.AnnotationShared, change.Show(now))
+	return leave("it was made anew since: %s is now %s; it is left as it is", cilium.AnnotationShared, annotate.Show(now))
 }
 
 // Marked names the Services of a cluster that bear the mark of a drain of it.

@@ -15,7 +15,7 @@ import (
 
 func TestEntriesNeverRecordOurOwnFalse(t *testing.T) {
 	t.Parallel()
-	drained := annotate(global, cilium.AnnotationShared+"=false", mark(ptr.To("of the mark")))
+	drained := withAnnotations(global, cilium.AnnotationShared+"=false", mark(ptr.To("of the mark")))
 	for name, c := range map[string]struct {
 		rec  *drainrecord.Record
 		want string
@@ -51,7 +51,7 @@ func TestUndrain(t *testing.T) {
 		return []entry{{Key: cart, UID: types.UID(uid), Former: former}}
 	}
 	ann := func(value, mark string) map[string]string {
-		out := annotate(global)
+		out := withAnnotations(global)
 		if value != absent {
 			out[cilium.AnnotationShared] = value
 		}

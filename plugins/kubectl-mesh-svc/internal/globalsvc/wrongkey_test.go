@@ -15,7 +15,7 @@ import (
 
 // annotations replaces those of a Service: "key=value".
 func annotations(kv ...string) func(*corev1.Service) {
-	return func(s *corev1.Service) { s.Annotations = annotate(nil, kv...) }
+	return func(s *corev1.Service) { s.Annotations = withAnnotations(nil, kv...) }
 }
 
 // lines renders findings as "ID severity object: message => fix".
@@ -77,13 +77,19 @@ func TestField16MisspeltKey(t *testing.T) {
 func TestField16KeyOnSlice(t *testing.T) {
 	t.Parallel()
 	slice := func(kv ...string) func(*discoveryv1.EndpointSlice) {
-		return func(s *discoveryv1.EndpointSlice) { s.Name, s.Annotations = "nginx-a", annotate(nil, kv...) }
+		return func(s *discoveryv1.EndpointSlice) { s.Name, s.Annotations = "nginx-a", withAnnotations(nil, kv...) }
 	}
 	st, members := build(cluster{name: "us", svc: annotations(), slice: slice(cilium.AnnotationGlobal + "=true")}, cluster{name: "eu", svc: annotations(), slice: slice("service.cilium.io/wieght=3")})
 	want := []string{
 		`SVC047 warning service/default/nginx: eu: EndpointSlice nginx-a: Cilium does not read annotation service.cilium.io/wieght; it reads service.cilium.io/weight => kubectl --context kind-eu -n default annotate endpointslice nginx-a service.cilium.io/weight=3 service.cilium.io/wieght-`,
 		`SVC047 warning service/default/nginx: us: EndpointSlice nginx-a: Cilium does not read annotation service.cilium.io/global on an EndpointSlice; it reads it on a Service => kubectl --context kind-us -n default annotate service nginx service.cilium.io/global=true && kubectl --context kind-us -n default annotate endpointslice nginx-a service.cilium.io/global-`,
 	}
+	if d := cmp.Diff(want, lines(Check(st, members, []routing.Key{nginx}))); d != "" {
+		t.Error(d)
+	}
+	labelled := func(s *discoveryv1.EndpointSlice) { s.Name = "nginx-a"; s.Labels[cilium.AnnotationWeight] = "3" }
+	st, members = build(cluster{name: "us", svc: annotations(), slice: labelled}, cluster{name: "eu", svc: annotations()})
+	want = []string{`SVC047 warning service/default/nginx: us: EndpointSlice nginx-a: Cilium does not read label service.cilium.io/weight; it reads the annotation => kubectl --context kind-us -n default annotate endpointslice nginx-a service.cilium.io/weight=3 && kubectl --context kind-us -n default label endpointslice nginx-a service.cilium.io/weight-`}
 	if d := cmp.Diff(want, lines(Check(st, members, []routing.Key{nginx}))); d != "" {
 		t.Error(d)
 	}

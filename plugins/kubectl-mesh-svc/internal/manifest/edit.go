@@ -7,7 +7,7 @@ import (
 
 	"sigs.k8s.io/kustomize/kyaml/yaml"
 
-	"github.com/kubectl-mesh/kubectl-mesh/pkg/common/change"
+	"github.com/kubectl-mesh/kubectl-mesh/plugins/kubectl-mesh-svc/internal/annotate"
 )
 
 // editor collects the replacements in one manifest.
@@ -15,7 +15,7 @@ type editor struct {
 	file    string
 	text    *text
 	aliased map[*yaml.Node]bool // what an alias refers to
-	edited  map[*yaml.Node]change.Values
+	edited  map[*yaml.Node]annotate.Values
 }
 
 // entry is a key of a mapping with its place in the text.
@@ -26,10 +26,10 @@ type entry struct {
 }
 
 // edit sets values on one Service and returns the keys that differ.
-func (e *editor) edit(n *yaml.Node, values change.Values) (before, after change.Values, err error) {
+func (e *editor) edit(n *yaml.Node, values annotate.Values) (before, after annotate.Values, err error) {
 	meta := get(n, "metadata")
 	ann := get(meta, "annotations")
-	before, after = change.Values{}, change.Values{}
+	before, after = annotate.Values{}, annotate.Values{}
 	for k, v := range values {
 		var now *string
 		if ann != nil {
@@ -43,7 +43,7 @@ func (e *editor) edit(n *yaml.Node, values change.Values) (before, after change.
 				}
 			}
 		}
-		if !change.Same(now, v) {
+		if !annotate.Same(now, v) {
 			before[k], after[k] = now, v
 		}
 	}
@@ -72,7 +72,7 @@ func styleOf(n *yaml.Node) (json bool) {
 }
 
 // added returns the keys that get a value, sorted.
-func added(values change.Values) []string {
+func added(values annotate.Values) []string {
 	var keys []string
 	for k, v := range values {
 		if v != nil {
@@ -84,7 +84,7 @@ func added(values change.Values) []string {
 }
 
 // flowEntries writes values as {a: "b"} holds them, or as JSON does.
-func flowEntries(values change.Values, keys []string, json bool, sep string) string {
+func flowEntries(values annotate.Values, keys []string, json bool, sep string) string {
 	parts := make([]string, len(keys))
 	for i, k := range keys {
 		if json {
@@ -117,7 +117,7 @@ func (e *editor) entries(m *yaml.Node) ([]entry, error) {
 }
 
 // setExisting replaces the values of keys that are there, marks those that go, and returns the keys that are still to be added.
-func (e *editor) setExisting(list []entry, values change.Values) ([]string, error) {
+func (e *editor) setExisting(list []entry, values annotate.Values) ([]string, error) {
 	missing := added(values)
 	for i := range list {
 		v, ours := values[list[i].key.Value]
@@ -146,7 +146,7 @@ func (e *editor) setExisting(list []entry, values change.Values) ([]string, erro
 }
 
 // editBlock edits annotations of which each stands on lines of its own.
-func (e *editor) editBlock(meta, ann *yaml.Node, values change.Values) error {
+func (e *editor) editBlock(meta, ann *yaml.Node, values annotate.Values) error {
 	list, err := e.entries(ann)
 	if err != nil {
 		return err
@@ -201,7 +201,7 @@ func keyOf(m *yaml.Node, key string) *yaml.Node {
 	return nil
 }
 
-func blockEntries(values change.Values, keys []string, sep string) string {
+func blockEntries(values annotate.Values, keys []string, sep string) string {
 	return flowEntries(values, keys, false, sep)
 }
 
@@ -212,7 +212,7 @@ func (e *editor) removeLines(from, to int) {
 }
 
 // editFlow edits annotations such as {a: b}.
-func (e *editor) editFlow(meta, ann *yaml.Node, values change.Values, json bool) error {
+func (e *editor) editFlow(meta, ann *yaml.Node, values annotate.Values, json bool) error {
 	list, err := e.entries(ann)
 	if err != nil {
 		return err
@@ -292,7 +292,7 @@ func (e *editor) flowSeparator(x entry, json bool) string {
 }
 
 // addAnnotations writes annotations where a Service has none.
-func (e *editor) addAnnotations(n, meta, ann *yaml.Node, values change.Values, json bool) error {
+func (e *editor) addAnnotations(n, meta, ann *yaml.Node, values annotate.Values, json bool) error {
 	keys := added(values)
 	if len(keys) == 0 {
 		return nil // only removals, of what is not there
@@ -341,7 +341,7 @@ func (e *editor) addAnnotations(n, meta, ann *yaml.Node, values change.Values, j
 }
 
 // addBlock writes annotations behind labels, namespace or name, whichever comes last in the order in which people write them.
-func (e *editor) addBlock(n, meta *yaml.Node, values change.Values, keys []string) error {
+func (e *editor) addBlock(n, meta *yaml.Node, values annotate.Values, keys []string) error {
 	for _, behind := range []string{"labels", "namespace", "name"} {
 		key, value := keyOf(meta, behind), get(meta, behind)
 		if value == nil || null(value) {

@@ -16,7 +16,7 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"sigs.k8s.io/kustomize/kyaml/yaml"
 
-	"github.com/kubectl-mesh/kubectl-mesh/pkg/common/change"
+	"github.com/kubectl-mesh/kubectl-mesh/plugins/kubectl-mesh-svc/internal/annotate"
 )
 
 // Error is what is wrong at a line of a file.
@@ -50,7 +50,7 @@ func (e *Error) Error() string {
 type Service struct {
 	*corev1.Service // name, namespace, labels, annotations and type; nothing else is read
 	Line            int
-	Before, After   change.Values // the keys that differ; empty where nothing does
+	Before, After   annotate.Values // the keys that differ; empty where nothing does
 }
 
 // Result is an edited manifest.
@@ -60,7 +60,7 @@ type Result struct {
 }
 
 // Edit sets values on the Services for which want returns true. A nil value removes the annotation.
-func Edit(file string, raw []byte, want func(*corev1.Service) bool, values change.Values) (*Result, error) {
+func Edit(file string, raw []byte, want func(*corev1.Service) bool, values annotate.Values) (*Result, error) {
 	r, err := edit(file, raw, want, values)
 	// Whatever is odd about a template, it is because something is still to be filled in.
 	if e := (*Error)(nil); errors.As(err, &e) && bytes.Contains(raw, []byte("{{")) {
@@ -69,13 +69,13 @@ func Edit(file string, raw []byte, want func(*corev1.Service) bool, values chang
 	return r, err
 }
 
-func edit(file string, raw []byte, want func(*corev1.Service) bool, values change.Values) (*Result, error) {
+func edit(file string, raw []byte, want func(*corev1.Service) bool, values annotate.Values) (*Result, error) {
 	bom, body := splitBOM(raw)
 	docs, err := parse(file, body)
 	if err != nil {
 		return nil, err
 	}
-	e := &editor{file: file, text: newText(body), aliased: map[*yaml.Node]bool{}, edited: map[*yaml.Node]change.Values{}}
+	e := &editor{file: file, text: newText(body), aliased: map[*yaml.Node]bool{}, edited: map[*yaml.Node]annotate.Values{}}
 	var services []*yaml.Node
 	for _, d := range docs {
 		e.findAliased(d)
@@ -107,7 +107,7 @@ func edit(file string, raw []byte, want func(*corev1.Service) bool, values chang
 	return r, nil
 }
 
-func firstEdited(edited map[*yaml.Node]change.Values) int {
+func firstEdited(edited map[*yaml.Node]annotate.Values) int {
 	line := 0
 	for n := range edited {
 		if line == 0 || n.Line < line {

@@ -11,12 +11,12 @@ import (
 	"k8s.io/utils/ptr"
 	"sigs.k8s.io/yaml"
 
-	"github.com/kubectl-mesh/kubectl-mesh/pkg/common/change"
+	"github.com/kubectl-mesh/kubectl-mesh/plugins/kubectl-mesh-svc/internal/annotate"
 )
 
 const global, alias = "service.cilium.io/global", "io.cilium/global-service"
 
-var globalize = change.Values{global: ptr.To("true"), alias: nil}
+var globalize = annotate.Values{global: ptr.To("true"), alias: nil}
 
 func all(*corev1.Service) bool { return true }
 
@@ -48,11 +48,11 @@ const head = "# top\napiVersion: v1 # one\nkind: Service\nmetadata:\n"
 // TestEdit: the lines that differ are shown; everything else is as it was, byte for byte.
 func TestEdit(t *testing.T) {
 	t.Parallel()
-	unglobalize := change.Values{global: nil, alias: nil}
-	three := change.Values{global: ptr.To("true"), "service.cilium.io/affinity": ptr.To("local"), alias: nil}
+	unglobalize := annotate.Values{global: nil, alias: nil}
+	three := annotate.Values{global: ptr.To("true"), "service.cilium.io/affinity": ptr.To("local"), alias: nil}
 	cases := map[string]struct {
 		in     string
-		values change.Values
+		values annotate.Values
 		want   string
 	}{
 		"no annotations":               {head + "  name: web # the web\n  # about labels\n  labels:\n    app: web\nspec:\n  ports: []\n", globalize, "+  annotations:\n+    " + global + ": \"true\"\n"},

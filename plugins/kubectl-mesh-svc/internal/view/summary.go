@@ -6,8 +6,8 @@ import (
 	"strings"
 
 	"github.com/kubectl-mesh/kubectl-mesh/pkg/apis/v1alpha1"
-	"github.com/kubectl-mesh/kubectl-mesh/pkg/common/change"
 	"github.com/kubectl-mesh/kubectl-mesh/pkg/common/output"
+	"github.com/kubectl-mesh/kubectl-mesh/plugins/kubectl-mesh-svc/internal/annotate"
 )
 
 // longFrom is the number of changes from which on a table of them is no longer read but scrolled past.
@@ -74,7 +74,7 @@ func (t *tally) add(name string, row ...string) {
 func (t *tally) each(fn func(row []string, count, names string)) {
 	for _, row := range t.rows {
 		names := t.names[strings.Join(row, "\x00")]
-		fn(row, strconv.Itoa(len(names)), change.List(names, namesShown))
+		fn(row, strconv.Itoa(len(names)), annotate.List(names, namesShown))
 	}
 }
 

@@ -1,0 +1,58 @@
+package change
+
+import (
+	"errors"
+	"fmt"
+	"net"
+	"strings"
+
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+)
+
+// Errors of a step whose object is not what the plan was made for. Nothing was written to it.
+var (
+	ErrConflict  = errors.New("changed since planning; nothing was written to it, run the command again")
+	ErrDeleted   = errors.New("deleted since planning; nothing was written to it, run the command again")
+	ErrRecreated = errors.New("recreated since planning; nothing was written to it, run the command again")
+	// ErrNotSent says that a write was given up before it was sent again.
+	ErrNotSent = errors.New("nothing was written")
+	// ErrPreflight says that a step cannot be carried out, and therefore none was.
+	ErrPreflight = errors.New("preflight failed; nothing was written in any cluster")
+)
+
+// rejected reports whether it is certain that the write of an error did not happen: the API server said so, or the connection was never made.
+func rejected(err error) bool {
+	for _, own := range []error{ErrConflict, ErrDeleted, ErrRecreated, ErrNotSent} {
+		if errors.Is(err, own) {
+			return true
+		}
+	}
+	var status apierrors.APIStatus
+	if errors.As(err, &status) {
+		code := status.Status().Code
+		return code >= 400 && code < 500 && !apierrors.IsTimeout(err)
+	}
+	var op *net.OpError
+	return errors.As(err, &op) && op.Op == "dial"
+}
+
+// Redact keeps the answers of an API server from repeating a key that was sent: an Invalid or Forbidden status may quote field values.
+func (t Target) Redact(err error) error {
+	var status apierrors.APIStatus
+	if !t.Kind.Secret || !errors.As(err, &status) {
+		return err
+	}
+	s := status.Status()
+	if len(s.Message) < maxMessage && !strings.Contains(s.Message, "PRIVATE KEY") && !strings.Contains(s.Message, encodedPEM) {
+		return err
+	}
+	s.Message, s.Details = fmt.Sprintf("the API server rejected it (%s); its message is left out because it may hold the key", s.Reason), nil
+	return &apierrors.StatusError{ErrStatus: s}
+}
+
+const (
+	// maxMessage is longer than any message that does not quote an object.
+	maxMessage = 600
+	// encodedPEM is how "-----BEGIN" begins in base64.
+	encodedPEM = "LS0tLS1CRUdJ"
+)

@@ -1,0 +1,136 @@
+// Package replace replaces the CA of clusters: with that of another cluster (sync), or with one that was kept (restore).
+package replace
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strings"
+	"time"
+
+	"github.com/kubectl-mesh/kubectl-mesh/pkg/apis/v1alpha1"
+	"github.com/kubectl-mesh/kubectl-mesh/pkg/common/cli"
+	"github.com/kubectl-mesh/kubectl-mesh/pkg/common/clusters"
+	"github.com/kubectl-mesh/kubectl-mesh/pkg/common/kernel"
+	"github.com/kubectl-mesh/kubectl-mesh/pkg/common/output"
+	"github.com/kubectl-mesh/kubectl-mesh/plugins/kubectl-mesh-ca/internal/ca"
+	"github.com/kubectl-mesh/kubectl-mesh/plugins/kubectl-mesh-ca/internal/view"
+)
+
+// Config is what both commands have in common.
+type Config struct {
+	kernel.Write
+
+	// Select finds the members.
+	Select func(context.Context) (*clusters.Selection, error)
+	Now    func() time.Time
+	// CiliumNamespace is that of --cilium-namespace; empty where it was not given.
+	CiliumNamespace string
+}
+
+// Report is what a command came to.
+type Report struct {
+	v1alpha1.CAChangeReport
+
+	// Status is the command that shows who trusts whom afterwards.
+	Status string
+	// Begun: there is more to show to a person than why the command ended.
+	Begun bool
+}
+
+// run is one replacement on its way.
+type run struct {
+	Config
+	ui kernel.UI
+
+	plan    *ca.Plan
+	members []*clusters.Member // whose documents are reported
+	left    []string           // targets that could not be read and were left out
+}
+
+func (c Config) options() ca.Options {
+	return ca.Options{ForceConflicts: c.ForceConflicts, Manager: c.Manager, Timeout: c.Change.Timeout}
+}
+
+// carryOut checks the plan, asks, and carries it out.
+func (r *run) carryOut(ctx context.Context) (*Report, error) {
+	if r.plan.Failed() && !r.AllowPartial {
+		r.plan.Change().Stop()
+		return r.report(errors.New("the plan cannot be carried out in every cluster; nothing was written in any cluster"))
+	}
+	if len(r.plan.Pending()) == 0 || r.DryRun == cli.DryRunClient {
+		return r.report(nil)
+	}
+	steps := r.plan.Change()
+	if err := steps.Preflight(ctx, r.Change); err != nil {
+		return r.report(err)
+	}
+	if r.DryRun == cli.DryRunServer {
+		return r.report(nil)
+	}
+	names := make([]string, 0, len(r.plan.Items))
+	for _, i := range r.plan.Pending() {
+		names = append(names, i.State.Member.Name)
+	}
+	if err := r.ui.Show(func(bool) []output.Section { return view.Plan(r.plan.Report(r.members, string(r.DryRun))) }, true); err != nil {
+		return nil, err
+	}
+	if err := r.ui.Confirm(ctx, fmt.Sprintf("Replace the CA of %s?", strings.Join(names, ", "))); err != nil {
+		steps.Stop()
+		report, err := r.report(err)
+		report.Begun = false
+		return report, err
+	}
+	events, end := r.ui.Progress()
+	r.Change.Events = events
+	err := steps.Apply(ctx, r.Change)
+	end()
+	return r.report(err)
+}
+
+// report says what became of each object. The error of a plan that was not carried out as a whole is one too.
+func (r *run) report(failure error) (*Report, error) {
+	report := &Report{CAChangeReport: r.plan.Report(r.members, string(r.DryRun)), Status: r.plan.Status(r.members), Begun: true}
+	switch {
+	case failure != nil:
+		return report, failure
+	case len(r.left) > 0:
+		return report, fmt.Errorf("%s could not be read and was left out", strings.Join(r.left, ", "))
+	case r.plan.Failed():
+		return report, errors.New("not everything was done")
+	}
+	return report, nil
+}
+
+// unwritten is the report of a change that was not begun.
+func (c Config) unwritten(action string, members []*clusters.Member, failure error) (*Report, error) {
+	doc := (&ca.Plan{Action: action}).Report(members, string(c.DryRun))
+	doc.Complete = false
+	return &Report{CAChangeReport: doc}, failure
+}
+
+// observe reads the members that are neither source nor target, for what they keep of the clusters that change.
+func (r *run) observe(ctx context.Context, others []*clusters.Member) {
+	r.plan.Others = ca.ReadAll(ctx, others, r.Change.Timeout)
+	var unread []string
+	for _, m := range others {
+		if m.Err != nil {
+			unread = append(unread, m.Label())
+		}
+	}
+	if len(unread) > 0 {
+		r.ui.Note("%s could not be read: cannot determine whether copies of certificates that change are kept there", strings.Join(unread, ", "))
+	}
+}
+
+// withUnread adds the members whose Cilium name is not known because they could not be read: the name in question may be theirs.
+func withUnread(err error, sel *clusters.Selection) error {
+	var unread []string
+	for _, m := range sel.Failed() {
+		unread = append(unread, fmt.Sprintf("%s could not be read (%s)", m.Label(), m.Err.Class))
+	}
+	if len(unread) == 0 {
+		return err
+	}
+	return fmt.Errorf("%w; %s", err, strings.Join(unread, ", "))
+}

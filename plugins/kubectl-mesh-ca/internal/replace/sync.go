@@ -1,0 +1,109 @@
+package replace
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+
+	"github.com/kubectl-mesh/kubectl-mesh/pkg/common/clusters"
+	"github.com/kubectl-mesh/kubectl-mesh/pkg/common/kernel"
+	"github.com/kubectl-mesh/kubectl-mesh/plugins/kubectl-mesh-ca/internal/ca"
+)
+
+// SyncConfig says whose CA is copied, and to whom.
+type SyncConfig struct {
+	Config
+
+	From string
+	To   []string // empty for all members but the source
+}
+
+// Sync gives the CA of one cluster to others.
+func Sync(ctx context.Context, c SyncConfig, ui kernel.UI) (*Report, error) {
+	sel, err := c.Select(ctx)
+	if err != nil {
+		return nil, err
+	}
+	if sel.ContextOnly && len(c.To) == 0 {
+		return nil, errors.New("with --context, sync needs --to CLUSTER, or --contexts for several clusters")
+	}
+	from, targets, err := c.ends(sel)
+	if err != nil {
+		return nil, withUnread(err, sel)
+	}
+	c.beforeCilium(targets, ui)
+	all := append([]*clusters.Member{from}, targets...)
+	states := ca.ReadAll(ctx, all, c.Change.Timeout)
+	if ctx.Err() != nil {
+		return c.unwritten("sync", all, ctx.Err())
+	}
+	left, err := c.unreadable(from, targets, ui)
+	if err != nil {
+		return c.unwritten("sync", all, err)
+	}
+	ca.ReadReleases(ctx, states, c.Change.Timeout)
+	source := slices.IndexFunc(states, func(s *ca.State) bool { return s.Member == from })
+	plan, err := ca.Sync(states[source], slices.Delete(slices.Clone(states), source, source+1), c.options(), c.Now())
+	if err != nil {
+		return c.unwritten("sync", all, fmt.Errorf("%w; nothing was changed", err))
+	}
+	r := &run{Config: c.Config, ui: ui, plan: plan, members: all, left: left}
+	r.observe(ctx, slices.DeleteFunc(slices.Clone(sel.Members), func(m *clusters.Member) bool { return slices.Contains(all, m) }))
+	return r.carryOut(ctx)
+}
+
+// beforeCilium lets a target be one in which Cilium is not installed yet: its CA is made for the coming installation. The namespace must then be given,
+// and the target named: it cannot be told from a cluster whose Cilium was merely not found.
+func (c SyncConfig) beforeCilium(targets []*clusters.Member, ui kernel.UI) {
+	for _, m := range targets {
+		if m.Err == nil || m.Err.Class != clusters.ClassNoCilium || len(c.To) == 0 {
+			continue
+		}
+		if c.CiliumNamespace == "" {
+			ui.Note("to make the CA of %s before Cilium is installed there, say where with --cilium-namespace", m.Label())
+			continue
+		}
+		m.Err, m.CiliumNamespace = nil, c.CiliumNamespace
+	}
+}
+
+// ends finds the source and the targets among the members.
+func (c SyncConfig) ends(sel *clusters.Selection) (from *clusters.Member, targets []*clusters.Member, err error) {
+	found, err := sel.Resolve("--from", []string{c.From})
+	if err != nil {
+		return nil, nil, err
+	}
+	from = found[0]
+	if len(c.To) > 0 {
+		targets, err := sel.Resolve("--to", c.To)
+		if err != nil {
+			return nil, nil, err
+		}
+		if slices.Contains(targets, from) {
+			return nil, nil, fmt.Errorf("--to names %s, which is --from", from.Label())
+		}
+		return from, targets, nil
+	}
+	targets = slices.DeleteFunc(slices.Clone(sel.Members), func(m *clusters.Member) bool { return m == from })
+	if len(targets) == 0 {
+		return nil, nil, fmt.Errorf("--to-all: %s is the only cluster that is read; name more with --contexts", from.Label())
+	}
+	return from, targets, nil
+}
+
+// unreadable refuses to begin when a cluster that matters could not be read. With --allow-partial it names the targets that are left out.
+func (c SyncConfig) unreadable(from *clusters.Member, targets []*clusters.Member, ui kernel.UI) ([]string, error) {
+	if len(ui.Unread(from)) > 0 {
+		return nil, fmt.Errorf("%s, whose CA is to be copied, could not be read; nothing was changed", from.Name)
+	}
+	dead := ui.Unread(targets...)
+	switch {
+	case len(dead) == len(targets):
+		return nil, errors.New("no cluster to be changed could be read; nothing was changed")
+	case len(dead) > 0 && !c.AllowPartial:
+		return nil, fmt.Errorf("%s could not be read; nothing was changed in any cluster. Leave it out of --to, or use --allow-partial to go on without it", strings.Join(dead, ", "))
+	}
+	return dead, nil
+}

@@ -1,0 +1,29 @@
+// Package status reads the CAs and certificates of all clusters, and judges who trusts whom.
+package status
+
+import (
+	"context"
+	"time"
+
+	"github.com/kubectl-mesh/kubectl-mesh/pkg/apis/v1alpha1"
+	"github.com/kubectl-mesh/kubectl-mesh/pkg/common/clusters"
+	"github.com/kubectl-mesh/kubectl-mesh/plugins/kubectl-mesh-ca/internal/ca"
+)
+
+// Config says what is read.
+type Config struct {
+	// Select finds the members.
+	Select  func(context.Context) (*clusters.Selection, error)
+	Timeout time.Duration // for each cluster
+	Now     time.Time     // as of which certificates are judged
+}
+
+// Run returns the report, and the members that it is about; a member that could not be read has an error.
+func Run(ctx context.Context, c Config) (v1alpha1.CAReport, []*clusters.Member, error) {
+	sel, err := c.Select(ctx)
+	if err != nil {
+		return v1alpha1.CAReport{}, nil, err
+	}
+	states := ca.ReadAll(ctx, sel.Members, c.Timeout)
+	return ca.Report(sel.Members, states, c.Now), sel.Members, nil
+}

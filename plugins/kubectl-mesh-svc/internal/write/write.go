@@ -1,0 +1,109 @@
+// Package write is the writing verbs of mesh-svc: globalize, unglobalize, share, unshare and affinity. They read the mesh, plan which annotations
+// change, and carry that out in all clusters or in none.
+package write
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+
+	"k8s.io/apimachinery/pkg/labels"
+
+	"github.com/kubectl-mesh/kubectl-mesh/pkg/common/clusters"
+	"github.com/kubectl-mesh/kubectl-mesh/pkg/common/commandline"
+	"github.com/kubectl-mesh/kubectl-mesh/pkg/common/kernel"
+	"github.com/kubectl-mesh/kubectl-mesh/pkg/common/meshstate"
+	"github.com/kubectl-mesh/kubectl-mesh/plugins/kubectl-mesh-svc/internal/globalsvc"
+)
+
+// Config is one change, as the flags say it.
+type Config struct {
+	kernel.Write
+
+	// Select finds the members, Namespace the namespace of the Services.
+	Select    func(context.Context) (*clusters.Selection, error)
+	Namespace func(home *clusters.Member) string
+
+	Edit          globalsvc.Edit
+	Names         []string        // of Services; empty with Bulk
+	Bulk          bool            // all Services that Selector matches
+	Selector      labels.Selector // nil for all
+	AllNamespaces bool
+	IncludeSystem bool
+	In            []string // clusters to change; empty for all that are read
+
+	Local string   // the command that makes the same change in a manifest
+	Retry []string // the words of this command: run again, it completes what was not written
+}
+
+// Run plans the change, checks it in every cluster, asks where it must, and carries it out.
+func Run(ctx context.Context, c Config, ui kernel.UI) (*Report, error) {
+	sel, err := c.Select(ctx)
+	if err != nil {
+		return nil, err
+	}
+	if sel.ContextOnly && len(c.In) == 0 {
+		return nil, fmt.Errorf("with --context, %s needs --in CLUSTER, or --contexts for several clusters", c.Edit.Action)
+	}
+	targets := sel.Members
+	if len(c.In) > 0 {
+		if targets, err = sel.Resolve("--in", c.In); err != nil {
+			return nil, err
+		}
+	}
+	request := c.request(sel)
+	st := meshstate.Read(ctx, sel.Members, c.Change.Timeout, c.query(request.Namespace))
+	ui.Unseen(sel.Members)
+	if ctx.Err() != nil {
+		return NotBegun(c.Edit.Action, targets, c.DryRun, ctx.Err())
+	}
+	if err := Reachable(targets, c.AllowPartial, ui); err != nil {
+		return NotBegun(c.Edit.Action, targets, c.DryRun, err)
+	}
+	plan, err := globalsvc.Plan(st, targets, request)
+	if err != nil {
+		return nil, err
+	}
+	plan.Manager, plan.Local = c.Manager, c.Local
+	for _, line := range slices.Concat(globalsvc.Idle(st, plan, request), globalsvc.StillDrained(st, plan, request), globalsvc.Proxied(st, plan), globalsvc.Leftovers(st, plan, request)) {
+		ui.Note("%s", line)
+	}
+	return CarryOut(ctx, Change{
+		Write: c.Write, Plan: plan, Targets: targets, Literal: sel.Literal || len(c.In) > 0, Later: sel.Later, Note: c.Edit.Note,
+		Undo:  func(file string) string { return commandline.Plugin(globalsvc.Display, request.Mesh, "", "undo", file) },
+		Retry: commandline.Plugin(globalsvc.Display, request.Mesh, request.Namespace, c.Retry...),
+	}, ui)
+}
+
+func (c Config) request(sel *clusters.Selection) globalsvc.Request {
+	r := globalsvc.Request{Edit: c.Edit, Names: c.Names, Bulk: c.Bulk, IncludeSystem: c.IncludeSystem, Selector: c.Selector,
+		Force: c.ForceConflicts, Named: sel.Named, Mesh: clusters.CommandMesh(sel.Members)}
+	if !c.AllNamespaces {
+		r.Namespace = c.Namespace(sel.Home())
+	}
+	return r
+}
+
+func (c Config) query(namespace string) meshstate.Query {
+	q := meshstate.Query{Namespace: namespace, Selector: c.Selector, Objects: true}
+	if len(c.Names) == 1 {
+		q.Name = c.Names[0]
+	}
+	return q
+}
+
+// Reachable refuses to begin when a target could not be read, unless partial.
+func Reachable(targets []*clusters.Member, partial bool, ui kernel.UI) error {
+	dead := ui.Unread(targets...)
+	switch {
+	case len(dead) == 0:
+		return nil
+	case len(dead) == len(targets):
+		return errors.New("no cluster to be changed could be read; nothing was changed")
+	case !partial:
+		return fmt.Errorf("%s could not be read; nothing was changed in any cluster. Name the clusters to change with --in or --contexts, or use --allow-partial to go on without it", strings.Join(dead, ", "))
+	}
+	return nil
+}
