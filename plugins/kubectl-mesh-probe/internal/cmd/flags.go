@@ -128,7 +128,7 @@ func (f flags) checked(typed string) (probe.Config, error) {
 		return probe.Config{}, err
 	}
 	return probe.Config{
-		From: ref, Container: f.container, FromClusters: f.fromClusters, Target: typed, URL: url, Send: send, MaxCount: f.most(),
+		Clients: probe.Clients{From: ref, Container: f.container, Clusters: f.fromClusters}, Target: typed, URL: url, Send: send, MaxCount: f.most(),
 		Identify: f.identify, Map: mappings, Expect: f.expect, ExpectPrediction: f.expectPrediction, Settle: f.settle,
 	}, nil
 }

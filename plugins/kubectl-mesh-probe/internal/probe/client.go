@@ -45,16 +45,16 @@ func (c *client) exec() *podexec.Exec { return podexec.New(c.member.REST, c.memb
 func (r *run) findClients(ctx context.Context) error {
 	members := []*clusters.Member{r.mesh.selection.Home()}
 	switch {
-	case len(r.cfg.FromClusters) == 1 && r.cfg.FromClusters[0] == "all":
+	case len(r.cfg.Clients.Clusters) == 1 && r.cfg.Clients.Clusters[0] == "all":
 		members = r.mesh.selection.Members
-	case len(r.cfg.FromClusters) > 0:
+	case len(r.cfg.Clients.Clusters) > 0:
 		var err error
-		if members, err = r.mesh.selection.Resolve("--from-clusters", r.cfg.FromClusters); err != nil {
+		if members, err = r.mesh.selection.Resolve("--from-clusters", r.cfg.Clients.Clusters); err != nil {
 			return err
 		}
 	}
 	results := clusters.Each(ctx, members, r.mesh.timeout, func(ctx context.Context, m *clusters.Member) (podexec.Pod, error) {
-		return podexec.Find(ctx, m.Client, r.mesh.namespace, r.cfg.From, r.cfg.Container)
+		return podexec.Find(ctx, m.Client, r.mesh.namespace, r.cfg.Clients.From, r.cfg.Clients.Container)
 	})
 	for _, found := range results {
 		if ctx.Err() != nil {

@@ -18,12 +18,7 @@ type Config struct {
 	Mesh           Mesh
 	ClusterTimeout time.Duration
 
-	// From leads to the client pod, and Container is its container. It may be empty.
-	From      podexec.Ref
-	Container string
-	// FromClusters are the clusters in which a client runs: names, or only "all". If it is empty, the client runs in the home cluster.
-	FromClusters []string
-
+	Clients Clients
 	// Target is a URL or SERVICE[:PORT], as typed. URL is nil for a Service, whose port may have to be looked up.
 	Target string
 	URL    *request.Target
@@ -40,6 +35,15 @@ type Config struct {
 	ExpectPrediction bool
 	// Settle is how long the prediction must be stable before the first request.
 	Settle time.Duration
+}
+
+// Clients are the pods that send requests.
+type Clients struct {
+	// From leads to the pod, and Container is its container. Container may be empty.
+	From      podexec.Ref
+	Container string
+	// Clusters are the clusters in which a pod sends requests: names, or only "all". If it is empty, only the home cluster counts.
+	Clusters []string
 }
 
 // Mesh selects the members of the mesh.
