@@ -4,10 +4,14 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io"
+	"reflect"
 	"strconv"
 	"strings"
 	"sync"
 	"testing"
+
+	jsonpatch "gopkg.in/evanphx/json-patch.v4"
 
 	authnv1 "k8s.io/api/authentication/v1"
 	authv1 "k8s.io/api/authorization/v1"
@@ -32,13 +36,33 @@ type Mesh struct {
 	Members []*clusters.Member
 	API     map[string]*fake.Clientset
 
-	mu      sync.Mutex
-	version int
-	writes  int
-	cutAt   int  // cut off at this write, counted from 1; 0 never
-	after   bool // the write happens, its answer is lost
-	dead    bool
+	mu        sync.Mutex
+	version   int
+	writes    int
+	fault     Fault
+	at        int // the write at which the fault happens, counted from 1; 0 never
+	interrupt func()
+	dead      bool // nothing is answered any more
+	blind     bool // nothing can be read any more
 }
+
+// Fault is what happens at a write.
+type Fault string
+
+// The faults. Those that are not for good happen once.
+const (
+	CutBefore   Fault = "cut off for good before the write"
+	CutAfter    Fault = "cut off for good after the write"
+	ErrorBefore Fault = "an internal error, and no write"
+	ErrorAfter  Fault = "an internal error after the write"
+	LostBefore  Fault = "the connection is lost before the write"
+	LostAfter   Fault = "the connection is lost after the write"
+	Interrupt   Fault = "Ctrl-C during the write"
+	Blind       Fault = "nothing can be read after the write"
+)
+
+// Faults are all of them.
+var Faults = []Fault{CutBefore, CutAfter, ErrorBefore, ErrorAfter, LostBefore, LostAfter, Interrupt, Blind}
 
 var errCut = errors.New("the connection is cut")
 
@@ -52,8 +76,6 @@ func NewMesh(t testing.TB, names []string, services map[string]map[string]string
 			objects = append(objects, Service(svc, ann), Slice(svc, fmt.Sprintf("10.%d.0.1", n+1)))
 		}
 		api := fake.NewClientset(objects...)
-		f.API[name] = api
-		api.PrependReactor("*", "*", f.reactor(api))
 		m := &clusters.Member{Name: name, Context: "kind-" + name, CiliumNamespace: "kube-system", UID: "uid-" + name, Client: api,
 			Version: cilium.ParseVersion("1.20.2"), PeersKnown: true, Config: cilium.Config{ClusterName: name, ClusterID: uint32(n + 1), MaxConnectedClusters: 255, DefaultGlobalNamespace: true}}
 		for _, p := range names {
@@ -61,9 +83,19 @@ func NewMesh(t testing.TB, names []string, services map[string]map[string]string
 				m.Peers = append(m.Peers, p)
 			}
 		}
-		f.Members = append(f.Members, m)
+		f.Add(m, api)
 	}
 	return f
+}
+
+// Add adds a member, whose API server then behaves as those of the mesh do.
+func (f *Mesh) Add(m *clusters.Member, api *fake.Clientset) {
+	if f.API == nil {
+		f.API = map[string]*fake.Clientset{}
+	}
+	f.API[m.Name] = api
+	f.Members = append(f.Members, m)
+	api.PrependReactor("*", "*", f.reactor(api))
 }
 
 // Service is a Service of namespace shop.
@@ -79,12 +111,31 @@ func Slice(svc, ip string) *discoveryv1.EndpointSlice {
 		Endpoints: []discoveryv1.Endpoint{{Addresses: []string{ip}, Conditions: discoveryv1.EndpointConditions{Ready: ptr.To(true)}}}}
 }
 
-// Cut cuts the caller off at a write, counted from 1; with after the write happens, and its answer is lost.
+// Cut cuts the caller off for good at a write, counted from 1; with after the write happens, and its answer is lost.
 func (f *Mesh) Cut(at int, after bool) {
-	f.cutAt, f.after, f.writes, f.dead = at, after, 0, false
+	fault := CutBefore
+	if after {
+		fault = CutAfter
+	}
+	f.Break(at, fault, nil)
 }
 
-func (f *Mesh) Revive() { f.Cut(0, false) }
+// Break makes a fault happen at a write, counted from 1. interrupt is called for Interrupt.
+func (f *Mesh) Break(at int, fault Fault, interrupt func()) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.at, f.fault, f.interrupt, f.writes, f.dead, f.blind = at, fault, interrupt, 0, false, false
+}
+
+// Revive takes a fault back, as when the command is run again.
+func (f *Mesh) Revive() { f.Break(0, "", nil) }
+
+// Writes returns how many writes were sent since the last Break or Revive.
+func (f *Mesh) Writes() int {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return f.writes
+}
 
 // Dead reports whether the caller was cut off.
 func (f *Mesh) Dead() bool { return f.dead }
@@ -102,81 +153,118 @@ func (f *Mesh) reactor(api *fake.Clientset) k8stesting.ReactionFunc {
 		case a.GetResource().Resource == "selfsubjectreviews":
 			return true, &authnv1.SelfSubjectReview{Status: authnv1.SelfSubjectReviewStatus{UserInfo: authnv1.UserInfo{Username: "alice"}}}, nil
 		case a.GetVerb() == "get", a.GetVerb() == "list":
+			if f.blind {
+				return true, nil, errCut
+			}
 			return false, nil, nil
 		}
 		dryRun, name, sent := written(a)
-		if dryRun && a.GetResource().Resource == "configmaps" {
-			return true, &corev1.ConfigMap{}, nil
-		} else if dryRun {
-			svc, err := afterDryRun(api, a)
-			return true, svc, err
+		if dryRun {
+			obj, err := afterDryRun(api, a)
+			return true, obj, err
 		}
 		f.writes++
-		f.dead = f.writes == f.cutAt
-		if f.dead && !f.after {
-			return true, nil, errCut
-		}
-		gvr := a.GetResource()
-		if a.GetVerb() != "create" && sent != "" {
-			old, err := api.Tracker().Get(gvr, a.GetNamespace(), name)
-			if err != nil {
-				return true, nil, err
-			}
-			if now := accessor(old).GetResourceVersion(); now != sent {
-				return true, nil, apierrors.NewConflict(gvr.GroupResource(), name, fmt.Errorf("it is at %s, not at %s", now, sent))
+		now := f.writes == f.at
+		if now {
+			if handled, obj, err := f.failBefore(); handled {
+				return handled, obj, err
 			}
 		}
-		handled, obj, err := store(a)
-		if err != nil || obj == nil || a.GetVerb() == "delete" {
-			return handled, obj, f.answer(err)
+		obj, err := f.write(store, api, a, name, sent)
+		if now && err == nil {
+			err = f.failAfter()
 		}
-		f.version++
-		o := accessor(obj)
-		o.SetResourceVersion(strconv.Itoa(100 + f.version))
-		if o.GetUID() == "" {
-			o.SetUID(types.UID(fmt.Sprintf("made-%d", f.version)))
-		}
-		err = api.Tracker().Update(gvr, obj, a.GetNamespace())
-		return true, obj, f.answer(err)
+		return true, obj, err
 	}
 }
 
-// afterDryRun is a Service as a patch of ours would leave it.
-func afterDryRun(api *fake.Clientset, a k8stesting.Action) (*corev1.Service, error) {
-	patch, ok := a.(k8stesting.PatchActionImpl)
-	if !ok {
-		return &corev1.Service{}, nil
+// failBefore is the fault that keeps a write from happening.
+func (f *Mesh) failBefore() (handled bool, obj runtime.Object, err error) {
+	switch f.fault {
+	case CutBefore:
+		f.dead = true
+		return true, nil, errCut
+	case ErrorBefore:
+		return true, nil, apierrors.NewInternalError(errors.New("etcd is gone"))
+	case LostBefore:
+		return true, nil, io.ErrUnexpectedEOF
+	case Interrupt:
+		f.interrupt()
 	}
-	obj, err := api.Tracker().Get(a.GetResource(), a.GetNamespace(), patch.Name)
-	if err != nil {
-		return nil, err
-	}
-	var sent struct {
-		Metadata struct{ Annotations map[string]*string }
-	}
-	if err := json.Unmarshal(patch.GetPatch(), &sent); err != nil {
-		return nil, err
-	}
-	svc, ok := obj.DeepCopyObject().(*corev1.Service)
-	if !ok {
-		return nil, fmt.Errorf("%T is no Service", obj)
-	}
-	for k, v := range sent.Metadata.Annotations {
-		if v == nil {
-			delete(svc.Annotations, k)
-			continue
-		}
-		metav1.SetMetaDataAnnotation(&svc.ObjectMeta, k, *v)
-	}
-	return svc, nil
+	return false, nil, nil
 }
 
-// answer loses the answer of the write at which the caller is cut off.
-func (f *Mesh) answer(err error) error {
-	if f.dead {
+// failAfter is the fault that follows a write.
+func (f *Mesh) failAfter() error {
+	switch f.fault {
+	case CutAfter:
+		f.dead = true
 		return errCut
+	case ErrorAfter:
+		return apierrors.NewInternalError(errors.New("etcd is slow"))
+	case LostAfter:
+		return io.ErrUnexpectedEOF
+	case Blind:
+		f.blind = true
 	}
-	return err
+	return nil
+}
+
+// write stores an object, if it is still at the resourceVersion that was sent.
+func (f *Mesh) write(store k8stesting.ReactionFunc, api *fake.Clientset, a k8stesting.Action, name, sent string) (runtime.Object, error) {
+	gvr := a.GetResource()
+	if a.GetVerb() != "create" && sent != "" {
+		old, err := api.Tracker().Get(gvr, a.GetNamespace(), name)
+		if err != nil {
+			return nil, err
+		}
+		if now := accessor(old).GetResourceVersion(); now != sent {
+			return nil, apierrors.NewConflict(gvr.GroupResource(), name, fmt.Errorf("it is at %s, not at %s", now, sent))
+		}
+	}
+	_, obj, err := store(a)
+	if err != nil || obj == nil || a.GetVerb() == "delete" {
+		return obj, err
+	}
+	f.version++
+	o := accessor(obj)
+	o.SetResourceVersion(strconv.Itoa(100 + f.version))
+	if o.GetUID() == "" {
+		o.SetUID(types.UID(fmt.Sprintf("made-%d", f.version)))
+	}
+	return obj, api.Tracker().Update(gvr, obj, a.GetNamespace())
+}
+
+// afterDryRun is an object as a write would leave it: the fake would store it.
+func afterDryRun(api *fake.Clientset, a k8stesting.Action) (runtime.Object, error) {
+	switch a := a.(type) {
+	case k8stesting.CreateActionImpl:
+		return a.GetObject(), nil
+	case k8stesting.UpdateActionImpl:
+		return a.GetObject(), nil
+	case k8stesting.PatchActionImpl:
+		obj, err := api.Tracker().Get(a.GetResource(), a.GetNamespace(), a.Name)
+		if err != nil {
+			return nil, err
+		}
+		raw, err := json.Marshal(obj)
+		if err != nil {
+			return nil, err
+		}
+		if raw, err = jsonpatch.MergePatch(raw, a.GetPatch()); err != nil {
+			return nil, err
+		}
+		out := reflect.New(reflect.TypeOf(obj).Elem()).Interface()
+		if err := json.Unmarshal(raw, out); err != nil {
+			return nil, err
+		}
+		patched, ok := out.(runtime.Object)
+		if !ok {
+			return nil, fmt.Errorf("%T is not an object", out)
+		}
+		return patched, nil
+	}
+	return nil, fmt.Errorf("a dry run of %T", a)
 }
 
 func accessor(obj runtime.Object) metav1.Object {

@@ -73,7 +73,7 @@ func (i *Item) changes() []v1alpha1.Change {
 	var out []v1alpha1.Change
 	if i.Backup != nil && (i.Result != v1alpha1.ResultRefused && i.Result != v1alpha1.ResultFailed || i.Backup.Result != v1alpha1.ResultPlanned) {
 		c := at
-		c.Object, c.Result = "secret/"+i.Backup.Object.Name, i.Backup.Result
+		c.Object, c.Result, c.Message = "secret/"+i.Backup.Object.Name, i.Backup.Result, i.Backup.Message
 		c.After = i.Before.values()
 		if c.Result == v1alpha1.ResultUnchanged {
 			c.Before = c.After

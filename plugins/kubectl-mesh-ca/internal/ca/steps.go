@@ -213,10 +213,16 @@ func (l *lock) Send(ctx context.Context, dryRun bool) (metav1.Object, error) {
 	return l.held, err
 }
 
-// Diff compares the mark.
+// Diff compares the mark. Where the answer to it was lost, what is read back takes its place, if nobody has changed the CA.
 func (l *lock) Diff(stored metav1.Object) *change.Difference {
-	if stored.GetAnnotations()[annotationRun] != l.text {
+	secret, ok := stored.(*corev1.Secret)
+	switch {
+	case !ok || secret.Annotations[annotationRun] != l.text:
 		return &change.Difference{Field: "the annotation " + annotationRun}
+	case l.held == nil && !change.EqualData(secret.Data, l.item.State.CA().Object.Data):
+		return &change.Difference{Field: "data"}
+	case l.held == nil:
+		l.held = stored
 	}
 	return nil
 }
