@@ -17,7 +17,7 @@ import (
 	"github.com/kubectl-mesh/kubectl-mesh/test/labtest"
 )
 
-// TestFieldDPermissions: a probe runs with exactly what rbac prints for one namespace, and says nothing of permissions.
+// TestFieldDPermissions: a probe runs with exactly what rbac prints for one namespace, and reports no missing permission.
 func TestFieldDPermissions(t *testing.T) {
 	clients := labtest.Clients(t)
 	ns := fmt.Sprintf("probe%d", os.Getpid())

@@ -1,4 +1,4 @@
-// Command kubectl-mesh_probe is kubectl mesh-probe. kubectl finds it by this name, with the underscore.
+// Command kubectl-mesh_probe is kubectl mesh-probe. The underscore in its name lets kubectl find it.
 package main
 
 import (

@@ -45,39 +45,41 @@ func TestBadInput(t *testing.T) {
 		want string
 	}{
 		"no kubeconfig":         {from("http://nginx"), "no kubeconfig with a context was found"},
-		"no target":             {from(), "what to call is missing"},
-		"two targets":           {from("a", "b"), "one URL or SERVICE[:PORT] is wanted"},
-		"no client":             {[]string{"http://nginx"}, "--from is missing"},
+		"no target":             {from(), "a URL or SERVICE[:PORT] is required; got 0 arguments"},
+		"two targets":           {from("a", "b"), "a URL or SERVICE[:PORT] is required; got 2 arguments: a b"},
+		"no client":             {[]string{"http://nginx"}, "--from is required"},
 		"client of no type":     {[]string{"http://nginx", "--from", "cm/x"}, `"cm" is not a type with pods`},
-		"client without a name": {[]string{"http://nginx", "--from", "deploy/"}, "want TYPE/NAME"},
+		"client without a name": {[]string{"http://nginx", "--from", "deploy/"}, "must be TYPE/NAME"},
 		"substitution":          {from("http://nginx/$(id)"), "shell substitution"},
 		"brackets":              {from("http://nginx/[1-3]"), "%5B"},
 		"newline":               {from("http://nginx/a\nb"), "line break"},
 		"newline in a Service":  {from("nginx\nb"), "line break"},
-		"no URL":                {from("http://ngi nx"), "does not parse"},
-		"no Service":            {from("nginx/path"), "a URL begins with http://"},
+		"no URL":                {from("http://ngi nx"), "cannot be parsed"},
+		"no Service":            {from("nginx/path"), "a URL starts with http://"},
 		"Service, bad port":     {from("nginx:"), "neither a URL nor"},
 		"count":                 {from("nginx", "--count", "0"), "--count"},
 		"duration":              {from("nginx", "--duration", "-1s"), "--duration"},
 		"rate":                  {from("nginx", "--rate", "201"), "--max-rate"},
 		"concurrency":           {from("nginx", "--concurrency", "9"), "--concurrency"},
 		"timeout":               {from("nginx", "--timeout", "1ms"), "--timeout"},
-		"method":                {from("nginx", "--method", "post"), "only GET and HEAD"},
+		"method":                {from("nginx", "--method", "post"), "must be GET or HEAD"},
 		"tool":                  {from("nginx", "--tool", "telnet"), "--tool"},
 		"settle":                {from("nginx", "--settle", "-1s"), "--settle"},
 		"header":                {from("nginx", "-H", "a\nb: c"), "--header"},
 		"header, newline":       {from("nginx", "-H", "a: b\nc: d"), "line break"},
 		"identify, no group":    {from("nginx", "--identify", "body=x"), "0 groups"},
-		"identify, no regex":    {from("nginx", "--identify", "body=("), "does not parse"},
-		"as without a rule":     {from("nginx", "--as", "3=ap"), "--as needs a rule"},
+		"identify, no regex":    {from("nginx", "--identify", "body=("), "cannot parse the expression"},
+		"map without a rule":    {from("nginx", "--map", "3=ap"), "--map requires a rule"},
+		"map, no cluster":       {from("nginx", "--identify", "header=x", "--map", "3"), `--map "3": must be VALUE=CLUSTER`},
+		"map, empty value":      {from("nginx", "--identify", "header=x", "--map", "=us"), `--map "=us": must be VALUE=CLUSTER`},
 		"expect":                {from("nginx", "--expect", "us=x"), "not a percentage"},
-		"from-clusters":         {from("nginx", "--from-clusters", "all,us"), "all stands alone"},
+		"from-clusters":         {from("nginx", "--from-clusters", "all,us"), "all cannot be combined"},
 		"output":                {from("nginx", "-o", "xml"), "--output"},
-		"insecure, http":        {from("http://nginx", "--insecure"), "--insecure needs an https URL"},
+		"insecure, http":        {from("http://nginx", "--insecure"), "--insecure requires an https URL"},
 		"insecure, a Service":   {from("nginx:443", "--insecure"), "such as https://SERVICE"},
 		"cacert and insecure":   {from("https://nginx", "--insecure", "--cacert", "ca.pem"), "cannot be used together"},
 		"cacert, no file":       {from("https://nginx", "--cacert", filepath.Join(dir, "none.pem")), "--cacert: open"},
-		"cacert, no PEM":        {from("https://nginx", "--cacert", "cmd_test.go"), "holds no certificate in PEM form"},
+		"cacert, no PEM":        {from("https://nginx", "--cacert", "cmd_test.go"), "does not contain a certificate in PEM form"},
 		"unknown flag":          {from("nginx", "--frobnicate"), "unknown flag"},
 		"contexts twice":        {from("nginx", "--contexts", "a", "--all-contexts"), "cannot be used together"},
 	} {
@@ -93,18 +95,20 @@ func TestBadInput(t *testing.T) {
 	}
 }
 
-// --as is kubectl's impersonation, unless it maps a value.
-func TestAs(t *testing.T) {
+// --as is kubectl's own flag: it takes any user name and maps nothing.
+func TestImpersonationIsKubectls(t *testing.T) {
 	t.Parallel()
-	var values []string
-	user := ""
-	f := asFlag{&values, &user}
-	for _, s := range []string{"3=ap", "system:serviceaccount:ci:probe", "a=b=eu"} {
-		if err := f.Set(s); err != nil {
-			t.Fatal(err)
-		}
+	root := NewRoot(genericiooptions.NewTestIOStreamsDiscard())
+	if f := root.LocalNonPersistentFlags().Lookup("as"); f != nil {
+		t.Errorf("mesh-probe has an --as of its own: %s", f.Usage)
 	}
-	if f.String() != "3=ap,a=b=eu" || user != "system:serviceaccount:ci:probe" {
-		t.Errorf("values %q, user %q", values, user)
+	if err := root.ParseFlags([]string{"--as", "system:serviceaccount:ci:probe", "--map", "3=ap", "--map", "a=b=eu"}); err != nil {
+		t.Fatal(err)
+	}
+	if user := root.Flag("as").Value.String(); user != "system:serviceaccount:ci:probe" {
+		t.Errorf("user %q", user)
+	}
+	if mapped := root.Flag("map").Value.String(); mapped != "[3=ap,a=b=eu]" {
+		t.Errorf("mapped %s", mapped)
 	}
 }

@@ -16,21 +16,21 @@ func newRBAC(e *env) *cobra.Command {
 	var subjects cli.RBACSubjects
 	cmd := &cobra.Command{
 		Use:   "rbac [-n NAMESPACE]",
-		Short: "Print the permissions that a probe needs, as manifests",
-		Long: "Print the least permissions with which a probe works, as manifests for kubectl apply. Grant them in every cluster of\n" +
-			"the mesh. With --namespace they are limited to client pods and Services of one namespace. Anyone who may\n" +
-			"create pods/exec can run commands in the pods of that namespace. docs/rbac.md explains each rule and what happens\n" +
+		Short: "Print manifests with the permissions that a probe needs",
+		Long: "Print manifests for kubectl apply that grant the minimum permissions of a probe. Apply them in every cluster of the\n" +
+			"mesh. With --namespace, they apply only to client pods and Services of one namespace. Anyone who can create\n" +
+			"pods/exec can run commands in the pods of that namespace. docs/rbac.md explains each rule and what happens\n" +
 			"without it.\n\n" +
-			"No cluster is asked. Exit codes: 0 printed, 2 usage.",
+			"The command does not contact a cluster. Exit codes: 0 printed; 2 wrong usage.",
 		Example: `  # Probes from and to one namespace, for a service account
   kubectl mesh-probe rbac -n shop --serviceaccount ci:probe | kubectl --context kind-us apply -f -
 
   # In all namespaces, for a group
   kubectl mesh-probe rbac --group sre
 
-  # The roles alone, where Cilium is in a namespace of its own
+  # Only the roles, if Cilium is in its own namespace
   kubectl mesh-probe rbac --cilium-namespace cilium`,
-		Args: cli.NoArgs("--user, --group and --serviceaccount say for whom"),
+		Args: cli.NoArgs("use --user, --group or --serviceaccount to name the subjects"),
 		RunE: func(*cobra.Command, []string) error {
 			to, err := subjects.Subjects()
 			if err != nil {

@@ -1,6 +1,4 @@
-// Package cmd is the command line of kubectl mesh-probe: cobra and flags, and the order
-// in which members are read, pods are found and the probe is run. What a reply or a
-// tally means is in probe, how a result looks is in view.
+// Package cmd is the command line of kubectl mesh-probe: it parses flags into one config, calls probe.Run, and prints the report.
 package cmd
 
 import (
@@ -15,11 +13,13 @@ import (
 	"github.com/kubectl-mesh/kubectl-mesh/pkg/common/cli"
 	"github.com/kubectl-mesh/kubectl-mesh/pkg/common/clusters"
 	"github.com/kubectl-mesh/kubectl-mesh/pkg/common/output"
+	"github.com/kubectl-mesh/kubectl-mesh/plugins/kubectl-mesh-probe/internal/probe"
+	"github.com/kubectl-mesh/kubectl-mesh/plugins/kubectl-mesh-probe/internal/view"
 )
 
 const display = "kubectl mesh-probe"
 
-// env is what the command works with.
+// env is what the commands share.
 type env struct {
 	genericiooptions.IOStreams
 	clusters *clusters.Flags
@@ -28,14 +28,14 @@ type env struct {
 
 const long = `Call a Service many times from a client pod and count which cluster of the mesh answered.
 
-The requests run inside the pod, with the curl or wget that it has, through one exec stream; each
-opens a new connection, because Cilium picks a backend for each connection. Who answered is
-recognised by names and addresses in the reply, and shown beside the share that mesh-svc describe
-predicts. Nothing is changed and nothing is installed in the pod.
+The requests run inside the pod, with its own curl or wget, through one exec stream. Each request
+opens a new connection, because Cilium picks a backend for each connection. Names and addresses in
+the reply identify the cluster that answered. The table compares its share with the share that
+mesh-svc describe predicts. The command changes nothing and installs nothing in the pod.
 
-Exit codes: 0 complete and every expectation met; 1 an expectation missed; 2 usage, a pod that
-cannot be used, an incomplete run, no answer at all or an inconclusive check; 130 interrupted, with
-what was counted.`
+Exit codes: 0 complete, and every expectation is met; 1 an expectation is missed; 2 wrong usage, a
+pod that cannot be used, an incomplete run, no answer, or an inconclusive check; 130 interrupted
+(the result is partial).`
 
 const example = `  # Who answers the pods of deployment client
   kubectl mesh-probe http://nginx --from deploy/client
@@ -43,13 +43,13 @@ const example = `  # Who answers the pods of deployment client
   # The same from every cluster, as a matrix
   kubectl mesh-probe http://nginx --from deploy/client --from-clusters all
 
-  # In CI: the shares must be those that mesh-svc describe predicts, once they are stable for 5 seconds
+  # In CI: check that the shares are as predicted, once the prediction has been stable for 5 seconds
   kubectl mesh-probe nginx:80 --from deploy/client --count 1000 --expect-prediction --settle 5s
 
-  # Assert something of your own; the body says who answered
-  kubectl mesh-probe http://nginx --from deploy/client --identify body='"Cluster": "(\S+)"' --as Cluster-1=us --expect only=us --expect 'errors<1%'
+  # Check your own expectations; a value in the body identifies the cluster
+  kubectl mesh-probe http://nginx --from deploy/client --identify body='"Cluster": "(\S+)"' --map Cluster-1=us --expect only=us --expect 'errors<1%'
 
-  # For a script
+  # In a script
   kubectl mesh-probe http://nginx --from deploy/client -o jsonpath='{.clients[0].answers[?(@.name=="eu")].share}'`
 
 // NewRoot returns kubectl mesh-probe.
@@ -66,7 +66,7 @@ func NewRoot(streams genericiooptions.IOStreams) *cobra.Command {
 	e.clusters.AddFlags(root.PersistentFlags())
 	e.clusters.Progress = func(line string) { output.Say(e.ErrOut, "%s", line) }
 	e.clusters.ServerProgress = output.IsTerminal(e.ErrOut)
-	f.addFlags(root.Flags(), e.clusters.Config.Impersonate)
+	f.addFlags(root.Flags())
 	e.out.AddFlags(root.Flags())
 
 	root.AddCommand(newRBAC(e))
@@ -74,54 +74,63 @@ func NewRoot(streams genericiooptions.IOStreams) *cobra.Command {
 	cli.CompleteFlag(root, "context", e.clusters.ContextNames)
 	cli.CompleteFlag(root, "from-clusters", e.clusters.MemberNames)
 
-	// Unlike its siblings this root is itself the command.
+	// Unlike the other plugins, the root itself is the command.
 	root.Use += " (URL | SERVICE[:PORT]) --from TYPE/NAME"
 	root.Annotations[cobra.CommandDisplayNameAnnotation] = display
 	root.DisableFlagsInUseLine = true
 	root.SetUsageTemplate(strings.Replace(root.UsageTemplate(), "(and .HasParent .HasAvailableLocalFlags)", ".HasAvailableLocalFlags", 1))
 	root.SetFlagErrorFunc(func(_ *cobra.Command, err error) error { return err })
 	root.Args = func(cmd *cobra.Command, args []string) error {
-		switch {
-		case len(args) == 0 && cmd.Flags().NFlag() > 0:
-			return errors.New("what to call is missing: a URL or SERVICE[:PORT]")
-		case len(args) > 1:
-			return fmt.Errorf("one URL or SERVICE[:PORT] is wanted, not %d: %s", len(args), strings.Join(args, " "))
+		if len(args) == 1 || len(args) == 0 && cmd.Flags().NFlag() == 0 {
+			return nil
 		}
-		return nil
+		return fmt.Errorf("a URL or SERVICE[:PORT] is required; got %d arguments%s", len(args), strings.TrimSuffix(": "+strings.Join(args, " "), ": "))
 	}
 	root.RunE = func(cmd *cobra.Command, args []string) error {
 		if len(args) == 0 {
 			return cmd.Help()
 		}
 		f.countGiven = cmd.Flags().Changed("count")
-		o, err := f.toOptions(args[0])
+		cfg, err := f.config(args[0], e.clusters)
 		if err != nil {
 			return err
 		}
 		if err := e.out.Validate(); err != nil {
 			return err
 		}
-		return e.probe(cmd.Context(), o)
+		return e.probe(cmd.Context(), cfg)
 	}
 	return root
 }
 
-func (e *env) warn(format string, args ...any) {
-	output.Say(e.ErrOut, "Warning: "+format, args...)
-}
-
-func (e *env) note(format string, args ...any) {
-	output.Say(e.ErrOut, format, args...)
-}
-
-// missing says which members could not be read and returns how many.
-func (e *env) missing(_ context.Context, members []*clusters.Member) int {
-	n := 0
-	for _, m := range members {
-		if m.Err != nil {
-			n++
-			output.Unread(e.ErrOut, m.Label(), string(m.Err.Class), m.Err)
-		}
+// probe runs the probe and prints its report.
+func (e *env) probe(ctx context.Context, cfg probe.Config) error {
+	report, err := probe.Run(ctx, cfg, ui{e.ErrOut})
+	if report == nil {
+		return err
 	}
-	return n
+	if err := e.out.Print(e.Out, report.Document, view.Sections(report.Document)); err != nil {
+		return err
+	}
+	if report.Hint != "" {
+		output.Say(e.ErrOut, "%s", report.Hint)
+	}
+	for _, m := range report.Unread {
+		output.Unread(e.ErrOut, m.Label(), string(m.Err.Class), m.Err)
+	}
+	return exitError(err)
+}
+
+// exitError gives a failed probe its exit code.
+func exitError(err error) error {
+	var f *probe.ResultError
+	switch {
+	case !errors.As(err, &f):
+		return err
+	case f.Interrupted:
+		return &cli.ExitError{Code: cli.ExitInterrupted, Err: err}
+	case f.Missed:
+		return &cli.ExitError{Code: cli.ExitFailure, Err: err}
+	}
+	return &cli.ExitError{Code: cli.ExitNoAnswer, Err: err}
 }

@@ -17,7 +17,7 @@ import (
 	"k8s.io/streaming/pkg/httpstream"
 )
 
-// Exec runs commands in one container. It implements the probe's Transport.
+// Exec runs commands in one container. It implements wire.Transport.
 type Exec struct {
 	config *rest.Config
 	client rest.Interface
@@ -27,13 +27,12 @@ type Exec struct {
 // New returns an Exec for a pod.
 func New(config *rest.Config, client kubernetes.Interface, pod Pod) *Exec {
 	config = rest.CopyConfig(config)
-	config.Timeout = 0 // it would end the stream
+	config.Timeout = 0 // a timeout would end the stream
 	return &Exec{config: config, client: client.CoreV1().RESTClient(), pod: pod}
 }
 
-// Exec implements probe.Transport. It tries WebSocket first and falls back to SPDY, as kubectl does
-// (httpstream must be the one of k8s.io/streaming: apimachinery's never matches since 0.37).
-// Without a terminal: one would turn line ends around and has nothing to offer.
+// Exec implements wire.Transport. It tries WebSocket first and falls back to SPDY, as kubectl does (httpstream must be that of
+// k8s.io/streaming: since 0.37, that of apimachinery never matches). It allocates no terminal, because a terminal changes line ends.
 func (e *Exec) Exec(ctx context.Context, command []string, stdin io.Reader, stdout, stderr io.Writer) error {
 	u := e.client.Post().Resource("pods").Namespace(e.pod.Namespace).Name(e.pod.Name).SubResource("exec").
 		VersionedParams(&corev1.PodExecOptions{
@@ -54,7 +53,7 @@ func (e *Exec) Exec(ctx context.Context, command []string, stdin io.Reader, stdo
 		return err
 	}
 	if !klog.V(4).Enabled() {
-		// client-go logs it as an error when a command ends without reading all its input. Ours may.
+		// client-go logs an error if a command ends before it has read all its input. The script may do that.
 		ctx = klog.NewContext(ctx, logr.Discard())
 	}
 	err = both.StreamWithContext(ctx, remotecommand.StreamOptions{Stdin: stdin, Stdout: stdout, Stderr: stderr})
@@ -67,7 +66,7 @@ func (e *Exec) Exec(ctx context.Context, command []string, stdin io.Reader, stdo
 	return nil
 }
 
-// forbidden reports whether the API server refused. The upgrade's error has lost its type on the way.
+// forbidden reports whether the API server refused the request. The error of an upgrade no longer has its type.
 func forbidden(err error) bool {
 	return err != nil && (apierrors.IsForbidden(err) || strings.Contains(err.Error(), "is forbidden: User"))
 }

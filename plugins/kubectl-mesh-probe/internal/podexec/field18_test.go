@@ -37,7 +37,7 @@ func initContainer(name, image string, always bool) change {
 
 func hostNetwork(p *corev1.Pod) { p.Spec.HostNetwork = true }
 
-// A proxy in the client's path picks the backend in place of Cilium, however it got there.
+// A proxy in the client's path picks the backend instead of Cilium, however it was added.
 func TestField18Proxies(t *testing.T) {
 	t.Parallel()
 	for name, tc := range map[string]struct {
@@ -51,7 +51,7 @@ func TestField18Proxies(t *testing.T) {
 		"Istio sidecar by its annotation":    {nil, []change{annotated("sidecar.istio.io/status", `{"revision":"default"}`)}, "Istio"},
 		"Istio sidecar by its image":         {nil, []change{container("mesh", "registry.example:5000/istio/proxyv2:1.24.1@sha256:00")}, "Istio"},
 		"Istio's init container":             {nil, []change{initContainer("istio-init", "docker.io/istio/proxyv2:1.24.1", false)}, ""},
-		"injection is only asked for":        {map[string]string{"istio-injection": "enabled"}, nil, ""},
+		"injection is only requested":        {map[string]string{"istio-injection": "enabled"}, nil, ""},
 		"ambient, pod label":                 {nil, []change{labelled("istio.io/dataplane-mode", "ambient")}, "Istio ambient"},
 		"ambient, namespace label":           {map[string]string{"istio.io/dataplane-mode": "ambient"}, nil, "Istio ambient"},
 		"ambient, pod opts out":              {map[string]string{"istio.io/dataplane-mode": "ambient"}, []change{labelled("istio.io/dataplane-mode", "none")}, ""},
@@ -63,7 +63,7 @@ func TestField18Proxies(t *testing.T) {
 		"Linkerd native sidecar":             {nil, []change{initContainer("linkerd-proxy", "", true)}, "Linkerd"},
 		"Linkerd by its annotation":          {nil, []change{annotated("linkerd.io/proxy-version", "edge-25.1.1")}, "Linkerd"},
 		"Linkerd's init container":           {nil, []change{initContainer("linkerd-init", "cr.l5d.io/linkerd/proxy-init:v2", false)}, ""},
-		"Linkerd is only asked for":          {nil, []change{annotated("linkerd.io/inject", "enabled")}, ""},
+		"Linkerd is only requested":          {nil, []change{annotated("linkerd.io/inject", "enabled")}, ""},
 		"Kuma":                               {nil, []change{annotated("kuma.io/sidecar-injected", "true")}, "Kuma"},
 		"Kuma not injected":                  {nil, []change{annotated("kuma.io/sidecar-injected", "false")}, ""},
 		"Kuma by its container":              {nil, []change{container("kuma-sidecar", "")}, "Kuma"},
@@ -95,7 +95,7 @@ func TestField18Proxies(t *testing.T) {
 	}
 }
 
-// The kubelet's resolv.conf is that of the cluster only for some pods.
+// Only some pods have the cluster's resolv.conf.
 func TestField04PodsWithOtherDNS(t *testing.T) {
 	t.Parallel()
 	policy := func(policy corev1.DNSPolicy) change { return func(p *corev1.Pod) { p.Spec.DNSPolicy = policy } }

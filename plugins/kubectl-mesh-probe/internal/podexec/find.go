@@ -1,6 +1,5 @@
-// Package podexec finds the client pod that a user means, as kubectl exec does,
-// and runs commands in it. It knows the Kubernetes clients; it does not know what
-// is run nor what its output means.
+// Package podexec finds the client pod that a user refers to, as kubectl exec does, and runs commands in it. It knows the Kubernetes
+// clients. It does not know which commands are run, nor what their output means.
 package podexec
 
 import (
@@ -18,7 +17,7 @@ import (
 	"k8s.io/client-go/kubernetes"
 )
 
-// annotationContainer names the container that kubectl exec takes. Source: kubectl, since 1.21.
+// annotationContainer names the container that kubectl exec chooses. Source: kubectl, since 1.21.
 const annotationContainer = "kubectl.kubernetes.io/default-container"
 
 // Ref is an object that leads to a pod: TYPE/NAME, or a pod's name.
@@ -40,7 +39,7 @@ var kinds = map[string]string{
 	"service": "service", "services": "service", "svc": "service",
 }
 
-// ParseRef reads what --from names.
+// ParseRef reads the value of --from.
 func ParseRef(s string) (Ref, error) {
 	kind, name, ok := strings.Cut(s, "/")
 	if !ok {
@@ -50,21 +49,22 @@ func ParseRef(s string) (Ref, error) {
 	long, known := kinds[strings.ToLower(kind)]
 	switch {
 	case !known:
-		return Ref{}, fmt.Errorf("%q: %q is not a type with pods; it is one of deploy, sts, ds, rs, job, svc, pod", s, kind)
+		return Ref{}, fmt.Errorf("%q: %q is not a type with pods; must be one of: deploy, sts, ds, rs, job, svc, pod", s, kind)
 	case name == "" || strings.ContainsAny(name, "/ \t\n"):
-		return Ref{}, fmt.Errorf("%q: want TYPE/NAME, such as deploy/client, or a pod's name", s)
+		return Ref{}, fmt.Errorf("%q: must be TYPE/NAME, such as deploy/client, or the name of a pod", s)
 	}
 	return Ref{long, name}, nil
 }
 
-// Pod is where the commands run.
+// Pod is the pod and the container in which commands run.
 type Pod struct {
 	Namespace, Name, Container, Node string
-	// HostNetwork pods reach Services through their node, which may balance otherwise.
+	// HostNetwork says that the pod uses the network of its node, which may balance in another way.
 	HostNetwork bool
-	// Defaulted lists the containers among which the first was taken; empty if there was no choice to make.
+	// Defaulted lists the containers of which the first was chosen. It is empty if there was no choice.
 	Defaulted []string
-	// Proxy is a service mesh's proxy in the pod's path, and how that is known: it may pick the backend in place of Cilium.
+	// Proxy is the proxy of a service mesh that the pod's connections pass through, and how it was recognised. It may pick the backend
+	// instead of Cilium.
 	Proxy string
 	// OtherDNS says that the pod's resolv.conf may have another search path than that of its cluster.
 	OtherDNS bool
@@ -73,7 +73,7 @@ type Pod struct {
 // String returns NAMESPACE/NAME.
 func (p Pod) String() string { return p.Namespace + "/" + p.Name }
 
-// Find returns the pod to run in: of several, one that is running and ready and not about to go.
+// Find returns the pod to run commands in. Of several pods it prefers one that is running, ready and not terminating.
 func Find(ctx context.Context, client kubernetes.Interface, namespace string, ref Ref, container string) (Pod, error) {
 	pods, err := list(ctx, client, namespace, ref)
 	if err != nil {
@@ -92,7 +92,7 @@ func Find(ctx context.Context, client kubernetes.Interface, namespace string, re
 	return out, err
 }
 
-// namespaceLabels reads the labels of the pod's namespace, if they are permitted to be read and could say anything.
+// namespaceLabels reads the labels of the pod's namespace, if the user may read them and if they matter.
 func namespaceLabels(ctx context.Context, client kubernetes.Interface, pod *corev1.Pod) map[string]string {
 	if pod.Spec.HostNetwork || pod.Labels[labelDataplaneMode] != "" {
 		return nil
@@ -159,7 +159,7 @@ func selector(ctx context.Context, client kubernetes.Interface, namespace string
 			return nil, e
 		}
 		if len(o.Spec.Selector) == 0 {
-			return nil, fmt.Errorf("service %q has no selector, so no pods of its own", ref.Name)
+			return nil, fmt.Errorf("service %q has no selector, so it has no pods of its own", ref.Name)
 		}
 		return labels.SelectorFromSet(o.Spec.Selector), nil
 	}
@@ -169,7 +169,8 @@ func selector(ctx context.Context, client kubernetes.Interface, namespace string
 	return metav1.LabelSelectorAsSelector(ls)
 }
 
-// choose prefers pods that are ready, then running ones; the oldest and then the first by name, so that runs can be compared.
+// choose prefers pods that are ready, then pods that are running. Of these it chooses the oldest, then the first by name, so that runs can
+// be compared.
 func choose(pods []corev1.Pod, ref Ref, namespace string) (*corev1.Pod, error) {
 	if len(pods) == 0 {
 		return nil, fmt.Errorf("%s in namespace %q has no pods", ref, namespace)
@@ -203,13 +204,13 @@ func ready(p *corev1.Pod) bool {
 	})
 }
 
-// pick chooses the container: the named one, the annotation's, the first.
+// pick chooses the container: the one that the user names, else the one that the annotation names, else the first.
 func pick(pod *corev1.Pod, want string) (name string, defaulted []string, err error) {
 	names := make([]string, len(pod.Spec.Containers))
 	for i, c := range pod.Spec.Containers {
 		names[i] = c.Name
 	}
-	// Ephemeral containers may be named too: kubectl debug leaves a shell there.
+	// The user may also name an ephemeral container: kubectl debug adds one with a shell.
 	all := slices.Clone(names)
 	for _, c := range pod.Spec.EphemeralContainers {
 		all = append(all, c.Name)
@@ -229,7 +230,7 @@ func pick(pod *corev1.Pod, want string) (name string, defaulted []string, err er
 	return names[0], nil, nil
 }
 
-// explain names the missing object or the missing rule.
+// explain names the missing object or the missing permission.
 func explain(err error, ref Ref, namespace string) error {
 	var status apierrors.APIStatus
 	switch {
@@ -241,13 +242,13 @@ func explain(err error, ref Ref, namespace string) error {
 	return fmt.Errorf("%s in namespace %q: %w", ref, namespace, err)
 }
 
-// MissingRuleError is a rule that the user's role lacks.
+// MissingRuleError is a rule that the user's role does not contain.
 type MissingRuleError struct {
 	Group, Resource, Verbs, Namespace string
 	Err                               error
 }
 
-// Error names the rule as a Role would have it.
+// Error shows the rule as it would be written in a Role.
 func (m MissingRuleError) Error() string {
 	return fmt.Sprintf("no permission: a Role in namespace %s needs {apiGroups: [%q], resources: [%s], verbs: [%s]}", m.Namespace, m.Group, m.Resource, m.Verbs)
 }
@@ -255,11 +256,11 @@ func (m MissingRuleError) Error() string {
 // Unwrap returns the API's own error.
 func (m MissingRuleError) Unwrap() error { return m.Err }
 
-// missing reads the rule out of the API server's answer.
+// missing reads the rule from the error of the API server.
 func missing(s metav1.Status, namespace string, err error) MissingRuleError {
 	m := MissingRuleError{Verbs: "get", Namespace: namespace, Err: err}
 	if s.Details != nil {
-		m.Group, m.Resource = s.Details.Group, s.Details.Kind // the kind of a refusal is the resource
+		m.Group, m.Resource = s.Details.Group, s.Details.Kind // in a refusal, the kind is the resource
 	}
 	if strings.Contains(s.Message, "cannot list") {
 		m.Verbs = "list"

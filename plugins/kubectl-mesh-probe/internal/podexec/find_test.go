@@ -115,7 +115,7 @@ func TestFind(t *testing.T) {
 	}
 }
 
-// What the API server refuses is named as the rule that a Role would have.
+// If the API server refuses a request, the error shows the missing rule as it would be written in a Role.
 func TestFindForbidden(t *testing.T) {
 	t.Parallel()
 	client := fake.NewClientset()

@@ -9,13 +9,13 @@ import (
 	"k8s.io/utils/ptr"
 )
 
-// Marks of a proxy in a pod's path. What only asks for an injection is none of them: the pod may be older than that.
+// Marks of a proxy in a pod's path. A label that only requests an injection is not a mark, because the pod may be older than the label.
 const (
 	labelDataplaneMode = "istio.io/dataplane-mode" // of a pod, or of its namespace
 	noDataplane        = "none"
 )
 
-// mark is an annotation or a label that a mesh's injector or CNI plugin leaves on a pod. An empty value stands for any.
+// mark is an annotation or a label that the injector or the CNI plugin of a mesh adds to a pod. An empty value matches every value.
 type mark struct{ key, value, proxy string }
 
 // Sources: pkg/kube/inject and cni/pkg/util of istio 1.24; pkg/k8s/labels.go of linkerd2 edge-25; pkg/plugins/runtime/k8s/metadata of kuma 2.9;
@@ -31,12 +31,12 @@ var marks = []mark{
 	{"injector.nsm.nginx.com/status", "injected", "NGINX Service Mesh sidecar"},
 }
 
-func (m mark) is(found map[string]string) bool {
+func (m mark) isIn(found map[string]string) bool {
 	v, ok := found[m.key]
 	return ok && (m.value == "" || strings.EqualFold(v, m.value))
 }
 
-// sidecarNames and sidecarImages are the containers that meshes add, by name and by the end of the image's name.
+// sidecarNames and sidecarImages identify the containers that meshes add: by their name, and by the last part of the image's name.
 var (
 	sidecarNames = map[string]string{
 		"istio-proxy": "Istio sidecar", "linkerd-proxy": "Linkerd sidecar", "kuma-sidecar": "Kuma sidecar", "consul-dataplane": "Consul sidecar",
@@ -47,13 +47,13 @@ var (
 	}
 )
 
-// proxyInPod says which proxy takes the pod's connections, and how that is known; "" if none is seen.
+// proxyInPod returns the proxy in the pod that handles its connections, and how it was recognised. It returns "" if there is none.
 func proxyInPod(pod *corev1.Pod) string {
 	for _, m := range marks {
-		if m.is(pod.Annotations) {
+		if m.isIn(pod.Annotations) {
 			return m.proxy + " (annotation " + m.key + ")"
 		}
-		if m.is(pod.Labels) {
+		if m.isIn(pod.Labels) {
 			return m.proxy + " (label " + m.key + ")"
 		}
 	}
@@ -65,7 +65,7 @@ func proxyInPod(pod *corev1.Pod) string {
 	}
 	for _, c := range containers {
 		name := c.Name
-		if strings.HasPrefix(name, "consul-dataplane-") { // one for each port
+		if strings.HasPrefix(name, "consul-dataplane-") { // there is one for each port
 			name = "consul-dataplane"
 		}
 		proxy := sidecarNames[name]
@@ -81,7 +81,8 @@ func proxyInPod(pod *corev1.Pod) string {
 	return ""
 }
 
-// dataplane says which proxy of the node takes the pod's connections, by the pod's label or else its namespace's; "" if none.
+// dataplane returns the proxy on the node that handles the pod's connections, by the label of the pod or else of its namespace. It returns ""
+// if there is none.
 func dataplane(pod *corev1.Pod, namespace map[string]string) string {
 	mode, where := pod.Labels[labelDataplaneMode], "pod"
 	if mode == "" {
@@ -96,7 +97,7 @@ func dataplane(pod *corev1.Pod, namespace map[string]string) string {
 	return mode + " (" + where + " label " + labelDataplaneMode + ")"
 }
 
-// otherDNS reports whether the pod's resolv.conf may have another search path than that of its cluster.
+// otherDNS reports whether the search path in the pod's resolv.conf may differ from that of its cluster.
 // Source: pkg/kubelet/network/dns of Kubernetes 1.34.
 func otherDNS(spec *corev1.PodSpec) bool {
 	switch spec.DNSPolicy {

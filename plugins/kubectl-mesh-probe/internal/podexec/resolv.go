@@ -6,10 +6,10 @@ import (
 	"errors"
 )
 
-// printResolvConf needs a shell and nothing else.
+// printResolvConf needs only a shell.
 const printResolvConf = `while IFS= read -r l || [ -n "$l" ]; do printf '%s\n' "$l"; done </etc/resolv.conf`
 
-// maxResolvConf is more than any resolver reads.
+// maxResolvConf is larger than what any resolver reads.
 const maxResolvConf = 64 << 10
 
 // ResolvConf returns the pod's /etc/resolv.conf.
@@ -24,7 +24,7 @@ func (e *Exec) ResolvConf(ctx context.Context) (string, error) {
 	return out.String(), nil
 }
 
-// limited keeps the beginning of what is written to it.
+// limited keeps only the beginning of what is written to it.
 type limited struct{ bytes.Buffer }
 
 // Write never fails: the rest is dropped.

@@ -8,7 +8,7 @@ import (
 	"github.com/kubectl-mesh/kubectl-mesh/pkg/common/permissions/permissionstest"
 )
 
-var update = flag.Bool("update", false, "write what is generated")
+var update = flag.Bool("update", false, "write the generated files")
 
 // TestFieldDDocumentedAccess keeps the table in docs/rbac.md equal to the one that rbac prints.
 func TestFieldDDocumentedAccess(t *testing.T) {

@@ -1,130 +1,96 @@
 package probe
 
 import (
+	"context"
 	"fmt"
-	"maps"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/kubectl-mesh/kubectl-mesh/pkg/common/routing"
+	"github.com/kubectl-mesh/kubectl-mesh/plugins/kubectl-mesh-probe/internal/judge"
 )
 
-// Prediction is who should answer the clients of one cluster.
-type Prediction struct {
-	// Shares holds each member's share, from 0 to 1; nil if there is no certain prediction.
-	Shares map[string]float64
-	// None says that nobody should answer: there is no backend.
-	None bool
-	// Why says why there is no prediction.
-	Why string
-	// Doubt says what was not known when the shares were worked out. A tally that fits them confirms them; one that does not tells nothing.
-	Doubt   string
-	Caveats []string
+// noPrediction is the error for --expect-prediction where nothing is predicted.
+func (r *run) noPrediction() error {
+	return fmt.Errorf("--expect-prediction: there is no prediction for %s: %s", r.service.url, r.clients[0].unnamed)
 }
 
-// Equal reports whether two predictions say the same.
-func (p Prediction) Equal(o Prediction) bool {
-	return p.None == o.None && (p.Shares == nil) == (o.Shares == nil) && maps.Equal(p.Shares, o.Shares)
-}
-
-// caveat is the first thing that was not known when the shares were worked out, or that makes single clients differ from them.
-func (p Prediction) caveat() string {
-	if p.Doubt == "" && len(p.Caveats) > 0 {
-		return p.Caveats[0]
-	}
-	return p.Doubt
-}
-
-// sole is the only cluster that can answer, if the prediction leaves one and has no caveat.
-func (p Prediction) sole() string {
-	sole := ""
-	for name, share := range p.Shares {
-		if share > 0 {
-			if sole != "" {
-				return ""
-			}
-			sole = name
-		}
-	}
-	if p.caveat() != "" {
-		return ""
-	}
-	return sole
-}
-
-// String shows the shares that are not 0, by name, or why there are none.
-func (p Prediction) String() string {
-	switch {
-	case p.Shares == nil:
-		return "no prediction: " + p.Why
-	case p.None:
-		return "no backend"
-	}
-	var parts []string
-	for _, name := range slices.Sorted(maps.Keys(p.Shares)) {
-		if share := p.Shares[name]; share > 0 {
-			parts = append(parts, name+" "+percent(share))
-		}
-	}
-	return strings.Join(parts, ", ")
-}
-
-// Predict asks routing who answers the clients of cluster client. It is the same code that mesh-svc describe shows.
-func Predict(snap *routing.Snapshot, client string, key routing.Key, port int32) Prediction {
-	c := snap.Find(client)
-	if c == nil || c.Gap != "" {
-		return Prediction{Why: fmt.Sprintf("cluster %s could not be read", client)}
-	}
-	svc := c.Services[key]
-	if svc == nil {
-		return Prediction{Why: fmt.Sprintf("cluster %s has no Service %s", client, key)}
-	}
-	var out *Prediction
-	for _, fe := range svc.Frontends() {
-		if fe.Port.Port != port || fe.Protocol != "TCP" && fe.Protocol != "" {
+// predictions returns what routing predicts for each client, in their order.
+func (r *run) predictions(snap *routing.Snapshot) []judge.Prediction {
+	out := make([]judge.Prediction, len(r.clients))
+	for i, c := range r.clients {
+		if c.unnamed != "" {
+			out[i] = judge.Prediction{Why: c.unnamed}
 			continue
 		}
-		p := predict(routing.Decide(snap, client, key, fe), slices.ContainsFunc(snap.Clusters, func(c routing.Cluster) bool { return c.Gap != "" }))
-		switch {
-		case out == nil:
-			out = &p
-		case !out.Equal(p):
-			return Prediction{Why: "the shares of IPv4 and IPv6 differ", Caveats: p.Caveats}
-		}
+		out[i] = judge.Predict(snap, c.member.Name, r.service.key, r.service.url.Port())
+		out[i].Caveats = slices.Concat(out[i].Caveats, c.caveats)
 	}
-	if out == nil {
-		return Prediction{Why: fmt.Sprintf("Service %s has no TCP port %d in cluster %s", key, port, client)}
-	}
-	return *out
+	return out
 }
 
-// predict takes the shares of a decision; gaps says whether a cluster was asked and did not answer: shares beside it are bounds.
-func predict(d routing.Decision, gaps bool) Prediction {
-	p := Prediction{Caveats: d.Caveats, Doubt: d.Doubt}
-	switch {
-	case d.Kind == routing.KindHeadless:
-		p.Why = "the Service is headless: DNS names the pods, and the tool picks one"
-		return p
-	case d.Kind == routing.KindProxied:
-		p.Why = "the L7 proxy of cluster " + d.Client + " answers for the Service (its endpoint is Cilium's placeholder), and the routes of the proxy say which Service gets the request"
-		return p
-	case d.Kind != routing.KindBalanced:
-		p.Why = "the Service is not balanced by Cilium: " + string(d.Kind)
-		return p
-	case len(d.Outcomes) != 1:
-		p.Why = "the shares depend on the version of Cilium, which is not known"
-		return p
-	case d.Incomplete && gaps:
-		p.Why = d.Doubt
-		return p
-	case slices.ContainsFunc(d.Caveats, func(c string) bool { return strings.HasPrefix(c, "sessionAffinity") }):
-		p.Why = "sessionAffinity is ClientIP: the client pod stays with one backend"
-		return p
+// predict keeps the prediction from before the first request.
+func (r *run) predict(snap *routing.Snapshot) {
+	for _, c := range snap.Clusters {
+		if c.Gap != "" {
+			r.mesh.unread = append(r.mesh.unread, c.Name)
+		}
 	}
-	p.Shares = map[string]float64{}
-	p.None = len(d.Outcomes[0].Backends) == 0
-	for _, s := range d.Outcomes[0].Shares {
-		p.Shares[s.Cluster] = s.Fraction()
+	for i, p := range r.predictions(snap) {
+		c := r.clients[i]
+		c.prediction = p
+		for _, w := range p.Caveats {
+			if !slices.Contains(c.caveats, w) { // those of the pod were reported with the pod
+				r.ui.Warn("cluster %s: %s", c.member.Name, w)
+			}
+		}
 	}
-	return p
+}
+
+// settleRounds is how often --settle waits again because the prediction has changed.
+const settleRounds = 20
+
+// settle returns when the prediction has been stable for --settle. Cilium takes some time to carry a change to all clusters.
+func (r *run) settle(ctx context.Context, snap *routing.Snapshot) (*routing.Snapshot, error) {
+	before := r.predictions(snap)
+	r.ui.Note("Waiting until the prediction has been stable for %s (--settle): %s.", r.cfg.Settle, r.describe(before))
+	for range settleRounds {
+		timer := time.NewTimer(r.cfg.Settle)
+		select {
+		case <-timer.C:
+		case <-ctx.Done():
+			timer.Stop()
+			return nil, ctx.Err()
+		}
+		now := r.mesh.read(ctx)
+		after := r.predictions(now)
+		if slices.EqualFunc(before, after, judge.Prediction.Equal) {
+			return now, nil
+		}
+		r.ui.Note("The prediction changed; waiting for another %s: %s.", r.cfg.Settle, r.describe(after))
+		before = after
+	}
+	return nil, fmt.Errorf("--settle %s: the prediction was not stable for this long in %d attempts", r.cfg.Settle, settleRounds)
+}
+
+// describe shows the predictions of all clients.
+func (r *run) describe(ps []judge.Prediction) string {
+	parts := make([]string, len(ps))
+	for i, p := range ps {
+		parts[i] = "clients in " + r.clients[i].member.Name + ": " + p.String()
+	}
+	return strings.Join(parts, "; ")
+}
+
+// compare notices a prediction that differs from the one at the start.
+func (r *run) compare(snap *routing.Snapshot) {
+	if !r.mesh.comparable(snap) {
+		return // a member that stays unread is an error of its own
+	}
+	for i, p := range r.predictions(snap) {
+		if c := r.clients[i]; c.changed == "" && !p.Equal(c.prediction) {
+			c.changed = p.String()
+		}
+	}
 }

@@ -1,360 +1,300 @@
 package probe
 
 import (
-	"context"
 	"errors"
 	"fmt"
-	"net/http"
-	"net/url"
-	"os"
-	"os/exec"
-	"path/filepath"
 	"strings"
 	"testing"
 	"time"
 
-	"github.com/google/go-cmp/cmp"
+	"github.com/kubectl-mesh/kubectl-mesh/pkg/apis/v1alpha1"
+	"github.com/kubectl-mesh/kubectl-mesh/pkg/common/clusters"
+	"github.com/kubectl-mesh/kubectl-mesh/pkg/common/routing"
+	"github.com/kubectl-mesh/kubectl-mesh/plugins/kubectl-mesh-probe/internal/judge"
+	"github.com/kubectl-mesh/kubectl-mesh/plugins/kubectl-mesh-probe/internal/origin"
+	"github.com/kubectl-mesh/kubectl-mesh/plugins/kubectl-mesh-probe/internal/reply"
+	"github.com/kubectl-mesh/kubectl-mesh/plugins/kubectl-mesh-probe/internal/request"
+	"github.com/kubectl-mesh/kubectl-mesh/plugins/kubectl-mesh-probe/internal/sender"
+	"github.com/kubectl-mesh/kubectl-mesh/plugins/kubectl-mesh-probe/internal/tally"
+	"github.com/kubectl-mesh/kubectl-mesh/plugins/kubectl-mesh-probe/internal/target"
 )
 
-// pods are the client pods that the engine must work in: shell and tool. wget2 is tried where it is installed.
-var pods = func() map[string][]string {
-	all := allPods
-	if _, err := exec.LookPath("wget2"); err != nil {
-		delete(all, "dash wget2")
-	}
-	return all
-}()
+// screen is a UI that keeps what the user would read.
+type screen struct{ strings.Builder }
 
-var allPods = map[string][]string{
-	"ash busybox":       {"busybox", "wget=busybox", "head=busybox"},
-	"dash busybox":      {"dash", "wget=busybox", "head"},
-	"bash busybox":      {"bash", "busybox", "head"},
-	"dash GNU wget":     {"dash", "wget", "head"},
-	"bash GNU wget":     {"bash", "wget", "head"},
-	"ash curl":          {"busybox", "curl", "head=busybox"},
-	"dash curl":         {"dash", "curl", "head"},
-	"bash curl":         {"bash", "curl", "wget", "head"},
-	"dash wget2":        {"dash", "wget=wget2", "head"},
-	"dash curl no head": {"dash", "curl"},
-}
+func (s *screen) Note(format string, args ...any) { _, _ = fmt.Fprintf(s, format+"\n", args...) }
 
-type tally struct {
-	status map[int]int
-	class  map[Class]int
-	bodies map[string]bool
-	byWho  map[string]int
-}
+func (s *screen) Warn(format string, args ...any) { s.Note("Warning: "+format, args...) }
 
-func collect() (*tally, func(Reply)) {
-	t := &tally{status: map[int]int{}, class: map[Class]int{}, bodies: map[string]bool{}, byWho: map[string]int{}}
-	return t, func(r Reply) {
-		t.status[r.Status]++
-		t.class[r.Class]++
-		t.bodies[string(r.Body)] = true
-		v, _ := r.Get("X-Cluster")
-		t.byWho[v]++
-	}
-}
+func (s *screen) Show(func() Progress) func() { return func() {} }
 
-func runPod(t *testing.T, words []string, cfg Config) (*tally, Result) {
+// fieldRun is a probe whose clients have sent everything.
+func fieldRun(t *testing.T, ui UI, names ...string) *run {
 	t.Helper()
-	pod := newLocalPod(t, words[0], words[1:]...)
-	got, sink := collect()
-	ctx, cancel := context.WithTimeout(t.Context(), 5*time.Minute) // ends a hang
-	defer cancel()
-	res, err := Run(ctx, pod, cfg, sink)
+	url, err := request.ParseTarget("http://web.shop:8080/")
 	if err != nil {
 		t.Fatal(err)
 	}
-	<-pod.ended
-	return got, res
+	r := &run{
+		cfg: Config{Send: sender.Config{Count: 400}, MaxCount: 400}, ui: ui, mesh: &mesh{selection: &clusters.Selection{}, timeout: 10 * time.Second},
+		service: service{url: url, found: true, key: routing.Key{Namespace: "shop", Name: "web"}},
+	}
+	for _, name := range names {
+		m := &clusters.Member{Name: name}
+		r.mesh.selection.Members = append(r.mesh.selection.Members, m)
+		r.mesh.members = append(r.mesh.members, origin.Member{Name: name})
+		c := &client{member: m}
+		c.result = sender.Result{Complete: true, Start: time.Unix(1, 0), End: time.Unix(2, 0)}
+		r.clients = append(r.clients, c)
+	}
+	return r
 }
 
-func TestRunCountsEveryRequest(t *testing.T) {
+func failing(cluster, class string) v1alpha1.ProbeClient {
+	return v1alpha1.ProbeClient{Cluster: cluster, Complete: true, Tool: "curl 8.5.0", Requests: 400, NoAnswer: 400, Errors: []v1alpha1.ProbeError{{Class: class, Count: 400, Message: "what the tool\x1b[2J said"}}}
+}
+
+func answering(cluster string) v1alpha1.ProbeClient {
+	return v1alpha1.ProbeClient{Cluster: cluster, Complete: true, Tool: "curl 8.5.0", Requests: 400, Answered: 400, Answers: []v1alpha1.ProbeAnswer{{Name: cluster, Member: true, Requests: 400, Share: 1}}}
+}
+
+func check(cluster string, verdict judge.Verdict) v1alpha1.ProbeCheck {
+	return v1alpha1.ProbeCheck{Client: cluster, Expr: "us=0%", Result: string(verdict)}
+}
+
+// Without a single answer the result is a failure that is not a missed expectation, and one line suggests what to check.
+func TestField01NotASingleAnswer(t *testing.T) {
 	t.Parallel()
-	for name, words := range pods {
-		t.Run(name, func(t *testing.T) {
-			t.Parallel()
-			srv := newServer(t)
-			got, res := runPod(t, words, testConfig(t, srv.URL, 300))
-			if !res.Complete || res.Requests != 300 {
-				t.Fatalf("result %+v", res)
+	for class, advice := range map[string]string{
+		"dns": "check the name web.shop in the URL, that Service shop/web exists", "refused": "check the port 8080 in the URL, the ready endpoints of Service shop/web",
+		"tls": "--cacert FILE", "reset": "whether they speak http on port 8080", "tool": "--tool", "anything": "--tool",
+	} {
+		for _, checks := range [][]v1alpha1.ProbeCheck{nil, {check("us", judge.Pass)}, {check("us", judge.Fail)}, {check("us", judge.Inconclusive)}} {
+			var ui screen
+			_, err := fieldRun(t, &ui, "us").conclude(t.Context(), v1alpha1.ProbeReport{Clients: []v1alpha1.ProbeClient{failing("us", class)}, Checks: checks})
+			var f *ResultError
+			if !errors.As(err, &f) || f.Missed || f.Interrupted {
+				t.Fatalf("%s, %v: %v", class, checks, err)
 			}
-			if len(res.Warnings) > 0 {
-				t.Errorf("warnings %q", res.Warnings)
+			want := "cluster us: no request was answered: 400 of 400 failed with " + class
+			if text := err.Error(); !strings.HasPrefix(text, want) || !strings.Contains(text, advice) || strings.ContainsAny(text, "\n\x1b") {
+				t.Errorf("%s: %q", class, text)
 			}
-			if diff := cmp.Diff(map[int]int{200: 300}, got.status); diff != "" {
-				t.Errorf("status (-want +got)\n%s", diff)
-			}
-			// Every body is different: none was lost, doubled or mixed with its neighbour.
-			for i := 1; i <= 300; i++ {
-				if want := fmt.Sprintf("hello from %s %d", []string{"us", "eu", "ap"}[i%3], i); !got.bodies[want] {
-					t.Fatalf("no body %q", want)
-				}
-			}
-			if n := srv.requests.Load(); n != 300 {
-				t.Errorf("the server saw %d requests", n)
-			}
-			if diff := cmp.Diff(map[string]int{"us": 100, "eu": 100, "ap": 100}, got.byWho); diff != "" {
-				t.Errorf("header (-want +got)\n%s", diff)
-			}
-		})
+		}
 	}
 }
 
-func TestRunClasses(t *testing.T) {
+func TestField01ExitCodes(t *testing.T) {
 	t.Parallel()
-	// What each tool can tell: busybox follows redirects and does not tell a truncated reply's class otherwise.
-	tests := map[string]struct {
-		path   string
-		status map[int]int
-		class  map[Class]int
+	blind := answering("us")
+	blind.Answers, blind.Unknown = nil, 400
+	errorsOnly := blind
+	errorsOnly.UnknownErrors = 400
+	for name, tc := range map[string]struct {
+		clients []v1alpha1.ProbeClient
+		checks  []v1alpha1.ProbeCheck
+		code    int
+		text    string
 	}{
-		"503":       {"/503", map[int]int{503: 40}, map[Class]int{Class5xx: 40}},
-		"404":       {"/404", map[int]int{404: 40}, map[Class]int{Class4xx: 40}},
-		"204":       {"/204", map[int]int{204: 40}, map[Class]int{"": 40}},
-		"chunked":   {"/chunked", map[int]int{200: 40}, map[Class]int{"": 40}},
-		"nolength":  {"/nolength", map[int]int{200: 40}, map[Class]int{"": 40}},
-		"empty":     {"/empty", map[int]int{0: 40}, map[Class]int{ClassEmpty: 40}},
-		"truncated": {"/truncated", map[int]int{200: 40}, map[Class]int{ClassTruncated: 40}},
-		"binary":    {"/binary", map[int]int{200: 40}, map[Class]int{"": 40}},
-		"huge":      {"/huge", map[int]int{200: 40}, map[Class]int{"": 40}},
-		"endless":   {"/endless", map[int]int{200: 40}, map[Class]int{"": 40}},
-	}
-	for name, tc := range tests {
-		for _, pod := range []string{"ash busybox", "bash busybox", "dash GNU wget", "dash curl"} {
-			t.Run(name+" "+pod, func(t *testing.T) {
-				t.Parallel()
-				srv := newServer(t)
-				got, res := runPod(t, pods[pod], testConfig(t, srv.URL+tc.path, 40))
-				if !res.Complete || res.Requests != 40 {
-					t.Errorf("result %+v", res)
-				}
-				if diff := cmp.Diff(tc.status, got.status); diff != "" {
-					t.Errorf("status (-want +got)\n%s", diff)
-				}
-				if diff := cmp.Diff(tc.class, got.class); diff != "" {
-					t.Errorf("class (-want +got)\n%s", diff)
-				}
-			})
+		"all well":                        {[]v1alpha1.ProbeClient{answering("us")}, []v1alpha1.ProbeCheck{check("us", judge.Pass)}, 0, ""},
+		"one of two clients":              {[]v1alpha1.ProbeClient{answering("us"), failing("eu", "dns")}, nil, 2, "cluster eu: no request was answered"},
+		"both":                            {[]v1alpha1.ProbeClient{failing("us", "dns"), failing("eu", "dns")}, []v1alpha1.ProbeCheck{check("us", judge.Fail), check("eu", judge.Fail)}, 2, "in 2 clusters"},
+		"the other one misses":            {[]v1alpha1.ProbeClient{answering("us"), failing("eu", "dns")}, []v1alpha1.ProbeCheck{check("us", judge.Fail), check("eu", judge.Fail)}, 1, "1 of 2 checks failed"},
+		"nobody known":                    {[]v1alpha1.ProbeClient{blind}, nil, 2, "no reply identifies its sender; use --identify"},
+		"nobody known, and all are a 503": {[]v1alpha1.ProbeClient{errorsOnly}, nil, 2, "every reply is an error"},
+		"a 503 is an answer":              {[]v1alpha1.ProbeClient{errorsOnly}, []v1alpha1.ProbeCheck{check("us", judge.Fail)}, 1, "1 of 1 checks failed"},
+		"inconclusive":                    {[]v1alpha1.ProbeClient{answering("us")}, []v1alpha1.ProbeCheck{check("us", judge.Inconclusive)}, 2, "inconclusive"},
+	} {
+		var ui screen
+		_, err := fieldRun(t, &ui, "us", "eu").conclude(t.Context(), v1alpha1.ProbeReport{Clients: tc.clients, Checks: tc.checks})
+		code := 0
+		var f *ResultError
+		if errors.As(err, &f) {
+			if code = 2; f.Missed {
+				code = 1
+			}
+		}
+		if code != tc.code || err != nil && !strings.Contains(err.Error(), tc.text) {
+			t.Errorf("%s: outcome %d, %v, want %d %q", name, code, err, tc.code, tc.text)
 		}
 	}
 }
 
-func TestRunMixedReplies(t *testing.T) {
+// A prediction that changes during the run does not count, even if it changes back before the end.
+func TestField19PredictionDuringTheRun(t *testing.T) {
 	t.Parallel()
-	for name, words := range pods {
-		t.Run(name, func(t *testing.T) {
-			t.Parallel()
-			srv := newServer(t)
-			got, res := runPod(t, words, testConfig(t, srv.URL+"/mixed", 120))
-			if !res.Complete || res.Requests != 120 {
-				t.Fatalf("result %+v", res)
-			}
-			sent := int(srv.requests.Load())
-			if words[1] != "wget=busybox" && words[1] != "busybox" {
-				if sent != 120 {
-					t.Errorf("the server saw %d requests", sent)
-				}
-				want := map[Class]int{"": 80, Class5xx: 20, ClassEmpty: 20}
-				if diff := cmp.Diff(want, got.class); diff != "" && words[1] != "wget=wget2" {
-					t.Errorf("class (-want +got)\n%s", diff)
-				}
-			}
-		})
-	}
-}
-
-func TestRunRefusedAndUnknownHost(t *testing.T) {
-	t.Parallel()
-	for name, words := range pods {
-		t.Run(name, func(t *testing.T) {
-			t.Parallel()
-			got, res := runPod(t, words, testConfig(t, "http://"+freePort(t), 20))
-			if !res.Complete {
-				t.Errorf("result %+v", res)
-			}
-			if diff := cmp.Diff(map[Class]int{ClassRefused: 20}, got.class); diff != "" && words[1] != "wget=wget2" {
-				t.Errorf("refused (-want +got)\n%s", diff)
-			}
-			got, res = runPod(t, words, testConfig(t, "http://nobody.invalid/", 3))
-			if !res.Complete {
-				t.Errorf("result %+v", res)
-			}
-			if diff := cmp.Diff(map[Class]int{ClassDNS: 3}, got.class); diff != "" && words[1] != "wget=wget2" {
-				t.Errorf("unknown host (-want +got)\n%s", diff)
-			}
-		})
-	}
-}
-
-func TestRunHang(t *testing.T) {
-	t.Parallel()
-	for name, words := range pods {
-		t.Run(name, func(t *testing.T) {
-			t.Parallel()
-			srv := newServer(t)
-			cfg := testConfig(t, srv.URL+"/hang", 20)
-			cfg.Timeout = time.Second
-			got, res := runPod(t, words, cfg)
-			if !res.Complete || res.Requests != 20 {
-				t.Errorf("result %+v", res)
-			}
-			// Every fifth request that reaches the server hangs; a request that is asked again shifts the count a little.
-			// wget2 fails without a word.
-			if n := got.class[ClassReadTimeout] + got.class[ClassTool]; n < 3 || n > 5 || got.class[""] != 20-n {
-				t.Errorf("classes %v", got.class)
-			}
-		})
-	}
-}
-
-func TestRunInterrupted(t *testing.T) {
-	t.Parallel()
-	for name, words := range pods {
-		t.Run(name, func(t *testing.T) {
-			t.Parallel()
-			srv := newServer(t)
-			pod := newLocalPod(t, words[0], words[1:]...)
-			cfg := testConfig(t, srv.URL, 1<<30)
-			ctx, cancel := context.WithCancel(t.Context())
-			defer cancel()
-			n := 0
-			res, err := Run(ctx, pod, cfg, func(Reply) {
-				if n++; n == 20 {
-					cancel()
-				}
-			})
-			if err != nil {
-				t.Fatal(err)
-			}
-			if res.Complete || res.Reason != "interrupted" || res.Requests < 20 {
-				t.Errorf("result %+v", res)
-			}
-			<-pod.ended // the loop in the pod has ended as well
-		})
-	}
-}
-
-// A hanging request must not keep the pod's side alive.
-func TestRunInterruptedWhileHanging(t *testing.T) {
-	t.Parallel()
-	for name, words := range pods {
-		t.Run(name, func(t *testing.T) {
-			t.Parallel()
-			srv := newServer(t)
-			pod := newLocalPod(t, words[0], words[1:]...)
-			cfg := testConfig(t, srv.URL+"/hangall", 10)
-			cfg.Timeout = 50 * time.Second
-			ctx, cancel := context.WithCancel(t.Context())
-			defer cancel()
-			go func() {
-				<-srv.seen
-				cancel()
-			}()
-			res, err := Run(ctx, pod, cfg, func(Reply) {})
-			if err != nil {
-				t.Fatal(err)
-			}
-			if res.Complete || res.Reason != "interrupted" {
-				t.Errorf("result %+v", res)
-			}
-			<-pod.ended
-		})
-	}
-}
-
-func TestRunLostStreamIsIncomplete(t *testing.T) {
-	t.Parallel()
-	for name, words := range pods {
-		for _, after := range []int64{4000, 20000} {
-			t.Run(fmt.Sprint(name, " ", after), func(t *testing.T) {
-				t.Parallel()
-				srv := newServer(t)
-				pod := newLocalPod(t, words[0], words[1:]...)
-				pod.cutAfter = after + 16000*int64(strings.Count(strings.Join(words[1:], " "), "wget"))
-				n := 0
-				res, err := Run(t.Context(), pod, testConfig(t, srv.URL, 5000), func(Reply) { n++ })
-				if err == nil && (res.Complete || res.Requests != n || n >= 5000 || res.Reason == "") {
-					t.Errorf("result %+v", res)
-				}
-				<-pod.ended // end of stdin ends the pod's side
-			})
+	key := routing.Key{Namespace: "shop", Name: "web"}
+	state := func(us, eu bool) *routing.Snapshot {
+		snap := &routing.Snapshot{}
+		for name, ready := range map[string]bool{"us": us, "eu": eu} {
+			svc := &routing.Service{Key: key, Type: "ClusterIP", ClusterIPs: addrs("172.20.1.5"), Annotations: map[string]string{"service.cilium.io/global": "true"}, Ports: []routing.Port{{Protocol: "TCP", Port: 8080}}}
+			svc.Endpoints = []routing.Endpoint{{Pod: "web-" + name, Addr: addrs(map[string]string{"us": "10.1.1.1", "eu": "10.2.1.1"}[name])[0], Ready: ready, Serving: ready, Ports: svc.Ports}}
+			snap.Clusters = append(snap.Clusters, routing.Cluster{Name: name, DefaultGlobalNamespace: true, Services: map[routing.Key]*routing.Service{key: svc}})
 		}
+		return snap
 	}
-}
-
-func TestRunStreams(t *testing.T) {
-	t.Parallel()
-	srv := newServer(t)
-	pods := &freshPods{t: t, words: []string{"dash", "curl"}}
-	cfg := testConfig(t, srv.URL, 500)
-	cfg.Streams = 4
-	got, sink := collect()
-	res, err := Run(t.Context(), pods, cfg, sink)
+	var ui screen
+	r := fieldRun(t, &ui, "us", "eu")
+	r.clients = r.clients[:1]
+	c := r.clients[0]
+	c.tally = tally.New(r.mesh.members)
+	id, err := origin.Parse("auto", nil, r.mesh.members)
 	if err != nil {
 		t.Fatal(err)
 	}
-	if !res.Complete || got.status[200] != 500 || len(got.bodies) != 500 {
-		t.Errorf("result %+v, %d bodies", res, len(got.bodies))
+	r.senders = newRecogniser(id)
+	r.senders.learn(state(true, true), key)
+	r.predict(state(true, true))
+	if c.prediction.String() != "eu 50.0%, us 50.0%" {
+		t.Fatal(c.prediction)
+	}
+	r.compare(state(true, true))
+	if c.changed != "" {
+		t.Errorf("changed: %q", c.changed)
+	}
+	unread := state(true, true)
+	unread.Clusters[1].Gap, unread.Clusters[1].Services = "timeout", nil
+	r.compare(unread)
+	if c.changed != "" {
+		t.Errorf("a member that answers late: %q", c.changed)
+	}
+	r.compare(state(true, false))
+	r.compare(state(true, true))
+	r.reviewPrediction(c)
+	if c.prediction.Shares != nil || !strings.Contains(c.prediction.Why, "changed during the run: eu 50.0%, us 50.0%, then us 100.0%") {
+		t.Errorf("%+v", c.prediction)
+	}
+	r.cfg.ExpectPrediction = true
+	c.tally.Add(reply.Reply{Status: 200}, origin.Match{Name: "us", Member: true})
+	if got := r.checks(c); len(got) != 1 || got[0].Verdict != judge.Inconclusive {
+		t.Errorf("%+v", got)
+	}
+	if doc := c.describe(r.mesh.members); doc.Answers[0].Expected != nil || doc.PredictionMessage == "" {
+		t.Errorf("%+v", doc)
 	}
 }
 
-func TestRunDuration(t *testing.T) {
+func TestField03WeakNamesAreWarnedOf(t *testing.T) {
 	t.Parallel()
-	srv := newServer(t)
-	cfg := testConfig(t, srv.URL, 0)
-	cfg.Duration, cfg.Rate = 500*time.Millisecond, 100
-	got, res := runPod(t, pods["dash curl"], cfg)
-	if !res.Complete || res.Requests == 0 || res.Requests > 80 {
-		t.Errorf("result %+v %v", res, got.status)
+	var ui screen
+	r := fieldRun(t, &ui, "us", "eu")
+	c := r.clients[0]
+	c.prediction = judge.Prediction{Shares: map[string]float64{"us": 0.5, "eu": 0.5}}
+	for _, weak := range []bool{false, true} {
+		c.tally, c.result.Warnings = tally.New(r.mesh.members), nil
+		for range 100 {
+			c.tally.Add(reply.Reply{Status: 200}, origin.Match{Name: "us", Member: true, By: origin.ByCluster, Weak: weak})
+		}
+		if r.reviewPrediction(c); (len(c.result.Warnings) == 1 && strings.Contains(c.result.Warnings[0], "contradicts the prediction (eu 50.0%, us 50.0%)")) != weak {
+			t.Errorf("weak %v: %q", weak, c.result.Warnings)
+		}
 	}
 }
 
-func TestRunNoTool(t *testing.T) {
+func TestField04Meanings(t *testing.T) {
 	t.Parallel()
-	_, err := Run(t.Context(), newLocalPod(t, "dash"), testConfig(t, "http://127.0.0.1:1", 1), func(Reply) { t.Error("a reply") })
-	if !errors.Is(err, ErrNoTool) {
-		t.Errorf("error %v", err)
+	key := func(name string) routing.Key { return routing.Key{Namespace: "shop", Name: name} }
+	cluster := func(name, derived, ip string) routing.Cluster {
+		return routing.Cluster{Name: name, Services: map[routing.Key]*routing.Service{
+			key("catalog"):  {Key: key("catalog"), ClusterIPs: addrs(ip)},
+			key(derived):    {Key: key(derived), Labels: map[string]string{"multicluster.kubernetes.io/service-name": "catalog"}},
+			key("derived-"): {Key: key("derived-")},
+		}}
 	}
-}
-
-// What a user typed must reach the server as it is and run nothing, whatever it holds.
-func TestRunUserValuesAreData(t *testing.T) {
-	t.Parallel()
-	marker := filepath.Join(t.TempDir(), "ran")
-	touch := func(s string) string { return fmt.Sprintf(s, marker) }
-	for name, words := range pods {
+	snap := &routing.Snapshot{Clusters: []routing.Cluster{cluster("us", "derived-abc", "172.20.1.5"), cluster("eu", "derived-abc", "172.20.2.5"), cluster("ap", "derived-xyz", "172.20.1.5")}}
+	for name, tc := range map[string]struct {
+		host    string
+		clients []string
+		want    string
+		unnamed map[string]string
+	}{
+		"local":            {"catalog.shop", []string{"us", "eu"}, "shop/catalog", nil},
+		"clusterset":       {"catalog.shop.svc.clusterset.local", []string{"us", "eu"}, "shop/derived-abc", nil},
+		"another derived":  {"catalog.shop.svc.clusterset.local", []string{"us", "ap"}, "shop/derived-abc", map[string]string{"ap": "refers to Service shop/derived-xyz"}},
+		"no import":        {"cart.shop.svc.clusterset.local", []string{"us"}, "", map[string]string{"us": "ServiceImport shop/cart"}},
+		"another zone":     {"catalog.shop.svc.example.internal", []string{"us"}, "", map[string]string{"us": "DNS zone example.internal"}},
+		"an address":       {"172.20.1.5", []string{"us", "ap", "eu"}, "shop/catalog", map[string]string{"eu": "is an address"}},
+		"unknown address":  {"172.20.9.9", []string{"us"}, "", map[string]string{"us": "is an address"}},
+		"somewhere else":   {"www.example.com", []string{"us"}, "", map[string]string{"us": "is not a Service of the mesh"}},
+		"of another owner": {"nobody.shop", []string{"us"}, "shop/nobody", nil},
+	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			srv := newServer(t)
-			cfg := testConfig(t, srv.URL, 3)
-			// Past ParseTarget, which refuses some of these.
-			cfg.Target.url.Path = "/"
-			cfg.Target.url.RawQuery = touch("a=$(touch${IFS}%[1]s)&b=`touch${IFS}%[1]s`;touch${IFS}%[1]s&c=[1-3]&d={x,y}&e='&f=")
-			value := touch("$(touch %[1]s) `touch %[1]s` \"; touch %[1]s; ' \\ %%s %%{http_code} {a,b} [1-9] #[1-2]")
-			cfg.Headers, cfg.AllowVisibleHeaders = []string{"X-Value: " + value}, true
-			got, res := runPod(t, words, cfg)
-			if !res.Complete || got.status[200] != 3 {
-				t.Errorf("result %+v %v", res, got.class)
+			var ui screen
+			r := fieldRun(t, &ui, tc.clients...)
+			r.service = service{url: r.service.url}
+			for _, c := range r.clients {
+				c.member.REST = closedPort()
+				c.meaning = target.ClusterFirst("shop").Meaning(tc.host)
 			}
-			var r *http.Request
-			select {
-			case r = <-srv.seen:
-			default:
-				t.Fatal("no request came")
+			r.resolve(t.Context(), snap, tc.host)
+			got := strings.TrimPrefix(r.service.key.String(), "/")
+			if got != tc.want || r.service.found != (tc.want != "") {
+				t.Errorf("%q %v, want %q", got, r.service.found, tc.want)
 			}
-			if r.Header.Get("X-Value") != value {
-				t.Errorf("header\n got %q\nwant %q", r.Header.Get("X-Value"), value)
-			}
-			// GNU wget encodes some characters, which means the same.
-			query, err := url.PathUnescape(r.URL.RawQuery)
-			if err != nil || query != cfg.Target.url.RawQuery {
-				t.Errorf("query %v\n got %q\nwant %q", err, query, cfg.Target.url.RawQuery)
-			}
-			if _, err := os.Stat(marker); err == nil {
-				t.Error("a command of the user's values was run")
+			for _, c := range r.clients {
+				if want := tc.unnamed[c.member.Name]; !strings.Contains(c.unnamed, want) || (want == "") != (c.unnamed == "") {
+					t.Errorf("%s: %q, want %q", c.member.Name, c.unnamed, want)
+				}
 			}
 		})
+	}
+}
+
+// The number of requests that an expectation needs is reported before the first request.
+func TestFieldDAnnounce(t *testing.T) {
+	t.Parallel()
+	for name, tc := range map[string]struct {
+		expr        string
+		count, most int
+		want        string
+	}{
+		"extended":  {"us=50%", 400, 10000, "--expect us=50% needs about "},
+		"too few":   {"us=50%", 400, 400, "Warning: --expect us=50% needs about "},
+		"enough":    {"us=50%", 5000, 5000, ""},
+		"exact":     {"us=0%", 1, 1, ""},
+		"of errors": {"errors<1%", 400, 400, ""},
+	} {
+		var ui screen
+		r := fieldRun(t, &ui, "us", "eu")
+		r.cfg.Send.Count, r.cfg.MaxCount = tc.count, tc.most
+		var err error
+		if r.expect, err = judge.ParseExpectations([]string{tc.expr}, r.mesh.members, false); err != nil {
+			t.Fatal(err)
+		}
+		if r.announce(); !strings.HasPrefix(ui.String(), tc.want) || (tc.want == "") != (ui.Len() == 0) {
+			t.Errorf("%s: %q", name, ui.String())
+		}
+	}
+}
+
+// --settle reports that it waits, and the prediction.
+func TestFieldDSettle(t *testing.T) {
+	t.Parallel()
+	var ui screen
+	r := fieldRun(t, &ui, "us")
+	r.mesh.selection, r.cfg.Settle = &clusters.Selection{}, time.Millisecond
+	if _, err := r.settle(t.Context(), r.mesh.read(t.Context())); err != nil {
+		t.Fatal(err)
+	}
+	want := "Waiting until the prediction has been stable for 1ms (--settle): clients in us: no prediction: cluster us could not be read.\n"
+	if ui.String() != want {
+		t.Errorf("%q", ui.String())
+	}
+}
+
+// The command that shows the endpoints names the Service, its namespace and the contexts.
+func TestField11DescribeAsPrinted(t *testing.T) {
+	t.Parallel()
+	var ui screen
+	r := fieldRun(t, &ui, "us", "eu")
+	for _, m := range r.mesh.selection.Members {
+		m.Context = "kind-" + m.Name
+	}
+	if got := r.advice(reply.ClassRefused); !strings.Contains(got, "(kubectl mesh-svc describe web -n shop --contexts kind-us,kind-eu)") {
+		t.Error(got)
+	}
+	if r.service.found = false; strings.Contains(r.advice(reply.ClassRefused), "kubectl") {
+		t.Error(r.advice(reply.ClassRefused))
 	}
 }

@@ -1,4 +1,4 @@
-// Package view shows a ProbeReport as tables. It is pure: it decides nothing that is not in the document.
+// Package view shows a ProbeReport as tables. It is pure and shows only what the document contains.
 package view
 
 import (
@@ -13,13 +13,13 @@ import (
 )
 
 const (
-	unknown  = "<unknown>"   // replies of which nobody knows who sent them, errors such as a 503 among them
+	unknown  = "<unknown>"   // replies with an unknown sender, including errors such as a 503
 	noAnswer = "<no answer>" // requests without a reply
 	none     = "-"
 )
 
-// Sections returns what -o table prints: with several clients first a matrix, then
-// who answered whom, the errors, the checks, and how it was measured.
+// Sections returns what -o table prints: a matrix if there are several clients, the answers, the errors, the checks, and how the numbers were
+// measured.
 func Sections(r v1alpha1.ProbeReport) []output.Section {
 	var out []output.Section
 	if len(r.Clients) > 1 {
@@ -35,7 +35,7 @@ func Sections(r v1alpha1.ProbeReport) []output.Section {
 	return append(out, output.Section{Text: source(r)})
 }
 
-// names lists the answering clusters and values of all clients, in their order.
+// names lists the clusters and values that answered any client, in their order.
 func names(r v1alpha1.ProbeReport) []string {
 	var out []string
 	for _, c := range r.Clients {
@@ -126,7 +126,7 @@ func answers(r v1alpha1.ProbeReport) output.Section {
 	return output.Section{Table: t}
 }
 
-// quoted sets a captured value that is no member's name apart.
+// quoted returns the name of a member, or a captured value in quotation marks.
 func quoted(a v1alpha1.ProbeAnswer) string {
 	if a.Member {
 		return a.Name
@@ -160,7 +160,7 @@ func checks(r v1alpha1.ProbeReport) output.Section {
 	return output.Section{Table: t}
 }
 
-// source says how each client's figures came about.
+// source describes how the numbers of each client were measured.
 func source(r v1alpha1.ProbeReport) []string {
 	var out []string
 	few := false
@@ -193,16 +193,16 @@ func source(r v1alpha1.ProbeReport) []string {
 		missing, untimed := percentiles(c)
 		few = few || missing
 		if untimed {
-			out = append(out, fmt.Sprintf("%s: no latencies: %s does not time single requests; curl does", c.Cluster, c.Tool))
+			out = append(out, fmt.Sprintf("%s: no latencies: %s does not measure single requests; curl does", c.Cluster, c.Tool))
 		}
 	}
 	if few {
-		out = append(out, "P50, P95 and P99 are shown for clusters with at least 20, 200 and 1000 timed answers")
+		out = append(out, "P50, P95 and P99 need at least 20, 200 and 1000 measured answers from a cluster")
 	}
 	return out
 }
 
-// unknownReplies says what could not be attributed, by the most frequent replies that differ.
+// unknownReplies describes the replies that could not be attributed, by the most frequent distinct ones.
 func unknownReplies(c v1alpha1.ProbeClient) string {
 	line := fmt.Sprintf("%s: %d replies could not be attributed: ", c.Cluster, c.Unknown)
 	rest := c.Unknown
@@ -212,20 +212,21 @@ func unknownReplies(c v1alpha1.ProbeClient) string {
 		}
 		body := strconv.Quote(output.Clean(s.Body))
 		if s.Body == "" {
-			body = "without a body"
+			body = "an empty body"
 		}
-		line += fmt.Sprintf("%d times %s", s.Count, body)
+		line += fmt.Sprintf("%s (%d times)", body, s.Count)
 		rest -= s.Count
 	}
 	if rest > 0 && rest < c.Unknown {
 		line += fmt.Sprintf(", and %d more", rest)
 	} else if rest > 0 {
-		line += "none of them was kept"
+		line += "no sample was kept"
 	}
-	return line + "; name the part that tells with --identify"
+	return line + "; use --identify to select the part that identifies the cluster"
 }
 
-// percentiles reports whether some are missing because there are too few answers, and whether the tool times none.
+// percentiles reports whether some percentiles are missing because there are too few answers (few), and whether the tool measures no latencies
+// (untimed).
 func percentiles(c v1alpha1.ProbeClient) (few, untimed bool) {
 	attributed, timed := false, false
 	for _, a := range c.Answers {

@@ -14,7 +14,7 @@ import (
 	"github.com/kubectl-mesh/kubectl-mesh/pkg/common/output"
 )
 
-var update = flag.Bool("update", false, "write the golden files anew")
+var update = flag.Bool("update", false, "write the golden files")
 
 func golden(t *testing.T, name string, r v1alpha1.ProbeReport) {
 	t.Helper()
@@ -63,7 +63,7 @@ func TestOneClient(t *testing.T) {
 	golden(t, "one", r)
 }
 
-// Two clients, one cut short; a value that names no member, with bytes that must not reach the terminal; errors.
+// Two clients, of which one was cut short; a value that does not name a member and contains control characters; errors.
 func TestSeveralClients(t *testing.T) {
 	t.Parallel()
 	bad := client("eu")
@@ -77,7 +77,7 @@ func TestSeveralClients(t *testing.T) {
 	golden(t, "several", report(client("us"), bad, none))
 }
 
-// The rows are named for what they hold: a 503 of which nobody knows who sent it is a reply. Percentiles that are not shown are explained.
+// A 503 with an unknown sender is in the row of unknown replies. Percentiles that are not shown are explained.
 func TestFieldDRowsAndPercentiles(t *testing.T) {
 	t.Parallel()
 	c := client("us")

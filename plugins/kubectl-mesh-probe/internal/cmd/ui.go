@@ -1,0 +1,105 @@
+package cmd
+
+import (
+	"fmt"
+	"io"
+	"os"
+	"strings"
+	"sync"
+	"time"
+	"unicode/utf8"
+
+	"golang.org/x/term"
+
+	"github.com/kubectl-mesh/kubectl-mesh/pkg/common/output"
+	"github.com/kubectl-mesh/kubectl-mesh/plugins/kubectl-mesh-probe/internal/probe"
+)
+
+// ui shows the user what happens, on stderr.
+type ui struct{ out io.Writer }
+
+// Note implements probe.UI.
+func (u ui) Note(format string, args ...any) { output.Say(u.out, format, args...) }
+
+// Warn implements probe.UI.
+func (u ui) Warn(format string, args ...any) { output.Say(u.out, "Warning: "+format, args...) }
+
+const progressEvery = 200 * time.Millisecond
+
+// Show implements probe.UI: one line that is rewritten, if stderr is a terminal.
+func (u ui) Show(current func() probe.Progress) (stop func()) {
+	if !output.IsTerminal(u.out) {
+		return func() {}
+	}
+	done := make(chan struct{})
+	var wg sync.WaitGroup
+	wg.Go(func() {
+		tick := time.NewTicker(progressEvery)
+		defer tick.Stop()
+		for {
+			select {
+			case <-tick.C:
+				_, _ = fmt.Fprint(u.out, "\r\x1b[K"+progressLine(current(), width(u.out)))
+			case <-done:
+				_, _ = fmt.Fprint(u.out, "\r\x1b[K")
+				return
+			}
+		}
+	})
+	return func() {
+		close(done)
+		wg.Wait()
+	}
+}
+
+// defaultWidth is the width of a terminal that does not report it.
+const defaultWidth = 80
+
+// width returns how many columns the terminal has now. The user may resize it.
+func width(w io.Writer) int {
+	if f, ok := w.(*os.File); ok {
+		if columns, _, err := term.GetSize(int(f.Fd())); err == nil && columns > 0 {
+			return columns
+		}
+	}
+	return defaultWidth
+}
+
+// progressLine shows the progress in fewer columns than the terminal has.
+func progressLine(p probe.Progress, columns int) string {
+	count := fmt.Sprint(p.Requests)
+	if p.Target > 0 {
+		count += fmt.Sprintf("/%d", p.Target)
+	}
+	tail := fmt.Sprintf("errors %d", p.Errors)
+	if p.Unknown > 0 {
+		tail = fmt.Sprintf("unknown %d  ", p.Unknown) + tail
+	}
+	var members []string
+	for _, a := range p.Answers {
+		members = append(members, fmt.Sprintf("%s %d", output.Clean(a.Cluster), a.Requests))
+	}
+	return fitted(columns, output.Clean("probing "+p.URL), count, members, tail)
+}
+
+// fitted joins the parts of the line so that it has fewer columns than the terminal, because a line that wraps cannot be rewritten. It
+// first drops the URL, then the last members, then the end.
+func fitted(columns int, head, count string, members []string, tail string) string {
+	fits := func(line string) bool { return utf8.RuneCountInString(line) < columns }
+	join := func(parts ...string) string { return strings.Join(parts, "  ") }
+	body := append([]string{count}, members...)
+	if line := join(append(append([]string{head}, body...), tail)...); fits(line) {
+		return line
+	}
+	for n := len(members); n >= 0; n-- {
+		parts := body[: 1+n : 1+n]
+		if left := len(members) - n; left > 0 {
+			parts = append(parts, fmt.Sprintf("+%d more", left))
+		}
+		if line := join(append(parts, tail)...); fits(line) {
+			return line
+		}
+	}
+	r := []rune(count)
+	return string(r[:min(len(r), max(0, columns-1))])
+}

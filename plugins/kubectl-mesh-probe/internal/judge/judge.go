@@ -1,0 +1,272 @@
+// Package judge decides what a tally proves: it compares the tally with expectations and with the predicted shares.
+//
+// It is pure. A check has three results, because few requests prove little.
+package judge
+
+import (
+	"fmt"
+	"strings"
+
+	"github.com/kubectl-mesh/kubectl-mesh/pkg/common/stats"
+	"github.com/kubectl-mesh/kubectl-mesh/plugins/kubectl-mesh-probe/internal/origin"
+	"github.com/kubectl-mesh/kubectl-mesh/plugins/kubectl-mesh-probe/internal/tally"
+)
+
+// significance is the probability below which a deviation from the prediction does not count as chance.
+const significance = 1e-4
+
+// Evidence is what is known besides the tally when it is judged.
+type Evidence struct {
+	Prediction Prediction
+	Members    []origin.Member
+	// ErrorsJudged says that another expectation judges the requests that failed.
+	ErrorsJudged bool
+	// Looks is how often the tally may be judged before the run ends. Each time is a chance to be wrong.
+	Looks int
+}
+
+const noneAnswered = "no request was answered"
+
+// Judge compares the tally with the expectation. While a single request is unattributed, no expectation about who answers passes.
+// If the prediction leaves only one cluster that can have answered, the unattributed requests count for that cluster.
+func (e Expectation) Judge(t *tally.Tally, ev Evidence) Check {
+	c := Check{Expr: e.expr}
+	if t.Requests == 0 {
+		return c.end(Inconclusive, "no request was counted")
+	}
+	switch e.kind {
+	case "noerrors":
+		c.Observed = ratio(t.Failed(), t.Requests)
+		if t.Failed() > 0 {
+			return c.end(Fail, "")
+		}
+		return c.end(Pass, "")
+	case "errors":
+		return e.judgeErrors(t, ev, c)
+	}
+	c.Observed = fmt.Sprintf("%s by it, %d by others, %d unattributed", ratio(t.Count(e.name), t.Requests), t.Requests-t.Unattributed()-t.Count(e.name), t.Unattributed())
+	if t.Answered() == 0 {
+		return c.end(Inconclusive, noneAnswered)
+	}
+	switch {
+	case e.kind == "only", e.value == 1:
+		c = e.judgeOnly(t, ev, c)
+	case e.value == 0:
+		c = e.judgeNever(t, ev, c)
+	default:
+		c = e.judgeShare(t, ev, c)
+	}
+	if c = ev.doubtNames(t, c); c.Verdict == Pass && t.Weak > 0 && !e.predicted(ev.Prediction) {
+		return c.end(Inconclusive, "the tally relies on cluster names in the replies, and the prediction differs from the expectation; "+useIdentify)
+	}
+	return c
+}
+
+// predicted reports whether the prediction confirms that one cluster answers all requests, or none. After a few requests, a tally may fit
+// many predictions.
+func (e Expectation) predicted(p Prediction) bool {
+	switch {
+	case e.kind == "only", e.value == 1:
+		return p.Shares[e.name] == 1
+	case e.value == 0:
+		return p.Shares[e.name] == 0
+	}
+	return true
+}
+
+// useIdentify is the advice for a tally that relies on weak names.
+const useIdentify = "use --identify to select the part of the reply that identifies the cluster"
+
+func (e Expectation) judgeErrors(t *tally.Tally, ev Evidence, c Check) Check {
+	ci := stats.WilsonAt(t.Failed(), t.Requests, quantile(ev.Looks))
+	c.Observed = fmt.Sprintf("%s, 95%% CI %s", ratio(t.Failed(), t.Requests), interval(ci))
+	switch {
+	case ci.High < e.value:
+		return c.end(Pass, "")
+	case ci.Low >= e.value:
+		return c.end(Fail, "")
+	}
+	share := float64(t.Failed()) / float64(t.Requests)
+	c.Needs = stats.SampleSize(max(share, e.value/10), max(e.value-share, e.value/10), quantile(ev.Looks))
+	return c.tooFew()
+}
+
+// judgeOnly judges only=NAME and NAME=100%.
+func (e Expectation) judgeOnly(t *tally.Tally, ev Evidence, c Check) Check {
+	u, sole := t.Unattributed(), ev.Prediction.sole()
+	switch {
+	case t.Requests-u-t.Count(e.name) > 0:
+		return c.end(Fail, "another cluster answered")
+	case u == 0:
+		return c.end(Pass, "")
+	case sole != "" && sole != e.name:
+		return c.end(Fail, fmt.Sprintf("only %s can have answered the %d unattributed requests", sole, u))
+	case t.UnattributedErrors() > 0 && !ev.ErrorsJudged && (sole == e.name || e.kind == "share" && t.NoAnswer > 0):
+		return c.end(Fail, fmt.Sprintf("%d requests failed, and only %s should have answered them", t.UnattributedErrors(), e.name))
+	}
+	return c.unattributed(t)
+}
+
+// judgeNever judges NAME=0%.
+func (e Expectation) judgeNever(t *tally.Tally, ev Evidence, c Check) Check {
+	switch u := t.Unattributed(); {
+	case t.Count(e.name) > 0:
+		return c.end(Fail, "")
+	case u == 0:
+		return c.end(Pass, "")
+	case ev.Prediction.sole() == e.name:
+		return c.end(Fail, fmt.Sprintf("only %s can have answered the %d unattributed requests", e.name, u))
+	}
+	return c.unattributed(t)
+}
+
+func (e Expectation) judgeShare(t *tally.Tally, ev Evidence, c Check) Check {
+	n, low, z := t.Requests, t.Count(e.name), quantile(ev.Looks)
+	high := low + t.Unattributed()
+	if sole := ev.Prediction.sole(); sole == e.name {
+		low = high
+	} else if sole != "" {
+		high = low
+	}
+	ci := stats.Interval{Low: stats.WilsonAt(low, n, z).Low, High: stats.WilsonAt(high, n, z).High}
+	c.Observed = fmt.Sprintf("%s, 95%% CI %s", ratio(t.Count(e.name), n), interval(ci))
+	switch {
+	case ci.High < e.value-e.tolerance, ci.Low > e.value+e.tolerance:
+		return c.end(Fail, fmt.Sprintf("more than %s away from the expected share", percent(e.tolerance)))
+	case high == 0 && ci.High < e.value:
+		return c.end(Fail, e.name+" never answered")
+	case low == n && ci.Low > e.value:
+		return c.end(Fail, "no other cluster answered")
+	case t.Unattributed() > 0:
+		return c.unattributed(t)
+	case low > 0 && low < n && ci.Low >= e.value-e.tolerance && ci.High <= e.value+e.tolerance:
+		return c.end(Pass, "")
+	}
+	c.Needs = max(e.Needs(ev.Looks), n+1)
+	return c.tooFew()
+}
+
+func (c Check) tooFew() Check {
+	return c.end(Inconclusive, fmt.Sprintf("too few requests for a verdict; about %d are needed: raise --max-count", c.Needs))
+}
+
+// unattributed is the verdict if some requests may belong to any cluster.
+func (c Check) unattributed(t *tally.Tally) Check {
+	switch failed := t.UnattributedErrors(); {
+	case failed == t.Unattributed():
+		return c.end(Inconclusive, fmt.Sprintf("%d requests failed, and it is not known which cluster should have answered them", failed))
+	case failed > 0:
+		return c.end(Inconclusive, fmt.Sprintf("%d requests could not be attributed, %d of them failed; use --identify", t.Unattributed(), failed))
+	}
+	return c.end(Inconclusive, fmt.Sprintf("%d replies could not be attributed; use --identify", t.Unknown))
+}
+
+// doubtNames withdraws a verdict that relies on names which may be in the replies by chance, unless the prediction confirms them.
+func (ev Evidence) doubtNames(t *tally.Tally, c Check) Check {
+	if t.Weak == 0 || c.Verdict == Inconclusive {
+		return c
+	}
+	switch {
+	case Contradicts(t, ev.Prediction, ev.Members):
+		return c.end(Inconclusive, "the tally relies on cluster names in the replies and contradicts the prediction; "+useIdentify)
+	case ev.Prediction.Shares == nil && c.Verdict == Pass:
+		return c.end(Inconclusive, "the tally relies on cluster names in the replies, and no prediction confirms it; "+useIdentify)
+	}
+	return c
+}
+
+// Contradicts reports whether the attributed replies differ from the prediction by more than chance.
+func Contradicts(t *tally.Tally, p Prediction, members []origin.Member) bool {
+	if p.Shares == nil {
+		return false
+	}
+	var observed []int
+	var shares []float64
+	for _, r := range t.Rows(members) {
+		switch share := p.Shares[r.Name]; {
+		case share > 0:
+			observed, shares = append(observed, r.Requests), append(shares, share)
+		case r.Requests > 0:
+			return true
+		}
+	}
+	if len(observed) < 2 {
+		return false
+	}
+	_, _, prob := stats.ChiSquare(observed, shares)
+	return prob < significance
+}
+
+// CheckPrediction compares the tally with the predicted shares. A share of 0 must be exactly 0, and the others must fit by a
+// chi-square test at 1e-4. A request that failed fails the check, unless an expectation about errors judges it; then it is
+// unattributed. If the prediction has a caveat, a tally that does not fit is inconclusive.
+func CheckPrediction(t *tally.Tally, ev Evidence) Check {
+	c := ev.doubtNames(t, judgePrediction(t, ev))
+	caveat := ev.Prediction.caveat()
+	switch {
+	case caveat == "":
+	case c.Verdict == Fail:
+		return c.end(Inconclusive, c.Reason+"; the prediction has a caveat: "+caveat)
+	case c.Verdict == Pass:
+		c.Reason = strings.TrimPrefix(c.Reason+"; caveat: "+caveat, "; ")
+	}
+	return c
+}
+
+func judgePrediction(t *tally.Tally, ev Evidence) Check {
+	c, p := Check{Expr: "prediction"}, ev.Prediction
+	if t.Requests == 0 {
+		return c.end(Inconclusive, "no request was counted")
+	}
+	c.Observed = fmt.Sprintf("%d of %d requests were answered", t.Answered(), t.Requests)
+	if p.Shares == nil {
+		return c.end(Inconclusive, p.Why)
+	}
+	var observed []int
+	var shares []float64
+	attributed, smallest := 0, 1.0
+	for _, r := range t.Rows(ev.Members) {
+		attributed += r.Requests
+		share := p.Shares[r.Name]
+		if share == 0 {
+			if r.Requests > 0 {
+				c.Observed += fmt.Sprintf(": %s by %s", ratio(r.Requests, t.Requests), r.Name)
+				return c.end(Fail, r.Name+" should answer no request")
+			}
+			continue
+		}
+		observed, shares = append(observed, r.Requests), append(shares, share)
+		smallest = min(smallest, share)
+		c.Observed += fmt.Sprintf("%s%s %s of %s", separator(len(observed)), r.Name, percent(float64(r.Requests)/float64(t.Requests)), percent(share))
+	}
+	switch {
+	case p.None && t.Answered() == 0 && t.OnlyUnreachable():
+		return c.end(Pass, "there is no backend")
+	case t.Answered() == 0:
+		return c.end(Inconclusive, noneAnswered)
+	case p.None:
+		return c.end(Inconclusive, "no backend was expected, but requests were answered")
+	case t.UnattributedErrors() > 0 && !ev.ErrorsJudged:
+		return c.end(Fail, fmt.Sprintf("%d requests failed", t.UnattributedErrors()))
+	case t.Unattributed() > 0:
+		return c.unattributed(t)
+	case len(observed) == 1:
+		return c.end(Pass, "")
+	case float64(attributed)*smallest < 5:
+		c.Needs = int(5/smallest) + 1
+		return c.tooFew()
+	}
+	chi2, df, prob := stats.ChiSquare(observed, shares)
+	c.Observed += fmt.Sprintf("; chi-square %.2f, df %d, p %.3g", chi2, df, prob)
+	if prob < significance {
+		return c.end(Fail, fmt.Sprintf("by chance, such a deviation occurs in fewer than 1 of %d runs", int(1/significance)))
+	}
+	return c.end(Pass, "")
+}
+
+func separator(n int) string {
+	if n == 1 {
+		return ": "
+	}
+	return ", "
+}

@@ -1,0 +1,48 @@
+package judge
+
+import (
+	"strings"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/kubectl-mesh/kubectl-mesh/pkg/common/routing"
+)
+
+func TestPredict(t *testing.T) {
+	t.Parallel()
+	snap, key := testSnapshot()
+	p := Predict(snap, "us", key, 80)
+	if diff := cmp.Diff(map[string]float64{"us": 0.6, "eu": 0.4}, p.Shares); diff != "" || p.Why != "" {
+		t.Errorf("%s %s", p.Why, diff)
+	}
+	for why, p := range map[string]Prediction{
+		"no TCP port 81":      Predict(snap, "us", key, 81),
+		"has no Service":      Predict(snap, "us", routing.Key{Namespace: "default", Name: "other"}, 80),
+		"could not be read":   Predict(snap, "ap", key, 80),
+		"sessionAffinity":     Predict(changed(func(c []routing.Cluster, k routing.Key) { c[0].Services[k].SessionAffinity = true }), "us", key, 80),
+		"headless":            Predict(changed(func(c []routing.Cluster, k routing.Key) { c[0].Services[k].Headless = true }), "us", key, 80),
+		"may have a part":     Predict(changed(func(c []routing.Cluster, _ routing.Key) { c[1] = routing.Cluster{Name: "eu", Gap: "timeout"} }), "us", key, 80),
+		"not balanced by Cil": Predict(changed(func(c []routing.Cluster, k routing.Key) { c[0].Services[k].Type = "ExternalName" }), "us", key, 80),
+	} {
+		if p.Shares != nil || !strings.Contains(p.Why, why) {
+			t.Errorf("%s: %+v", why, p)
+		}
+	}
+	doubt := Predict(changed(func(c []routing.Cluster, _ routing.Key) { c[0].PeersKnown, c[0].Peers = true, []string{"eu", "ap"} }), "us", key, 80)
+	if diff := cmp.Diff(p.Shares, doubt.Shares); diff != "" || !strings.Contains(doubt.Doubt, "ap, which is not read") {
+		t.Errorf("a peer that was not asked: %q %s", doubt.Doubt, diff)
+	}
+	none := Predict(changed(func(c []routing.Cluster, k routing.Key) {
+		c[0].Services[k].Endpoints, c[1].Services[k].Endpoints = nil, nil
+	}), "us", key, 80)
+	if !none.None || none.Shares["us"] != 0 {
+		t.Errorf("%+v", none)
+	}
+}
+
+func changed(f func([]routing.Cluster, routing.Key)) *routing.Snapshot {
+	snap, key := testSnapshot()
+	f(snap.Clusters, key)
+	return snap
+}

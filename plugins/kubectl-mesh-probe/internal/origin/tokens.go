@@ -1,0 +1,194 @@
+package origin
+
+import (
+	"bytes"
+	"cmp"
+	"net/netip"
+	"slices"
+
+	"github.com/kubectl-mesh/kubectl-mesh/pkg/common/routing"
+	"github.com/kubectl-mesh/kubectl-mesh/plugins/kubectl-mesh-probe/internal/reply"
+)
+
+// The kinds of tokens, the strongest evidence first. Only a pod knows its name. Its address may also be in a reply as that of a client. A
+// node has many pods. Names of clusters and contexts are often words of a language.
+const (
+	ByPod     = "pod name"
+	ByIP      = "pod IP"
+	ByNode    = "node name"
+	ByCluster = "cluster name"
+	ByContext = "context name"
+)
+
+// Tokens are words and addresses that identify one member: names and addresses of the Service's pods, names of their nodes, names of the
+// member. Those of several members are kept too, so that Merge does not make one of them unique again.
+type Tokens struct {
+	words map[string]token     // names of pods, nodes, clusters and contexts
+	addrs map[netip.Addr]token // of pods, unmapped and without a zone
+}
+
+type token struct {
+	member string
+	by     string
+	weak   bool
+	shared bool // several members have it, such as pod web-0 of a StatefulSet in each cluster
+}
+
+// NewTokens collects the words of a Service's endpoints in each member.
+func NewTokens(snap *routing.Snapshot, key routing.Key) *Tokens {
+	t := &Tokens{words: map[string]token{}, addrs: map[netip.Addr]token{}}
+	for i := range snap.Clusters {
+		c := &snap.Clusters[i]
+		if svc := c.Services[key]; svc != nil {
+			for _, e := range svc.Endpoints {
+				t.word(e.Pod, token{member: c.Name, by: ByPod, weak: isPlainWord(e.Pod)})
+				t.word(e.Node, token{member: c.Name, by: ByNode, weak: isPlainWord(e.Node)})
+				if e.Addr.IsValid() {
+					t.addr(e.Addr, token{member: c.Name, by: ByIP})
+				}
+			}
+		}
+		t.word(c.Name, token{member: c.Name, by: ByCluster, weak: true})
+		t.word(c.Context, token{member: c.Name, by: ByContext, weak: true})
+	}
+	return t
+}
+
+// Merge returns the tokens of both. A word of two members identifies neither.
+func (t *Tokens) Merge(o *Tokens) *Tokens {
+	out := &Tokens{words: map[string]token{}, addrs: map[netip.Addr]token{}}
+	for _, from := range []*Tokens{t, o} {
+		for text, tk := range from.words {
+			out.word(text, tk)
+		}
+		for addr, tk := range from.addrs {
+			out.addr(addr, tk)
+		}
+	}
+	return out
+}
+
+func (t *Tokens) word(text string, tk token) {
+	if text == "" {
+		return
+	}
+	if addr, err := netip.ParseAddr(text); err == nil { // some providers use addresses as names of nodes
+		t.addr(addr, tk)
+		return
+	}
+	t.words[text] = merge(t.words[text], tk)
+}
+
+func (t *Tokens) addr(addr netip.Addr, tk token) {
+	tk.weak = false // an address is not a word of a language
+	addr = addr.Unmap().WithZone("")
+	t.addrs[addr] = merge(t.addrs[addr], tk)
+}
+
+// merge combines two tokens with the same text. The weaker one counts.
+func merge(had, tk token) token {
+	switch {
+	case had.member == "":
+		return tk
+	case had.member != tk.member, had.shared, tk.shared:
+		had.shared = true
+	case tk.weak && !had.weak:
+		return tk
+	}
+	return had
+}
+
+// isPlainWord reports whether a name consists only of letters, so that it may be in a sentence by chance.
+func isPlainWord(s string) bool {
+	for i := range len(s) {
+		if !isLetter(s[i]) {
+			return false
+		}
+	}
+	return true
+}
+
+// hit is a token that was found in a reply.
+type hit struct {
+	token
+	start, end int
+}
+
+// find returns which member sent a reply. Strong evidence decides alone: the name of a pod, else its address, else the name of a node. Without
+// strong evidence, names of clusters and contexts count where a program writes them. If evidence of one rank identifies two members, the
+// sender is unknown.
+func (t *Tokens) find(r *reply.Reply) Match {
+	strong := t.strong(r.Body)
+	for _, line := range r.Header {
+		name, value, ok := reply.SplitHeader(line)
+		if !ok {
+			continue
+		}
+		found := t.strong([]byte(value))
+		if callerKey.MatchString(name) { // an address in such a header is the caller's; the name of a pod may be in any header
+			found = slices.DeleteFunc(found, func(h hit) bool { return h.by == ByIP })
+		}
+		strong = append(strong, found...)
+	}
+	for _, by := range []string{ByPod, ByIP, ByNode} {
+		if rank := keep(strong, by); len(rank) > 0 {
+			return agreed(rank)
+		}
+	}
+	return agreed(t.weakIn(r))
+}
+
+func keep(all []hit, by string) []hit {
+	return slices.DeleteFunc(slices.Clone(all), func(m hit) bool { return m.by != by })
+}
+
+// agreed returns the member that all hits identify.
+func agreed(matches []hit) Match {
+	if len(matches) == 0 {
+		return Match{}
+	}
+	first := matches[0]
+	for _, m := range matches[1:] {
+		if m.member != first.member {
+			return Match{}
+		}
+		if m.by < first.by { // so that the result is the same in every run
+			first = m
+		}
+	}
+	return Match{Name: first.member, Member: true, By: first.by, Weak: first.weak}
+}
+
+// strong finds the names and addresses in a text that identify one member. A word inside a longer known word is not a hit: node "worker" in
+// "worker.eu.example".
+func (t *Tokens) strong(text []byte) []hit {
+	var words []hit
+	for word, tk := range t.words {
+		if tk.weak {
+			continue
+		}
+		for at := range wordsIn(text, word) {
+			words = append(words, hit{tk, at, at + len(word)})
+		}
+	}
+	slices.SortFunc(words, func(a, b hit) int { return cmp.Or(cmp.Compare(a.start, b.start), cmp.Compare(b.end, a.end)) })
+	var out []hit
+	end := -1
+	for _, m := range words {
+		if m.end <= end {
+			continue
+		}
+		end = m.end
+		if !m.shared {
+			out = append(out, m)
+		}
+	}
+	if len(t.addrs) > 0 {
+		for at, addr := range addressesIn(text) {
+			if tk, ok := t.addrs[addr]; ok && !tk.shared && !callerKey.MatchString(keyBefore(bytes.TrimRight(text[:at], "["))) {
+				out = append(out, hit{token: tk})
+			}
+		}
+	}
+	return out
+}

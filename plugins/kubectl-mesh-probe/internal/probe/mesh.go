@@ -1,0 +1,86 @@
+package probe
+
+import (
+	"context"
+	"slices"
+	"sync/atomic"
+	"time"
+
+	"github.com/kubectl-mesh/kubectl-mesh/pkg/common/clusters"
+	"github.com/kubectl-mesh/kubectl-mesh/pkg/common/meshstate"
+	"github.com/kubectl-mesh/kubectl-mesh/pkg/common/routing"
+	"github.com/kubectl-mesh/kubectl-mesh/plugins/kubectl-mesh-probe/internal/origin"
+	"github.com/kubectl-mesh/kubectl-mesh/plugins/kubectl-mesh-probe/internal/reply"
+)
+
+// mesh is the members of the mesh and how their state is read.
+type mesh struct {
+	selection *clusters.Selection
+	members   []origin.Member
+	namespace string
+	timeout   time.Duration
+	query     meshstate.Query // the objects to read
+	unread    []string        // names of the members that could not be read at the start
+}
+
+func newMesh(selection *clusters.Selection, cfg Config) *mesh {
+	m := &mesh{selection: selection, namespace: cfg.Mesh.Namespace(selection.Home()), timeout: cfg.ClusterTimeout}
+	for _, one := range selection.Members {
+		m.members = append(m.members, origin.Member{Name: one.Name, Context: one.Context})
+	}
+	return m
+}
+
+// read reads the state. A member that does not answer is marked as unread.
+func (m *mesh) read(ctx context.Context) *routing.Snapshot {
+	return &meshstate.Read(ctx, m.selection.Members, m.timeout, m.query).Snapshot
+}
+
+// look reads the state without marking a member that once does not answer.
+func (m *mesh) look(ctx context.Context) *routing.Snapshot {
+	members := make([]*clusters.Member, len(m.selection.Members))
+	for i, one := range m.selection.Members {
+		copied := *one
+		members[i] = &copied
+	}
+	return &meshstate.Read(ctx, members, m.timeout, m.query).Snapshot
+}
+
+// comparable reports whether the snapshot has every member that could be read at the start.
+func (m *mesh) comparable(snap *routing.Snapshot) bool {
+	return !slices.ContainsFunc(snap.Clusters, func(c routing.Cluster) bool {
+		return c.Gap != "" && !slices.Contains(m.unread, c.Name)
+	})
+}
+
+// recogniser finds out which member sent a reply. It learns names while replies arrive.
+type recogniser struct {
+	rule    *origin.Identifier
+	tokens  *origin.Tokens
+	current atomic.Pointer[origin.Identifier]
+}
+
+func newRecogniser(rule *origin.Identifier) *recogniser {
+	r := &recogniser{rule: rule}
+	r.current.Store(rule)
+	return r
+}
+
+// learn adds the names and addresses of a snapshot.
+func (r *recogniser) learn(snap *routing.Snapshot, key routing.Key) {
+	if !r.rule.Auto() {
+		return
+	}
+	tokens := origin.NewTokens(snap, key)
+	if r.tokens != nil {
+		tokens = r.tokens.Merge(tokens)
+	}
+	r.tokens = tokens
+	r.current.Store(r.rule.WithTokens(tokens))
+}
+
+// identifier returns an identifier with everything that is known by now.
+func (r *recogniser) identifier() *origin.Identifier { return r.current.Load() }
+
+// identify returns which member sent a reply.
+func (r *recogniser) identify(one *reply.Reply) origin.Match { return r.identifier().Identify(one) }

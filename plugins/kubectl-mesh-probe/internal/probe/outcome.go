@@ -1,0 +1,169 @@
+package probe
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+	"unicode"
+
+	"github.com/kubectl-mesh/kubectl-mesh/pkg/apis/v1alpha1"
+	"github.com/kubectl-mesh/kubectl-mesh/pkg/common/clusters"
+	"github.com/kubectl-mesh/kubectl-mesh/pkg/common/commandline"
+	"github.com/kubectl-mesh/kubectl-mesh/plugins/kubectl-mesh-probe/internal/judge"
+	"github.com/kubectl-mesh/kubectl-mesh/plugins/kubectl-mesh-probe/internal/reply"
+	"github.com/kubectl-mesh/kubectl-mesh/plugins/kubectl-mesh-probe/internal/sender"
+)
+
+// conclude returns the report, and a *ResultError if the probe did not succeed.
+func (r *run) conclude(ctx context.Context, doc v1alpha1.ProbeReport) (*Report, error) {
+	for _, c := range r.clients {
+		for _, w := range c.result.Warnings {
+			r.ui.Warn("cluster %s: %s", c.member.Name, w)
+		}
+	}
+	report := &Report{Document: doc, Hint: r.tlsHint()}
+	if ctx.Err() != nil {
+		return report, &ResultError{Interrupted: true, Err: errors.New("interrupted: the result is partial")}
+	}
+	report.Unread = r.mesh.selection.Failed()
+	if f := r.failure(doc, len(report.Unread)); f != nil {
+		return report, f
+	}
+	return report, nil
+}
+
+// failure returns why the probe did not succeed, nil if it did. The first reason counts.
+func (r *run) failure(doc v1alpha1.ProbeReport, unread int) *ResultError {
+	var incomplete []error
+	for _, c := range r.clients {
+		if !c.result.Complete && c.member.Err == nil {
+			incomplete = append(incomplete, fmt.Errorf("cluster %s: %s", c.member.Name, c.result.Reason))
+		}
+	}
+	silent := unanswered(doc)
+	failed, open := countChecks(doc, silent)
+	switch {
+	case len(incomplete) > 0:
+		return &ResultError{Err: fmt.Errorf("the run is not complete: %w", errors.Join(incomplete...))}
+	case unread > 0:
+		return &ResultError{Err: fmt.Errorf("%d of %d clusters could not be read; the result is not complete", unread, len(r.mesh.selection.Members))}
+	case failed > 0:
+		return &ResultError{Missed: true, Err: fmt.Errorf("%d of %d checks failed", failed, len(doc.Checks))}
+	case len(silent) > 0:
+		return &ResultError{Err: r.whereToLook(silent[0], len(silent))}
+	}
+	if err := unattributed(doc); err != nil {
+		return &ResultError{Err: err}
+	}
+	if open > 0 {
+		return &ResultError{Err: fmt.Errorf("%d of %d checks are inconclusive", open, len(doc.Checks))}
+	}
+	return nil
+}
+
+// countChecks counts the checks that failed and those that are inconclusive. A failed check of a client without a single answer does not
+// count: it proves nothing about who answers.
+func countChecks(doc v1alpha1.ProbeReport, silent []v1alpha1.ProbeClient) (failed, open int) {
+	for _, k := range doc.Checks {
+		switch judge.Verdict(k.Result) {
+		case judge.Fail:
+			if !slices.ContainsFunc(silent, func(c v1alpha1.ProbeClient) bool { return c.Cluster == k.Client }) {
+				failed++
+			}
+		case judge.Inconclusive:
+			open++
+		}
+	}
+	return failed, open
+}
+
+// unattributed returns an error if no reply of a client could be attributed.
+func unattributed(doc v1alpha1.ProbeReport) error {
+	for _, c := range doc.Clients {
+		switch {
+		case c.Answered == 0 || c.Unknown < c.Answered:
+		case c.UnknownErrors == c.Unknown:
+			return fmt.Errorf("cluster %s: every reply is an error, and no reply identifies its sender; check the server, or a proxy in between", c.Cluster)
+		default:
+			return errors.New("no reply identifies its sender; use --identify body=REGEX, header=NAME or json=PATH to select the part that does")
+		}
+	}
+	return nil
+}
+
+// unanswered returns the clients that sent requests and received no reply.
+func unanswered(doc v1alpha1.ProbeReport) []v1alpha1.ProbeClient {
+	var out []v1alpha1.ProbeClient
+	for _, c := range doc.Clients {
+		if c.Requests > 0 && c.Answered == 0 {
+			out = append(out, c)
+		}
+	}
+	return out
+}
+
+// tlsHint says how to proceed if every request of every client failed in TLS. It is empty otherwise.
+func (r *run) tlsHint() string {
+	var results []sender.Result
+	for _, c := range r.clients {
+		results = append(results, c.result)
+	}
+	return sender.TLSHint(r.cfg.Send, results...)
+}
+
+// whereToLook is the error for a run without a single reply: the most frequent failure, and where it comes from.
+func (r *run) whereToLook(c v1alpha1.ProbeClient, clients int) error {
+	class, count, message := reply.ClassUnknown, 0, ""
+	if len(c.Errors) > 0 {
+		class, count, message = reply.Class(c.Errors[0].Class), c.Errors[0].Count, c.Errors[0].Message
+	}
+	of := ""
+	if clients > 1 {
+		of = fmt.Sprintf(" in %d clusters", clients)
+	}
+	what := fmt.Sprintf("cluster %s: no request was answered%s: %d of %d failed with %s", c.Cluster, of, count, c.Requests, class)
+	if message = oneLine(message); message != "" {
+		what += fmt.Sprintf(" (%s)", message)
+	}
+	if class == reply.ClassTLS && r.tlsHint() != "" {
+		return errors.New(what) // the hint says how to proceed
+	}
+	return fmt.Errorf("%s; %s", what, r.advice(class))
+}
+
+func (r *run) advice(class reply.Class) string {
+	url, service := r.service.url, "the Service"
+	if r.service.found {
+		service = "Service " + r.service.key.String()
+	}
+	switch class {
+	case reply.ClassDNS:
+		return fmt.Sprintf("check the name %s in the URL, that %s exists in the cluster of the client, and the DNS of the client pod", url.Host(), service)
+	case reply.ClassRefused, reply.ClassUnreachable, reply.ClassConnectTimeout:
+		describe := ""
+		if key := r.service.key; r.service.found {
+			describe = " (" + commandline.Plugin("kubectl mesh-svc", clusters.CommandMesh(r.mesh.selection.Members), key.Namespace, "describe", key.Name) + ")"
+		}
+		return fmt.Sprintf("check the port %d in the URL, the ready endpoints of %s%s, and network policies", url.Port(), service, describe)
+	case reply.ClassTLS:
+		return "use --cacert FILE with the CA that signed the server's certificate, or skip the verification with --insecure"
+	case reply.ClassReset, reply.ClassReadTimeout, reply.ClassEmpty, reply.ClassTruncated:
+		return fmt.Sprintf("connections are established, but no reply arrives: check the logs of the pods of %s, whether they speak %s on port %d, and proxies in between", service, url.Scheme(), url.Port())
+	}
+	return "check that the tool in the client pod works, or choose another with --tool"
+}
+
+// oneLine replaces line breaks, and removes other control characters.
+func oneLine(s string) string {
+	return strings.Map(func(r rune) rune {
+		switch {
+		case r == '\n' || r == '\t':
+			return ' '
+		case unicode.IsControl(r) || unicode.Is(unicode.Bidi_Control, r) || r == '\u2028' || r == '\u2029':
+			return -1
+		}
+		return r
+	}, strings.ReplaceAll(strings.TrimSpace(s), "\n", "; "))
+}

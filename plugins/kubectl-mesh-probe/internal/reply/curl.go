@@ -1,0 +1,174 @@
+package reply
+
+import (
+	"cmp"
+	"fmt"
+	"strconv"
+	"strings"
+	"time"
+)
+
+// CurlRecord is the format of curl's --write-out: a framing line "C" behind each reply, with the sizes of header and body. Before 7.75, a record
+// cannot contain the exit code. Then each request has its own process.
+const (
+	CurlRecord     = `C %{http_code} %{num_connects} %{size_header} %{size_download} %{time_connect} %{time_total}`
+	CurlRecordExit = CurlRecord + ` %{exitcode} %{errormsg}`
+)
+
+// Record is what curl prints behind a reply, and the output before it.
+type Record struct {
+	Text string // the values of the format, separated by spaces
+	Data []byte
+	Size int // of the output in the stream; more than len(Data) if some was dropped
+}
+
+// ReadCurl reads a record and the output before it. code is the exit code of the process, which counts if the record contains none.
+func ReadCurl(f Record, limit, code int) (Reply, error) {
+	args := strings.Fields(f.Text)
+	if len(args) < 6 {
+		return Reply{}, fmt.Errorf("the pod's output is broken: curl's record %q", f.Text)
+	}
+	var n [4]int
+	for i := range n {
+		v, err := strconv.Atoi(args[i])
+		if err != nil || v < 0 {
+			return Reply{}, fmt.Errorf("the pod's output is broken: curl's record %q", f.Text)
+		}
+		n[i] = v
+	}
+	connect, err1 := strconv.ParseFloat(args[4], 64)
+	total, err2 := strconv.ParseFloat(args[5], 64)
+	if err1 != nil || err2 != nil {
+		return Reply{}, fmt.Errorf("the pod's output is broken: curl's record %q", f.Text)
+	}
+	r := Reply{Status: n[0], Measured: true, Latency: time.Duration(total * float64(time.Second))}
+	fits := r.takeCurl(f, n[2], n[3], limit)
+
+	message := ""
+	if len(args) > 6 {
+		if v, err := strconv.Atoi(args[6]); err == nil {
+			code = v
+		}
+		message = strings.Join(args[7:], " ")
+	}
+	if code > 0 {
+		r.Class, r.Message = curlClass(code, connect, message), message
+		if message == "" {
+			r.Message = "curl exit code " + strconv.Itoa(code)
+		}
+	} else if r.Reused = n[1] == 0; r.Status == 0 {
+		r.Class, r.Message = ClassUnknown, "no HTTP status"
+	}
+	switch {
+	case r.Status >= 400:
+		r.Class = "" // the status says more than the fate of the body
+	case r.Class == "" && fits != "":
+		r.Class, r.Message = ClassTruncated, fits
+	}
+	r.Classify()
+	return r, nil
+}
+
+// takeCurl takes header and body from the output before a record, which contains their sizes. Output before the header is that of another program,
+// such as a wrapper. Output after the body are trailers. It returns what is wrong with the reply, or "".
+func (r *Reply) takeCurl(f Record, head, size, limit int) string {
+	if head == 0 && size == 0 {
+		return ""
+	}
+	at := firstHeader(f.Data)
+	if at < 0 || at > f.Size-head-size {
+		return fmt.Sprintf("curl read %d bytes, but its output of %d bytes does not contain them", head+size, f.Size)
+	}
+	data := f.Data[at:]
+	_, header, body := rawHeader(data)
+	r.Header = header
+	if body < 0 || body > head {
+		return "the header has no end"
+	}
+	data = data[body:]
+	r.Body, r.Size = append([]byte(nil), data[:min(len(data), size, limit)]...), size
+	return ""
+}
+
+// CutCurl cuts the output of a batch of which all records but the last have been read. exitCodes says that records contain exit codes.
+func CutCurl(b Block, exitCodes bool) (Cut, error) {
+	var c Cut
+	missing := b.Requests - b.Records
+	if b.Record != nil {
+		code := b.Code
+		if exitCodes {
+			code = 0
+		}
+		r, err := ReadCurl(*b.Record, b.BodyLimit, code)
+		if err != nil {
+			return Cut{}, err
+		}
+		if !exitCodes {
+			r.Message = cmp.Or(curlMessage(b.Errs), r.Message)
+			return Cut{Replies: []Reply{r}}, nil
+		}
+		c.Replies = []Reply{r}
+		if missing <= 0 && b.Code != 0 {
+			// The exit code belongs to the last request, whose record contains it. Any other code is a crash, or that of a wrapper.
+			c = c.crashed(b)
+		}
+		c.Unsent = 0
+	}
+	if missing <= 0 {
+		return c, nil
+	}
+	// Nothing, or the request at which curl was stopped.
+	last := b
+	last.Requests = missing
+	var end Cut
+	if b.Trimmed {
+		last.Requests = 1
+		end = CutRaw(last)
+		end.Unsent = missing - len(end.Replies)
+	} else {
+		end = end.inFlight(last, Reply{Message: curlMessage(b.Errs)})
+	}
+	c.Replies, c.Unsent = append(c.Replies, end.Replies...), end.Unsent
+	return c, nil
+}
+
+// curlMessage is the error that curl printed on standard error: "curl: (7) Failed to connect".
+func curlMessage(errs []byte) string {
+	for line := range strings.Lines(string(errs)) {
+		if text, ok := strings.CutPrefix(line, "curl: "); ok {
+			return strings.TrimSpace(text)
+		}
+	}
+	return ""
+}
+
+// curlClass returns the class of an exit code of curl. Source: curl 8 docs/libcurl/libcurl-errors.
+func curlClass(rc int, connect float64, message string) Class {
+	switch rc {
+	case 5, 6:
+		return ClassDNS
+	case 7:
+		if c := classOf(message); c == ClassUnreachable {
+			return c
+		}
+		return ClassRefused
+	case 18:
+		return ClassTruncated
+	case 28:
+		if connect == 0 {
+			return ClassConnectTimeout
+		}
+		return ClassReadTimeout
+	case 35, 51, 53, 54, 58, 59, 60, 64, 66, 77, 80, 82, 83, 90, 91, 98:
+		return ClassTLS
+	case 52:
+		return ClassEmpty
+	case 55, 56:
+		return ClassReset
+	case 1, 8:
+		if rc == 8 || strings.Contains(message, "HTTP/0.9") {
+			return ClassUnknown // the server's reply is not HTTP
+		}
+	}
+	return ClassTool
+}

@@ -1,0 +1,238 @@
+package sender
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"maps"
+	"slices"
+	"time"
+
+	"github.com/kubectl-mesh/kubectl-mesh/plugins/kubectl-mesh-probe/internal/reply"
+	"github.com/kubectl-mesh/kubectl-mesh/plugins/kubectl-mesh-probe/internal/wire"
+)
+
+const (
+	// hugeBody is the minimum size of a reply that is ended early. The pod then limits the output of later requests.
+	hugeBody = 256 << 10
+	// headerRoom is how many bytes the pod passes on for a header if it limits the output.
+	headerRoom = 16 << 10
+)
+
+// run sends the requests of one stream.
+type run struct {
+	job
+	batches *wire.Batches
+	budget  *budget
+	pace    pace
+	current current
+	sink    func(reply.Reply)
+	warned  map[string]bool
+
+	wakeAt time.Time // when the budget allows more requests
+	giveUp time.Time // when to stop waiting for an orderly end; zero before an interrupt
+	late   bool      // a stop was sent after its batch had ended, and may hit the next one
+}
+
+// current is the state of the batch that the pod works on.
+type current struct {
+	records int         // how many records the tool has printed
+	last    *wire.Frame // the last of them. It is read when the next one arrives, or when the batch has ended.
+	stopped bool        // the plugin asked the pod to end it
+	huge    bool        // it was stopped because its body is too large
+}
+
+func newRun(s *wire.Stream, j job, b *budget, sink func(reply.Reply)) *run {
+	return &run{
+		job: j, batches: s.Start(j.tool.Program(j.Request, s.Nonce()), j.pod), budget: b, pace: newPace(j.traits.MaxBatch), sink: sink, warned: map[string]bool{},
+	}
+}
+
+// run sends batches until the budget is used up. Its error says why the run is incomplete.
+func (r *run) run(ctx context.Context) error {
+	err := r.loop(ctx)
+	if r.current.last != nil {
+		if one, e := r.tool.Record(record(r.current.last), r.BodyLimit); e == nil {
+			r.count(one)
+		}
+	}
+	r.batches.Close(err == nil)
+	return err
+}
+
+func (r *run) loop(ctx context.Context) error {
+	timer := time.NewTimer(0)
+	defer timer.Stop()
+	over, interrupted := false, ctx.Done()
+	for {
+		if err := r.read(); err != nil {
+			return err
+		}
+		if ended, err := r.batches.Trailer(); ended {
+			if ctx.Err() != nil {
+				return wire.ErrInterrupted
+			}
+			return err
+		}
+		if over {
+			return r.batches.Ended()
+		}
+		now := time.Now()
+		if !r.giveUp.IsZero() && now.After(r.giveUp) {
+			return wire.ErrInterrupted
+		}
+		if err := r.watch(now); err != nil {
+			return err
+		}
+		if r.giveUp.IsZero() {
+			r.send(now)
+		}
+		timer.Reset(r.sleep(now))
+		select {
+		case <-r.batches.Ready():
+		case <-timer.C:
+		case <-r.batches.Done():
+			over = true
+		case <-interrupted:
+			interrupted = nil
+			r.batches.Interrupt()
+			r.giveUp = time.Now().Add(wire.StopTimeout)
+		}
+	}
+}
+
+// read processes what the pod has printed.
+func (r *run) read() error {
+	now := time.Now()
+	events, broken := r.batches.Read(now)
+	for _, e := range events {
+		var err error
+		if e.Record != nil {
+			err = r.record(e.Record)
+		} else {
+			err = r.finish(e.Batch, e.End, now)
+		}
+		if err != nil {
+			return err
+		}
+	}
+	if broken != nil {
+		return broken
+	}
+	b := r.batches.Current()
+	if b != nil && !r.current.stopped && r.pod.Head && r.batches.Output() > hugeBody*b.Requests {
+		r.current.stopped, r.current.huge, b.Moved = true, true, now
+		r.pace.limited = true
+		r.batches.Stop()
+	}
+	return nil
+}
+
+// record keeps a record, and reads the one before it.
+func (r *run) record(f *wire.Frame) error {
+	previous := r.current.last
+	r.current.records++
+	r.current.last = f
+	if previous == nil {
+		return nil
+	}
+	one, err := r.tool.Record(record(previous), r.BodyLimit)
+	if err != nil {
+		return err
+	}
+	r.count(one)
+	return nil
+}
+
+func record(f *wire.Frame) reply.Record {
+	return reply.Record{Text: f.Text, Data: f.Data, Size: f.Size}
+}
+
+// send orders batches, so that the pod has the next one when it ends one.
+func (r *run) send(now time.Time) {
+	for !r.batches.Quitting() && r.batches.Len() < r.pace.window() {
+		n, wait, done := r.budget.take(r.pace.size)
+		switch {
+		case done:
+			// A batch that has not ended may give requests back.
+			if r.batches.Len() == 0 {
+				r.batches.Quit()
+			}
+			return
+		case n == 0:
+			r.wakeAt = now.Add(wait)
+			return
+		case r.pace.limited:
+			r.budget.giveBack(n - 1) // each request has its own process
+			r.batches.SendLimited(r.BodyLimit + headerRoom)
+		default:
+			r.batches.Send(n)
+		}
+	}
+}
+
+// sleep returns how long to wait if nothing arrives.
+func (r *run) sleep(now time.Time) time.Duration {
+	at := r.batches.NextBeat()
+	if r.wakeAt.After(now) && r.wakeAt.Before(at) {
+		at = r.wakeAt
+	}
+	if !r.giveUp.IsZero() && r.giveUp.Before(at) {
+		at = r.giveUp
+	}
+	if b := r.batches.Current(); b != nil {
+		if t := b.Moved.Add(r.patience()); t.Before(at) {
+			at = t
+		}
+	}
+	return max(time.Millisecond, at.Sub(now))
+}
+
+// patience is how long a batch may be silent. A tool that limits the time itself may apply the limit to the name, the connection and the
+// reply in turn.
+func (r *run) patience() time.Duration {
+	if r.traits.LimitsTime {
+		return 2*r.Timeout + 2*time.Second
+	}
+	return r.Timeout
+}
+
+// watch sends heartbeats, and stops a batch that is silent for too long.
+func (r *run) watch(now time.Time) error {
+	if err := r.batches.Beat(now); err != nil {
+		return err
+	}
+	b := r.batches.Current()
+	if b == nil {
+		return nil
+	}
+	switch quiet := now.Sub(b.Moved); {
+	case !r.current.stopped && quiet >= r.patience():
+		r.current.stopped, b.Moved = true, now
+		r.batches.Stop()
+	case r.current.stopped && quiet > 2*r.patience()+10*time.Second:
+		return errors.New("the pod does not end a request that was stopped")
+	}
+	return nil
+}
+
+// count hands a reply on, and adapts the run to it.
+func (r *run) count(one reply.Reply) {
+	if _, known := one.Length(); !known && one.Status != 0 && one.Class == "" && r.traits.NeedsLength {
+		r.pace.single()
+	}
+	if one.Size > r.BodyLimit && r.pod.Head {
+		r.pace.limited = true
+	}
+	if one.Redirected {
+		r.warn("the Service replies with redirects, and %s follows them: each hop is a connection of its own, and the last reply is counted", r.traits.Name)
+	}
+	if one.Reused {
+		r.warn("some requests reused an earlier connection, so no backend was picked for them")
+	}
+	r.sink(one)
+}
+
+func (r *run) warn(format string, args ...any) { r.warned[fmt.Sprintf(format, args...)] = true }
+
+func (r *run) warnings() []string { return slices.Collect(maps.Keys(r.warned)) }

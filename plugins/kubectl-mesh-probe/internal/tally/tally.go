@@ -1,0 +1,224 @@
+// Package tally counts the replies that one client pod received, by the member that sent them.
+//
+// It keeps distinct unknown replies, so that they can be attributed later. It does not judge what the counts prove.
+package tally
+
+import (
+	"cmp"
+	"maps"
+	"slices"
+	"time"
+
+	"github.com/kubectl-mesh/kubectl-mesh/plugins/kubectl-mesh-probe/internal/origin"
+	"github.com/kubectl-mesh/kubectl-mesh/plugins/kubectl-mesh-probe/internal/reply"
+)
+
+// Tally counts the replies to one client pod, by the member that sent them.
+type Tally struct {
+	Requests int
+	// Unknown counts the replies with an unknown sender. UnknownErrors counts those of them that are errors, such as a 503.
+	Unknown       int
+	UnknownErrors int
+	// Recognised counts the other replies by what identified their sender. Weak counts those that rely on a name that may be there by chance.
+	Recognised map[string]int
+	Weak       int
+	// NoAnswer counts the requests without a reply.
+	NoAnswer int
+
+	rows    map[string]*Row
+	errors  map[reply.Class]*ErrorCount
+	unknown unknowns
+}
+
+// Row counts the replies of one member, or of one captured value that does not name a member.
+type Row struct {
+	Name     string
+	Member   bool
+	Requests int
+	Errors   int
+	latency  []time.Duration
+}
+
+// ErrorCount is how often a class occurred, with an example of its message.
+type ErrorCount struct {
+	Class   reply.Class
+	Count   int
+	Message string
+}
+
+// New returns a tally with a row for each member.
+func New(members []origin.Member) *Tally {
+	t := &Tally{Recognised: map[string]int{}, rows: map[string]*Row{}, errors: map[reply.Class]*ErrorCount{}}
+	for _, m := range members {
+		t.rows[m.Name] = &Row{Name: m.Name, Member: true}
+	}
+	return t
+}
+
+// Add counts one reply.
+func (t *Tally) Add(r reply.Reply, who origin.Match) {
+	t.Requests++
+	if r.Class != "" {
+		e := t.errors[r.Class]
+		if e == nil {
+			e = &ErrorCount{Class: r.Class, Message: r.Message}
+			t.errors[r.Class] = e
+		}
+		e.Count++
+	}
+	switch {
+	case who.Name != "":
+		t.attribute(who, 1, failures(r), measured(r))
+	case r.Status == 0:
+		t.NoAnswer++
+	default:
+		t.Unknown++
+		t.UnknownErrors += failures(r)
+		t.unknown.add(r)
+	}
+}
+
+func failures(r reply.Reply) int {
+	if r.Class != "" {
+		return 1
+	}
+	return 0
+}
+
+func measured(r reply.Reply) []time.Duration {
+	if r.Measured {
+		return []time.Duration{r.Latency}
+	}
+	return nil
+}
+
+// attribute counts replies for their sender.
+func (t *Tally) attribute(who origin.Match, requests, errors int, latency []time.Duration) {
+	row := t.rows[who.Name]
+	if row == nil {
+		row = &Row{Name: who.Name, Member: who.Member}
+		t.rows[who.Name] = row
+	}
+	row.Requests += requests
+	row.Errors += errors
+	row.latency = append(row.latency, latency...)
+	t.Recognised[who.By] += requests
+	if who.Weak {
+		t.Weak += requests
+	}
+}
+
+// Reattribute attributes unknown replies with what the identifier knows by now.
+func (t *Tally) Reattribute(id *origin.Identifier) {
+	t.unknown.take(func(g *unknownGroup) bool {
+		who := id.Identify(&g.reply)
+		if who.Name == "" {
+			return false
+		}
+		t.Unknown -= g.count
+		t.UnknownErrors -= g.errors
+		t.attribute(who, g.count, g.errors, g.latency)
+		return true
+	})
+}
+
+// UnknownSamples returns distinct replies that are still unknown, the most frequent first. It returns at most the given number.
+func (t *Tally) UnknownSamples(most int) []UnknownSample { return t.unknown.samples(most) }
+
+// Answered counts the requests that received a reply, from any sender.
+func (t *Tally) Answered() int { return t.Requests - t.NoAnswer }
+
+// Unattributed counts the requests that no row contains.
+func (t *Tally) Unattributed() int { return t.Unknown + t.NoAnswer }
+
+// UnattributedErrors counts the unattributed requests that failed.
+func (t *Tally) UnattributedErrors() int { return t.UnknownErrors + t.NoAnswer }
+
+// Rows returns the rows: the members in the given order, then other values sorted by name.
+func (t *Tally) Rows(members []origin.Member) []*Row {
+	var out []*Row
+	for _, m := range members {
+		out = append(out, t.rows[m.Name])
+	}
+	for _, name := range slices.Sorted(maps.Keys(t.rows)) {
+		if !slices.ContainsFunc(members, func(m origin.Member) bool { return m.Name == name }) {
+			out = append(out, t.rows[name])
+		}
+	}
+	return out
+}
+
+// Count returns how many requests a row has.
+func (t *Tally) Count(name string) int {
+	if r := t.rows[name]; r != nil {
+		return r.Requests
+	}
+	return 0
+}
+
+// Errors returns the classes, the most frequent first.
+func (t *Tally) Errors() []ErrorCount {
+	var out []ErrorCount
+	for _, e := range t.errors {
+		out = append(out, *e)
+	}
+	slices.SortFunc(out, func(a, b ErrorCount) int {
+		return cmp.Or(cmp.Compare(b.Count, a.Count), cmp.Compare(a.Class, b.Class))
+	})
+	return out
+}
+
+// Failed counts all requests with an error, attributed or not.
+func (t *Tally) Failed() int {
+	n := 0
+	for _, e := range t.errors {
+		n += e.Count
+	}
+	return n
+}
+
+// Latency summarises the measured times of a row. It is nil if nothing was measured.
+func (r *Row) Latency() *Latency {
+	n := len(r.latency)
+	if n == 0 {
+		return nil
+	}
+	slices.Sort(r.latency)
+	l := &Latency{N: n, Min: r.latency[0], Max: r.latency[n-1]}
+	var sum time.Duration
+	for _, d := range r.latency {
+		sum += d
+	}
+	l.Mean = sum / time.Duration(n)
+	l.P50, l.P95, l.P99 = percentile(r.latency, 50), percentile(r.latency, 95), percentile(r.latency, 99)
+	return l
+}
+
+// Latency is a summary of times. A percentile is nil if fewer than ten values are above it.
+type Latency struct {
+	N              int
+	Min, Mean, Max time.Duration
+	P50, P95, P99  *time.Duration
+}
+
+// percentile is the nearest rank of sorted values.
+func percentile(sorted []time.Duration, p int) *time.Duration {
+	n := len(sorted)
+	if n*(100-p) < 10*100 {
+		return nil
+	}
+	v := sorted[(n*p+99)/100-1]
+	return &v
+}
+
+// OnlyUnreachable reports whether every request failed in a way that a Service without backends causes.
+func (t *Tally) OnlyUnreachable() bool {
+	for class := range t.errors {
+		switch class {
+		case reply.ClassRefused, reply.ClassUnreachable, reply.ClassConnectTimeout, reply.ClassReadTimeout, reply.ClassReset:
+		default:
+			return false
+		}
+	}
+	return true
+}

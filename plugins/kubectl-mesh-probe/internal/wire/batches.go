@@ -1,0 +1,302 @@
+package wire
+
+import (
+	"cmp"
+	"errors"
+	"fmt"
+	"strconv"
+	"strings"
+	"time"
+)
+
+// Batch is one order of requests.
+type Batch struct {
+	ID       int
+	Requests int
+	// Limited says that the pod limits the output of the batch.
+	Limited bool
+	// Begun is when the pod began the batch. Moved is when its last output arrived.
+	Begun, Moved time.Time
+
+	end       *Frame // the end of its standard output
+	errs      []byte // its standard error
+	errsEnded bool
+	toolCode  *int // the tool's exit code, if the shell's exit code is that of another program
+}
+
+// Event is either a record of the tool or the end of a batch.
+type Event struct {
+	Batch  *Batch
+	Record *Frame
+	End    *End
+}
+
+// End is what the pod printed for a batch, since the last record.
+type End struct {
+	Output Frame
+	Errs   []byte // standard error
+	Code   int    // exit code
+}
+
+// Batches are the batches that were sent to the pod and have not ended, in their order. The pod runs one after the other.
+type Batches struct {
+	stream   *Stream
+	pulse    pulse
+	open     []*Batch
+	sent     int
+	finished int
+	trailer  int  // how many batches the pod says it has finished; -1 before it says so
+	quit     bool // no more batches will be sent
+	output   int  // bytes that the current batch has printed since its last record
+	unframed int  // the same, on both streams
+}
+
+// Start starts the program in the pod. It then waits for batches.
+func (s *Stream) Start(p Program, pod Pod) *Batches {
+	s.in.send(p.lines(pod)...)
+	return &Batches{stream: s, pulse: newPulse(time.Now()), trailer: -1}
+}
+
+// Send orders a batch.
+func (b *Batches) Send(requests int) {
+	o := b.add(requests)
+	b.stream.in.send(fmt.Sprintf("R %d %d", o.ID, requests))
+}
+
+// SendLimited orders a batch of one request, of which the pod passes on no more than limit bytes.
+func (b *Batches) SendLimited(limit int) {
+	o := b.add(1)
+	o.Limited = true
+	b.stream.in.send(fmt.Sprintf("S %d %d", o.ID, limit))
+}
+
+func (b *Batches) add(requests int) *Batch {
+	b.sent++
+	o := &Batch{ID: b.sent, Requests: requests}
+	b.open = append(b.open, o)
+	return o
+}
+
+// Len is the number of batches that have not ended.
+func (b *Batches) Len() int { return len(b.open) }
+
+// Finished is the number of batches that have ended.
+func (b *Batches) Finished() int { return b.finished }
+
+// Current returns the batch that the pod works on, nil if there is none.
+func (b *Batches) Current() *Batch {
+	if len(b.open) == 0 || b.open[0].Begun.IsZero() {
+		return nil
+	}
+	return b.open[0]
+}
+
+// Output is how many bytes the current batch has printed since its last record.
+func (b *Batches) Output() int { return b.output }
+
+// Stop asks the pod to end the current batch.
+func (b *Batches) Stop() { b.stream.in.send("K") }
+
+// Interrupt asks the pod to end the run.
+func (b *Batches) Interrupt() { b.stream.in.send("X") }
+
+// Quit tells the pod that no batch follows. It may be called several times.
+func (b *Batches) Quit() {
+	if !b.quit {
+		b.quit = true
+		b.stream.in.send("Q")
+	}
+}
+
+// Quitting reports whether Quit was called.
+func (b *Batches) Quitting() bool { return b.quit }
+
+// Ready receives a value when there may be something to read.
+func (b *Batches) Ready() <-chan struct{} { return b.stream.out.ready }
+
+// Done is closed when the exec has ended.
+func (b *Batches) Done() <-chan struct{} { return b.stream.done }
+
+// Ended is the error for an exec that has ended without a trailer.
+func (b *Batches) Ended() error { return b.stream.ended("") }
+
+// Close ends the stream. If everything was read (complete), it gives the exec a moment to end by itself.
+func (b *Batches) Close(complete bool) {
+	b.stream.in.close()
+	if complete {
+		b.stream.wait()
+	}
+	b.stream.abort()
+}
+
+// Trailer reports whether the pod has ended the run, and returns an error if the pod did not finish all batches.
+func (b *Batches) Trailer() (bool, error) {
+	switch {
+	case b.trailer < 0:
+		return false, nil
+	case !b.quit || len(b.open) > 0 || b.trailer != b.finished:
+		return true, fmt.Errorf("the pod ended the run early, after %d batches", b.trailer)
+	}
+	return true, nil
+}
+
+// Read returns what the pod has printed. The events before an error are valid.
+func (b *Batches) Read(now time.Time) ([]Event, error) {
+	out, errs := b.stream.out.take(), b.stream.errOut.take()
+	b.pulse.hear(out.total+errs.total, now)
+	var events []Event
+	// The order between the two streams is unknown, so a batch has ended when its end has arrived on both.
+	for progress := true; progress; {
+		progress = false
+		for len(out.frames) > 0 && (len(b.open) == 0 || b.open[0].end == nil) {
+			record, err := b.frame(out.frames[0], now)
+			if err != nil {
+				return events, err
+			}
+			if record != nil {
+				events = append(events, Event{Batch: b.open[0], Record: record})
+			}
+			out.frames, progress = out.frames[1:], true
+		}
+		for len(errs.frames) > 0 && (len(b.open) == 0 || !b.open[0].errsEnded) {
+			if err := b.errFrame(errs.frames[0], now); err != nil {
+				return events, err
+			}
+			errs.frames, progress = errs.frames[1:], true
+		}
+		if len(b.open) > 0 && b.open[0].end != nil && b.open[0].errsEnded {
+			end, err := b.open[0].ended()
+			if err != nil {
+				return events, err
+			}
+			events = append(events, Event{Batch: b.open[0], End: end})
+			b.open = b.open[1:]
+			b.finished++
+			progress = true
+		}
+	}
+	b.stream.out.putBack(out.frames)
+	b.stream.errOut.putBack(errs.frames)
+	b.output = out.pending
+	if c, unframed := b.Current(), out.pending+errs.pending; c != nil && unframed != b.unframed {
+		b.unframed, c.Moved = unframed, now
+	}
+	return events, cmp.Or(out.err, errs.err)
+}
+
+// frame reads a framing line of standard output. It returns the frame if it is a record.
+func (b *Batches) frame(f Frame, now time.Time) (*Frame, error) {
+	switch f.verb {
+	case 'W': // the worker is ready
+		return nil, nil
+	case 'Z':
+		n, err := strconv.Atoi(f.Text)
+		if err != nil || n < 0 {
+			return nil, broken("trailer %q", f.Text)
+		}
+		b.trailer = n
+		return nil, nil
+	}
+	if len(b.open) == 0 {
+		return nil, broken("%q outside a batch", string(f.verb))
+	}
+	o := b.open[0]
+	o.Moved = now
+	switch f.verb {
+	case 'B':
+		if f.Text != strconv.Itoa(o.ID) {
+			return nil, broken("batch %s begins, but %d is next", f.Text, o.ID)
+		}
+		o.Begun = now
+		return nil, nil
+	case 'C':
+		return &f, nil
+	case 'E':
+		if words := strings.Fields(f.Text); len(words) != 2 || words[0] != strconv.Itoa(o.ID) || o.Begun.IsZero() {
+			return nil, broken("end %q of batch %d", f.Text, o.ID)
+		}
+		o.end = &f
+		return nil, nil
+	}
+	return nil, broken("unknown line %q", string(f.verb)+" "+f.Text)
+}
+
+// errFrame reads a framing line of standard error.
+func (b *Batches) errFrame(f Frame, now time.Time) error {
+	if f.verb == 'W' {
+		return nil // the output before it is the shell's, from before it became the worker
+	}
+	if len(b.open) == 0 {
+		return brokenErrs("%q outside a batch", string(f.verb))
+	}
+	o := b.open[0]
+	o.Moved = now
+	o.errs = append(o.errs, f.Data...)
+	switch f.verb {
+	case 'T':
+		code, err := strconv.Atoi(f.Text)
+		if err != nil {
+			return brokenErrs("exit code %q", f.Text)
+		}
+		o.toolCode = &code
+		return nil
+	case 'E':
+		if f.Text != strconv.Itoa(o.ID) {
+			return brokenErrs("batch %s ends, but %d is next", f.Text, o.ID)
+		}
+		o.errsEnded = true
+		return nil
+	}
+	return brokenErrs("unknown line %q", string(f.verb)+" "+f.Text)
+}
+
+// ended returns the output of a batch that has ended on both streams.
+func (o *Batch) ended() (*End, error) {
+	code, err := strconv.Atoi(strings.Fields(o.end.Text)[1])
+	if err != nil {
+		return nil, broken("end %q of batch %d", o.end.Text, o.ID)
+	}
+	if o.toolCode != nil {
+		code = *o.toolCode
+	}
+	return &End{Output: *o.end, Errs: o.errs, Code: code}, nil
+}
+
+func broken(format string, args ...any) error {
+	return fmt.Errorf("the pod's output is broken: "+format, args...)
+}
+
+func brokenErrs(format string, args ...any) error {
+	return fmt.Errorf("the pod's error output is broken: "+format, args...)
+}
+
+// Beat sends a heartbeat if it is time. It returns an error if the pod has been silent for too long.
+func (b *Batches) Beat(now time.Time) error {
+	if now.Sub(b.pulse.heard) > silence {
+		return errors.New("the exec stream was lost: the pod has not answered for " + silence.String())
+	}
+	if !now.Before(b.pulse.next) {
+		b.stream.in.send("P")
+		b.pulse.next = now.Add(beatEvery)
+	}
+	return nil
+}
+
+// NextBeat is when the next heartbeat is due.
+func (b *Batches) NextBeat() time.Time { return b.pulse.next }
+
+// pulse knows when the pod was last heard, and when to send the next heartbeat.
+type pulse struct {
+	bytes int64
+	heard time.Time
+	next  time.Time
+}
+
+func newPulse(now time.Time) pulse { return pulse{heard: now, next: now.Add(beatEvery)} }
+
+// hear takes the number of bytes that have arrived so far.
+func (p *pulse) hear(bytes int64, now time.Time) {
+	if bytes != p.bytes {
+		p.bytes, p.heard = bytes, now
+	}
+}
