@@ -8,11 +8,12 @@ import (
 	"k8s.io/utils/ptr"
 
 	"github.com/kubectl-mesh/kubectl-mesh/pkg/common/cli"
+	"github.com/kubectl-mesh/kubectl-mesh/pkg/common/kernel"
 	"github.com/kubectl-mesh/kubectl-mesh/pkg/common/permissions"
 	"github.com/kubectl-mesh/kubectl-mesh/plugins/kubectl-mesh-probe/internal/probe"
 )
 
-func newRBAC(e *env) *cobra.Command {
+func newRBAC(e *kernel.Env) *cobra.Command {
 	var subjects cli.RBACSubjects
 	cmd := &cobra.Command{
 		Use:   "rbac [-n NAMESPACE]",
@@ -36,8 +37,8 @@ func newRBAC(e *env) *cobra.Command {
 			if err != nil {
 				return err
 			}
-			g := permissions.Grant{Plugin: "mesh-probe", Namespace: ptr.Deref(e.clusters.Config.Namespace, ""),
-				MeshNamespace: cmp.Or(e.clusters.CiliumNamespace, permissions.DefaultMeshNamespace), Subjects: to}
+			g := permissions.Grant{Plugin: "mesh-probe", Namespace: ptr.Deref(e.Flags.Config.Namespace, ""),
+				MeshNamespace: cmp.Or(e.Flags.CiliumNamespace, permissions.DefaultMeshNamespace), Subjects: to}
 			text, err := cli.RBACText(g.Manifests(probe.Accesses()))
 			if err != nil {
 				return err

@@ -11,20 +11,13 @@ import (
 	"k8s.io/cli-runtime/pkg/genericiooptions"
 
 	"github.com/kubectl-mesh/kubectl-mesh/pkg/common/cli"
-	"github.com/kubectl-mesh/kubectl-mesh/pkg/common/clusters"
+	"github.com/kubectl-mesh/kubectl-mesh/pkg/common/kernel"
 	"github.com/kubectl-mesh/kubectl-mesh/pkg/common/output"
 	"github.com/kubectl-mesh/kubectl-mesh/plugins/kubectl-mesh-probe/internal/probe"
 	"github.com/kubectl-mesh/kubectl-mesh/plugins/kubectl-mesh-probe/internal/view"
 )
 
 const display = "kubectl mesh-probe"
-
-// env is what the commands share.
-type env struct {
-	genericiooptions.IOStreams
-	clusters *clusters.Flags
-	out      *output.Flags
-}
 
 const long = `Call a Service many times from a client pod and count which cluster of the mesh answered.
 
@@ -53,33 +46,30 @@ const example = `  # Who answers the pods of deployment client
   kubectl mesh-probe http://nginx --from deploy/client -o jsonpath='{.clients[0].answers[?(@.name=="eu")].share}'`
 
 // NewRoot returns kubectl mesh-probe.
-func NewRoot(streams genericiooptions.IOStreams) *cobra.Command {
-	e := &env{IOStreams: streams, clusters: clusters.NewFlags(), out: output.NewFlags()}
-	f := newFlags()
+func NewRoot(streams genericiooptions.IOStreams) *cobra.Command { return New(kernel.New(streams)) }
+
+// New returns kubectl mesh-probe in an environment.
+func New(e *kernel.Env) *cobra.Command {
+	f, out := newFlags(), output.NewFlags()
 	root := cli.NewRoot(cli.Plugin{
 		Binary:  "kubectl-mesh_probe",
 		Display: display,
 		Short:   "Count which cluster of a Cilium Cluster Mesh answers",
 		Long:    long,
 		Example: example,
-	}, streams)
-	e.clusters.AddFlags(root.PersistentFlags())
-	e.clusters.Progress = func(line string) { output.Say(e.ErrOut, "%s", line) }
-	e.clusters.ServerProgress = output.IsTerminal(e.ErrOut)
+	}, e.IOStreams)
+	e.Attach(root)
 	f.addFlags(root.Flags())
-	e.out.AddFlags(root.Flags())
+	out.AddFlags(root.Flags())
 
 	root.AddCommand(newRBAC(e))
-	cli.CompleteFlag(root, "contexts", e.clusters.ContextNames)
-	cli.CompleteFlag(root, "context", e.clusters.ContextNames)
-	cli.CompleteFlag(root, "from-clusters", e.clusters.MemberNames)
+	e.Complete(root, "from-clusters")
 
 	// Unlike the other plugins, the root itself is the command.
 	root.Use += " (URL | SERVICE[:PORT]) --from TYPE/NAME"
 	root.Annotations[cobra.CommandDisplayNameAnnotation] = display
 	root.DisableFlagsInUseLine = true
 	root.SetUsageTemplate(strings.Replace(root.UsageTemplate(), "(and .HasParent .HasAvailableLocalFlags)", ".HasAvailableLocalFlags", 1))
-	root.SetFlagErrorFunc(func(_ *cobra.Command, err error) error { return err })
 	root.Args = func(cmd *cobra.Command, args []string) error {
 		if len(args) == 1 || len(args) == 0 && cmd.Flags().NFlag() == 0 {
 			return nil
@@ -91,33 +81,31 @@ func NewRoot(streams genericiooptions.IOStreams) *cobra.Command {
 			return cmd.Help()
 		}
 		f.countGiven = cmd.Flags().Changed("count")
-		cfg, err := f.config(args[0], e.clusters)
+		cfg, err := f.config(args[0], e.Flags)
 		if err != nil {
 			return err
 		}
-		if err := e.out.Validate(); err != nil {
+		if err := out.Validate(); err != nil {
 			return err
 		}
-		return e.probe(cmd.Context(), cfg)
+		return runProbe(cmd.Context(), e, out, cfg)
 	}
 	return root
 }
 
-// probe runs the probe and prints its report.
-func (e *env) probe(ctx context.Context, cfg probe.Config) error {
+// runProbe runs the probe and prints its report.
+func runProbe(ctx context.Context, e *kernel.Env, out *output.Flags, cfg probe.Config) error {
 	report, err := probe.Run(ctx, cfg, ui{e.ErrOut})
 	if report == nil {
 		return err
 	}
-	if err := e.out.Print(e.Out, report.Document, view.Sections(report.Document)); err != nil {
+	if err := out.Print(e.Out, report.Document, view.Sections(report.Document)); err != nil {
 		return err
 	}
 	if report.Hint != "" {
-		output.Say(e.ErrOut, "%s", report.Hint)
+		e.Say("%s", report.Hint)
 	}
-	for _, m := range report.Unread {
-		output.Unread(e.ErrOut, m.Label(), string(m.Err.Class), m.Err)
-	}
+	e.Unread(report.Unread...)
 	return exitError(err)
 }
 
