@@ -146,6 +146,10 @@ bench-svc: build meshlab bin/tools/kubectl ## Compare mesh-svc with kubectl over
 	@go build -o bin/bench-svc ./test/bench-svc
 	@MESHLAB_STATE='$(CURDIR)/.lab-bench' test/with-lab.sh --no-net bin/bench-svc
 
+.PHONY: bench-start
+bench-start: build bin/tools/kubectl ## Compare how the plugins start with kubectl: time, size, kubeconfigs with many credential plugins (RUNS)
+	@go run ./test/bench-start bin bin/tools/kubectl
+
 .PHONY: bench
 bench: ## Run the Go benchmarks, one second each
 	go test -run '^$$' -bench . -benchmem ./pkg/common/routing ./plugins/kubectl-mesh-svc/internal/globalsvc
