@@ -38,7 +38,7 @@ func HiddenParts(data []byte) []Hidden {
 	add(isEncodedPEM(data), "is base64-encoded twice", "base64 -d")
 	if !whole {
 		if certs, err := x509.ParseCertificates(data); err == nil && len(certs) > 0 {
-			out = append(out, Hidden{Reason: "it is DER and not PEM", Filter: "openssl x509 -inform DER"})
+			out = append(out, Hidden{Reason: "it is DER, not PEM", Filter: "openssl x509 -inform DER"})
 		}
 	}
 	return append(out, hiddenBlocks(data)...)

@@ -255,7 +255,7 @@ func TestOtherVerbsDuringADrain(t *testing.T) {
 			return out.String(), err
 		}
 		out, err := write(false)
-		if err == nil || err.Error() != "nothing was changed" || !strings.Contains(strings.Join(strings.Fields(out), " "), "it is drained; --force-conflicts takes it out of the drain; to end the drain and restore the previous value, run: kubectl mesh-svc undrain us") {
+		if err == nil || err.Error() != "nothing was changed" || !strings.Contains(strings.Join(strings.Fields(out), " "), "it is drained; to change it anyway, use --force-conflicts; to end the drain and restore the previous value, run: kubectl mesh-svc undrain us") {
 			t.Errorf("%s: %v\n%s", name, err, out)
 		}
 		if d := cmp.Diff(drainedState, f.state(t, "us")); d != "" {
