@@ -1,4 +1,4 @@
-# kubectl-mesh. `make` alone lists what can be made.
+# kubectl-mesh. `make` alone lists the targets.
 
 SHELL := bash
 .SHELLFLAGS := -euo pipefail -c
@@ -13,10 +13,10 @@ export GOFLAGS := $(strip $(filter-out -trimpath -buildvcs=%,$(GOFLAGS)) -trimpa
 
 PLUGINS := svc ca probe
 MAINS := $(foreach p,$(PLUGINS),./plugins/kubectl-mesh-$(p)/cmd/kubectl-mesh_$(p))
-# Every module with Go code of its own. The other modules below tools/ only name the version of a tool.
+# Every module with its own Go code. The other modules below tools/ only name the version of a tool.
 MODULES := . lab tools/kubectl
 
-# v1.2.3 on a tag, v1.2.3-4-gabcdef0 after it, v0.0.0-dev-gabcdef0 before the first: always a semantic version, which krew wants.
+# v1.2.3 on a tag, v1.2.3-4-gabcdef0 after it, v0.0.0-dev-gabcdef0 before the first: always a semantic version, as krew requires.
 ifndef VERSION
 VERSION := $(shell git describe --tags --match 'v[0-9]*' --dirty 2>/dev/null || git describe --always --dirty --match '' 2>/dev/null | sed 's/^/v0.0.0-dev-g/' | grep . || echo v0.0.0-dev)
 endif
@@ -26,7 +26,7 @@ DATE := $(shell git log -1 --format=%cI 2>/dev/null)
 CLI := github.com/kubectl-mesh/kubectl-mesh/pkg/common/cli
 LDFLAGS := -s -w -X $(CLI).version=$(VERSION) -X $(CLI).commit=$(COMMIT) -X $(CLI).date=$(DATE)
 
-# The platforms that krew-check packs. The templates name five; all of them take several minutes each, once:
+# The platforms that krew-check packs. The templates name five; the first build takes several minutes for each:
 # make krew-check KREW_PLATFORMS="linux/amd64 linux/arm64 darwin/amd64 darwin/arm64 windows/amd64"
 KREW_PLATFORMS ?= $(shell go env GOOS)/$(shell go env GOARCH)
 
@@ -37,12 +37,12 @@ help:
 	@echo 'kubectl plugins for Cilium Cluster Mesh. Usage: make TARGET'
 	@awk -F ':.*## ' '/^##@ / {printf "\n%s\n", substr($$0, 5)} /^[a-z-]+:.*## / {printf "  %-22s%s\n", $$1, $$2}' $(firstword $(MAKEFILE_LIST))
 	@echo
-	@echo 'CLUSTERS=a,b,c chooses the clusters of a lab, MESHLAB_STATE=DIR its directory.'
+	@echo 'CLUSTERS=a,b,c sets the clusters of a lab, MESHLAB_STATE=DIR its directory.'
 
 ##@ Build
 
 .PHONY: build
-build: ## Build the three plugins into bin/, with the scripts through which kubectl completes them
+build: ## Build the three plugins and their kubectl completion scripts into bin/
 	@mkdir -p bin
 	@go build -ldflags '$(LDFLAGS)' -o bin/ $(MAINS)
 	@for p in $(PLUGINS); do \
@@ -62,12 +62,12 @@ tools: $(TOOLS) ## Build the tools of this repository into bin/tools/: golangci-
 
 .PHONY: lab-up
 lab-up: build meshlab bin/tools/kubectl ## Start a mesh of three clusters on this machine and leave it running
-	@# Everything else is said on stderr, so that eval "$$(make lab-up)" works.
+	@# Everything else is printed on stderr, so that eval "$$(make lab-up)" works.
 	@bin/meshlab up $(if $(CLUSTERS),--clusters '$(CLUSTERS)')
 	@echo 'export PATH=$(CURDIR)/bin:$(CURDIR)/bin/tools:$$PATH'
 
 .PHONY: lab-down
-lab-down: meshlab ## Remove it: processes, mounts, namespaces and files
+lab-down: meshlab ## Remove the lab: processes, mounts, namespaces and files
 	@bin/meshlab down
 
 .PHONY: demo
@@ -81,7 +81,7 @@ test: test-unit build meshlab bin/tools/kubectl ## Run all tests: unit tests, th
 	@MESHLAB_STATE='$(CURDIR)/.lab-test' test/with-lab.sh test/whole-binary.sh ./plugins/... ./test/...
 
 .PHONY: test-field
-test-field: build meshlab bin/tools/kubectl ## Run only the tests made after reports from the field; make test runs them too
+test-field: build meshlab bin/tools/kubectl ## Run only the tests for reports from the field; make test runs them too
 	env -u MESHLAB_KUBECONFIG go test -count=1 -run '^TestField|^TestEveryReportHasATest$$' ./...
 	@MESHLAB_STATE='$(CURDIR)/.lab-field' test/with-lab.sh test/whole-binary.sh \
 		-run '^TestField|^TestReadme$$|^TestScripts$$/^(case|field)_' ./plugins/... ./test/readme
@@ -92,17 +92,17 @@ test-unit: ## Run the unit tests; they need no lab
 	env -u MESHLAB_KUBECONFIG go test -C lab ./...
 
 .PHONY: conformance
-conformance: ## Compare our rules with Cilium's own Go code, all versions; JUDGES=1.20 is that one only
+conformance: ## Compare our rules with Cilium's own Go code, all versions; JUDGES=1.20 selects one
 	@go run ./test/conformance $(JUDGES)
 
-# One cluster; what its imitation of Cilium would export is not looked at.
+# One cluster. The test does not use the lab's imitation of Cilium.
 .PHONY: conformance-exporter
-conformance-exporter: meshlab bin/tools/clustermesh-apiserver ## Compare what we call exported with what Cilium's clustermesh-apiserver writes
+conformance-exporter: meshlab bin/tools/clustermesh-apiserver ## Compare our export rules with what Cilium's clustermesh-apiserver writes
 	@MESHLAB_STATE='$(CURDIR)/.lab-exporter' test/with-lab.sh --no-net --clusters=us go run ./test/conformance exporter
 
 FUZZTIME ?= 10s
 .PHONY: fuzz
-fuzz: ## Run every fuzz target for FUZZTIME, 10 s each if not said otherwise
+fuzz: ## Run every fuzz target for FUZZTIME (default 10s each)
 	@grep -rl --include='*_test.go' '^func Fuzz' pkg plugins | xargs -n 1 dirname | sort -u | while read -r package; do \
 		for target in $$(grep -ho '^func Fuzz[A-Za-z]*' "$$package"/*_test.go | cut -c 6-); do \
 			echo "$$target of $$package"; \
@@ -111,7 +111,8 @@ fuzz: ## Run every fuzz target for FUZZTIME, 10 s each if not said otherwise
 	done
 
 .PHONY: lint
-lint: bin/tools/golangci-lint ## Run the linters in every module, the import rules among them
+lint: bin/tools/golangci-lint ## Run the linters in every module, with the import rules, and check the language
+	@go run ./test/language
 	@failed=; \
 	for m in $(MODULES); do \
 		echo "golangci-lint in $$m"; \
@@ -142,7 +143,7 @@ bench-probe: build meshlab bin/tools/kubectl ## Compare mesh-probe with one exec
 	@MESHLAB_STATE='$(CURDIR)/.lab-bench' test/with-lab.sh test/bench-probe.sh
 
 .PHONY: bench-svc
-bench-svc: build meshlab bin/tools/kubectl ## Compare mesh-svc with kubectl over 3 x 10,000 Services, and over 255 clusters far away
+bench-svc: build meshlab bin/tools/kubectl ## Compare mesh-svc with kubectl over 3 x 10,000 Services, and over 255 remote clusters
 	@go build -o bin/bench-svc ./test/bench-svc
 	@MESHLAB_STATE='$(CURDIR)/.lab-bench' test/with-lab.sh --no-net bin/bench-svc
 
@@ -154,25 +155,25 @@ bench-start: build bin/tools/kubectl ## Compare how the plugins start with kubec
 bench: ## Run the Go benchmarks, one second each
 	go test -run '^$$' -bench . -benchmem ./pkg/common/routing ./plugins/kubectl-mesh-svc/internal/globalsvc
 
-# Two minor versions, and patches with and without what Cilium mended in between. Pods are not needed.
+# Two minor versions, and patch versions with and without Cilium's fixes. Pods are not needed.
 CHAOS_LAB := --no-net --clusters=a,b,c,d,e --cilium-version=a=1.19.5,b=1.19.7,c=1.19.2,d=1.20.2,e=1.20.2
 
 .PHONY: chaos
-chaos: build meshlab bin/tools/kubectl ## Seed faults into 300 Services of five clusters; check must find these, nothing else (SEEDS="1 clock")
+chaos: build meshlab bin/tools/kubectl ## Seed faults into 300 Services of five clusters; check must find exactly these (SEEDS="1 clock")
 	@go build -o bin/chaos ./test/chaos
 	@MESHLAB_STATE='$(CURDIR)/.lab-chaos' SEEDS='$(SEEDS)' test/with-lab.sh $(CHAOS_LAB) bin/chaos $(CHAOS_FLAGS)
 
-# SEED, STATES, REQUESTS and ONLY (the index of a single state) are the flags of test/states.
+# SEED, STATES, REQUESTS and ONLY (the index of a single state) set the flags of test/states.
 .PHONY: states
 states: build meshlab bin/tools/kubectl ## Compare predictions with traffic in random states; Cilium's own code chooses the backends
 	@MESHLAB_STATE='$(CURDIR)/.lab-states' test/with-lab.sh --chooser=cilium go run ./test/states \
 		$(foreach f,SEED STATES REQUESTS ONLY,$(if $($f),-$(shell echo $f | tr A-Z a-z)=$($f)))
 
 .PHONY: clean
-clean: ## Remove what was built; a running lab stays
+clean: ## Remove build results; a running lab is not affected
 	rm -rf bin dist
 
-# Tools are built anew when their module changes. go build leaves an unchanged file alone, hence touch.
+# A tool is rebuilt when its module changes. go build does not write an unchanged file, hence touch.
 tool = go build -C tools/$(1) -ldflags '-s -w' -o $(CURDIR)/$@ $(2) && touch $@
 
 bin/tools/golangci-lint: tools/golangci-lint/go.mod tools/golangci-lint/go.sum

@@ -12,14 +12,14 @@ var contexts = []string{"kind-us", "kind-eu", "kind-ap"}
 
 // oneCA begins with three clusters that were installed on their own and makes them trust one CA.
 func (d *demo) oneCA() error {
-	d.say("Three clusters, each with a Cilium of its own: three different CAs. Cilium Cluster Mesh wants one.")
+	d.say("Three clusters, each with a Cilium of its own: three different CAs. Cilium Cluster Mesh requires one.")
 	if err := d.each("mesh-svc clusters", "mesh-ca status --fail-on never"); err != nil {
 		return err
 	}
 	if err := d.wantCAs(3); err != nil {
 		return err
 	}
-	d.say("Instead of deleting the Secret in all but one cluster and piping it through a shell: one command.")
+	d.say("One command instead of deleting the Secret in all but one cluster and piping it through a shell.")
 	if err := d.each("mesh-ca sync --from us --to-all --yes"); err != nil {
 		return err
 	}
@@ -96,14 +96,14 @@ func (d *demo) firstWalkthrough() error {
 	if err := d.probe("first-global", "nginx", "default", "deploy/client"); err != nil {
 		return err
 	}
-	d.say("Affinity local: everybody stays at home.")
+	d.say("Affinity local: clients use their own cluster.")
 	if err := d.change("affinity local nginx"); err != nil {
 		return err
 	}
 	if err := d.probe("first-affinity-local", "nginx", "default", "deploy/client"); err != nil {
 		return err
 	}
-	d.say("The hello world in us goes away: eu answers.")
+	d.say("No pods of the hello world are left in us: eu answers.")
 	if err := d.scale(0); err != nil {
 		return err
 	}
@@ -134,7 +134,7 @@ func (d *demo) fiveRows() error {
 		{"row-1-both-global", "Global in both.", []string{"mesh-svc affinity none nginx --in us,eu"}},
 		{"row-2-eu-not-shared", "eu keeps its endpoints for itself.", []string{"mesh-svc unshare nginx --in eu"}},
 		{"row-3-neither-shared", "So does us.", []string{"mesh-svc unshare nginx --in us"}},
-		{"row-4-eu-not-global", "Shared again, but not global in eu: global in one cluster alone has no effect.",
+		{"row-4-eu-not-global", "Shared again, but not global in eu: global in only one cluster has no effect.",
 			[]string{"mesh-svc share nginx --in us,eu", "mesh-svc unglobalize nginx --in eu"}},
 		{"row-5-eu-has-no-service", "No Service in eu at all.", []string{"--context kind-eu delete service nginx"}},
 	}
@@ -173,7 +173,7 @@ func (d *demo) secondWalkthrough() error {
 	return d.probe("second-end", "aks-helloworld-one", "meshtest", "deploy/fftest", "--identify", onPage)
 }
 
-// change runs a mesh-svc command on the clusters that it finds by itself, and answers its question with --yes.
+// change runs a mesh-svc command on the clusters that it detects, and confirms it with --yes.
 func (d *demo) change(args string) error {
 	return d.each("mesh-svc " + args + " --yes")
 }

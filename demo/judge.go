@@ -22,7 +22,7 @@ const familyWise = 1e-4
 // result is one client's tally at one probe.
 type result struct {
 	probe, client string
-	counts        weights // answers by cluster, everything else included under its own name
+	counts        weights // answers by cluster; other replies are counted under their own names
 	total         int
 	predicted     map[string]float64 // by mesh-svc describe
 	byHand        map[string]float64

@@ -1,7 +1,7 @@
 // Command demo replays the two walk-throughs of Cilium Cluster Mesh on the lab, by
 // calling the three plugins through kubectl, and says what it does before each
 // step. Every probe's tally is compared with what mesh-svc predicted and with
-// the shares in expected.yaml, which a person worked out by hand.
+// the shares in expected.yaml, which were worked out by hand.
 //
 // It expects the lab of test/with-lab.sh: MESHLAB_STATE, and kubectl and the plugins on the PATH.
 package main

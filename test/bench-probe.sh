@@ -90,6 +90,6 @@ awk -v a="$a" -v na="$execs" -v b="$b" -v nb="$loop" -v c="$c" -v nc="$count" 'B
 	printf row, "(a) one kubectl exec per request", na, a, ra
 	printf row, "(b) a loop of wget in one exec", nb, b, rb
 	printf row, "(c) kubectl mesh-probe", nc, c, rc
-	printf "mesh-probe is %.0f times (a), at least 50 is wanted, and %.2f times (b), at least 1 is wanted\n", rc / ra, rc / rb
+	printf "mesh-probe is %.0f times (a; required: at least 50), and %.2f times (b; required: at least 1)\n", rc / ra, rc / rb
 	exit !(rc / ra >= 50 && rc >= rb)
 }'

@@ -20,7 +20,7 @@ import (
 	"github.com/kubectl-mesh/kubectl-mesh/pkg/common/cilium/pki"
 )
 
-// authorities are the CAs that scripts have made, by the directory of the script and the name there. Keys are made anew in each run.
+// authorities are the CAs that scripts have made, by the directory of the script and the name there. Each run creates new keys.
 var authorities = map[string]authority{}
 
 type authority struct {
@@ -146,18 +146,18 @@ func keepInstall(ts *testscript.TestScript, contextName string) {
 		ctx := context.Background()
 		fresh := &corev1.ConfigMap{ObjectMeta: metav1.ObjectMeta{Name: config.Name, Labels: config.Labels, Annotations: config.Annotations}, Data: config.Data}
 		if _, err := c.CoreV1().ConfigMaps(ciliumNamespace).Create(ctx, fresh, metav1.CreateOptions{FieldManager: "helm"}); err != nil && !apierrors.IsAlreadyExists(err) {
-			ts.Logf("put back cilium-config in %s: %v", contextName, err)
+			ts.Logf("restore cilium-config in %s: %v", contextName, err)
 		}
 		if now, err := c.AppsV1().Deployments(ciliumNamespace).Get(ctx, api.Name, metav1.GetOptions{}); err == nil {
 			now.Annotations = api.Annotations
 			if _, err := c.AppsV1().Deployments(ciliumNamespace).Update(ctx, now, metav1.UpdateOptions{FieldManager: "helm"}); err != nil {
-				ts.Logf("put back %s in %s: %v", api.Name, contextName, err)
+				ts.Logf("restore %s in %s: %v", api.Name, contextName, err)
 			}
 		}
 		if now, err := c.AppsV1().DaemonSets(ciliumNamespace).Get(ctx, agents.Name, metav1.GetOptions{}); err == nil {
 			now.Annotations = agents.Annotations
 			if _, err := c.AppsV1().DaemonSets(ciliumNamespace).Update(ctx, now, metav1.UpdateOptions{FieldManager: "helm"}); err != nil {
-				ts.Logf("put back %s in %s: %v", agents.Name, contextName, err)
+				ts.Logf("restore %s in %s: %v", agents.Name, contextName, err)
 			}
 		}
 	})

@@ -31,12 +31,12 @@ const ciliumNamespace = "kube-system"
 
 // TestScripts runs kubectl mesh-ca as a user does, against the lab. Its own commands:
 //
-//	keep CONTEXT...        put cilium-ca, the leaf certificates, the peers' configurations and the marks of the workloads back at the end, and remove backups
+//	keep CONTEXT...        restore cilium-ca, the leaf certificates, the peers' configurations and the marks of the workloads at the end, and remove backups
 //	authority NAME CN      make a CA with a new key, for the commands below (cases_test.go)
 //	putca, putleaf, putentry, putcopies  write a CA, a leaf certificate, an entry of a Secret, or copies of a peer's certificate
-//	renew CONTEXT SECRET...  sign leafs anew with the cluster's cilium-ca and give them its ca.crt, as a Helm upgrade does
+//	renew CONTEXT SECRET...  sign leaf certificates again with the cluster's cilium-ca and replace their ca.crt, as a Helm upgrade does
 //	newca CONTEXT KIND     write a new cilium-ca: fresh, expired, mismatch (key of another) or leaf (may not sign)
-//	nokey CONTEXT SECRET FILE...  no line of the Secret's private key stands in the files, plain or in base64
+//	nokey CONTEXT SECRET FILE...  no line of the Secret's private key is in the files, plain or in base64
 func TestScripts(t *testing.T) {
 	labtest.Run(t, "testdata/script", labtest.Commands{
 		"keep": keep, "renew": renew, "newca": newCA, "nokey": noKey,
@@ -77,9 +77,9 @@ func keep(ts *testscript.TestScript, neg bool, contexts []string) {
 			}
 			ts.Check(err)
 			ts.Defer(func() {
-				// Made anew rather than updated: a test may have made it immutable.
+				// Recreated, not updated: a test may have made it immutable.
 				if err := api.Delete(context.Background(), name, metav1.DeleteOptions{}); err != nil && !apierrors.IsNotFound(err) {
-					ts.Logf("put back %s in %s: %v", name, c, err)
+					ts.Logf("restore %s in %s: %v", name, c, err)
 				}
 				fresh := &corev1.Secret{ObjectMeta: metav1.ObjectMeta{Name: name, Labels: was.Labels, Annotations: was.Annotations}, Type: was.Type, Data: was.Data}
 				manager := "helm"
@@ -87,7 +87,7 @@ func keep(ts *testscript.TestScript, neg bool, contexts []string) {
 					manager = was.ManagedFields[0].Manager
 				}
 				if _, err := api.Create(context.Background(), fresh, metav1.CreateOptions{FieldManager: manager}); err != nil {
-					ts.Logf("put back %s in %s: %v", name, c, err)
+					ts.Logf("restore %s in %s: %v", name, c, err)
 				}
 			})
 		}

@@ -163,7 +163,7 @@ func (b *between) state(t *testing.T, namespace string) map[string]string {
 	return out
 }
 
-// alone waits until what earlier tests left is gone: a drain is about the Services of all namespaces.
+// alone waits until the objects of earlier tests are gone, because a drain applies to the Services of all namespaces.
 func alone(t *testing.T, client kubernetes.Interface) {
 	t.Helper()
 	err := wait.PollUntilContextTimeout(t.Context(), 200*time.Millisecond, 90*time.Second, true, func(ctx context.Context) (bool, error) {

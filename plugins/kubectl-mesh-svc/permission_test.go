@@ -291,7 +291,7 @@ func newPermissions(t *testing.T, name string, lessIn []string, scope permission
 }
 
 // TestPermissions: with what rbac prints every command works and says nothing of permissions. With one rule less, a command that needs
-// it prints that very rule in one line; one that can do without works all the same, and says what it could not see.
+// it prints that very rule in one line; a command that can work without it works, and says what it could not read.
 func TestPermissions(t *testing.T) {
 	p := newPermissions(t, "perm", []string{"kind-eu"}, permissions.Grant{})
 	p.all()
@@ -302,7 +302,7 @@ func TestPermissions(t *testing.T) {
 func TestDrainPermissions(t *testing.T) {
 	p := newPermissions(t, "drain", []string{"kind-us", "kind-eu", "kind-ap"}, permissions.Grant{Drain: []string{"us"}})
 	p.withoutCreate()
-	// A drain that is begun, so that there is something to take up and to take back.
+	// An interrupted drain, so that there is something to continue and to undo.
 	if out, code := p.run("drain", []string{"drain", "us", "--yes"}); code != 0 {
 		t.Fatalf("drain: exit %d\n%s", code, out)
 	}
@@ -323,7 +323,7 @@ func (p *grantee) withoutCreate() {
 	all := p.accesses()
 	less := slices.DeleteFunc(slices.Clone(all), func(a permissions.Access) bool { return a.Drain && slices.Equal(a.Verbs, []string{"create"}) })
 	if len(less) != len(all)-1 {
-		p.t.Fatalf("%d of %d accesses are about creating the record", len(all)-len(less), len(all))
+		p.t.Fatalf("%d of %d accesses create the record", len(all)-len(less), len(all))
 	}
 	for _, ctx := range p.lessIn {
 		p.grant(ctx, less)
@@ -390,7 +390,7 @@ var asked = map[string]map[string]string{
 	"ciliumclusterwidenetworkpolicies": {"policy-default-local-cluster": "true"},
 }
 
-// configure changes settings of Cilium where the permission is taken away, and returns what puts them back.
+// configure changes settings of Cilium where the permission is taken away, and returns a function that restores them.
 func (p *grantee) configure(data map[string]string) func() {
 	p.t.Helper()
 	api := p.clients[p.lessIn[0]].CoreV1().ConfigMaps("kube-system")
@@ -412,7 +412,7 @@ func (p *grantee) without(a permissions.Access, name string, args []string) {
 	p.t.Helper()
 	out, code := p.run(name, args)
 	key := strings.Join(args, " ")
-	// The peers stand in a Secret and in a ConfigMap: one of them is enough.
+	// The peers are in a Secret and in a ConfigMap: one of them is enough.
 	if strings.Contains(a.For, "the peers") {
 		if code != p.baselines[key] {
 			p.t.Errorf("%s: exit %d, want %d\n%s", key, code, p.baselines[key], out)

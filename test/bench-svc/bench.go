@@ -312,7 +312,7 @@ func (s *servers) cpu() float64 {
 
 // ticks reads user and system time from a line of /proc/PID/stat, in the unit of that file: hundredths of a second on Linux.
 func ticks(stat string) float64 {
-	// The name stands in brackets and may hold some. Then come the state and, as 12th and 13th, the times.
+	// The name is in brackets and may contain brackets. Then come the state and, as 12th and 13th, the times.
 	rest := stat[strings.LastIndex(stat, ")")+1:]
 	fields := strings.Fields(rest)
 	if len(fields) < 13 {

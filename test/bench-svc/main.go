@@ -1,6 +1,6 @@
 // Command bench-svc measures kubectl mesh-svc against kubectl, over three clusters with thousands of Services and over hundreds of clusters
-// that are far away. It prints ratios with the bounds that they are meant to keep; a bound that is missed is said, and no failure: how fast
-// a machine is at a moment is no property of the code.
+// that are far away. It prints ratios with their bounds. A missed bound is reported, but is not a failure, because the speed of
+// a machine at a moment is not a property of the code.
 //
 //	with-lab.sh --no-net bench-svc
 //
@@ -76,7 +76,7 @@ func newBench(getenv func(string) string) (*bench, error) {
 	if s := getenv("RTT"); s != "" {
 		d, err := time.ParseDuration(s)
 		if err != nil || d < 0 {
-			return nil, fmt.Errorf("RTT=%q is no duration such as 50ms", s)
+			return nil, fmt.Errorf("RTT=%q is not a duration such as 50ms", s)
 		}
 		b.rtt = d
 	}

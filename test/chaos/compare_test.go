@@ -26,12 +26,12 @@ func TestCompare(t *testing.T) {
 		got  []v1alpha1.Finding
 		want result
 	}{
-		"all is found":                   {[]v1alpha1.Finding{shared("b", "a"), gone, hosts}, result{expected: 3, found: 3}},
-		"one finding for each cluster":   {[]v1alpha1.Finding{shared("a"), shared("b"), gone, hosts}, result{expected: 3, found: 3}},
-		"a cluster is missed":            {[]v1alpha1.Finding{shared("a"), gone, hosts}, result{expected: 3, found: 2, unfound: 1, missed: []string{"SVC004 service/n/x in b; seeded: shared-false in n/x (a, b): false"}}},
-		"a fault is missed":              {[]v1alpha1.Finding{shared("a", "b"), hosts}, result{expected: 3, found: 2, unfound: 1, missed: []string{"SVC022 namespace/m in c; seeded: namespace-missing in namespace m (c): gone"}}},
-		"what is not seeded is no fault": {[]v1alpha1.Finding{shared("a", "b"), gone}, result{expected: 3, found: 2, missed: []string{"SVC035 in a; seeded: how the lab is set up"}}},
-		"a cluster too many":             {[]v1alpha1.Finding{shared("a", "b", "c"), gone, hosts}, result{expected: 3, found: 3, extra: []string{"SVC004 service/n/x in c; reported: not shared; seeded: shared-false in n/x (a, b): false"}}},
+		"all is found":                 {[]v1alpha1.Finding{shared("b", "a"), gone, hosts}, result{expected: 3, found: 3}},
+		"one finding for each cluster": {[]v1alpha1.Finding{shared("a"), shared("b"), gone, hosts}, result{expected: 3, found: 3}},
+		"a cluster is missed":          {[]v1alpha1.Finding{shared("a"), gone, hosts}, result{expected: 3, found: 2, unfound: 1, missed: []string{"SVC004 service/n/x in b; seeded: shared-false in n/x (a, b): false"}}},
+		"a fault is missed":            {[]v1alpha1.Finding{shared("a", "b"), hosts}, result{expected: 3, found: 2, unfound: 1, missed: []string{"SVC022 namespace/m in c; seeded: namespace-missing in namespace m (c): gone"}}},
+		"not seeded":                   {[]v1alpha1.Finding{shared("a", "b"), gone}, result{expected: 3, found: 2, missed: []string{"SVC035 in a; seeded: how the lab is set up"}}},
+		"a cluster too many":           {[]v1alpha1.Finding{shared("a", "b", "c"), gone, hosts}, result{expected: 3, found: 3, extra: []string{"SVC004 service/n/x in c; reported: not shared; seeded: shared-false in n/x (a, b): false"}}},
 		"another finding": {
 			[]v1alpha1.Finding{shared("a", "b"), gone, hosts, {ID: "SVC001", Object: "service/n/y", Clusters: []string{"a"}, Message: "local"}},
 			result{expected: 3, found: 3, extra: []string{"SVC001 service/n/y in a; reported: local"}},

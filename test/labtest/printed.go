@@ -20,8 +20,8 @@ const recorder = `#!/bin/sh
 { printf '%s' "${0##*/}"; for a in "$@"; do printf ' [%s]' "$(printf '%s' "$a" | sed 's,^/.*/,,')"; done; echo; } >>"$RECORDED"
 `
 
-// stands are the tools for which a recorder stands in.
-var stands = []string{"helm", "flux", "argocd", "cilium", "cmctl"}
+// recorded lists the tools that a recorder replaces.
+var recorded = []string{"helm", "flux", "argocd", "cilium", "cmctl"}
 
 // printedCommand is where a command begins in a line for a person. It goes on to the end of the line.
 var printedCommand = regexp.MustCompile(`(?:^ +|: )((?:KUBECONFIG=\S+ )?(?:kubectl|helm|flux|argocd|cilium|cmctl) .*|for c in .*; done|echo '.* \| .*kubectl .*)$`)
@@ -64,7 +64,7 @@ func printed(ts *testscript.TestScript, neg bool, args []string) {
 	bin, elsewhere := ts.MkAbs(".stands"), ts.MkAbs(".elsewhere")
 	ts.Check(os.MkdirAll(bin, 0o700))
 	ts.Check(os.MkdirAll(elsewhere, 0o700))
-	for _, tool := range stands {
+	for _, tool := range recorded {
 		ts.Check(os.WriteFile(filepath.Join(bin, tool), []byte(recorder), 0o700)) //nolint:gosec // it is run
 	}
 	nowhere := filepath.Join(elsewhere, "kubeconfig")

@@ -20,8 +20,8 @@ type want struct {
 // yes answers the prompt of a command that changes something in clusters that the user did not name.
 var yes = []Answer{{When: "(y/N): ", Type: "y\n"}}
 
-// wants says by the line's command, without its comment, what is special about it.
-var wants = map[string]want{
+// expected maps a command, without its comment, to what is special about it.
+var expected = map[string]want{
 	"kubectl mesh-svc clusters":               {shows: `(?m)^us +kind-us +1 .* ok `},
 	"kubectl mesh-svc globalize nginx":        {shows: `us +default +nginx +changed`, answers: yes},
 	"kubectl mesh-svc list -A":                {shows: `default +nginx`},
@@ -60,7 +60,7 @@ func TestReadme(t *testing.T) {
 	for _, line := range lines {
 		command, _, _ := strings.Cut(line, " #")
 		command = strings.TrimSpace(command)
-		w := wants[command]
+		w := expected[command]
 		run := strings.Replace(command, " FILE", " "+record, 1)
 		shown, code, err := s.Run(t.Context(), run, w.answers...)
 		if err != nil {
@@ -77,7 +77,7 @@ func TestReadme(t *testing.T) {
 			record = m[1]
 		}
 	}
-	for command := range wants {
+	for command := range expected {
 		if !slices.ContainsFunc(lines, func(l string) bool { return strings.HasPrefix(l, command) }) {
 			t.Errorf("the README does not show %q any more", command)
 		}
@@ -133,7 +133,7 @@ func newSession(t *testing.T, lab string) *Session {
 	return s
 }
 
-// restoreCA puts back cilium-ca at the end and removes what mesh-ca kept beside it.
+// restoreCA restores cilium-ca at the end and removes the backups of mesh-ca.
 func restoreCA(t *testing.T, kubectl func(...string) string, contextName string) {
 	t.Helper()
 	const namespace, name = "kube-system", "cilium-ca"

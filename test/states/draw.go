@@ -12,7 +12,7 @@ import (
 // pods is how many web servers each cluster has.
 const pods = 3
 
-// state is one Service as it stands in every cluster, and the cluster whose client asks it.
+// state is one Service in every cluster, and the cluster whose client asks it.
 type state struct {
 	Index     int
 	Namespace string
@@ -181,7 +181,7 @@ func (d dice) annotations() map[string]string {
 	return ann
 }
 
-// slices spreads some of the cluster's pods over one or two EndpointSlices. No address stands in two of them.
+// slices spreads some of the cluster's pods over one or two EndpointSlices. No address is in two of them.
 func (d dice) slices(ports []port) []slice {
 	order := d.Perm(pods)
 	n := pick(d, 0, 1, 1, 2, 2, 2, 3, 3)
@@ -218,7 +218,7 @@ func (d dice) slice(ports []port, group []int) slice {
 	for _, pod := range group {
 		s.Endpoints = append(s.Endpoints, d.endpoint(pod))
 	}
-	// A slice whose ports have one name twice is no valid object.
+	// A slice with the same port name twice is not valid.
 	s.Ports = slices.CompactFunc(s.Ports, func(a, b port) bool { return a.Name == b.Name })
 	return s
 }

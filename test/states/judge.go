@@ -62,7 +62,7 @@ func (t tally) fit(level float64) (p float64, err error) {
 	for _, c := range sortedKeys(t.counts) {
 		answered += t.counts[c]
 		if _, known := t.shares[c]; !known && t.counts[c] > 0 {
-			return 0, fmt.Errorf("%q answered, which is no cluster", c)
+			return 0, fmt.Errorf("%q answered, which is not a cluster", c)
 		}
 	}
 	for _, c := range sortedKeys(t.shares) {

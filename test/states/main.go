@@ -103,7 +103,7 @@ func run(ctx context.Context, o options, kubeconfig string, out io.Writer) error
 	return summary(out, o, tallies, gates)
 }
 
-// drawAll draws the states, or the one that is wanted, and the annotations of the namespaces.
+// drawAll draws the states, or the requested one, and the annotations of the namespaces.
 func drawAll(o options, clusters []string) (states []state, gates map[string]map[string]map[string]string) {
 	var names []string
 	for i := range namespaces {

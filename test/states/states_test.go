@@ -31,7 +31,7 @@ func TestStatesRepeat(t *testing.T) {
 	}
 }
 
-// What the test is about must occur in a run of the usual size.
+// The tested situations must occur in a run of the usual size.
 func TestStatesVary(t *testing.T) {
 	t.Parallel()
 	states, _ := drawAll(options{seed: 1, states: 200, only: -1}, testClusters)

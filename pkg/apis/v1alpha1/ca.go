@@ -23,16 +23,16 @@ type CACluster struct {
 	Inside []TrustLink `json:"inside,omitempty"`
 }
 
-// Owner says who keeps an object. Kind is helm, certgen, mesh-ca, hand or unknown for those that do not write it again by themselves, else cert-manager, argocd,
+// Owner says who manages an object. Kind is helm, certgen, mesh-ca, hand or unknown if the owner does not reconcile it; otherwise cert-manager, argocd,
 // flux, external-secrets, the name of another tool, or controller.
 type Owner struct {
 	Kind string `json:"kind"`
 	Name string `json:"name,omitempty"`
-	// Mark is what told.
+	// Mark is the mark that identifies the owner.
 	Mark string `json:"mark,omitempty"`
 }
 
-// Certificate is what is shown of any certificate.
+// Certificate holds the facts of a certificate.
 type Certificate struct {
 	Fingerprint   string    `json:"fingerprint"`   // SHA-256 of the certificate
 	PublicKeyHash string    `json:"publicKeyHash"` // SHA-256 of its public key
@@ -54,11 +54,11 @@ type Authority struct {
 	KeyMessage string `json:"keyMessage,omitempty"`
 	Owner      Owner  `json:"owner"`
 	Immutable  bool   `json:"immutable,omitempty"`
-	// CertgenRefusesFrom is when certgen stops signing with the CA because it ends before the leaf certificates would; absent where certgen does not ask.
+	// CertgenRefusesFrom is when certgen stops signing with the CA because it expires before the leaf certificates would; absent if certgen does not check this.
 	CertgenRefusesFrom *time.Time `json:"certgenRefusesFrom,omitempty"`
 }
 
-// LeafCertificate is one Secret with a certificate that is derived from the CA, or SECRET[KEY] with one that is kept for a peer. The embedded certificate is absent when Message is set.
+// LeafCertificate is one Secret with a certificate that is derived from the CA, or SECRET[KEY] with a copy of a peer's certificate. The embedded certificate is absent when Message is set.
 type LeafCertificate struct {
 	Secret string `json:"secret"`
 	// Message says why there is no certificate to show: it cannot be read, does not parse.
@@ -67,7 +67,7 @@ type LeafCertificate struct {
 	DNSNames     []string `json:"dnsNames,omitempty"`
 	IPAddresses  []string `json:"ipAddresses,omitempty"`
 	Key          string   `json:"key,omitempty"`
-	// SignedByCA says whether the cluster's present cilium-ca signed it; absent where that is not known.
+	// SignedByCA: the cluster's present cilium-ca signed it; absent if that is unknown.
 	SignedByCA *bool  `json:"signedByCA,omitempty"`
 	Owner      *Owner `json:"owner,omitempty"`
 	// Problems are those of the certificate by itself: expired, wrong name, wrong usage, wrong key.
@@ -108,16 +108,16 @@ type TrustCheck struct {
 	Reason    string `json:"reason,omitempty"`
 }
 
-// CAChangeReport is the ChangeReport of the commands that replace a CA, with what must follow and how to go back.
+// CAChangeReport is the ChangeReport of the commands that replace a CA, with the next steps and how to undo it.
 type CAChangeReport struct {
 	ChangeReport `json:",inline"`
-	// Next are the steps that a person must take before the clusters trust one another.
+	// Next lists the steps that you must do before the clusters trust each other.
 	Next []NextStep `json:"next,omitempty"`
-	// Undo are the commands that put the former CAs back.
+	// Undo lists the commands that restore the previous CAs.
 	Undo []string `json:"undo,omitempty"`
 }
 
-// NextStep is one step, in one cluster. Command is absent where only a person can know it.
+// NextStep is one step in one cluster. Command is absent if the plugin cannot know it.
 type NextStep struct {
 	Cluster string   `json:"cluster"`
 	Why     string   `json:"why"`

@@ -1,27 +1,27 @@
 package v1alpha1
 
-// DrainReport is the ChangeReport of drain and undrain: what was written to each Service, and beside it what
-// that does to the traffic and where the former values are kept. Its kind is ChangeReport.
+// DrainReport is the ChangeReport of drain and undrain. In addition it has the effect
+// on the traffic and where the previous values are stored. Its kind is ChangeReport.
 type DrainReport struct {
 	ChangeReport `json:",inline"`
-	// Cluster is the one that is drained or put back.
+	// Cluster is the cluster that is drained or restored.
 	Cluster string `json:"cluster"`
 	// Shifts is the predicted change for each Service, client cluster and port where there is one.
 	Shifts []Shift `json:"shifts,omitempty"`
-	// Record is where the former values stand; absent when there is none, and after it was deleted.
+	// Record is where the previous values are stored; absent if there is no record, or after it was deleted.
 	Record *DrainRecord `json:"record,omitempty"`
 }
 
-// Shift says how the answers to the clients of one cluster change on one port of a Service.
+// Shift is the change of the shares for the clients of one cluster on one port of a Service.
 type Shift struct {
 	Namespace string `json:"namespace"`
 	Name      string `json:"name"`
 	Client    string `json:"client"`
 	Port      Port   `json:"port"`
 	IPFamily  string `json:"ipFamily,omitempty"`
-	// Versions names the Cilium versions that this stands for, where they differ and the version is not known.
+	// Versions names the Cilium versions to which this applies, if they differ and the version is unknown.
 	Versions []string `json:"versions,omitempty"`
-	// Complete is false where something is not known that may change who answers, such as a cluster that could not be read.
+	// Complete is false if something unknown may change who answers, such as a cluster that could not be read.
 	Complete bool `json:"complete"`
 	// Shares has the clusters whose share changes, from 0 to 1.
 	Shares []ShareShift `json:"shares"`
@@ -34,7 +34,7 @@ type ShareShift struct {
 	After   float64 `json:"after"`
 }
 
-// DrainRecord is the ConfigMap that holds the former values, in a cluster that is not drained itself.
+// DrainRecord is the ConfigMap with the previous values, in a cluster that is not drained itself.
 type DrainRecord struct {
 	Cluster   string `json:"cluster"`
 	Namespace string `json:"namespace"`
@@ -43,6 +43,6 @@ type DrainRecord struct {
 	State string `json:"state"`
 	By    string `json:"by,omitempty"`
 	Since string `json:"since,omitempty"`
-	// Services is how many it holds.
+	// Services is the number of Services in the record.
 	Services int `json:"services"`
 }

@@ -1,18 +1,18 @@
 package v1alpha1
 
-// FindingList is what kubectl mesh-svc check prints. The findings stand in the envelope.
+// FindingList is the document of kubectl mesh-svc check. The findings are in the envelope.
 type FindingList struct {
 	Document `json:",inline"`
 	// Services is how many were checked.
 	Services int `json:"services"`
-	// NotExamined is what could not be read of members that otherwise were; the document is then not complete.
+	// NotExamined lists the resources that could not be read in members that could; the document is then not complete.
 	NotExamined []NotExamined `json:"notExamined,omitempty"`
 }
 
-// NotExamined is something that could not be read: whether the findings that need it are there is not known.
+// NotExamined is a resource that could not be read, so the findings that need it are unknown.
 type NotExamined struct {
 	Cluster string `json:"cluster"`
-	// Verb and Resource are what was asked for, as RBAC spells them; Namespace is absent where it was the whole cluster.
+	// Verb and Resource describe the request, as RBAC spells them; Namespace is absent for the whole cluster.
 	Verb      string `json:"verb"`
 	Resource  string `json:"resource"`
 	Namespace string `json:"namespace,omitempty"`

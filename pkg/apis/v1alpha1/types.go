@@ -1,6 +1,6 @@
 // Package v1alpha1 holds the documents that -o json and -o yaml print and that
 // users' scripts read. They are plain types: no behaviour but their JSON, no Kubernetes client.
-// A field once released keeps its meaning; what is absent is absent, not zero.
+// A released field keeps its meaning. An absent value is absent, not zero.
 package v1alpha1
 
 import "encoding/json"
@@ -12,14 +12,14 @@ const APIVersion = "mesh.kubectl.io/v1alpha1"
 type Document struct {
 	APIVersion string `json:"apiVersion"`
 	Kind       string `json:"kind"`
-	// Complete is false as soon as a member or a record is missing.
+	// Complete is false if a member or a record is missing.
 	Complete bool     `json:"complete"`
 	Members  []Member `json:"members"`
 	// Findings is always present.
 	Findings Findings `json:"findings"`
 }
 
-// Findings is a list that is [] and not absent where there is nothing to report.
+// Findings is a list that is [], not absent, if there is nothing to report.
 type Findings []Finding
 
 // MarshalJSON prints a nil list as an empty one.
@@ -46,7 +46,7 @@ type MemberError struct {
 	Message string `json:"message"`
 }
 
-// Finding is something that a person should know about.
+// Finding is one finding of a rule.
 type Finding struct {
 	ID       string   `json:"id"`
 	Severity string   `json:"severity"` // error, warning or info
@@ -54,8 +54,8 @@ type Finding struct {
 	Object   string   `json:"object,omitempty"`
 	Message  string   `json:"message"`
 	Reason   string   `json:"reason,omitempty"`
-	Fix      string   `json:"fix,omitempty"`    // the command that mends it
-	Advice   string   `json:"advice,omitempty"` // what to do where no command does it
+	Fix      string   `json:"fix,omitempty"`    // the command that fixes it
+	Advice   string   `json:"advice,omitempty"` // how to fix it if no command does
 }
 
 // ClusterList is what kubectl mesh-svc clusters prints.
@@ -64,7 +64,7 @@ type ClusterList struct {
 	Clusters []Cluster `json:"clusters"`
 }
 
-// Cluster is what a member says about itself.
+// Cluster describes a member.
 type Cluster struct {
 	Name                 string `json:"name"`
 	Context              string `json:"context"`
@@ -121,17 +121,17 @@ type ServiceCluster struct {
 	Global   *Value `json:"global,omitempty"`
 	Shared   *Value `json:"shared,omitempty"`
 	Affinity *Value `json:"affinity,omitempty"`
-	// Drained is true where kubectl mesh-svc drain took the Service out of service and undrain has not put it back.
+	// Drained is true if kubectl mesh-svc drain took the Service out of service and undrain has not restored it.
 	Drained bool `json:"drained,omitempty"`
-	// Proxied is true where the L7 proxy of this cluster answers for the Service, as for those of a Gateway or an Ingress: its endpoint
-	// is Cilium's placeholder, which counts among no endpoints.
+	// Proxied is true if the L7 proxy of this cluster answers for the Service, as for a Gateway or an Ingress: its endpoint
+	// is Cilium's placeholder, which does not count as an endpoint.
 	Proxied bool   `json:"proxied,omitempty"`
 	Ports   []Port `json:"ports,omitempty"`
 	Ready   *int   `json:"readyEndpoints,omitempty"`
 	Total   *int   `json:"endpoints,omitempty"`
 }
 
-// Value is an effective setting and where it comes from: key, alias, default, or ignored because the Service is not global.
+// Value is an effective setting and its source: key, alias, default, or ignored because the Service is not global.
 type Value struct {
 	Value  string `json:"value"`
 	Source string `json:"source"`
@@ -153,7 +153,7 @@ type ServiceReport struct {
 	Name        string           `json:"name"`
 	Clusters    []ServiceCluster `json:"clusters"`
 	Predictions []Prediction     `json:"predictions"`
-	// Failures says what the shares become when one cluster loses all its endpoints of this Service.
+	// Failures holds the shares after one cluster has lost all its endpoints of this Service.
 	Failures []Failure `json:"failures,omitempty"`
 }
 
@@ -163,7 +163,7 @@ type Failure struct {
 	Predictions []Prediction `json:"predictions"`
 }
 
-// Prediction says who answers the clients of one cluster on one port.
+// Prediction is who answers the clients of one cluster on one port.
 // Outcomes has several entries only where Cilium versions differ and a version, the client's or an exporter's, is unknown.
 // Complete is false where something else is not known that may change who answers: a member that could not be read, or what a caveat names.
 type Prediction struct {
@@ -217,15 +217,15 @@ type ChangeReport struct {
 	// DryRun is none, client or server.
 	DryRun  string   `json:"dryRun"`
 	Changes []Change `json:"changes"`
-	// UndoFile is the record that the undo command takes; absent when nothing was written.
+	// UndoFile is the record for the undo command; absent if nothing was written.
 	UndoFile string `json:"undoFile,omitempty"`
-	// UndoCommand takes back what was written; RetryCommand completes what was not. Both are for a shell.
+	// UndoCommand undoes the writes; RetryCommand does the missing ones. Both are for a shell.
 	UndoCommand  string `json:"undoCommand,omitempty"`
 	RetryCommand string `json:"retryCommand,omitempty"`
 }
 
-// Change is what was done, or would be, to one object in one cluster.
-// Before and After hold the values that the command is about; a key that is absent stands as null. Secrets stand as fingerprints.
+// Change is a planned or completed change of one object in one cluster.
+// Before and After hold the values that the command changes; an absent key is null. Secrets are shown as fingerprints.
 type Change struct {
 	Cluster   string             `json:"cluster"`
 	Context   string             `json:"context,omitempty"`
@@ -235,6 +235,6 @@ type Change struct {
 	After     map[string]*string `json:"after,omitempty"`
 	Result    string             `json:"result"`
 	Message   string             `json:"message,omitempty"`
-	// Owners are the reconcilers that write this object too.
+	// Owners lists the reconcilers that also write this object.
 	Owners []Reconciler `json:"owners,omitempty"`
 }

@@ -1,6 +1,6 @@
 package v1alpha1
 
-// ServiceChange is one thing that changed about a Service in one cluster since the document before, with list --watch.
+// ServiceChange is one change of a Service in one cluster since the previous document, with list --watch.
 type ServiceChange struct {
 	Cluster string `json:"cluster,omitempty"`
 	// Field is present, read, global, shared, drained, proxied, affinity, type, readyEndpoints or findings.

@@ -84,7 +84,7 @@ func (p *Plan) applyGroup(ctx context.Context, phase *Phase, group []Step, o Opt
 		o.event(Begun, s, *done, total)
 		at := *done
 		heard := context.AfterFunc(ctx, func() { o.event(Finishing, s, at, total) })
-		sent := false
+		var sent bool
 		sent, err = p.send(ctx, s, o)
 		heard()
 		if err != nil {

@@ -121,7 +121,7 @@ func permitted(needs, asked []permissions.Permission, answers []error) error {
 	var lacking []permissions.Permission
 	for _, p := range needs {
 		err := answers[slices.Index(asked, p)]
-		var missing *Missing
+		var missing *MissingError
 		switch {
 		case errors.As(err, &missing) && !slices.Contains(lacking, p):
 			lacking = append(lacking, p)
@@ -130,22 +130,22 @@ func permitted(needs, asked []permissions.Permission, answers []error) error {
 		}
 	}
 	if len(lacking) > 0 {
-		return &Missing{lacking}
+		return &MissingError{lacking}
 	}
 	return nil
 }
 
-// Missing says which permissions are not granted.
-type Missing struct{ Permissions []permissions.Permission }
+// MissingError says which permissions are not granted.
+type MissingError struct{ Permissions []permissions.Permission }
 
-func (e *Missing) Error() string { return "no permission: " + permissions.Needs(e.Permissions) }
+func (e *MissingError) Error() string { return "no permission: " + permissions.Needs(e.Permissions) }
 
-// Review asks an API server for permissions, all with one deadline each. A *Missing names those that are not granted.
+// Review asks an API server for permissions, all with one deadline each. A *MissingError names those that are not granted.
 func Review(ctx context.Context, m *clusters.Member, timeout time.Duration, needed ...permissions.Permission) error {
 	var lacking []permissions.Permission
 	for _, p := range needed {
 		err := within(ctx, timeout, func(ctx context.Context) error { return review(ctx, m, p) })
-		var missing *Missing
+		var missing *MissingError
 		switch {
 		case errors.As(err, &missing):
 			lacking = append(lacking, missing.Permissions...)
@@ -154,7 +154,7 @@ func Review(ctx context.Context, m *clusters.Member, timeout time.Duration, need
 		}
 	}
 	if len(lacking) > 0 {
-		return &Missing{lacking}
+		return &MissingError{lacking}
 	}
 	return nil
 }
@@ -168,7 +168,7 @@ func review(ctx context.Context, m *clusters.Member, p permissions.Permission) e
 	}
 	if !got.Status.Allowed {
 		// The class makes Permitted try another context of the same cluster.
-		return &clusters.Error{Class: clusters.ClassForbidden, Err: &Missing{[]permissions.Permission{p}}}
+		return &clusters.Error{Class: clusters.ClassForbidden, Err: &MissingError{[]permissions.Permission{p}}}
 	}
 	return nil
 }

@@ -1,10 +1,10 @@
-// Package cilium knows what Cilium's objects mean: the annotations that make a
-// Service global, which Cilium version follows which rule, and how a cluster
-// says who it is and whom it peers with. Every rule names its source and the
-// version it holds for.
+// Package cilium interprets Cilium's objects: the annotations that make a
+// Service global, the rules of each Cilium version, and the identity and the
+// peers of a cluster. Every rule names its source and the versions to which it
+// applies.
 //
-// It is pure: it knows no client, no clock and no output, and it never reads
-// anything by itself.
+// It is pure: it uses no client, no clock and no output, and reads nothing
+// itself.
 package cilium
 
 import (
@@ -19,22 +19,22 @@ const (
 	AnnotationGlobal = "service.cilium.io/global"
 	// AnnotationGlobalAlias is the deprecated spelling of AnnotationGlobal.
 	AnnotationGlobalAlias = "io.cilium/global-service"
-	// AnnotationShared says whether a global Service's endpoints are offered to the other clusters.
+	// AnnotationShared sets whether a global Service's endpoints are offered to the other clusters.
 	AnnotationShared = "service.cilium.io/shared"
 	// AnnotationSharedAlias is the deprecated spelling of AnnotationShared.
 	AnnotationSharedAlias = "io.cilium/shared-service"
-	// AnnotationAffinity says whether clients prefer local or remote endpoints.
+	// AnnotationAffinity sets whether clients prefer local or remote endpoints.
 	AnnotationAffinity = "service.cilium.io/affinity"
 	// AnnotationAffinityAlias is the deprecated spelling of AnnotationAffinity.
 	AnnotationAffinityAlias = "io.cilium/service-affinity"
-	// AnnotationSyncEndpointSlices asks for remote endpoints as EndpointSlices (1.16+, no alias).
+	// AnnotationSyncEndpointSlices requests remote endpoints as EndpointSlices (1.16+, no alias).
 	AnnotationSyncEndpointSlices = "service.cilium.io/global-sync-endpoint-slices"
-	// AnnotationWeight stands on an EndpointSlice (1.20+); see SliceWeight.
+	// AnnotationWeight is an annotation of an EndpointSlice (1.20+); see SliceWeight.
 	AnnotationWeight = "service.cilium.io/weight"
-	// AnnotationNamespaceGlobal stands on a Namespace and gates the export of its global Services (1.20+).
+	// AnnotationNamespaceGlobal is an annotation of a Namespace that gates the export of its global Services (1.20+).
 	AnnotationNamespaceGlobal = "clustermesh.cilium.io/global"
 
-	// AnnotationTopologyMode and its older spelling ask for endpoints of the client's zone; see PrefersNear.
+	// AnnotationTopologyMode and its older spelling request endpoints of the client's zone; see PrefersNear.
 	AnnotationTopologyMode = "service.kubernetes.io/topology-mode"
 	// AnnotationTopologyHints is the older spelling of AnnotationTopologyMode.
 	AnnotationTopologyHints = "service.kubernetes.io/topology-aware-hints"
@@ -44,11 +44,11 @@ const (
 	// LabelHeadless makes Cilium serve none of a Service's cluster IPs, whatever the label's value is
 	// (isHeadless in pkg/loadbalancer/reflectors/conversions.go; 1.20.2, run, 1.18.11 and 1.19.5, read).
 	LabelHeadless = "service.kubernetes.io/headless"
-	// LabelManagedBy stands on EndpointSlices; see ManagedByMesh.
+	// LabelManagedBy is a label of EndpointSlices; see ManagedByMesh.
 	LabelManagedBy = "endpointslice.kubernetes.io/managed-by"
-	// ManagedByMesh marks EndpointSlices that Cilium synchronised from other clusters. Cilium's own watch leaves them out.
+	// ManagedByMesh marks EndpointSlices that Cilium synchronized from other clusters. Cilium's own watch ignores them.
 	ManagedByMesh = "endpointslice-mesh-controller.cilium.io"
-	// DerivedServicePrefix begins the names of the Services that the MCS-API controller derives; their owner rewrites them.
+	// DerivedServicePrefix is the prefix of Services that the MCS-API controller derives and overwrites.
 	DerivedServicePrefix = "derived-"
 )
 
@@ -77,7 +77,7 @@ const (
 	SourceIgnored Source = "ignored" // annotated, but without effect because the Service is not global
 )
 
-// Bool is the effective value of a yes-or-no annotation and where it comes from.
+// Bool is the effective value of a boolean annotation, and its source.
 type Bool struct {
 	Value  bool
 	Source Source
@@ -136,9 +136,8 @@ func Shared(ann map[string]string) Bool {
 // Affinity is which endpoints the clients of a cluster prefer.
 type Affinity string
 
-// The affinities that Cilium knows. AffinityDropRemote is no value that a
-// person writes: it is what Cilium 1.18 and 1.19 make of "none" and of any
-// word they do not know.
+// The affinities that Cilium knows. AffinityDropRemote is not a value that
+// users write: Cilium 1.18 and 1.19 treat "none" and unknown values this way.
 const (
 	AffinityNone       Affinity = "none"
 	AffinityLocal      Affinity = "local"
@@ -146,7 +145,7 @@ const (
 	AffinityDropRemote Affinity = "drop-remote"
 )
 
-// AffinitySetting is the effective affinity of a Service and where it comes from.
+// AffinitySetting is the effective affinity of a Service, and its source.
 type AffinitySetting struct {
 	Value  Affinity
 	Source Source
@@ -154,7 +153,7 @@ type AffinitySetting struct {
 	Raw    string
 }
 
-// Junk reports whether the annotation's text is a word that Cilium does not document.
+// Junk reports whether the annotation has a value that Cilium does not document.
 func (a AffinitySetting) Junk() bool {
 	switch strings.ToLower(a.Raw) {
 	case "", "none", "local", "remote":
@@ -190,21 +189,21 @@ func AffinityOf(ann map[string]string, r Rules) AffinitySetting {
 	return s
 }
 
-// SyncBar is what keeps the remote endpoints of a global Service from becoming EndpointSlices in a client's cluster, "" if nothing does.
+// SyncBar is the reason why the remote endpoints of a global Service do not become EndpointSlices in a client's cluster, "" if they do.
 type SyncBar string
 
-// The bars, in the order in which SyncsSlices looks for them.
+// The reasons, in the order in which SyncsSlices checks them.
 const (
-	SyncNotAsked  SyncBar = "not-asked"  // by default only a headless Service asks for it
+	SyncNotAsked  SyncBar = "not-asked"  // by default only a headless Service requests it
 	SyncForbidden SyncBar = "forbidden"  // AnnotationSyncEndpointSlices is false
-	SyncJunk      SyncBar = "junk"       // it is a word that is neither true nor false
+	SyncJunk      SyncBar = "junk"       // its value is neither true nor false
 	SyncAliasOnly SyncBar = "alias-only" // the Service is not global under the current key
 	SyncTooOld    SyncBar = "too-old"    // Cilium has no such feature before 1.16
 	SyncOff       SyncBar = "off"        // clustermesh-enable-endpoint-sync is not set
 )
 
-// SyncsSlices says what keeps the remote endpoints of a Service from becoming EndpointSlices in its cluster, whose setting
-// clustermesh-enable-endpoint-sync is on. A version that is not known counts as one that has the feature.
+// SyncsSlices says why the remote endpoints of a Service do not become EndpointSlices in its cluster, whose setting
+// clustermesh-enable-endpoint-sync is on. An unknown version counts as one with the feature.
 // Source: doesServiceSyncEndpointSlice in pkg/clustermesh/endpointslicesync/service_informer.go (1.16.19, 1.18.11, 1.19.5 and 1.20.2, read).
 func SyncsSlices(ann map[string]string, headless, on bool, v Version) SyncBar {
 	value, asked := ann[AnnotationSyncEndpointSlices]

@@ -7,11 +7,11 @@ import (
 	"strings"
 )
 
-// Datapath is how a cluster's pods get their addresses and packets their way, as ConfigMap cilium-config says.
+// Datapath holds how a cluster assigns addresses to pods and routes packets, according to ConfigMap cilium-config.
 // Source: the Helm charts 1.16 to 1.20 (templates/cilium-configmap.yaml) and the agent's defaults.
 type Datapath struct {
 	RoutingMode    string // tunnel or native
-	TunnelProtocol string // vxlan or geneve; it is set with native routing too, where it means nothing
+	TunnelProtocol string // vxlan or geneve; it is also set with native routing, where it has no effect
 	TunnelPort     string
 	IPAM           string // cluster-pool, kubernetes, multi-pool, eni, azure, alibabacloud ...
 	Chaining       string // cni-chaining-mode; none when not set
@@ -50,7 +50,7 @@ func parseDatapath(data map[string]string, flag func(string, bool) bool) Datapat
 	return d
 }
 
-// Mode says in words how packets between the nodes travel: all clusters of a mesh must agree.
+// Mode describes how packets travel between nodes. It must be the same in all clusters of a mesh.
 func (d Datapath) Mode() string {
 	if d.RoutingMode == "tunnel" {
 		return "tunnel (" + d.TunnelProtocol + ", port " + d.TunnelPort + ")"
@@ -58,7 +58,7 @@ func (d Datapath) Mode() string {
 	return d.RoutingMode
 }
 
-// Prefixes parses CIDRs and leaves out what is none.
+// Prefixes parses CIDRs and drops invalid ones.
 func Prefixes(cidrs []string) []netip.Prefix {
 	var out []netip.Prefix
 	for _, c := range cidrs {
@@ -89,8 +89,8 @@ const maxClusterName = 32
 
 var clusterName = regexp.MustCompile(`^([a-z0-9][-a-z0-9]*)?[a-z0-9]$`)
 
-// NameProblem says what is wrong with a cluster's name, "" if nothing is, and whether this version's agents refuse it.
-// "default", which a cluster without a name is called, is refused together with an id.
+// NameProblem says why a cluster's name is not valid, "" if it is, and whether this version's agents reject it.
+// Agents reject "default", the name of a cluster without a configured name, if the cluster has an id.
 // Source: pkg/clustermesh/types ValidateClusterName and validateName (1.16.19, 1.18.11, 1.19.5 and 1.20.2, read); 1.15 and 1.16 log
 // an error only where the rule for the letters is broken.
 func NameProblem(name string, id uint32, v Version) (problem string, refused bool) {
@@ -99,22 +99,22 @@ func NameProblem(name string, id uint32, v Version) (problem string, refused boo
 	case len(name) > maxClusterName:
 		return "it is longer than 32 characters", refused
 	case !clusterName.MatchString(name):
-		return "it has other characters than lower case letters, digits and hyphens, or a hyphen at an end", refused
+		return "it may contain only lower case letters, digits and hyphens, and must not begin or end with a hyphen", refused
 	case name == defaultClusterName && id != 0:
-		return "it is what a cluster without a name is called, and is refused together with a cluster-id", true
+		return "it is the name of a cluster without a configured name, and agents reject it if cluster-id is set", true
 	}
 	return "", false
 }
 
-// Unnamed reports whether a cluster has the name of one without a name.
+// Unnamed reports whether a cluster has no configured name.
 func Unnamed(name string) bool { return name == defaultClusterName }
 
 // ValidMaxClusters reports whether agents start with this max-connected-clusters.
 // Source: InitClusterIDMax in pkg/clustermesh/types/types.go (1.16.19 and 1.20.2, read).
 func ValidMaxClusters(n int) bool { return n == defaultMaxClusters || n == extendedMaxClusters }
 
-// IDProblem says what is wrong with a cluster's id, "" if nothing is, and whether its own agents refuse it. That 0 is no id, and that ids
-// are distinct, is another matter.
+// IDProblem says why a cluster's id is not valid, "" if it is, and whether its own agents reject it. It does not check for
+// the id 0 and for distinct ids.
 // Source: pkg/clustermesh/types Validate and ValidateBuggyClusterID, pkg/clustermesh/cell.go (1.16.19 to 1.20.2, read).
 func IDProblem(c Config) (problem string, refused bool) {
 	const clashing = 0x80 // the bit of the id that meets other uses of the packet mark: 128 to 255 and 384 to 511

@@ -26,7 +26,7 @@ const (
 	configKeyGlobalDefault = "clustermesh-default-global-namespace"
 )
 
-// Config is what ConfigMap cilium-config says about a cluster's place in a mesh.
+// Config holds the settings of ConfigMap cilium-config that matter in a mesh.
 type Config struct {
 	ClusterName string // "default" when not set
 	ClusterID   uint32 // 0 when not set: the cluster cannot be part of a mesh
@@ -34,15 +34,15 @@ type Config struct {
 	MaxConnectedClusters int
 	// DefaultGlobalNamespace is the namespace gate's default (1.20+); true when not set.
 	DefaultGlobalNamespace bool
-	// EndpointSliceSync says whether remote endpoints of headless Services are mirrored (1.16+).
+	// EndpointSliceSync: remote endpoints of headless Services are mirrored (1.16+).
 	EndpointSliceSync bool
-	// ServiceTopology says whether the agents prefer endpoints of the client's zone where a Service asks for it.
+	// ServiceTopology: the agents prefer endpoints of the client's zone if a Service requests it.
 	ServiceTopology bool
 	// ServiceProxyName is k8s-service-proxy-name: the agents serve only Services with that label value; see Ignored.
 	ServiceProxyName string
-	// KubeProxyReplacement says whether Cilium serves host and NodePort traffic itself.
+	// KubeProxyReplacement: Cilium serves host and NodePort traffic itself.
 	KubeProxyReplacement bool
-	// PolicyDefaultLocalCluster says whether policy peers mean local pods only; nil when not set: see PolicyDefaultLocal.
+	// PolicyDefaultLocalCluster: policy peers mean only local pods; nil if not set: see PolicyDefaultLocal.
 	PolicyDefaultLocalCluster *bool
 	Datapath
 }
@@ -112,8 +112,8 @@ func PeersFromRemoteUsers(data map[string]string, own string) ([]string, error) 
 	return slices.Compact(peers), nil
 }
 
-// Refusal says why the agents of a cluster refuse to connect to a peer by its identity, "" if they do not. What the peer
-// offers is then not used, while each side's own status may still look right.
+// Refusal says why the agents of a cluster refuse to connect to a peer because of its identity, "" if they connect. The endpoints of
+// the peer are then not used, although the status of each side may look right.
 // Source: NewClusterMesh in pkg/clustermesh/clustermesh.go, pkg/clustermesh/idsmgr.go ReserveClusterID and
 // pkg/clustermesh/types ValidateRemoteConfig (1.16.19, 1.18.11 and 1.20.2, read).
 func Refusal(ownID uint32, ownMax int, peerID uint32, peerMax int) string {
@@ -123,11 +123,11 @@ func Refusal(ownID uint32, ownMax int, peerID uint32, peerMax int) string {
 	case peerID == 0:
 		return "its cluster-id is 0"
 	case peerID == ownID:
-		return fmt.Sprintf("its cluster-id %d is that of the client's cluster", peerID)
+		return fmt.Sprintf("its cluster-id %d is the same as in the client's cluster", peerID)
 	case int64(peerID) > int64(ownMax):
 		return fmt.Sprintf("its cluster-id %d is above max-connected-clusters %d of the client's cluster", peerID, ownMax)
 	case ownMax != defaultMaxClusters && peerMax != ownMax:
-		return fmt.Sprintf("its max-connected-clusters is %d, that of the client's cluster %d", peerMax, ownMax)
+		return fmt.Sprintf("its max-connected-clusters is %d, but %d in the client's cluster", peerMax, ownMax)
 	}
 	return ""
 }

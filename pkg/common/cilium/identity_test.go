@@ -101,7 +101,7 @@ func TestPeers(t *testing.T) {
 		t.Error(d)
 	}
 	if _, err := PeersFromRemoteUsers(map[string]string{"users.yaml": "users: 7"}, "us"); err == nil {
-		t.Error("no error for a users.yaml that is no list")
+		t.Error("no error for a users.yaml that is not a list")
 	}
 }
 
@@ -118,7 +118,7 @@ func TestRefusal(t *testing.T) {
 		"zero":               {1, 255, 0, 255, "its cluster-id is 0"},
 		"the client's zero":  {0, 255, 2, 255, "the client's cluster has cluster-id 0"},
 		"both zero":          {0, 255, 0, 255, "the client's cluster has cluster-id 0"},
-		"equal":              {1, 255, 1, 255, "that of the client's cluster"},
+		"equal":              {1, 255, 1, 255, "the same as in the client's cluster"},
 		"above":              {1, 255, 256, 511, "above max-connected-clusters 255"},
 		"narrow to wide":     {1, 255, 2, 511, ""},
 		"wide to narrow":     {1, 511, 2, 255, "max-connected-clusters is 255"},

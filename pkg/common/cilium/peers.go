@@ -48,7 +48,7 @@ func PeersFromSecret(data map[string][]byte, own string, v Version) (peers []str
 			continue
 		}
 		if problem, refused := NameProblem(name, 0, v); problem != "" && (refused || !v.Known()) {
-			skipped = append(skipped, SkippedPeer{Entry: name, Reason: "its name is not one that a cluster can have: " + problem, NameRule: true})
+			skipped = append(skipped, SkippedPeer{Entry: name, Reason: "its name is not a valid cluster name: " + problem, NameRule: true})
 			continue
 		}
 		peers = append(peers, name)

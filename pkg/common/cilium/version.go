@@ -41,8 +41,8 @@ func ParseVersion(s string) Version {
 }
 
 // VersionFromImage reads the version out of an image reference such as
-// quay.io/cilium/cilium:v1.18.11@sha256:.... Digest-only and mirror tags that
-// are no version yield the unknown version.
+// quay.io/cilium/cilium:v1.18.11@sha256:.... Digest-only references and tags that
+// are not versions yield the unknown version.
 func VersionFromImage(image string) Version {
 	ref, _, _ := strings.Cut(image, "@")
 	slash := strings.LastIndex(ref, "/")
@@ -57,7 +57,7 @@ func VersionFromImage(image string) Version {
 func (v Version) Judged() bool { return v.Major == 1 && v.Minor >= 15 && v.Minor <= 20 }
 
 // Rules are the behaviours in which Cilium versions differ. Two versions with
-// equal Rules treat every Service alike, as far as we know.
+// equal Rules treat every Service in the same way, as far as we know.
 type Rules struct {
 	// UnknownAffinityDropsRemote: an affinity of "none" or of an unknown word
 	// drops all remote backends, even when no local one is left.
@@ -91,14 +91,14 @@ type Rules struct {
 	SliceWeights bool
 }
 
-// RuleSet is one set of rules and the versions it stands for.
+// RuleSet is one set of rules, and the versions to which it applies.
 type RuleSet struct {
 	Rules
 	Versions string
 }
 
-// RulesFor returns the rules that hold for a version: one set where the version
-// is known, one for each range of supported versions where it is not, the newest first.
+// RulesFor returns the rules of a version: one set if the version
+// is known, otherwise one set for each range of supported versions, the newest first.
 // Versions newer than 1.20 are treated as 1.20, older than 1.15 as 1.15.
 func RulesFor(v Version) []RuleSet {
 	var (

@@ -5,7 +5,7 @@ import (
 	"strings"
 )
 
-// WrongKey is a key that Cilium does not read where it is, and that looks like one that Cilium reads.
+// WrongKey is a key that Cilium does not read where it is, but that resembles one that Cilium reads.
 type WrongKey struct {
 	Key, Value string
 	// Label says that the key is among the labels; Cilium reads annotations.
@@ -15,7 +15,7 @@ type WrongKey struct {
 	On    string
 }
 
-// Misplaced reports whether the key is spelt as Cilium spells it, and is in the wrong place only.
+// Misplaced reports whether the key is spelt correctly, but is in the wrong place.
 func (w WrongKey) Misplaced() bool { return w.Key == w.Meant }
 
 // The kinds of objects on which Cilium reads the annotations.

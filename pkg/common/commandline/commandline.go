@@ -1,10 +1,10 @@
-// Package commandline builds every command that a plugin prints for a person to paste into a shell: commands of the plugins themselves, and
+// Package commandline builds every command that a plugin prints for users to paste into a shell: commands of the plugins themselves, and
 // commands of kubectl, helm, flux, argocd, cilium and cmctl for one cluster.
 //
-// A printed command does the same from any directory and with any current context. It names the namespace, the contexts and, where a shell
-// would not find it without help, the kubeconfig with an absolute path. It never holds a credential.
+// A printed command does the same from any directory and with any current context. It names the namespace, the contexts and, unless it is the
+// default, the kubeconfig with an absolute path. It never contains a credential.
 //
-// The package is pure. It knows how to quote and where each tool takes its flags; it does not know what a command does, and it reads no file.
+// The package is pure. It quotes words and places the flags of each tool; it does not know what a command does, and it reads no file.
 // Package clusters knows which file defines a context: take a Context from Member.CommandContext and a Mesh from clusters.CommandMesh.
 package commandline
 
@@ -14,13 +14,12 @@ import (
 	"strings"
 )
 
-// Kubeconfig is the kubeconfig files that a command reads, as absolute paths. It is empty for the default file (~/.kube/config), which every
-// tool reads when it is told nothing.
+// Kubeconfig holds the kubeconfig files that a command reads, as absolute paths. It is empty for the default file (~/.kube/config).
 type Kubeconfig []string
 
-// Context is one context of a kubeconfig. It is where a command for one cluster goes.
+// Context is one context of a kubeconfig: the target of a command for one cluster.
 type Context struct {
-	Name       string // as its file calls it, never FILE::NAME
+	Name       string // the name in its file, never FILE::NAME
 	Kubeconfig Kubeconfig
 	Flags      []string // more flags of kubectl's connection that were set, such as --as=alice; not quoted. Tools with other flags leave them out
 
@@ -80,18 +79,18 @@ func Tool(tool string, at Context, namespace string, words ...string) string {
 	return l.String()
 }
 
-// Each repeats a command for each context: as a loop of the shell where all are in one kubeconfig, else one after another.
+// Each repeats a command for each context: as a shell loop if all are in one kubeconfig, otherwise one after another.
 func Each(contexts []Context, command func(Context) string) string {
 	if len(contexts) == 0 {
 		return ""
 	}
 	var all, names []string
-	alike := true
+	sameFile := true
 	for _, c := range contexts {
 		all, names = append(all, command(c)), append(names, Quote(c.Name))
-		alike = alike && slices.Equal(c.Kubeconfig, contexts[0].Kubeconfig)
+		sameFile = sameFile && slices.Equal(c.Kubeconfig, contexts[0].Kubeconfig)
 	}
-	if len(contexts) == 1 || !alike {
+	if len(contexts) == 1 || !sameFile {
 		return strings.Join(all, " && ")
 	}
 	loop := contexts[0]
@@ -99,7 +98,7 @@ func Each(contexts []Context, command func(Context) string) string {
 	return "for c in " + strings.Join(names, " ") + "; do " + command(loop) + "; done"
 }
 
-// line is a command in the making.
+// line is a command that is being built.
 type line struct {
 	kubeconfig      Kubeconfig
 	takesKubeconfig bool // by a flag; else by the environment
@@ -123,7 +122,7 @@ func (l *line) namespace(name string) {
 // String is the command as it is pasted. --kubeconfig takes one file only; several are given in the environment, as they were found.
 func (l *line) String() string {
 	rest, after := l.rest, []string(nil)
-	if n := slices.Index(rest, "--"); n >= 0 { // what follows is not ours
+	if n := slices.Index(rest, "--"); n >= 0 { // the following words are arguments of another command
 		rest, after = rest[:n], rest[n:]
 	}
 	l.add(rest...)
@@ -143,7 +142,7 @@ func (l *line) String() string {
 // listSeparator separates the files of KUBECONFIG in the shells for which commands are printed.
 const listSeparator = ":"
 
-// Quote makes one word safe to paste into a shell. Names of contexts and clusters may hold anything.
+// Quote makes one word safe to paste into a shell. Names of contexts and clusters can contain any character.
 func Quote(word string) string {
 	plain := func(r rune) bool {
 		return r >= 'a' && r <= 'z' || r >= 'A' && r <= 'Z' || r >= '0' && r <= '9' || strings.ContainsRune("-_.:/@+,=", r)
@@ -154,8 +153,8 @@ func Quote(word string) string {
 	return "'" + strings.ReplaceAll(word, "'", `'\''`) + "'"
 }
 
-// List joins names as a flag takes them that is repeatable and splits at commas, such as --contexts and --in. A name with a comma or a quote in
-// it stays one name. The result is not quoted for a shell.
+// List joins names for a repeatable flag that splits at commas, such as --contexts and --in. A name with a comma or a quote
+// stays one name. The result is not quoted for a shell.
 func List(names ...string) string {
 	var out strings.Builder
 	w := csv.NewWriter(&out)

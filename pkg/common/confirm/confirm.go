@@ -1,5 +1,5 @@
-// Package confirm asks a person before something happens that they did not name
-// literally or that replaces a secret. It knows streams only.
+// Package confirm prompts before a command changes clusters that the user did not
+// name, or replaces a secret. It uses only streams.
 package confirm
 
 import (
@@ -14,13 +14,13 @@ import (
 // ErrDeclined is returned when the answer is not yes.
 var ErrDeclined = errors.New("not confirmed; nothing was changed")
 
-// ErrNoTerminal is returned when there is nobody to ask.
-var ErrNoTerminal = errors.New("this needs a confirmation, and the input is no terminal; use --yes to go on without asking. Nothing was changed")
+// ErrNoTerminal is returned if stdin is not a terminal.
+var ErrNoTerminal = errors.New("confirmation required, but stdin is not a terminal; use --yes to continue without a prompt. Nothing was changed")
 
 // InterruptedError is returned when the context ends before there is an answer, as with Ctrl-C.
 type InterruptedError struct{ cause error }
 
-// Error says what a person wants to know first: nothing happened.
+// Error says first that nothing was changed.
 func (e *InterruptedError) Error() string { return "interrupted; nothing was changed" }
 
 // Unwrap returns the context's error.
@@ -34,7 +34,7 @@ type Prompter struct {
 	Yes      bool // --yes
 }
 
-// Ask returns nil for yes. The question should say what will happen; " (y/N): " is added.
+// Ask returns nil for yes. The question says what will happen; " (y/N): " is added.
 func (p Prompter) Ask(ctx context.Context, question string) error {
 	if p.Yes {
 		return nil
@@ -46,7 +46,7 @@ func (p Prompter) Ask(ctx context.Context, question string) error {
 		return err
 	}
 	answer := make(chan string, 1)
-	go func() { // a read from a terminal cannot be cancelled; the process ends soon after an interrupt
+	go func() { // a read from a terminal cannot be cancelled; the process exits soon after an interrupt
 		line, _ := bufio.NewReader(p.In).ReadString('\n')
 		answer <- line
 	}()

@@ -20,7 +20,7 @@ func TestAnswers(t *testing.T) {
 	}
 }
 
-// TestFieldDInterruptedAtPrompt: the first thing that a person wants to know after Ctrl-C is whether anything happened.
+// TestFieldDInterruptedAtPrompt: after Ctrl-C the message says first whether anything was changed.
 func TestFieldDInterruptedAtPrompt(t *testing.T) {
 	t.Parallel()
 	ctx, cancel := context.WithCancel(t.Context())

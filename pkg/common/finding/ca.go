@@ -1,63 +1,63 @@
 package finding
 
-// The rules about certificate authorities, leaf certificates and trust between clusters. Versions are Cilium's, unless said otherwise.
+// The rules about certificate authorities, leaf certificates and trust between clusters. Versions are Cilium's, unless a rule names another program.
 var (
 	CAMissing = Rule{"CA001", Warning, "no readable CA",
-		"Secret cilium-ca signs the leafs with the Helm and cronJob methods (all versions). With cert-manager or certificates of one's own it may be absent.",
-		"`kubectl mesh-ca sync --from CLUSTER --to CLUSTER` makes one that Helm can adopt; nothing if the certificates come from elsewhere."}
-	CAKey = Rule{"CA002", Error, "the CA's key does not fit",
-		"Helm and certgen sign with ca.key and publish ca.crt: leafs that are made with another key verify nowhere (all versions).",
-		"Put the key that belongs to the certificate back, or `kubectl mesh-ca sync --from CLUSTER --to CLUSTER`."}
-	CAExpired = Rule{"CA003", Error, "the CA is outside its validity",
-		"Neither Helm nor certgen renews a CA; certgen from v0.4.0 refuses to sign with an expired one, so that leafs silently stop being renewed.",
-		"`kubectl mesh-ca sync --from CLUSTER --to CLUSTER` from a cluster with a good one, then renew the leafs."}
+		"With the Helm and cronJob methods, Secret cilium-ca signs the leaf certificates (all versions). With cert-manager or your own certificates it may be absent.",
+		"Run `kubectl mesh-ca sync --from CLUSTER --to CLUSTER`, which creates a CA that Helm can adopt. If the certificates come from elsewhere, do nothing."}
+	CAKey = Rule{"CA002", Error, "the CA's key does not match its certificate",
+		"Helm and certgen sign with ca.key and publish ca.crt. Leaf certificates that another key signed do not verify anywhere (all versions).",
+		"Restore the key that belongs to the certificate, or run `kubectl mesh-ca sync --from CLUSTER --to CLUSTER`."}
+	CAExpired = Rule{"CA003", Error, "the CA is expired or not yet valid",
+		"Neither Helm nor certgen renews a CA. certgen from v0.4.0 on refuses to sign with an expired CA, so leaf certificates silently stop being renewed.",
+		"Run `kubectl mesh-ca sync --from CLUSTER --to CLUSTER` from a cluster with a valid CA, then renew the leaf certificates."}
 	CAEnds = Rule{"CA004", Warning, "the CA expires soon",
 		"Neither Helm nor certgen renews a CA (all versions).",
 		"Plan its replacement in all clusters."}
 	CANotCA = Rule{"CA005", Error, "cilium-ca is not a CA",
-		"A certificate without basic constraints CA:TRUE, or whose key usage leaves certSign out, cannot sign leafs (RFC 5280).",
-		"`kubectl mesh-ca sync --from CLUSTER --to CLUSTER`."}
+		"A certificate without basic constraints CA:TRUE, or whose key usage does not include certSign, cannot sign leaf certificates (RFC 5280).",
+		"Run `kubectl mesh-ca sync --from CLUSTER --to CLUSTER`."}
 	CAChain = Rule{"CA006", Warning, "several certificates in cilium-ca",
-		"It is a chain and not a bundle: certgen from v0.3.1 signs with the first and gives the leafs only the last as ca.crt, earlier ones refuse the file; Helm's method uses the whole file.",
-		"To trust two CAs at a time use tls.caBundle (chart 1.14 and later)."}
+		"Several certificates in cilium-ca are a chain, not a trust bundle. certgen from v0.3.1 on signs with the first and puts only the last into the ca.crt of the leaf certificates; earlier versions reject the file. Helm's method uses the whole file.",
+		"To trust two CAs at a time, use tls.caBundle (chart 1.14 and later)."}
 	Trust = Rule{"CA010", Error, "two clusters do not accept each other",
-		"Trust is what the processes mount: the client's leaf against the ca.crt (or caBundle) of the server's etcd, and the server's leaf against the client's. A connection that stands stays up until it is made again.",
-		"The message has the reason for each direction. Where the CAs differ: one CA for both (`kubectl mesh-ca sync --from CLUSTER --to CLUSTER`), then renew the leaf certificates; sync lists the commands. Where a leaf certificate does not belong to its cluster's CA: renew it. Where a cluster keeps copies of a peer's certificates: renew the copies."}
-	TrustUnknown = Rule{"CA011", Warning, "it is not known whether two clusters accept each other",
-		"What is not understood or cannot be read is not called good.",
-		"The message says what is missing: a permission, a Secret, clustermesh-apiserver itself."}
+		"Trust depends on the files that the processes mount. The server's etcd verifies the client's leaf certificate against its ca.crt (or caBundle). The client verifies the server's leaf certificate against its own. An established connection stays up until it is re-established.",
+		"The message has the reason for each direction. If the CAs differ, use one CA for both (`kubectl mesh-ca sync --from CLUSTER --to CLUSTER`), then renew the leaf certificates; sync lists the commands. If a leaf certificate does not belong to its cluster's CA, renew it. If a cluster keeps copies of a peer's certificates, renew the copies."}
+	TrustUnknown = Rule{"CA011", Warning, "cannot determine whether two clusters accept each other",
+		"Values that the plugin cannot read or parse are reported as unknown, never as good.",
+		"The message says what is missing: a permission, a Secret, or clustermesh-apiserver itself."}
 	Inside = Rule{"CA012", Error, "processes of one cluster do not accept each other",
-		"From chart 1.18 a Helm upgrade keeps the Hubble leafs and replaces their ca.crt (pull request 38355); a leaf that is renewed alone does the same to the etcd beside it.",
-		"Renew the leaf together with its ca.crt; Hubble's with Helm: delete the Secret, then `helm upgrade`."}
-	InsideUnknown = Rule{"CA013", Warning, "it is not known whether processes of one cluster accept each other",
-		"What is not understood or cannot be read is not called good.",
+		"From chart 1.18 on, a Helm upgrade keeps the Hubble leaf certificates and replaces their ca.crt (pull request 38355). Renewing a single leaf certificate can do the same to the etcd of its cluster.",
+		"Renew the leaf certificate together with its ca.crt. For Hubble with Helm: delete the Secret, then run `helm upgrade`."}
+	InsideUnknown = Rule{"CA013", Warning, "cannot determine whether processes of one cluster accept each other",
+		"Values that the plugin cannot read or parse are reported as unknown, never as good.",
 		"The message says what is missing."}
 	EtcdStale = Rule{"CA014", Warning, "etcd has not read its CA file since it was written",
-		"etcd reads certificates at every connection but its CA file at start only (etcd issue 11555): it trusts what was there when it started. Told from the start of the pod and the time at which the CA was replaced: a renewal that writes the same ca.crt again does not count.",
-		"`kubectl -n kube-system rollout restart deployment/clustermesh-apiserver`; agents keep what they know meanwhile."}
-	LeafBad = Rule{"CA020", Error, "a leaf is unusable by itself",
-		"Missing, expired, made for another use, or beside a key that is not its own: no CA can mend it.",
-		"Renew it: a Helm upgrade, a run of certgen or `cmctl renew`, whichever makes it."}
-	LeafNames = Rule{"CA021", Warning, "a leaf has unusual names",
-		"Cilium's charts (1.15 to 1.20) make other names. With certificates of one's own this may be meant.",
-		"Nothing if it is meant, else renew it."}
-	LeafStale = Rule{"CA022", Warning, "a leaf is not signed by the present CA",
-		"cilium-ca was replaced and the leaf not renewed since, or another issuer signs it. The next renewal may change it, and with it whom the cluster trusts.",
+		"etcd reads certificates at every connection, but its CA file only at start (etcd issue 11555). It trusts the CA that the file had when etcd started. The rule compares the start of the pod with the time at which the CA was replaced. A renewal that writes the same ca.crt does not count.",
+		"Run `kubectl -n kube-system rollout restart deployment/clustermesh-apiserver`. Agents keep their state meanwhile."}
+	LeafBad = Rule{"CA020", Error, "unusable leaf certificate",
+		"The leaf certificate is missing, expired, issued for another use, or does not match its key. Replacing the CA will not help.",
+		"Renew it with the tool that issues it: a Helm upgrade, a run of certgen or `cmctl renew`."}
+	LeafNames = Rule{"CA021", Warning, "unusual names in a leaf certificate",
+		"Cilium's charts (1.15 to 1.20) issue certificates with other names. With your own certificates this may be intended.",
+		"If this is intended, do nothing. Otherwise renew the certificate."}
+	LeafStale = Rule{"CA022", Warning, "the current CA did not sign a leaf certificate",
+		"cilium-ca was replaced and the leaf certificate was not renewed since, or another issuer signs it. The next renewal may change the issuer, and with it which clusters this cluster trusts.",
 		"Renew it in all clusters; `kubectl mesh-ca sync` lists the commands."}
-	LeafEnds = Rule{"CA023", Warning, "a leaf expires soon",
-		"Helm's method renews leafs at an upgrade only; certgen's CronJob for the mesh has no default schedule before chart 1.20.",
-		"Renew it: a Helm upgrade, a run of certgen or `cmctl renew`, whichever makes it."}
+	LeafEnds = Rule{"CA023", Warning, "a leaf certificate expires soon",
+		"Helm's method renews leaf certificates only at an upgrade. certgen's CronJob for the mesh has no default schedule before chart 1.20.",
+		"Renew it with the tool that issues it: a Helm upgrade, a run of certgen or `cmctl renew`."}
 	EtcdUser = Rule{"CA024", Error, "etcd does not know the user of a certificate",
-		"etcd in clustermesh-apiserver takes the user of a connection from the common name of the certificate. It has the users admin-<cluster>, local-<cluster> and remote (1.16 to 1.20); with clustermesh.apiserver.tls.authMode migration or cluster also those of ConfigMap clustermesh-remote-users. A certificate of another name verifies and cannot log in.",
+		"etcd in clustermesh-apiserver takes the user of a connection from the common name of the certificate. It has the users admin-<cluster>, local-<cluster> and remote (1.16 to 1.20). With clustermesh.apiserver.tls.authMode migration or cluster it also has the users of ConfigMap clustermesh-remote-users. A certificate with another common name verifies, but etcd rejects the login.",
 		"Issue the certificate with the common name that the message names."}
 	CertgenRefuses = Rule{"CA025", Warning, "certgen refuses the CA, or will soon",
-		"From chart 1.20 certgen fails when the CA ends before the leaf certificates that it is to make (certgen.enforceCAValidityThroughoutLeavesDuration, on by default). Leaf certificates are then not renewed any more.",
+		"From chart 1.20 on, certgen fails if the CA expires before the leaf certificates that it issues (certgen.enforceCAValidityThroughoutLeavesDuration, on by default). Leaf certificates are then no longer renewed.",
 		"Replace the CA in all clusters before that date, or set a shorter certValidityDuration."}
 	HiddenPart = Rule{"CA026", Warning, "a certificate file has a part that is not read",
-		"Readers of PEM (crypto/x509, etcd, Cilium) skip what does not look like a block at the start of a line, without an error: they trust and present only the rest.",
+		"PEM readers (crypto/x509, etcd, Cilium) skip text that does not look like a block at the start of a line, without an error. They trust and present only the rest.",
 		"Write the file again as plain PEM."}
 	PeerSkipped = Rule{"CA027", Warning, "Cilium skips the configuration of a peer",
-		"Agents and KVStoreMesh take a key of the Secret for a peer only if the text endpoints: is in its value (isEtcdConfigFile in pkg/clustermesh/common/config.go, 1.16 to 1.20). In JSON, and in YAML with quoted keys, it is not.",
+		"Agents and KVStoreMesh use a key of the Secret as a peer's configuration only if its value contains the text endpoints: (isEtcdConfigFile in pkg/clustermesh/common/config.go, 1.16 to 1.20). JSON, and YAML with quoted keys, do not contain it.",
 		"Write the value as YAML with the bare key endpoints:."}
 )
 

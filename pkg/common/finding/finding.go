@@ -1,5 +1,5 @@
-// Package finding is the registry of everything that the plugins may find wrong.
-// An id never changes its meaning. It knows no client and no output.
+// Package finding is the registry of the problems that the plugins report. An id never changes its meaning.
+// The package uses no client and prints nothing.
 package finding
 
 import (
@@ -9,15 +9,15 @@ import (
 	"github.com/kubectl-mesh/kubectl-mesh/pkg/apis/v1alpha1"
 )
 
-// Severity says how bad a finding is.
+// Severity ranks findings.
 type Severity string
 
-// The severities. A rule that is only an inference never yields an error.
+// The severities. A rule that is only an inference from Cilium's code is never an error.
 const (
 	Error   Severity = "error"
 	Warning Severity = "warning"
 	Info    Severity = "info"
-	// Never is a threshold that no finding reaches. It is not the severity of a rule.
+	// Never is a threshold that no finding reaches. No rule has this severity.
 	Never Severity = "never"
 )
 
@@ -42,17 +42,17 @@ type Rule struct {
 	ID       string
 	Severity Severity
 	Title    string
-	// Why is the rule of Cilium or Kubernetes behind it, and since which version it holds.
+	// Why is the behaviour of Cilium or Kubernetes behind the rule, and the versions in which it applies.
 	Why string
-	// Mend is what to do about it, for the documentation and where a finding has no command that does it.
-	Mend string
+	// Advice says how to fix it: in the documentation, and in findings without a command.
+	Advice string
 }
 
-// New makes a finding of a rule. Without a fix, which is a command, it has the rule's advice.
+// New returns a finding of a rule. A finding without a fix, which is a command, gets the rule's advice.
 func (r Rule) New(object string, clusters []string, message, fix string) v1alpha1.Finding {
 	f := v1alpha1.Finding{ID: r.ID, Severity: string(r.Severity), Clusters: clusters, Object: object, Message: message, Reason: r.Why, Fix: fix}
 	if fix == "" {
-		f.Advice = r.Mend
+		f.Advice = r.Advice
 	}
 	return f
 }
@@ -71,5 +71,5 @@ func Worst(fs []v1alpha1.Finding, threshold Severity) bool {
 	return slices.ContainsFunc(fs, func(f v1alpha1.Finding) bool { return Severity(f.Severity).AtLeast(threshold) })
 }
 
-// All lists every rule of the registry, plugin after plugin, by id.
+// All lists every rule of the registry, by plugin and id.
 func All() []Rule { return slices.Concat(Service(), Authority()) }

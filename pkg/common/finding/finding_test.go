@@ -12,18 +12,18 @@ import (
 	"github.com/kubectl-mesh/kubectl-mesh/pkg/apis/v1alpha1"
 )
 
-var update = flag.Bool("update", false, "write docs/findings.md anew")
+var update = flag.Bool("update", false, "update docs/findings.md")
 
 const docsFile = "../../../docs/findings.md"
 
-// intro stands above the sections of docs/findings.md.
+// intro is the text above the sections of docs/findings.md.
 const intro = `# Findings
 
-What the plugins find, by id. An id never changes its meaning. Each finding names the clusters and the object, says what is
-wrong and why. ` + "`kubectl mesh-svc check`" + ` gives the command that mends it; its ` + "`--ignore ID`" + ` leaves one out, its ` + "`--fail-on`" + ` says from
-which severity on it exits with 1. A rule that is only an inference from Cilium's code never yields an error.
+This page lists the findings by id. An id never changes its meaning. Each finding names the clusters and the object, and says what is
+wrong and why. ` + "`kubectl mesh-svc check`" + ` prints a suggested fix for each. Use ` + "`--ignore ID`" + ` to leave a rule out, and ` + "`--fail-on`" + ` to set the
+minimum severity that causes exit code 1. A rule that is only an inference from Cilium's code is never an error.
 
-This page is written by ` + "`go test ./pkg/common/finding -update`" + ` from the registry.
+` + "`go test ./pkg/common/finding -update`" + ` generates this page from the registry.
 
 `
 
@@ -32,7 +32,7 @@ func markdown(rules []Rule) string {
 	var b strings.Builder
 	b.WriteString(intro)
 	for _, r := range rules {
-		fmt.Fprintf(&b, "## %s: %s\n\nSeverity: %s.\n\n**Why.** %s\n\n**What to do.** %s\n\n", r.ID, r.Title, r.Severity, r.Why, r.Mend)
+		fmt.Fprintf(&b, "## %s: %s\n\nSeverity: %s.\n\n**Why.** %s\n\n**Suggested fix.** %s\n\n", r.ID, r.Title, r.Severity, r.Why, r.Advice)
 	}
 	return strings.TrimSuffix(b.String(), "\n")
 }
@@ -50,7 +50,7 @@ func TestDocs(t *testing.T) {
 		t.Fatal(err)
 	}
 	if d := cmp.Diff(want, string(got)); d != "" {
-		t.Errorf("docs/findings.md is not what the registry says; run go test ./pkg/common/finding -update\n%s", d)
+		t.Errorf("docs/findings.md does not match the registry; run: go test ./pkg/common/finding -update\n%s", d)
 	}
 }
 
@@ -59,11 +59,11 @@ func TestRegistry(t *testing.T) {
 	seen := map[string]bool{}
 	for _, r := range All() {
 		if seen[r.ID] {
-			t.Errorf("%s stands twice", r.ID)
+			t.Errorf("%s is listed twice", r.ID)
 		}
 		seen[r.ID] = true
-		if r.Title == "" || r.Why == "" || r.Mend == "" || strings.HasSuffix(r.Title, ".") {
-			t.Errorf("%s is not complete: %+v", r.ID, r)
+		if r.Title == "" || r.Why == "" || r.Advice == "" || strings.HasSuffix(r.Title, ".") {
+			t.Errorf("%s is incomplete: %+v", r.ID, r)
 		}
 	}
 }

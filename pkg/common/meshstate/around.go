@@ -32,7 +32,7 @@ type AroundQuery struct {
 	Dynamic func(*clusters.Member) (dynamic.Interface, error)
 }
 
-// Around is what stands around the Services of the members, by Cilium name.
+// Around holds the other resources that check needs, by Cilium name of the member.
 type Around struct {
 	// Nodes and Policies have an entry, possibly an empty one, for each member of which all of them were read.
 	Nodes    map[string][]Node
@@ -100,7 +100,7 @@ func ReadAround(ctx context.Context, members []*clusters.Member, timeout time.Du
 	return out
 }
 
-// surroundings is what one member answered.
+// surroundings holds the answers of one member.
 type surroundings struct {
 	nodes                   []Node
 	policies                []policy.Policy

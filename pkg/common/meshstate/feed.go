@@ -18,7 +18,7 @@ import (
 	"github.com/kubectl-mesh/kubectl-mesh/pkg/common/routing"
 )
 
-// How long a lost member is left alone between two attempts. A session that ends at once counts as lost too, so that
+// The wait between two attempts to read a lost member. A session that ends immediately also counts as lost, so that
 // an API server that closes every watch is not asked in a loop.
 const (
 	firstPause   = 250 * time.Millisecond
@@ -26,8 +26,8 @@ const (
 	shortSession = time.Second
 )
 
-// run follows one member until the context ends: it reads all, watches, and where a watch breaks reads all again. Only
-// when that fails is the member lost.
+// run follows one member until the context ends: it reads everything, watches, and reads everything again if a watch breaks. Only
+// if that fails, the member is lost.
 func (f *feed) run(ctx context.Context, identify func(context.Context, *clusters.Member) (*clusters.Member, error)) {
 	pause := firstPause
 	lost := f.m.Err != nil
@@ -41,7 +41,7 @@ func (f *feed) run(ctx context.Context, identify func(context.Context, *clusters
 			var established bool
 			established, err = f.session(ctx)
 			if established {
-				// What broke is said only if the member cannot be read again.
+				// The error is reported only if the member cannot be read again.
 				err, lost = nil, false
 			}
 		}
@@ -66,7 +66,7 @@ func (f *feed) run(ctx context.Context, identify func(context.Context, *clusters
 	}
 }
 
-// identified asks a member that was lost who it is: it may have been rebuilt or upgraded meanwhile.
+// identified identifies a lost member again: it may have been rebuilt or upgraded meanwhile.
 func (f *feed) identified(ctx context.Context, lost bool, identify func(context.Context, *clusters.Member) (*clusters.Member, error)) error {
 	if !lost {
 		return nil
@@ -86,7 +86,7 @@ func (f *feed) identified(ctx context.Context, lost bool, identify func(context.
 	return nil
 }
 
-// fail notes that the member cannot be read. Said once, however often it is tried.
+// fail records that the member cannot be read. It is reported once, whatever the number of attempts.
 func (f *feed) fail(err *clusters.Error) {
 	w := f.w
 	w.mu.Lock()
@@ -97,7 +97,7 @@ func (f *feed) fail(err *clusters.Error) {
 	}
 	f.m.Err, f.changed = err, true
 	w.changes = append(w.changes, MemberChanged{f.shown, err})
-	w.all = true // before the Services are forgotten, so that their rows are shown anew
+	w.all = true // before the Services are removed, so that their rows are shown again
 	for k := range f.services {
 		w.dirty[k] = true
 	}
@@ -140,7 +140,7 @@ func (f *feed) session(ctx context.Context) (established bool, err error) {
 	return true, err
 }
 
-// replace puts what was just read in the place of what was known.
+// replace replaces the known content with the content that was just read.
 func (f *feed) replace(next *content) {
 	w := f.w
 	w.mu.Lock()
@@ -277,7 +277,7 @@ func (k *kind[T, L]) stop() {
 	k.end()
 }
 
-// errEnded says that a watch has to be begun anew from a list.
+// errEnded: the watch must be started again from a list.
 var errEnded = errors.New("the watch ended")
 
 // follow takes in events until the watch breaks. API servers end a watch from time to time; then it goes on where it was.

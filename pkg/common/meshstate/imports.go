@@ -21,8 +21,8 @@ var serviceImports = []schema.GroupVersionResource{
 	{Group: "multicluster.x-k8s.io", Version: "v1beta1", Resource: "serviceimports"},
 }
 
-// DerivedService returns the name of the Service that stands behind a ServiceImport of a member, by its annotation; "" if the ServiceImport has
-// none. It is an error if there is no such ServiceImport or it could not be read.
+// DerivedService returns the name of the derived Service of a ServiceImport of a member, by its annotation; "" if the ServiceImport has
+// none. It returns an error if the ServiceImport does not exist or cannot be read.
 func DerivedService(ctx context.Context, m *clusters.Member, timeout time.Duration, key routing.Key) (string, error) {
 	client, err := dynamic.NewForConfig(m.REST)
 	if err != nil {

@@ -1,6 +1,6 @@
 // Package meshstate reads Services, EndpointSlices and Namespaces of all members
-// into a routing.Snapshot, with gaps where a member could not be read. It is the
-// only reader that mesh-svc and mesh-probe share, so that both predict from the same state.
+// into a routing.Snapshot, with gaps for members that could not be read. mesh-svc and
+// mesh-probe share this reader, so that both predict from the same state.
 package meshstate
 
 import (
@@ -76,8 +76,8 @@ type memberState struct {
 
 // Read reads the members at once. A member's error becomes its Err and a gap in the snapshot.
 //
-// timeout is for each request, not for all of a member: a large cluster, or a mesh that keeps this processor busy for longer
-// than any server takes to answer, is no cluster that does not answer.
+// timeout applies to each request, not to all requests of a member: a large cluster, or a mesh that keeps this processor
+// busy for a long time, must not look like a cluster that does not answer.
 func Read(ctx context.Context, members []*clusters.Member, timeout time.Duration, q Query) *State {
 	r := reader{Query: q, pager: newPager(timeout)}
 	results := clusters.Each(ctx, members, 0, r.read)
@@ -215,8 +215,8 @@ func (r *reader) endpoints(ctx context.Context, m *clusters.Member) (map[routing
 	return out, odd, err
 }
 
-// ungated is what a person is told where namespaces may not be read.
-const ungated = "the annotations of namespaces are not known, and namespaces count as not annotated"
+// ungated is the warning if namespaces cannot be read.
+const ungated = "the annotations of namespaces are unknown; namespaces count as not annotated"
 
 // namespaces reads the annotations that gate exports, and whether they may be read. Where they may not
 // namespaces count as not annotated, which is Cilium's default.

@@ -140,7 +140,7 @@ func (w *Watcher) take() Update {
 	return u
 }
 
-// spread marks the Services that are meant by what is wider than one. The caller holds the lock.
+// spread marks the Services of keys that cover more than one Service. The caller holds the lock.
 func (w *Watcher) spread() {
 	namespaces := map[string]bool{}
 	for k := range w.dirty {

@@ -177,7 +177,7 @@ func TestWatch(t *testing.T) {
 	})
 	u := next(t, w, "the state after 410 Gone", func(Update) bool { return ready(w) == "us:1 eu:0" })
 	if len(u.Members) != 0 {
-		t.Errorf("a history that is gone is no lost member: %v", u.Members[0].Err)
+		t.Errorf("a compacted history counts as a lost member: %v", u.Members[0].Err)
 	}
 
 	eu.cut(nil, errors.New("connection refused"))

@@ -32,7 +32,7 @@ const stateFormat = "state"
 // stateColumns are the columns that are marked by their name alone.
 var stateColumns = []string{"RESULT", "SEVERITY", "STATUS", "TRUST"}
 
-// MarkStates marks the columns of a table from this one on: their cells are results, which have a colour on a terminal.
+// MarkStates marks the columns of a table from this one on: their cells are results, which are coloured on a terminal.
 func MarkStates(t *metav1.Table, from int) {
 	for i := from; i < len(t.ColumnDefinitions); i++ {
 		t.ColumnDefinitions[i].Format = stateFormat

@@ -15,7 +15,7 @@ import (
 	utiljson "k8s.io/apimachinery/pkg/util/json"
 )
 
-// customColumns begins a format with columns of the user's own, as in kubectl get.
+// customColumns is the prefix of a format with custom columns, as in kubectl get.
 const customColumns = "custom-columns="
 
 // WithItems offers -o custom-columns= and --sort-by for the objects in this field of the document.
@@ -24,7 +24,7 @@ func (f *Flags) WithItems(field string) *Flags {
 	return f
 }
 
-// IsList reports whether a list is printed for a person or line by line, where "nothing found" is a message of its own.
+// IsList reports whether a list is printed as a table or line by line, where "nothing found" is a separate message.
 func (f *Flags) IsList() bool { return f.IsTable() || f.IsName() || f.isCustom() }
 
 func (f *Flags) isCustom() bool {

@@ -16,13 +16,13 @@ const (
 	padding  = 3
 	minCell  = 6
 	maxWidth = 120
-	// minWrapped is the narrowest that a column becomes whose words must be broken.
+	// minWrapped is the minimum width of a column whose words must be broken.
 	minWrapped = 12
-	// minText is the narrowest that a column becomes whose cells are broken between words, while others can give way.
+	// minText is the minimum width of a column whose cells are broken between words, while other columns can still be narrowed.
 	minText = 16
 )
 
-// layout is how a table is printed.
+// layout holds how a table is printed.
 type layout struct {
 	headers bool
 	wide    bool // all columns, each row in one line

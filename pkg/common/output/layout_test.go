@@ -148,7 +148,7 @@ func TestFieldDColours(t *testing.T) {
 	}
 }
 
-// TestFieldDNoColourInDocuments: --color=always is for tables; a buffer is no terminal, so that auto has none.
+// TestFieldDNoColourInDocuments: --color=always is for tables; a buffer is not a terminal, so auto has none.
 func TestFieldDNoColourInDocuments(t *testing.T) {
 	t.Parallel()
 	in := NewTable("RESULT")

@@ -1,6 +1,6 @@
-// Package output prints a result as kubectl would: tables by cli-runtime's
+// Package output prints a result as kubectl does: a table with cli-runtime's
 // printer, or a versioned document as JSON, YAML, JSONPath or Go template.
-// It knows no cluster and decides nothing about the result.
+// It uses no client and makes no decisions about the result.
 package output
 
 import (
@@ -24,14 +24,14 @@ import (
 	"github.com/kubectl-mesh/kubectl-mesh/pkg/common/cli"
 )
 
-// The formats that are not cli-runtime's.
+// The formats that cli-runtime does not provide.
 const (
 	Table = "table"
 	Wide  = "wide"
 	Name  = "name"
 )
 
-// Flags choose the format.
+// Flags holds the output flags.
 type Flags struct {
 	Format    string
 	NoHeaders bool
@@ -39,8 +39,8 @@ type Flags struct {
 	SortBy    string // --sort-by
 
 	print *genericclioptions.PrintFlags
-	names bool   // whether -o name makes sense
-	items string // the field of the document that holds its items; empty where there are none to sort
+	names bool   // whether -o name is available
+	items string // the field of the document with its items; empty if it has no items to sort
 	own   []string
 }
 
@@ -55,14 +55,14 @@ func (f *Flags) WithNames() *Flags {
 	return f
 }
 
-// With offers formats that the command writes by itself; see Own.
+// With offers formats that the command writes itself; see IsCustom.
 func (f *Flags) With(formats ...string) *Flags {
 	f.own = append(f.own, formats...)
 	return f
 }
 
-// Own reports whether a format is asked for that the command writes by itself.
-func (f *Flags) Own() bool { return slices.Contains(f.own, f.Format) }
+// IsCustom reports whether the format is one that the command writes itself.
+func (f *Flags) IsCustom() bool { return slices.Contains(f.own, f.Format) }
 
 // AddFlags registers -o, --no-headers, --template and the rest of cli-runtime's.
 func (f *Flags) AddFlags(fs *pflag.FlagSet) {
@@ -75,7 +75,7 @@ func (f *Flags) AddFlags(fs *pflag.FlagSet) {
 	fs.StringVar(f.print.TemplatePrinterFlags.TemplateArgument, "template", "", "Template string or path to a template file for -o go-template, -o go-template-file.")
 }
 
-// Formats lists the formats that -o takes.
+// Formats lists the formats that -o accepts.
 func (f *Flags) Formats() []string {
 	formats := []string{Table, Wide, "json", "yaml", "jsonpath=", "go-template="}
 	if f.names {
@@ -103,7 +103,7 @@ func (f *Flags) Validate() error {
 		}
 		return nil
 	}
-	if f.IsTable() || f.IsName() || f.Own() {
+	if f.IsTable() || f.IsName() || f.IsCustom() {
 		return nil
 	}
 	if _, err := f.printer(); err != nil {
@@ -133,7 +133,7 @@ func (f *Flags) printer() (printers.ResourcePrinter, error) {
 type Section struct {
 	Title string
 	Table *metav1.Table
-	// Text stands instead of or after the table.
+	// Text is printed after the table, or instead of it.
 	Text []string
 }
 
@@ -160,8 +160,8 @@ func (f *Flags) Print(w io.Writer, doc any, sections []Section) error {
 	return flush(w, &out)
 }
 
-// flush writes what was printed. cli-runtime's printers are given a buffer and never the stream itself: the one of tables drops
-// errors of writing, and a disk that is full would look like success.
+// flush writes the output. cli-runtime's printers get a buffer, never the stream itself: the table printer ignores
+// write errors, so a full disk would look like success.
 func flush(w io.Writer, out *bytes.Buffer) error {
 	_, err := w.Write(out.Bytes())
 	out.Reset()
@@ -178,11 +178,11 @@ func (f *Flags) printDocument(out *bytes.Buffer, p printers.ResourcePrinter, doc
 		return p.PrintObj(&runtime.Unknown{Raw: escape(raw)}, out)
 	}
 	u := &unstructured.Unstructured{}
-	// Not encoding/json: whole numbers must stay whole, or JSONPath prints 1e+06 and compares nothing.
+	// Not encoding/json: integers must stay integers, otherwise JSONPath prints 1e+06 and cannot compare them.
 	if err := utiljson.Unmarshal(raw, &u.Object); err != nil {
 		return err
 	}
-	if err := p.PrintObj(u, out); err != nil { // with the whole document behind what is wrong
+	if err := p.PrintObj(u, out); err != nil { // followed by the whole document
 		text, _, _ := strings.Cut(err.Error(), ". Printing more information")
 		return errors.New(cut(text, maxError))
 	}
@@ -203,7 +203,7 @@ func escape(raw []byte) []byte {
 	return out
 }
 
-// PrintPlan prints sections in tables whatever format is asked for: what a person reads on stderr before saying yes.
+// PrintPlan prints sections as tables, whatever the format: the user reads them on stderr before confirming.
 func (f *Flags) PrintPlan(w io.Writer, sections []Section) error {
 	var out bytes.Buffer
 	f.printSections(&out, sections, f.coloured(w))
@@ -244,7 +244,7 @@ func NewTable(columns ...string) *metav1.Table {
 	return t
 }
 
-// AddRow appends a row; every cell is cleaned of control characters and shortened, an empty one is shown as <none>.
+// AddRow appends a row; it strips control characters, shortens long cells, and shows empty cells as <none>.
 func AddRow(t *metav1.Table, cells ...string) {
 	row := metav1.TableRow{Cells: make([]any, len(cells))}
 	for i, c := range cells {
@@ -256,7 +256,7 @@ func AddRow(t *metav1.Table, cells ...string) {
 	t.Rows = append(t.Rows, row)
 }
 
-// Clean strips control characters: what comes from a cluster or a response must not steer the terminal.
+// Clean strips control characters: text from a cluster or a response must not control the terminal.
 func Clean(s string) string {
 	return strings.Map(func(r rune) rune {
 		if cli.Steers(r) {
@@ -274,8 +274,8 @@ const (
 	maxError = 500
 )
 
-// Short takes out the middle of words, or of a whole text, that are too long to read: an annotation may hold 256 KB.
-// Documents hold everything.
+// Short removes the middle of long words, or of a long text: an annotation can have 256 KB.
+// Documents contain the full text.
 func Short(s string) string { return cut(shortWords(s), maxText) }
 
 // shortWords leaves as many words as there are: a command that names a thousand Services must stay whole.

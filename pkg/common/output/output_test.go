@@ -75,11 +75,11 @@ func TestValidate(t *testing.T) {
 	}
 	own := NewFlags().With("sarif")
 	own.Format = "sarif"
-	if err := own.Validate(); err != nil || !own.Own() || own.IsTable() {
+	if err := own.Validate(); err != nil || !own.IsCustom() || own.IsTable() {
 		t.Errorf("a format of the command's own: %v", err)
 	}
 	own.Format = "junit"
-	if err := own.Validate(); err == nil || !strings.HasSuffix(err.Error(), ", sarif") || own.Own() {
+	if err := own.Validate(); err == nil || !strings.HasSuffix(err.Error(), ", sarif") || own.IsCustom() {
 		t.Errorf("another format: %v", err)
 	}
 	f := NewFlags().WithNames()
@@ -109,7 +109,7 @@ func TestUnread(t *testing.T) {
 		t.Error(d)
 	}
 	if IsTerminal(&out) {
-		t.Error("a buffer is no terminal")
+		t.Error("a buffer counts as a terminal")
 	}
 }
 
@@ -125,7 +125,7 @@ func (f *full) Write(b []byte) (int, error) {
 	return len(b), nil
 }
 
-// TestNowhere: what cannot be written is said, in every format; a table of 100 rows leaves nothing for the printer's last flush.
+// TestNowhere: a write error is reported in every format; a table of 100 rows leaves nothing for the printer's last flush.
 func TestNowhere(t *testing.T) {
 	t.Parallel()
 	for _, rows := range []int{1, 100, 101} {

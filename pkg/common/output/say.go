@@ -10,12 +10,12 @@ import (
 	"github.com/kubectl-mesh/kubectl-mesh/pkg/common/cli"
 )
 
-// Say writes one line for a person, without control characters. It is for stderr, where a failed write has nobody to tell.
+// Say writes one line without control characters. It is for stderr, where a failed write cannot be reported.
 func Say(w io.Writer, format string, args ...any) {
 	_, _ = fmt.Fprintln(w, Clean(fmt.Sprintf(format, args...)))
 }
 
-// Unread says which cluster could not be read and why. Its name comes from the cluster itself or from a peer, and is cleaned.
+// Unread reports which cluster could not be read and why. The name comes from the cluster or from a peer, so control characters are stripped.
 func Unread(w io.Writer, cluster, class string, err error) {
 	Say(w, "error: cluster %s: %s: %s", cluster, class, cli.OneLine(err))
 }

@@ -9,7 +9,7 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 )
 
-// Keeper is a tool that keeps an object, by a field that it owns or by a mark on the object.
+// Keeper is a tool that manages an object, according to a field that it owns or a mark on the object.
 type Keeper struct {
 	Tool string // "" where only the name of the field manager is known
 	// Kind and Name are the object that the tool takes the content from; empty where nothing tells.
@@ -26,7 +26,7 @@ func (k Keeper) Source() string { return strings.TrimSpace(k.Kind + " " + k.Name
 // String names the keeper as a sentence does.
 func (k Keeper) String() string { return strings.TrimSpace(k.Tool + " " + k.Source()) }
 
-// Where says where a change is made so that the keeper keeps it: the object of "change it in".
+// Where says where to make a change so that it lasts: the object of "change it in".
 func (k Keeper) Where() string {
 	source := k.Source()
 	switch {
@@ -60,7 +60,7 @@ func (k Keeper) Because() string {
 	return fmt.Sprintf("field manager %q (%s) would write it again", k.Manager, who)
 }
 
-// mark is a label or annotation by which a tool marks the objects that it keeps.
+// mark is a label or annotation with which a tool marks the objects that it manages.
 type mark struct {
 	tool, key string
 	label     bool   // else it is an annotation

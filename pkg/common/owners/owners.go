@@ -1,5 +1,5 @@
-// Package owners tells who keeps an object, one of its fields or one of its annotations, from metadata alone: managedFields first, then the marks that
-// tools leave. It holds the one rule and the one list of tools that all plugins use. It is pure: it knows no client and no kind of object.
+// Package owners determines who manages an object, one of its fields or one of its annotations, from metadata alone: managedFields first, then the marks that
+// tools leave. It has the one rule and the one list of tools for all plugins. It is pure: it uses no client and depends on no kind of object.
 package owners
 
 import (
@@ -32,7 +32,7 @@ var serviceSpec = []Field{SpecOf("ports"), SpecOf("selector"), SpecOf("type"), S
 // rolloutsHash is the key that Argo Rollouts adds to the selector of a Service that others keep (utils/service, DefaultRolloutUniqueLabelKey).
 const rolloutsHash = "rollouts-pod-template-hash"
 
-// people are the field managers of interactive clients: whole names in lower case, without ".exe". Everything else reconciles. That includes curl and
+// people lists the field managers of interactive clients: whole names in lower case, without ".exe". Everything else reconciles. That includes curl and
 // the HTTP libraries of scripts (python-requests, node-fetch, OpenAPI-Generator), which Kubernetes names after the user agent: a script runs again. It also
 // includes "unknown", the name for a client that sends no user agent (apimachinery managedfields/internal/buildmanagerinfo.go): no interactive client does that.
 var people = map[string]bool{
@@ -59,12 +59,12 @@ var people = map[string]bool{
 // managedfields/internal/skipnonapplied.go). It tells neither a person nor a controller.
 const beforeFirstApply = "before-first-apply"
 
-// Interactive reports whether a person stands behind a field manager.
+// Interactive reports whether a field manager belongs to an interactive client.
 func Interactive(manager string) bool {
 	return people[strings.TrimSuffix(strings.ToLower(manager), ".exe")]
 }
 
-// Reconciles reports whether a field manager writes its fields again: each one behind which no person stands.
+// Reconciles reports whether a field manager writes its fields again: every field manager that is not interactive.
 func Reconciles(manager string) bool {
 	return manager != "" && manager != beforeFirstApply && !Interactive(manager)
 }
@@ -98,8 +98,9 @@ func (f Fields) Of(fields ...Field) []string {
 // Below returns the field managers that own a part of a field, such as one key of the data, sorted.
 func (f Fields) Below(field Field) []string {
 	return f.which(func(raw json.RawMessage) bool {
-		set, ok := object(raw)
+		set, _ := object(raw) // what is not one has no fields
 		for _, name := range field {
+			var ok bool
 			if set, ok = object(set["f:"+name]); !ok {
 				return false
 			}

@@ -33,7 +33,7 @@ func TestField09OnlyPeopleDoNotReconcile(t *testing.T) {
 		"kubectl-neat-operator", "kubectl-argo-rollouts", "kubectlx", "lens-operator", "k9s-sync", "unknown-operator", "mozilla-sync", "octopus", "mesh-svc-operator", // prefixes tell nothing
 	} {
 		if !Reconciles(manager) || Interactive(manager) {
-			t.Errorf("%s is no person's client", manager)
+			t.Errorf("%s is not an interactive client", manager)
 		}
 	}
 	for _, manager := range []string{"", "before-first-apply"} {

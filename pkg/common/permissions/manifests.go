@@ -12,14 +12,14 @@ import (
 	"github.com/kubectl-mesh/kubectl-mesh/pkg/common/cilium"
 )
 
-// Grant says for whom and for what manifests are made.
+// Grant says to whom the manifests grant which permissions.
 type Grant struct {
 	// Plugin begins the names of the roles, such as mesh-svc.
 	Plugin string
 	Write  bool
 	// Namespace limits what is granted to the Services of one namespace; empty for all.
 	Namespace string
-	// Drain names the clusters that may be drained; what only that needs is left out without.
+	// Drain names the clusters that may be drained. Without any, the permissions for drain are left out.
 	Drain []string
 	// DrainName is the name of the object that a drain of a cluster needs, and of its role.
 	DrainName func(cluster string) string
@@ -37,8 +37,8 @@ type Manifests struct {
 	RoleBindings        []rbacv1.RoleBinding
 }
 
-// Manifests makes the least roles with which the accesses are granted. What a Role can hold is in no ClusterRole. What only the drain of a
-// cluster needs is in a role of its own, so that granting it to somebody changes nobody else's.
+// Manifests returns the minimal roles that grant the accesses. Permissions that a Role can grant are not in a ClusterRole. Permissions for the drain of a
+// cluster are in a separate role, so that granting them to one subject does not change those of another.
 func (g Grant) Manifests(accesses []Access) Manifests {
 	rules := map[string][]rbacv1.PolicyRule{} // by namespace; "" is the cluster
 	var drain []Access

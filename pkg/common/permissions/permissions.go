@@ -1,5 +1,5 @@
-// Package permissions holds what the rbac commands of the plugins share: the form of a table of permissions, the manifests
-// that grant it and the page that explains it. It is pure; which permissions a plugin needs is in the plugin.
+// Package permissions is the common part of the plugins' rbac commands: the form of a table of permissions, the manifests
+// that grant them, and the page that explains them. It is pure. The table of a plugin is in the plugin.
 package permissions
 
 import (
@@ -50,17 +50,17 @@ func Mesh() []Access {
 		{Resource: "secrets", Names: []string{cilium.SecretClusterMesh}, Verbs: []string{"get"}, Place: InMeshNamespace,
 			For: "the peers", Without: "the peers come from ConfigMap " + cilium.ConfigMapRemoteUsers},
 		{Resource: "configmaps", Names: []string{cilium.ConfigMapRemoteUsers}, Verbs: []string{"get"}, Place: InMeshNamespace,
-			For: "the peers, where the Secret may not be read", Without: "the clusters must be named with `--contexts`, if the Secret may not be read either"},
+			For: "the peers, if the Secret may not be read", Without: "the clusters must be named with `--contexts`, if the Secret may not be read either"},
 		{Group: "apps", Resource: "daemonsets", Names: []string{cilium.DaemonSetName}, Verbs: []string{"get"}, Place: InMeshNamespace,
 			For: "Cilium's version", Without: "all versions are taken into account"},
 		{Group: "apps", Resource: "deployments", Names: []string{cilium.DeploymentMeshAPI}, Verbs: []string{"get"}, Place: InMeshNamespace,
 			For: "whether KVStoreMesh is on", Without: "it is shown as unknown"},
 		{Resource: "namespaces", Names: []string{"kube-system"}, Verbs: []string{"get"}, Place: InCluster,
-			For: "to see that two contexts are one cluster, and that a cluster was rebuilt", Without: "contexts alone tell clusters apart; `undrain` keeps the former values of Services that are not there"},
+			For: "to detect that two contexts are one cluster, and that a cluster was rebuilt", Without: "contexts count as different clusters; `undrain` keeps the previous values of Services that do not exist"},
 	}
 }
 
-// Rule returns the access as it stands in a manifest, in one line.
+// Rule returns the access as a rule of a manifest, in one line.
 func (a Access) Rule() string {
 	group := a.Group
 	if group == "" {

@@ -27,14 +27,14 @@ func gateCases(snap *Snapshot, c *Cluster, svc *Service, d *Decision) []gateCase
 	for i := range snap.Clusters {
 		m := &snap.Clusters[i]
 		there := m.Services[svc.Key]
-		if m.Name == c.Name || m.Version.Known() || there == nil || !c.looksAbroad(svc) || !cilium.Shared(there.Annotations).Value ||
+		if m.Name == c.Name || m.Version.Known() || there == nil || !c.usesRemote(svc) || !cilium.Shared(there.Annotations).Value ||
 			cilium.NamespaceGlobal(m.Namespaces[svc.Namespace], m.DefaultGlobalNamespace).Value {
 			continue
 		}
 		undecided = append(undecided, m.Name)
 	}
 	if len(undecided) > maxGateCases {
-		d.open("the Cilium versions of " + strings.Join(undecided, ", ") + " are not known: before 1.20 their namespaces would not keep their endpoints from being used")
+		d.open("the Cilium versions of " + strings.Join(undecided, ", ") + " are unknown: before 1.20 their namespaces would not prevent the use of their endpoints")
 		return cases
 	}
 	for _, name := range undecided {
@@ -55,7 +55,7 @@ func gateCases(snap *Snapshot, c *Cluster, svc *Service, d *Decision) []gateCase
 
 // unsureExports names the exporters of unknown version that offer endpoints from 1.18 on which before they would not.
 func unsureExports(snap *Snapshot, c *Cluster, svc *Service) []string {
-	if !c.looksAbroad(svc) {
+	if !c.usesRemote(svc) {
 		return nil
 	}
 	var out []string
@@ -75,7 +75,7 @@ func unsureExports(snap *Snapshot, c *Cluster, svc *Service) []string {
 // sharedIDs says which peers have one cluster-id: the agents connect to whichever they meet first and refuse the others
 // (pkg/clustermesh/idsmgr.go, 1.16.19 to 1.20.2, read).
 func sharedIDs(snap *Snapshot, c *Cluster, svc *Service) []string {
-	if !c.looksAbroad(svc) {
+	if !c.usesRemote(svc) {
 		return nil
 	}
 	var out []string
@@ -86,7 +86,7 @@ func sharedIDs(snap *Snapshot, c *Cluster, svc *Service) []string {
 			continue
 		}
 		if other, taken := first[m.ID]; taken {
-			out = append(out, fmt.Sprintf("%s and %s have the same cluster-id %d: the cluster connects to one of them only, whichever it meets first", other, m.Name, m.ID))
+			out = append(out, fmt.Sprintf("%s and %s have the same cluster-id %d: the cluster connects to only one of them, whichever it finds first", other, m.Name, m.ID))
 			continue
 		}
 		first[m.ID] = m.Name
@@ -118,9 +118,9 @@ func (d *Decision) decideUnder(snap *Snapshot, c *Cluster, svc *Service, rs cili
 		lost = decide(snap, c, svc, d.Frontend, rs.Rules, gates, d)
 	}
 	switch {
-	// Which name is kept is chance, for each endpoint anew.
+	// Which name is kept is random for each endpoint.
 	case !slices.Equal(kept.Backends, lost.Backends):
-		d.caveat("Cilium " + versions + " may lose remote backends of ports that share a target port; mended in 1.18.10 and 1.19.4 (cilium issue 45109)")
+		d.caveat("Cilium " + versions + " may lose remote backends of ports that share a target port; fixed in 1.18.10 and 1.19.4 (cilium issue 45109)")
 		add(kept, versions+" (no port lost)")
 		add(lost, versions+" (port lost)")
 	case c.Version.Known():
@@ -169,7 +169,7 @@ func (d *Decision) settleConflicts(offers []offer, svc *Service, rules cilium.Ru
 			if other == "" {
 				continue
 			}
-			line := fmt.Sprintf("endpoints of %s and %s have the same addresses: Cilium takes each address once", other, o.cluster)
+			line := fmt.Sprintf("endpoints of %s and %s have the same addresses: Cilium uses each address once", other, o.cluster)
 			d.caveat(line)
 			if chance {
 				d.doubt(line)

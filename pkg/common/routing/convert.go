@@ -108,7 +108,7 @@ func (s *Service) NoteSlice(slice *discoveryv1.EndpointSlice) {
 	}
 }
 
-// AddEndpoints adds what one or more EndpointSlices hold: an address that stands in two of them is one endpoint with the ports of both.
+// AddEndpoints adds what one or more EndpointSlices hold: an address in two of them is one endpoint with the ports of both.
 func (s *Service) AddEndpoints(endpoints []Endpoint) {
 	// Nearly all Services have a few endpoints; to make an index of those takes longer than to look at each.
 	const few = 8

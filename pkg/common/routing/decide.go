@@ -119,7 +119,7 @@ type Outcome struct {
 	Reasons []Reason
 }
 
-// Decision answers who answers the clients of one cluster on one frontend.
+// Decision is the prediction for the clients of one cluster on one frontend.
 type Decision struct {
 	Client   string
 	Service  Key
@@ -192,7 +192,7 @@ func ownProxies(snap *Snapshot, c *Cluster, svc *Service) []string {
 	for i := range snap.Clusters {
 		m := &snap.Clusters[i]
 		there := m.Services[svc.Key]
-		if m.Name != c.Name && m.ServiceProxyName != "" && there != nil && c.looksAbroad(svc) && cilium.Shared(there.Annotations).Value {
+		if m.Name != c.Name && m.ServiceProxyName != "" && there != nil && c.usesRemote(svc) && cilium.Shared(there.Annotations).Value {
 			out = append(out, m.Name)
 		}
 	}
@@ -206,7 +206,7 @@ func (d *Decision) caveat(line string) {
 	}
 }
 
-const unreadMember = "a cluster that may have a part in it could not be read"
+const unreadMember = "a cluster that may also answer could not be read"
 
 // doubt notes that the outcomes are not all that may happen.
 func (d *Decision) doubt(why string) {
@@ -222,7 +222,7 @@ func (d *Decision) open(line string) {
 
 // unread names the peers of the client's cluster that are not in the snapshot: for a global Service they may answer too.
 func unread(snap *Snapshot, c *Cluster, svc *Service) []string {
-	if !c.PeersKnown || !c.looksAbroad(svc) {
+	if !c.PeersKnown || !c.usesRemote(svc) {
 		return nil
 	}
 	var out []string

@@ -237,7 +237,7 @@ func TestReasons(t *testing.T) {
 	unread.Clusters[1] = Cluster{Name: "kind-eu", Gap: "timeout"} // its Cilium name is not known
 	udp := service(2, 1, "global")
 	udp.Endpoints[0].Ports[0].Protocol = "UDP"
-	// The port is there under its name, as UDP; that another port has another name is no reason.
+	// The port is there under its name, as UDP; that another port has another name does not matter.
 	second := service(2, 1, "global")
 	second.Endpoints[0].Ports = []Port{{Name: "http", Protocol: "UDP", Port: 8080}, {Name: "metrics", Protocol: "TCP", Port: 9090}}
 	v6 := service(2, 1, "global")
@@ -256,7 +256,7 @@ func TestReasons(t *testing.T) {
 		"client not global":     {mesh("1.20.2", service(1, 1, ""), service(2, 1, "global")), ReasonNotGlobalHere, "the client's Service is not global"},
 		"remote not global":     {mesh("1.20.2", service(1, 1, "global"), service(2, 1, "")), ReasonNotGlobalThere, "its Service is not global"},
 		"not shared":            {mesh("1.20.2", service(1, 1, "global"), service(2, 1, "global,shared=no")), ReasonNotShared, `service.cilium.io/shared: "no"`},
-		"missing":               {mesh("1.20.2", service(1, 1, "global"), nil), ReasonMissing, "it has no such Service"},
+		"missing":               {mesh("1.20.2", service(1, 1, "global"), nil), ReasonMissing, "the Service does not exist there"},
 		"namespace, 1.20":       {gated, ReasonNamespace, "its namespace is not global"},
 		"namespace, 1.19":       {ungated, ReasonUsed, "used"},
 		"no peer":               {apart, ReasonNotPeer, "not connected to it"},
@@ -342,7 +342,7 @@ func TestSharedTargetPort(t *testing.T) {
 	}
 }
 
-// TestUnnamedBesideNamed: a port without a name that shares its number with a named one is no port without a name.
+// TestUnnamedBesideNamed: a port without a name that shares its number with a named port does not count as unnamed.
 func TestUnnamedBesideNamed(t *testing.T) {
 	t.Parallel()
 	far := service(2, 1, "global")

@@ -39,13 +39,13 @@ func TestIdentity(t *testing.T) {
 		caveat       string
 	}{
 		"distinct":                    {identified(three(), 255, 1, 2, 3), "us", "us=1 eu=1 ap=1", "used, global and shared there", ""},
-		"equal to the client's":       {identified(three(), 255, 1, 1, 3), "us", "us=1 ap=1", "refuses to connect to it: its cluster-id 1 is that of the client's cluster", ""},
+		"equal to the client's":       {identified(three(), 255, 1, 1, 3), "us", "us=1 ap=1", "refuses to connect to it: its cluster-id 1 is the same as in the client's cluster", ""},
 		"equal, seen from a third":    {identified(three(), 255, 1, 1, 3), "ap", "us=1 eu=1 ap=1", "used", "us and eu have the same cluster-id 1"},
 		"zero, the client's":          {identified(three(), 255, 0, 2, 3), "us", "us=1", "the client's cluster has cluster-id 0", ""},
 		"zero, the other's not read":  {noID, "us", "us=1", "the client's cluster has cluster-id 0", ""},
 		"zero":                        {identified(three(), 255, 1, 0, 3), "us", "us=1 ap=1", "its cluster-id is 0", ""},
 		"above the client's maximum":  {identified(three(), 255, 1, 300, 3), "us", "us=1 ap=1", "its cluster-id 300 is above max-connected-clusters 255", ""},
-		"the client has the wide ids": {differing, "us", "us=1", "its max-connected-clusters is 255, that of the client's cluster 511", ""},
+		"the client has the wide ids": {differing, "us", "us=1", "its max-connected-clusters is 255, but 511 in the client's cluster", ""},
 		"a client with narrow ids":    {differing, "ap", "us=1 eu=1 ap=1", "used", ""},
 		"an id that was not read":     {unknown, "us", "us=1 eu=1 ap=1", "used", ""},
 	}
@@ -207,7 +207,7 @@ func TestDoubt(t *testing.T) {
 	}{
 		"all is known":                        {identified(three(), 255, 1, 2, 3), "us", ""},
 		"a member that was not read":          {with(func(c []Cluster) { c[1] = Cluster{Name: "eu", Gap: "timeout"} }), "us", "could not be read"},
-		"many exporters of unknown version":   {unknown, "c0", "the Cilium versions of c1, c2, c3, c4 are not known"},
+		"many exporters of unknown version":   {unknown, "c0", "the Cilium versions of c1, c2, c3, c4 are unknown"},
 		"two peers with one id":               {identified(three(), 255, 1, 2, 2), "us", "eu and ap have the same cluster-id 2"},
 		"two peers with the client's id":      {identified(three(), 255, 2, 2, 2), "us", ""},
 		"a peer outside the snapshot":         {with(func(c []Cluster) { c[0].Peers = append(c[0].Peers, "sa") }), "us", "sa, which is not read"},
@@ -234,7 +234,7 @@ func TestFurtherCaveats(t *testing.T) {
 		t.Errorf("a cluster that does not heed topology: %q", d.Caveats)
 	}
 	near.Clusters[0].ServiceTopology = true
-	if d := Decide(near, "us", key, http); len(d.Caveats) != 1 || !strings.Contains(d.Caveats[0], "differ from node to node") {
+	if d := Decide(near, "us", key, http); len(d.Caveats) != 1 || !strings.Contains(d.Caveats[0], "differ between nodes") {
 		t.Errorf("a cluster that heeds topology: %q", d.Caveats)
 	}
 	for version, want := range map[string]bool{"1.14.19": true, "1.15.0": false, "1.20.2": false, "1.21.0": true, "2.0.0": true} {

@@ -50,7 +50,7 @@ func (d *Decision) doubtPlaceholders(offers []offer, affinity cilium.AffinitySet
 	}
 	for _, o := range offers {
 		if o.placeholder {
-			d.open("Cilium in " + o.cluster + " exports the placeholder of its L7 proxy (192.192.192.192:9999) like an endpoint: nobody answers there, and connections that it gets fail")
+			d.open("Cilium in " + o.cluster + " exports the placeholder of its L7 proxy (192.192.192.192:9999) like an endpoint: nothing listens there, and connections to it fail")
 		}
 	}
 }

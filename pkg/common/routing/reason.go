@@ -61,7 +61,7 @@ func (r Reason) String() string {
 	case ReasonNotShared:
 		return "not used, its Service is not shared" + r.annotation()
 	case ReasonMissing:
-		return "not used, it has no such Service"
+		return "not used, the Service does not exist there"
 	case ReasonIgnoredThere:
 		return "not used, its Cilium ignores the Service" + r.annotation()
 	case ReasonNamespace:
@@ -79,7 +79,7 @@ func (r Reason) String() string {
 	case ReasonPort:
 		return fmt.Sprintf("not used, its port is named %s, the client's %s", names(r.Ports), name(r.Value))
 	case ReasonPortLost:
-		return fmt.Sprintf("not used, its port %s shares its target port with another and this Cilium version keeps one of the two only", name(r.Value))
+		return fmt.Sprintf("not used, its port %s shares its target port with another port, and this Cilium version keeps only one of them", name(r.Value))
 	case ReasonProtocol:
 		if len(r.Ports) == 0 {
 			return "not used, its endpoints have no port"
@@ -96,7 +96,7 @@ func (r Reason) String() string {
 	case ReasonWeight:
 		return "not used, its EndpointSlices have weight 0"
 	case ReasonPlaceholder:
-		return "not used, its only endpoint is the placeholder of its own L7 proxy, and nobody answers there"
+		return "not used, its only endpoint is the placeholder of its own L7 proxy, where nothing listens"
 	case ReasonHeadless:
 		return "not used, the Service is headless and its remote endpoints are not mirrored"
 	case ReasonTerminating:

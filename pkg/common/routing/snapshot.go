@@ -1,9 +1,9 @@
-// Package routing answers who answers whom: for the clients of one cluster and
-// one port of a Service, which backends of which clusters Cilium would choose
-// from, with which share, and why the others are not used.
+// Package routing predicts who answers whom: for the clients of one cluster and
+// one port of a Service, the backends of each cluster from which Cilium would
+// choose, their shares, and why others are not used.
 //
 // It is pure. It owns its input types and converts Kubernetes objects to them,
-// but it knows no client: whoever reads the clusters hands in a Snapshot.
+// but it uses no client: the caller reads the clusters and passes a Snapshot.
 //
 // Not modelled, because it changes who answers in a way that objects and settings do not tell, or only seldom:
 //   - What happens while a peer is out of reach. By clustermesh-cache-ttl (1.19+, 0s by default) its backends are then
@@ -59,7 +59,7 @@ type Cluster struct {
 	IDKnown     bool
 	// DefaultGlobalNamespace is the default of the namespace gate (1.20+).
 	DefaultGlobalNamespace bool
-	// EndpointSliceSync says whether remote endpoints of headless Services are mirrored here.
+	// EndpointSliceSync: remote endpoints of headless Services are mirrored in this cluster.
 	EndpointSliceSync bool
 	// ServiceTopology says whether this cluster's agents heed zone hints (enable-service-topology, off by default).
 	ServiceTopology bool
@@ -203,8 +203,8 @@ func (s *Service) ReadyEndpoints() int {
 // outside reports whether the cluster's agents connect to no other cluster, whatever is configured (cilium.Refusal).
 func (c *Cluster) outside() bool { return c.IDKnown && c.ID == 0 }
 
-// looksAbroad reports whether clients of c use other clusters' backends of a Service, if there are any.
-func (c *Cluster) looksAbroad(svc *Service) bool {
+// usesRemote reports whether clients of c use other clusters' backends of a Service, if there are any.
+func (c *Cluster) usesRemote(svc *Service) bool {
 	return cilium.Global(svc.Annotations).Value && !c.outside()
 }
 

@@ -88,7 +88,7 @@ func fixed(t *testing.T, j Judge) {
 }
 
 // sharedTargetPort: two Service ports with one target port keep their remote backends (cilium issue 45109,
-// mended in 1.18.10, 1.19.4 and 1.20.0).
+// fixed in 1.18.10, 1.19.4 and 1.20.0).
 func sharedTargetPort(t *testing.T, j Judge) {
 	cs := []Cluster{simple("us", 1, "", "", ""), simple("eu", 2, "", "", "")}
 	for i := range cs {

@@ -195,7 +195,7 @@ func (r random) protocol() corev1.Protocol {
 }
 
 // slices makes EndpointSlices as the controller does, and now and then as a person does who writes them by hand.
-// No address stands in two slices of a cluster: which of the two wins depends on their order in Cilium's memory.
+// No address is in two slices of a cluster: which of the two wins depends on their order in Cilium's memory.
 func (r random) slices(id int, svc *corev1.Service) []*discoveryv1.EndpointSlice {
 	out := make([]*discoveryv1.EndpointSlice, 0, 3)
 	for n := range pick(r, 0, 1, 1, 1, 2, 2, 3) {
@@ -256,7 +256,7 @@ func (r random) ports(svc *corev1.Service) []discoveryv1.EndpointPort {
 		case 4:
 			ep.Port = nil
 		}
-		// The API server wants unique names within a slice.
+		// The API server requires unique names within a slice.
 		unique := true
 		for _, o := range out {
 			unique = unique && ptr.Deref(o.Name, "") != ptr.Deref(ep.Name, "")

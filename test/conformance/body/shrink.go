@@ -8,7 +8,7 @@ import (
 	discoveryv1 "k8s.io/api/discovery/v1"
 )
 
-// shrink takes away parts of a question as long as the difference stays, so that a person sees what matters.
+// shrink removes parts of a case while the difference remains, so that the reader sees what matters.
 // The first cluster, the client's, stays.
 func shrink(cs []Cluster, differs func([]Cluster) bool) []Cluster {
 	for again := true; again; {

@@ -64,7 +64,7 @@ type Exporter struct {
 
 var _ body.Exporter = (*Exporter)(nil)
 
-// New connects to the lab in a state directory. The working directory must be that of Directory, as etcd's socket lies
+// New connects to the lab in a state directory. The working directory must be that of Directory, as etcd's socket is
 // there. Close ends what Ask starts.
 func New(ctx context.Context, state string) (*Exporter, error) {
 	binary, err := exec.LookPath(program)
@@ -120,7 +120,7 @@ func (e *Exporter) Ask(ctx context.Context, questions []body.Cluster) ([]body.An
 			return nil, err
 		}
 	}
-	held, err := e.held(ctx, questions)
+	stored, err := e.stored(ctx, questions)
 	if err != nil {
 		return nil, err
 	}
@@ -133,7 +133,7 @@ func (e *Exporter) Ask(ctx context.Context, questions []body.Cluster) ([]body.An
 		for round := range e.round {
 			delete(written, marker(round))
 		}
-		for i, q := range held {
+		for i, q := range stored {
 			if exported, ok := written[place(i)]; q.GlobalByDefault == byDefault {
 				answers[i] = body.Answer{Question: q, Exported: exported, OK: ok}
 			}

@@ -113,7 +113,7 @@ func (e *Exporter) annotate(ctx context.Context, namespace string, from, to map[
 	return err
 }
 
-// changeService updates a Service. A headless one cannot become one with an address, and has to be made anew.
+// changeService updates a Service. A headless one cannot become one with an address, and must be recreated.
 func (e *Exporter) changeService(ctx context.Context, namespace string, from, to *corev1.Service) error {
 	services := e.kube.CoreV1().Services(namespace)
 	if from != nil && (to == nil || headless(from) != headless(to)) {
@@ -125,14 +125,14 @@ func (e *Exporter) changeService(ctx context.Context, namespace string, from, to
 	if from == nil {
 		return e.createService(ctx, namespace, to)
 	}
-	held, err := services.Get(ctx, from.Name, metav1.GetOptions{})
+	current, err := services.Get(ctx, from.Name, metav1.GetOptions{})
 	if err != nil {
 		return err
 	}
 	to = fit(namespace, to)
-	held.Annotations, held.Labels = to.Annotations, to.Labels
-	held.Spec.Type, held.Spec.Ports = to.Spec.Type, to.Spec.Ports
-	_, err = services.Update(ctx, held, metav1.UpdateOptions{})
+	current.Annotations, current.Labels = to.Annotations, to.Labels
+	current.Spec.Type, current.Spec.Ports = to.Spec.Type, to.Spec.Ports
+	_, err = services.Update(ctx, current, metav1.UpdateOptions{})
 	return err
 }
 
@@ -171,7 +171,7 @@ func (e *Exporter) createSlices(ctx context.Context, namespace string, slices []
 	return nil
 }
 
-// canonical is an address as the API server wants it written, which it does not demand of names.
+// canonical is an address in the form that the API server requires; it has no such rule for names.
 func canonical(address string) string {
 	if a, err := netip.ParseAddr(address); err == nil {
 		return a.String()
@@ -215,8 +215,8 @@ func (e *Exporter) mark(ctx context.Context, round int) error {
 	})
 }
 
-// held returns the questions as the API server holds them, which is what our commands read.
-func (e *Exporter) held(ctx context.Context, questions []body.Cluster) ([]body.Cluster, error) {
+// stored returns the questions as the API server stores them, as our commands read them.
+func (e *Exporter) stored(ctx context.Context, questions []body.Cluster) ([]body.Cluster, error) {
 	namespaces, err := e.kube.CoreV1().Namespaces().List(ctx, metav1.ListOptions{})
 	if err != nil {
 		return nil, err

@@ -27,7 +27,7 @@ type process struct {
 	err  error
 }
 
-// start starts an exporter of the lab's API server. Its files lie in the working directory.
+// start starts an exporter of the lab's API server. Its files are in the working directory.
 func start(binary string, x exporting, kubeconfig string) (*process, error) {
 	p := &process{exporting: x, log: "exporter-" + x.name + ".log", done: make(chan struct{})}
 	log, err := os.Create(p.log)

@@ -10,7 +10,7 @@ import (
 	"strconv"
 )
 
-// Dial connects to the judge whose socket lies in a directory.
+// Dial connects to the judge whose socket is in a directory.
 func Dial(ctx context.Context, dir string) (net.Conn, error) {
 	var c net.Conn
 	err := withShortName(dir, func(name string) (err error) {

@@ -2,9 +2,9 @@
 // line over a unix socket, a reply for each request, in order. The judge runs Cilium's own code; this
 // package knows neither that nor the lab, so that the two have nothing else in common.
 //
-// A request holds the objects of Kubernetes as their API servers return them. Nothing in it is an
-// interpretation of ours: which annotations count, which endpoints are exported and which
-// condition means what is for the judge to say.
+// A request holds the objects of Kubernetes as their API servers return them. It contains no
+// interpretation by our code: the judge decides which annotations count, which endpoints are exported and what
+// each condition means.
 package wire
 
 import (

@@ -73,7 +73,7 @@ func TestEveryPossibleKindIsSeeded(t *testing.T) {
 	}
 }
 
-// TestPlansHoldTogether: what a fault is said to yield is about what there is.
+// TestPlansHoldTogether: the expected findings of a fault name objects that exist.
 func TestPlansHoldTogether(t *testing.T) {
 	t.Parallel()
 	for seed := range uint64(20) {
@@ -101,7 +101,7 @@ func TestPlansHoldTogether(t *testing.T) {
 			}
 			for _, e := range f.Findings {
 				if !objects[e.Object] && e.Object != "namespace/"+f.Namespace {
-					t.Errorf("seed %d: %s is about %s, which is not there", seed, f.Kind, e.Object)
+					t.Errorf("seed %d: %s names %s, which does not exist", seed, f.Kind, e.Object)
 				}
 				if by := faulty[e.ID+e.Object]; by != "" {
 					t.Errorf("seed %d: %s and %s are both about %s", seed, by, f.Kind, e.Object)

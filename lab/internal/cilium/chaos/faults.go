@@ -85,7 +85,7 @@ func allKinds() []kind {
 	return append(single, pairKinds(single)...)
 }
 
-// junk are values that a person may take for true and Cilium does not: only the word true is, in any case, and nothing
+// junk lists values that a user may take for true but Cilium does not: only "true" is, in upper or lower case, and nothing
 // is trimmed (pkg/annotation/clustermesh.go, 1.15 to 1.20).
 var junk = []string{"yes", "1", "t", "on", " true ", "", "ture", "enabled"}
 
@@ -220,7 +220,7 @@ func affinityKinds() []kind {
 	}
 }
 
-// portKinds are about what matches between clusters: same protocol, same family, and the same name where both sides have
+// portKinds are faults of port matching between clusters: same protocol, same family, and the same name where both sides have
 // one (matchesFrontend in pkg/loadbalancer/writer, 1.18 to 1.20). Numbers do not matter. A finding names both sides.
 func portKinds() []kind {
 	http := func() []port { return []port{{"http", corev1.ProtocolTCP, 80, 8080}} }

@@ -103,7 +103,7 @@ func (d *draw) shape() []port {
 	return []port{http}
 }
 
-// global draws a Service that is well and global in every cluster, in one of the ways in which that can be said.
+// global draws a healthy Service that is global in every cluster, with one of the possible spellings.
 // Services with faults are made of these too.
 func (d *draw) global(namespace, name string) *service {
 	s := &service{namespace: namespace, name: name, sites: map[string]*site{}}
@@ -135,7 +135,7 @@ func (d *draw) global(namespace, name string) *service {
 		if d.chance(20) {
 			at.ports[0].target += 1000
 		}
-		// Not ready beside ready is no fault.
+		// Not ready next to ready is not a fault.
 		if d.chance(10) {
 			at.notReady = 1
 		}
@@ -221,7 +221,7 @@ func strictPorts(c Cluster) bool { return c.Minor <= 17 }
 // gatesNamespaces: from 1.20 Services of namespaces that are not global are not exported.
 func gatesNamespaces(c Cluster) bool { return c.Minor >= 20 }
 
-// losesTargetPorts: one port name for each remote address and target port (cilium issue 45109); mended in 1.18.10 and 1.19.4.
+// losesTargetPorts: one port name for each remote address and target port (cilium issue 45109); fixed in 1.18.10 and 1.19.4.
 func losesTargetPorts(c Cluster) bool {
 	return c.Minor == 18 && c.Patch < 10 || c.Minor == 19 && c.Patch < 4
 }

@@ -14,7 +14,7 @@ import (
 	"k8s.io/utils/ptr"
 )
 
-// Label stands on every object without a namespace that is made here, so that it is found again.
+// Label is on every cluster-scoped object that this package creates, so that it can be found again.
 const Label = "lab.kubectl-mesh.io/chaos"
 
 // content is what one cluster gets, in the order in which it is to be written.

@@ -2,7 +2,7 @@ package chaos
 
 import "strconv"
 
-// minorLocalPolicies is from which on the chart sets policy-default-local-cluster.
+// minorLocalPolicies is the first minor version whose chart sets policy-default-local-cluster.
 const minorLocalPolicies = 19
 
 // Installed are the settings of a cluster as the lab installs it.

@@ -1,4 +1,4 @@
-// Package chooser stands where Cilium's agents and clustermesh-apiserver stand in a real mesh: it
+// Package chooser replaces Cilium's agents and clustermesh-apiserver of a real mesh: it
 // watches the Services of all clusters and sets, for the clients of each cluster and each
 // service address, the backends that new connections go to. Which backends these are is not
 // decided here but by a Chooser: Rules is package routing, Cilium is Cilium's own code in another process.

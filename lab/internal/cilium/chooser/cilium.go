@@ -24,7 +24,7 @@ const exchangeTimeout = time.Minute
 var errUnanswered = errors.New("the connection ended before the reply")
 
 // Cilium asks Cilium's own code, which runs in a process of its own and listens on a unix socket. The connection is kept
-// and made anew after a failure, so that the process may be started again at any time.
+// and reopened after a failure, so that the process may be started again at any time.
 type Cilium struct {
 	// Dir is the directory of the socket.
 	Dir string

@@ -40,7 +40,7 @@ type Source struct {
 // NewSource prepares the watches of a cluster; changed is called, from any goroutine, when
 // something that matters may have changed.
 func NewSource(name, context string, version cilium.Version, client kubernetes.Interface, changed func()) (*Source, error) {
-	// Who owns which field of an object is no matter here, and makes most of it.
+	// managedFields are not needed here, and are the largest part of an object.
 	slim := informers.WithTransform(withoutOwners)
 	all := informers.NewSharedInformerFactoryWithOptions(client, 0, slim)
 	named := func(name string) informers.SharedInformerFactory {

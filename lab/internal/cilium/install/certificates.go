@@ -25,10 +25,10 @@ const (
 	hubbleValidity = 365 * pki.Day // since chart 1.16
 )
 
-// certificates are an authority and the leafs that it signed, by Secret.
+// certificates are an authority and the leaf certificates that it signed, by Secret.
 type certificates struct {
-	ca    pki.Pair
-	leafs map[string]pki.Pair
+	ca     pki.Pair
+	leaves map[string]pki.Pair
 }
 
 // leafSpec is a leaf and what its Secret is for.
@@ -41,7 +41,7 @@ type leafSpec struct {
 	validity time.Duration
 }
 
-// leafSpecs are the leafs by the charts' templates (clustermesh-apiserver/tls-*,
+// leafSpecs are the leaf certificates by the charts' templates (clustermesh-apiserver/tls-*,
 // hubble/tls-*), 1.16 to 1.20. The name "remote" is that of authMode legacy, the
 // default up to 1.18, and of migration, the default since.
 func (s site) leafSpecs() []leafSpec {
@@ -116,9 +116,9 @@ func newCertificates(s site) (*certificates, error) {
 	if err := group.Wait(); err != nil {
 		return nil, err
 	}
-	leafs := make(map[string]pki.Pair, len(specs))
+	leaves := make(map[string]pki.Pair, len(specs))
 	for i, spec := range specs {
-		leafs[spec.secret] = pairs[i]
+		leaves[spec.secret] = pairs[i]
 	}
-	return &certificates{ca: ca.Pair, leafs: leafs}, nil
+	return &certificates{ca: ca.Pair, leaves: leaves}, nil
 }

@@ -10,10 +10,10 @@ import (
 	"github.com/kubectl-mesh/kubectl-mesh/lab/internal/controlplane/pki"
 )
 
-// nonIdempotent marks, from chart 1.19 on, what Helm renders anew every time.
+// nonIdempotent marks, from chart 1.19 on, objects that Helm renders differently every time.
 const nonIdempotent = "cilium.io/helm-template-non-idempotent"
 
-// secrets are cilium-ca and the leafs, as the cluster's method writes them.
+// secrets are cilium-ca and the leaf certificates, as the cluster's method writes them.
 func secrets(s site, certs *certificates) []Object {
 	objects := []Object{caSecret(s, certs.ca)}
 	for _, spec := range s.leafSpecs() {
@@ -43,7 +43,7 @@ func caSecret(s site, ca pki.Pair) Object {
 }
 
 func leafSecret(s site, spec leafSpec, certs *certificates) Object {
-	pair := certs.leafs[spec.secret]
+	pair := certs.leaves[spec.secret]
 	secret := &corev1.Secret{
 		Type: corev1.SecretTypeTLS,
 		Data: map[string][]byte{"ca.crt": certs.ca.Cert, "tls.crt": pair.Cert, "tls.key": pair.Key},

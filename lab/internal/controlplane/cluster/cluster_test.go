@@ -69,7 +69,7 @@ func TestPlanRangesOfAMeshDoNotOverlap(t *testing.T) {
 			ranges = append(ranges, prefix)
 		}
 		if !netip.MustParsePrefix(c.ServiceCIDR).Contains(netip.MustParseAddr(c.DNSIP)) {
-			t.Errorf("cluster %d: DNS address %s is no service address of %s", c.ID, c.DNSIP, c.ServiceCIDR)
+			t.Errorf("cluster %d: DNS address %s is not a service address of %s", c.ID, c.DNSIP, c.ServiceCIDR)
 		}
 	}
 }

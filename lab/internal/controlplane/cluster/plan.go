@@ -10,7 +10,7 @@ import (
 )
 
 // MaxClusters is how many clusters the address plan has room for: the cluster-id
-// stands in the second or third octet of every range.
+// is in the second or third octet of every range.
 const MaxClusters = 255
 
 // KubeletClientName is the common name of the certificate that the API server
@@ -26,7 +26,7 @@ var nameForm = regexp.MustCompile(`^([a-z0-9][-a-z0-9]*)?[a-z0-9]$`)
 
 const maxNameLength = 32
 
-// reservedNames are those of files that stand beside the clusters' directories.
+// reservedNames are the names of files next to the clusters' directories.
 func reservedName(name string) bool {
 	return name == "net" || name == "chooser" || name == "lock" || name == "kubeconfig"
 }

@@ -8,7 +8,7 @@ import (
 	"strconv"
 )
 
-// The range lies below the kernel's ephemeral ports (32768 and up), so that no
+// The range is below the kernel's ephemeral ports (32768 and up), so that no
 // outgoing connection takes a port away while its cluster is stopped.
 const (
 	firstPort = 20000

@@ -41,7 +41,7 @@ func Prepare(dir state.Dir, c state.Cluster, now time.Time) error {
 	if err := state.WriteFile(files.CACert(), ca.Cert, 0o600); err != nil {
 		return err
 	}
-	for _, leaf := range leafs(files, c) {
+	for _, leaf := range leaves(files, c) {
 		leaf.spec.Algorithm, leaf.spec.Validity, leaf.spec.NotBefore = pki.ECDSAP256, validity, notBefore
 		pair, err := ca.Issue(leaf.spec)
 		if err != nil {
@@ -64,7 +64,7 @@ type leaf struct {
 	write func(pair pki.Pair, ca []byte) error
 }
 
-func leafs(files Files, c state.Cluster) []leaf {
+func leaves(files Files, c state.Cluster) []leaf {
 	kubeletIPs := make([]net.IP, 0, len(c.Nodes))
 	kubeletNames := make([]string, 0, len(c.Nodes))
 	for _, node := range c.Nodes {

@@ -1,5 +1,5 @@
 // Package netctl is the control of a running lab's network: tests and the command line break it and
-// mend it again through a unix socket in the state directory, one JSON request and one JSON
+// repair it through a unix socket in the state directory, one JSON request and one JSON
 // reply per connection. It knows nothing of how that is done.
 package netctl
 

@@ -22,7 +22,7 @@ var ErrUnknown = errors.New("the lab has no such image")
 // ErrMissing says that this machine lacks the programs of an image.
 var ErrMissing = errors.New("this machine lacks the programs of the image")
 
-// Lab is where the lab's own binary stands in the images web and distroless.
+// Lab is the path of the lab's own binary in the images web and distroless.
 const Lab = "/lab"
 
 // Path is the search path in all images.
@@ -57,7 +57,7 @@ var tools = []string{
 }
 
 // Open looks the images' programs up on this machine; lab is the lab's own static binary.
-// A missing program is no error here: see Missing.
+// A missing program is not an error here: see Missing.
 func Open(ctx context.Context, lab string) (*Store, error) {
 	s := &Store{images: map[string]Image{}, missing: map[string]string{}}
 	own := podwire.Bind{Source: lab, Target: Lab}

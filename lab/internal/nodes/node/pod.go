@@ -123,7 +123,7 @@ func exitCode(state *os.ProcessState) int {
 	return state.ExitCode()
 }
 
-// signal sends a signal to a process; one that is gone is no error.
+// signal sends a signal to a process; if it has ended, that is not an error.
 func (n *Node) signal(s *podwire.Signal) error {
 	n.mu.Lock()
 	pr := n.procs[s.Proc]

@@ -129,7 +129,7 @@ func (n *Node) exec(e *podwire.Exec, files []*os.File) ([]*os.File, error) {
 	}
 	var master *os.File
 	err = onThread(func() error {
-		// setns into a mount namespace wants a file system context of the thread's own.
+		// setns into a mount namespace requires that the thread has its own file system context.
 		if err := unix.Unshare(unix.CLONE_FS); err != nil {
 			return err
 		}

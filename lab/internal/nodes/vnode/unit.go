@@ -15,7 +15,7 @@ import (
 
 const (
 	// firstBackoff doubles with each failure up to maxBackoff; a container that ran for
-	// goodRun starts anew. A kubelet waits 10 s to 5 min: too long for a lab.
+	// goodRun starts again. A kubelet waits 10 s to 5 min: too long for a lab.
 	firstBackoff = time.Second
 	maxBackoff   = 30 * time.Second
 	goodRun      = 30 * time.Second
@@ -106,7 +106,7 @@ func (u *unit) ended(code int, reason, message string, now time.Time) {
 	u.failures++
 }
 
-// mayRestart reports whether the pod's policy wants an ended container back.
+// mayRestart reports whether the pod's policy restarts an ended container.
 func (u *unit) mayRestart(policy corev1.RestartPolicy) bool {
 	switch {
 	case u.init:

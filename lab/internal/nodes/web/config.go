@@ -7,7 +7,7 @@
 //
 //	text      BODY, a template; by default "Hello from $POD in cluster $CLUSTER"
 //	json      {"cluster":"us","pod":"web-0","node":"us-worker","namespace":"default"}
-//	galaxy    {"Galaxy": "Alderaan", "Cluster": "Cluster-1"}, as Cilium's rebel-base demo; CLUSTER is what stands there
+//	galaxy    {"Galaxy": "Alderaan", "Cluster": "Cluster-1"}, as Cilium's rebel-base demo; CLUSTER is the value there
 //	echo      host name, pod address and the request's headers, as echoserver
 //	header    "ok" and the headers X-Cluster and X-Pod
 //	aks       the page of the AKS hello-world image with TITLE in it

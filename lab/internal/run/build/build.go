@@ -28,7 +28,7 @@ const KubernetesVersion = "v1.37.2"
 // unusedFor is how long a program is kept that no lab asked for.
 const unusedFor = 30 * 24 * time.Hour
 
-// Group are programs that are built together and lie in one directory.
+// Group is a set of programs that are built together and are in one directory.
 type Group struct {
 	Programs []string
 	// Module is the directory of their module, relative to the lab's; empty means the lab's own.
@@ -39,8 +39,8 @@ type Group struct {
 	Flags []string
 }
 
-// Cluster is the control plane: the only program with Kubernetes in it. It stands
-// alone, so that a change elsewhere does not mean to build it anew.
+// Cluster is the control plane: the only program with Kubernetes in it. It is
+// separate, so that a change elsewhere does not rebuild it.
 func Cluster() Group {
 	// The version that go build would leave empty, as a release build stamps it.
 	major, minor, _ := strings.Cut(strings.TrimPrefix(KubernetesVersion, "v"), ".")
@@ -61,8 +61,8 @@ func Cluster() Group {
 	}
 }
 
-// Net are the nodes and the pod network. They lie in one directory because
-// meshlab-net looks for meshlab-pod beside itself.
+// Net are the nodes and the pod network. They are in one directory because
+// meshlab-net looks for meshlab-pod in its own directory.
 func Net() Group {
 	return Group{
 		Programs: []string{"meshlab-net", "meshlab-pod"},
@@ -71,7 +71,7 @@ func Net() Group {
 	}
 }
 
-// Chooser is the judge of backends that runs Cilium's own code. It stands in a module of its own, as no other program may
+// Chooser is the judge of backends that runs Cilium's own code. It is in a separate module, because no other program may
 // depend on Cilium.
 func Chooser() Group {
 	return Group{

@@ -28,8 +28,8 @@ func (b *lazyBuilder) Ensure(ctx context.Context, group build.Group) (string, er
 }
 
 const upLong = `Start the lab, leave it running in the background and print the lines that make a
-shell use it. What runs already is left alone; a cluster that was stopped is started
-again with its data; a lab that died is removed and started anew.
+shell use it. Running clusters are not changed; a stopped cluster is started
+again with its data; a lab that died is removed, and a new one is started.
 
 The first run on a machine builds Kubernetes' control plane from source, which takes
 about 10 minutes on two cores.`

@@ -70,12 +70,12 @@ func (m *Manager) lock() (unlock func(), err error) {
 		if err := unix.Flock(int(f.Fd()), unix.LOCK_EX); err != nil {
 			return nil, errors.Join(err, f.Close())
 		}
-		held, err := f.Stat()
+		locked, err := f.Stat()
 		if err != nil {
 			return nil, errors.Join(err, f.Close())
 		}
 		named, err := os.Stat(m.Dir.LockFile())
-		if err == nil && os.SameFile(held, named) {
+		if err == nil && os.SameFile(locked, named) {
 			return func() { _ = f.Close() }, nil
 		}
 		if err := f.Close(); err != nil {

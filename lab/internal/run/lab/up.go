@@ -72,7 +72,7 @@ func (m *Manager) current(ctx context.Context) (*state.Lab, error) {
 	return nil, m.clean(ctx)
 }
 
-// died says whether a lab is past mending. A control plane alone can be started
+// died reports whether a lab cannot be repaired. A control plane alone can be started
 // again on its data. The pods died with the network, though the API servers still
 // show them running; and if all control planes are gone without having been stopped,
 // the machine was restarted or the user killed what was in the way.

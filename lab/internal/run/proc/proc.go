@@ -57,7 +57,7 @@ type Command struct {
 // Child is a process that was just started.
 type Child struct {
 	Record
-	// Ended is closed when it ends, as long as this process lives to see it.
+	// Ended is closed when it ends, if this process still runs then.
 	Ended <-chan struct{}
 }
 
@@ -69,7 +69,7 @@ func Spawn(c Command) (*Child, error) {
 		return nil, err
 	}
 	defer func() { _ = log.Close() }()
-	// Not a context of ours: the process outlives us.
+	// Not our context: the process outlives us.
 	cmd := exec.CommandContext(context.Background(), c.Path, c.Args...) //nolint:gosec // a binary that the lab built
 	cmd.Dir = c.Dir
 	cmd.Stdout, cmd.Stderr = log, log
@@ -103,7 +103,7 @@ func Read(file string) (r Record, ok bool, err error) {
 		return Record{}, false, err
 	}
 	if err := json.Unmarshal(data, &r); err != nil || r.PID <= 0 {
-		return Record{}, false, nil //nolint:nilerr // half a record is no record
+		return Record{}, false, nil //nolint:nilerr // half a record counts as none
 	}
 	return r, true, nil
 }
@@ -137,7 +137,7 @@ func (r Record) Condition() Condition {
 }
 
 // Signal sends a signal to the process, never to another one of the same pid; a
-// process that is gone is no error.
+// process that has ended is not an error.
 func (r Record) Signal(sig syscall.Signal) error {
 	fd, ok, err := r.open()
 	if err != nil || !ok {

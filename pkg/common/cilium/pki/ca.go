@@ -39,21 +39,21 @@ var (
 // CA holds the facts about a cluster's CA; the private key is not among them.
 type CA struct {
 	Layout Layout
-	// Chain is every certificate of the file. The first one signs; what certgen makes of the others is said in ParseCA.
+	// Chain is every certificate of the file. The first one signs; ParseCA explains how certgen uses the others.
 	Chain []*x509.Certificate
 	Key   KeyState
-	// KeyNote says why Key is not KeyMatches.
+	// KeyNote is the reason why Key is not KeyMatches.
 	KeyNote string
 }
 
-// Signer is the certificate that signs the leafs: the first one.
+// Signer returns the certificate that signs the leaf certificates: the first one.
 func (c CA) Signer() *x509.Certificate { return c.Chain[0] }
 
-// ParseCA reads the data of Secret cilium-ca. A CA without or with a wrong key is returned with the fact in Key, because its certificate is still
-// worth showing; an error means that there is no certificate to speak of.
+// ParseCA reads the data of Secret cilium-ca. A CA without a key, or with a wrong key, is returned with that fact in Key, because its certificate is still
+// worth showing. An error means that there is no certificate.
 //
 // Several certificates in the file are a chain, not a bundle: certgen v0.3.1 and later signs with the first (it must match the key), hands the last
-// alone to the leafs as ca.crt, and appends the others to tls.crt; earlier ones refuse the file. Helm's method uses the whole file as ca.crt.
+// alone to the leaf certificates as ca.crt, and appends the others to tls.crt; earlier ones refuse the file. Helm's method uses the whole file as ca.crt.
 // Source: certgen internal/generate/generate.go; charts 1.15 to 1.20.
 func ParseCA(data map[string][]byte) (CA, error) {
 	layout := LayoutCA
@@ -62,7 +62,7 @@ func ParseCA(data map[string][]byte) (CA, error) {
 	}
 	raw := data[layout.Cert]
 	if len(raw) == 0 {
-		return CA{}, fmt.Errorf("neither %s nor %s is in it", KeyCACert, KeyTLSCert)
+		return CA{}, fmt.Errorf("it contains neither %s nor %s", KeyCACert, KeyTLSCert)
 	}
 	chain, err := ParseCertificates(raw)
 	if err != nil {

@@ -52,8 +52,8 @@ func TestParseCA(t *testing.T) {
 		"encrypted key":                      {map[string][]byte{"ca.crt": ca.CertPEM, "ca.key": encrypted}, facts{Layout: pki.LayoutCA, Certs: 1, Key: pki.KeyBroken}},
 		"certificate for a key":              {map[string][]byte{"ca.crt": ca.CertPEM, "ca.key": ca.CertPEM}, facts{Layout: pki.LayoutCA, Certs: 1, Key: pki.KeyBroken}},
 		"key for a certificate":              {map[string][]byte{"ca.crt": ca.KeyPEM, "ca.key": ca.KeyPEM}, facts{Err: `ca.crt: a PEM block of type "EC PRIVATE KEY" among the certificates`}},
-		"not PEM":                            {map[string][]byte{"ca.crt": []byte("hello"), "ca.key": ca.KeyPEM}, facts{Err: "ca.crt: no certificate in it"}},
-		"nothing":                            {nil, facts{Err: "neither ca.crt nor tls.crt is in it"}},
+		"not PEM":                            {map[string][]byte{"ca.crt": []byte("hello"), "ca.key": ca.KeyPEM}, facts{Err: "ca.crt: it does not contain a certificate"}},
+		"nothing":                            {nil, facts{Err: "it contains neither ca.crt nor tls.crt"}},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()

@@ -17,15 +17,15 @@ const (
 	maxPEM = 1 << 20
 )
 
-// ErrNoCertificate says that some data holds no PEM certificate at all.
-var ErrNoCertificate = errors.New("no certificate in it")
+// ErrNoCertificate: the data does not contain a PEM certificate.
+var ErrNoCertificate = errors.New("it does not contain a certificate")
 
 // ParseCertificates reads every certificate of a PEM file, in order. As in crypto/x509's AppendCertsFromPEM text between the blocks is allowed;
-// unlike there a block that is no certificate, or one that does not parse, is an error: etcd refuses to start on such a file
-// (etcd client/pkg/tlsutil NewCertPool), so it must not look good here. What no reader of PEM sees is skipped, as by etcd; HiddenParts finds it.
+// but a block that is not a certificate, or does not parse, is an error: etcd does not start with such a file
+// (etcd client/pkg/tlsutil NewCertPool), so it must not look good here. Text that PEM readers do not see is skipped, as by etcd; HiddenParts finds it.
 func ParseCertificates(data []byte) ([]*x509.Certificate, error) {
 	if len(data) > maxPEM {
-		return nil, fmt.Errorf("%d bytes are too many for a certificate file", len(data))
+		return nil, fmt.Errorf("%d bytes are too much for a certificate file", len(data))
 	}
 	var certs []*x509.Certificate
 	for rest := data; ; {
@@ -56,7 +56,7 @@ func Fingerprint(cert *x509.Certificate) string {
 }
 
 // SPKIHash is the SHA-256 of the certificate's public key. Two certificates with one SPKIHash belong to the same key: a CA that was reissued under
-// its old key still verifies the leafs of the earlier certificate.
+// its old key still verifies the leaf certificates of the earlier certificate.
 func SPKIHash(cert *x509.Certificate) string {
 	sum := sha256.Sum256(cert.RawSubjectPublicKeyInfo)
 	return hex.EncodeToString(sum[:])

@@ -10,9 +10,9 @@ import (
 	"sigs.k8s.io/yaml"
 )
 
-// Certgen is what the configuration of certgen says about the validity of the leaf certificates that it makes.
+// Certgen holds the settings of certgen for the validity of the leaf certificates that it issues.
 type Certgen struct {
-	// Enforces says that certgen refuses a CA that ends before the leaf certificates would.
+	// Enforces: certgen refuses a CA that expires before the leaf certificates would.
 	Enforces bool
 	// Longest is the longest validity of a leaf certificate; zero where the configuration names none.
 	Longest time.Duration
@@ -24,8 +24,8 @@ const (
 	envCertgenConfig    = "CILIUM_CERTGEN_CONFIG"
 )
 
-// ParseCertgen reads the arguments and the environment of a certgen container: the validities stand in CILIUM_CERTGEN_CONFIG (charts from 1.17) or in
-// flags of their own (1.16). Only charts from 1.20 pass the flag that makes certgen refuse.
+// ParseCertgen reads the arguments and the environment of a certgen container: the validities are in CILIUM_CERTGEN_CONFIG (charts from 1.17) or in
+// separate flags (1.16). Only charts from 1.20 pass the flag that makes certgen refuse.
 // Source: templates/{clustermesh-apiserver,hubble}/tls-cronjob/_job-spec.tpl (1.16.19, 1.18.11, 1.19.7 and 1.20.2, read).
 func ParseCertgen(c Container) (Certgen, error) {
 	out := Certgen{Enforces: c.enabled(flagEnforceValidity)}
@@ -70,7 +70,7 @@ func (c *Certgen) longer(text string) error {
 	return nil
 }
 
-// Refuses returns the moment from which certgen does not sign with a CA any more, and whether there is one: every certificate of the file must outlive
+// Refuses returns the time from which certgen no longer signs with a CA, and whether there is one: every certificate of the file must expire after
 // the leaf certificates.
 // Source: certgen internal/generate/generate.go ValidateExpiry (v0.4.9 and later); charts from 1.20, certgen.enforceCAValidityThroughoutLeavesDuration.
 func (c Certgen) Refuses(chain []*x509.Certificate) (time.Time, bool) {

@@ -12,7 +12,7 @@ import (
 type endpoint struct {
 	cluster     string
 	cert, trust material
-	keyErr      error // the private key cannot be found: it is not known whether cert can be presented
+	keyErr      error // the private key cannot be found: it is unknown whether cert can be presented
 	keyMismatch error // the private key does not belong to cert: it cannot be presented
 }
 
@@ -95,7 +95,7 @@ func (e *endpoint) checkKey(key []byte) {
 // load reads a certificate file of a container through the volume that provides it.
 func (s Side) load(w *Workload, c Container, file string) material {
 	if file == "" {
-		return material{state: Unknown, err: errors.New("its configuration names no such file")}
+		return material{state: Unknown, err: errors.New("its configuration does not name such a file")}
 	}
 	src, err := w.source(c, file, s.Objects)
 	if err != nil {
@@ -104,7 +104,7 @@ func (s Side) load(w *Workload, c Container, file string) material {
 	return s.parse(src)
 }
 
-// parse reads the certificates that stand under one key of an object.
+// parse reads the certificates under one key of an object.
 func (s Side) parse(src Source) material {
 	m := material{source: src}
 	data, err := s.file(src)
@@ -122,7 +122,7 @@ func (s Side) parse(src Source) material {
 	return m
 }
 
-// file is what stands under one key of an object, or why there is nothing.
+// file returns the value of one key of an object, or the reason why there is none.
 func (s Side) file(src Source) ([]byte, error) {
 	obj, known := s.Objects[src.Ref]
 	switch {
@@ -180,7 +180,7 @@ type Copy struct {
 	Trust bool
 }
 
-// Copies lists the files for one peer that do not come from the cluster's own leaf Secrets but stand beside the peer's configuration. They do not follow
+// Copies lists the files for one peer that do not come from the cluster's own leaf Secrets but are stored next to the peer's configuration. They do not change
 // when the peer gets other certificates.
 func (s Side) Copies(peer string) []Copy {
 	config, ok := s.Peers[peer]

@@ -37,13 +37,13 @@ func HiddenParts(data []byte) []Hidden {
 		}
 	}
 	if times, inner := decoded(data); times > 0 && !whole {
-		add(true, "is base64-encoded "+[]string{"twice", "three times", "four times"}[times-1], strings.Join(slices.Repeat([]string{"base64 -d"}, times), " | "))
+		add(true, "is base64-encoded "+map[int]string{1: "twice", 2: "three times", 3: "four times"}[times], strings.Join(slices.Repeat([]string{"base64 -d"}, times), " | "))
 		return append(out, HiddenParts(inner)...)
 	}
 	add(isUTF16(data), "is UTF-16 text", iconv(data))
 	add(isEncodedPEM(data), "is base64-encoded twice", "base64 -d")
 	if !whole && isDER(data) {
-		out = append(out, Hidden{Reason: "it is DER and not PEM", Filter: "openssl x509 -inform DER"})
+		out = append(out, Hidden{Reason: "it is DER, not PEM", Filter: "openssl x509 -inform DER"})
 	}
 	return append(out, hiddenBlocks(data)...)
 }

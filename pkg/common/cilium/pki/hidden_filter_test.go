@@ -28,7 +28,7 @@ func TestField10FiltersMakeReadable(t *testing.T) {
 	}{
 		"base64 three times":              {encode(encode(one)), 1, "it is base64-encoded three times"},
 		"base64 of UTF-16":                {encode(wide(one, false)), 1, "it is base64-encoded twice; it is UTF-16 text"},
-		"base64 of DER":                   {encode(block.Bytes), 1, "it is base64-encoded twice; it is DER and not PEM"},
+		"base64 of DER":                   {encode(block.Bytes), 1, "it is base64-encoded twice; it is DER, not PEM"},
 		"base64 of line breaks":           {encode(replace(one, "\n", `\n`)), 1, `it is base64-encoded twice; the line breaks of block 1 are written out as \n`},
 		"base64 of a BOM":                 {encode(join(bom, one)), 1, "it is base64-encoded twice; a byte order mark (BOM) precedes block 1"},
 		"UTF-16 without BOM":              {wide(one, false)[2:], 1, "it is UTF-16 text"},

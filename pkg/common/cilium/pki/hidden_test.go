@@ -55,8 +55,8 @@ func TestField10HiddenCertificates(t *testing.T) {
 		"plain":                     {data: join(one, two), certs: 2},
 		"CRLF":                      {data: replace(join(one, two), "\n", "\r\n"), certs: 2},
 		"text around the blocks":    {data: join([]byte("# us\n"), one, []byte("\n# eu\n"), two), certs: 2},
-		"no PEM":                    {data: []byte("hello"), err: "no certificate in it"},
-		"base64 twice":              {data: []byte(base64.StdEncoding.EncodeToString(one)), err: "no certificate in it: it is base64-encoded twice", want: []string{"it is base64-encoded twice"}},
+		"no PEM":                    {data: []byte("hello"), err: "it does not contain a certificate"},
+		"base64 twice":              {data: []byte(base64.StdEncoding.EncodeToString(one)), err: "it does not contain a certificate: it is base64-encoded twice", want: []string{"it is base64-encoded twice"}},
 		"base64 twice, wrapped":     {data: wrapped(join(one, two)), err: "base64-encoded twice", want: []string{"it is base64-encoded twice"}},
 		"base64 twice, after lines": {data: wrapped(join([]byte("# our CA\n"), one)), err: "base64-encoded twice", want: []string{"it is base64-encoded twice"}},
 		"second one base64 twice":   {data: join(one, wrapped(two)), certs: 1, want: []string{"a part of it is base64-encoded twice"}},
@@ -67,7 +67,7 @@ func TestField10HiddenCertificates(t *testing.T) {
 		"BOM before the first":      {data: join([]byte("\xef\xbb\xbf"), one, two), certs: 1, want: []string{"a byte order mark (BOM) precedes block 1"}},
 		"BOM between":               {data: join(one, []byte("\xef\xbb\xbf"), two), certs: 1, want: []string{"a byte order mark (BOM) precedes block 2"}},
 		"BOM before a comment":      {data: join([]byte("\xef\xbb\xbf# us\n"), one), certs: 1},
-		"UTF-16, little-endian":     {data: wide(one, false), err: "no certificate in it: it is UTF-16 text", want: []string{"it is UTF-16 text"}},
+		"UTF-16, little-endian":     {data: wide(one, false), err: "it does not contain a certificate: it is UTF-16 text", want: []string{"it is UTF-16 text"}},
 		"UTF-16, big-endian":        {data: wide(one, true), err: "UTF-16", want: []string{"it is UTF-16 text"}},
 		"second one UTF-16":         {data: join(one, wide(two, false)), certs: 1, want: []string{"a part of it is UTF-16 text"}},
 		"second one damaged":        {data: join(one, damaged), certs: 1, want: []string{"block 2 is damaged"}},
@@ -76,7 +76,7 @@ func TestField10HiddenCertificates(t *testing.T) {
 		"indented":                  {data: replace(join(one, two), "-----BEGIN", "  -----BEGIN"), err: "block 1 is indented", want: []string{"block 1 is indented", "block 2 is indented"}},
 		"no line break between":     {data: join(bytes.TrimSpace(one), two), err: "no line break follows block 1", want: []string{"no line break follows block 1", "no line break precedes block 2"}},
 		"CR alone":                  {data: replace(one, "\n", "\r"), err: "end in CR alone", want: []string{"the lines of block 1 end in CR alone"}},
-		"DER":                       {data: block.Bytes, err: "it is DER and not PEM", want: []string{"it is DER and not PEM"}},
+		"DER":                       {data: block.Bytes, err: "it is DER, not PEM", want: []string{"it is DER, not PEM"}},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()

@@ -24,7 +24,7 @@ const (
 )
 
 // Inside judges the connections that stay in one cluster: clustermesh-apiserver and KVStoreMesh to the etcd beside them, agents to that etcd
-// (KVStoreMesh, chart 1.16 and later), and Hubble. Hubble is there because a Helm upgrade keeps its leafs and replaces their ca.crt (charts from
+// (KVStoreMesh, chart 1.16 and later), and Hubble. Hubble is there because a Helm upgrade keeps its leaf certificates and replaces their ca.crt (charts from
 // 1.18.0-pre.1, templates/hubble/tls-helm), which nothing else notices.
 func Inside(s Side, now time.Time) []Link {
 	v := newVerifier(now)

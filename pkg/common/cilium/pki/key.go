@@ -33,7 +33,7 @@ func CheckKey(cert *x509.Certificate, data []byte) (KeyState, error) {
 	}
 	pub, ok := key.Public().(interface{ Equal(crypto.PublicKey) bool })
 	if !ok {
-		return KeyBroken, fmt.Errorf("a private key of type %T is not understood", key)
+		return KeyBroken, fmt.Errorf("private keys of type %T are not supported", key)
 	}
 	if !pub.Equal(cert.PublicKey) {
 		return KeyMismatch, errors.New("the private key belongs to another certificate")
@@ -90,6 +90,6 @@ func parseKeyBytes(der []byte) (crypto.Signer, error) {
 	case ed25519.PrivateKey:
 		return key, nil
 	default:
-		return nil, fmt.Errorf("a private key of type %T is not understood", key)
+		return nil, fmt.Errorf("private keys of type %T are not supported", key)
 	}
 }

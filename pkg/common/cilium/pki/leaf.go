@@ -23,25 +23,25 @@ const (
 // Family says which Helm value decides how a leaf is made: clustermesh.apiserver.tls.auto.method or hubble.tls.auto.method. They are independent.
 type Family string
 
-// The two families of leafs.
+// The two families of leaf certificates.
 const (
 	FamilyMesh   Family = "clustermesh"
 	FamilyHubble Family = "hubble"
 )
 
-// LeafSpec is what Cilium's chart makes of one leaf Secret.
+// LeafSpec describes one leaf Secret as Cilium's chart creates it.
 type LeafSpec struct {
 	Secret string
 	Family Family
 	Server bool // needs server authentication
 	Client bool // needs client authentication
-	// User says that the common name must be one of these, for it is the user of the cluster's own etcd.
+	// User: the common name must be one of these, because it is the user of the cluster's own etcd.
 	User bool
 	// CommonNames are the accepted ones; "{cluster}" stands for the cluster's name and "{dashed}" for it with dashes for dots.
 	CommonNames []string
 	// DNSNames must all be in the certificate. The chart has more; these are what its clients ask for.
 	DNSNames []string
-	// Optional leafs belong to a feature or a version that a cluster need not have: their absence is no finding.
+	// Optional leaf certificates belong to a feature or a version that a cluster may not have: their absence is not a finding.
 	Optional bool
 }
 
@@ -84,7 +84,7 @@ func (l Leaf) Cert() *x509.Certificate { return l.Chain[0] }
 // ParseLeaf reads the data of a leaf Secret.
 func ParseLeaf(data map[string][]byte) (Leaf, error) {
 	if len(data[KeyTLSCert]) == 0 {
-		return Leaf{}, fmt.Errorf("%s is not in it", KeyTLSCert)
+		return Leaf{}, fmt.Errorf("it does not contain %s", KeyTLSCert)
 	}
 	chain, err := ParseCertificates(data[KeyTLSCert])
 	if err != nil {
@@ -122,21 +122,21 @@ func (l Leaf) SignedBy(ca *x509.Certificate) bool {
 	return false
 }
 
-// issuedBy compares names as well as the signature: a CA reissued under its old key but with another subject does not verify the old leafs.
+// issuedBy compares names as well as the signature: a CA reissued under its old key but with another subject does not verify the old leaf certificates.
 func issuedBy(cert, parent *x509.Certificate) bool {
 	return bytes.Equal(cert.RawIssuer, parent.RawSubject) && cert.CheckSignatureFrom(parent) == nil
 }
 
-// Problem is something that is wrong with a certificate by itself.
+// Problem is a problem of a certificate itself.
 type Problem struct {
-	// Names says that it is about names only: Cilium's chart makes others, but certificates of one's own may differ on purpose.
+	// Names: the problem concerns only names. Cilium's chart uses others, but your own certificates may differ on purpose.
 	Names bool
-	// User says that the common name is not a user of etcd, so that the certificate verifies and still cannot log in.
+	// User: the common name is not a user of etcd, so the certificate verifies but cannot log in.
 	User    bool
 	Message string
 }
 
-// Problems lists what is wrong with a leaf by itself, most serious first: key, clock, usage, names. Whom it convinces is not asked here.
+// Problems lists the problems of a leaf certificate itself, most serious first: key, clock, usage, names. It does not check who accepts it.
 func (l Leaf) Problems(spec LeafSpec, cluster string, now time.Time) []Problem {
 	var problems []Problem
 	cert := l.Cert()
@@ -147,17 +147,17 @@ func (l Leaf) Problems(spec LeafSpec, cluster string, now time.Time) []Problem {
 		problems = append(problems, Problem{Message: err.Error()})
 	}
 	if spec.Server && !allows(cert, x509.ExtKeyUsageServerAuth) {
-		problems = append(problems, Problem{Message: "its extended key usage does not allow it to be a server's"})
+		problems = append(problems, Problem{Message: "its extended key usage does not allow server authentication"})
 	}
 	if spec.Client && !allows(cert, x509.ExtKeyUsageClientAuth) {
-		problems = append(problems, Problem{Message: "its extended key usage does not allow it to be a client's"})
+		problems = append(problems, Problem{Message: "its extended key usage does not allow client authentication"})
 	}
 	if want := expand(spec.CommonNames, cluster); !matchesAny(cert.Subject.CommonName, want) {
 		problems = append(problems, spec.wrongName(cert.Subject.CommonName, want))
 	}
 	for _, name := range expand(spec.DNSNames, cluster) {
 		if !slices.ContainsFunc(cert.DNSNames, func(have string) bool { return strings.EqualFold(have, name) }) {
-			problems = append(problems, Problem{Names: true, Message: fmt.Sprintf("%q is not among its names", name)})
+			problems = append(problems, Problem{Names: true, Message: fmt.Sprintf("its names do not include %q", name)})
 		}
 	}
 	return problems

@@ -37,10 +37,10 @@ func TestLeafProblems(t *testing.T) {
 		"remote, by cluster":         {pki.SecretRemote, pkitest.Spec{Name: "remote-a.b", Usages: client}, nil},
 		"remote of another cluster":  {pki.SecretRemote, pkitest.Spec{Name: "remote-eu", Usages: client}, []string{`its common name is "remote-eu", not "remote" or "remote-a.b"`}},
 		"no usages named":            {pki.SecretRemote, pkitest.Spec{Name: "remote"}, nil},
-		"a server's for a client":    {pki.SecretRemote, pkitest.Spec{Name: "remote", Usages: server}, []string{"its extended key usage does not allow it to be a client's"}},
+		"a server's for a client":    {pki.SecretRemote, pkitest.Spec{Name: "remote", Usages: server}, []string{"its extended key usage does not allow client authentication"}},
 		"server":                     {pki.SecretServer, pkitest.Spec{Name: "clustermesh-apiserver.cilium.io", DNS: []string{"*.mesh.cilium.io"}, Usages: server}, nil},
 		"server as in the 2026 docs": {pki.SecretServer, pkitest.Spec{Name: "clustermesh-apiserver.kube-system.svc", DNS: []string{"*.Mesh.cilium.io"}, Usages: server}, nil},
-		"server without its name":    {pki.SecretServer, pkitest.Spec{Name: "clustermesh-apiserver.cilium.io", Usages: server}, []string{`"*.mesh.cilium.io" is not among its names`}},
+		"server without its name":    {pki.SecretServer, pkitest.Spec{Name: "clustermesh-apiserver.cilium.io", Usages: server}, []string{`its names do not include "*.mesh.cilium.io"`}},
 		"hubble, dots to dashes":     {pki.SecretHubbleServer, pkitest.Spec{Name: "*.a-b.hubble-grpc.cilium.io", DNS: []string{"*.a-b.hubble-grpc.cilium.io"}, Usages: server}, nil},
 		"expired and misnamed": {
 			pki.SecretAdmin,

@@ -168,7 +168,7 @@ func (v Volume) source(name string, objects map[Ref]Object) (Source, error) {
 		}
 		switch obj, known := objects[p.Ref]; {
 		case !known || obj.Unreadable != "":
-			doubt = fmt.Sprintf("%s may hold it and was not read", p.Ref)
+			doubt = fmt.Sprintf("%s may contain it, but was not read", p.Ref)
 		case obj.Data[name] != nil:
 			return Source{Ref: p.Ref, Key: name}, nil
 		}

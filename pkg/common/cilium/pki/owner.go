@@ -65,9 +65,9 @@ func (o Owner) String() string {
 func (o Owner) Kept() string {
 	const would = "which would write its own CA again"
 	if o.source == "" {
-		return fmt.Sprintf("kept by %s (%s), %s", o, o.Mark, would)
+		return fmt.Sprintf("managed by %s (%s), %s", o, o.Mark, would)
 	}
-	return fmt.Sprintf("kept by %s, %s (%s, %s)", o.source, would, o.Kind, o.Mark)
+	return fmt.Sprintf("managed by %s, %s (%s, %s)", o.source, would, o.Kind, o.Mark)
 }
 
 // Source is the object that the content comes from, such as "ExternalSecret cilium-ca"; "" where its kind is not known or would not help.

@@ -13,14 +13,14 @@ import (
 // Verdict is the answer to one question of trust.
 type Verdict string
 
-// The verdicts. Unknown is whatever is not understood or could not be read; it is never green.
+// The verdicts. Unknown: something could not be read or parsed. It never counts as ok.
 const (
 	OK      Verdict = "ok"
 	Broken  Verdict = "broken"
 	Unknown Verdict = "unknown"
 )
 
-// PeerConfig is a cluster's etcd client configuration for one peer, as it stands in Secret cilium-kvstoremesh or cilium-clustermesh.
+// PeerConfig is a cluster's etcd client configuration for one peer, from Secret cilium-kvstoremesh or cilium-clustermesh.
 type PeerConfig struct {
 	Endpoints []string
 	PeerFiles
@@ -108,7 +108,7 @@ type Check struct {
 	User Verdict
 }
 
-// Pair says whether Client's processes can log in to Server's etcd. Trust is mutual: the connection stands only if both halves hold.
+// Pair says whether Client's processes can log in to Server's etcd. Trust is mutual: the connection works only if both halves are ok.
 type Pair struct {
 	Client, Server string
 	Verdict        Verdict
@@ -168,7 +168,7 @@ func (v *verifier) judge(client, server Side, listener endpoint, users etcdUsers
 		p.Identity = v.half(listener, dialer, purposeServer, hosts)
 	}
 	if client.PeersNote != "" {
-		// A configuration of its own for this peer may stand where we could not look.
+		// This peer may have its own configuration in an object that we could not read.
 		note := fmt.Sprintf("%s in %s: %s", client.ConfigSecret(), client.Name, client.PeersNote)
 		p.Login, p.Identity = doubt(p.Login, note), doubt(p.Identity, note)
 	}

@@ -17,7 +17,7 @@ import (
 // secret is a reference to a Secret.
 func secret(name string) pki.Ref { return pki.Ref{Kind: pki.Secret, Name: name} }
 
-// renew gives a cluster new leafs of another CA, as a Helm upgrade or a certgen run does.
+// renew gives a cluster new leaf certificates of another CA, as a Helm upgrade or a certgen run does.
 func renew(t *testing.T, s pki.Side, ca pkitest.CA) {
 	t.Helper()
 	for name, data := range ca.Leafs(t, s.Name) {
@@ -126,7 +126,7 @@ func TestMatrix(t *testing.T) {
 				l := one.Issue(t, pkitest.Spec{Name: "remote", Usages: []x509.ExtKeyUsage{x509.ExtKeyUsageServerAuth}})
 				eu.Objects[secret(remote)] = pki.Object{Data: pkitest.LeafSecret(l, one.CertPEM)}
 			},
-			want: [2]row{{"ok", "", ""}, {"broken", "does not allow it to be a client's", ""}},
+			want: [2]row{{"ok", "", ""}, {"broken", "does not allow client authentication", ""}},
 		},
 		"etcd user unheard of": {
 			edit: func(t *testing.T, one, _ pkitest.CA, _, eu *pki.Side) {

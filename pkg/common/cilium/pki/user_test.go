@@ -60,7 +60,7 @@ func TestField06EtcdUserOfAnotherCluster(t *testing.T) {
 		"users may not be read": {commonName: "remote-eu", us: func(us *pki.Side) {
 			manage(us, "")
 			us.Objects[pki.Ref{Kind: pki.ConfigMap, Name: "clustermesh-remote-users"}] = pki.Object{Unreadable: "no permission to read it"}
-		}, want: pki.Unknown, reason: "configmap/clustermesh-remote-users may hold it and was not read"},
+		}, want: pki.Unknown, reason: "configmap/clustermesh-remote-users may contain it, but was not read"},
 		"remote, users may not be read": {commonName: "remote", us: func(us *pki.Side) {
 			manage(us, "")
 			us.Objects[pki.Ref{Kind: pki.ConfigMap, Name: "clustermesh-remote-users"}] = pki.Object{Unreadable: "no permission to read it"}

@@ -75,11 +75,11 @@ func verifyChain(chain, roots []*x509.Certificate, use purpose, host string, now
 	case errors.As(err, &hostname):
 		return fmt.Errorf("its names (%s) do not cover %s", names(leaf), host)
 	case errors.As(err, &authority):
-		return fmt.Errorf("it is signed by %s; trusted is %s", issuerOf(leaf), describeRoots(roots))
+		return fmt.Errorf("it is signed by %s; trusted: %s", issuerOf(leaf), describeRoots(roots))
 	case errors.As(err, &invalid) && invalid.Reason == x509.Expired:
-		return fmt.Errorf("the CA that signed it is outside its validity: %s", describeRoots(roots))
+		return fmt.Errorf("the CA that signed it is expired or not yet valid: %s", describeRoots(roots))
 	case errors.As(err, &invalid) && invalid.Reason == x509.IncompatibleUsage:
-		return fmt.Errorf("its extended key usage does not allow it to be a %s's", map[purpose]string{purposeServer: "server", purposeClient: "client"}[use])
+		return fmt.Errorf("its extended key usage does not allow %s authentication", map[purpose]string{purposeServer: "server", purposeClient: "client"}[use])
 	default:
 		return errors.New(clean(err.Error()))
 	}

@@ -17,7 +17,7 @@ const (
 	KindClusterwide   = "CiliumClusterwideNetworkPolicy"
 )
 
-// Labels is a label selector as it stands in an object.
+// Labels is a label selector as written in an object.
 type Labels struct {
 	MatchLabels      map[string]string `json:"matchLabels"`
 	MatchExpressions []Expression      `json:"matchExpressions"`
@@ -45,18 +45,18 @@ func (l Labels) selector(prefix string) Selector {
 	return out
 }
 
-// picks reports whether the expression wants the label to be there.
+// picks reports whether the expression requires the label to exist.
 func (e Expression) picks() bool { return Op(e.Operator) == In || Op(e.Operator) == Exists }
 
-// reservedSource stands before the labels of what is no pod.
+// reservedSource is the prefix of the labels of endpoints that are not pods.
 const reservedSource = "reserved:"
 
-// plain strips the source that Cilium's selectors may name before a key; what is in a Kubernetes label has source k8s.
+// plain strips the source that Cilium's selectors may have before a key; a Kubernetes label has the source k8s.
 func plain(key string) string {
 	return strings.TrimPrefix(strings.TrimPrefix(key, "k8s:"), "any:")
 }
 
-// reserved reports whether the labels pick what is no pod, such as hosts.
+// reserved reports whether the labels select endpoints that are not pods, such as hosts.
 func (l Labels) reserved() bool {
 	for k := range l.MatchLabels {
 		if strings.HasPrefix(k, reservedSource) {
@@ -71,7 +71,7 @@ func (l Labels) reserved() bool {
 	return false
 }
 
-// Scope is where a policy stands: its namespace, its cluster, and whether a peer without a cluster means that cluster.
+// Scope is the scope of a policy: its namespace, its cluster, and whether a peer without a cluster means that cluster.
 type Scope struct {
 	Namespace    string
 	Cluster      string
@@ -100,7 +100,7 @@ func (s Scope) Subject(pods Labels) Selector {
 	return append(pods.selector(""), Requirement{KeyNamespace, In, []string{s.Namespace}})
 }
 
-// peer converts a peer of Cilium's policies; ok is false for what is no pod.
+// peer converts a peer of Cilium's policies; ok is false if it does not select pods.
 func (s Scope) peer(l Labels) (Selector, bool) {
 	if l.reserved() {
 		return nil, false
@@ -163,11 +163,11 @@ type rule struct {
 	} `json:"toPorts"`
 }
 
-// Cilium reads a CiliumNetworkPolicy or, where the namespace is empty, a CiliumClusterwideNetworkPolicy.
+// Cilium parses a CiliumNetworkPolicy or, if the namespace is empty, a CiliumClusterwideNetworkPolicy.
 func Cilium(raw []byte, cluster string, defaultLocal bool) (Policy, error) {
 	var o object
 	if err := json.Unmarshal(raw, &o); err != nil {
-		return Policy{}, fmt.Errorf("policy that is none: %w", err)
+		return Policy{}, fmt.Errorf("not a valid policy: %w", err)
 	}
 	p := Policy{Kind: KindCilium, Namespace: o.Metadata.Namespace, Name: o.Metadata.Name}
 	if p.Namespace == "" {
@@ -178,7 +178,7 @@ func Cilium(raw []byte, cluster string, defaultLocal bool) (Policy, error) {
 	}
 	scope := Scope{p.Namespace, cluster, defaultLocal}
 	for _, s := range o.Specs {
-		// Without an endpoint selector a policy is about nodes.
+		// A policy without an endpoint selector applies to nodes.
 		if s.EndpointSelector != nil && !s.EndpointSelector.reserved() {
 			p.Specs = append(p.Specs, s.convert(scope))
 		}
@@ -227,7 +227,7 @@ func either(said *bool, def bool) bool {
 	return def
 }
 
-// convert returns a rule, or none where it is about no traffic of a Service: ICMP alone, or nobody.
+// convert returns a rule, or none if it does not apply to traffic of a Service: only ICMP, or no peers.
 func (r rule) convert(scope Scope) []Rule {
 	if len(r.ICMPs) > 0 && len(r.ToPorts) == 0 {
 		return nil
@@ -246,7 +246,7 @@ func (r rule) convert(scope Scope) []Rule {
 			out.Peers = append(out.Peers, sel)
 		}
 	}
-	// Without any peer ports alone admit everybody, and an empty rule nobody. Addresses, names and nodes are no pods.
+	// Ports without peers admit all peers, and an empty rule admits none. Addresses, names and nodes are not pods.
 	if !r.peers() {
 		out.Anybody = len(r.ToPorts) > 0
 	}
@@ -256,7 +256,7 @@ func (r rule) convert(scope Scope) []Rule {
 	return []Rule{out}
 }
 
-// peers reports whether the rule names whom it is about. A list that is there and empty names nobody.
+// peers reports whether the rule names its peers. An empty list that is present names no peers.
 func (r rule) peers() bool {
 	for _, list := range [][]json.RawMessage{r.FromCIDR, r.FromCIDRSet, r.FromNodes, r.FromGroups, r.ToCIDR, r.ToCIDRSet, r.ToNodes, r.ToGroups, r.ToFQDNs, r.ToServices} {
 		if list != nil {

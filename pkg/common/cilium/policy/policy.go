@@ -1,9 +1,9 @@
-// Package policy says whom the network policies of one cluster let in and out, as far as clusters are concerned: may
-// pods of another cluster reach these pods, or these pods reach those. It answers with what is certain and what is
-// possible, since the labels of the pods are known in part only. What rules deny or require is never more than possible: it may hold for some
-// of the ports and pods.
+// Package policy determines which clusters the network policies of one cluster let in and out: whether
+// pods of another cluster can reach these pods, or these pods can reach them. An answer is certain or only
+// possible, because only some labels of the pods are known. The effect of deny and requires rules is never more than possible: it may apply to
+// only some of the ports and pods.
 //
-// It is pure: it knows no client and no type of the Kubernetes API but metadata.
+// It is pure: it uses no client and, except for metadata, no type of the Kubernetes API.
 //
 // Source: cilium pkg/k8s/network_policy.go, pkg/k8s/apis/cilium.io/utils/utils.go and pkg/policy/api (1.18.11, 1.19.7 and 1.20.2, read).
 package policy
@@ -19,13 +19,13 @@ import (
 const (
 	KeyCluster   = "io.cilium.k8s.policy.cluster"
 	KeyNamespace = "io.kubernetes.pod.namespace"
-	// PrefixNamespaceLabels stands before the labels of a pod's namespace.
+	// PrefixNamespaceLabels is the prefix of the labels of a pod's namespace.
 	PrefixNamespaceLabels = "io.cilium.k8s.namespace.labels."
 
 	keyNamespaceName = PrefixNamespaceLabels + "kubernetes.io/metadata.name"
 )
 
-// Answer is yes, no or a matter of labels that are not known.
+// Answer is yes, no, or maybe if it depends on unknown labels.
 type Answer int
 
 // The answers, in the order in which "or" prefers them.
@@ -55,9 +55,9 @@ type Spec struct {
 	Egress  Direction
 }
 
-// Direction is what a policy says about one direction.
+// Direction holds the rules of a policy for one direction.
 type Direction struct {
-	// Enforced: the subjects admit nothing else than what some policy admits.
+	// Enforced: the subjects admit only traffic that some policy admits.
 	Enforced bool
 	Rules    []Rule
 	// Denies are the rules that keep their peers out, whatever admits them, and Requires what every peer must match (until 1.18:
@@ -72,7 +72,7 @@ type Rule struct {
 	Peers   []Selector
 	// OwnCluster is the entity cluster: every pod of the policy's own cluster, and never one of another.
 	OwnCluster bool
-	// Unclear: the rule has a part that is not understood here, and may admit anybody.
+	// Unclear: the rule has a part that this package does not support, and may admit any peer.
 	Unclear bool
 	Ports   []Port // empty: all
 }
@@ -150,7 +150,7 @@ func (r Requirement) matches(p Pods) Answer {
 	return Maybe
 }
 
-// label returns a label that is known to be there. That one is not there is never known.
+// label returns a label that is known to exist. The absence of a label is never known.
 func (p Pods) label(key string) (string, bool) {
 	switch key {
 	case KeyCluster:

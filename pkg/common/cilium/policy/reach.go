@@ -1,20 +1,20 @@
 package policy
 
-// Reach is what the policies of one cluster say about one direction between some of its pods and those at the other end.
+// Reach is the effect of the policies of one cluster on one direction of traffic between some of its pods and their peers.
 type Reach struct {
-	// Enforced names the policies that certainly hold for the pods, Possible those that may.
+	// Enforced names the policies that certainly apply to the pods, Possible the policies that may apply.
 	Enforced, Possible []Policy
-	// Denying are those that deny the other cluster what they do not deny the own one, or require what only the own one has. They may hold.
+	// Denying names the policies that deny the other cluster, but not their own cluster, or that require labels which only their own cluster has. They may apply.
 	Denying []Policy
-	// Own and Other say whether a pod of the own cluster, and one of the other, may be admitted.
-	Own, Other Answer
+	// Local and Other say whether a pod of the policies' own cluster, and one of the other cluster, may be admitted.
+	Local, Other Answer
 }
 
-// KeepsOut reports whether pods of the other cluster are kept out while such of the own cluster are not, and whether
-// that is certain or hangs on labels that are not known.
+// KeepsOut reports whether pods of the other cluster are kept out while pods of the policies' own cluster are not, and whether
+// that is certain or depends on unknown labels.
 func (r Reach) KeepsOut() Answer {
 	switch {
-	case r.Own == No:
+	case r.Local == No:
 		return No
 	case r.Other != No && len(r.Denying) > 0:
 		return Maybe
@@ -42,7 +42,7 @@ func Ingress(policies []Policy, subject Pods, targets []Target, other string) Re
 			}
 			out.deny(p, s.Ingress, Pods{Cluster: subject.Cluster}, Pods{Cluster: other}, targets)
 			for _, r := range s.Ingress.Rules {
-				out.Own = max(out.Own, r.admits(Pods{Cluster: subject.Cluster}, targets, subject.Cluster))
+				out.Local = max(out.Local, r.admits(Pods{Cluster: subject.Cluster}, targets, subject.Cluster))
 				out.Other = max(out.Other, r.admits(Pods{Cluster: other}, targets, subject.Cluster))
 			}
 		}
@@ -60,7 +60,7 @@ func Egress(policies []Policy, near, far Pods, targets []Target) Reach {
 			out.deny(p, s.Egress, near, far, targets)
 			own := No
 			for _, r := range s.Egress.Rules {
-				// Only who names the pods means them: a rule for everything else is no sign that its subjects are clients.
+				// Only a rule that names the pods counts: a rule that selects all peers does not show that its subjects are clients.
 				if len(r.Peers) > 0 && !r.Anybody {
 					own = max(own, r.admits(near, targets, near.Cluster))
 				}
@@ -69,13 +69,13 @@ func Egress(policies []Policy, near, far Pods, targets []Target) Reach {
 			if s.Egress.Enforced && own == Yes {
 				out.note(p, own)
 			}
-			out.Own = max(out.Own, own)
+			out.Local = max(out.Local, own)
 		}
 	}
 	return out
 }
 
-// deny notes a policy that keeps the other cluster out rather than the own one.
+// deny adds a policy that keeps out the other cluster but not its own.
 func (r *Reach) deny(p Policy, d Direction, own, other Pods, targets []Target) {
 	if d.denies(other, targets, own.Cluster) > d.denies(own, targets, own.Cluster) {
 		add(&r.Denying, p)

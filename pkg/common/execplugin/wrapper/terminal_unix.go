@@ -31,20 +31,20 @@ func (t *terminal) ioctl(request uintptr, value unsafe.Pointer) error {
 // foreground returns the process group that has the terminal.
 func (t *terminal) foreground() (int, error) {
 	var group int32
-	err := t.ioctl(syscall.TIOCGPGRP, unsafe.Pointer(&group)) //nolint:gosec // what the request wants
+	err := t.ioctl(syscall.TIOCGPGRP, unsafe.Pointer(&group)) //nolint:gosec // the request needs a pointer
 	return int(group), err
 }
 
 // setForeground gives the terminal to a process group. The caller ignores SIGTTOU.
 func (t *terminal) setForeground(group int) error {
 	value := int32(group)
-	return t.ioctl(syscall.TIOCSPGRP, unsafe.Pointer(&value)) //nolint:gosec // what the request wants
+	return t.ioctl(syscall.TIOCSPGRP, unsafe.Pointer(&value)) //nolint:gosec // the request needs a pointer
 }
 
 // modes returns the terminal's modes, such as echo, or nil.
 func (t *terminal) modes() *syscall.Termios {
 	var modes syscall.Termios
-	if t.ioctl(getModes, unsafe.Pointer(&modes)) != nil { //nolint:gosec // what the request wants
+	if t.ioctl(getModes, unsafe.Pointer(&modes)) != nil { //nolint:gosec // the request needs a pointer
 		return nil
 	}
 	return &modes
@@ -52,5 +52,5 @@ func (t *terminal) modes() *syscall.Termios {
 
 // setModes restores the terminal's modes.
 func (t *terminal) setModes(modes *syscall.Termios) {
-	_ = t.ioctl(setModes, unsafe.Pointer(modes)) //nolint:gosec // what the request wants
+	_ = t.ioctl(setModes, unsafe.Pointer(modes)) //nolint:gosec // the request needs a pointer
 }

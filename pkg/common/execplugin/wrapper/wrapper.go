@@ -55,7 +55,7 @@ func run() (code int, wrapper bool) {
 	gone := make(chan struct{})
 	go func() {
 		defer close(gone)
-		_, _ = conn.Read(make([]byte, 1)) // nothing comes any more: it returns when the command wants an end, or has ended
+		_, _ = conn.Read(make([]byte, 1)) // nothing more is sent: Read returns when the command requests the end, or has ended
 	}()
 	end := supervise(os.Args[1], os.Args[2:], environment(), may.Timeout, gone)
 	_ = out.Encode(end) //nolint:errchkjson // the command may have ended

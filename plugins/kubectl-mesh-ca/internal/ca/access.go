@@ -8,7 +8,7 @@ import (
 	"github.com/kubectl-mesh/kubectl-mesh/pkg/common/permissions"
 )
 
-// bundleName is what the chart calls the object of tls.caBundle unless the values say otherwise.
+// bundleName is the chart's default name of the tls.caBundle object.
 const bundleName = "cilium-root-ca.crt"
 
 // The permissions that the steps of a change need; the access review asks for them, and the table lists them.
@@ -26,15 +26,15 @@ func accessPatchCA() permissions.Access {
 
 func accessCreate() permissions.Access {
 	return permissions.Access{Resource: "secrets", Verbs: []string{"create"}, Place: permissions.InMeshNamespace, Commands: writes(), Writes: true,
-		For: "the copy of the former CA, and a CA where there is none; create cannot be limited to a name"}
+		For: "the backup of the previous CA, and a CA where none exists; create cannot be limited to a name"}
 }
 
 func accessReadBackup() permissions.Access {
 	return permissions.Access{Resource: "secrets", Verbs: []string{"get"}, Place: permissions.InMeshNamespace, Commands: writes(), Writes: true,
-		For: "that copy, whose name holds the fingerprint of the former CA. To grant less, name it: `--dry-run=server` prints the rule"}
+		For: "that backup; its name contains the fingerprint of the previous CA. To grant less, name it: `--dry-run=server` prints the rule"}
 }
 
-// Accesses is the table of what mesh-ca needs. rbac prints manifests of it, docs/rbac.md holds it, and a test runs the commands with nothing else.
+// Accesses returns the table of the permissions that mesh-ca needs. rbac prints it as manifests, docs/rbac.md contains it, and a test runs the commands with only these permissions.
 func Accesses() []permissions.Access {
 	secrets := []string{pki.SecretCA, cilium.SecretKVStoreMesh}
 	for _, leaf := range pki.LeafSpecs() {
@@ -45,20 +45,20 @@ func Accesses() []permissions.Access {
 		{Resource: "secrets", Names: secrets, Verbs: []string{"get"}, Place: permissions.InMeshNamespace,
 			For: "the CA and the certificates, by name", Without: unknown},
 		{Resource: "configmaps", Names: []string{bundleName}, Verbs: []string{"get"}, Place: permissions.InMeshNamespace,
-			For: "a trust bundle (`tls.caBundle`) with the chart's name; one with another name needs a rule of its own", Without: unknown},
+			For: "a trust bundle (`tls.caBundle`) with the chart's name; a bundle with another name needs its own rule", Without: unknown},
 		{Resource: "secrets", Names: []string{bundleName}, Verbs: []string{"get"}, Place: permissions.InMeshNamespace,
 			For: "the same with `tls.caBundle.useSecret`", Without: unknown},
 		{Resource: "pods", Verbs: []string{"list"}, Place: permissions.InMeshNamespace,
-			For: "whether etcd has read its CA file again", Without: "that warning is left out"},
+			For: "whether etcd has read its CA file again", Without: "that warning is not reported"},
 		{Group: "apps", Resource: "deployments", Names: []string{pki.DeploymentRelay}, Verbs: []string{"get"}, Place: permissions.InMeshNamespace,
 			For: "what Hubble Relay trusts", Without: unknown},
 		{Resource: "secrets", Names: pki.OldCASecrets(), Verbs: []string{"get"}, Place: permissions.InMeshNamespace,
-			For: "a CA under the name that old versions gave it", Without: "it is not named"},
+			For: "a CA under the name that old versions used", Without: "it is not reported"},
 		{Group: "batch", Resource: "cronjobs", Names: []string{cronJobMesh, cronJobHubble}, Verbs: []string{"get"}, Place: permissions.InMeshNamespace,
-			For: "the command that renews certificates with certgen", Without: "the commands are those without certgen"},
+			For: "the command that renews certificates with certgen", Without: "the commands do not use certgen"},
 		accessPatchCA(), accessCreate(), accessReadBackup(),
 		{Resource: "secrets", Verbs: []string{"list"}, Place: permissions.InMeshNamespace, Commands: writes(), Writes: true,
-			For: "the record of Cilium's Helm release: its chart, and whether its values hold a CA", Without: "both are reported as unknown"},
+			For: "the record of Cilium's Helm release: its chart, and whether its values contain a CA", Without: "both are reported as unknown"},
 	}...)
 }
 

@@ -363,7 +363,7 @@ func TestBackupsOfOneFingerprint(t *testing.T) {
 	}
 }
 
-// TestRestore takes a sync back and then takes that back.
+// TestRestore undoes a sync, and then undoes the restore.
 func TestRestore(t *testing.T) {
 	t.Parallel()
 	m := newMesh(t)

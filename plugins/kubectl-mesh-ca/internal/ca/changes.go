@@ -10,7 +10,7 @@ import (
 	"github.com/kubectl-mesh/kubectl-mesh/pkg/common/clusters"
 )
 
-// Report returns the plan, or what became of it, as the document that scripts read. Secrets stand as fingerprints.
+// Report returns the plan, or its results, as a document for scripts. Secrets are shown as fingerprints.
 func (p *Plan) Report(members []*clusters.Member, dryRun string) v1alpha1.CAChangeReport {
 	r := v1alpha1.CAChangeReport{ChangeReport: v1alpha1.ChangeReport{
 		Document: clusters.Document("ChangeReport", members), Action: p.Action, DryRun: dryRun, Changes: []v1alpha1.Change{},
@@ -28,7 +28,7 @@ func (p *Plan) Report(members []*clusters.Member, dryRun string) v1alpha1.CAChan
 	return r
 }
 
-// next are the steps in each cluster that has or gets the CA, and in those that keep copies of what changes there.
+// next returns the steps in each cluster that has or gets the CA, and in each cluster that has copies of its certificates.
 func (p *Plan) next() []v1alpha1.NextStep {
 	var renewed, all []*State
 	for _, i := range p.Items {
@@ -56,7 +56,7 @@ func (p *Plan) next() []v1alpha1.NextStep {
 	return out
 }
 
-// values is the step in which the values of a release are made to keep the CA.
+// values returns the step after which the values of a release no longer overwrite the CA.
 func (p *Plan) values(s *State) []v1alpha1.NextStep {
 	if s == p.From || !s.Values.SetsCA || p.source.cert == nil || s.undoes(p.source.cert) == "" {
 		return nil
@@ -65,7 +65,7 @@ func (p *Plan) values(s *State) []v1alpha1.NextStep {
 	if s.Chart.Controller {
 		where = "HelmChartConfig " + s.Release.Name
 	}
-	return []v1alpha1.NextStep{{Cluster: s.Member.Name, Why: fmt.Sprintf("remove %stls.ca.cert and %stls.ca.key from %s, and from the file that it is installed from: the next upgrade would write the former CA again", s.Values.Prefix, s.Values.Prefix, where)}}
+	return []v1alpha1.NextStep{{Cluster: s.Member.Name, Why: fmt.Sprintf("remove %stls.ca.cert and %stls.ca.key from %s, and from the file that it is installed from: otherwise the next upgrade writes the previous CA again", s.Values.Prefix, s.Values.Prefix, where)}}
 }
 
 func (i *Item) changes() []v1alpha1.Change {
@@ -89,7 +89,7 @@ func (i *Item) changes() []v1alpha1.Change {
 	return append(out, c)
 }
 
-// values are the facts by name; a fact that there is none of stands as null.
+// values returns the facts by name; a missing fact is null.
 func (f Facts) values() map[string]*string {
 	get := func(s string) *string {
 		if s == "" {
@@ -100,7 +100,7 @@ func (f Facts) values() map[string]*string {
 	return map[string]*string{"fingerprint": get(f.Fingerprint), "subject": get(f.Subject), "key": get(f.Key)}
 }
 
-// undo is the command that takes this item back; empty when nothing was written.
+// undo returns the command that undoes this item; "" if nothing was written.
 func (i *Item) undo() string {
 	if !i.Written {
 		return ""

@@ -6,7 +6,7 @@ import (
 	"github.com/kubectl-mesh/kubectl-mesh/pkg/common/cilium/pki"
 )
 
-// workload converts the parts of a pod template that say which files its containers see.
+// workload converts the parts of a pod template that decide which files its containers see.
 func workload(spec corev1.PodSpec) *pki.Workload {
 	w := &pki.Workload{}
 	for _, c := range spec.InitContainers {
@@ -48,7 +48,7 @@ func volume(v corev1.Volume) pki.Volume {
 				out.Sources = append(out.Sources, projection(pki.Secret, s.Secret.Name, s.Secret.Items))
 			case s.ConfigMap != nil:
 				out.Sources = append(out.Sources, projection(pki.ConfigMap, s.ConfigMap.Name, s.ConfigMap.Items))
-			default: // a trust bundle, a token: not followed, and it may overlay what is
+			default: // a trust bundle or a token: it is not followed, and may overlay other files
 				out.Other = "projected with a source other than Secret or ConfigMap"
 			}
 		}

@@ -9,13 +9,13 @@ import (
 	"github.com/kubectl-mesh/kubectl-mesh/pkg/common/cilium/pki"
 )
 
-// keepsCopies reports whether an object is a Secret with peers' configurations, in which copies of their certificates may stand.
+// keepsCopies reports whether an object is a Secret with peers' configurations, which may contain copies of their certificates.
 func (s *State) keepsCopies(ref pki.Ref) bool {
 	return ref.Kind == pki.Secret && slices.Contains(configSecrets(), ref.Name)
 }
 
-// followed lists the steps in a cluster that keeps something of another one, whose leaf certificates will be of signer: copies of the other's
-// certificates beside its configuration, and bundles in which the other's former CA is and the new one is not. Nothing renews them.
+// followed lists the steps in a cluster that has certificates of another cluster, whose leaf certificates signer will sign: copies of its
+// certificates next to its configuration, and bundles that contain its previous CA but not the new one. Nothing renews these automatically.
 func (s *State) followed(other *State, signer *x509.Certificate) []v1alpha1.NextStep {
 	if s == other || signer == nil {
 		return nil
@@ -33,7 +33,7 @@ func (s *State) followed(other *State, signer *x509.Certificate) []v1alpha1.Next
 	}
 	if name := other.Member.Name; len(stale) > 0 {
 		out = append(out, v1alpha1.NextStep{Cluster: s.Member.Name, Objects: stale, Why: fmt.Sprintf(
-			"copies of certificates of %s are kept here (clustermesh.config.clusters[].tls in the values). Once the leaf certificates of %s are renewed, %s cannot connect to %s until you renew the copies from secret %s of %s, or remove them so that %s uses its own",
+			"this cluster has copies of certificates of %s (clustermesh.config.clusters[].tls in the values). After the leaf certificates of %s are renewed, %s cannot connect to %s until you renew the copies from secret %s of %s, or remove them so that %s uses its own",
 			name, name, s.Member.Name, name, pki.SecretRemote, name, s.Member.Name)})
 	}
 	for _, b := range s.Side.Bundles() {
@@ -41,12 +41,12 @@ func (s *State) followed(other *State, signer *x509.Certificate) []v1alpha1.Next
 			continue
 		}
 		out = append(out, v1alpha1.NextStep{Cluster: s.Member.Name, Objects: []string{b.Source.Ref.String()}, Why: fmt.Sprintf(
-			"%s has the former CA of %s and not the new one: add the new CA before the leaf certificates of %s are renewed, then restart deployment/clustermesh-apiserver here", b.Source, other.Member.Name, other.Member.Name)})
+			"%s contains the previous CA of %s, but not the new one: add the new CA before the leaf certificates of %s are renewed, then restart deployment/clustermesh-apiserver here", b.Source, other.Member.Name, other.Member.Name)})
 	}
 	return out
 }
 
-// formerlyIn reports whether a bundle has the CA that the cluster's leaf certificates are of at present, or that was in cilium-ca when it was read.
+// formerlyIn reports whether a bundle contains the CA of the cluster's present leaf certificates, or the CA that was in cilium-ca when it was read.
 func (s *State) formerlyIn(bundle []*x509.Certificate) bool {
 	var former []*x509.Certificate
 	if secret := s.CA().Object; secret != nil {

@@ -95,10 +95,10 @@ func TestField10CertgenWillRefuse(t *testing.T) {
 		in   catest.Install
 		want string
 	}{
-		"chart 1.20":           {catest.Install{CA: &short, Method: "certgen", Version: "1.20.2", Objects: []runtime.Object{job(enforce)}}, "certgen refuses it since 2026-03-"},
-		"chart 1.19":           {catest.Install{CA: &short, Method: "certgen", Version: "1.19.7", Objects: []runtime.Object{job()}}, ""},
-		"no CronJob, 1.20":     {catest.Install{CA: &short, Method: "certgen", Version: "1.20.2"}, "the configuration of certgen was not found"},
-		"Helm makes the leafs": {catest.Install{CA: &short, Version: "1.20.2"}, ""},
+		"chart 1.20":                       {catest.Install{CA: &short, Method: "certgen", Version: "1.20.2", Objects: []runtime.Object{job(enforce)}}, "certgen has refused it since 2026-03-"},
+		"chart 1.19":                       {catest.Install{CA: &short, Method: "certgen", Version: "1.19.7", Objects: []runtime.Object{job()}}, ""},
+		"no CronJob, 1.20":                 {catest.Install{CA: &short, Method: "certgen", Version: "1.20.2"}, "the configuration of certgen was not found"},
+		"Helm makes the leaf certificates": {catest.Install{CA: &short, Version: "1.20.2"}, ""},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
@@ -220,9 +220,9 @@ func TestField13Chart(t *testing.T) {
 		in        catest.Install
 		want, not []string
 	}{
-		"nothing tells":     {catest.Install{}, []string{"upgrade cilium CHART --version 1.18.11 --reuse-values --set tls.ca.cert= --set tls.ca.key=", "no object here names the chart"}, []string{"cilium/cilium", undo}},
+		"nothing tells":     {catest.Install{}, []string{"upgrade cilium CHART --version 1.18.11 --reuse-values --set tls.ca.cert= --set tls.ca.key=", "no object in this cluster names the chart"}, []string{"cilium/cilium", undo}},
 		"label":             {catest.Install{Workloads: label("cilium-1.20.2")}, []string{"upgrade cilium cilium --repo https://helm.cilium.io/ --version 1.20.2 --reuse-values"}, []string{"CHART"}},
-		"label of another":  {catest.Install{Workloads: label("cilium-enterprise-1.17.3_ee.1")}, []string{"release cilium is of chart cilium-enterprise 1.17.3+ee.1, as label helm.sh/chart says", "upgrade cilium CHART --version 1.17.3+ee.1"}, nil},
+		"label of another":  {catest.Install{Workloads: label("cilium-enterprise-1.17.3_ee.1")}, []string{"release cilium uses chart cilium-enterprise 1.17.3+ee.1, according to label helm.sh/chart", "upgrade cilium CHART --version 1.17.3+ee.1"}, nil},
 		"record":            {catest.Install{Objects: release("cilium", "https://cilium.io/", "{}")}, []string{"upgrade cilium cilium --repo https://helm.cilium.io/ --version 1.18.9 --reuse-values\n"}, []string{"CHART", "tls.ca"}},
 		"record of a fork":  {catest.Install{Objects: release("cilium", "https://example.org/", "null")}, []string{"upgrade cilium CHART --version 1.18.9"}, []string{"helm.cilium.io"}},
 		"values of the old": {catest.Install{Objects: release("cilium", "https://cilium.io/", encoded(old))}, []string{undo, "--set tls.ca.cert= --set tls.ca.key="}, nil},
@@ -232,7 +232,7 @@ func TestField13Chart(t *testing.T) {
 		"the chart's own":   {catest.Install{Objects: []runtime.Object{record(t, `{"chart":{"metadata":{"name":"platform","version":"2.0.0"},"values":{"cilium":`+encoded(old)+`}},"config":{}}`)}}, []string{"remove cilium.tls.ca.cert"}, nil},
 		"emptied by values": {catest.Install{Objects: []runtime.Object{record(t, `{"chart":{"metadata":{"name":"platform","version":"2.0.0"},"values":{"cilium":`+encoded(old)+`}},"config":{"cilium":{"tls":{"ca":{"cert":"","key":""}}}}}`)}}, nil, []string{"tls.ca"}},
 		"RKE2":              {catest.Install{Workloads: rke2}, []string{"HelmChartConfig rke2-cilium"}, []string{"helm upgrade", "upgrade rke2-cilium", "cilium/cilium"}},
-		"not by Helm":       {catest.Install{Method: "hand", CAOwner: "hand", Workloads: func(d *appsv1.Deployment, ds *appsv1.DaemonSet) { d.Annotations, ds.Annotations = nil, nil }}, []string{"kept by hand"}, []string{"upgrade"}},
+		"not by Helm":       {catest.Install{Method: "hand", CAOwner: "hand", Workloads: func(d *appsv1.Deployment, ds *appsv1.DaemonSet) { d.Annotations, ds.Annotations = nil, nil }}, []string{"managed by hand"}, []string{"upgrade"}},
 		"Flux":              {catest.Install{Edit: flux}, []string{"flux --context kind-eu -n flux-system reconcile helmrelease cilium --force"}, []string{"helm --kube"}},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -319,7 +319,7 @@ func TestField13Copies(t *testing.T) {
 	p.Others = ca.ReadAll(t.Context(), []*clusters.Member{ap}, time.Minute)
 	found := map[string][]string{}
 	for _, s := range p.Report(members, "none").Next {
-		if strings.Contains(s.Why, "copies of certificates of eu") || strings.Contains(s.Why, "former CA of eu") {
+		if strings.Contains(s.Why, "copies of certificates of eu") || strings.Contains(s.Why, "previous CA of eu") {
 			found[s.Cluster] = append(found[s.Cluster], s.Objects...)
 		}
 	}
@@ -341,7 +341,7 @@ func TestField08ReleaseOfTheSource(t *testing.T) {
 	members := []*clusters.Member{us, eu}
 	states := ca.ReadAll(t.Context(), members, time.Minute)
 	missing := findingsOf(ca.Report(members, states, pkitest.Now), "CA001")
-	if len(missing) != 1 || !strings.Contains(missing[0].Message, "secret clustermesh-apiserver-ca-cert, a name of former charts, holds the CA") || !strings.Contains(missing[0].Message, "which signed clustermesh-apiserver-server-cert") {
+	if len(missing) != 1 || !strings.Contains(missing[0].Message, "secret clustermesh-apiserver-ca-cert, a name that old charts used, contains the CA") || !strings.Contains(missing[0].Message, "which signed clustermesh-apiserver-server-cert") {
 		t.Errorf("%+v", missing)
 	}
 	p, err := ca.Sync(states[0], states[1:], ca.Options{Timeout: time.Minute}, pkitest.Now)

@@ -12,20 +12,20 @@ import (
 	"github.com/kubectl-mesh/kubectl-mesh/pkg/common/finding"
 )
 
-// warnBefore is how long before its end a certificate is worth a warning.
+// warnBefore is how long before its expiry a certificate causes a warning.
 const warnBefore = 60 * 24 * time.Hour
 
-// examination is everything that findings are made from.
+// examination holds everything that the rules check.
 type examination struct {
 	states []*State
 	pairs  []pki.Pair
 	now    time.Time
-	// known and renewals remember what was worked out for a cluster.
+	// known and renewals cache results for a cluster.
 	known    map[*State]caFacts
 	renewals map[*State][]string
 }
 
-// find lists what is wrong, the worst first.
+// find lists the findings, the worst first.
 func (x examination) find(r v1alpha1.CAReport) []v1alpha1.Finding {
 	var out []v1alpha1.Finding
 	for i, s := range x.states {
@@ -51,7 +51,7 @@ func (x examination) caFindings(s *State, c v1alpha1.CACluster) []v1alpha1.Findi
 		out = append(out, finding.CAKey.New(object, at, c.CA.KeyMessage, x.replace(s)))
 	}
 	if !c.CA.IsCA {
-		out = append(out, finding.CANotCA.New(object, at, "its basic constraints or key usage do not allow it to sign", x.replace(s)))
+		out = append(out, finding.CANotCA.New(object, at, "its basic constraints or key usage do not allow signing", x.replace(s)))
 	}
 	if x.now.Before(c.CA.NotBefore) || x.now.After(c.CA.NotAfter) {
 		out = append(out, finding.CAExpired.New(object, at, fmt.Sprintf("it is valid from %s to %s", date(c.CA.NotBefore), date(c.CA.NotAfter)), x.replace(s)))
@@ -59,7 +59,7 @@ func (x examination) caFindings(s *State, c v1alpha1.CACluster) []v1alpha1.Findi
 		out = append(out, finding.CAEnds.New(object, at, "it expires on "+date(c.CA.NotAfter), ""))
 	}
 	if c.CA.Certificates > 1 {
-		out = append(out, finding.CAChain.New(object, at, fmt.Sprintf("there are %d certificates in it", c.CA.Certificates), ""))
+		out = append(out, finding.CAChain.New(object, at, fmt.Sprintf("it contains %d certificates", c.CA.Certificates), ""))
 	}
 	if from := c.CA.CertgenRefusesFrom; from != nil && x.now.Add(warnBefore).After(*from) {
 		out = append(out, finding.CertgenRefuses.New(object, at, s.refusal(*from, c.CA.NotAfter, x.now), ""))
@@ -67,15 +67,15 @@ func (x examination) caFindings(s *State, c v1alpha1.CACluster) []v1alpha1.Findi
 	return out
 }
 
-// refusal says from when certgen refuses the CA, and on what that rests.
+// refusal says from when certgen refuses the CA, and how this was determined.
 func (s *State) refusal(from, end, now time.Time) string {
 	verb := "will refuse it from"
 	if !now.Before(from) {
-		verb = "refuses it since"
+		verb = "has refused it since"
 	}
-	text := fmt.Sprintf("certgen %s %s on: the CA ends on %s, which is before leaf certificates that are made then would end", verb, date(from), date(end))
+	text := fmt.Sprintf("certgen %s %s: the CA expires on %s, before new leaf certificates would expire", verb, date(from), date(end))
 	if len(s.Certgen) == 0 {
-		text += " (by the default of the chart and the validity of the present leaf certificates: the configuration of certgen was not found)"
+		text += " (calculated from the chart's default and the validity of the present leaf certificates, because the configuration of certgen was not found)"
 	}
 	if s.CertgenNote != "" {
 		text += "; " + s.CertgenNote
@@ -93,7 +93,7 @@ func (x examination) leafFindings(s *State, c v1alpha1.CACluster) []v1alpha1.Fin
 			out = append(out, finding.LeafBad.New(object, at, l.Message, s.readable(pki.Ref{Kind: pki.Secret, Name: l.Secret}, pki.KeyTLSCert)))
 			continue
 		case l.SignedByCA != nil && !*l.SignedByCA:
-			out = append(out, finding.LeafStale.New(object, at, "it is signed by "+l.Issuer+" under another key than cilium-ca's", "renew it, then "+s.restart()))
+			out = append(out, finding.LeafStale.New(object, at, "it is signed by "+l.Issuer+" with a key other than that of cilium-ca", "renew it, then "+s.restart()))
 		}
 		for _, p := range l.Problems {
 			rule := finding.LeafBad
@@ -138,7 +138,7 @@ func insideFindings(s *State, c v1alpha1.CACluster) []v1alpha1.Finding {
 
 func date(t time.Time) string { return t.UTC().Format(time.DateOnly) }
 
-// certificate makes the facts that are shown of any certificate.
+// certificate returns the facts that are shown for any certificate.
 func certificate(cert *x509.Certificate) v1alpha1.Certificate {
 	return v1alpha1.Certificate{
 		Fingerprint: pki.Fingerprint(cert), PublicKeyHash: pki.SPKIHash(cert), SubjectKeyID: pki.SubjectKeyID(cert),

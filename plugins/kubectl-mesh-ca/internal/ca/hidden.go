@@ -11,8 +11,8 @@ import (
 	"github.com/kubectl-mesh/kubectl-mesh/pkg/common/finding"
 )
 
-// hiddenFindings lists the certificate files of a cluster in which a part is not read. What cannot be read at all is a finding of its own elsewhere, but
-// for the CA files of leaf certificates and bundles.
+// hiddenFindings lists the certificate files of a cluster with a part that is not read. A file that cannot be read at all has its own finding elsewhere,
+// except for the CA files of leaf certificates and bundles.
 func hiddenFindings(s *State) []v1alpha1.Finding {
 	var out []v1alpha1.Finding
 	for _, ref := range slices.SortedFunc(maps.Keys(s.Side.Objects), func(a, b pki.Ref) int { return strings.Compare(a.String(), b.String()) }) {
@@ -36,7 +36,7 @@ func hiddenFindings(s *State) []v1alpha1.Finding {
 	return out
 }
 
-// ownFinding reports whether a file that cannot be read at all is what another finding is about.
+// ownFinding reports whether another finding covers a file that cannot be read at all.
 func ownFinding(ref pki.Ref, key string) bool {
 	return ref == pki.Ref{Kind: pki.Secret, Name: pki.SecretCA} || (isLeaf(ref) && key == pki.KeyTLSCert)
 }
@@ -46,7 +46,7 @@ func unreadable(data []byte) bool {
 	return err != nil
 }
 
-// readable says how a file with a hidden part is made readable; "" where nothing is hidden. The file holds certificates, which are no secret.
+// readable says how to make a file with a hidden part readable; "" if nothing is hidden. The file contains certificates, which are not secret.
 func (s *State) readable(ref pki.Ref, key string) string {
 	data := s.Side.Objects[ref].Data
 	if len(data[key]) == 0 && ref.Name == pki.SecretCA {
@@ -58,11 +58,11 @@ func (s *State) readable(ref pki.Ref, key string) string {
 	}
 	filter := pki.MakeReadable(parts)
 	if filter == "" {
-		return fmt.Sprintf("replace what is hidden in %s by the certificate that belongs there, as PEM", pki.Source{Ref: ref, Key: key})
+		return fmt.Sprintf("replace the hidden part in %s with the right certificate, as PEM", pki.Source{Ref: ref, Key: key})
 	}
 	get := s.kubectl("get", ref.String(), "-o", fmt.Sprintf(`go-template={{index .data %q}}`, key))
 	if ref.Kind == pki.Secret {
 		get += " | base64 -d"
 	}
-	return fmt.Sprintf("write this as %s: %s | %s", pki.Source{Ref: ref, Key: key}, get, filter)
+	return fmt.Sprintf("write the output as %s: %s | %s", pki.Source{Ref: ref, Key: key}, get, filter)
 }

@@ -14,14 +14,14 @@ import (
 	"github.com/kubectl-mesh/kubectl-mesh/pkg/common/owners"
 )
 
-// stale is a leaf Secret that does not belong to the CA any more.
+// stale is a leaf Secret that no longer belongs to the CA.
 type stale struct {
 	spec  pki.LeafSpec
 	owner pki.Owner
 }
 
-// staleLeafs lists the leafs that are not signed by a CA, or whose ca.crt does not have it.
-func (s *State) staleLeafs(signer *x509.Certificate) []stale {
+// staleCertificates lists the leaf certificates that a CA did not sign, or whose ca.crt does not contain it.
+func (s *State) staleCertificates(signer *x509.Certificate) []stale {
 	var out []stale
 	for _, spec := range pki.LeafSpecs() {
 		secret := s.Secrets[spec.Secret]
@@ -37,7 +37,7 @@ func (s *State) staleLeafs(signer *x509.Certificate) []stale {
 	return out
 }
 
-// trusts reports whether a leaf Secret's own ca.crt would verify leafs of a CA: it holds that key, or a certificate above it.
+// trusts reports whether a leaf Secret's ca.crt would verify leaf certificates of a CA: it contains a certificate with the CA's key, or one above it.
 func trusts(l pki.Leaf, signer *x509.Certificate) bool { return trustedBy(l.Trust, signer) }
 
 func trustedBy(roots []*x509.Certificate, signer *x509.Certificate) bool {
@@ -46,27 +46,27 @@ func trustedBy(roots []*x509.Certificate, signer *x509.Certificate) bool {
 	})
 }
 
-// Next are the steps after which the leaf certificates of a cluster belong to its CA, with the exact commands. Nothing when they do already. now makes
+// Next returns the steps after which the leaf certificates of a cluster belong to its CA, with the exact commands. It returns nothing if they already do. now makes
 // the names of Jobs unique.
 //
-// The order matters: Hubble's Secrets are deleted before the Helm upgrade that makes them again, and etcd is restarted last, because it reads its CA
-// file at start only (etcd issue 11555) while certificates are read again at every connection.
+// The order matters: Hubble's Secrets are deleted before the Helm upgrade that recreates them, and etcd is restarted last, because it reads its CA
+// file only at start (etcd issue 11555), while it reads certificates again at every connection.
 func Next(s *State, signer *x509.Certificate, now time.Time) []v1alpha1.NextStep {
 	if signer == nil {
 		return nil
 	}
-	leafs := s.staleLeafs(signer)
+	leaves := s.staleCertificates(signer)
 	n := &steps{state: s, signer: signer, now: now}
-	if len(leafs) == 0 {
+	if len(leaves) == 0 {
 		if s.etcdStale() != "" {
-			n.add("etcd reads its CA file at start only, and has not read it since it was written", nil, s.restart())
+			n.add("etcd reads its CA file only at start, and has not read it since it was written", nil, s.restart())
 		}
 		return n.out
 	}
 	n.bundles()
 	byOwner := map[pki.OwnerKind][]stale{}
 	var kinds []pki.OwnerKind
-	for _, l := range leafs {
+	for _, l := range leaves {
 		kind := l.owner.Kind
 		if byOwner[kind] == nil {
 			kinds = append(kinds, kind)
@@ -85,8 +85,8 @@ func Next(s *State, signer *x509.Certificate, now time.Time) []v1alpha1.NextStep
 			n.byHand(byOwner[kind])
 		}
 	}
-	if s.Side.MeshAPI != nil && slices.ContainsFunc(leafs, func(l stale) bool { return l.spec.Family == pki.FamilyMesh }) {
-		n.add("etcd reads its CA file at start only", nil, s.restart())
+	if s.Side.MeshAPI != nil && slices.ContainsFunc(leaves, func(l stale) bool { return l.spec.Family == pki.FamilyMesh }) {
+		n.add("etcd reads its CA file only at start", nil, s.restart())
 	}
 	return n.out
 }
@@ -105,7 +105,7 @@ func (n *steps) add(why string, objects []string, command string) {
 
 func (n *steps) kubectl(words ...string) string { return n.state.kubectl(words...) }
 
-// bundles: where processes mount a bundle, the new CA must be in it before a leaf certificate of it is presented anywhere.
+// bundles: if processes mount a bundle, it must contain the new CA before any process presents a leaf certificate of that CA.
 func (n *steps) bundles() {
 	for _, b := range n.state.Side.Bundles() {
 		if n.state.keepsCopies(b.Source.Ref) || trustedBy(b.Certs, n.signer) {
@@ -116,60 +116,60 @@ func (n *steps) bundles() {
 	}
 }
 
-// helm: the upgrade signs the mesh's leaf certificates again. From chart 1.18.0-pre.1 it keeps tls.crt and tls.key of the two Hubble Secrets and gives
-// them the new ca.crt (templates/hubble/tls-helm, cilium pull request 38355), so these go first.
-func (n *steps) helm(leafs []stale) {
+// helm: the upgrade signs the mesh's leaf certificates again. From chart 1.18.0-pre.1 on it keeps tls.crt and tls.key of the two Hubble Secrets and replaces
+// their ca.crt (templates/hubble/tls-helm, cilium pull request 38355), so these are deleted first.
+func (n *steps) helm(leaves []stale) {
 	v := n.state.Member.Version
 	var kept []string
-	for _, l := range leafs {
+	for _, l := range leaves {
 		if l.spec.Secret == pki.SecretHubbleServer || l.spec.Secret == pki.SecretHubbleRelay {
 			kept = append(kept, l.spec.Secret)
 		}
 	}
 	if len(kept) > 0 && (!v.Known() || v.Major > 1 || v.Minor >= 18) {
-		n.add("Helm keeps these leaf certificates and would only give them the new ca.crt (chart 1.18 and later)", objects(kept), n.kubectl(append([]string{"delete", "secret"}, kept...)...))
+		n.add("Helm keeps these leaf certificates and would only replace their ca.crt (chart 1.18 and later)", objects(kept), n.kubectl(append([]string{"delete", "secret"}, kept...)...))
 	}
-	n.upgrade("the upgrade signs the leaf certificates again", names(leafs), release(leafs, n.state))
+	n.upgrade("the upgrade signs the leaf certificates again", names(leaves), release(leaves, n.state))
 }
 
-// upgrade is the step in which Helm runs again, with the version and the values that the release has, by the means of the installation.
+// upgrade adds the step in which Helm runs again, with the version and the values of the release, with the tool that installed it.
 func (n *steps) upgrade(why string, objects []string, r Release) {
 	chart := n.state.Chart
 	switch {
 	case !r.Known():
-		n.add(why+": no Helm release is known here, so run again what renders and applies the manifests", objects, "")
+		n.add(why+": no Helm release is known here; render and apply the manifests again", objects, "")
 		return
 	case chart.Controller:
-		if n.state.Release.Known() { // leaf certificates may have marks of a former installation
+		if n.state.Release.Known() { // leaf certificates may have marks of a previous installation
 			r = n.state.Release
 		}
 		config := "HelmChartConfig " + r.Name
-		n.add(fmt.Sprintf("%s: the Helm controller of RKE2 or K3s keeps release %s (chart %s). Change %s in namespace kube-system, and the controller runs Helm again; an upgrade from elsewhere does not last",
+		n.add(fmt.Sprintf("%s: the Helm controller of RKE2 or K3s keeps release %s (chart %s). Change %s in namespace kube-system, and the controller runs Helm again; any other upgrade would not last",
 			why, r.Name, cmp.Or(chart.String(), "unknown"), config), append(slices.Clone(objects), "helmchartconfig/"+r.Name), "")
 		return
 	}
 	if k := n.state.Member.Keeper; k != nil {
-		n.add(fmt.Sprintf("%s: run it from %s. On its own, an upgrade with helm would not last: %s", why, k.Where(), k.Because()), objects, "")
+		n.add(fmt.Sprintf("%s: run it from %s. A separate upgrade with helm would not last: %s", why, k.Where(), k.Because()), objects, "")
 		return
 	}
 	words := []string{"upgrade", r.Name}
 	if chart.Official {
 		words = append(words, chart.Name, "--repo", owners.OfficialRepository)
-		why += fmt.Sprintf(" (chart %s, as %s says)", chart, chart.Mark)
+		why += fmt.Sprintf(" (chart %s, according to %s)", chart, chart.Mark)
 	} else {
 		words = append(words, "CHART")
-		what := "no object here names the chart of release " + r.Name
+		what := "no object in this cluster names the chart of release " + r.Name
 		if chart.Name != "" {
-			what = fmt.Sprintf("release %s is of chart %s, as %s says", r.Name, chart, chart.Mark)
+			what = fmt.Sprintf("release %s uses chart %s, according to %s", r.Name, chart, chart.Mark)
 		}
-		why += fmt.Sprintf(" (%s: put the chart that you installed, with its repository or OCI address, in the place of CHART)", what)
+		why += fmt.Sprintf(" (%s: replace CHART with the chart that you installed, with its repository or OCI address)", what)
 	}
 	if v := cmp.Or(chart.Version, versionOf(n.state)); v != "" {
 		words = append(words, "--version", v)
 	}
 	words = append(words, "--reuse-values")
 	if v := n.state.Values; !v.Known || v.SetsCA {
-		// Empty values are the chart's default: it then keeps the CA that is in the cluster.
+		// Empty values are the chart's default: Helm then keeps the CA that is in the cluster.
 		words = append(words, "--set", v.Prefix+"tls.ca.cert=", "--set", v.Prefix+"tls.ca.key=")
 	}
 	n.add(why, objects, n.state.tool("helm", r.Namespace, words...))
@@ -182,9 +182,9 @@ func versionOf(s *State) string {
 	return ""
 }
 
-// release is the Helm release that owns the leaf certificates, else the one that installed Cilium.
-func release(leafs []stale, s *State) Release {
-	for _, l := range leafs {
+// release returns the Helm release that owns the leaf certificates, otherwise the release that installed Cilium.
+func release(leaves []stale, s *State) Release {
+	for _, l := range leaves {
 		if l.owner.Kind == pki.OwnerHelm && l.owner.Name != "" {
 			m := s.Secrets[l.spec.Secret].Object
 			return Release{Name: l.owner.Name, Namespace: cmp.Or(m.Annotations[pki.AnnotationReleaseNamespace], s.Namespace)}
@@ -193,14 +193,14 @@ func release(leafs []stale, s *State) Release {
 	return s.Release
 }
 
-// certgen: a Job from the CronJob. The mesh's exists only with a schedule, which has no default before chart 1.20; without it the one-shot Job is made
-// again by an upgrade: up to 1.18 it is a Helm hook, from 1.19 a Job whose name depends on its spec alone, so that the old one must go first.
-func (n *steps) certgen(leafs []stale) {
+// certgen: a Job from the CronJob. The CronJob for the mesh exists only with a schedule, which has no default before chart 1.20. Without it an upgrade recreates
+// the one-shot Job: up to 1.18 it is a Helm hook; from 1.19 on, the name of the Job depends only on its spec, so the old Job must be deleted first.
+func (n *steps) certgen(leaves []stale) {
 	for _, f := range []struct {
 		family pki.Family
 		job    string
 	}{{pki.FamilyMesh, cronJobMesh}, {pki.FamilyHubble, cronJobHubble}} {
-		mine := slices.DeleteFunc(slices.Clone(leafs), func(l stale) bool { return l.spec.Family != f.family })
+		mine := slices.DeleteFunc(slices.Clone(leaves), func(l stale) bool { return l.spec.Family != f.family })
 		if len(mine) == 0 {
 			continue
 		}
@@ -216,42 +216,42 @@ func (n *steps) certgen(leafs []stale) {
 	}
 }
 
-// jobName is a name that no Job of an earlier run has: the step may have to be repeated with the same CA.
+// jobName returns a name that no earlier Job has, because the step may be repeated with the same CA.
 func (n *steps) jobName(family pki.Family) string {
 	const base36 = 36
 	return fmt.Sprintf("mesh-ca-%s-%s-%s", family, pki.Short(pki.Fingerprint(n.signer)), strconv.FormatInt(n.now.UnixMilli(), base36))
 }
 
-// certManager: the leaf certificates follow their issuer, and cilium-ca only if the issuer uses it.
-func (n *steps) certManager(leafs []stale) {
+// certManager: the issuer signs the leaf certificates; it uses cilium-ca only if it is configured so.
+func (n *steps) certManager(leaves []stale) {
 	words := []string{"renew"}
-	for _, l := range leafs {
+	for _, l := range leaves {
 		words = append(words, cmp.Or(l.owner.Name, l.spec.Secret))
 	}
-	n.add("cert-manager signs these with its issuer, whatever is in cilium-ca: give the issuer the CA (certManagerIssuerRef in Cilium's values), then renew", names(leafs),
+	n.add("cert-manager signs these with its issuer, not with cilium-ca: give the CA to the issuer (certManagerIssuerRef in Cilium's values), then renew", names(leaves),
 		n.state.tool("cmctl", n.state.Namespace, words...))
 }
 
-// labelFlux and labelFluxNamespace are Flux's marks on what a HelmRelease installs.
+// labelFlux and labelFluxNamespace are Flux's marks on objects that a HelmRelease installs.
 const (
 	labelFlux          = "helm.toolkit.fluxcd.io/name"
 	labelFluxNamespace = "helm.toolkit.fluxcd.io/namespace"
 )
 
-// byHand: what neither Helm, certgen nor cert-manager makes. A HelmRelease of Flux can be told to run Helm again.
-func (n *steps) byHand(leafs []stale) {
-	labels := n.state.Secrets[leafs[0].spec.Secret].Object.Labels
-	if name := labels[labelFlux]; name != "" && leafs[0].owner.Kind == pki.OwnerFlux {
-		n.add("Flux runs Helm again, which signs the leaf certificates again", names(leafs),
+// byHand handles leaf certificates that neither Helm, certgen nor cert-manager issues. Flux can run Helm again for a HelmRelease.
+func (n *steps) byHand(leaves []stale) {
+	labels := n.state.Secrets[leaves[0].spec.Secret].Object.Labels
+	if name := labels[labelFlux]; name != "" && leaves[0].owner.Kind == pki.OwnerFlux {
+		n.add("Flux runs Helm again, which signs the leaf certificates again", names(leaves),
 			n.state.tool("flux", cmp.Or(labels[labelFluxNamespace], n.state.Namespace), "reconcile", "helmrelease", name, "--force"))
 		return
 	}
-	n.add(fmt.Sprintf("kept by %s: make new certificates of the new CA where these come from, with the names and usages they have", leafs[0].owner), names(leafs), "")
+	n.add(fmt.Sprintf("managed by %s: issue new certificates from the new CA at their source, with the same names and usages", leaves[0].owner), names(leaves), "")
 }
 
-func names(leafs []stale) []string {
-	secrets := make([]string, len(leafs))
-	for i, l := range leafs {
+func names(leaves []stale) []string {
+	secrets := make([]string, len(leaves))
+	for i, l := range leaves {
 		secrets[i] = l.spec.Secret
 	}
 	return objects(secrets)

@@ -26,10 +26,10 @@ func TestField09SyncRefusesACAThatAControllerKeeps(t *testing.T) {
 		options   ca.Options
 		message   string // "" for a change
 	}{
-		"External Secrets":         {manager: "externalsecrets.external-secrets.io/cilium-ca", message: "it is kept by ExternalSecret cilium-ca, which would write its own CA again (external-secrets, field manager externalsecrets.external-secrets.io/cilium-ca); change it at its source, as ExternalSecret cilium-ca names it, or use --force-conflicts"},
-		"External Secrets, hashed": {manager: "externalsecrets.external-secrets.io/sha3/6b86b273ff34fce1", message: "it is kept by external-secrets (field manager externalsecrets.external-secrets.io/sha3/6b86b273ff34fce1), which would write its own CA again; change it at its source, or use --force-conflicts"},
-		"one that nobody knows":    {manager: "pki-copier", message: "it is kept by controller/pki-copier (field manager pki-copier), which would write its own CA again; change it at its source, or use --force-conflicts"},
-		"immutable and kept":       {manager: "pki-copier", immutable: true, message: "it is kept by controller/pki-copier (field manager pki-copier), which would write its own CA again; change it at its source, or use --force-conflicts"},
+		"External Secrets":         {manager: "externalsecrets.external-secrets.io/cilium-ca", message: "it is managed by ExternalSecret cilium-ca, which would write its own CA again (external-secrets, field manager externalsecrets.external-secrets.io/cilium-ca); change it at its source, as ExternalSecret cilium-ca names it, or use --force-conflicts"},
+		"External Secrets, hashed": {manager: "externalsecrets.external-secrets.io/sha3/6b86b273ff34fce1", message: "it is managed by external-secrets (field manager externalsecrets.external-secrets.io/sha3/6b86b273ff34fce1), which would write its own CA again; change it at its source, or use --force-conflicts"},
+		"one that nobody knows":    {manager: "pki-copier", message: "it is managed by controller/pki-copier (field manager pki-copier), which would write its own CA again; change it at its source, or use --force-conflicts"},
+		"immutable and kept":       {manager: "pki-copier", immutable: true, message: "it is managed by controller/pki-copier (field manager pki-copier), which would write its own CA again; change it at its source, or use --force-conflicts"},
 		"immutable":                {manager: "kubectl-create", immutable: true, message: `secret kube-system/cilium-ca is immutable and can only be deleted: keep a copy, run "kubectl --context kind-eu -n kube-system delete secret cilium-ca" and then this again`},
 		"immutable, by force":      {manager: "pki-copier", immutable: true, options: ca.Options{ForceConflicts: true}, message: `secret kube-system/cilium-ca is immutable and can only be deleted: keep a copy, run "kubectl --context kind-eu -n kube-system delete secret cilium-ca" and then this again`},
 		"by force":                 {manager: "pki-copier", options: ca.Options{ForceConflicts: true}},
@@ -92,7 +92,7 @@ func TestField09NextStepsNameTheKeeper(t *testing.T) {
 		if strings.HasPrefix(s.Command, "helm") {
 			t.Errorf("%s: %s", s.Why, s.Command)
 		}
-		if s.Why == "the upgrade signs the leaf certificates again: run it from the manifest in the Git repository of application cilium. On its own, an upgrade with helm would not last: "+eu.Keeper.Because() {
+		if s.Why == "the upgrade signs the leaf certificates again: run it from the manifest in the Git repository of application cilium. A separate upgrade with helm would not last: "+eu.Keeper.Because() {
 			upgrades++
 		}
 	}

@@ -17,10 +17,10 @@ import (
 	"github.com/kubectl-mesh/kubectl-mesh/pkg/common/finding"
 )
 
-// peerMark is the text by which Cilium recognises the configuration of a peer (isEtcdConfigFile in pkg/clustermesh/common/config.go).
+// peerMark is the text by which Cilium recognizes the configuration of a peer (isEtcdConfigFile in pkg/clustermesh/common/config.go).
 const peerMark = "endpoints:"
 
-// peerDocument is the configuration of a peer, as Cilium and etcd's client spell it.
+// peerDocument is the configuration of a peer, in the format of Cilium and etcd's client.
 type peerDocument struct {
 	Endpoints []string `json:"endpoints"`
 	CA        string   `json:"trusted-ca-file"`
@@ -28,7 +28,7 @@ type peerDocument struct {
 	Key       string   `json:"key-file"`
 }
 
-// peers reads the etcd client configurations out of the Secret that the connecting process reads.
+// peers reads the etcd client configurations from the Secret that the connecting process reads.
 func peers(side pki.Side) (map[string]pki.PeerConfig, string) {
 	obj := side.Objects[side.ConfigSecret()]
 	if obj.Unreadable != "" {
@@ -48,10 +48,10 @@ func peers(side pki.Side) (map[string]pki.PeerConfig, string) {
 	return out, ""
 }
 
-// configSecrets are the Secrets with the configurations of peers, and with copies of their certificates.
+// configSecrets returns the Secrets with the configurations of peers, and with copies of their certificates.
 func configSecrets() []string { return []string{cilium.SecretClusterMesh, cilium.SecretKVStoreMesh} }
 
-// skippedFindings are the entries that look like the configuration of a peer and that Cilium skips.
+// skippedFindings lists the entries that look like the configuration of a peer but that Cilium skips.
 func skippedFindings(s *State) []v1alpha1.Finding {
 	var out []v1alpha1.Finding
 	for _, name := range configSecrets() {
@@ -59,13 +59,13 @@ func skippedFindings(s *State) []v1alpha1.Finding {
 		_, skipped := cilium.PeersFromSecret(s.Side.Objects[ref].Data, s.Side.Name, s.Member.Version)
 		for _, entry := range skipped {
 			out = append(out, finding.PeerSkipped.New(pki.Source{Ref: ref, Key: entry.Entry}.String(), []string{s.Member.Name},
-				fmt.Sprintf("it looks like the configuration of peer %s, and Cilium skips it: %s", entry.Peer(), entry.Reason), ""))
+				fmt.Sprintf("it looks like the configuration of peer %s, but Cilium skips it: %s", entry.Peer(), entry.Reason), ""))
 		}
 	}
 	return out
 }
 
-// copied shows the certificates that stand beside the configurations of peers, as clustermesh.config.clusters[].tls or Terraform puts them there.
+// copied returns the certificates that are stored next to the configurations of peers, by clustermesh.config.clusters[].tls or by Terraform.
 func (s *State) copied(now time.Time) []v1alpha1.LeafCertificate {
 	var out []v1alpha1.LeafCertificate
 	for _, name := range configSecrets() {
@@ -100,7 +100,7 @@ func (s *State) copied(now time.Time) []v1alpha1.LeafCertificate {
 	return out
 }
 
-// clock says why a certificate is not valid at a moment, "" if it is.
+// clock says why a certificate is not valid at a moment, "" if it is valid.
 func clock(cert *x509.Certificate, now time.Time) string {
 	switch {
 	case now.Before(cert.NotBefore):

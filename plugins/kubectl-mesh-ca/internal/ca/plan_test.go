@@ -52,7 +52,7 @@ func TestSyncInto(t *testing.T) {
 		},
 		"into cert-manager's": {
 			source: catest.Install{CA: &src}, target: catest.Install{CA: &old, CAOwner: "cert-manager"},
-			result: "refused", message: "it is kept by cert-manager/cilium-ca (annotation cert-manager.io/certificate-name), which would write its own CA again; put the CA into a Secret of its own", keys: map[string]string{"tls.crt": "old cert", "tls.key": "old key"}, kind: corev1.SecretTypeTLS,
+			result: "refused", message: "it is managed by cert-manager/cilium-ca (annotation cert-manager.io/certificate-name), which would write its own CA again; put the CA into a Secret of its own", keys: map[string]string{"tls.crt": "old cert", "tls.key": "old key"}, kind: corev1.SecretTypeTLS,
 		},
 		"into cert-manager's by force": {
 			source: catest.Install{CA: &src}, target: catest.Install{CA: &old, CAOwner: "cert-manager", Edit: func(s map[string]*corev1.Secret) { s["cilium-ca"].Data["ca.crt"] = old.CertPEM }},
@@ -208,7 +208,7 @@ func TestNext(t *testing.T) {
 	}
 }
 
-// TestNextWithBundle: where processes mount a bundle, renewing leafs is not enough.
+// TestNextWithBundle: where processes mount a bundle, renewing leaf certificates is not enough.
 func TestNextWithBundle(t *testing.T) {
 	t.Parallel()
 	old, now := pkitest.NewCA(t, pkitest.Spec{}), pkitest.NewCA(t, pkitest.Spec{})
@@ -265,14 +265,14 @@ func TestReport(t *testing.T) {
 		want       []string
 		incomplete bool
 	}{
-		"one CA":                 {us: catest.Install{CA: &one}, eu: catest.Install{CA: &one}},
-		"two CAs":                {us: catest.Install{CA: &one}, eu: catest.Install{CA: &two}, want: []string{"CA010 eu to us", "CA010 us to eu"}},
-		"copied, leafs not yet":  {us: catest.Install{CA: &one}, eu: catest.Install{CA: &one, Leafs: &two}, want: []string{"CA010 eu to us", "CA010 us to eu", "CA022 secret/clustermesh-apiserver-admin-cert", "CA022 secret/clustermesh-apiserver-local-cert", "CA022 secret/clustermesh-apiserver-remote-cert", "CA022 secret/clustermesh-apiserver-server-cert", "CA022 secret/hubble-relay-client-certs", "CA022 secret/hubble-server-certs"}},
-		"CA about to expire":     {us: catest.Install{CA: &one}, eu: catest.Install{CA: &soon, Leafs: &one}, want: []string{"CA004 secret/cilium-ca", "CA022 *"}},
-		"CA expired":             {us: catest.Install{CA: &one}, eu: catest.Install{CA: &expired, Leafs: &one}, want: []string{"CA003 secret/cilium-ca", "CA022 *"}},
-		"two certificates in it": {us: catest.Install{CA: &one}, eu: catest.Install{CA: &chain, Leafs: &one}, want: []string{"CA006 secret/cilium-ca"}},
-		"no CA":                  {us: catest.Install{CA: &one}, eu: catest.Install{Leafs: &one}, want: []string{"CA001 secret/cilium-ca"}},
-		"key of another":         {us: catest.Install{CA: &one}, eu: catest.Install{CA: &pkitest.CA{CertPEM: one.CertPEM, KeyPEM: two.KeyPEM}, Leafs: &one}, want: []string{"CA002 secret/cilium-ca"}},
+		"one CA":                            {us: catest.Install{CA: &one}, eu: catest.Install{CA: &one}},
+		"two CAs":                           {us: catest.Install{CA: &one}, eu: catest.Install{CA: &two}, want: []string{"CA010 eu to us", "CA010 us to eu"}},
+		"copied, leaf certificates not yet": {us: catest.Install{CA: &one}, eu: catest.Install{CA: &one, Leafs: &two}, want: []string{"CA010 eu to us", "CA010 us to eu", "CA022 secret/clustermesh-apiserver-admin-cert", "CA022 secret/clustermesh-apiserver-local-cert", "CA022 secret/clustermesh-apiserver-remote-cert", "CA022 secret/clustermesh-apiserver-server-cert", "CA022 secret/hubble-relay-client-certs", "CA022 secret/hubble-server-certs"}},
+		"CA about to expire":                {us: catest.Install{CA: &one}, eu: catest.Install{CA: &soon, Leafs: &one}, want: []string{"CA004 secret/cilium-ca", "CA022 *"}},
+		"CA expired":                        {us: catest.Install{CA: &one}, eu: catest.Install{CA: &expired, Leafs: &one}, want: []string{"CA003 secret/cilium-ca", "CA022 *"}},
+		"two certificates in it":            {us: catest.Install{CA: &one}, eu: catest.Install{CA: &chain, Leafs: &one}, want: []string{"CA006 secret/cilium-ca"}},
+		"no CA":                             {us: catest.Install{CA: &one}, eu: catest.Install{Leafs: &one}, want: []string{"CA001 secret/cilium-ca"}},
+		"key of another":                    {us: catest.Install{CA: &one}, eu: catest.Install{CA: &pkitest.CA{CertPEM: one.CertPEM, KeyPEM: two.KeyPEM}, Leafs: &one}, want: []string{"CA002 secret/cilium-ca"}},
 		"hubble's leaf kept": {us: catest.Install{CA: &one}, eu: catest.Install{CA: &one, Edit: func(s map[string]*corev1.Secret) {
 			s["hubble-server-certs"].Data = pkitest.LeafSecret(two.Issue(t, pkitest.Spec{Name: "*.eu.hubble-grpc.cilium.io", DNS: []string{"*.eu.hubble-grpc.cilium.io"}}), one.CertPEM)
 		}}, want: []string{"CA012 hubble agents", "CA012 hubble relay to agents", "CA022 secret/hubble-server-certs"}},
@@ -303,7 +303,7 @@ func TestReport(t *testing.T) {
 	}
 }
 
-// ids are the findings as "ID object"; of an id with all six leafs only one "ID *".
+// ids are the findings as "ID object"; of an id with all six leaf certificates only one "ID *".
 func ids(fs []v1alpha1.Finding) []string {
 	var out []string
 	count := map[string]int{}

@@ -21,46 +21,46 @@ import (
 	"github.com/kubectl-mesh/kubectl-mesh/pkg/common/owners"
 )
 
-// CronJobs of certgen, from the charts 1.15 to 1.20. The one for the mesh exists only if a schedule is set, which is no default before 1.20.
+// CronJobs of certgen, from the charts 1.15 to 1.20. The one for the mesh exists only if a schedule is set, which is not the default before 1.20.
 const (
 	cronJobMesh   = "clustermesh-apiserver-generate-certs"
 	cronJobHubble = "hubble-generate-certs"
 )
 
-// State is everything that was read of one cluster. It holds private keys: it is never printed.
+// State is everything that was read from one cluster. It contains private keys and is never printed.
 type State struct {
 	Member    *clusters.Member
 	Namespace string // Cilium's
-	// Secrets are cilium-ca and the leafs by name, as they were read.
+	// Secrets are cilium-ca and the leaf certificates by name, as they were read.
 	Secrets map[string]Secret
-	// OldCAs are Secrets under names of former charts that may hold a CA; they are looked for only where there is no cilium-ca.
+	// OldCAs are Secrets under names that old charts used, which may contain a CA; they are read only if cilium-ca does not exist.
 	OldCAs []*corev1.Secret
 	Side   pki.Side
-	// CronJobs are those of certgen that exist; Certgen is their configuration, and CertgenNote why one of them is not in it.
+	// CronJobs are the existing CronJobs of certgen. Certgen is their configuration, and CertgenNote says why one of them is missing in it.
 	CronJobs    []string
 	Certgen     []pki.Certgen
 	CertgenNote string
-	// Written is when each key of each object was last written, as managedFields tell; what they do not tell is not in it.
+	// Written is when each key of each object was last written, according to managedFields.
 	Written map[pki.Source]Written
-	// EtcdStarted is when the longest running etcd of clustermesh-apiserver started; zero when that is not known.
+	// EtcdStarted is when the longest-running etcd of clustermesh-apiserver started; zero if unknown.
 	EtcdStarted time.Time
-	// Release is the Helm release that installed Cilium, as the DaemonSet or the Deployment says, and Chart its chart.
+	// Release is the Helm release that installed Cilium, according to the DaemonSet or the Deployment, and Chart is its chart.
 	Release Release
 	Chart   owners.Chart
-	// Values are what the release says about the CA; they are read by ReadReleases only.
+	// Values are the release's values for the CA. Only ReadReleases reads them.
 	Values Values
 }
 
-// Written is when a key was written. Alone says that its manager owns no other key of the object, so that the time is its own.
+// Written is when a key was written. Alone: its manager owns no other key of the object, so the time belongs to this key.
 type Written struct {
 	At    time.Time
 	Alone bool
 }
 
-// Secret is a Secret or why there is none.
+// Secret is a Secret, or the reason why there is none.
 type Secret struct {
 	Object     *corev1.Secret
-	Unreadable string // no permission, for example; empty together with a nil Object means that it does not exist
+	Unreadable string // for example, no permission; if it is empty and Object is nil, the Secret does not exist
 }
 
 // Release names a Helm release.
@@ -72,7 +72,7 @@ func (r Release) Known() bool { return r.Name != "" }
 // CA returns Secret cilium-ca.
 func (s *State) CA() Secret { return s.Secrets[pki.SecretCA] }
 
-// ReadAll reads all members at once. A member that cannot be read gets its error in Member.Err and no State.
+// ReadAll reads all members in parallel. A member that cannot be read gets an error in Member.Err and no State.
 func ReadAll(ctx context.Context, members []*clusters.Member, timeout time.Duration) []*State {
 	var states []*State
 	for _, r := range clusters.Each(ctx, members, timeout, Read) {
@@ -85,10 +85,10 @@ func ReadAll(ctx context.Context, members []*clusters.Member, timeout time.Durat
 	return states
 }
 
-// maxReads bounds how many requests one cluster gets at a time.
+// maxReads limits the concurrent requests to one cluster.
 const maxReads = 8
 
-// Read reads one cluster. What is absent or may not be read is a fact of the State; any other failure is an error.
+// Read reads one cluster. The State records absent and forbidden objects; any other failure is an error.
 func Read(ctx context.Context, m *clusters.Member) (*State, error) {
 	s := &State{Member: m, Namespace: cmp.Or(m.CiliumNamespace, cilium.DefaultNamespace), Secrets: map[string]Secret{}, Written: map[pki.Source]Written{}}
 	s.Side = pki.Side{Name: m.Name, Namespace: s.Namespace, Objects: map[pki.Ref]pki.Object{}}
@@ -112,7 +112,7 @@ func Read(ctx context.Context, m *clusters.Member) (*State, error) {
 	if err := g.Wait(); err != nil {
 		return nil, err
 	}
-	// What else the workloads mount: a caBundle, usually.
+	// Other objects that the workloads mount, usually a caBundle.
 	for _, ref := range pki.MountedRefs(s.Side.MeshAPI, s.Side.Agent, s.Side.Relay) {
 		if _, known := s.Side.Objects[ref]; known {
 			continue
@@ -130,15 +130,15 @@ func Read(ctx context.Context, m *clusters.Member) (*State, error) {
 	return s, nil
 }
 
-// reader fills a State from several requests at a time.
+// reader fills a State from concurrent requests.
 type reader struct {
 	member *clusters.Member
 	state  *State
-	marks  []metav1.ObjectMeta // of the objects that Cilium's chart makes
+	marks  []metav1.ObjectMeta // of the objects that Cilium's chart creates
 	mu     sync.Mutex
 }
 
-// outcome sorts an error: what is absent or forbidden is a fact, anything else a failure to read the cluster.
+// outcome classifies an error: absent and forbidden objects are facts, any other error is a failure to read the cluster.
 func outcome(err error) (absent bool, unreadable string, fatal error) {
 	switch {
 	case err == nil:
@@ -177,7 +177,7 @@ func (r *reader) secret(ctx context.Context, name string) error {
 	return nil
 }
 
-// oldAuthorities looks, where there is no cilium-ca, for a CA under the names of former charts. Who may not read them loses a hint, nothing else.
+// oldAuthorities reads the CAs under the names that old charts used, if cilium-ca does not exist. Without permission only a hint is missing.
 func (r *reader) oldAuthorities(ctx context.Context) {
 	for _, name := range pki.OldCASecrets() {
 		obj, err := r.member.Client.CoreV1().Secrets(r.state.Namespace).Get(ctx, name, metav1.GetOptions{})
@@ -187,7 +187,7 @@ func (r *reader) oldAuthorities(ctx context.Context) {
 	}
 }
 
-// mounted reads an object that a workload mounts. Most ConfigMaps in those volumes have nothing to do with certificates; reading them does no harm.
+// mounted reads an object that a workload mounts. Most ConfigMaps in those volumes do not contain certificates; reading them is harmless.
 func (r *reader) mounted(ctx context.Context, ref pki.Ref) error {
 	if ref.Kind == pki.Secret {
 		return r.secret(ctx, ref.Name)
@@ -260,7 +260,7 @@ func (r *reader) relay(ctx context.Context) error {
 	return nil
 }
 
-// etcd reads when the etcds of clustermesh-apiserver started. Who may not list pods loses one warning, nothing else.
+// etcd reads when the etcd processes of clustermesh-apiserver started. Without permission to list pods only one warning is missing.
 func (r *reader) etcd(ctx context.Context) error {
 	pods, err := r.member.Client.CoreV1().Pods(r.state.Namespace).List(ctx, metav1.ListOptions{LabelSelector: "k8s-app=" + cilium.DeploymentMeshAPI})
 	absent, unreadable, err := outcome(err)
@@ -283,7 +283,7 @@ func (r *reader) etcd(ctx context.Context) error {
 	return nil
 }
 
-// written keeps when the data keys of an object were last written. The caller holds the lock, or is alone.
+// written records when the data keys of an object were last written. The caller holds the lock, or is the only goroutine.
 func (r *reader) written(ref pki.Ref, m metav1.ObjectMeta) {
 	for _, f := range m.ManagedFields {
 		if f.Time == nil || f.FieldsV1 == nil {
@@ -291,7 +291,7 @@ func (r *reader) written(ref pki.Ref, m metav1.ObjectMeta) {
 		}
 		var doc map[string]map[string]json.RawMessage
 		if json.Unmarshal(f.FieldsV1.GetRawBytes(), &doc) != nil {
-			continue // an entry that we cannot read tells no time
+			continue // an entry that cannot be parsed has no time
 		}
 		data := doc["f:data"]
 		delete(data, ".")
@@ -304,7 +304,7 @@ func (r *reader) written(ref pki.Ref, m metav1.ObjectMeta) {
 	}
 }
 
-// release keeps the Helm release that an object names. The caller holds the lock.
+// release records the Helm release that an object names. The caller holds the lock.
 func (r *reader) release(m metav1.ObjectMeta) {
 	if name := m.Annotations[pki.AnnotationRelease]; name != "" {
 		r.state.Release = Release{Name: name, Namespace: cmp.Or(m.Annotations[pki.AnnotationReleaseNamespace], r.state.Namespace)}

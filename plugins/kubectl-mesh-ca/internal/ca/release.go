@@ -24,22 +24,22 @@ import (
 	"github.com/kubectl-mesh/kubectl-mesh/pkg/common/owners"
 )
 
-// Values are what the values of a Helm release say about the CA.
+// Values holds the settings for the CA in the values of a Helm release.
 type Values struct {
-	// Known says that they were read; Note says why not.
+	// Known: the values were read; otherwise Note says why not.
 	Known bool
 	Note  string
-	// SetsCA says that tls.ca.cert and tls.ca.key are set, and Cert is the former: every upgrade writes that CA. Prefix is where they are in the values
-	// of a chart that has Cilium's as a part, such as "cilium.".
+	// SetsCA: tls.ca.cert and tls.ca.key are set, so every upgrade writes that CA. Cert is tls.ca.cert. Prefix is where they are in the values of a
+	// chart that contains Cilium's, such as "cilium.".
 	SetsCA bool
 	Prefix string
 	Cert   []byte
 }
 
-// maxRelease bounds a release after it is unpacked; a Secret holds at most 1 MiB.
+// maxRelease limits the size of an unpacked release; a Secret has at most 1 MiB.
 const maxRelease = 64 << 20
 
-// helmRelease is the part of Helm's release record that matters here (helm.sh/helm/v3 pkg/release).
+// helmRelease is the used part of Helm's release record (helm.sh/helm/v3 pkg/release).
 type helmRelease struct {
 	Chart struct {
 		Metadata struct {
@@ -99,8 +99,8 @@ func (r helmRelease) caValues() (cert, prefix string) {
 	return "", ""
 }
 
-// ReadReleases reads the record of the Helm release that installed Cilium, in each cluster that has one: from which chart, and whether its values hold a
-// CA. It needs permission to list Secrets, which nothing else here does; without it the values stay unknown. A record holds keys and is not kept.
+// ReadReleases reads the record of the Helm release that installed Cilium, in each cluster that has one: its chart, and whether its values contain a
+// CA. Unlike everything else here it needs permission to list Secrets; without it the values are unknown. A record contains keys and is discarded.
 func ReadReleases(ctx context.Context, states []*State, timeout time.Duration) {
 	members := make([]*clusters.Member, len(states))
 	of := map[*clusters.Member]*State{}
@@ -138,13 +138,13 @@ func (s *State) readRelease(ctx context.Context) error {
 	}
 	record, err := decodeRelease(latest.Data["release"])
 	if err != nil {
-		return errors.New("its record is not understood") // an error could quote what is in it
+		return errors.New("its record cannot be parsed") // an error could quote its content
 	}
 	s.take(record)
 	return nil
 }
 
-// take keeps what a release record says, without its keys.
+// take stores the facts of a release record, without its keys.
 func (s *State) take(record helmRelease) {
 	m := record.Chart.Metadata
 	if m.Name != "" {
@@ -183,13 +183,13 @@ func decodeRelease(data []byte) (helmRelease, error) {
 	return out, json.Unmarshal(raw, &out)
 }
 
-// undoes says what of the release's values would write another CA than the given file at the next upgrade, "" if nothing would.
+// undoes says which of the release's values would write a CA other than the given file at the next upgrade, "" if none.
 func (s *State) undoes(cert []byte) string {
 	switch {
 	case !s.Release.Known():
 		return ""
 	case !s.Values.Known:
-		return fmt.Sprintf("cannot read the values of release %s (%s): if tls.ca.cert and tls.ca.key are set there, the next upgrade writes that CA again", s.Release.Name, cmp.Or(s.Values.Note, "not asked for"))
+		return fmt.Sprintf("cannot read the values of release %s (%s): if they set tls.ca.cert and tls.ca.key, the next upgrade writes that CA again", s.Release.Name, cmp.Or(s.Values.Note, "not read"))
 	case !s.Values.SetsCA, bytes.Equal(bytes.TrimSpace(s.Values.Cert), bytes.TrimSpace(cert)):
 		return ""
 	}

@@ -18,7 +18,7 @@ import (
 // KindReport is the kind of the document that status prints.
 const KindReport = "CAReport"
 
-// Report turns what was read into the document. Members without a State are those that could not be read.
+// Report turns the States into the document. Members without a State could not be read.
 func Report(members []*clusters.Member, states []*State, now time.Time) v1alpha1.CAReport {
 	r := v1alpha1.CAReport{Document: clusters.Document(KindReport, members), Clusters: []v1alpha1.CACluster{}, Trust: []v1alpha1.TrustPair{}}
 	sides := make([]pki.Side, 0, len(states))
@@ -36,7 +36,7 @@ func Report(members []*clusters.Member, states []*State, now time.Time) v1alpha1
 		r.Trust = append(r.Trust, v1alpha1.TrustPair{
 			Client: p.Client, Server: p.Server, Verdict: string(p.Verdict), Configured: p.Configured, Login: check(p.Login), Identity: check(p.Identity),
 		})
-		// A cluster without clustermesh-apiserver has nothing to be examined; any other unknown was not examined.
+		// A cluster without clustermesh-apiserver has nothing to examine; any other unknown was not examined.
 		if p.Verdict == pki.Unknown && !noMesh[p.Server] {
 			r.Complete = false
 		}
@@ -45,7 +45,7 @@ func Report(members []*clusters.Member, states []*State, now time.Time) v1alpha1
 	return r
 }
 
-// unread reports whether something was there that could not be read.
+// unread reports whether an existing object could not be read.
 func (s *State) unread() bool {
 	for _, secret := range s.Secrets {
 		if secret.Unreadable != "" {
@@ -87,7 +87,7 @@ func (s *State) cluster(now time.Time) v1alpha1.CACluster {
 	return c
 }
 
-// authority shows a CA Secret, or says why there is nothing to show.
+// authority returns the facts of a CA Secret, or the reason why there are none.
 func authority(secret Secret) (*v1alpha1.Authority, string, *x509.Certificate) {
 	switch {
 	case secret.Unreadable != "":
@@ -111,7 +111,7 @@ func owner(m metav1.ObjectMeta) v1alpha1.Owner {
 	return v1alpha1.Owner{Kind: string(o.Kind), Name: o.Name, Mark: o.Mark}
 }
 
-// insteadOfCA names a CA under a name of former charts, and which leaf certificates it signed.
+// insteadOfCA names a CA under a name that old charts used, and the leaf certificates that it signed.
 func (s *State) insteadOfCA() string {
 	out := ""
 	for _, old := range s.OldCAs {
@@ -127,9 +127,9 @@ func (s *State) insteadOfCA() string {
 				}
 			}
 		}
-		out += fmt.Sprintf("; secret %s, a name of former charts, holds the CA %q (SHA-256 %s), which signed ", old.Name, ca.Signer().Subject.String(), pki.Short(pki.Fingerprint(ca.Signer())))
+		out += fmt.Sprintf("; secret %s, a name that old charts used, contains the CA %q (SHA-256 %s), which signed ", old.Name, ca.Signer().Subject.String(), pki.Short(pki.Fingerprint(ca.Signer())))
 		if len(signed) == 0 {
-			out += "none of the leaf certificates"
+			out += "no leaf certificates"
 		} else {
 			out += strings.Join(signed, ", ")
 		}
@@ -137,7 +137,7 @@ func (s *State) insteadOfCA() string {
 	return out
 }
 
-// certgenRefuses is the moment from which certgen does not sign with the CA any more.
+// certgenRefuses returns the time from which certgen no longer signs with the CA.
 func (s *State) certgenRefuses() (time.Time, bool) {
 	secret := s.CA().Object
 	if secret == nil {
@@ -156,8 +156,8 @@ func (s *State) certgenRefuses() (time.Time, bool) {
 	return first, !first.IsZero()
 }
 
-// certgen is the configuration of certgen. Where its CronJobs are not there or not understood, and chart 1.20 or later made the leaf certificates by a
-// Job, the chart's default and the validity of the present leaf certificates stand for it.
+// certgen returns the configuration of certgen. If its CronJobs do not exist or cannot be parsed, and a Job of chart 1.20 or later issued the leaf
+// certificates, it uses the chart's default and the validity of the present leaf certificates.
 func (s *State) certgen() []pki.Certgen {
 	v := s.Member.Version
 	if len(s.Certgen) > 0 || !v.Known() || (v.Major == 1 && v.Minor < minorEnforce) {
@@ -176,10 +176,10 @@ func (s *State) certgen() []pki.Certgen {
 	return []pki.Certgen{assumed}
 }
 
-// minorEnforce is the minor version of the first chart that makes certgen refuse a CA that ends before the leaf certificates.
+// minorEnforce is the minor version of the first chart with which certgen refuses a CA that expires before the leaf certificates.
 const minorEnforce = 20
 
-// leaf shows one leaf Secret. One that does not exist and need not is left out.
+// leaf returns the facts of one leaf Secret. An optional Secret that does not exist is left out.
 func (s *State) leaf(spec pki.LeafSpec, signer *x509.Certificate, now time.Time) (v1alpha1.LeafCertificate, bool) {
 	secret := s.Secrets[spec.Secret]
 	out := v1alpha1.LeafCertificate{Secret: spec.Secret}
@@ -188,7 +188,7 @@ func (s *State) leaf(spec pki.LeafSpec, signer *x509.Certificate, now time.Time)
 		out.Message = secret.Unreadable
 		return out, !spec.Optional
 	case secret.Object == nil:
-		// Without clustermesh-apiserver there is nothing that would need one.
+		// Without clustermesh-apiserver nothing needs one.
 		out.Message = "it does not exist"
 		return out, !spec.Optional && s.Side.MeshAPI != nil
 	}

@@ -11,7 +11,7 @@ import (
 	"github.com/kubectl-mesh/kubectl-mesh/pkg/common/finding"
 )
 
-// trustFindings makes one finding for each direction that is not ok: each has its own reason and its own fix.
+// trustFindings returns one finding for each direction that is not ok: each has its own reason and fix.
 func (x examination) trustFindings() []v1alpha1.Finding {
 	var out []v1alpha1.Finding
 	for _, p := range x.pairs {
@@ -31,8 +31,8 @@ func (x examination) trustFindings() []v1alpha1.Finding {
 	return out
 }
 
-// reasonOf is why one direction is not ok. A wrong user of etcd stands beside what is wrong with the certificates; of two reasons that are one (two CAs) the
-// client's is enough.
+// reasonOf says why one direction is not ok. A wrong etcd user is reported in addition to problems of the certificates. If both sides have the same reason
+// (two CAs), only the client's is reported.
 func reasonOf(p pki.Pair) string {
 	switch {
 	case p.Login.Reason == "" || (p.Login.Verdict == pki.Unknown && p.Identity.Verdict == pki.Broken):
@@ -52,15 +52,15 @@ func (x examination) state(cluster string) *State {
 	return nil
 }
 
-// trustFix is what makes one direction work, "" where only the reason tells. A sync is suggested only where it would write something: two clusters whose
-// cilium-ca is the same need other leaf certificates, and one that keeps copies of its peer's certificates needs other copies.
+// trustFix returns the fix for one direction, "" if only the reason helps. It suggests a sync only if that would write something: two clusters with the
+// same cilium-ca need new leaf certificates, and a cluster with copies of its peer's certificates needs new copies.
 func (x examination) trustFix(p pki.Pair) string {
 	client, server := x.state(p.Client), x.state(p.Server)
 	if client == nil || server == nil {
 		return ""
 	}
 	if p.Login.User == pki.Broken && p.Identity.Verdict == pki.OK {
-		return fmt.Sprintf("issue %s of %s with a common name that etcd in %s knows", p.Login.Presented, p.Client, p.Server)
+		return fmt.Sprintf("issue %s of %s with a common name that is a user of etcd in %s", p.Login.Presented, p.Client, p.Server)
 	}
 	if copies := client.Side.Copies(p.Server); len(copies) > 0 {
 		var names []string
@@ -68,22 +68,22 @@ func (x examination) trustFix(p pki.Pair) string {
 			names = append(names, c.Source.String())
 		}
 		fix := fmt.Sprintf("renew the copies %s in %s from secret %s of %s", strings.Join(names, " and "), p.Client, pki.SecretRemote, p.Server)
-		if x.sync(client, server) == "" { // one CA, which signed the cluster's own certificates too
+		if x.sync(client, server) == "" { // the same CA also signed the cluster's own certificates
 			fix += fmt.Sprintf(", or remove them so that %s uses its own certificates", p.Client)
 		}
 		return fix
 	}
 	if sync := x.sync(client, server); sync != "" {
-		return sync + "; then renew the leaf certificates, it lists the commands"
+		return sync + "; then renew the leaf certificates (sync lists the commands)"
 	}
 	return x.renew(client, server)
 }
 
-// caFacts is what decides whether a CA can be copied from a cluster, or to it. In a mesh of 255 clusters the same few questions are asked for 65,000 pairs.
+// caFacts holds whether a CA can be copied from a cluster, or to it. They are cached, because a mesh of 255 clusters has 65,000 pairs.
 type caFacts struct {
 	source  error // why it must not be copied
 	ca      pki.CA
-	refused bool // it cannot be replaced, or its owner would write its own again
+	refused bool // it cannot be replaced, or its owner would overwrite it
 }
 
 func (x examination) facts(s *State) caFacts {
@@ -105,7 +105,7 @@ func (x examination) facts(s *State) caFacts {
 	return f
 }
 
-// sync is the command that gives two clusters one CA, in the direction in which it can be carried out; "" where it would change nothing.
+// sync returns the command that gives two clusters the same CA, in the direction that is possible; "" if it would change nothing.
 func (x examination) sync(a, b *State) string {
 	for _, ends := range [][2]*State{{a, b}, {b, a}} {
 		from, to := x.facts(ends[0]), x.facts(ends[1])
@@ -120,7 +120,7 @@ func (x examination) sync(a, b *State) string {
 	return ""
 }
 
-// replace is the command that gives a cluster the CA of another one that was read and whose CA is good; "" where there is none.
+// replace returns the command that gives a cluster a valid CA of another cluster; "" if no other cluster has one.
 func (x examination) replace(s *State) string {
 	if x.facts(s).refused {
 		return ""
@@ -133,7 +133,7 @@ func (x examination) replace(s *State) string {
 	return ""
 }
 
-// renew names what makes the leaf certificates of two clusters belong to their CAs.
+// renew lists the steps after which the leaf certificates of two clusters belong to their CAs.
 func (x examination) renew(states ...*State) string {
 	var out []string
 	for _, s := range states {
@@ -148,7 +148,7 @@ func (x examination) renew(states ...*State) string {
 	return "renew the leaf certificates: " + strings.Join(out, "; ")
 }
 
-// renewal are the steps after which the leaf certificates of a cluster belong to its own CA.
+// renewal returns the steps after which the leaf certificates of a cluster belong to its own CA.
 func (x examination) renewal(s *State) []string {
 	ca := x.facts(s).ca
 	if len(ca.Chain) == 0 {

@@ -28,7 +28,7 @@ const Namespace = "kube-system"
 // Install says how a cluster is made.
 type Install struct {
 	CA      *pkitest.CA // nil for a cluster without cilium-ca
-	Leafs   *pkitest.CA // who signed the leafs; CA by default
+	Leafs   *pkitest.CA // who signed the leaf certificates; CA by default
 	Method  string      // helm (default), certgen, cert-manager or hand
 	CAOwner string      // as Method, and argocd; Method by default
 	Version string      // 1.18.11 by default
@@ -39,7 +39,7 @@ type Install struct {
 	Objects   []runtime.Object
 	// CronJobs exist.
 	CronJobs []string
-	// UseBundle mounts ConfigMap cilium-root-ca.crt in place of the leafs' ca.crt; Bundle is what it holds, nil for no ConfigMap.
+	// UseBundle mounts ConfigMap cilium-root-ca.crt in place of the leaf certificates' ca.crt; Bundle is what it holds, nil for no ConfigMap.
 	UseBundle bool
 	Bundle    []byte
 	// EtcdStarted is when etcd started; zero for no pod.

@@ -342,7 +342,7 @@ func TestChangesNothing(t *testing.T) {
 		code int
 		want string // on stderr
 	}{
-		"without --yes and a terminal": {args: []string{"sync", "--from", "us", "--to-all"}, code: 1, want: "the input is no terminal; use --yes"},
+		"without --yes and a terminal": {args: []string{"sync", "--from", "us", "--to-all"}, code: 1, want: "stdin is not a terminal; use --yes"},
 		"no source":                    {args: []string{"sync", "--to-all", "--yes"}, code: 1, want: "--from is missing"},
 		"no target":                    {args: []string{"sync", "--from", "us", "--yes"}, code: 1, want: "--to is missing"},
 		"both kinds of target":         {args: append(sync, "--to", "eu"), code: 1, want: "--to and --to-all cannot be used together"},

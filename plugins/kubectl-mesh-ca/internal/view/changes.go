@@ -9,7 +9,7 @@ import (
 	"github.com/kubectl-mesh/kubectl-mesh/pkg/common/output"
 )
 
-// Plan shows what will be done, old to new, with where it will be done.
+// Plan shows the planned changes, old to new, with their clusters.
 func Plan(doc v1alpha1.CAChangeReport) []output.Section {
 	servers := map[string]string{}
 	for _, m := range doc.Members {
@@ -22,7 +22,7 @@ func Plan(doc v1alpha1.CAChangeReport) []output.Section {
 	return []output.Section{{Title: "Plan: " + doc.Action, Table: t, Text: notes(doc)}}
 }
 
-// notes are the messages of the changes, which are sentences and too long for a column.
+// notes returns the messages of the changes. They are sentences, too long for a column.
 func notes(doc v1alpha1.CAChangeReport) []string {
 	var out []string
 	for _, c := range doc.Changes {
@@ -33,7 +33,7 @@ func notes(doc v1alpha1.CAChangeReport) []string {
 	return out
 }
 
-// Changes shows what became of each object.
+// Changes shows the result for each object.
 func Changes(doc v1alpha1.CAChangeReport) []output.Section {
 	t := output.NewTable("CLUSTER", "SECRET", "OLD", "NEW", "RESULT", "CONTEXT")
 	for _, c := range doc.Changes {
@@ -42,7 +42,7 @@ func Changes(doc v1alpha1.CAChangeReport) []output.Section {
 	return []output.Section{{Table: t, Text: notes(doc)}}
 }
 
-// authorityOf is a fingerprint, with the state of the key where that is not ok.
+// authorityOf returns a fingerprint, with the state of the key if that is not ok.
 func authorityOf(facts map[string]*string) string {
 	fingerprint, key := facts["fingerprint"], facts["key"]
 	switch {
@@ -54,13 +54,13 @@ func authorityOf(facts map[string]*string) string {
 	return pki.Short(*fingerprint)
 }
 
-// Next lists the steps that must follow, cluster by cluster, numbered, as lines that can be pasted. status is the command that shows the result.
+// Next lists the next steps by cluster, numbered, with commands that can be pasted. status is the command that shows the result.
 func Next(steps []v1alpha1.NextStep, status string) []string {
 	if len(steps) == 0 {
 		return nil
 	}
-	lines := []string{"", "What must follow. Until it is done in every cluster, new connections between a renewed and another cluster fail; traffic of",
-		"services goes on with what each cluster knew last. In each cluster, in this order:"}
+	lines := []string{"", "Next steps. Until they are done in every cluster, new connections between a renewed cluster and another cluster fail. Service",
+		"traffic continues with the last state that each cluster received. In each cluster, in this order:"}
 	cluster, n := "", 0
 	for _, s := range steps {
 		if s.Cluster != cluster {
@@ -76,5 +76,5 @@ func Next(steps []v1alpha1.NextStep, status string) []string {
 			lines = append(lines, "     "+s.Command)
 		}
 	}
-	return append(lines, "", "Then see who trusts whom: "+status)
+	return append(lines, "", "Then check who trusts whom: "+status)
 }

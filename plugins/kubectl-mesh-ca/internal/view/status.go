@@ -1,4 +1,4 @@
-// Package view turns the documents of mesh-ca into tables. It is pure: the clock comes in, nothing goes out.
+// Package view turns the documents of mesh-ca into tables. It is pure; the clock is a parameter.
 package view
 
 import (
@@ -14,13 +14,13 @@ import (
 	"github.com/kubectl-mesh/kubectl-mesh/pkg/common/output"
 )
 
-// maxMatrix is the most clusters whose matrix still fits a terminal; of more only the pairs that are not ok are listed.
+// maxMatrix is the largest number of clusters whose matrix fits a terminal. For more clusters, only the pairs that are not ok are listed.
 const maxMatrix = 12
 
-// Status shows the CAs, the leafs, who trusts whom and the findings.
+// Status shows the CAs, the leaf certificates, who trusts whom and the findings.
 func Status(doc v1alpha1.CAReport, now time.Time) []output.Section {
 	sections := []output.Section{{Table: authorities(doc, now)}}
-	if t := leafs(doc, now); len(t.Rows) > 0 {
+	if t := leaves(doc, now); len(t.Rows) > 0 {
 		sections = append(sections, output.Section{Title: "Leaf certificates", Table: t})
 	}
 	if len(doc.Clusters) > 1 {
@@ -32,7 +32,7 @@ func Status(doc v1alpha1.CAReport, now time.Time) []output.Section {
 	return sections
 }
 
-// authorities has one row for each member, those that could not be read included.
+// authorities returns one row for each member, including members that could not be read.
 func authorities(doc v1alpha1.CAReport, now time.Time) *metav1.Table {
 	t := output.NewTable("CLUSTER", "CONTEXT", "CA", "SUBJECT", "EXPIRES", "KEY", "OWNER", "+PUBLIC-KEY", "+KEY-ID", "+MARK", "+FINGERPRINT")
 	read := map[string]v1alpha1.CACluster{}
@@ -57,7 +57,7 @@ func authorities(doc v1alpha1.CAReport, now time.Time) *metav1.Table {
 	return t
 }
 
-func leafs(doc v1alpha1.CAReport, now time.Time) *metav1.Table {
+func leaves(doc v1alpha1.CAReport, now time.Time) *metav1.Table {
 	t := output.NewTable("CLUSTER", "SECRET", "EXPIRES", "SIGNED-BY", "OWNER", "STATUS", "+KEY", "+SUBJECT", "+FINGERPRINT", "+NAMES")
 	for _, c := range doc.Clusters {
 		for _, l := range c.Leafs {
@@ -93,7 +93,7 @@ func leafStatus(l v1alpha1.LeafCertificate) string {
 	return s
 }
 
-// trust is the matrix: the row's processes log in to the column's etcd.
+// trust returns the matrix: the row's processes log in to the column's etcd.
 func trust(doc v1alpha1.CAReport) output.Section {
 	verdicts := map[[2]string]string{}
 	for _, p := range doc.Trust {
@@ -125,7 +125,7 @@ func trust(doc v1alpha1.CAReport) output.Section {
 	if !output.Fits(t) {
 		return trustList(doc)
 	}
-	return output.Section{Title: "Who trusts whom, by what is mounted now (the row logs in to the column)", Table: t}
+	return output.Section{Title: "Who trusts whom, according to the mounted files (the row logs in to the column)", Table: t}
 }
 
 func trustList(doc v1alpha1.CAReport) output.Section {
@@ -163,7 +163,7 @@ func owner(o *v1alpha1.Owner) string {
 	return o.Kind + "/" + o.Name
 }
 
-// expires is a date and how far away it is, in whole days.
+// expires returns a date and its distance in whole days.
 func expires(t, now time.Time) string {
 	day := t.UTC().Format(time.DateOnly)
 	if t.Before(now) {

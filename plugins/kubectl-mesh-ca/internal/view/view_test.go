@@ -64,7 +64,7 @@ us        a        -                 -            -             no permission to
 us        b        2026-11-25 (1d)   ?            helm/cilium   it is odd (+1)
 us        c        2026-11-25 (1d)   another CA   -             ok
 
-Who trusts whom, by what is mounted now (the row logs in to the column)
+Who trusts whom, according to the mounted files (the row logs in to the column)
 CLIENT   US    EU        AP
 us       -     unknown   ?
 eu       ok    -         ?
@@ -111,7 +111,7 @@ func TestNextLines(t *testing.T) {
 	got := strings.Join(view.Next([]v1alpha1.NextStep{
 		{Cluster: "eu", Why: "first", Command: "do it", Objects: []string{"secret/a", "secret/b"}}, {Cluster: "eu", Why: "second"}, {Cluster: "ap", Why: "third", Command: "go"},
 	}, "kubectl mesh-ca status --contexts a"), "\n")
-	want := "\neu:\n  1. first\n     (a, b)\n     do it\n  2. second\n\nap:\n  1. third\n     go\n\nThen see who trusts whom: kubectl mesh-ca status --contexts a"
+	want := "\neu:\n  1. first\n     (a, b)\n     do it\n  2. second\n\nap:\n  1. third\n     go\n\nThen check who trusts whom: kubectl mesh-ca status --contexts a"
 	if !strings.Contains(got, want) {
 		t.Errorf("got %s", got)
 	}

@@ -22,7 +22,7 @@ func TestPredict(t *testing.T) {
 		"could not be read":   Predict(snap, "ap", key, 80),
 		"sessionAffinity":     Predict(changed(func(c []routing.Cluster, k routing.Key) { c[0].Services[k].SessionAffinity = true }), "us", key, 80),
 		"headless":            Predict(changed(func(c []routing.Cluster, k routing.Key) { c[0].Services[k].Headless = true }), "us", key, 80),
-		"may have a part":     Predict(changed(func(c []routing.Cluster, _ routing.Key) { c[1] = routing.Cluster{Name: "eu", Gap: "timeout"} }), "us", key, 80),
+		"may also answer":     Predict(changed(func(c []routing.Cluster, _ routing.Key) { c[1] = routing.Cluster{Name: "eu", Gap: "timeout"} }), "us", key, 80),
 		"not balanced by Cil": Predict(changed(func(c []routing.Cluster, k routing.Key) { c[0].Services[k].Type = "ExternalName" }), "us", key, 80),
 	} {
 		if p.Shares != nil || !strings.Contains(p.Why, why) {

@@ -238,7 +238,7 @@ func TestOtherVerbsDuringADrain(t *testing.T) {
 			return r.Out + r.ErrOut, r.Err
 		}
 		out, err := write(false)
-		if err == nil || err.Error() != "nothing was changed" || !strings.Contains(strings.Join(strings.Fields(out), " "), "it is drained; --force-conflicts takes it out of the drain; to end the drain and restore the previous value, run: kubectl mesh-svc undrain us --contexts kind-us,kind-eu,kind-ap") {
+		if err == nil || err.Error() != "nothing was changed" || !strings.Contains(strings.Join(strings.Fields(out), " "), "it is drained; to change it anyway, use --force-conflicts; to end the drain and restore the previous value, run: kubectl mesh-svc undrain us --contexts kind-us,kind-eu,kind-ap") {
 			t.Errorf("%s: %v\n%s", verb, err, out)
 		}
 		if d := cmp.Diff(drainedState, f.State(t, "us")); d != "" {

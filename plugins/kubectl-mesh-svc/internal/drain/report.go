@@ -83,12 +83,12 @@ func (r *run) notBegun(found drainrecord.Record, failure error) (*Report, error)
 func (r *run) report(failure error) (*Report, error) {
 	report, name := r.newReport(), r.target.Name
 	rec := r.record
-	stored, real := rec != nil && rec.Member != nil, r.DryRun == cli.DryRunNone
+	stored, forReal := rec != nil && rec.Member != nil, r.DryRun == cli.DryRunNone
 	inService := r.count(v1alpha1.ResultRefused, v1alpha1.ResultFailed, v1alpha1.ResultPlanned)
 	switch {
 	case len(r.plan.Items) == 0:
 		report.say("No Service is global and shared in %s: there is nothing to drain.", name)
-	case !real:
+	case !forReal:
 	case stored && rec.State == drainrecord.Drained:
 		if inService > 0 {
 			report.say("%s is drained except for %s, whose endpoints clients of the other clusters still use.", name, services(inService))
@@ -103,10 +103,10 @@ func (r *run) report(failure error) (*Report, error) {
 		}
 		report.say(how+" To go on, run: %s", name, r.command("drain"))
 	}
-	if real && r.plan.Wrote() {
+	if forReal && r.plan.Wrote() {
 		report.say("Undo file on this machine: %s", r.undoFile)
 	}
-	if real && (stored || r.plan.Wrote()) {
+	if forReal && (stored || r.plan.Wrote()) {
 		report.say("To undo it, on any machine, run: %s", r.undo())
 	}
 	return report, failure

@@ -15,7 +15,7 @@ import (
 // Access is what a record of the drain of a cluster needs in the member that keeps it, once it exists.
 func Access(cluster string) permissions.Access {
 	return permissions.Access{Resource: "configmaps", Names: []string{Name(cluster)}, Verbs: []string{"get", "update", "delete"}, Place: permissions.InMeshNamespace, Writes: true, Drain: true,
-		For: "the former values, kept in another cluster; this is the name for cluster `" + cluster + "`"}
+		For: "the previous values, stored in another cluster; this is the name for cluster `" + cluster + "`"}
 }
 
 // AccessCreate is what making a record needs.

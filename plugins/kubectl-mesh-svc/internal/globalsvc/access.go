@@ -18,16 +18,16 @@ var (
 	cmdWrites = append([]string{"globalize", "unglobalize", "share", "unshare", "affinity", "undo"}, cmdDrain...)
 )
 
-// someCluster is the cluster whose drain the table shows. A name that Cilium takes: any other one is hashed.
+// someCluster is the cluster in the drain rows of the table. Cilium accepts this name; other names are hashed.
 const someCluster = "us"
 
-// Accesses is the table of what mesh-svc needs.
+// Accesses returns the table of the permissions that mesh-svc needs.
 func Accesses() []permissions.Access {
 	return append(permissions.Mesh(), []permissions.Access{
 		{Resource: "namespaces", Verbs: []string{"get", "list", "watch"}, Place: permissions.InServices, Commands: cmdRead,
-			For: "whether a namespace is global (1.20)", Without: "it counts as not annotated"},
+			For: "whether a namespace is global (1.20)", Without: "the namespace counts as not annotated"},
 		{Resource: "services", Verbs: []string{"get"}, Place: permissions.InServices, Commands: cmdOne,
-			For: "one Service that is named"},
+			For: "one named Service"},
 		{Resource: "services", Verbs: []string{"list"}, Place: permissions.InServices, Commands: cmdMany,
 			For: "several Services"},
 		{Group: "discovery.k8s.io", Resource: "endpointslices", Verbs: []string{"list"}, Place: permissions.InServices, Commands: cmdRead,
@@ -38,11 +38,11 @@ func Accesses() []permissions.Access {
 			For: "changes of endpoints"},
 		forCommands(annotate.Access(), cmdWrites...),
 		{Resource: "nodes", Verbs: []string{"list"}, Place: permissions.InCluster, Commands: []string{"check"},
-			For: "pod CIDRs and addresses of nodes, where Cilium's IPAM is `kubernetes`; `--ignore` of these findings does without"},
+			For: "pod CIDRs and addresses of nodes, if Cilium's IPAM is `kubernetes`; not needed if `--ignore` names these findings"},
 		{Group: "cilium.io", Resource: "ciliumnodes", Verbs: []string{"list"}, Place: permissions.InCluster, Commands: []string{"check"},
 			For: "the same with any other IPAM"},
 		{Group: "networking.k8s.io", Resource: "networkpolicies", Verbs: []string{"list"}, Place: permissions.InServices, Commands: []string{"check"},
-			For: "policies, where policy-default-local-cluster is on (1.19); `--ignore` of these findings does without"},
+			For: "policies, if policy-default-local-cluster is on (1.19); not needed if `--ignore` names these findings"},
 		{Group: "cilium.io", Resource: "ciliumnetworkpolicies", Verbs: []string{"list"}, Place: permissions.InServices, Commands: []string{"check"},
 			For: "the same"},
 		{Group: "cilium.io", Resource: "ciliumclusterwidenetworkpolicies", Verbs: []string{"list"}, Place: permissions.InCluster, Commands: []string{"check"},

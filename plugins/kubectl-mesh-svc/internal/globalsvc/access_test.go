@@ -14,7 +14,7 @@ import (
 	"github.com/kubectl-mesh/kubectl-mesh/plugins/kubectl-mesh-svc/internal/drainrecord"
 )
 
-var update = flag.Bool("update", false, "write what is generated anew")
+var update = flag.Bool("update", false, "update generated files")
 
 // TestDocumentedAccess keeps the table in docs/rbac.md equal to the one that rbac prints.
 func TestDocumentedAccess(t *testing.T) {

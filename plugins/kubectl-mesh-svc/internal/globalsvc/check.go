@@ -13,8 +13,8 @@ import (
 	"github.com/kubectl-mesh/kubectl-mesh/pkg/common/routing"
 )
 
-// Check looks for what is wrong with Services over all members that were read. Services that are global nowhere and
-// were never meant to be have no findings.
+// Check checks Services over all members that were read. Services that are not global in any cluster, and that
+// have no sign that they were meant to be, have no findings.
 func Check(st *meshstate.State, members []*clusters.Member, keys []routing.Key) []v1alpha1.Finding {
 	cmds := newCommands(members)
 	type part struct {
@@ -71,22 +71,22 @@ const (
 	typeLoadBalancer = "LoadBalancer"
 )
 
-// uses reports whether the clients of p would be offered the endpoints of o, as far as annotations and peers tell.
+// uses reports whether clients of p would get the endpoints of o, according to annotations and peers.
 func (p place) uses(o place) bool {
 	return p.cluster != o.cluster && p.global.Value && cilium.Shared(o.svc.Annotations).Value &&
 		(!p.cluster.PeersKnown || slices.Contains(p.cluster.Peers, o.cluster.Name))
 }
 
-// checker looks at one Service over all clusters.
+// checker checks one Service over all clusters.
 type checker struct {
 	commands
 	st      *meshstate.State
 	key     routing.Key
 	present []place
-	global  []place            // the present ones that are global, without those for which the L7 proxy answers
-	missing []*routing.Cluster // clusters that were read and have no such Service
+	global  []place            // global and present, without those that the L7 proxy answers
+	missing []*routing.Cluster // clusters that were read, in which the Service does not exist
 	notes   []note
-	// sharedNowhere: what each cluster says of sharing is one finding for all of them.
+	// sharedNowhere: one finding for all clusters replaces one for each.
 	sharedNowhere bool
 	out           []v1alpha1.Finding
 }
@@ -111,7 +111,7 @@ func newChecker(st *meshstate.State, key routing.Key, cmds commands) *checker {
 	return c
 }
 
-// run looks for everything. Missing namespaces are collected over all Services.
+// run does all checks. Missing namespaces are collected over all Services.
 func (c *checker) run(absent map[string]*absence) []v1alpha1.Finding {
 	c.sharedNowhere = c.isSharedNowhere()
 	for _, p := range c.present {
@@ -135,7 +135,7 @@ func (c *checker) run(absent map[string]*absence) []v1alpha1.Finding {
 	}
 	c.settle()
 	if c.derived() && len(c.global) > 0 {
-		c.ownDerived()
+		c.redirectDerived()
 	}
 	return c.out
 }
@@ -143,27 +143,27 @@ func (c *checker) run(absent map[string]*absence) []v1alpha1.Finding {
 // object is the Service as findings name it.
 func (c *checker) object() string { return "service/" + c.key.String() }
 
-// add notes a finding with the command that mends it.
+// add adds a finding with the command that fixes it.
 func (c *checker) add(r finding.Rule, clusterNames []string, fix, format string, args ...any) {
 	c.out = append(c.out, r.New(c.object(), clusterNames, fmt.Sprintf(format, args...), fix))
 }
 
-// note is a finding about one cluster. Those that say the same of several clusters become one.
+// note is a finding for one cluster. Equal notes of several clusters are merged into one.
 type note struct {
 	rule    finding.Rule
 	text    string
 	cluster []string
-	// verb is a mesh-svc command that takes --in, command any other; one of them or none.
+	// verb is a mesh-svc command that accepts --in, command is any other command. At most one of them is set.
 	verb    string
 	command []string
 }
 
-// tell notes a finding about one cluster that a mesh-svc command mends.
+// tell adds a note that a mesh-svc command fixes.
 func (c *checker) tell(r finding.Rule, p place, verb, format string, args ...any) {
 	c.merge(note{rule: r, text: fmt.Sprintf(format, args...), cluster: []string{p.name()}, verb: verb})
 }
 
-// tellFix notes a finding about one cluster that another command mends, or none where it is empty.
+// tellFix adds a note that another command fixes; if the command is empty, no command fixes it.
 func (c *checker) tellFix(r finding.Rule, p place, command, format string, args ...any) {
 	n := note{rule: r, text: fmt.Sprintf(format, args...), cluster: []string{p.name()}}
 	if command != "" {
@@ -203,7 +203,7 @@ func (c *checker) svcFix(verb string, in ...string) string {
 	return c.change(verb, c.key, in)
 }
 
-// system reports whether the commands that write leave the Service out unless they are told not to.
+// system reports whether the writing commands require --include-system for the Service.
 func (c *checker) system() bool {
 	return slices.ContainsFunc(c.present, func(p place) bool {
 		mesh := ""
@@ -226,7 +226,7 @@ func (c *checker) checkAnnotations(p place) {
 	if p.proxied() {
 		c.checkProxied(p)
 	} else if p.global.Junk() {
-		c.tell(finding.GlobalJunk, p, "globalize", "%s is %q, which is not true: the Service is local there", p.global.Key, p.global.Raw)
+		c.tell(finding.GlobalJunk, p, "globalize", "%s is %q, not \"true\": the Service is local there", p.global.Key, p.global.Raw)
 	}
 	if left, edits := aliases(p); len(left) > 0 && !p.proxied() {
 		c.tellFix(finding.AliasLeft, p, c.apiFix(p, "annotate service", edits...), "%s", strings.Join(left, ", "))
@@ -235,9 +235,9 @@ func (c *checker) checkAnnotations(p place) {
 	undrain := c.undrain(p.name())
 	switch {
 	case drained:
-		c.tellFix(finding.Drained, p, undrain, "taken out of service by drain; other clusters do not use the endpoints there until undrain")
+		c.tellFix(finding.Drained, p, undrain, "drained: other clusters do not use the endpoints there until undrain")
 	case marked(p.svc.Annotations, p.name()):
-		c.tellFix(finding.Drained, p, undrain, "the mark of a drain is left, and somebody changed %s since", cilium.AnnotationShared)
+		c.tellFix(finding.Drained, p, undrain, "the annotation of a drain is still there, but %s was changed since", cilium.AnnotationShared)
 	}
 	if !p.global.Value || p.proxied() {
 		return
@@ -245,14 +245,14 @@ func (c *checker) checkAnnotations(p place) {
 	switch s := cilium.Shared(p.svc.Annotations); {
 	case s.Value, drained, p.nothingToShare():
 	case s.Junk():
-		c.tell(finding.SharedJunk, p, "share", "%s is %q, which is not true: other clusters do not use the endpoints there", s.Key, s.Raw)
+		c.tell(finding.SharedJunk, p, "share", "%s is %q, not \"true\": other clusters do not use the endpoints there", s.Key, s.Raw)
 	case !c.sharedNowhere:
 		c.tell(finding.NotShared, p, "share", "other clusters do not use the endpoints there")
 	}
 }
 
-// aliases lists the deprecated keys of a Service and the arguments of kubectl annotate that remove them without
-// changing what holds: where an alias decides, its value goes to the new key, unless this Cilium would take it for junk.
+// aliases lists the deprecated keys of a Service, and the arguments of kubectl annotate that remove them without
+// changing the effective settings: if an alias decides, its value moves to the new key, unless this Cilium would reject it there.
 func aliases(p place) (left, edits []string) {
 	for _, k := range [][2]string{{cilium.AnnotationGlobal, cilium.AnnotationGlobalAlias}, {cilium.AnnotationShared, cilium.AnnotationSharedAlias}, {cilium.AnnotationAffinity, cilium.AnnotationAffinityAlias}} {
 		value, ok := p.svc.Annotations[k[1]]
@@ -281,15 +281,15 @@ func (c *checker) checkAffinity(p place) {
 	}
 	switch {
 	case drops > 0 && certain:
-		c.tell(finding.AffinityDrops, p, "affinity none", "with affinity %q Cilium %s uses no remote endpoint for clients there", a.Raw, p.cluster.Version)
+		c.tell(finding.AffinityDrops, p, "affinity none", "with affinity %q, Cilium %s uses no remote endpoints for clients there", a.Raw, p.cluster.Version)
 	case drops > 0:
-		c.tell(finding.AffinityJunk, p, "affinity none", "affinity %q drops all remote endpoints if Cilium, whose version is not known, is 1.18.0 to 1.19.5", a.Raw)
+		c.tell(finding.AffinityJunk, p, "affinity none", "affinity %q drops all remote endpoints if Cilium (version unknown) is 1.18.0 to 1.19.5", a.Raw)
 	case a.Junk():
 		c.tell(finding.AffinityJunk, p, "affinity none", "affinity %q counts as none", a.Raw)
 	}
 }
 
-// checkAffinityPair looks for a cluster that keeps its clients while another sends it its own.
+// checkAffinityPair finds a cluster with affinity local next to one with affinity remote.
 func (c *checker) checkAffinityPair() {
 	var local, remote []string
 	for _, p := range c.global {
@@ -301,7 +301,7 @@ func (c *checker) checkAffinityPair() {
 		}
 	}
 	if len(local) > 0 && len(remote) > 0 {
-		c.add(finding.AffinityPair, append(slices.Clone(local), remote...), c.svcFix("affinity none", remote...), "clients in %s stay at home, clients in %s go elsewhere", strings.Join(local, ", "), strings.Join(remote, ", "))
+		c.add(finding.AffinityPair, append(slices.Clone(local), remote...), c.svcFix("affinity none", remote...), "affinity is local in %[1]s and remote in %[2]s: the endpoints in %[1]s get the clients of both", strings.Join(local, ", "), strings.Join(remote, ", "))
 	}
 }
 

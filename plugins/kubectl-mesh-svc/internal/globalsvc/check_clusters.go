@@ -15,7 +15,7 @@ import (
 	"github.com/kubectl-mesh/kubectl-mesh/pkg/common/routing"
 )
 
-// CheckClusters looks for what is wrong with the members themselves. Those that could not be read are left out: the document says so.
+// CheckClusters checks the members themselves. Members that could not be read are left out; the document lists them.
 func CheckClusters(members []*clusters.Member) []v1alpha1.Finding {
 	var read []*clusters.Member
 	for _, m := range members {
@@ -42,8 +42,8 @@ func CheckClusters(members []*clusters.Member) []v1alpha1.Finding {
 		switch ms := byName[name]; {
 		case len(ms) > 1:
 			add(finding.ClusterName, ms, "%s have the same cluster-name %q", strings.Join(memberNames(ms), ", "), name)
-		case cilium.Unnamed(name) && ms[0].Config.ClusterID == 0: // with an id its agents refuse it: see byThemselves
-			add(finding.ClusterName, ms, "%s: cluster-name is %s, which a cluster without a name is called", ms[0].Context, name)
+		case cilium.Unnamed(name) && ms[0].Config.ClusterID == 0: // with an id, its agents reject the name: see byThemselves
+			add(finding.ClusterName, ms, "%s: cluster-name is %s, the name of a cluster without a configured name", ms[0].Context, name)
 		}
 	}
 	if len(byMax) > 1 {
@@ -62,7 +62,7 @@ func CheckClusters(members []*clusters.Member) []v1alpha1.Finding {
 	return out
 }
 
-// unlike finds settings in which the clusters of a mesh must not, or had better not, differ.
+// unlike finds settings that must be, or should be, equal in all clusters of a mesh.
 func unlike(read []*clusters.Member) []v1alpha1.Finding {
 	var out []v1alpha1.Finding
 	differ := func(r finding.Rule, setting string, ms []*clusters.Member, value func(*clusters.Member) string) {
@@ -90,7 +90,7 @@ func unlike(read []*clusters.Member) []v1alpha1.Finding {
 	return out
 }
 
-// byThemselves finds settings that a cluster's own agents refuse.
+// byThemselves finds settings that a cluster's own agents reject.
 func byThemselves(read []*clusters.Member) []v1alpha1.Finding {
 	var out []v1alpha1.Finding
 	add := func(r finding.Rule, m *clusters.Member, format string, args ...any) {
@@ -101,16 +101,16 @@ func byThemselves(read []*clusters.Member) []v1alpha1.Finding {
 			rule, effect := finding.NameRule, ""
 			switch {
 			case m.Version.Known() && !refused:
-				rule.Severity, effect = finding.Warning, "; Cilium "+m.Version.String()+" only logs an error, later versions do not start"
+				rule.Severity, effect = finding.Warning, "; Cilium "+m.Version.String()+" only logs an error, but later versions do not start"
 			case !refused:
-				rule.Severity, effect = finding.Warning, "; Cilium, whose version is not known, does not start with it from 1.17 on"
+				rule.Severity, effect = finding.Warning, "; Cilium (version unknown) does not start with it from 1.17 on"
 			}
-			add(rule, m, "cluster-name %q breaks the rule: %s%s", m.Config.ClusterName, problem, effect)
+			add(rule, m, "cluster-name %q is not valid: %s%s", m.Config.ClusterName, problem, effect)
 		}
 		if problem, refused := cilium.IDProblem(m.Config); problem != "" {
 			rule, effect := finding.IDRule, ""
 			if !refused {
-				rule.Severity, effect = finding.Warning, "; allow-unsafe-policy-skb-usage lets the agents start, and policies may drop what they admit"
+				rule.Severity, effect = finding.Warning, "; the agents start because of allow-unsafe-policy-skb-usage, but policies may drop traffic that they allow"
 			}
 			add(rule, m, "cluster-id %d: %s%s", m.Config.ClusterID, problem, effect)
 		}
@@ -121,7 +121,7 @@ func byThemselves(read []*clusters.Member) []v1alpha1.Finding {
 	return out
 }
 
-// CheckHosts says in which clusters the hosts' own clients stay local, where there are global Services for them to use.
+// CheckHosts finds clusters with global Services in which clients in the host's network namespace use only local endpoints.
 func CheckHosts(st *meshstate.State, members []*clusters.Member, keys []routing.Key) []v1alpha1.Finding {
 	byName := membersByName(members)
 	var local []string
@@ -138,7 +138,7 @@ func CheckHosts(st *meshstate.State, members []*clusters.Member, keys []routing.
 	if len(local) == 0 {
 		return nil
 	}
-	return []v1alpha1.Finding{finding.HostsLocal.New("", local, fmt.Sprintf("%s: without kubeProxyReplacement or socket load balancing for hosts, hosts and hostNetwork pods use local endpoints only", strings.Join(local, ", ")), "")}
+	return []v1alpha1.Finding{finding.HostsLocal.New("", local, fmt.Sprintf("%s: without kubeProxyReplacement or socket load balancing for hosts, hosts and hostNetwork pods use only local endpoints", strings.Join(local, ", ")), "")}
 }
 
 // skew finds members that are more than one minor version apart.
@@ -182,7 +182,7 @@ func oneSided(read []*clusters.Member) []v1alpha1.Finding {
 				f := finding.OneSided.New("", []string{m.Name, o.Name},
 					fmt.Sprintf("%s is configured to connect to %s, but not the other way round", m.Name, o.Name), fix)
 				if why := skippedEntry(o, m.Name); why != "" {
-					f.Message, f.Fix, f.Advice = f.Message+": Cilium in "+o.Name+" "+why, "", finding.SkippedPeer.Mend
+					f.Message, f.Fix, f.Advice = f.Message+": Cilium in "+o.Name+" "+why, "", finding.SkippedPeer.Advice
 				}
 				out = append(out, f)
 			}
@@ -191,7 +191,7 @@ func oneSided(read []*clusters.Member) []v1alpha1.Finding {
 	return out
 }
 
-// skippedEntry says why Cilium skips what a member has for a peer, "" if it has nothing that is skipped.
+// skippedEntry says why Cilium skips a member's entry for a peer; "" if it does not skip one.
 func skippedEntry(m *clusters.Member, peer string) string {
 	for _, s := range m.SkippedPeers {
 		if s.Peer() == peer || s.Entry == peer {

@@ -34,7 +34,7 @@ func CheckNodes(members []*clusters.Member, around *meshstate.Around) []v1alpha1
 	}
 	podPairs := overlaps(pods)
 	out := pairFindings(finding.PodCIDR, podPairs, "pod CIDRs of %s and %s overlap: %s and %s", func(r ranged) string { return fmt.Sprintf("%s of node %s", r.prefix, r.node) })
-	out = append(out, pairFindings(finding.NodeAddress, overlaps(nodes), "nodes of %s and %s have one address: %s and %s", func(r ranged) string { return fmt.Sprintf("%s of node %s", r.prefix.Addr(), r.node) })...)
+	out = append(out, pairFindings(finding.NodeAddress, overlaps(nodes), "nodes of %s and %s have the same address: %s and %s", func(r ranged) string { return fmt.Sprintf("%s of node %s", r.prefix.Addr(), r.node) })...)
 	out = append(out, pools(read, around, podPairs)...)
 	out = append(out, nativeCIDRs(read, around)...)
 	return out
@@ -47,14 +47,14 @@ type ranged struct {
 	prefix        netip.Prefix
 }
 
-// pair is two clusters whose ranges meet, the first place where they do, and in how many.
+// pair is two clusters with overlapping ranges: the first overlap, and the number of overlaps.
 type pair struct {
 	a, b  ranged
 	count int
 }
 
-// overlaps finds the pairs of clusters that have a range in common. Ranges are nested or apart, so that in their order
-// each range can lie only in those that were opened before it.
+// overlaps finds the pairs of clusters with overlapping ranges. Ranges are either nested or disjoint. In sorted order
+// a range can therefore be nested only in ranges before it.
 func overlaps(all []ranged) []pair {
 	slices.SortStableFunc(all, func(a, b ranged) int {
 		if c := a.prefix.Addr().Compare(b.prefix.Addr()); c != 0 {
@@ -97,7 +97,7 @@ func overlaps(all []ranged) []pair {
 	return out
 }
 
-// shownPairs is how many pairs of clusters have a finding of their own before they are counted in one.
+// shownPairs is the number of pairs that have their own finding. One more finding counts the rest.
 const shownPairs = 5
 
 func pairFindings(r finding.Rule, pairs []pair, format string, show func(ranged) string) []v1alpha1.Finding {
@@ -118,14 +118,14 @@ func pairFindings(r finding.Rule, pairs []pair, format string, show func(ranged)
 				}
 			}
 		}
-		out = append(out, r.New("", names, fmt.Sprintf("the same holds for %d more pairs of clusters", len(more)), ""))
+		out = append(out, r.New("", names, fmt.Sprintf("the same applies to %d more pairs of clusters", len(more)), ""))
 	}
 	return out
 }
 
 const ipamClusterPool = "cluster-pool"
 
-// pools finds clusters that draw from overlapping pools although their nodes' ranges do not overlap, yet.
+// pools finds clusters with overlapping pools whose nodes' ranges do not overlap yet.
 func pools(read []*clusters.Member, around *meshstate.Around, already []pair) []v1alpha1.Finding {
 	var all []ranged
 	for n, m := range read {
@@ -157,12 +157,12 @@ func pools(read []*clusters.Member, around *meshstate.Around, already []pair) []
 	}
 	text := fmt.Sprintf("the pools overlap: %s; the CIDRs of the nodes do not", strings.Join(shown, ", "))
 	if unread {
-		text = fmt.Sprintf("the pools overlap: %s; whether the CIDRs of the nodes do was not examined", strings.Join(shown, ", "))
+		text = fmt.Sprintf("the pools overlap: %s; the CIDRs of the nodes were not examined", strings.Join(shown, ", "))
 	}
 	return []v1alpha1.Finding{finding.PodPool.New("", names, text, "")}
 }
 
-// nativeCIDRs finds clusters with native routing that masquerade what goes to pods of another cluster.
+// nativeCIDRs finds clusters with native routing that masquerade traffic to pods of another cluster.
 func nativeCIDRs(read []*clusters.Member, around *meshstate.Around) []v1alpha1.Finding {
 	var out []v1alpha1.Finding
 	for _, m := range read {
@@ -183,7 +183,7 @@ func nativeCIDRs(read []*clusters.Member, around *meshstate.Around) []v1alpha1.F
 			}
 		}
 		if len(names) > 1 {
-			out = append(out, finding.NativeCIDR.New("", names, fmt.Sprintf("%s: the native routing CIDR %s leaves out pods of %s, such as those in %s",
+			out = append(out, finding.NativeCIDR.New("", names, fmt.Sprintf("%s: the native routing CIDR %s does not cover pods of %s, such as those in %s",
 				m.Name, strings.Join(m.Config.NativeCIDRs, ", "), strings.Join(names[1:], ", "), example), ""))
 		}
 	}

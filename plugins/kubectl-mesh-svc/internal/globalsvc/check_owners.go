@@ -8,8 +8,8 @@ import (
 	"github.com/kubectl-mesh/kubectl-mesh/pkg/common/owners"
 )
 
-// keptElsewhere is the durable fix for an edit of the Service with kubectl, "" where that edit lasts. verb is "annotate service", "label service" or
-// "patch service"; args are those of the edit.
+// keptElsewhere returns the durable fix in place of a kubectl edit of the Service, "" if the edit lasts. verb is "annotate service", "label service" or
+// "patch service"; args are the arguments of the edit.
 func (c *checker) keptElsewhere(p place, verb string, args ...string) string {
 	return keptEdit(p.svc.Owners.ServiceKeeper, verb, args...)
 }
@@ -42,13 +42,13 @@ func keptEdit(keeper func(...owners.Field) *owners.Keeper, verb string, args ...
 	return durable(keeper(fields...), strings.Join(edits, " and "))
 }
 
-// notLasting is in each durable fix, which is a sentence and no command.
+// notLasting is part of each durable fix, which is a sentence, not a command.
 const notLasting = " would not last: "
 
 // setHelmValue begins each fix that is a sentence about a Helm value.
 const setHelmValue = "set the Helm value "
 
-// durable says where an edit is made so that it lasts, "" where nobody would revert it.
+// durable says where to make an edit so that it lasts, "" if no controller would revert it.
 func durable(k *owners.Keeper, edit string) string {
 	if k == nil {
 		return ""
@@ -61,7 +61,7 @@ func (c *checker) specKept(p place, field, value string) string {
 	return durable(p.svc.Owners.ServiceKeeper(owners.SpecOf(field)), fmt.Sprintf("set %s to %s", field, value))
 }
 
-// helmKept is the durable fix where something other than Helm keeps Cilium's configuration.
+// helmKept returns the durable fix if something other than Helm manages Cilium's configuration.
 func (c *checker) helmKept(p place, set string) string {
 	m := c.members[p.name()]
 	if m == nil || m.Keeper == nil {
@@ -70,12 +70,12 @@ func (c *checker) helmKept(p place, set string) string {
 	return fmt.Sprintf(setHelmValue+"%s in %s; an upgrade with helm%s%s", set, m.Keeper.Where(), notLasting, m.Keeper.Because())
 }
 
-// gateKept is the durable fix where a controller owns the namespace's annotation.
+// gateKept returns the durable fix if a controller owns the namespace's annotation.
 func (c *checker) gateKept(p place) string {
 	return durable(p.cluster.NamespaceOwners[c.key.Namespace].Keeper(owners.Annotation(cilium.AnnotationNamespaceGlobal)), fmt.Sprintf("set %s to \"true\"", cilium.AnnotationNamespaceGlobal))
 }
 
-// nothingToShare reports whether a Service has no endpoints on purpose: without a selector nobody makes any, so that it is there for the endpoints of others.
+// nothingToShare reports whether a Service intentionally has no endpoints: without a selector it serves only the endpoints of other clusters.
 func (p place) nothingToShare() bool { return !p.svc.Selector && len(p.svc.Endpoints) == 0 }
 
 // joinFixes joins the fixes of several clusters: commands for a shell, or sentences.

@@ -109,7 +109,7 @@ func TestField13HelmFix(t *testing.T) {
 		chart   owners.Chart
 		want    string
 	}{
-		"no release":          {clusters.Release{}, owners.Chart{}, "set the Helm value kubeProxyReplacement=true where the manifests of Cilium in eu are rendered: no object there names a Helm release"},
+		"no release":          {clusters.Release{}, owners.Chart{}, "set the Helm value kubeProxyReplacement=true in the source of Cilium's manifests in eu: no object there names a Helm release"},
 		"no chart":            {installed, owners.Chart{}, "helm --kube-context kind-eu -n cni upgrade cilium CHART --version 1.18.11 --reuse-values --set kubeProxyReplacement=true"},
 		"Cilium's own":        {installed, owners.Chart{Name: "cilium", Version: "1.18.10", Official: true}, "helm --kube-context kind-eu -n cni upgrade cilium cilium --repo https://helm.cilium.io/ --version 1.18.10 --reuse-values --set kubeProxyReplacement=true"},
 		"another":             {clusters.Release{Name: "net", Namespace: "cni"}, owners.Chart{Name: "cilium-enterprise"}, "helm --kube-context kind-eu -n cni upgrade net CHART --version 1.18.11 "},

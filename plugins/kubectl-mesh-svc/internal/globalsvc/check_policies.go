@@ -15,13 +15,13 @@ import (
 	"github.com/kubectl-mesh/kubectl-mesh/pkg/common/routing"
 )
 
-// HeedsPolicies reports whether the policies of a member may take "no cluster named" for its own cluster.
+// HeedsPolicies reports whether, in the policies of a member, a peer without a cluster label may mean only its own cluster.
 func HeedsPolicies(m *clusters.Member) bool {
 	local, _ := cilium.PolicyDefaultLocal(m.Config, m.Version)
 	return local && m.Config.PolicyEnforcement != "never"
 }
 
-// CheckPolicies looks for global Services whose clients or endpoints policies keep from those of other clusters.
+// CheckPolicies finds global Services for which policies block traffic between clusters.
 func CheckPolicies(st *meshstate.State, members []*clusters.Member, keys []routing.Key, around *meshstate.Around) []v1alpha1.Finding {
 	byNamespace := map[string]map[string][]policy.Policy{}
 	for cluster, ps := range around.Policies {
@@ -48,7 +48,7 @@ func CheckPolicies(st *meshstate.State, members []*clusters.Member, keys []routi
 	return out
 }
 
-// byScope lists for each namespace that has policies those which hold there, and under "" the clusterwide ones alone.
+// byScope lists, for each namespace with policies, the policies that apply there, and under "" only the clusterwide ones.
 func byScope(ps []policy.Policy) map[string][]policy.Policy {
 	out := map[string][]policy.Policy{"": nil}
 	for _, p := range ps {
@@ -62,7 +62,7 @@ func byScope(ps []policy.Policy) map[string][]policy.Policy {
 	return out
 }
 
-// behind are the pods behind a Service, as far as its selector tells.
+// behind returns the pods that the selector of a Service matches.
 func behind(p place) policy.Pods {
 	return policy.Pods{Cluster: p.name(), Namespace: p.svc.Namespace, Labels: p.svc.PodLabels}
 }
@@ -80,7 +80,7 @@ func targets(svc *routing.Service) []policy.Target {
 	return out
 }
 
-// checkIngress looks for clusters whose clients the policies around the endpoints of p keep out.
+// checkIngress finds clusters whose clients are blocked by the policies of the endpoints of p.
 func (c *checker) checkIngress(p place, policies []policy.Policy) {
 	if len(policies) == 0 || !p.svc.Selector || len(p.svc.Endpoints) == 0 {
 		return
@@ -103,19 +103,19 @@ func (c *checker) checkIngress(p place, policies []policy.Policy) {
 		}
 	}
 	if len(out) > 0 {
-		c.policyFinding(finding.PolicyIngress, p, out, certain, "under %s clients in %s are admitted and those in %s kept out", names(certain), p.name(), strings.Join(out, ", "))
+		c.policyFinding(finding.PolicyIngress, p, out, certain, "%s: clients in %s are allowed, clients in %s are not", names(certain), p.name(), strings.Join(out, ", "))
 	}
 	rule := finding.PolicyIngress
 	rule.Severity = finding.Info
 	if len(denied) > 0 {
-		c.policyFinding(rule, p, denied, denying, "%s may keep clients in %s out by what it denies or requires, and not those in %s", names(denying), strings.Join(denied, ", "), p.name())
+		c.policyFinding(rule, p, denied, denying, "%s: its deny or requires rules may keep out clients in %s, but not clients in %s", names(denying), strings.Join(denied, ", "), p.name())
 	}
 	if len(may) > 0 {
-		c.policyFinding(rule, p, may, possible, "under %s, if the pods have the labels that it selects, clients in %s are admitted and those in %s kept out", names(possible), p.name(), strings.Join(may, ", "))
+		c.policyFinding(rule, p, may, possible, "%s: if it selects the pods, clients in %s are allowed, clients in %s are not", names(possible), p.name(), strings.Join(may, ", "))
 	}
 }
 
-// checkEgress looks for policies that let clients in p's cluster reach the endpoints there and not those of others.
+// checkEgress finds policies that let clients in p's cluster reach its endpoints, but not the endpoints of other clusters.
 func (c *checker) checkEgress(p place, policies map[string][]policy.Policy) {
 	for _, ns := range sortedKeys(policies) {
 		var kept, denied []string
@@ -135,29 +135,29 @@ func (c *checker) checkEgress(p place, policies map[string][]policy.Policy) {
 		if ns == "" {
 			where = "all namespaces"
 		}
-		// What clusterwide policies do alone is said once, and not for each namespace again.
+		// The effect of clusterwide policies alone is reported once, not for each namespace.
 		here := func(by []policy.Policy) bool {
 			return len(by) > 0 && (ns == "" || slices.ContainsFunc(by, func(p policy.Policy) bool { return p.Namespace == ns }))
 		}
 		if here(denying) {
 			rule := finding.PolicyEgress
 			rule.Severity = finding.Info
-			c.policyFinding(rule, p, denied, denying, "%s may keep clients in %s from the endpoints in %s by what it denies or requires, and not from those in %s", names(denying), where, strings.Join(denied, ", "), p.name())
+			c.policyFinding(rule, p, denied, denying, "%s: its deny or requires rules may keep clients in %s from the endpoints in %s, but not from those in %s", names(denying), where, strings.Join(denied, ", "), p.name())
 		}
 		if !here(by) {
 			continue
 		}
-		c.policyFinding(finding.PolicyEgress, p, kept, by, "under %s clients in %s reach the endpoints in %s and not those in %s", names(by), where, p.name(), strings.Join(kept, ", "))
+		c.policyFinding(finding.PolicyEgress, p, kept, by, "%s: clients in %s reach the endpoints in %s, but not those in %s", names(by), where, p.name(), strings.Join(kept, ", "))
 	}
 }
 
-// policyFinding adds what the version leaves open, and the command that shows the first policy.
+// policyFinding adds a finding with the condition on an unknown version, and with the command that edits the first policy.
 func (c *checker) policyFinding(r finding.Rule, p place, others []string, by []policy.Policy, format string, args ...any) {
 	text := p.name() + ": " + fmt.Sprintf(format, args...)
 	if m := c.members[p.name()]; m != nil {
 		if _, certain := cilium.PolicyDefaultLocal(m.Config, m.Version); !certain {
 			r.Severity = finding.Info
-			text += ", if Cilium, whose version is not known, is 1.19 or later"
+			text += ", if Cilium (version unknown) is 1.19 or later"
 		}
 	}
 	first := by[0]

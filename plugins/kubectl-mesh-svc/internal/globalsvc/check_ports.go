@@ -10,7 +10,7 @@ import (
 	"github.com/kubectl-mesh/kubectl-mesh/pkg/common/routing"
 )
 
-// mismatch is why the endpoints of some clusters do not serve a port of the clients of others.
+// mismatch is the reason why the endpoints of some clusters do not serve a port for clients of others.
 type mismatch struct {
 	rule             finding.Rule
 	frontend         routing.Frontend
@@ -26,8 +26,8 @@ func (m mismatch) message() string {
 	return fmt.Sprintf("clients in %s on port %s: %s %s", strings.Join(m.clients, ", "), portText(m.frontend), who, m.reason)
 }
 
-// checkPorts asks routing why a cluster's endpoints are not used, so that prediction and finding cannot differ.
-// With several possible versions a mismatch counts only if it holds for the first.
+// checkPorts uses package routing to find out why endpoints are not used, so that prediction and finding cannot differ.
+// If several versions are possible, a mismatch counts only if it applies to the first.
 func (c *checker) checkPorts() {
 	rules := map[routing.Code]finding.Rule{routing.ReasonPort: finding.PortName, routing.ReasonProtocol: finding.PortProtocol, routing.ReasonFamily: finding.IPFamily}
 	matcher := routing.NewMatcher(&c.st.Snapshot, c.key)
@@ -70,7 +70,7 @@ func addClients(list []mismatch, m mismatch) []mismatch {
 	return append(list, m)
 }
 
-// checkTargetPorts looks for ports that lead to one target port, where a version of the clients' side loses all but one of them.
+// checkTargetPorts finds ports with a common target port, if the version of the client cluster loses all but one of them.
 func (c *checker) checkTargetPorts() {
 	for _, p := range c.global {
 		if !slices.ContainsFunc(p.rules, func(r cilium.RuleSet) bool { return r.LosesSharedTargetPorts }) || len(p.svc.Ports) < 2 || p.svc.Headless {
@@ -78,11 +78,11 @@ func (c *checker) checkTargetPorts() {
 		}
 		version := "Cilium " + p.cluster.Version.String()
 		if len(p.rules) > 1 {
-			version = "Cilium, whose version is not known, if it is 1.18.0 to 1.18.9 or 1.19.0 to 1.19.3,"
+			version = "Cilium (version unknown), if it is 1.18.0 to 1.18.9 or 1.19.0 to 1.19.3,"
 		}
 		for _, o := range c.global {
 			if shared := sharedTarget(o.svc); shared != "" && p.uses(o) {
-				c.tellFix(finding.SharedTargetPort, p, "", "%s uses the endpoints of %s for one port only: %s", version, o.name(), shared)
+				c.tellFix(finding.SharedTargetPort, p, "", "%s uses the endpoints of %s for only one port: %s", version, o.name(), shared)
 			}
 		}
 	}

@@ -11,16 +11,16 @@ import (
 	"github.com/kubectl-mesh/kubectl-mesh/plugins/kubectl-mesh-svc/internal/annotate"
 )
 
-// proxied reports whether the L7 proxy of the place's cluster answers for the Service there. What Cluster Mesh says of it then has no effect.
+// proxied reports whether the L7 proxy of the cluster answers for the Service. The settings of Cluster Mesh then have no effect.
 func (p place) proxied() bool { return !p.external() && p.svc.Proxied() }
 
-// checkProxied notes a Service that is global where the L7 proxy answers. Where other clusters have an ordinary Service of this name, their
+// checkProxied notes a global Service that the L7 proxy answers. If other clusters have an ordinary Service of this name, their
 // agents import the placeholder.
 func (c *checker) checkProxied(p place) {
 	if !p.global.Value {
 		return
 	}
-	const text = "the L7 proxy of the client's cluster answers for the Service (its endpoint is Cilium's placeholder), so that global has no effect"
+	const text = "the L7 proxy of the client's cluster answers for the Service (its endpoint is Cilium's placeholder); the global annotation has no effect"
 	var hit []string
 	for _, o := range c.global {
 		if o.uses(p) && !o.external() && cilium.AffinityOf(o.svc.Annotations, o.rules[0].Rules).Value != cilium.AffinityLocal {
@@ -33,11 +33,11 @@ func (c *checker) checkProxied(p place) {
 	}
 	rule := finding.Proxied
 	rule.Severity = finding.Warning
-	c.tell(rule, p, "unglobalize", "%s; Cilium exports the placeholder all the same, and connections of clients in %s that it gets fail", text, strings.Join(hit, ", "))
+	c.tell(rule, p, "unglobalize", "%s; Cilium exports the placeholder anyway, and connections of clients in %s to it fail", text, strings.Join(hit, ", "))
 }
 
-// proxiedMessage is why a command leaves a Service alone.
-const proxiedMessage = "the L7 proxy of the client's cluster answers, so that global has no effect; make the Services of its routes global"
+// proxiedMessage says why a command skips a Service.
+const proxiedMessage = "the L7 proxy of the client's cluster answers, so the global annotation has no effect; make the Services of its routes global"
 
 // proxiedIn reports whether the L7 proxy answers for a Service in a cluster.
 func proxiedIn(st *meshstate.State, cluster string, key routing.Key) bool {
@@ -45,7 +45,7 @@ func proxiedIn(st *meshstate.State, cluster string, key routing.Key) bool {
 	return c != nil && c.Services[key] != nil && c.Services[key].Type != typeExternalName && c.Services[key].Proxied()
 }
 
-// Proxied says for which Services of a plan the change has no effect because the L7 proxy of each cluster answers, in one line.
+// Proxied lists, in one line, the Services of a plan for which the change has no effect because an L7 proxy answers.
 func Proxied(st *meshstate.State, p *annotate.Plan) []string {
 	on := objectsByText{}
 	if p.Action == "unglobalize" {
@@ -59,7 +59,7 @@ func Proxied(st *meshstate.State, p *annotate.Plan) []string {
 	return on.lines(func(text, objects string) string { return fmt.Sprintf("%s: %s", objects, text) })
 }
 
-// checkCancelled looks for settings of all clusters that undo one another: shared nowhere, or affinity remote everywhere.
+// checkCancelled finds settings of the clusters that cancel each other: not shared in any cluster, or affinity remote in all.
 func (c *checker) checkCancelled() {
 	names := placeNames(c.global)
 	all := strings.Join(names, ", ")
@@ -69,9 +69,9 @@ func (c *checker) checkCancelled() {
 		if c.remoteEverywhere() {
 			idle = "; affinity remote has no effect"
 		}
-		c.add(finding.Cancelled, names, c.svcFix("share", names...), "%s: global, and no cluster shares its endpoints, so that clients of each cluster get their own only%s", all, idle)
+		c.add(finding.Cancelled, names, c.svcFix("share", names...), "%s: global, but no cluster shares its endpoints; clients of each cluster use only their own%s", all, idle)
 	case c.remoteEverywhere() && c.sharing() > 1:
-		c.add(finding.Cancelled, names, c.svcFix("affinity none", names...), "%s: affinity is remote in every cluster, so that clients of each cluster use the others and no cluster serves its own", all)
+		c.add(finding.Cancelled, names, c.svcFix("affinity none", names...), "%s: affinity is remote in every cluster; clients of each cluster use the other clusters, and no cluster serves its own clients", all)
 	}
 }
 
@@ -86,8 +86,8 @@ func (c *checker) sharing() int {
 	return n
 }
 
-// isSharedNowhere reports whether no cluster shares the Service and somebody wrote that, not a drain. Values that are not
-// understood have a finding of their own.
+// isSharedNowhere reports whether no cluster shares the Service, and this is not the effect of a drain. Invalid values
+// have their own finding.
 func (c *checker) isSharedNowhere() bool {
 	written := false
 	for _, p := range c.global {

@@ -13,7 +13,7 @@ import (
 	"github.com/kubectl-mesh/kubectl-mesh/pkg/common/routing"
 )
 
-// checkReach looks at where the Service is global and where it is at all.
+// checkReach checks in which clusters the Service exists and is global.
 func (c *checker) checkReach(absent map[string]*absence) {
 	var local, external []string
 	misspelt := ""
@@ -23,22 +23,22 @@ func (c *checker) checkReach(absent map[string]*absence) {
 		case p.proxied():
 		case p.external() && balanced:
 			external = append(external, p.name())
-		// A value that is not understood has a finding of its own.
+		// An invalid value has its own finding.
 		case !p.global.Value && !p.global.Junk():
 			local = append(local, p.name())
 			if key := wrongKey(p.svc, cilium.AnnotationGlobal); key != "" {
-				misspelt += fmt.Sprintf("; %s has %s, which Cilium does not read", p.name(), key)
+				misspelt += fmt.Sprintf("; Cilium does not read %s in %s", key, p.name())
 			}
 		}
 	}
 	global := strings.Join(placeNames(c.global), ", ")
 	if len(external) > 0 {
 		names := strings.Join(external, ", ")
-		c.add(finding.ExternalNamePartly, external, "", "an ExternalName in %s only: clients there are sent to another name, and nobody gets endpoints from there", names)
+		c.add(finding.ExternalNamePartly, external, "", "an ExternalName Service in %s only: clients there are sent to another name, and no cluster gets endpoints from there", names)
 	}
 	if len(local) > 0 {
 		names := strings.Join(local, ", ")
-		c.add(finding.GlobalPartly, local, c.svcFix("globalize", local...), "global in %s, but not in %s: clients in %s get their own endpoints only, and nobody else gets those%s", global, names, names, misspelt)
+		c.add(finding.GlobalPartly, local, c.svcFix("globalize", local...), "global in %s, but not in %s: clients in %s use only their own endpoints, and no other cluster uses those%s", global, names, names, misspelt)
 	}
 	var missing []*routing.Cluster
 	for _, cl := range c.missing {
@@ -53,10 +53,10 @@ func (c *checker) checkReach(absent map[string]*absence) {
 	}
 	effect := ""
 	if len(c.present) == 1 {
-		effect = "; global in one cluster alone has no effect"
+		effect = "; global in only one cluster has no effect"
 	}
 	names := namesOf(missing)
-	c.add(finding.ServiceMissing, names, createFix(c.global[0].svc, c.contexts(missing)), "global in %s, and there is no such Service in %s: clients there cannot resolve the name%s", global, strings.Join(names, ", "), effect)
+	c.add(finding.ServiceMissing, names, createFix(c.global[0].svc, c.contexts(missing)), "global in %s, but the Service does not exist in %s: clients there cannot resolve the name%s", global, strings.Join(names, ", "), effect)
 }
 
 func namesOf(cs []*routing.Cluster) []string {
@@ -67,8 +67,8 @@ func namesOf(cs []*routing.Cluster) []string {
 	return out
 }
 
-// createFix creates a global Service without a selector, which is enough for its clients, in some clusters.
-// It has no endpoints of its own, so that it stays right until pods run there.
+// createFix returns the command that creates a global Service without a selector in some clusters. This is enough for clients,
+// and it stays correct until pods run there, because it has no endpoints.
 func createFix(like *routing.Service, in []commandline.Context) string {
 	type port struct {
 		Name     string `json:"name,omitempty"`
@@ -101,7 +101,7 @@ func createFix(like *routing.Service, in []commandline.Context) string {
 	})
 }
 
-// absence is a namespace that some clusters lack although others have global Services in it.
+// absence is a namespace that is missing in some clusters and has global Services in others.
 type absence struct {
 	clusters []*routing.Cluster
 	services []string
@@ -130,7 +130,7 @@ func mergeAbsence(absent map[string]*absence, ns string, more *absence) {
 	}
 }
 
-// shownServices is how many Services a message names before it counts the rest.
+// shownServices is the number of Services that a message names. The rest is counted.
 const shownServices = 3
 
 func (a *absence) finding(ns string, cmds commands) v1alpha1.Finding {
@@ -140,7 +140,7 @@ func (a *absence) finding(ns string, cmds commands) v1alpha1.Finding {
 	}
 	names := namesOf(a.clusters)
 	return finding.NamespaceMissing.New("namespace/"+ns, names,
-		fmt.Sprintf("there is no such namespace in %s: clients there cannot resolve the global services of it: %s", strings.Join(names, ", "), services),
+		fmt.Sprintf("the namespace does not exist in %s: clients there cannot resolve its global services: %s", strings.Join(names, ", "), services),
 		commandline.Each(cmds.contexts(a.clusters), func(at commandline.Context) string {
 			return commandline.Tool("kubectl", at, "", "create", "namespace", ns)
 		}))

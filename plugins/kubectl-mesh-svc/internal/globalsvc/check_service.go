@@ -13,7 +13,7 @@ import (
 	"github.com/kubectl-mesh/kubectl-mesh/pkg/common/routing"
 )
 
-// checkService looks at a global Service by itself.
+// checkService checks a global Service in one cluster.
 func (c *checker) checkService(p place) {
 	c.checkProxy(p)
 	if p.external() {
@@ -35,12 +35,12 @@ func (c *checker) checkService(p place) {
 		c.tellFix(finding.TrafficPolicy, p, c.specFix(p, "externalTrafficPolicy", "Cluster"), "externalTrafficPolicy is Local")
 	}
 	if m := c.members[p.name()]; (p.svc.Type == typeNodePort || p.svc.Type == typeLoadBalancer) && (m == nil || !m.Config.KubeProxyReplacement) {
-		c.tellFix(finding.NeedsKPR, p, c.helmFix(p, "kubeProxyReplacement=true"), "the Service is a %s and Cilium does not replace kube-proxy", p.svc.Type)
+		c.tellFix(finding.NeedsKPR, p, c.helmFix(p, "kubeProxyReplacement=true"), "the Service type is %s, and Cilium does not replace kube-proxy", p.svc.Type)
 	}
 	c.checkGate(p)
 }
 
-// checkProxy looks at whether the Service is left to another proxy.
+// checkProxy checks whether another proxy serves the Service.
 func (c *checker) checkProxy(p place) {
 	v, labelled := p.svc.Labels[cilium.LabelServiceProxyName]
 	name := p.cluster.ServiceProxyName
@@ -53,11 +53,11 @@ func (c *checker) checkProxy(p place) {
 	case labelled:
 		c.tellFix(finding.ProxyName, p, c.apiFix(p, "label service", fix...), "label %s is %q", cilium.LabelServiceProxyName, v)
 	default:
-		c.tellFix(finding.ProxyName, p, c.apiFix(p, "label service", fix...), "the agents serve only Services with label %s=%s", cilium.LabelServiceProxyName, name)
+		c.tellFix(finding.ProxyName, p, c.apiFix(p, "label service", fix...), "the agents serve only Services with the label %s=%s", cilium.LabelServiceProxyName, name)
 	}
 }
 
-// checkGate looks at whether the namespace lets the Service out. Where namespaces could not be read nobody knows: a warning of the reader says so.
+// checkGate checks whether the namespace is global. If namespaces could not be read, the reader has already warned.
 func (c *checker) checkGate(p place) {
 	if !p.cluster.NamespacesKnown {
 		return
@@ -68,7 +68,7 @@ func (c *checker) checkGate(p place) {
 	}
 	rule, condition := finding.NamespaceGate, ""
 	if len(p.rules) > 1 {
-		rule.Severity, condition = finding.Warning, ", if Cilium, whose version is not known, is 1.20"
+		rule.Severity, condition = finding.Warning, ", if Cilium (version unknown) is 1.20"
 	}
 	if fix := c.gateKept(p); fix != "" {
 		c.tellFix(rule, p, fix, "namespace %s is not global, so other clusters do not use the endpoints there%s", c.key.Namespace, condition)
@@ -114,7 +114,7 @@ func (c *checker) checkHeadless() {
 	}
 }
 
-// checkSync looks at whether remote endpoints become EndpointSlices where they are needed or asked for.
+// checkSync checks whether remote endpoints become EndpointSlices where they are needed or requested.
 func (c *checker) checkSync(p place) {
 	bar := cilium.SyncsSlices(p.svc.Annotations, p.svc.Headless, p.cluster.EndpointSliceSync, p.cluster.Version)
 	if p.external() || bar == cilium.SyncNotAsked || bar == cilium.SyncForbidden {
@@ -130,13 +130,13 @@ func (c *checker) checkSync(p place) {
 	}
 	switch bar {
 	case cilium.SyncJunk:
-		c.tellFix(rule, p, c.apiFix(p, "annotate service", cilium.AnnotationSyncEndpointSlices+"=true", "--overwrite"), "%s is %q, which is not true", cilium.AnnotationSyncEndpointSlices, p.svc.Annotations[cilium.AnnotationSyncEndpointSlices])
+		c.tellFix(rule, p, c.apiFix(p, "annotate service", cilium.AnnotationSyncEndpointSlices+"=true", "--overwrite"), "%s is %q, not \"true\"", cilium.AnnotationSyncEndpointSlices, p.svc.Annotations[cilium.AnnotationSyncEndpointSlices])
 	case cilium.SyncAliasOnly:
-		c.tell(rule, p, "globalize", "the Service is global by %s only, which EndpointSlice synchronisation does not read", cilium.AnnotationGlobalAlias)
+		c.tell(rule, p, "globalize", "only %s makes the Service global, and EndpointSlice synchronization does not read that key", cilium.AnnotationGlobalAlias)
 	case cilium.SyncTooOld:
-		c.tellFix(rule, p, "", "Cilium %s has no EndpointSlice synchronisation", p.cluster.Version)
+		c.tellFix(rule, p, "", "Cilium %s does not have EndpointSlice synchronization", p.cluster.Version)
 	case cilium.SyncOff:
-		c.tellFix(rule, p, c.helmFix(p, "clustermesh.enableEndpointSliceSynchronization=true"), "EndpointSlice synchronisation is off")
+		c.tellFix(rule, p, c.helmFix(p, "clustermesh.enableEndpointSliceSynchronization=true"), "EndpointSlice synchronization is off")
 	}
 }
 
@@ -148,10 +148,10 @@ func (c *checker) specFix(p place, field, value string) string {
 	return c.apiFix(p, "patch service", "-p", fmt.Sprintf(`{"spec":{%q:%q}}`, field, value))
 }
 
-// chartPlaceholder stands for the chart in a command where no object of the cluster names one that is published at a known address.
+// chartPlaceholder is written for the chart if no object of the cluster names a chart with a known address.
 const chartPlaceholder = "CHART"
 
-// helmFix sets a Helm value in the place's cluster and leaves the version as it is. Where nothing names a Helm release, it is a sentence.
+// helmFix returns a command that sets a Helm value in the place's cluster and keeps the version. If no object names a Helm release, it returns a sentence.
 func (c *checker) helmFix(p place, set string) string {
 	if fix := c.helmKept(p, set); fix != "" {
 		return fix
@@ -161,7 +161,7 @@ func (c *checker) helmFix(p place, set string) string {
 		return ""
 	}
 	if m.Release.Name == "" {
-		return fmt.Sprintf(setHelmValue+"%s where the manifests of Cilium in %s are rendered: no object there names a Helm release", set, m.Name)
+		return fmt.Sprintf(setHelmValue+"%s in the source of Cilium's manifests in %s: no object there names a Helm release", set, m.Name)
 	}
 	if m.Chart.Controller {
 		return fmt.Sprintf(setHelmValue+"%s in HelmChartConfig %s in namespace kube-system of %s; an upgrade with helm%sthe Helm controller of RKE2 or K3s keeps the release",
@@ -197,8 +197,8 @@ func (c *checker) derived() bool {
 	return derivedName.MatchString(c.key.Name) || slices.ContainsFunc(c.present, func(p place) bool { return p.svc.Labels[labelMCSService] != "" })
 }
 
-// ownDerived says who owns a derived Service and replaces every advice to change it.
-func (c *checker) ownDerived() {
+// redirectDerived adds a finding with the owner of a derived Service, and replaces every fix that would change it.
+func (c *checker) redirectDerived() {
 	export := ""
 	for _, p := range c.global {
 		if export == "" {
@@ -216,5 +216,5 @@ func (c *checker) ownDerived() {
 			c.out[i].Fix = fix
 		}
 	}
-	c.add(finding.DerivedService, placeNames(c.global), fix, "derived from %s, whose owner rewrites it", what)
+	c.add(finding.DerivedService, placeNames(c.global), fix, "derived from %s; its controller overwrites it", what)
 }

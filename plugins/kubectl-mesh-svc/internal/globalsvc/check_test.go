@@ -77,7 +77,7 @@ func build(cs ...cluster) (*meshstate.State, []*clusters.Member) {
 	return st, members
 }
 
-// TestNoneReady: a number has its form, and none is no number.
+// TestNoneReady: a number has the right form, and zero is written in words.
 func TestNoneReady(t *testing.T) {
 	t.Parallel()
 	for n, want := range map[int]string{0: "it has no endpoints", 1: "its only endpoint is not ready", 2: "none of its 2 endpoints is ready"} {
@@ -194,17 +194,17 @@ func TestCheck(t *testing.T) {
 		"one target port on who knows": {[]cluster{{name: "us", version: "x", svc: twoPorts, slice: oneTarget}, {name: "eu", svc: twoPorts, slice: oneTarget}}, []string{"SVC025 us"}},
 		"one target port, not shared": {[]cluster{{name: "us", version: "1.19.3", svc: twoPorts, slice: oneTarget}, {name: "eu", svc: func(s *corev1.Service) { twoPorts(s); ann(cilium.AnnotationShared, "false")(s) }, slice: oneTarget}},
 			[]string{"SVC004 eu"}},
-		"headless without sync":       {[]cluster{{name: "us", svc: headless}, {name: "eu", svc: headless, cluster: synced}}, []string{"SVC026 us"}},
-		"headless with sync":          {[]cluster{{name: "us", svc: headless, cluster: synced}, {name: "eu", svc: headless, cluster: synced}}, nil},
-		"headless that wants no sync": {[]cluster{{name: "us", svc: with(headless, ann(cilium.AnnotationSyncEndpointSlices, "False"))}, {name: "eu", svc: headless, cluster: synced}}, nil},
-		"headless, sync junk":         {[]cluster{{name: "us", svc: with(headless, ann(cilium.AnnotationSyncEndpointSlices, "yes")), cluster: synced}, {name: "eu", svc: headless, cluster: synced}}, []string{"SVC026 us"}},
+		"headless without sync":           {[]cluster{{name: "us", svc: headless}, {name: "eu", svc: headless, cluster: synced}}, []string{"SVC026 us"}},
+		"headless with sync":              {[]cluster{{name: "us", svc: headless, cluster: synced}, {name: "eu", svc: headless, cluster: synced}}, nil},
+		"headless without requested sync": {[]cluster{{name: "us", svc: with(headless, ann(cilium.AnnotationSyncEndpointSlices, "False"))}, {name: "eu", svc: headless, cluster: synced}}, nil},
+		"headless, sync junk":             {[]cluster{{name: "us", svc: with(headless, ann(cilium.AnnotationSyncEndpointSlices, "yes")), cluster: synced}, {name: "eu", svc: headless, cluster: synced}}, []string{"SVC026 us"}},
 		"headless by alias": {[]cluster{{name: "us", svc: with(headless, ann(cilium.AnnotationGlobal, "-", cilium.AnnotationGlobalAlias, "true")), cluster: synced}, {name: "eu", svc: headless, cluster: synced}},
 			[]string{"SVC009 us", "SVC026 us"}},
-		"headless on 1.15":       {[]cluster{{name: "us", version: "1.15.19", svc: headless}, {name: "eu", version: "1.16.0", svc: headless, cluster: synced}}, []string{"SVC026 us"}},
-		"nobody to be seen":      {[]cluster{{name: "us", svc: headless}, {name: "eu", svc: with(headless, ann(cilium.AnnotationShared, "false")), cluster: synced}}, []string{"SVC004 eu"}},
-		"sync asked for, off":    {[]cluster{us, {name: "eu", svc: ann(cilium.AnnotationSyncEndpointSlices, "true")}}, []string{"SVC027 eu"}},
-		"sync asked for, on":     {[]cluster{us, {name: "eu", svc: ann(cilium.AnnotationSyncEndpointSlices, "true"), cluster: synced}}, nil},
-		"sync asked for in vain": {[]cluster{us, {name: "eu", svc: ann(cilium.AnnotationSyncEndpointSlices, "1"), cluster: synced}}, []string{"SVC027 eu"}},
+		"headless on 1.15":    {[]cluster{{name: "us", version: "1.15.19", svc: headless}, {name: "eu", version: "1.16.0", svc: headless, cluster: synced}}, []string{"SVC026 us"}},
+		"nobody to be seen":   {[]cluster{{name: "us", svc: headless}, {name: "eu", svc: with(headless, ann(cilium.AnnotationShared, "false")), cluster: synced}}, []string{"SVC004 eu"}},
+		"sync asked for, off": {[]cluster{us, {name: "eu", svc: ann(cilium.AnnotationSyncEndpointSlices, "true")}}, []string{"SVC027 eu"}},
+		"sync asked for, on":  {[]cluster{us, {name: "eu", svc: ann(cilium.AnnotationSyncEndpointSlices, "true"), cluster: synced}}, nil},
+		"sync without effect": {[]cluster{us, {name: "eu", svc: ann(cilium.AnnotationSyncEndpointSlices, "1"), cluster: synced}}, []string{"SVC027 eu"}},
 		"external traffic policy": {[]cluster{{name: "us", svc: nodePort, config: kpr}, {name: "eu", config: kpr, svc: func(s *corev1.Service) {
 			nodePort(s)
 			s.Spec.ExternalTrafficPolicy = corev1.ServiceExternalTrafficPolicyLocal
@@ -456,7 +456,7 @@ func TestCheckClusters(t *testing.T) {
 		"max 300":                {[]cluster{set300("us"), set300("eu")}, nil, []string{"SVC042 eu", "SVC042 us"}},
 		"policies differ":        {[]cluster{us, set(func(c *cilium.Config) { c.PolicyDefaultLocalCluster = ptr.To(true) })}, nil, []string{"SVC044 us,eu"}},
 		"policies by default":    {[]cluster{us, {name: "eu", version: "1.19.6"}}, nil, []string{"SVC044 us,eu"}},
-		"policies alike":         {[]cluster{us, {name: "eu", version: "1.19.6", config: func(c *cilium.Config) { c.PolicyDefaultLocalCluster = ptr.To(false) }}}, nil, nil},
+		"equal policies":         {[]cluster{us, {name: "eu", version: "1.19.6", config: func(c *cilium.Config) { c.PolicyDefaultLocalCluster = ptr.To(false) }}}, nil, nil},
 		"three of one name":      {[]cluster{us, {name: "eu", config: func(c *cilium.Config) { c.ClusterName = "us" }}, {name: "ap", config: func(c *cilium.Config) { c.ClusterName = "us" }}}, nil, []string{"SVC031 us,eu,ap"}},
 	}
 	for name, c := range cases {

@@ -18,7 +18,7 @@ import (
 	"github.com/kubectl-mesh/kubectl-mesh/plugins/kubectl-mesh-svc/internal/annotate"
 )
 
-// checkWrongKeys looks for keys that only look like one of Cilium's, whether or not the Service is global.
+// checkWrongKeys finds keys that only resemble a key of Cilium, whether or not the Service is global.
 func (c *checker) checkWrongKeys(p place) {
 	for _, w := range cilium.WrongServiceKeys(p.svc.Annotations, p.svc.Labels) {
 		rule := finding.WrongKey
@@ -29,13 +29,13 @@ func (c *checker) checkWrongKeys(p place) {
 			rule.Severity, text = finding.Info, "Cilium does not read "+keyPlace(w)+" "+w.Key
 		case w.On != cilium.KindService:
 		case there && strings.EqualFold(now, w.Value):
-			rule.Severity, text = finding.Info, fmt.Sprintf("Cilium does not read %s %s; %s is there too and decides", keyPlace(w), w.Key, w.Meant)
+			rule.Severity, text = finding.Info, fmt.Sprintf("Cilium does not read %s %s; %s is also set and decides", keyPlace(w), w.Key, w.Meant)
 		case there:
-			text = fmt.Sprintf("Cilium does not read %s %s; %s is there too, has another value, and decides", keyPlace(w), w.Key, w.Meant)
+			text = fmt.Sprintf("Cilium does not read %s %s; %s is also set, has another value, and decides", keyPlace(w), w.Key, w.Meant)
 		default:
 			value, write = writable(w)
 			if value == "" {
-				text += fmt.Sprintf(", and its value %q is not one that Cilium understands", w.Value)
+				text += fmt.Sprintf(", and its value %q is not valid", w.Value)
 			}
 		}
 		c.merge(note{rule: rule, text: text, cluster: []string{p.name()}, command: []string{
@@ -43,8 +43,8 @@ func (c *checker) checkWrongKeys(p place) {
 	}
 }
 
-// checkSliceKeys looks for keys of the EndpointSlices that Cilium does not read there. The chart and the operator
-// copy those of a Service to its slices, where they do no harm.
+// checkSliceKeys finds keys of EndpointSlices that Cilium does not read there. The chart and the operator copy the annotations of a Service to its
+// slices, where they are harmless.
 func (c *checker) checkSliceKeys(p place) {
 	for _, slice := range sortedKeys(p.svc.WrongSliceKeys) {
 		for _, w := range p.svc.WrongSliceKeys[slice] {
@@ -113,7 +113,7 @@ func current(ann map[string]string, key string) (string, bool) {
 	return "", false
 }
 
-// writable is the value that the right key gets, "" where the value means nothing to Cilium, and whether it is to be written:
+// writable returns the value for the right key, "" if the value is not valid, and whether it must be written:
 // affinity none is never written (see Affinity).
 func writable(w cilium.WrongKey) (value string, write bool) {
 	lower := strings.ToLower(strings.TrimSpace(w.Value))
@@ -130,7 +130,7 @@ func writable(w cilium.WrongKey) (value string, write bool) {
 	return lower, lower != "none"
 }
 
-// rename is the command that removes a wrong key and writes the right one. kubectl makes the command for a verb and its arguments.
+// rename returns the command that removes a wrong key and writes the right one. kubectl builds the command for a verb and its arguments.
 func rename(w cilium.WrongKey, value string, write bool, kubectl func(verb string, args ...string) string) string {
 	var set []string
 	if write {
@@ -157,7 +157,7 @@ func CheckNamespaces(st *meshstate.State, members []*clusters.Member) []v1alpha1
 				text, value, write := notRead(w, cilium.KindNamespace), "", false
 				if w.On == cilium.KindNamespace {
 					if value, write = writable(w); value == "" {
-						text += fmt.Sprintf(", and its value %q is not one that Cilium understands", w.Value)
+						text += fmt.Sprintf(", and its value %q is not valid", w.Value)
 					}
 				}
 				k := byNamespace[ns]
@@ -191,7 +191,7 @@ func wrongKey(svc *routing.Service, meant string) string {
 	return ""
 }
 
-// Leftovers says which Services that a request makes global keep a key that Cilium does not read: one line for each key.
+// Leftovers lists the Services that a request makes global and that keep a key that Cilium does not read: one line for each key.
 func Leftovers(st *meshstate.State, p *annotate.Plan, r Request) []string {
 	if p.Action != "globalize" {
 		return nil
@@ -211,7 +211,7 @@ func Leftovers(st *meshstate.State, p *annotate.Plan, r Request) []string {
 	})
 }
 
-// check is the command that examines the Services that a request means.
+// check returns the command that checks the Services of a request.
 func (r Request) check() string {
 	words := append([]string{"check"}, r.Names...)
 	if r.Bulk {
@@ -223,7 +223,7 @@ func (r Request) check() string {
 	return commandline.Plugin(Display, r.Mesh, r.Namespace, words...)
 }
 
-// planned is the Service of an item that a plan writes or leaves because it is as wanted.
+// planned returns the Service of an item that a plan writes, or that already has the values.
 func planned(st *meshstate.State, i *annotate.Item) *corev1.Service {
 	switch i.Result {
 	case v1alpha1.ResultPlanned, v1alpha1.ResultUnchanged, v1alpha1.ResultRefused:

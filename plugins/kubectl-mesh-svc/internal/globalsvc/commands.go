@@ -8,7 +8,7 @@ import (
 	"github.com/kubectl-mesh/kubectl-mesh/pkg/common/routing"
 )
 
-// Display is the plugin as a person calls it.
+// Display is the command that a user types to run the plugin.
 const Display = "kubectl mesh-svc"
 
 // commands builds the commands that are printed for the clusters that were read.

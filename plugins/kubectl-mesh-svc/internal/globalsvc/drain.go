@@ -17,10 +17,10 @@ import (
 	"github.com/kubectl-mesh/kubectl-mesh/plugins/kubectl-mesh-svc/internal/drainrecord"
 )
 
-// Drain plans to take one cluster out of every Service that is global and shared there: shared becomes false, under the key that
-// Cilium reads first, and a leftover alias stays as it is. What nobody else would answer then is refused.
+// Drain plans to take one cluster out of service: for every Service that is global and shared there it writes shared: "false", under the key
+// that Cilium reads first. A leftover alias is not changed. A Service that no other cluster would answer is refused.
 //
-// rec is the record that will hold the former values. Drain does not change it; Marked lists what it lacks of Services that are drained already.
+// rec is the record that will store the previous values. Drain does not change it; Entries returns what it must contain.
 func Drain(st *meshstate.State, m *clusters.Member, rec *drainrecord.Record, keeper string) *annotate.Plan {
 	p := &annotate.Plan{Action: "drain " + m.Name, Manager: Manager}
 	var keys []routing.Key
@@ -28,7 +28,7 @@ func Drain(st *meshstate.State, m *clusters.Member, rec *drainrecord.Record, kee
 		svc := st.Services[m.Name][key]
 		if outOfService(svc, m.Name) {
 			item := annotate.NewItem(m, svc, annotate.Values{cilium.AnnotationShared: ptr.To(unshared)})
-			item.Message = "it is drained already"
+			item.Message = "already drained"
 			p.Items = append(p.Items, item)
 			continue
 		}
@@ -53,7 +53,7 @@ func Drain(st *meshstate.State, m *clusters.Member, rec *drainrecord.Record, kee
 	}
 	left, unless := losses(st, m.Name, keys), ""
 	if len(Uncertain(st, m)) > 0 {
-		unless = ", unless a cluster that is not read has one"
+		unless = ", unless a cluster that could not be read has one"
 	}
 	for _, i := range p.Items {
 		if who := left[routing.Key{Namespace: i.Namespace, Name: i.Name}]; len(who) > 0 {
@@ -63,7 +63,7 @@ func Drain(st *meshstate.State, m *clusters.Member, rec *drainrecord.Record, kee
 	return p
 }
 
-// former is the value of the annotation that drain writes over.
+// former returns the value of the annotation that drain overwrites.
 func former(svc *corev1.Service) *string {
 	if v, ok := svc.Annotations[cilium.AnnotationShared]; ok {
 		return &v
@@ -71,7 +71,7 @@ func former(svc *corev1.Service) *string {
 	return nil
 }
 
-// without says why a drain has nothing to do with a Service that is annotated as global and shared, "" if it has.
+// without says why a drain skips a Service that is annotated as global and shared, "" if it does not.
 func without(svc *corev1.Service, proxyName string) string {
 	switch {
 	case svc.Spec.Type == corev1.ServiceTypeExternalName:
@@ -91,8 +91,8 @@ func servicesOf(st *meshstate.State, cluster string) []routing.Key {
 	return one.Keys()
 }
 
-// Entries is what a record must hold for a plan of Drain: the former values of what will be written and, where the record lacks them,
-// those that the marks of Services that are drained already tell.
+// Entries returns the entries that a record needs for a plan of Drain: the previous values of the Services that will be written, and the
+// values in the marks of Services that are already drained and not in the record.
 func Entries(st *meshstate.State, p *annotate.Plan, rec *drainrecord.Record) []drainrecord.Entry {
 	var out []drainrecord.Entry
 	for _, i := range p.Items {
@@ -118,7 +118,7 @@ func Entries(st *meshstate.State, p *annotate.Plan, rec *drainrecord.Record) []d
 	return out
 }
 
-// Besides returns the state as it will be when other drains that are under way have written what their records name.
+// Besides returns the state after other drains in progress have written the Services in their records.
 func Besides(st *meshstate.State, records []*drainrecord.Record) *meshstate.State {
 	snap := &st.Snapshot
 	for _, rec := range records {
@@ -139,7 +139,7 @@ func Besides(st *meshstate.State, records []*drainrecord.Record) *meshstate.Stat
 	return &out
 }
 
-// Meanwhile names the Services with which a drain does something else by a later plan than by an earlier one, and why.
+// Meanwhile names the Services for which a later plan differs from an earlier one, and says why.
 func Meanwhile(before, now *annotate.Plan) []string {
 	items := func(p *annotate.Plan) map[routing.Key]*annotate.Item {
 		out := map[routing.Key]*annotate.Item{}
@@ -159,14 +159,14 @@ func Meanwhile(before, now *annotate.Plan) []string {
 		case i.Message != "":
 			out = append(out, fmt.Sprintf("service %s/%s: %s", i.Namespace, i.Name, i.Message))
 		case old == nil:
-			out = append(out, fmt.Sprintf("service %s/%s became global and shared", i.Namespace, i.Name))
+			out = append(out, fmt.Sprintf("service %s/%s is now global and shared", i.Namespace, i.Name))
 		default:
 			out = append(out, fmt.Sprintf("service %s/%s was changed", i.Namespace, i.Name))
 		}
 	}
 	for _, i := range before.Items {
 		if toDo(i) && is[routing.Key{Namespace: i.Namespace, Name: i.Name}] == nil {
-			out = append(out, fmt.Sprintf("service %s/%s is no longer to be drained", i.Namespace, i.Name))
+			out = append(out, fmt.Sprintf("service %s/%s no longer needs to be drained", i.Namespace, i.Name))
 		}
 	}
 	return out
@@ -210,8 +210,8 @@ func annotated(svc *routing.Service, values annotate.Values) *routing.Service {
 	return &out
 }
 
-// losses names, for each Service, the clusters whose clients have a ready endpoint now and would have none when the given cluster no longer
-// shares it. Those that have none now are no reason, and endpoints that are terminating are no help.
+// losses names, for each Service, the clusters whose clients have a ready endpoint now and would have none if the given cluster did not
+// share it. Clusters without a ready endpoint now do not count, and neither do terminating endpoints.
 func losses(st *meshstate.State, cluster string, keys []routing.Key) map[routing.Key][]string {
 	before := st.ReadyOnly(keys)
 	changed := map[routing.Key]*routing.Service{}
@@ -246,8 +246,8 @@ func losses(st *meshstate.State, cluster string, keys []routing.Key) map[routing
 	return out
 }
 
-// Uncertain names the clusters whose clients nobody can predict for: members that could not be read, and peers of the drained
-// cluster that no context leads to.
+// Uncertain names the clusters whose clients cannot be predicted: members that could not be read, and peers of the drained
+// cluster without a context.
 func Uncertain(st *meshstate.State, m *clusters.Member) []string {
 	var out []string
 	for i := range st.Clusters {
@@ -257,7 +257,7 @@ func Uncertain(st *meshstate.State, m *clusters.Member) []string {
 	}
 	for _, p := range m.Peers {
 		if st.Find(p) == nil {
-			out = append(out, p+" is a peer and is not read")
+			out = append(out, p+" is a peer, but was not read")
 		}
 	}
 	return out

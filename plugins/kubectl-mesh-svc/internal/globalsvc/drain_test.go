@@ -95,7 +95,7 @@ func TestDrain(t *testing.T) {
 		"not global":              {map[string]one{"us": {ready: 1}, "eu": ready}, "", "", ""},
 		"not shared":              {map[string]one{"us": {ann: withAnnotations(global, unshared), ready: 1}, "eu": ready}, "", "", ""},
 		"junk is not shared":      {map[string]one{"us": {ann: withAnnotations(global, shared+"yes"), ready: 1}, "eu": ready}, "", "", ""},
-		"drained already":         {map[string]one{"us": {ann: withAnnotations(global, unshared, mark(ptr.To("true"))), ready: 1}, "eu": ready}, "", "unchanged it is drained already", `"true"`},
+		"drained already":         {map[string]one{"us": {ann: withAnnotations(global, unshared, mark(ptr.To("true"))), ready: 1}, "eu": ready}, "", "unchanged already drained", `"true"`},
 		"drained, shared again":   {map[string]one{"us": {ann: withAnnotations(global, shared+"true", mark(nil)), ready: 1}, "eu": ready}, "", "planned", `"true"`},
 		"the mark of another":     {map[string]one{"us": {ann: withAnnotations(global, unshared, AnnotationDrained+`={"cluster":"eu"}`), ready: 1}, "eu": ready}, "", "", ""},
 		"nobody uses it":          {map[string]one{"us": ready}, "", "planned", "<absent>"},
@@ -112,9 +112,9 @@ func TestDrain(t *testing.T) {
 			s.Spec.Ports = append(s.Spec.Ports, corev1.ServicePort{Name: "", Port: 81})
 		}}}, "", "planned", "<absent>"},
 		"derived": {map[string]one{"us": {ann: global, ready: 1, edit: func(s *corev1.Service) { s.Name = "derived-abc" }}}, "",
-			"refused Cilium derives it from a ServiceImport and overwrites its annotations; set them on the ServiceExport (spec.exportedAnnotations)", ""},
+			"refused Cilium derives it from a ServiceImport and overwrites its annotations; set them in the ServiceExport (spec.exportedAnnotations)", ""},
 		"derived, without pods": {map[string]one{"us": {ann: global, edit: func(s *corev1.Service) { s.Name = "derived-abc" }}}, "",
-			"skipped Cilium derives it from a ServiceImport and overwrites its annotations; set them on the ServiceExport (spec.exportedAnnotations)", ""},
+			"skipped Cilium derives it from a ServiceImport and overwrites its annotations; set them in the ServiceExport (spec.exportedAnnotations)", ""},
 		"external name": {map[string]one{"us": {ann: global, edit: func(s *corev1.Service) { s.Spec.Type = corev1.ServiceTypeExternalName }}}, "",
 			"skipped it is an ExternalName Service and has no endpoints", ""},
 		"another proxy": {map[string]one{"us": {ann: global, ready: 1, edit: func(s *corev1.Service) { s.Labels = map[string]string{cilium.LabelServiceProxyName: "x"} }}, "eu": {ann: global}}, "",
@@ -165,7 +165,7 @@ func TestDrainWithoutKnowing(t *testing.T) {
 		st, us := mesh("1.20.2", in)
 		lack(st, us)
 		p := Drain(st, us, &drainrecord.Record{ID: "new"}, "eu")
-		if got, want := p.Items[0].Message, "clients in eu would be left without a ready endpoint, unless a cluster that is not read has one"; got != want {
+		if got, want := p.Items[0].Message, "clients in eu would be left without a ready endpoint, unless a cluster that could not be read has one"; got != want {
 			t.Errorf("%s: %q, want %q", name, got, want)
 		}
 	}
@@ -192,7 +192,7 @@ func TestDrainWritesTheMarkWithTheValue(t *testing.T) {
 	}
 }
 
-// TestPlanOnADrainedService: what another verb writes must neither bring a drained Service back without a word, nor be undone by undrain.
+// TestPlanOnADrainedService: what another verb writes must neither bring a drained Service back silently, nor be undone by undrain.
 func TestPlanOnADrainedService(t *testing.T) {
 	t.Parallel()
 	globalize := func(shared string) Edit {
@@ -249,7 +249,7 @@ func TestPlanOnADrainedService(t *testing.T) {
 				}
 				got = fmt.Sprintf("%s %s %s", got, shared, word)
 			} else if !strings.Contains(i.Message, "kubectl mesh-svc undrain us") || !strings.Contains(i.Message, "--force-conflicts") {
-				t.Errorf("the way out is not said: %s", i.Message)
+				t.Errorf("the message does not say how to proceed: %s", i.Message)
 			}
 			if got != c.want {
 				t.Errorf("got %s, want %s", got, c.want)
@@ -306,7 +306,7 @@ func TestUncertain(t *testing.T) {
 	st, us := mesh("1.20.2", nil)
 	us.Peers = []string{"ap", "eu", "sa"}
 	st.Clusters[1].Gap = "timeout"
-	if d := cmp.Diff([]string{"eu could not be read (timeout)", "sa is a peer and is not read"}, Uncertain(st, us)); d != "" {
+	if d := cmp.Diff([]string{"eu could not be read (timeout)", "sa is a peer, but was not read"}, Uncertain(st, us)); d != "" {
 		t.Error(d)
 	}
 }

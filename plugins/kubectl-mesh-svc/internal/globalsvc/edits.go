@@ -1,6 +1,6 @@
 // Package globalsvc is the domain of kubectl mesh-svc: which annotations each
-// verb writes, to which Services, and what a Service is over all clusters.
-// It knows no flags, no output and no client: it works on what was read.
+// verb writes to which Services, and the state of a Service over all clusters.
+// It has no flags, prints nothing and uses no client: it works on values that were read.
 package globalsvc
 
 import (
@@ -21,14 +21,14 @@ type Edit struct {
 	// Action is the verb, such as "globalize".
 	Action string
 	Values annotate.Values
-	// Note is said after the change, "" for nothing.
+	// Note is printed after the change, unless it is "".
 	Note string
-	// NeedsIn: without --in the verb would change clusters that nobody named.
+	// NeedsIn: the verb requires --in, because without it the verb would change clusters that the user did not name.
 	NeedsIn bool
 }
 
-// Globalize makes a Service global. A leftover alias goes, so that only one key
-// says what holds. affinity and shared go along when they are given.
+// Globalize makes a Service global. It removes a leftover alias, so that only one key
+// decides. It also sets affinity and shared if they are given.
 func Globalize(affinity, shared string) (Edit, error) {
 	e := Edit{Action: "globalize", Values: annotate.Values{
 		cilium.AnnotationGlobal: ptr.To("true"), cilium.AnnotationGlobalAlias: nil,
@@ -47,7 +47,7 @@ func Globalize(affinity, shared string) (Edit, error) {
 	case "false":
 		merge(e.Values, Unshare().Values)
 	default:
-		return e, fmt.Errorf("--shared %q is neither true nor false", shared)
+		return e, fmt.Errorf("--shared %q: must be one of: true, false", shared)
 	}
 	return e, nil
 }
@@ -55,7 +55,7 @@ func Globalize(affinity, shared string) (Edit, error) {
 // Unglobalize removes both keys: the new key alone would let a leftover alias take over again.
 func Unglobalize() Edit {
 	return Edit{Action: "unglobalize", Values: annotate.Values{cilium.AnnotationGlobal: nil, cilium.AnnotationGlobalAlias: nil},
-		Note: "shared and affinity annotations are left; without global they have no effect"}
+		Note: "shared and affinity annotations are kept; without global they have no effect"}
 }
 
 // Share removes both shared keys: a global Service is shared by default.
@@ -68,8 +68,8 @@ func Unshare() Edit {
 	return Edit{Action: "unshare", NeedsIn: true, Values: annotate.Values{cilium.AnnotationShared: ptr.To("false"), cilium.AnnotationSharedAlias: nil}}
 }
 
-// Affinity says which endpoints a cluster's clients prefer. "none" removes both
-// keys and is never written: Cilium 1.18 and 1.19 drop all remote backends for it (cilium issue 46623).
+// Affinity sets which endpoints a cluster's clients prefer. "none" removes both
+// keys. It is never written, because Cilium 1.18 and 1.19 then drop all remote backends (cilium issue 46623).
 func Affinity(value string) (Edit, error) {
 	e := Edit{Action: "affinity " + value, Values: annotate.Values{cilium.AnnotationAffinity: nil, cilium.AnnotationAffinityAlias: nil}}
 	switch value {
@@ -84,7 +84,7 @@ func Affinity(value string) (Edit, error) {
 		if lower := strings.ToLower(strings.TrimSpace(value)); lower != value && (lower == "local" || lower == "remote" || lower == "none") {
 			hint = fmt.Sprintf("; did you mean %s?", lower)
 		}
-		return e, fmt.Errorf("affinity %q is not known to Cilium; it is local, remote or none%s", value, hint)
+		return e, fmt.Errorf("invalid affinity %q: must be one of: local, remote, none%s", value, hint)
 	}
 	return e, nil
 }

@@ -33,8 +33,8 @@ func nodeRules() []finding.Rule {
 
 func policyRules() []finding.Rule { return []finding.Rule{finding.PolicyIngress, finding.PolicyEgress} }
 
-// Around says what has to be read beside the Services: nodes where there are two clusters to compare, policies where
-// they hold and Services are global.
+// Around lists the resources that must be read in addition to the Services: nodes if there are two clusters to compare, and policies if
+// they apply and Services are global.
 func Around(st *meshstate.State, members []*clusters.Member, keys []routing.Key, namespace string, ignored Ignored) meshstate.AroundQuery {
 	read := 0
 	for _, m := range members {
@@ -57,7 +57,7 @@ func anyGlobal(c *routing.Cluster, keys []routing.Key) bool {
 	})
 }
 
-// Examine looks for everything that can be wrong and says what could not be examined.
+// Examine does all checks, and lists those that could not be done.
 func Examine(st *meshstate.State, members []*clusters.Member, keys []routing.Key, around *meshstate.Around, ignored Ignored) v1alpha1.FindingList {
 	doc := v1alpha1.FindingList{Document: clusters.Document("FindingList", members), Services: len(keys)}
 	doc.Findings = slices.Concat(CheckClusters(members), CheckHosts(st, members, keys), CheckNodes(members, around),
@@ -94,7 +94,7 @@ func unread(around *meshstate.Around, ignored Ignored) []v1alpha1.NotExamined {
 	return out
 }
 
-// notExamined says what is missing, which rule grants it, and how to do without.
+// notExamined says what is missing, which rule grants it, and how to skip the check.
 func notExamined(cluster, verb, resource, namespace string, ids []string, class, cause string) v1alpha1.NotExamined {
 	name, group, _ := strings.Cut(resource, ".")
 	what := fmt.Sprintf("%s could not be read: %s", resource, cause)
@@ -102,8 +102,8 @@ func notExamined(cluster, verb, resource, namespace string, ids []string, class,
 	case clusters.ClassForbidden:
 		what = "no permission: " + clusters.Permission{Verb: verb, Group: group, Resource: name, Namespace: namespace}.String()
 	case clusters.ClassNotFound:
-		what = "there is no resource " + resource
+		what = "the API server does not have the resource " + resource
 	}
 	return v1alpha1.NotExamined{Cluster: cluster, Verb: verb, Resource: resource, Namespace: namespace, Findings: ids, Class: class,
-		Message: fmt.Sprintf("%s; %s not examined, --ignore %s does without", what, strings.Join(ids, ", "), strings.Join(ids, ","))}
+		Message: fmt.Sprintf("%s; not examined: %s; to skip: --ignore %s", what, strings.Join(ids, ", "), strings.Join(ids, ","))}
 }

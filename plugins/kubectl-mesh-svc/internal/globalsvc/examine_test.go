@@ -119,7 +119,7 @@ func TestCheckPolicies(t *testing.T) {
 		for _, f := range CheckPolicies(st, members, []routing.Key{nginx}, around) {
 			got = append(got, f.ID+" "+f.Severity+" "+strings.Join(f.Clusters, ","))
 			if !strings.HasPrefix(f.Fix, "kubectl --context kind-eu -n ") || !strings.HasSuffix(f.Fix, " edit ciliumnetworkpolicy/p") {
-				t.Errorf("%s: to mend: %s", name, f.Fix)
+				t.Errorf("%s: fix: %s", name, f.Fix)
 			}
 		}
 		if d := cmp.Diff(c.want, got); d != "" {
@@ -161,8 +161,8 @@ func TestNotExamined(t *testing.T) {
 		got = append(got, n.Cluster+": "+n.Message)
 	}
 	want := []string{
-		`us: no permission: a ClusterRole needs {apiGroups: [""], resources: [namespaces], verbs: [get, list]}; SVC019 not examined, --ignore SVC019 does without`,
-		`eu: no permission: a ClusterRole needs {apiGroups: [cilium.io], resources: [ciliumnodes], verbs: [list]}; SVC036, SVC037, SVC038, SVC043 not examined, --ignore SVC036,SVC037,SVC038,SVC043 does without`,
+		`us: no permission: a ClusterRole needs {apiGroups: [""], resources: [namespaces], verbs: [get, list]}; not examined: SVC019; to skip: --ignore SVC019`,
+		`eu: no permission: a ClusterRole needs {apiGroups: [cilium.io], resources: [ciliumnodes], verbs: [list]}; not examined: SVC036, SVC037, SVC038, SVC043; to skip: --ignore SVC036,SVC037,SVC038,SVC043`,
 	}
 	if d := cmp.Diff(want, got); d != "" || doc.Complete {
 		t.Errorf("complete %v: %s", doc.Complete, d)

@@ -74,9 +74,9 @@ func TestPlan(t *testing.T) {
 		"absent in one":       {[]string{"us=nginx", "eu=nginx", "ap="}, nil, Request{Edit: globalize, Names: []string{"nginx"}}, "us/nginx:planned eu/nginx:planned ap/nginx:absent", ""},
 		"in one cluster only": {[]string{"us=nginx", "eu="}, nil, Request{Edit: globalize, Names: []string{"nginx"}}, "", "exists in cluster us only"},
 		"in one that is named": {[]string{"us=nginx"}, nil, Request{Edit: globalize, Names: []string{"nginx"}, Named: true}, "",
-			"in at least two of the clusters that were named (us). Name more contexts with --contexts, or leave it out, so that the whole mesh is read, and write with --in us"},
+			"in at least two of the named clusters (us). Name more contexts with --contexts; or omit it, so that the whole mesh is read, and use --in us"},
 		"nowhere":                {[]string{"us=", "eu="}, nil, Request{Edit: globalize, Names: []string{"nginx"}}, "", "not found in any cluster that was read: us, eu"},
-		"not where it is wanted": {[]string{"us=nginx", "eu=nginx", "ap="}, []int{2}, Request{Edit: Unshare(), Names: []string{"nginx"}}, "", "none of the clusters to be changed"},
+		"not in the target":      {[]string{"us=nginx", "eu=nginx", "ap="}, []int{2}, Request{Edit: Unshare(), Names: []string{"nginx"}}, "", "not in the clusters to change"},
 		"one of them":            {[]string{"us=nginx", "eu=nginx"}, []int{1}, Request{Edit: Unshare(), Names: []string{"nginx"}}, "eu/nginx:planned", ""},
 		"unglobalize a lone one": {[]string{"us=nginx", "eu="}, nil, Request{Edit: Unglobalize(), Names: []string{"nginx"}}, "us/nginx:unchanged eu/nginx:absent", ""},
 		"share is there already": {[]string{"us=nginx"}, nil, Request{Edit: Share(), Names: []string{"nginx"}}, "us/nginx:unchanged", ""},
@@ -124,12 +124,12 @@ func TestField11Idle(t *testing.T) {
 		want  []string
 	}{
 		{"globalize", []string{"nginx"}, nil},
-		{"unshare", []string{"nginx"}, []string{"nginx is not global in eu: this has no effect there until it is; run: kubectl mesh-svc globalize nginx -n default --in eu --contexts kind-us,kind-eu"}},
-		{"unshare", []string{"api"}, []string{"api is not global in us, eu: this has no effect there until it is; run: kubectl mesh-svc globalize api -n default --in us,eu --contexts kind-us,kind-eu"}},
+		{"unshare", []string{"nginx"}, []string{"nginx is not global in eu: the change has no effect there until it is; run: kubectl mesh-svc globalize nginx -n default --in eu --contexts kind-us,kind-eu"}},
+		{"unshare", []string{"api"}, []string{"api is not global in us, eu: the change has no effect there until it is; run: kubectl mesh-svc globalize api -n default --in us,eu --contexts kind-us,kind-eu"}},
 		{"unshare", []string{"nginx", "api", "alone"}, []string{
-			"api is not global in us, eu: this has no effect there until it is; run: kubectl mesh-svc globalize api -n default --in us,eu --contexts kind-us,kind-eu",
-			"alone is not global in us: this has no effect there until it is", // and globalize refuses it
-			"nginx is not global in eu: this has no effect there until it is; run: kubectl mesh-svc globalize nginx -n default --in eu --contexts kind-us,kind-eu"}},
+			"api is not global in us, eu: the change has no effect there until it is; run: kubectl mesh-svc globalize api -n default --in us,eu --contexts kind-us,kind-eu",
+			"alone is not global in us: the change has no effect there until it is", // and globalize refuses it
+			"nginx is not global in eu: the change has no effect there until it is; run: kubectl mesh-svc globalize nginx -n default --in eu --contexts kind-us,kind-eu"}},
 	} {
 		edit := Unshare()
 		edit.Action = c.verb
@@ -172,7 +172,7 @@ func TestEdits(t *testing.T) {
 			t.Errorf("%s: %s", name, d)
 		}
 	}
-	for _, c := range [][2]string{{"Local ", "did you mean local?"}, {"cluster-a", "is not known to Cilium"}, {"", "is not known to Cilium"}} {
+	for _, c := range [][2]string{{"Local ", "did you mean local?"}, {"cluster-a", "must be one of: local, remote, none"}, {"", "must be one of: local, remote, none"}} {
 		if _, err := Affinity(c[0]); err == nil || !strings.Contains(err.Error(), c[1]) {
 			t.Errorf("affinity %q: %v", c[0], err)
 		}
@@ -255,7 +255,7 @@ func TestSharesBesideAnUnreadCluster(t *testing.T) {
 	}
 }
 
-// TestUndoDuringADrain: what an older change wrote is not put back over a drain, which may have written the very same value.
+// TestUndoDuringADrain: undo does not restore a value over a drain, which may have written the same value.
 func TestUndoDuringADrain(t *testing.T) {
 	t.Parallel()
 	g, s, mark := cilium.AnnotationGlobal, cilium.AnnotationShared, AnnotationDrained

@@ -119,7 +119,7 @@ func (e *edges) add(p v1alpha1.Prediction) {
 	}
 }
 
-// merge takes in the edges of one Service. One that To answers nobody of has no part in the shares, as it is not among the Services that are counted.
+// merge adds the edges of one Service. A Service for which To answers no client is not counted, so it is not part of the shares.
 func (e *edges) merge(list []v1alpha1.GraphEdge) {
 	for _, s := range list {
 		d := e.at(s.From, s.To)

@@ -11,8 +11,8 @@ import (
 	"github.com/kubectl-mesh/kubectl-mesh/pkg/common/routing"
 )
 
-// Wants says whether a request means a Service of a manifest. A Service that a bulk request leaves out has a reason;
-// one that was named and must not be touched is an error. Without a namespace a Service may become one of any namespace.
+// Wants reports whether a request selects a Service of a manifest. For a Service that a bulk request skips it returns the reason.
+// It returns an error for a named Service that must not be changed. A manifest without a namespace matches any namespace.
 func (r Request) Wants(svc *corev1.Service) (wanted bool, skipped string, err error) {
 	switch {
 	case len(r.Names) > 0 && !slices.Contains(r.Names, svc.Name),

@@ -9,16 +9,16 @@ import (
 	"github.com/kubectl-mesh/kubectl-mesh/pkg/common/cilium"
 )
 
-// AnnotationDrained marks a Service that drain took out of service. It is written in one patch with the value that
-// it explains, so that a Service has both or neither, whenever the command is interrupted.
+// AnnotationDrained marks a drained Service. Drain writes it in one patch with the shared annotation, so that a Service
+// always has both or neither, even if the command is interrupted.
 const AnnotationDrained = "mesh.kubectl.io/drained"
 
-// Mark is what stands in AnnotationDrained.
+// Mark is the value of AnnotationDrained.
 type Mark struct {
 	Drain   string  `json:"drain"`            // id of the drain
 	Cluster string  `json:"cluster"`          // the drained cluster: a backup of it may be restored elsewhere
 	Record  string  `json:"record,omitempty"` // the cluster that holds the record
-	Shared  *string `json:"shared"`           // the former value; null was absent
+	Shared  *string `json:"shared"`           // the previous value; null if it was absent
 }
 
 // value returns the mark as the annotation's text.
@@ -30,7 +30,7 @@ func (m Mark) value() *string {
 	return ptr.To(string(raw))
 }
 
-// Drained returns the mark that a drain left on a Service, nil without one. A mark that cannot be read names no cluster.
+// Drained returns the mark that a drain left on a Service, nil if there is none. A mark that cannot be parsed has no cluster.
 func Drained(ann map[string]string) *Mark {
 	raw, ok := ann[AnnotationDrained]
 	if !ok {
@@ -48,14 +48,14 @@ func outOfService(svc *corev1.Service, cluster string) bool {
 	return awaits(svc.Annotations, cluster) && Drained(svc.Annotations).Cluster == cluster
 }
 
-// awaits reports whether a Service of the cluster is out of service until undrain puts it back. A mark that cannot be
-// read counts: the record may know the former value.
+// awaits reports whether a Service of the cluster is out of service until undrain restores it. A mark that cannot be
+// parsed counts, because the record may have the previous value.
 func awaits(ann map[string]string, cluster string) bool {
 	return marked(ann, cluster) && ann[cilium.AnnotationShared] == unshared
 }
 
-// marked reports whether a Service bears the mark of a drain of the cluster, or one that cannot be read. That of
-// another cluster came out of a backup, and no undrain is waited for.
+// marked reports whether a Service has the mark of a drain of the cluster, or one that cannot be parsed. The mark of
+// another cluster comes from a backup and does not need undrain.
 func marked(ann map[string]string, cluster string) bool {
 	m := Drained(ann)
 	return m != nil && (m.Cluster == cluster || m.Cluster == "")

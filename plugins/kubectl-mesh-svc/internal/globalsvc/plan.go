@@ -18,7 +18,7 @@ import (
 	"github.com/kubectl-mesh/kubectl-mesh/plugins/kubectl-mesh-svc/internal/annotate"
 )
 
-// Request says what a writing verb is to change.
+// Request describes what a writing verb changes.
 type Request struct {
 	Edit
 	Namespace string
@@ -37,9 +37,9 @@ type Request struct {
 	Mesh commandline.Mesh
 }
 
-// Plan works out what a verb changes in the target members. Members that were
-// read but are no target are left alone. It fails on what cannot be meant: a
-// Service that no target has, a Service that must not be touched.
+// Plan plans the changes of a verb in the target members. It does not change
+// other members that were read. It fails if a Service does not exist in any
+// target, or must not be changed.
 func Plan(st *meshstate.State, targets []*clusters.Member, r Request) (*annotate.Plan, error) {
 	p := &annotate.Plan{Action: r.Action, Manager: Manager}
 	keys, err := r.keys(st)
@@ -68,7 +68,7 @@ func Plan(st *meshstate.State, targets []*clusters.Member, r Request) (*annotate
 				continue
 			}
 			if r.Bulk && r.Action == "globalize" && len(st.Errors) == 0 && toDo(item) && places(st, key) < 2 {
-				item.Result, item.Message = v1alpha1.ResultSkipped, "no other cluster "+r.named()+"has it; global in one cluster alone has no effect"
+				item.Result, item.Message = v1alpha1.ResultSkipped, "no other cluster "+r.named()+"has it; global in only one cluster has no effect"
 			}
 			if r.Bulk && r.Action == "globalize" && toDo(item) && proxiedIn(st, m.Name, key) {
 				item.Result, item.Message = v1alpha1.ResultSkipped, proxiedMessage
@@ -85,8 +85,8 @@ func Plan(st *meshstate.State, targets []*clusters.Member, r Request) (*annotate
 	return p, r.checkPresence(st, p, keys)
 }
 
-// item plans one Service. Whoever says whether a Service is shared explains by that what a drain's mark explained: the mark goes along, else
-// undrain would write over what was said. Where the drain lasts, that is refused unless it is forced.
+// item plans one Service. A change of the shared annotation also removes the mark of a drain; otherwise undrain would overwrite
+// the new value. While the Service is drained, such a change is refused unless it is forced.
 func (r Request) item(m *clusters.Member, svc *corev1.Service) *annotate.Item {
 	_, shared := r.Values[cilium.AnnotationShared]
 	if !shared || Drained(svc.Annotations) == nil {
@@ -97,7 +97,7 @@ func (r Request) item(m *clusters.Member, svc *corev1.Service) *annotate.Item {
 	item := annotate.NewItem(m, svc, values)
 	if awaits(svc.Annotations, m.Name) && !r.Force {
 		item.Result = v1alpha1.ResultRefused
-		item.Message = fmt.Sprintf("it is drained; --force-conflicts takes it out of the drain; to end the drain and restore the previous value, run: %s", commands{mesh: r.Mesh}.undrain(m.Name))
+		item.Message = fmt.Sprintf("it is drained; to change it anyway, use --force-conflicts; to end the drain and restore the previous value, run: %s", commands{mesh: r.Mesh}.undrain(m.Name))
 	}
 	return item
 }
@@ -107,7 +107,7 @@ func toDo(i *annotate.Item) bool {
 	return i.Result == v1alpha1.ResultPlanned || i.Result == v1alpha1.ResultRefused
 }
 
-// StillDrained says which Services that a request makes global stay out of service, because their cluster is drained.
+// StillDrained lists the Services that a request makes global but that stay out of service, because their cluster is drained.
 func StillDrained(st *meshstate.State, p *annotate.Plan, r Request) []string {
 	if p.Action != "globalize" {
 		return nil
@@ -137,7 +137,7 @@ func StillDrained(st *meshstate.State, p *annotate.Plan, r Request) []string {
 // namedInNote is how many Services a note names; the rest is counted.
 const namedInNote = 5
 
-// keys lists the Services that the request means.
+// keys lists the Services that the request selects.
 func (r Request) keys(st *meshstate.State) ([]routing.Key, error) {
 	if r.Bulk {
 		return st.Keys(), nil
@@ -155,8 +155,8 @@ func (r Request) keys(st *meshstate.State) ([]routing.Key, error) {
 	return keys, nil
 }
 
-// Idle says of which Services a change of sharing or affinity has no effect, because they are not global where it is made: one line for the
-// Services of a namespace that are not global in the same clusters.
+// Idle lists the Services for which a change of sharing or affinity has no effect, because they are not global in that cluster. It returns one
+// line for the Services of a namespace that are not global in the same clusters.
 func Idle(st *meshstate.State, p *annotate.Plan, r Request) []string {
 	if p.Action == "globalize" || p.Action == "unglobalize" {
 		return nil
@@ -206,7 +206,7 @@ func idleNote(keys []routing.Key, in, command string) string {
 	if command != "" {
 		command = "; run: " + command
 	}
-	return fmt.Sprintf("%s %s not global in %s: this has no effect there until %s%s", annotate.List(names, namedInNote), are, in, they, command)
+	return fmt.Sprintf("%s %s not global in %s: the change has no effect there until %s%s", annotate.List(names, namedInNote), are, in, they, command)
 }
 
 // namedInCommand is how many Services a printed command names. For more there is none.
@@ -239,8 +239,8 @@ func places(st *meshstate.State, key routing.Key) int {
 	return n
 }
 
-// checkPresence refuses a Service that no target has and, for globalize, one that only one cluster of the mesh has:
-// global in one cluster has no effect at all.
+// checkPresence refuses a Service that does not exist in any target. For globalize it also refuses a Service that exists in
+// only one cluster of the mesh, because there the global annotation has no effect.
 func (r Request) checkPresence(st *meshstate.State, p *annotate.Plan, keys []routing.Key) error {
 	if r.Bulk {
 		return nil
@@ -259,9 +259,9 @@ func (r Request) checkPresence(st *meshstate.State, p *annotate.Plan, keys []rou
 		case len(in) == 0:
 			return fmt.Errorf("service %s not found in any cluster that was read: %s", key, clusterNames(st))
 		case !targeted:
-			return fmt.Errorf("service %s is in %s, but in none of the clusters to be changed (--in)", key, strings.Join(in, ", "))
+			return fmt.Errorf("service %s exists in %s, but not in the clusters to change (--in)", key, strings.Join(in, ", "))
 		case r.Action == "globalize" && len(in) < 2 && len(st.Errors) == 0 && r.Named:
-			return fmt.Errorf("service %s exists in cluster %s only; a global service needs the same namespace and name in at least two of the clusters that were named (%s). Name more contexts with --contexts, or leave it out, so that the whole mesh is read, and write with --in %s",
+			return fmt.Errorf("service %s exists in cluster %s only; a global service needs the same namespace and name in at least two of the named clusters (%s). Name more contexts with --contexts; or omit it, so that the whole mesh is read, and use --in %s",
 				key, in[0], clusterNames(st), commandline.Quote(in[0]))
 		case r.Action == "globalize" && len(in) < 2 && len(st.Errors) == 0:
 			return fmt.Errorf("service %s exists in cluster %s only; a global service needs the same namespace and name in at least two of %s", key, in[0], clusterNames(st))
@@ -270,7 +270,7 @@ func (r Request) checkPresence(st *meshstate.State, p *annotate.Plan, keys []rou
 	return nil
 }
 
-// named says of which clusters something is known, where that is not the whole mesh.
+// named limits a statement to the named clusters, if these are not the whole mesh.
 func (r Request) named() string {
 	if r.Named {
 		return "that was named "
@@ -290,14 +290,14 @@ func clusterNames(st *meshstate.State) string {
 func never(k routing.Key) string {
 	switch {
 	case k == (routing.Key{Namespace: "default", Name: "kubernetes"}):
-		return "it is the API server of each cluster; made global, clients would reach another cluster's"
+		return "it is the API server of each cluster; if it were global, clients would reach the API server of another cluster"
 	case strings.HasPrefix(k.Name, cilium.DerivedServicePrefix):
-		return "Cilium derives it from a ServiceImport and overwrites its annotations; set them on the ServiceExport (spec.exportedAnnotations)"
+		return "Cilium derives it from a ServiceImport and overwrites its annotations; set them in the ServiceExport (spec.exportedAnnotations)"
 	}
 	return ""
 }
 
-// protected says why a Service wants --include-system, "" if it does not.
+// protected says why a Service requires --include-system, "" if it does not.
 func protected(namespace, serviceType string, labels map[string]string, ciliumNamespace, proxyName string) string {
 	switch {
 	case namespace == "kube-system":

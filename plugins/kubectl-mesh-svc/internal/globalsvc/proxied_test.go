@@ -32,7 +32,7 @@ func ordinary(name string) cluster { return cluster{name: name, version: "1.20.2
 // TestField05CheckSaysGlobalMeansNothing: at most a note, whatever else the Service says.
 func TestField05CheckSaysGlobalMeansNothing(t *testing.T) {
 	t.Parallel()
-	note := "the L7 proxy of the client's cluster answers for the Service (its endpoint is Cilium's placeholder), so that global has no effect"
+	note := "the L7 proxy of the client's cluster answers for the Service (its endpoint is Cilium's placeholder); the global annotation has no effect"
 	for name, c := range map[string]struct {
 		mesh []cluster
 		want []string
@@ -42,7 +42,7 @@ func TestField05CheckSaysGlobalMeansNothing(t *testing.T) {
 		"global in one":   {[]cluster{gateway("us"), gateway("eu", cilium.AnnotationGlobal+"=false")}, []string{"SVC046 info service/default/nginx: us: " + note + " => "}},
 		"global nowhere":  {[]cluster{gateway("us", cilium.AnnotationGlobal+"=false"), gateway("eu", cilium.AnnotationGlobal+"=no")}, nil},
 		"other settings":  {[]cluster{gateway("us", cilium.AnnotationShared+"=false", cilium.AnnotationAffinity+"=remote"), gateway("eu", cilium.AnnotationShared+"=maybe")}, []string{"SVC046 info service/default/nginx: us, eu: " + note + " => "}},
-		"ordinary in one": {[]cluster{gateway("us"), ordinary("eu")}, []string{"SVC046 warning service/default/nginx: us: " + note + "; Cilium exports the placeholder all the same, and connections of clients in eu that it gets fail => kubectl mesh-svc unglobalize nginx -n default --in us --contexts kind-us,kind-eu"}},
+		"ordinary in one": {[]cluster{gateway("us"), ordinary("eu")}, []string{"SVC046 warning service/default/nginx: us: " + note + "; Cilium exports the placeholder anyway, and connections of clients in eu to it fail => kubectl mesh-svc unglobalize nginx -n default --in us --contexts kind-us,kind-eu"}},
 		"not exported":    {[]cluster{gateway("us", cilium.AnnotationShared+"=false"), ordinary("eu"), ordinary("ap")}, []string{"SVC046 info service/default/nginx: us: " + note + " => "}},
 		"misspelt":        {[]cluster{gateway("us", "service.io.cilium/global=true"), gateway("eu")}, []string{"SVC046 info service/default/nginx: us, eu: " + note + " => ", "SVC047 info service/default/nginx: us: Cilium does not read annotation service.io.cilium/global => kubectl --context kind-us -n default annotate service nginx service.io.cilium/global-"}},
 	} {
@@ -103,7 +103,7 @@ func TestField05EveryCommandSaysProxy(t *testing.T) {
 		t.Fatal(err)
 	}
 	for _, plan := range []string{strings.Join(Proxied(st, bulk), "\n"), strings.Join(Proxied(st, p), "\n")} {
-		if want := "default/nginx in us, eu: the L7 proxy of the client's cluster answers, so that global has no effect; make the Services of its routes global"; plan != want {
+		if want := "default/nginx in us, eu: the L7 proxy of the client's cluster answers, so the global annotation has no effect; make the Services of its routes global"; plan != want {
 			t.Errorf("globalize: %q", plan)
 		}
 	}

@@ -127,7 +127,7 @@ func Predict(snap *routing.Snapshot, key routing.Key) []v1alpha1.Prediction {
 	return out
 }
 
-// mayAnswer reports whether a cluster may answer and nobody knows: it may then take any part of what the others are said to have.
+// mayAnswer reports whether a cluster could not be read and may answer. It may then have any part of the shares of the others.
 func mayAnswer(r routing.Reason) bool { return r.Code == routing.ReasonUnread }
 
 func prediction(d routing.Decision) v1alpha1.Prediction {

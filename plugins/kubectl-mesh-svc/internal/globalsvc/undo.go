@@ -15,8 +15,8 @@ import (
 	"github.com/kubectl-mesh/kubectl-mesh/plugins/kubectl-mesh-svc/internal/annotate"
 )
 
-// spellings maps the deprecated keys to the current ones. A key and its alias are one setting: putting back an alias under a key that
-// somebody removed since would bring the setting back that they took away. The mark of a drain explains shared and is one with it.
+// spellings maps the deprecated keys to the current ones. A key and its alias are one setting: if a user has removed the key since,
+// restoring the alias would restore the removed setting. The mark of a drain belongs to the shared setting.
 var spellings = map[string]string{
 	cilium.AnnotationGlobalAlias:   cilium.AnnotationGlobal,
 	cilium.AnnotationSharedAlias:   cilium.AnnotationShared,
@@ -32,9 +32,9 @@ func setting(key string) string {
 	return key
 }
 
-// Undo plans to put back what a record says was there before, setting by setting. One that is neither as it was before nor
-// as we wrote it was changed by somebody since: it is left, and left says so. A write is one patch, so a mixture of the two is not ours either.
-// mesh is the clusters of a command that is printed.
+// Undo plans to restore the previous values of a record, setting by setting. A setting with neither the previous nor the written value
+// was changed since: it is left unchanged, and left is true. A write is one patch, so a mixture of both values was also changed since.
+// mesh holds the clusters for printed commands.
 func Undo(m *clusters.Member, svc *corev1.Service, rec annotate.RecordItem, mesh commandline.Mesh) (item *annotate.Item, left bool) {
 	rec = withMark(svc, rec)
 	item = annotate.NewItem(m, svc, rec.Before)
@@ -42,7 +42,7 @@ func Undo(m *clusters.Member, svc *corev1.Service, rec annotate.RecordItem, mesh
 		return item, false
 	}
 	if rec.UID != "" && string(svc.UID) != rec.UID {
-		item.Result, item.Message = v1alpha1.ResultSkipped, "the Service was deleted and made anew since; it is left as it is"
+		item.Result, item.Message = v1alpha1.ResultSkipped, "the Service was recreated since; it is left unchanged"
 		return item, true
 	}
 	differs := func(from annotate.Values) map[string]bool {
@@ -61,9 +61,9 @@ func Undo(m *clusters.Member, svc *corev1.Service, rec annotate.RecordItem, mesh
 		if !before[setting(key)] || !after[setting(key)] {
 			edits[key] = was
 		} else if now := item.Before[key]; key == AnnotationDrained && now != nil && !annotate.Same(now, rec.After[key]) {
-			says = append(says, fmt.Sprintf("%s is what a later drain wrote; it is left as it is; to end the drain, run: %s", cilium.AnnotationShared, commands{mesh: mesh}.undrain(m.Name)))
+			says = append(says, fmt.Sprintf("a later drain wrote %s; it is left unchanged; to end the drain, run: %s", cilium.AnnotationShared, commands{mesh: mesh}.undrain(m.Name)))
 		} else if !annotate.Same(now, rec.After[key]) {
-			says = append(says, key+" is now "+annotate.Show(now)+": somebody changed it since; it is left as it is")
+			says = append(says, key+" is now "+annotate.Show(now)+": it was changed since; it is left unchanged")
 		}
 	}
 	if len(says) == 0 {
@@ -77,8 +77,8 @@ func Undo(m *clusters.Member, svc *corev1.Service, rec annotate.RecordItem, mesh
 	return item, true
 }
 
-// withMark completes the record of a change that knew no mark on a Service that bears one: a drain came after it, and what shared is now is the
-// drain's, though it may be the very value that the change wrote.
+// withMark completes the record of a change without a mark for a Service that has one now: a drain came after the change, so the present value
+// of shared belongs to the drain, even if it equals the value that the change wrote.
 func withMark(svc *corev1.Service, rec annotate.RecordItem) annotate.RecordItem {
 	_, known := rec.Before[AnnotationDrained]
 	concerned := false

@@ -19,17 +19,17 @@ import (
 // Restore is what undrain does.
 type Restore struct {
 	*annotate.Plan
-	// Left are the Services that somebody changed since, or that are gone; they are not put back.
+	// Left holds the Services that were changed or deleted since; they are not restored.
 	Left []routing.Key
-	// Missing are the entries of a cluster that was, or may have been, rebuilt whose Services are not there yet.
+	// Missing holds the entries whose Services do not exist yet, of a cluster that was, or may have been, rebuilt.
 	Missing []drainrecord.Entry
 }
 
-// Undrain plans to put back what the Services of a cluster had before it was drained.
+// Undrain plans to restore the values that the Services of a cluster had before it was drained.
 //
-// A Service that carries the cluster's mark is as drain left it, or somebody changed it since. On one without a mark drain wrote nothing, or
-// somebody took the mark away: it is left. Only where the Service was made anew, because the cluster was rebuilt, the record alone decides: what has
-// the value that drain wrote gets the former one back.
+// A Service with the cluster's mark is unchanged since the drain, or only its shared annotation was changed. On a Service without a mark, drain
+// wrote nothing, or the mark was removed: it is left unchanged. If the Service was recreated because the cluster was rebuilt, only the
+// record decides: if the Service has the value that drain wrote, it gets the previous value.
 func Undrain(st *meshstate.State, m *clusters.Member, records []*drainrecord.Record) *Restore {
 	r := &Restore{Plan: &annotate.Plan{Action: "undrain " + m.Name, Manager: Manager}}
 	for _, rec := range records {
@@ -40,14 +40,14 @@ func Undrain(st *meshstate.State, m *clusters.Member, records []*drainrecord.Rec
 		rec, e := entry(records, key)
 		if svc == nil {
 			item := annotate.Absent(m, key.Namespace, key.Name)
-			item.Message = "it was deleted since; there is nothing to put back"
+			item.Message = "it was deleted since; there is nothing to restore"
 			r.Left = append(r.Left, key)
 			switch { // a Service without a mark is here because it has an entry
 			case e.UID == "" || rebuilt(m, rec):
-				item.Message = "the cluster was rebuilt and it is not there yet"
+				item.Message = "the cluster was rebuilt, and the Service does not exist yet"
 				r.Missing = append(r.Missing, *e)
 			case Unknown(m, []*drainrecord.Record{rec}):
-				item.Message = "it is not there, and whether the cluster was rebuilt is not known"
+				item.Message = "the Service does not exist, and it cannot be determined whether the cluster was rebuilt"
 				r.Missing = append(r.Missing, *e)
 			}
 			r.Items = append(r.Items, item)
@@ -93,7 +93,7 @@ func entry(records []*drainrecord.Record, key routing.Key) (*drainrecord.Record,
 	return nil, nil
 }
 
-// Unknown reports whether nobody can tell that the cluster of a record was rebuilt: its UID may not be read, now or when it was drained.
+// Unknown reports whether it cannot be determined that the cluster of a record was rebuilt, because its UID could not be read, now or when it was drained.
 func Unknown(m *clusters.Member, records []*drainrecord.Record) bool {
 	return slices.ContainsFunc(records, func(rec *drainrecord.Record) bool { return rec.ClusterUID == "" || m.UID == "" })
 }
@@ -103,8 +103,8 @@ func rebuilt(m *clusters.Member, rec *drainrecord.Record) bool {
 	return rec.ClusterUID != "" && m.UID != "" && rec.ClusterUID != m.UID
 }
 
-// Adopt makes a record of the cluster before it was rebuilt that of the cluster as it is now, for a drain that goes on with it. Entries of
-// Services that are not there yet lose their UID: undrain waits for these, and not for what is deleted from now on.
+// Adopt converts a record of the cluster before it was rebuilt into one of the present cluster, for a drain that continues it. Entries of
+// Services that do not exist yet lose their UID: undrain waits for these, but not for Services that are deleted from now on.
 func Adopt(st *meshstate.State, m *clusters.Member, rec *drainrecord.Record) {
 	if !rebuilt(m, rec) {
 		return
@@ -117,7 +117,7 @@ func Adopt(st *meshstate.State, m *clusters.Member, rec *drainrecord.Record) {
 	}
 }
 
-// restore plans one Service; left: it is not put back, or not all of it. It returns nil for a Service that is not meant.
+// restore plans one Service. left: the Service is not restored, or not completely. It returns nil for a Service that undrain does not change.
 func restore(m *clusters.Member, svc *corev1.Service, e *drainrecord.Entry) (item *annotate.Item, left bool) {
 	now, mark := former(svc), Drained(svc.Annotations)
 	plan := func(want *string) *annotate.Item {
@@ -128,7 +128,7 @@ func restore(m *clusters.Member, svc *corev1.Service, e *drainrecord.Entry) (ite
 		item.Result, item.Message = v1alpha1.ResultSkipped, fmt.Sprintf(format, args...)
 		return item, true
 	}
-	changed := cilium.AnnotationShared + " is now " + annotate.Show(now) + ": somebody changed it since; it is left as it is"
+	changed := cilium.AnnotationShared + " is now " + annotate.Show(now) + ": it was changed since; it is left unchanged"
 	switch {
 	case mark != nil && mark.Cluster == m.Name, mark != nil && mark.Cluster == "" && e != nil:
 		want := mark.Shared
@@ -140,13 +140,13 @@ func restore(m *clusters.Member, svc *corev1.Service, e *drainrecord.Entry) (ite
 			return plan(want), false
 		}
 		item := plan(now)
-		item.Message = changed + ", only the mark of the drain is removed"
+		item.Message = changed + ", only the annotation of the drain is removed"
 		return item, true
 	case e == nil && mark.Cluster == "":
 		share := commandline.Plugin(Display, clusters.CommandMesh([]*clusters.Member{m}), svc.Namespace, "share", svc.Name, "--in", m.Name, "--force-conflicts")
-		return leave("its annotation %s cannot be read and no record tells the former value; to remove that annotation and share the Service, run: %s", AnnotationDrained, share)
+		return leave("its annotation %s is not valid, and no record has the previous value; to remove that annotation and share the Service, run: %s", AnnotationDrained, share)
 	case e == nil:
-		item, _ := leave("its annotation %s is that of a drain of cluster %s; it is left as it is", AnnotationDrained, mark.Cluster)
+		item, _ := leave("its annotation %s belongs to a drain of cluster %s; it is left unchanged", AnnotationDrained, mark.Cluster)
 		return item, false
 	case annotate.Same(now, e.Former):
 		return plan(now), false
@@ -156,10 +156,10 @@ func restore(m *clusters.Member, svc *corev1.Service, e *drainrecord.Entry) (ite
 		return plan(e.Former), false
 	case cilium.Shared(svc.Annotations).Value:
 		item := annotate.NewItem(m, svc, annotate.Values{cilium.AnnotationShared: now})
-		item.Message = "it was made anew since, and is shared"
+		item.Message = "it was recreated since, and is shared"
 		return item, false
 	}
-	return leave("it was made anew since: %s is now %s; it is left as it is", cilium.AnnotationShared, annotate.Show(now))
+	return leave("it was recreated since: %s is now %s; it is left unchanged", cilium.AnnotationShared, annotate.Show(now))
 }
 
 // Marked names the Services of a cluster that bear the mark of a drain of it.
@@ -174,7 +174,7 @@ func Marked(st *meshstate.State, cluster string) []string {
 	return out
 }
 
-// Homeless names the clusters that hold a record, as the marks on the Services say, and in which it was not looked for.
+// Homeless names the clusters that, according to the marks of the Services, hold a record but were not searched.
 func Homeless(st *meshstate.State, cluster string, searched []string) []string {
 	var out []string
 	for _, svc := range st.Services[cluster] {

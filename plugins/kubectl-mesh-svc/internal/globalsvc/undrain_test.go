@@ -73,27 +73,27 @@ func TestUndrain(t *testing.T) {
 		rebuilt bool
 		want    string // result, the value of shared afterwards, and "left", "missing"
 	}{
-		"as drain left it":                 {was("u1", nil), ann("false", us(absent)), false, "planned <absent>"},
-		"as drain left it, explicit":       {was("u1", ptr.To("TRUE")), ann("false", us("TRUE")), false, `planned "TRUE"`},
-		"the record is lost":               {nil, ann("false", us("true")), false, `planned "true"`},
-		"the mark cannot be read":          {was("u1", ptr.To("true")), ann("false", "junk"), false, `planned "true"`},
-		"neither can be read":              {nil, ann("false", "junk"), false, `skipped "false" left`},
-		"put back by hand, the mark is on": {was("u1", ptr.To("true")), ann("true", us("true")), false, `planned "true"`},
-		"changed since":                    {was("u1", nil), ann("true", us(absent)), false, `planned "true" left`},
-		"never written, or put back":       {was("u1", nil), ann(absent, ""), false, "unchanged <absent>"},
-		"never written, changed since":     {was("u1", nil), ann("false", ""), false, `skipped "false" left`},
-		"gone":                             {was("u1", nil), nil, false, "absent left"},
-		"rebuilt, not there yet":           {was("u1", nil), nil, true, "absent left missing"},
-		"rebuilt out of manifests":         {was("u0", ptr.To("TRUE")), ann(absent, ""), true, "unchanged <absent>"},
-		"rebuilt out of the same ones":     {was("u0", nil), ann(absent, ""), true, "unchanged <absent>"},
-		"rebuilt as it stood":              {was("u0", ptr.To("TRUE")), ann("false", ""), true, `planned "TRUE"`},
-		"rebuilt as it stood, absent":      {was("u0", nil), ann("false", ""), true, "planned <absent>"},
-		"rebuilt out of a backup":          {was("u0", ptr.To("TRUE")), ann("false", us("TRUE")), true, `planned "TRUE"`},
-		"out of an older backup":           {was("u0", ptr.To("TRUE")), ann("false", us(absent)), true, `planned "TRUE"`},
-		"rebuilt, junk":                    {was("u0", nil), ann("no", ""), true, `skipped "no" left`},
-		"rebuilt, no longer global":        {was("u0", nil), map[string]string{cilium.AnnotationShared: "false"}, true, "planned <absent>"},
-		"the mark of another cluster":      {nil, ann("false", `{"cluster":"eu","shared":null}`), false, `skipped "false"`},
-		"nothing of ours":                  {nil, ann("false", ""), false, ""},
+		"as drain left it":                {was("u1", nil), ann("false", us(absent)), false, "planned <absent>"},
+		"as drain left it, explicit":      {was("u1", ptr.To("TRUE")), ann("false", us("TRUE")), false, `planned "TRUE"`},
+		"the record is lost":              {nil, ann("false", us("true")), false, `planned "true"`},
+		"the mark cannot be read":         {was("u1", ptr.To("true")), ann("false", "junk"), false, `planned "true"`},
+		"neither can be read":             {nil, ann("false", "junk"), false, `skipped "false" left`},
+		"restored by hand, with the mark": {was("u1", ptr.To("true")), ann("true", us("true")), false, `planned "true"`},
+		"changed since":                   {was("u1", nil), ann("true", us(absent)), false, `planned "true" left`},
+		"never written, or restored":      {was("u1", nil), ann(absent, ""), false, "unchanged <absent>"},
+		"never written, changed since":    {was("u1", nil), ann("false", ""), false, `skipped "false" left`},
+		"gone":                            {was("u1", nil), nil, false, "absent left"},
+		"rebuilt, not there yet":          {was("u1", nil), nil, true, "absent left missing"},
+		"rebuilt out of manifests":        {was("u0", ptr.To("TRUE")), ann(absent, ""), true, "unchanged <absent>"},
+		"rebuilt out of the same ones":    {was("u0", nil), ann(absent, ""), true, "unchanged <absent>"},
+		"rebuilt as it stood":             {was("u0", ptr.To("TRUE")), ann("false", ""), true, `planned "TRUE"`},
+		"rebuilt as it stood, absent":     {was("u0", nil), ann("false", ""), true, "planned <absent>"},
+		"rebuilt out of a backup":         {was("u0", ptr.To("TRUE")), ann("false", us("TRUE")), true, `planned "TRUE"`},
+		"out of an older backup":          {was("u0", ptr.To("TRUE")), ann("false", us(absent)), true, `planned "TRUE"`},
+		"rebuilt, junk":                   {was("u0", nil), ann("no", ""), true, `skipped "no" left`},
+		"rebuilt, no longer global":       {was("u0", nil), map[string]string{cilium.AnnotationShared: "false"}, true, "planned <absent>"},
+		"the mark of another cluster":     {nil, ann("false", `{"cluster":"eu","shared":null}`), false, `skipped "false"`},
+		"no mark, no entry":               {nil, ann("false", ""), false, ""},
 	}
 	for name, c := range cases {
 		t.Run(name, func(t *testing.T) {
@@ -139,15 +139,15 @@ func TestUndrain(t *testing.T) {
 // TestUndrainOfAnUnknownCluster: who may not read the UID of a cluster cannot tell a rebuilt one from another; the values are kept.
 func TestUndrainOfAnUnknownCluster(t *testing.T) {
 	t.Parallel()
-	const unknown = "absent left missing; it is not there, and whether the cluster was rebuilt is not known"
+	const unknown = "absent left missing; the Service does not exist, and it cannot be determined whether the cluster was rebuilt"
 	for name, c := range map[string]struct{ then, now, entry, want string }{
-		"the same cluster":                 {"uid-us", "uid-us", "u1", "absent left; it was deleted since; there is nothing to put back"},
-		"another one":                      {"uid-of-old", "uid-us", "u1", "absent left missing; the cluster was rebuilt and it is not there yet"},
+		"the same cluster":                 {"uid-us", "uid-us", "u1", "absent left; it was deleted since; there is nothing to restore"},
+		"another one":                      {"uid-of-old", "uid-us", "u1", "absent left missing; the cluster was rebuilt, and the Service does not exist yet"},
 		"not known now":                    {"uid-us", "", "u1", unknown},
 		"not known then":                   {"", "uid-us", "u1", unknown},
 		"never known":                      {"", "", "u1", unknown},
-		"of the former one, drained anew":  {"uid-us", "uid-us", "", "absent left missing; the cluster was rebuilt and it is not there yet"},
-		"of the former one, not known now": {"uid-us", "", "", "absent left missing; the cluster was rebuilt and it is not there yet"},
+		"of the former one, drained again": {"uid-us", "uid-us", "", "absent left missing; the cluster was rebuilt, and the Service does not exist yet"},
+		"of the former one, not known now": {"uid-us", "", "", "absent left missing; the cluster was rebuilt, and the Service does not exist yet"},
 	} {
 		st, us := mesh("1.20.2", map[string]one{"eu": {ann: global, ready: 1}})
 		us.UID = c.now

@@ -11,7 +11,7 @@ import (
 	"github.com/kubectl-mesh/kubectl-mesh/pkg/common/routing"
 )
 
-// Tracker remembers what was last shown of each Service, and says what changed since. It is pure: states come in.
+// Tracker remembers the last shown state of each Service and returns the changes since. It is pure.
 type Tracker struct {
 	all   bool // Services that are global nowhere too
 	shown map[routing.Key]shown
@@ -28,8 +28,8 @@ func NewTracker(all bool) *Tracker {
 	return &Tracker{all: all, shown: map[routing.Key]shown{}}
 }
 
-// Changed summarises those of the Services keys whose summary is not what was last shown, with what changed, and takes them as
-// shown. A Service that is no longer listed is summarised once more. st holds these Services; its others do not matter.
+// Changed summarizes the Services in keys whose summary differs from the last shown one, with the changes, and records them as
+// shown. A Service that is no longer listed is summarized once more. st must hold these Services; others are ignored.
 func (t *Tracker) Changed(st *meshstate.State, members []*clusters.Member, keys []routing.Key) v1alpha1.ServiceList {
 	doc := v1alpha1.ServiceList{Document: clusters.Document("ServiceList", members), Services: []v1alpha1.ServiceSummary{}}
 	found := map[string][]v1alpha1.Finding{}

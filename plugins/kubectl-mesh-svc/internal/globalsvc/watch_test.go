@@ -55,7 +55,7 @@ func TestTracker(t *testing.T) {
 			map[string][]v1alpha1.ServiceChange{"nginx": {change("us", "readyEndpoints", "0", "1")}}},
 		{"drained", annotate(1, nginx, g, "true", cilium.AnnotationAffinity, "local", cilium.AnnotationShared, "false", AnnotationDrained, *Mark{Cluster: "eu"}.value()),
 			map[string][]v1alpha1.ServiceChange{"nginx": {change("eu", "shared", "true", "false"), change("eu", "drained", "false", "true")}}},
-		{"put back", annotate(1, nginx, g, "true", cilium.AnnotationAffinity, "local"),
+		{"restored", annotate(1, nginx, g, "true", cilium.AnnotationAffinity, "local"),
 			map[string][]v1alpha1.ServiceChange{"nginx": {change("eu", "shared", "false", "true"), change("eu", "drained", "true", "false")}}},
 		{"a cluster is lost", func() {
 			lost = st.Clusters[0]

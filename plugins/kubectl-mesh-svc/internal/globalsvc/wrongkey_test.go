@@ -43,18 +43,18 @@ func TestField16MisspeltKey(t *testing.T) {
 			`SVC047 warning service/default/nginx: us, eu: Cilium does not read annotation service.io.cilium/global; it reads service.cilium.io/global => ` +
 				`kubectl --context kind-us -n default annotate service nginx service.cilium.io/global=true service.io.cilium/global- && kubectl --context kind-eu -n default annotate service nginx service.cilium.io/global=true service.io.cilium/global-`}},
 		"in one": {nil, annotations(swapped + "=true"), []string{
-			`SVC001 error service/default/nginx: global in us, but not in eu: clients in eu get their own endpoints only, and nobody else gets those; eu has service.io.cilium/global, which Cilium does not read => kubectl mesh-svc globalize nginx -n default --in eu --contexts kind-us,kind-eu`,
+			`SVC001 error service/default/nginx: global in us, but not in eu: clients in eu use only their own endpoints, and no other cluster uses those; Cilium does not read service.io.cilium/global in eu => kubectl mesh-svc globalize nginx -n default --in eu --contexts kind-us,kind-eu`,
 			`SVC047 warning service/default/nginx: eu: Cilium does not read annotation service.io.cilium/global; it reads service.cilium.io/global => kubectl --context kind-eu -n default annotate service nginx service.cilium.io/global=true service.io.cilium/global-`}},
 		"a label": {label, label, []string{
 			`SVC047 warning service/default/nginx: us, eu: Cilium does not read label service.cilium.io/global; it reads the annotation => ` +
 				`kubectl --context kind-us -n default annotate service nginx service.cilium.io/global=true && kubectl --context kind-us -n default label service nginx service.cilium.io/global- && ` +
 				`kubectl --context kind-eu -n default annotate service nginx service.cilium.io/global=true && kubectl --context kind-eu -n default label service nginx service.cilium.io/global-`}},
 		"left over beside the right one": {annotations(cilium.AnnotationGlobal+"=true", swapped+"=true"), annotations(cilium.AnnotationGlobal + "=true"), []string{
-			`SVC047 info service/default/nginx: us: Cilium does not read annotation service.io.cilium/global; service.cilium.io/global is there too and decides => kubectl --context kind-us -n default annotate service nginx service.io.cilium/global-`}},
+			`SVC047 info service/default/nginx: us: Cilium does not read annotation service.io.cilium/global; service.cilium.io/global is also set and decides => kubectl --context kind-us -n default annotate service nginx service.io.cilium/global-`}},
 		"the right one says something else": {annotations(cilium.AnnotationGlobal+"=true", "service.cilium.io/share=false"), annotations(cilium.AnnotationGlobal + "=true"), []string{
 			`SVC047 warning service/default/nginx: us: Cilium does not read annotation service.cilium.io/share; it reads service.cilium.io/shared => kubectl --context kind-us -n default annotate service nginx service.cilium.io/shared=false service.cilium.io/share-`}},
 		"a value that is not understood either": {annotations(swapped + "=yes"), annotations(), []string{
-			`SVC047 warning service/default/nginx: us: Cilium does not read annotation service.io.cilium/global; it reads service.cilium.io/global, and its value "yes" is not one that Cilium understands => kubectl --context kind-us -n default annotate service nginx service.io.cilium/global-`}},
+			`SVC047 warning service/default/nginx: us: Cilium does not read annotation service.io.cilium/global; it reads service.cilium.io/global, and its value "yes" is not valid => kubectl --context kind-us -n default annotate service nginx service.io.cilium/global-`}},
 		"affinity none": {annotations(cilium.AnnotationGlobal+"=true", "service.io.cilium/affinity=none"), annotations(cilium.AnnotationGlobal + "=true"), []string{
 			`SVC047 warning service/default/nginx: us: Cilium does not read annotation service.io.cilium/affinity; it reads service.cilium.io/affinity => kubectl --context kind-us -n default annotate service nginx service.io.cilium/affinity-`}},
 		"the Namespace's key": {annotations("clustermesh.cilium.io/global=true"), annotations(), []string{
@@ -151,11 +151,11 @@ func TestField16SettingsThatCancel(t *testing.T) {
 		want   []string
 	}{
 		"shared nowhere": {annotations(g, unshared), annotations(g, unshared), []string{
-			`SVC048 warning service/default/nginx: us, eu: global, and no cluster shares its endpoints, so that clients of each cluster get their own only => kubectl mesh-svc share nginx -n default --in us,eu --contexts kind-us,kind-eu`}},
+			`SVC048 warning service/default/nginx: us, eu: global, but no cluster shares its endpoints; clients of each cluster use only their own => kubectl mesh-svc share nginx -n default --in us,eu --contexts kind-us,kind-eu`}},
 		"remote everywhere": {annotations(g, remote), annotations(g, remote), []string{
-			`SVC048 warning service/default/nginx: us, eu: affinity is remote in every cluster, so that clients of each cluster use the others and no cluster serves its own => kubectl mesh-svc affinity none nginx -n default --in us,eu --contexts kind-us,kind-eu`}},
+			`SVC048 warning service/default/nginx: us, eu: affinity is remote in every cluster; clients of each cluster use the other clusters, and no cluster serves its own clients => kubectl mesh-svc affinity none nginx -n default --in us,eu --contexts kind-us,kind-eu`}},
 		"both": {annotations(g, unshared, remote), annotations(g, unshared, remote), []string{
-			`SVC048 warning service/default/nginx: us, eu: global, and no cluster shares its endpoints, so that clients of each cluster get their own only; affinity remote has no effect => kubectl mesh-svc share nginx -n default --in us,eu --contexts kind-us,kind-eu`}},
+			`SVC048 warning service/default/nginx: us, eu: global, but no cluster shares its endpoints; clients of each cluster use only their own; affinity remote has no effect => kubectl mesh-svc share nginx -n default --in us,eu --contexts kind-us,kind-eu`}},
 		"shared in one":             {annotations(g, unshared), annotations(g), []string{`SVC004 info service/default/nginx: us: other clusters do not use the endpoints there => kubectl mesh-svc share nginx -n default --in us --contexts kind-us,kind-eu`}},
 		"remote in one":             {annotations(g, remote), annotations(g), nil},
 		"remote, and one shares":    {annotations(g, remote, unshared), annotations(g, remote), []string{`SVC004 info service/default/nginx: us: other clusters do not use the endpoints there => kubectl mesh-svc share nginx -n default --in us --contexts kind-us,kind-eu`}},

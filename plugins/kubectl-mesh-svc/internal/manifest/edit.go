@@ -95,7 +95,7 @@ func flowEntries(values annotate.Values, keys []string, json bool, sep string) s
 	return strings.Join(parts, sep)
 }
 
-// quote writes a value of ours: they are words such as true and local, and are always quoted.
+// quote writes one of the plugin's values, such as true and local. They are always quoted.
 func quote(s string) string { return `"` + s + `"` }
 
 // entries finds the keys of a mapping in the text.
@@ -145,7 +145,7 @@ func (e *editor) setExisting(list []entry, values annotate.Values) ([]string, er
 	return missing, nil
 }
 
-// editBlock edits annotations of which each stands on lines of its own.
+// editBlock edits annotations that are each on separate lines.
 func (e *editor) editBlock(meta, ann *yaml.Node, values annotate.Values) error {
 	list, err := e.entries(ann)
 	if err != nil {
@@ -283,7 +283,7 @@ func (e *editor) removeFlow(meta *yaml.Node) (done bool, err error) {
 	return false, nil
 }
 
-// flowSeparator stands between an entry and the next: a line of its own where the entry has one.
+// flowSeparator returns the text between an entry and the next: a line break if the entry has its own line.
 func (e *editor) flowSeparator(x entry, json bool) string {
 	if e.text.alone(x.from) && json {
 		return "," + e.text.newline(x.from) + strings.Repeat(" ", x.key.Column-1)

@@ -1,7 +1,7 @@
-// Package manifest changes annotations of the Services in a manifest as a careful person with an editor would: only the
-// lines that say something else change; comments, order, quoting, indentation and line ends of everything else stay byte for byte.
-// The text is edited where the YAML parser says that the nodes stand, and the result is parsed again and compared:
-// what would mean anything else than the input with those annotations is refused. It is pure: bytes in, bytes out.
+// Package manifest changes annotations of the Services in a manifest as with an editor: only the
+// affected lines change; comments, order, quoting, indentation and line ends of everything else are preserved byte for byte.
+// It edits the text at the positions of the nodes that the YAML parser reports. It then parses the result and compares it:
+// a result that differs from the input in anything but those annotations is refused. It is pure: bytes in, bytes out.
 package manifest
 
 import (
@@ -19,10 +19,10 @@ import (
 	"github.com/kubectl-mesh/kubectl-mesh/plugins/kubectl-mesh-svc/internal/annotate"
 )
 
-// Error is what is wrong at a line of a file.
+// Error is an error in a line of a file.
 type Error struct {
 	File string
-	Line int // 0 where it is not known
+	Line int // 0 if unknown
 	Text string
 	// Kind says whether the file is a manifest at all.
 	Kind ErrorKind
@@ -56,7 +56,7 @@ type Service struct {
 // Result is an edited manifest.
 type Result struct {
 	Text     []byte
-	Services []Service // all that the manifest holds, those that were not wanted too
+	Services []Service // all Services of the manifest, also those that were not selected
 }
 
 // Edit sets values on the Services for which want returns true. A nil value removes the annotation.
@@ -141,7 +141,7 @@ func parse(file string, raw []byte) ([]*yaml.Node, error) {
 // maxDepth bounds how deep lists of lists are searched.
 const maxDepth = 16
 
-// findServices returns the mappings that are Services, those in lists included.
+// findServices returns the mappings that are Services, including those in lists.
 func findServices(n *yaml.Node, depth int) []*yaml.Node {
 	if n.Kind == yaml.DocumentNode && len(n.Content) == 1 {
 		n = n.Content[0]
@@ -188,7 +188,7 @@ func scalar(n *yaml.Node) string {
 	return n.Value
 }
 
-// read takes from a Service what decides whether it is meant, and refuses what cannot be edited safely.
+// read reads the fields of a Service that decide whether it is selected, and refuses a Service that cannot be edited safely.
 func (e *editor) read(n *yaml.Node) (*corev1.Service, error) {
 	if err := e.plain(n, "the Service"); err != nil {
 		return nil, err
@@ -197,7 +197,7 @@ func (e *editor) read(n *yaml.Node) (*corev1.Service, error) {
 	if scalar(get(meta, "name")) == "" {
 		return nil, e.fail(n, "a Service without metadata.name%s", template(e.text.raw))
 	}
-	if name := scalar(get(meta, "name")); strings.Contains(name, "{{") { // in quotes it parses, and is a template all the same
+	if name := scalar(get(meta, "name")); strings.Contains(name, "{{") { // in quotes it parses, but it is still a template
 		return nil, e.fail(n, "metadata.name is %q%s", name, template(e.text.raw))
 	}
 	if err := e.plain(meta, "metadata"); err != nil {
@@ -212,7 +212,7 @@ func (e *editor) read(n *yaml.Node) (*corev1.Service, error) {
 		}
 		for i := 1; i < len(ann.Content); i += 2 {
 			if v := ann.Content[i]; v.Kind != yaml.ScalarNode && v.Kind != yaml.AliasNode {
-				return nil, e.fail(v, "annotation %s is no string", ann.Content[i-1].Value)
+				return nil, e.fail(v, "annotation %s is not a string", ann.Content[i-1].Value)
 			}
 		}
 		svc.Annotations = pairs(ann)
@@ -220,26 +220,26 @@ func (e *editor) read(n *yaml.Node) (*corev1.Service, error) {
 	return svc, nil
 }
 
-// plain refuses a mapping that is shared with another place, merges one in, or says a key twice.
+// plain refuses a mapping that has an alias, merges another mapping, or contains a key twice.
 func (e *editor) plain(n *yaml.Node, what string) error {
 	switch {
 	case n.Kind == yaml.AliasNode:
-		return e.fail(n, "%s is an alias (*%s) of another place; write it out here to change it", what, n.Value)
+		return e.fail(n, "%s is an alias (*%s); write it out here to change it", what, n.Value)
 	case n.Kind != yaml.MappingNode:
-		return e.fail(n, "%s is no mapping", what)
+		return e.fail(n, "%s is not a mapping", what)
 	case e.aliased[n]:
-		return e.fail(n, "%s is used again by an alias (*%s); write it out there to change it here", what, n.Anchor)
+		return e.fail(n, "%s is also used by an alias (*%s); write it out there to change it here", what, n.Anchor)
 	}
 	seen := map[string]bool{}
 	for i := 0; i < len(n.Content); i += 2 {
 		k := n.Content[i]
 		switch {
 		case k.Kind != yaml.ScalarNode:
-			return e.fail(k, "a key of %s is no string", what)
+			return e.fail(k, "a key of %s is not a string", what)
 		case k.Tag == yaml.MergeTag:
 			return e.fail(k, "%s merges another mapping (<<); write it out to change it", what)
 		case seen[k.Value]:
-			return e.fail(k, "%s says %s twice", what, k.Value)
+			return e.fail(k, "%s contains %s twice", what, k.Value)
 		}
 		seen[k.Value] = true
 	}

@@ -93,7 +93,7 @@ func TestEdit(t *testing.T) {
 		"tabs and blanks at line ends": {head + "  name: web  \n  annotations:\t\n    a: b\t# c\n\n\nspec: {}\n", globalize, "+    " + global + ": \"true\"\n"},
 		"a quoted key":                 {head + "  name: web\n  annotations:\n    \"" + global + "\": \"no\"\n", globalize, "-    \"" + global + "\": \"no\"\n+    \"" + global + "\": \"true\"\n"},
 		"a value over two lines":       {head + "  name: web\n  annotations:\n    a: \"b\n      c\"\n", globalize, "+    " + global + ": \"true\"\n"},
-		"a folded plain value":         {head + "  name: web\n  annotations:\n    plain: this is\n      folded plain  \n\n\n     # no comment of ours\n", globalize, "+    " + global + ": \"true\"\n"},
+		"a folded plain value":         {head + "  name: web\n  annotations:\n    plain: this is\n      folded plain  \n\n\n     # no comment of the plugin\n", globalize, "+    " + global + ": \"true\"\n"},
 		"with an empty line in it":     {head + "  name: web\n  annotations:\n    plain: this  is \t\n\n\n        folded\n      plain # c\n    a: b\n", globalize, "+    " + global + ": \"true\"\n"},
 		"folded, begins below its key": {head + "  name: web\n  annotations:\n    plain:\n      this is\n      folded plain", globalize, "-      folded plain+      folded plain\n+    " + global + ": \"true\""},
 		"folded, CRLF":                 {"apiVersion: v1\r\nkind: Service\r\nmetadata:\r\n  name: web\r\n  annotations:\r\n    plain: this is\r\n\r\n      folded\r\n", globalize, "+    " + global + ": \"true\"\r\n"},
@@ -122,16 +122,16 @@ func TestEdit(t *testing.T) {
 func TestRefused(t *testing.T) {
 	t.Parallel()
 	cases := map[string][2]string{
-		"no YAML":                  {"a: b\n  c: d\n", "f.yaml:2: this is no YAML: mapping values are not allowed"},
+		"no YAML":                  {"a: b\n  c: d\n", "f.yaml:2: this is not valid YAML: mapping values are not allowed"},
 		"in the second document":   {"a: b\n---\nc: [\n", "f.yaml:"},
 		"a template":               {"apiVersion: v1\nkind: Service\nmetadata:\n  name: {{ .Values.name }}\n", "it looks like a template"},
 		"no name":                  {"apiVersion: v1\nkind: Service\n", "f.yaml:1: a Service without metadata.name"},
 		"annotations are an alias": {head + "  name: web\n  annotations: *x\n", "f.yaml:"},
-		"aliased annotations":      {head + "  name: web\n  annotations: &x {a: b}\nspec: *x\n", "f.yaml:6: annotations is used again by an alias (*x)"},
+		"aliased annotations":      {head + "  name: web\n  annotations: &x {a: b}\nspec: *x\n", "f.yaml:6: annotations is also used by an alias (*x)"},
 		"a merge":                  {"x: &x {a: b}\n---\n" + head + "  <<: {b: c}\n  name: web\n", "merges another mapping"},
-		"twice":                    {head + "  name: web\n  annotations:\n    a: b\n    a: c\n", "f.yaml:8: annotations says a twice"},
-		"no mapping":               {head + "  name: web\n  annotations: [a]\n", "f.yaml:6: annotations is no mapping"},
-		"a value that is a list":   {head + "  name: web\n  annotations: {a: [b]}\n", "f.yaml:6: annotation a is no string"},
+		"twice":                    {head + "  name: web\n  annotations:\n    a: b\n    a: c\n", "f.yaml:8: annotations contains a twice"},
+		"no mapping":               {head + "  name: web\n  annotations: [a]\n", "f.yaml:6: annotations is not a mapping"},
+		"a value that is a list":   {head + "  name: web\n  annotations: {a: [b]}\n", "f.yaml:6: annotation a is not a string"},
 		"UTF-16":                   {"\xff\xfea\x00", "UTF-16"},
 	}
 	for name, c := range cases {
@@ -142,7 +142,7 @@ func TestRefused(t *testing.T) {
 	}
 }
 
-// TestWhere: the line that is named is the one to mend, whatever the parser counts.
+// TestWhere: the error names the line to fix, whatever line the parser reports.
 func TestWhere(t *testing.T) {
 	t.Parallel()
 	const four = "apiVersion: v1\nkind: Service\nmetadata:\n  name: web\n"
@@ -236,14 +236,14 @@ func FuzzEdit(f *testing.F) {
 	f.Add([]byte("apiVersion: v1\r\nkind: Service\r\nmetadata: {name: web, annotations: {a: this is\r\n\r\n folded, " + alias + ":\r\n b\r\n c }}\r\n"))
 	f.Fuzz(func(t *testing.T, raw []byte) {
 		r, err := Edit("f", raw, all, globalize)
-		if e := (&Error{}); errors.As(err, &e) && strings.HasPrefix(e.Text, "this is no YAML") && (e.Line < 1 || e.Line > len(newText(raw).lines)) {
+		if e := (&Error{}); errors.As(err, &e) && strings.HasPrefix(e.Text, "this is not valid YAML") && (e.Line < 1 || e.Line > len(newText(raw).lines)) {
 			t.Fatalf("there is no such line: %v\n%q", err, raw)
 		}
 		if err != nil {
 			return
 		}
 		if _, err := parse("f", r.Text); err != nil {
-			t.Fatalf("the result is no YAML: %v\n%q", err, r.Text)
+			t.Fatalf("the result is not valid YAML: %v\n%q", err, r.Text)
 		}
 		again, err := Edit("f", r.Text, all, globalize)
 		if err != nil {

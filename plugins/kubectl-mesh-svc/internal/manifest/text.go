@@ -23,8 +23,8 @@ type replacement struct {
 }
 
 var (
-	errWhere   = errors.New("the parser and the text do not agree about a place")
-	errOverlap = errors.New("two changes meet at one place")
+	errWhere   = errors.New("the position that the parser reports does not match the text")
+	errOverlap = errors.New("two changes overlap")
 )
 
 // newText finds the lines as the YAML parser counts them: Unicode's line ends count too.
@@ -97,7 +97,7 @@ func (t *text) newline(at int) string {
 	return "\n"
 }
 
-// alone reports whether nothing but blanks stands before an offset in its line.
+// alone reports whether only blanks precede an offset in its line.
 func (t *text) alone(at int) bool {
 	return len(bytes.TrimLeft(t.raw[t.lineOf(at):at], " ")) == 0
 }
@@ -121,7 +121,7 @@ func (t *text) end(n *yaml.Node, indent int) (int, error) {
 	if n.Kind == yaml.AliasNode {
 		return t.expect(at, "*"+n.Value)
 	}
-	for at < len(t.raw) && (t.raw[at] == '&' || t.raw[at] == '!') { // an anchor or a tag stands before the value
+	for at < len(t.raw) && (t.raw[at] == '&' || t.raw[at] == '!') { // an anchor or a tag precedes the value
 		for at < len(t.raw) && !bytes.ContainsRune([]byte(" \t\r\n"), rune(t.raw[at])) {
 			at++
 		}
@@ -140,7 +140,7 @@ func (t *text) end(n *yaml.Node, indent int) (int, error) {
 	return t.folded(at, n.Value)
 }
 
-// folded returns the offset behind a plain value, which may stand on several lines: a break with the blanks around it means one blank,
+// folded returns the offset behind a plain value, which may have several lines: a break with the blanks around it means one blank,
 // several breaks mean one line break fewer.
 func (t *text) folded(at int, value string) (int, error) {
 	if to, err := t.expect(at, value); err == nil {

@@ -51,8 +51,8 @@ const (
 	noQuote   = "found unexpected end of stream"
 )
 
-// wanted goes on where the parser wants more, so that it says something else if nothing but that is missing.
-var wanted = map[string]string{noBrace: ",", noBracket: ",", noValue: `""`}
+// continuation continues the text where the parser needs more, so that its error changes if only that is missing.
+var continuation = map[string]string{noBrace: ",", noBracket: ",", noValue: `""`}
 
 // where returns the line of a problem: the first up to which the parser says the same, whatever follows. Its own line is that of the
 // block or bracket around the problem, or one less, or none (go.yaml.in/yaml/v3.0.4, decode.go, parser.fail).
@@ -64,7 +64,7 @@ func (p *problem) where(raw []byte) int {
 		if n < len(lines) {
 			part = raw[:lines[n]]
 		}
-		_, other := decode([]byte(string(part) + "\n" + wanted[p.text]))
+		_, other := decode([]byte(string(part) + "\n" + continuation[p.text]))
 		return other != nil && other.text == p.text
 	}
 	if p.text == noQuote { // here it is right, and the last line for a quote in the first
@@ -79,9 +79,9 @@ func (p *problem) where(raw []byte) int {
 	return 1 + sort.Search(len(lines)-1, func(i int) bool { return same(i + 1) })
 }
 
-// refuse says what is wrong with a file, where, and what to do about it.
+// refuse returns the error of a file: what is wrong, where, and how to fix it.
 func (p *problem) refuse(file string, raw []byte) error {
-	e := &Error{File: file, Line: p.where(raw), Text: "this is no YAML: " + p.text, Kind: NotYAML}
+	e := &Error{File: file, Line: p.where(raw), Text: "this is not valid YAML: " + p.text, Kind: NotYAML}
 	if opened := p.line + 1; p.line > 0 && opened < e.Line && (p.text == noBrace || p.text == noBracket) {
 		e.Text += fmt.Sprintf(", opened in line %d", opened)
 	}
@@ -89,15 +89,15 @@ func (p *problem) refuse(file string, raw []byte) error {
 	case bytes.Contains(raw, []byte("{{")):
 		e.Text += template(raw)
 	case twice(raw):
-		e.Text = "a second JSON document begins here; a file holds one: put --- between them, or make them items of a List"
+		e.Text = "a second JSON document begins here, but a file can have only one: put --- between them, or make them items of a List"
 	}
 	return e
 }
 
-// template names the way out where a file is not YAML but becomes YAML.
+// template says what to do if a file is not YAML but becomes YAML.
 func template(raw []byte) string {
 	if bytes.Contains(raw, []byte("{{")) {
-		return "; it looks like a template: edit what it is rendered to, or set the annotations in the values"
+		return "; it looks like a template: edit the rendered manifest, or set the annotations in the values"
 	}
 	return ""
 }

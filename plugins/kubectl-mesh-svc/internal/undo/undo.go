@@ -100,7 +100,7 @@ func (r *run) undo(ctx context.Context, sel *clusters.Selection) (*write.Report,
 	change := write.Change{Write: r.Write, Plan: plan, Targets: targets, Literal: true, Later: sel.Later, Undo: r.redo(),
 		Retry: commandline.Plugin(globalsvc.Display, r.mesh, "", r.Retry...)}
 	if plan.Failed() && !r.AllowPartial {
-		return change.NotBegun(errors.New("not every Service of the record could be read; nothing was changed"), r.ui)
+		return change.Refuse(errors.New("not every Service of the record could be read; nothing was changed"), r.ui)
 	}
 	report, err := write.CarryOut(ctx, change, r.ui)
 	if err != nil {

@@ -25,7 +25,7 @@ func findings() v1alpha1.FindingList {
 	return doc
 }
 
-// TestSARIF holds the log to what the specification requires (sarif-schema-2.1.0).
+// TestSARIF checks the log against the specification (sarif-schema-2.1.0).
 func TestSARIF(t *testing.T) {
 	t.Parallel()
 	var buf bytes.Buffer
@@ -102,7 +102,7 @@ func TestSARIF(t *testing.T) {
 			fingerprints[id] = true
 		}
 		for _, l := range r.Locations {
-			// Code scanning takes no result without a file and a line.
+			// Code scanning rejects a result without a file and a line.
 			if l.PhysicalLocation.ArtifactLocation.URI != l.LogicalLocations[0].FullyQualifiedName || l.PhysicalLocation.Region.StartLine != 1 {
 				t.Errorf("location %+v", l)
 			}
@@ -146,7 +146,7 @@ func TestJUnit(t *testing.T) {
 	}
 }
 
-// FuzzXMLText: no text of a cluster makes a report that an XML parser refuses.
+// FuzzXMLText: an XML parser accepts the report, whatever text comes from a cluster.
 func FuzzXMLText(f *testing.F) {
 	f.Add("a\x00b\ufffe\xff")
 	f.Fuzz(func(t *testing.T, s string) {
@@ -167,7 +167,7 @@ func TestFindings(t *testing.T) {
 	golden(t, "findings", "", Findings(findings().Findings, true))
 }
 
-// TestOneCommandForMany: what mends many Services is said once, whether it names them or not.
+// TestOneCommandForMany: a command that fixes many Services is printed once, whether or not it names them.
 func TestOneCommandForMany(t *testing.T) {
 	t.Parallel()
 	var fs []v1alpha1.Finding

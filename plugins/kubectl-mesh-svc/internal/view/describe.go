@@ -13,8 +13,8 @@ import (
 	"github.com/kubectl-mesh/kubectl-mesh/pkg/common/output"
 )
 
-// Describe shows one Service: its values in each cluster, the matrix of who answers whom with the reasons,
-// and the matrix after the loss of each cluster's endpoints.
+// Describe shows one Service: its values in each cluster, which clusters answer which clients and why,
+// and which would answer if one cluster lost its endpoints.
 func Describe(doc v1alpha1.ServiceReport) []output.Section {
 	sections := []output.Section{{Title: "Service " + doc.Namespace + "/" + doc.Name, Table: values(doc)}}
 	names := memberNames(doc.Members)
@@ -39,7 +39,7 @@ func memberNames(members []v1alpha1.Member) []string {
 	return names
 }
 
-// values shows the effective value of each setting and, where it is not the current key, where it comes from.
+// values shows the effective value of each setting, and its source if that is not the current key.
 func values(doc v1alpha1.ServiceReport) *metav1.Table {
 	t := output.NewTable("CLUSTER", "GLOBAL", "SHARED", "AFFINITY", "READY", "PORTS", "+TYPE")
 	byName := map[string]v1alpha1.ServiceCluster{}
@@ -60,7 +60,7 @@ func values(doc v1alpha1.ServiceReport) *metav1.Table {
 	return t
 }
 
-// readyOf counts the endpoints, or says that the placeholder of the L7 proxy is not one.
+// readyOf counts the ready endpoints. The placeholder of the L7 proxy is not an endpoint.
 func readyOf(c v1alpha1.ServiceCluster) string {
 	if c.Proxied {
 		return "L7 proxy"
@@ -68,7 +68,7 @@ func readyOf(c v1alpha1.ServiceCluster) string {
 	return fmt.Sprintf("%d/%d", *c.Ready, *c.Total)
 }
 
-// shared says of a value that a drain wrote that it did.
+// shared shows the shared setting, and whether a drain wrote it.
 func shared(c v1alpha1.ServiceCluster) string {
 	if c.Drained {
 		return value(c.Shared) + " (drained)"
@@ -111,7 +111,7 @@ func portName(p v1alpha1.Port) string {
 	return s
 }
 
-// group is the predictions for one port number and protocol, over all client clusters.
+// group holds the predictions for one port number and protocol, over all client clusters.
 type group struct {
 	port        v1alpha1.Port
 	family      string
@@ -125,7 +125,7 @@ func (g group) title() string {
 	return fmt.Sprintf(" on port %d/%s, %s", g.port.Port, g.port.Protocol, g.family)
 }
 
-// groups sorts predictions by port. Those without a port (no Service, not read) join every group.
+// groups groups predictions by port. Predictions without a port (no Service, not read) are in every group.
 func groups(ps []v1alpha1.Prediction) []group {
 	var out []group
 	for _, p := range ps {
@@ -187,7 +187,7 @@ func addPrediction(s output.Section, p v1alpha1.Prediction, names []string) {
 	}
 }
 
-// share shows the part of one cluster; where another one could not be read, what it has at most.
+// share shows the share of one cluster. If another cluster could not be read, it is an upper bound.
 func share(s v1alpha1.Share) string {
 	switch {
 	case s.Share == nil:
@@ -198,21 +198,21 @@ func share(s v1alpha1.Share) string {
 	return Percent(*s.Share)
 }
 
-// Percent shows a share from 0 to 1 with one decimal unless it is whole.
+// Percent formats a share from 0 to 1, with one decimal place unless the percentage is an integer.
 func Percent(f float64) string {
 	return strings.TrimSuffix(strconv.FormatFloat(f*100, 'f', 1, 64), ".0") + "%"
 }
 
 var kinds = map[string]string{
-	"missing":       "this cluster has no such Service: its name does not resolve for clients there",
+	"missing":       "the Service does not exist in this cluster: clients there cannot resolve its name",
 	"external-name": "the Service is an ExternalName; DNS answers with another name",
-	"ignored":       "another proxy serves it (label service.kubernetes.io/service-proxy-name and option k8s-service-proxy-name); Cilium does not",
-	"proxy":         "the L7 proxy of this cluster answers (the only endpoint is Cilium's placeholder); its routes say which Services get the requests, and global has no effect on this one",
+	"ignored":       "another proxy serves it, not Cilium (label service.kubernetes.io/service-proxy-name and option k8s-service-proxy-name)",
+	"proxy":         "the L7 proxy of this cluster answers (the only endpoint is Cilium's placeholder); its routes decide which Services get the requests, and the global annotation has no effect on this one",
 	"unread":        "this cluster could not be read",
-	"headless":      "the Service is headless: DNS names the pods and Cilium balances nothing; shares are those of the names",
+	"headless":      "the Service is headless: DNS returns the pods and Cilium does not load-balance; the shares are those of the DNS records",
 }
 
-// reasons says in words what the matrix does not: why a cluster is not used.
+// reasons explains why a cluster is not used.
 func reasons(p v1alpha1.Prediction) []string {
 	var out []string
 	if k := kinds[p.Kind]; k != "" {
@@ -243,7 +243,7 @@ func nobody(o v1alpha1.Outcome) bool {
 	return true
 }
 
-// failures shows what becomes of the shares when a cluster's endpoints are lost.
+// failures shows the shares after one cluster has lost its endpoints.
 func failures(doc v1alpha1.ServiceReport, names []string) []output.Section {
 	if len(doc.Failures) == 0 {
 		return nil
@@ -269,7 +269,7 @@ func failures(doc v1alpha1.ServiceReport, names []string) []output.Section {
 	return []output.Section{s}
 }
 
-// fold shows a matrix that is too wide for a terminal as a list of who answers, behind the first columns; the matrix itself is then for -o wide.
+// fold replaces a matrix that is too wide for a terminal with one column that lists who answers. -o wide shows the matrix.
 func fold(t *metav1.Table, keys int) {
 	if output.Fits(t) {
 		return

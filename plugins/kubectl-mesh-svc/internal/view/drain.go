@@ -14,10 +14,10 @@ import (
 	"github.com/kubectl-mesh/kubectl-mesh/pkg/common/output"
 )
 
-// manyRows is how many rows a table of a plan has unless -o wide asks for all.
+// manyRows is the maximum number of rows in the table of a plan without -o wide.
 const manyRows = 20
 
-// DrainPlan shows what is about to be written in which cluster, and what it does to the traffic.
+// DrainPlan shows the planned writes and their effect on the traffic.
 func DrainPlan(doc v1alpha1.DrainReport, all bool) []output.Section {
 	title := "Plan: " + doc.Action
 	for _, m := range doc.Members {
@@ -34,7 +34,7 @@ func DrainPlan(doc v1alpha1.DrainReport, all bool) []output.Section {
 	return append(append(sections, Shifts(doc, all)...), output.Section{})
 }
 
-// drainRows has a row for each Service.
+// drainRows returns one row for each Service.
 func drainRows(doc v1alpha1.DrainReport) *metav1.Table {
 	t := output.NewTable("NAMESPACE", "SERVICE", "ANNOTATION", "OLD", "NEW")
 	k := cilium.AnnotationShared
@@ -46,7 +46,7 @@ func drainRows(doc v1alpha1.DrainReport) *metav1.Table {
 	return t
 }
 
-// drainKinds has a row for each kind of change, with the number of Services and the first names.
+// drainKinds returns one row for each kind of change, with the number of Services and the first names.
 func drainKinds(doc v1alpha1.DrainReport) *metav1.Table {
 	var kinds tally
 	k := cilium.AnnotationShared
@@ -60,7 +60,7 @@ func drainKinds(doc v1alpha1.DrainReport) *metav1.Table {
 	return t
 }
 
-// left shows the Services that the plan leaves as they are, and why: a person must know before saying yes.
+// left shows the Services that the plan does not change, and why. The user needs this to confirm the plan.
 func left(doc v1alpha1.DrainReport, all bool) []output.Section {
 	t := output.NewTable("NAMESPACE", "SERVICE", "WHY")
 	var kinds tally
@@ -77,10 +77,10 @@ func left(doc v1alpha1.DrainReport, all bool) []output.Section {
 	if len(t.Rows) == 0 {
 		return nil
 	}
-	return []output.Section{{Title: "Left as they are", Table: t}}
+	return []output.Section{{Title: "Left unchanged", Table: t}}
 }
 
-// Drain shows what became of each Service, of a refused plan what refuses it; before a dry run's result stands what it would do to the traffic.
+// Drain shows the result for each Service. If a plan was refused, it shows only the reasons. A dry run begins with the effect on the traffic.
 func Drain(doc v1alpha1.DrainReport, all bool) []output.Section {
 	var others []string
 	if !all {
@@ -102,7 +102,7 @@ func Drain(doc v1alpha1.DrainReport, all bool) []output.Section {
 	return append(sections, results...)
 }
 
-// drainedOnly leaves of the members the one whose Services a drain writes: the others are not to be written, and so are not skipped.
+// drainedOnly keeps only the member that is drained. A drain does not write Services in the other members, so they are not skipped either.
 func drainedOnly(doc v1alpha1.DrainReport) v1alpha1.ChangeReport {
 	out := doc.ChangeReport
 	out.Members = slices.DeleteFunc(slices.Clone(out.Members), func(m v1alpha1.Member) bool { return m.Name != doc.Cluster })
@@ -111,16 +111,16 @@ func drainedOnly(doc v1alpha1.DrainReport) v1alpha1.ChangeReport {
 
 func serviceOf(c v1alpha1.Change) string { return strings.TrimPrefix(c.Object, "service/") }
 
-// drainChange shows the one value that a drain is about; its own mark goes without saying.
+// drainChange shows the change of the shared annotation. The annotation of the drain itself is not shown.
 func drainChange(c v1alpha1.Change) string {
 	k := cilium.AnnotationShared
 	switch {
 	case c.Message != "":
 		return c.Message
 	case c.Result == v1alpha1.ResultUnchanged:
-		return "it has its former value already"
+		return "already has its previous value"
 	case show(c.Before[k]) == show(c.After[k]):
-		return "only the mark of the drain is removed"
+		return "only the annotation of the drain is removed"
 	}
 	return fmt.Sprintf("%s: %s -> %s", k, show(c.Before[k]), show(c.After[k]))
 }
@@ -132,12 +132,12 @@ func more(n int, all bool) []string {
 	return []string{fmt.Sprintf("... and %d more; -o wide shows all", n-manyRows)}
 }
 
-// Shifts shows how the answers to clients of the other clusters change: first by client cluster, then for each Service.
+// Shifts shows how the shares change for clients of the other clusters: first by client cluster, then for each Service.
 func Shifts(doc v1alpha1.DrainReport, all bool) []output.Section {
 	if len(doc.Shifts) == 0 {
 		return []output.Section{{Title: "Predicted shift of new connections: none"}}
 	}
-	// The Service that moves most comes first; its rows are in the members' order.
+	// The Service with the largest shift comes first; its rows are in the order of the members.
 	most := map[string]float64{}
 	for _, s := range doc.Shifts {
 		most[shifted(s)] = max(most[shifted(s)], moved(s, doc.Cluster))
@@ -163,7 +163,7 @@ func Shifts(doc v1alpha1.DrainReport, all bool) []output.Section {
 			client += " if Cilium " + strings.Join(s.Versions, ", ")
 		}
 		if !s.Complete {
-			others = append(others, "(not certain: a cluster was not read, or describe names a doubt)")
+			others = append(others, "(not certain: a cluster could not be read, or describe names a caveat)")
 		}
 		if len(others) == 0 {
 			others = []string{"nobody"}
@@ -186,7 +186,7 @@ func family(s v1alpha1.Shift) string {
 
 func shifted(s v1alpha1.Shift) string { return s.Namespace + "/" + s.Name }
 
-// moved is how much of the drained cluster's share a shift moves.
+// moved returns how much of the drained cluster's share a shift moves.
 func moved(s v1alpha1.Shift, cluster string) float64 {
 	for _, sh := range s.Shares {
 		if sh.Cluster == cluster {
@@ -196,7 +196,7 @@ func moved(s v1alpha1.Shift, cluster string) float64 {
 	return 0
 }
 
-// summary adds the shifts of many Services up: for the clients of each cluster, how many Services and ports move, and the average share.
+// summary aggregates the shifts of many Services: for the clients of each cluster, the number of Services and the average share.
 func summary(doc v1alpha1.DrainReport) output.Section {
 	type sum struct {
 		services      map[string]bool

@@ -45,7 +45,7 @@ func TestDrainPlan(t *testing.T) {
 NAMESPACE   SERVICE   ANNOTATION                 OLD        NEW
 shop        svc-00    service.cilium.io/shared   <absent>   "false"
 
-Left as they are
+Left unchanged
 NAMESPACE   SERVICE   WHY
 shop        pay       clients in eu would be left
 
@@ -59,7 +59,7 @@ shop        svc-00    eu           80/TCP   50% -> 0%   eu 50% -> 100%
 	}
 }
 
-// TestDrainOfMany: a long plan is cut and added up by client cluster; -o wide shows all of it.
+// TestDrainOfMany: a long plan is shortened and summed by client cluster; -o wide shows all of it.
 func TestDrainOfMany(t *testing.T) {
 	t.Parallel()
 	doc := drainDocument(300)
@@ -70,11 +70,11 @@ func TestDrainOfMany(t *testing.T) {
 		}
 	}
 	if n := strings.Count(all, "svc-299"); n != 2 || strings.Contains(short, "svc-299") || strings.Contains(all, "more; -o wide") {
-		t.Errorf("the last one stands %d times in the whole plan", n)
+		t.Errorf("the last Service is in the whole plan %d times", n)
 	}
 }
 
-// TestOrderOfClients: the clients of a Service stand in the members' order, whichever way and however far each of them moves.
+// TestOrderOfClients: the clients of a Service are in the order of the members, whatever their shifts.
 func TestOrderOfClients(t *testing.T) {
 	t.Parallel()
 	doc := v1alpha1.DrainReport{Cluster: "us"}
@@ -112,24 +112,24 @@ func TestDrainResult(t *testing.T) {
 	}
 	doc.Changes = []v1alpha1.Change{
 		row("a", v1alpha1.ResultChanged, "", ptr.To("true"), ptr.To("false")),
-		row("b", v1alpha1.ResultUnchanged, "it is drained already", ptr.To("false"), ptr.To("false")),
+		row("b", v1alpha1.ResultUnchanged, "already drained", ptr.To("false"), ptr.To("false")),
 		row("c", v1alpha1.ResultUnchanged, "", nil, nil),
 		row("d", v1alpha1.ResultRefused, "clients in eu would be left", nil, ptr.To("false")),
 		row("e", v1alpha1.ResultChanged, "", nil, nil),
 	}
 	want := `CLUSTER   NAMESPACE   SERVICE   RESULT      CHANGE
 us        shop        a         changed     service.cilium.io/shared: "true" -> "false"
-us        shop        b         unchanged   it is drained already
-us        shop        c         unchanged   it has its former value already
+us        shop        b         unchanged   already drained
+us        shop        c         unchanged   already has its previous value
 us        shop        d         refused     clients in eu would be left
-us        shop        e         changed     only the mark of the drain is removed
+us        shop        e         changed     only the annotation of the drain is removed
 `
 	if d := cmp.Diff(want, text(t, Drain(doc, false))); d != "" {
 		t.Error(d)
 	}
 }
 
-// TestFieldDDrainCountsByKind: what a drain of hundreds came to is added up as globalize does it; what failed is named.
+// TestFieldDDrainCountsByKind: the results of a drain of hundreds of Services are counted as for globalize; failed ones are named.
 func TestFieldDDrainCountsByKind(t *testing.T) {
 	t.Parallel()
 	doc := drainDocument(300)
@@ -159,7 +159,7 @@ func TestFieldDLeftIsCountedByReason(t *testing.T) {
 	for n := range 100 {
 		doc.Changes = append(doc.Changes, v1alpha1.Change{Cluster: "us", Namespace: "shop", Object: fmt.Sprintf("service/s%03d", n), Result: v1alpha1.ResultRefused, Message: "clients in eu would be left"})
 	}
-	want := "Left as they are\nSERVICES   WHY                           NAMES\n100        clients in eu would be left   shop/s000, shop/s001, shop/s002 and 97 more\n"
+	want := "Left unchanged\nSERVICES   WHY                           NAMES\n100        clients in eu would be left   shop/s000, shop/s001, shop/s002 and 97 more\n"
 	if got := text(t, DrainPlan(doc, false)); !strings.Contains(got, want) {
 		t.Error(got)
 	}

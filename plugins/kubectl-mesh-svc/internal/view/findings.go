@@ -9,7 +9,7 @@ import (
 	"github.com/kubectl-mesh/kubectl-mesh/pkg/common/output"
 )
 
-// Findings shows one row for each finding and, below the table, how each is mended; with reasons also why it is one, once for each rule.
+// Findings shows one row for each finding and, below the table, the suggested fixes. With reasons it also explains each rule once.
 func Findings(fs []v1alpha1.Finding, reasons bool) []output.Section {
 	if len(fs) == 0 {
 		return nil
@@ -21,7 +21,7 @@ func Findings(fs []v1alpha1.Finding, reasons bool) []output.Section {
 	}
 	sections := []output.Section{s}
 	if text := fixes(fs); len(text) > 0 {
-		sections = append(sections, output.Section{Title: "To mend", Text: text})
+		sections = append(sections, output.Section{Title: "Suggested fix", Text: text})
 	}
 	if reasons {
 		why := output.Section{Title: "Why"}
@@ -38,23 +38,23 @@ func Findings(fs []v1alpha1.Finding, reasons bool) []output.Section {
 
 func shortObject(object string) string { return strings.TrimPrefix(object, "service/") }
 
-// mesh is a command that several objects can share: one of mesh-svc that takes many names between before and after, or
-// a whole command that mends them all.
-type mesh struct{ id, before, after string }
+// sharedFix is a command that fixes several objects: a mesh-svc command that takes many names between before and after, or
+// one complete command.
+type sharedFix struct{ id, before, after string }
 
-// fixes lists the commands, one line for what one command mends.
+// fixes lists the commands, one line for each command.
 func fixes(fs []v1alpha1.Finding) []string {
 	type line struct {
 		id, object string
-		group      mesh
+		group      sharedFix
 		names      []string
 	}
 	var lines []*line
-	groups := map[mesh]*line{}
+	groups := map[sharedFix]*line{}
 	seen := map[string]bool{}
 	for _, f := range fs {
 		object := shortObject(f.Object)
-		if f.Fix == "" { // no command does it: what is to be done says the rule, once
+		if f.Fix == "" { // no command fixes it: show the rule's advice once
 			f.Fix, object = f.Advice, ""
 		}
 		if f.Fix == "" || seen[f.ID+object+f.Fix] {
@@ -63,9 +63,9 @@ func fixes(fs []v1alpha1.Finding) []string {
 		seen[f.ID+object+f.Fix] = true
 		namespace, name, service := strings.Cut(object, "/")
 		before, after, found := strings.Cut(f.Fix, " "+name+" -n "+namespace)
-		g := mesh{f.ID, before, " -n " + namespace + after}
+		g := sharedFix{f.ID, before, " -n " + namespace + after}
 		if !service || !found || !strings.HasPrefix(f.Fix, "kubectl mesh-svc ") {
-			g = mesh{id: f.ID, before: f.Fix}
+			g = sharedFix{id: f.ID, before: f.Fix}
 		}
 		if groups[g] == nil {
 			groups[g] = &line{id: f.ID, object: object, group: g}
@@ -91,7 +91,7 @@ func fixes(fs []v1alpha1.Finding) []string {
 	return out
 }
 
-// NotExamined says in one line for each resource in which clusters it could not be read.
+// NotExamined lists, in one line for each resource, the clusters in which it could not be read.
 func NotExamined(list []v1alpha1.NotExamined) []string {
 	var messages []string
 	clusters := map[string][]string{}

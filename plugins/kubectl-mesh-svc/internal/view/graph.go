@@ -11,10 +11,10 @@ import (
 	"github.com/kubectl-mesh/kubectl-mesh/pkg/common/output"
 )
 
-// MermaidEdges is how many edges mermaid draws unless whoever renders it allows more (maxEdges).
+// MermaidEdges is the default of mermaid's maxEdges: the number of edges that it draws.
 const MermaidEdges = 500
 
-// picture is a graph as all formats draw it: what is shown, in words, with names as they came.
+// picture is a graph before it is formatted. Names are not escaped.
 type picture struct {
 	title   string
 	clients []node
@@ -22,13 +22,13 @@ type picture struct {
 	edges   []line
 }
 
-// node is one cluster on one side.
+// node is one cluster, as a client or as a server.
 type node struct {
 	name, note string
 	unread     bool
 }
 
-// line leads from clients[from] to servers[to].
+// line is an edge from clients[from] to servers[to].
 type line struct {
 	from, to int
 	share    float64
@@ -37,11 +37,11 @@ type line struct {
 	unused   bool
 }
 
-// unusedUpTo is in how many clusters the pairs that are not used are drawn too, with their reason; in larger meshes
-// they would hide what is used.
+// unusedUpTo is the largest number of clusters for which unused pairs are drawn too, with their reason. In a larger mesh
+// they would hide the used pairs.
 const unusedUpTo = 4
 
-// newPicture decides what is drawn.
+// newPicture selects what to draw.
 func newPicture(doc v1alpha1.MeshGraph) picture {
 	p := picture{title: graphTitle(doc)}
 	index := map[string]int{}
@@ -51,7 +51,7 @@ func newPicture(doc v1alpha1.MeshGraph) picture {
 		p.clients = append(p.clients, node{c.Name, clientNote(c, one), !c.Read})
 		p.servers = append(p.servers, node{c.Name, serverNote(c), !c.Read})
 	}
-	bounded := map[string]bool{} // the clients of which a cluster that could not be read may answer some
+	bounded := map[string]bool{} // Services for which a cluster that could not be read may also answer
 	for _, e := range doc.Edges {
 		bounded[e.From] = bounded[e.From] || e.Unknown > 0
 	}
@@ -70,7 +70,7 @@ func newPicture(doc v1alpha1.MeshGraph) picture {
 	return p
 }
 
-// MermaidLines counts the edges that Mermaid would draw.
+// MermaidLines counts the edges of the mermaid graph.
 func MermaidLines(doc v1alpha1.MeshGraph) int { return len(newPicture(doc).edges) }
 
 func graphTitle(doc v1alpha1.MeshGraph) string {
@@ -80,7 +80,7 @@ func graphTitle(doc v1alpha1.MeshGraph) string {
 	return fmt.Sprintf("Who serves whom: %s", Count(len(doc.Services), "service"))
 }
 
-// Count says how many of a thing there are, in its right form.
+// Count returns a number with its noun in the right form.
 func Count(n int, what string) string {
 	if n == 1 {
 		return "1 " + what
@@ -118,8 +118,8 @@ func serverNote(c v1alpha1.GraphCluster) string {
 	return fmt.Sprintf("%d ready", c.ReadyEndpoints)
 }
 
-// edgeLabel says the share, or from the least to the greatest where one Service has several; for many Services their number and the mean.
-// bounded: an unread cluster may answer too, so that it is the share at most.
+// edgeLabel shows the share, or its range if one Service has several shares. For many Services it shows their number and the mean.
+// bounded: a cluster that could not be read may answer too, so the share is an upper bound.
 func edgeLabel(e v1alpha1.GraphEdge, one, bounded bool) string {
 	share := Percent(ptr.Deref(e.Share, 0))
 	switch {
@@ -146,11 +146,11 @@ func edgeLabel(e v1alpha1.GraphEdge, one, bounded bool) string {
 	return share
 }
 
-// Mermaid draws the graph as a mermaid flowchart, which Markdown of GitHub and GitLab shows in a block called mermaid.
+// Mermaid draws the graph as a mermaid flowchart. GitHub and GitLab render it in Markdown, in a block with the language mermaid.
 func Mermaid(doc v1alpha1.MeshGraph) string {
 	p := newPicture(doc)
 	var b strings.Builder
-	// The title stands at the endpoints: one in front matter would be YAML, which not every reader of mermaid knows.
+	// The title is the label of the endpoints. A title in front matter is YAML, which not every mermaid renderer supports.
 	b.WriteString("flowchart LR\n")
 	side := func(id, title, prefix string, nodes []node) {
 		fmt.Fprintf(&b, "  subgraph %s[\"%s\"]\n    direction TB\n", id, mermaidText(title))
@@ -178,8 +178,8 @@ func Mermaid(doc v1alpha1.MeshGraph) string {
 	return b.String()
 }
 
-// mermaidText writes text so that mermaid takes nothing in it for its own syntax: every character but letters, digits and a few
-// harmless ones as its number. Quotes would end a label, backticks make it Markdown, %% begins a comment or a directive; a % after a digit is none.
+// mermaidText escapes text for mermaid: it writes every character as a number, except letters, digits and a few safe characters.
+// Quotes would end a label, backticks would make it Markdown, and %% would begin a comment or a directive. A % after a digit is safe.
 func mermaidText(s string) string {
 	var b strings.Builder
 	last := rune(0)
@@ -231,7 +231,7 @@ func Dot(doc v1alpha1.MeshGraph) string {
 	return b.String()
 }
 
-// dotText quotes text for Graphviz, which reads backslashes and HTML entities in quoted strings too. A line break stays one.
+// dotText quotes text for Graphviz, which interprets backslashes and HTML entities in quoted strings. Line breaks are kept.
 func dotText(s string) string {
 	lines := strings.Split(s, "\n")
 	for i, line := range lines {

@@ -21,7 +21,7 @@ import (
 // nasty is a name that would be syntax in every format.
 const nasty = "e\"u]<b>&`%%{init}%% \\N;#1\x1b[2J"
 
-// graphOf is a mesh of one or several Services: every cluster answers all alike, the last one cannot be read.
+// graphOf returns a mesh with one or several Services: every cluster answers all clients equally, and the last cluster cannot be read.
 func graphOf(services int, names ...string) v1alpha1.MeshGraph {
 	doc := v1alpha1.MeshGraph{}
 	for i := range services {
@@ -91,7 +91,7 @@ func TestGraphPictures(t *testing.T) {
 	}
 }
 
-// TestGraphCounts: a share is said of the Services that have it; those that nobody answers are counted at their clients.
+// TestGraphCounts: a share counts the Services that have it; Services that nobody answers are counted at their clients.
 func TestGraphCounts(t *testing.T) {
 	t.Parallel()
 	doc := v1alpha1.MeshGraph{Services: make([]v1alpha1.GraphService, 3),
@@ -107,7 +107,7 @@ func TestGraphCounts(t *testing.T) {
 	}
 }
 
-// TestEdgeLabel: where a cluster that may answer too could not be read, a share is what the others have at most.
+// TestEdgeLabel: if a cluster that may also answer could not be read, a share is an upper bound.
 func TestEdgeLabel(t *testing.T) {
 	t.Parallel()
 	for name, c := range map[string]struct {

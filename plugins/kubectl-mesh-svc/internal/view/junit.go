@@ -46,8 +46,8 @@ type (
 	}
 )
 
-// JUnit writes one test for each finding, and one for each rule without any. A finding at or above the threshold is a
-// failure, one below a test that passes and says so; what could not be examined is an error, what is left out is skipped.
+// JUnit writes one test for each finding, and one for each rule without findings. A finding at or above the threshold is a
+// failure. A finding below it is a test that passes with output. A rule that could not be examined is an error; an ignored rule is skipped.
 func JUnit(w io.Writer, doc v1alpha1.FindingList, threshold finding.Severity, ignored []string) error {
 	suite := junitSuite{Name: checkName}
 	broken := map[string]bool{}
@@ -107,7 +107,7 @@ func findingCase(f v1alpha1.Finding, threshold finding.Severity) junitCase {
 	c := junitCase{Class: f.ID, Name: xmlText(where)}
 	text := f.Severity + ": " + f.Message + "\nwhy: " + f.Reason
 	if do := cmp.Or(f.Fix, f.Advice); do != "" {
-		text += "\nto mend: " + do
+		text += "\nsuggested fix: " + do
 	}
 	if finding.Severity(f.Severity).AtLeast(threshold) {
 		c.Failure = &junitDetail{Message: xmlText(f.Message), Type: f.Severity, Text: xmlLines(text)}
@@ -117,7 +117,7 @@ func findingCase(f v1alpha1.Finding, threshold finding.Severity) junitCase {
 	return c
 }
 
-// xmlText strips what XML 1.0 forbids, and what would steer a terminal that shows the report.
+// xmlText strips characters that XML 1.0 forbids, and terminal control characters.
 func xmlText(s string) string {
 	return strings.Map(func(r rune) rune {
 		if r >= 0xd800 && r < 0xe000 || r == 0xfffe || r == 0xffff {

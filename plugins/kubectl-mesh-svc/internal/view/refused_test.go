@@ -9,7 +9,7 @@ import (
 	"github.com/kubectl-mesh/kubectl-mesh/pkg/apis/v1alpha1"
 )
 
-// TestRefusedPlan: of a plan that is refused only the rows that are the reason are shown; of any other all.
+// TestRefusedPlan: for a refused plan only the rows with the reason are shown; otherwise all rows.
 func TestRefusedPlan(t *testing.T) {
 	t.Parallel()
 	const stopped = "not written: the command ended before it"
@@ -36,11 +36,11 @@ func TestRefusedPlan(t *testing.T) {
 			switch {
 			case c.cut:
 				want := "CLUSTER   NAMESPACE   SERVICE   RESULT    CHANGE\nus        shop        svc-00    " + c.first + "   " + c.message + "\n" +
-					"248 others were planned and are not written; -o wide and -o json show them\n"
+					"248 other changes were planned and are not written; -o wide and -o json show them\n"
 				if d := cmp.Diff(strings.Fields(want), strings.Fields(got)); d != "" {
 					t.Errorf("%s, %s: %s", name, view, d)
 				}
-			case strings.Contains(got, "others were planned"):
+			case strings.Contains(got, "other changes were planned"):
 				t.Errorf("%s, %s: rows are left out:\n%s", name, view, got)
 			}
 		}
@@ -54,7 +54,7 @@ func TestRefusedPlan(t *testing.T) {
 	for n := range doc.Changes[:199] {
 		doc.Changes[n].Result, doc.Changes[n].Message = v1alpha1.ResultRefused, "owned by Argo CD"
 	}
-	if got := text(t, Changes(doc.ChangeReport, false)); !strings.Contains(got, "refused   199 ") || !strings.Contains(got, "\n1 other was planned and is not written;") {
+	if got := text(t, Changes(doc.ChangeReport, false)); !strings.Contains(got, "refused   199 ") || !strings.Contains(got, "\n1 other change was planned and is not written;") {
 		t.Errorf("many for one reason are counted: %s", got)
 	}
 }

@@ -93,23 +93,23 @@ const (
 	checkName    = "kubectl mesh-svc check"
 )
 
-// SARIF writes the findings as a log for code scanning. There are no files: clusters and objects are logical locations. Code scanning
-// refuses a result without a file all the same, so that the object's name stands where one would, as CLUSTER/service/NAMESPACE/NAME.
+// SARIF writes the findings as a log for code scanning. Findings have no files: clusters and objects are logical locations. But code
+// scanning rejects a result without a file, so the object's name is used as the file name: CLUSTER/service/NAMESPACE/NAME.
 func SARIF(w io.Writer, doc v1alpha1.FindingList, version string) error {
 	run := sarifRun{Results: []sarifResult{}}
 	run.Tool.Driver = sarifDriver{Name: checkName, Version: version}
 	index, seen := map[string]int{}, map[string]int{}
 	for i, r := range finding.Service() {
 		index[r.ID] = i
-		run.Tool.Driver.Rules = append(run.Tool.Driver.Rules, sarifRule{r.ID, sarifText{r.Title}, sarifText{r.Why}, sarifText{r.Mend}, sarifConfig{level(string(r.Severity))}})
+		run.Tool.Driver.Rules = append(run.Tool.Driver.Rules, sarifRule{r.ID, sarifText{r.Title}, sarifText{r.Why}, sarifText{r.Advice}, sarifConfig{level(string(r.Severity))}})
 	}
 	for _, f := range doc.Findings {
 		res := sarifResult{RuleID: f.ID, RuleIndex: index[f.ID], Level: level(f.Severity), Message: sarifText{output.Clean(f.Message)}, Locations: []sarifLocation{}}
 		for _, c := range f.Clusters {
 			res.Locations = append(res.Locations, location(c, f.Object))
 		}
-		// Without the message, which changes while the finding is the same; the number tells apart what one rule finds twice in an
-		// object, such as two ports.
+		// The fingerprint does not contain the message, which can change while the finding stays the same. The number distinguishes
+		// several findings of one rule in one object, such as two ports.
 		about := strings.Join(append([]string{f.ID, f.Object}, f.Clusters...), "\x00")
 		seen[about]++
 		if n := seen[about]; n > 1 {
@@ -132,7 +132,7 @@ func SARIF(w io.Writer, doc v1alpha1.FindingList, version string) error {
 	return enc.Encode(sarifLog{sarifSchema, sarifVersion, []sarifRun{run}})
 }
 
-// level is a severity in SARIF's words.
+// level converts a severity to a SARIF level.
 func level(severity string) string {
 	if severity == string(finding.Info) {
 		return "note"
@@ -149,7 +149,7 @@ func location(cluster, object string) sarifLocation {
 	}
 }
 
-// gap is something that was not examined, and in which cluster.
+// gap is a check that was not done, and its cluster.
 type gap struct {
 	cluster, text string
 	ids           []string

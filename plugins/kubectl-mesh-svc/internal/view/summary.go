@@ -10,23 +10,23 @@ import (
 	"github.com/kubectl-mesh/kubectl-mesh/plugins/kubectl-mesh-svc/internal/annotate"
 )
 
-// longFrom is the number of changes from which on a table of them is no longer read but scrolled past.
+// longFrom is the minimum number of changes for a summary. Nobody reads a longer table.
 const longFrom = 60
 
-// namesShown is how many Services a row of a summary names; the rest is counted.
+// namesShown is the number of Services that a row of a summary names. The rest is counted.
 const namesShown = 3
 
-// Long reports whether a change is shown better as a summary.
+// Long reports whether a plan is shown as a summary.
 func Long(doc v1alpha1.ChangeReport) bool { return len(doc.Changes) >= longFrom }
 
-// Counted reports whether Changes counts the results by kind. A client dry run is asked for to see each.
+// Counted reports whether Changes counts the results by kind. A client dry run shows each change: that is its purpose.
 func Counted(doc v1alpha1.ChangeReport) bool {
 	doc, _ = refused(doc)
 	return Long(doc) && doc.DryRun != "client"
 }
 
-// refused returns, of a plan that was refused as a whole, what refuses it, and a line about the rest that was planned; else the document as it is.
-// Among hundreds that are planned nobody finds the one that is the reason.
+// refused returns the changes because of which a whole plan was refused, and a line that counts the others. It returns other documents unchanged.
+// Without it, the reason would be hidden among hundreds of planned changes.
 func refused(doc v1alpha1.ChangeReport) (v1alpha1.ChangeReport, []string) {
 	var why []v1alpha1.Change
 	planned := 0
@@ -48,12 +48,12 @@ func refused(doc v1alpha1.ChangeReport) (v1alpha1.ChangeReport, []string) {
 	}
 	doc.Changes = why
 	if planned == 1 {
-		return doc, []string{"1 other was planned and is not written; -o wide and -o json show it"}
+		return doc, []string{"1 other change was planned and is not written; -o wide and -o json show it"}
 	}
-	return doc, []string{fmt.Sprintf("%d others were planned and are not written; -o wide and -o json show them", planned)}
+	return doc, []string{fmt.Sprintf("%d other changes were planned and are not written; -o wide and -o json show them", planned)}
 }
 
-// tally counts things that are alike, in the order in which they were met.
+// tally counts equal rows, in the order in which they were added.
 type tally struct {
 	rows  [][]string
 	names map[string][]string
@@ -70,7 +70,7 @@ func (t *tally) add(name string, row ...string) {
 	t.names[id] = append(t.names[id], name)
 }
 
-// each calls fn for every kind with its count and the first names.
+// each calls fn for every row, with its count and the first names.
 func (t *tally) each(fn func(row []string, count, names string)) {
 	for _, row := range t.rows {
 		names := t.names[strings.Join(row, "\x00")]
@@ -82,7 +82,7 @@ func qualified(c v1alpha1.Change) string {
 	return c.Namespace + "/" + strings.TrimPrefix(c.Object, "service/")
 }
 
-// PlanSummary shows what is about to be written: one row for each cluster and kind of change.
+// PlanSummary shows the planned writes: one row for each cluster and kind of change.
 func PlanSummary(doc v1alpha1.ChangeReport) []output.Section {
 	servers := map[string]string{}
 	for _, m := range doc.Members {
@@ -104,10 +104,10 @@ func PlanSummary(doc v1alpha1.ChangeReport) []output.Section {
 	return []output.Section{{Title: fmt.Sprintf("Plan: %s, %s; -o wide shows each", doc.Action, Count(planned, "change")), Table: t}, {}}
 }
 
-// ChangesSummary shows what became of the Services: what failed one by one, everything else counted.
+// ChangesSummary shows the results: failed changes one by one, all others counted.
 func ChangesSummary(doc v1alpha1.ChangeReport) []output.Section { return changesSummary(doc, what) }
 
-// changesSummary counts by the result and by what is said of a change.
+// changesSummary counts changes by result and by text.
 func changesSummary(doc v1alpha1.ChangeReport, what func(v1alpha1.Change) string) []output.Section {
 	var kinds tally
 	failed := output.NewTable("CLUSTER", "NAMESPACE", "SERVICE", "RESULT", "CHANGE")

@@ -10,7 +10,7 @@ import (
 	"github.com/kubectl-mesh/kubectl-mesh/pkg/apis/v1alpha1"
 )
 
-// TestSummary: 300 changes as a person confirms them, and what is said of them when they stopped in the middle.
+// TestSummary: 300 changes in the plan that a user confirms, and in the report after they stopped in the middle.
 func TestSummary(t *testing.T) {
 	t.Parallel()
 	const global, alias, stopped = "service.cilium.io/global", "io.cilium/global-service", "not written: the command ended before it"
@@ -55,7 +55,7 @@ func TestSummary(t *testing.T) {
 	}
 	golden(t, "changes-300", "", Changes(done, false))
 	if !Counted(done) || Counted(plan) { // of what is refused as a whole, only the reasons are shown
-		t.Error("it is not said that the results are counted, or of the plan it is")
+		t.Error("Counted is false for the results, or true for the plan")
 	}
 
 	one := plan

@@ -10,7 +10,7 @@ import (
 	"github.com/kubectl-mesh/kubectl-mesh/pkg/common/output"
 )
 
-// curvesUpTo is up to how many clusters the SVG draws curves; beyond that a table of cells is easier to read.
+// curvesUpTo is the largest number of clusters for which the SVG draws curves. For more, a table of cells is easier to read.
 const curvesUpTo = 6
 
 // Sizes in pixels.
@@ -27,14 +27,14 @@ const (
 	cellStep  = 30
 )
 
-// palette tells the client clusters apart, also for those who do not see all colours (Okabe and Ito), dark enough on white.
+// palette distinguishes the client clusters, also for colour-blind readers (Okabe and Ito), and is dark enough on white.
 var palette = [curvesUpTo]string{"#0072b2", "#b85c00", "#007a5a", "#a3477f", "#4a4a4a", "#8a6d00"}
 
-// svg gathers the elements of a picture.
+// svg collects the elements of a picture.
 type svg struct{ bytes.Buffer }
 
-// SVG draws the graph as a picture that needs nothing else: clusters as boxes with curves from the clients to the endpoints, or,
-// for many clusters, a table of cells, the darker the greater the share.
+// SVG draws the graph as a self-contained picture: clusters as boxes with curves from the clients to the endpoints. For many
+// clusters it draws a table of cells; a larger share has a darker cell.
 func SVG(doc v1alpha1.MeshGraph) string {
 	p := newPicture(doc)
 	var body svg
@@ -49,7 +49,7 @@ func SVG(doc v1alpha1.MeshGraph) string {
 	_, _ = fmt.Fprintf(&out, `<svg xmlns="http://www.w3.org/2000/svg" width="%d" height="%d" viewBox="0 0 %d %d" font-family="Helvetica, Arial, sans-serif" font-size="13">`+"\n", width, height, width, height)
 	_, _ = fmt.Fprintf(&out, "<title>%s</title>\n<rect width=\"%d\" height=\"%d\" fill=\"#ffffff\"/>\n", svgText(p.title), width, height)
 	out.text(margin, titleAt, p.title, `font-size="17" font-weight="bold" fill="#1f2328"`)
-	_, _ = body.WriteTo(&out) // a buffer takes everything
+	_, _ = body.WriteTo(&out) // writing to a buffer never fails
 	out.WriteString("</svg>\n")
 	return out.String()
 }
@@ -58,7 +58,7 @@ func (s *svg) text(x, y int, text, attributes string) {
 	_, _ = fmt.Fprintf(s, "<text x=\"%d\" y=\"%d\" %s>%s</text>\n", x, y, attributes, svgText(text))
 }
 
-// curves draws two columns of boxes. Every edge has a place of its own at both boxes, so that labels never lie on one another.
+// curves draws two columns of boxes. Every edge has its own place at both boxes, so that labels never overlap.
 func (s *svg) curves(p picture) (width, height int) {
 	boxes := func(nodes []node, edges []int) (tops, heights []int, wide, end int) {
 		y := top
@@ -95,7 +95,7 @@ func (s *svg) curves(p picture) (width, height int) {
 		case l.unused:
 			colour, stroke = "#8c959f", `stroke-width="1.2" stroke-dasharray="1 4"`
 		}
-		// A straight piece bears the label, and a curve follows.
+		// The label is on a straight piece. A curve follows it.
 		begin := left + 150
 		_, _ = fmt.Fprintf(s, "<path d=\"M%d %d H%d C%d %d %d %d %d %d\" fill=\"none\" stroke=\"%s\" %s/>\n", left, y1, begin, begin+90, y1, right-100, y2, right-8, y2, colour, stroke)
 		_, _ = fmt.Fprintf(s, "<path d=\"M%d %d l-9 -4.5 v9 z\" fill=\"%s\"/>\n", right-1, y2, colour)
@@ -110,10 +110,10 @@ func (s *svg) curves(p picture) (width, height int) {
 	return right + toWide + margin, max(fromEnd, toEnd) - boxGap + margin
 }
 
-// place is the height at which the nth of several edges meets a box.
+// place returns the height at which the nth of several edges meets a box.
 func place(boxTop, height, edges, n int) int { return boxTop + height*(n+1)/(edges+1) }
 
-// label writes on an edge, on a white ground so that the line does not strike it through.
+// label writes the label of an edge on a white background, so that the line does not cross it out.
 func (s *svg) label(x, y int, l line, colour string) {
 	if l.unused {
 		colour = "#57606a"
@@ -136,7 +136,7 @@ func (s *svg) box(x, y, width, height int, n node, colour string) {
 	s.text(x+width/2, at, n.name, `text-anchor="middle" font-weight="bold" fill="#1f2328"`)
 }
 
-// cells draws a table: a row for the clients of each cluster, a column for the endpoints of each.
+// cells draws a table: one row for the clients and one column for the endpoints of each cluster.
 func (s *svg) cells(p picture) (width, height int) {
 	first, tall, wide := textWidth("Clients in"), 0, cellWidth
 	for i := range p.clients {
@@ -177,7 +177,7 @@ func (s *svg) cell(x, y, wide int, fill, ink, text string) {
 	s.text(x+wide/2, y+19, text, fmt.Sprintf(`text-anchor="middle" font-size="12" fill="%s"`, ink))
 }
 
-// shade goes from white to dark blue, with ink that can be read on it.
+// shade returns a colour from white to dark blue, and a readable text colour for it.
 func shade(share float64) (fill, ink string) {
 	mix := func(from, to int) int { return from + int(float64(to-from)*share) }
 	fill = fmt.Sprintf("#%02x%02x%02x", mix(0xe8, 0x0b), mix(0xf1, 0x4f), mix(0xfa, 0x8a))
@@ -194,7 +194,7 @@ func withNote(name, note string) string {
 	return name + " (" + note + ")"
 }
 
-// textWidth estimates: no font is at hand, and wide characters count twice.
+// textWidth estimates the width of text without a font. Wide characters count twice.
 func textWidth(s string) int {
 	w := 0.0
 	for _, r := range s {
@@ -205,9 +205,9 @@ func textWidth(s string) int {
 	return int(w)
 }
 
-// svgText escapes text for an element. Control characters, which XML 1.0 cannot hold, are left out.
+// svgText escapes text for an element. It drops control characters, which XML 1.0 forbids.
 func svgText(s string) string {
 	var b strings.Builder
-	_ = xml.EscapeText(&b, []byte(output.Clean(s))) // a builder takes everything
+	_ = xml.EscapeText(&b, []byte(output.Clean(s))) // writing to a builder never fails
 	return b.String()
 }

@@ -1,5 +1,5 @@
-// Package view turns the results of mesh-svc into tables. It is pure and decides
-// nothing: what it shows stands in the documents.
+// Package view turns the results of mesh-svc into tables. It is pure and makes
+// no decisions: everything that it shows is in the documents.
 package view
 
 import (
@@ -14,10 +14,10 @@ import (
 	"github.com/kubectl-mesh/kubectl-mesh/pkg/common/output"
 )
 
-// Clusters shows one row for each member, those that could not be read included.
+// Clusters shows one row for each member, including members that could not be read.
 func Clusters(doc v1alpha1.ClusterList) []output.Section {
 	t := output.NewTable("CLUSTER", "CONTEXT", "ID", "VERSION", "PEERS", "KVSTOREMESH", "KPR", "STATUS", "FINDINGS", "+NAMESPACE", "+MAX-CLUSTERS", "+NAMESPACES-GLOBAL", "+DATAPATH", "+SERVER")
-	readable := doc.Clusters // in the members' order, without those that could not be read: two may have one name
+	readable := doc.Clusters // in the order of the members, without those that could not be read; two may have the same name
 	for _, m := range doc.Members {
 		if m.Error != nil {
 			output.AddRow(t, m.Name, m.Context, "?", "?", "?", "?", "?", m.Error.Class, "?", "?", "?", "?", "?", m.Server)
@@ -49,7 +49,7 @@ func clusterFindings(fs []v1alpha1.Finding, cluster string) string {
 	return strings.Join(ids, ",")
 }
 
-// peers lists a cluster's peers; one that does not peer back is marked.
+// peers lists a cluster's peers and marks those that do not peer back.
 func peers(c v1alpha1.Cluster) string {
 	if !c.PeersKnown {
 		return "unknown"
@@ -105,8 +105,8 @@ func List(doc v1alpha1.ServiceList, namespaces bool) []output.Section {
 	return []output.Section{{Table: t}}
 }
 
-// count shows in how many clusters something holds: n of those that were read, whether or not they have the Service, and
-// beside it how many could not be read, of which it is not known: "2/2 +1?".
+// count shows in how many clusters a condition holds: n of the clusters that were read, whether or not they have the Service, and
+// how many could not be read: "2/2 +1?".
 func count(s v1alpha1.ServiceSummary, members []v1alpha1.Member, holds func(v1alpha1.ServiceCluster) bool) string {
 	n := 0
 	for _, c := range s.Clusters {
@@ -121,7 +121,7 @@ func count(s v1alpha1.ServiceSummary, members []v1alpha1.Member, holds func(v1al
 	return fmt.Sprintf("%d/%d +%d?", n, read, len(members)-read)
 }
 
-// drainedIn names the clusters that a drain took a Service out of.
+// drainedIn names the clusters in which the Service is drained.
 func drainedIn(s v1alpha1.ServiceSummary) string {
 	var names []string
 	for _, c := range s.Clusters {
@@ -135,7 +135,7 @@ func drainedIn(s v1alpha1.ServiceSummary) string {
 	return " (drained: " + strings.Join(names, ", ") + ")"
 }
 
-// affinities shows one word where all clusters agree, else cluster=word.
+// affinities shows one value if all clusters agree, otherwise cluster=value.
 func affinities(s v1alpha1.ServiceSummary) string {
 	var parts, words []string
 	for _, c := range s.Clusters {
@@ -172,7 +172,7 @@ func ready(s v1alpha1.ServiceSummary, members []v1alpha1.Member) string {
 	return strings.Join(parts, " ")
 }
 
-// byObject finds findings by what they are about, as their places in the document.
+// byObject maps an object to the indexes of its findings in the document.
 type byObject map[string][]int
 
 func indexed(fs []v1alpha1.Finding) byObject {
@@ -201,7 +201,7 @@ func findingIDs(fs []v1alpha1.Finding, at byObject, s v1alpha1.ServiceSummary) s
 	return strings.Join(ids, ",")
 }
 
-// absentIn reports whether one of the clusters has no such Service.
+// absentIn reports whether the Service is absent in one of the clusters.
 func absentIn(s v1alpha1.ServiceSummary, clusters []string) bool {
 	return slices.ContainsFunc(s.Clusters, func(c v1alpha1.ServiceCluster) bool { return !c.Present && slices.Contains(clusters, c.Cluster) })
 }
@@ -216,7 +216,7 @@ func types(s v1alpha1.ServiceSummary) string {
 	return strings.Join(out, ",")
 }
 
-// Plan shows what is about to be written, with everything by which a person tells clusters apart.
+// Plan shows the planned writes, with everything that identifies a cluster.
 func Plan(doc v1alpha1.ChangeReport) []output.Section {
 	t := output.NewTable("CLUSTER", "CONTEXT", "SERVER", "NAMESPACE", "SERVICE", "ANNOTATION", "OLD", "NEW")
 	servers := map[string]string{}
@@ -234,7 +234,7 @@ func Plan(doc v1alpha1.ChangeReport) []output.Section {
 	return []output.Section{{Title: "Plan: " + doc.Action, Table: t}, {}}
 }
 
-// Changes shows what became of the Services: of a refused plan what refuses it, of many Services how many came to what; all of them one by one with wide.
+// Changes shows the results. If a plan was refused, it shows the reasons. If there are many Services, it counts them by result. With wide it shows each one.
 func Changes(doc v1alpha1.ChangeReport, wide bool) []output.Section {
 	if wide {
 		return eachChange(doc)
@@ -249,7 +249,7 @@ func Changes(doc v1alpha1.ChangeReport, wide bool) []output.Section {
 	return sections
 }
 
-// eachChange shows what became of each Service in each cluster.
+// eachChange shows the result for each Service in each cluster.
 func eachChange(doc v1alpha1.ChangeReport) []output.Section {
 	t := output.NewTable("CLUSTER", "NAMESPACE", "SERVICE", "RESULT", "CHANGE")
 	done := map[string]bool{}
@@ -265,7 +265,7 @@ func eachChange(doc v1alpha1.ChangeReport) []output.Section {
 	return []output.Section{{Table: t}}
 }
 
-// result says of what is only planned that this was a dry run.
+// result shows the result of a change, and whether it comes from a dry run.
 func result(doc v1alpha1.ChangeReport, c v1alpha1.Change) string {
 	if doc.DryRun != "none" && c.Result == v1alpha1.ResultPlanned {
 		return c.Result + " (" + doc.DryRun + " dry run)"
@@ -276,9 +276,9 @@ func result(doc v1alpha1.ChangeReport, c v1alpha1.Change) string {
 func what(c v1alpha1.Change) string {
 	switch c.Result {
 	case v1alpha1.ResultUnchanged:
-		return "has the values already"
+		return "already has these values"
 	case v1alpha1.ResultAbsent:
-		return "this cluster has no such Service"
+		return "the Service does not exist in this cluster"
 	}
 	var parts []string
 	for _, k := range changedKeys(c) {
@@ -309,7 +309,7 @@ func show(v *string) string {
 	return strconv.Quote(*v)
 }
 
-// matrixTable begins a table of client cluster against answering cluster.
+// matrixTable returns an empty table: client clusters in rows, answering clusters in columns.
 func matrixTable(first string, clusters []string) *metav1.Table {
 	return output.NewTable(append([]string{first}, clusters...)...)
 }

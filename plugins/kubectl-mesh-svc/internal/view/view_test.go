@@ -18,7 +18,7 @@ import (
 	"github.com/kubectl-mesh/kubectl-mesh/pkg/common/output"
 )
 
-var update = flag.Bool("update", false, "write the golden files anew")
+var update = flag.Bool("update", false, "update the golden files")
 
 func golden(t *testing.T, name, format string, sections []output.Section) {
 	t.Helper()

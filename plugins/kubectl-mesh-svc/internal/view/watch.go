@@ -8,7 +8,7 @@ import (
 	"github.com/kubectl-mesh/kubectl-mesh/pkg/common/output"
 )
 
-// Watch shows one row for each Service as List does, and what changed about it.
+// Watch shows one row for each Service as List does, and what changed.
 func Watch(doc v1alpha1.ServiceList, namespaces bool) []output.Section {
 	sections := List(doc, namespaces)
 	t := sections[0].Table
@@ -24,7 +24,7 @@ func Watch(doc v1alpha1.ServiceList, namespaces bool) []output.Section {
 	return sections
 }
 
-// changeText says in words what changed: "eu: global false->true, ready 1->2; ap: cannot be read".
+// changeText describes the changes: "eu: global false->true, ready 1->2; ap: cannot be read".
 func changeText(changes []v1alpha1.ServiceChange) string {
 	var parts []string
 	cluster := ""

@@ -68,7 +68,10 @@ func CarryOut(ctx context.Context, c Change, ui kernel.UI) (*Report, error) {
 	}
 	file, err := c.begin(ctx, ui)
 	if err != nil {
-		return c.NotBegun(err, ui)
+		// For a person the reason alone: the plan was shown.
+		report, err := c.Refuse(err, ui)
+		report.Begun = false
+		return report, err
 	}
 	err = c.Plan.Change().Apply(ctx, c.Write.Change)
 	end()
@@ -115,12 +118,10 @@ func (c Change) leftOut() error {
 	return nil
 }
 
-// NotBegun ends a change that was checked and then not made: the document for scripts, for a person the reason alone.
-func (c Change) NotBegun(failure error, ui kernel.UI) (*Report, error) {
+// Refuse ends a change that cannot be made, and reports why for each item.
+func (c Change) Refuse(failure error, ui kernel.UI) (*Report, error) {
 	c.Plan.Stop()
-	report, err := c.report("", failure, ui)
-	report.Begun = false
-	return report, err
+	return c.report("", failure, ui)
 }
 
 // report says what became of each item, how to undo it and, after a failure, how to complete it.

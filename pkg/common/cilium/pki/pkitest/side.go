@@ -68,7 +68,7 @@ func Relay(bundle *pki.Source) *pki.Workload {
 	}
 }
 
-// Side is a whole cluster whose leafs are all signed by ca, connected to no one yet.
+// Side is a whole cluster whose leaf certificates are all signed by ca, connected to no one yet.
 func Side(t testing.TB, name string, ca CA) pki.Side {
 	t.Helper()
 	meshAPI, agent := Workloads(nil)
