@@ -180,7 +180,7 @@ func cluster(i, n int) *httptest.Server {
 		}
 		_ = json.NewEncoder(w).Encode(object) // the client may have gone
 	}))
-	s.Config.ErrorLog = slog.NewLogLogger(slog.DiscardHandler, slog.LevelError) // a client that is interrupted is no news
+	s.Config.ErrorLog = slog.NewLogLogger(slog.DiscardHandler, slog.LevelError) // a client that is interrupted need not be reported
 	s.StartTLS()
 	return s
 }

@@ -1,6 +1,6 @@
 // Command bench-start measures how the plugins start, against kubectl in the same run: the time of commands that ask no cluster, the size of the
 // binaries, and how long kubeconfigs with credential plugins take. It prints ratios with the bounds that they are meant to keep. A bound that is missed
-// is reported and is not a failure: how fast a machine is at a moment is no property of the code.
+// is reported and is not a failure: the speed of a machine at one moment says nothing about the code.
 //
 //	bench-start BIN_DIR KUBECTL
 //
@@ -116,7 +116,7 @@ func (b *bench) starts(ctx context.Context) error {
 		ratio := float64(m) / float64(peer)
 		b.print("%-40s %12.1f %8.2f", c.name, float64(m)/float64(time.Millisecond), ratio)
 		if c != commands[0] {
-			b.add(c.name, "as long as kubectl's own", ratio <= 1, "%.2f times", ratio)
+			b.add(c.name, "no longer than kubectl", ratio <= 1, "%.2f times", ratio)
 		}
 	}
 	return nil

@@ -22,14 +22,6 @@ var exemptions = []exemption{
 	{"leafs", `json:"leafs"`, "pkg/apis", "a field of the documents"},
 	{"as long as", `\bas long as (it|they) (takes?|needs?)\b|\b(twice|times|exactly|just|at least) as long as\b`, "", "names a duration, or compares two lengths"},
 
-	// Messages of packages that are pending, which scripts and tests quote.
-	{"takes back", `\b(to )?take this back\b`, "plugins/kubectl-mesh-svc", "message of plugins/kubectl-mesh-svc/internal/cmd"},
-	{"puts back", `\b(is|could be|can be) put back\b`, "plugins/kubectl-mesh-svc/testdata", "message of plugins/kubectl-mesh-svc/internal/cmd"},
-	{"stands in", `\bthe former values stand in\b`, "plugins/kubectl-mesh-svc/testdata", "message of plugins/kubectl-mesh-svc/internal/cmd"},
-	{"all the same", `\bwhat takes it out all the same\b`, "plugins/kubectl-mesh-svc/testdata", "message of plugins/kubectl-mesh-svc/internal/cmd"},
-	{"is no X", `--ignore "SVC999" is no finding`, "plugins/kubectl-mesh-svc/testdata", "message of plugins/kubectl-mesh-svc/internal/cmd"},
-	{"is about", `--in is about clusters`, "plugins/kubectl-mesh-svc/testdata", "message of plugins/kubectl-mesh-svc/internal/cmd"},
-	{"wants", `\bWants( reports|\()`, "plugins/kubectl-mesh-svc/internal/globalsvc/local.go", "a method that plugins/kubectl-mesh-svc/internal/cmd calls"},
 }
 
 // skipped is what the check does not read.
@@ -40,18 +32,7 @@ var skipped = []struct{ path, why string }{
 
 // pending is text that other work rewrites. This list is meant to become empty.
 var pending = []string{
-	"pkg/common/change",
-	"pkg/common/cli",
 	"pkg/common/clusters",
-	"plugins/kubectl-mesh-ca/internal/ca/apply.go",
-	"plugins/kubectl-mesh-ca/internal/ca/backup.go",
-	"plugins/kubectl-mesh-ca/internal/ca/lock.go",
-	"plugins/kubectl-mesh-ca/internal/ca/plan.go",
-	"plugins/kubectl-mesh-ca/internal/ca/preflight.go",
-	"plugins/kubectl-mesh-ca/internal/cmd",
-	"plugins/kubectl-mesh-probe",
-	"plugins/kubectl-mesh-svc/internal/cmd",
-	"plugins/kubectl-mesh-svc/internal/drainrecord",
 }
 
 // skips reports whether a path is one of the lists above, or below one.

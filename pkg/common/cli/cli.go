@@ -114,7 +114,7 @@ func NoArgs(hint string) cobra.PositionalArgs {
 		if len(args) == 0 {
 			return nil
 		}
-		msg := fmt.Sprintf("%s takes no names, and there is %q", cmd.Name(), args[0])
+		msg := fmt.Sprintf("%s accepts no arguments; got %q", cmd.Name(), args[0])
 		if hint != "" {
 			msg += "; " + hint
 		}
@@ -164,8 +164,8 @@ func report(ctx context.Context, cmd *cobra.Command, err error, streams generici
 	return code
 }
 
-// Steers reports whether a character would steer a terminal: controls, line and paragraph separators, and what turns the direction of text.
-func Steers(r rune) bool {
+// IsControlCharacter reports whether a character would control a terminal: controls, line and paragraph separators, and what turns the direction of text.
+func IsControlCharacter(r rune) bool {
 	return r < 0x20 || r >= 0x7f && r < 0xa0 || r >= 0x2028 && r <= 0x202e || r >= 0x2066 && r <= 0x2069
 }
 
@@ -175,7 +175,7 @@ func OneLine(err error) string {
 		switch {
 		case r == '\n' || r == '\t':
 			return ' '
-		case Steers(r):
+		case IsControlCharacter(r):
 			return -1
 		}
 		return r

@@ -94,7 +94,7 @@ func newCompletion(p Plugin, streams genericiooptions.IOStreams) *cobra.Command 
 		Use:   "completion kubectl",
 		Short: "Print the script with which kubectl completes this plugin",
 		Long: "Print the script with which kubectl completes this plugin. kubectl runs a file called\n" +
-			shim + " on the PATH; this prints what belongs into it.",
+			shim + " on the PATH; this prints what belongs in it.",
 		Example:   "  # Install completion for the current user\n  " + p.Display + " completion kubectl > ~/.local/bin/" + shim + " && chmod +x ~/.local/bin/" + shim,
 		Args:      cobra.MatchAll(cobra.ExactArgs(1), cobra.OnlyValidArgs),
 		ValidArgs: []string{"kubectl"},

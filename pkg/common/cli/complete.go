@@ -9,7 +9,7 @@ import (
 )
 
 // CompleteFlag lets the shell complete the values of a flag wherever root or one of its commands has it. A flag that takes several
-// values, separated by commas, is completed value by value. list is asked at completion time; nothing is said where it fails.
+// values, separated by commas, is completed value by value. list is called at completion time; its failure is silent.
 func CompleteFlag(root *cobra.Command, flag string, list func(context.Context) []string) {
 	complete := func(cmd *cobra.Command, _ []string, typed string) ([]string, cobra.ShellCompDirective) {
 		done := ""

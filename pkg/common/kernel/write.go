@@ -115,7 +115,7 @@ func (t *terminal) Confirm(ctx context.Context, question string) error {
 	return ask.Ask(ctx, output.Clean(question))
 }
 
-// progressMinimum is the number of steps from which on progress is shown.
+// progressMinimum is the minimum number of steps for which progress is shown.
 const progressMinimum = 20
 
 func (t *terminal) Progress() (events func(change.Event), end func()) {

@@ -259,7 +259,7 @@ func AddRow(t *metav1.Table, cells ...string) {
 // Clean strips control characters: text from a cluster or a response must not control the terminal.
 func Clean(s string) string {
 	return strings.Map(func(r rune) rune {
-		if cli.Steers(r) {
+		if cli.IsControlCharacter(r) {
 			return -1
 		}
 		return r

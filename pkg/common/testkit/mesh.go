@@ -275,7 +275,7 @@ func accessor(obj runtime.Object) metav1.Object {
 	return o
 }
 
-// written says what a write is about, and the resourceVersion that it was sent with.
+// written returns the object of a write, and the resourceVersion that it was sent with.
 func written(a k8stesting.Action) (dryRun bool, name, version string) {
 	switch a := a.(type) {
 	case k8stesting.CreateActionImpl:

@@ -60,7 +60,7 @@ func helmMarks(have *corev1.Secret) string {
 // Restore plans to put a backup back, key for key. The CA in place is kept first, as at every replacement.
 func Restore(target *State, backup *corev1.Secret, o Options, now time.Time) (*Plan, error) {
 	if of := backup.Labels[labelBackupOf]; of != pki.SecretCA {
-		return nil, fmt.Errorf("secret %s/%s is no backup that kubectl mesh-ca made: label %s is %q", backup.Namespace, backup.Name, labelBackupOf, of)
+		return nil, fmt.Errorf("secret %s/%s is not a backup that kubectl mesh-ca made: label %s is %q", backup.Namespace, backup.Name, labelBackupOf, of)
 	}
 	after := factsOf(backup.Data)
 	p := &Plan{Action: "restore", Manager: o.manager(), ID: newID(), Now: now, options: o}
@@ -69,7 +69,7 @@ func Restore(target *State, backup *corev1.Secret, o Options, now time.Time) (*P
 	if ca, err := pki.ParseCA(backup.Data); err == nil {
 		p.Signer = ca.Signer()
 		if err := ca.Usable(now, 0); err != nil {
-			i.Notes = append(i.Notes, "the CA that is put back is not usable: "+err.Error())
+			i.Notes = append(i.Notes, "the restored CA is not usable: "+err.Error())
 		}
 	}
 	if i.Result != v1alpha1.ResultPlanned {

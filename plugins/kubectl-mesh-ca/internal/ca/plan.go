@@ -29,7 +29,7 @@ type Plan struct {
 	Items   []*Item
 	// Signer is the certificate that will sign in the targets; nil for a restore of a CA that does not parse.
 	Signer *x509.Certificate
-	// From is the cluster whose CA is copied; nil for a restore. It is not written, but its own leafs may be of another CA too.
+	// From is the cluster whose CA is copied; nil for a restore. It is not written, but its own leaf certificates may be of another CA too.
 	From *State
 	// Others are clusters that are neither read from nor written, and may keep copies of certificates that change.
 	Others []*State

@@ -85,8 +85,8 @@ func (i *Item) send(ctx context.Context, dryRun bool) (metav1.Object, error) {
 	}
 	have, fields := i.State.CA().Object, change.Fields{Data: i.write}
 	version := have.ResourceVersion
-	if i.lock.held != nil && !dryRun {
-		version, fields.Annotations = i.lock.held.GetResourceVersion(), map[string]*string{annotationRun: nil}
+	if i.lock.locked != nil && !dryRun {
+		version, fields.Annotations = i.lock.locked.GetResourceVersion(), map[string]*string{annotationRun: nil}
 	}
 	return i.Target().Patch(ctx, have.UID, version, fields, i.plan.Manager, dryRun)
 }
@@ -177,7 +177,7 @@ type lock struct {
 
 	item *Item
 	text string
-	held metav1.Object // cilium-ca with our mark on it, as the API server returned it
+	locked metav1.Object // cilium-ca with our mark on it, as the API server returned it
 	sent bool          // our mark may be on cilium-ca
 }
 
@@ -205,12 +205,12 @@ func (l *lock) Send(ctx context.Context, dryRun bool) (metav1.Object, error) {
 	}
 	l.sent = true
 	have := l.item.State.CA().Object
-	l.held, err = l.Target().Patch(ctx, have.UID, have.ResourceVersion, change.Fields{Annotations: map[string]*string{annotationRun: &l.text}}, lockManager, false)
+	l.locked, err = l.Target().Patch(ctx, have.UID, have.ResourceVersion, change.Fields{Annotations: map[string]*string{annotationRun: &l.text}}, lockManager, false)
 	if apierrors.IsConflict(err) {
 		l.sent = false
 		return nil, change.ErrConflict
 	}
-	return l.held, err
+	return l.locked, err
 }
 
 // Diff compares the mark. Where the answer to it was lost, what is read back takes its place, if nobody has changed the CA.
@@ -219,10 +219,10 @@ func (l *lock) Diff(stored metav1.Object) *change.Difference {
 	switch {
 	case !ok || secret.Annotations[annotationRun] != l.text:
 		return &change.Difference{Field: "the annotation " + annotationRun}
-	case l.held == nil && !change.EqualData(secret.Data, l.item.State.CA().Object.Data):
+	case l.locked == nil && !change.EqualData(secret.Data, l.item.State.CA().Object.Data):
 		return &change.Difference{Field: "data"}
-	case l.held == nil:
-		l.held = stored
+	case l.locked == nil:
+		l.locked = stored
 	}
 	return nil
 }

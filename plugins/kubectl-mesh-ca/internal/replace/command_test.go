@@ -245,7 +245,7 @@ func TestSync(t *testing.T) {
 			t.Errorf("%s: second run did %v", name, got)
 		}
 	}
-	// Trust stays red until the leafs are renewed.
+	// Trust stays broken until the leaf certificates are renewed.
 	if r := m.run(t, "status", "-o", "jsonpath={.trust[*].verdict}"); r.Out != "broken broken broken broken broken broken" {
 		t.Errorf("trust after sync alone: %q", r.Out)
 	}
@@ -303,7 +303,7 @@ func TestBeforeCilium(t *testing.T) {
 		want string
 	}{
 		"namespace said": {[]string{"--to", "new", "--cilium-namespace", "kube-system"}, 0, "kubectl --context kind-new -n kube-system delete secret cilium-ca"},
-		"not said":       {[]string{"--to", "new"}, 1, "say where with --cilium-namespace"},
+		"no namespace":     {[]string{"--to", "new"}, 1, "say where with --cilium-namespace"},
 		"not named":      {[]string{"--to-all", "--cilium-namespace", "kube-system"}, 1, "nothing was changed"},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -413,7 +413,7 @@ func TestChangesNothing(t *testing.T) {
 		},
 		"restore of nothing": {args: []string{"restore", "--in", "eu", "--backup", "no-such", "--yes"}, code: 1, want: "--backup: secret kube-system/no-such does not exist"},
 		"restore of another's secret": {
-			args: []string{"restore", "--in", "eu", "--backup", "hubble-server-certs", "--yes"}, code: 1, want: "is no backup that kubectl mesh-ca made",
+			args: []string{"restore", "--in", "eu", "--backup", "hubble-server-certs", "--yes"}, code: 1, want: "is not a backup that kubectl mesh-ca made",
 		},
 	} {
 		t.Run(name, func(t *testing.T) {

@@ -18,7 +18,7 @@ type Config struct {
 	Now     time.Time     // as of which certificates are judged
 }
 
-// Run returns the report, and the members that it is about; a member that could not be read has an error.
+// Run returns the report, and its members; a member that could not be read has an error.
 func Run(ctx context.Context, c Config) (v1alpha1.CAReport, []*clusters.Member, error) {
 	sel, err := c.Select(ctx)
 	if err != nil {

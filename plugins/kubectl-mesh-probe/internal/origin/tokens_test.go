@@ -57,7 +57,7 @@ func TestField03WeakNames(t *testing.T) {
 		"a context after a key":          {answered("context=kind-eu;"), "eu"},
 		"the end of a sentence":          {answered("Served with cluster=eu."), "eu"},
 		"a longer value":                 {answered("cluster=eu-west"), ""},
-		"a longer key":                   {answered("clusters are about: us"), ""},
+		"a longer key":                   {answered("clusters nearby: us"), ""},
 		"a JSON value":                   {answered(`{"where":{"cluster":"eu"}}`), "eu"},
 		"a JSON value in a list":         {answered(`["x","eu"]`), "eu"},
 		"JSON that is cut off":           {answered(`{"cluster":"eu","pad":"aaaa`), "eu"},

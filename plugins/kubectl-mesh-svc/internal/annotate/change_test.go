@@ -54,7 +54,7 @@ func newCluster(t *testing.T, name string, log *[]string, svc *corev1.Service, a
 	return cluster{&clusters.Member{Name: name, Context: "kind-" + name, UID: "uid-" + name, Client: api}, api, log}
 }
 
-// annotated is a Service as a patch of ours leaves it.
+// annotated is a Service after a patch.
 func annotated(t *testing.T, svc *corev1.Service, patch []byte) *corev1.Service {
 	t.Helper()
 	var sent struct {

@@ -31,7 +31,7 @@ func keyOwners(managed []metav1.ManagedFieldsEntry, keys []string) []Owner {
 	return out
 }
 
-// conflict names the reconcilers that own keys of the item, "" when there are none. Those who write in our name are no conflict.
+// conflict names the reconcilers that own keys of the item, "" when there are none. Field managers that write in our name do not conflict.
 func (i *Item) conflict(exempt []string) string {
 	var parts []string
 	for _, o := range i.Owners {

@@ -81,7 +81,7 @@ func TestPreflightFailureWritesNothingAnywhere(t *testing.T) {
 func TestPreflightSeesWhatAdmissionMakesOfIt(t *testing.T) {
 	t.Parallel()
 	edits := Values{"x/affinity": ptr.To("local"), "x/alias": nil, "x/global": ptr.To("true")}
-	before := nginx(map[string]string{"x/alias": "1", "x/global": "true"}) // global is not sent, and read back all the same
+	before := nginx(map[string]string{"x/alias": "1", "x/global": "true"}) // global is not sent, but read back
 	for name, c := range map[string]struct {
 		ap   map[string]string // what is there after admission
 		opts change.Options

@@ -17,7 +17,7 @@ const recordKind = "UndoRecord"
 // recordVersion is the version of the file format.
 const recordVersion = "mesh.kubectl.io/v1alpha1"
 
-// Record is the exact former values of everything a command was about to write.
+// Record is the exact previous values of everything a command was about to write.
 // It is on disk before the first write, so that a crash between any two writes loses nothing:
 // undo compares what is there now with both sides of the record.
 type Record struct {
@@ -126,13 +126,13 @@ func Load(path string) (*Record, error) {
 func Parse(raw []byte) (*Record, error) {
 	var r Record
 	if err := json.Unmarshal(raw, &r); err != nil {
-		return nil, fmt.Errorf("undo record: it is no JSON of ours: %w", err)
+		return nil, fmt.Errorf("undo record: not a valid undo record: %w", err)
 	}
 	if r.Kind != recordKind || r.APIVersion != recordVersion {
 		return nil, fmt.Errorf("undo record: it is %q %q, not %q %q; name the file that the change printed", r.APIVersion, r.Kind, recordVersion, recordKind)
 	}
 	if len(r.Items) == 0 {
-		return nil, errors.New("undo record: it names no Service, so that there is nothing to put back; it was cut off or edited")
+		return nil, errors.New("undo record: it names no Service, so there is nothing to restore; it was cut off or edited")
 	}
 	type object struct{ cluster, namespace, name string }
 	seen := map[object]bool{}

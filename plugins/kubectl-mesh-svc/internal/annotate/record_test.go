@@ -71,7 +71,7 @@ func TestRecordThatCannotBeSaved(t *testing.T) {
 	}
 }
 
-// TestParseRefusesARecordOfNothing: a file that was cut off must not pass for a change that is taken back.
+// TestParseRefusesARecordOfNothing: a file that was cut off must not pass for a change that was undone.
 func TestParseRefusesARecordOfNothing(t *testing.T) {
 	t.Parallel()
 	for _, items := range []string{"", `,"items":null`, `,"items":[]`} {

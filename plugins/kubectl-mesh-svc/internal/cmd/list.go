@@ -42,7 +42,7 @@ func newList(e *kernel.Env) *cobra.Command {
 			"says that one more cluster could not be read.\n\n" +
 			"With --watch a row follows whenever one of these changes in any cluster, with what changed, until Ctrl-C\n" +
 			"(exit code 130); -o json and yaml print one ServiceList for each change, of what changed only. A cluster\n" +
-			"that is lost is said and shown as ?, and followed again when it is back. Settings of Cilium are those at\n" +
+			"that is lost is reported and shown as ?, and followed again when it is back. Settings of Cilium are those at\n" +
 			"the start." + readExits,
 		Example: `  # The global services of the current namespace
   kubectl mesh-svc list

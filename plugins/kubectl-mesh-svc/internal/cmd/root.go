@@ -71,7 +71,7 @@ func inspectConfig(e *kernel.Env, names []string, selector string) (inspect.Conf
 	return inspect.Config{Select: e.Select, Namespace: e.Flags.Namespace, Timeout: e.Flags.Timeout, Names: parsed, Selector: sel}, err
 }
 
-// incomplete joins an error with what is to be said of clusters that could not be read: these may have what was not found.
+// incomplete reports clusters that could not be read beside an error: they may have what was not found.
 func incomplete(ctx context.Context, e *kernel.Env, f *inspect.Found, err error) error {
 	if f == nil {
 		return err

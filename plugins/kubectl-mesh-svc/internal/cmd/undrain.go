@@ -16,15 +16,15 @@ func newUndrain(e *kernel.Env) *cobra.Command {
 	var forget bool
 	cmd := &cobra.Command{
 		Use:   "undrain CLUSTER",
-		Short: "Put a drained cluster back into every global service",
-		Long: "Put a drained cluster back into every global service: each Service gets exactly the value that it had before the\n" +
+		Short: "Restore a drained cluster in every global service",
+		Long: "Restore a drained cluster in every global service: each Service gets exactly the value that it had before the\n" +
 			"drain, absent ones included. It finds them automatically, on any machine, also when the cluster was rebuilt since\n" +
 			"and when the drain was interrupted. What somebody changed since is left as it is, and listed; the exit code is\n" +
 			"then 1." + kernel.WriteExits,
-		Example: `  # Put us back into service
+		Example: `  # Restore us to service
   kubectl mesh-svc undrain us
 
-  # See what would be put back
+  # See what would be restored
   kubectl mesh-svc undrain us --dry-run=server
 
   # Give up the values of Services that a rebuilt cluster no longer has

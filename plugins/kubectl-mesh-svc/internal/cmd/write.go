@@ -70,7 +70,7 @@ func newShare(e *kernel.Env) *cobra.Command {
 		Use:   "share (NAME... | -l SELECTOR | --all) [-A] --in CLUSTER,...",
 		Short: "Offer a global Service's endpoints to other clusters again",
 		Long: "Offer a global Service's endpoints to other clusters again: both shared annotations are removed,\n" +
-			"since a global Service is shared by default. One that drain took out is refused: undrain brings it back." + planned + kernel.WriteExits,
+			"since a global Service is shared by default. One that drain took out is refused: undrain restores it." + planned + kernel.WriteExits,
 		Example: `  # Let other clusters use the endpoints in us again
   kubectl mesh-svc share nginx --in us`,
 	}, true, fixed(globalsvc.Share()))
@@ -82,7 +82,7 @@ func newUnshare(e *kernel.Env) *cobra.Command {
 		Short: "Keep a global Service's endpoints for their own cluster",
 		Long: "Keep a global Service's endpoints for their own cluster (service.cilium.io/shared: \"false\"): clients\n" +
 			"of other clusters no longer use them. Its own clients still use all clusters. A Service that drain took out\n" +
-			"is refused: undrain would write over it." + planned + kernel.WriteExits,
+			"is refused: undrain would overwrite it." + planned + kernel.WriteExits,
 		Example: `  # No longer let other clusters use the endpoints in us
   kubectl mesh-svc unshare nginx --in us`,
 	}, true, fixed(globalsvc.Unshare()))

@@ -35,7 +35,7 @@ func (r *run) unreachable() error {
 func (r *run) certain() error {
 	r.ui.Unread(r.others...)
 	if len(readable(r.others)) == 0 {
-		return errors.New("no other cluster could be read: the former values need a place outside the drained cluster, and nothing could be predicted; name more contexts with --contexts")
+		return errors.New("no other cluster could be read: the previous values need a place outside the drained cluster, and nothing could be predicted; name more contexts with --contexts")
 	}
 	why := strings.Join(globalsvc.Uncertain(r.state, r.target), ", ")
 	switch {
@@ -119,7 +119,7 @@ func (r *run) checkOtherDrains(ctx context.Context) error {
 		return nil
 	}
 	if err := r.replan(ctx, underWay); err != nil {
-		return fmt.Errorf("%s: %w when that is done or put back", strings.Join(who, ", "), err)
+		return fmt.Errorf("%s: %w when that is done or undone", strings.Join(who, ", "), err)
 	}
 	return nil
 }
@@ -141,9 +141,9 @@ func (r *run) checkRecord(ctx context.Context) error {
 	r.record = now
 	switch {
 	case now == nil:
-		return fmt.Errorf("%s is gone: somebody put %s back meanwhile, or deleted it", ours.Place(), r.target.Name)
+		return fmt.Errorf("%s is gone: somebody undrained %s meanwhile, or deleted it", ours.Place(), r.target.Name)
 	case now.State == drainrecord.Undraining:
-		return fmt.Errorf("%s is being put back since %s (%s)", r.target.Name, now.Who(), now.Place())
+		return fmt.Errorf("%s is being undrained since %s (%s)", r.target.Name, now.Who(), now.Place())
 	}
 	return fmt.Errorf("%s was written by somebody else meanwhile: %s since %s", now.Place(), now.State, now.Who())
 }
@@ -164,13 +164,13 @@ func (r *run) incompleteError(ctx context.Context, err error) error {
 	place := r.record.Place()
 	ours := r.record
 	if taken := r.checkRecord(ctx); r.record != ours {
-		return fmt.Errorf("all Services are written and carry their former values themselves, but %w; to put it back, run: %s; to take it out of service and record it again, run: %s",
+		return fmt.Errorf("all Services are written and carry their previous values themselves, but %w; to undo the drain, run: %s; to take it out of service and record it again, run: %s",
 			taken, r.command("undrain"), r.command("drain"))
 	}
 	return fmt.Errorf("all Services are written, but %s could not be marked as complete: %w; run the command again", place, err)
 }
 
-// withdraw takes back what was stored, since no Service follows: the record is again as it was found, or gone.
+// withdraw undoes what was stored, since no Service follows: the record is again as it was found, or gone.
 func (r *run) withdraw(ctx context.Context, found drainrecord.Record) error {
 	rec, do := r.record, r.record.Delete
 	if found.Member != nil {

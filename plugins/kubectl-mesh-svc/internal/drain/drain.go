@@ -1,4 +1,4 @@
-// Package drain takes a cluster out of every global service, and puts it back.
+// Package drain takes a cluster out of every global service, and restores it.
 package drain
 
 import (
@@ -27,7 +27,7 @@ import (
 	"github.com/kubectl-mesh/kubectl-mesh/plugins/kubectl-mesh-svc/internal/view"
 )
 
-// Config says which cluster is drained or put back, and how.
+// Config says which cluster is drained or undrained, and how.
 type Config struct {
 	kernel.Write
 
@@ -106,7 +106,7 @@ func (r *run) within(ctx context.Context, do func(context.Context) error) error 
 // user says who we are, for a second person who finds the record.
 func (r *run) user(ctx context.Context, m *clusters.Member) string {
 	user := "somebody"
-	// An API server that does not tell is no reason to stop: the name only helps people.
+	// An API server that does not tell does not stop the drain: the name only helps people.
 	_ = r.within(ctx, func(ctx context.Context) error {
 		review, err := m.Client.AuthenticationV1().SelfSubjectReviews().Create(ctx, &authnv1.SelfSubjectReview{}, metav1.CreateOptions{})
 		if err == nil && review.Status.UserInfo.Username != "" {
@@ -215,7 +215,7 @@ func (r *run) findRecord(ctx context.Context) error {
 		r.keeper = other
 		return nil
 	}
-	return fmt.Errorf("no other cluster can keep the former values: %w; nothing was changed", errors.Join(refused...))
+	return fmt.Errorf("no other cluster can keep the previous values: %w; nothing was changed", errors.Join(refused...))
 }
 
 // continueRecord goes on with the oldest of the records that were found.
@@ -225,7 +225,7 @@ func (r *run) continueRecord(ctx context.Context, records []*drainrecord.Record)
 		r.ui.Warn("%d clusters hold a record of a drain of %s; the oldest, %s, is continued, and undrain uses all", len(records), r.target.Name, r.record.Place())
 	}
 	if r.record.State == drainrecord.Undraining {
-		return fmt.Errorf("%s is being put back since %s (%s); drain it when that is finished. Where it waits for Services that will not come back, add --forget. To finish it, run: %s",
+		return fmt.Errorf("%s is being undrained since %s (%s); drain it when that is finished. Where it waits for Services that will not come back, add --forget. To finish it, run: %s",
 			r.target.Name, r.record.Who(), r.record.Place(), r.command("undrain"))
 	}
 	if err := drainrecord.MayKeep(ctx, r.keeper, r.Change.Timeout, r.target.Name, false); err != nil {

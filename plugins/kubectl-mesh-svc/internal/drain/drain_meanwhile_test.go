@@ -124,9 +124,9 @@ func (f *mesh) meanwhile(what string, do func(context.Context) error) []*cluster
 // TestUndrainDuringADrain: drain says what became of the record that it wrote, and nothing that is no longer so.
 func TestUndrainDuringADrain(t *testing.T) {
 	t.Setenv("XDG_STATE_HOME", t.TempDir())
-	const gone = "configmap kube-system/kubectl-mesh-drain-us of cluster ap is gone: somebody put us back meanwhile, or deleted it; "
-	const both = "; to put it back, run: kubectl mesh-svc undrain us --contexts kind-us,kind-eu,kind-ap; to take it out of service and record it again, run: kubectl mesh-svc drain us --contexts kind-us,kind-eu,kind-ap"
-	const written = "all Services are written and carry their former values themselves, but "
+	const gone = "configmap kube-system/kubectl-mesh-drain-us of cluster ap is gone: somebody undrained us meanwhile, or deleted it; "
+	const both = "; to undo the drain, run: kubectl mesh-svc undrain us --contexts kind-us,kind-eu,kind-ap; to take it out of service and record it again, run: kubectl mesh-svc drain us --contexts kind-us,kind-eu,kind-ap"
+	const written = "all Services are written and carry their previous values themselves, but "
 	for name, c := range map[string]struct {
 		at    string // the call of drain ahead of which undrain runs
 		cut   int    // the write of undrain that does not happen
@@ -137,7 +137,7 @@ func TestUndrainDuringADrain(t *testing.T) {
 		"before the first Service":      {"service", 0, written + strings.TrimSuffix(gone, "; ") + both, ""},
 		"after the first Service":       {"next service", 0, `cluster "us": drain us service shop/absent: written, but an admission webhook or a controller removed mesh.kubectl.io/drained`, ""},
 		"before the last write":         {"record drained", 0, written + strings.TrimSuffix(gone, "; ") + both, ""},
-		"before the last write, halted": {"record drained", 2, written + "us is being put back since alice on " + host + " at ", "undraining"},
+		"before the last write, halted": {"record drained", 2, written + "us is being undrained since alice on " + host + " at ", "undraining"},
 	} {
 		f := newMesh(t, []string{"us", "eu", "ap"}, formers)
 		want := f.State(t, "us")
@@ -153,7 +153,7 @@ func TestUndrainDuringADrain(t *testing.T) {
 			t.Errorf("%s: %v", name, err)
 		}
 		if c.at == "next service" && !strings.HasSuffix(err.Error(), strings.TrimSuffix(gone, "; ")) {
-			t.Errorf("%s: it is not said what became of the record: %v", name, err)
+			t.Errorf("%s: the error does not say what became of the record: %v", name, err)
 		}
 		for _, never := range []string{"The previous values are stored in", "no longer use the endpoints", "us is drained", "To go on, run:"} {
 			if strings.Contains(out, never) {
@@ -190,7 +190,7 @@ func TestDrainDuringAnUndrain(t *testing.T) {
 		return err
 	}))
 	const what = "us is being drained at the same time: 1 Service has got the mark meanwhile (shop/absent); the record is kept in configmap kube-system/kubectl-mesh-drain-us of cluster ap, run the command again"
-	if err == nil || err.Error() != what || strings.Contains(out, "is put back") {
+	if err == nil || err.Error() != what || strings.Contains(out, "is back in service") {
 		t.Errorf("%v\n%s", err, out)
 	}
 	if got := f.State(t, "us")["ap kubectl-mesh-drain-us"]; got != "undraining 3" {
@@ -202,7 +202,7 @@ func TestDrainDuringAnUndrain(t *testing.T) {
 	}
 }
 
-// TestRecordNotMarkedAsComplete: the document says what stands in the record, and the error which flag gives more time.
+// TestRecordNotMarkedAsComplete: the document has the state of the record, and the error names the flag that gives more time.
 func TestRecordNotMarkedAsComplete(t *testing.T) {
 	t.Setenv("XDG_STATE_HOME", t.TempDir())
 	f := newMesh(t, []string{"us", "eu", "ap"}, formers)

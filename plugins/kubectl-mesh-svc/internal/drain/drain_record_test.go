@@ -29,7 +29,7 @@ func TestUndrainWithoutTheRecord(t *testing.T) {
 	const partial = "--allow-partial"
 	withoutAP := []*clusters.Member{f.Members[0], f.Members[1], &frozen}
 	out, err := f.run(t, "undrain", withoutAP, partial)
-	if err != nil || strings.Contains(out, "is deleted") || !strings.Contains(out, "us is put back. A record of the drain may be left where none could be read. When it can be, run: kubectl mesh-svc undrain us --contexts kind-us,kind-eu,kind-ap\n") {
+	if err != nil || strings.Contains(out, "is deleted") || !strings.Contains(out, "us is back in service. A record of the drain may be left where none could be read. When it can be, run: kubectl mesh-svc undrain us --contexts kind-us,kind-eu,kind-ap\n") {
 		t.Errorf("%v\n%s", err, out)
 	}
 	if f.State(t, "us")["ap kubectl-mesh-drain-us"] == "" {
@@ -45,7 +45,7 @@ func TestUndrainWithoutTheRecord(t *testing.T) {
 	if err := f.API["ap"].Tracker().Delete(corev1.SchemeGroupVersion.WithResource("configmaps"), "kube-system", "kubectl-mesh-drain-us"); err != nil {
 		t.Fatal(err)
 	}
-	if out := mustRun(t, f, "undrain"); !strings.Contains(out, "us is put back; no other cluster holds a record of the drain.") {
+	if out := mustRun(t, f, "undrain"); !strings.Contains(out, "us is back in service; no other cluster holds a record of the drain.") {
 		t.Error(out)
 	}
 	if d := cmp.Diff(want, f.State(t, "us")); d != "" {
@@ -131,7 +131,7 @@ func TestRecordOfAnother(t *testing.T) {
 		t.Fatal("not killed")
 	}
 	f.Revive()
-	if _, err := f.run(t, "drain", nil); err == nil || !strings.Contains(err.Error(), "us is being put back since alice on "+host+" at") {
+	if _, err := f.run(t, "drain", nil); err == nil || !strings.Contains(err.Error(), "us is being undrained since alice on "+host+" at") {
 		t.Errorf("drain during an undrain: %v", err)
 	}
 	// Somebody who does not read the cluster with the record must not take the marks for everything.
@@ -146,9 +146,9 @@ func TestRebuilt(t *testing.T) {
 	t.Setenv("XDG_STATE_HOME", t.TempDir())
 	f := newMesh(t, []string{"us", "eu", "ap"}, formers)
 	mustRun(t, f, "drain")
-	anew := newMesh(t, []string{"us", "eu", "ap"}, map[string]map[string]string{"absent": {cilium.AnnotationGlobal: "true"}})
-	f.API["us"], f.Members[0] = anew.API["us"], anew.Members[0]
-	f.Members[0].UID = "uid-us-anew"
+	rebuilt := newMesh(t, []string{"us", "eu", "ap"}, map[string]map[string]string{"absent": {cilium.AnnotationGlobal: "true"}})
+	f.API["us"], f.Members[0] = rebuilt.API["us"], rebuilt.Members[0]
+	f.Members[0].UID = "uid-us-rebuilt"
 	out, err := f.run(t, "undrain", nil)
 	if err == nil || !strings.Contains(out, "us was rebuilt, and 2 Services that it had are not there. Their previous values are kept. Run this again when they are there, or with --forget to give them up: kubectl mesh-svc undrain us --contexts kind-us,kind-eu,kind-ap\n") {
 		t.Errorf("%v\n%s", err, out)
@@ -156,7 +156,7 @@ func TestRebuilt(t *testing.T) {
 	// One comes as it stood while it was drained, without the mark.
 	if err := f.API["us"].Tracker().Add(func() *corev1.Service {
 		s := testkit.Service("explicit", map[string]string{cilium.AnnotationGlobal: "True", cilium.AnnotationShared: "false"})
-		s.UID = "anew"
+		s.UID = "recreated"
 		return s
 	}()); err != nil {
 		t.Fatal(err)
@@ -172,19 +172,19 @@ func TestRebuilt(t *testing.T) {
 	}
 }
 
-// TestRebuiltAndDrainedAnew: the record then is that of the rebuilt cluster. What is not there yet is kept, what is deleted later is not waited
+// TestRebuiltAndDrainedAgain: the record then is that of the rebuilt cluster. What is not there yet is kept, what is deleted later is not waited
 // for, and what ends the waiting is named.
-func TestRebuiltAndDrainedAnew(t *testing.T) {
+func TestRebuiltAndDrainedAgain(t *testing.T) {
 	t.Setenv("XDG_STATE_HOME", t.TempDir())
 	for name, later := range map[string]bool{"as it was restored": false, "more is restored": true} {
 		f := newMesh(t, []string{"us", "eu", "ap"}, formers)
 		mustRun(t, f, "drain")
-		anew := newMesh(t, []string{"us", "eu", "ap"}, map[string]map[string]string{"absent": {cilium.AnnotationGlobal: "true"}, "alias": formers["alias"]})
-		f.API["us"], f.Members[0] = anew.API["us"], anew.Members[0]
-		f.Members[0].UID = "uid-us-anew"
+		rebuilt := newMesh(t, []string{"us", "eu", "ap"}, map[string]map[string]string{"absent": {cilium.AnnotationGlobal: "true"}, "alias": formers["alias"]})
+		f.API["us"], f.Members[0] = rebuilt.API["us"], rebuilt.Members[0]
+		f.Members[0].UID = "uid-us-rebuilt"
 		mustRun(t, f, "drain")
 		cm, err := f.API["ap"].CoreV1().ConfigMaps("kube-system").Get(t.Context(), "kubectl-mesh-drain-us", metav1.GetOptions{})
-		if err != nil || cm.Data["clusterUID"] != "uid-us-anew" || cm.Data["services"] != "3" {
+		if err != nil || cm.Data["clusterUID"] != "uid-us-rebuilt" || cm.Data["services"] != "3" {
 			t.Fatalf("%s: %v %v", name, err, cm.Data)
 		}
 		services := corev1.SchemeGroupVersion.WithResource("services")
@@ -193,7 +193,7 @@ func TestRebuiltAndDrainedAnew(t *testing.T) {
 		}
 		if later {
 			svc := testkit.Service("explicit", map[string]string{cilium.AnnotationGlobal: "True", cilium.AnnotationShared: "false"})
-			svc.UID = "anew"
+			svc.UID = "recreated"
 			if err := f.API["us"].Tracker().Add(svc); err != nil {
 				t.Fatal(err)
 			}

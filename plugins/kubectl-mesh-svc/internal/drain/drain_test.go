@@ -86,9 +86,9 @@ func TestInterruptedAnywhere(t *testing.T) {
 		before, killed string
 		then           []string
 	}{
-		"drain, drained again, put back": {"", "drain", []string{"drain", "drain", "undrain"}},
-		"drain, put back":                {"", "drain", []string{"undrain", "undrain"}},
-		"undrain, put back":              {"drain", "undrain", []string{"undrain", "undrain"}},
+		"drain, drained again, undrained": {"", "drain", []string{"drain", "drain", "undrain"}},
+		"drain, undrained":                {"", "drain", []string{"undrain", "undrain"}},
+		"undrain, undrained":              {"drain", "undrain", []string{"undrain", "undrain"}},
 	} {
 		for _, after := range []bool{false, true} {
 			t.Run(fmt.Sprintf("%s, after=%v", name, after), func(t *testing.T) {
@@ -165,7 +165,7 @@ func TestSharedAgainDuringADrain(t *testing.T) {
 }
 
 // TestTwoDrainsAtOnce: two people drain at the same time, from machines that know the same clusters or not. Nothing is lost: undrain
-// puts back exactly what was, and finds all records.
+// restores exactly what was, and finds all records.
 func TestTwoDrainsAtOnce(t *testing.T) {
 	t.Setenv("XDG_STATE_HOME", t.TempDir())
 	f := newMesh(t, []string{"us", "eu", "ap"}, formers)
@@ -292,7 +292,7 @@ func TestDrainsOfTwoClustersAtOnce(t *testing.T) {
 	}
 }
 
-// TestSkipRefused: where only Services are left that cannot be drained, that is what is said, and not that nobody uses the cluster any more.
+// TestSkipRefused: where only Services are left that cannot be drained, the report says so, and not that nobody uses the cluster any more.
 func TestSkipRefused(t *testing.T) {
 	t.Setenv("XDG_STATE_HOME", t.TempDir())
 	f := newMesh(t, []string{"us", "eu"}, map[string]map[string]string{"web": {cilium.AnnotationGlobal: "true"}, "lonely": {cilium.AnnotationGlobal: "true"}})
@@ -320,7 +320,7 @@ func TestSkipRefused(t *testing.T) {
 	}
 }
 
-// TestDrainOfADeadCluster: where it is to be disconnected is said only of clusters that are known to be there.
+// TestDrainOfADeadCluster: the note about disconnecting names only clusters that are known to exist.
 func TestDrainOfADeadCluster(t *testing.T) {
 	dead := &clusters.Error{Class: clusters.ClassTimeout, Err: errors.New("no answer")}
 	for name, c := range map[string]struct {

@@ -20,7 +20,7 @@ import (
 	"github.com/kubectl-mesh/kubectl-mesh/plugins/kubectl-mesh-svc/internal/write"
 )
 
-var errNotAllBack = errors.New("not everything could be put back; what somebody changed since is left as it is")
+var errNotAllBack = errors.New("not everything could be restored; what somebody changed since is left as it is")
 
 // undrain is an undrain on its way.
 type undrain struct {
@@ -44,7 +44,7 @@ func Restore(ctx context.Context, c Config, ui kernel.UI) (*Report, error) {
 		return r.unplanned(ctx.Err())
 	case r.target.Err != nil:
 		ui.Unread(r.target)
-		return r.unplanned(fmt.Errorf("cluster %q cannot be reached: its Services can be put back when it answers; the previous values are kept until then", r.target.Name))
+		return r.unplanned(fmt.Errorf("cluster %q cannot be reached: its Services can be restored when it answers; the previous values are kept until then", r.target.Name))
 	}
 	u := &undrain{run: r}
 	if err := u.findRecords(ctx); err != nil {
@@ -52,7 +52,7 @@ func Restore(ctx context.Context, c Config, ui kernel.UI) (*Report, error) {
 	}
 	u.restore = globalsvc.Undrain(r.state, r.target, u.records)
 	r.plan = u.restore.Plan
-	// What was drained was shared, so that share is what puts it back in a manifest.
+	// What was drained was shared, so share restores it in a manifest.
 	r.plan.Manager, r.plan.Local = c.Manager, globalsvc.Display+" share"
 	r.sayOwners()
 	if len(u.records) > 0 {
@@ -210,7 +210,7 @@ func (u *undrain) explain(ctx context.Context, err error, taken, removed *change
 	case failed(taken):
 		return fmt.Errorf("%w; no Service was changed, run the command again", err)
 	case failed(removed):
-		return fmt.Errorf("all Services are put back, but a record is left: %w; run the command again", err)
+		return fmt.Errorf("all Services are restored, but a record is left: %w; run the command again", err)
 	case u.plan.Failed():
 		return fmt.Errorf("%w. The record is kept; run the command again to go on", err)
 	case len(u.records) > 0: // markedMeanwhile
@@ -229,11 +229,11 @@ func (u *undrain) finished(keep []drainrecord.Entry) (*Report, error) {
 	var line string
 	switch {
 	case len(keep) == 0 && u.missed:
-		line = fmt.Sprintf("%s is put back. A record of the drain may be left where none could be read. When it can be, run: %s", name, u.command("undrain"))
+		line = fmt.Sprintf("%s is back in service. A record of the drain may be left where none could be read. When it can be, run: %s", name, u.command("undrain"))
 	case len(keep) == 0 && len(u.records) == 0:
-		line = fmt.Sprintf("%s is put back; no other cluster holds a record of the drain.", name)
+		line = fmt.Sprintf("%s is back in service; no other cluster holds a record of the drain.", name)
 	case len(keep) == 0:
-		line = fmt.Sprintf("%s is put back; the record of the drain is deleted.", name)
+		line = fmt.Sprintf("%s is back in service; the record of the drain is deleted.", name)
 	default:
 		line = u.kept(keep)
 	}
@@ -280,7 +280,7 @@ func (u *undrain) markedMeanwhile(ctx context.Context) error {
 func (u *undrain) leftError() error {
 	switch {
 	case u.plan.Failed():
-		return errors.New("not everything could be put back; the record is kept, run the command again to go on")
+		return errors.New("not everything could be restored; the record is kept, run the command again to go on")
 	case len(u.restore.Left) > 0:
 		return errNotAllBack
 	}

@@ -1,6 +1,6 @@
 // Package drainrecord keeps what a drained cluster's Services had before: in a ConfigMap of another member, where
 // a second person finds it and where it outlives the drained cluster. It knows the API and the layout of the
-// ConfigMap; which values are put back, its callers decide.
+// ConfigMap; its callers decide which values are restored.
 package drainrecord
 
 import (
@@ -35,7 +35,7 @@ const (
 	Draining State = "draining"
 	// Drained: all Services of the record were written.
 	Drained State = "drained"
-	// Undraining: the former values are being put back.
+	// Undraining: the previous values are being restored.
 	Undraining State = "undraining"
 )
 
@@ -46,7 +46,7 @@ type Entry struct {
 	Former *string
 }
 
-// Record is everything that is needed to put a drained cluster back.
+// Record is everything that is needed to restore a drained cluster.
 type Record struct {
 	ID         string // of this drain; the Services' marks carry it
 	Cluster    string // Cilium's name of the drained cluster
@@ -129,14 +129,14 @@ const (
 	keyCount       = "services"
 	keyEntries     = "services.json.gz"
 	labelManagedBy = "app.kubernetes.io/managed-by"
-	// LabelDrain marks the records, with the drained cluster's name where it can stand in a label.
+	// LabelDrain marks the records, with the drained cluster's name, if that is a valid label value.
 	LabelDrain = "mesh.kubectl.io/drain"
 
 	maxBytes    = 1<<20 - 4<<10 // of the packed entries; the rest is for the other keys
 	maxUnpacked = 64 << 20
 )
 
-// packed is how entries are stored: namespace, name, then the UID and, unless it was absent, the former value.
+// packed is how entries are stored: namespace, name, then the UID and, unless it was absent, the previous value.
 type packed map[string]map[string][]string
 
 // configMap returns the record as it is stored.
@@ -158,7 +158,7 @@ func (r *Record) configMap() (*corev1.ConfigMap, error) {
 		return nil, err
 	}
 	if b.Len() > maxBytes {
-		return nil, fmt.Errorf("the former values of %d Services take %d bytes; a ConfigMap holds %d", len(r.Entries), b.Len(), maxBytes)
+		return nil, fmt.Errorf("the previous values of %d Services take %d bytes; a ConfigMap holds %d", len(r.Entries), b.Len(), maxBytes)
 	}
 	cm := &corev1.ConfigMap{
 		ObjectMeta: metav1.ObjectMeta{Name: Name(r.Cluster), Labels: map[string]string{labelManagedBy: "kubectl-mesh", LabelDrain: ""},
@@ -173,7 +173,7 @@ func (r *Record) configMap() (*corev1.ConfigMap, error) {
 	return cm, nil
 }
 
-// parse reads a record. What is not complete is an error: half of the former values must not pass for all of them.
+// parse reads a record. What is not complete is an error: half of the previous values must not pass for all of them.
 func parse(cm *corev1.ConfigMap) (*Record, error) {
 	if v := cm.Data[keyLayout]; v != layout {
 		return nil, fmt.Errorf("its layout is %q, not %q: a newer version of this plugin may have written it", v, layout)

@@ -96,7 +96,7 @@ func TestName(t *testing.T) {
 	}
 }
 
-// TestParseRefusesWhatIsNotWhole: half of the former values must not pass for all.
+// TestParseRefusesWhatIsNotWhole: half of the previous values must not pass for all.
 func TestParseRefusesWhatIsNotWhole(t *testing.T) {
 	t.Parallel()
 	for name, c := range map[string]struct {
@@ -179,7 +179,7 @@ func TestStore(t *testing.T) {
 	if again, _ := Search(t.Context(), []*clusters.Member{m}, time.Minute, "us"); again[0].State != Drained || len(again[0].Entries) != 3 {
 		t.Errorf("%+v", again[0])
 	}
-	for range 2 { // one that is gone is no error
+	for range 2 { // a record that is gone is not an error
 		if err := found[0].Delete(t.Context()); err != nil {
 			t.Fatal(err)
 		}

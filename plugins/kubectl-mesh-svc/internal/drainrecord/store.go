@@ -74,9 +74,9 @@ func read(m *clusters.Member, cm *corev1.ConfigMap) (*Record, error) {
 	return r, nil
 }
 
-// unreadable names the ConfigMap, what is wrong with it, and what removes it: no command of ours writes over what it does not understand.
+// unreadable names the ConfigMap, what is wrong with it, and what removes it: no command overwrites a record that it cannot parse.
 func unreadable(m *clusters.Member, cm *corev1.ConfigMap, err error) error {
-	return fmt.Errorf("configmap %s/%s: %w: %w. The Services' own marks hold the former values too; to delete it, run: %s",
+	return fmt.Errorf("configmap %s/%s: %w: %w. The Services' own marks hold the previous values too; to delete it, run: %s",
 		cm.Namespace, cm.Name, ErrUnreadable, err, commandline.Tool("kubectl", m.CommandContext(), cm.Namespace, "delete", "configmap", cm.Name))
 }
 
@@ -203,7 +203,7 @@ func (r *Record) Advance(ctx context.Context, change func(*Record)) error {
 	return nil
 }
 
-// Now reads what stands in the record's place: nil when nothing does, the record itself when nobody has written it since.
+// Now reads the record as it is stored now: nil if it does not exist, the record itself when nobody has written it since.
 func (r *Record) Now(ctx context.Context) (*Record, error) {
 	now, err := get(ctx, r.Member, r.Cluster)
 	if err == nil && now != nil && now.uid == r.uid && now.version == r.version {
@@ -212,7 +212,7 @@ func (r *Record) Now(ctx context.Context) (*Record, error) {
 	return now, err
 }
 
-// Delete removes the record if it still is what was read. One that is gone already is no error.
+// Delete removes the record if it still is what was read. A record that is already gone is not an error.
 func (r *Record) Delete(ctx context.Context) error {
 	err := api(r.Member).Delete(ctx, Name(r.Cluster), metav1.DeleteOptions{
 		Preconditions: &metav1.Preconditions{UID: &r.uid, ResourceVersion: &r.version}})

@@ -11,9 +11,9 @@ import (
 	"github.com/kubectl-mesh/kubectl-mesh/pkg/common/routing"
 )
 
-// Wants reports whether a request selects a Service of a manifest. For a Service that a bulk request skips it returns the reason.
+// Selects reports whether a request selects a Service of a manifest. For a Service that a bulk request skips it returns the reason.
 // It returns an error for a named Service that must not be changed. A manifest without a namespace matches any namespace.
-func (r Request) Wants(svc *corev1.Service) (wanted bool, skipped string, err error) {
+func (r Request) Selects(svc *corev1.Service) (wanted bool, skipped string, err error) {
 	switch {
 	case len(r.Names) > 0 && !slices.Contains(r.Names, svc.Name),
 		r.Namespace != "" && svc.Namespace != "" && svc.Namespace != r.Namespace,

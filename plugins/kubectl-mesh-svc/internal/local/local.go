@@ -63,7 +63,7 @@ func Run(c Config, ui UI) ([]byte, error) {
 	if err := edited.check(l.Request.Names, skipped); err != nil {
 		return nil, err
 	}
-	if l.InPlace { // before it is said: what cannot be written is not announced
+	if l.InPlace { // before it is reported: what cannot be written is not announced
 		if err := l.write(edited); err != nil {
 			return nil, err
 		}
@@ -104,7 +104,7 @@ func (l *editor) edit(sources []source, skipped *skips) (*edits, error) {
 		meant, names := 0, map[string]bool{}
 		reasons := byReason{}
 		r, err := manifest.Edit(s.name, s.raw, func(svc *corev1.Service) bool {
-			ok, why, err := l.Request.Wants(svc)
+			ok, why, err := l.Request.Selects(svc)
 			if why != "" {
 				reasons.add(why, fmt.Sprintf("%s (%s)", svc.Name, s.name))
 			}

@@ -64,7 +64,7 @@ func TestInPlace(t *testing.T) {
 		t.Errorf("exit code %d: %s\n%s", code, stderr, d)
 	}
 
-	// No file can be made beside one with a name as long as this; unlike a mode, that stops root too.
+	// No file can be made beside one with a name of this length; unlike a mode, that stops root too.
 	long := "ro/" + strings.Repeat("x", 245) + ".yaml"
 	dir, now = files(t, "rw/a.yaml", long)
 	_, stderr, code = run(t, "globalize", "--local", "-f", filepath.Join(dir, "rw"), "-f", filepath.Join(dir, "ro"), "--in-place")

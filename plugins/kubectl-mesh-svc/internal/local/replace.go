@@ -73,7 +73,7 @@ func (r replacement) writable() error {
 	if !info.Mode().IsRegular() {
 		return nil // to put a file in its place fails
 	}
-	if info.Mode().Perm()&0o222 == 0 { // root may write it all the same
+	if info.Mode().Perm()&0o222 == 0 { // root may write it anyway
 		return errors.New("it is read-only; make it writable (chmod u+w) or leave it out")
 	}
 	f, err := os.OpenFile(target, os.O_WRONLY, 0)
@@ -104,7 +104,7 @@ func (r replacement) write() (newFile, error) {
 	return newFile{f.Name(), target}, nil
 }
 
-// cause leaves out the file that an error is about: it is a temporary one, which nobody knows.
+// cause leaves out the file of an error: it is a temporary one, which nobody knows.
 func cause(err error) error {
 	var path *fs.PathError
 	var link *os.LinkError

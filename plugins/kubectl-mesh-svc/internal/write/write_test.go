@@ -22,7 +22,7 @@ import (
 	"github.com/kubectl-mesh/kubectl-mesh/plugins/kubectl-mesh-svc/internal/cmd"
 )
 
-// many is a mesh of three clusters with 300 Services of every former value. ap's admission changes what is written to s20 and refuses s30; eu has no s40.
+// many is a mesh of three clusters with 300 Services of every previous value. ap's admission changes what is written to s20 and refuses s30; eu has no s40.
 func many(t *testing.T) (f *mesh, names []string) {
 	t.Helper()
 	services := map[string]map[string]string{}
