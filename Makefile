@@ -112,7 +112,7 @@ fuzz: ## Run every fuzz target for FUZZTIME (default 10s each)
 
 .PHONY: lint
 lint: bin/tools/golangci-lint ## Run the linters in every module, with the import rules, and check the language
-	@go run ./test/language
+	@go run ./test/cmd/language
 	@failed=; \
 	for m in $(MODULES); do \
 		echo "golangci-lint in $$m"; \
@@ -132,7 +132,7 @@ krew-check: $(filter-out bin/tools/golangci-lint,$(TOOLS)) ## Pack, install thro
 		mkdir -p dist/krew/$${p/\//_}; \
 		GOOS=$${p%/*} GOARCH=$${p#*/} go build -ldflags '$(LDFLAGS)' -o dist/krew/$${p/\//_}/ $(MAINS); \
 	done
-	@go run ./test/packaging -builds dist/krew -tag '$(VERSION)'
+	@go run ./test/cmd/packaging -builds dist/krew -tag '$(VERSION)'
 
 .PHONY: release-check
 release-check: bin/tools/goreleaser ## Check .goreleaser.yaml with goreleaser
@@ -144,12 +144,12 @@ bench-probe: build meshlab bin/tools/kubectl ## Compare mesh-probe with one exec
 
 .PHONY: bench-svc
 bench-svc: build meshlab bin/tools/kubectl ## Compare mesh-svc with kubectl over 3 x 10,000 Services, and over 255 remote clusters
-	@go build -o bin/bench-svc ./test/bench-svc
+	@go build -o bin/bench-svc ./test/cmd/bench-svc
 	@MESHLAB_STATE='$(CURDIR)/.lab-bench' test/with-lab.sh --no-net bin/bench-svc
 
 .PHONY: bench-start
 bench-start: build bin/tools/kubectl ## Compare how the plugins start with kubectl: time, size, kubeconfigs with many credential plugins (RUNS)
-	@go run ./test/bench-start bin bin/tools/kubectl
+	@go run ./test/cmd/bench-start bin bin/tools/kubectl
 
 .PHONY: bench
 bench: ## Run the Go benchmarks, one second each
@@ -160,13 +160,13 @@ CHAOS_LAB := --no-net --clusters=a,b,c,d,e --cilium-version=a=1.19.5,b=1.19.7,c=
 
 .PHONY: chaos
 chaos: build meshlab bin/tools/kubectl ## Seed faults into 300 Services of five clusters; check must find exactly these (SEEDS="1 clock")
-	@go build -o bin/chaos ./test/chaos
+	@go build -o bin/chaos ./test/cmd/chaos
 	@MESHLAB_STATE='$(CURDIR)/.lab-chaos' SEEDS='$(SEEDS)' test/with-lab.sh $(CHAOS_LAB) bin/chaos $(CHAOS_FLAGS)
 
-# SEED, STATES, REQUESTS and ONLY (the index of a single state) set the flags of test/states.
+# SEED, STATES, REQUESTS and ONLY (the index of a single state) set the flags of test/cmd/states.
 .PHONY: states
 states: build meshlab bin/tools/kubectl ## Compare predictions with traffic in random states; Cilium's own code chooses the backends
-	@MESHLAB_STATE='$(CURDIR)/.lab-states' test/with-lab.sh --chooser=cilium go run ./test/states \
+	@MESHLAB_STATE='$(CURDIR)/.lab-states' test/with-lab.sh --chooser=cilium go run ./test/cmd/states \
 		$(foreach f,SEED STATES REQUESTS ONLY,$(if $($f),-$(shell echo $f | tr A-Z a-z)=$($f)))
 
 .PHONY: clean

@@ -27,7 +27,7 @@ func TestCheck(t *testing.T) {
 		"built":                          {"bin/a.md", "mend", nil},
 		"a hidden directory":             {".git/a.md", "mend", nil},
 		"a hidden file":                  {".x.yaml", "# mend\n", []string{".x.yaml:1 mend"}},
-		"these expressions":              {"test/language/a.md", "mend", nil},
+		"these expressions":              {"test/cmd/language/a.md", "mend", nil},
 		"a script":                       {"testdata/script/a.txtar", "# made anew\n", []string{"testdata/script/a.txtar:1 anew"}},
 		"a Makefile":                     {"sub/Makefile", "# in vain\n", []string{"sub/Makefile:1 in vain"}},
 	}

@@ -21,7 +21,7 @@ func main() {
 		_, _ = fmt.Fprintf(os.Stderr, "error: %v\n", err)
 		os.Exit(2)
 	case len(found) > 0:
-		_, _ = fmt.Fprintf(os.Stderr, "error: %d expressions to replace; test/language/exempt.go lists what is exempt\n", len(found))
+		_, _ = fmt.Fprintf(os.Stderr, "error: %d expressions to replace; test/cmd/language/exempt.go lists what is exempt\n", len(found))
 		os.Exit(1)
 	}
 }

@@ -15,7 +15,7 @@ import (
 	"sigs.k8s.io/yaml"
 )
 
-const repository = "../.."
+const repository = "../../.."
 
 func TestRender(t *testing.T) {
 	t.Parallel()
