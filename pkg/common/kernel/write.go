@@ -125,7 +125,7 @@ func (t *terminal) Progress() (events func(change.Event), end func()) {
 		mu.Lock()
 		defer mu.Unlock()
 		if e.Kind == change.Finishing {
-			t.Say("Interrupted. Waiting for the write to %s in %s to end, for at most a few times %s (--cluster-timeout).", e.Step.Target(), e.Step.Target().Member.Name, t.Flags.Timeout)
+			t.Say("Interrupted. Waiting for the outcome of the write to %s in %s; each request may take %s (--cluster-timeout).", e.Step.Target(), e.Step.Target().Member.Name, t.Flags.Timeout)
 			return
 		}
 		if !live || e.Total < progressMinimum || e.Kind == change.Begun {

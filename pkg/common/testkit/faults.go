@@ -49,6 +49,20 @@ func CheckFaults(t *testing.T, c Change) {
 	}
 }
 
+// CheckUnconfirmed holds a command that nobody confirms to a document that says so, and to changing nothing. Its arguments are without --yes.
+func CheckUnconfirmed(t *testing.T, c Change) {
+	t.Helper()
+	r := c.run(t, c.Mesh(t), 0, "")
+	if r.result.Code != 1 || r.doc.Complete || len(r.doc.Changes) == 0 || r.writes > 0 {
+		t.Errorf("exit code %d, complete %v, %d changes, %d writes\n%s", r.result.Code, r.doc.Complete, len(r.doc.Changes), r.writes, r.result.ErrOut)
+	}
+	for _, change := range r.doc.Changes {
+		if change.Result != v1alpha1.ResultPlanned || !strings.Contains(change.Message, "not written") {
+			t.Errorf("%s %s: %s %q", change.Cluster, change.Object, change.Result, change.Message)
+		}
+	}
+}
+
 // outcome is one run of a command.
 type outcome struct {
 	mesh   *Mesh

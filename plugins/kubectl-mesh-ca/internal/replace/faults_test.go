@@ -29,7 +29,7 @@ func TestFaults(t *testing.T) {
 		own := cas[name]
 		installs[name] = catest.Install{CA: &own}
 	}
-	testkit.CheckFaults(t, testkit.Change{
+	c := testkit.Change{
 		Mesh: func(t *testing.T) *testkit.Mesh {
 			t.Helper()
 			m := &testkit.Mesh{}
@@ -44,7 +44,10 @@ func TestFaults(t *testing.T) {
 		},
 		Args:    []string{"sync", "--from", "us", "--to-all", "--yes"},
 		Content: data,
-	})
+	}
+	testkit.CheckFaults(t, c)
+	c.Args = c.Args[:len(c.Args)-1]
+	testkit.CheckUnconfirmed(t, c)
 }
 
 // data is that of a Secret.

@@ -26,7 +26,7 @@ func TestFaults(t *testing.T) {
 		"drain":     {[]string{"drain", "us", "--yes"}, map[string]map[string]string{"a": {cilium.AnnotationGlobal: "true"}, "b": {cilium.AnnotationGlobal: "true", cilium.AnnotationShared: "TRUE"}}},
 	} {
 		t.Run(name, func(t *testing.T) {
-			testkit.CheckFaults(t, testkit.Change{
+			change := testkit.Change{
 				Mesh: func(t *testing.T) *testkit.Mesh {
 					t.Helper()
 					return testkit.NewMesh(t, []string{"us", "eu", "ap"}, c.services)
@@ -34,7 +34,10 @@ func TestFaults(t *testing.T) {
 				Command: func(m *testkit.Mesh) testkit.Command { return testkit.Command{New: cmd.New, Members: m.Members} },
 				Args:    c.args,
 				Content: annotations,
-			})
+			}
+			testkit.CheckFaults(t, change)
+			change.Args = change.Args[:len(change.Args)-1]
+			testkit.CheckUnconfirmed(t, change)
 		})
 	}
 }
