@@ -21,7 +21,6 @@ var exemptions = []exemption{
 	{"wants", `\b(who|user|users|person|reader|nobody|somebody|everybody|kubelet|it) wants\b`, "", "people, and programs that ask, may want something"},
 	{"leafs", `json:"leafs"`, "pkg/apis", "a field of the documents"},
 	{"as long as", `\bas long as (it|they) (takes?|needs?)\b|\b(twice|times|exactly|just|at least) as long as\b`, "", "names a duration, or compares two lengths"},
-
 }
 
 // skipped is what the check does not read.

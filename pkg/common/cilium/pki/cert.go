@@ -17,7 +17,7 @@ const (
 	maxPEM = 1 << 20
 )
 
-// ErrNoCertificate: the data does not contain a PEM certificate.
+// ErrNoCertificate says that the data does not contain a PEM certificate.
 var ErrNoCertificate = errors.New("it does not contain a certificate")
 
 // ParseCertificates reads every certificate of a PEM file, in order. As in crypto/x509's AppendCertsFromPEM text between the blocks is allowed;

@@ -149,7 +149,7 @@ func TestField09GuestsKeepNothing(t *testing.T) {
 		"a key beside a person's CA": {nil, []metav1.ManagedFieldsEntry{ca("kubectl-create"), data(eso, "note")}, "hand", false},
 		"a key beside certgen's CA":  {nil, []metav1.ManagedFieldsEntry{ca("cilium-certgen"), data(eso, "note")}, "certgen", false},
 		"the certificate itself":     {release, []metav1.ManagedFieldsEntry{data("helm", "ca.key"), data(eso, "ca.crt")}, "external-secrets/extra", true},
-		"it was overwritten":        {nil, []metav1.ManagedFieldsEntry{ca("mesh-ca"), wrote(eso, `{"f:data":{".":{}}}`)}, "external-secrets", true},
+		"it was overwritten":         {nil, []metav1.ManagedFieldsEntry{ca("mesh-ca"), wrote(eso, `{"f:data":{".":{}}}`)}, "external-secrets", true},
 	} {
 		if got := pki.FindOwner(stored{labels: labels, annotations: tc.annotations, fields: tc.managed}.meta()); !strings.HasPrefix(got.String(), tc.want) || got.Reconciles() != tc.reconciles {
 			t.Errorf("%s: %+v, want %s", name, got, tc.want)

@@ -175,10 +175,10 @@ func (b *Backup) Diff(stored metav1.Object) *change.Difference {
 type lock struct {
 	change.Outcome
 
-	item *Item
-	text string
+	item   *Item
+	text   string
 	locked metav1.Object // cilium-ca with our mark on it, as the API server returned it
-	sent bool          // our mark may be on cilium-ca
+	sent   bool          // our mark may be on cilium-ca
 }
 
 func newLock(i *Item) *lock {

@@ -303,7 +303,7 @@ func TestBeforeCilium(t *testing.T) {
 		want string
 	}{
 		"namespace said": {[]string{"--to", "new", "--cilium-namespace", "kube-system"}, 0, "kubectl --context kind-new -n kube-system delete secret cilium-ca"},
-		"no namespace":     {[]string{"--to", "new"}, 1, "say where with --cilium-namespace"},
+		"no namespace":   {[]string{"--to", "new"}, 1, "say where with --cilium-namespace"},
 		"not named":      {[]string{"--to-all", "--cilium-namespace", "kube-system"}, 1, "nothing was changed"},
 	} {
 		t.Run(name, func(t *testing.T) {
