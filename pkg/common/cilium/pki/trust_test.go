@@ -20,7 +20,7 @@ func secret(name string) pki.Ref { return pki.Ref{Kind: pki.Secret, Name: name} 
 // renew gives a cluster new leaf certificates of another CA, as a Helm upgrade or a certgen run does.
 func renew(t *testing.T, s pki.Side, ca pkitest.CA) {
 	t.Helper()
-	for name, data := range ca.Leafs(t, s.Name) {
+	for name, data := range ca.LeafSecrets(t, s.Name) {
 		s.Objects[secret(name)] = pki.Object{Data: data}
 	}
 }
@@ -55,7 +55,7 @@ func TestMatrix(t *testing.T) {
 		},
 		"only the server's leaf renewed": {
 			edit: func(t *testing.T, one, _ pkitest.CA, _, eu *pki.Side) {
-				eu.Objects[secret(server)] = pki.Object{Data: one.Leafs(t, "eu")[server]}
+				eu.Objects[secret(server)] = pki.Object{Data: one.LeafSecrets(t, "eu")[server]}
 			},
 			want: [2]row{{"ok", "", ""}, {"broken", "is signed by", "is signed by"}},
 		},
@@ -264,7 +264,7 @@ func TestInside(t *testing.T) {
 		},
 		"local certificate of another CA": {
 			edit: func(s *pki.Side) {
-				s.Objects[secret(pki.SecretLocal)] = pki.Object{Data: two.Leafs(t, "us")[pki.SecretLocal]}
+				s.Objects[secret(pki.SecretLocal)] = pki.Object{Data: two.LeafSecrets(t, "us")[pki.SecretLocal]}
 			},
 			change: map[string]pki.Verdict{"agents to etcd": pki.Broken},
 		},

@@ -172,7 +172,7 @@ func TestNext(t *testing.T) {
 		"renewed": {catest.Install{Leafs: &now}, nil},
 		"hubble only": {
 			catest.Install{Leafs: &now, Edit: func(s map[string]*corev1.Secret) {
-				s["hubble-server-certs"].Data = old.Leafs(t, "eu")["hubble-server-certs"]
+				s["hubble-server-certs"].Data = old.LeafSecrets(t, "eu")["hubble-server-certs"]
 			}},
 			[]string{k + "delete secret hubble-server-certs", h + " --version 1.18.11" + reuse},
 		},

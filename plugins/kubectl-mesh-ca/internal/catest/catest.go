@@ -76,7 +76,7 @@ func Member(t testing.TB, name string, in Install) (*clusters.Member, *fake.Clie
 		}
 	}
 	if in.Leafs != nil {
-		for leaf, data := range in.Leafs.Leafs(t, name) {
+		for leaf, data := range in.Leafs.LeafSecrets(t, name) {
 			add(leaf, in.Method, corev1.SecretTypeTLS, data)
 		}
 	}

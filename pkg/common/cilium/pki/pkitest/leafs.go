@@ -21,8 +21,8 @@ func LeafSecret(leaf CA, trust []byte) map[string][]byte {
 	return map[string][]byte{"ca.crt": trust, "tls.crt": leaf.CertPEM, "tls.key": leaf.KeyPEM}
 }
 
-// Leafs returns the leaf Secrets of a cluster with KVStoreMesh and Hubble, all signed by ca, as chart 1.18 makes them.
-func (ca CA) Leafs(t testing.TB, cluster string) map[string]map[string][]byte {
+// LeafSecrets returns the leaf Secrets of a cluster with KVStoreMesh and Hubble, all signed by ca, as chart 1.18 makes them.
+func (ca CA) LeafSecrets(t testing.TB, cluster string) map[string]map[string][]byte {
 	t.Helper()
 	server, client := x509.ExtKeyUsageServerAuth, x509.ExtKeyUsageClientAuth
 	out := map[string]map[string][]byte{}

@@ -73,7 +73,7 @@ func Side(t testing.TB, name string, ca CA) pki.Side {
 	t.Helper()
 	meshAPI, agent := Workloads(nil)
 	s := pki.Side{Name: name, Namespace: "kube-system", MeshAPI: meshAPI, Agent: agent, Relay: Relay(nil), Objects: map[pki.Ref]pki.Object{}, Peers: map[string]pki.PeerConfig{}}
-	for leaf, data := range ca.Leafs(t, name) {
+	for leaf, data := range ca.LeafSecrets(t, name) {
 		s.Objects[pki.Ref{Kind: pki.Secret, Name: leaf}] = pki.Object{Data: data}
 	}
 	for _, config := range []string{"cilium-kvstoremesh", "cilium-clustermesh"} {
