@@ -14,6 +14,7 @@ import (
 
 	"github.com/kubectl-mesh/kubectl-mesh/pkg/apis/v1alpha1"
 	"github.com/kubectl-mesh/kubectl-mesh/pkg/common/clusters"
+	"github.com/kubectl-mesh/kubectl-mesh/pkg/common/failure"
 	"github.com/kubectl-mesh/kubectl-mesh/pkg/common/permissions"
 )
 
@@ -121,7 +122,7 @@ func permitted(needs, asked []permissions.Permission, answers []error) error {
 	var lacking []permissions.Permission
 	for _, p := range needs {
 		err := answers[slices.Index(asked, p)]
-		var missing *MissingError
+		var missing *permissions.MissingError
 		switch {
 		case errors.As(err, &missing) && !slices.Contains(lacking, p):
 			lacking = append(lacking, p)
@@ -130,22 +131,17 @@ func permitted(needs, asked []permissions.Permission, answers []error) error {
 		}
 	}
 	if len(lacking) > 0 {
-		return &MissingError{lacking}
+		return &permissions.MissingError{Permissions: lacking}
 	}
 	return nil
 }
 
-// MissingError says which permissions are not granted.
-type MissingError struct{ Permissions []permissions.Permission }
-
-func (e *MissingError) Error() string { return "no permission: " + permissions.Needs(e.Permissions) }
-
-// Review asks an API server for permissions, all with one deadline each. A *MissingError names those that are not granted.
+// Review asks an API server for permissions, all with one deadline each. A *permissions.MissingError names those that are not granted.
 func Review(ctx context.Context, m *clusters.Member, timeout time.Duration, needed ...permissions.Permission) error {
 	var lacking []permissions.Permission
 	for _, p := range needed {
 		err := within(ctx, timeout, func(ctx context.Context) error { return review(ctx, m, p) })
-		var missing *MissingError
+		var missing *permissions.MissingError
 		switch {
 		case errors.As(err, &missing):
 			lacking = append(lacking, missing.Permissions...)
@@ -154,7 +150,7 @@ func Review(ctx context.Context, m *clusters.Member, timeout time.Duration, need
 		}
 	}
 	if len(lacking) > 0 {
-		return &MissingError{lacking}
+		return &permissions.MissingError{Permissions: lacking}
 	}
 	return nil
 }
@@ -168,7 +164,7 @@ func review(ctx context.Context, m *clusters.Member, p permissions.Permission) e
 	}
 	if !got.Status.Allowed {
 		// The class makes Permitted try another context of the same cluster.
-		return &clusters.Error{Class: clusters.ClassForbidden, Err: &MissingError{[]permissions.Permission{p}}}
+		return &failure.Error{Class: failure.Forbidden, Err: &permissions.MissingError{Permissions: []permissions.Permission{p}}}
 	}
 	return nil
 }

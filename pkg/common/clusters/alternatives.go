@@ -4,6 +4,8 @@ import (
 	"context"
 	"fmt"
 	"slices"
+
+	"github.com/kubectl-mesh/kubectl-mesh/pkg/common/failure"
 )
 
 // collapse leaves one member for each cluster: contexts lead to one cluster if its kube-system has the same UID or, where one of them could not be read,
@@ -102,7 +104,7 @@ func (m *Member) useNamed(name string) {
 	m.pinned = m.pinned || m.Context == name
 }
 
-// Permitted calls ask, which returns an error of class ClassForbidden where the member's context lacks a permission. Unless the user chose that context, by name or
+// Permitted calls ask, which returns an error of class Forbidden where the member's context lacks a permission. Unless the user chose that context, by name or
 // as the current one, ask is then called for the other contexts of the same cluster. The member uses the first that is permitted, and notes it. If none is, it stays as it was.
 func (m *Member) Permitted(ctx context.Context, ask func(context.Context) error) error {
 	err := ask(ctx)
@@ -111,7 +113,7 @@ func (m *Member) Permitted(ctx context.Context, ask func(context.Context) error)
 	}
 	first := m.Context
 	for _, name := range slices.Clone(m.Aliases) {
-		if err == nil || ctx.Err() != nil || Classify(err).Class != ClassForbidden {
+		if err == nil || ctx.Err() != nil || failure.Classify(err).Class != failure.Forbidden {
 			return err
 		}
 		at := slices.IndexFunc(m.alternatives, func(o *Member) bool { return o.Context == name && o.Err == nil })

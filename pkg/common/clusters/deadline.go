@@ -5,6 +5,8 @@ import (
 	"fmt"
 	"sync"
 	"time"
+
+	"github.com/kubectl-mesh/kubectl-mesh/pkg/common/failure"
 )
 
 // Within calls fn, which waits for one member, with a deadline; 0 is none.
@@ -16,7 +18,7 @@ func Within[T any](ctx context.Context, timeout time.Duration, fn func(context.C
 	defer cancel()
 	v, err := fn(one)
 	if err != nil && one.Err() != nil && ctx.Err() == nil {
-		err = &Error{ClassTimeout, fmt.Errorf("no answer within %s (--cluster-timeout): %w", timeout, err)}
+		err = &failure.Error{Class: failure.Timeout, Err: fmt.Errorf("no answer within %s (--cluster-timeout): %w", timeout, err)}
 	}
 	return v, err
 }

@@ -6,6 +6,8 @@ import (
 	"testing"
 	"testing/synctest"
 	"time"
+
+	"github.com/kubectl-mesh/kubectl-mesh/pkg/common/failure"
 )
 
 func TestWithin(t *testing.T) {
@@ -30,15 +32,15 @@ func TestWithin(t *testing.T) {
 		ctx     context.Context
 		timeout time.Duration
 		takes   time.Duration
-		class   Class
+		class   failure.Class
 		cause   error
 		after   time.Duration
 	}{
 		"in time":               {t.Context(), 10 * time.Second, 9 * time.Second, "", nil, 9 * time.Second},
-		"too late":              {t.Context(), 10 * time.Second, 11 * time.Second, ClassTimeout, context.DeadlineExceeded, 10 * time.Second},
+		"too late":              {t.Context(), 10 * time.Second, 11 * time.Second, failure.Timeout, context.DeadlineExceeded, 10 * time.Second},
 		"no deadline":           {t.Context(), 0, time.Hour, "", nil, time.Hour},
-		"interrupted":           {interrupted, 10 * time.Second, time.Second, ClassInterrupted, context.Canceled, 0},
-		"the caller's deadline": {late, 10 * time.Second, time.Second, ClassTimeout, context.DeadlineExceeded, 0},
+		"interrupted":           {interrupted, 10 * time.Second, time.Second, failure.Interrupted, context.Canceled, 0},
+		"the caller's deadline": {late, 10 * time.Second, time.Second, failure.Timeout, context.DeadlineExceeded, 0},
 	}
 	for name, c := range cases {
 		t.Run(name, func(t *testing.T) {
@@ -50,9 +52,9 @@ func TestWithin(t *testing.T) {
 				}
 				start := time.Now()
 				_, err := Within(ctx, c.timeout, wait(c.takes))
-				class := Class("")
+				class := failure.Class("")
 				if err != nil {
-					class = Classify(err).Class
+					class = failure.Classify(err).Class
 				}
 				if class != c.class || !errors.Is(err, c.cause) || time.Since(start) != c.after {
 					t.Errorf("%v (%s) after %s", err, class, time.Since(start))

@@ -7,6 +7,8 @@ import (
 	"github.com/google/go-cmp/cmp"
 	clientcmdapi "k8s.io/client-go/tools/clientcmd/api"
 	"k8s.io/utils/ptr"
+
+	"github.com/kubectl-mesh/kubectl-mesh/pkg/common/failure"
 )
 
 // described returns what a selection calls its members: name, context and whether it was read.
@@ -84,7 +86,7 @@ func TestField07AContextKeepsItsName(t *testing.T) {
 			}
 			if c.want == "" {
 				eu := sel.Members[1]
-				if eu.Context != "" || eu.Err.Class == ClassRefused {
+				if eu.Context != "" || eu.Err.Class == failure.Refused {
 					t.Errorf("eu got the context %q and the class %s", eu.Context, eu.Err.Class)
 				}
 				if said := everything(sel); !strings.Contains(said, c.context) || !strings.Contains(said, "--contexts") {
@@ -156,7 +158,7 @@ func TestField07SeveralContextsOfAPeer(t *testing.T) {
 		t.Error(d)
 	}
 	ap, eu := sel.Members[1], sel.Members[2]
-	if ap.Context != "ap" || ap.Err.Class != ClassRefused || eu.Context != "" || !strings.Contains(eu.Err.Error(), "eu-cp1") {
+	if ap.Context != "ap" || ap.Err.Class != failure.Refused || eu.Context != "" || !strings.Contains(eu.Err.Error(), "eu-cp1") {
 		t.Errorf("ap is context %q (%s), eu is context %q: %s", ap.Context, ap.Err.Class, eu.Context, eu.Err)
 	}
 }

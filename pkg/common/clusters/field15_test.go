@@ -5,6 +5,8 @@ import (
 	"testing"
 
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+
+	"github.com/kubectl-mesh/kubectl-mesh/pkg/common/failure"
 )
 
 // TestField15WhichContextOfACluster: of two contexts of one cluster the user's choice comes first, then the current one, then one that may do what is asked.
@@ -62,7 +64,7 @@ func TestField15WhichContextOfACluster(t *testing.T) {
 			eu := found[0]
 			r := Each(t.Context(), []*Member{eu}, DefaultTimeout, func(ctx context.Context, m *Member) (struct{}, error) {
 				_, err := m.Client.CoreV1().Services("kube-system").Get(ctx, "web", metav1.GetOptions{})
-				if Classify(err).Class == ClassNotFound {
+				if failure.Classify(err).Class == failure.NotFound {
 					err = nil
 				}
 				return struct{}{}, err

@@ -27,6 +27,7 @@ import (
 	clientcmdapi "k8s.io/client-go/tools/clientcmd/api"
 
 	"github.com/kubectl-mesh/kubectl-mesh/pkg/common/execplugin"
+	"github.com/kubectl-mesh/kubectl-mesh/pkg/common/failure"
 )
 
 // watchdog ends a wait that never comes true.
@@ -250,7 +251,7 @@ func TestField17HangingPlugin(t *testing.T) {
 			switch {
 			case interrupt && (err == nil || ctx.Err() == nil):
 				t.Errorf("error %v", err)
-			case !interrupt && (err != nil || sel.Members[0].Err == nil || sel.Members[0].Err.Class != ClassTimeout || !strings.Contains(sel.Members[0].Err.Error(), `credential plugin "plugin" did not finish within 2s (--cluster-timeout)`)):
+			case !interrupt && (err != nil || sel.Members[0].Err == nil || sel.Members[0].Err.Class != failure.Timeout || !strings.Contains(sel.Members[0].Err.Error(), `credential plugin "plugin" did not finish within 2s (--cluster-timeout)`)):
 				t.Errorf("%v: %s", err, everything(sel))
 			}
 			for _, pid := range s.lines(t, "pid") {
@@ -292,7 +293,7 @@ func TestField17RejectedCredentials(t *testing.T) {
 	k := newKubeconfig("us")
 	k.add("us", us.URL, us.ca(), s.exec(clientcmdapi.NeverExecInteractiveMode, "x"))
 	sel, err := selected(hosted(t), t, k.flags(t, "us"))
-	if err != nil || len(sel.Failed()) != 1 || sel.Members[0].Err.Class != ClassUnauthorized {
+	if err != nil || len(sel.Failed()) != 1 || sel.Members[0].Err.Class != failure.Unauthorized {
 		t.Fatalf("%v: %s", err, everything(sel))
 	}
 	if runs := s.lines(t, "run"); len(runs) > 2 {

@@ -12,6 +12,7 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	"github.com/kubectl-mesh/kubectl-mesh/pkg/common/cilium"
+	"github.com/kubectl-mesh/kubectl-mesh/pkg/common/failure"
 	"github.com/kubectl-mesh/kubectl-mesh/pkg/common/owners"
 )
 
@@ -23,7 +24,7 @@ import (
 func (m *Member) identify(ctx context.Context, ciliumNamespace string) error {
 	if err := m.readConfig(ctx, ciliumNamespace); err != nil {
 		// Two contexts of one cluster are one, even if it has no Cilium.
-		if class := Classify(err).Class; class == ClassNoCilium || class == ClassForbidden || class == ClassOther {
+		if class := failure.Classify(err).Class; class == failure.NoCilium || class == failure.Forbidden || class == failure.Other {
 			_ = m.readUID(ctx) // the first error is the one that tells
 		}
 		return err
@@ -110,22 +111,22 @@ func (m *Member) findConfig(ctx context.Context, namespace string) (*corev1.Conf
 	list, err := m.Client.CoreV1().ConfigMaps(metav1.NamespaceAll).List(ctx, metav1.ListOptions{FieldSelector: "metadata.name=" + cilium.ConfigMapName})
 	switch {
 	case apierrors.IsForbidden(err):
-		return nil, problem(ClassForbidden, "ConfigMap %s is not in namespace %s, and other namespaces may not be searched; name it with --cilium-namespace", cilium.ConfigMapName, cilium.DefaultNamespace)
+		return nil, problem(failure.Forbidden, "ConfigMap %s is not in namespace %s, and other namespaces may not be searched; name it with --cilium-namespace", cilium.ConfigMapName, cilium.DefaultNamespace)
 	case err != nil:
 		return nil, err
 	case len(list.Items) == 0:
 		return nil, noCilium("no ConfigMap %s in any namespace", cilium.ConfigMapName)
 	case len(list.Items) > 1:
-		return nil, problem(ClassOther, "ConfigMap %s stands in %d namespaces; name one with --cilium-namespace", cilium.ConfigMapName, len(list.Items))
+		return nil, problem(failure.Other, "ConfigMap %s stands in %d namespaces; name one with --cilium-namespace", cilium.ConfigMapName, len(list.Items))
 	}
 	return &list.Items[0], nil
 }
 
 // noCilium says that there is none for certain: what may only be hidden has another class.
-func noCilium(format string, args ...any) error { return problem(ClassNoCilium, format, args...) }
+func noCilium(format string, args ...any) error { return problem(failure.NoCilium, format, args...) }
 
-func problem(class Class, format string, args ...any) *Error {
-	return &Error{class, fmt.Errorf(format, args...)}
+func problem(class failure.Class, format string, args ...any) *failure.Error {
+	return &failure.Error{Class: class, Err: fmt.Errorf(format, args...)}
 }
 
 // readVersion reads the version from DaemonSet cilium's image. What may not be read stays unknown.

@@ -16,6 +16,7 @@ import (
 	k8stesting "k8s.io/client-go/testing"
 
 	"github.com/kubectl-mesh/kubectl-mesh/pkg/common/cilium"
+	"github.com/kubectl-mesh/kubectl-mesh/pkg/common/failure"
 )
 
 func installedObjects(name string) []runtime.Object {
@@ -37,7 +38,7 @@ type said struct {
 	Peers              []string
 	PeersKnown         bool
 	KVStoreMesh        string
-	Class              Class
+	Class              failure.Class
 }
 
 func TestIdentify(t *testing.T) {
@@ -57,9 +58,9 @@ func TestIdentify(t *testing.T) {
 		"no version":              {without(installedObjects("us"), 3), "", said{"us", "uid-1", "", 7, []string{"eu"}, true, "false", ""}},
 		"no mesh API":             {without(installedObjects("us"), 4), "", said{"us", "uid-1", "1.18.11", 7, []string{"eu"}, true, "", ""}},
 		// Two contexts of one cluster are told apart from two clusters by the UID, with Cilium or without.
-		"no Cilium":                    {without(installedObjects("us"), 1), "", said{"kind-us", "uid-1", "", 0, nil, false, "", ClassNoCilium}},
-		"its settings are no numbers":  {append(without(installedObjects("us"), 1), &corev1.ConfigMap{ObjectMeta: metav1.ObjectMeta{Namespace: "kube-system", Name: cilium.ConfigMapName}, Data: map[string]string{"cluster-id": "x"}}), "", said{"kind-us", "uid-1", "", 0, nil, false, "", ClassOther}},
-		"its settings may not be read": {installedObjects("us"), "configmaps", said{"kind-us", "uid-1", "", 0, nil, false, "", ClassForbidden}},
+		"no Cilium":                    {without(installedObjects("us"), 1), "", said{"kind-us", "uid-1", "", 0, nil, false, "", failure.NoCilium}},
+		"its settings are no numbers":  {append(without(installedObjects("us"), 1), &corev1.ConfigMap{ObjectMeta: metav1.ObjectMeta{Namespace: "kube-system", Name: cilium.ConfigMapName}, Data: map[string]string{"cluster-id": "x"}}), "", said{"kind-us", "uid-1", "", 0, nil, false, "", failure.Other}},
+		"its settings may not be read": {installedObjects("us"), "configmaps", said{"kind-us", "uid-1", "", 0, nil, false, "", failure.Forbidden}},
 	}
 	for name, c := range cases {
 		t.Run(name, func(t *testing.T) {
@@ -73,7 +74,7 @@ func TestIdentify(t *testing.T) {
 			m := &Member{Name: "kind-us", Context: "kind-us", Client: client}
 			got := said{}
 			if err := m.identify(t.Context(), ""); err != nil {
-				got.Class = Classify(err).Class
+				got.Class = failure.Classify(err).Class
 			}
 			got.Name, got.UID, got.ID, got.Peers, got.PeersKnown = m.Name, m.UID, m.Config.ClusterID, m.Peers, m.PeersKnown
 			if m.Version.Known() {
@@ -108,7 +109,7 @@ func TestIdentifyAgain(t *testing.T) {
 	for name, c := range cases {
 		m := c.before
 		m.Name, m.Context, m.Client = "kind-eu", "kind-eu", fake.NewClientset(installedObjects("eu")...)
-		m.Err = &Error{ClassTimeout, errors.New("no answer")}
+		m.Err = &failure.Error{Class: failure.Timeout, Err: errors.New("no answer")}
 		got, err := (&Flags{Timeout: time.Minute}).Identify(t.Context(), &m)
 		if err != nil || got.Name != c.want || got.Err != nil || m.Err == nil {
 			t.Errorf("%s: %+v, %v", name, got, err)

@@ -13,6 +13,7 @@ import (
 	"k8s.io/client-go/rest"
 
 	"github.com/kubectl-mesh/kubectl-mesh/pkg/common/cilium"
+	"github.com/kubectl-mesh/kubectl-mesh/pkg/common/failure"
 	"github.com/kubectl-mesh/kubectl-mesh/pkg/common/owners"
 )
 
@@ -41,7 +42,7 @@ type Member struct {
 
 	REST   *rest.Config
 	Client kubernetes.Interface
-	Err    *Error
+	Err    *failure.Error
 
 	entry        entry     // what the kubeconfig says about the context
 	alternatives []*Member // what the other contexts of the same cluster answered, in the order of Aliases
@@ -63,7 +64,7 @@ type Release struct{ Name, Namespace string }
 type Result[T any] struct {
 	Member *Member
 	Value  T
-	Err    *Error
+	Err    *failure.Error
 }
 
 // maxParallel bounds how many members are asked at once: all of the greatest mesh there is. A member costs a connection and a
@@ -89,7 +90,7 @@ func Each[T any](ctx context.Context, members []*Member, timeout time.Duration, 
 				out[i].Value, err = Within(m.withClock(ctx), timeout, func(ctx context.Context) (T, error) { return fn(ctx, m) })
 				return m.plugin.explain(err)
 			})
-			out[i].Err = Classify(err)
+			out[i].Err = failure.Classify(err)
 			return nil
 		})
 	}
@@ -122,7 +123,7 @@ func (f *Flags) newMember(c candidate, single bool, warn rest.WarningHandlerWith
 	}
 	cfg, ns, err := f.restConfig(c, single)
 	if err != nil {
-		m.Err = &Error{ClassConfig, err}
+		m.Err = &failure.Error{Class: failure.Kubeconfig, Err: err}
 		return m
 	}
 	// Our own fan-out is bounded; client-go's default of 5 requests a second would make a mesh slow.
@@ -136,7 +137,7 @@ func (f *Flags) newMember(c candidate, single bool, warn rest.WarningHandlerWith
 	typed.AcceptContentTypes = "application/vnd.kubernetes.protobuf,application/json"
 	client, err := kubernetes.NewForConfig(typed)
 	if err != nil {
-		m.Err = &Error{ClassConfig, fmt.Errorf("context %q: %w", c.name, err)}
+		m.Err = &failure.Error{Class: failure.Kubeconfig, Err: fmt.Errorf("context %q: %w", c.name, err)}
 		return m
 	}
 	m.Client = client

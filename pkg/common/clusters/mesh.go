@@ -8,6 +8,8 @@ import (
 	"strings"
 
 	"k8s.io/utils/ptr"
+
+	"github.com/kubectl-mesh/kubectl-mesh/pkg/common/failure"
 )
 
 // selectMesh finds the mesh of the current context (or --context): the home
@@ -44,7 +46,7 @@ func (f *Flags) selectMesh(ctx context.Context, kc *kubeconfig, w *Warnings) (*S
 	}
 	sel, home := &Selection{Members: []*Member{s.home}}, s.home
 	switch {
-	case home.Err != nil && home.Err.Class != ClassNoCilium && home.Err.Class != ClassConfig:
+	case home.Err != nil && home.Err.Class != failure.NoCilium && home.Err.Class != failure.Kubeconfig:
 		// A result all the same, so that scripts get their document: one member, not read.
 		w.Add("the mesh of context %q is not known while it cannot be read; name other contexts with --contexts", home.Context)
 		return sel, nil
@@ -86,7 +88,7 @@ func joinPeers(home *Member, others []*Member, w *Warnings) ([]*Member, error) {
 	byName := map[string][]*Member{}
 	for _, m := range others {
 		switch {
-		case m.Err != nil && m.Err.Class != ClassNoCilium:
+		case m.Err != nil && m.Err.Class != failure.NoCilium:
 			unread = append(unread, m)
 		case m.Err == nil:
 			read = append(read, m)
@@ -142,9 +144,9 @@ func missingPeers(missing []string, unread, read []*Member, alone bool, w *Warni
 		case len(mine) > 1:
 			out = append(out, &Member{Name: peer, Err: problem(commonClass(mine), "none of the contexts of this peer could be read: %s", listUnread(mine))})
 		case len(others) > 0:
-			out = append(out, &Member{Name: peer, Err: problem(ClassConfig, "no context that could be read belongs to this peer; name its context with --contexts. Contexts that could not be read and may lead to any cluster: %s", listUnread(others))})
+			out = append(out, &Member{Name: peer, Err: problem(failure.Kubeconfig, "no context that could be read belongs to this peer; name its context with --contexts. Contexts that could not be read and may lead to any cluster: %s", listUnread(others))})
 		case alone:
-			out = append(out, &Member{Name: peer, Err: problem(ClassConfig, "no context in the kubeconfig belongs to this peer; add one and name it with --contexts")})
+			out = append(out, &Member{Name: peer, Err: problem(failure.Kubeconfig, "no context in the kubeconfig belongs to this peer; add one and name it with --contexts")})
 		default:
 			w.Add("peer %q has no context in the kubeconfig; what it does is not known here", peer)
 		}
@@ -166,12 +168,12 @@ func listUnread(unread []*Member) string {
 	return strings.Join(lines, ", ")
 }
 
-// commonClass returns the class of the members' errors, or ClassOther if they differ.
-func commonClass(unread []*Member) Class {
+// commonClass returns the class of the members' errors, or failure.Other if they differ.
+func commonClass(unread []*Member) failure.Class {
 	class := unread[0].Err.Class
 	for _, m := range unread {
 		if m.Err.Class != class {
-			return ClassOther
+			return failure.Other
 		}
 	}
 	return class

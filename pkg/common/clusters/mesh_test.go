@@ -6,6 +6,8 @@ import (
 	"time"
 
 	"k8s.io/utils/ptr"
+
+	"github.com/kubectl-mesh/kubectl-mesh/pkg/common/failure"
 )
 
 // TestDeadHomeWaitsForNobody: the others are asked at the same time as home, and left alone when home does not answer.
@@ -25,7 +27,7 @@ func TestDeadHomeWaitsForNobody(t *testing.T) {
 	f.Config.KubeConfig = ptr.To(writeConfig(t, t.TempDir(), "config", "home", "home=http://"+gone.Addr().String(), "other=http://"+mute.Addr().String()))
 	f.Timeout = time.Hour
 	sel, err := f.Select(t.Context())
-	if err != nil || len(sel.Members) != 1 || sel.Members[0].Err == nil || sel.Members[0].Err.Class != ClassRefused {
+	if err != nil || len(sel.Members) != 1 || sel.Members[0].Err == nil || sel.Members[0].Err.Class != failure.Refused {
 		t.Fatalf("%+v, %v", sel, err)
 	}
 }

@@ -13,6 +13,7 @@ import (
 	clientcmdapi "k8s.io/client-go/tools/clientcmd/api"
 
 	"github.com/kubectl-mesh/kubectl-mesh/pkg/common/execplugin"
+	"github.com/kubectl-mesh/kubectl-mesh/pkg/common/failure"
 )
 
 // plugin is the exec credential plugin of a context.
@@ -74,14 +75,14 @@ func (p *plugin) explain(err error) error {
 	if text := err.Error(); !strings.Contains(text, "exec: executable") && !strings.Contains(text, "decoding stdout") {
 		return err
 	}
-	failure := p.host.Failure(p.key)
+	cause := p.host.Failure(p.key)
 	switch {
-	case failure == nil:
+	case cause == nil:
 		return err
-	case failure.TimedOut:
-		return &Error{ClassTimeout, failure}
+	case cause.TimedOut:
+		return &failure.Error{Class: failure.Timeout, Err: cause}
 	}
-	return &Error{ClassOther, failure}
+	return &failure.Error{Class: failure.Other, Err: cause}
 }
 
 // clockKey is where the context of a request holds what stops its deadline.

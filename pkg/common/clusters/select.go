@@ -10,6 +10,7 @@ import (
 	"k8s.io/utils/ptr"
 
 	"github.com/kubectl-mesh/kubectl-mesh/pkg/common/execplugin"
+	"github.com/kubectl-mesh/kubectl-mesh/pkg/common/failure"
 )
 
 // Selection is the members that a command works on.
@@ -176,7 +177,7 @@ func (f *Flags) selectAll(ctx context.Context, kc *kubeconfig, w *Warnings) (*Se
 		return nil, err
 	}
 	members = slices.DeleteFunc(members, func(m *Member) bool {
-		without := m.Err != nil && m.Err.Class == ClassNoCilium
+		without := m.Err != nil && m.Err.Class == failure.NoCilium
 		if without {
 			w.Add("context %q is left out: %s", m.Context, m.Err)
 		}

@@ -2,29 +2,24 @@ package clusters
 
 import (
 	"context"
-	"crypto/x509"
 	"errors"
-	"fmt"
-	"net"
 	"strings"
-	"syscall"
 	"testing"
 	"time"
 
 	"github.com/google/go-cmp/cmp"
-	apierrors "k8s.io/apimachinery/pkg/api/errors"
-	"k8s.io/apimachinery/pkg/runtime/schema"
 	"k8s.io/utils/ptr"
 
 	"github.com/kubectl-mesh/kubectl-mesh/pkg/common/cilium"
+	"github.com/kubectl-mesh/kubectl-mesh/pkg/common/failure"
 )
 
 func member(name string, id uint32, peers ...string) *Member {
 	return &Member{Name: name, Context: "kind-" + name, UID: "uid-" + name, Config: cilium.Config{ClusterName: name, ClusterID: id}, Peers: peers, PeersKnown: true}
 }
 
-func dead(context string, class Class) *Member {
-	return &Member{Name: context, Context: context, entry: entry{names: []string{context}}, Err: &Error{class, errors.New("no answer")}}
+func dead(context string, class failure.Class) *Member {
+	return &Member{Name: context, Context: context, entry: entry{names: []string{context}}, Err: &failure.Error{Class: class, Err: errors.New("no answer")}}
 }
 
 func memberNames(ms []*Member) []string {
@@ -55,14 +50,14 @@ func TestJoinPeers(t *testing.T) {
 		"not mutual":         {[]*Member{member("eu", 2), member("ap", 3, "us")}, []string{"us", "ap"}, "not the other way round", ""},
 		"same id":            {[]*Member{member("eu", 1, "us"), member("ap", 3, "us")}, []string{"us", "ap"}, "same cluster id", ""},
 		"no context for":     {[]*Member{member("eu", 2, "us")}, []string{"us", "eu"}, `peer "ap" has no context`, ""},
-		"one is dead":        {[]*Member{member("eu", 2, "us"), dead("kind-ap", ClassRefused)}, []string{"us", "ap!refused", "eu"}, "", ""},
-		"two are dead":       {[]*Member{dead("kind-eu", ClassRefused), dead("kind-ap", ClassTimeout)}, []string{"us", "ap!timeout", "eu!refused"}, "", ""},
-		"two of one are":     {[]*Member{member("ap", 3, "us"), dead("kind-eu", ClassRefused), dead("eu-cp1", ClassTimeout)}, []string{"us", "ap", "eu!error"}, "", ""},
-		"strangers are dead": {[]*Member{dead("old", ClassRefused), dead("older", ClassTimeout)}, []string{"us", "ap!kubeconfig", "eu!kubeconfig"}, "", ""},
-		"unrelated dead":     {[]*Member{member("eu", 2, "us"), member("ap", 3, "us"), dead("old", ClassTimeout)}, []string{"us", "ap", "eu"}, "", ""},
+		"one is dead":        {[]*Member{member("eu", 2, "us"), dead("kind-ap", failure.Refused)}, []string{"us", "ap!refused", "eu"}, "", ""},
+		"two are dead":       {[]*Member{dead("kind-eu", failure.Refused), dead("kind-ap", failure.Timeout)}, []string{"us", "ap!timeout", "eu!refused"}, "", ""},
+		"two of one are":     {[]*Member{member("ap", 3, "us"), dead("kind-eu", failure.Refused), dead("eu-cp1", failure.Timeout)}, []string{"us", "ap", "eu!error"}, "", ""},
+		"strangers are dead": {[]*Member{dead("old", failure.Refused), dead("older", failure.Timeout)}, []string{"us", "ap!kubeconfig", "eu!kubeconfig"}, "", ""},
+		"unrelated dead":     {[]*Member{member("eu", 2, "us"), member("ap", 3, "us"), dead("old", failure.Timeout)}, []string{"us", "ap", "eu"}, "", ""},
 		"two candidates":     {[]*Member{member("eu", 2, "us"), twin}, nil, "", `may be context "kind-eu" or "other-eu"`},
 		"nobody":             {[]*Member{member("test", 9)}, []string{"us", "ap!kubeconfig", "eu!kubeconfig"}, "", ""},
-		"without cilium":     {[]*Member{member("eu", 2, "us"), member("ap", 3, "us"), dead("plain", ClassNoCilium)}, []string{"us", "ap", "eu"}, "", ""},
+		"without cilium":     {[]*Member{member("eu", 2, "us"), member("ap", 3, "us"), dead("plain", failure.NoCilium)}, []string{"us", "ap", "eu"}, "", ""},
 		"peers of it hidden": {[]*Member{{Name: "eu", Context: "kind-eu", Config: cilium.Config{ClusterID: 2}}, member("ap", 3, "us")}, []string{"us", "ap", "eu"}, "", ""},
 	}
 	for name, c := range cases {
@@ -108,7 +103,7 @@ func TestCollapse(t *testing.T) {
 func TestCollapseKeepsWhatWorks(t *testing.T) {
 	t.Parallel()
 	for _, current := range []string{"", "dev-eu"} {
-		broken := dead("dev-eu", ClassForbidden)
+		broken := dead("dev-eu", failure.Forbidden)
 		broken.UID = "uid-eu"
 		got := collapse([]*Member{member("us", 1), broken, member("eu", 2)}, current, nil, &Warnings{})
 		if len(got) != 2 || got[1].Context != "kind-eu" {
@@ -129,12 +124,12 @@ func TestSingleFlagsStayAtHome(t *testing.T) {
 
 func TestNameUnread(t *testing.T) {
 	t.Parallel()
-	ms := []*Member{member("us", 1, "eu", "ap"), dead("kind-eu", ClassRefused), member("ap", 3, "us", "eu")}
+	ms := []*Member{member("us", 1, "eu", "ap"), dead("kind-eu", failure.Refused), member("ap", 3, "us", "eu")}
 	nameUnread(ms)
 	if ms[1].Name != "eu" {
 		t.Errorf("the unread member is called %q", ms[1].Name)
 	}
-	ms = []*Member{member("us", 1, "eu", "ap"), dead("a", ClassRefused), dead("b-eu", ClassRefused), dead("c-eu", ClassRefused)}
+	ms = []*Member{member("us", 1, "eu", "ap"), dead("a", failure.Refused), dead("b-eu", failure.Refused), dead("c-eu", failure.Refused)}
 	nameUnread(ms)
 	if d := cmp.Diff([]string{"us", "a!refused", "b-eu!refused", "c-eu!refused"}, memberNames(ms)); d != "" {
 		t.Error(d)
@@ -176,34 +171,9 @@ func TestValidate(t *testing.T) {
 	}
 }
 
-func TestClassify(t *testing.T) {
-	t.Parallel()
-	gr := schema.GroupResource{Resource: "services"}
-	cases := map[Class]error{
-		ClassDNS:          fmt.Errorf("get: %w", &net.DNSError{Err: "no such host"}),
-		ClassTimeout:      fmt.Errorf("get: %w", context.DeadlineExceeded),
-		ClassRefused:      fmt.Errorf("dial: %w", syscall.ECONNREFUSED),
-		ClassTLS:          fmt.Errorf("get: %w", x509.UnknownAuthorityError{}),
-		ClassUnauthorized: apierrors.NewUnauthorized("who"),
-		ClassForbidden:    apierrors.NewForbidden(gr, "x", errors.New("no")),
-		ClassNotFound:     apierrors.NewNotFound(gr, "x"),
-		ClassNoCilium:     fmt.Errorf("context: %w", noCilium("none")),
-		ClassInterrupted:  context.Canceled,
-		ClassOther:        errors.New("else"),
-	}
-	for want, err := range cases {
-		if got := Classify(err); got.Class != want || !errors.Is(got, err) {
-			t.Errorf("%v: got %s, want %s", err, got.Class, want)
-		}
-	}
-	if Classify(nil) != nil {
-		t.Error("an error out of nil")
-	}
-}
-
 func TestEachKeepsOrderAndDeadline(t *testing.T) {
 	t.Parallel()
-	ms := []*Member{member("us", 1), dead("kind-eu", ClassRefused), member("ap", 3), member("sa", 4)}
+	ms := []*Member{member("us", 1), dead("kind-eu", failure.Refused), member("ap", 3), member("sa", 4)}
 	got := Each(t.Context(), ms, 50*time.Millisecond, func(ctx context.Context, m *Member) (string, error) {
 		switch m.Name {
 		case "ap":

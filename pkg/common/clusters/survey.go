@@ -8,6 +8,8 @@ import (
 	"strings"
 	"sync"
 	"time"
+
+	"github.com/kubectl-mesh/kubectl-mesh/pkg/common/failure"
 )
 
 const (
@@ -81,7 +83,7 @@ func (s *survey) start(m *Member) {
 	}
 	s.mu.Unlock()
 	go func() {
-		m.Err = Classify(s.ask(m, l))
+		m.Err = failure.Classify(s.ask(m, l))
 		s.mu.Lock()
 		delete(s.waiting, m)
 		s.mu.Unlock()
@@ -131,7 +133,7 @@ func (s *survey) ask(m *Member, l *login) error {
 		return err
 	}
 	err := identify()
-	if m.plugin != nil && err != nil && Classify(err).Class == ClassUnauthorized {
+	if m.plugin != nil && err != nil && failure.Classify(err).Class == failure.Unauthorized {
 		err = identify() // client-go has run the plugin again meanwhile
 	}
 	return m.plugin.explain(err)

@@ -19,6 +19,7 @@ import (
 	"github.com/kubectl-mesh/kubectl-mesh/pkg/common/cilium"
 	"github.com/kubectl-mesh/kubectl-mesh/pkg/common/cilium/policy"
 	"github.com/kubectl-mesh/kubectl-mesh/pkg/common/clusters"
+	"github.com/kubectl-mesh/kubectl-mesh/pkg/common/failure"
 	"github.com/kubectl-mesh/kubectl-mesh/pkg/common/owners"
 )
 
@@ -54,7 +55,7 @@ type Unread struct {
 	Resource string // as RBAC spells it: ciliumnodes.cilium.io
 	// Namespace is empty where the whole cluster was asked for.
 	Namespace string
-	Err       *clusters.Error
+	Err       *failure.Error
 }
 
 // The resources that ReadAround may ask for.
@@ -193,7 +194,7 @@ func (s *surroundings) run(ctx context.Context, cluster string, steps []step) bo
 	for i, err := range errs {
 		if err != nil {
 			all = false
-			s.unread = append(s.unread, Unread{cluster, steps[i].resource, steps[i].namespace, clusters.Classify(err)})
+			s.unread = append(s.unread, Unread{cluster, steps[i].resource, steps[i].namespace, failure.Classify(err)})
 		}
 	}
 	return all

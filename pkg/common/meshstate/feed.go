@@ -15,6 +15,7 @@ import (
 	"k8s.io/apimachinery/pkg/watch"
 
 	"github.com/kubectl-mesh/kubectl-mesh/pkg/common/clusters"
+	"github.com/kubectl-mesh/kubectl-mesh/pkg/common/failure"
 	"github.com/kubectl-mesh/kubectl-mesh/pkg/common/routing"
 )
 
@@ -49,7 +50,7 @@ func (f *feed) run(ctx context.Context, identify func(context.Context, *clusters
 			return
 		}
 		if err != nil {
-			f.fail(clusters.Classify(err))
+			f.fail(failure.Classify(err))
 			lost = true
 		} else if time.Since(began) > shortSession {
 			pause = firstPause
@@ -87,7 +88,7 @@ func (f *feed) identified(ctx context.Context, lost bool, identify func(context.
 }
 
 // fail records that the member cannot be read. It is reported once, whatever the number of attempts.
-func (f *feed) fail(err *clusters.Error) {
+func (f *feed) fail(err *failure.Error) {
 	w := f.w
 	w.mu.Lock()
 	defer w.mu.Unlock()

@@ -20,6 +20,7 @@ import (
 	"k8s.io/client-go/rest"
 
 	"github.com/kubectl-mesh/kubectl-mesh/pkg/common/clusters"
+	"github.com/kubectl-mesh/kubectl-mesh/pkg/common/failure"
 )
 
 // overHTTP is a member whose API server has nothing but what answer writes itself, for which it returns true: fakes know no deadlines.
@@ -62,7 +63,7 @@ func TestWatchThatDoesNotOpen(t *testing.T) {
 	if d := cmp.Diff("us:0 eu:?", ready(w)); d != "" {
 		t.Error(d)
 	}
-	if hangs.Err == nil || hangs.Err.Class != clusters.ClassTimeout || !strings.Contains(hangs.Err.Error(), "no answer within 200ms") {
+	if hangs.Err == nil || hangs.Err.Class != failure.Timeout || !strings.Contains(hangs.Err.Error(), "no answer within 200ms") {
 		t.Errorf("eu: %v", hangs.Err)
 	}
 }
@@ -88,7 +89,7 @@ func TestWatchOutlivesItsDeadline(t *testing.T) {
 			t.Fatal(err)
 		}
 		err := k.follow(t.Context())
-		if lived := time.Since(began); lived != time.Hour+timeout || clusters.Classify(err).Class != clusters.ClassTimeout {
+		if lived := time.Since(began); lived != time.Hour+timeout || failure.Classify(err).Class != failure.Timeout {
 			t.Errorf("after %s: %v", lived, err)
 		}
 	})

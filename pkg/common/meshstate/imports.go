@@ -12,6 +12,7 @@ import (
 
 	"github.com/kubectl-mesh/kubectl-mesh/pkg/common/cilium"
 	"github.com/kubectl-mesh/kubectl-mesh/pkg/common/clusters"
+	"github.com/kubectl-mesh/kubectl-mesh/pkg/common/failure"
 	"github.com/kubectl-mesh/kubectl-mesh/pkg/common/routing"
 )
 
@@ -42,7 +43,7 @@ func derivedService(ctx context.Context, client dynamic.Interface, timeout time.
 			missing = err
 			continue
 		case err != nil:
-			return "", clusters.Explain(err)
+			return "", failure.Explain(err)
 		}
 		return found.GetAnnotations()[cilium.AnnotationDerivedService], nil
 	}

@@ -17,6 +17,7 @@ import (
 
 	"github.com/kubectl-mesh/kubectl-mesh/pkg/common/cilium"
 	"github.com/kubectl-mesh/kubectl-mesh/pkg/common/clusters"
+	"github.com/kubectl-mesh/kubectl-mesh/pkg/common/failure"
 	"github.com/kubectl-mesh/kubectl-mesh/pkg/common/owners"
 	"github.com/kubectl-mesh/kubectl-mesh/pkg/common/routing"
 )
@@ -47,7 +48,7 @@ type Query struct {
 type State struct {
 	routing.Snapshot
 	// Errors holds the members that could not be read, by Cilium name.
-	Errors map[string]*clusters.Error
+	Errors map[string]*failure.Error
 	// Services holds each member's Services, by Cilium name, if Query.Objects says so.
 	Services map[string]map[routing.Key]*corev1.Service
 }
@@ -81,7 +82,7 @@ type memberState struct {
 func Read(ctx context.Context, members []*clusters.Member, timeout time.Duration, q Query) *State {
 	r := reader{Query: q, pager: newPager(timeout)}
 	results := clusters.Each(ctx, members, 0, r.read)
-	st := &State{Errors: map[string]*clusters.Error{}, Services: map[string]map[routing.Key]*corev1.Service{}}
+	st := &State{Errors: map[string]*failure.Error{}, Services: map[string]map[routing.Key]*corev1.Service{}}
 	for _, r := range results {
 		if r.Err != nil {
 			r.Member.Err = r.Err

@@ -17,6 +17,7 @@ import (
 	k8stesting "k8s.io/client-go/testing"
 
 	"github.com/kubectl-mesh/kubectl-mesh/pkg/common/clusters"
+	"github.com/kubectl-mesh/kubectl-mesh/pkg/common/failure"
 )
 
 func service(name, app string) *corev1.Service {
@@ -128,10 +129,10 @@ func TestDeadlineIsForEachPage(t *testing.T) {
 	t.Parallel()
 	cases := map[string]struct {
 		waits []time.Duration // for each page
-		want  clusters.Class
+		want  failure.Class
 	}{
 		"slow":      {[]time.Duration{8 * time.Second, 8 * time.Second, 8 * time.Second}, ""},
-		"gone away": {[]time.Duration{8 * time.Second, time.Hour}, clusters.ClassTimeout},
+		"gone away": {[]time.Duration{8 * time.Second, time.Hour}, failure.Timeout},
 	}
 	for name, c := range cases {
 		t.Run(name, func(t *testing.T) {
@@ -156,9 +157,9 @@ func TestDeadlineIsForEachPage(t *testing.T) {
 				p := pager{timeout: 10 * time.Second, later: make(chan struct{}, 1)}
 				visited := 0
 				err := pages(t.Context(), p, metav1.ListOptions{}, list, func(*corev1.ServiceList) error { visited++; return nil })
-				class := clusters.Class("")
+				class := failure.Class("")
 				if err != nil {
-					class = clusters.Classify(err).Class
+					class = failure.Classify(err).Class
 				}
 				if class != c.want || visited != seen || len(p.later) != 0 {
 					t.Errorf("%v; visited %d of %d, %d still counted as asked for", err, visited, seen, len(p.later))

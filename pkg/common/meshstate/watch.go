@@ -15,6 +15,7 @@ import (
 	"k8s.io/apimachinery/pkg/types"
 
 	"github.com/kubectl-mesh/kubectl-mesh/pkg/common/clusters"
+	"github.com/kubectl-mesh/kubectl-mesh/pkg/common/failure"
 	"github.com/kubectl-mesh/kubectl-mesh/pkg/common/routing"
 )
 
@@ -40,7 +41,7 @@ type Watcher struct {
 // MemberChanged says that a member was lost or is there again.
 type MemberChanged struct {
 	Member *clusters.Member
-	Err    *clusters.Error // nil: it is there
+	Err    *failure.Error // nil: it is there
 }
 
 // Update is what changed since the last one. The state is asked for the Services that are in it.
@@ -165,7 +166,7 @@ func (w *Watcher) spread() {
 func (w *Watcher) State(keys []routing.Key) *State {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	st := &State{Errors: map[string]*clusters.Error{}}
+	st := &State{Errors: map[string]*failure.Error{}}
 	for _, f := range w.feeds {
 		if !f.read {
 			st.Errors[f.m.Name] = f.m.Err

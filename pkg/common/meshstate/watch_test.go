@@ -23,6 +23,7 @@ import (
 	k8stesting "k8s.io/client-go/testing"
 
 	"github.com/kubectl-mesh/kubectl-mesh/pkg/common/clusters"
+	"github.com/kubectl-mesh/kubectl-mesh/pkg/common/failure"
 	"github.com/kubectl-mesh/kubectl-mesh/pkg/common/routing"
 )
 
@@ -206,7 +207,7 @@ func TestWatchUnread(t *testing.T) {
 		return true, nil, apierrors.NewForbidden(schema.GroupResource{Resource: "services"}, "", errors.New(`User "x" cannot watch resource "services" in API group "" in the namespace "shop"`))
 	})
 	unread := eu.member("kind-eu")
-	unread.Err = &clusters.Error{Class: clusters.ClassTimeout, Err: errors.New("no answer")}
+	unread.Err = &failure.Error{Class: failure.Timeout, Err: errors.New("no answer")}
 	answers := make(chan struct{})
 	identify := func(_ context.Context, m *clusters.Member) (*clusters.Member, error) {
 		again := *m
@@ -364,7 +365,7 @@ func TestWatchNames(t *testing.T) {
 	t.Parallel()
 	us, eu := newServer(webService()).member("default"), newServer().member("kind-eu")
 	us.Context, eu.Context = "kind-us", "kind-eu"
-	eu.Err = &clusters.Error{Class: clusters.ClassTimeout, Err: errors.New("no answer")}
+	eu.Err = &failure.Error{Class: failure.Timeout, Err: errors.New("no answer")}
 	identify := func(_ context.Context, m *clusters.Member) (*clusters.Member, error) {
 		found := *m
 		found.Name = "default"

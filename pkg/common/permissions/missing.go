@@ -53,6 +53,18 @@ func Needs(missing []Permission) string {
 	return strings.Join(parts, " and ")
 }
 
+// MissingError says which permissions are not granted. It is the one sentence with which every command does so.
+type MissingError struct {
+	Permissions []Permission
+	Err         error // the answer of the API server; nil where an access review said so
+}
+
+// Error names the rules that grant the permissions.
+func (e *MissingError) Error() string { return "no permission: " + Needs(e.Permissions) }
+
+// Unwrap returns the answer of the API server.
+func (e *MissingError) Unwrap() error { return e.Err }
+
 // In returns the permissions of an access to one object in one namespace; a create never names its object.
 func (a Access) In(namespace, name string) []Permission {
 	var out []Permission

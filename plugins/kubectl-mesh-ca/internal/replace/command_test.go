@@ -22,6 +22,7 @@ import (
 	"github.com/kubectl-mesh/kubectl-mesh/pkg/common/cilium/pki"
 	"github.com/kubectl-mesh/kubectl-mesh/pkg/common/cilium/pki/pkitest"
 	"github.com/kubectl-mesh/kubectl-mesh/pkg/common/clusters"
+	"github.com/kubectl-mesh/kubectl-mesh/pkg/common/failure"
 	"github.com/kubectl-mesh/kubectl-mesh/pkg/common/testkit"
 	"github.com/kubectl-mesh/kubectl-mesh/plugins/kubectl-mesh-ca/internal/catest"
 	"github.com/kubectl-mesh/kubectl-mesh/plugins/kubectl-mesh-ca/internal/cmd"
@@ -53,8 +54,8 @@ func (m *mesh) join(name string, member *clusters.Member, client *fake.Clientset
 }
 
 // dead adds a cluster that does not answer.
-func (m *mesh) dead(name string, class clusters.Class) {
-	m.join(name, &clusters.Member{Name: name, Context: "kind-" + name, Server: "https://" + name, Err: &clusters.Error{Class: class, Err: errors.New("connection refused")}}, nil)
+func (m *mesh) dead(name string, class failure.Class) {
+	m.join(name, &clusters.Member{Name: name, Context: "kind-" + name, Server: "https://" + name, Err: &failure.Error{Class: class, Err: errors.New("connection refused")}}, nil)
 }
 
 // run runs the command line in a terminal-less process and checks that no key shows.
@@ -180,7 +181,7 @@ func TestStatusOfThreeCAs(t *testing.T) {
 func TestStatusWithADeadCluster(t *testing.T) {
 	t.Parallel()
 	m, _, _, _ := three(t)
-	m.dead("za", clusters.ClassRefused)
+	m.dead("za", failure.Refused)
 	r := m.run(t, "status")
 	if r.Code != 2 || !strings.Contains(r.Out, "? (refused)") || !strings.Contains(r.ErrOut, "error: cluster za (context kind-za): refused") {
 		t.Errorf("code %d\n%s\n%s", r.Code, r.Out, r.ErrOut)
@@ -313,7 +314,7 @@ func TestBeforeCilium(t *testing.T) {
 			m.add(t, "us", catest.Install{CA: &us})
 			client := fake.NewClientset()
 			catest.Tame(client)
-			m.join("new", &clusters.Member{Name: "new", Context: "kind-new", Client: client, Err: &clusters.Error{Class: clusters.ClassNoCilium, Err: errors.New("no ConfigMap cilium-config")}}, client)
+			m.join("new", &clusters.Member{Name: "new", Context: "kind-new", Client: client, Err: &failure.Error{Class: failure.NoCilium, Err: errors.New("no ConfigMap cilium-config")}}, client)
 			r := m.run(t, append([]string{"sync", "--from", "us", "--yes"}, tc.args...)...)
 			if r.Code != tc.code || !strings.Contains(r.ErrOut, tc.want) {
 				t.Fatalf("code %d\n%s", r.Code, r.ErrOut)
@@ -354,11 +355,11 @@ func TestChangesNothing(t *testing.T) {
 		"dry-run on the client":        {args: append(sync, "--dry-run=client"), code: 0},
 		"dry-run on the server":        {args: append(sync, "--dry-run=server"), code: 0},
 		"a dead target": {
-			edit: func(_ *testing.T, m *mesh) { m.dead("za", clusters.ClassTimeout) },
+			edit: func(_ *testing.T, m *mesh) { m.dead("za", failure.Timeout) },
 			args: sync, code: 1, want: "za could not be read; nothing was changed in any cluster",
 		},
 		"a dead source": {
-			edit: func(_ *testing.T, m *mesh) { m.members[0].Err = &clusters.Error{Class: clusters.ClassTLS, Err: io.EOF} },
+			edit: func(_ *testing.T, m *mesh) { m.members[0].Err = &failure.Error{Class: failure.TLS, Err: io.EOF} },
 			args: sync, code: 1, want: "us, whose CA is to be copied, could not be read; nothing was changed",
 		},
 		"no permission in one target": {

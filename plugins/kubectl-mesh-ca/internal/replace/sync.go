@@ -8,6 +8,7 @@ import (
 	"strings"
 
 	"github.com/kubectl-mesh/kubectl-mesh/pkg/common/clusters"
+	"github.com/kubectl-mesh/kubectl-mesh/pkg/common/failure"
 	"github.com/kubectl-mesh/kubectl-mesh/pkg/common/kernel"
 	"github.com/kubectl-mesh/kubectl-mesh/plugins/kubectl-mesh-ca/internal/ca"
 )
@@ -58,7 +59,7 @@ func Sync(ctx context.Context, c SyncConfig, ui kernel.UI) (*Report, error) {
 // and the target named: it cannot be told from a cluster whose Cilium was merely not found.
 func (c SyncConfig) beforeCilium(targets []*clusters.Member, ui kernel.UI) {
 	for _, m := range targets {
-		if m.Err == nil || m.Err.Class != clusters.ClassNoCilium || len(c.To) == 0 {
+		if m.Err == nil || m.Err.Class != failure.NoCilium || len(c.To) == 0 {
 			continue
 		}
 		if c.CiliumNamespace == "" {

@@ -15,6 +15,8 @@ import (
 	"k8s.io/client-go/tools/remotecommand"
 	"k8s.io/klog/v2"
 	"k8s.io/streaming/pkg/httpstream"
+
+	"github.com/kubectl-mesh/kubectl-mesh/pkg/common/permissions"
 )
 
 // Exec runs commands in one container. It implements wire.Transport.
@@ -58,7 +60,8 @@ func (e *Exec) Exec(ctx context.Context, command []string, stdin io.Reader, stdo
 	}
 	err = both.StreamWithContext(ctx, remotecommand.StreamOptions{Stdin: stdin, Stdout: stdout, Stderr: stderr})
 	if forbidden(err) {
-		return MissingRuleError{Verbs: "create, get", Resource: "pods/exec", Namespace: e.pod.Namespace, Err: err}
+		access := permissions.Access{Resource: "pods/exec", Verbs: []string{"create", "get"}}
+		return &permissions.MissingError{Permissions: access.In(e.pod.Namespace, ""), Err: err}
 	}
 	if err != nil {
 		return fmt.Errorf("exec in pod %s, container %s: %w", e.pod, e.pod.Container, err)

@@ -15,6 +15,8 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/labels"
 	"k8s.io/client-go/kubernetes"
+
+	"github.com/kubectl-mesh/kubectl-mesh/pkg/common/permissions"
 )
 
 // annotationContainer names the container that kubectl exec chooses. Source: kubectl, since 1.21.
@@ -242,28 +244,14 @@ func explain(err error, ref Ref, namespace string) error {
 	return fmt.Errorf("%s in namespace %q: %w", ref, namespace, err)
 }
 
-// MissingRuleError is a rule that the user's role does not contain.
-type MissingRuleError struct {
-	Group, Resource, Verbs, Namespace string
-	Err                               error
-}
-
-// Error shows the rule as it would be written in a Role.
-func (m MissingRuleError) Error() string {
-	return fmt.Sprintf("no permission: a Role in namespace %s needs {apiGroups: [%q], resources: [%s], verbs: [%s]}", m.Namespace, m.Group, m.Resource, m.Verbs)
-}
-
-// Unwrap returns the API's own error.
-func (m MissingRuleError) Unwrap() error { return m.Err }
-
-// missing reads the rule from the error of the API server.
-func missing(s metav1.Status, namespace string, err error) MissingRuleError {
-	m := MissingRuleError{Verbs: "get", Namespace: namespace, Err: err}
+// missing reads the permission from the error of the API server. The rule is not limited to one name.
+func missing(s metav1.Status, namespace string, err error) error {
+	p := permissions.Permission{Verb: "get", Namespace: namespace}
 	if s.Details != nil {
-		m.Group, m.Resource = s.Details.Group, s.Details.Kind // in a refusal, the kind is the resource
+		p.Group, p.Resource = s.Details.Group, s.Details.Kind // in a refusal, the kind is the resource
 	}
 	if strings.Contains(s.Message, "cannot list") {
-		m.Verbs = "list"
+		p.Verb = "list"
 	}
-	return m
+	return &permissions.MissingError{Permissions: []permissions.Permission{p}, Err: err}
 }

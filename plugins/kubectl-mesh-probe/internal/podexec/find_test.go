@@ -123,7 +123,7 @@ func TestFindForbidden(t *testing.T) {
 		return true, nil, apierrors.NewForbidden(schema.GroupResource{Group: "apps", Resource: "deployments"}, "client", errors.New(`User "x" cannot get resource`))
 	})
 	_, err := Find(t.Context(), client, "shop", Ref{"deployment", "client"}, "")
-	want := `no permission: a Role in namespace shop needs {apiGroups: ["apps"], resources: [deployments], verbs: [get]}`
+	want := `no permission: a Role in namespace shop needs {apiGroups: [apps], resources: [deployments], verbs: [get]}`
 	if err == nil || err.Error() != want || !apierrors.IsForbidden(err) {
 		t.Errorf("error %v, want %s", err, want)
 	}

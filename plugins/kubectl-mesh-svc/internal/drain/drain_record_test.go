@@ -14,6 +14,7 @@ import (
 
 	"github.com/kubectl-mesh/kubectl-mesh/pkg/common/cilium"
 	"github.com/kubectl-mesh/kubectl-mesh/pkg/common/clusters"
+	"github.com/kubectl-mesh/kubectl-mesh/pkg/common/failure"
 	"github.com/kubectl-mesh/kubectl-mesh/pkg/common/testkit"
 	"github.com/kubectl-mesh/kubectl-mesh/plugins/kubectl-mesh-svc/internal/cmd"
 )
@@ -25,7 +26,7 @@ func TestUndrainWithoutTheRecord(t *testing.T) {
 	want := f.State(t, "us")
 	mustRun(t, f, "drain")
 	frozen := *f.Members[2]
-	frozen.Err = &clusters.Error{Class: clusters.ClassTimeout, Err: errors.New("no answer")}
+	frozen.Err = &failure.Error{Class: failure.Timeout, Err: errors.New("no answer")}
 	const partial = "--allow-partial"
 	withoutAP := []*clusters.Member{f.Members[0], f.Members[1], &frozen}
 	out, err := f.run(t, "undrain", withoutAP, partial)
@@ -63,7 +64,7 @@ func TestUndrainBesideADeadCluster(t *testing.T) {
 	for n, m := range f.Members {
 		if f.State(t, "us")[m.Name+" kubectl-mesh-drain-us"] == "" && m.Name != "us" {
 			dead := *m
-			dead.Err = &clusters.Error{Class: clusters.ClassTimeout, Err: errors.New("no answer")}
+			dead.Err = &failure.Error{Class: failure.Timeout, Err: errors.New("no answer")}
 			members[n] = &dead
 		}
 	}

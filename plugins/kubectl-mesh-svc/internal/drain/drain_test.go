@@ -17,6 +17,7 @@ import (
 
 	"github.com/kubectl-mesh/kubectl-mesh/pkg/common/cilium"
 	"github.com/kubectl-mesh/kubectl-mesh/pkg/common/clusters"
+	"github.com/kubectl-mesh/kubectl-mesh/pkg/common/failure"
 	"github.com/kubectl-mesh/kubectl-mesh/pkg/common/testkit"
 	"github.com/kubectl-mesh/kubectl-mesh/plugins/kubectl-mesh-svc/internal/cmd"
 	"github.com/kubectl-mesh/kubectl-mesh/plugins/kubectl-mesh-svc/internal/globalsvc"
@@ -322,7 +323,7 @@ func TestSkipRefused(t *testing.T) {
 
 // TestDrainOfADeadCluster: the note about disconnecting names only clusters that are known to exist.
 func TestDrainOfADeadCluster(t *testing.T) {
-	dead := &clusters.Error{Class: clusters.ClassTimeout, Err: errors.New("no answer")}
+	dead := &failure.Error{Class: failure.Timeout, Err: errors.New("no answer")}
 	for name, c := range map[string]struct {
 		others []string
 		dead   bool

@@ -20,6 +20,7 @@ import (
 	"k8s.io/utils/ptr"
 
 	"github.com/kubectl-mesh/kubectl-mesh/pkg/common/clusters"
+	"github.com/kubectl-mesh/kubectl-mesh/pkg/common/failure"
 	"github.com/kubectl-mesh/kubectl-mesh/pkg/common/routing"
 )
 
@@ -154,7 +155,7 @@ func TestStore(t *testing.T) {
 	t.Parallel()
 	m := &clusters.Member{Name: "eu", CiliumNamespace: "cilium", Client: fake.NewClientset()}
 	empty := &clusters.Member{Name: "ap", CiliumNamespace: "kube-system", Client: fake.NewClientset()}
-	dead := &clusters.Member{Name: "sa", Err: &clusters.Error{Class: clusters.ClassRefused, Err: errors.New("no")}}
+	dead := &clusters.Member{Name: "sa", Err: &failure.Error{Class: failure.Refused, Err: errors.New("no")}}
 	rec := example(3)
 	if err := rec.Create(t.Context(), m, false); err != nil {
 		t.Fatal(err)

@@ -141,7 +141,7 @@ func api(m *clusters.Member) typedcorev1.ConfigMapInterface {
 // MayKeep asks whether the record of a cluster may be kept in a member.
 func MayKeep(ctx context.Context, m *clusters.Member, timeout time.Duration, cluster string, create bool) error {
 	err := change.Review(ctx, m, timeout, Permissions(m, cluster, create)...)
-	var missing *change.MissingError
+	var missing *permissions.MissingError
 	if errors.As(err, &missing) {
 		return fmt.Errorf("no permission to keep the record: %s", permissions.Needs(missing.Permissions))
 	}

@@ -14,6 +14,7 @@ import (
 	"github.com/kubectl-mesh/kubectl-mesh/pkg/apis/v1alpha1"
 	"github.com/kubectl-mesh/kubectl-mesh/pkg/common/cilium"
 	"github.com/kubectl-mesh/kubectl-mesh/pkg/common/clusters"
+	"github.com/kubectl-mesh/kubectl-mesh/pkg/common/failure"
 	"github.com/kubectl-mesh/kubectl-mesh/pkg/common/finding"
 	"github.com/kubectl-mesh/kubectl-mesh/pkg/common/meshstate"
 	"github.com/kubectl-mesh/kubectl-mesh/pkg/common/routing"
@@ -439,7 +440,7 @@ func TestCheckClusters(t *testing.T) {
 		"unknown version":        {[]cluster{us, {name: "eu", version: "latest"}}, nil, nil},
 		"one-sided":              {[]cluster{us, {name: "eu"}}, func(ms []*clusters.Member) { ms[1].Peers = nil }, []string{"SVC034 us,eu"}},
 		"peers not known":        {[]cluster{us, {name: "eu"}}, func(ms []*clusters.Member) { ms[1].Peers, ms[1].PeersKnown = nil, false }, nil},
-		"one is not read":        {[]cluster{us, set(func(c *cilium.Config) { c.ClusterID = 1 })}, func(ms []*clusters.Member) { ms[1].Err = &clusters.Error{Class: clusters.ClassTimeout} }, nil},
+		"one is not read":        {[]cluster{us, set(func(c *cilium.Config) { c.ClusterID = 1 })}, func(ms []*clusters.Member) { ms[1].Err = &failure.Error{Class: failure.Timeout} }, nil},
 		"modes differ":           {[]cluster{{name: "us", config: datapath(nil)}, set(datapath(map[string]string{"routing-mode": "native"}))}, nil, []string{"SVC039 us,eu"}},
 		"protocols differ":       {[]cluster{{name: "us", config: datapath(nil)}, set(datapath(map[string]string{"tunnel-protocol": "geneve"}))}, nil, []string{"SVC039 us,eu"}},
 		"protocols nobody uses":  {[]cluster{{name: "us", config: datapath(map[string]string{"routing-mode": "native"})}, set(datapath(map[string]string{"routing-mode": "native", "tunnel-protocol": "geneve"}))}, nil, nil},

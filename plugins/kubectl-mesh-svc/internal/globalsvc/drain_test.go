@@ -15,6 +15,7 @@ import (
 	"github.com/kubectl-mesh/kubectl-mesh/pkg/apis/v1alpha1"
 	"github.com/kubectl-mesh/kubectl-mesh/pkg/common/cilium"
 	"github.com/kubectl-mesh/kubectl-mesh/pkg/common/clusters"
+	"github.com/kubectl-mesh/kubectl-mesh/pkg/common/failure"
 	"github.com/kubectl-mesh/kubectl-mesh/pkg/common/meshstate"
 	"github.com/kubectl-mesh/kubectl-mesh/pkg/common/routing"
 	"github.com/kubectl-mesh/kubectl-mesh/plugins/kubectl-mesh-svc/internal/drainrecord"
@@ -45,7 +46,7 @@ func withAnnotations(ann map[string]string, more ...string) map[string]string {
 
 // mesh builds the state of Service shop/cart in us, eu and ap; a cluster that is not named lacks it.
 func mesh(version string, in map[string]one) (*meshstate.State, *clusters.Member) {
-	st := &meshstate.State{Errors: map[string]*clusters.Error{}, Services: map[string]map[routing.Key]*corev1.Service{}}
+	st := &meshstate.State{Errors: map[string]*failure.Error{}, Services: map[string]map[routing.Key]*corev1.Service{}}
 	var us *clusters.Member
 	for n, name := range []string{"us", "eu", "ap"} {
 		m := &clusters.Member{Name: name, Context: "kind-" + name, UID: "uid-" + name}

@@ -8,8 +8,10 @@ import (
 	"github.com/kubectl-mesh/kubectl-mesh/pkg/apis/v1alpha1"
 	"github.com/kubectl-mesh/kubectl-mesh/pkg/common/cilium"
 	"github.com/kubectl-mesh/kubectl-mesh/pkg/common/clusters"
+	"github.com/kubectl-mesh/kubectl-mesh/pkg/common/failure"
 	"github.com/kubectl-mesh/kubectl-mesh/pkg/common/finding"
 	"github.com/kubectl-mesh/kubectl-mesh/pkg/common/meshstate"
+	"github.com/kubectl-mesh/kubectl-mesh/pkg/common/permissions"
 	"github.com/kubectl-mesh/kubectl-mesh/pkg/common/routing"
 )
 
@@ -76,7 +78,7 @@ func gates(st *meshstate.State, keys []routing.Key, ignored Ignored) []v1alpha1.
 	for i := range st.Clusters {
 		c := &st.Clusters[i]
 		if c.Gap == "" && !c.NamespacesKnown && len(ids) > 0 && cilium.RulesFor(c.Version)[0].NamespaceGate && anyGlobal(c, keys) {
-			out = append(out, notExamined(c.Name, "get, list", "namespaces", "", ids, string(clusters.ClassForbidden), ""))
+			out = append(out, notExamined(c.Name, "get, list", "namespaces", "", ids, string(failure.Forbidden), ""))
 		}
 	}
 	return out
@@ -98,10 +100,11 @@ func unread(around *meshstate.Around, ignored Ignored) []v1alpha1.NotExamined {
 func notExamined(cluster, verb, resource, namespace string, ids []string, class, cause string) v1alpha1.NotExamined {
 	name, group, _ := strings.Cut(resource, ".")
 	what := fmt.Sprintf("%s could not be read: %s", resource, cause)
-	switch clusters.Class(class) {
-	case clusters.ClassForbidden:
-		what = "no permission: " + clusters.Permission{Verb: verb, Group: group, Resource: name, Namespace: namespace}.String()
-	case clusters.ClassNotFound:
+	switch failure.Class(class) {
+	case failure.Forbidden:
+		missing := permissions.MissingError{Permissions: []permissions.Permission{{Verb: verb, Group: group, Resource: name, Namespace: namespace}}}
+		what = missing.Error()
+	case failure.NotFound:
 		what = "the API server does not have the resource " + resource
 	}
 	return v1alpha1.NotExamined{Cluster: cluster, Verb: verb, Resource: resource, Namespace: namespace, Findings: ids, Class: class,

@@ -11,7 +11,7 @@ import (
 
 	"github.com/kubectl-mesh/kubectl-mesh/pkg/common/cilium"
 	"github.com/kubectl-mesh/kubectl-mesh/pkg/common/cilium/policy"
-	"github.com/kubectl-mesh/kubectl-mesh/pkg/common/clusters"
+	"github.com/kubectl-mesh/kubectl-mesh/pkg/common/failure"
 	"github.com/kubectl-mesh/kubectl-mesh/pkg/common/meshstate"
 	"github.com/kubectl-mesh/kubectl-mesh/pkg/common/routing"
 )
@@ -151,7 +151,7 @@ func TestCheckHosts(t *testing.T) {
 // TestNotExamined: what could not be read makes the document incomplete, unless nothing that is asked for needs it.
 func TestNotExamined(t *testing.T) {
 	t.Parallel()
-	forbidden := &clusters.Error{Class: clusters.ClassForbidden, Err: errors.New("no")}
+	forbidden := &failure.Error{Class: failure.Forbidden, Err: errors.New("no")}
 	around := &meshstate.Around{Unread: []meshstate.Unread{{Cluster: "eu", Resource: meshstate.ResourceCiliumNodes, Err: forbidden}}}
 	unreadable := func(c *routing.Cluster) { c.Namespaces, c.NamespacesKnown = nil, false }
 	st, members := build(cluster{name: "us", version: "1.20.2", cluster: unreadable}, cluster{name: "eu", version: "1.20.2"})

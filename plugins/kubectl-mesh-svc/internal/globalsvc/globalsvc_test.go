@@ -15,6 +15,7 @@ import (
 	"github.com/kubectl-mesh/kubectl-mesh/pkg/common/cilium"
 	"github.com/kubectl-mesh/kubectl-mesh/pkg/common/clusters"
 	"github.com/kubectl-mesh/kubectl-mesh/pkg/common/commandline"
+	"github.com/kubectl-mesh/kubectl-mesh/pkg/common/failure"
 	"github.com/kubectl-mesh/kubectl-mesh/pkg/common/meshstate"
 	"github.com/kubectl-mesh/kubectl-mesh/pkg/common/routing"
 	"github.com/kubectl-mesh/kubectl-mesh/plugins/kubectl-mesh-svc/internal/annotate"
@@ -23,7 +24,7 @@ import (
 // state puts Services NAME into clusters; a cluster is "us=nginx,web".
 func state(t *testing.T, specs ...string) (*meshstate.State, []*clusters.Member) {
 	t.Helper()
-	st := &meshstate.State{Errors: map[string]*clusters.Error{}, Services: map[string]map[routing.Key]*corev1.Service{}}
+	st := &meshstate.State{Errors: map[string]*failure.Error{}, Services: map[string]map[routing.Key]*corev1.Service{}}
 	var members []*clusters.Member
 	for n, spec := range specs {
 		cluster, list, _ := strings.Cut(spec, "=")

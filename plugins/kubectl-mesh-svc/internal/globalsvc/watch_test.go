@@ -10,7 +10,7 @@ import (
 
 	"github.com/kubectl-mesh/kubectl-mesh/pkg/apis/v1alpha1"
 	"github.com/kubectl-mesh/kubectl-mesh/pkg/common/cilium"
-	"github.com/kubectl-mesh/kubectl-mesh/pkg/common/clusters"
+	"github.com/kubectl-mesh/kubectl-mesh/pkg/common/failure"
 	"github.com/kubectl-mesh/kubectl-mesh/pkg/common/routing"
 )
 
@@ -60,7 +60,7 @@ func TestTracker(t *testing.T) {
 		{"a cluster is lost", func() {
 			lost = st.Clusters[0]
 			st.Clusters[0] = routing.Cluster{Name: "us", Gap: "refused"}
-			st.Errors["us"] = &clusters.Error{Class: clusters.ClassRefused, Err: errors.New("no")}
+			st.Errors["us"] = &failure.Error{Class: failure.Refused, Err: errors.New("no")}
 			members[0].Err = st.Errors["us"]
 		}, map[string][]v1alpha1.ServiceChange{"nginx": {change("us", "read", "true", "false")}}},
 		{"it is back", func() {

@@ -8,15 +8,15 @@ import (
 	"slices"
 	"strings"
 
+	corev1 "k8s.io/api/core/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
-
-	corev1 "k8s.io/api/core/v1"
 
 	"github.com/kubectl-mesh/kubectl-mesh/pkg/apis/v1alpha1"
 	"github.com/kubectl-mesh/kubectl-mesh/pkg/common/cli"
 	"github.com/kubectl-mesh/kubectl-mesh/pkg/common/clusters"
 	"github.com/kubectl-mesh/kubectl-mesh/pkg/common/commandline"
+	"github.com/kubectl-mesh/kubectl-mesh/pkg/common/failure"
 	"github.com/kubectl-mesh/kubectl-mesh/pkg/common/kernel"
 	"github.com/kubectl-mesh/kubectl-mesh/plugins/kubectl-mesh-svc/internal/annotate"
 	"github.com/kubectl-mesh/kubectl-mesh/plugins/kubectl-mesh-svc/internal/globalsvc"
@@ -156,7 +156,7 @@ func (r *run) item(ctx context.Context, m *clusters.Member, recorded annotate.Re
 		return annotate.Absent(m, recorded.Namespace, recorded.Name), true
 	case err != nil:
 		item = annotate.Absent(m, recorded.Namespace, recorded.Name)
-		item.Result, item.Message = v1alpha1.ResultFailed, "it could not be read: "+clusters.Explain(err).Error()
+		item.Result, item.Message = v1alpha1.ResultFailed, "it could not be read: "+failure.Explain(err).Error()
 		return item, false
 	}
 	return globalsvc.Undo(m, svc, recorded, r.whole)

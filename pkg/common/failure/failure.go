@@ -1,4 +1,7 @@
-package clusters
+// Package failure says in one word why a cluster could not be read or written, and names the permission that a request lacked.
+//
+// It knows the errors of Go's network packages and of API servers. It knows no cluster.
+package failure
 
 import (
 	"context"
@@ -12,25 +15,25 @@ import (
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 )
 
-// Class says in one word why a member could not be read or written.
+// Class is that word.
 type Class string
 
 // The classes. They are part of the documents that scripts read.
 const (
-	ClassDNS          Class = "dns"
-	ClassTimeout      Class = "timeout"
-	ClassRefused      Class = "refused"
-	ClassTLS          Class = "tls"
-	ClassUnauthorized Class = "unauthorized"
-	ClassForbidden    Class = "forbidden"
-	ClassNotFound     Class = "notfound"
-	ClassNoCilium     Class = "no-cilium"
-	ClassConfig       Class = "kubeconfig"
-	ClassInterrupted  Class = "interrupted"
-	ClassOther        Class = "error"
+	DNS          Class = "dns"
+	Timeout      Class = "timeout"
+	Refused      Class = "refused"
+	TLS          Class = "tls"
+	Unauthorized Class = "unauthorized"
+	Forbidden    Class = "forbidden"
+	NotFound     Class = "notfound"
+	NoCilium     Class = "no-cilium"
+	Kubeconfig   Class = "kubeconfig"
+	Interrupted  Class = "interrupted"
+	Other        Class = "error"
 )
 
-// Error is a failure of one member with its class.
+// Error is a failure of one cluster with its class.
 type Error struct {
 	Class Class
 	Err   error
@@ -42,7 +45,7 @@ func (e *Error) Error() string { return e.Err.Error() }
 // Unwrap returns the cause.
 func (e *Error) Unwrap() error { return e.Err }
 
-// Classify gives an error its class; a refusal names the missing rule. It returns nil for nil.
+// Classify gives an error its class. Where a permission is missing, the message names it. It returns nil for nil.
 func Classify(err error) *Error {
 	if err == nil {
 		return nil
@@ -67,27 +70,27 @@ func classOf(err error) Class {
 	)
 	switch {
 	case errors.Is(err, context.Canceled):
-		return ClassInterrupted
+		return Interrupted
 	case errors.As(err, &dns):
-		return ClassDNS
+		return DNS
 	case errors.As(err, &unknownCA), errors.As(err, &host), errors.As(err, &invalid), errors.As(err, &record),
 		errors.As(err, &alert), errors.As(err, &verify):
-		return ClassTLS
+		return TLS
 	case errors.Is(err, context.DeadlineExceeded), apierrors.IsTimeout(err), apierrors.IsServerTimeout(err):
-		return ClassTimeout
+		return Timeout
 	case errors.Is(err, syscall.ECONNREFUSED), errors.Is(err, syscall.EHOSTUNREACH), errors.Is(err, syscall.ENETUNREACH), errors.Is(err, syscall.ECONNRESET):
-		return ClassRefused
+		return Refused
 	case errors.As(err, &netErr) && netErr.Timeout():
-		return ClassTimeout
+		return Timeout
 	case apierrors.IsUnauthorized(err):
-		return ClassUnauthorized
+		return Unauthorized
 	case apierrors.IsForbidden(err):
-		return ClassForbidden
+		return Forbidden
 	case apierrors.IsNotFound(err):
-		return ClassNotFound
+		return NotFound
 	// client-go loses the type of some transport errors on the way through url.Error strings.
 	case strings.Contains(err.Error(), "x509:"), strings.Contains(err.Error(), "tls:"):
-		return ClassTLS
+		return TLS
 	}
-	return ClassOther
+	return Other
 }

@@ -1,4 +1,4 @@
-package clusters
+package failure
 
 import (
 	"errors"
@@ -44,37 +44,7 @@ func TestExplain(t *testing.T) {
 			t.Errorf("%s: explained twice: %v", name, again)
 		}
 	}
-	if e := Classify(cases["list"].err); e.Class != ClassForbidden || e.Error() != cases["list"].want {
+	if e := Classify(cases["list"].err); e.Class != Forbidden || e.Error() != cases["list"].want {
 		t.Errorf("class %s, %v", e.Class, e)
-	}
-}
-
-func TestUnseen(t *testing.T) {
-	t.Parallel()
-	err := refusal("apps", "daemonsets", "cilium", `User "eve" cannot get resource "daemonsets" in API group "apps" in the namespace "kube-system"`)
-	us, eu := &Member{Name: "us"}, &Member{Name: "eu"}
-	// That a member is asked twice is no news.
-	us.Unseen("its version is not known", err)
-	us.Unseen("its version is not known", err)
-	eu.Unseen("its version is not known", err)
-	eu.Unseen("its peers are not known", errors.New("x"))
-	want := []string{
-		"us, eu: its version is not known: a Role in namespace kube-system needs {apiGroups: [apps], resources: [daemonsets], resourceNames: [cilium], verbs: [get]}",
-		"eu: its peers are not known",
-	}
-	if d := cmp.Diff(want, TakeUnseen([]*Member{us, eu})); d != "" {
-		t.Error(d)
-	}
-	if again := TakeUnseen([]*Member{us, eu}); again != nil {
-		t.Errorf("said twice: %q", again)
-	}
-
-	// What a copy that was asked again could not see either is no news.
-	later := *eu
-	later.Unseen("its peers are not known", errors.New("x"))
-	later.Unseen("whether KVStoreMesh is on is not known", errors.New("x"))
-	eu.Renew(&later)
-	if d := cmp.Diff([]string{"eu: whether KVStoreMesh is on is not known"}, TakeUnseen([]*Member{us, eu})); d != "" {
-		t.Error(d)
 	}
 }
