@@ -11,7 +11,7 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	"github.com/kubectl-mesh/kubectl-mesh/pkg/apis/v1alpha1"
-	"github.com/kubectl-mesh/kubectl-mesh/pkg/common/clusters"
+	"github.com/kubectl-mesh/kubectl-mesh/pkg/common/fanout"
 )
 
 // Apply sends the pending steps, phase after phase and one after the other. Steps of one member that follow each other in a phase are read back
@@ -186,7 +186,7 @@ func uninterrupted(ctx context.Context, o Options, do func(context.Context) erro
 // An interrupt says more than what could not be read after it.
 func (p *Plan) readBack(ctx context.Context, steps []Step, o Options) error {
 	failures, unread := make([]error, len(steps)), make([]error, len(steps))
-	clusters.Parallel(context.WithoutCancel(ctx), len(steps), func(n int) {
+	fanout.Parallel(context.WithoutCancel(ctx), len(steps), func(n int) {
 		s := steps[n]
 		stored, gone, err := read(ctx, s, o)
 		if err != nil {

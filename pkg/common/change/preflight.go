@@ -15,6 +15,7 @@ import (
 	"github.com/kubectl-mesh/kubectl-mesh/pkg/apis/v1alpha1"
 	"github.com/kubectl-mesh/kubectl-mesh/pkg/common/clusters"
 	"github.com/kubectl-mesh/kubectl-mesh/pkg/common/failure"
+	"github.com/kubectl-mesh/kubectl-mesh/pkg/common/fanout"
 	"github.com/kubectl-mesh/kubectl-mesh/pkg/common/permissions"
 )
 
@@ -33,7 +34,7 @@ func (p *Plan) Preflight(ctx context.Context, o Options) error {
 	}
 	var done atomic.Int64
 	checked := func(s Step) { o.event(Checked, s, int(done.Add(1)), len(steps)) }
-	results := clusters.Each(ctx, members, 0, func(ctx context.Context, m *clusters.Member) (struct{}, error) {
+	results := fanout.Each(ctx, members, 0, func(ctx context.Context, m *clusters.Member) (struct{}, error) {
 		preflightMember(ctx, m, byMember[m], o, checked)
 		return struct{}{}, nil
 	})
@@ -68,8 +69,8 @@ func preflightMember(ctx context.Context, m *clusters.Member, steps []Step, o Op
 	}
 	answers := make([]error, len(asked))
 	// Another context of the cluster may be permitted where this one is not. What is rejected is in answers, whichever it was.
-	_ = m.Permitted(ctx, func(ctx context.Context) error {
-		clusters.Parallel(ctx, len(asked), func(n int) {
+	_ = m.Ask(ctx, func(ctx context.Context) error {
+		fanout.Parallel(ctx, len(asked), func(n int) {
 			answers[n] = within(ctx, o.Timeout, func(ctx context.Context) error { return review(ctx, m, asked[n]) })
 		})
 		return errors.Join(answers...)
@@ -79,7 +80,7 @@ func preflightMember(ctx context.Context, m *clusters.Member, steps []Step, o Op
 			settle(h, v1alpha1.ResultFailed, err.Error())
 		}
 	}
-	clusters.Parallel(ctx, len(steps), func(n int) {
+	fanout.Parallel(ctx, len(steps), func(n int) {
 		defer checked(steps[n])
 		if !pending(steps[n]) {
 			return
@@ -163,7 +164,7 @@ func review(ctx context.Context, m *clusters.Member, p permissions.Permission) e
 		return err
 	}
 	if !got.Status.Allowed {
-		// The class makes Permitted try another context of the same cluster.
+		// The class makes Ask try another context of the same cluster.
 		return &failure.Error{Class: failure.Forbidden, Err: &permissions.MissingError{Permissions: []permissions.Permission{p}}}
 	}
 	return nil
@@ -221,6 +222,6 @@ func explainDryRun(s Step, err error) error {
 
 // within gives one request its deadline, and names the flag that extends it.
 func within(ctx context.Context, timeout time.Duration, do func(context.Context) error) error {
-	_, err := clusters.Within(ctx, timeout, func(ctx context.Context) (struct{}, error) { return struct{}{}, do(ctx) })
+	_, err := fanout.Within(ctx, timeout, func(ctx context.Context) (struct{}, error) { return struct{}{}, do(ctx) })
 	return err
 }

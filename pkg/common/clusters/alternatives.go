@@ -104,10 +104,12 @@ func (m *Member) useNamed(name string) {
 	m.pinned = m.pinned || m.Context == name
 }
 
-// Permitted calls ask, which returns an error of class Forbidden where the member's context lacks a permission. Unless the user chose that context, by name or
+// Ask calls ask, which returns an error of class Forbidden where the member's context lacks a permission. Unless the user chose that context, by name or
 // as the current one, ask is then called for the other contexts of the same cluster. The member uses the first that is permitted, and notes it. If none is, it stays as it was.
-func (m *Member) Permitted(ctx context.Context, ask func(context.Context) error) error {
-	err := ask(ctx)
+// Deadlines within ask do not run while a credential plugin does.
+func (m *Member) Ask(ctx context.Context, ask func(context.Context) error) error {
+	attempt := func() error { return m.plugin.explain(ask(m.withClock(ctx))) }
+	err := attempt()
 	if m.pinned {
 		return err
 	}
@@ -121,7 +123,7 @@ func (m *Member) Permitted(ctx context.Context, ask func(context.Context) error)
 			continue
 		}
 		m.use(m.alternatives[at])
-		if another := ask(ctx); another == nil {
+		if another := attempt(); another == nil {
 			m.Unseen(fmt.Sprintf("context %q is not permitted to do this, so that context %q of the same cluster is used", first, m.Context), err)
 			return nil
 		}

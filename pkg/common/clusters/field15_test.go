@@ -7,6 +7,7 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	"github.com/kubectl-mesh/kubectl-mesh/pkg/common/failure"
+	"github.com/kubectl-mesh/kubectl-mesh/pkg/common/fanout"
 )
 
 // TestField15WhichContextOfACluster: of two contexts of one cluster the user's choice comes first, then the current one, then one that may do what is asked.
@@ -62,7 +63,7 @@ func TestField15WhichContextOfACluster(t *testing.T) {
 				t.Fatal(err)
 			}
 			eu := found[0]
-			r := Each(t.Context(), []*Member{eu}, DefaultTimeout, func(ctx context.Context, m *Member) (struct{}, error) {
+			r := fanout.Each(t.Context(), []*Member{eu}, DefaultTimeout, func(ctx context.Context, m *Member) (struct{}, error) {
 				_, err := m.Client.CoreV1().Services("kube-system").Get(ctx, "web", metav1.GetOptions{})
 				if failure.Classify(err).Class == failure.NotFound {
 					err = nil

@@ -3,12 +3,9 @@ package clusters
 import (
 	"context"
 	"fmt"
-	"runtime"
 	"strings"
 	"sync"
-	"time"
 
-	"golang.org/x/sync/errgroup"
 	"k8s.io/client-go/kubernetes"
 	"k8s.io/client-go/rest"
 
@@ -60,60 +57,8 @@ type Member struct {
 // Release names a Helm release. Its name is empty where nothing tells of one.
 type Release struct{ Name, Namespace string }
 
-// Result is what one member answered.
-type Result[T any] struct {
-	Member *Member
-	Value  T
-	Err    *failure.Error
-}
-
-// maxParallel bounds how many members are asked at once: all of the greatest mesh there is. A member costs a connection and a
-// few milliseconds of CPU time, and far away most of its time is waiting.
-const maxParallel = 512
-
-// Each calls fn for all members at once and returns the results in the members' order.
-// Each call has its own deadline, or none if timeout is 0 and fn gives one to each of its requests; one that fails never
-// cancels another. Members that already have an error are not asked: their result is that error. Where the context of a member lacks a permission,
-// fn is called again for another context of the same cluster (see Permitted); it must not mind being called twice.
-func Each[T any](ctx context.Context, members []*Member, timeout time.Duration, fn func(context.Context, *Member) (T, error)) []Result[T] {
-	out := make([]Result[T], len(members))
-	var g errgroup.Group
-	g.SetLimit(max(maxParallel, runtime.GOMAXPROCS(0)))
-	for i, m := range members {
-		out[i].Member = m
-		if m.Err != nil {
-			out[i].Err = m.Err
-			continue
-		}
-		g.Go(func() error {
-			err := m.Permitted(ctx, func(ctx context.Context) (err error) {
-				out[i].Value, err = Within(m.withClock(ctx), timeout, func(ctx context.Context) (T, error) { return fn(ctx, m) })
-				return m.plugin.explain(err)
-			})
-			out[i].Err = failure.Classify(err)
-			return nil
-		})
-	}
-	_ = g.Wait() // the functions never return an error
-	return out
-}
-
-// requestsAtOnce bounds how many requests one member gets from us at a time.
-const requestsAtOnce = 16
-
-// Parallel calls fn for 0 to n-1, a bounded number at a time, and returns when all have ended. It is for the requests to one
-// member; after an interrupt it begins no more.
-func Parallel(ctx context.Context, n int, fn func(int)) {
-	var g errgroup.Group
-	g.SetLimit(requestsAtOnce)
-	for i := range n {
-		if ctx.Err() != nil {
-			break
-		}
-		g.Go(func() error { fn(i); return nil })
-	}
-	_ = g.Wait() // the functions never return an error
-}
+// Failure returns why the member could not be read, or nil.
+func (m *Member) Failure() *failure.Error { return m.Err }
 
 // newMember builds the clients of a context. An error of the kubeconfig entry stands in Err.
 func (f *Flags) newMember(c candidate, single bool, warn rest.WarningHandlerWithContext) *Member {

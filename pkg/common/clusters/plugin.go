@@ -14,6 +14,7 @@ import (
 
 	"github.com/kubectl-mesh/kubectl-mesh/pkg/common/execplugin"
 	"github.com/kubectl-mesh/kubectl-mesh/pkg/common/failure"
+	"github.com/kubectl-mesh/kubectl-mesh/pkg/common/fanout"
 )
 
 // plugin is the exec credential plugin of a context.
@@ -85,22 +86,11 @@ func (p *plugin) explain(err error) error {
 	return &failure.Error{Class: failure.Other, Err: cause}
 }
 
-// clockKey is where the context of a request holds what stops its deadline.
-type clockKey struct{}
-
-// withClock returns a context whose deadlines, as Within sets them, do not run while the member's plugin does, or while a person is at the terminal.
+// withClock returns a context whose deadlines do not run while the member's plugin does, or while a person is at the terminal.
 func (m *Member) withClock(ctx context.Context) context.Context {
 	p := m.plugin // the member may use another context later
 	if p == nil || p.host == nil {
 		return ctx
 	}
-	return context.WithValue(ctx, clockKey{}, func() bool { return p.host.Busy(p.key) })
-}
-
-// paused returns what stops the deadlines of a context.
-func paused(ctx context.Context) func() bool {
-	if busy, ok := ctx.Value(clockKey{}).(func() bool); ok {
-		return busy
-	}
-	return func() bool { return false }
+	return fanout.WithClock(ctx, func() bool { return p.host.Busy(p.key) })
 }

@@ -1,11 +1,9 @@
 package clusters
 
 import (
-	"context"
 	"errors"
 	"strings"
 	"testing"
-	"time"
 
 	"github.com/google/go-cmp/cmp"
 	"k8s.io/utils/ptr"
@@ -168,31 +166,5 @@ func TestValidate(t *testing.T) {
 		if err := f.validate(); err == nil || !strings.Contains(err.Error(), name) {
 			t.Errorf("%s: %v", name, err)
 		}
-	}
-}
-
-func TestEachKeepsOrderAndDeadline(t *testing.T) {
-	t.Parallel()
-	ms := []*Member{member("us", 1), dead("kind-eu", failure.Refused), member("ap", 3), member("sa", 4)}
-	got := Each(t.Context(), ms, 50*time.Millisecond, func(ctx context.Context, m *Member) (string, error) {
-		switch m.Name {
-		case "ap":
-			<-ctx.Done() // hangs until its own deadline
-			return "", ctx.Err()
-		case "sa":
-			return "", errors.New("broken")
-		}
-		return m.Name, nil
-	})
-	var out []string
-	for _, r := range got {
-		s := r.Member.Context + " " + r.Value
-		if r.Err != nil {
-			s += string(r.Err.Class)
-		}
-		out = append(out, s)
-	}
-	if d := cmp.Diff([]string{"kind-us us", "kind-eu refused", "kind-ap timeout", "kind-sa error"}, out); d != "" {
-		t.Error(d)
 	}
 }

@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/kubectl-mesh/kubectl-mesh/pkg/common/failure"
+	"github.com/kubectl-mesh/kubectl-mesh/pkg/common/fanout"
 )
 
 const (
@@ -127,7 +128,7 @@ func (s *survey) ask(m *Member, l *login) error {
 		s.mu.Unlock()
 	}
 	identify := func() error {
-		_, err := Within(m.withClock(s.ctx), s.f.Timeout, func(ctx context.Context) (struct{}, error) {
+		_, err := fanout.Within(m.withClock(s.ctx), s.f.Timeout, func(ctx context.Context) (struct{}, error) {
 			return struct{}{}, m.identify(ctx, s.f.CiliumNamespace)
 		})
 		return err

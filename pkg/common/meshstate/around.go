@@ -20,6 +20,7 @@ import (
 	"github.com/kubectl-mesh/kubectl-mesh/pkg/common/cilium/policy"
 	"github.com/kubectl-mesh/kubectl-mesh/pkg/common/clusters"
 	"github.com/kubectl-mesh/kubectl-mesh/pkg/common/failure"
+	"github.com/kubectl-mesh/kubectl-mesh/pkg/common/fanout"
 	"github.com/kubectl-mesh/kubectl-mesh/pkg/common/owners"
 )
 
@@ -83,7 +84,7 @@ func ReadAround(ctx context.Context, members []*clusters.Member, timeout time.Du
 	}
 	p := newPager(timeout)
 	out := &Around{Nodes: map[string][]Node{}, Policies: map[string][]policy.Policy{}}
-	for _, r := range clusters.Each(ctx, members, 0, func(ctx context.Context, m *clusters.Member) (*surroundings, error) {
+	for _, r := range fanout.Each(ctx, members, 0, func(ctx context.Context, m *clusters.Member) (*surroundings, error) {
 		return readAround(ctx, p, m, q), nil
 	}) {
 		if r.Err != nil {

@@ -16,6 +16,7 @@ import (
 
 	"github.com/kubectl-mesh/kubectl-mesh/pkg/common/clusters"
 	"github.com/kubectl-mesh/kubectl-mesh/pkg/common/failure"
+	"github.com/kubectl-mesh/kubectl-mesh/pkg/common/fanout"
 	"github.com/kubectl-mesh/kubectl-mesh/pkg/common/routing"
 )
 
@@ -256,7 +257,7 @@ func (k *kind[T, L]) connect(ctx context.Context) error {
 	o := k.options
 	o.ResourceVersion, o.AllowWatchBookmarks = k.version, true
 	life, end := context.WithCancel(ctx)
-	events, err := clusters.Within(ctx, k.feed.w.timeout, func(opening context.Context) (watch.Interface, error) {
+	events, err := fanout.Within(ctx, k.feed.w.timeout, func(opening context.Context) (watch.Interface, error) {
 		opened := context.AfterFunc(opening, end)
 		events, err := k.watch(life, o)
 		if !opened() && err == nil { // just too late

@@ -18,6 +18,7 @@ import (
 	"github.com/kubectl-mesh/kubectl-mesh/pkg/common/cilium"
 	"github.com/kubectl-mesh/kubectl-mesh/pkg/common/clusters"
 	"github.com/kubectl-mesh/kubectl-mesh/pkg/common/failure"
+	"github.com/kubectl-mesh/kubectl-mesh/pkg/common/fanout"
 	"github.com/kubectl-mesh/kubectl-mesh/pkg/common/owners"
 	"github.com/kubectl-mesh/kubectl-mesh/pkg/common/routing"
 )
@@ -81,7 +82,7 @@ type memberState struct {
 // busy for a long time, must not look like a cluster that does not answer.
 func Read(ctx context.Context, members []*clusters.Member, timeout time.Duration, q Query) *State {
 	r := reader{Query: q, pager: newPager(timeout)}
-	results := clusters.Each(ctx, members, 0, r.read)
+	results := fanout.Each(ctx, members, 0, r.read)
 	st := &State{Errors: map[string]*failure.Error{}, Services: map[string]map[routing.Key]*corev1.Service{}}
 	for _, r := range results {
 		if r.Err != nil {
@@ -262,13 +263,13 @@ func (r *reader) namespaces(ctx context.Context, m *clusters.Member, into *routi
 
 // get reads one object.
 func get[T any](ctx context.Context, timeout time.Duration, name string, call func(context.Context, string, metav1.GetOptions) (T, error)) (T, error) {
-	return clusters.Within(ctx, timeout, func(ctx context.Context) (T, error) { return call(ctx, name, metav1.GetOptions{}) })
+	return fanout.Within(ctx, timeout, func(ctx context.Context) (T, error) { return call(ctx, name, metav1.GetOptions{}) })
 }
 
 // pages lists page by page, so that only some of the objects are held beside what is made of them.
 func pages[L metav1.ListInterface](ctx context.Context, p pager, o metav1.ListOptions, list func(context.Context, metav1.ListOptions) (L, error), visit func(L) error) error {
 	one := func() error {
-		page, err := clusters.Within(ctx, p.timeout, func(ctx context.Context) (L, error) { return list(ctx, o) })
+		page, err := fanout.Within(ctx, p.timeout, func(ctx context.Context) (L, error) { return list(ctx, o) })
 		if err != nil {
 			return err
 		}

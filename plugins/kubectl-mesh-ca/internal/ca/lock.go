@@ -16,7 +16,7 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	"github.com/kubectl-mesh/kubectl-mesh/pkg/common/cilium/pki"
-	"github.com/kubectl-mesh/kubectl-mesh/pkg/common/clusters"
+	"github.com/kubectl-mesh/kubectl-mesh/pkg/common/fanout"
 )
 
 // Two runs that copy a CA in opposite directions would swap the CAs if each only read its source before it writes: both may read before either writes.
@@ -108,7 +108,7 @@ func (p *Plan) checkSource(ctx context.Context) error {
 }
 
 func (p *Plan) readSource(ctx context.Context) (*corev1.Secret, error) {
-	have, err := clusters.Within(ctx, p.options.Timeout, func(ctx context.Context) (*corev1.Secret, error) {
+	have, err := fanout.Within(ctx, p.options.Timeout, func(ctx context.Context) (*corev1.Secret, error) {
 		return p.From.Member.Client.CoreV1().Secrets(p.From.Namespace).Get(ctx, pki.SecretCA, metav1.GetOptions{})
 	})
 	switch {

@@ -18,6 +18,7 @@ import (
 	"github.com/kubectl-mesh/kubectl-mesh/pkg/common/cilium"
 	"github.com/kubectl-mesh/kubectl-mesh/pkg/common/cilium/pki"
 	"github.com/kubectl-mesh/kubectl-mesh/pkg/common/clusters"
+	"github.com/kubectl-mesh/kubectl-mesh/pkg/common/fanout"
 	"github.com/kubectl-mesh/kubectl-mesh/pkg/common/owners"
 )
 
@@ -75,7 +76,7 @@ func (s *State) CA() Secret { return s.Secrets[pki.SecretCA] }
 // ReadAll reads all members in parallel. A member that cannot be read gets an error in Member.Err and no State.
 func ReadAll(ctx context.Context, members []*clusters.Member, timeout time.Duration) []*State {
 	var states []*State
-	for _, r := range clusters.Each(ctx, members, timeout, Read) {
+	for _, r := range fanout.Each(ctx, members, timeout, Read) {
 		if r.Err != nil {
 			r.Member.Err = r.Err
 			continue

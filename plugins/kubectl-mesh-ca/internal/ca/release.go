@@ -21,6 +21,7 @@ import (
 	"k8s.io/utils/ptr"
 
 	"github.com/kubectl-mesh/kubectl-mesh/pkg/common/clusters"
+	"github.com/kubectl-mesh/kubectl-mesh/pkg/common/fanout"
 	"github.com/kubectl-mesh/kubectl-mesh/pkg/common/owners"
 )
 
@@ -107,7 +108,7 @@ func ReadReleases(ctx context.Context, states []*State, timeout time.Duration) {
 	for n, s := range states {
 		members[n], of[s.Member] = s.Member, s
 	}
-	for _, r := range clusters.Each(ctx, members, timeout, func(ctx context.Context, m *clusters.Member) (struct{}, error) {
+	for _, r := range fanout.Each(ctx, members, timeout, func(ctx context.Context, m *clusters.Member) (struct{}, error) {
 		return struct{}{}, of[m].readRelease(ctx)
 	}) {
 		if r.Err != nil {

@@ -10,6 +10,7 @@ import (
 
 	"github.com/kubectl-mesh/kubectl-mesh/pkg/common/clusters"
 	"github.com/kubectl-mesh/kubectl-mesh/pkg/common/commandline"
+	"github.com/kubectl-mesh/kubectl-mesh/pkg/common/fanout"
 	"github.com/kubectl-mesh/kubectl-mesh/pkg/common/kernel"
 	"github.com/kubectl-mesh/kubectl-mesh/plugins/kubectl-mesh-ca/internal/ca"
 )
@@ -51,7 +52,7 @@ func Restore(ctx context.Context, c RestoreConfig, ui kernel.UI) (*Report, error
 
 // planRestore reads the backup.
 func (c RestoreConfig) planRestore(ctx context.Context, target *ca.State) (*ca.Plan, error) {
-	made := clusters.Each(ctx, []*clusters.Member{target.Member}, c.Change.Timeout, func(ctx context.Context, m *clusters.Member) (*ca.Plan, error) {
+	made := fanout.Each(ctx, []*clusters.Member{target.Member}, c.Change.Timeout, func(ctx context.Context, m *clusters.Member) (*ca.Plan, error) {
 		backup, err := m.Client.CoreV1().Secrets(target.Namespace).Get(ctx, c.Backup, metav1.GetOptions{})
 		if apierrors.IsNotFound(err) {
 			return nil, fmt.Errorf("--backup: secret %s/%s does not exist; list the backups with \"%s\"", target.Namespace, c.Backup,

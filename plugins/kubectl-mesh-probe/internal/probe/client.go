@@ -8,6 +8,7 @@ import (
 
 	"github.com/kubectl-mesh/kubectl-mesh/pkg/common/clusters"
 	"github.com/kubectl-mesh/kubectl-mesh/pkg/common/commandline"
+	"github.com/kubectl-mesh/kubectl-mesh/pkg/common/fanout"
 	"github.com/kubectl-mesh/kubectl-mesh/plugins/kubectl-mesh-probe/internal/judge"
 	"github.com/kubectl-mesh/kubectl-mesh/plugins/kubectl-mesh-probe/internal/podexec"
 	"github.com/kubectl-mesh/kubectl-mesh/plugins/kubectl-mesh-probe/internal/sender"
@@ -53,7 +54,7 @@ func (r *run) findClients(ctx context.Context) error {
 			return err
 		}
 	}
-	results := clusters.Each(ctx, members, r.mesh.timeout, func(ctx context.Context, m *clusters.Member) (podexec.Pod, error) {
+	results := fanout.Each(ctx, members, r.mesh.timeout, func(ctx context.Context, m *clusters.Member) (podexec.Pod, error) {
 		return podexec.Find(ctx, m.Client, r.mesh.namespace, r.cfg.Clients.From, r.cfg.Clients.Container)
 	})
 	for _, found := range results {

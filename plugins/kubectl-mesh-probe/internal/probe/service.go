@@ -6,7 +6,7 @@ import (
 
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 
-	"github.com/kubectl-mesh/kubectl-mesh/pkg/common/clusters"
+	"github.com/kubectl-mesh/kubectl-mesh/pkg/common/fanout"
 	"github.com/kubectl-mesh/kubectl-mesh/pkg/common/meshstate"
 	"github.com/kubectl-mesh/kubectl-mesh/pkg/common/routing"
 	"github.com/kubectl-mesh/kubectl-mesh/plugins/kubectl-mesh-probe/internal/request"
@@ -87,7 +87,7 @@ func (r *run) resolver(ctx context.Context, c *client, host string) target.Resol
 	if c.err != nil || !c.pod.OtherDNS && !target.SpellsZone(host) {
 		return usual
 	}
-	text, err := clusters.Within(ctx, r.mesh.timeout, c.exec().ResolvConf)
+	text, err := fanout.Within(ctx, r.mesh.timeout, c.exec().ResolvConf)
 	if err == nil {
 		return target.ParseResolvConf(text)
 	}
@@ -143,7 +143,7 @@ func (r *run) serviceOf(ctx context.Context, c *client, snap *routing.Snapshot, 
 // derived returns the derived Service of a ServiceImport.
 func (r *run) derived(ctx context.Context, c *client, snap *routing.Snapshot, host string) (key routing.Key, why string) {
 	imported := c.meaning.Service
-	name, err := clusters.Within(ctx, r.mesh.timeout, func(ctx context.Context) (string, error) {
+	name, err := fanout.Within(ctx, r.mesh.timeout, func(ctx context.Context) (string, error) {
 		return meshstate.DerivedService(ctx, c.member, r.mesh.timeout, imported)
 	})
 	if name != "" {

@@ -17,6 +17,7 @@ import (
 	"github.com/kubectl-mesh/kubectl-mesh/pkg/common/cli"
 	"github.com/kubectl-mesh/kubectl-mesh/pkg/common/clusters"
 	"github.com/kubectl-mesh/kubectl-mesh/pkg/common/commandline"
+	"github.com/kubectl-mesh/kubectl-mesh/pkg/common/fanout"
 	"github.com/kubectl-mesh/kubectl-mesh/pkg/common/kernel"
 	"github.com/kubectl-mesh/kubectl-mesh/pkg/common/meshstate"
 	"github.com/kubectl-mesh/kubectl-mesh/pkg/common/output"
@@ -98,7 +99,7 @@ func readable(members []*clusters.Member) []*clusters.Member {
 
 // within gives one request its deadline.
 func (r *run) within(ctx context.Context, do func(context.Context) error) error {
-	_, err := clusters.Within(ctx, r.Change.Timeout, func(ctx context.Context) (struct{}, error) { return struct{}{}, do(ctx) })
+	_, err := fanout.Within(ctx, r.Change.Timeout, func(ctx context.Context) (struct{}, error) { return struct{}{}, do(ctx) })
 	return err
 }
 

@@ -15,6 +15,7 @@ import (
 	"github.com/kubectl-mesh/kubectl-mesh/pkg/common/change"
 	"github.com/kubectl-mesh/kubectl-mesh/pkg/common/clusters"
 	"github.com/kubectl-mesh/kubectl-mesh/pkg/common/commandline"
+	"github.com/kubectl-mesh/kubectl-mesh/pkg/common/fanout"
 	"github.com/kubectl-mesh/kubectl-mesh/pkg/common/permissions"
 )
 
@@ -30,7 +31,7 @@ var ErrUnreadable = errors.New("it cannot be read as a record")
 // Search reads the records of a cluster in all given members. A member whose answer is not known is in unread, with the reason.
 // The oldest record comes first.
 func Search(ctx context.Context, members []*clusters.Member, timeout time.Duration, cluster string) (found []*Record, unread []error) {
-	results := clusters.Each(ctx, members, timeout, func(ctx context.Context, m *clusters.Member) (*Record, error) {
+	results := fanout.Each(ctx, members, timeout, func(ctx context.Context, m *clusters.Member) (*Record, error) {
 		return get(ctx, m, cluster)
 	})
 	for _, r := range results {
@@ -89,7 +90,7 @@ func Others(ctx context.Context, members []*clusters.Member, timeout time.Durati
 			names = append(names, m.Name)
 		}
 	}
-	results := clusters.Each(ctx, members, timeout, func(ctx context.Context, m *clusters.Member) ([]*Record, error) {
+	results := fanout.Each(ctx, members, timeout, func(ctx context.Context, m *clusters.Member) ([]*Record, error) {
 		return others(ctx, m, names)
 	})
 	for _, r := range results {

@@ -17,6 +17,7 @@ import (
 	"github.com/kubectl-mesh/kubectl-mesh/pkg/common/clusters"
 	"github.com/kubectl-mesh/kubectl-mesh/pkg/common/commandline"
 	"github.com/kubectl-mesh/kubectl-mesh/pkg/common/failure"
+	"github.com/kubectl-mesh/kubectl-mesh/pkg/common/fanout"
 	"github.com/kubectl-mesh/kubectl-mesh/pkg/common/kernel"
 	"github.com/kubectl-mesh/kubectl-mesh/plugins/kubectl-mesh-svc/internal/annotate"
 	"github.com/kubectl-mesh/kubectl-mesh/plugins/kubectl-mesh-svc/internal/globalsvc"
@@ -136,8 +137,8 @@ func (r *run) items(ctx context.Context, byItem []*clusters.Member) (items []*an
 	}
 	items = make([]*annotate.Item, len(byItem))
 	stays := make([]bool, len(byItem))
-	clusters.Each(ctx, members, 0, func(ctx context.Context, m *clusters.Member) (struct{}, error) {
-		clusters.Parallel(ctx, len(of[m]), func(n int) {
+	fanout.Each(ctx, members, 0, func(ctx context.Context, m *clusters.Member) (struct{}, error) {
+		fanout.Parallel(ctx, len(of[m]), func(n int) {
 			at := of[m][n]
 			items[at], stays[at] = r.item(ctx, m, r.Record.Items[at])
 		})
@@ -148,7 +149,7 @@ func (r *run) items(ctx context.Context, byItem []*clusters.Member) (items []*an
 
 // item plans one Service.
 func (r *run) item(ctx context.Context, m *clusters.Member, recorded annotate.RecordItem) (item *annotate.Item, left bool) {
-	svc, err := clusters.Within(ctx, r.Change.Timeout, func(ctx context.Context) (*corev1.Service, error) {
+	svc, err := fanout.Within(ctx, r.Change.Timeout, func(ctx context.Context) (*corev1.Service, error) {
 		return m.Client.CoreV1().Services(recorded.Namespace).Get(ctx, recorded.Name, metav1.GetOptions{})
 	})
 	switch {

@@ -1,4 +1,4 @@
-package clusters
+package fanout
 
 import (
 	"context"
@@ -9,12 +9,12 @@ import (
 	"github.com/kubectl-mesh/kubectl-mesh/pkg/common/failure"
 )
 
-// Within calls fn, which waits for one member, with a deadline; 0 is none.
+// Within calls fn, which waits for one cluster, with a deadline; 0 is none. The deadline does not run while the clock of the context is stopped (see WithClock).
 func Within[T any](ctx context.Context, timeout time.Duration, fn func(context.Context) (T, error)) (T, error) {
 	if timeout <= 0 {
 		return fn(ctx)
 	}
-	one, cancel := withPatience(ctx, timeout, paused(ctx))
+	one, cancel := withPatience(ctx, timeout, stopped(ctx))
 	defer cancel()
 	v, err := fn(one)
 	if err != nil && one.Err() != nil && ctx.Err() == nil {
@@ -29,29 +29,29 @@ const steps = 20
 // withPatience is context.WithTimeout, except that the time goes by more slowly while this process does not get to run what is ready to run:
 // each piece of it begins only when the one before has been noticed, in the same queue in which answers wait for their turn. With hundreds of
 // large clusters on a busy machine an answer may be there for longer than the deadline before it is read, and the cluster did nothing wrong.
-// Nor does a piece count while paused says so: then a credential plugin runs, or a person types.
-func withPatience(parent context.Context, timeout time.Duration, paused func() bool) (context.Context, context.CancelFunc) {
+// Nor does a piece count while the clock is stopped.
+func withPatience(parent context.Context, timeout time.Duration, stopped func() bool) (context.Context, context.CancelFunc) {
 	p := &patience{Context: parent, done: make(chan struct{})}
-	stop := make(chan struct{})
+	ended := make(chan struct{})
 	go func() {
 		defer close(p.done)
 		for left := steps; left > 0; {
 			select {
 			case <-time.After(timeout / steps):
-				if !paused() {
+				if !stopped() {
 					left--
 				}
 			case <-parent.Done():
 				p.err = parent.Err()
 				return
-			case <-stop:
+			case <-ended:
 				p.err = context.Canceled
 				return
 			}
 		}
 		p.err = context.DeadlineExceeded
 	}()
-	return p, sync.OnceFunc(func() { close(stop) })
+	return p, sync.OnceFunc(func() { close(ended) })
 }
 
 // patience is the context of withPatience.
@@ -73,4 +73,20 @@ func (p *patience) Err() error {
 	default:
 		return p.Context.Err()
 	}
+}
+
+// clockKey is where a context holds what stops its deadlines.
+type clockKey struct{}
+
+// WithClock returns a context whose deadlines, as Within sets them, do not run while stopped reports true: a credential plugin runs, or a person types.
+func WithClock(ctx context.Context, stopped func() bool) context.Context {
+	return context.WithValue(ctx, clockKey{}, stopped)
+}
+
+// stopped returns what stops the deadlines of a context.
+func stopped(ctx context.Context) func() bool {
+	if stopped, ok := ctx.Value(clockKey{}).(func() bool); ok {
+		return stopped
+	}
+	return func() bool { return false }
 }
