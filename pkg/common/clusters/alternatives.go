@@ -77,7 +77,7 @@ func preferred(m, o *Member, current string, named map[string]bool) bool {
 func (m *Member) use(context *Member) {
 	old, others := *m, m.alternatives
 	*m = *context
-	m.Home, m.printed.selection = old.Home, old.printed.selection
+	m.Home, m.origin.Selection = old.Home, old.origin.Selection
 	if old.Name != old.Context {
 		m.Name = old.Name
 	}

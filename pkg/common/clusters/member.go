@@ -10,6 +10,7 @@ import (
 	"k8s.io/client-go/rest"
 
 	"github.com/kubectl-mesh/kubectl-mesh/pkg/common/cilium"
+	"github.com/kubectl-mesh/kubectl-mesh/pkg/common/commandline"
 	"github.com/kubectl-mesh/kubectl-mesh/pkg/common/failure"
 	"github.com/kubectl-mesh/kubectl-mesh/pkg/common/owners"
 )
@@ -47,7 +48,7 @@ type Member struct {
 
 	installed installed // the metadata of the objects that Cilium's chart makes
 
-	printed printed // what printed commands have to repeat
+	origin commandline.Origin // what printed commands have to repeat, without the names of the context
 
 	plugin *plugin  // the exec credential plugin, nil without one
 	unseen []string // what could not be seen for want of permission, each once
@@ -62,7 +63,7 @@ func (m *Member) Failure() *failure.Error { return m.Err }
 
 // newMember builds the clients of a context. An error of the kubeconfig entry stands in Err.
 func (f *Flags) newMember(c candidate, single bool, warn rest.WarningHandlerWithContext) *Member {
-	m := &Member{Name: c.name, Context: c.name, ContextInFile: c.context, entry: c.entry(), printed: printed{merged: c.merged, files: c.files, flags: f.connectionFlags()}}
+	m := &Member{Name: c.name, Context: c.name, ContextInFile: c.context, entry: c.entry(), origin: commandline.Origin{Merged: c.merged, Files: c.files, Flags: f.connectionFlags()}}
 	if len(c.files) > 0 {
 		m.Kubeconfig = c.file
 	}

@@ -123,7 +123,7 @@ func (f *Flags) Select(ctx context.Context) (*Selection, error) {
 	}
 	selection := f.selection(kc)
 	for _, m := range sel.Members {
-		m.printed.selection = selection
+		m.origin.Selection = selection
 	}
 	warnSkipped(sel.Members, w)
 	sel.ContextOnly = ptr.Deref(f.Config.Context, "") != "" && len(f.Contexts) == 0

@@ -4,8 +4,8 @@
 // A printed command does the same from any directory and with any current context. It names the namespace, the contexts and, unless it is the
 // default, the kubeconfig with an absolute path. It never contains a credential.
 //
-// The package is pure. It quotes words and places the flags of each tool; it does not know what a command does, and it reads no file.
-// Package clusters knows which file defines a context: take a Context from Member.CommandContext and a Mesh from clusters.CommandMesh.
+// The package reads no file. It knows how to quote, how a flag is typed again and where each tool takes its flags; it does not know what a command
+// does. Package clusters knows which file defines a context: take a Context from Member.Origin().At and a Mesh from MeshOf.
 package commandline
 
 import (

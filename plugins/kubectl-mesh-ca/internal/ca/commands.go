@@ -9,7 +9,7 @@ import (
 
 // tool returns a command of another tool for the cluster; namespace may be "".
 func (s *State) tool(name, namespace string, words ...string) string {
-	return commandline.Tool(name, s.Member.CommandContext(), namespace, words...)
+	return commandline.Tool(name, s.Member.Origin().At(), namespace, words...)
 }
 
 // kubectl returns a kubectl command for Cilium's namespace in the cluster.
@@ -22,7 +22,7 @@ func (s *State) restart() string {
 
 // plugin returns a command of mesh-ca for exactly these clusters.
 func plugin(members []*clusters.Member, words ...string) string {
-	return commandline.Plugin("kubectl mesh-ca", clusters.CommandMesh(members), "", words...)
+	return commandline.Plugin("kubectl mesh-ca", commandline.MeshOf(members), "", words...)
 }
 
 // Status returns the command that shows the result of the plan in all its clusters.

@@ -56,7 +56,7 @@ func (c RestoreConfig) planRestore(ctx context.Context, target *ca.State) (*ca.P
 		backup, err := m.Client.CoreV1().Secrets(target.Namespace).Get(ctx, c.Backup, metav1.GetOptions{})
 		if apierrors.IsNotFound(err) {
 			return nil, fmt.Errorf("--backup: secret %s/%s does not exist; list the backups with \"%s\"", target.Namespace, c.Backup,
-				commandline.Tool("kubectl", m.CommandContext(), target.Namespace, "get", "secrets", "-l", "mesh.kubectl.io/backup-of=cilium-ca"))
+				commandline.Tool("kubectl", m.Origin().At(), target.Namespace, "get", "secrets", "-l", "mesh.kubectl.io/backup-of=cilium-ca"))
 		}
 		if err != nil {
 			return nil, fmt.Errorf("read backup %s/%s: %w", target.Namespace, c.Backup, err)

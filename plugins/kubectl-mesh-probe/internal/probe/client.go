@@ -115,5 +115,5 @@ func (c *client) debug() string {
 	if c.pod.Container != "" {
 		words = append(words, "--target="+c.pod.Container)
 	}
-	return commandline.Tool("kubectl", c.member.CommandContext(), c.pod.Namespace, append(words, "--", "sleep", "infinity")...)
+	return commandline.Tool("kubectl", c.member.Origin().At(), c.pod.Namespace, append(words, "--", "sleep", "infinity")...)
 }

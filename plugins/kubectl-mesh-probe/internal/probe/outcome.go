@@ -9,7 +9,6 @@ import (
 	"unicode"
 
 	"github.com/kubectl-mesh/kubectl-mesh/pkg/apis/v1alpha1"
-	"github.com/kubectl-mesh/kubectl-mesh/pkg/common/clusters"
 	"github.com/kubectl-mesh/kubectl-mesh/pkg/common/commandline"
 	"github.com/kubectl-mesh/kubectl-mesh/plugins/kubectl-mesh-probe/internal/judge"
 	"github.com/kubectl-mesh/kubectl-mesh/plugins/kubectl-mesh-probe/internal/reply"
@@ -144,7 +143,7 @@ func (r *run) advice(class reply.Class) string {
 	case reply.ClassRefused, reply.ClassUnreachable, reply.ClassConnectTimeout:
 		describe := ""
 		if key := r.service.key; r.service.found {
-			describe = " (" + commandline.Plugin("kubectl mesh-svc", clusters.CommandMesh(r.mesh.selection.Members), key.Namespace, "describe", key.Name) + ")"
+			describe = " (" + commandline.Plugin("kubectl mesh-svc", commandline.MeshOf(r.mesh.selection.Members), key.Namespace, "describe", key.Name) + ")"
 		}
 		return fmt.Sprintf("check the port %d in the URL, the ready endpoints of %s%s, and network policies", url.Port(), service, describe)
 	case reply.ClassTLS:

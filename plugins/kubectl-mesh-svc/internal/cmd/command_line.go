@@ -6,7 +6,6 @@ import (
 	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
 
-	"github.com/kubectl-mesh/kubectl-mesh/pkg/common/clusters"
 	"github.com/kubectl-mesh/kubectl-mesh/pkg/common/commandline"
 	"github.com/kubectl-mesh/kubectl-mesh/pkg/common/kernel"
 )
@@ -21,7 +20,7 @@ func commandWords(e *kernel.Env, cmd *cobra.Command, args []string) []string {
 			return
 		}
 		if !e.Flags.IsConnectionFlag(f) {
-			words = append(words, clusters.FlagWords(f)...)
+			words = append(words, commandline.FlagWords(f)...)
 		}
 	})
 	return words
@@ -32,7 +31,7 @@ func localCommand(cmd *cobra.Command, args []string) string {
 	words := append([]string{display, cmd.Name()}, args...)
 	for _, name := range []string{"affinity", "shared"} {
 		if f := cmd.Flags().Lookup(name); f != nil && f.Changed {
-			for _, w := range clusters.FlagWords(f) {
+			for _, w := range commandline.FlagWords(f) {
 				words = append(words, commandline.Quote(w))
 			}
 		}

@@ -61,7 +61,7 @@ type run struct {
 
 // command is a command about this cluster, over all members that were read.
 func (r *run) command(verb string) string {
-	return commandline.Plugin(globalsvc.Display, clusters.CommandMesh(r.sel.Members), "", verb, r.target.Name)
+	return commandline.Plugin(globalsvc.Display, commandline.MeshOf(r.sel.Members), "", verb, r.target.Name)
 }
 
 // begin finds the members, and the cluster that is meant among them.

@@ -78,7 +78,7 @@ func read(m *clusters.Member, cm *corev1.ConfigMap) (*Record, error) {
 // unreadable names the ConfigMap, what is wrong with it, and what removes it: no command overwrites a record that it cannot parse.
 func unreadable(m *clusters.Member, cm *corev1.ConfigMap, err error) error {
 	return fmt.Errorf("configmap %s/%s: %w: %w. The Services' own marks hold the previous values too; to delete it, run: %s",
-		cm.Namespace, cm.Name, ErrUnreadable, err, commandline.Tool("kubectl", m.CommandContext(), cm.Namespace, "delete", "configmap", cm.Name))
+		cm.Namespace, cm.Name, ErrUnreadable, err, commandline.Tool("kubectl", m.Origin().At(), cm.Namespace, "delete", "configmap", cm.Name))
 }
 
 // Others reads the records of drains of other clusters in all given members. hidden are the members in which they may not be read, and

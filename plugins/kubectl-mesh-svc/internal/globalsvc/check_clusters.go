@@ -175,7 +175,7 @@ func oneSided(read []*clusters.Member) []v1alpha1.Finding {
 	for _, m := range read {
 		for _, o := range read {
 			if m != o && m.PeersKnown && o.PeersKnown && peers[m][o.Name] && !peers[o][m.Name] {
-				fix, from, to := "", o.CommandContext(), m.CommandContext()
+				fix, from, to := "", o.Origin().At(), m.Origin().At()
 				if slices.Equal(from.Kubeconfig, to.Kubeconfig) { // it reads one kubeconfig
 					fix = commandline.Tool("cilium", from, o.CiliumNamespace, "clustermesh", "connect", "--destination-context", to.Name)
 				}

@@ -180,7 +180,7 @@ func (c *checker) helmFix(p place, set string) string {
 	if version != "" {
 		words = append(words, "--version", version)
 	}
-	return commandline.Tool("helm", m.CommandContext(), m.Release.Namespace, append(words, "--reuse-values", "--set", set)...)
+	return commandline.Tool("helm", m.Origin().At(), m.Release.Namespace, append(words, "--reuse-values", "--set", set)...)
 }
 
 // derivedName is how the MCS-API controller names a Service: derived- and ten characters of base32hex.

@@ -18,13 +18,13 @@ type commands struct {
 }
 
 func newCommands(members []*clusters.Member) commands {
-	return commands{members: membersByName(members), mesh: clusters.CommandMesh(members)}
+	return commands{members: membersByName(members), mesh: commandline.MeshOf(members)}
 }
 
 // context is the context by which other tools reach a cluster.
 func (c commands) context(cl *routing.Cluster) commandline.Context {
 	if m := c.members[cl.Name]; m != nil {
-		return m.CommandContext()
+		return m.Origin().At()
 	}
 	return commandline.Context{Name: cl.Context}
 }

@@ -134,7 +134,7 @@ func TestField11Idle(t *testing.T) {
 	} {
 		edit := Unshare()
 		edit.Action = c.verb
-		r := Request{Edit: edit, Namespace: "default", Names: c.names, Mesh: clusters.CommandMesh(members)}
+		r := Request{Edit: edit, Namespace: "default", Names: c.names, Mesh: commandline.MeshOf(members)}
 		p, err := Plan(st, members, r)
 		if err != nil {
 			t.Fatal(err)

@@ -143,7 +143,7 @@ func restore(m *clusters.Member, svc *corev1.Service, e *drainrecord.Entry) (ite
 		item.Message = changed + ", only the annotation of the drain is removed"
 		return item, true
 	case e == nil && mark.Cluster == "":
-		share := commandline.Plugin(Display, clusters.CommandMesh([]*clusters.Member{m}), svc.Namespace, "share", svc.Name, "--in", m.Name, "--force-conflicts")
+		share := commandline.Plugin(Display, commandline.MeshOf([]*clusters.Member{m}), svc.Namespace, "share", svc.Name, "--in", m.Name, "--force-conflicts")
 		return leave("its annotation %s is not valid, and no record has the previous value; to remove that annotation and share the Service, run: %s", AnnotationDrained, share)
 	case e == nil:
 		item, _ := leave("its annotation %s belongs to a drain of cluster %s; it is left unchanged", AnnotationDrained, mark.Cluster)

@@ -111,7 +111,7 @@ func Describe(ctx context.Context, c Config) (v1alpha1.ServiceReport, *Found, er
 	}
 	key := routing.Key{Namespace: f.Namespace, Name: c.Names[0]}
 	if len(f.state.Keys()) == 0 {
-		list := commandline.Plugin(globalsvc.Display, clusters.CommandMesh(f.Members), key.Namespace, "list", "--all")
+		list := commandline.Plugin(globalsvc.Display, commandline.MeshOf(f.Members), key.Namespace, "list", "--all")
 		return v1alpha1.ServiceReport{}, f, fmt.Errorf("service %s %w; name another namespace with -n, or list all Services of this one: %s", key, ErrNotFound, list)
 	}
 	return globalsvc.Describe(f.state, f.Members, key), f, nil

@@ -60,10 +60,10 @@ func Run(ctx context.Context, c Config, ui kernel.UI) (*write.Report, error) {
 	if err != nil {
 		return nil, err
 	}
-	r := &run{Config: c, ui: ui, mesh: clusters.CommandMesh(sel.Members)}
+	r := &run{Config: c, ui: ui, mesh: commandline.MeshOf(sel.Members)}
 	if r.whole = r.mesh; !c.Chosen && len(sel.Members) > 0 {
 		// The record names the clusters that were written. A drain was planned with all clusters of the mesh, and is undone with them.
-		r.whole = sel.Members[0].CommandMesh()
+		r.whole = sel.Members[0].Origin().Mesh()
 	}
 	return r.undo(ctx, sel)
 }

@@ -79,7 +79,7 @@ func Run(ctx context.Context, c Config, ui kernel.UI) (*Report, error) {
 
 func (c Config) request(sel *clusters.Selection) globalsvc.Request {
 	r := globalsvc.Request{Edit: c.Edit, Names: c.Names, Bulk: c.Bulk, IncludeSystem: c.IncludeSystem, Selector: c.Selector,
-		Force: c.ForceConflicts, Named: sel.Named, Mesh: clusters.CommandMesh(sel.Members)}
+		Force: c.ForceConflicts, Named: sel.Named, Mesh: commandline.MeshOf(sel.Members)}
 	if !c.AllNamespaces {
 		r.Namespace = c.Namespace(sel.Home())
 	}

@@ -41,7 +41,7 @@ func membersOf(t *testing.T, f *Flags, patterns ...string) []*Member {
 		}
 		for _, c := range found {
 			m := f.newMember(c, false, &Warnings{})
-			m.printed.selection = f.selection(kc)
+			m.origin.Selection = f.selection(kc)
 			out = append(out, m)
 		}
 	}
@@ -65,7 +65,7 @@ func TestField11Flags(t *testing.T) {
 			"--insecure-skip-tls-verify", "--proxy-url=http://proxy:3128", "--certificate-authority=ca.crt"},
 	} {
 		f := flagsOf(t, args...)
-		got := commandline.Plugin("kubectl mesh-svc", CommandMesh(membersOf(t, f, "us", "eu")), "", "undo", "f")
+		got := commandline.Plugin("kubectl mesh-svc", commandline.MeshOf(membersOf(t, f, "us", "eu")), "", "undo", "f")
 		if got != "kubectl mesh-svc "+want {
 			t.Errorf("got  %s\nwant kubectl mesh-svc %s", got, want)
 		}
@@ -74,7 +74,7 @@ func TestField11Flags(t *testing.T) {
 		t.Error(m)
 	}
 	f := flagsOf(t, "--kubeconfig=k", "--as=alice", "--cilium-namespace=x")
-	if got, want := commandline.Tool("kubectl", membersOf(t, f, "eu")[0].CommandContext(), "", "get", "ns"), "kubectl --context eu get ns --as=alice --kubeconfig "+file; got != want {
+	if got, want := commandline.Tool("kubectl", membersOf(t, f, "eu")[0].Origin().At(), "", "get", "ns"), "kubectl --context eu get ns --as=alice --kubeconfig "+file; got != want {
 		t.Errorf("got  %s\nwant %s", got, want)
 	}
 }
@@ -117,13 +117,13 @@ func TestField11Kubeconfig(t *testing.T) {
 		t.Setenv("KUBECONFIG", tc.env)
 		members := membersOf(t, flagsOf(t, tc.args...), tc.contexts...)
 		var tools []string
-		for _, at := range CommandContexts(members) {
-			tools = append(tools, strings.Replace(strings.Replace(commandline.Tool("kubectl", at, "", "get"), "kubectl ", "", 1), " get", "", 1))
+		for _, m := range members {
+			tools = append(tools, strings.Replace(strings.Replace(commandline.Tool("kubectl", m.Origin().At(), "", "get"), "kubectl ", "", 1), " get", "", 1))
 		}
 		if d := cmp.Diff(tc.tools, tools); d != "" {
 			t.Errorf("%s: %s", name, d)
 		}
-		if got := strings.Replace(commandline.Plugin("x", CommandMesh(members), "", "y"), "x y ", "", 1); got != tc.plugin {
+		if got := strings.Replace(commandline.Plugin("x", commandline.MeshOf(members), "", "y"), "x y ", "", 1); got != tc.plugin {
 			t.Errorf("%s:\ngot  %s\nwant %s", name, got, tc.plugin)
 		}
 	}
@@ -147,7 +147,7 @@ func TestField11ManyClusters(t *testing.T) {
 	} {
 		t.Setenv("KUBECONFIG", "a:b")
 		f := flagsOf(t, args...)
-		if got := commandline.Plugin("x", CommandMesh(membersOf(t, f, "*")), "", "y"); got != want {
+		if got := commandline.Plugin("x", commandline.MeshOf(membersOf(t, f, "*")), "", "y"); got != want {
 			t.Errorf("got  %s\nwant %s", got, want)
 		}
 		if got := commandline.Plugin("x", f.CommandMesh(), "", "y"); got != want {
@@ -180,10 +180,10 @@ func TestField12NamesThatLookLikeSomethingElse(t *testing.T) {
 		if m.Context != name || m.ContextInFile != name || m.Kubeconfig != file {
 			t.Errorf("%q: %q, in its file %q, of %q", name, m.Context, m.ContextInFile, m.Kubeconfig)
 		}
-		if d := cmp.Diff(commandline.Context{Name: name, Kubeconfig: commandline.Kubeconfig{file}}, m.CommandContext(), cmp.AllowUnexported(commandline.Context{})); d != "" {
+		if d := cmp.Diff(commandline.Context{Name: name, Kubeconfig: commandline.Kubeconfig{file}}, m.Origin().At(), cmp.AllowUnexported(commandline.Context{})); d != "" {
 			t.Errorf("%q: %s", name, d)
 		}
-		if mesh := CommandMesh(members); !cmp.Equal(mesh.Selection, commandline.Contexts(name)) || !cmp.Equal(mesh.Kubeconfig, commandline.Kubeconfig{file}) {
+		if mesh := commandline.MeshOf(members); !cmp.Equal(mesh.Selection, commandline.Contexts(name)) || !cmp.Equal(mesh.Kubeconfig, commandline.Kubeconfig{file}) {
 			t.Errorf("%q: %v", name, mesh)
 		}
 	}
@@ -201,7 +201,7 @@ func TestField12FileAndName(t *testing.T) {
 		if len(members) != 1 || members[0].Context != b+"::"+oc || members[0].Kubeconfig != b || members[0].ContextInFile != oc {
 			t.Fatalf("%s: %+v", typed, members)
 		}
-		if got, want := commandline.Tool("kubectl", members[0].CommandContext(), "", "get"), "kubectl --context '"+oc+"' get --kubeconfig "+b; got != want {
+		if got, want := commandline.Tool("kubectl", members[0].Origin().At(), "", "get"), "kubectl --context '"+oc+"' get --kubeconfig "+b; got != want {
 			t.Errorf("got  %s\nwant %s", got, want)
 		}
 	}
