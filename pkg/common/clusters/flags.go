@@ -1,8 +1,8 @@
-// Package clusters turns kubeconfig files into the members of a mesh: which
-// contexts belong to it, how each is reached, what its Cilium says about itself,
-// and how to do something in all of them at once.
+// Package clusters turns kubeconfig files into the members of a mesh: which contexts belong to it, how each is reached, and what its Cilium says
+// about itself.
 //
-// It knows the Kubernetes clients; it does not know Services, certificates or output.
+// It knows the Kubernetes clients; it does not know Services, certificates or output. Package fanout asks members at once, package failure
+// classifies their errors, and package commandline prints commands for them.
 package clusters
 
 import (
