@@ -15,7 +15,8 @@ import (
 	"github.com/kubectl-mesh/kubectl-mesh/pkg/common/owners"
 )
 
-// Member is one cluster of the mesh, or one that should be: Err is set when it could not be read.
+// Member is one cluster of the mesh, or one that should be: Err is set when it could not be read. Only this package changes a member; what others
+// find out about one is in a copy that it makes for them.
 type Member struct {
 	Name             string   // Cilium's cluster name; the context's name where that is not known
 	Context          string   // as it is shown and as --contexts takes it: NAME, or FILE::NAME where two files define it differently
@@ -60,6 +61,27 @@ type Release struct{ Name, Namespace string }
 
 // Failure returns why the member could not be read, or nil.
 func (m *Member) Failure() *failure.Error { return m.Err }
+
+// WithError returns a copy of the member that could not be read; nil: one that could.
+func (m *Member) WithError(err *failure.Error) *Member {
+	out := *m
+	out.Err = err
+	return &out
+}
+
+// Called returns a copy of the member with another name.
+func (m *Member) Called(name string) *Member {
+	out := *m
+	out.Name = name
+	return &out
+}
+
+// BeforeCilium returns a copy of a member without Cilium that can be read: what is meant for Cilium goes into a namespace.
+func (m *Member) BeforeCilium(namespace string) *Member {
+	out := m.WithError(nil)
+	out.CiliumNamespace = namespace
+	return out
+}
 
 // newMember builds the clients of a context. An error of the kubeconfig entry stands in Err.
 func (f *Flags) newMember(c candidate, single bool, warn rest.WarningHandlerWithContext) *Member {

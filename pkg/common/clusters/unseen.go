@@ -44,9 +44,9 @@ func TakeUnseen(members []*Member) []string {
 	return lines
 }
 
-// Renew makes the member what a copy of it became. What TakeUnseen returned of the member it does not return again.
-func (m *Member) Renew(later *Member) {
-	told := m.told
-	*m = *later
-	m.told = told
+// After returns a copy of the member, which is a later copy of another one. What TakeUnseen returned of that one it does not return again.
+func (m *Member) After(earlier *Member) *Member {
+	out := *m
+	out.told = earlier.told
+	return &out
 }

@@ -33,8 +33,8 @@ func TestUnseen(t *testing.T) {
 	later := *eu
 	later.Unseen("its peers are not known", errors.New("x"))
 	later.Unseen("whether KVStoreMesh is on is not known", errors.New("x"))
-	eu.Renew(&later)
-	if d := cmp.Diff([]string{"eu: whether KVStoreMesh is on is not known"}, TakeUnseen([]*Member{us, eu})); d != "" {
+	renewed := later.After(eu)
+	if d := cmp.Diff([]string{"eu: whether KVStoreMesh is on is not known"}, TakeUnseen([]*Member{us, renewed})); d != "" {
 		t.Error(d)
 	}
 }

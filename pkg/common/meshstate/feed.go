@@ -80,11 +80,9 @@ func (f *feed) identified(ctx context.Context, lost bool, identify func(context.
 	f.w.mu.Lock()
 	defer f.w.mu.Unlock()
 	if slices.ContainsFunc(f.w.feeds, func(o *feed) bool { return o != f && o.m.Name == m.Name }) {
-		m.Name = m.Context // as when members are selected
+		m = m.Called(m.Context) // as when members are selected
 	}
-	kept := f.m.Err
-	*f.m = *m
-	f.m.Err, f.changed = kept, true // until its Services are read
+	f.m, f.changed = m.WithError(f.m.Err), true // until its Services are read
 	return nil
 }
 
@@ -97,8 +95,8 @@ func (f *feed) fail(err *failure.Error) {
 	if !f.read && !first {
 		return
 	}
-	f.m.Err, f.changed = err, true
-	w.changes = append(w.changes, MemberChanged{f.shown, err})
+	f.m, f.changed = f.m.WithError(err), true
+	w.changes = append(w.changes, changed{f, err})
 	w.all = true // before the Services are removed, so that their rows are shown again
 	for k := range f.services {
 		w.dirty[k] = true
@@ -158,9 +156,9 @@ func (f *feed) replace(next *content) {
 	}
 	back := !f.read
 	f.content, f.read = *next, true
-	f.m.Err, f.changed = nil, f.changed || back || !f.asked
+	f.m, f.changed = f.m.WithError(nil), f.changed || back || !f.asked
 	if first := f.answered(); back && !first {
-		w.changes = append(w.changes, MemberChanged{Member: f.shown})
+		w.changes = append(w.changes, changed{feed: f})
 		w.all = true
 	}
 	w.signal()

@@ -48,10 +48,25 @@ type Query struct {
 // State is a snapshot and, if asked for, the Services as the API returned them.
 type State struct {
 	routing.Snapshot
+	// Members are the members that were asked, in the same order. One that could not be read is a copy with its error.
+	Members []*clusters.Member
 	// Errors holds the members that could not be read, by Cilium name.
 	Errors map[string]*failure.Error
 	// Services holds each member's Services, by Cilium name, if Query.Objects says so.
 	Services map[string]map[routing.Key]*corev1.Service
+}
+
+// Now returns members as they are in the state, by their names. Members that are not in it stay as they are.
+func (st *State) Now(members []*clusters.Member) []*clusters.Member {
+	byName := map[string]*clusters.Member{}
+	for _, m := range st.Members {
+		byName[m.Name] = m
+	}
+	out := make([]*clusters.Member, len(members))
+	for i, m := range members {
+		out[i] = cmp.Or(byName[m.Name], m)
+	}
+	return out
 }
 
 // reader reads members.
@@ -76,7 +91,7 @@ type memberState struct {
 	cluster routing.Cluster
 }
 
-// Read reads the members at once. A member's error becomes its Err and a gap in the snapshot.
+// Read reads the members at once. The error of a member becomes a gap in the snapshot.
 //
 // timeout applies to each request, not to all requests of a member: a large cluster, or a mesh that keeps this processor
 // busy for a long time, must not look like a cluster that does not answer.
@@ -85,8 +100,8 @@ func Read(ctx context.Context, members []*clusters.Member, timeout time.Duration
 	results := fanout.Each(ctx, members, 0, r.read)
 	st := &State{Errors: map[string]*failure.Error{}, Services: map[string]map[routing.Key]*corev1.Service{}}
 	for _, r := range results {
+		st.Members = append(st.Members, after(r))
 		if r.Err != nil {
-			r.Member.Err = r.Err
 			st.Errors[r.Member.Name] = r.Err
 			st.Clusters = append(st.Clusters, routing.Cluster{Name: r.Member.Name, Context: r.Member.Context, Gap: string(r.Err.Class)})
 			continue
@@ -100,6 +115,14 @@ func Read(ctx context.Context, members []*clusters.Member, timeout time.Duration
 		st.keep(q.Selector)
 	}
 	return st
+}
+
+// after returns a member as it is after it was asked.
+func after[T any](r fanout.Result[*clusters.Member, T]) *clusters.Member {
+	if r.Err == r.Member.Err {
+		return r.Member
+	}
+	return r.Member.WithError(r.Err)
 }
 
 // keep drops the Services that match in no member.

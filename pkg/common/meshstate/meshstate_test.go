@@ -54,8 +54,8 @@ func TestReadKeepsGaps(t *testing.T) {
 	if d := cmp.Diff([]string{"default/other", "default/web"}, keys(st)); d != "" {
 		t.Error(d)
 	}
-	if st.Clusters[2].Gap != "unauthorized" || members[2].Err == nil || st.Errors["ap"] == nil {
-		t.Errorf("gap %q, error %v", st.Clusters[2].Gap, members[2].Err)
+	if st.Clusters[2].Gap != "unauthorized" || st.Members[2].Err == nil || members[2].Err != nil || st.Errors["ap"] == nil {
+		t.Errorf("gap %q, error %v", st.Clusters[2].Gap, st.Members[2].Err)
 	}
 	us := st.Clusters[0]
 	if n := len(us.Services[st.Keys()[1]].Endpoints); n != 1 || us.Namespaces["default"]["k"] != "v" {

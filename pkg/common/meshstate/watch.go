@@ -33,7 +33,7 @@ type Watcher struct {
 	feeds   []*feed
 	dirty   map[routing.Key]bool // without a name: what the namespace has
 	all     bool                 // every Service is dirty: a member came or went, or namespaces of it
-	changes []MemberChanged      // since the last Next
+	changes []changed            // since the last Next
 	pending int                  // members of which nothing is known yet
 	begun   bool                 // there was a first update
 }
@@ -44,18 +44,26 @@ type MemberChanged struct {
 	Err    *failure.Error // nil: it is there
 }
 
+// changed is that while it is gathered.
+type changed struct {
+	feed *feed
+	err  *failure.Error
+}
+
 // Update is what changed since the last one. The state is asked for the Services that are in it.
 type Update struct {
 	Keys    []routing.Key
-	Members []MemberChanged
+	Changed []MemberChanged
+	// Members are all members as they are now. They are copies: a later update has others.
+	Members []*clusters.Member
 }
 
 // feed is one member as the watcher sees it.
 type feed struct {
 	w       *Watcher
-	m       *clusters.Member // a copy of our own, under the lock
-	shown   *clusters.Member // the caller's, which only the caller's calls change
-	changed bool             // the copy differs
+	m       *clusters.Member // as it is now, under the lock
+	shown   *clusters.Member // as the caller knows it; only the caller's calls replace it
+	changed bool             // they differ
 	content
 	read  bool // there is something to go by
 	asked bool // it was read or failed at least once
@@ -80,7 +88,7 @@ func newContent() *content {
 }
 
 // Watch begins to follow the members that a selection has, those that could not be read included: identify is asked
-// again for them, and for each member that was lost. It ends with the context. The members are brought up to date by Next.
+// again for them, and for each member that was lost. It ends with the context. Next returns the members as they are then.
 // timeout is for each request, as for Read.
 func Watch(ctx context.Context, members []*clusters.Member, timeout time.Duration, q Query, identify func(context.Context, *clusters.Member) (*clusters.Member, error)) *Watcher {
 	w := &Watcher{pager: newPager(timeout), query: q, wake: make(chan struct{}, 1), dirty: map[routing.Key]bool{}, pending: len(members)}
@@ -116,7 +124,7 @@ func (w *Watcher) Next(ctx context.Context) (Update, error) {
 			return Update{}, ctx.Err()
 		case <-timer.C:
 		}
-		if u := w.take(); u.Keys != nil || u.Members != nil || first {
+		if u := w.take(); u.Keys != nil || u.Changed != nil || first {
 			w.begun = true
 			return u, nil
 		}
@@ -127,16 +135,21 @@ func (w *Watcher) Next(ctx context.Context) (Update, error) {
 func (w *Watcher) take() Update {
 	w.mu.Lock()
 	defer w.mu.Unlock()
+	var u Update
 	for _, f := range w.feeds {
 		if f.changed {
-			f.shown.Renew(f.m)
+			f.shown = f.m.After(f.shown)
 			f.changed = false
 		}
+		u.Members = append(u.Members, f.shown)
+	}
+	for _, c := range w.changes {
+		u.Changed = append(u.Changed, MemberChanged{c.feed.shown, c.err})
 	}
 	w.spread()
-	u := Update{Members: w.changes, Keys: slices.SortedFunc(maps.Keys(w.dirty), func(a, b routing.Key) int {
+	u.Keys = slices.SortedFunc(maps.Keys(w.dirty), func(a, b routing.Key) int {
 		return cmp.Or(strings.Compare(a.Namespace, b.Namespace), strings.Compare(a.Name, b.Name))
-	})}
+	})
 	w.dirty, w.all, w.changes = map[routing.Key]bool{}, false, nil
 	return u
 }
@@ -168,6 +181,7 @@ func (w *Watcher) State(keys []routing.Key) *State {
 	defer w.mu.Unlock()
 	st := &State{Errors: map[string]*failure.Error{}}
 	for _, f := range w.feeds {
+		st.Members = append(st.Members, f.shown)
 		if !f.read {
 			st.Errors[f.m.Name] = f.m.Err
 			st.Clusters = append(st.Clusters, routing.Cluster{Name: f.m.Name, Context: f.m.Context, Gap: string(f.m.Err.Class)})

@@ -154,11 +154,10 @@ func webService() *corev1.Service {
 func TestWatch(t *testing.T) {
 	t.Parallel()
 	us, eu := newServer(webService(), webSlice("a", "10.1.0.1")), newServer(webService())
-	members := []*clusters.Member{us.member("us"), eu.member("eu")}
-	w := Watch(t.Context(), members, 10*time.Second, Query{Namespace: "shop"}, same)
-	expect := func(what, want string, holds func(Update) bool) {
+	w := Watch(t.Context(), []*clusters.Member{us.member("us"), eu.member("eu")}, 10*time.Second, Query{Namespace: "shop"}, same)
+	expect := func(what, want string, holds func(Update) bool) *clusters.Member {
 		t.Helper()
-		next(t, w, what, func(u Update) bool { return holds(u) && ready(w) == want })
+		return next(t, w, what, func(u Update) bool { return holds(u) && ready(w) == want }).Members[1]
 	}
 	touched := func(u Update) bool { return len(u.Keys) == 1 && u.Keys[0] == webKey }
 	expect("the first state", "us:1 eu:0", touched)
@@ -177,20 +176,20 @@ func TestWatch(t *testing.T) {
 		}
 	})
 	u := next(t, w, "the state after 410 Gone", func(Update) bool { return ready(w) == "us:1 eu:0" })
-	if len(u.Members) != 0 {
-		t.Errorf("a compacted history counts as a lost member: %v", u.Members[0].Err)
+	if len(u.Changed) != 0 {
+		t.Errorf("a compacted history counts as a lost member: %v", u.Changed[0].Err)
 	}
 
 	eu.cut(nil, errors.New("connection refused"))
-	expect("the loss", "us:1 eu:?", func(u Update) bool { return len(u.Members) == 1 && u.Members[0].Err != nil && touched(u) })
-	if members[1].Err == nil {
+	m := expect("the loss", "us:1 eu:?", func(u Update) bool { return len(u.Changed) == 1 && u.Changed[0].Err != nil && touched(u) })
+	if m.Err == nil {
 		t.Error("the member is not marked")
 	}
 
 	eu.cut(nil, nil)
-	expect("the return", "us:1 eu:0", func(u Update) bool { return len(u.Members) == 1 && u.Members[0].Err == nil && touched(u) })
-	if members[1].Err != nil {
-		t.Errorf("the member is still marked: %v", members[1].Err)
+	m = expect("the return", "us:1 eu:0", func(u Update) bool { return len(u.Changed) == 1 && u.Changed[0].Err == nil && touched(u) })
+	if m.Err != nil {
+		t.Errorf("the member is still marked: %v", m.Err)
 	}
 	if err := eu.CoreV1().Services("shop").Delete(t.Context(), "web", metav1.DeleteOptions{}); err != nil {
 		t.Fatal(err)
@@ -224,15 +223,15 @@ func TestWatchUnread(t *testing.T) {
 	}
 	members := []*clusters.Member{us.member("us"), unread, ap.member("ap")}
 	w := Watch(t.Context(), members, 10*time.Second, Query{Namespace: "shop"}, identify)
-	next(t, w, "the first state", func(Update) bool { return true })
+	first := next(t, w, "the first state", func(Update) bool { return true })
 	if d := cmp.Diff("us:0 kind-eu:? ap:?", ready(w)); d != "" {
 		t.Error(d)
 	}
-	if err := members[2].Err; err == nil || !strings.Contains(err.Error(), "verbs: [watch]") {
+	if err := first.Members[2].Err; err == nil || !strings.Contains(err.Error(), "verbs: [watch]") {
 		t.Errorf("the missing rule is not named: %v", err)
 	}
 	close(answers)
-	next(t, w, "the member", func(u Update) bool { return len(u.Members) == 1 })
+	next(t, w, "the member", func(u Update) bool { return len(u.Changed) == 1 })
 	if d := cmp.Diff("us:0 eu:0 ap:?", ready(w)); d != "" {
 		t.Error(d)
 	}
@@ -344,16 +343,16 @@ func TestWatchSaysOnceWhatIsUnseen(t *testing.T) {
 	expect := func(what string, holds func(Update) bool) {
 		t.Helper()
 		next(t, w, what, func(u Update) bool {
-			said = append(said, clusters.TakeUnseen(members)...)
+			said = append(said, clusters.TakeUnseen(u.Members)...)
 			return holds(u)
 		})
 	}
 	expect("the first state", func(Update) bool { return true })
 	for range 2 {
 		eu.cut(nil, errors.New("connection refused"))
-		expect("the loss", func(u Update) bool { return len(u.Members) > 0 && u.Members[len(u.Members)-1].Err != nil })
+		expect("the loss", func(u Update) bool { return len(u.Changed) > 0 && u.Changed[len(u.Changed)-1].Err != nil })
 		eu.cut(nil, nil)
-		expect("the return", func(u Update) bool { return len(u.Members) > 0 && u.Members[len(u.Members)-1].Err == nil })
+		expect("the return", func(u Update) bool { return len(u.Changed) > 0 && u.Changed[len(u.Changed)-1].Err == nil })
 	}
 	if d := cmp.Diff([]string{"eu: Cilium's version is not known", "eu: " + ungated, "eu: its peers are not known"}, said); d != "" {
 		t.Error(d)
@@ -372,7 +371,7 @@ func TestWatchNames(t *testing.T) {
 		return &found, nil
 	}
 	w := Watch(t.Context(), []*clusters.Member{us, eu}, 10*time.Second, Query{Namespace: "shop"}, identify)
-	next(t, w, "both", func(Update) bool { return eu.Err == nil })
+	next(t, w, "both", func(u Update) bool { return u.Members[1].Err == nil })
 	if d := cmp.Diff("default:0 kind-eu:-", ready(w)); d != "" {
 		t.Error(d)
 	}

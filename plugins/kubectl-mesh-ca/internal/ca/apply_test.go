@@ -60,7 +60,7 @@ func newMesh(t *testing.T) *mesh {
 
 func (m *mesh) plan(t *testing.T, o ca.Options) *ca.Plan {
 	t.Helper()
-	states := ca.ReadAll(t.Context(), m.members, time.Minute)
+	states := ca.ReadAll(t.Context(), m.members, time.Minute).States
 	if len(states) != 3 {
 		t.Fatalf("%d states; %v", len(states), m.members[0].Err)
 	}
@@ -338,7 +338,7 @@ func TestBackupsOfOneFingerprint(t *testing.T) {
 			t.Parallel()
 			m := newMesh(t)
 			m.members = m.members[:2]
-			states := ca.ReadAll(t.Context(), m.members, time.Minute)
+			states := ca.ReadAll(t.Context(), m.members, time.Minute).States
 			o := ca.Options{Timeout: time.Minute}
 			p, err := ca.Sync(states[0], states[1:], o, pkitest.Now)
 			if err != nil {
@@ -369,7 +369,7 @@ func TestRestore(t *testing.T) {
 	m := newMesh(t)
 	m.members = m.members[:2]
 	o := ca.Options{Timeout: time.Minute}
-	states := ca.ReadAll(t.Context(), m.members, time.Minute)
+	states := ca.ReadAll(t.Context(), m.members, time.Minute).States
 	p, err := ca.Sync(states[0], states[1:], o, pkitest.Now)
 	if err != nil {
 		t.Fatal(err)
@@ -378,7 +378,7 @@ func TestRestore(t *testing.T) {
 		t.Fatal(err)
 	}
 	for _, want := range []string{"eu", "us"} { // back to its own, then forward again
-		state := ca.ReadAll(t.Context(), m.members[1:], time.Minute)[0]
+		state := ca.ReadAll(t.Context(), m.members[1:], time.Minute).States[0]
 		backup, err := m.clients["eu"].CoreV1().Secrets(catest.Namespace).Get(t.Context(), p.Items[0].Backup.Object.Name, metav1.GetOptions{})
 		if err != nil {
 			t.Fatal(err)
@@ -389,7 +389,7 @@ func TestRestore(t *testing.T) {
 		if err := errors.Join(p.Change().Preflight(t.Context(), engine), p.Change().Apply(t.Context(), engine)); err != nil {
 			t.Fatal(err)
 		}
-		now := ca.ReadAll(t.Context(), m.members[1:], time.Minute)[0].CA().Object
+		now := ca.ReadAll(t.Context(), m.members[1:], time.Minute).States[0].CA().Object
 		if !bytes.Equal(now.Data["ca.crt"], m.cas[want].CertPEM) || !bytes.Equal(now.Data["ca.key"], m.cas[want].KeyPEM) || now.Labels["app.kubernetes.io/managed-by"] != "Helm" {
 			t.Errorf("cilium-ca is not that of %s", want)
 		}

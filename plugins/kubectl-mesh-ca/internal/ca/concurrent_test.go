@@ -113,7 +113,7 @@ func opposite(t *testing.T, cas map[string]pkitest.CA, first, second int) int {
 			return &clusters.Member{Name: name, Context: "kind-" + name, CiliumNamespace: catest.Namespace, Config: cilium.Config{ClusterName: name}, Client: client}
 		}
 		source, target := member(from[run]), member(from[1-run])
-		states := ca.ReadAll(t.Context(), []*clusters.Member{source, target}, time.Minute)
+		states := ca.ReadAll(t.Context(), []*clusters.Member{source, target}, time.Minute).States
 		p, err := ca.Sync(states[0], states[1:], o, pkitest.Now)
 		if err != nil {
 			t.Fatal(err)

@@ -29,7 +29,7 @@ func examine(t *testing.T, us, eu catest.Install) v1alpha1.CAReport {
 	a, _ := catest.Member(t, "us", us)
 	b, _ := catest.Member(t, "eu", eu)
 	members := []*clusters.Member{a, b}
-	return ca.Report(members, ca.ReadAll(t.Context(), members, time.Minute), pkitest.Now)
+	return ca.Report(members, ca.ReadAll(t.Context(), members, time.Minute).States, pkitest.Now)
 }
 
 func findingsOf(r v1alpha1.CAReport, id string) []v1alpha1.Finding {
@@ -241,7 +241,7 @@ func TestField13Chart(t *testing.T) {
 			us, _ := catest.Member(t, "us", catest.Install{CA: &now})
 			eu, _ := catest.Member(t, "eu", tc.in)
 			members := []*clusters.Member{us, eu}
-			states := ca.ReadAll(t.Context(), members, time.Minute)
+			states := ca.ReadAll(t.Context(), members, time.Minute).States
 			ca.ReadReleases(t.Context(), states, time.Minute)
 			p, err := ca.Sync(states[0], states[1:], ca.Options{Timeout: time.Minute, ForceConflicts: true}, pkitest.Now)
 			if err != nil {
@@ -307,7 +307,7 @@ func TestField13Copies(t *testing.T) {
 	eu, _ := catest.Member(t, "eu", catest.Install{CA: &b, Edit: perPeer(t, "us", a)})
 	ap, _ := catest.Member(t, "ap", catest.Install{CA: &c, UseBundle: true, Bundle: both})
 	members := []*clusters.Member{us, eu}
-	states := ca.ReadAll(t.Context(), members, time.Minute)
+	states := ca.ReadAll(t.Context(), members, time.Minute).States
 	before := ca.Report(members, states, pkitest.Now)
 	if got := findingsOf(before, "CA010"); len(got) > 0 {
 		t.Errorf("two CAs with copies work: %+v", got)
@@ -316,7 +316,7 @@ func TestField13Copies(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	p.Others = ca.ReadAll(t.Context(), []*clusters.Member{ap}, time.Minute)
+	p.Others = ca.ReadAll(t.Context(), []*clusters.Member{ap}, time.Minute).States
 	found := map[string][]string{}
 	for _, s := range p.Report(members, "none").Next {
 		if strings.Contains(s.Why, "copies of certificates of eu") || strings.Contains(s.Why, "previous CA of eu") {
@@ -339,7 +339,7 @@ func TestField08ReleaseOfTheSource(t *testing.T) {
 		ObjectMeta: metav1.ObjectMeta{Name: "clustermesh-apiserver-ca-cert", Namespace: catest.Namespace}, Data: b.CASecret(),
 	}}})
 	members := []*clusters.Member{us, eu}
-	states := ca.ReadAll(t.Context(), members, time.Minute)
+	states := ca.ReadAll(t.Context(), members, time.Minute).States
 	missing := findingsOf(ca.Report(members, states, pkitest.Now), "CA001")
 	if len(missing) != 1 || !strings.Contains(missing[0].Message, "secret clustermesh-apiserver-ca-cert, a name that old charts used, contains the CA") || !strings.Contains(missing[0].Message, "which signed clustermesh-apiserver-server-cert") {
 		t.Errorf("%+v", missing)
@@ -370,7 +370,7 @@ func TestFieldDJobNames(t *testing.T) {
 	t.Parallel()
 	old, now := pkitest.NewCA(t, pkitest.Spec{}), pkitest.NewCA(t, pkitest.Spec{})
 	m, _ := catest.Member(t, "eu", catest.Install{CA: &now, Leafs: &old, Method: "certgen", CronJobs: []string{"hubble-generate-certs", "clustermesh-apiserver-generate-certs"}})
-	s := ca.ReadAll(t.Context(), []*clusters.Member{m}, time.Minute)[0]
+	s := ca.ReadAll(t.Context(), []*clusters.Member{m}, time.Minute).States[0]
 	seen := map[string]bool{}
 	for _, at := range []time.Time{pkitest.Now, pkitest.Now.Add(time.Second)} {
 		for _, step := range ca.Next(s, now.Cert, at) {

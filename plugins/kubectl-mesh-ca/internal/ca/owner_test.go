@@ -45,7 +45,7 @@ func TestField09SyncRefusesACAThatAControllerKeeps(t *testing.T) {
 				s["cilium-ca"].ObjectMeta = metav1.ObjectMeta{Namespace: catest.Namespace, Name: "cilium-ca", ManagedFields: []metav1.ManagedFieldsEntry{owned}}
 				s["cilium-ca"].Immutable = &tc.immutable
 			}})
-			states := ca.ReadAll(t.Context(), []*clusters.Member{us, eu}, time.Minute)
+			states := ca.ReadAll(t.Context(), []*clusters.Member{us, eu}, time.Minute).States
 			tc.options.Timeout = time.Minute
 			client.ClearActions()
 			p, err := ca.Sync(states[0], states[1:], tc.options, pkitest.Now)
@@ -82,7 +82,7 @@ func TestField09NextStepsNameTheKeeper(t *testing.T) {
 	eu, _ := catest.Member(t, "eu", catest.Install{CA: &old, Leafs: &old})
 	eu.Keeper = &owners.Keeper{Tool: owners.ToolArgo, Kind: "application", Name: "cilium"}
 	members := []*clusters.Member{us, eu}
-	states := ca.ReadAll(t.Context(), members, time.Minute)
+	states := ca.ReadAll(t.Context(), members, time.Minute).States
 	p, err := ca.Sync(states[0], states[1:], ca.Options{Timeout: time.Minute}, pkitest.Now)
 	if err != nil {
 		t.Fatal(err)

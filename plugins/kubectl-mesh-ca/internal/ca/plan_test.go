@@ -87,7 +87,7 @@ func TestSyncInto(t *testing.T) {
 			t.Parallel()
 			us, _ := catest.Member(t, "us", tc.source)
 			eu, client := catest.Member(t, "eu", tc.target)
-			states := ca.ReadAll(t.Context(), []*clusters.Member{us, eu}, time.Minute)
+			states := ca.ReadAll(t.Context(), []*clusters.Member{us, eu}, time.Minute).States
 			o := ca.Options{Timeout: time.Minute, ForceConflicts: tc.force}
 			p, err := ca.Sync(states[0], states[1:], o, pkitest.Now)
 			if err != nil {
@@ -195,7 +195,7 @@ func TestNext(t *testing.T) {
 			tc.in.CA = &now
 			m, _ := catest.Member(t, "eu", tc.in)
 			var got []string
-			for _, s := range ca.Next(ca.ReadAll(t.Context(), []*clusters.Member{m}, time.Minute)[0], now.Cert, pkitest.Now) {
+			for _, s := range ca.Next(ca.ReadAll(t.Context(), []*clusters.Member{m}, time.Minute).States[0], now.Cert, pkitest.Now) {
 				got = append(got, s.Command)
 				if s.Why == "" || s.Cluster != "eu" {
 					t.Errorf("step %+v", s)
@@ -223,7 +223,7 @@ func TestNextWithBundle(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			m, _ := catest.Member(t, "eu", catest.Install{CA: &now, Leafs: &old, Bundle: tc.bundle, UseBundle: true})
-			s := ca.ReadAll(t.Context(), []*clusters.Member{m}, time.Minute)[0]
+			s := ca.ReadAll(t.Context(), []*clusters.Member{m}, time.Minute).States[0]
 			steps := ca.Next(s, now.Cert, pkitest.Now)
 			if got := strings.Contains(steps[0].Why, "configmap/cilium-root-ca.crt[ca.crt]"); got != tc.want {
 				t.Errorf("first step %+v", steps[0])
@@ -243,7 +243,7 @@ func TestEtcdStartedBefore(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			m, _ := catest.Member(t, "eu", catest.Install{CA: &one, EtcdStarted: catest.Written.Add(tc.started)})
-			states := ca.ReadAll(t.Context(), []*clusters.Member{m}, time.Minute)
+			states := ca.ReadAll(t.Context(), []*clusters.Member{m}, time.Minute).States
 			got := ids(ca.Report([]*clusters.Member{m}, states, pkitest.Now).Findings)
 			next := ca.Next(states[0], one.Cert, pkitest.Now)
 			if stale := slices.Contains(got, "CA014 deployment/clustermesh-apiserver"); stale != tc.want || (len(next) == 1) != tc.want {
@@ -292,7 +292,7 @@ func TestReport(t *testing.T) {
 				return false, nil, nil
 			})
 			members := []*clusters.Member{us, eu}
-			r := ca.Report(members, ca.ReadAll(t.Context(), members, time.Minute), pkitest.Now)
+			r := ca.Report(members, ca.ReadAll(t.Context(), members, time.Minute).States, pkitest.Now)
 			if r.Complete == tc.incomplete {
 				t.Errorf("complete is %v", r.Complete)
 			}

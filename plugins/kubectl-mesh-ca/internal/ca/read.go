@@ -73,17 +73,26 @@ func (r Release) Known() bool { return r.Name != "" }
 // CA returns Secret cilium-ca.
 func (s *State) CA() Secret { return s.Secrets[pki.SecretCA] }
 
-// ReadAll reads all members in parallel. A member that cannot be read gets an error in Member.Err and no State.
-func ReadAll(ctx context.Context, members []*clusters.Member, timeout time.Duration) []*State {
-	var states []*State
+// Reading is what was read of some members.
+type Reading struct {
+	// Members are all of them, in the order in which they were asked for. One that could not be read is a copy with its error.
+	Members []*clusters.Member
+	States  []*State // of those that could be read
+}
+
+// ReadAll reads all members in parallel.
+func ReadAll(ctx context.Context, members []*clusters.Member, timeout time.Duration) Reading {
+	var out Reading
 	for _, r := range fanout.Each(ctx, members, timeout, Read) {
-		if r.Err != nil {
-			r.Member.Err = r.Err
-			continue
+		switch {
+		case r.Err == nil:
+			out.States = append(out.States, r.Value)
+		case r.Err != r.Member.Err:
+			r.Member = r.Member.WithError(r.Err)
 		}
-		states = append(states, r.Value)
+		out.Members = append(out.Members, r.Member)
 	}
-	return states
+	return out
 }
 
 // maxReads limits the concurrent requests to one cluster.

@@ -111,9 +111,10 @@ func (c Config) unwritten(action string, members []*clusters.Member, failure err
 
 // observe reads the members that are neither source nor target, for what they keep of the clusters that change.
 func (r *run) observe(ctx context.Context, others []*clusters.Member) {
-	r.plan.Others = ca.ReadAll(ctx, others, r.Change.Timeout)
+	read := ca.ReadAll(ctx, others, r.Change.Timeout)
+	r.plan.Others = read.States
 	var unread []string
-	for _, m := range others {
+	for _, m := range read.Members {
 		if m.Err != nil {
 			unread = append(unread, m.Label())
 		}

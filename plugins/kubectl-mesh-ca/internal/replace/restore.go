@@ -33,7 +33,10 @@ func Restore(ctx context.Context, c RestoreConfig, ui kernel.UI) (*Report, error
 	if err != nil {
 		return nil, withUnread(err, sel)
 	}
-	states := ca.ReadAll(ctx, found, c.Change.Timeout)
+	others := slices.DeleteFunc(slices.Clone(sel.Members), func(m *clusters.Member) bool { return slices.Contains(found, m) })
+	read := ca.ReadAll(ctx, found, c.Change.Timeout)
+	states := read.States
+	found = read.Members
 	if ctx.Err() != nil {
 		return c.unwritten("restore", found, ctx.Err())
 	}
@@ -46,7 +49,7 @@ func Restore(ctx context.Context, c RestoreConfig, ui kernel.UI) (*Report, error
 		return c.unwritten("restore", found, err)
 	}
 	r := &run{Config: c.Config, ui: ui, plan: plan, members: found}
-	r.observe(ctx, slices.DeleteFunc(slices.Clone(sel.Members), func(m *clusters.Member) bool { return slices.Contains(found, m) }))
+	r.observe(ctx, others)
 	return r.carryOut(ctx)
 }
 

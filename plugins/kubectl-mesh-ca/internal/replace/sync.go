@@ -34,9 +34,10 @@ func Sync(ctx context.Context, c SyncConfig, ui kernel.UI) (*Report, error) {
 	if err != nil {
 		return nil, withUnread(err, sel)
 	}
-	c.beforeCilium(targets, ui)
-	all := append([]*clusters.Member{from}, targets...)
-	states := ca.ReadAll(ctx, all, c.Change.Timeout)
+	others := slices.DeleteFunc(slices.Clone(sel.Members), func(m *clusters.Member) bool { return m == from || slices.Contains(targets, m) })
+	read := ca.ReadAll(ctx, append([]*clusters.Member{from}, c.beforeCilium(targets, ui)...), c.Change.Timeout)
+	all, states := read.Members, read.States
+	from, targets = all[0], all[1:]
 	if ctx.Err() != nil {
 		return c.unwritten("sync", all, ctx.Err())
 	}
@@ -51,14 +52,15 @@ func Sync(ctx context.Context, c SyncConfig, ui kernel.UI) (*Report, error) {
 		return c.unwritten("sync", all, fmt.Errorf("%w; nothing was changed", err))
 	}
 	r := &run{Config: c.Config, ui: ui, plan: plan, members: all, left: left}
-	r.observe(ctx, slices.DeleteFunc(slices.Clone(sel.Members), func(m *clusters.Member) bool { return slices.Contains(all, m) }))
+	r.observe(ctx, others)
 	return r.carryOut(ctx)
 }
 
 // beforeCilium lets a target be one in which Cilium is not installed yet: its CA is made for the coming installation. The namespace must then be given,
 // and the target named: it cannot be told from a cluster whose Cilium was merely not found.
-func (c SyncConfig) beforeCilium(targets []*clusters.Member, ui kernel.UI) {
-	for _, m := range targets {
+func (c SyncConfig) beforeCilium(targets []*clusters.Member, ui kernel.UI) []*clusters.Member {
+	out := slices.Clone(targets)
+	for n, m := range targets {
 		if m.Err == nil || m.Err.Class != failure.NoCilium || len(c.To) == 0 {
 			continue
 		}
@@ -66,8 +68,9 @@ func (c SyncConfig) beforeCilium(targets []*clusters.Member, ui kernel.UI) {
 			ui.Note("to make the CA of %s before Cilium is installed there, say where with --cilium-namespace", m.Label())
 			continue
 		}
-		m.Err, m.CiliumNamespace = nil, c.CiliumNamespace
+		out[n] = m.BeforeCilium(c.CiliumNamespace)
 	}
+	return out
 }
 
 // ends finds the source and the targets among the members.

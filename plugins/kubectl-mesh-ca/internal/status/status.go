@@ -24,6 +24,6 @@ func Run(ctx context.Context, c Config) (v1alpha1.CAReport, []*clusters.Member, 
 	if err != nil {
 		return v1alpha1.CAReport{}, nil, err
 	}
-	states := ca.ReadAll(ctx, sel.Members, c.Timeout)
-	return ca.Report(sel.Members, states, c.Now), sel.Members, nil
+	read := ca.ReadAll(ctx, sel.Members, c.Timeout)
+	return ca.Report(read.Members, read.States, c.Now), read.Members, nil
 }

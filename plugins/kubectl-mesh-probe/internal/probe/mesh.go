@@ -33,7 +33,20 @@ func newMesh(selection *clusters.Selection, cfg Config) *mesh {
 
 // read reads the state. A member that does not answer is marked as unread.
 func (m *mesh) read(ctx context.Context) *routing.Snapshot {
-	return &meshstate.Read(ctx, m.selection.Members, m.timeout, m.query).Snapshot
+	st := meshstate.Read(ctx, m.selection.Members, m.timeout, m.query)
+	selection := *m.selection
+	selection.Members = st.Members
+	m.selection = &selection
+	return &st.Snapshot
+}
+
+// now returns a member as it was read last.
+func (m *mesh) now(member *clusters.Member) *clusters.Member {
+	at := slices.IndexFunc(m.selection.Members, func(o *clusters.Member) bool { return o.Name == member.Name })
+	if at < 0 {
+		return member
+	}
+	return m.selection.Members[at]
 }
 
 // look reads the state without marking a member that once does not answer.

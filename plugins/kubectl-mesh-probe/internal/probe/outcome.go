@@ -37,7 +37,7 @@ func (r *run) conclude(ctx context.Context, doc v1alpha1.ProbeReport) (*Report, 
 func (r *run) failure(doc v1alpha1.ProbeReport, unread int) *ResultError {
 	var incomplete []error
 	for _, c := range r.clients {
-		if !c.result.Complete && c.member.Err == nil {
+		if !c.result.Complete && r.mesh.now(c.member).Err == nil {
 			incomplete = append(incomplete, fmt.Errorf("cluster %s: %s", c.member.Name, c.result.Reason))
 		}
 	}

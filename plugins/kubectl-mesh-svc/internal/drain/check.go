@@ -70,6 +70,7 @@ func (r *run) check(ctx context.Context) error {
 // have changed Services or drained clusters. others are the records of drains that are under way.
 func (r *run) replan(ctx context.Context, others []*drainrecord.Record) error {
 	st := meshstate.Read(ctx, r.sel.Members, r.Change.Timeout, meshstate.Query{Objects: true})
+	r.seen(st)
 	why := strings.Join(globalsvc.Uncertain(st, r.target), ", ")
 	switch {
 	case ctx.Err() != nil:

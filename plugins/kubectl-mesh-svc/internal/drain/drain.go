@@ -88,8 +88,16 @@ func begin(ctx context.Context, c Config, ui kernel.UI, verb string) (*run, erro
 	}
 	slices.SortStableFunc(r.others, func(a, b *clusters.Member) int { return strings.Compare(a.Name, b.Name) })
 	r.state = meshstate.Read(ctx, sel.Members, c.Change.Timeout, meshstate.Query{Objects: true})
-	ui.Unseen(sel.Members)
+	r.seen(r.state)
+	ui.Unseen(r.sel.Members)
 	return r, nil
+}
+
+// seen replaces the members by what they are in a state that was read.
+func (r *run) seen(st *meshstate.State) {
+	sel := *r.sel
+	sel.Members = st.Now(sel.Members)
+	r.sel, r.others, r.target = &sel, st.Now(r.others), st.Now([]*clusters.Member{r.target})[0]
 }
 
 // readable are the members without an error.

@@ -260,6 +260,7 @@ func (u *undrain) markedMeanwhile(ctx context.Context) error {
 		return nil
 	}
 	st := meshstate.Read(ctx, []*clusters.Member{u.target}, u.Change.Timeout, meshstate.Query{Objects: true})
+	u.seen(st)
 	switch {
 	case ctx.Err() != nil:
 		return ctx.Err()

@@ -78,7 +78,8 @@ func (c Config) read(ctx context.Context) (*Found, error) {
 		return nil, err
 	}
 	q := c.query(sel.Home())
-	return &Found{Members: sel.Members, Namespace: q.Namespace, state: meshstate.Read(ctx, sel.Members, c.Timeout, q)}, nil
+	st := meshstate.Read(ctx, sel.Members, c.Timeout, q)
+	return &Found{Members: st.Members, Namespace: q.Namespace, state: st}, nil
 }
 
 // named returns the keys of the Services that are named; each must be somewhere.
@@ -153,11 +154,11 @@ func Watch(ctx context.Context, c Config, identify func(context.Context, *cluste
 			return err
 		}
 		keys := slices.DeleteFunc(update.Keys, func(k routing.Key) bool { return len(c.Names) > 0 && !slices.Contains(c.Names, k.Name) })
-		if len(update.Members) > 0 && !first {
+		if len(update.Changed) > 0 && !first {
 			keys = mergeKeys(keys, tracker.Keys())
 		}
-		u := Update{Found: &Found{Members: sel.Members, Namespace: q.Namespace}, Changed: update.Members, First: first}
-		u.Doc = tracker.Changed(w.State(keys), sel.Members, keys)
+		u := Update{Found: &Found{Members: update.Members, Namespace: q.Namespace}, Changed: update.Changed, First: first}
+		u.Doc = tracker.Changed(w.State(keys), update.Members, keys)
 		if err := show(u); err != nil {
 			return err
 		}

@@ -55,7 +55,8 @@ func Run(ctx context.Context, c Config, ui kernel.UI) (*Report, error) {
 	}
 	request := c.request(sel)
 	st := meshstate.Read(ctx, sel.Members, c.Change.Timeout, c.query(request.Namespace))
-	ui.Unseen(sel.Members)
+	ui.Unseen(st.Members)
+	targets = st.Now(targets)
 	if ctx.Err() != nil {
 		return NotBegun(c.Edit.Action, targets, c.DryRun, ctx.Err())
 	}
