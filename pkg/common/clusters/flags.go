@@ -36,6 +36,7 @@ type Flags struct {
 	ServerProgress bool
 
 	host       *execplugin.Host // of the context that Select was called with
+	found      Found            // told of members while they are selected; nil for nobody
 	unattended bool             // nobody is at the terminal
 
 	set *pflag.FlagSet // to tell an empty value from none

@@ -179,6 +179,11 @@ func commonClass(unread []*Member) failure.Class {
 	return class
 }
 
+// isPeer reports whether a cluster that was read is a peer of home.
+func isPeer(home, m *Member) bool {
+	return slices.Contains(home.Peers, m.Name) && notPeer(home, m) == ""
+}
+
 // notPeer says why a cluster with a peer's name is not that peer.
 func notPeer(home, m *Member) string {
 	switch {

@@ -83,6 +83,9 @@ func (s *meshSurvey) askPeers(tick <-chan time.Time) error {
 	patience := time.NewTimer(holdBack)
 	defer patience.Stop()
 	var enough <-chan time.Time
+	for _, m := range append([]*Member{s.home}, s.read...) {
+		s.announcePeer(m)
+	}
 	for {
 		all := s.everyPeer()
 		if all && enough == nil {
@@ -108,6 +111,7 @@ func (s *meshSurvey) askPeers(tick <-chan time.Time) error {
 			return err
 		case m != nil:
 			s.took(m)
+			s.announcePeer(m)
 		case enough != nil:
 			return nil
 		default:

@@ -132,13 +132,13 @@ func (f *Flags) Select(ctx context.Context) (*Selection, error) {
 	return sel, nil
 }
 
-// SelectIn finds the members in some contexts; without any it is Select.
-func (f *Flags) SelectIn(ctx context.Context, contexts ...string) (*Selection, error) {
-	if len(contexts) == 0 {
-		return f.Select(ctx)
-	}
+// SelectIn finds the members in some contexts; without any it is Select. found is told of members meanwhile; nil for nobody.
+func (f *Flags) SelectIn(ctx context.Context, found Found, contexts ...string) (*Selection, error) {
 	in := *f
-	in.Contexts = contexts
+	in.found = found
+	if len(contexts) > 0 {
+		in.Contexts = contexts
+	}
 	return in.Select(ctx)
 }
 
@@ -210,7 +210,7 @@ func (f *Flags) members(ctx context.Context, cs []candidate, current string, w *
 	}
 	s := f.newSurvey(ctx, len(cs))
 	defer s.stop()
-	return members, s.all(order)
+	return members, s.all(order, func(m *Member) { s.announce(order[0], m) })
 }
 
 func markHome(members []*Member, current string) {

@@ -32,6 +32,8 @@ type survey struct {
 	// answers has room for every context, so that one that is left out blocks nobody.
 	answers chan *Member
 	enough  chan struct{} // closed when no further login should begin
+	// announced has the names of the members that Found was told of.
+	announced map[string]bool
 
 	mu      sync.Mutex
 	waiting map[*Member]string // the credential plugin that a context waits for; empty while its API server is asked
@@ -46,7 +48,7 @@ type login struct {
 }
 
 func (f *Flags) newSurvey(ctx context.Context, contexts int) *survey {
-	s := &survey{f: f, answers: make(chan *Member, contexts), enough: make(chan struct{}), waiting: map[*Member]string{}, logins: map[string]*login{}}
+	s := &survey{f: f, answers: make(chan *Member, contexts), enough: make(chan struct{}), announced: map[string]bool{}, waiting: map[*Member]string{}, logins: map[string]*login{}}
 	s.ctx, s.cancel = context.WithCancel(ctx)
 	return s
 }
@@ -159,16 +161,18 @@ func (s *survey) loggedIn(m *Member) bool {
 	}
 }
 
-// all asks contexts and waits for every answer.
-func (s *survey) all(members []*Member) error {
+// all asks contexts, waits for every answer, and calls took with each.
+func (s *survey) all(members []*Member, took func(*Member)) error {
 	for _, m := range members {
 		s.start(m)
 	}
 	tick := s.progress()
 	for range members {
-		if _, err := s.next(tick, nil); err != nil {
+		m, err := s.next(tick, nil)
+		if err != nil {
 			return err
 		}
+		took(m)
 	}
 	return nil
 }

@@ -20,8 +20,8 @@ type Env struct {
 	genericiooptions.IOStreams
 	Flags *clusters.Flags
 	Now   func() time.Time
-	// Find finds the members in some contexts or, without any, those that the flags choose. Tests replace it.
-	Find func(ctx context.Context, contexts ...string) (*clusters.Selection, error)
+	// Find finds the members in some contexts or, without any, those that the flags choose, and tells found of them meanwhile. Tests replace it.
+	Find func(ctx context.Context, found clusters.Found, contexts ...string) (*clusters.Selection, error)
 }
 
 // New returns the environment of a plugin.
@@ -54,7 +54,16 @@ func (e *Env) Select(ctx context.Context) (*clusters.Selection, error) { return 
 
 // SelectIn finds the members in some contexts; without any it is Select.
 func (e *Env) SelectIn(ctx context.Context, contexts []string) (*clusters.Selection, error) {
-	sel, err := e.Find(ctx, contexts...)
+	return e.choose(ctx, nil, contexts)
+}
+
+// SelectEarly is Select, and tells found of members while others are still asked.
+func (e *Env) SelectEarly(ctx context.Context, found clusters.Found) (*clusters.Selection, error) {
+	return e.choose(ctx, found, nil)
+}
+
+func (e *Env) choose(ctx context.Context, found clusters.Found, contexts []string) (*clusters.Selection, error) {
+	sel, err := e.Find(ctx, found, contexts...)
 	for _, w := range sel.Warnings {
 		e.Warn("%s", w)
 	}

@@ -87,6 +87,7 @@ func newPager(timeout time.Duration) pager {
 
 // memberState is what one member answered.
 type memberState struct {
+	ungated error                           // why namespaces may not be read; nil where they may
 	objects map[routing.Key]*corev1.Service // nil unless they are kept
 	cluster routing.Cluster
 }
@@ -96,10 +97,26 @@ type memberState struct {
 // timeout applies to each request, not to all requests of a member: a large cluster, or a mesh that keeps this processor
 // busy for a long time, must not look like a cluster that does not answer.
 func Read(ctx context.Context, members []*clusters.Member, timeout time.Duration, q Query) *State {
-	r := reader{Query: q, pager: newPager(timeout)}
-	results := fanout.Each(ctx, members, 0, r.read)
+	r := newReader(timeout, q)
+	return snapshot(ctx, members, q, r.read)
+}
+
+func newReader(timeout time.Duration, q Query) *reader {
+	return &reader{Query: q, pager: newPager(timeout)}
+}
+
+// reads reports whether the reader asks what a query asks. Which of the Services match is decided when all are read.
+func (r *reader) reads(q Query) bool {
+	return r.Namespace == q.Namespace && r.Name == q.Name && r.Objects == q.Objects
+}
+
+// snapshot puts together what read returns of each member.
+func snapshot(ctx context.Context, members []*clusters.Member, q Query, read func(context.Context, *clusters.Member) (memberState, error)) *State {
 	st := &State{Errors: map[string]*failure.Error{}, Services: map[string]map[routing.Key]*corev1.Service{}}
-	for _, r := range results {
+	for _, r := range fanout.Each(ctx, members, 0, read) {
+		if r.Value.ungated != nil {
+			r.Member.Unseen(ungated, r.Value.ungated)
+		}
 		st.Members = append(st.Members, after(r))
 		if r.Err != nil {
 			st.Errors[r.Member.Name] = r.Err
@@ -160,7 +177,7 @@ func (r *reader) read(ctx context.Context, m *clusters.Member) (memberState, err
 	)
 	wg.Go(func() { errs[0] = r.services(ctx, m, &out) })
 	wg.Go(func() { endpoints, odd, errs[1] = r.endpoints(ctx, m) })
-	wg.Go(func() { errs[2] = r.namespaces(ctx, m, &out.cluster) })
+	wg.Go(func() { errs[2] = r.namespaces(ctx, m, &out) })
 	wg.Wait()
 	// Always the same one of several errors, whichever came first.
 	if err := cmp.Or(errs[0], errs[1], errs[2]); err != nil {
@@ -245,7 +262,8 @@ const ungated = "the annotations of namespaces are unknown; namespaces count as 
 
 // namespaces reads the annotations that gate exports, and whether they may be read. Where they may not
 // namespaces count as not annotated, which is Cilium's default.
-func (r *reader) namespaces(ctx context.Context, m *clusters.Member, into *routing.Cluster) error {
+func (r *reader) namespaces(ctx context.Context, m *clusters.Member, s *memberState) error {
+	into := &s.cluster
 	into.Namespaces, into.WrongKeys = map[string]map[string]string{}, map[string][]cilium.WrongKey{}
 	add := func(ns *corev1.Namespace) {
 		into.Namespaces[ns.Name] = ns.Annotations
@@ -277,7 +295,7 @@ func (r *reader) namespaces(ctx context.Context, m *clusters.Member, into *routi
 		})
 	}
 	if apierrors.IsForbidden(err) {
-		m.Unseen(ungated, err)
+		s.ungated = err
 		return nil
 	}
 	into.NamespacesKnown = err == nil

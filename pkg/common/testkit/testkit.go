@@ -46,7 +46,7 @@ func (c Command) Run(ctx context.Context, t testing.TB, args ...string) Result {
 		e.Now = func() time.Time { return c.Now }
 	}
 	if c.Members != nil {
-		e.Find = func(context.Context, ...string) (*clusters.Selection, error) {
+		e.Find = func(context.Context, clusters.Found, ...string) (*clusters.Selection, error) {
 			return &clusters.Selection{Members: c.Members, Later: &clusters.Warnings{}}, nil
 		}
 	}

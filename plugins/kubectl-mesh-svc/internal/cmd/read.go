@@ -39,7 +39,7 @@ func newClusters(e *kernel.Env) *cobra.Command {
 			if err := out.Validate(); err != nil {
 				return err
 			}
-			doc, found, err := inspect.Clusters(cmd.Context(), inspect.Config{Select: e.Select})
+			doc, found, err := inspect.Clusters(cmd.Context(), inspect.Config{Select: e.SelectEarly})
 			if err != nil {
 				return err
 			}

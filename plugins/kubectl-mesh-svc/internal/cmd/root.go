@@ -68,7 +68,7 @@ func inspectConfig(e *kernel.Env, names []string, selector string) (inspect.Conf
 		return inspect.Config{}, err
 	}
 	sel, err := parseSelector(selector)
-	return inspect.Config{Select: e.Select, Namespace: e.Flags.Namespace, Timeout: e.Flags.Timeout, Names: parsed, Selector: sel}, err
+	return inspect.Config{Select: e.SelectEarly, Namespace: e.Flags.Namespace, Timeout: e.Flags.Timeout, Names: parsed, Selector: sel}, err
 }
 
 // incomplete reports clusters that could not be read beside an error: they may have what was not found.

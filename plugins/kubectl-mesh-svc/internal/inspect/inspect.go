@@ -21,8 +21,8 @@ import (
 
 // Config says what is read.
 type Config struct {
-	// Select finds the members, Namespace the namespace of the Services.
-	Select    func(context.Context) (*clusters.Selection, error)
+	// Select finds the members and tells of each meanwhile, Namespace is the namespace of the Services.
+	Select    func(context.Context, clusters.Found) (*clusters.Selection, error)
 	Namespace func(home *clusters.Member) string
 	Timeout   time.Duration // for each request
 
@@ -71,14 +71,16 @@ func (c Config) query(home *clusters.Member) meshstate.Query {
 	return q
 }
 
-// read reads the Services of all members.
+// read reads the Services of all members, of each as soon as it is known to be one.
 func (c Config) read(ctx context.Context) (*Found, error) {
-	sel, err := c.Select(ctx)
+	ahead := meshstate.NewAhead(ctx, c.Timeout)
+	defer ahead.Stop()
+	sel, err := c.Select(ctx, func(home, m *clusters.Member) { ahead.Start(m, c.query(home)) })
 	if err != nil {
 		return nil, err
 	}
 	q := c.query(sel.Home())
-	st := meshstate.Read(ctx, sel.Members, c.Timeout, q)
+	st := ahead.Read(ctx, sel.Members, q)
 	return &Found{Members: st.Members, Namespace: q.Namespace, state: st}, nil
 }
 
@@ -97,7 +99,7 @@ func (c Config) named(f *Found) ([]routing.Key, error) {
 
 // Clusters shows the members as they see themselves.
 func Clusters(ctx context.Context, c Config) (v1alpha1.ClusterList, *Found, error) {
-	sel, err := c.Select(ctx)
+	sel, err := c.Select(ctx, nil)
 	if err != nil {
 		return v1alpha1.ClusterList{}, nil, err
 	}
@@ -141,7 +143,7 @@ type Update struct {
 
 // Watch calls show with the list and then with each change of it, until ctx ends or show fails.
 func Watch(ctx context.Context, c Config, identify func(context.Context, *clusters.Member) (*clusters.Member, error), show func(Update) error) error {
-	sel, err := c.Select(ctx)
+	sel, err := c.Select(ctx, nil)
 	if err != nil {
 		return err
 	}
