@@ -77,6 +77,9 @@ func NewRoot(p Plugin, streams genericiooptions.IOStreams) *cobra.Command {
 	root.CompletionOptions.DisableDefaultCmd = true
 	root.SetHelpCommand(&cobra.Command{Use: "help [command]", Short: "Show the help of a command", RunE: func(_ *cobra.Command, args []string) error {
 		cmd, _, err := root.Find(args)
+		if err == nil && cmd == root && len(args) > 0 {
+			err = rootArgs(p)(root, args)
+		}
 		if err != nil {
 			return err
 		}

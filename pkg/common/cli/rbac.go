@@ -14,11 +14,14 @@ import (
 
 // RBACSubjects are the flags of the rbac commands that say for whom.
 type RBACSubjects struct {
+	set *pflag.FlagSet // to tell an empty value from none
+
 	users, groups, serviceAccounts []string
 }
 
 // AddFlags registers the flags. They are named as in kubectl create rolebinding; --user hides the one for credentials, as it does there.
 func (f *RBACSubjects) AddFlags(fs *pflag.FlagSet) {
+	f.set = fs
 	fs.StringSliceVar(&f.users, "user", nil, "User to bind the roles to (repeatable).")
 	fs.StringSliceVar(&f.groups, "group", nil, "Group to bind the roles to (repeatable).")
 	fs.StringSliceVar(&f.serviceAccounts, "serviceaccount", nil, "Service account to bind the roles to, as NAMESPACE:NAME (repeatable).")
@@ -27,6 +30,11 @@ func (f *RBACSubjects) AddFlags(fs *pflag.FlagSet) {
 // Subjects checks the flags.
 func (f *RBACSubjects) Subjects() ([]rbacv1.Subject, error) {
 	var out []rbacv1.Subject
+	for flag, names := range map[string][]string{"user": f.users, "group": f.groups, "serviceaccount": f.serviceAccounts} {
+		if f.set.Changed(flag) && len(names) == 0 {
+			return nil, fmt.Errorf("--%s is empty", flag)
+		}
+	}
 	for _, u := range f.users {
 		out = append(out, rbacv1.Subject{Kind: rbacv1.UserKind, APIGroup: rbacv1.GroupName, Name: u})
 	}

@@ -8,6 +8,7 @@ import (
 
 	"github.com/spf13/pflag"
 
+	"github.com/kubectl-mesh/kubectl-mesh/pkg/apis/v1alpha1"
 	"github.com/kubectl-mesh/kubectl-mesh/pkg/common/change"
 	"github.com/kubectl-mesh/kubectl-mesh/pkg/common/cli"
 	"github.com/kubectl-mesh/kubectl-mesh/pkg/common/clusters"
@@ -139,6 +140,18 @@ func (t *terminal) Progress() (events func(change.Event), end func()) {
 			_, _ = fmt.Fprint(t.ErrOut, "\r\x1b[K")
 		}
 	}
+}
+
+// Names are the objects of a change for -o name: those that are as they were to become or, in a dry run, that would be.
+func Names(doc v1alpha1.ChangeReport) []string {
+	var out []string
+	for _, c := range doc.Changes {
+		planned := c.Result == v1alpha1.ResultPlanned && doc.DryRun != string(cli.DryRunNone)
+		if planned || c.Result == v1alpha1.ResultChanged || c.Result == v1alpha1.ResultUnchanged {
+			out = append(out, c.Object)
+		}
+	}
+	return out
 }
 
 // PrintResult prints what a change came to: names, the document, or its tables. Nothing is printed for a person where there is nothing to show.

@@ -3,11 +3,13 @@ package output
 import (
 	"bytes"
 	"fmt"
+	"io"
 	"os"
 	"strconv"
 	"strings"
 	"unicode/utf8"
 
+	"golang.org/x/term"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 )
 
@@ -24,6 +26,7 @@ const (
 
 // layout holds how a table is printed.
 type layout struct {
+	limit   int // the maximum width
 	headers bool
 	wide    bool // all columns, each row in one line
 	colour  bool
@@ -47,7 +50,7 @@ func (l layout) print(out *bytes.Buffer, t *metav1.Table) {
 	}
 	columns := l.columns(t)
 	if !l.wide && l.headers {
-		fit(columns, t, tableWidth())
+		fit(columns, t, l.limit)
 	}
 	if l.headers {
 		line := make([]string, len(columns))
@@ -91,10 +94,15 @@ func cell(row metav1.TableRow, i int) string {
 	return Clean(fmt.Sprint(row.Cells[i]))
 }
 
-// tableWidth is the most columns of text that a table has: 120, or what COLUMNS says.
-func tableWidth() int {
+// tableWidth is the maximum width of a table: what COLUMNS says, else 120, or less on a narrower terminal. A nil stream is not a terminal.
+func tableWidth(w io.Writer) int {
 	if n, err := strconv.Atoi(os.Getenv("COLUMNS")); err == nil && n > 0 {
 		return n
+	}
+	if f, ok := w.(*os.File); ok {
+		if columns, _, err := term.GetSize(int(f.Fd())); err == nil && columns > 0 {
+			return min(columns, maxWidth)
+		}
 	}
 	return maxWidth
 }
@@ -133,7 +141,7 @@ func fit(columns []column, t *metav1.Table, limit int) {
 
 // Fits reports whether a table needs no more than the default width. Views show a matrix of many clusters in another way.
 func Fits(t *metav1.Table) bool {
-	return total(layout{headers: true}.columns(t)) <= tableWidth()
+	return total(layout{headers: true}.columns(t)) <= tableWidth(os.Stdout)
 }
 
 // total is the width of a table.

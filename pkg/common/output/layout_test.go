@@ -32,7 +32,7 @@ func table(columns, rows, seed int, words func(n int) string) *metav1.Table {
 
 func printed(f *Flags, t *metav1.Table) string {
 	var out bytes.Buffer
-	f.printSections(&out, []Section{{Table: t}}, f.Colour == colourAlways)
+	f.printSections(&out, []Section{{Table: t}}, f.Colour == colourAlways, tableWidth(nil))
 	return out.String()
 }
 

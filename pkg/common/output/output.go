@@ -141,7 +141,7 @@ type Section struct {
 func (f *Flags) Print(w io.Writer, doc any, sections []Section) error {
 	var out bytes.Buffer
 	if f.IsTable() {
-		f.printSections(&out, sections, f.coloured(w))
+		f.printSections(&out, sections, f.coloured(w), tableWidth(w))
 		return flush(w, &out)
 	}
 	if f.isCustom() {
@@ -206,11 +206,11 @@ func escape(raw []byte) []byte {
 // PrintPlan prints sections as tables, whatever the format: the user reads them on stderr before confirming.
 func (f *Flags) PrintPlan(w io.Writer, sections []Section) error {
 	var out bytes.Buffer
-	f.printSections(&out, sections, f.coloured(w))
+	f.printSections(&out, sections, f.coloured(w), tableWidth(w))
 	return flush(w, &out)
 }
 
-func (f *Flags) printSections(out *bytes.Buffer, sections []Section, colour bool) {
+func (f *Flags) printSections(out *bytes.Buffer, sections []Section, colour bool, width int) {
 	for i, s := range sections {
 		if i > 0 {
 			fmt.Fprintln(out)
@@ -219,7 +219,7 @@ func (f *Flags) printSections(out *bytes.Buffer, sections []Section, colour bool
 			fmt.Fprintln(out, Clean(s.Title))
 		}
 		if s.Table != nil {
-			layout{headers: !f.NoHeaders, wide: f.Format == Wide, colour: colour}.print(out, s.Table)
+			layout{limit: width, headers: !f.NoHeaders, wide: f.Format == Wide, colour: colour}.print(out, s.Table)
 		}
 		for _, line := range s.Text {
 			fmt.Fprintln(out, shortWords(Clean(line)))

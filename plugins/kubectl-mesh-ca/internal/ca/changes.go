@@ -33,10 +33,17 @@ func (p *Plan) next() []v1alpha1.NextStep {
 	var renewed, all []*State
 	for _, i := range p.Items {
 		switch i.Result {
-		case v1alpha1.ResultChanged, v1alpha1.ResultUnchanged, v1alpha1.ResultPlanned:
+		case v1alpha1.ResultChanged, v1alpha1.ResultUnchanged:
 			renewed = append(renewed, i.State)
+		case v1alpha1.ResultPlanned:
+			if !i.Skipped { // a plan that is shown
+				renewed = append(renewed, i.State)
+			}
 		}
 		all = append(all, i.State)
+	}
+	if len(renewed) == 0 {
+		return nil
 	}
 	if p.From != nil {
 		all = append(all, p.From)

@@ -26,7 +26,7 @@ func (p *Plan) Change() *change.Plan {
 	backups, locks, replacements, unlocks := &change.Phase{}, &change.Phase{}, &change.Phase{}, &change.Phase{Cleanup: true}
 	replacements.Before = func(ctx context.Context, s change.Step) error {
 		if err := p.checkSource(ctx); err != nil {
-			return fmt.Errorf("%w; nothing was written to %s", err, s.Target().Member.Name)
+			return fmt.Errorf("%w; the CA of %s was not replaced", err, s.Target().Member.Name)
 		}
 		return nil
 	}

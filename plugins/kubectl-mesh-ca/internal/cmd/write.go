@@ -3,6 +3,8 @@ package cmd
 import (
 	"errors"
 
+	"github.com/kubectl-mesh/kubectl-mesh/pkg/apis/v1alpha1"
+	"github.com/kubectl-mesh/kubectl-mesh/pkg/common/cilium/pki"
 	"github.com/kubectl-mesh/kubectl-mesh/pkg/common/kernel"
 	"github.com/kubectl-mesh/kubectl-mesh/pkg/common/output"
 	"github.com/kubectl-mesh/kubectl-mesh/plugins/kubectl-mesh-ca/internal/replace"
@@ -29,21 +31,20 @@ func printChange(e *kernel.Env, out *output.Flags, r *replace.Report, failure er
 	if r == nil {
 		return failure
 	}
-	objects := make([]string, len(r.Changes))
-	for n, c := range r.Changes {
-		objects[n] = c.Object
-	}
 	var tables []output.Section
 	if r.Begun {
 		tables = view.Changes(r.CAChangeReport)
 	}
-	if err := e.PrintResult(out, r.CAChangeReport, objects, tables); err != nil {
+	if err := e.PrintResult(out, r.CAChangeReport, kernel.Names(r.ChangeReport), tables); err != nil {
 		return errors.Join(failure, err)
 	}
 	if r.Begun && (failure == nil || len(r.Undo) > 0) {
 		for _, line := range view.Next(r.Next, r.Status) {
 			e.Say("%s", line)
 		}
+	}
+	if kept := backups(r.ChangeReport); kept > 0 && failure != nil && len(r.Undo) == 0 {
+		e.Say("No CA was replaced. The backups that were made (%d) are kept; to complete the change, run the command again.", kept)
 	}
 	if len(r.Undo) > 0 {
 		e.Say("")
@@ -53,4 +54,15 @@ func printChange(e *kernel.Env, out *output.Flags, r *replace.Report, failure er
 		}
 	}
 	return failure
+}
+
+// backups counts the backups that were made.
+func backups(doc v1alpha1.ChangeReport) int {
+	n := 0
+	for _, c := range doc.Changes {
+		if c.Result == v1alpha1.ResultChanged && c.Object != "secret/"+pki.SecretCA {
+			n++
+		}
+	}
+	return n
 }

@@ -66,6 +66,9 @@ func (r *run) reviewPrediction(c *client) {
 		c.prediction = judge.Prediction{Why: fmt.Sprintf("the prediction changed during the run: %s, then %s", c.prediction, c.changed)}
 		return
 	}
+	if r.mesh.touched && c.prediction.Doubt == "" {
+		c.prediction.Doubt = "the Service was changed during the run, and the prediction may have been another one for a moment"
+	}
 	if c.tally.Weak > 0 && judge.Contradicts(c.tally, c.prediction, r.mesh.members) {
 		c.result.Warnings = append(c.result.Warnings, fmt.Sprintf(
 			"%d replies were attributed by a cluster name that they contain, and the tally contradicts the prediction (%s). The name may be in the replies by chance. Use --identify to select the part of the reply that identifies the cluster",

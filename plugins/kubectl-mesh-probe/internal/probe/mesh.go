@@ -2,6 +2,7 @@ package probe
 
 import (
 	"context"
+	"maps"
 	"slices"
 	"sync/atomic"
 	"time"
@@ -21,6 +22,9 @@ type mesh struct {
 	timeout   time.Duration
 	query     meshstate.Query // the objects to read
 	unread    []string        // names of the members that could not be read at the start
+
+	versions map[string]string // the resourceVersion of the Service in each member, as it was read last
+	touched  bool              // one of them has changed since the prediction was made
 }
 
 func newMesh(selection *clusters.Selection, cfg Config) *mesh {
@@ -33,7 +37,7 @@ func newMesh(selection *clusters.Selection, cfg Config) *mesh {
 
 // read reads the state. A member that does not answer is marked as unread.
 func (m *mesh) read(ctx context.Context) *routing.Snapshot {
-	st := meshstate.Read(ctx, m.selection.Members, m.timeout, m.query)
+	st := m.state(ctx, m.selection.Members)
 	selection := *m.selection
 	selection.Members = st.Members
 	m.selection = &selection
@@ -56,7 +60,27 @@ func (m *mesh) look(ctx context.Context) *routing.Snapshot {
 		copied := *one
 		members[i] = &copied
 	}
-	return &meshstate.Read(ctx, members, m.timeout, m.query).Snapshot
+	return &m.state(ctx, members).Snapshot
+}
+
+// state reads the state, and notices a Service that was changed since it was read last, even if it was changed back.
+func (m *mesh) state(ctx context.Context, members []*clusters.Member) *meshstate.State {
+	q := m.query
+	q.Objects = q.Name != ""
+	st := meshstate.Read(ctx, members, m.timeout, q)
+	versions := maps.Clone(m.versions)
+	for cluster, services := range st.Services {
+		if svc := services[routing.Key{Namespace: q.Namespace, Name: q.Name}]; svc != nil {
+			before, known := versions[cluster]
+			m.touched = m.touched || known && before != svc.ResourceVersion
+			if versions == nil {
+				versions = map[string]string{}
+			}
+			versions[cluster] = svc.ResourceVersion
+		}
+	}
+	m.versions = versions
+	return st
 }
 
 // comparable reports whether the snapshot has every member that could be read at the start.

@@ -147,6 +147,9 @@ func (r *run) advice(class reply.Class) string {
 		}
 		return fmt.Sprintf("check the port %d in the URL, the ready endpoints of %s%s, and network policies", url.Port(), service, describe)
 	case reply.ClassTLS:
+		if len(r.cfg.Send.CACert) > 0 {
+			return "check that the file of --cacert has the CA that signed the server's certificate, and that the certificate is valid for the name in the URL"
+		}
 		return "use --cacert FILE with the CA that signed the server's certificate, or skip the verification with --insecure"
 	case reply.ClassReset, reply.ClassReadTimeout, reply.ClassEmpty, reply.ClassTruncated:
 		return fmt.Sprintf("connections are established, but no reply arrives: check the logs of the pods of %s, whether they speak %s on port %d, and proxies in between", service, url.Scheme(), url.Port())

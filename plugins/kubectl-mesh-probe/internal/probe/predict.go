@@ -32,6 +32,7 @@ func (r *run) predictions(snap *routing.Snapshot) []judge.Prediction {
 
 // predict keeps the prediction from before the first request.
 func (r *run) predict(snap *routing.Snapshot) {
+	r.mesh.touched = false
 	for _, c := range snap.Clusters {
 		if c.Gap != "" {
 			r.mesh.unread = append(r.mesh.unread, c.Name)

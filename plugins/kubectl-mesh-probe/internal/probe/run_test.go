@@ -120,6 +120,31 @@ func TestField01ExitCodes(t *testing.T) {
 	}
 }
 
+// A Service that was changed and changed back between two readings leaves a tally that does not fit inconclusive.
+func TestField19ChangedForAMoment(t *testing.T) {
+	t.Parallel()
+	var ui screen
+	r := fieldRun(t, &ui, "us", "eu")
+	r.clients = r.clients[:1]
+	c := r.clients[0]
+	c.tally = tally.New(r.mesh.members)
+	for range 400 {
+		c.tally.Add(reply.Reply{Status: 200}, origin.Match{Name: "us", Member: true})
+	}
+	c.prediction = judge.Prediction{Shares: map[string]float64{"us": 0.5, "eu": 0.5}}
+	verdict := func() judge.Verdict {
+		return judge.CheckPrediction(c.tally, judge.Evidence{Prediction: c.prediction, Members: r.mesh.members}).Verdict
+	}
+	if got := verdict(); got != judge.Fail {
+		t.Errorf("without a change: %s", got)
+	}
+	r.mesh.touched = true
+	r.reviewPrediction(c)
+	if got := verdict(); got != judge.Inconclusive || !strings.Contains(c.prediction.Doubt, "was changed during the run") {
+		t.Errorf("changed for a moment: %s, %q", got, c.prediction.Doubt)
+	}
+}
+
 // A prediction that changes during the run does not count, even if it changes back before the end.
 func TestField19PredictionDuringTheRun(t *testing.T) {
 	t.Parallel()

@@ -108,8 +108,8 @@ func (r *run) progress() Progress {
 	return p
 }
 
-// followEvery is how often the state is read during a run.
-const followEvery = 5 * time.Second
+// followEvery is how often the state is read during a run. What happens between two readings shows in the resourceVersion of the Service.
+const followEvery = 2 * time.Second
 
 // follow reads the state repeatedly during the run. It learns the names of new pods, and notices a prediction that changes, even if it
 // changes back. A member that does not answer here is read again at the end.

@@ -203,3 +203,13 @@ func FuzzCurlRecord(f *testing.F) {
 		}
 	})
 }
+
+// TestField02HostnameMismatch: GNU wget reports a certificate of another name without the word ERROR.
+func TestField02HostnameMismatch(t *testing.T) {
+	t.Parallel()
+	for _, line := range []string{"The certificate's owner does not match hostname 'tls.pt.svc'", "The certificate has expired", "The certificate has not yet been activated"} {
+		if text := gnuFailure(line); text != line || gnuClass(text) != ClassTLS {
+			t.Errorf("%q: %q, %s", line, text, gnuClass(text))
+		}
+	}
+}

@@ -201,7 +201,7 @@ func gnuFailure(line string) string {
 	if text, ok := strings.CutPrefix(line, "wget: "); ok {
 		return text
 	}
-	for _, p := range []string{"ERROR: ", "OpenSSL: ", "GnuTLS: ", "Unable to establish SSL", "Read error ", "failed: "} {
+	for _, p := range []string{"ERROR: ", "OpenSSL: ", "GnuTLS: ", "Unable to establish SSL", "The certificate", "Read error ", "failed: "} {
 		if strings.HasPrefix(line, p) {
 			return line
 		}
@@ -214,6 +214,8 @@ func gnuClass(text string) Class {
 	switch {
 	case strings.HasPrefix(text, "Resolving failed: "):
 		return ClassDNS
+	case strings.HasPrefix(text, "The certificate"): // owner does not match hostname, has expired, is not trusted
+		return ClassTLS
 	case strings.HasPrefix(text, "Malformed status line"):
 		return ClassUnknown
 	case strings.HasPrefix(text, "ERROR: "):

@@ -84,10 +84,6 @@ func printDrain(e *kernel.Env, out *output.Flags, r *drain.Report, failure error
 	if r == nil {
 		return failure
 	}
-	objects := make([]string, len(r.Changes))
-	for n, c := range r.Changes {
-		objects[n] = c.Object
-	}
 	var tables []output.Section
 	if wide := out.Format == output.Wide; r.Begun && len(r.Changes) > 0 {
 		if out.IsTable() && !wide && view.Counted(r.ChangeReport) {
@@ -95,7 +91,7 @@ func printDrain(e *kernel.Env, out *output.Flags, r *drain.Report, failure error
 		}
 		tables = view.Drain(r.DrainReport, wide)
 	}
-	err := e.PrintResult(out, r.DrainReport, objects, tables)
+	err := e.PrintResult(out, r.DrainReport, kernel.Names(r.ChangeReport), tables)
 	if r.Begun {
 		for _, line := range r.Lines {
 			e.Say("%s", line)

@@ -179,10 +179,6 @@ func printChange(e *kernel.Env, out *output.Flags, r *write.Report, failure erro
 		}
 		return failure
 	}
-	objects := make([]string, len(r.Changes))
-	for n, c := range r.Changes {
-		objects[n] = c.Object
-	}
 	var tables []output.Section
 	if wide := out.Format == output.Wide; r.Begun {
 		if out.IsTable() && !wide && view.Counted(r.ChangeReport) {
@@ -190,7 +186,7 @@ func printChange(e *kernel.Env, out *output.Flags, r *write.Report, failure erro
 		}
 		tables = view.Changes(r.ChangeReport, wide)
 	}
-	err := e.PrintResult(out, r.ChangeReport, objects, tables)
+	err := e.PrintResult(out, r.ChangeReport, kernel.Names(r.ChangeReport), tables)
 	if r.Note != "" {
 		e.Note("%s", r.Note)
 	}

@@ -9,6 +9,7 @@ import (
 
 	"github.com/kubectl-mesh/kubectl-mesh/pkg/apis/v1alpha1"
 	"github.com/kubectl-mesh/kubectl-mesh/pkg/common/cli"
+	"github.com/kubectl-mesh/kubectl-mesh/pkg/common/failure"
 	"github.com/kubectl-mesh/kubectl-mesh/pkg/common/meshstate"
 	"github.com/kubectl-mesh/kubectl-mesh/plugins/kubectl-mesh-svc/internal/annotate"
 	"github.com/kubectl-mesh/kubectl-mesh/plugins/kubectl-mesh-svc/internal/drainrecord"
@@ -20,6 +21,9 @@ import (
 func (r *run) unreachable() error {
 	name := r.target.Name
 	r.ui.Unread(r.target)
+	if c := r.target.Err.Class; c == failure.Forbidden || c == failure.Unauthorized {
+		return fmt.Errorf("the Services of cluster %q could not be read (%s); nothing was changed", name, c)
+	}
 	names := make([]string, len(r.others))
 	for i, other := range r.others {
 		names[i] = other.Name

@@ -44,7 +44,7 @@ func Restore(ctx context.Context, c Config, ui kernel.UI) (*Report, error) {
 		return r.unplanned(ctx.Err())
 	case r.target.Err != nil:
 		ui.Unread(r.target)
-		return r.unplanned(fmt.Errorf("cluster %q cannot be reached: its Services can be restored when it answers; the previous values are kept until then", r.target.Name))
+		return r.unplanned(fmt.Errorf("cluster %q could not be read (%s): its Services can be restored when it can; the previous values are kept until then", r.target.Name, r.target.Err.Class))
 	}
 	u := &undrain{run: r}
 	if err := u.findRecords(ctx); err != nil {

@@ -85,7 +85,7 @@ func (r *run) undo(ctx context.Context, sel *clusters.Selection) (*write.Report,
 	if err != nil {
 		return nil, err
 	}
-	if err := write.Reachable(targets, r.AllowPartial, r.ui); err != nil {
+	if err := write.Reachable(targets, r.AllowPartial, "--contexts", r.ui); err != nil {
 		return write.NotBegun(action, targets, r.DryRun, err)
 	}
 	plan := &annotate.Plan{Action: action, Manager: r.Manager, Former: r.Record.Manager}

@@ -60,7 +60,7 @@ func Run(ctx context.Context, c Config, ui kernel.UI) (*Report, error) {
 	if ctx.Err() != nil {
 		return NotBegun(c.Edit.Action, targets, c.DryRun, ctx.Err())
 	}
-	if err := Reachable(targets, c.AllowPartial, ui); err != nil {
+	if err := Reachable(targets, c.AllowPartial, "--in or --contexts", ui); err != nil {
 		return NotBegun(c.Edit.Action, targets, c.DryRun, err)
 	}
 	plan, err := globalsvc.Plan(st, targets, request)
@@ -95,8 +95,8 @@ func (c Config) query(namespace string) meshstate.Query {
 	return q
 }
 
-// Reachable refuses to begin when a target could not be read, unless partial.
-func Reachable(targets []*clusters.Member, partial bool, ui kernel.UI) error {
+// Reachable refuses to begin when a target could not be read, unless partial. flags are those that choose the targets.
+func Reachable(targets []*clusters.Member, partial bool, flags string, ui kernel.UI) error {
 	dead := ui.Unread(targets...)
 	switch {
 	case len(dead) == 0:
@@ -104,7 +104,7 @@ func Reachable(targets []*clusters.Member, partial bool, ui kernel.UI) error {
 	case len(dead) == len(targets):
 		return errors.New("no cluster to be changed could be read; nothing was changed")
 	case !partial:
-		return fmt.Errorf("%s could not be read; nothing was changed in any cluster. Name the clusters to change with --in or --contexts, or use --allow-partial to go on without it", strings.Join(dead, ", "))
+		return fmt.Errorf("%s could not be read; nothing was changed in any cluster. Name the clusters to change with %s, or use --allow-partial to continue without it", strings.Join(dead, ", "), flags)
 	}
 	return nil
 }
