@@ -6,7 +6,7 @@ import (
 	"github.com/kubectl-mesh/kubectl-mesh/pkg/apis/v1alpha1"
 )
 
-// Document returns the members as they stand in a document's envelope, and whether all could be read.
+// Document returns the members as a document's envelope has them, and whether all could be read.
 func Document(kind string, members []*Member) v1alpha1.Document {
 	d := v1alpha1.Document{APIVersion: v1alpha1.APIVersion, Kind: kind, Complete: true, Members: []v1alpha1.Member{}}
 	for _, m := range members {

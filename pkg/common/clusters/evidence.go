@@ -67,7 +67,7 @@ func sameCluster(a, b entry) bool {
 	return a.server != "" && a.server == b.server && a.serverName == b.serverName && a.ca == b.ca && !otherLogins(a, b)
 }
 
-// looksLike reports whether the entries of a context resemble those of another one so much that it is no evidence for a further cluster:
+// looksLike reports whether the entries of a context resemble those of another one so much that it does not show a further cluster:
 // a certificate authority or stored credentials that are those of the other cluster.
 func looksLike(a, b entry) bool {
 	if otherLogins(a, b) {

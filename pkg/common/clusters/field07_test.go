@@ -163,7 +163,7 @@ func TestField07SeveralContextsOfAPeer(t *testing.T) {
 	}
 }
 
-// TestField07WarningsBesideAnError: what was found out before an error is said too.
+// TestField07WarningsBesideAnError: what was found out before an error is reported too.
 func TestField07WarningsBesideAnError(t *testing.T) {
 	t.Parallel()
 	us := newFakeAPI(t, "us", 1, "eu")
@@ -192,7 +192,7 @@ func TestField07WarningsBesideAnError(t *testing.T) {
 			if err == nil || !strings.Contains(err.Error(), c.err) {
 				t.Fatalf("error %v", err)
 			}
-			if sel == nil || !strings.Contains(strings.Join(sel.Warnings, "\n"), "whether another context is the same cluster is not known") {
+			if sel == nil || !strings.Contains(strings.Join(sel.Warnings, "\n"), "cannot determine whether another context is the same cluster") {
 				t.Errorf("the warnings are lost: %+v", sel)
 			}
 		})

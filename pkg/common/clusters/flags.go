@@ -31,7 +31,7 @@ type Flags struct {
 	CiliumNamespace string
 	Timeout         time.Duration
 	// Progress is told what Select waits for, line by line, when that takes long; nil for nobody. Of API servers it is told only if
-	// ServerProgress is set: a slow server is no news in the log of a script, while a plugin that hangs is.
+	// ServerProgress is set: the log of a script needs no line about a slow server, but one about a plugin that hangs.
 	Progress       func(line string)
 	ServerProgress bool
 
@@ -54,9 +54,9 @@ func NewFlags() *Flags {
 func (f *Flags) AddFlags(fs *pflag.FlagSet) {
 	f.set = fs
 	f.Config.AddFlags(fs)
-	fs.StringSliceVar(&f.Contexts, "contexts", f.Contexts, "Contexts whose clusters are read, as names or globs such as 'kind-*' (repeatable). A name that stands in two kubeconfig files is given as FILE::NAME. Default: the mesh of the current context.")
+	fs.StringSliceVar(&f.Contexts, "contexts", f.Contexts, "Contexts whose clusters are read, as names or globs such as 'kind-*' (repeatable). Use FILE::NAME for a name that is defined in two kubeconfig files. Defaults to the mesh of the current context.")
 	fs.BoolVar(&f.AllContexts, "all-contexts", f.AllContexts, "If true, read the clusters of all contexts.")
-	fs.StringVar(&f.CiliumNamespace, "cilium-namespace", f.CiliumNamespace, "Namespace of Cilium itself. Default: found by itself.")
+	fs.StringVar(&f.CiliumNamespace, "cilium-namespace", f.CiliumNamespace, "Namespace in which Cilium is installed. Defaults to detecting it.")
 	fs.DurationVar(&f.Timeout, "cluster-timeout", f.Timeout, "How long to wait for an answer of one cluster.")
 }
 

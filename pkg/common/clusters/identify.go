@@ -86,7 +86,7 @@ func (m *Member) tellChart() {
 func (m *Member) readUID(ctx context.Context) error {
 	ns, err := m.Client.CoreV1().Namespaces().Get(ctx, metav1.NamespaceSystem, metav1.GetOptions{})
 	if err != nil {
-		return m.tolerate("whether another context is the same cluster is not known", err)
+		return m.tolerate("cannot determine whether another context is the same cluster", err)
 	}
 	m.UID = string(ns.UID)
 	return nil
@@ -117,7 +117,7 @@ func (m *Member) findConfig(ctx context.Context, namespace string) (*corev1.Conf
 	case len(list.Items) == 0:
 		return nil, noCilium("no ConfigMap %s in any namespace", cilium.ConfigMapName)
 	case len(list.Items) > 1:
-		return nil, problem(failure.Other, "ConfigMap %s stands in %d namespaces; name one with --cilium-namespace", cilium.ConfigMapName, len(list.Items))
+		return nil, problem(failure.Other, "ConfigMap %s exists in %d namespaces; name one with --cilium-namespace", cilium.ConfigMapName, len(list.Items))
 	}
 	return &list.Items[0], nil
 }
@@ -148,7 +148,7 @@ func (m *Member) readVersion(ctx context.Context) error {
 func (m *Member) readKVStoreMesh(ctx context.Context) error {
 	d, err := m.Client.AppsV1().Deployments(m.CiliumNamespace).Get(ctx, cilium.DeploymentMeshAPI, metav1.GetOptions{})
 	if err != nil {
-		return m.tolerate("whether KVStoreMesh is on is not known", err)
+		return m.tolerate("cannot determine whether KVStoreMesh is on", err)
 	}
 	m.installed.deployment = d.ObjectMeta
 	on := slices.ContainsFunc(d.Spec.Template.Spec.Containers, func(c corev1.Container) bool { return c.Name == cilium.ContainerKVStoreMesh })

@@ -190,7 +190,7 @@ func (kc *kubeconfig) find(pattern string) ([]candidate, error) {
 	case len(exact) == 1:
 		return exact, nil
 	case len(exact)+len(ambiguous) > 0:
-		return nil, fmt.Errorf("context %q stands in more than one kubeconfig file with different content; name it as %s",
+		return nil, fmt.Errorf("context %q is defined in more than one kubeconfig file with different content; name it as %s",
 			pattern, joinNames(append(exact, ambiguous...), " or "))
 	case len(matched) > 0:
 		return matched, nil

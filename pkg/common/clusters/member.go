@@ -83,7 +83,7 @@ func (m *Member) BeforeCilium(namespace string) *Member {
 	return out
 }
 
-// newMember builds the clients of a context. An error of the kubeconfig entry stands in Err.
+// newMember builds the clients of a context. Err holds an error of the kubeconfig entry.
 func (f *Flags) newMember(c candidate, single bool, warn rest.WarningHandlerWithContext) *Member {
 	m := &Member{Name: c.name, Context: c.name, ContextInFile: c.context, entry: c.entry(), origin: commandline.Origin{Merged: c.merged, Files: c.files, Flags: f.connectionFlags()}}
 	if len(c.files) > 0 {

@@ -47,11 +47,11 @@ func (f *Flags) selectMesh(ctx context.Context, kc *kubeconfig, w *Warnings) (*S
 	sel, home := &Selection{Members: []*Member{s.home}}, s.home
 	switch {
 	case home.Err != nil && home.Err.Class != failure.NoCilium && home.Err.Class != failure.Kubeconfig:
-		// A result all the same, so that scripts get their document: one member, not read.
-		w.Add("the mesh of context %q is not known while it cannot be read; name other contexts with --contexts", home.Context)
+		// A result even so, so that scripts get their document: one member, not read.
+		w.Add("cannot determine the mesh of context %q, because the context could not be read; name other contexts with --contexts", home.Context)
 		return sel, nil
 	case home.Err != nil:
-		return sel, fmt.Errorf("context %q, whose mesh is asked for, could not be read (%s): %w; name other contexts with --contexts", home.Context, home.Err.Class, home.Err)
+		return sel, fmt.Errorf("could not read context %q to determine its mesh (%s): %w; name other contexts with --contexts", home.Context, home.Err.Class, home.Err)
 	case !home.PeersKnown:
 		return sel, fmt.Errorf("cluster %q: its peers may not be read (Secret cilium-clustermesh or ConfigMap clustermesh-remote-users in %s); name the contexts with --contexts%s", home.Name, home.CiliumNamespace, missingRules(home))
 	case len(home.Peers) == 0:

@@ -23,7 +23,7 @@ import (
 	"github.com/kubectl-mesh/kubectl-mesh/pkg/common/failure"
 )
 
-// TestField17HangingPlugin: it ends at its deadline with all that it started, and what it was is said; an interrupt ends it at once.
+// TestField17HangingPlugin: it ends at its deadline with all that it started, and it is named; an interrupt ends it at once.
 func TestField17HangingPlugin(t *testing.T) {
 	t.Parallel()
 	for name, interrupt := range map[string]bool{"deadline": false, "interrupt": true} {

@@ -65,7 +65,7 @@ func hosted(t *testing.T) context.Context {
 	return ctx
 }
 
-// selected runs Select; it fails the test if that takes as long as a watchdog.
+// selected runs Select; it fails the test if that takes the time of a watchdog.
 func selected(ctx context.Context, t *testing.T, f *Flags) (*Selection, error) {
 	t.Helper()
 	type result struct {

@@ -13,7 +13,7 @@ func TestUnseen(t *testing.T) {
 	t.Parallel()
 	err := apierrors.NewForbidden(schema.GroupResource{Group: "apps", Resource: "daemonsets"}, "cilium", errors.New(`User "eve" cannot get resource "daemonsets" in API group "apps" in the namespace "kube-system"`))
 	us, eu := &Member{Name: "us"}, &Member{Name: "eu"}
-	// That a member is asked twice is no news.
+	// A member that is asked twice is reported once.
 	us.Unseen("its version is not known", err)
 	us.Unseen("its version is not known", err)
 	eu.Unseen("its version is not known", err)
@@ -29,12 +29,12 @@ func TestUnseen(t *testing.T) {
 		t.Errorf("said twice: %q", again)
 	}
 
-	// What a copy that was asked again could not see either is no news.
+	// What a copy that was asked again could not see either is not reported again.
 	later := *eu
 	later.Unseen("its peers are not known", errors.New("x"))
-	later.Unseen("whether KVStoreMesh is on is not known", errors.New("x"))
+	later.Unseen("cannot determine whether KVStoreMesh is on", errors.New("x"))
 	renewed := later.After(eu)
-	if d := cmp.Diff([]string{"eu: whether KVStoreMesh is on is not known"}, TakeUnseen([]*Member{us, renewed})); d != "" {
+	if d := cmp.Diff([]string{"eu: cannot determine whether KVStoreMesh is on"}, TakeUnseen([]*Member{us, renewed})); d != "" {
 		t.Error(d)
 	}
 }

@@ -21,8 +21,8 @@ func New(e *kernel.Env) *cobra.Command {
 		Display: display,
 		Short:   "Show and copy the certificate authorities of a Cilium Cluster Mesh",
 		Long: "Show and copy the certificate authorities of a Cilium Cluster Mesh.\n\n" +
-			"Clusters accept one another when what each process presents is signed by what the other mounts as\n" +
-			"its CA. Private keys are never printed, logged or put on a command line.",
+			"Two clusters trust each other if each process presents a certificate that is signed by the CA that\n" +
+			"the other mounts. Private keys are never printed, logged or put on a command line.",
 		Example: `  # See the CA of every cluster, its leaf certificates and who trusts whom
   kubectl mesh-ca status --contexts kind-us,kind-eu,kind-ap
 

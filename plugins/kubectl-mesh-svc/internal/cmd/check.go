@@ -47,7 +47,7 @@ func newCheck(e *kernel.Env) *cobra.Command {
   # Print the findings; they do not change the exit code
   kubectl mesh-svc check --fail-on never
 
-  # Check one Service, without the finding that is known and meant
+  # Check one Service, without the finding that is known and intended
   kubectl mesh-svc check nginx --ignore SVC004
 
   # For CI: a log for code scanning, or a report of tests

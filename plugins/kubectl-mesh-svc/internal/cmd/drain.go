@@ -87,7 +87,7 @@ func printDrain(e *kernel.Env, out *output.Flags, r *drain.Report, failure error
 	var tables []output.Section
 	if wide := out.Format == output.Wide; r.Begun && len(r.Changes) > 0 {
 		if out.IsTable() && !wide && view.Counted(r.ChangeReport) {
-			e.Note("%d results are counted by kind; -o wide and -o json show each", len(r.Changes))
+			e.Note("%d results are grouped; use -o wide or -o json to list each", len(r.Changes))
 		}
 		tables = view.Drain(r.DrainReport, wide)
 	}

@@ -31,8 +31,8 @@ func newGraph(e *kernel.Env) *cobra.Command {
 		Short: "Draw which cluster serves whom",
 		Long: "Draw which cluster's endpoints serve the clients of which cluster, with their shares: of one Service, or\n" +
 			"of the global services of a namespace taken together. mermaid is text for Markdown, dot is for Graphviz,\n" +
-			"svg is a picture that needs nothing else. A cluster that could not be read is drawn as such. describe\n" +
-			"says the reasons." + readExits,
+			"svg is a picture that needs nothing else. A cluster that could not be read is drawn as unreadable. describe\n" +
+			"shows the reasons." + readExits,
 		Example: `  # One Service, as mermaid text
   kubectl mesh-svc graph nginx
 

@@ -17,8 +17,8 @@ func newUndo(e *kernel.Env) *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "undo FILE",
 		Short: "Undo a previous change",
-		Long: "Restore the exact previous values, absent ones included, that a change recorded in FILE. What somebody\n" +
-			"changed since is left as it is, and listed. It also cleans up after a change that was interrupted:\n" +
+		Long: "Restore the exact previous values, absent ones included, that a change recorded in FILE. Values that were\n" +
+			"changed since then are not modified, and listed. It also cleans up after a change that was interrupted:\n" +
 			"what was never written is unchanged." + kernel.WriteExits,
 		Example: `  # Undo the last change; the change itself printed the file's name
   kubectl mesh-svc undo ~/.local/state/kubectl-mesh/undo-20261123T101500Z-globalize-1.json

@@ -27,7 +27,7 @@ func newUndrain(e *kernel.Env) *cobra.Command {
   # See what would be restored
   kubectl mesh-svc undrain us --dry-run=server
 
-  # Give up the values of Services that a rebuilt cluster no longer has
+  # Discard the recorded values of Services that do not exist in a rebuilt cluster
   kubectl mesh-svc undrain us --forget`,
 		Args: exactlyOne("CLUSTER"),
 		RunE: func(cmd *cobra.Command, args []string) error {
@@ -49,7 +49,7 @@ func newUndrain(e *kernel.Env) *cobra.Command {
 		AllowPartial:   "If true, go on without clusters that cannot be read, with what the others and the Services themselves tell.",
 		ForceConflicts: "If true, also change annotations that a reconciler such as Argo CD, Flux or Helm owns.",
 	})
-	cmd.Flags().BoolVar(&forget, "forget", false, "If true, also delete the record of Services that a cluster does not have which was, or may have been, rebuilt.")
+	cmd.Flags().BoolVar(&forget, "forget", false, "If true, also delete the recorded values of Services that no longer exist because the cluster was, or may have been, rebuilt.")
 	cmd.DisableFlagsInUseLine = true
 	return cli.Writes(cmd)
 }

@@ -182,7 +182,7 @@ func printChange(e *kernel.Env, out *output.Flags, r *write.Report, failure erro
 	var tables []output.Section
 	if wide := out.Format == output.Wide; r.Begun {
 		if out.IsTable() && !wide && view.Counted(r.ChangeReport) {
-			e.Note("%d results are counted by kind; -o wide and -o json show each", len(r.Changes))
+			e.Note("%d results are grouped; use -o wide or -o json to list each", len(r.Changes))
 		}
 		tables = view.Changes(r.ChangeReport, wide)
 	}

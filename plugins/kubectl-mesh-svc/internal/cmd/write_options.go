@@ -38,7 +38,7 @@ func (f *writeFlags) addFlags(fs *pflag.FlagSet, needsIn bool) {
 	if needsIn {
 		in += "Required."
 	} else {
-		in += "Default: all that are read."
+		in += "Defaults to all clusters that were read."
 	}
 	fs.StringSliceVar(&f.in, "in", nil, in)
 	fs.StringVarP(&f.selector, "selector", "l", "", "Label selector of the Services to change.")
@@ -77,7 +77,7 @@ func (f *writeFlags) config(edit globalsvc.Edit, names []string) (write.Config, 
 	case f.allNamespaces && !bulk:
 		return write.Config{}, errors.New("--all-namespaces needs --selector or --all")
 	case edit.NeedsIn && len(f.in) == 0:
-		return write.Config{}, fmt.Errorf("%s needs --in CLUSTER: it is meant for some clusters, not for all", edit.Action)
+		return write.Config{}, fmt.Errorf("%s requires --in CLUSTER, because it applies to selected clusters only", edit.Action)
 	}
 	w, err := f.write.Config(f.env)
 	if err != nil {

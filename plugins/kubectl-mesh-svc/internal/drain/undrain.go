@@ -20,7 +20,7 @@ import (
 	"github.com/kubectl-mesh/kubectl-mesh/plugins/kubectl-mesh-svc/internal/write"
 )
 
-var errNotAllBack = errors.New("not everything could be restored; what somebody changed since is left as it is")
+var errNotAllBack = errors.New("not everything could be restored; values that were changed since then were not modified")
 
 // undrain is an undrain on its way.
 type undrain struct {

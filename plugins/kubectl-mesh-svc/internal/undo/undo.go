@@ -36,7 +36,7 @@ type Config struct {
 }
 
 // errChanged: not everything is as it was before the change.
-var errChanged = errors.New("not everything could be restored; what somebody changed since is left as it is")
+var errChanged = errors.New("not everything could be restored; values that were changed since then were not modified")
 
 // run is one undo on its way.
 type run struct {

@@ -93,7 +93,7 @@ func (c Change) planned(wide bool) []output.Section {
 // begin asks, and records the previous values.
 func (c Change) begin(ctx context.Context, ui kernel.UI) (file string, err error) {
 	if !c.Literal {
-		if err := ui.Confirm(ctx, fmt.Sprintf("The clusters were found, not named. Go on with %s: %s?", c.Plan.Action, view.Count(len(c.Plan.Pending()), "change"))); err != nil {
+		if err := ui.Confirm(ctx, fmt.Sprintf("These clusters were detected automatically. Apply %[2]s (%[1]s)?", c.Plan.Action, view.Count(len(c.Plan.Pending()), "change"))); err != nil {
 			return "", err
 		}
 	}
