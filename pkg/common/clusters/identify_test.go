@@ -59,7 +59,7 @@ func TestIdentify(t *testing.T) {
 		"no mesh API":             {without(installedObjects("us"), 4), "", said{"us", "uid-1", "1.18.11", 7, []string{"eu"}, true, "", ""}},
 		// Two contexts of one cluster are told apart from two clusters by the UID, with Cilium or without.
 		"no Cilium":                    {without(installedObjects("us"), 1), "", said{"kind-us", "uid-1", "", 0, nil, false, "", failure.NoCilium}},
-		"its settings are not numbers":  {append(without(installedObjects("us"), 1), &corev1.ConfigMap{ObjectMeta: metav1.ObjectMeta{Namespace: "kube-system", Name: cilium.ConfigMapName}, Data: map[string]string{"cluster-id": "x"}}), "", said{"kind-us", "uid-1", "", 0, nil, false, "", failure.Other}},
+		"its settings are not numbers": {append(without(installedObjects("us"), 1), &corev1.ConfigMap{ObjectMeta: metav1.ObjectMeta{Namespace: "kube-system", Name: cilium.ConfigMapName}, Data: map[string]string{"cluster-id": "x"}}), "", said{"kind-us", "uid-1", "", 0, nil, false, "", failure.Other}},
 		"its settings may not be read": {installedObjects("us"), "configmaps", said{"kind-us", "uid-1", "", 0, nil, false, "", failure.Forbidden}},
 	}
 	for name, c := range cases {

@@ -30,8 +30,7 @@ var skipped = []struct{ path, why string }{
 }
 
 // pending is text that other work rewrites. This list is meant to become empty.
-var pending = []string{
-}
+var pending = []string{}
 
 // skips reports whether a path is one of the lists above, or below one.
 func skips(path string) bool {
