@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"slices"
+	"strings"
 	"time"
 
 	"k8s.io/utils/ptr"
@@ -35,6 +36,7 @@ func (r *run) document(ctx context.Context) v1alpha1.ProbeReport {
 	for _, c := range r.clients {
 		c.tally.Reattribute(r.senders.identifier())
 		r.reviewPrediction(c)
+		r.warnUnverified(c)
 		if c.err != nil {
 			c.result.Reason = oneLine(c.err.Error())
 		}
@@ -73,6 +75,13 @@ func (r *run) reviewPrediction(c *client) {
 		c.result.Warnings = append(c.result.Warnings, fmt.Sprintf(
 			"%d replies were attributed by a cluster name that they contain, and the tally contradicts the prediction (%s). The name may be in the replies by chance. Use --identify to select the part of the reply that identifies the cluster",
 			c.tally.Weak, c.prediction))
+	}
+}
+
+// warnUnverified warns about replies over TLS from a tool that may not verify certificates.
+func (r *run) warnUnverified(c *client) {
+	if r.service.url.TLS() && !r.cfg.Send.Insecure && strings.HasPrefix(c.result.Tool, "busybox") && c.tally.Answered() > 0 {
+		c.result.Warnings = append(c.result.Warnings, "busybox wget may not have verified the server's certificate; to verify it, use a client pod with curl or GNU wget")
 	}
 }
 

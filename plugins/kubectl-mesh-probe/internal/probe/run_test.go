@@ -323,3 +323,33 @@ func TestField11DescribeAsPrinted(t *testing.T) {
 		t.Error(r.advice(reply.ClassRefused))
 	}
 }
+
+// TestUnverified: busybox wget may answer over TLS without verifying the certificate, and the report says so.
+func TestUnverified(t *testing.T) {
+	t.Parallel()
+	for name, c := range map[string]struct {
+		url, tool string
+		insecure  bool
+		want      int
+	}{
+		"busybox":             {"https://web", "busybox wget 1.36", false, 1},
+		"busybox, http":       {"http://web", "busybox wget 1.36", false, 0},
+		"busybox, --insecure": {"https://web", "busybox wget 1.36", true, 0},
+		"curl":                {"https://web", "curl 8.1", false, 0},
+	} {
+		var ui screen
+		r := fieldRun(t, &ui, "us")
+		url, err := request.ParseTarget(c.url)
+		if err != nil {
+			t.Fatal(err)
+		}
+		r.service.url, r.cfg.Send.Insecure = url, c.insecure
+		one := r.clients[0]
+		one.tally, one.result.Tool, one.result.Warnings = tally.New(r.mesh.members), c.tool, nil
+		one.tally.Add(reply.Reply{Status: 200}, origin.Match{Name: "us", Member: true})
+		r.warnUnverified(one)
+		if len(one.result.Warnings) != c.want {
+			t.Errorf("%s: %q", name, one.result.Warnings)
+		}
+	}
+}
