@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"sync"
+	"time"
 
 	"github.com/spf13/pflag"
 
@@ -119,27 +120,68 @@ func (t *terminal) Confirm(ctx context.Context, question string) error {
 // progressMinimum is the minimum number of steps for which progress is shown.
 const progressMinimum = 20
 
+// silence is how long a write may take before a person on a terminal is told what the command waits for.
+const silence = 2 * time.Second
+
 func (t *terminal) Progress() (events func(change.Event), end func()) {
-	var mu sync.Mutex
-	live, shown := output.IsTerminal(t.ErrOut), false
-	events = func(e change.Event) {
-		mu.Lock()
-		defer mu.Unlock()
-		if e.Kind == change.Finishing {
-			t.Say("Interrupted. Waiting for the outcome of the write to %s in %s; each request may take %s (--cluster-timeout).", e.Step.Target(), e.Step.Target().Member.Name, t.Flags.Timeout)
-			return
-		}
-		if !live || e.Total < progressMinimum || e.Kind == change.Begun {
-			return
-		}
-		shown = true
-		_, _ = fmt.Fprintf(t.ErrOut, "\r%d of %d %s", e.Done, e.Total, e.Kind)
+	p := &progress{terminal: t, live: output.IsTerminal(t.ErrOut)}
+	return p.event, p.end
+}
+
+// progress shows how far a change is.
+type progress struct {
+	*terminal
+	live bool // stderr is a terminal
+
+	mu    sync.Mutex
+	shown bool        // a line that is rewritten
+	wait  *time.Timer // says what the command waits for
+}
+
+func (p *progress) event(e change.Event) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if e.Kind == change.Finishing {
+		p.clear()
+		p.Say("Interrupted. Waiting for the outcome of the write to %s in %s; each request may take %s (--cluster-timeout).", e.Step.Target(), e.Step.Target().Member.Name, p.Flags.Timeout)
+		return
 	}
-	return events, func() {
-		if shown {
-			_, _ = fmt.Fprint(t.ErrOut, "\r\x1b[K")
-		}
+	if !p.live {
+		return
 	}
+	if p.wait != nil {
+		p.wait.Stop()
+	}
+	if e.Kind == change.Begun {
+		p.wait = time.AfterFunc(silence, func() {
+			p.mu.Lock()
+			defer p.mu.Unlock()
+			p.clear()
+			p.Say("Waiting for the write to %s in %s.", e.Step.Target(), e.Step.Target().Member.Name)
+		})
+		return
+	}
+	if e.Total >= progressMinimum {
+		p.shown = true
+		_, _ = fmt.Fprintf(p.ErrOut, "\r%d of %d %s", e.Done, e.Total, e.Kind)
+	}
+}
+
+// clear removes the line that is rewritten.
+func (p *progress) clear() {
+	if p.shown {
+		_, _ = fmt.Fprint(p.ErrOut, "\r\x1b[K")
+		p.shown = false
+	}
+}
+
+func (p *progress) end() {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.wait != nil {
+		p.wait.Stop()
+	}
+	p.clear()
 }
 
 // Names are the objects of a change for -o name: those that are as they were to become or, in a dry run, that would be.
