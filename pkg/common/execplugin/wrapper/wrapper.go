@@ -3,7 +3,6 @@ package wrapper
 import (
 	"encoding/json"
 	"io"
-	"net"
 	"os"
 	"slices"
 	"strings"
@@ -41,7 +40,7 @@ func run() (code int, wrapper bool) {
 	if json.Unmarshal([]byte(text), &m) != nil {
 		return failed, true
 	}
-	conn, err := net.Dial("unix", m.Socket) //nolint:noctx // a local socket answers at once or not at all
+	conn, err := dial(m.Socket)
 	if err != nil {
 		return failed, true // the command has ended
 	}
