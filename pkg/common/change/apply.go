@@ -121,7 +121,7 @@ func (p *Plan) send(ctx context.Context, s Step, o Options) (sent bool, err erro
 	case readErr != nil:
 		s.Status().Written = true
 		// An interrupt says more than what could not be read after it.
-		return false, interruptedOr(ctx, p.fail(s, v1alpha1.ResultUnknown, fmt.Errorf("cannot determine whether it was written: %s, and it could not be read back: %w", unanswered(err), readErr)))
+		return false, cmp.Or(ctx.Err(), p.fail(s, v1alpha1.ResultUnknown, fmt.Errorf("cannot determine whether it was written: %s, and it could not be read back: %w", unanswered(err), readErr)))
 	case written:
 		s.Status().Written, s.Status().Result = true, v1alpha1.ResultChanged
 		return false, nil
@@ -154,8 +154,6 @@ func decide(ctx context.Context, s Step, o Options, err error) (written bool, re
 	return false, nil
 }
 
-func interruptedOr(ctx context.Context, err error) error { return cmp.Or(ctx.Err(), err) }
-
 // unanswered says how a write ended of which the outcome is not clear.
 func unanswered(err error) string {
 	var status apierrors.APIStatus
@@ -179,7 +177,7 @@ func read(ctx context.Context, s Step, o Options) (stored metav1.Object, gone bo
 
 // uninterrupted lets a request end within its deadline although the command was interrupted.
 func uninterrupted(ctx context.Context, o Options, do func(context.Context) error) error {
-	return within(context.WithoutCancel(ctx), o.Timeout, do)
+	return fanout.Do(context.WithoutCancel(ctx), o.Timeout, do)
 }
 
 // readBack reads what was written in one member, several objects at a time, and compares it. What cannot be read is unknown: nobody saw the write.

@@ -71,7 +71,7 @@ func preflightMember(ctx context.Context, m *clusters.Member, steps []Step, o Op
 	// Another context of the cluster may be permitted where this one is not. What is rejected is in answers, whichever it was.
 	_ = m.Ask(ctx, func(ctx context.Context) error {
 		fanout.Parallel(ctx, len(asked), func(n int) {
-			answers[n] = within(ctx, o.Timeout, func(ctx context.Context) error { return review(ctx, m, asked[n]) })
+			answers[n] = fanout.Do(ctx, o.Timeout, func(ctx context.Context) error { return review(ctx, m, asked[n]) })
 		})
 		return errors.Join(answers...)
 	})
@@ -141,7 +141,7 @@ func permitted(needs, asked []permissions.Permission, answers []error) error {
 func Review(ctx context.Context, m *clusters.Member, timeout time.Duration, needed ...permissions.Permission) error {
 	var lacking []permissions.Permission
 	for _, p := range needed {
-		err := within(ctx, timeout, func(ctx context.Context) error { return review(ctx, m, p) })
+		err := fanout.Do(ctx, timeout, func(ctx context.Context) error { return review(ctx, m, p) })
 		var missing *permissions.MissingError
 		switch {
 		case errors.As(err, &missing):
@@ -174,7 +174,7 @@ func review(ctx context.Context, m *clusters.Member, p permissions.Permission) e
 // read back, and leave the clusters after it as they were.
 func check(ctx context.Context, s Step, o Options) error {
 	if prepared, ok := s.(Preparer); ok {
-		if err := within(ctx, o.Timeout, prepared.Prepare); err != nil || !pending(s) {
+		if err := fanout.Do(ctx, o.Timeout, prepared.Prepare); err != nil || !pending(s) {
 			return err
 		}
 	}
@@ -182,7 +182,7 @@ func check(ctx context.Context, s Step, o Options) error {
 		return nil
 	}
 	var got metav1.Object
-	err := within(ctx, o.Timeout, func(ctx context.Context) (err error) {
+	err := fanout.Do(ctx, o.Timeout, func(ctx context.Context) (err error) {
 		got, err = s.Send(ctx, true)
 		return err
 	})
@@ -218,10 +218,4 @@ func explainDryRun(s Step, err error) error {
 		return fmt.Errorf("%s: server-side dry run: %w; --preflight=access leaves it out", s.Target(), err)
 	}
 	return fmt.Errorf("%s: server-side dry run: %w", s.Target(), err)
-}
-
-// within gives one request its deadline, and names the flag that extends it.
-func within(ctx context.Context, timeout time.Duration, do func(context.Context) error) error {
-	_, err := fanout.Within(ctx, timeout, func(ctx context.Context) (struct{}, error) { return struct{}{}, do(ctx) })
-	return err
 }

@@ -57,12 +57,6 @@ func (t Target) Create(ctx context.Context, obj metav1.Object, manager string, d
 	return got, t.Redact(err)
 }
 
-// Update writes the whole object over the one whose uid and resourceVersion it carries.
-func (t Target) Update(ctx context.Context, obj metav1.Object, manager string, dryRun bool) (metav1.Object, error) {
-	got, err := t.client().update(ctx, obj, metav1.UpdateOptions{FieldManager: manager, DryRun: dry(dryRun)})
-	return got, t.Redact(err)
-}
-
 // Fields are what a patch writes. A nil value removes a key, whoever owns it.
 type Fields struct {
 	Annotations map[string]*string
@@ -100,7 +94,6 @@ func dry(dryRun bool) []string {
 type api interface {
 	get(ctx context.Context, name string) (metav1.Object, error)
 	create(ctx context.Context, obj metav1.Object, o metav1.CreateOptions) (metav1.Object, error)
-	update(ctx context.Context, obj metav1.Object, o metav1.UpdateOptions) (metav1.Object, error)
 	patch(ctx context.Context, name string, body []byte, o metav1.PatchOptions) (metav1.Object, error)
 }
 
@@ -108,7 +101,6 @@ type api interface {
 type client[T metav1.Object] interface {
 	Get(ctx context.Context, name string, o metav1.GetOptions) (T, error)
 	Create(ctx context.Context, obj T, o metav1.CreateOptions) (T, error)
-	Update(ctx context.Context, obj T, o metav1.UpdateOptions) (T, error)
 	Patch(ctx context.Context, name string, pt types.PatchType, body []byte, o metav1.PatchOptions, subresources ...string) (T, error)
 }
 
@@ -124,14 +116,6 @@ func (c typed[T]) create(ctx context.Context, obj metav1.Object, o metav1.Create
 		return nil, fmt.Errorf("%T cannot be created here", obj)
 	}
 	return object(c.client.Create(ctx, own, o))
-}
-
-func (c typed[T]) update(ctx context.Context, obj metav1.Object, o metav1.UpdateOptions) (metav1.Object, error) {
-	own, ok := obj.(T)
-	if !ok {
-		return nil, fmt.Errorf("%T cannot be updated here", obj)
-	}
-	return object(c.client.Update(ctx, own, o))
 }
 
 func (c typed[T]) patch(ctx context.Context, name string, body []byte, o metav1.PatchOptions) (metav1.Object, error) {

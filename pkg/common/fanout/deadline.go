@@ -23,6 +23,12 @@ func Within[T any](ctx context.Context, timeout time.Duration, fn func(context.C
 	return v, err
 }
 
+// Do is Within for what returns nothing but an error.
+func Do(ctx context.Context, timeout time.Duration, fn func(context.Context) error) error {
+	_, err := Within(ctx, timeout, func(ctx context.Context) (struct{}, error) { return struct{}{}, fn(ctx) })
+	return err
+}
+
 // steps is into how many pieces a deadline is cut.
 const steps = 20
 

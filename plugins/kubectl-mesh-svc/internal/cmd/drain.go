@@ -85,11 +85,8 @@ func printDrain(e *kernel.Env, out *output.Flags, r *drain.Report, failure error
 		return failure
 	}
 	var tables []output.Section
-	if wide := out.Format == output.Wide; r.Begun && len(r.Changes) > 0 {
-		if out.IsTable() && !wide && view.Counted(r.ChangeReport) {
-			e.Note("%d results are grouped; use -o wide or -o json to list each", len(r.Changes))
-		}
-		tables = view.Drain(r.DrainReport, wide)
+	if r.Begun && len(r.Changes) > 0 {
+		tables = view.Drain(r.DrainReport, noteGrouped(e, out, r.ChangeReport))
 	}
 	err := e.PrintResult(out, r.DrainReport, kernel.Names(r.ChangeReport), tables)
 	if r.Begun {

@@ -5,6 +5,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/kubectl-mesh/kubectl-mesh/pkg/apis/v1alpha1"
 	"github.com/kubectl-mesh/kubectl-mesh/pkg/common/cli"
 	"github.com/kubectl-mesh/kubectl-mesh/pkg/common/kernel"
 	"github.com/kubectl-mesh/kubectl-mesh/pkg/common/output"
@@ -180,11 +181,8 @@ func printChange(e *kernel.Env, out *output.Flags, r *write.Report, failure erro
 		return failure
 	}
 	var tables []output.Section
-	if wide := out.Format == output.Wide; r.Begun {
-		if out.IsTable() && !wide && view.Counted(r.ChangeReport) {
-			e.Note("%d results are grouped; use -o wide or -o json to list each", len(r.Changes))
-		}
-		tables = view.Changes(r.ChangeReport, wide)
+	if r.Begun {
+		tables = view.Changes(r.ChangeReport, noteGrouped(e, out, r.ChangeReport))
 	}
 	err := e.PrintResult(out, r.ChangeReport, kernel.Names(r.ChangeReport), tables)
 	if r.Note != "" {
@@ -197,4 +195,13 @@ func printChange(e *kernel.Env, out *output.Flags, r *write.Report, failure erro
 		e.Say("To undo it, run: %s", r.UndoCommand)
 	}
 	return cmp.Or(failure, err)
+}
+
+// noteGrouped says that a long table groups its rows, unless -o wide is given. It returns whether it is.
+func noteGrouped(e *kernel.Env, out *output.Flags, doc v1alpha1.ChangeReport) (wide bool) {
+	wide = out.Format == output.Wide
+	if out.IsTable() && !wide && view.Counted(doc) {
+		e.Note("%d results are grouped; use -o wide or -o json to list each", len(doc.Changes))
+	}
+	return wide
 }

@@ -10,6 +10,7 @@ import (
 	"github.com/kubectl-mesh/kubectl-mesh/pkg/apis/v1alpha1"
 	"github.com/kubectl-mesh/kubectl-mesh/pkg/common/cli"
 	"github.com/kubectl-mesh/kubectl-mesh/pkg/common/failure"
+	"github.com/kubectl-mesh/kubectl-mesh/pkg/common/fanout"
 	"github.com/kubectl-mesh/kubectl-mesh/pkg/common/meshstate"
 	"github.com/kubectl-mesh/kubectl-mesh/plugins/kubectl-mesh-svc/internal/annotate"
 	"github.com/kubectl-mesh/kubectl-mesh/plugins/kubectl-mesh-svc/internal/drainrecord"
@@ -133,7 +134,7 @@ func (r *run) checkOtherDrains(ctx context.Context) error {
 func (r *run) checkRecord(ctx context.Context) error {
 	ours := r.record
 	var now *drainrecord.Record
-	err := r.within(ctx, func(ctx context.Context) (err error) {
+	err := fanout.Do(ctx, r.Change.Timeout, func(ctx context.Context) (err error) {
 		now, err = ours.Now(ctx)
 		return err
 	})
@@ -185,7 +186,7 @@ func (r *run) withdraw(ctx context.Context, found drainrecord.Record) error {
 			})
 		}
 	}
-	if err := r.within(ctx, do); err != nil {
+	if err := fanout.Do(ctx, r.Change.Timeout, do); err != nil {
 		return fmt.Errorf("%s is left: %w", rec.Place(), err)
 	}
 	if found.Member == nil {

@@ -25,6 +25,7 @@ import (
 	"github.com/kubectl-mesh/kubectl-mesh/plugins/kubectl-mesh-svc/internal/drainrecord"
 	"github.com/kubectl-mesh/kubectl-mesh/plugins/kubectl-mesh-svc/internal/globalsvc"
 	"github.com/kubectl-mesh/kubectl-mesh/plugins/kubectl-mesh-svc/internal/view"
+	"github.com/kubectl-mesh/kubectl-mesh/plugins/kubectl-mesh-svc/internal/write"
 )
 
 // Config says which cluster is drained or undrained, and how.
@@ -105,17 +106,11 @@ func readable(members []*clusters.Member) []*clusters.Member {
 	return slices.DeleteFunc(slices.Clone(members), func(m *clusters.Member) bool { return m.Err != nil })
 }
 
-// within gives one request its deadline.
-func (r *run) within(ctx context.Context, do func(context.Context) error) error {
-	_, err := fanout.Within(ctx, r.Change.Timeout, func(ctx context.Context) (struct{}, error) { return struct{}{}, do(ctx) })
-	return err
-}
-
 // user says who we are, for a second person who finds the record.
 func (r *run) user(ctx context.Context, m *clusters.Member) string {
 	user := "somebody"
 	// An API server that does not tell does not stop the drain: the name only helps people.
-	_ = r.within(ctx, func(ctx context.Context) error {
+	_ = fanout.Do(ctx, r.Change.Timeout, func(ctx context.Context) error {
 		review, err := m.Client.AuthenticationV1().SelfSubjectReviews().Create(ctx, &authnv1.SelfSubjectReview{}, metav1.CreateOptions{})
 		if err == nil && review.Status.UserInfo.Username != "" {
 			user = review.Status.UserInfo.Username
@@ -154,7 +149,7 @@ func Run(ctx context.Context, c Config, ui kernel.UI) (*Report, error) {
 	globalsvc.Adopt(r.state, r.target, r.record)
 	r.plan = globalsvc.Drain(r.state, r.target, r.record, r.keeper.Name)
 	r.plan.Manager, r.plan.Former, r.plan.Local = c.Manager, r.record.Manager, globalsvc.Display+" unshare"
-	r.sayOwners()
+	write.SayOwners(r.plan, ui)
 	if err := r.check(ctx); err != nil {
 		return r.report(err)
 	}
@@ -185,24 +180,13 @@ func Run(ctx context.Context, c Config, ui kernel.UI) (*Report, error) {
 	return r.carryOut(ctx, found)
 }
 
-// sayOwners names the reconcilers that the plan meets.
-func (r *run) sayOwners() {
-	owned, others := r.plan.Notes()
-	for _, line := range others {
-		r.ui.Note("%s", line)
-	}
-	for _, line := range owned {
-		r.ui.Warn("%s", line)
-	}
-}
-
 // checkStore lets the API server check a new record, now that it is known what is in it.
 func (r *run) checkStore(ctx context.Context) error {
 	if r.record.Member != nil || r.Change.AccessOnly {
 		return nil
 	}
 	step := r.store()
-	err := r.within(ctx, func(ctx context.Context) error { _, err := step.Send(ctx, true); return err })
+	err := fanout.Do(ctx, r.Change.Timeout, func(ctx context.Context) error { _, err := step.Send(ctx, true); return err })
 	switch {
 	case errors.Is(err, drainrecord.ErrTaken):
 		return r.takenError(ctx, err)
@@ -303,7 +287,7 @@ func (r *run) alone(ctx context.Context) error {
 		return nil
 	}
 	err := r.takenError(ctx, drainrecord.ErrTaken)
-	if left := r.within(ctx, r.record.Delete); left != nil {
+	if left := fanout.Do(ctx, r.Change.Timeout, r.record.Delete); left != nil {
 		return errors.Join(err, errors.Join(unread...), fmt.Errorf("%s is left: %w", r.record.Place(), left))
 	}
 	r.record.Member = nil

@@ -9,6 +9,7 @@ import (
 	"github.com/kubectl-mesh/kubectl-mesh/pkg/common/cli"
 	"github.com/kubectl-mesh/kubectl-mesh/plugins/kubectl-mesh-svc/internal/annotate"
 	"github.com/kubectl-mesh/kubectl-mesh/plugins/kubectl-mesh-svc/internal/drainrecord"
+	"github.com/kubectl-mesh/kubectl-mesh/plugins/kubectl-mesh-svc/internal/write"
 )
 
 // Report is what a drain or an undrain came to.
@@ -52,11 +53,7 @@ func (r *run) undo() string {
 
 // newReport also says what API servers warned of.
 func (r *run) newReport() *Report {
-	if r.sel.Later != nil {
-		for _, line := range r.sel.Later.Lines() {
-			r.ui.Warn("%s", line)
-		}
-	}
+	write.SayLater(r.sel.Later, r.ui)
 	return &Report{DrainReport: r.document(), Begun: true}
 }
 

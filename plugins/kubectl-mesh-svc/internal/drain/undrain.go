@@ -54,7 +54,7 @@ func Restore(ctx context.Context, c Config, ui kernel.UI) (*Report, error) {
 	r.plan = u.restore.Plan
 	// What was drained was shared, so share restores it in a manifest.
 	r.plan.Manager, r.plan.Local = c.Manager, globalsvc.Display+" share"
-	r.sayOwners()
+	write.SayOwners(r.plan, ui)
 	if len(u.records) > 0 {
 		r.record = u.records[0]
 	}

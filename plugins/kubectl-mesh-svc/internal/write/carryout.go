@@ -43,13 +43,7 @@ type Report struct {
 
 // CarryOut checks a plan in every cluster, shows it, asks where it must, records the previous values, and applies it.
 func CarryOut(ctx context.Context, c Change, ui kernel.UI) (*Report, error) {
-	owned, others := c.Plan.Notes()
-	for _, line := range others {
-		ui.Note("%s", line)
-	}
-	for _, line := range owned {
-		ui.Warn("%s", line)
-	}
+	SayOwners(c.Plan, ui)
 	if len(c.Plan.Pending()) == 0 || c.DryRun == cli.DryRunClient {
 		return c.report("", c.leftOut(), ui)
 	}
@@ -79,6 +73,27 @@ func CarryOut(ctx context.Context, c Change, ui kernel.UI) (*Report, error) {
 		err = c.leftOut()
 	}
 	return c.report(file, err, ui)
+}
+
+// SayOwners names the reconcilers that a plan meets.
+func SayOwners(p *annotate.Plan, ui kernel.UI) {
+	owned, others := p.Notes()
+	for _, line := range others {
+		ui.Note("%s", line)
+	}
+	for _, line := range owned {
+		ui.Warn("%s", line)
+	}
+}
+
+// SayLater says what API servers warned of since the selection; nil for nothing.
+func SayLater(later *clusters.Warnings, ui kernel.UI) {
+	if later == nil {
+		return
+	}
+	for _, line := range later.Lines() {
+		ui.Warn("%s", line)
+	}
 }
 
 // planned shows what is about to be written; a long plan as a summary, unless all of it is asked for.
@@ -126,11 +141,7 @@ func (c Change) Refuse(failure error, ui kernel.UI) (*Report, error) {
 
 // report says what became of each item, how to undo it and, after a failure, how to complete it.
 func (c Change) report(undoFile string, failure error, ui kernel.UI) (*Report, error) {
-	if c.Later != nil {
-		for _, line := range c.Later.Lines() {
-			ui.Warn("%s", line)
-		}
-	}
+	SayLater(c.Later, ui)
 	wrote := c.Plan.Wrote()
 	r := &Report{ChangeReport: c.Plan.Report(c.Targets, string(c.DryRun)), Begun: true, Nothing: len(c.Plan.Items) == 0}
 	if wrote {
