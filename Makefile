@@ -153,7 +153,7 @@ bench-start: build bin/tools/kubectl ## Compare how the plugins start with kubec
 
 .PHONY: bench
 bench: ## Run the Go benchmarks, one second each
-	go test -run '^$$' -bench . -benchmem ./pkg/common/routing ./plugins/kubectl-mesh-svc/internal/globalsvc
+	go test -run '^$$' -bench . -benchmem ./pkg/common/routing ./plugins/kubectl-mesh-svc/internal/check ./plugins/kubectl-mesh-svc/internal/report
 
 # Two minor versions, and patch versions with and without Cilium's fixes. Pods are not needed.
 CHAOS_LAB := --no-net --clusters=a,b,c,d,e --cilium-version=a=1.19.5,b=1.19.7,c=1.19.2,d=1.20.2,e=1.20.2

@@ -25,7 +25,7 @@ import (
 	"k8s.io/client-go/tools/clientcmd"
 
 	"github.com/kubectl-mesh/kubectl-mesh/pkg/common/permissions"
-	"github.com/kubectl-mesh/kubectl-mesh/plugins/kubectl-mesh-svc/internal/globalsvc"
+	"github.com/kubectl-mesh/kubectl-mesh/plugins/kubectl-mesh-svc/internal/access"
 )
 
 // grantee is a user on the lab who has what rbac prints, and nothing else.
@@ -175,7 +175,7 @@ func (p *grantee) grantCluster(ctx string, m permissions.Manifests) {
 
 // accesses are those of the table that the user has, less those that others grant along with them.
 func (p *grantee) accesses() []permissions.Access {
-	return slices.DeleteFunc(globalsvc.Accesses(), func(a permissions.Access) bool {
+	return slices.DeleteFunc(access.All(), func(a permissions.Access) bool {
 		return a.Drain && len(p.scope.Drain) == 0
 	})
 }

@@ -18,6 +18,14 @@ type WrongKey struct {
 // Misplaced reports whether the key is spelt correctly, but is in the wrong place.
 func (w WrongKey) Misplaced() bool { return w.Key == w.Meant }
 
+// Place says what the key is on its object: a label or an annotation.
+func (w WrongKey) Place() string {
+	if w.Label {
+		return "label"
+	}
+	return "annotation"
+}
+
 // The kinds of objects on which Cilium reads the annotations.
 const (
 	KindService   = "Service"

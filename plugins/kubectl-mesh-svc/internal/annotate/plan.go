@@ -70,6 +70,11 @@ func NewItem(m *clusters.Member, svc *corev1.Service, edits Values) *Item {
 	return i
 }
 
+// Requested reports whether the item would be written, or is refused.
+func (i *Item) Requested() bool {
+	return i.Result == v1alpha1.ResultPlanned || i.Result == v1alpha1.ResultRefused
+}
+
 // Same reports whether two items are the same change of the same Service.
 func (i *Item) Same(other *Item) bool {
 	return i.Member == other.Member && i.UID == other.UID && i.Result == other.Result && equal(i.Before, other.Before) && equal(i.After, other.After)

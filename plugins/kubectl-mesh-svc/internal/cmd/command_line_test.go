@@ -9,7 +9,7 @@ import (
 
 	"github.com/kubectl-mesh/kubectl-mesh/pkg/common/commandline"
 	"github.com/kubectl-mesh/kubectl-mesh/pkg/common/kernel"
-	"github.com/kubectl-mesh/kubectl-mesh/plugins/kubectl-mesh-svc/internal/globalsvc"
+	"github.com/kubectl-mesh/kubectl-mesh/plugins/kubectl-mesh-svc/internal/plugin"
 )
 
 // TestField11CommandWords holds what is printed to be run again to what was typed, less credentials, the output's flags, and the flags of the
@@ -37,7 +37,7 @@ func TestField11CommandWords(t *testing.T) {
 	if want := []string{"share", "a b", `--in=us,e,u,"a,b"`, "--selector=a=b,c", "--yes"}; !slices.Equal(got, want) {
 		t.Errorf("%q; want %q", got, want)
 	}
-	if got, want := commandline.Plugin(globalsvc.Display, mesh, "shop", got...), `kubectl mesh-svc share 'a b' -n shop '--in=us,e,u,"a,b"' --selector=a=b,c --yes --contexts kind-us --kubeconfig '/x y'`; got != want {
+	if got, want := plugin.Command(mesh, "shop", got...), `kubectl mesh-svc share 'a b' -n shop '--in=us,e,u,"a,b"' --selector=a=b,c --yes --contexts kind-us --kubeconfig '/x y'`; got != want {
 		t.Errorf("%s; want %s", got, want)
 	}
 }

@@ -12,12 +12,12 @@ import (
 	"github.com/kubectl-mesh/kubectl-mesh/pkg/common/kernel"
 	"github.com/kubectl-mesh/kubectl-mesh/pkg/common/output"
 	"github.com/kubectl-mesh/kubectl-mesh/plugins/kubectl-mesh-svc/internal/drain"
-	"github.com/kubectl-mesh/kubectl-mesh/plugins/kubectl-mesh-svc/internal/globalsvc"
+	"github.com/kubectl-mesh/kubectl-mesh/plugins/kubectl-mesh-svc/internal/plugin"
 	"github.com/kubectl-mesh/kubectl-mesh/plugins/kubectl-mesh-svc/internal/view"
 )
 
 func newDrain(e *kernel.Env) *cobra.Command {
-	f := kernel.NewWriteFlags(globalsvc.Manager)
+	f := kernel.NewWriteFlags(plugin.FieldManager)
 	var skipRefused bool
 	cmd := &cobra.Command{
 		Use:   "drain CLUSTER",

@@ -8,8 +8,8 @@ import (
 	"github.com/spf13/pflag"
 	"k8s.io/utils/ptr"
 
-	"github.com/kubectl-mesh/kubectl-mesh/plugins/kubectl-mesh-svc/internal/globalsvc"
 	"github.com/kubectl-mesh/kubectl-mesh/plugins/kubectl-mesh-svc/internal/local"
+	"github.com/kubectl-mesh/kubectl-mesh/plugins/kubectl-mesh-svc/internal/verb"
 )
 
 // localFlags choose the manifests that are edited instead of clusters.
@@ -42,7 +42,7 @@ func (l *localFlags) unused(fs *pflag.FlagSet) error {
 var elsewhere = []string{"in", "contexts", "all-contexts", "context", "dry-run", "preflight", "field-manager", "yes", "allow-partial", "force-conflicts"}
 
 // config checks everything that can be checked without reading a file.
-func (l *localFlags) config(f *writeFlags, fs *pflag.FlagSet, edit globalsvc.Edit, names []string) (local.Config, error) {
+func (l *localFlags) config(f *writeFlags, fs *pflag.FlagSet, edit verb.Edit, names []string) (local.Config, error) {
 	for _, name := range elsewhere {
 		if fs.Changed(name) {
 			return local.Config{}, fmt.Errorf("--local edits manifests, and --%s refers to clusters; leave one of them out", name)
@@ -68,7 +68,7 @@ func (l *localFlags) config(f *writeFlags, fs *pflag.FlagSet, edit globalsvc.Edi
 	if err != nil {
 		return local.Config{}, err
 	}
-	r := globalsvc.Request{Edit: edit, Bulk: len(names) == 0, IncludeSystem: f.includeSystem, Selector: selector, Namespace: ptr.Deref(f.env.Flags.Config.Namespace, "")}
+	r := verb.Request{Edit: edit, Bulk: len(names) == 0, IncludeSystem: f.includeSystem, Selector: selector, Namespace: ptr.Deref(f.env.Flags.Config.Namespace, "")}
 	if r.Names, err = serviceNames(names); err != nil {
 		return local.Config{}, err
 	}

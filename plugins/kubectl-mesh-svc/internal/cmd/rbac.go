@@ -11,8 +11,8 @@ import (
 	"github.com/kubectl-mesh/kubectl-mesh/pkg/common/cli"
 	"github.com/kubectl-mesh/kubectl-mesh/pkg/common/kernel"
 	"github.com/kubectl-mesh/kubectl-mesh/pkg/common/permissions"
+	"github.com/kubectl-mesh/kubectl-mesh/plugins/kubectl-mesh-svc/internal/access"
 	"github.com/kubectl-mesh/kubectl-mesh/plugins/kubectl-mesh-svc/internal/drainrecord"
-	"github.com/kubectl-mesh/kubectl-mesh/plugins/kubectl-mesh-svc/internal/globalsvc"
 )
 
 // rbacFlags are what the user says about a grant.
@@ -50,7 +50,7 @@ func newRBAC(e *kernel.Env) *cobra.Command {
 			if err != nil {
 				return err
 			}
-			text, err := cli.RBACText(g.Manifests(globalsvc.Accesses()))
+			text, err := cli.RBACText(g.Manifests(access.All()))
 			if err != nil {
 				return err
 			}

@@ -13,11 +13,11 @@ import (
 
 	"github.com/kubectl-mesh/kubectl-mesh/pkg/common/cli"
 	"github.com/kubectl-mesh/kubectl-mesh/pkg/common/kernel"
-	"github.com/kubectl-mesh/kubectl-mesh/plugins/kubectl-mesh-svc/internal/globalsvc"
 	"github.com/kubectl-mesh/kubectl-mesh/plugins/kubectl-mesh-svc/internal/inspect"
+	"github.com/kubectl-mesh/kubectl-mesh/plugins/kubectl-mesh-svc/internal/plugin"
 )
 
-const display = globalsvc.Display
+const display = plugin.Display
 
 // NewRoot returns kubectl mesh-svc.
 func NewRoot(streams genericiooptions.IOStreams) *cobra.Command { return New(kernel.New(streams)) }

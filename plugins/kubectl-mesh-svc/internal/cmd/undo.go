@@ -8,12 +8,12 @@ import (
 	"github.com/kubectl-mesh/kubectl-mesh/pkg/common/cli"
 	"github.com/kubectl-mesh/kubectl-mesh/pkg/common/kernel"
 	"github.com/kubectl-mesh/kubectl-mesh/plugins/kubectl-mesh-svc/internal/annotate"
-	"github.com/kubectl-mesh/kubectl-mesh/plugins/kubectl-mesh-svc/internal/globalsvc"
+	"github.com/kubectl-mesh/kubectl-mesh/plugins/kubectl-mesh-svc/internal/plugin"
 	"github.com/kubectl-mesh/kubectl-mesh/plugins/kubectl-mesh-svc/internal/undo"
 )
 
 func newUndo(e *kernel.Env) *cobra.Command {
-	f := kernel.NewWriteFlags(globalsvc.Manager)
+	f := kernel.NewWriteFlags(plugin.FieldManager)
 	cmd := &cobra.Command{
 		Use:   "undo FILE",
 		Short: "Undo a previous change",

@@ -8,11 +8,11 @@ import (
 	"github.com/kubectl-mesh/kubectl-mesh/pkg/common/cli"
 	"github.com/kubectl-mesh/kubectl-mesh/pkg/common/kernel"
 	"github.com/kubectl-mesh/kubectl-mesh/plugins/kubectl-mesh-svc/internal/drain"
-	"github.com/kubectl-mesh/kubectl-mesh/plugins/kubectl-mesh-svc/internal/globalsvc"
+	"github.com/kubectl-mesh/kubectl-mesh/plugins/kubectl-mesh-svc/internal/plugin"
 )
 
 func newUndrain(e *kernel.Env) *cobra.Command {
-	f := kernel.NewWriteFlags(globalsvc.Manager)
+	f := kernel.NewWriteFlags(plugin.FieldManager)
 	var forget bool
 	cmd := &cobra.Command{
 		Use:   "undrain CLUSTER",

@@ -9,8 +9,8 @@ import (
 	"github.com/kubectl-mesh/kubectl-mesh/pkg/common/cli"
 	"github.com/kubectl-mesh/kubectl-mesh/pkg/common/kernel"
 	"github.com/kubectl-mesh/kubectl-mesh/pkg/common/output"
-	"github.com/kubectl-mesh/kubectl-mesh/plugins/kubectl-mesh-svc/internal/globalsvc"
 	"github.com/kubectl-mesh/kubectl-mesh/plugins/kubectl-mesh-svc/internal/local"
+	"github.com/kubectl-mesh/kubectl-mesh/plugins/kubectl-mesh-svc/internal/verb"
 	"github.com/kubectl-mesh/kubectl-mesh/plugins/kubectl-mesh-svc/internal/view"
 	"github.com/kubectl-mesh/kubectl-mesh/plugins/kubectl-mesh-svc/internal/write"
 )
@@ -43,8 +43,8 @@ func newGlobalize(e *kernel.Env) *cobra.Command {
 
   # For GitOps: edit the manifests of a repository
   kubectl mesh-svc globalize --local -R -f deploy/ --in-place`,
-	}, false, func([]string) (globalsvc.Edit, []string, error) {
-		edit, err := globalsvc.Globalize(affinity, shared)
+	}, false, func([]string) (verb.Edit, []string, error) {
+		edit, err := verb.Globalize(affinity, shared)
 		return edit, nil, err
 	})
 	cmd.Flags().StringVar(&affinity, "affinity", "", "Also set the affinity: local, remote or none.")
@@ -63,7 +63,7 @@ func newUnglobalize(e *kernel.Env) *cobra.Command {
 
   # In one cluster only
   kubectl mesh-svc unglobalize nginx --in eu`,
-	}, false, fixed(globalsvc.Unglobalize()))
+	}, false, fixed(verb.Unglobalize()))
 }
 
 func newShare(e *kernel.Env) *cobra.Command {
@@ -74,7 +74,7 @@ func newShare(e *kernel.Env) *cobra.Command {
 			"since a global Service is shared by default. One that drain took out is refused: undrain restores it." + planned + kernel.WriteExits,
 		Example: `  # Let other clusters use the endpoints in us again
   kubectl mesh-svc share nginx --in us`,
-	}, true, fixed(globalsvc.Share()))
+	}, true, fixed(verb.Share()))
 }
 
 func newUnshare(e *kernel.Env) *cobra.Command {
@@ -86,7 +86,7 @@ func newUnshare(e *kernel.Env) *cobra.Command {
 			"is refused: undrain would overwrite it." + planned + kernel.WriteExits,
 		Example: `  # No longer let other clusters use the endpoints in us
   kubectl mesh-svc unshare nginx --in us`,
-	}, true, fixed(globalsvc.Unshare()))
+	}, true, fixed(verb.Unshare()))
 }
 
 func newAffinity(e *kernel.Env) *cobra.Command {
@@ -105,22 +105,22 @@ func newAffinity(e *kernel.Env) *cobra.Command {
 
   # No preference
   kubectl mesh-svc affinity none nginx`,
-	}, false, func(args []string) (globalsvc.Edit, []string, error) {
+	}, false, func(args []string) (verb.Edit, []string, error) {
 		if len(args) == 0 {
-			return globalsvc.Edit{}, nil, errAffinityMissing
+			return verb.Edit{}, nil, errAffinityMissing
 		}
-		edit, err := globalsvc.Affinity(args[0])
+		edit, err := verb.Affinity(args[0])
 		return edit, args[1:], err
 	})
 }
 
 // fixed is the edit of a verb without arguments of its own.
-func fixed(edit globalsvc.Edit) editFunc {
-	return func([]string) (globalsvc.Edit, []string, error) { return edit, nil, nil }
+func fixed(edit verb.Edit) editFunc {
+	return func([]string) (verb.Edit, []string, error) { return edit, nil, nil }
 }
 
 // editFunc turns a verb's arguments into its edit and the Service names that are left; nil names means all arguments.
-type editFunc func(args []string) (globalsvc.Edit, []string, error)
+type editFunc func(args []string) (verb.Edit, []string, error)
 
 // writing completes a command that changes Services; needsIn: never without --in.
 func writing(e *kernel.Env, cmd *cobra.Command, needsIn bool, edit editFunc) *cobra.Command {
@@ -156,7 +156,7 @@ func writing(e *kernel.Env, cmd *cobra.Command, needsIn bool, edit editFunc) *co
 }
 
 // runLocal edits manifests instead of clusters.
-func (f *writeFlags) runLocal(cmd *cobra.Command, edit globalsvc.Edit, names []string) error {
+func (f *writeFlags) runLocal(cmd *cobra.Command, edit verb.Edit, names []string) error {
 	c, err := f.local.config(f, cmd.Flags(), edit, names)
 	if err != nil {
 		return err

@@ -7,7 +7,8 @@ import (
 	"github.com/spf13/pflag"
 
 	"github.com/kubectl-mesh/kubectl-mesh/pkg/common/kernel"
-	"github.com/kubectl-mesh/kubectl-mesh/plugins/kubectl-mesh-svc/internal/globalsvc"
+	"github.com/kubectl-mesh/kubectl-mesh/plugins/kubectl-mesh-svc/internal/plugin"
+	"github.com/kubectl-mesh/kubectl-mesh/plugins/kubectl-mesh-svc/internal/verb"
 	"github.com/kubectl-mesh/kubectl-mesh/plugins/kubectl-mesh-svc/internal/write"
 )
 
@@ -28,7 +29,7 @@ type writeFlags struct {
 }
 
 func newWriteFlags(e *kernel.Env) *writeFlags {
-	return &writeFlags{env: e, write: kernel.NewWriteFlags(globalsvc.Manager)}
+	return &writeFlags{env: e, write: kernel.NewWriteFlags(plugin.FieldManager)}
 }
 
 const managerUsage = "Name of the manager that is recorded as owner of the annotations."
@@ -66,7 +67,7 @@ func (f *writeFlags) together(names []string) error {
 }
 
 // config checks everything that can be checked without a cluster.
-func (f *writeFlags) config(edit globalsvc.Edit, names []string) (write.Config, error) {
+func (f *writeFlags) config(edit verb.Edit, names []string) (write.Config, error) {
 	bulk := f.all || f.selector != ""
 	if err := f.together(names); err != nil {
 		return write.Config{}, err

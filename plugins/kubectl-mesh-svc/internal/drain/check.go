@@ -13,8 +13,8 @@ import (
 	"github.com/kubectl-mesh/kubectl-mesh/pkg/common/fanout"
 	"github.com/kubectl-mesh/kubectl-mesh/pkg/common/meshstate"
 	"github.com/kubectl-mesh/kubectl-mesh/plugins/kubectl-mesh-svc/internal/annotate"
+	"github.com/kubectl-mesh/kubectl-mesh/plugins/kubectl-mesh-svc/internal/drainplan"
 	"github.com/kubectl-mesh/kubectl-mesh/plugins/kubectl-mesh-svc/internal/drainrecord"
-	"github.com/kubectl-mesh/kubectl-mesh/plugins/kubectl-mesh-svc/internal/globalsvc"
 	"github.com/kubectl-mesh/kubectl-mesh/plugins/kubectl-mesh-svc/internal/write"
 )
 
@@ -42,7 +42,7 @@ func (r *run) certain() error {
 	if len(readable(r.others)) == 0 {
 		return errors.New("no other cluster could be read: the previous values need a place outside the drained cluster, and nothing could be predicted; name more contexts with --contexts")
 	}
-	why := strings.Join(globalsvc.Uncertain(r.state, r.target), ", ")
+	why := strings.Join(drainplan.Uncertain(r.state, r.target), ", ")
 	switch {
 	case why == "":
 		return nil
@@ -76,7 +76,7 @@ func (r *run) check(ctx context.Context) error {
 func (r *run) replan(ctx context.Context, others []*drainrecord.Record) error {
 	st := meshstate.Read(ctx, r.sel.Members, r.Change.Timeout, meshstate.Query{Objects: true})
 	r.seen(st)
-	why := strings.Join(globalsvc.Uncertain(st, r.target), ", ")
+	why := strings.Join(drainplan.Uncertain(st, r.target), ", ")
 	switch {
 	case ctx.Err() != nil:
 		return ctx.Err()
@@ -86,9 +86,9 @@ func (r *run) replan(ctx context.Context, others []*drainrecord.Record) error {
 		return fmt.Errorf("since planning: %s; no Service was changed, run the command again", why)
 	}
 	plan := func(st *meshstate.State) *annotate.Plan {
-		return globalsvc.Drain(st, r.target, r.record, r.keeper.Name)
+		return drainplan.Drain(st, r.target, r.record, r.keeper.Name)
 	}
-	changed := globalsvc.Meanwhile(plan(r.state), plan(globalsvc.Besides(st, others)))
+	changed := drainplan.Differences(plan(r.state), plan(drainplan.WithDrains(st, others)))
 	if len(changed) == 0 {
 		return nil
 	}

@@ -22,8 +22,9 @@ import (
 	"github.com/kubectl-mesh/kubectl-mesh/pkg/common/meshstate"
 	"github.com/kubectl-mesh/kubectl-mesh/pkg/common/output"
 	"github.com/kubectl-mesh/kubectl-mesh/plugins/kubectl-mesh-svc/internal/annotate"
+	"github.com/kubectl-mesh/kubectl-mesh/plugins/kubectl-mesh-svc/internal/drainplan"
 	"github.com/kubectl-mesh/kubectl-mesh/plugins/kubectl-mesh-svc/internal/drainrecord"
-	"github.com/kubectl-mesh/kubectl-mesh/plugins/kubectl-mesh-svc/internal/globalsvc"
+	"github.com/kubectl-mesh/kubectl-mesh/plugins/kubectl-mesh-svc/internal/plugin"
 	"github.com/kubectl-mesh/kubectl-mesh/plugins/kubectl-mesh-svc/internal/view"
 	"github.com/kubectl-mesh/kubectl-mesh/plugins/kubectl-mesh-svc/internal/write"
 )
@@ -62,7 +63,7 @@ type run struct {
 
 // command is a command about this cluster, over all members that were read.
 func (r *run) command(verb string) string {
-	return commandline.Plugin(globalsvc.Display, commandline.MeshOf(r.sel.Members), "", verb, r.target.Name)
+	return plugin.Command(commandline.MeshOf(r.sel.Members), "", verb, r.target.Name)
 }
 
 // begin finds the members, and the cluster that is meant among them.
@@ -146,16 +147,16 @@ func Run(ctx context.Context, c Config, ui kernel.UI) (*Report, error) {
 		return r.unplanned(err)
 	}
 	found := *r.record
-	globalsvc.Adopt(r.state, r.target, r.record)
-	r.plan = globalsvc.Drain(r.state, r.target, r.record, r.keeper.Name)
-	r.plan.Manager, r.plan.Former, r.plan.Local = c.Manager, r.record.Manager, globalsvc.Display+" unshare"
+	drainplan.Adopt(r.state, r.target, r.record)
+	r.plan = drainplan.Drain(r.state, r.target, r.record, r.keeper.Name)
+	r.plan.Manager, r.plan.Former, r.plan.Local = c.Manager, r.record.Manager, plugin.Display+" unshare"
 	write.SayOwners(r.plan, ui)
 	if err := r.check(ctx); err != nil {
 		return r.report(err)
 	}
-	entries := globalsvc.Entries(r.state, r.plan, r.record)
+	entries := drainplan.Entries(r.state, r.plan, r.record)
 	r.record.Put(entries...)
-	r.shifts = globalsvc.Shifts(r.state, r.plan, r.target.Name)
+	r.shifts = drainplan.Shifts(r.state, r.plan, r.target.Name)
 	fresh := found.Member == nil
 	switch {
 	case fresh && len(r.record.Entries) == 0, !fresh && len(entries) == 0 && r.record.State == drainrecord.Drained:

@@ -25,7 +25,7 @@ import (
 	"github.com/kubectl-mesh/kubectl-mesh/pkg/common/testkit"
 	"github.com/kubectl-mesh/kubectl-mesh/plugins/kubectl-mesh-svc/internal/annotate"
 	"github.com/kubectl-mesh/kubectl-mesh/plugins/kubectl-mesh-svc/internal/cmd"
-	"github.com/kubectl-mesh/kubectl-mesh/plugins/kubectl-mesh-svc/internal/globalsvc"
+	"github.com/kubectl-mesh/kubectl-mesh/plugins/kubectl-mesh-svc/internal/drainrecord"
 )
 
 // before calls something ahead of some calls. It cannot be done by a reactor, which the fake calls with its lock held.
@@ -185,7 +185,7 @@ func TestDrainDuringAnUndrain(t *testing.T) {
 		if err != nil {
 			return err
 		}
-		svc.Annotations[cilium.AnnotationShared], svc.Annotations[globalsvc.AnnotationDrained] = "false", `{"drain":"d","cluster":"us","record":"ap","shared":null}`
+		svc.Annotations[cilium.AnnotationShared], svc.Annotations[drainrecord.AnnotationDrained] = "false", `{"drain":"d","cluster":"us","record":"ap","shared":null}`
 		_, err = f.API["us"].CoreV1().Services("shop").Update(ctx, svc, metav1.UpdateOptions{})
 		return err
 	}))

@@ -20,7 +20,7 @@ import (
 	"github.com/kubectl-mesh/kubectl-mesh/pkg/common/failure"
 	"github.com/kubectl-mesh/kubectl-mesh/pkg/common/testkit"
 	"github.com/kubectl-mesh/kubectl-mesh/plugins/kubectl-mesh-svc/internal/cmd"
-	"github.com/kubectl-mesh/kubectl-mesh/plugins/kubectl-mesh-svc/internal/globalsvc"
+	"github.com/kubectl-mesh/kubectl-mesh/plugins/kubectl-mesh-svc/internal/drainrecord"
 )
 
 // formers are Services whose value of shared was absent, explicit, in an alias, junk, and without effect.
@@ -136,7 +136,7 @@ func drained(t *testing.T, f *mesh) {
 	t.Helper()
 	state := f.State(t, "us")
 	for _, svc := range []string{"absent", "explicit", "alias"} {
-		if state[svc+" "+cilium.AnnotationShared] != "false" || state[svc+" "+globalsvc.AnnotationDrained] == "" {
+		if state[svc+" "+cilium.AnnotationShared] != "false" || state[svc+" "+drainrecord.AnnotationDrained] == "" {
 			t.Errorf("%s is not drained: %v", svc, state)
 		}
 	}
@@ -392,7 +392,7 @@ func TestDrainNamesReconcilers(t *testing.T) {
 	drained(t, f)
 	// It takes the annotation back without changing its value: somebody committed what drain wrote.
 	state := f.State(t, "us")
-	f.own(t, "explicit", map[string]string{cilium.AnnotationGlobal: "True", cilium.AnnotationShared: "false", globalsvc.AnnotationDrained: state["explicit "+globalsvc.AnnotationDrained]}, true)
+	f.own(t, "explicit", map[string]string{cilium.AnnotationGlobal: "True", cilium.AnnotationShared: "false", drainrecord.AnnotationDrained: state["explicit "+drainrecord.AnnotationDrained]}, true)
 	if out, err := f.run(t, "undrain", nil); err == nil || !strings.Contains(out, owned+"share explicit -n shop --local -f FILE") {
 		t.Errorf("undrain: %v\n%s", err, out)
 	}

@@ -14,8 +14,9 @@ import (
 	"github.com/kubectl-mesh/kubectl-mesh/pkg/common/meshstate"
 	"github.com/kubectl-mesh/kubectl-mesh/pkg/common/output"
 	"github.com/kubectl-mesh/kubectl-mesh/plugins/kubectl-mesh-svc/internal/annotate"
+	"github.com/kubectl-mesh/kubectl-mesh/plugins/kubectl-mesh-svc/internal/drainplan"
 	"github.com/kubectl-mesh/kubectl-mesh/plugins/kubectl-mesh-svc/internal/drainrecord"
-	"github.com/kubectl-mesh/kubectl-mesh/plugins/kubectl-mesh-svc/internal/globalsvc"
+	"github.com/kubectl-mesh/kubectl-mesh/plugins/kubectl-mesh-svc/internal/plugin"
 	"github.com/kubectl-mesh/kubectl-mesh/plugins/kubectl-mesh-svc/internal/view"
 	"github.com/kubectl-mesh/kubectl-mesh/plugins/kubectl-mesh-svc/internal/write"
 )
@@ -26,7 +27,7 @@ var errNotAllBack = errors.New("not everything could be restored; values that we
 type undrain struct {
 	*run
 
-	restore *globalsvc.Restore
+	restore *drainplan.Restore
 	records []*drainrecord.Record
 	missed  bool // a record may be stored where none could be read
 }
@@ -50,10 +51,10 @@ func Restore(ctx context.Context, c Config, ui kernel.UI) (*Report, error) {
 	if err := u.findRecords(ctx); err != nil {
 		return r.unplanned(err)
 	}
-	u.restore = globalsvc.Undrain(r.state, r.target, u.records)
+	u.restore = drainplan.Undrain(r.state, r.target, u.records)
 	r.plan = u.restore.Plan
 	// What was drained was shared, so share restores it in a manifest.
-	r.plan.Manager, r.plan.Local = c.Manager, globalsvc.Display+" share"
+	r.plan.Manager, r.plan.Local = c.Manager, plugin.Display+" share"
 	write.SayOwners(r.plan, ui)
 	if len(u.records) > 0 {
 		r.record = u.records[0]
@@ -65,7 +66,7 @@ func Restore(ctx context.Context, c Config, ui kernel.UI) (*Report, error) {
 		r.plan.Stop()
 		return u.report(err)
 	}
-	r.shifts = globalsvc.Shifts(r.state, r.plan, r.target.Name)
+	r.shifts = drainplan.Shifts(r.state, r.plan, r.target.Name)
 	if c.DryRun != cli.DryRunNone {
 		return u.report(u.leftError())
 	}
@@ -92,7 +93,7 @@ func (u *undrain) findRecords(ctx context.Context) error {
 			searched = append(searched, other.Name)
 		}
 	}
-	homeless := globalsvc.Homeless(u.state, u.target.Name, searched)
+	homeless := drainplan.Unsearched(u.state, u.target.Name, searched)
 	// A record that was found is the whole one, unless a mark points elsewhere.
 	known := len(homeless) == 0 && (len(unread) == 0 || len(records) > 0)
 	for _, other := range u.others {
@@ -244,7 +245,7 @@ func (u *undrain) finished(keep []drainrecord.Entry) (*Report, error) {
 // kept says which previous values are kept, and until when.
 func (u *undrain) kept(keep []drainrecord.Entry) string {
 	why, are, values := "was rebuilt", "are not there. Their previous values are", "when they are there, or with --forget to give them up"
-	if globalsvc.Unknown(u.target, u.records) {
+	if drainplan.RebuildUnknown(u.target, u.records) {
 		why = "may have been rebuilt (its UID, that of namespace kube-system, is unknown)"
 	}
 	if len(keep) == 1 {
@@ -267,7 +268,7 @@ func (u *undrain) markedMeanwhile(ctx context.Context) error {
 	case u.target.Err != nil:
 		return fmt.Errorf("the Services of %s could not be read again: %w", u.target.Name, u.target.Err)
 	}
-	marked := globalsvc.Marked(st, u.target.Name)
+	marked := drainplan.MarkedServices(st, u.target.Name)
 	if len(marked) == 0 {
 		return nil
 	}

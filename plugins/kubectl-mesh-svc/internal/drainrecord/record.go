@@ -1,6 +1,6 @@
-// Package drainrecord keeps what a drained cluster's Services had before: in a ConfigMap of another member, where
-// a second person finds it and where it outlives the drained cluster. It knows the API and the layout of the
-// ConfigMap; its callers decide which values are restored.
+// Package drainrecord keeps the previous values of the Services of a drained cluster, in two places: in a mark on each Service, and in a ConfigMap of
+// another member, where a second person finds it and where it outlives the drained cluster. It knows the API and the layout of both; its
+// callers decide which values are restored.
 package drainrecord
 
 import (

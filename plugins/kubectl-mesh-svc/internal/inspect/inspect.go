@@ -16,7 +16,10 @@ import (
 	"github.com/kubectl-mesh/kubectl-mesh/pkg/common/commandline"
 	"github.com/kubectl-mesh/kubectl-mesh/pkg/common/meshstate"
 	"github.com/kubectl-mesh/kubectl-mesh/pkg/common/routing"
-	"github.com/kubectl-mesh/kubectl-mesh/plugins/kubectl-mesh-svc/internal/globalsvc"
+	"github.com/kubectl-mesh/kubectl-mesh/plugins/kubectl-mesh-svc/internal/check"
+	"github.com/kubectl-mesh/kubectl-mesh/plugins/kubectl-mesh-svc/internal/graph"
+	"github.com/kubectl-mesh/kubectl-mesh/plugins/kubectl-mesh-svc/internal/plugin"
+	"github.com/kubectl-mesh/kubectl-mesh/plugins/kubectl-mesh-svc/internal/report"
 )
 
 // Config says what is read.
@@ -103,7 +106,7 @@ func Clusters(ctx context.Context, c Config) (v1alpha1.ClusterList, *Found, erro
 	if err != nil {
 		return v1alpha1.ClusterList{}, nil, err
 	}
-	return globalsvc.Clusters(sel.Members), &Found{Members: sel.Members}, nil
+	return report.Clusters(sel.Members), &Found{Members: sel.Members}, nil
 }
 
 // Describe shows one Service in all clusters. ErrNotFound: no cluster that was read has it.
@@ -114,10 +117,10 @@ func Describe(ctx context.Context, c Config) (v1alpha1.ServiceReport, *Found, er
 	}
 	key := routing.Key{Namespace: f.Namespace, Name: c.Names[0]}
 	if len(f.state.Keys()) == 0 {
-		list := commandline.Plugin(globalsvc.Display, commandline.MeshOf(f.Members), key.Namespace, "list", "--all")
+		list := plugin.Command(commandline.MeshOf(f.Members), key.Namespace, "list", "--all")
 		return v1alpha1.ServiceReport{}, f, fmt.Errorf("service %s %w; name another namespace with -n, or list all Services of this one: %s", key, ErrNotFound, list)
 	}
-	return globalsvc.Describe(f.state, f.Members, key), f, nil
+	return report.Describe(f.state, f.Members, key), f, nil
 }
 
 // List lists Services over all clusters. ErrNotFound: one that is named is in no cluster that was read.
@@ -129,7 +132,7 @@ func List(ctx context.Context, c Config) (v1alpha1.ServiceList, *Found, error) {
 	if _, err := c.named(f); err != nil {
 		return v1alpha1.ServiceList{}, f, err
 	}
-	return globalsvc.List(f.state, f.Members, c.All || len(c.Names) > 0, c.Names...), f, nil
+	return report.List(f.state, f.Members, c.All || len(c.Names) > 0, c.Names...), f, nil
 }
 
 // Update is one change of a list.
@@ -149,7 +152,7 @@ func Watch(ctx context.Context, c Config, identify func(context.Context, *cluste
 	}
 	q := c.query(sel.Home())
 	w := meshstate.Watch(ctx, sel.Members, c.Timeout, q, identify)
-	tracker := globalsvc.NewTracker(c.All || len(c.Names) > 0)
+	tracker := report.NewTracker(c.All || len(c.Names) > 0)
 	for first := true; ; first = false {
 		update, err := w.Next(ctx)
 		if err != nil {
@@ -186,8 +189,8 @@ func Check(ctx context.Context, c Config, ignore []string) (v1alpha1.FindingList
 			return v1alpha1.FindingList{}, f, err
 		}
 	}
-	around := meshstate.ReadAround(ctx, f.Members, c.Timeout, globalsvc.Around(f.state, f.Members, keys, f.Namespace, ignore))
-	return globalsvc.Examine(f.state, f.Members, keys, around, ignore), f, nil
+	around := meshstate.ReadAround(ctx, f.Members, c.Timeout, check.Around(f.state, f.Members, keys, f.Namespace, ignore))
+	return check.All(f.state, f.Members, keys, around, ignore), f, nil
 }
 
 // Graph shows which cluster serves whom: for the Services that are named or, else, for all that are global. found is false where there is none.
@@ -196,11 +199,11 @@ func Graph(ctx context.Context, c Config) (doc v1alpha1.MeshGraph, f *Found, fou
 	if f, err = c.read(ctx); err != nil {
 		return doc, nil, false, err
 	}
-	keys := globalsvc.GlobalKeys(f.state)
+	keys := graph.Keys(f.state)
 	if len(c.Names) > 0 {
 		if keys, err = c.named(f); err != nil {
 			return doc, f, false, err
 		}
 	}
-	return globalsvc.Graph(f.state, f.Members, keys), f, len(keys) > 0, nil
+	return graph.Build(f.state, f.Members, keys), f, len(keys) > 0, nil
 }

@@ -15,8 +15,8 @@ import (
 
 	"github.com/kubectl-mesh/kubectl-mesh/pkg/common/output"
 	"github.com/kubectl-mesh/kubectl-mesh/plugins/kubectl-mesh-svc/internal/annotate"
-	"github.com/kubectl-mesh/kubectl-mesh/plugins/kubectl-mesh-svc/internal/globalsvc"
 	"github.com/kubectl-mesh/kubectl-mesh/plugins/kubectl-mesh-svc/internal/manifest"
+	"github.com/kubectl-mesh/kubectl-mesh/plugins/kubectl-mesh-svc/internal/verb"
 )
 
 // Config says which manifests are edited, and how.
@@ -29,7 +29,7 @@ type Config struct {
 	Stdin     io.Reader
 	JSON      bool // return JSON, not YAML
 
-	Request globalsvc.Request
+	Request verb.Request
 }
 
 // UI is how an edit talks to the person who runs it.

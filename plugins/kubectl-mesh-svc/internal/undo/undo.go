@@ -20,7 +20,7 @@ import (
 	"github.com/kubectl-mesh/kubectl-mesh/pkg/common/fanout"
 	"github.com/kubectl-mesh/kubectl-mesh/pkg/common/kernel"
 	"github.com/kubectl-mesh/kubectl-mesh/plugins/kubectl-mesh-svc/internal/annotate"
-	"github.com/kubectl-mesh/kubectl-mesh/plugins/kubectl-mesh-svc/internal/globalsvc"
+	"github.com/kubectl-mesh/kubectl-mesh/plugins/kubectl-mesh-svc/internal/plugin"
 	"github.com/kubectl-mesh/kubectl-mesh/plugins/kubectl-mesh-svc/internal/write"
 )
 
@@ -70,7 +70,7 @@ func Run(ctx context.Context, c Config, ui kernel.UI) (*write.Report, error) {
 
 // drainCommand is a command about a drain.
 func (r *run) drainCommand(verb, cluster string) string {
-	return commandline.Plugin(globalsvc.Display, r.whole, "", verb, cluster)
+	return plugin.Command(r.whole, "", verb, cluster)
 }
 
 func (r *run) undo(ctx context.Context, sel *clusters.Selection) (*write.Report, error) {
@@ -99,7 +99,7 @@ func (r *run) undo(ctx context.Context, sel *clusters.Selection) (*write.Report,
 		}
 	}
 	change := write.Change{Write: r.Write, Plan: plan, Targets: targets, Literal: true, Later: sel.Later, Undo: r.redo(),
-		Retry: commandline.Plugin(globalsvc.Display, r.mesh, "", r.Retry...)}
+		Retry: plugin.Command(r.mesh, "", r.Retry...)}
 	if plan.Failed() && !r.AllowPartial {
 		return change.Refuse(errors.New("not every Service of the record could be read; nothing was changed"), r.ui)
 	}
@@ -121,7 +121,7 @@ func (r *run) redo() func(file string) string {
 	if cluster, drained := strings.CutPrefix(r.Record.Action, "drain "); drained {
 		return func(string) string { return r.drainCommand("drain", cluster) }
 	}
-	return func(file string) string { return commandline.Plugin(globalsvc.Display, r.mesh, "", "undo", file) }
+	return func(file string) string { return plugin.Command(r.mesh, "", "undo", file) }
 }
 
 // items reads the Services of the record, all members at once, and plans each item. An item of a member that could not be read is nil.
@@ -160,7 +160,7 @@ func (r *run) item(ctx context.Context, m *clusters.Member, recorded annotate.Re
 		item.Result, item.Message = v1alpha1.ResultFailed, "it could not be read: "+failure.Explain(err).Error()
 		return item, false
 	}
-	return globalsvc.Undo(m, svc, recorded, r.whole)
+	return planItem(m, svc, recorded, r.whole)
 }
 
 // members finds the member of each recorded item, by the cluster's UID or else by its context.

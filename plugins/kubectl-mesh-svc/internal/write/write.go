@@ -6,7 +6,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"slices"
 	"strings"
 
 	"k8s.io/apimachinery/pkg/labels"
@@ -15,7 +14,8 @@ import (
 	"github.com/kubectl-mesh/kubectl-mesh/pkg/common/commandline"
 	"github.com/kubectl-mesh/kubectl-mesh/pkg/common/kernel"
 	"github.com/kubectl-mesh/kubectl-mesh/pkg/common/meshstate"
-	"github.com/kubectl-mesh/kubectl-mesh/plugins/kubectl-mesh-svc/internal/globalsvc"
+	"github.com/kubectl-mesh/kubectl-mesh/plugins/kubectl-mesh-svc/internal/plugin"
+	"github.com/kubectl-mesh/kubectl-mesh/plugins/kubectl-mesh-svc/internal/verb"
 )
 
 // Config is one change, as the flags say it.
@@ -26,7 +26,7 @@ type Config struct {
 	Select    func(context.Context) (*clusters.Selection, error)
 	Namespace func(home *clusters.Member) string
 
-	Edit          globalsvc.Edit
+	Edit          verb.Edit
 	Names         []string        // of Services; empty with Bulk
 	Bulk          bool            // all Services that Selector matches
 	Selector      labels.Selector // nil for all
@@ -63,23 +63,24 @@ func Run(ctx context.Context, c Config, ui kernel.UI) (*Report, error) {
 	if err := Reachable(targets, c.AllowPartial, "--in or --contexts", ui); err != nil {
 		return NotBegun(c.Edit.Action, targets, c.DryRun, err)
 	}
-	plan, err := globalsvc.Plan(st, targets, request)
+	planner := planner{Request: request, st: st}
+	plan, err := planner.plan(targets)
 	if err != nil {
 		return nil, err
 	}
 	plan.Manager, plan.Local = c.Manager, c.Local
-	for _, line := range slices.Concat(globalsvc.Idle(st, plan, request), globalsvc.StillDrained(st, plan, request), globalsvc.Proxied(st, plan), globalsvc.Leftovers(st, plan, request)) {
+	for _, line := range planner.notes(plan) {
 		ui.Note("%s", line)
 	}
 	return CarryOut(ctx, Change{
 		Write: c.Write, Plan: plan, Targets: targets, Literal: sel.Literal || len(c.In) > 0, Later: sel.Later, Note: c.Edit.Note,
-		Undo:  func(file string) string { return commandline.Plugin(globalsvc.Display, request.Mesh, "", "undo", file) },
-		Retry: commandline.Plugin(globalsvc.Display, request.Mesh, request.Namespace, c.Retry...),
+		Undo:  func(file string) string { return plugin.Command(request.Mesh, "", "undo", file) },
+		Retry: plugin.Command(request.Mesh, request.Namespace, c.Retry...),
 	}, ui)
 }
 
-func (c Config) request(sel *clusters.Selection) globalsvc.Request {
-	r := globalsvc.Request{Edit: c.Edit, Names: c.Names, Bulk: c.Bulk, IncludeSystem: c.IncludeSystem, Selector: c.Selector,
+func (c Config) request(sel *clusters.Selection) verb.Request {
+	r := verb.Request{Edit: c.Edit, Names: c.Names, Bulk: c.Bulk, IncludeSystem: c.IncludeSystem, Selector: c.Selector,
 		Force: c.ForceConflicts, Named: sel.Named, Mesh: commandline.MeshOf(sel.Members)}
 	if !c.AllNamespaces {
 		r.Namespace = c.Namespace(sel.Home())

@@ -1,0 +1,399 @@
+package check
+
+import (
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+	corev1 "k8s.io/api/core/v1"
+	discoveryv1 "k8s.io/api/discovery/v1"
+	"k8s.io/utils/ptr"
+
+	"github.com/kubectl-mesh/kubectl-mesh/pkg/apis/v1alpha1"
+	"github.com/kubectl-mesh/kubectl-mesh/pkg/common/cilium"
+	"github.com/kubectl-mesh/kubectl-mesh/pkg/common/clusters"
+	"github.com/kubectl-mesh/kubectl-mesh/pkg/common/failure"
+	"github.com/kubectl-mesh/kubectl-mesh/pkg/common/finding"
+	"github.com/kubectl-mesh/kubectl-mesh/pkg/common/routing"
+	"github.com/kubectl-mesh/kubectl-mesh/plugins/kubectl-mesh-svc/internal/drainrecord"
+	"github.com/kubectl-mesh/kubectl-mesh/plugins/kubectl-mesh-svc/internal/meshtest"
+)
+
+// TestNoneReady: a number has the right form, and zero is written in words.
+func TestNoneReady(t *testing.T) {
+	t.Parallel()
+	for n, want := range map[int]string{0: "it has no endpoints", 1: "its only endpoint is not ready", 2: "none of its 2 endpoints is ready"} {
+		st, members := meshtest.Build(meshtest.Cluster{Name: "us"}, meshtest.Cluster{Name: "eu", Slice: func(s *discoveryv1.EndpointSlice) {
+			s.Endpoints = nil
+			for i := range n {
+				s.Endpoints = append(s.Endpoints, discoveryv1.Endpoint{Addresses: []string{"10.9.0." + string(rune('1'+i))}, Conditions: discoveryv1.EndpointConditions{Ready: ptr.To(false)}})
+			}
+		}})
+		var got []string
+		for _, f := range Services(st, members, []routing.Key{meshtest.Nginx}) {
+			if f.ID == finding.NoEndpoints.ID {
+				got = append(got, f.Message)
+			}
+		}
+		if d := cmp.Diff([]string{"eu: " + want}, got); d != "" {
+			t.Error(d)
+		}
+	}
+}
+
+func summary(fs []v1alpha1.Finding) []string {
+	var out []string
+	for _, f := range fs {
+		out = append(out, f.ID+" "+strings.Join(f.Clusters, ","))
+	}
+	slices.Sort(out)
+	return out
+}
+
+func TestServices(t *testing.T) {
+	t.Parallel()
+	us := meshtest.Cluster{Name: "us"}
+	local := meshtest.Annotate(cilium.AnnotationGlobal, "-")
+	cases := map[string]struct {
+		mesh []meshtest.Cluster
+		want []string
+	}{
+		"nothing is wrong":              {[]meshtest.Cluster{us, {Name: "eu"}}, nil},
+		"global nowhere":                {[]meshtest.Cluster{{Name: "us", Service: local}, {Name: "eu", Service: local}}, nil},
+		"global in one":                 {[]meshtest.Cluster{us, {Name: "eu", Service: local}}, []string{"SVC001 eu"}},
+		"no Service in one":             {[]meshtest.Cluster{us, {Name: "eu"}, {Name: "ap", Absent: true}}, []string{"SVC002 ap"}},
+		"global says yes":               {[]meshtest.Cluster{us, {Name: "eu", Service: meshtest.Annotate(cilium.AnnotationGlobal, "yes")}}, []string{"SVC003 eu"}},
+		"not shared":                    {[]meshtest.Cluster{us, {Name: "eu", Service: meshtest.Annotate(cilium.AnnotationShared, "False")}}, []string{"SVC004 eu"}},
+		"drained":                       {[]meshtest.Cluster{us, {Name: "eu", Service: meshtest.DrainedBy("eu", "false")}}, []string{"SVC045 eu"}},
+		"drained in two":                {[]meshtest.Cluster{us, {Name: "eu", Service: meshtest.DrainedBy("eu", "false")}, {Name: "ap", Service: meshtest.DrainedBy("ap", "false")}}, []string{"SVC045 eu,ap"}},
+		"drained, a mark of no meaning": {[]meshtest.Cluster{us, {Name: "eu", Service: meshtest.Annotate(cilium.AnnotationShared, "false", drainrecord.AnnotationDrained, "?")}}, []string{"SVC045 eu"}},
+		"drained, shared since":         {[]meshtest.Cluster{us, {Name: "eu", Service: meshtest.DrainedBy("eu", "true")}}, []string{"SVC045 eu"}},
+		"drained, local since":          {[]meshtest.Cluster{us, {Name: "eu", Service: with(local, meshtest.DrainedBy("eu", "false"))}}, []string{"SVC001 eu", "SVC045 eu"}},
+		"the mark of another":           {[]meshtest.Cluster{us, {Name: "eu", Service: meshtest.DrainedBy("ap", "false")}}, []string{"SVC004 eu"}},
+		"shared junk":                   {[]meshtest.Cluster{us, {Name: "eu", Service: meshtest.Annotate(cilium.AnnotationShared, "yes")}}, []string{"SVC005 eu"}},
+		"none on 1.18":                  {[]meshtest.Cluster{us, {Name: "eu", Service: meshtest.Annotate(cilium.AnnotationAffinity, "none")}}, []string{"SVC006 eu"}},
+		"none on 1.20":                  {[]meshtest.Cluster{{Name: "us", Version: "1.20.2"}, {Name: "eu", Version: "1.20.2", Service: meshtest.Annotate(cilium.AnnotationAffinity, "none")}}, nil},
+		"none on who knows":             {[]meshtest.Cluster{us, {Name: "eu", Version: "x", Service: meshtest.Annotate(cilium.AnnotationAffinity, "none")}}, []string{"SVC007 eu"}},
+		"affinity junk on 1.20":         {[]meshtest.Cluster{{Name: "us", Version: "1.20.2"}, {Name: "eu", Version: "1.20.2", Service: meshtest.Annotate(cilium.AnnotationAffinity, "Local ")}}, []string{"SVC007 eu"}},
+		"local against remote":          {[]meshtest.Cluster{{Name: "us", Service: meshtest.Annotate(cilium.AnnotationAffinity, "local")}, {Name: "eu", Service: meshtest.Annotate(cilium.AnnotationAffinity, "remote")}}, []string{"SVC008 us,eu"}},
+		"an alias beside the key":       {[]meshtest.Cluster{us, {Name: "eu", Service: meshtest.Annotate(cilium.AnnotationGlobalAlias, "true")}}, []string{"SVC009 eu"}},
+		"an alias waits for its chance": {[]meshtest.Cluster{{Name: "us", Service: local}, {Name: "eu", Service: meshtest.Annotate(cilium.AnnotationGlobal, "false", cilium.AnnotationGlobalAlias, "true")}}, []string{"SVC009 eu"}},
+		"port name": {[]meshtest.Cluster{us, {Name: "eu", Service: func(s *corev1.Service) { s.Spec.Ports[0].Name = "web" }, Slice: func(s *discoveryv1.EndpointSlice) { s.Ports[0].Name = ptr.To("web") }}},
+			[]string{"SVC010 eu,us", "SVC010 us,eu"}},
+		"unnamed on 1.18": {[]meshtest.Cluster{us, {Name: "eu", Service: func(s *corev1.Service) { s.Spec.Ports[0].Name = "" }, Slice: func(s *discoveryv1.EndpointSlice) { s.Ports[0].Name = ptr.To("") }}}, nil},
+		"unnamed on 1.17": {[]meshtest.Cluster{{Name: "us", Version: "1.17.9"}, {Name: "eu", Version: "1.17.9", Service: func(s *corev1.Service) { s.Spec.Ports[0].Name = "" }, Slice: func(s *discoveryv1.EndpointSlice) { s.Ports[0].Name = ptr.To("") }}},
+			[]string{"SVC010 eu,us", "SVC010 us,eu"}},
+		"protocol": {[]meshtest.Cluster{us, {Name: "eu", Service: func(s *corev1.Service) { s.Spec.Ports[0].Protocol = "UDP" }, Slice: func(s *discoveryv1.EndpointSlice) { s.Ports[0].Protocol = ptr.To(corev1.ProtocolUDP) }}},
+			[]string{"SVC011 eu,us", "SVC011 us,eu"}},
+		"family": {[]meshtest.Cluster{us, {Name: "eu", Service: func(s *corev1.Service) { s.Spec.ClusterIPs = []string{"fd00::1"} }, Slice: func(s *discoveryv1.EndpointSlice) { s.Endpoints[0].Addresses = []string{"fd00::9"} }}},
+			[]string{"SVC012 eu,us", "SVC012 us,eu"}},
+		"headless in one":           {[]meshtest.Cluster{us, {Name: "eu", Service: func(s *corev1.Service) { s.Spec.ClusterIP, s.Spec.ClusterIPs = "None", nil }}}, []string{"SVC013 eu"}},
+		"nothing ready":             {[]meshtest.Cluster{us, {Name: "eu", Slice: func(s *discoveryv1.EndpointSlice) { s.Endpoints[0].Conditions.Ready = ptr.To(false) }}}, []string{"SVC014 eu"}},
+		"no selector, no endpoints": {[]meshtest.Cluster{us, {Name: "eu", Service: func(s *corev1.Service) { s.Spec.Selector = nil }, Slice: func(s *discoveryv1.EndpointSlice) { s.Endpoints = nil }}}, nil},
+		"session affinity":          {[]meshtest.Cluster{us, {Name: "eu", Service: func(s *corev1.Service) { s.Spec.SessionAffinity = corev1.ServiceAffinityClientIP }}}, []string{"SVC015 eu"}},
+		"internal traffic policy": {[]meshtest.Cluster{us, {Name: "eu", Service: func(s *corev1.Service) {
+			s.Spec.InternalTrafficPolicy = ptr.To(corev1.ServiceInternalTrafficPolicyLocal)
+		}}}, []string{"SVC016 eu"}},
+		"another proxy":              {[]meshtest.Cluster{us, {Name: "eu", Service: func(s *corev1.Service) { s.Labels[cilium.LabelServiceProxyName] = "x" }}}, []string{"SVC017 eu"}},
+		"another proxy, no name":     {[]meshtest.Cluster{us, {Name: "eu", Service: labelled("")}}, []string{"SVC017 eu"}},
+		"the proxy is Cilium":        {[]meshtest.Cluster{us, {Name: "eu", Service: labelled("cilium"), Routing: proxied}}, nil},
+		"the proxy is another":       {[]meshtest.Cluster{us, {Name: "eu", Service: labelled("x"), Routing: proxied}}, []string{"SVC017 eu"}},
+		"no proxy is named":          {[]meshtest.Cluster{us, {Name: "eu", Routing: proxied}}, []string{"SVC017 eu"}},
+		"namespace gate":             {[]meshtest.Cluster{us, {Name: "eu", Version: "1.20.2", Routing: gated}}, []string{"SVC019 eu"}},
+		"namespace gate, not seen":   {[]meshtest.Cluster{us, {Name: "eu", Version: "1.20.2", Routing: func(c *routing.Cluster) { gated(c); c.Namespaces, c.NamespacesKnown = nil, false }}}, nil},
+		"namespace gate before 1.20": {[]meshtest.Cluster{us, {Name: "eu", Version: "1.19.6", Routing: gated}}, nil},
+		"node ports":                 {[]meshtest.Cluster{{Name: "us", Service: nodePort}, {Name: "eu", Service: nodePort}}, []string{"SVC020 us,eu"}},
+		"node ports with KPR":        {[]meshtest.Cluster{{Name: "us", Service: nodePort, Config: kpr}, {Name: "eu", Service: nodePort, Config: kpr}}, nil},
+		"a node port in one":         {[]meshtest.Cluster{us, {Name: "eu", Service: nodePort, Config: kpr}}, []string{"SVC023 us,eu"}},
+		"external name everywhere":   {[]meshtest.Cluster{{Name: "us", Service: external}, {Name: "eu", Service: external}}, []string{"SVC021 us,eu"}},
+		"external name in one":       {[]meshtest.Cluster{us, {Name: "eu", Service: external}}, []string{"SVC024 eu"}},
+		"external name, not global":  {[]meshtest.Cluster{us, {Name: "eu", Service: func(s *corev1.Service) { external(s); local(s) }}}, []string{"SVC024 eu"}},
+		"no namespace in one":        {[]meshtest.Cluster{us, {Name: "eu"}, {Name: "ap", Absent: true, Routing: noNamespace}}, []string{"SVC022 ap"}},
+		"namespaces unreadable": {[]meshtest.Cluster{us, {Name: "eu"}, {Name: "ap", Absent: true, Routing: func(c *routing.Cluster) { c.Namespaces, c.NamespacesKnown = nil, false }}},
+			[]string{"SVC002 ap"}},
+		"namespace nobody needs":       {[]meshtest.Cluster{{Name: "us", Service: local}, {Name: "eu", Absent: true, Routing: noNamespace}}, nil},
+		"one target port on 1.18.9":    {[]meshtest.Cluster{{Name: "us", Version: "1.18.9", Service: twoPorts, Slice: oneTarget}, {Name: "eu", Service: twoPorts, Slice: oneTarget}}, []string{"SVC025 us"}},
+		"one target port on 1.18.10":   {[]meshtest.Cluster{{Name: "us", Version: "1.18.10", Service: twoPorts, Slice: oneTarget}, {Name: "eu", Version: "1.19.4", Service: twoPorts, Slice: oneTarget}}, nil},
+		"one target port on 1.17":      {[]meshtest.Cluster{{Name: "us", Version: "1.17.9", Service: twoPorts, Slice: oneTarget}, {Name: "eu", Version: "1.17.9", Service: twoPorts, Slice: oneTarget}}, nil},
+		"one target port on who knows": {[]meshtest.Cluster{{Name: "us", Version: "x", Service: twoPorts, Slice: oneTarget}, {Name: "eu", Service: twoPorts, Slice: oneTarget}}, []string{"SVC025 us"}},
+		"one target port, not shared": {[]meshtest.Cluster{{Name: "us", Version: "1.19.3", Service: twoPorts, Slice: oneTarget}, {Name: "eu", Service: func(s *corev1.Service) { twoPorts(s); meshtest.Annotate(cilium.AnnotationShared, "false")(s) }, Slice: oneTarget}},
+			[]string{"SVC004 eu"}},
+		"headless without sync":           {[]meshtest.Cluster{{Name: "us", Service: headless}, {Name: "eu", Service: headless, Routing: synced}}, []string{"SVC026 us"}},
+		"headless with sync":              {[]meshtest.Cluster{{Name: "us", Service: headless, Routing: synced}, {Name: "eu", Service: headless, Routing: synced}}, nil},
+		"headless without requested sync": {[]meshtest.Cluster{{Name: "us", Service: with(headless, meshtest.Annotate(cilium.AnnotationSyncEndpointSlices, "False"))}, {Name: "eu", Service: headless, Routing: synced}}, nil},
+		"headless, sync junk":             {[]meshtest.Cluster{{Name: "us", Service: with(headless, meshtest.Annotate(cilium.AnnotationSyncEndpointSlices, "yes")), Routing: synced}, {Name: "eu", Service: headless, Routing: synced}}, []string{"SVC026 us"}},
+		"headless by alias": {[]meshtest.Cluster{{Name: "us", Service: with(headless, meshtest.Annotate(cilium.AnnotationGlobal, "-", cilium.AnnotationGlobalAlias, "true")), Routing: synced}, {Name: "eu", Service: headless, Routing: synced}},
+			[]string{"SVC009 us", "SVC026 us"}},
+		"headless on 1.15":    {[]meshtest.Cluster{{Name: "us", Version: "1.15.19", Service: headless}, {Name: "eu", Version: "1.16.0", Service: headless, Routing: synced}}, []string{"SVC026 us"}},
+		"nobody to be seen":   {[]meshtest.Cluster{{Name: "us", Service: headless}, {Name: "eu", Service: with(headless, meshtest.Annotate(cilium.AnnotationShared, "false")), Routing: synced}}, []string{"SVC004 eu"}},
+		"sync asked for, off": {[]meshtest.Cluster{us, {Name: "eu", Service: meshtest.Annotate(cilium.AnnotationSyncEndpointSlices, "true")}}, []string{"SVC027 eu"}},
+		"sync asked for, on":  {[]meshtest.Cluster{us, {Name: "eu", Service: meshtest.Annotate(cilium.AnnotationSyncEndpointSlices, "true"), Routing: synced}}, nil},
+		"sync without effect": {[]meshtest.Cluster{us, {Name: "eu", Service: meshtest.Annotate(cilium.AnnotationSyncEndpointSlices, "1"), Routing: synced}}, []string{"SVC027 eu"}},
+		"external traffic policy": {[]meshtest.Cluster{{Name: "us", Service: nodePort, Config: kpr}, {Name: "eu", Config: kpr, Service: func(s *corev1.Service) {
+			nodePort(s)
+			s.Spec.ExternalTrafficPolicy = corev1.ServiceExternalTrafficPolicyLocal
+		}}}, []string{"SVC016 eu"}},
+		"the same twice":        {[]meshtest.Cluster{{Name: "us", Service: meshtest.Annotate(cilium.AnnotationAffinity, "none")}, {Name: "eu", Service: meshtest.Annotate(cilium.AnnotationAffinity, "none")}}, []string{"SVC006 us,eu"}},
+		"not the same":          {[]meshtest.Cluster{{Name: "us", Service: meshtest.Annotate(cilium.AnnotationAffinity, "none")}, {Name: "eu", Service: meshtest.Annotate(cilium.AnnotationAffinity, "a")}}, []string{"SVC006 eu", "SVC006 us"}},
+		"port name among three": {[]meshtest.Cluster{us, {Name: "eu"}, {Name: "ap", Service: func(s *corev1.Service) { s.Spec.Ports[0].Name = "web" }, Slice: func(s *discoveryv1.EndpointSlice) { s.Ports[0].Name = ptr.To("web") }}}, []string{"SVC010 ap,us,eu", "SVC010 us,eu,ap"}},
+	}
+	found := map[string]bool{}
+	for name, c := range cases {
+		for _, w := range c.want {
+			found[strings.Fields(w)[0]] = true
+		}
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			st, members := meshtest.Build(c.mesh...)
+			if d := cmp.Diff(c.want, summary(Services(st, members, []routing.Key{meshtest.Nginx}))); d != "" {
+				t.Error(d)
+			}
+		})
+	}
+	elsewhere := []string{"SVC018", "SVC028", "SVC029"}
+	for _, r := range finding.Service() {
+		if !found[r.ID] && r.ID < "SVC030" && !slices.Contains(elsewhere, r.ID) {
+			t.Errorf("%s (%s) is found in no case", r.ID, r.Title)
+		}
+	}
+}
+
+// TestAliasFixKeepsWhatHolds: following the advice changes nothing but the keys.
+func TestAliasFixKeepsWhatHolds(t *testing.T) {
+	t.Parallel()
+	cases := map[string]struct {
+		svc  func(*corev1.Service)
+		want string
+	}{
+		"aliases only": {meshtest.Annotate(cilium.AnnotationGlobal, "-", cilium.AnnotationGlobalAlias, "true", cilium.AnnotationAffinityAlias, "local", cilium.AnnotationSharedAlias, "false"),
+			"service.cilium.io/global=true io.cilium/global-service- service.cilium.io/shared=false io.cilium/shared-service- service.cilium.io/affinity=local io.cilium/service-affinity-"},
+		"the new key decides":     {meshtest.Annotate(cilium.AnnotationGlobalAlias, "false"), "io.cilium/global-service-"},
+		"an alias that says none": {meshtest.Annotate(cilium.AnnotationAffinityAlias, "none"), "io.cilium/service-affinity-"},
+		"text for a shell":        {meshtest.Annotate(cilium.AnnotationSharedAlias, "$(id)"), "'service.cilium.io/shared=$(id)' io.cilium/shared-service-"},
+	}
+	for name, c := range cases {
+		st, members := meshtest.Build(meshtest.Cluster{Name: "us"}, meshtest.Cluster{Name: "eu", Service: c.svc})
+		want := "kubectl --context kind-eu -n default annotate service nginx " + c.want
+		fixes := []string{}
+		for _, f := range Services(st, members, []routing.Key{meshtest.Nginx}) {
+			if f.ID == finding.AliasLeft.ID {
+				fixes = append(fixes, f.Fix)
+			}
+		}
+		if d := cmp.Diff([]string{want}, fixes); d != "" {
+			t.Errorf("%s: %s", name, d)
+		}
+	}
+}
+
+func nodePort(s *corev1.Service) { s.Spec.Type = corev1.ServiceTypeNodePort }
+
+func external(s *corev1.Service) {
+	s.Spec.Type, s.Spec.ClusterIP, s.Spec.ClusterIPs, s.Spec.Selector = corev1.ServiceTypeExternalName, "", nil, nil
+}
+
+func headless(s *corev1.Service) { s.Spec.ClusterIP, s.Spec.ClusterIPs = "None", nil }
+
+func with(fs ...func(*corev1.Service)) func(*corev1.Service) {
+	return func(s *corev1.Service) {
+		for _, f := range fs {
+			f(s)
+		}
+	}
+}
+
+func kpr(c *cilium.Config) { c.KubeProxyReplacement = true }
+
+func proxied(c *routing.Cluster) { c.ServiceProxyName = "cilium" }
+
+func labelled(proxy string) func(*corev1.Service) {
+	return func(s *corev1.Service) { s.Labels[cilium.LabelServiceProxyName] = proxy }
+}
+
+func synced(c *routing.Cluster) { c.EndpointSliceSync = true }
+
+func noNamespace(c *routing.Cluster) { c.Namespaces = map[string]map[string]string{} }
+
+func twoPorts(s *corev1.Service) {
+	s.Spec.Ports = append(s.Spec.Ports, corev1.ServicePort{Name: "metrics", Port: 81})
+}
+
+// oneTarget gives both ports the same target.
+func oneTarget(s *discoveryv1.EndpointSlice) {
+	s.Ports = append(s.Ports, discoveryv1.EndpointPort{Name: ptr.To("metrics"), Port: s.Ports[0].Port})
+}
+
+// TestDerived: what the MCS-API controller made is looked at, and no advice is given to change it.
+func TestDerived(t *testing.T) {
+	t.Parallel()
+	cases := map[string]struct {
+		name string
+		svc  func(*corev1.Service)
+		want []string
+		fix  string
+	}{
+		"by its label":        {"derived-web", func(s *corev1.Service) { s.Labels[labelMCSService] = "web" }, []string{"SVC005 us", "SVC018 us"}, "kubectl --context kind-us -n default edit serviceexport web"},
+		"by its name":         {"derived-0123456789", func(*corev1.Service) {}, []string{"SVC005 us", "SVC018 us"}, "kubectl --context kind-us -n default get serviceexports"},
+		"somebody's own name": {"derived-data", func(*corev1.Service) {}, []string{"SVC005 us"}, "kubectl mesh-svc share derived-data -n default --in us --contexts kind-us"},
+	}
+	for name, c := range cases {
+		st, members := meshtest.Build(meshtest.Cluster{Name: "us", Service: with(c.svc, meshtest.Annotate(cilium.AnnotationShared, "yes"))})
+		key := routing.Key{Namespace: "default", Name: c.name}
+		st.Clusters[0].Services = map[routing.Key]*routing.Service{key: st.Clusters[0].Services[meshtest.Nginx]}
+		fs := Services(st, members, []routing.Key{key})
+		if d := cmp.Diff(c.want, summary(fs)); d != "" {
+			t.Errorf("%s: %s", name, d)
+		}
+		for _, f := range fs {
+			if f.Fix != c.fix {
+				t.Errorf("%s: %s says %q", name, f.ID, f.Fix)
+			}
+		}
+	}
+}
+
+// TestFixes: the command fits what is wrong, and where there is none the rule says what to do.
+func TestFixes(t *testing.T) {
+	t.Parallel()
+	us := meshtest.Cluster{Name: "us"}
+	for name, c := range map[string]struct {
+		id, fix string
+		cs      []meshtest.Cluster
+	}{
+		"of the system":    {"SVC004", "kubectl mesh-svc share nginx -n default --in eu --include-system --contexts kind-us,kind-eu", []meshtest.Cluster{us, {Name: "eu", Service: with(meshtest.Annotate(cilium.AnnotationShared, "false"), labelled("kube"))}}},
+		"of an unlabelled": {"SVC004", "kubectl mesh-svc share nginx -n default --in eu --contexts kind-us,kind-eu", []meshtest.Cluster{us, {Name: "eu", Service: meshtest.Annotate(cilium.AnnotationShared, "false"), Routing: proxied}}},
+		"of nobody's":      {"SVC004", "kubectl mesh-svc share nginx -n default --in eu --contexts kind-us,kind-eu", []meshtest.Cluster{us, {Name: "eu", Service: meshtest.Annotate(cilium.AnnotationShared, "false")}}},
+		"a field": {"SVC016", `kubectl --context kind-eu -n default patch service nginx -p '{"spec":{"internalTrafficPolicy":"Cluster"}}'`, []meshtest.Cluster{us, {Name: "eu", Service: func(s *corev1.Service) {
+			s.Spec.InternalTrafficPolicy = ptr.To(corev1.ServiceInternalTrafficPolicyLocal)
+		}}}},
+		"no command for it": {"SVC024", "", []meshtest.Cluster{us, {Name: "eu", Service: func(s *corev1.Service) {
+			s.Spec.Type, s.Spec.ClusterIP, s.Spec.ClusterIPs = corev1.ServiceTypeExternalName, "", nil
+		}}}},
+	} {
+		st, members := meshtest.Build(c.cs...)
+		found := false
+		for _, f := range Services(st, members, []routing.Key{meshtest.Nginx}) {
+			if f.ID != c.id {
+				continue
+			}
+			found = true
+			if f.Fix != c.fix || (f.Advice == "") != (f.Fix != "") {
+				t.Errorf("%s: fix %q, advice %q", name, f.Fix, f.Advice)
+			}
+		}
+		if !found {
+			t.Errorf("%s: no %s", name, c.id)
+		}
+	}
+}
+
+// TestMissingFixes: the commands create what is missing in every cluster that lacks it.
+func TestMissingFixes(t *testing.T) {
+	t.Parallel()
+	manifest := `'{"apiVersion":"v1","kind":"Service","metadata":{"annotations":{"service.cilium.io/global":"true"},"name":"nginx","namespace":"default"},"spec":{"ports":[{"name":"http","port":80}]}}'`
+	cases := map[string]struct {
+		mesh []meshtest.Cluster
+		want string
+	}{
+		"one":       {[]meshtest.Cluster{{Name: "us"}, {Name: "eu", Absent: true}}, "echo " + manifest + " | kubectl --context kind-eu create -f -"},
+		"two":       {[]meshtest.Cluster{{Name: "us"}, {Name: "eu", Absent: true}, {Name: "ap", Absent: true}}, "for c in kind-eu kind-ap; do echo " + manifest + ` | kubectl --context "$c" create -f -; done`},
+		"namespace": {[]meshtest.Cluster{{Name: "us"}, {Name: "eu", Absent: true, Routing: noNamespace}}, "kubectl --context kind-eu create namespace default"},
+		"two files": {[]meshtest.Cluster{{Name: "us"}, {Name: "eu", Absent: true, Routing: noNamespace}, {Name: "ap", Absent: true, Routing: noNamespace}},
+			"kubectl --context kind-eu create namespace default && kubectl --context ap create namespace default --kubeconfig '/a b'"},
+	}
+	for name, c := range cases {
+		st, members := meshtest.Build(c.mesh...)
+		if name == "two files" {
+			members[2].Context, members[2].ContextInFile, members[2].Kubeconfig = "/a b::ap", "ap", "/a b"
+		}
+		fs := Services(st, members, []routing.Key{meshtest.Nginx})
+		if len(fs) != 1 || fs[0].Fix != c.want {
+			t.Errorf("%s: %+v", name, fs)
+		}
+	}
+}
+
+func gated(c *routing.Cluster) {
+	c.Namespaces["default"] = map[string]string{cilium.AnnotationNamespaceGlobal: "false"}
+}
+
+// datapath reads settings of cilium-config that say how packets travel.
+func datapath(data map[string]string) func(*cilium.Config) {
+	return func(c *cilium.Config) {
+		if parsed, err := cilium.ParseConfig(data); err == nil {
+			c.Datapath = parsed.Datapath
+		}
+	}
+}
+
+func set300(name string) meshtest.Cluster {
+	return meshtest.Cluster{Name: name, Config: func(c *cilium.Config) { c.MaxConnectedClusters = 300 }}
+}
+
+// TestAllowedID: an id that the agents refuse is a warning where they are told not to.
+func TestAllowedID(t *testing.T) {
+	t.Parallel()
+	for allowed, want := range map[bool]finding.Severity{false: finding.Error, true: finding.Warning} {
+		_, members := meshtest.Build(meshtest.Cluster{Name: "us"}, meshtest.Cluster{Name: "eu", Config: func(c *cilium.Config) { c.ClusterID, c.IPAM, c.UnsafePolicyMarks = 128, "eni", allowed }})
+		if fs := Clusters(members); len(fs) != 1 || fs[0].Severity != string(want) || strings.Contains(fs[0].Message, "allow-unsafe") != allowed {
+			t.Errorf("allowed %v: %+v", allowed, fs)
+		}
+	}
+}
+
+func TestClusters(t *testing.T) {
+	t.Parallel()
+	us := meshtest.Cluster{Name: "us"}
+	set := func(f func(*cilium.Config)) meshtest.Cluster { return meshtest.Cluster{Name: "eu", Config: f} }
+	cases := map[string]struct {
+		mesh []meshtest.Cluster
+		edit func([]*clusters.Member)
+		want []string
+	}{
+		"nothing is wrong":       {[]meshtest.Cluster{us, {Name: "eu"}}, nil, nil},
+		"equal ids":              {[]meshtest.Cluster{us, set(func(c *cilium.Config) { c.ClusterID = 1 })}, nil, []string{"SVC030 us,eu"}},
+		"id 0":                   {[]meshtest.Cluster{us, set(func(c *cilium.Config) { c.ClusterID = 0 })}, nil, []string{"SVC030 eu"}},
+		"equal names":            {[]meshtest.Cluster{us, set(func(c *cilium.Config) { c.ClusterName = "us" })}, nil, []string{"SVC031 us,eu"}},
+		"no name":                {[]meshtest.Cluster{us, set(func(c *cilium.Config) { c.ClusterName = "default" })}, nil, []string{"SVC040 eu"}},
+		"neither name nor id":    {[]meshtest.Cluster{us, set(func(c *cilium.Config) { c.ClusterName, c.ClusterID = "default", 0 })}, nil, []string{"SVC030 eu", "SVC031 eu"}},
+		"no name on 1.16":        {[]meshtest.Cluster{{Name: "us", Version: "1.16.9"}, {Name: "eu", Version: "1.16.9", Config: func(c *cilium.Config) { c.ClusterName = "default" }}}, nil, []string{"SVC040 eu"}},
+		"max clusters":           {[]meshtest.Cluster{us, set(func(c *cilium.Config) { c.MaxConnectedClusters = 511 })}, nil, []string{"SVC032 us,eu"}},
+		"one minor apart":        {[]meshtest.Cluster{{Name: "us", Version: "1.19.6"}, {Name: "eu", Version: "1.20.2"}}, nil, nil},
+		"two minors apart":       {[]meshtest.Cluster{{Name: "us", Version: "1.16.9"}, {Name: "eu"}}, nil, []string{"SVC033 us,eu"}},
+		"unknown version":        {[]meshtest.Cluster{us, {Name: "eu", Version: "latest"}}, nil, nil},
+		"one-sided":              {[]meshtest.Cluster{us, {Name: "eu"}}, func(ms []*clusters.Member) { ms[1].Peers = nil }, []string{"SVC034 us,eu"}},
+		"peers not known":        {[]meshtest.Cluster{us, {Name: "eu"}}, func(ms []*clusters.Member) { ms[1].Peers, ms[1].PeersKnown = nil, false }, nil},
+		"one is not read":        {[]meshtest.Cluster{us, set(func(c *cilium.Config) { c.ClusterID = 1 })}, func(ms []*clusters.Member) { ms[1].Err = &failure.Error{Class: failure.Timeout} }, nil},
+		"modes differ":           {[]meshtest.Cluster{{Name: "us", Config: datapath(nil)}, set(datapath(map[string]string{"routing-mode": "native"}))}, nil, []string{"SVC039 us,eu"}},
+		"protocols differ":       {[]meshtest.Cluster{{Name: "us", Config: datapath(nil)}, set(datapath(map[string]string{"tunnel-protocol": "geneve"}))}, nil, []string{"SVC039 us,eu"}},
+		"protocols nobody uses":  {[]meshtest.Cluster{{Name: "us", Config: datapath(map[string]string{"routing-mode": "native"})}, set(datapath(map[string]string{"routing-mode": "native", "tunnel-protocol": "geneve"}))}, nil, nil},
+		"the default port":       {[]meshtest.Cluster{{Name: "us", Config: datapath(nil)}, set(datapath(map[string]string{"tunnel-port": "8472"}))}, nil, nil},
+		"another port":           {[]meshtest.Cluster{{Name: "us", Config: datapath(nil)}, set(datapath(map[string]string{"tunnel-port": "8473"}))}, nil, []string{"SVC039 us,eu"}},
+		"a long name":            {[]meshtest.Cluster{us, set(func(c *cilium.Config) { c.ClusterName = strings.Repeat("a", 33) })}, nil, []string{"SVC040 eu"}},
+		"a name of 32":           {[]meshtest.Cluster{us, set(func(c *cilium.Config) { c.ClusterName = strings.Repeat("a", 32) })}, nil, nil},
+		"a name with a dot":      {[]meshtest.Cluster{us, set(func(c *cilium.Config) { c.ClusterName = "a.b" })}, nil, []string{"SVC040 eu"}},
+		"id above the limit":     {[]meshtest.Cluster{us, set(func(c *cilium.Config) { c.ClusterID = 256 })}, nil, []string{"SVC041 eu"}},
+		"id 128 on ENI":          {[]meshtest.Cluster{us, set(func(c *cilium.Config) { c.ClusterID, c.IPAM = 128, "eni" })}, nil, []string{"SVC041 eu"}},
+		"id 128 on ENI, allowed": {[]meshtest.Cluster{us, set(func(c *cilium.Config) { c.ClusterID, c.IPAM, c.UnsafePolicyMarks = 128, "eni", true })}, nil, []string{"SVC041 eu"}},
+		"id 127 on ENI":          {[]meshtest.Cluster{us, set(func(c *cilium.Config) { c.ClusterID, c.IPAM = 127, "eni" })}, nil, nil},
+		"id 128 elsewhere":       {[]meshtest.Cluster{us, set(func(c *cilium.Config) { c.ClusterID, c.IPAM = 128, "cluster-pool" })}, nil, nil},
+		"max 300":                {[]meshtest.Cluster{set300("us"), set300("eu")}, nil, []string{"SVC042 eu", "SVC042 us"}},
+		"policies differ":        {[]meshtest.Cluster{us, set(func(c *cilium.Config) { c.PolicyDefaultLocalCluster = ptr.To(true) })}, nil, []string{"SVC044 us,eu"}},
+		"policies by default":    {[]meshtest.Cluster{us, {Name: "eu", Version: "1.19.6"}}, nil, []string{"SVC044 us,eu"}},
+		"equal policies":         {[]meshtest.Cluster{us, {Name: "eu", Version: "1.19.6", Config: func(c *cilium.Config) { c.PolicyDefaultLocalCluster = ptr.To(false) }}}, nil, nil},
+		"three of one name":      {[]meshtest.Cluster{us, {Name: "eu", Config: func(c *cilium.Config) { c.ClusterName = "us" }}, {Name: "ap", Config: func(c *cilium.Config) { c.ClusterName = "us" }}}, nil, []string{"SVC031 us,eu,ap"}},
+	}
+	for name, c := range cases {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			_, members := meshtest.Build(c.mesh...)
+			if c.edit != nil {
+				c.edit(members)
+			}
+			if d := cmp.Diff(c.want, summary(Clusters(members))); d != "" {
+				t.Error(d)
+			}
+		})
+	}
+}

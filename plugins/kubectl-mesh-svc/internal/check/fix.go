@@ -1,0 +1,89 @@
+package check
+
+import (
+	"fmt"
+	"strings"
+
+	"github.com/kubectl-mesh/kubectl-mesh/pkg/common/cilium"
+	"github.com/kubectl-mesh/kubectl-mesh/pkg/common/owners"
+)
+
+// keptElsewhere returns the durable fix in place of a kubectl edit of the Service, "" if the edit lasts. verb is "annotate service", "label service" or
+// "patch service"; args are the arguments of the edit.
+func (c *checker) keptElsewhere(p place, verb string, args ...string) string {
+	return keptEdit(p.svc.Owners.ServiceKeeper, verb, args...)
+}
+
+// keptEdit is keptElsewhere for any object; keeper tells who keeps fields of it.
+func keptEdit(keeper func(...owners.Field) *owners.Keeper, verb string, args ...string) string {
+	field := owners.Annotation
+	switch strings.Fields(verb)[0] {
+	case "label":
+		field = owners.Label
+	case "annotate":
+	default:
+		return ""
+	}
+	var fields []owners.Field
+	var edits []string
+	for _, arg := range args {
+		if strings.HasPrefix(arg, "-") {
+			continue
+		}
+		key, value, set := strings.Cut(arg, "=")
+		if set {
+			edits = append(edits, fmt.Sprintf("set %s to %q", key, value))
+		} else {
+			key = strings.TrimSuffix(key, "-")
+			edits = append(edits, "remove "+key)
+		}
+		fields = append(fields, field(key))
+	}
+	return durable(keeper(fields...), strings.Join(edits, " and "))
+}
+
+// notLasting is part of each durable fix, which is a sentence, not a command.
+const notLasting = " would not last: "
+
+// setHelmValue begins each fix that is a sentence about a Helm value.
+const setHelmValue = "set the Helm value "
+
+// durable says where to make an edit so that it lasts, "" if no controller would revert it.
+func durable(k *owners.Keeper, edit string) string {
+	if k == nil {
+		return ""
+	}
+	return fmt.Sprintf("%s in %s; on the object itself it%s%s", edit, k.Where(), notLasting, k.Because())
+}
+
+// specKept is keptElsewhere for a field of the spec.
+func (c *checker) specKept(p place, field, value string) string {
+	return durable(p.svc.Owners.ServiceKeeper(owners.SpecOf(field)), fmt.Sprintf("set %s to %s", field, value))
+}
+
+// helmKept returns the durable fix if something other than Helm manages Cilium's configuration.
+func (c *checker) helmKept(p place, set string) string {
+	m := c.members[p.name()]
+	if m == nil || m.Keeper == nil {
+		return ""
+	}
+	return fmt.Sprintf(setHelmValue+"%s in %s; an upgrade with helm%s%s", set, m.Keeper.Where(), notLasting, m.Keeper.Because())
+}
+
+// gateKept returns the durable fix if a controller owns the namespace's annotation.
+func (c *checker) gateKept(p place) string {
+	return durable(p.cluster.NamespaceOwners[c.key.Namespace].Keeper(owners.Annotation(cilium.AnnotationNamespaceGlobal)), fmt.Sprintf("set %s to \"true\"", cilium.AnnotationNamespaceGlobal))
+}
+
+// nothingToShare reports whether a Service intentionally has no endpoints: without a selector it serves only the endpoints of other clusters.
+func (p place) nothingToShare() bool { return !p.svc.Selector && len(p.svc.Endpoints) == 0 }
+
+// joinFixes joins the fixes of several clusters: commands for a shell, or sentences.
+func joinFixes(fixes []string) string {
+	for _, fix := range fixes {
+		if strings.Contains(fix, notLasting) || strings.HasPrefix(fix, setHelmValue) {
+			return strings.Join(fixes, ". ")
+		}
+	}
+	return strings.Join(fixes, " && ")
+}

@@ -1,0 +1,177 @@
+package drainplan
+
+import (
+	"fmt"
+	"strings"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+	corev1 "k8s.io/api/core/v1"
+	discoveryv1 "k8s.io/api/discovery/v1"
+	"k8s.io/utils/ptr"
+
+	"github.com/kubectl-mesh/kubectl-mesh/pkg/apis/v1alpha1"
+	"github.com/kubectl-mesh/kubectl-mesh/pkg/common/cilium"
+	"github.com/kubectl-mesh/kubectl-mesh/pkg/common/clusters"
+	"github.com/kubectl-mesh/kubectl-mesh/pkg/common/meshstate"
+	"github.com/kubectl-mesh/kubectl-mesh/pkg/common/routing"
+	"github.com/kubectl-mesh/kubectl-mesh/plugins/kubectl-mesh-svc/internal/drainrecord"
+	"github.com/kubectl-mesh/kubectl-mesh/plugins/kubectl-mesh-svc/internal/meshtest"
+)
+
+func TestDrain(t *testing.T) {
+	t.Parallel()
+	shared, unshared := cilium.AnnotationShared+"=", cilium.AnnotationShared+"=false"
+	ready := meshtest.Cart{Annotations: meshtest.Global, Ready: 1}
+	cases := map[string]struct {
+		in      map[string]meshtest.Cart
+		version string
+		want    string // result and message, "" for a Service that is not meant
+		former  string // as it goes into the record
+	}{
+		"shared by default":       {map[string]meshtest.Cart{"us": ready, "eu": ready}, "", "planned", "<absent>"},
+		"shared by annotation":    {map[string]meshtest.Cart{"us": {Annotations: meshtest.Annotations(meshtest.Global, shared+"TRUE"), Ready: 1}, "eu": ready}, "", "planned", `"TRUE"`},
+		"shared by an alias":      {map[string]meshtest.Cart{"us": {Annotations: map[string]string{cilium.AnnotationGlobalAlias: "true", cilium.AnnotationSharedAlias: "true"}, Ready: 1}, "eu": ready}, "", "planned", "<absent>"},
+		"not global":              {map[string]meshtest.Cart{"us": {Ready: 1}, "eu": ready}, "", "", ""},
+		"not shared":              {map[string]meshtest.Cart{"us": {Annotations: meshtest.Annotations(meshtest.Global, unshared), Ready: 1}, "eu": ready}, "", "", ""},
+		"junk is not shared":      {map[string]meshtest.Cart{"us": {Annotations: meshtest.Annotations(meshtest.Global, shared+"yes"), Ready: 1}, "eu": ready}, "", "", ""},
+		"drained already":         {map[string]meshtest.Cart{"us": {Annotations: meshtest.Annotations(meshtest.Global, unshared, meshtest.CartMark(ptr.To("true"))), Ready: 1}, "eu": ready}, "", "unchanged already drained", `"true"`},
+		"drained, shared again":   {map[string]meshtest.Cart{"us": {Annotations: meshtest.Annotations(meshtest.Global, shared+"true", meshtest.CartMark(nil)), Ready: 1}, "eu": ready}, "", "planned", `"true"`},
+		"the mark of another":     {map[string]meshtest.Cart{"us": {Annotations: meshtest.Annotations(meshtest.Global, unshared, drainrecord.AnnotationDrained+`={"cluster":"eu"}`), Ready: 1}, "eu": ready}, "", "", ""},
+		"nobody uses it":          {map[string]meshtest.Cart{"us": ready}, "", "planned", "<absent>"},
+		"nobody has anything":     {map[string]meshtest.Cart{"us": {Annotations: meshtest.Global}, "eu": {Annotations: meshtest.Global}}, "", "planned", "<absent>"},
+		"the last one":            {map[string]meshtest.Cart{"us": ready, "eu": {Annotations: meshtest.Global}, "ap": {Annotations: meshtest.Global}}, "", "refused clients in eu, ap would be left without a ready endpoint", ""},
+		"one client loses":        {map[string]meshtest.Cart{"us": ready, "eu": {Annotations: meshtest.Annotations(meshtest.Global, unshared), Ready: 1}, "ap": {Annotations: meshtest.Global}}, "", "refused clients in ap would be left without a ready endpoint", ""},
+		"a client that is local":  {map[string]meshtest.Cart{"us": ready, "eu": {}, "ap": ready}, "", "planned", "<absent>"},
+		"what is left terminates": {map[string]meshtest.Cart{"us": ready, "eu": {Annotations: meshtest.Global, Terminating: 1}}, "", "refused clients in eu would be left without a ready endpoint", ""},
+		"it terminates itself":    {map[string]meshtest.Cart{"us": {Annotations: meshtest.Global, Terminating: 1}, "eu": {Annotations: meshtest.Global}}, "", "planned", "<absent>"},
+		"affinity drops remotes":  {map[string]meshtest.Cart{"us": ready, "eu": {Annotations: meshtest.Annotations(meshtest.Global, cilium.AnnotationAffinity+"=none")}, "ap": ready}, "1.18.11", "planned", "<absent>"},
+		"some versions lose": {map[string]meshtest.Cart{"us": ready, "eu": {Annotations: meshtest.Annotations(meshtest.Global, cilium.AnnotationAffinity+"=none")}}, "unknown",
+			"refused clients in eu would be left without a ready endpoint", ""},
+		"another port name": {map[string]meshtest.Cart{"us": ready, "eu": {Annotations: meshtest.Global, Ready: 1, Edit: func(s *corev1.Service) {
+			s.Spec.Ports = append(s.Spec.Ports, corev1.ServicePort{Name: "", Port: 81})
+		}}}, "", "planned", "<absent>"},
+		"derived": {map[string]meshtest.Cart{"us": {Annotations: meshtest.Global, Ready: 1, Edit: func(s *corev1.Service) { s.Name = "derived-abc" }}}, "",
+			"refused Cilium derives it from a ServiceImport and overwrites its annotations; set them in the ServiceExport (spec.exportedAnnotations)", ""},
+		"derived, without pods": {map[string]meshtest.Cart{"us": {Annotations: meshtest.Global, Edit: func(s *corev1.Service) { s.Name = "derived-abc" }}}, "",
+			"skipped Cilium derives it from a ServiceImport and overwrites its annotations; set them in the ServiceExport (spec.exportedAnnotations)", ""},
+		"external name": {map[string]meshtest.Cart{"us": {Annotations: meshtest.Global, Edit: func(s *corev1.Service) { s.Spec.Type = corev1.ServiceTypeExternalName }}}, "",
+			"skipped it is an ExternalName Service and has no endpoints", ""},
+		"another proxy": {map[string]meshtest.Cart{"us": {Annotations: meshtest.Global, Ready: 1, Edit: func(s *corev1.Service) { s.Labels = map[string]string{cilium.LabelServiceProxyName: "x"} }}, "eu": {Annotations: meshtest.Global}}, "",
+			"skipped its label service.kubernetes.io/service-proxy-name makes Cilium ignore it", ""},
+		"another proxy, no name": {map[string]meshtest.Cart{"us": {Annotations: meshtest.Global, Ready: 1, Edit: func(s *corev1.Service) { s.Labels = map[string]string{cilium.LabelServiceProxyName: ""} }}, "eu": {Annotations: meshtest.Global}}, "",
+			"skipped its label service.kubernetes.io/service-proxy-name makes Cilium ignore it", ""},
+	}
+	for name, c := range cases {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			if c.version == "" {
+				c.version = "1.20.2"
+			}
+			st, us := meshtest.Carts(c.version, c.in)
+			rec := &drainrecord.Record{ID: "new"}
+			p := Drain(st, us, rec, "eu")
+			got, formers := "", ""
+			for _, i := range p.Items {
+				got = strings.TrimSpace(i.Result + " " + i.Message)
+			}
+			for _, e := range Entries(st, p, rec) {
+				formers = show(e.Former)
+			}
+			if d := cmp.Diff([]string{c.want, c.former}, []string{got, formers}); d != "" {
+				t.Error(d)
+			}
+		})
+	}
+}
+
+func show(v *string) string {
+	if v == nil {
+		return "<absent>"
+	}
+	return fmt.Sprintf("%q", *v)
+}
+
+// TestDrainWithoutKnowing: what a cluster that is not read may have is not taken for nothing.
+func TestDrainWithoutKnowing(t *testing.T) {
+	t.Parallel()
+	in := map[string]meshtest.Cart{"us": {Annotations: meshtest.Global, Ready: 1}, "eu": {Annotations: meshtest.Global}}
+	for name, lack := range map[string]func(*meshstate.State, *clusters.Member){
+		"a gap": func(st *meshstate.State, _ *clusters.Member) {
+			st.Clusters[2] = routing.Cluster{Name: "ap", Gap: "timeout"}
+		},
+		"a peer that is not read": func(_ *meshstate.State, us *clusters.Member) { us.Peers = []string{"eu", "ap", "sa"} },
+	} {
+		st, us := meshtest.Carts("1.20.2", in)
+		lack(st, us)
+		p := Drain(st, us, &drainrecord.Record{ID: "new"}, "eu")
+		if got, want := p.Items[0].Message, "clients in eu would be left without a ready endpoint, unless a cluster that could not be read has one"; got != want {
+			t.Errorf("%s: %q, want %q", name, got, want)
+		}
+	}
+}
+
+// TestDrainWritesTheMarkWithTheValue: one patch holds both, and the alias, which the new key goes before, is not touched.
+func TestDrainWritesTheMarkWithTheValue(t *testing.T) {
+	t.Parallel()
+	st, us := meshtest.Carts("1.20.2", map[string]meshtest.Cart{"us": {Annotations: meshtest.Annotations(meshtest.Global, cilium.AnnotationSharedAlias+"=true"), Ready: 1}, "eu": {Annotations: meshtest.Global, Ready: 1}})
+	p := Drain(st, us, &drainrecord.Record{ID: "new"}, "eu")
+	want := map[string]*string{cilium.AnnotationShared: ptr.To("false"), drainrecord.AnnotationDrained: ptr.To(`{"drain":"new","cluster":"us","record":"eu","shared":null}`)}
+	if d := cmp.Diff(want, map[string]*string(p.Items[0].After)); d != "" {
+		t.Error(d)
+	}
+	svc := st.Services["us"][meshtest.CartKey].DeepCopy()
+	for k, v := range p.Items[0].After {
+		svc.Annotations[k] = *v
+	}
+	if cilium.Shared(svc.Annotations).Value {
+		t.Error("the alias still shares it")
+	}
+	if d := cmp.Diff(&drainrecord.Mark{Drain: "new", Cluster: "us", Record: "eu"}, drainrecord.MarkOn(svc.Annotations)); d != "" {
+		t.Error(d)
+	}
+}
+
+func TestUncertain(t *testing.T) {
+	t.Parallel()
+	st, us := meshtest.Carts("1.20.2", nil)
+	us.Peers = []string{"ap", "eu", "sa"}
+	st.Clusters[1].Gap = "timeout"
+	if d := cmp.Diff([]string{"eu could not be read (timeout)", "sa is a peer, but was not read"}, Uncertain(st, us)); d != "" {
+		t.Error(d)
+	}
+}
+
+func TestUnsearched(t *testing.T) {
+	t.Parallel()
+	st, _ := meshtest.Carts("1.20.2", map[string]meshtest.Cart{"us": {Annotations: meshtest.Annotations(meshtest.Global, cilium.AnnotationShared+"=false", meshtest.CartMark(nil))}})
+	if d := cmp.Diff([]string{"eu"}, Unsearched(st, "us", []string{"ap"})); d != "" {
+		t.Error(d)
+	}
+	if got := Unsearched(st, "us", []string{"eu"}); len(got) != 0 {
+		t.Errorf("it was looked for in eu: %v", got)
+	}
+}
+
+// TestField05DrainDoesNotCountThePlaceholder: nobody is left with the placeholder of another cluster, and a Service of its own proxy is not drained.
+func TestField05DrainDoesNotCountThePlaceholder(t *testing.T) {
+	t.Parallel()
+	for name, c := range map[string]struct {
+		mesh []meshtest.Cluster
+		want string // of us
+		says string
+	}{
+		"proxied everywhere":     {[]meshtest.Cluster{meshtest.Gateway("us"), meshtest.Gateway("eu")}, v1alpha1.ResultSkipped, "the L7 proxy of the client's cluster answers"},
+		"nobody else has any":    {[]meshtest.Cluster{meshtest.Ordinary("us"), meshtest.Gateway("eu"), {Name: "ap", Version: "1.20.2", Slice: func(s *discoveryv1.EndpointSlice) { s.Endpoints = nil }}}, v1alpha1.ResultRefused, "clients in ap would be left without a ready endpoint"},
+		"the others have theirs": {[]meshtest.Cluster{meshtest.Ordinary("us"), meshtest.Gateway("eu"), meshtest.Ordinary("ap")}, v1alpha1.ResultPlanned, ""},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			st, members := meshtest.Build(c.mesh...)
+			p := Drain(st, members[0], &drainrecord.Record{ID: "d", Cluster: "us"}, "eu")
+			if len(p.Items) != 1 || p.Items[0].Result != c.want || !strings.Contains(p.Items[0].Message, c.says) {
+				t.Errorf("%+v", p.Items[0])
+			}
+		})
+	}
+}

@@ -1,0 +1,66 @@
+// Package exempt knows which Services the commands leave unchanged, and why. It is pure: it works on values that were read.
+package exempt
+
+import (
+	"strings"
+
+	corev1 "k8s.io/api/core/v1"
+
+	"github.com/kubectl-mesh/kubectl-mesh/pkg/common/cilium"
+	"github.com/kubectl-mesh/kubectl-mesh/pkg/common/routing"
+)
+
+const typeExternalName = string(corev1.ServiceTypeExternalName)
+
+// Always says why no command changes a Service, whatever its flags; "" if commands may change it.
+func Always(k routing.Key) string {
+	switch {
+	case k == (routing.Key{Namespace: "default", Name: "kubernetes"}):
+		return "it is the API server of each cluster; if it were global, clients would reach the API server of another cluster"
+	case strings.HasPrefix(k.Name, cilium.DerivedServicePrefix):
+		return "Cilium derives it from a ServiceImport and overwrites its annotations; set them in the ServiceExport (spec.exportedAnnotations)"
+	}
+	return ""
+}
+
+// UnlessIncluded says why a Service is changed only with --include-system, "" if it does not require the flag.
+func UnlessIncluded(namespace, serviceType string, labels map[string]string, ciliumNamespace, proxyName string) string {
+	switch {
+	case namespace == "kube-system":
+		return "it is in kube-system"
+	case ciliumNamespace != "" && namespace == ciliumNamespace:
+		return "it is in Cilium's namespace"
+	}
+	return WithoutEffect(serviceType, labels, proxyName)
+}
+
+// WithoutEffect says why the annotations of a Service have no effect, "" if they may have one.
+func WithoutEffect(serviceType string, labels map[string]string, proxyName string) string {
+	switch {
+	case serviceType == typeExternalName:
+		return "it is an ExternalName Service and has no endpoints"
+	case otherProxy(labels, proxyName):
+		return "its label " + cilium.LabelServiceProxyName + " makes Cilium ignore it"
+	}
+	return ""
+}
+
+// otherProxy reports whether a label leaves the Service to another proxy than Cilium: neither an agent with the
+// option k8s-service-proxy-name nor an exporter without it takes it.
+func otherProxy(labels map[string]string, proxyName string) bool {
+	return cilium.Ignored(labels, "") && cilium.Ignored(labels, proxyName)
+}
+
+// ProxiedMessage says why a command skips a Service that the L7 proxy answers.
+const ProxiedMessage = "the L7 proxy of the client's cluster answers, so the global annotation has no effect; make the Services of its routes global"
+
+// Proxied reports whether the L7 proxy of the cluster answers for a Service there. The settings of Cluster Mesh then have no effect.
+func Proxied(svc *routing.Service) bool {
+	return svc != nil && svc.Type != typeExternalName && svc.Proxied()
+}
+
+// ProxiedIn reports whether the L7 proxy answers for a Service in one of the clusters that were read.
+func ProxiedIn(snap *routing.Snapshot, cluster string, key routing.Key) bool {
+	c := snap.Find(cluster)
+	return c != nil && Proxied(c.Services[key])
+}
