@@ -25,3 +25,14 @@ func IsTerminal(stream any) bool {
 	f, ok := stream.(*os.File)
 	return ok && term.IsTerminal(int(f.Fd()))
 }
+
+// TerminalWidth returns how many columns the terminal behind a stream has now; a person may resize it. It is not ok if the stream is not a
+// terminal, or is one that does not report its width.
+func TerminalWidth(w io.Writer) (columns int, ok bool) {
+	f, isFile := w.(*os.File)
+	if !isFile {
+		return 0, false
+	}
+	columns, _, err := term.GetSize(int(f.Fd()))
+	return columns, err == nil && columns > 0
+}

@@ -3,13 +3,10 @@ package cmd
 import (
 	"fmt"
 	"io"
-	"os"
 	"strings"
 	"sync"
 	"time"
 	"unicode/utf8"
-
-	"golang.org/x/term"
 
 	"github.com/kubectl-mesh/kubectl-mesh/pkg/common/output"
 	"github.com/kubectl-mesh/kubectl-mesh/plugins/kubectl-mesh-probe/internal/probe"
@@ -39,7 +36,11 @@ func (u ui) Show(current func() probe.Progress) (stop func()) {
 		for {
 			select {
 			case <-tick.C:
-				_, _ = fmt.Fprint(u.out, "\r\x1b[K"+progressLine(current(), width(u.out)))
+				columns, ok := output.TerminalWidth(u.out)
+				if !ok {
+					columns = defaultWidth
+				}
+				_, _ = fmt.Fprint(u.out, "\r\x1b[K"+progressLine(current(), columns))
 			case <-done:
 				_, _ = fmt.Fprint(u.out, "\r\x1b[K")
 				return
@@ -54,16 +55,6 @@ func (u ui) Show(current func() probe.Progress) (stop func()) {
 
 // defaultWidth is the width of a terminal that does not report it.
 const defaultWidth = 80
-
-// width returns how many columns the terminal has now. The user may resize it.
-func width(w io.Writer) int {
-	if f, ok := w.(*os.File); ok {
-		if columns, _, err := term.GetSize(int(f.Fd())); err == nil && columns > 0 {
-			return columns
-		}
-	}
-	return defaultWidth
-}
 
 // progressLine shows the progress in fewer columns than the terminal has.
 func progressLine(p probe.Progress, columns int) string {
