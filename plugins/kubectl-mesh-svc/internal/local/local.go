@@ -158,7 +158,7 @@ func (e *edits) check(names []string, skipped *skips) error {
 		}
 	}
 	if total == 0 {
-		return fmt.Errorf("there is no Service in %s", where)
+		return fmt.Errorf("no Services found in %s", where)
 	}
 	return nil
 }
