@@ -93,9 +93,9 @@ func (u *undrain) findRecords(ctx context.Context) error {
 			searched = append(searched, other.Name)
 		}
 	}
-	homeless := drainplan.Unsearched(u.state, u.target.Name, searched)
+	unsearched := drainplan.Unsearched(u.state, u.target.Name, searched)
 	// A record that was found is the whole one, unless a mark points elsewhere.
-	known := len(homeless) == 0 && (len(unread) == 0 || len(records) > 0)
+	known := len(unsearched) == 0 && (len(unread) == 0 || len(records) > 0)
 	for _, other := range u.others {
 		switch {
 		case other.Err == nil:
@@ -112,9 +112,9 @@ func (u *undrain) findRecords(ctx context.Context) error {
 		u.ui.Warn("a record of a drain of %s may be stored where it could not be read; it is left there%s", u.target.Name, because(unread))
 		u.missed = true
 		return nil
-	case len(homeless) > 0:
+	case len(unsearched) > 0:
 		return fmt.Errorf("the Services of %s name %s as the cluster that holds the record, and it was not read; nothing was changed. Name its context with --contexts, or go on with what the Services themselves tell with --allow-partial",
-			u.target.Name, strings.Join(homeless, ", "))
+			u.target.Name, strings.Join(unsearched, ", "))
 	}
 	return fmt.Errorf("cannot determine whether a record of a drain of %s is stored elsewhere: %w; nothing was changed. --allow-partial goes on with what was found", u.target.Name, errors.Join(unread...))
 }

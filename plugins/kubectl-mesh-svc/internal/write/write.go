@@ -63,13 +63,13 @@ func Run(ctx context.Context, c Config, ui kernel.UI) (*Report, error) {
 	if err := Reachable(targets, c.AllowPartial, "--in or --contexts", ui); err != nil {
 		return NotBegun(c.Edit.Action, targets, c.DryRun, err)
 	}
-	planner := planner{Request: request, st: st}
-	plan, err := planner.plan(targets)
+	p := planner{Request: request, st: st}
+	plan, err := p.plan(targets)
 	if err != nil {
 		return nil, err
 	}
 	plan.Manager, plan.Local = c.Manager, c.Local
-	for _, line := range planner.notes(plan) {
+	for _, line := range p.notes(plan) {
 		ui.Note("%s", line)
 	}
 	return CarryOut(ctx, Change{
