@@ -45,15 +45,15 @@ func (b *bench) contexts(ctx context.Context) error {
 		return err
 	}
 	defer hangs.stop()
-	var single, whole, ctrlC []time.Duration
+	var single, mesh, every, ctrlC []time.Duration
 	const turns = 3
 	for range turns {
 		for _, m := range []struct {
-			mesh *mesh
+			of   *kubeconfigOf
 			into *[]time.Duration
 			args []string
-		}{{one, &single, []string{"--contexts", "c0"}}, {all, &whole, nil}, {all, &whole, []string{"--all-contexts"}}} {
-			took, err := b.clusters(ctx, m.mesh, m.args...)
+		}{{one, &single, []string{"--contexts", "c0"}}, {all, &mesh, nil}, {all, &every, []string{"--all-contexts"}}} {
+			took, err := b.clusters(ctx, m.of, m.args...)
 			if err != nil {
 				return err
 			}
@@ -65,16 +65,29 @@ func (b *bench) contexts(ctx context.Context) error {
 		}
 		ctrlC = append(ctrlC, took)
 	}
-	ratio := float64(median(whole)) / float64(median(single))
-	b.print("\n%d contexts, each with a credential plugin of %s: %.2f s; one context: %.2f s (median of %d runs)", many, login, median(whole).Seconds(), median(single).Seconds(), turns)
-	b.print("Ctrl-C while a plugin hangs: the command ends after %.2f s", median(ctrlC).Seconds())
-	b.add(fmt.Sprintf("%d contexts with a plugin of %s, against one", many, login), "twice as long or less", ratio <= 2, "%.2f times", ratio)
-	b.add("Ctrl-C while a plugin hangs", "1 s or less", median(ctrlC) <= time.Second, "%.2f s", median(ctrlC).Seconds())
+	b.reportContexts(turns, single, mesh, every, ctrlC)
 	return nil
 }
 
+// reportContexts prints what contexts measured.
+func (b *bench) reportContexts(turns int, single, mesh, every, ctrlC []time.Duration) {
+	b.print("\nKubeconfigs whose contexts have a credential plugin of %s each, median of %d runs", login, turns)
+	b.print("%-62s %.2f s", "one context", median(single).Seconds())
+	for _, m := range []struct {
+		what string
+		took []time.Duration
+	}{{"the mesh of the current context", mesh}, {"--all-contexts", every}} {
+		what := fmt.Sprintf("%d contexts, %s", many, m.what)
+		ratio := float64(median(m.took)) / float64(median(single))
+		b.print("%-62s %.2f s", what, median(m.took).Seconds())
+		b.add(what+", against one", "twice as long or less", ratio <= 2, "%.2f times", ratio)
+	}
+	b.print("%-62s %.2f s", "Ctrl-C while a plugin hangs, until the command ends", median(ctrlC).Seconds())
+	b.add("Ctrl-C while a plugin hangs", "1 s or less", median(ctrlC) <= time.Second, "%.2f s", median(ctrlC).Seconds())
+}
+
 // clusters runs mesh-svc clusters, and looks at what it prints: a fast failure is not fast.
-func (b *bench) clusters(ctx context.Context, m *mesh, args ...string) (time.Duration, error) {
+func (b *bench) clusters(ctx context.Context, m *kubeconfigOf, args ...string) (time.Duration, error) {
 	cmd := exec.CommandContext(ctx, filepath.Join(b.bin, plugins[0]), append([]string{"clusters", "--no-headers"}, args...)...)
 	cmd.Env = append(os.Environ(), "KUBECONFIG="+m.kubeconfig)
 	begun := time.Now()
@@ -90,7 +103,7 @@ func (b *bench) clusters(ctx context.Context, m *mesh, args ...string) (time.Dur
 }
 
 // interrupted returns how long a command goes on after Ctrl-C, while its plugin hangs.
-func (b *bench) interrupted(ctx context.Context, m *mesh) (time.Duration, error) {
+func (b *bench) interrupted(ctx context.Context, m *kubeconfigOf) (time.Duration, error) {
 	cmd := exec.CommandContext(ctx, filepath.Join(b.bin, plugins[0]), "clusters", "--cluster-timeout=5m")
 	cmd.Env = append(os.Environ(), "KUBECONFIG="+m.kubeconfig)
 	if err := cmd.Start(); err != nil {
@@ -115,20 +128,20 @@ func (b *bench) interrupted(ctx context.Context, m *mesh) (time.Duration, error)
 	return took, os.Remove(begun)
 }
 
-// mesh is some clusters, as far as they are asked who they are.
-type mesh struct {
+// kubeconfigOf is a kubeconfig of some clusters, which answer as far as they are asked who they are.
+type kubeconfigOf struct {
 	kubeconfig string
 	servers    []*httptest.Server
 }
 
-func (m *mesh) stop() {
+func (m *kubeconfigOf) stop() {
 	for _, s := range m.servers {
 		s.Close()
 	}
 }
 
 // kubeconfig writes a kubeconfig with n contexts of one mesh, each with a credential plugin that does what body says.
-func kubeconfig(dir, body string, n int) (*mesh, error) {
+func kubeconfig(dir, body string, n int) (*kubeconfigOf, error) {
 	if err := os.MkdirAll(dir, 0o700); err != nil {
 		return nil, err
 	}
@@ -138,7 +151,7 @@ func kubeconfig(dir, body string, n int) (*mesh, error) {
 	if err := os.WriteFile(plugin, []byte(script), 0o700); err != nil { //nolint:gosec // it is run
 		return nil, err
 	}
-	m := &mesh{kubeconfig: filepath.Join(dir, "kubeconfig")}
+	m := &kubeconfigOf{kubeconfig: filepath.Join(dir, "kubeconfig")}
 	cfg := clientcmdapi.NewConfig()
 	cfg.CurrentContext = "c0"
 	for i := range n {
@@ -181,6 +194,7 @@ func cluster(i, n int) *httptest.Server {
 		_ = json.NewEncoder(w).Encode(object) // the client may have gone
 	}))
 	s.Config.ErrorLog = slog.NewLogLogger(slog.DiscardHandler, slog.LevelError) // a client that is interrupted need not be reported
+	s.EnableHTTP2 = true                                                        // as API servers have it: one connection for all requests
 	s.StartTLS()
 	return s
 }
