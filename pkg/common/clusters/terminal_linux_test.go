@@ -176,6 +176,7 @@ func TestField17CtrlC(t *testing.T) {
 		"at a prompt":            {clientcmdapi.IfAvailableExecInteractiveMode, `printf 'password: ' >&2; read p`},
 		"at a prompt, ignored":   {clientcmdapi.IfAvailableExecInteractiveMode, `trap '' INT TERM; printf 'password: ' >&2; while true; do read p; done`},
 		"while a plugin hangs":   {clientcmdapi.NeverExecInteractiveMode, `printf 'password: ' >&2; sleep 1000`},
+		"with a child, ignored":  {clientcmdapi.NeverExecInteractiveMode, `trap '' INT TERM; sleep 1000 & echo "pid $!" >> "$(dirname "$0")/log"; printf 'password: ' >&2; wait; sleep 1000`},
 		"in one that may prompt": {clientcmdapi.IfAvailableExecInteractiveMode, `printf 'password: ' >&2; sleep 1000`},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -196,7 +197,9 @@ func TestField17CtrlC(t *testing.T) {
 			if err := term.cmd.Wait(); term.cmd.ProcessState.ExitCode() != 130 {
 				t.Error(err)
 			}
-			dies(t, s.lines(t, "pid")[0])
+			for _, pid := range s.lines(t, "pid") {
+				dies(t, pid)
+			}
 		})
 	}
 }

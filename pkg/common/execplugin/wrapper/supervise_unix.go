@@ -10,6 +10,9 @@ import (
 	"time"
 )
 
+// signalTime is how much later than the plugin the wrapper may notice a signal that both got.
+const signalTime = 50 * time.Millisecond
+
 // state is a change of the plugin's state: it has stopped, or ended.
 type state struct {
 	status syscall.WaitStatus
@@ -91,6 +94,7 @@ func (s *supervisor) attend(timeout time.Duration, gone <-chan struct{}) {
 		case st, ok := <-s.states:
 			if !ok || !st.status.Stopped() {
 				s.ended(st.status)
+				s.awaitInterrupt()
 				return
 			}
 			if s.stopped(st.status.StopSignal()) {
@@ -108,11 +112,35 @@ func (s *supervisor) attend(timeout time.Duration, gone <-chan struct{}) {
 			case syscall.SIGTSTP, syscall.SIGTTIN, syscall.SIGTTOU: // they are for the plugin, whose state tells
 				continue
 			case syscall.SIGINT, syscall.SIGQUIT:
-				if s.hasTTY && os.Getppid() == s.parent {
-					_ = syscall.Kill(s.parent, syscall.SIGINT)
-				}
+				s.passOn()
 			}
 			s.kill()
+			return
+		}
+	}
+}
+
+// passOn interrupts the command, which Ctrl-C does not reach while the plugin has the terminal.
+func (s *supervisor) passOn() {
+	if s.hasTTY && os.Getppid() == s.parent {
+		_ = syscall.Kill(s.parent, syscall.SIGINT)
+	}
+}
+
+// awaitInterrupt looks for a Ctrl-C that has ended the plugin before the wrapper noticed it: both got it.
+func (s *supervisor) awaitInterrupt() {
+	if !s.hasTTY || s.end.Exit == 0 && s.end.Signal == "" {
+		return
+	}
+	late := time.After(signalTime)
+	for {
+		select {
+		case sig := <-s.signals:
+			if sig == syscall.SIGINT || sig == syscall.SIGQUIT {
+				s.passOn()
+				return
+			}
+		case <-late:
 			return
 		}
 	}
@@ -183,7 +211,8 @@ func (s *supervisor) kill() {
 		s.end.Signal = ""
 	}
 	s.giveBack()
-	if group == os.Getpid() && syscall.Setpgid(0, s.home) == nil {
+	// If the command has ended, its group may be gone too. Then the wrapper ends with the group that it leads: nobody waits for its report.
+	if group == os.Getpid() && (syscall.Setpgid(0, s.home) == nil || os.Getppid() != s.parent) {
 		_ = syscall.Kill(-group, syscall.SIGKILL)
 		return
 	}
