@@ -38,6 +38,7 @@ type Flags struct {
 	host       *execplugin.Host // of the context that Select was called with
 	found      Found            // told of members while they are selected; nil for nobody
 	unattended bool             // nobody is at the terminal
+	headStart  time.Duration    // see headStart
 
 	set *pflag.FlagSet // to tell an empty value from none
 }
@@ -47,7 +48,7 @@ func NewFlags() *Flags {
 	cf := genericclioptions.NewConfigFlags(true)
 	// Discovery is not cached: none of our commands asks for it.
 	cf.CacheDir = nil
-	return &Flags{Config: cf, Timeout: DefaultTimeout}
+	return &Flags{Config: cf, Timeout: DefaultTimeout, headStart: headStart}
 }
 
 // AddFlags registers kubectl's own connection flags and ours.

@@ -22,6 +22,7 @@ type meshSurvey struct {
 	started map[*Member]bool
 	read    []*Member // what has answered
 	pending int       // started, and not answered
+	ahead   []*Member // whose login was begun before the peers were known
 }
 
 // askHome asks the home cluster, and at the same time what costs little.
@@ -34,10 +35,17 @@ func (s *meshSurvey) askHome(tick <-chan time.Time) error {
 			}
 		}
 	}
+	look := time.After(s.f.headStart)
 	for {
-		m, err := s.next(tick, nil)
-		if err != nil {
+		m, err := s.next(tick, look)
+		switch {
+		case err != nil:
 			return err
+		case m == nil:
+			if look = nil; s.tryLoginsAhead() {
+				look = time.After(betweenLooks)
+			}
+			continue
 		}
 		s.took(m)
 		if m == s.home {
@@ -98,6 +106,7 @@ func (s *meshSurvey) askPeers(tick <-chan time.Time) error {
 				s.begin(m)
 			}
 		}
+		s.endAhead()
 		if s.pending == 0 {
 			return nil
 		}
@@ -153,7 +162,7 @@ func (s *meshSurvey) leftOut() []string {
 		notes = append(notes, "every peer has answered; not waited for any longer: "+listContexts(silent, 0))
 	}
 	if len(unasked) > 0 {
-		notes = append(notes, "every peer has answered; not asked, since that needs a login: "+listContexts(unasked, 0))
+		notes = append(notes, "every peer has answered; not asked: "+listContexts(unasked, 0))
 	}
 	return notes
 }

@@ -6,6 +6,7 @@ import (
 	"net/http"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 
 	"golang.org/x/term"
@@ -22,6 +23,7 @@ type plugin struct {
 	key     string // equal for contexts that client-go runs the plugin for once
 	command string
 	prompts bool             // it may ask a person
+	browser bool             // it looks like one that opens a browser, which no interactiveMode tells
 	host    *execplugin.Host // nil: client-go runs it itself
 }
 
@@ -40,7 +42,7 @@ func (f *Flags) usePlugin(cfg *rest.Config) *plugin {
 		cluster, _ := rest.ConfigToExecCluster(cfg)
 		identity = append(identity, cluster, fmt.Sprint(exec.Config))
 	}
-	p := &plugin{key: fingerprint(identity), command: filepath.Base(exec.Command), prompts: mayPrompt(exec), host: f.host}
+	p := &plugin{key: fingerprint(identity), command: filepath.Base(exec.Command), prompts: mayPrompt(exec), browser: mayOpenBrowser(exec), host: f.host}
 	if f.host != nil {
 		exec = f.host.Wrap(exec, p.key, f.Timeout)
 		cfg.Wrap(func(rt http.RoundTripper) http.RoundTripper { return f.host.Watch(p.key, rt) })
@@ -56,6 +58,22 @@ func mayPrompt(exec *clientcmdapi.ExecConfig) bool {
 		return !exec.StdinUnavailable && term.IsTerminal(int(os.Stdin.Fd()))
 	}
 	return false
+}
+
+// mayOpenBrowser reports whether the command line speaks of what is done in a browser. kubelogin for example (kubectl oidc-login) has interactiveMode Never
+// in its own instructions, and opens one.
+func mayOpenBrowser(exec *clientcmdapi.ExecConfig) bool {
+	return slices.ContainsFunc(append([]string{filepath.Base(exec.Command)}, exec.Args...), func(word string) bool {
+		word = strings.ToLower(word)
+		return strings.Contains(word, "login") || strings.Contains(word, "oidc") || strings.Contains(word, "browser")
+	})
+}
+
+// need tells the host that the plugin's credentials are needed.
+func (p *plugin) need() {
+	if p.host != nil {
+		p.host.Need(p.key)
+	}
 }
 
 // fetchCredentials makes client-go run the plugin, which takes as long as it takes. client-go keeps the credentials for all clients of the same configuration.

@@ -43,8 +43,18 @@ type survey struct {
 
 // login is one run of a credential plugin, for all contexts that use it with the same configuration.
 type login struct {
-	done chan struct{}
-	err  error // set before done is closed
+	done   chan struct{}
+	err    error // set before done is closed
+	needed bool  // a context is asked with its credentials
+}
+
+func (l *login) isDone() bool {
+	select {
+	case <-l.done:
+		return true
+	default:
+		return false
+	}
 }
 
 func (f *Flags) newSurvey(ctx context.Context, contexts int) *survey {
@@ -70,16 +80,9 @@ func (s *survey) start(m *Member) {
 	var l *login
 	s.mu.Lock()
 	if m.plugin != nil {
-		l = s.logins[m.plugin.key]
-		if l == nil {
-			l = &login{done: make(chan struct{})}
-			s.logins[m.plugin.key] = l
-			var before *login
-			if m.plugin.prompts {
-				before, s.last = s.last, l
-			}
-			go s.login(m, l, before)
-		}
+		l = s.loginOf(m)
+		l.needed = true
+		m.plugin.need()
 		s.waiting[m] = m.plugin.command
 	} else {
 		s.waiting[m] = ""
@@ -92,6 +95,21 @@ func (s *survey) start(m *Member) {
 		s.mu.Unlock()
 		s.answers <- m
 	}()
+}
+
+// loginOf returns the login of a context, which it begins unless it has begun before. The caller holds the lock.
+func (s *survey) loginOf(m *Member) *login {
+	if l := s.logins[m.plugin.key]; l != nil {
+		return l
+	}
+	l := &login{done: make(chan struct{})}
+	s.logins[m.plugin.key] = l
+	var before *login
+	if m.plugin.prompts {
+		before, s.last = s.last, l
+	}
+	go s.login(m, l, before)
+	return l
 }
 
 // login runs the plugin, after the login before, which may prompt as this one may.
@@ -142,7 +160,7 @@ func (s *survey) ask(m *Member, l *login) error {
 	return m.plugin.explain(err)
 }
 
-// loggedIn reports whether asking a context runs no plugin.
+// loggedIn reports whether asking a context runs no plugin. A login ahead does not count: it is not a reason to ask.
 func (s *survey) loggedIn(m *Member) bool {
 	if m.plugin == nil {
 		return true
@@ -150,15 +168,7 @@ func (s *survey) loggedIn(m *Member) bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	l := s.logins[m.plugin.key]
-	if l == nil {
-		return false
-	}
-	select {
-	case <-l.done:
-		return l.err == nil
-	default:
-		return false
-	}
+	return l != nil && l.needed && l.isDone() && l.err == nil
 }
 
 // all asks contexts, waits for every answer, and calls took with each.

@@ -74,7 +74,9 @@ func TestField17OnlyWhatCanMatter(t *testing.T) {
 				f := newFakeAPI(t, fmt.Sprintf("other%d", n), 100+n)
 				k.add(fmt.Sprintf("aa-%d", n), f.URL, f.ca(), s.exec(clientcmdapi.NeverExecInteractiveMode, fmt.Sprint(n)))
 			}
-			sel, err := selected(hosted(t), t, k.flags(t))
+			flags := k.flags(t)
+			flags.headStart = watchdog // the plugin is fast, but this machine may be busy
+			sel, err := selected(hosted(t), t, flags)
 			if err != nil || len(sel.Failed()) > 0 || len(sel.Members) != 3 {
 				t.Fatalf("%v: %v %s", err, described(sel), everything(sel))
 			}

@@ -19,8 +19,12 @@ import (
 	"github.com/kubectl-mesh/kubectl-mesh/pkg/common/execplugin"
 )
 
-// helperEnv makes the test binary a command that selects all contexts of a kubeconfig, as the plugins do.
-const helperEnv = "CLUSTERS_TEST_KUBECONFIG"
+const (
+	// helperEnv makes the test binary a command that selects all contexts of a kubeconfig, as the plugins do.
+	helperEnv = "CLUSTERS_TEST_KUBECONFIG"
+	// helperMesh in the environment makes it select the mesh of the current context.
+	helperMesh = "CLUSTERS_TEST_MESH"
+)
 
 func TestMain(m *testing.M) {
 	kubeconfig := os.Getenv(helperEnv)
@@ -30,7 +34,7 @@ func TestMain(m *testing.M) {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt)
 	ctx, release := execplugin.WithHost(ctx)
 	f := NewFlags()
-	f.Config.KubeConfig, f.AllContexts = &kubeconfig, true
+	f.Config.KubeConfig, f.AllContexts = &kubeconfig, os.Getenv(helperMesh) == ""
 	f.Timeout, _ = time.ParseDuration(os.Getenv("CLUSTERS_TEST_TIMEOUT"))
 	f.Progress = func(line string) { fmt.Fprintln(os.Stderr, line) }
 	sel, err := f.Select(ctx)
@@ -55,8 +59,8 @@ type onTerminal struct {
 	text string
 }
 
-// runOnTerminal selects the contexts of a kubeconfig on a pseudo-terminal.
-func runOnTerminal(t *testing.T, k kubeconfigOf, timeout time.Duration) *onTerminal {
+// runOnTerminal selects the contexts of a kubeconfig on a pseudo-terminal. env is added to the environment.
+func runOnTerminal(t *testing.T, k kubeconfigOf, timeout time.Duration, env ...string) *onTerminal {
 	t.Helper()
 	master, err := os.OpenFile("/dev/ptmx", os.O_RDWR|syscall.O_NOCTTY, 0)
 	if err != nil {
@@ -78,7 +82,7 @@ func runOnTerminal(t *testing.T, k kubeconfigOf, timeout time.Duration) *onTermi
 		t.Fatal(err)
 	}
 	c := &onTerminal{t: t, cmd: exec.CommandContext(t.Context(), self), master: master}
-	c.cmd.Env = append(os.Environ(), helperEnv+"="+k.write(t), "CLUSTERS_TEST_TIMEOUT="+timeout.String())
+	c.cmd.Env = append(append(os.Environ(), helperEnv+"="+k.write(t), "CLUSTERS_TEST_TIMEOUT="+timeout.String()), env...)
 	c.cmd.Stdin, c.cmd.Stdout, c.cmd.Stderr = slave, slave, slave
 	c.cmd.SysProcAttr = &syscall.SysProcAttr{Setsid: true, Setctty: true}
 	if err := c.cmd.Start(); err != nil {

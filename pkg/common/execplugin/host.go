@@ -50,15 +50,20 @@ type plugin struct {
 	failure  *FailureError
 	failed   time.Time
 	rejected int
+	ahead    *ahead // nil: its credentials are needed
 }
 
 // run is one wrapper that is connected.
 type run struct {
 	key     string
+	pid     int // of the wrapper
 	prompts bool
 	conn    net.Conn
+	out     *json.Encoder // to the wrapper, under the lock of the host
 	begin   chan struct{} // closed when its turn has come
+	began   time.Time     // zero while it waits for its turn
 	done    chan struct{} // closed when the host knows how it ended
+	ended   bool          // by the host
 }
 
 // FailureError says why a plugin gave no credentials.
@@ -143,12 +148,12 @@ func (h *Host) accept(l net.Listener) {
 // serve attends to one wrapper until its plugin has ended.
 func (h *Host) serve(conn net.Conn) {
 	defer func() { _ = conn.Close() }()
-	in, out := json.NewDecoder(conn), json.NewEncoder(conn)
+	in := json.NewDecoder(conn)
 	var hi wrapper.Hello
 	if in.Decode(&hi) != nil || hi.Token != h.token {
 		return
 	}
-	r := &run{key: hi.Key, prompts: hi.Prompts, conn: conn, begin: make(chan struct{}), done: make(chan struct{})}
+	r := &run{key: hi.Key, pid: hi.PID, prompts: hi.Prompts, conn: conn, out: json.NewEncoder(conn), begin: make(chan struct{}), done: make(chan struct{})}
 	ended := make(chan *wrapper.Report, 1)
 	go func() {
 		var end wrapper.Report
@@ -159,13 +164,13 @@ func (h *Host) serve(conn net.Conn) {
 		ended <- &end
 	}()
 	if !h.enqueue(r) {
-		_ = out.Encode(wrapper.Order{}) //nolint:errchkjson // the wrapper may have gone, and then nobody waits for it
+		_ = r.out.Encode(wrapper.Order{}) //nolint:errchkjson // the wrapper may have gone, and then nobody waits for it
 		return
 	}
 	var end *wrapper.Report
 	select {
 	case <-r.begin:
-		if err := out.Encode(wrapper.Order{Run: true, Timeout: h.timeout(r.key)}); err == nil {
+		if h.order(r) == nil {
 			end = <-ended
 		}
 	case end = <-ended:
@@ -173,13 +178,13 @@ func (h *Host) serve(conn net.Conn) {
 	h.dequeue(r, end)
 }
 
-func (h *Host) timeout(key string) time.Duration {
+// order tells the wrapper that its plugin may run.
+func (h *Host) order(r *run) error {
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	if p := h.plugins[key]; p != nil {
-		return p.timeout
-	}
-	return 0
+	p := h.plugins[r.key]
+	r.began = time.Now()
+	return r.out.Encode(wrapper.Order{Run: true, Timeout: p.timeout, HoldStderr: p.ahead != nil})
 }
 
 // enqueue lets a wrapper wait for its turn. It reports false if its plugin must not run.
@@ -187,7 +192,7 @@ func (h *Host) enqueue(r *run) bool {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	p := h.plugins[r.key]
-	if h.over || p == nil {
+	if h.over || p == nil || p.ahead != nil && p.ahead.ended {
 		return false
 	}
 	if p.rejected >= maxRejected {
@@ -226,7 +231,12 @@ func (h *Host) dequeue(r *run, end *wrapper.Report) {
 	is := func(o *run) bool { return o == r }
 	h.waiting, h.running = slices.DeleteFunc(h.waiting, is), slices.DeleteFunc(h.running, is)
 	p := h.plugins[r.key]
-	p.failure, p.failed = p.failureOf(end), time.Now()
+	if !r.ended {
+		p.failure, p.failed = p.failureOf(end), time.Now()
+	}
+	if end != nil {
+		p.show(end.Stderr)
+	}
 	close(r.done)
 	h.schedule()
 	if len(h.running)+len(h.waiting) == 0 {
@@ -300,8 +310,14 @@ func (h *Host) Abandon() {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	for _, r := range slices.Concat(h.waiting, h.running) {
-		_ = r.conn.Close()
+		r.end()
 	}
+}
+
+// end makes the wrapper end its plugin. That is not a failure of the plugin, which may run again.
+func (r *run) end() {
+	r.ended = true
+	_ = r.conn.Close()
 }
 
 // shut ends all plugins; none begins after it.

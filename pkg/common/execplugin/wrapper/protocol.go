@@ -19,13 +19,15 @@ type Marker struct {
 type Hello struct {
 	Token   string `json:"token"`
 	Key     string `json:"key"`
+	PID     int    `json:"pid"`
 	Prompts bool   `json:"prompts"` // client-go gave the plugin the terminal
 }
 
-// Order is the host's answer: the plugin may run, or not at all.
+// Order is the host's answer: the plugin may run, or not at all. A second order ends the holding back of stderr.
 type Order struct {
-	Run     bool          `json:"run"`
-	Timeout time.Duration `json:"timeout"`
+	Run        bool          `json:"run"`
+	Timeout    time.Duration `json:"timeout"`
+	HoldStderr bool          `json:"holdStderr,omitempty"` // nobody needs the credentials yet
 }
 
 // Report is the last message of a wrapper.
@@ -35,5 +37,6 @@ type Report struct {
 	Error    string `json:"error,omitempty"` // the plugin could not be started
 	TimedOut bool   `json:"timedOut,omitempty"`
 	// Stopped: the plugin tried to use the terminal, which it did not have.
-	Stopped bool `json:"stopped,omitempty"`
+	Stopped bool   `json:"stopped,omitempty"`
+	Stderr  string `json:"stderr,omitempty"` // what was held back until the end
 }

@@ -13,19 +13,14 @@ import (
 
 // supervise runs the plugin and returns how it ended. It ends it, with what it started, when timeout is over, when gone is closed, and at an interrupt.
 // There are no process groups of a terminal here: nobody can see whether a plugin that has the terminal waits for a person, so that it has no deadline.
-func supervise(path string, argv, env []string, timeout time.Duration, gone <-chan struct{}) Report {
+func supervise(path string, argv, env []string, out *streams, timeout time.Duration, gone <-chan struct{}) Report {
 	interrupts := make(chan os.Signal, 1)
 	signal.Notify(interrupts, os.Interrupt)
-	r, w, err := os.Pipe()
+	p, err := os.StartProcess(path, argv, &os.ProcAttr{Env: env, Files: []*os.File{os.Stdin, out.stdout, out.stderr}})
+	out.started()
 	if err != nil {
 		return Report{Error: err.Error()}
 	}
-	p, err := os.StartProcess(path, argv, &os.ProcAttr{Env: env, Files: []*os.File{os.Stdin, w, os.Stderr}})
-	_ = w.Close()
-	if err != nil {
-		return Report{Error: err.Error()}
-	}
-	done := output(r)
 	ended := make(chan Report, 1)
 	go func() {
 		state, err := p.Wait()
@@ -42,7 +37,7 @@ func supervise(path string, argv, env []string, timeout time.Duration, gone <-ch
 	var end Report
 	select {
 	case end = <-ended:
-		finish(done)
+		out.finish()
 		return end
 	case <-late:
 		end.TimedOut = true

@@ -38,17 +38,13 @@ type supervisor struct {
 // The wrapper makes a process group of its own, in which the plugin and all that it starts are. The group is in the background: a plugin that reads
 // from the terminal or changes its modes is stopped by the kernel, which shows exactly that it needs the terminal. The wrapper then brings the
 // group to the foreground, lets it go on and stops the clock. Ctrl-C then reaches the group and not the command, so that the wrapper passes it on.
-func supervise(path string, argv, env []string, timeout time.Duration, gone <-chan struct{}) Report {
+func supervise(path string, argv, env []string, out *streams, timeout time.Duration, gone <-chan struct{}) Report {
 	s := &supervisor{parent: os.Getppid(), home: syscall.Getpgrp(), states: make(chan state, 8), signals: make(chan os.Signal, 8), prompts: interactive(os.Getenv("KUBERNETES_EXEC_INFO"))}
 	signal.Notify(s.signals, syscall.SIGINT, syscall.SIGTERM, syscall.SIGHUP, syscall.SIGQUIT, syscall.SIGTSTP, syscall.SIGTTIN, syscall.SIGTTOU)
 	_ = syscall.Setpgid(0, 0) // it fails where the wrapper leads a session, which is a group of its own
 	s.tty = openTerminal()
-	r, w, err := os.Pipe()
-	if err != nil {
-		return Report{Error: err.Error()}
-	}
-	p, err := os.StartProcess(path, argv, &os.ProcAttr{Env: env, Files: []*os.File{os.Stdin, w, os.Stderr}}) //nolint:gosec // the kubeconfig names the plugin, as it does for kubectl
-	_ = w.Close()
+	p, err := os.StartProcess(path, argv, &os.ProcAttr{Env: env, Files: []*os.File{os.Stdin, out.stdout, out.stderr}}) //nolint:gosec // the kubeconfig names the plugin, as it does for kubectl
+	out.started()
 	if err != nil {
 		return Report{Error: err.Error()}
 	}
@@ -56,9 +52,8 @@ func supervise(path string, argv, env []string, timeout time.Duration, gone <-ch
 	signal.Ignore(syscall.SIGTTOU)
 	s.pid = p.Pid
 	go s.wait()
-	done := output(r)
 	s.attend(timeout, gone)
-	finish(done)
+	out.finish()
 	return s.end
 }
 

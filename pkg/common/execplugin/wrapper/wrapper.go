@@ -2,7 +2,6 @@ package wrapper
 
 import (
 	"encoding/json"
-	"io"
 	"os"
 	"slices"
 	"strings"
@@ -12,8 +11,6 @@ import (
 const (
 	// grace is how long a plugin may take to end after it was asked to.
 	grace = 250 * time.Millisecond
-	// outputTime is how long the wrapper waits for the rest of the output of a plugin that has ended: a process that it left behind may keep the pipe open.
-	outputTime = time.Second
 	// failed is the wrapper's exit code where the plugin has none.
 	failed = 1
 )
@@ -47,21 +44,46 @@ func run() (code int, wrapper bool) {
 	defer func() { _ = conn.Close() }()
 	in, out := json.NewDecoder(conn), json.NewEncoder(conn)
 	var may Order
-	err = out.Encode(Hello{Token: m.Token, Key: m.Key, Prompts: interactive(os.Getenv("KUBERNETES_EXEC_INFO"))})
+	err = out.Encode(Hello{Token: m.Token, Key: m.Key, PID: os.Getpid(), Prompts: interactive(os.Getenv("KUBERNETES_EXEC_INFO"))})
 	if err != nil || in.Decode(&may) != nil || !may.Run {
 		return failed, true
+	}
+	var buffer *stderrBuffer
+	if may.HoldStderr {
+		buffer = &stderrBuffer{}
 	}
 	gone := make(chan struct{})
 	go func() {
 		defer close(gone)
-		_, _ = conn.Read(make([]byte, 1)) // nothing more is sent: Read returns when the command requests the end, or has ended
+		for {
+			var then Order
+			if in.Decode(&then) != nil { // the command requests the end, or has ended
+				return
+			}
+			if buffer != nil && !then.HoldStderr {
+				buffer.release()
+			}
+		}
 	}()
-	end := supervise(os.Args[1], os.Args[2:], environment(), may.Timeout, gone)
+	end := runPlugin(buffer, may.Timeout, gone)
 	_ = out.Encode(end) //nolint:errchkjson // the command may have ended
 	if end.Error != "" || end.Signal != "" || end.TimedOut {
 		return failed, true
 	}
 	return end.Exit, true
+}
+
+// runPlugin runs the plugin and returns how it ended.
+func runPlugin(buffer *stderrBuffer, timeout time.Duration, gone <-chan struct{}) Report {
+	s, err := newStreams(buffer)
+	if err != nil {
+		return Report{Error: err.Error()}
+	}
+	end := supervise(os.Args[1], os.Args[2:], environment(), s, timeout, gone)
+	if buffer != nil {
+		end.Stderr = buffer.rest()
+	}
+	return end
 }
 
 // environment is what the plugin gets: all but the marker.
@@ -77,22 +99,4 @@ func interactive(info string) bool {
 		} `json:"spec"`
 	}
 	return json.Unmarshal([]byte(info), &cred) == nil && cred.Spec.Interactive
-}
-
-// output hands the plugin's stdout on. done is closed when there is no more.
-func output(r *os.File) (done chan struct{}) {
-	done = make(chan struct{})
-	go func() {
-		defer close(done)
-		_, _ = io.Copy(os.Stdout, r) // client-go reports output that is not complete
-	}()
-	return done
-}
-
-// finish waits for the rest of the output.
-func finish(done chan struct{}) {
-	select {
-	case <-done:
-	case <-time.After(outputTime):
-	}
 }
