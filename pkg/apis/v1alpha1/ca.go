@@ -123,4 +123,6 @@ type NextStep struct {
 	Why     string   `json:"why"`
 	Command string   `json:"command,omitempty"`
 	Objects []string `json:"objects,omitempty"`
+	// AfterAll is true for a step that must wait until all other steps are done in every cluster.
+	AfterAll bool `json:"afterAll,omitempty"`
 }

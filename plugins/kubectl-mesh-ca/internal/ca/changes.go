@@ -49,18 +49,20 @@ func (p *Plan) next() []v1alpha1.NextStep {
 		all = append(all, p.From)
 	}
 	all = append(all, p.Others...)
-	var out []v1alpha1.NextStep
+	var out, last []v1alpha1.NextStep
 	for _, s := range all {
 		mine := slices.Contains(renewed, s) || s == p.From
 		if mine {
 			out = append(out, p.values(s)...)
-			out = append(out, Next(s, p.Signer, p.Now)...)
+			steps := Next(s, p.Signer, p.Now)
+			out = append(out, steps...)
+			last = append(last, s.agentsAfter(steps)...)
 		}
 		for _, other := range renewed {
 			out = append(out, s.followed(other, p.Signer)...)
 		}
 	}
-	return out
+	return append(out, last...)
 }
 
 // values returns the step after which the values of a release no longer overwrite the CA.

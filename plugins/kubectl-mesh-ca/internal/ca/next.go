@@ -91,6 +91,22 @@ func Next(s *State, signer *x509.Certificate, now time.Time) []v1alpha1.NextStep
 	return n.out
 }
 
+// agentsAfter returns the step that makes the agents of a cluster use the CA that etcd uses after the steps. An agent reads its CA file when it
+// builds its client, and builds another one when it connects to another etcd. But the new etcd shows it a leaf certificate of the new CA, which an
+// agent that never was connected, or lost its connection, refuses: it keeps what it has read for 15 minutes (initialConnectionTimeout in
+// pkg/clustermesh/common; seen with Cilium 1.20.2). It must come last: an agent that starts while KVStoreMesh is not connected removes the other
+// clusters' backends after a minute.
+func (s *State) agentsAfter(steps []v1alpha1.NextStep) []v1alpha1.NextStep {
+	if !slices.ContainsFunc(steps, func(n v1alpha1.NextStep) bool { return n.Command == s.restart() }) {
+		return nil
+	}
+	return []v1alpha1.NextStep{{
+		Cluster: s.Member.Name, AfterAll: true,
+		Why:     "agents may keep the previous CA for up to 15 minutes, and stay disconnected without an error",
+		Command: s.kubectl("rollout", "restart", "daemonset/"+cilium.DaemonSetName),
+	}}
+}
+
 // steps collects the steps of one cluster.
 type steps struct {
 	state  *State

@@ -61,8 +61,12 @@ func Next(steps []v1alpha1.NextStep, status string) []string {
 	}
 	lines := []string{"", "Next steps. Until they are done in every cluster, new connections between a renewed cluster and another cluster fail. Service",
 		"traffic continues with the last state that each cluster received. In each cluster, in this order:"}
-	cluster, n := "", 0
+	cluster, n, last := "", 0, false
 	for _, s := range steps {
+		if s.AfterAll && !last {
+			last, cluster = true, ""
+			lines = append(lines, "", "When these steps are done in every cluster:")
+		}
 		if s.Cluster != cluster {
 			cluster, n = s.Cluster, 0
 			lines = append(lines, "", cluster+":")

@@ -110,8 +110,9 @@ func TestNextLines(t *testing.T) {
 	}
 	got := strings.Join(view.Next([]v1alpha1.NextStep{
 		{Cluster: "eu", Why: "first", Command: "do it", Objects: []string{"secret/a", "secret/b"}}, {Cluster: "eu", Why: "second"}, {Cluster: "ap", Why: "third", Command: "go"},
+		{Cluster: "eu", Why: "fourth", Command: "restart", AfterAll: true}, {Cluster: "ap", Why: "fifth", AfterAll: true},
 	}, "kubectl mesh-ca status --contexts a"), "\n")
-	want := "\neu:\n  1. first\n     (a, b)\n     do it\n  2. second\n\nap:\n  1. third\n     go\n\nThen check who trusts whom: kubectl mesh-ca status --contexts a"
+	want := "\neu:\n  1. first\n     (a, b)\n     do it\n  2. second\n\nap:\n  1. third\n     go\n\nWhen these steps are done in every cluster:\n\neu:\n  1. fourth\n     restart\n\nap:\n  1. fifth\n\nThen check who trusts whom: kubectl mesh-ca status --contexts a"
 	if !strings.Contains(got, want) {
 		t.Errorf("got %s", got)
 	}
