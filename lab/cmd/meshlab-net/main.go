@@ -12,20 +12,26 @@ import (
 	"path/filepath"
 	"syscall"
 
+	"github.com/kubectl-mesh/kubectl-mesh/lab/internal/cilium/realcilium"
 	"github.com/kubectl-mesh/kubectl-mesh/lab/internal/network/labnet"
 	"github.com/kubectl-mesh/kubectl-mesh/lab/internal/run/state"
 )
 
 func main() {
 	dir := flag.String("state", "", "state directory of the lab, absolute")
+	var cilium realcilium.Files
+	flag.StringVar(&cilium.Programs, "cilium-programs", "", "directory of Cilium's programs, if they run in the lab")
+	flag.StringVar(&cilium.Module, "cilium-module", "", "directory of Cilium's module")
+	flag.StringVar(&cilium.Etcd, "etcd", "", "etcd of clustermesh-apiserver")
+	flag.StringVar(&cilium.Clang, "clang", "", "compiler of Cilium's datapath")
 	flag.Parse()
-	if err := run(*dir); err != nil {
+	if err := run(*dir, cilium); err != nil {
 		fmt.Fprintln(os.Stderr, "error:", err)
 		os.Exit(1)
 	}
 }
 
-func run(dir string) error {
+func run(dir string, cilium realcilium.Files) error {
 	self, err := os.Executable()
 	if err != nil {
 		return err
@@ -34,6 +40,6 @@ func run(dir string) error {
 	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGTERM, syscall.SIGINT)
 	defer stop()
 	return labnet.Run(ctx, labnet.Options{
-		Dir: state.Dir(dir), Pod: filepath.Join(filepath.Dir(self), "meshlab-pod"), Ready: os.Stdout, Log: os.Stderr,
+		Dir: state.Dir(dir), Pod: filepath.Join(filepath.Dir(self), "meshlab-pod"), Cilium: cilium, Ready: os.Stdout, Log: os.Stderr,
 	})
 }

@@ -97,6 +97,7 @@ func resourceOf(gvk schema.GroupVersionKind) (schema.GroupVersionResource, error
 		{Group: "batch", Kind: "CronJob"}:                   "cronjobs",
 		{Group: "batch", Kind: "Job"}:                       "jobs",
 		{Group: crdGroup, Kind: "CustomResourceDefinition"}: "customresourcedefinitions",
+		{Group: "discovery.k8s.io", Kind: "EndpointSlice"}:  "endpointslices",
 	}[gvk.GroupKind()]
 	if !ok {
 		return schema.GroupVersionResource{}, fmt.Errorf("no resource known for %s", gvk)

@@ -33,8 +33,8 @@ func TestPlan(t *testing.T) {
 		Name: "eu", ID: 2, Context: "kind-eu", Kubeconfig: "/lab/eu/admin.kubeconfig", APIServer: "https://127.0.0.1:20004",
 		PodCIDR: "10.2.0.0/16", ServiceCIDR: "172.20.2.0/24", DNSIP: "172.20.2.10",
 		Nodes: []state.Node{
-			{Name: "eu-worker", PodCIDR: "10.2.1.0/24", Address: "127.2.0.2", KubeletPort: 20005},
-			{Name: "eu-worker2", PodCIDR: "10.2.2.0/24", Address: "127.2.0.3", KubeletPort: 20006},
+			{Name: "eu-worker", PodCIDR: "10.2.1.0/24", Address: "127.2.0.2", KubeletAddress: "127.2.0.2", KubeletPort: 20005},
+			{Name: "eu-worker2", PodCIDR: "10.2.2.0/24", Address: "127.2.0.3", KubeletAddress: "127.2.0.3", KubeletPort: 20006},
 		},
 		KubeletClientCA: "/lab/eu/pki/ca.crt", KubeletClientName: "kube-apiserver-kubelet-client",
 		KubeletServingCert: "/lab/eu/pki/kubelet.crt", KubeletServingKey: "/lab/eu/pki/kubelet.key",

@@ -90,10 +90,11 @@ func plan(dir state.Dir, name string, id int, ports Ports) (state.Cluster, error
 			PodCIDR: fmt.Sprintf("10.%d.%d.0/24", id, n),
 			Address: fmt.Sprintf("127.%d.0.%d", id, n+1),
 		}
+		node.KubeletAddress = node.Address
 		if n > 1 {
 			node.Name = fmt.Sprintf("%s-worker%d", name, n)
 		}
-		if node.KubeletPort, err = ports.Free(node.Address); err != nil {
+		if node.KubeletPort, err = ports.Free(node.KubeletAddress); err != nil {
 			return state.Cluster{}, err
 		}
 		nodes = append(nodes, node)
@@ -116,3 +117,19 @@ func plan(dir state.Dir, name string, id int, ports Ports) (state.Cluster, error
 }
 
 const apiServerAddress = "127.0.0.1"
+
+// PlanNamespaces gives the clusters nodes that are network namespaces (state.DatapathCilium), all in 10.200.0.0/16. Only
+// the first cluster has two nodes: each runs an agent of Cilium, which costs some 200 MB and half a minute of CPU.
+func PlanNamespaces(clusters []state.Cluster) {
+	for i := range clusters {
+		c := &clusters[i]
+		if i > 0 {
+			c.Nodes = c.Nodes[:1]
+		}
+		for n := range c.Nodes {
+			c.Nodes[n].Address = fmt.Sprintf("10.200.%d.%d", c.ID, n+1)
+		}
+		c.NodeCIDR = fmt.Sprintf("10.200.%d.0/24", c.ID)
+		c.AdvertiseAddress = c.Nodes[0].Address
+	}
+}

@@ -68,7 +68,7 @@ func leaves(files Files, c state.Cluster) []leaf {
 	kubeletIPs := make([]net.IP, 0, len(c.Nodes))
 	kubeletNames := make([]string, 0, len(c.Nodes))
 	for _, node := range c.Nodes {
-		kubeletIPs = append(kubeletIPs, net.ParseIP(node.Address))
+		kubeletIPs = append(kubeletIPs, net.ParseIP(node.KubeletAddress))
 		kubeletNames = append(kubeletNames, node.Name)
 	}
 	asFiles := func(cert, key string) func(pki.Pair, []byte) error {
@@ -84,12 +84,16 @@ func leaves(files Files, c state.Cluster) []leaf {
 			return clientcmd.WriteToFile(kubeconfig(c, pair, ca), name)
 		}
 	}
+	serverIPs := []net.IP{net.ParseIP(apiServerAddress), firstIP(c.ServiceCIDR)}
+	if c.AdvertiseAddress != "" {
+		serverIPs = append(serverIPs, net.ParseIP(c.AdvertiseAddress))
+	}
 	server, client := []x509.ExtKeyUsage{x509.ExtKeyUsageServerAuth}, []x509.ExtKeyUsage{x509.ExtKeyUsageClientAuth}
 	return []leaf{
 		{
 			spec: pki.LeafSpec{CommonName: "kube-apiserver", ExtKeyUsage: server, DNSNames: []string{
 				"localhost", "kubernetes", "kubernetes.default", "kubernetes.default.svc", "kubernetes.default.svc.cluster.local",
-			}, IPs: []net.IP{net.ParseIP(apiServerAddress), firstIP(c.ServiceCIDR)}},
+			}, IPs: serverIPs},
 			write: asFiles(files.ServingCert(), files.ServingKey()),
 		},
 		{

@@ -68,19 +68,23 @@ func serverFlags(files cluster.Files, c state.Cluster) ([]string, error) {
 	if err != nil {
 		return nil, err
 	}
+	// Without an address that pods can reach nobody uses Service default/kubernetes, and an endpoint on loopback
+	// would be refused.
+	advertise, reconciler := host, "none"
+	if c.AdvertiseAddress != "" {
+		advertise, reconciler = c.AdvertiseAddress, "lease"
+	}
 	return []string{
 		"--etcd-servers=" + etcdClientURL,
 		"--bind-address=" + host,
-		"--advertise-address=" + host,
+		"--advertise-address=" + advertise,
+		"--endpoint-reconciler-type=" + reconciler,
 		"--secure-port=" + port,
 		"--tls-cert-file=" + files.ServingCert(),
 		"--tls-private-key-file=" + files.ServingKey(),
 		"--client-ca-file=" + files.CACert(),
 		"--authorization-mode=RBAC",
 		"--allow-privileged=true",
-		// Nobody reaches the API server through Service default/kubernetes, and an
-		// endpoint on loopback would be refused.
-		"--endpoint-reconciler-type=none",
 		"--service-cluster-ip-range=" + c.ServiceCIDR,
 		"--service-account-issuer=https://kubernetes.default.svc.cluster.local",
 		"--service-account-signing-key-file=" + files.ServiceAccountKey(),
@@ -88,7 +92,7 @@ func serverFlags(files cluster.Files, c state.Cluster) ([]string, error) {
 		"--kubelet-certificate-authority=" + files.CACert(),
 		"--kubelet-client-certificate=" + files.KubeletClientCert(),
 		"--kubelet-client-key=" + files.KubeletClientKey(),
-		"--kubelet-preferred-address-types=InternalIP",
+		"--kubelet-preferred-address-types=InternalDNS,InternalIP",
 		// There is no node lifecycle controller that would take the taint away again.
 		"--disable-admission-plugins=TaintNodesByCondition",
 		"--profiling=false",

@@ -89,10 +89,13 @@ func (f *faults) after(req netctl.Request) (cuts [][2]string, dead []string, err
 	return cuts, dead, nil
 }
 
-// ranges turns names into the clusters' pod ranges.
+// ranges turns names into the ranges of addresses that the network sees of the clusters.
 func (f *faults) ranges(cuts [][2]string, dead []string) podwire.Faults {
 	cidr := func(name string) string {
 		c, _ := f.lab.Cluster(name) // after has checked the names
+		if f.lab.RunsCilium() {
+			return c.NodeCIDR // pods' packets are inside those of their nodes
+		}
 		return c.PodCIDR
 	}
 	var out podwire.Faults

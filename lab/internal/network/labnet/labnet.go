@@ -20,6 +20,7 @@ import (
 	"k8s.io/client-go/tools/clientcmd"
 
 	"github.com/kubectl-mesh/kubectl-mesh/lab/internal/cilium/chooser"
+	"github.com/kubectl-mesh/kubectl-mesh/lab/internal/cilium/realcilium"
 	"github.com/kubectl-mesh/kubectl-mesh/lab/internal/network/dns"
 	"github.com/kubectl-mesh/kubectl-mesh/lab/internal/network/netctl"
 	"github.com/kubectl-mesh/kubectl-mesh/lab/internal/network/podnet"
@@ -35,6 +36,8 @@ type Options struct {
 	Dir state.Dir
 	// Pod is the binary meshlab-pod.
 	Pod string
+	// Cilium is where Cilium's programs are, in a lab that runs them.
+	Cilium realcilium.Files
 	// Ready gets one line when all nodes are registered; Log everything else.
 	Ready io.Writer
 	Log   io.Writer
@@ -48,7 +51,7 @@ func Run(ctx context.Context, o Options) error {
 	}
 	work := filepath.Join(o.Dir.NetDir(), "work")
 	logs := filepath.Join(o.Dir.NetDir(), "logs")
-	for _, d := range []string{work, logs} {
+	for _, d := range []string{work, logs, volumeDir(o.Dir), diskDir(o.Dir)} {
 		if err := os.RemoveAll(d); err != nil {
 			return err
 		}
@@ -67,7 +70,19 @@ func Run(ctx context.Context, o Options) error {
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
 	g, ctx := errgroup.WithContext(ctx)
-	n := &labNet{lab: lab, log: o.Log, store: store, logs: logs}
+	n := &labNet{lab: lab, log: o.Log, store: store, logs: logs, options: o}
+	if lab.RunsCilium() {
+		n.machines, err = startMachines(ctx, lab, o, work)
+		if err != nil {
+			return err
+		}
+		defer n.machines.close()
+		g.Go(func() error { return n.machines.watch(ctx) })
+		if err := n.serveMachines(ctx, g, o.Dir); err != nil {
+			return err
+		}
+		return n.serveClusters(ctx, g, o)
+	}
 	client, err := podnet.Start(ctx, o.Pod, n.setup(work, o.Dir), o.Log)
 	switch {
 	case errors.Is(err, podnet.ErrNotAllowed):
@@ -84,9 +99,14 @@ func Run(ctx context.Context, o Options) error {
 			return err
 		}
 	}
+	return n.serveClusters(ctx, g, o)
+}
+
+// serveClusters runs the nodes of all clusters.
+func (n *labNet) serveClusters(ctx context.Context, g *errgroup.Group, o Options) error {
 	var ready sync.WaitGroup
-	ready.Add(len(lab.Clusters))
-	for _, c := range lab.Clusters {
+	ready.Add(len(n.lab.Clusters))
+	for _, c := range n.lab.Clusters {
 		nodes, err := n.nodes(c)
 		if err != nil {
 			return err
@@ -124,6 +144,8 @@ type labNet struct {
 	client    *podnet.Client
 	noRuntime error
 	faults    *faults
+	options   Options
+	machines  *machines // only in a lab that runs Cilium
 }
 
 // watchNode ends everything when the node process dies: without it no pod runs.
@@ -153,28 +175,12 @@ func (n *labNet) serveNetwork(ctx context.Context, g *errgroup.Group, dir state.
 		judge = &chooser.Cilium{Dir: dir.ChooserDir()}
 	}
 	control := chooser.New(judge, n.client, time.Duration(n.lab.PropagationDelay), n.log)
-	handler := &dns.Handler{Records: records{control}}
+	handler, err := n.names(control)
+	if err != nil {
+		return err
+	}
 	var servers []string
 	for _, c := range n.lab.Clusters {
-		client, err := newClient(c, 50)
-		if err != nil {
-			return err
-		}
-		source, err := chooser.NewSource(c.Name, c.Context, cilium.ParseVersion(c.CiliumVersion), client, control.Notify)
-		if err != nil {
-			return err
-		}
-		control.Add(source)
-		pods, err := netip.ParsePrefix(c.PodCIDR)
-		if err != nil {
-			return fmt.Errorf("cluster %q: %w", c.Name, err)
-		}
-		server, err := netip.ParseAddr(c.DNSIP)
-		if err != nil {
-			return fmt.Errorf("cluster %q: %w", c.Name, err)
-		}
-		handler.Zones = append(handler.Zones, dns.Zone{Cluster: c.Name, Pods: pods})
-		control.Skip = append(control.Skip, server)
 		servers = append(servers, c.DNSIP)
 	}
 	if err := dns.Serve(ctx, handler, n.client, servers, n.log); err != nil {
@@ -191,6 +197,40 @@ func (n *labNet) serveNetwork(ctx context.Context, g *errgroup.Group, dir state.
 	return nil
 }
 
+// names has control watch all clusters, and returns the DNS server that answers by what it sees.
+func (n *labNet) names(control *chooser.Controller) (*dns.Handler, error) {
+	handler := &dns.Handler{Records: records{control}}
+	for _, c := range n.lab.Clusters {
+		client, err := newClient(c, 50)
+		if err != nil {
+			return nil, err
+		}
+		source, err := chooser.NewSource(c.Name, c.Context, cilium.ParseVersion(c.CiliumVersion), client, control.Notify)
+		if err != nil {
+			return nil, err
+		}
+		control.Add(source)
+		pods, err := netip.ParsePrefix(c.PodCIDR)
+		if err != nil {
+			return nil, fmt.Errorf("cluster %q: %w", c.Name, err)
+		}
+		server, err := netip.ParseAddr(c.DNSIP)
+		if err != nil {
+			return nil, fmt.Errorf("cluster %q: %w", c.Name, err)
+		}
+		handler.Zones = append(handler.Zones, dns.Zone{Cluster: c.Name, Pods: pods})
+		if c.NodeCIDR != "" { // Cilium replaces the addresses of pods that ask another node by that of their own
+			nodes, err := netip.ParsePrefix(c.NodeCIDR)
+			if err != nil {
+				return nil, fmt.Errorf("cluster %q: %w", c.Name, err)
+			}
+			handler.Zones = append(handler.Zones, dns.Zone{Cluster: c.Name, Pods: nodes})
+		}
+		control.Skip = append(control.Skip, server)
+	}
+	return handler, nil
+}
+
 func (n *labNet) nodes(c state.Cluster) (*vnode.Cluster, error) {
 	client, err := newClient(c, 300)
 	if err != nil {
@@ -199,6 +239,12 @@ func (n *labNet) nodes(c state.Cluster) (*vnode.Cluster, error) {
 	cfg := vnode.Config{Cluster: c, Client: client, NoRuntime: n.noRuntime, Images: n.store, LogDir: n.logs, Log: n.log}
 	if n.client != nil {
 		cfg.Runtime = n.client
+	}
+	if n.machines != nil {
+		if err := n.machines.configure(&cfg); err != nil {
+			return nil, err
+		}
+		cfg.Programs, cfg.VolumeDir = n.options.Cilium.Image, volumeDir(n.options.Dir)
 	}
 	return vnode.New(cfg)
 }

@@ -62,6 +62,14 @@ func Start(ctx context.Context, binary string, setup podwire.Setup, log io.Write
 		Cloneflags: unix.CLONE_NEWNS | unix.CLONE_NEWPID | unix.CLONE_NEWUTS | unix.CLONE_NEWIPC | unix.CLONE_NEWNET,
 		Setsid:     true,
 	}
+	if setup.Machine != nil {
+		dir, err := os.Open(setup.Machine.Cgroup)
+		if err != nil {
+			return nil, errors.Join(err, control.Close(), conn.Close())
+		}
+		defer func() { _ = dir.Close() }()
+		cmd.SysProcAttr.UseCgroupFD, cmd.SysProcAttr.CgroupFD = true, int(dir.Fd())
+	}
 	if euid := os.Geteuid(); euid != 0 {
 		cmd.SysProcAttr.Cloneflags |= unix.CLONE_NEWUSER
 		cmd.SysProcAttr.UidMappings = []syscall.SysProcIDMap{{ContainerID: 0, HostID: euid, Size: 1}}
@@ -193,10 +201,22 @@ func (e *Error) Error() string { return e.Message }
 // Unwrap returns ErrNotFound if that was the reason.
 func (e *Error) Unwrap() error { return e.kind }
 
-// AddPod makes a network namespace with one address.
-func (c *Client) AddPod(ctx context.Context, name, ip string) error {
-	_, err := c.call(ctx, podwire.Request{Op: podwire.OpAddPod, Pod: &podwire.Pod{Name: name, IP: ip}})
+// AddPod makes a network namespace with one address, which it returns: the pod's IP, or the choice of a CNI plugin if
+// it has none.
+func (c *Client) AddPod(ctx context.Context, pod podwire.Pod) (ip string, err error) {
+	a, err := c.call(ctx, podwire.Request{Op: podwire.OpAddPod, Pod: &pod})
+	return a.reply.IP, err
+}
+
+// Link connects a network namespace to a node process of podwire.KindSwitch.
+func (c *Client) Link(ctx context.Context, cable podwire.Cable, netns *os.File) error {
+	_, err := c.call(ctx, podwire.Request{Op: podwire.OpLink, Link: &cable}, netns)
 	return err
+}
+
+// Netns opens the network namespace of the node process.
+func (c *Client) Netns() (*os.File, error) {
+	return os.Open(fmt.Sprintf("/proc/%d/ns/net", c.cmd.Process.Pid))
 }
 
 // DelPod kills what runs in a pod and removes its network.

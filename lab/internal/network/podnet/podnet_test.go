@@ -79,7 +79,7 @@ func (w *world) run(name, ip, image string, env ...string) *podnet.Process {
 	if err != nil {
 		w.t.Fatal(err)
 	}
-	if err := w.client.AddPod(w.t.Context(), name, ip); err != nil {
+	if _, err := w.client.AddPod(w.t.Context(), podwire.Pod{Name: name, IP: ip}); err != nil {
 		w.t.Fatal(err)
 	}
 	img.Root.Files = append(img.Root.Files, podwire.File{Path: "/etc/resolv.conf", Content: "nameserver 172.20.1.10\n", Mode: 0o644})
@@ -401,7 +401,7 @@ func TestDeathOfTheLab(t *testing.T) {
 	if code := p.ExitCode(); code != 137 {
 		t.Errorf("the container ended with %d", code)
 	}
-	if err := w.client.AddPod(t.Context(), "late", "10.1.1.9"); err == nil {
+	if _, err := w.client.AddPod(t.Context(), podwire.Pod{Name: "late", IP: "10.1.1.9"}); err == nil {
 		t.Error("a pod was added to a node that is gone")
 	}
 }

@@ -21,6 +21,7 @@ const (
 	OpVIPs   Op = "vips"   // VIPs: change the backends behind service addresses
 	OpFaults Op = "faults" // Faults: replace what is cut and dead
 	OpStats  Op = "stats"  // count what the node holds, for tests of leaks
+	OpLink   Op = "link"   // Link: connect a network namespace to the switch; the file is the namespace
 )
 
 // Request is one message to the node. Exactly the field that Op names is set.
@@ -30,6 +31,7 @@ type Request struct {
 	Setup   *Setup   `json:"setup,omitempty"`
 	Address *Address `json:"address,omitempty"`
 	Pod     *Pod     `json:"pod,omitempty"`
+	Link    *Cable   `json:"link,omitempty"`
 	Start   *Start   `json:"start,omitempty"`
 	Exec    *Exec    `json:"exec,omitempty"`
 	Signal  *Signal  `json:"signal,omitempty"`
@@ -46,6 +48,8 @@ type Reply struct {
 	NotFound bool   `json:"notFound,omitempty"`
 	Exit     *Exit  `json:"exit,omitempty"`
 	Stats    *Stats `json:"stats,omitempty"`
+	// IP is the address of a pod that a CNI plugin chose.
+	IP string `json:"ip,omitempty"`
 }
 
 // Exit says how a process ended: its code, or 128 plus the signal, as in a shell.
@@ -54,13 +58,46 @@ type Exit struct {
 	Code int    `json:"code"`
 }
 
+// Kind is what a node process is for.
+type Kind string
+
+// The kinds of node processes.
+const (
+	KindRouter  Kind = ""        // the pods of all clusters, and the only router between them
+	KindMachine Kind = "machine" // one node of one cluster; a CNI plugin makes the networks of its pods
+	KindSwitch  Kind = "switch"  // no pods: the network between machines
+)
+
 // Setup describes the network of all clusters.
 type Setup struct {
+	Kind Kind `json:"kind,omitempty"`
+	// Machine is set with KindMachine.
+	Machine *Machine `json:"machine,omitempty"`
 	// WorkDir is an existing directory; the node mounts over it in its own mount namespace.
 	WorkDir string `json:"workDir"`
 	// State is the lab's state directory, by which its processes are found.
 	State    string       `json:"state,omitempty"`
 	Clusters []ClusterNet `json:"clusters"`
+}
+
+// Machine is a node that looks like a machine to what runs in it.
+type Machine struct {
+	Name string `json:"name"`
+	// Cgroup is the node's own directory of the cgroup2 hierarchy; the node process is already in it.
+	Cgroup string `json:"cgroup"`
+	// Disk is an existing directory for what would be on the machine's disk: hostPath volumes outside /run, /sys and /proc.
+	Disk string `json:"disk"`
+	// Plugin is the CNI plugin, an absolute name; Network is its configuration (JSON).
+	Plugin  string `json:"plugin"`
+	Network string `json:"network"`
+}
+
+// Cable connects a machine to the switch.
+type Cable struct {
+	// Name is the name of the switch's end. The machine's end is eth0.
+	Name string `json:"name"`
+	// Address is the machine's address with the length of its prefix.
+	Address string `json:"address"`
 }
 
 // ClusterNet is what the network must know of a cluster.
@@ -81,32 +118,48 @@ type Address struct {
 // Pod is a network namespace with one address.
 type Pod struct {
 	Name string `json:"name"`
-	IP   string `json:"ip,omitempty"`
+	// IP is empty where a CNI plugin chooses the address; Args are what it is told of the pod.
+	IP   string      `json:"ip,omitempty"`
+	Args [][2]string `json:"args,omitempty"`
 }
 
 // Start is a container to start.
 type Start struct {
 	// Proc names the process; the sender chooses it and it must be new.
-	Proc     string   `json:"proc"`
-	Pod      string   `json:"pod"`
-	Hostname string   `json:"hostname"`
-	Root     Root     `json:"root"`
-	Argv     []string `json:"argv"`
-	Env      []string `json:"env"`
-	Dir      string   `json:"dir,omitempty"`
+	Proc string `json:"proc"`
+	// Pod is the pod whose network it has, or empty for the node's own.
+	Pod string `json:"pod"`
+	// Privileged leaves it all capabilities and all settings of the kernel that belong to its network.
+	Privileged bool     `json:"privileged,omitempty"`
+	Hostname   string   `json:"hostname"`
+	Root       Root     `json:"root"`
+	Argv       []string `json:"argv"`
+	Env        []string `json:"env"`
+	Dir        string   `json:"dir,omitempty"`
 }
 
 // Root is a root file system: an empty tmpfs, then these things in this order.
 type Root struct {
 	Dirs     []string `json:"dirs,omitempty"`
 	Binds    []Bind   `json:"binds,omitempty"`
+	Copies   []Copy   `json:"copies,omitempty"`
 	Links    []Link   `json:"links,omitempty"`
 	Files    []File   `json:"files,omitempty"`
 	ReadOnly bool     `json:"readOnly,omitempty"`
 }
 
-// Bind shows a file or directory of this machine, read-only.
+// Bind shows a file or directory of the node process's mount namespace.
 type Bind struct {
+	Source string `json:"source"`
+	Target string `json:"target"`
+	// Writable binds may be written to; all others are read-only.
+	Writable bool `json:"writable,omitempty"`
+	// Create makes a missing source a directory.
+	Create bool `json:"create,omitempty"`
+}
+
+// Copy is a directory whose content the container has for itself and may change.
+type Copy struct {
 	Source string `json:"source"`
 	Target string `json:"target"`
 }

@@ -33,6 +33,8 @@ type Image struct {
 	Root    podwire.Root
 	Env     []string
 	Command []string // what runs when the pod does not say
+	// Privileged containers keep all capabilities.
+	Privileged bool
 }
 
 // Store holds the images of this machine.

@@ -31,6 +31,25 @@ func confine() error {
 	return nil
 }
 
+// protectKernel keeps what a privileged program writes from the settings that belong to the whole machine. Those of
+// /proc/sys/net belong to the network namespace. Without it an agent of Cilium changes
+// kernel.unprivileged_bpf_disabled and kernel.timer_migration, the first of which lasts until the next boot.
+func protectKernel(proc string) error {
+	for _, dir := range []string{"sys/kernel", "sys/vm", "sys/fs", "sys/dev", "sys/debug", "sys/user"} {
+		settings := filepath.Join(proc, dir)
+		if err := unix.Mount(settings, settings, "", unix.MS_BIND|unix.MS_REC, ""); err != nil {
+			if errors.Is(err, unix.ENOENT) {
+				continue // not every kernel has all of them
+			}
+			return fmt.Errorf("bind %s: %w", settings, err)
+		}
+		if err := unix.MountSetattr(unix.AT_FDCWD, settings, unix.AT_RECURSIVE, &unix.MountAttr{Attr_set: unix.MOUNT_ATTR_RDONLY}); err != nil {
+			return fmt.Errorf("make %s read-only: %w", settings, err)
+		}
+	}
+	return nil
+}
+
 // maskProc keeps the container from the settings of the whole machine.
 func maskProc(proc string) error {
 	settings := filepath.Join(proc, "sys")

@@ -8,6 +8,7 @@ import (
 	"os"
 	"os/signal"
 	"path/filepath"
+	"slices"
 
 	"golang.org/x/sys/unix"
 
@@ -42,7 +43,7 @@ func runInit() error {
 	if len(s.Argv) == 0 {
 		return errors.New("no command")
 	}
-	if err := buildRoot(spec.RootDir, &s.Root); err != nil {
+	if err := buildRoot(spec.RootDir, &s.Root, s.Privileged); err != nil {
 		return fmt.Errorf("root file system: %w", err)
 	}
 	if err := enterRoot(spec.RootDir, s.Root.ReadOnly); err != nil {
@@ -62,8 +63,10 @@ func runInit() error {
 	if err != nil {
 		return err
 	}
-	if err := confine(); err != nil {
-		return err
+	if !s.Privileged {
+		if err := confine(); err != nil {
+			return err
+		}
 	}
 	if filepath.Base(file) == "sleep" {
 		// It has no children of its own but inherits those that commands leave behind, and would never
@@ -76,7 +79,7 @@ func runInit() error {
 	return nil
 }
 
-func buildRoot(root string, r *podwire.Root) error {
+func buildRoot(root string, r *podwire.Root, privileged bool) error {
 	if err := unix.Mount("", "/", "", unix.MS_REC|unix.MS_PRIVATE, ""); err != nil {
 		return fmt.Errorf("make mounts private: %w", err)
 	}
@@ -88,8 +91,26 @@ func buildRoot(root string, r *podwire.Root) error {
 			return err
 		}
 	}
+	if privileged {
+		sys := filepath.Join(root, "sys")
+		if err := makeDir(sys); err != nil {
+			return err
+		}
+		if err := unix.Mount("sysfs", sys, "sysfs", unix.MS_NOSUID|unix.MS_NODEV|unix.MS_NOEXEC, ""); err != nil {
+			return fmt.Errorf("mount sys: %w", err)
+		}
+	}
 	for _, b := range r.Binds {
-		if err := bind(b.Source, filepath.Join(root, b.Target), unix.MOUNT_ATTR_RDONLY|unix.MOUNT_ATTR_NOSUID); err != nil {
+		if err := bindVolume(root, b); err != nil {
+			return err
+		}
+	}
+	for _, c := range r.Copies {
+		target := filepath.Join(root, c.Target)
+		if err := makeDir(target); err != nil {
+			return err
+		}
+		if err := os.CopyFS(target, os.DirFS(c.Source)); err != nil {
 			return err
 		}
 	}
@@ -114,8 +135,15 @@ func buildRoot(root string, r *podwire.Root) error {
 	if err := unix.Mount("proc", filepath.Join(root, "proc"), "proc", unix.MS_NOSUID|unix.MS_NODEV|unix.MS_NOEXEC, ""); err != nil {
 		return fmt.Errorf("mount proc: %w", err)
 	}
-	if err := maskProc(filepath.Join(root, "proc")); err != nil {
+	mask := maskProc
+	if privileged {
+		mask = protectKernel
+	}
+	if err := mask(filepath.Join(root, "proc")); err != nil {
 		return err
+	}
+	if slices.ContainsFunc(r.Binds, func(b podwire.Bind) bool { return b.Target == "/tmp" }) {
+		return buildDev(filepath.Join(root, "dev")) // the pod has a volume there
 	}
 	if err := unix.Mount("tmpfs", filepath.Join(root, "tmp"), "tmpfs", unix.MS_NOSUID|unix.MS_NODEV, "mode=1777"); err != nil {
 		return fmt.Errorf("mount tmp: %w", err)
@@ -181,6 +209,20 @@ func bind(source, target string, attrs uint64) error {
 		return fmt.Errorf("bind %s: set attributes: %w", source, err)
 	}
 	return nil
+}
+
+// bindVolume shows what a container is given of the node's file system.
+func bindVolume(root string, b podwire.Bind) error {
+	if b.Create {
+		if err := os.MkdirAll(b.Source, 0o755); err != nil { //nolint:gosec // as a kubelet makes a DirectoryOrCreate
+			return err
+		}
+	}
+	attrs := uint64(unix.MOUNT_ATTR_NOSUID)
+	if !b.Writable {
+		attrs |= unix.MOUNT_ATTR_RDONLY
+	}
+	return bind(b.Source, filepath.Join(root, b.Target), attrs)
 }
 
 // enterRoot makes root the only file system that the container sees.

@@ -25,7 +25,7 @@ const (
 	lostTable = 100
 )
 
-// network is the node's own network namespace: a router between the pods.
+// network is the node's own network namespace, of a router between the pods.
 type network struct {
 	handle *netlink.Handle
 	mu     sync.Mutex
@@ -186,6 +186,11 @@ func configurePod(ip netip.Addr) error {
 			return fmt.Errorf("pod's default route: %w", err)
 		}
 	}
+	return podSettings()
+}
+
+// podSettings are the kernel's settings in a pod's network namespace, that of the calling thread.
+func podSettings() error {
 	for name, value := range map[string]string{
 		// A client opens tens of thousands of connections to one address in a probe.
 		"net/ipv4/ip_local_port_range": "1024 65535",

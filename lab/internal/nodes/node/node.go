@@ -13,6 +13,7 @@ import (
 	"fmt"
 	"io"
 	"net"
+	"net/netip"
 	"os"
 	"path/filepath"
 	"strconv"
@@ -31,12 +32,30 @@ type Node struct {
 	self string // this binary, which is also the first program in each container
 
 	root string // an empty directory of the node's mount namespace, where containers build their roots
-	net  *network
-	lb   *balancer
+	net  podNetwork
 
 	mu    sync.Mutex
 	pods  map[string]*pod
 	procs map[string]*process
+}
+
+// podNetwork is what connects the pods of a node. There is one for each podwire.Kind.
+type podNetwork interface {
+	// join makes a network namespace for a pod.
+	join(p *podwire.Pod) (*attachment, error)
+	// link connects a machine's network namespace.
+	link(c *podwire.Cable, ns *os.File) error
+	setVIPs(vips []podwire.VIP) error
+	setFaults(f *podwire.Faults) error
+	// count fills in what the network holds.
+	count(st *podwire.Stats) error
+}
+
+// attachment is a pod's network namespace and how it is removed.
+type attachment struct {
+	ip    netip.Addr
+	netns *os.File
+	leave func() error
 }
 
 // Run serves the control socket until it closes. The caller is the first process of new namespaces.
@@ -93,7 +112,11 @@ func (n *Node) do(req *podwire.Request, files []*os.File, reply *podwire.Reply) 
 	case req.Op == podwire.OpDial && req.Address != nil:
 		return dial(req.Address)
 	case req.Op == podwire.OpAddPod && req.Pod != nil:
-		return nil, n.addPod(req.Pod)
+		var err error
+		reply.IP, err = n.addPod(req.Pod)
+		return nil, err
+	case req.Op == podwire.OpLink && req.Link != nil && len(files) == 1:
+		return nil, n.net.link(req.Link, files[0])
 	case req.Op == podwire.OpDelPod && req.Pod != nil:
 		return nil, n.delPod(req.Pod.Name)
 	case req.Op == podwire.OpStart && req.Start != nil && len(files) == 2:
@@ -103,9 +126,9 @@ func (n *Node) do(req *podwire.Request, files []*os.File, reply *podwire.Reply) 
 	case req.Op == podwire.OpSignal && req.Signal != nil:
 		return nil, n.signal(req.Signal)
 	case req.Op == podwire.OpVIPs:
-		return nil, n.lb.update(req.VIPs)
+		return nil, n.net.setVIPs(req.VIPs)
 	case req.Op == podwire.OpFaults && req.Faults != nil:
-		return nil, n.lb.setFaults(req.Faults)
+		return nil, n.net.setFaults(req.Faults)
 	case req.Op == podwire.OpStats:
 		var err error
 		reply.Stats, err = n.stats()
@@ -129,16 +152,24 @@ func (n *Node) setup(s *podwire.Setup) error {
 	if err := os.Mkdir(n.root, 0o755); err != nil {
 		return err
 	}
-	network, err := newNetwork(s.Clusters)
+	network, err := n.newNetwork(s)
 	if err != nil {
-		return fmt.Errorf("network: %w", err)
+		return err
 	}
-	lb, err := newBalancer(s.Clusters)
-	if err != nil {
-		return fmt.Errorf("nftables: %w", err)
-	}
-	n.net, n.lb = network, lb
+	n.net = network
 	return nil
+}
+
+func (n *Node) newNetwork(s *podwire.Setup) (podNetwork, error) {
+	switch {
+	case s.Kind == podwire.KindRouter:
+		return newRouter(s.Clusters)
+	case s.Kind == podwire.KindSwitch:
+		return newSwitch()
+	case s.Kind == podwire.KindMachine && s.Machine != nil:
+		return newMachine(*s.Machine)
+	}
+	return nil, fmt.Errorf("node of kind %q is not understood", s.Kind)
 }
 
 // listen opens a socket in the node's network namespace; who holds it may be anywhere.
@@ -198,14 +229,10 @@ func dial(a *podwire.Address) ([]*os.File, error) {
 
 // stats counts pods, processes, links, chains and children that nobody waited for.
 func (n *Node) stats() (*podwire.Stats, error) {
-	links, err := n.net.handle.LinkList()
-	if err != nil {
-		return nil, err
-	}
 	n.mu.Lock()
-	st := &podwire.Stats{Pods: len(n.pods), Processes: len(n.procs), Links: len(links)}
+	st := &podwire.Stats{Pods: len(n.pods), Processes: len(n.procs)}
 	n.mu.Unlock()
-	if st.Chains, err = n.lb.chains(); err != nil {
+	if err := n.net.count(st); err != nil {
 		return nil, err
 	}
 	entries, err := os.ReadDir("/proc")

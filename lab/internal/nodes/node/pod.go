@@ -3,7 +3,6 @@ package node
 import (
 	"errors"
 	"fmt"
-	"net/netip"
 	"os"
 	"strconv"
 	"strings"
@@ -16,9 +15,7 @@ import (
 
 // pod is a network namespace that containers share.
 type pod struct {
-	ip    netip.Addr
-	netns *os.File
-	veth  string
+	*attachment // nil while the namespace is made
 }
 
 // process is a started container or a command in one.
@@ -27,42 +24,38 @@ type process struct {
 	container string // empty for a container itself
 	proc      *os.Process
 	pidfd     int // of a container, for commands that enter it
-	done      chan struct{}
+	// privileged commands in it keep all capabilities
+	privileged bool
+	done       chan struct{}
 }
 
-func (n *Node) addPod(p *podwire.Pod) error {
-	ip, err := netip.ParseAddr(p.IP)
-	if err != nil {
-		return err
-	}
+// addPod makes the network of a pod and returns its address.
+func (n *Node) addPod(p *podwire.Pod) (ip string, err error) {
 	n.mu.Lock()
 	if n.pods[p.Name] != nil {
 		n.mu.Unlock()
-		return fmt.Errorf("pod %s exists", p.Name)
+		return "", fmt.Errorf("pod %s exists", p.Name)
 	}
-	entry := &pod{ip: ip}
+	entry := &pod{}
 	n.pods[p.Name] = entry // keeps the name while the namespace is made
 	n.mu.Unlock()
 
-	ns, veth, err := n.net.join(ip)
-	if err == nil {
-		err = n.lb.setSelf(ip, true)
-	}
+	a, err := n.net.join(p)
 	n.mu.Lock()
 	defer n.mu.Unlock()
 	if err != nil {
 		delete(n.pods, p.Name)
-		return fmt.Errorf("pod network: %w", err)
+		return "", fmt.Errorf("pod network: %w", err)
 	}
-	entry.netns, entry.veth = ns, veth
-	return nil
+	entry.attachment = a
+	return a.ip.String(), nil
 }
 
 // delPod kills what runs in the pod, waits until it is gone and removes the network.
 func (n *Node) delPod(name string) error {
 	n.mu.Lock()
 	p := n.pods[name]
-	if p == nil || p.netns == nil {
+	if p == nil || p.attachment == nil {
 		n.mu.Unlock()
 		return fmt.Errorf("no pod %s", name)
 	}
@@ -82,14 +75,7 @@ func (n *Node) delPod(name string) error {
 	n.mu.Lock()
 	delete(n.pods, name)
 	n.mu.Unlock()
-	err := n.net.leave(p.veth)
-	if serr := n.lb.setSelf(p.ip, false); err == nil {
-		err = serr
-	}
-	if cerr := p.netns.Close(); err == nil {
-		err = cerr
-	}
-	return err
+	return errors.Join(p.leave(), p.netns.Close())
 }
 
 // register makes a started process known and reports its end.

@@ -33,15 +33,9 @@ type initSpec struct {
 // start runs a container: this binary as `init` in new namespaces, which builds the root file
 // system and becomes the container's command.
 func (n *Node) start(s *podwire.Start, files []*os.File) error {
-	n.mu.Lock()
-	p := n.pods[s.Pod]
-	taken := n.procs[s.Proc] != nil
-	n.mu.Unlock()
-	if p == nil || p.netns == nil {
-		return fmt.Errorf("no pod %s", s.Pod)
-	}
-	if taken {
-		return fmt.Errorf("process %s exists", s.Proc)
+	netns, err := n.netnsOf(s)
+	if err != nil {
+		return err
 	}
 	specR, specW, err := os.Pipe()
 	if err != nil {
@@ -62,8 +56,10 @@ func (n *Node) start(s *podwire.Start, files []*os.File) error {
 		SysProcAttr: &syscall.SysProcAttr{Cloneflags: containerNamespaces, Setsid: true, PidFD: &pidfd},
 	}
 	err = onThread(func() error {
-		if err := unix.Setns(int(p.netns.Fd()), unix.CLONE_NEWNET); err != nil {
-			return fmt.Errorf("enter the pod's network: %w", err)
+		if netns != nil {
+			if err := unix.Setns(int(netns.Fd()), unix.CLONE_NEWNET); err != nil {
+				return fmt.Errorf("enter the pod's network: %w", err)
+			}
 		}
 		return cmd.Start()
 	})
@@ -96,8 +92,25 @@ func (n *Node) start(s *podwire.Start, files []*os.File) error {
 		}
 		return errors.Join(err, werr)
 	}
-	n.register(s.Proc, &process{pod: s.Pod, proc: cmd.Process, pidfd: pidfd})
+	n.register(s.Proc, &process{pod: s.Pod, proc: cmd.Process, pidfd: pidfd, privileged: s.Privileged})
 	return nil
+}
+
+// netnsOf finds the network namespace of a new container; nil is the node's own.
+func (n *Node) netnsOf(s *podwire.Start) (*os.File, error) {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	if n.procs[s.Proc] != nil {
+		return nil, fmt.Errorf("process %s exists", s.Proc)
+	}
+	if s.Pod == "" {
+		return nil, nil
+	}
+	p := n.pods[s.Pod]
+	if p == nil || p.attachment == nil {
+		return nil, fmt.Errorf("no pod %s", s.Pod)
+	}
+	return p.netns, nil
 }
 
 // exec starts a command in a running container by entering its namespaces on a thread of its own.
@@ -140,8 +153,10 @@ func (n *Node) exec(e *podwire.Exec, files []*os.File) ([]*os.File, error) {
 		if cmd.Path, err = lookPath(e.Argv[0], e.Env, cmd.Dir); err != nil {
 			return err
 		}
-		if err := confine(); err != nil {
-			return err
+		if !c.privileged {
+			if err := confine(); err != nil {
+				return err
+			}
 		}
 		if !e.TTY {
 			cmd.Stdin, cmd.Stdout, cmd.Stderr = files[0], files[1], files[2]

@@ -4,7 +4,7 @@
 // is the business of package images; which backends it reaches, of package chooser.
 //
 // Differences from a kubelet: an image that is not the lab's is shown running and
-// ready without a process; volumes are empty directories; only readiness probes are run.
+// ready without a process; volumes are empty directories, except on machines; only readiness probes are run.
 package vnode
 
 import (
@@ -39,7 +39,7 @@ const apiTimeout = 5 * time.Second
 
 // Runtime runs pods; podnet.Client is one.
 type Runtime interface {
-	AddPod(ctx context.Context, name, ip string) error
+	AddPod(ctx context.Context, pod podwire.Pod) (ip string, err error)
 	DelPod(ctx context.Context, name string) error
 	StartContainer(ctx context.Context, s podwire.Start, stdout, stderr *os.File) (*podnet.Process, error)
 	Exec(ctx context.Context, e podwire.Exec, stdin, stdout, stderr *os.File) (*podnet.Process, error)
@@ -55,9 +55,25 @@ type Config struct {
 	// NoRuntime says why nothing can be executed in them.
 	Runtime   Runtime
 	NoRuntime error
-	Images    *images.Store
-	LogDir    string
+	// Machines are the nodes that are machines of their own, by name. Where a node is one, its runtime replaces Runtime, a
+	// CNI plugin chooses the addresses of its pods, and pods have volumes and may have hostNetwork.
+	Machines map[string]Machine
+	// Kubernetes is the host and the port by which pods on machines reach the API server.
+	Kubernetes [2]string
+	// Programs finds images that are not the lab's but that the lab has programs for; nil means none.
+	Programs func(c *corev1.Container) (images.Image, bool)
+	Images   *images.Store
+	LogDir   string
+	// VolumeDir contains the volumes of the pods on machines.
+	VolumeDir string
 	Log       io.Writer
+}
+
+// Machine is a node that is a machine of its own.
+type Machine struct {
+	Runtime Runtime
+	// Disk is a directory that stands for the machine's disk.
+	Disk string
 }
 
 // Cluster is the nodes of one cluster.
@@ -77,7 +93,10 @@ type Cluster struct {
 // node is one virtual node.
 type node struct {
 	state.Node
-	pool *pool
+	pool    *pool
+	runtime Runtime
+	// machine is nil for nodes that share one network.
+	machine *Machine
 }
 
 // New prepares the nodes of one cluster.
@@ -92,7 +111,11 @@ func New(cfg Config) (*Cluster, error) {
 		if err != nil {
 			return nil, fmt.Errorf("node %q: %w", n.Name, err)
 		}
-		c.nodes[n.Name] = &node{Node: n, pool: newPool(cidr)}
+		entry := &node{Node: n, pool: newPool(cidr), runtime: cfg.Runtime}
+		if m, ok := cfg.Machines[n.Name]; ok {
+			entry.runtime, entry.machine = m.Runtime, &m
+		}
+		c.nodes[n.Name] = entry
 	}
 	return c, nil
 }

@@ -13,6 +13,10 @@ type place struct {
 	cluster string
 	podIP   string
 	hostIP  string
+	// configMap reads a key of a ConfigMap; nil where containers cannot refer to one.
+	configMap func(name, key string) (value string, ok bool, err error)
+	// kubernetes is the host and the port of the API server, as Service default/kubernetes gives them; empty without one.
+	kubernetes [2]string
 }
 
 // environment builds a container's environment: the image's, what the lab tells its own
@@ -25,23 +29,50 @@ func environment(pod *corev1.Pod, c *corev1.Container, image []string, at place)
 	env.set("NAMESPACE", pod.Namespace)
 	env.set("NODE", pod.Spec.NodeName)
 	env.set("POD_IP", at.podIP)
+	if at.kubernetes[0] != "" {
+		env.set("KUBERNETES_SERVICE_HOST", at.kubernetes[0])
+		env.set("KUBERNETES_SERVICE_PORT", at.kubernetes[1])
+	}
 	if len(c.EnvFrom) > 0 {
 		return nil, fmt.Errorf("container %q: envFrom is not supported in the lab", c.Name)
 	}
 	for _, e := range c.Env {
 		value := expand(e.Value, env.get)
 		if e.ValueFrom != nil {
-			if e.ValueFrom.FieldRef == nil {
-				return nil, fmt.Errorf("container %q: env %s: only plain values and fieldRef are supported in the lab", c.Name, e.Name)
-			}
+			var ok bool
 			var err error
-			if value, err = field(pod, e.ValueFrom.FieldRef.FieldPath, at); err != nil {
+			if value, ok, err = valueFrom(pod, e.ValueFrom, at); err != nil {
 				return nil, fmt.Errorf("container %q: env %s: %w", c.Name, e.Name, err)
+			}
+			if !ok {
+				continue
 			}
 		}
 		env.set(e.Name, value)
 	}
 	return env.list, nil
+}
+
+// nodeMemory is what a container without a limit sees as its limit: the node's memory in bytes.
+const nodeMemory = "8589934592"
+
+// valueFrom reads a variable from elsewhere; ok is false for one that is optional and missing.
+func valueFrom(pod *corev1.Pod, from *corev1.EnvVarSource, at place) (value string, ok bool, err error) {
+	switch {
+	case from.FieldRef != nil:
+		value, err = field(pod, from.FieldRef.FieldPath, at)
+		return value, true, err
+	case from.ConfigMapKeyRef != nil && at.configMap != nil:
+		ref := from.ConfigMapKeyRef
+		value, ok, err = at.configMap(ref.Name, ref.Key)
+		if err == nil && !ok && (ref.Optional == nil || !*ref.Optional) {
+			err = fmt.Errorf("ConfigMap %q has no key %q", ref.Name, ref.Key)
+		}
+		return value, ok, err
+	case from.ResourceFieldRef != nil && from.ResourceFieldRef.Resource == "limits.memory":
+		return nodeMemory, true, nil // limits are not enforced in the lab
+	}
+	return "", false, fmt.Errorf("a value from this source is not supported in the lab")
 }
 
 // field reads what the downward API offers.

@@ -43,7 +43,7 @@ func (w *worker) executable(container string) error {
 	switch {
 	case err != nil:
 		return err
-	case u.picture && w.cluster.Runtime == nil:
+	case u.picture && w.node.runtime == nil:
 		return fmt.Errorf("pods have no processes and no network here: %w", w.cluster.NoRuntime)
 	case u.picture:
 		return errNoProcess
@@ -110,7 +110,7 @@ func (w *worker) execPipes(ctx context.Context, spec podwire.Exec, in io.Reader,
 	if err != nil {
 		return errors.Join(err, stdin.Close(), stdout.Close())
 	}
-	p, err := w.cluster.Runtime.Exec(ctx, spec, stdin, stdout, stderr)
+	p, err := w.node.runtime.Exec(ctx, spec, stdin, stdout, stderr)
 	for _, f := range []*os.File{stdin, stdout, stderr} {
 		_ = f.Close() // the command has its own copies
 	}
@@ -157,7 +157,7 @@ func (w *worker) execTTY(ctx context.Context, spec podwire.Exec, in io.Reader, o
 		}
 	case <-time.After(50 * time.Millisecond):
 	}
-	p, terminal, err := w.cluster.Runtime.ExecTTY(ctx, spec)
+	p, terminal, err := w.node.runtime.ExecTTY(ctx, spec)
 	if err != nil {
 		return describe(err)
 	}
@@ -209,12 +209,12 @@ type forwarder struct{ pod *worker }
 // PortForward copies between a stream and a port of the pod.
 func (f *forwarder) PortForward(ctx context.Context, _, _ string, port int32, stream io.ReadWriteCloser) error {
 	f.pod.mu.Lock()
-	ip, network := f.pod.ip, f.pod.network
+	ip, network := f.pod.ip, f.pod.network || f.pod.pod.Spec.HostNetwork && f.pod.node.machine != nil
 	f.pod.mu.Unlock()
 	if !network {
 		return errNoProcess
 	}
-	conn, err := f.pod.cluster.Runtime.Dial(ctx, "tcp", net.JoinHostPort(ip.String(), strconv.Itoa(int(port))))
+	conn, err := f.pod.node.runtime.Dial(ctx, "tcp", net.JoinHostPort(ip.String(), strconv.Itoa(int(port))))
 	if err != nil {
 		return err
 	}

@@ -55,7 +55,7 @@ func (c *Cluster) serve(ctx context.Context) (stop func(), err error) {
 		},
 	}
 	for _, n := range c.nodes {
-		l, err := (&net.ListenConfig{}).Listen(ctx, "tcp", net.JoinHostPort(n.Address, strconv.Itoa(n.KubeletPort)))
+		l, err := (&net.ListenConfig{}).Listen(ctx, "tcp", net.JoinHostPort(n.KubeletAddress, strconv.Itoa(n.KubeletPort)))
 		if err != nil {
 			return nil, errors.Join(fmt.Errorf("node %q: %w", n.Name, err), server.Close())
 		}

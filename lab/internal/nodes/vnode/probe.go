@@ -83,7 +83,7 @@ func (w *worker) probe(ctx context.Context, c *corev1.Container, p *corev1.Probe
 		if err != nil {
 			return err
 		}
-		conn, err := w.cluster.Runtime.Dial(ctx, "tcp", net.JoinHostPort(ip, port))
+		conn, err := w.node.runtime.Dial(ctx, "tcp", net.JoinHostPort(ip, port))
 		if err != nil {
 			return err
 		}
@@ -94,7 +94,7 @@ func (w *worker) probe(ctx context.Context, c *corev1.Container, p *corev1.Probe
 			return err
 		}
 		defer func() { _ = null.Close() }()
-		process, err := w.cluster.Runtime.Exec(ctx, podwire.Exec{Proc: proc, Container: container, Argv: p.Exec.Command, Env: env}, null, null, null)
+		process, err := w.node.runtime.Exec(ctx, podwire.Exec{Proc: proc, Container: container, Argv: p.Exec.Command, Env: env}, null, null, null)
 		if err != nil {
 			return err
 		}
@@ -119,6 +119,9 @@ func (w *worker) probeHTTP(ctx context.Context, c *corev1.Container, get *corev1
 	if get.Scheme == corev1.URISchemeHTTPS {
 		return fmt.Errorf("the lab has no HTTPS probes")
 	}
+	if get.Host != "" {
+		ip = get.Host
+	}
 	req, err := http.NewRequestWithContext(ctx, http.MethodGet, "http://"+net.JoinHostPort(ip, port)+"/"+strings.TrimPrefix(get.Path, "/"), nil)
 	if err != nil {
 		return err
@@ -129,7 +132,7 @@ func (w *worker) probeHTTP(ctx context.Context, c *corev1.Container, get *corev1
 	transport := &http.Transport{
 		DisableKeepAlives: true,
 		DialContext: func(ctx context.Context, network, address string) (net.Conn, error) {
-			return w.cluster.Runtime.Dial(ctx, network, address)
+			return w.node.runtime.Dial(ctx, network, address)
 		},
 	}
 	resp, err := transport.RoundTrip(req)

@@ -99,6 +99,16 @@ func (c *Cluster) heartbeat(ctx context.Context) {
 	}
 }
 
+// nodeAddresses are the node's InternalIP and name, and, where nobody outside the pod network reaches the former,
+// the address of the kubelet as an internal DNS name: a type that Cilium takes no addresses from.
+func nodeAddresses(n *node) []corev1.NodeAddress {
+	addresses := []corev1.NodeAddress{{Type: corev1.NodeInternalIP, Address: n.Address}, {Type: corev1.NodeHostName, Address: n.Name}}
+	if n.KubeletAddress != n.Address {
+		addresses = append(addresses, corev1.NodeAddress{Type: corev1.NodeInternalDNS, Address: n.KubeletAddress})
+	}
+	return addresses
+}
+
 func nodeStatus(n *node, now time.Time) corev1.NodeStatus {
 	condition := func(t corev1.NodeConditionType, s corev1.ConditionStatus, reason, message string) corev1.NodeCondition {
 		return corev1.NodeCondition{
@@ -117,9 +127,7 @@ func nodeStatus(n *node, now time.Time) corev1.NodeStatus {
 			condition(corev1.NodePIDPressure, corev1.ConditionFalse, "KubeletHasSufficientPID", "the lab does not measure it"),
 			condition(corev1.NodeReady, corev1.ConditionTrue, "KubeletReady", "the lab's virtual node is ready"),
 		},
-		Addresses: []corev1.NodeAddress{
-			{Type: corev1.NodeInternalIP, Address: n.Address}, {Type: corev1.NodeHostName, Address: n.Name},
-		},
+		Addresses:       nodeAddresses(n),
 		DaemonEndpoints: corev1.NodeDaemonEndpoints{KubeletEndpoint: corev1.DaemonEndpoint{Port: int32(n.KubeletPort)}},
 		NodeInfo: corev1.NodeSystemInfo{
 			KubeletVersion: KubeletVersion, OperatingSystem: "linux", Architecture: runtime.GOARCH,

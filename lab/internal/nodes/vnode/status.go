@@ -134,8 +134,12 @@ func (w *worker) root(pod *corev1.Pod, u *unit, ip string) podwire.Root {
 		r.ReadOnly = *c.ReadOnlyRootFilesystem
 	}
 	r.Dirs = slices.Clone(r.Dirs)
-	for _, m := range u.spec.VolumeMounts {
-		r.Dirs = append(r.Dirs, m.MountPath)
+	if w.volumes == nil {
+		for _, m := range u.spec.VolumeMounts {
+			r.Dirs = append(r.Dirs, m.MountPath)
+		}
+	} else {
+		r.Binds = append(slices.Clone(r.Binds), w.volumes.Binds(&u.spec)...)
 	}
 	r.Files = append(slices.Clone(r.Files),
 		podwire.File{Path: "/etc/hostname", Content: hostname(pod) + "\n", Mode: 0o644},

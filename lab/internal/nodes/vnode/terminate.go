@@ -66,12 +66,15 @@ func (w *worker) destroy(ctx context.Context) {
 		}
 	}
 	if w.network {
-		if err := w.cluster.Runtime.DelPod(ctx, string(w.uid)); err != nil && ctx.Err() == nil {
+		if err := w.node.runtime.DelPod(ctx, string(w.uid)); err != nil && ctx.Err() == nil {
 			w.cluster.logf("pod %s: remove: %v", w.uid, err)
 		}
 	}
-	if w.ip.IsValid() && !w.pod.Spec.HostNetwork {
+	if w.ip.IsValid() && !w.pod.Spec.HostNetwork && w.node.machine == nil {
 		w.node.pool.give(w.ip)
+	}
+	if err := w.removeVolumes(); err != nil {
+		w.cluster.logf("pod %s: volumes: %v", w.uid, err)
 	}
 	for _, u := range w.units {
 		u.logs.close()

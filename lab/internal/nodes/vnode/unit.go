@@ -44,15 +44,21 @@ type unit struct {
 }
 
 // newUnit looks the container's image up. What cannot run says so in its state.
-func newUnit(c *corev1.Container, isInit bool, store *images.Store, runs bool) *unit {
+func (w *worker) newUnit(c *corev1.Container, isInit bool) *unit {
 	u := &unit{spec: *c, init: isInit}
 	u.wait("ContainerCreating", "")
+	if w.cluster.Programs != nil {
+		if img, ok := w.cluster.Programs(c); ok {
+			u.image = img
+			return u
+		}
+	}
 	name, ours := images.Name(c.Image)
-	if !ours || !runs {
+	if !ours || w.node.runtime == nil {
 		u.picture = true
 		return u
 	}
-	img, err := store.Find(name)
+	img, err := w.cluster.Images.Find(name)
 	if err != nil {
 		u.wait("ErrImagePull", err.Error())
 		u.retryAt = time.Now().AddDate(100, 0, 0)

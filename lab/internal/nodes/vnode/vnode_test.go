@@ -223,8 +223,9 @@ func TestPhase(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
+	w := &worker{cluster: &Cluster{Config: Config{Images: store}}, node: &node{runtime: struct{ Runtime }{}}}
 	fresh := func(isInit bool) *unit {
-		return newUnit(&corev1.Container{Name: "c", Image: "meshlab/web"}, isInit, store, true)
+		return w.newUnit(&corev1.Container{Name: "c", Image: "meshlab/web"}, isInit)
 	}
 	running := func(isInit bool) *unit {
 		u := fresh(isInit)

@@ -15,6 +15,7 @@ import (
 	"k8s.io/apimachinery/pkg/types"
 
 	"github.com/kubectl-mesh/kubectl-mesh/lab/internal/network/podwire"
+	"github.com/kubectl-mesh/kubectl-mesh/lab/internal/nodes/volumes"
 )
 
 const (
@@ -40,8 +41,12 @@ type worker struct {
 	ending  time.Time // when the grace period is over; zero while the pod is to run
 	done    bool      // nothing of the pod is left here
 
+	volumes     *volumes.Set // nil until they are made; only on machines
+	stopVolumes context.CancelFunc
+
 	conditions []corev1.PodCondition
 	sent       []byte // the status that the API server has from us
+	postponed  string // why the containers could not be created, as logged last
 }
 
 func newWorker(c *Cluster, n *node, pod *corev1.Pod) *worker {
@@ -138,11 +143,12 @@ func (w *worker) advance(ctx context.Context, pod *corev1.Pod, now time.Time) ti
 	w.collect(now)
 	if !w.ip.IsValid() {
 		if err := w.connect(ctx, pod); err != nil {
-			w.cluster.logf("pod %s/%s: %v", pod.Namespace, pod.Name, err)
-			for _, u := range w.units {
-				u.wait("ContainerCreating", err.Error())
-			}
-			return retryAPI
+			return w.postpone(pod, err)
+		}
+	}
+	if w.volumes == nil && w.node.machine != nil {
+		if err := w.prepareVolumes(ctx, pod); err != nil {
+			return w.postpone(pod, err)
 		}
 	}
 	next := idle
@@ -157,6 +163,18 @@ func (w *worker) advance(ctx context.Context, pod *corev1.Pod, now time.Time) ti
 	return next
 }
 
+// postpone reports why the pod's containers cannot be created yet.
+func (w *worker) postpone(pod *corev1.Pod, err error) time.Duration {
+	if text := err.Error(); text != w.postponed {
+		w.cluster.logf("pod %s/%s: %v", pod.Namespace, pod.Name, err)
+		w.postponed = text
+	}
+	for _, u := range w.units {
+		u.wait("ContainerCreating", err.Error())
+	}
+	return retryAPI
+}
+
 // begin makes the pod's containers, with the restarts that an earlier life of the lab counted.
 func (w *worker) begin(pod *corev1.Pod, now time.Time) {
 	w.started = metav1.NewTime(now)
@@ -169,11 +187,11 @@ func (w *worker) begin(pod *corev1.Pod, now time.Time) {
 		before[st.Name] = st
 	}
 	add := func(c *corev1.Container, isInit bool) {
-		u := newUnit(c, isInit, w.cluster.Images, w.cluster.Runtime != nil)
+		u := w.newUnit(c, isInit)
 		if st, ok := before[c.Name]; ok && !u.picture && (st.State.Running != nil || st.State.Terminated != nil) {
 			u.restarts, u.attempt = st.RestartCount+1, int(st.RestartCount)+1
 		}
-		if pod.Spec.HostNetwork && !u.picture {
+		if pod.Spec.HostNetwork && !u.picture && w.node.machine == nil {
 			u.wait("CreateContainerConfigError", "pods of the lab that run cannot have hostNetwork")
 			u.retryAt = now.AddDate(100, 0, 0)
 		}
@@ -196,13 +214,16 @@ func (w *worker) connect(ctx context.Context, pod *corev1.Pod) error {
 		w.ip = ip
 		return err
 	}
+	if w.node.machine != nil {
+		return w.connectByPlugin(ctx, pod)
+	}
 	ip, err := w.node.pool.take()
 	if err != nil {
 		return err
 	}
 	for _, u := range w.units {
 		if !u.picture {
-			if err := w.cluster.Runtime.AddPod(ctx, string(w.uid), ip.String()); err != nil {
+			if _, err := w.node.runtime.AddPod(ctx, podwire.Pod{Name: string(w.uid), IP: ip.String()}); err != nil {
 				w.node.pool.give(ip)
 				return err
 			}
@@ -269,6 +290,10 @@ func (w *worker) drive(ctx context.Context, pod *corev1.Pod, u *unit, now time.T
 // start starts one container.
 func (w *worker) start(ctx context.Context, pod *corev1.Pod, u *unit) error {
 	at := place{cluster: w.cluster.Cluster.Name, podIP: w.ip.String(), hostIP: w.node.Address}
+	if w.node.machine != nil {
+		at.configMap = w.configMapKey(ctx, pod.Namespace)
+		at.kubernetes = w.cluster.Kubernetes
+	}
 	env, err := environment(pod, &u.spec, u.image.Env, at)
 	if err != nil {
 		return err
@@ -285,8 +310,12 @@ func (w *worker) start(ctx context.Context, pod *corev1.Pod, u *unit) error {
 	if err != nil {
 		return err
 	}
-	proc, err := w.cluster.Runtime.StartContainer(ctx, podwire.Start{
-		Proc: u.procName, Pod: string(w.uid), Hostname: hostname(pod),
+	network := string(w.uid)
+	if pod.Spec.HostNetwork {
+		network = "" // the node's
+	}
+	proc, err := w.node.runtime.StartContainer(ctx, podwire.Start{
+		Proc: u.procName, Pod: network, Hostname: hostname(pod), Privileged: u.image.Privileged,
 		Root: w.root(pod, u, at.podIP), Argv: command(&u.spec, u.image.Command, newVars(env).get), Env: env, Dir: u.spec.WorkingDir,
 	}, stdout, stderr)
 	_ = stdout.Close() // the container has its own copies

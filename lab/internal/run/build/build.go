@@ -31,6 +31,8 @@ const unusedFor = 30 * 24 * time.Hour
 // Group is a set of programs that are built together and are in one directory.
 type Group struct {
 	Programs []string
+	// Packages are the import paths of programs that are not in cmd/NAME of the module.
+	Packages map[string]string
 	// Module is the directory of their module, relative to the lab's; empty means the lab's own.
 	Module string
 	// Notice is printed before a build.
@@ -81,6 +83,49 @@ func Chooser() Group {
 			"cores; the result is cached",
 		Flags: []string{"-ldflags=-s -w"},
 	}
+}
+
+// Cilium is Cilium's own programs. They are in a separate module, because nothing else may depend on Cilium.
+func Cilium() Group {
+	const module = "github.com/cilium/cilium/"
+	return Group{
+		Programs: []string{"cilium-agent", "clustermesh-apiserver", "cilium-cni", "cilium-dbg"},
+		Packages: map[string]string{
+			"cilium-agent": module + "daemon", "clustermesh-apiserver": module + "clustermesh-apiserver",
+			"cilium-cni": module + "plugins/cilium-cni", "cilium-dbg": module + "cilium-dbg",
+		},
+		Module: "../test/realcilium",
+		Notice: "building Cilium's agent, clustermesh-apiserver, CNI plugin and cilium-dbg from source. The first build takes about " +
+			"15 minutes on two cores; the result is cached",
+		Flags: []string{"-ldflags=-s -w -X=" + module + "pkg/version.ciliumVersion=" + CiliumVersion},
+	}
+}
+
+// CiliumVersion is the version of the programs in Cilium; it is that of their module.
+const CiliumVersion = "1.20.2"
+
+// Etcd is the etcd that runs beside clustermesh-apiserver.
+func Etcd() Group {
+	return Group{
+		Programs: []string{"etcd"}, Packages: map[string]string{"etcd": "go.etcd.io/etcd/server/v3"},
+		Notice: "building etcd", Flags: []string{"-ldflags=-s -w"},
+	}
+}
+
+// Helm is the helm command.
+func Helm() Group {
+	return Group{
+		Programs: []string{"helm"}, Packages: map[string]string{"helm": "helm.sh/helm/v3/cmd/helm"}, Module: "../tools/helm",
+		Notice: "building helm; the first build takes about two minutes on two cores", Flags: []string{"-ldflags=-s -w"},
+	}
+}
+
+// packageOf is the package of a program, as the go command takes it.
+func (g Group) packageOf(program string) string {
+	if p, ok := g.Packages[program]; ok {
+		return p
+	}
+	return "./cmd/" + program
 }
 
 // Builder builds programs.
@@ -197,7 +242,7 @@ func (b *Builder) build(ctx context.Context, group Group, dir string) error {
 	defer func() { _ = os.RemoveAll(tmp) }()
 	for _, program := range group.Programs {
 		args := append([]string{"build", "-trimpath", "-buildvcs=false", "-o", filepath.Join(tmp, program)}, group.Flags...)
-		cmd := b.goCommand(ctx, group, append(args, "./cmd/"+program)...)
+		cmd := b.goCommand(ctx, group, append(args, group.packageOf(program))...)
 		cmd.Stdout, cmd.Stderr = b.Log, b.Log
 		if err := cmd.Run(); err != nil {
 			return fmt.Errorf("build %s: %w", program, err)
@@ -220,7 +265,7 @@ func (b *Builder) module(group Group) string { return filepath.Join(b.Source, gr
 func (b *Builder) key(ctx context.Context, group Group) (string, error) {
 	args := []string{"list", "-deps", "-json=ImportPath,Dir,Standard,Module,GoFiles,SFiles,HFiles,EmbedFiles"}
 	for _, program := range group.Programs {
-		args = append(args, "./cmd/"+program)
+		args = append(args, group.packageOf(program))
 	}
 	cmd := b.goCommand(ctx, group, args...)
 	cmd.Stderr = b.Log
@@ -251,6 +296,15 @@ func (b *Builder) key(ctx context.Context, group Group) (string, error) {
 		salts = append(salts, sum)
 	}
 	return hash(packages, salts)
+}
+
+// ModuleDir is where the go command keeps the sources of a module on which a group's module depends.
+func (b *Builder) ModuleDir(ctx context.Context, group Group, module string) (string, error) {
+	out, err := b.goCommand(ctx, group, "list", "-m", "-f", "{{.Dir}}", module).Output()
+	if err != nil {
+		return "", fmt.Errorf("find the sources of %s: %w", module, err)
+	}
+	return strings.TrimSpace(string(out)), nil
 }
 
 func (b *Builder) touch(dir string) error {

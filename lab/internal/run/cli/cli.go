@@ -52,7 +52,7 @@ func NewCommand(out, errOut io.Writer) *cobra.Command {
 		return &lab.Manager{Dir: dir, Programs: &lazyBuilder{log: errOut}, Log: errOut}, nil
 	}
 	root.AddCommand(newUp(manager), newDown(manager), newStatus(manager), newEnv(manager),
-		newStart(manager), newStop(manager), newFreeze(manager), newThaw(manager), newBuild(errOut), newChaos(manager, errOut))
+		newStart(manager), newStop(manager), newFreeze(manager), newThaw(manager), newCut(manager), newHeal(manager), newBuild(errOut), newChaos(manager, errOut))
 	return root
 }
 
@@ -87,6 +87,16 @@ func exports(dir state.Dir) string {
 		fmt.Fprintf(&b, "export %s=%s\n", v.name, quote(v.value))
 	}
 	return b.String()
+}
+
+// printExports prints the lines that make a shell use the lab, with its directory of programs if it has one.
+func printExports(out io.Writer, dir state.Dir) error {
+	text := exports(dir)
+	if _, err := os.Stat(dir.BinDir()); err == nil {
+		text += fmt.Sprintf("export PATH=%s:$PATH\n", quote(dir.BinDir()))
+	}
+	_, err := io.WriteString(out, text)
+	return err
 }
 
 // quote quotes a word for a POSIX shell if it needs that.

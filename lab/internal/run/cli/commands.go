@@ -10,6 +10,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/kubectl-mesh/kubectl-mesh/lab/internal/network/netctl"
 	"github.com/kubectl-mesh/kubectl-mesh/lab/internal/run/build"
 	"github.com/kubectl-mesh/kubectl-mesh/lab/internal/run/lab"
 	"github.com/kubectl-mesh/kubectl-mesh/lab/internal/run/state"
@@ -25,6 +26,14 @@ func (b *lazyBuilder) Ensure(ctx context.Context, group build.Group) (string, er
 		return "", err
 	}
 	return builder.Ensure(ctx, group)
+}
+
+func (b *lazyBuilder) ModuleDir(ctx context.Context, group build.Group, module string) (string, error) {
+	builder, err := build.New(b.log)
+	if err != nil {
+		return "", err
+	}
+	return builder.ModuleDir(ctx, group, module)
 }
 
 const upLong = `Start the lab, leave it running in the background and print the lines that make a
@@ -46,15 +55,20 @@ const upExample = `  # Three clusters, us, eu and ap, connected as a mesh
   # Backends chosen by Cilium's own code instead of the rules of this repository
   meshlab up --chooser=cilium
 
+  # Cilium itself: agents with eBPF, clustermesh-apiserver, KVStoreMesh and etcd
+  meshlab up --datapath=cilium --one-ca --clusters us,eu
+
   # Before "cilium clustermesh connect"
   meshlab up --no-connect`
 
 func newUp(manager managerFunc) *cobra.Command {
 	var (
 		clusters                      []string
-		versions, installs, chooser   string
+		versions, installs            string
+		chooser, datapath             string
 		delay                         time.Duration
 		noConnect, noNet, connect, kp bool
+		oneCA                         bool
 	)
 	cmd := &cobra.Command{
 		Use: "up", Short: "Start the lab", Long: upLong, Example: upExample, Args: cobra.NoArgs,
@@ -63,7 +77,7 @@ func newUp(manager managerFunc) *cobra.Command {
 			if err != nil {
 				return err
 			}
-			spec := lab.Spec{Clusters: clusters, Chooser: chooser}
+			spec := lab.Spec{Clusters: clusters, Chooser: chooser, Datapath: datapath}
 			if variable := os.Getenv(clustersVariable); spec.Clusters == nil && variable != "" {
 				spec.Clusters = strings.Split(variable, ",")
 			}
@@ -86,6 +100,9 @@ func newUp(manager managerFunc) *cobra.Command {
 			if changed("no-connect") {
 				spec.Connected = not(noConnect)
 			}
+			if changed("one-ca") {
+				spec.OneCA = &oneCA
+			}
 			if changed("no-net") {
 				spec.Net = not(noNet)
 			}
@@ -95,8 +112,7 @@ func newUp(manager managerFunc) *cobra.Command {
 			if _, err := m.Up(cmd.Context(), spec); err != nil {
 				return err
 			}
-			_, err = fmt.Fprint(cmd.OutOrStdout(), exports(m.Dir))
-			return err
+			return printExports(cmd.OutOrStdout(), m.Dir)
 		},
 	}
 	f := cmd.Flags()
@@ -109,6 +125,8 @@ func newUp(manager managerFunc) *cobra.Command {
 	f.BoolVar(&noNet, "no-net", false, "If true, there are no nodes: pods stay Pending.")
 	f.BoolVar(&kp, "kube-proxy-replacement", false, "If true, Cilium is installed as a replacement of kube-proxy.")
 	f.StringVar(&chooser, "chooser", "", "Who chooses the backends of new connections: rules, by which the plugins predict (the default), or cilium, Cilium 1.20's own code.")
+	f.StringVar(&datapath, "datapath", "", "What moves the pods' packets: lab, the lab's imitation of Cilium (the default), or cilium, Cilium's own agents and eBPF. The latter needs root and clang.")
+	f.BoolVar(&oneCA, "one-ca", false, "With --datapath=cilium: if true, all clusters get the same CA, so that they connect.")
 	cmd.MarkFlagsMutuallyExclusive("connect", "no-connect")
 	return cmd
 }
@@ -142,8 +160,7 @@ func newEnv(manager managerFunc) *cobra.Command {
 			if _, err := m.Dir.Read(); err != nil {
 				return fmt.Errorf("%w; start one with \"meshlab up\"", err)
 			}
-			_, err = fmt.Fprint(cmd.OutOrStdout(), exports(m.Dir))
-			return err
+			return printExports(cmd.OutOrStdout(), m.Dir)
 		},
 	}
 }
@@ -184,8 +201,49 @@ func onCluster(manager managerFunc, verb, short string, run func(context.Context
 	}
 }
 
+func newCut(manager managerFunc) *cobra.Command {
+	return &cobra.Command{
+		Use: "cut CLUSTER CLUSTER", Short: "Cut the network between the nodes and pods of two clusters", Args: cobra.ExactArgs(2),
+		Example: "  # Pods of us and eu cannot reach each other, until \"meshlab heal us eu\"\n  meshlab cut us eu",
+		RunE: func(cmd *cobra.Command, args []string) error {
+			return breakNetwork(cmd, manager, netctl.Request{Op: netctl.OpCut, A: args[0], B: args[1]})
+		},
+	}
+}
+
+func newHeal(manager managerFunc) *cobra.Command {
+	return &cobra.Command{
+		Use: "heal [CLUSTER CLUSTER]", Short: "End the cut between two clusters, or all cuts",
+		Args: func(_ *cobra.Command, args []string) error {
+			if len(args) != 0 && len(args) != 2 {
+				return fmt.Errorf("want two clusters, or none to end all cuts; got %d arguments", len(args))
+			}
+			return nil
+		},
+		RunE: func(cmd *cobra.Command, args []string) error {
+			request := netctl.Request{Op: netctl.OpHeal}
+			if len(args) == 2 {
+				request.A, request.B = args[0], args[1]
+			}
+			return breakNetwork(cmd, manager, request)
+		},
+	}
+}
+
+func breakNetwork(cmd *cobra.Command, manager managerFunc, request netctl.Request) error {
+	m, err := manager()
+	if err != nil {
+		return err
+	}
+	if _, err := m.Dir.Read(); err != nil {
+		return fmt.Errorf("%w; start one with \"meshlab up\"", err)
+	}
+	_, err = netctl.Call(cmd.Context(), m.Dir.NetDir(), request)
+	return err
+}
+
 func newBuild(errOut io.Writer) *cobra.Command {
-	var chooser string
+	var chooser, datapath string
 	cmd := &cobra.Command{
 		Use: "build", Short: "Build the lab's programs without starting it", Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
@@ -197,6 +255,13 @@ func newBuild(errOut io.Writer) *cobra.Command {
 				groups = append(groups, build.Chooser())
 			default:
 				return fmt.Errorf("--chooser is %q; want %s or %s", chooser, state.ChooserRules, state.ChooserCilium)
+			}
+			switch datapath {
+			case state.DatapathLab:
+			case state.DatapathCilium:
+				groups = append(groups, build.Cilium(), build.Etcd(), build.Helm())
+			default:
+				return fmt.Errorf("--datapath is %q; want %s or %s", datapath, state.DatapathLab, state.DatapathCilium)
 			}
 			for _, group := range groups {
 				dir, err := builder.Ensure(cmd.Context(), group)
@@ -211,5 +276,6 @@ func newBuild(errOut io.Writer) *cobra.Command {
 		},
 	}
 	cmd.Flags().StringVar(&chooser, "chooser", state.ChooserRules, "With cilium, also the program that --chooser=cilium of \"meshlab up\" needs.")
+	cmd.Flags().StringVar(&datapath, "datapath", state.DatapathLab, "With cilium, also the programs that --datapath=cilium of \"meshlab up\" needs.")
 	return cmd
 }

@@ -11,10 +11,13 @@ import (
 	"io"
 	"os"
 	"path/filepath"
+	"sync"
 	"time"
 
 	"golang.org/x/sys/unix"
 
+	"github.com/kubectl-mesh/kubectl-mesh/lab/internal/controlplane/pki"
+	"github.com/kubectl-mesh/kubectl-mesh/lab/internal/network/podnet"
 	"github.com/kubectl-mesh/kubectl-mesh/lab/internal/run/build"
 	"github.com/kubectl-mesh/kubectl-mesh/lab/internal/run/proc"
 	"github.com/kubectl-mesh/kubectl-mesh/lab/internal/run/state"
@@ -39,6 +42,8 @@ const (
 // Programs finds the lab's programs, building them if need be.
 type Programs interface {
 	Ensure(ctx context.Context, group build.Group) (dir string, err error)
+	// ModuleDir is the directory with the sources of a module that a group is built from.
+	ModuleDir(ctx context.Context, group build.Group, module string) (string, error)
 }
 
 // Manager changes the lab in one state directory.
@@ -47,6 +52,11 @@ type Manager struct {
 	Programs Programs
 	// Log gets progress, one line at a time.
 	Log io.Writer
+
+	// ca is the CA that all clusters get with --one-ca.
+	caOnce sync.Once
+	ca     *pki.Pair
+	caErr  error
 }
 
 // ErrNoSuchCluster says that the lab has no cluster of that name.
@@ -170,7 +180,7 @@ func (m *Manager) withCluster(name string, change func(*state.Cluster) error) er
 // error, so that it can be repeated.
 func (m *Manager) Down(ctx context.Context) error {
 	if !exists(m.Dir.Marker()) {
-		return m.endStrays(ctx)
+		return errors.Join(m.endStrays(ctx), m.removeCgroup())
 	}
 	unlock, err := m.lock()
 	if err != nil {
@@ -197,7 +207,7 @@ func (m *Manager) clean(ctx context.Context) error {
 		return err
 	}
 	names := []string{m.Dir.LabFile(), m.Dir.Kubeconfig(), m.Dir.NetLog(), m.Dir.NetPID(), m.Dir.NetReady(), m.Dir.NetDir(),
-		m.Dir.ChooserLog(), m.Dir.ChooserPID(), m.Dir.ChooserDir()}
+		m.Dir.ChooserLog(), m.Dir.ChooserPID(), m.Dir.ChooserDir(), m.Dir.BinDir()}
 	for _, name := range clusters {
 		names = append(names, m.Dir.ClusterKubeconfig(name), m.Dir.ClusterDir(name))
 	}
@@ -264,7 +274,19 @@ func (m *Manager) endAll(ctx context.Context) error {
 			errs = append(errs, end(ctx, record, 0))
 		}
 	}
-	return errors.Join(append(errs, m.endStrays(ctx))...)
+	return errors.Join(append(errs, m.endStrays(ctx), m.removeCgroup())...)
+}
+
+// removeCgroup removes the cgroups of nodes whose network process was killed.
+func (m *Manager) removeCgroup() error {
+	dir, err := podnet.Cgroup(string(m.Dir))
+	if errors.Is(err, podnet.ErrNoCgroup) {
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	return podnet.RemoveCgroup(dir)
 }
 
 // endStrays ends processes of this lab of which there is no record.

@@ -24,6 +24,10 @@ type noPrograms struct{}
 
 func (noPrograms) Ensure(context.Context, build.Group) (string, error) { return "", errNoPrograms }
 
+func (noPrograms) ModuleDir(context.Context, build.Group, string) (string, error) {
+	return "", errNoPrograms
+}
+
 func testManager(t *testing.T) (*Manager, *bytes.Buffer) {
 	t.Helper()
 	var log bytes.Buffer

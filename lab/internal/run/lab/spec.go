@@ -10,6 +10,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/kubectl-mesh/kubectl-mesh/lab/internal/cilium/install"
+	"github.com/kubectl-mesh/kubectl-mesh/lab/internal/cilium/realcilium"
 	"github.com/kubectl-mesh/kubectl-mesh/lab/internal/controlplane/cluster"
 	"github.com/kubectl-mesh/kubectl-mesh/lab/internal/run/state"
 )
@@ -46,6 +47,9 @@ type Spec struct {
 	KubeProxyReplacement *bool
 	// Chooser is one of state.Chooser*, or empty.
 	Chooser string
+	// Datapath is one of state.Datapath*, or empty.
+	Datapath string
+	OneCA    *bool
 }
 
 // lab plans a new lab.
@@ -69,14 +73,22 @@ func (s Spec) lab(dir state.Dir) (*state.Lab, error) {
 	if s.Chooser != "" {
 		chooser = s.Chooser
 	}
+	datapath := state.DatapathLab
+	if s.Datapath != "" {
+		datapath = s.Datapath
+	}
 	if chooser == state.ChooserCilium {
 		version = chooserVersion
+	}
+	if datapath == state.DatapathCilium {
+		version = realcilium.Version
+		cluster.PlanNamespaces(clusters)
 	}
 	for i := range clusters {
 		c := &clusters[i]
 		c.CiliumVersion = choose(s.CiliumVersion, c.Name, version)
 		c.Install = choose(s.Install, c.Name, string(defaultInstall))
-		c.KubeProxyReplacement = or(s.KubeProxyReplacement, false)
+		c.KubeProxyReplacement = or(s.KubeProxyReplacement, datapath == state.DatapathCilium)
 		if err := install.Check(*c); err != nil {
 			return nil, err
 		}
@@ -86,9 +98,14 @@ func (s Spec) lab(dir state.Dir) (*state.Lab, error) {
 		Connected:        or(s.Connected, true),
 		Net:              or(s.Net, true),
 		Chooser:          chooser,
+		Datapath:         datapath,
+		OneCA:            or(s.OneCA, false),
 		Clusters:         clusters,
 	}
-	return l, checkChooser(l)
+	if err := checkChooser(l); err != nil {
+		return nil, err
+	}
+	return l, s.checkDatapath(l)
 }
 
 // checkChooser says whether the lab's backends can be chosen as asked for.
@@ -146,6 +163,10 @@ func (s Spec) compatible(l *state.Lab) error {
 		return fmt.Errorf("a lab is there already with --net=%t", l.Net)
 	case s.Chooser != "" && s.Chooser != l.Chooser:
 		return fmt.Errorf("a lab is there already with --chooser=%s", l.Chooser)
+	case s.Datapath != "" && s.Datapath != l.Datapath:
+		return fmt.Errorf("a lab is there already with --datapath=%s", l.Datapath)
+	case or(s.OneCA, l.OneCA) != l.OneCA:
+		return fmt.Errorf("a lab is there already with --one-ca=%t", l.OneCA)
 	}
 	return nil
 }

@@ -130,6 +130,12 @@ func (m *Manager) run(ctx context.Context, l *state.Lab) error {
 			return err
 		}
 	}
+	var cilium *ciliumPrograms
+	if l.RunsCilium() {
+		if cilium, err = m.ensureCilium(ctx); err != nil {
+			return err
+		}
+	}
 	chooserPrograms := ""
 	if l.Chooser == state.ChooserCilium {
 		if chooserPrograms, err = m.Programs.Ensure(ctx, build.Chooser()); err != nil {
@@ -138,7 +144,14 @@ func (m *Manager) run(ctx context.Context, l *state.Lab) error {
 	}
 	clusters, clustersCtx := errgroup.WithContext(ctx)
 	for _, c := range l.Clusters {
-		clusters.Go(func() error { return m.runCluster(clustersCtx, filepath.Join(programs, clusterProgram), l, c) })
+		clusters.Go(func() error {
+			return m.runCluster(clustersCtx, filepath.Join(programs, clusterProgram), c, func(ctx context.Context) error {
+				if cilium != nil {
+					return m.installByHelm(ctx, cilium, l, c)
+				}
+				return m.install(ctx, l, c)
+			})
+		})
 	}
 	if err := clusters.Wait(); err != nil || !l.Net {
 		return err
@@ -149,7 +162,10 @@ func (m *Manager) run(ctx context.Context, l *state.Lab) error {
 			return err
 		}
 	}
-	return m.startNet(ctx, netPrograms)
+	if err := m.startNet(ctx, netPrograms, cilium.flags()); err != nil || cilium == nil {
+		return err
+	}
+	return m.waitForCilium(ctx, l)
 }
 
 // startCluster starts a control plane unless it runs, and waits until it is ready.
@@ -194,36 +210,36 @@ func (m *Manager) startCluster(ctx context.Context, program string, c state.Clus
 	return nil
 }
 
-// runCluster starts a control plane and writes Cilium's objects once in a cluster's
-// life: what a user changed afterwards must survive the next up. The certificates
-// are made while the API server starts.
-func (m *Manager) runCluster(ctx context.Context, program string, l *state.Lab, c state.Cluster) error {
-	done := cluster.Files(m.Dir.ClusterDir(c.Name)).Installed()
-	installed := exists(done)
-
-	var objects []install.Object
-	group, groupCtx := errgroup.WithContext(ctx)
-	group.Go(func() error { return m.startCluster(groupCtx, program, c) })
-	if !installed {
-		group.Go(func() (err error) {
-			objects, err = install.Objects(l, c, time.Now())
-			return err
-		})
-	}
-	if err := group.Wait(); err != nil || installed {
+// runCluster starts a control plane and installs Cilium's objects once in a cluster's life: what a user changed afterwards
+// must survive the next up.
+func (m *Manager) runCluster(ctx context.Context, program string, c state.Cluster, installCilium func(context.Context) error) error {
+	if err := m.startCluster(ctx, program, c); err != nil {
 		return err
+	}
+	done := cluster.Files(m.Dir.ClusterDir(c.Name)).Installed()
+	if exists(done) {
+		return nil
 	}
 	ctx, cancel := context.WithTimeout(ctx, installTimeout)
 	defer cancel()
-	if err := install.Write(ctx, c, objects); err != nil {
+	if err := installCilium(ctx); err != nil {
 		return fmt.Errorf("cluster %q: install Cilium's objects: %w", c.Name, err)
 	}
 	return state.WriteFile(done, nil, 0o600)
 }
 
+// install writes what an installation of Cilium leaves in a cluster.
+func (m *Manager) install(ctx context.Context, l *state.Lab, c state.Cluster) error {
+	objects, err := install.Objects(l, c, time.Now())
+	if err != nil {
+		return err
+	}
+	return install.Write(ctx, c, objects)
+}
+
 // startNet starts the nodes and the network unless they run, and waits until all
 // nodes are ready.
-func (m *Manager) startNet(ctx context.Context, programs string) error {
+func (m *Manager) startNet(ctx context.Context, programs string, flags []string) error {
 	if m.condition(m.Dir.NetPID()) != proc.Gone {
 		return nil
 	}
@@ -233,7 +249,7 @@ func (m *Manager) startNet(ctx context.Context, programs string) error {
 	}
 	child, err := proc.Spawn(proc.Command{
 		Path:    filepath.Join(programs, netProgram),
-		Args:    []string{m.stateFlag()},
+		Args:    append([]string{m.stateFlag()}, flags...),
 		Dir:     string(m.Dir),
 		Log:     m.Dir.NetLog(),
 		PIDFile: m.Dir.NetPID(),

@@ -29,9 +29,23 @@ type Lab struct {
 	// Net says whether the lab has nodes and a pod network (meshlab-net).
 	Net bool `json:"net"`
 	// Chooser is who chooses the backends of new connections: ChooserRules or ChooserCilium.
-	Chooser  string    `json:"chooser"`
+	// With DatapathCilium nobody asks it: Cilium's agents choose.
+	Chooser string `json:"chooser"`
+	// Datapath is what moves the pods' packets: DatapathLab or DatapathCilium.
+	Datapath string `json:"datapath,omitempty"`
+	// OneCA says that the clusters were installed with one CA. Without it a mesh with DatapathCilium does not connect.
+	OneCA    bool      `json:"oneCA,omitempty"`
 	Clusters []Cluster `json:"clusters"`
 }
+
+// The datapaths of a lab.
+const (
+	DatapathLab    = "lab"    // the lab's own network, which imitates Cilium
+	DatapathCilium = "cilium" // Cilium's agents and eBPF, clustermesh-apiserver, KVStoreMesh and etcd
+)
+
+// RunsCilium reports whether Cilium's own processes run in the lab.
+func (l *Lab) RunsCilium() bool { return l.Datapath == DatapathCilium }
 
 // The choosers of backends.
 const (
@@ -47,10 +61,13 @@ type Cluster struct {
 	// Context is the name of the kubeconfig context; on purpose not Name.
 	Context string `json:"context"`
 	// Kubeconfig holds a client certificate of group system:masters.
-	Kubeconfig  string `json:"kubeconfig"`
-	APIServer   string `json:"apiServer"`
-	PodCIDR     string `json:"podCIDR"`
-	ServiceCIDR string `json:"serviceCIDR"`
+	Kubeconfig string `json:"kubeconfig"`
+	APIServer  string `json:"apiServer"`
+	// AdvertiseAddress is where pods and nodes reach the API server, at APIServer's port. It is empty
+	// where they cannot reach it.
+	AdvertiseAddress string `json:"advertiseAddress,omitempty"`
+	PodCIDR          string `json:"podCIDR"`
+	ServiceCIDR      string `json:"serviceCIDR"`
 	// DNSIP is the ClusterIP of Service kube-system/kube-dns.
 	DNSIP         string `json:"dnsIP"`
 	CiliumVersion string `json:"ciliumVersion"`
@@ -59,6 +76,8 @@ type Cluster struct {
 	// KubeProxyReplacement is Cilium's setting of that name.
 	KubeProxyReplacement bool   `json:"kubeProxyReplacement"`
 	Nodes                []Node `json:"nodes"`
+	// NodeCIDR contains the nodes' addresses with DatapathCilium.
+	NodeCIDR string `json:"nodeCIDR,omitempty"`
 	// KubeletClientCA signs the certificate that the API server shows to kubelets,
 	// KubeletClientName is that certificate's common name. A kubelet of the lab
 	// accepts nobody else, as it runs processes of this machine.
@@ -72,11 +91,13 @@ type Cluster struct {
 type Node struct {
 	Name    string `json:"name"`
 	PodCIDR string `json:"podCIDR"`
-	// Address is the node's InternalIP: a loopback address that no other node of
-	// the lab has, since node addresses are unique in a mesh. The API server calls
-	// the kubelet there, at KubeletPort.
-	Address     string `json:"address"`
-	KubeletPort int    `json:"kubeletPort"`
+	// Address is the node's InternalIP, which no other node of the lab has, since node addresses
+	// are unique in a mesh: a loopback address, or with DatapathCilium the address of a network
+	// namespace that is the node.
+	Address string `json:"address"`
+	// KubeletAddress is the loopback address where the API server calls the kubelet, at KubeletPort.
+	KubeletAddress string `json:"kubeletAddress"`
+	KubeletPort    int    `json:"kubeletPort"`
 }
 
 // Cluster returns the cluster called name.
@@ -137,6 +158,9 @@ func (d Dir) NetLog() string { return d.path("net.log") }
 
 // NetPID records the process of meshlab-net.
 func (d Dir) NetPID() string { return d.path("net.pid") }
+
+// BinDir is for programs that a shell finds while it uses the lab.
+func (d Dir) BinDir() string { return d.path("bin") }
 
 // NetReady is the file that meshlab-net makes when all nodes are Ready; `meshlab
 // up` removes it before it starts meshlab-net.

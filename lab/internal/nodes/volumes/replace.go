@@ -1,0 +1,120 @@
+package volumes
+
+import (
+	"bytes"
+	"errors"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"strings"
+)
+
+const (
+	dataLink    = "..data"
+	newDataLink = "..data_tmp"
+)
+
+// replace makes dir contain exactly the files, all at once: they are written into a new directory, to which the link
+// ..data is then renamed. Each file is a link below ..data. Programs that watch a volume know this layout from kubelets.
+func replace(dir string, files map[string]file) error {
+	current, err := os.Readlink(filepath.Join(dir, dataLink))
+	if err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return err
+	}
+	if current != "" && same(filepath.Join(dir, current), files) {
+		return nil
+	}
+	next, err := os.MkdirTemp(dir, "..")
+	if err != nil {
+		return err
+	}
+	if err := os.Chmod(next, 0o755); err != nil { //nolint:gosec // as a kubelet's; the files have modes of their own
+		return err
+	}
+	for name, f := range files {
+		path := filepath.Join(next, name)
+		if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil { //nolint:gosec // as above
+			return err
+		}
+		if err := os.WriteFile(path, f.content, f.mode); err != nil {
+			return err
+		}
+		if err := os.Chmod(path, f.mode); err != nil { // whatever the umask is
+			return err
+		}
+	}
+	if err := os.Symlink(filepath.Base(next), filepath.Join(dir, newDataLink)); err != nil {
+		return err
+	}
+	if err := os.Rename(filepath.Join(dir, newDataLink), filepath.Join(dir, dataLink)); err != nil {
+		return err
+	}
+	if err := relink(dir, files); err != nil {
+		return err
+	}
+	if current == "" {
+		return nil
+	}
+	return os.RemoveAll(filepath.Join(dir, current))
+}
+
+// relink makes the links of the files, and removes those of files that are gone.
+func relink(dir string, files map[string]file) error {
+	wanted := map[string]bool{}
+	for name := range files {
+		first, _, _ := strings.Cut(filepath.ToSlash(name), "/")
+		wanted[first] = true
+	}
+	entries, err := os.ReadDir(dir)
+	if err != nil {
+		return err
+	}
+	for _, entry := range entries {
+		switch name := entry.Name(); {
+		case strings.HasPrefix(name, ".."):
+		case wanted[name]:
+			delete(wanted, name)
+		default:
+			if err := os.Remove(filepath.Join(dir, name)); err != nil {
+				return err
+			}
+		}
+	}
+	for name := range wanted {
+		if err := os.Symlink(filepath.Join(dataLink, name), filepath.Join(dir, name)); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// same reports whether a directory contains exactly the files.
+func same(dir string, files map[string]file) bool {
+	count := 0
+	err := filepath.WalkDir(dir, func(path string, d fs.DirEntry, err error) error {
+		if err != nil || d.IsDir() {
+			return err
+		}
+		count++
+		name, err := filepath.Rel(dir, path)
+		if err != nil {
+			return err
+		}
+		f, ok := files[name]
+		content, err := os.ReadFile(path) //nolint:gosec // a file of ours
+		if err != nil {
+			return err
+		}
+		info, err := d.Info()
+		if err != nil {
+			return err
+		}
+		if !ok || !bytes.Equal(content, f.content) || info.Mode().Perm() != f.mode.Perm() {
+			return errDiffers
+		}
+		return nil
+	})
+	return err == nil && count == len(files)
+}
+
+var errDiffers = errors.New("differs")

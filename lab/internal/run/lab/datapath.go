@@ -1,0 +1,160 @@
+package lab
+
+import (
+	"errors"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"regexp"
+	"slices"
+	"strconv"
+	"strings"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/kubectl-mesh/kubectl-mesh/lab/internal/cilium/install"
+	"github.com/kubectl-mesh/kubectl-mesh/lab/internal/cilium/realcilium"
+	"github.com/kubectl-mesh/kubectl-mesh/lab/internal/network/podnet"
+	"github.com/kubectl-mesh/kubectl-mesh/lab/internal/run/state"
+)
+
+// checkDatapath says whether the lab can have the datapath that was asked for, as far as flags decide.
+func (s Spec) checkDatapath(l *state.Lab) error {
+	flag := "--datapath=" + l.Datapath
+	switch l.Datapath {
+	case state.DatapathLab:
+		if l.OneCA {
+			return fmt.Errorf("--one-ca needs --datapath=%s: otherwise traffic does not depend on certificates", state.DatapathCilium)
+		}
+		return nil
+	case state.DatapathCilium:
+	default:
+		return fmt.Errorf("--datapath is %q; want %s or %s", l.Datapath, state.DatapathLab, state.DatapathCilium)
+	}
+	switch {
+	case !l.Net:
+		return fmt.Errorf("%s and --no-net cannot be used together: Cilium's agents run on nodes", flag)
+	case l.Chooser == state.ChooserCilium:
+		return fmt.Errorf("%s and --chooser=%s cannot be used together: Cilium's agents choose the backends", flag, state.ChooserCilium)
+	case s.PropagationDelay != nil:
+		return fmt.Errorf("%s and --propagation-delay cannot be used together: changes take as long as Cilium needs", flag)
+	case s.KubeProxyReplacement != nil && !*s.KubeProxyReplacement:
+		return fmt.Errorf("%s needs --kube-proxy-replacement: the lab has no kube-proxy", flag)
+	}
+	for _, c := range l.Clusters {
+		if c.CiliumVersion != realcilium.Version {
+			return fmt.Errorf("cluster %q: --cilium-version %s: %s is built from Cilium %s only", c.Name, c.CiliumVersion, flag, realcilium.Version)
+		}
+		if c.Install != string(install.Helm) {
+			return fmt.Errorf("cluster %q: --install %s: %s installs with %s only", c.Name, c.Install, flag, install.Helm)
+		}
+	}
+	return nil
+}
+
+// minClang is the oldest clang that compiles the datapath of Cilium 1.20.
+const minClang = 18
+
+// checkMachine says what this machine lacks for Cilium's own datapath, and what works without it.
+func checkMachine() (clang string, err error) {
+	clang, err = findClang()
+	missing := []error{err, checkRoot(), checkPrograms()}
+	if _, err := podnet.Cgroup(""); err != nil {
+		missing = append(missing, err)
+	}
+	if err := errors.Join(missing...); err != nil {
+		return "", fmt.Errorf("--datapath=%s does not work on this machine: %s. Without this flag the lab works",
+			state.DatapathCilium, strings.ReplaceAll(err.Error(), "\n", "; "))
+	}
+	return clang, nil
+}
+
+// checkRoot checks the capabilities that the agent cannot do without.
+func checkRoot() error {
+	if os.Geteuid() != 0 {
+		return errors.New("it needs root")
+	}
+	data, err := os.ReadFile("/proc/self/status")
+	if err != nil {
+		return err
+	}
+	var lacks []string
+	for name, number := range map[string]uint{"CAP_NET_ADMIN": unix.CAP_NET_ADMIN, "CAP_SYS_ADMIN": unix.CAP_SYS_ADMIN, "CAP_BPF": unix.CAP_BPF} {
+		if effectiveCapabilities(string(data))>>number&1 == 0 {
+			lacks = append(lacks, name)
+		}
+	}
+	slices.Sort(lacks)
+	if len(lacks) > 0 {
+		return fmt.Errorf("it needs %s", strings.Join(lacks, ", "))
+	}
+	return nil
+}
+
+// effectiveCapabilities reads CapEff of /proc/PID/status.
+func effectiveCapabilities(status string) uint64 {
+	for line := range strings.Lines(status) {
+		if hex, ok := strings.CutPrefix(line, "CapEff:"); ok {
+			mask, err := strconv.ParseUint(strings.TrimSpace(hex), 16, 64)
+			if err != nil {
+				return 0
+			}
+			return mask
+		}
+	}
+	return 0
+}
+
+// checkPrograms looks for what the agent executes.
+func checkPrograms() error {
+	var lacks []string
+	for program, debian := range map[string]string{"iptables": "iptables", "ipset": "ipset", "ip": "iproute2"} {
+		if _, err := find(program); err != nil {
+			lacks = append(lacks, debian)
+		}
+	}
+	slices.Sort(lacks)
+	if len(lacks) > 0 {
+		return fmt.Errorf("it needs Debian's packages %s", strings.Join(lacks, ", "))
+	}
+	return nil
+}
+
+var clangVersion = regexp.MustCompile(`clang version ([0-9]+)\.`)
+
+// findClang finds a compiler that is new enough, whatever its name.
+func findClang() (string, error) {
+	names := []string{"clang"}
+	for v := minClang; v < minClang+8; v++ {
+		names = append(names, fmt.Sprintf("clang-%d", v))
+	}
+	old := ""
+	for _, name := range names {
+		file, err := find(name)
+		if err != nil {
+			continue
+		}
+		out, err := exec.Command(file, "--version").Output() //nolint:gosec,noctx // a compiler of this machine, which answers at once
+		m := clangVersion.FindStringSubmatch(string(out))
+		if err != nil || m == nil {
+			continue
+		}
+		if major, err := strconv.Atoi(m[1]); err == nil && major >= minClang {
+			return file, nil
+		}
+		old = fmt.Sprintf("; %s is clang %s", file, m[1])
+	}
+	return "", fmt.Errorf("it needs clang %d or later (Debian's package clang-19)%s", minClang, old)
+}
+
+// find looks for a program where distributions put them, whatever PATH says.
+func find(program string) (string, error) {
+	for _, dir := range []string{"/usr/bin", "/usr/sbin", "/bin", "/sbin"} {
+		file := filepath.Join(dir, program)
+		if info, err := os.Stat(file); err == nil && info.Mode()&0o111 != 0 {
+			return file, nil
+		}
+	}
+	return "", fmt.Errorf("no %s", program)
+}
