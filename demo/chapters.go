@@ -20,6 +20,12 @@ func (d *demo) oneCA() error {
 		return err
 	}
 	d.say("One command instead of deleting the Secret in all but one cluster and piping it through a shell.")
+	if d.cilium {
+		if err := d.syncAndFollow(); err != nil {
+			return err
+		}
+		return d.wantCAs(1)
+	}
 	if err := d.each("mesh-ca sync --from us --to-all --yes"); err != nil {
 		return err
 	}

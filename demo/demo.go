@@ -27,6 +27,7 @@ type demo struct {
 	ctx      context.Context //nolint:containedctx // one run, one context
 	out      io.Writer
 	state    string
+	cilium   bool                          // the lab runs Cilium itself
 	config   string                        // KUBECONFIG of the chapter under way
 	expected map[string]map[string]weights // by probe and client cluster
 	probes   []result

@@ -8,6 +8,7 @@ package main
 
 import (
 	"context"
+	"flag"
 	"fmt"
 	"os"
 	"os/signal"
@@ -17,17 +18,20 @@ import (
 func main() {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
-	if err := run(ctx); err != nil {
+	cilium := flag.Bool("cilium", false, "the lab runs Cilium itself (meshlab up --datapath=cilium): trust depends on certificates, so that the steps after the sync are done, too")
+	flag.Parse()
+	if err := run(ctx, *cilium); err != nil {
 		_, _ = fmt.Fprintln(os.Stderr, "demo:", err)
 		os.Exit(1) //nolint:gocritic // the deferred stop only restores signal handling
 	}
 }
 
-func run(ctx context.Context) error {
+func run(ctx context.Context, cilium bool) error {
 	d, err := newDemo(ctx, os.Getenv("MESHLAB_STATE"), os.Stdout)
 	if err != nil {
 		return err
 	}
+	d.cilium = cilium
 	for _, chapter := range []func() error{d.oneCA, d.firstWalkthrough, d.fiveRows, d.secondWalkthrough} {
 		if err := chapter(); err != nil {
 			return err

@@ -26,4 +26,6 @@ while [[ ${1:-} == --* ]]; do
 	shift
 done
 meshlab up "${up[@]}" >/dev/null
+# A lab with Cilium has a helm of its own.
+export PATH=$MESHLAB_STATE/bin:$PATH
 "$@"

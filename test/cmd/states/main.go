@@ -39,6 +39,8 @@ type options struct {
 	requests int
 	only     int
 	parallel int
+	// settle is how long to wait when the last state is in effect: Cilium tells its states in no order.
+	settle time.Duration
 }
 
 func main() {
@@ -49,6 +51,7 @@ func main() {
 	flag.IntVar(&o.states, "states", 200, "number of states")
 	flag.IntVar(&o.requests, "requests", 1000, "requests in each state")
 	flag.IntVar(&o.only, "only", -1, "index of the only state to be tried")
+	flag.DurationVar(&o.settle, "settle", 0, "pause when the states are in effect")
 	flag.IntVar(&o.parallel, "parallel", 2, "states that are tried at a time")
 	flag.Parse()
 	if err := run(ctx, o, os.Getenv("MESHLAB_KUBECONFIG"), os.Stdout); err != nil {
@@ -94,6 +97,11 @@ func run(ctx context.Context, o options, kubeconfig string, out io.Writer) error
 	}
 	if err := m.write(ctx, states); err != nil {
 		return err
+	}
+	select {
+	case <-ctx.Done():
+		return ctx.Err()
+	case <-time.After(o.settle):
 	}
 	_, _ = fmt.Fprintf(out, "all states are in effect after %s\n", time.Since(start).Round(time.Second))
 	tallies, err := m.measure(ctx, states, o)

@@ -1,0 +1,138 @@
+package main
+
+import (
+	"bytes"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"os"
+	"os/exec"
+	"strings"
+	"time"
+
+	"github.com/kubectl-mesh/kubectl-mesh/pkg/apis/v1alpha1"
+)
+
+// connectTime is how long a mesh may take to connect after the last step.
+const connectTime = 3 * time.Minute
+
+// syncAndFollow copies the CA, runs the commands that mesh-ca prints as next steps, as printed, and waits until Cilium says
+// that all clusters are connected.
+func (d *demo) syncAndFollow() error {
+	connected, err := d.connected()
+	if err != nil {
+		return err
+	}
+	if connected {
+		return errors.New("the clusters are connected although their CAs differ")
+	}
+	d.say("Cilium itself says so, too: no cluster is connected to another.")
+	var report v1alpha1.CAChangeReport
+	if err := d.document(&report, "mesh-ca", "sync", "--from", "us", "--to-all", "--yes"); err != nil {
+		return err
+	}
+	if len(report.Next) == 0 {
+		return errors.New("mesh-ca sync prints no next steps")
+	}
+	d.say("The steps that mesh-ca prints after it, as printed.")
+	for i, step := range report.Next {
+		if step.AfterAll && (i == 0 || !report.Next[i-1].AfterAll) {
+			if err := d.settled(); err != nil {
+				return err
+			}
+			d.say("The steps that must come last.")
+		}
+		if err := d.shell(step); err != nil {
+			return err
+		}
+	}
+	if err := d.settled(); err != nil {
+		return err
+	}
+	for start := time.Now(); ; time.Sleep(time.Second) {
+		connected, err := d.connected()
+		switch {
+		case err == nil && connected:
+			d.say("All clusters are connected, %s after the last step.", time.Since(start).Round(time.Second))
+			return d.each("mesh-ca status --fail-on never")
+		case time.Since(start) > connectTime:
+			return fmt.Errorf("the clusters are not connected %s after the last step: %w", connectTime, err)
+		}
+	}
+}
+
+// shell runs one printed command.
+func (d *demo) shell(step v1alpha1.NextStep) error {
+	if step.Command == "" {
+		return fmt.Errorf("%s: a step without a command: %s", step.Cluster, step.Why)
+	}
+	_, _ = fmt.Fprintf(d.out, "# %s: %s\n$ %s\n", step.Cluster, step.Why, step.Command)
+	cmd := exec.CommandContext(d.ctx, "sh", "-c", step.Command) //nolint:gosec // printed by our own plugin
+	cmd.Env = append(os.Environ(), "KUBECONFIG="+d.config)
+	var out bytes.Buffer
+	cmd.Stdout, cmd.Stderr = &out, &out
+	if err := cmd.Run(); err != nil {
+		return fmt.Errorf("%s: %w: %s", step.Command, err, out.String())
+	}
+	// What helm prints besides is the chart's welcome.
+	first, _, _ := strings.Cut(out.String(), "\n")
+	_, _ = fmt.Fprintln(d.out, first)
+	return nil
+}
+
+// settled waits until Cilium's pods in all clusters are ready again.
+func (d *demo) settled() error {
+	for _, c := range contexts {
+		for _, workload := range []string{"deployment/clustermesh-apiserver", "daemonset/cilium"} {
+			if err := d.each(fmt.Sprintf("--context %s -n kube-system rollout status %s --timeout=240s", c, workload)); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
+// connected asks every agent whether it is connected to all other clusters.
+func (d *demo) connected() (bool, error) {
+	for _, c := range contexts {
+		names, err := d.output("--context", c, "-n", "kube-system", "get", "pods", "-l", "k8s-app=cilium", "-o", "name")
+		if err != nil {
+			return false, err
+		}
+		for _, pod := range strings.Fields(string(names)) {
+			data, err := d.output("--context", c, "-n", "kube-system", "exec", pod, "-c", "cilium-agent", "--", "cilium-dbg", "status", "-o", "json")
+			if err != nil {
+				return false, err
+			}
+			var status struct {
+				Mesh struct {
+					Clusters []struct{ Ready bool } `json:"clusters"`
+				} `json:"cluster-mesh"`
+			}
+			if err := json.Unmarshal(data, &status); err != nil {
+				return false, fmt.Errorf("%s of %s: %w", pod, c, err)
+			}
+			if len(status.Mesh.Clusters) != len(contexts)-1 {
+				return false, nil
+			}
+			for _, peer := range status.Mesh.Clusters {
+				if !peer.Ready {
+					return false, nil
+				}
+			}
+		}
+	}
+	return true, nil
+}
+
+// output runs a command that is not part of what the demo shows.
+func (d *demo) output(args ...string) ([]byte, error) {
+	cmd := exec.CommandContext(d.ctx, "kubectl", args...)
+	cmd.Env = append(os.Environ(), "KUBECONFIG="+d.config)
+	var out, errOut bytes.Buffer
+	cmd.Stdout, cmd.Stderr = &out, &errOut
+	if err := cmd.Run(); err != nil {
+		return nil, fmt.Errorf("kubectl %s: %w: %s", strings.Join(args, " "), err, strings.TrimSpace(errOut.String()))
+	}
+	return out.Bytes(), nil
+}
