@@ -183,6 +183,10 @@ states-cilium: build meshlab bin/tools/kubectl ## Compare predictions with traff
 	@MESHLAB_STATE='$(CURDIR)/.lab-cilium' test/with-lab.sh $(CILIUM_LAB) go run ./test/cmd/states -settle=5s \
 		-states=$(or $(STATES),60) $(foreach f,SEED REQUESTS ONLY,$(if $($f),-$(shell echo $f | tr A-Z a-z)=$($f)))
 
+.PHONY: failover-cilium
+failover-cilium: build meshlab bin/tools/kubectl ## Compare mesh-probe with an independent observer while backends fail
+	@MESHLAB_STATE='$(CURDIR)/.lab-cilium' test/with-lab.sh $(CILIUM_LAB) --clusters=us,eu go run ./test/cmd/failover
+
 .PHONY: trust-cilium
 trust-cilium: build meshlab bin/tools/kubectl ## Compare mesh-ca status with what etcd and KVStoreMesh do in random states of certificates (SEED, STATES)
 	@MESHLAB_STATE='$(CURDIR)/.lab-cilium' test/with-lab.sh $(CILIUM_LAB) --clusters=us,eu go run ./test/cmd/trust \

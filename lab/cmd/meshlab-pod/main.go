@@ -1,6 +1,6 @@
 // Command meshlab-pod is the small program in the namespaces of the lab: the node process that
-// holds the pods, the first program in each container, and the web server of the image
-// meshlab/web. It is apart from the rest of the lab because it is started once for each
+// holds the pods, the first program in each container, and the web server and the observer of the
+// image meshlab/web. It is apart from the rest of the lab because it is started once for each
 // container and must reach main in a few milliseconds.
 package main
 
@@ -12,6 +12,7 @@ import (
 	"syscall"
 
 	"github.com/kubectl-mesh/kubectl-mesh/lab/internal/nodes/node"
+	"github.com/kubectl-mesh/kubectl-mesh/lab/internal/nodes/observe"
 	"github.com/kubectl-mesh/kubectl-mesh/lab/internal/nodes/web"
 )
 
@@ -33,12 +34,14 @@ func run(args []string) int {
 		err = node.Init()
 	case len(args) >= 1 && args[0] == "web":
 		err = web.Main(args[1:], os.Stderr)
+	case len(args) >= 1 && args[0] == "observe":
+		err = observe.Main(args[1:], os.Stdout, os.Stderr)
 	case len(args) == 1 && args[0] == "pause":
 		wait := make(chan os.Signal, 1)
 		signal.Notify(wait, syscall.SIGTERM, syscall.SIGINT)
 		<-wait
 	default:
-		fmt.Fprintln(os.Stderr, "usage: meshlab-pod node|init|pause|web [flags]; the lab starts it by itself")
+		fmt.Fprintln(os.Stderr, "usage: meshlab-pod node|init|pause|web|observe [flags]; the lab starts it by itself")
 		return 2
 	}
 	if err != nil {

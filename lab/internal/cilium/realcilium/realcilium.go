@@ -60,13 +60,13 @@ const (
 // Image returns what a container of one of Cilium's images runs. ok is false for other images, and for containers whose
 // command is a shell script of the image: they prepare a machine, which the lab has done.
 func (f Files) Image(c *corev1.Container) (img images.Image, ok bool) {
-	repository, _, _ := strings.Cut(c.Image, "@")
-	repository, _, _ = strings.Cut(repository, ":")
+	reference, _, _ := strings.Cut(c.Image, "@")
+	name, _, _ := strings.Cut(path.Base(reference), ":")
 	if len(c.Command) == 0 {
 		return images.Image{}, false
 	}
 	program := path.Base(c.Command[0])
-	switch path.Base(repository) {
+	switch name {
 	case "cilium":
 		return f.agent(), program == "cilium-agent" || program == "cilium-dbg"
 	case "clustermesh-apiserver":
