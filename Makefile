@@ -176,20 +176,20 @@ CILIUM_LAB := --datapath=cilium --one-ca
 
 .PHONY: demo-cilium
 demo-cilium: build meshlab bin/tools/kubectl ## Replay both walk-throughs on Cilium itself: agents with eBPF, clustermesh-apiserver, etcd
-	@MESHLAB_STATE='$(CURDIR)/.lab-cilium' test/with-lab.sh --datapath=cilium go run ./demo -cilium
+	@MESHLAB_STATE='$(CURDIR)/.lab-cilium' test/machine-unchanged.sh test/with-lab.sh --datapath=cilium go run ./demo -cilium
 
 .PHONY: states-cilium
 states-cilium: build meshlab bin/tools/kubectl ## Compare predictions with traffic through Cilium's eBPF in random states (SEED, STATES, REQUESTS, ONLY)
-	@MESHLAB_STATE='$(CURDIR)/.lab-cilium' test/with-lab.sh $(CILIUM_LAB) go run ./test/cmd/states -settle=5s \
+	@MESHLAB_STATE='$(CURDIR)/.lab-cilium' test/machine-unchanged.sh test/with-lab.sh $(CILIUM_LAB) go run ./test/cmd/states -settle=5s \
 		-states=$(or $(STATES),60) $(foreach f,SEED REQUESTS ONLY,$(if $($f),-$(shell echo $f | tr A-Z a-z)=$($f)))
 
 .PHONY: failover-cilium
 failover-cilium: build meshlab bin/tools/kubectl ## Compare mesh-probe with an independent observer while backends fail
-	@MESHLAB_STATE='$(CURDIR)/.lab-cilium' test/with-lab.sh $(CILIUM_LAB) --clusters=us,eu go run ./test/cmd/failover
+	@MESHLAB_STATE='$(CURDIR)/.lab-cilium' test/machine-unchanged.sh test/with-lab.sh $(CILIUM_LAB) --clusters=us,eu go run ./test/cmd/failover
 
 .PHONY: trust-cilium
 trust-cilium: build meshlab bin/tools/kubectl ## Compare mesh-ca status with what etcd and KVStoreMesh do in random states of certificates (SEED, STATES)
-	@MESHLAB_STATE='$(CURDIR)/.lab-cilium' test/with-lab.sh $(CILIUM_LAB) --clusters=us,eu go run ./test/cmd/trust \
+	@MESHLAB_STATE='$(CURDIR)/.lab-cilium' test/machine-unchanged.sh test/with-lab.sh $(CILIUM_LAB) --clusters=us,eu go run ./test/cmd/trust \
 		$(foreach f,SEED STATES,$(if $($f),-$(shell echo $f | tr A-Z a-z)=$($f)))
 
 .PHONY: clean

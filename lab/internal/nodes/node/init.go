@@ -214,7 +214,7 @@ func bind(source, target string, attrs uint64) error {
 // bindVolume shows what a container is given of the node's file system.
 func bindVolume(root string, b podwire.Bind) error {
 	if b.Create {
-		if err := os.MkdirAll(b.Source, 0o755); err != nil { //nolint:gosec // as a kubelet makes a DirectoryOrCreate
+		if err := os.MkdirAll(b.Source, 0o755); err != nil {
 			return err
 		}
 	}

@@ -108,7 +108,7 @@ func newNetns(file string) (ns *os.File, err error) {
 		return podSettings()
 	})
 	if err == nil {
-		ns, err = os.Open(file) //nolint:gosec // a name of ours
+		ns, err = os.Open(file)
 	}
 	if err != nil {
 		return nil, errors.Join(err, os.Remove(file))

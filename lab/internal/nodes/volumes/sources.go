@@ -44,7 +44,7 @@ func defaultMode(v *corev1.Volume) fs.FileMode {
 		field(v.ConfigMap, func(c *corev1.ConfigMapVolumeSource) *int32 { return c.DefaultMode }),
 	} {
 		if mode != nil {
-			return fs.FileMode(*mode) //nolint:gosec // the API server has checked its range
+			return fs.FileMode(*mode)
 		}
 	}
 	return 0o644
@@ -132,7 +132,7 @@ func project(files map[string]file, data map[string][]byte, items []corev1.KeyTo
 		}
 		m := mode
 		if item.Mode != nil {
-			m = fs.FileMode(*item.Mode) //nolint:gosec // the API server has checked its range
+			m = fs.FileMode(*item.Mode)
 		}
 		files[item.Path] = file{content, m}
 	}

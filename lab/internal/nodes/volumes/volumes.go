@@ -41,7 +41,7 @@ func (s *Set) Prepare(ctx context.Context) error {
 		if v.HostPath != nil {
 			continue
 		}
-		if err := os.MkdirAll(s.path(v.Name), 0o755); err != nil { //nolint:gosec // any user in the container may read it
+		if err := os.MkdirAll(s.path(v.Name), 0o755); err != nil {
 			return err
 		}
 	}

@@ -184,7 +184,7 @@ func (m *Manager) waitForCilium(ctx context.Context, l *state.Lab) error {
 		return len(waits) == 0
 	})
 	if errors.Is(err, errNotReady) {
-		return fmt.Errorf("Cilium %w: %s%s", err, last, tail(m.Dir.NetLog()))
+		return fmt.Errorf("the installation of Cilium %w: %s%s", err, last, tail(m.Dir.NetLog()))
 	}
 	return err
 }

@@ -38,7 +38,7 @@ func (s Spec) checkDatapath(l *state.Lab) error {
 	case l.Chooser == state.ChooserCilium:
 		return fmt.Errorf("%s and --chooser=%s cannot be used together: Cilium's agents choose the backends", flag, state.ChooserCilium)
 	case s.PropagationDelay != nil:
-		return fmt.Errorf("%s and --propagation-delay cannot be used together: changes take as long as Cilium needs", flag)
+		return fmt.Errorf("%s and --propagation-delay cannot be used together: Cilium decides when changes take effect", flag)
 	case s.KubeProxyReplacement != nil && !*s.KubeProxyReplacement:
 		return fmt.Errorf("%s needs --kube-proxy-replacement: the lab has no kube-proxy", flag)
 	}
@@ -135,7 +135,7 @@ func findClang() (string, error) {
 		if err != nil {
 			continue
 		}
-		out, err := exec.Command(file, "--version").Output() //nolint:gosec,noctx // a compiler of this machine, which answers at once
+		out, err := exec.Command(file, "--version").Output() //nolint:gosec // a compiler of this machine, which answers at once
 		m := clangVersion.FindStringSubmatch(string(out))
 		if err != nil || m == nil {
 			continue

@@ -1,0 +1,28 @@
+#!/usr/bin/env bash
+# Runs a command and fails if it leaves anything behind on this machine (test/machine-state.sh says what is looked at).
+# Prints both sides where they differ.
+#
+#   test/machine-unchanged.sh COMMAND [ARG...]
+set -euo pipefail
+
+here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
+dir=$(mktemp -d)
+trap 'rm -rf "$dir"' EXIT
+trap 'exit 130' INT
+trap 'exit 143' TERM
+
+"$here/machine-state.sh" >"$dir/before"
+status=0
+"$@" || status=$?
+# The kernel frees BPF objects a moment after their last user has gone.
+for _ in 1 2 3 4 5 6 7 8 9 10; do
+	"$here/machine-state.sh" >"$dir/after"
+	if cmp -s "$dir/before" "$dir/after"; then
+		echo "the machine is as before: $(wc -l <"$dir/before") lines of settings, BPF objects, namespaces, mounts, cgroups and interfaces are equal"
+		exit "$status"
+	fi
+	sleep 1
+done
+echo 'the machine is not as before (< before, > after):'
+diff "$dir/before" "$dir/after" || true
+exit 1
