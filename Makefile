@@ -180,7 +180,7 @@ demo-cilium: build meshlab bin/tools/kubectl ## Replay both walk-throughs on Cil
 
 .PHONY: states-cilium
 states-cilium: build meshlab bin/tools/kubectl ## Compare predictions with traffic through Cilium's eBPF in random states (SEED, STATES, REQUESTS, ONLY)
-	@MESHLAB_STATE='$(CURDIR)/.lab-cilium' test/machine-unchanged.sh test/with-lab.sh $(CILIUM_LAB) go run ./test/cmd/states -settle=5s \
+	@MESHLAB_STATE='$(CURDIR)/.lab-cilium' test/machine-unchanged.sh test/with-lab.sh $(CILIUM_LAB) go run ./test/cmd/states -settle=5s -silent=30 \
 		-states=$(or $(STATES),60) $(foreach f,SEED REQUESTS ONLY,$(if $($f),-$(shell echo $f | tr A-Z a-z)=$($f)))
 
 .PHONY: failover-cilium

@@ -37,6 +37,8 @@ type options struct {
 	seed     uint64
 	states   int
 	requests int
+	// silent is the number of requests where nobody is predicted to answer. On a lab that runs Cilium they may have to time out.
+	silent   int
 	only     int
 	parallel int
 	// settle is how long to wait when the last state is in effect: Cilium tells its states in no order.
@@ -50,6 +52,7 @@ func main() {
 	flag.Uint64Var(&o.seed, "seed", 0, "seed of the states; 0 draws one")
 	flag.IntVar(&o.states, "states", 200, "number of states")
 	flag.IntVar(&o.requests, "requests", 1000, "requests in each state")
+	flag.IntVar(&o.silent, "silent", 0, "requests in states in which nobody is predicted to answer; 0 means as many as in the others")
 	flag.IntVar(&o.only, "only", -1, "index of the only state to be tried")
 	flag.DurationVar(&o.settle, "settle", 0, "pause when the states are in effect")
 	flag.IntVar(&o.parallel, "parallel", 2, "states that are tried at a time")
@@ -60,6 +63,19 @@ func main() {
 	}
 }
 
+// count is how many requests a state gets.
+func (o options) count(shares map[string]float64) int {
+	for _, share := range shares {
+		if share > 0 {
+			return o.requests
+		}
+	}
+	if o.silent > 0 {
+		return o.silent
+	}
+	return o.requests
+}
+
 func (o options) check(kubeconfig string) error {
 	switch {
 	case kubeconfig == "":
@@ -68,7 +84,7 @@ func (o options) check(kubeconfig string) error {
 		return fmt.Errorf("-states must be from 1 to %d: a cluster of the lab has no more addresses for Services", maxStates)
 	case o.only >= o.states:
 		return fmt.Errorf("-only must be below -states, %d", o.states)
-	case o.requests < 1 || o.parallel < 1:
+	case o.requests < 1 || o.parallel < 1 || o.silent < 0:
 		return errors.New("-requests and -parallel must be at least 1")
 	}
 	return nil
@@ -141,7 +157,7 @@ func (m *mesh) measure(ctx context.Context, states []state, o options) ([]tally,
 			if t.kind, t.shares, err = predict(doc, s.Client, m.clusters); err != nil {
 				return fmt.Errorf("seed %d: %w\n%s", o.seed, err, s)
 			}
-			if t.counts, t.unanswered, t.requests, err = m.probe(ctx, s, s.Client, o.requests); err != nil {
+			if t.counts, t.unanswered, t.requests, err = m.probe(ctx, s, s.Client, o.count(t.shares)); err != nil {
 				return fmt.Errorf("seed %d: %w\n%s", o.seed, err, s)
 			}
 			tallies[i] = t

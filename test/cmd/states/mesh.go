@@ -220,7 +220,7 @@ func (m *mesh) probe(ctx context.Context, s state, client string, count int) (co
 	var doc v1alpha1.ProbeReport
 	url := fmt.Sprintf("http://%s.%s.svc.cluster.local", s.name(), s.Namespace)
 	err = m.document(ctx, &doc, "mesh-probe", url, "-n", home, "--from", "deploy/client", "--from-clusters", client,
-		"--count", fmt.Sprint(count), "--max-rate", "0", "--identify", `body=^cluster=(\S+)`)
+		"--count", fmt.Sprint(count), "--max-rate", "0", "--timeout", "2s", "--identify", `body=^cluster=(\S+)`)
 	nobody := len(doc.Clients) == 1 && doc.Clients[0].Complete && doc.Clients[0].Answered == 0 // exit code 2, and one of the states to judge
 	if err != nil && !nobody {
 		return nil, 0, 0, err
