@@ -178,6 +178,11 @@ CILIUM_LAB := --datapath=cilium --one-ca
 demo-cilium: build meshlab bin/tools/kubectl ## Replay both walk-throughs on Cilium itself: agents with eBPF, clustermesh-apiserver, etcd
 	@MESHLAB_STATE='$(CURDIR)/.lab-cilium' test/machine-unchanged.sh test/with-lab.sh --datapath=cilium go run ./demo -cilium
 
+.PHONY: short-cilium
+short-cilium: build meshlab bin/tools/kubectl ## A short form of demo-cilium and states-cilium: two clusters, one walk-through, five states
+	@MESHLAB_STATE='$(CURDIR)/.lab-cilium' test/machine-unchanged.sh test/with-lab.sh --datapath=cilium --clusters=us,eu bash -c \
+		'go run ./demo -cilium -short && go run ./test/cmd/states -settle=5s -silent=30 -states=5 -seed=1'
+
 .PHONY: states-cilium
 states-cilium: build meshlab bin/tools/kubectl ## Compare predictions with traffic through Cilium's eBPF in random states (SEED, STATES, REQUESTS, ONLY)
 	@MESHLAB_STATE='$(CURDIR)/.lab-cilium' test/machine-unchanged.sh test/with-lab.sh $(CILIUM_LAB) go run ./test/cmd/states -settle=5s -silent=30 \

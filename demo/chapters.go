@@ -8,15 +8,15 @@ import (
 )
 
 // contexts of the lab; deliberately not Cilium's names us, eu and ap.
-var contexts = []string{"kind-us", "kind-eu", "kind-ap"}
+func contexts() []string { return []string{"kind-us", "kind-eu", "kind-ap"} }
 
 // oneCA begins with three clusters that were installed on their own and makes them trust one CA.
 func (d *demo) oneCA() error {
-	d.say("Three clusters, each with a Cilium of its own: three different CAs. Cilium Cluster Mesh requires one.")
+	d.say("%d clusters, each with a Cilium of its own and a CA of its own. Cilium Cluster Mesh requires one.", len(d.contexts))
 	if err := d.each("mesh-svc clusters", "mesh-ca status --fail-on never"); err != nil {
 		return err
 	}
-	if err := d.wantCAs(3); err != nil {
+	if err := d.wantCAs(len(d.contexts)); err != nil {
 		return err
 	}
 	d.say("One command instead of deleting the Secret in all but one cluster and piping it through a shell.")
@@ -83,7 +83,7 @@ func (d *demo) rollout(context, namespace, name string) error {
 // firstWalkthrough is the one with kind: two clusters, two kubeconfig files.
 func (d *demo) firstWalkthrough() error {
 	d.config = filepath.Join(d.state, "kubeconfig-us.yaml") + string(filepath.ListSeparator) + filepath.Join(d.state, "kubeconfig-eu.yaml")
-	two := contexts[:2]
+	two := d.contexts[:2]
 	d.say("First walk-through: two clusters, each with its own kubeconfig file. Two pods of the hello world in us, one in eu.")
 	if err := d.deploy("first.yaml", "default", two, "rebel-base", "client"); err != nil {
 		return err
@@ -163,7 +163,7 @@ const onPage = `body=on cluster ([a-z0-9-]+)`
 func (d *demo) secondWalkthrough() error {
 	d.config = filepath.Join(d.state, "kubeconfig")
 	d.say("Second walk-through: three clusters, one pod in each, called with curl.")
-	if err := d.deploy("second.yaml", "meshtest", contexts, "aks-helloworld-one", "fftest"); err != nil {
+	if err := d.deploy("second.yaml", "meshtest", d.contexts, "aks-helloworld-one", "fftest"); err != nil {
 		return err
 	}
 	if err := d.change("globalize aks-helloworld-one -n meshtest"); err != nil {

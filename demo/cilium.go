@@ -82,7 +82,7 @@ func (d *demo) shell(step v1alpha1.NextStep) error {
 
 // settled waits until Cilium's pods in all clusters are ready again.
 func (d *demo) settled() error {
-	for _, c := range contexts {
+	for _, c := range d.contexts {
 		for _, workload := range []string{"deployment/clustermesh-apiserver", "daemonset/cilium"} {
 			if err := d.each(fmt.Sprintf("--context %s -n kube-system rollout status %s --timeout=240s", c, workload)); err != nil {
 				return err
@@ -94,7 +94,7 @@ func (d *demo) settled() error {
 
 // connected asks every agent whether it is connected to all other clusters.
 func (d *demo) connected() (bool, error) {
-	for _, c := range contexts {
+	for _, c := range d.contexts {
 		names, err := d.output("--context", c, "-n", "kube-system", "get", "pods", "-l", "k8s-app=cilium", "-o", "name")
 		if err != nil {
 			return false, err
@@ -112,7 +112,7 @@ func (d *demo) connected() (bool, error) {
 			if err := json.Unmarshal(data, &status); err != nil {
 				return false, fmt.Errorf("%s of %s: %w", pod, c, err)
 			}
-			if len(status.Mesh.Clusters) != len(contexts)-1 {
+			if len(status.Mesh.Clusters) != len(d.contexts)-1 {
 				return false, nil
 			}
 			for _, peer := range status.Mesh.Clusters {

@@ -28,6 +28,7 @@ type demo struct {
 	out      io.Writer
 	state    string
 	cilium   bool                          // the lab runs Cilium itself
+	contexts []string                      // of the lab's clusters
 	config   string                        // KUBECONFIG of the chapter under way
 	expected map[string]map[string]weights // by probe and client cluster
 	probes   []result

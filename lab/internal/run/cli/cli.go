@@ -52,7 +52,7 @@ func NewCommand(out, errOut io.Writer) *cobra.Command {
 		return &lab.Manager{Dir: dir, Programs: &lazyBuilder{log: errOut}, Log: errOut}, nil
 	}
 	root.AddCommand(newUp(manager), newDown(manager), newStatus(manager), newEnv(manager),
-		newStart(manager), newStop(manager), newFreeze(manager), newThaw(manager), newCut(manager), newHeal(manager), newBuild(errOut), newChaos(manager, errOut))
+		newStart(manager), newStop(manager), newFreeze(manager), newThaw(manager), newCut(manager), newHeal(manager), newCheck(), newBuild(errOut), newChaos(manager, errOut))
 	return root
 }
 

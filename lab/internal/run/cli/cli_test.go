@@ -103,6 +103,7 @@ func TestUsageErrors(t *testing.T) {
 		"no such datapath":       {[]string{"up", "--datapath", "me"}, `--datapath is "me"; want lab or cilium`},
 		"datapath without nodes": {[]string{"up", "--datapath", "cilium", "--no-net"}, "cannot be used together"},
 		"another Cilium":         {[]string{"up", "--datapath", "cilium", "--cilium-version", "1.19.7"}, "is built from Cilium 1.20.2 only"},
+		"check for no datapath":  {[]string{"check", "--datapath", "me"}, `--datapath is "me"; want lab or cilium`},
 		"build for no datapath":  {[]string{"build", "--datapath", "me"}, `--datapath is "me"; want lab or cilium`},
 		"faults without a lab":   {[]string{"chaos-services"}, `start one with "meshlab up"`},
 		"seed of a removal":      {[]string{"chaos-services", "--remove", "--seed=1"}, "none of the others can be"},

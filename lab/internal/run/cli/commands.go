@@ -242,6 +242,22 @@ func breakNetwork(cmd *cobra.Command, manager managerFunc, request netctl.Reques
 	return err
 }
 
+func newCheck() *cobra.Command {
+	var datapath string
+	cmd := &cobra.Command{
+		Use: "check", Short: "Check whether this machine has what a lab needs", Args: cobra.NoArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			if err := lab.CheckMachine(datapath); err != nil {
+				return err
+			}
+			_, err := fmt.Fprintf(cmd.OutOrStdout(), "this machine has what --datapath=%s needs\n", datapath)
+			return err
+		},
+	}
+	cmd.Flags().StringVar(&datapath, "datapath", state.DatapathLab, "The datapath of \"meshlab up\": lab or cilium.")
+	return cmd
+}
+
 func newBuild(errOut io.Writer) *cobra.Command {
 	var chooser, datapath string
 	cmd := &cobra.Command{

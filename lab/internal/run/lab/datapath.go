@@ -56,6 +56,18 @@ func (s Spec) checkDatapath(l *state.Lab) error {
 // minClang is the oldest clang that compiles the datapath of Cilium 1.20.
 const minClang = 18
 
+// CheckMachine says what this machine lacks for a datapath.
+func CheckMachine(datapath string) error {
+	switch datapath {
+	case state.DatapathLab:
+		return nil
+	case state.DatapathCilium:
+		_, err := checkMachine()
+		return err
+	}
+	return fmt.Errorf("--datapath is %q; want %s or %s", datapath, state.DatapathLab, state.DatapathCilium)
+}
+
 // checkMachine says what this machine lacks for Cilium's own datapath, and what works without it.
 func checkMachine() (clang string, err error) {
 	clang, err = findClang()
