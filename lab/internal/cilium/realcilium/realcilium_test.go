@@ -55,13 +55,24 @@ func TestValues(t *testing.T) {
 	if got["k8sServiceHost"] != "10.200.1.1" || got["k8sServicePort"] != "20001" {
 		t.Errorf("API server: %v %v", got["k8sServiceHost"], got["k8sServicePort"])
 	}
-	config := func(v map[string]any) any { return v["clustermesh"].(map[string]any)["config"] }
-	want := map[string]any{"enabled": true, "clusters": []any{map[string]any{"name": "eu", "ips": []any{"10.200.2.1"}, "port": meshNodePort}}}
-	if diff := cmp.Diff(any(want), config(got)); diff != "" {
+	peers := func(v map[string]any) any {
+		return v["clustermesh"].(map[string]any)["config"].(map[string]any)["clusters"]
+	}
+	want := []any{map[string]any{"name": "eu", "ips": []any{"10.200.2.1"}, "port": meshNodePort}}
+	if diff := cmp.Diff(any(want), peers(got)); diff != "" {
 		t.Errorf("peers (-want +got):\n%s", diff)
 	}
-	l.Connected = false
-	if got, err = Values(l, l.Clusters[0]); err != nil || config(got) != nil {
-		t.Errorf("clusters that are not connected have peers: %v, %v", config(got), err)
+	for name, lab := range map[string]*state.Lab{
+		"alone":         {Connected: true, Clusters: l.Clusters[:1]},
+		"not connected": {Clusters: l.Clusters},
+	} {
+		got, err := Values(lab, lab.Clusters[0])
+		if err != nil {
+			t.Fatal(err)
+		}
+		// The chart refuses null.
+		if diff := cmp.Diff(any([]any{}), peers(got)); diff != "" {
+			t.Errorf("%s (-want +got):\n%s", name, diff)
+		}
 	}
 }

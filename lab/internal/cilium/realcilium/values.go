@@ -43,15 +43,14 @@ func Values(lab *state.Lab, c state.Cluster) (map[string]any, error) {
 			"tls":     values{"auto": values{"method": c.Install}},
 		},
 	}
-	if lab.Connected {
-		var peers []any
-		for _, peer := range lab.Clusters {
-			if peer.Name != c.Name {
-				peers = append(peers, values{"name": peer.Name, "ips": []any{peer.Nodes[0].Address}, "port": meshNodePort})
-			}
+	// Without config, even if it names no peers, the chart renders no ConfigMap clustermesh-remote-users, which the pods mount.
+	peers := []any{}
+	for _, peer := range lab.Clusters {
+		if lab.Connected && peer.Name != c.Name {
+			peers = append(peers, values{"name": peer.Name, "ips": []any{peer.Nodes[0].Address}, "port": meshNodePort})
 		}
-		mesh["config"] = values{"enabled": true, "clusters": peers}
 	}
+	mesh["config"] = values{"enabled": true, "clusters": peers}
 	return values{
 		"cluster":                values{"name": c.Name, "id": c.ID},
 		"clustermesh":            mesh,

@@ -51,10 +51,12 @@ func printStatus(out io.Writer, s *lab.Status) error {
 		return err
 	}
 	var err error
-	switch s.Chooser {
-	case state.ChooserRules:
+	switch {
+	case s.Datapath == state.DatapathCilium:
+		_, err = fmt.Fprintln(out, "\nCilium itself runs in the lab (--datapath=cilium).")
+	case s.Chooser == state.ChooserRules:
 		_, err = fmt.Fprintln(out, "\nBackends are chosen by the rules that the plugins predict with (--chooser=rules).")
-	case state.ChooserCilium:
+	case s.Chooser == state.ChooserCilium:
 		_, err = fmt.Fprintln(out, "\nBackends are chosen by Cilium's own code (--chooser=cilium).")
 	}
 	return err

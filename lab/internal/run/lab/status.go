@@ -22,8 +22,9 @@ type Status struct {
 	Clusters []ClusterStatus
 	// Net is nil in a lab without nodes.
 	Net *PartStatus
-	// Chooser is who chooses the backends: a value of state.Lab.
-	Chooser string
+	// Chooser is who chooses the backends, and Datapath what moves packets: values of state.Lab.
+	Chooser  string
+	Datapath string
 	// ChooserProcess is nil where the network chooses by itself, and ChooserVersion the Cilium whose code chooses.
 	ChooserProcess *PartStatus
 	ChooserVersion string
@@ -73,7 +74,7 @@ func (m *Manager) Status(ctx context.Context) (*Status, error) {
 		if err != nil {
 			return nil, err
 		}
-		status.Net, status.Chooser = &part, l.Chooser
+		status.Net, status.Chooser, status.Datapath = &part, l.Chooser, l.Datapath
 	}
 	if l.Chooser == state.ChooserCilium {
 		part, err := m.part(m.Dir.ChooserPID(), func() bool {
