@@ -119,7 +119,7 @@ func newUp(manager managerFunc) *cobra.Command {
 	f.StringSliceVar(&clusters, "clusters", nil, "Names of the clusters, in the order of their cluster-ids; the default is $"+clustersVariable+", else us,eu,ap.")
 	f.StringVar(&versions, "cilium-version", "", "Version of Cilium, for all clusters (1.18.11) or by name (us=1.18.11,eu=1.20.2).")
 	f.StringVar(&installs, "install", "", "How Cilium is installed: helm, certgen or cert-manager, for all clusters or by name.")
-	f.DurationVar(&delay, "propagation-delay", time.Second, "Time until a change in one cluster takes effect in the others.")
+	f.DurationVar(&delay, "propagation-delay", 100*time.Millisecond, "Time until a change in one cluster takes effect in the others.")
 	f.BoolVar(&connect, "connect", true, "If true, every cluster has all others as peers.")
 	f.BoolVar(&noConnect, "no-connect", false, "If true, the clusters know nothing of one another.")
 	f.BoolVar(&noNet, "no-net", false, "If true, there are no nodes: pods stay Pending.")

@@ -120,7 +120,7 @@ func TestSpecCompatible(t *testing.T) {
 		"not connected":     {Spec{Connected: &no}, "--connect=true"},
 		"without nodes":     {Spec{Net: &no}, "--net=true"},
 		"another chooser":   {Spec{Chooser: "cilium"}, "a lab is there already with --chooser=rules"},
-		"another delay":     {Spec{PropagationDelay: &delay}, "propagation delay of 1s"},
+		"another delay":     {Spec{PropagationDelay: &delay}, "propagation delay of 100ms"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
