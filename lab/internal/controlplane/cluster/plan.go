@@ -28,7 +28,7 @@ const maxNameLength = 32
 
 // reservedNames are the names of files next to the clusters' directories.
 func reservedName(name string) bool {
-	return name == "net" || name == "chooser" || name == "lock" || name == "kubeconfig"
+	return name == "net" || name == "chooser" || name == "bin" || name == "lock" || name == "kubeconfig"
 }
 
 // Ports hands out free ports of an address, no port twice.

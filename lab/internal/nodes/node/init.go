@@ -63,10 +63,8 @@ func runInit() error {
 	if err != nil {
 		return err
 	}
-	if !s.Privileged {
-		if err := confine(); err != nil {
-			return err
-		}
+	if err := confine(s.Privileged); err != nil {
+		return err
 	}
 	if filepath.Base(file) == "sleep" {
 		// It has no children of its own but inherits those that commands leave behind, and would never
@@ -93,13 +91,34 @@ func buildRoot(root string, r *podwire.Root, privileged bool) error {
 	}
 	if privileged {
 		sys := filepath.Join(root, "sys")
-		if err := makeDir(sys); err != nil {
+		if err := errors.Join(makeDir(sys), mountSys(sys)); err != nil {
 			return err
 		}
-		if err := unix.Mount("sysfs", sys, "sysfs", unix.MS_NOSUID|unix.MS_NODEV|unix.MS_NOEXEC, ""); err != nil {
-			return fmt.Errorf("mount sys: %w", err)
-		}
 	}
+	if err := fillRoot(root, r); err != nil {
+		return err
+	}
+	if err := unix.Mount("proc", filepath.Join(root, "proc"), "proc", unix.MS_NOSUID|unix.MS_NODEV|unix.MS_NOEXEC, ""); err != nil {
+		return fmt.Errorf("mount proc: %w", err)
+	}
+	mask := maskProc
+	if privileged {
+		mask = protectKernel
+	}
+	if err := mask(filepath.Join(root, "proc")); err != nil {
+		return err
+	}
+	if slices.ContainsFunc(r.Binds, func(b podwire.Bind) bool { return b.Target == "/tmp" }) {
+		return buildDev(filepath.Join(root, "dev")) // the pod has a volume there
+	}
+	if err := unix.Mount("tmpfs", filepath.Join(root, "tmp"), "tmpfs", unix.MS_NOSUID|unix.MS_NODEV, "mode=1777"); err != nil {
+		return fmt.Errorf("mount tmp: %w", err)
+	}
+	return buildDev(filepath.Join(root, "dev"))
+}
+
+// fillRoot makes what the image and the pod have in the root file system.
+func fillRoot(root string, r *podwire.Root) error {
 	for _, b := range r.Binds {
 		if err := bindVolume(root, b); err != nil {
 			return err
@@ -132,23 +151,7 @@ func buildRoot(root string, r *podwire.Root, privileged bool) error {
 			return err
 		}
 	}
-	if err := unix.Mount("proc", filepath.Join(root, "proc"), "proc", unix.MS_NOSUID|unix.MS_NODEV|unix.MS_NOEXEC, ""); err != nil {
-		return fmt.Errorf("mount proc: %w", err)
-	}
-	mask := maskProc
-	if privileged {
-		mask = protectKernel
-	}
-	if err := mask(filepath.Join(root, "proc")); err != nil {
-		return err
-	}
-	if slices.ContainsFunc(r.Binds, func(b podwire.Bind) bool { return b.Target == "/tmp" }) {
-		return buildDev(filepath.Join(root, "dev")) // the pod has a volume there
-	}
-	if err := unix.Mount("tmpfs", filepath.Join(root, "tmp"), "tmpfs", unix.MS_NOSUID|unix.MS_NODEV, "mode=1777"); err != nil {
-		return fmt.Errorf("mount tmp: %w", err)
-	}
-	return buildDev(filepath.Join(root, "dev"))
+	return nil
 }
 
 func buildDev(dev string) error {

@@ -50,7 +50,7 @@ func newMachine(m podwire.Machine) (*machine, error) {
 		{"lock of iptables", func() error { return os.WriteFile("/run/xtables.lock", nil, 0o600) }},
 		{cgroupDir, func() error { return unix.Mount(m.Cgroup, cgroupDir, "", unix.MS_BIND, "") }},
 		{"/sys", func() error {
-			return unix.Mount("sysfs", "/sys", "sysfs", unix.MS_NOSUID|unix.MS_NODEV|unix.MS_NOEXEC, "")
+			return mountSys("/sys")
 		}},
 		{"/sys/fs/bpf", func() error {
 			return unix.Mount("bpf", "/sys/fs/bpf", "bpf", unix.MS_NOSUID|unix.MS_NODEV|unix.MS_NOEXEC, "")
@@ -111,6 +111,7 @@ func newNetns(file string) (ns *os.File, err error) {
 		ns, err = os.Open(file)
 	}
 	if err != nil {
+		_ = unix.Unmount(file, unix.MNT_DETACH) // fails only if nothing was bound to it
 		return nil, errors.Join(err, os.Remove(file))
 	}
 	return ns, nil

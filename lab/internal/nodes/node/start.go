@@ -153,10 +153,8 @@ func (n *Node) exec(e *podwire.Exec, files []*os.File) ([]*os.File, error) {
 		if cmd.Path, err = lookPath(e.Argv[0], e.Env, cmd.Dir); err != nil {
 			return err
 		}
-		if !c.privileged {
-			if err := confine(); err != nil {
-				return err
-			}
+		if err := confine(c.privileged); err != nil {
+			return err
 		}
 		if !e.TTY {
 			cmd.Stdin, cmd.Stdout, cmd.Stderr = files[0], files[1], files[2]
