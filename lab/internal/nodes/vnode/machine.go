@@ -2,7 +2,7 @@ package vnode
 
 import (
 	"context"
-	"net/netip"
+	"errors"
 	"path/filepath"
 	"time"
 
@@ -10,7 +10,6 @@ import (
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
-	"github.com/kubectl-mesh/kubectl-mesh/lab/internal/network/podwire"
 	"github.com/kubectl-mesh/kubectl-mesh/lab/internal/nodes/volumes"
 )
 
@@ -18,35 +17,24 @@ import (
 // half; the lab must not make its users wait.
 const refreshVolumes = 2 * time.Second
 
-// connectByPlugin has the node's CNI plugin make the pod's network and choose its address.
-func (w *worker) connectByPlugin(ctx context.Context, pod *corev1.Pod) error {
-	text, err := w.node.runtime.AddPod(ctx, podwire.Pod{Name: string(w.uid), Args: [][2]string{
-		{"IgnoreUnknown", "1"},
-		{"K8S_POD_NAMESPACE", pod.Namespace},
-		{"K8S_POD_NAME", pod.Name},
-		{"K8S_POD_INFRA_CONTAINER_ID", string(w.uid)},
-		{"K8S_POD_UID", string(pod.UID)},
-	}})
-	if err != nil {
-		return err
-	}
-	w.network = true
-	w.ip, err = netip.ParseAddr(text)
-	return err
-}
-
 // prepareVolumes makes the pod's volumes and keeps them up to date until the pod ends.
 func (w *worker) prepareVolumes(ctx context.Context, pod *corev1.Pod) error {
 	set := volumes.New(w.cluster.client, pod, filepath.Join(w.cluster.VolumeDir, string(w.uid)), w.node.machine.Disk)
 	limited, cancel := context.WithTimeout(ctx, apiTimeout)
 	defer cancel()
 	if err := set.Prepare(limited); err != nil {
-		return err
+		return errors.Join(err, set.Remove()) // the pod may be deleted before the next attempt
 	}
-	w.volumes = set
+	w.volumes, w.stopVolumes = set, func() {}
 	if set.Changes() {
-		ctx, w.stopVolumes = context.WithCancel(ctx)
-		go w.followVolumes(ctx, pod, set)
+		ctx, cancel := context.WithCancel(ctx)
+		ended := make(chan struct{})
+		go func() {
+			defer close(ended)
+			w.followVolumes(ctx, pod, set)
+		}()
+		// A refresh that goes on would write keys into directories that were just removed.
+		w.stopVolumes = func() { cancel(); <-ended }
 	}
 	return nil
 }
@@ -78,10 +66,20 @@ func (w *worker) removeVolumes() error {
 	if w.volumes == nil {
 		return nil
 	}
-	if w.stopVolumes != nil {
-		w.stopVolumes()
-	}
+	w.stopVolumes()
 	return w.volumes.Remove()
+}
+
+// postpone reports why the pod's containers cannot be created yet.
+func (w *worker) postpone(pod *corev1.Pod, err error) time.Duration {
+	if text := err.Error(); text != w.postponed {
+		w.cluster.logf("pod %s/%s: %v", pod.Namespace, pod.Name, err)
+		w.postponed = text
+	}
+	for _, u := range w.units {
+		u.wait("ContainerCreating", err.Error())
+	}
+	return retryAPI
 }
 
 // configMapKey reads keys of ConfigMaps for the environment of a container.

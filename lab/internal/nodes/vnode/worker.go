@@ -42,7 +42,7 @@ type worker struct {
 	done    bool      // nothing of the pod is left here
 
 	volumes     *volumes.Set // nil until they are made; only on machines
-	stopVolumes context.CancelFunc
+	stopVolumes func()       // set with volumes
 
 	conditions []corev1.PodCondition
 	sent       []byte // the status that the API server has from us
@@ -163,18 +163,6 @@ func (w *worker) advance(ctx context.Context, pod *corev1.Pod, now time.Time) ti
 	return next
 }
 
-// postpone reports why the pod's containers cannot be created yet.
-func (w *worker) postpone(pod *corev1.Pod, err error) time.Duration {
-	if text := err.Error(); text != w.postponed {
-		w.cluster.logf("pod %s/%s: %v", pod.Namespace, pod.Name, err)
-		w.postponed = text
-	}
-	for _, u := range w.units {
-		u.wait("ContainerCreating", err.Error())
-	}
-	return retryAPI
-}
-
 // begin makes the pod's containers, with the restarts that an earlier life of the lab counted.
 func (w *worker) begin(pod *corev1.Pod, now time.Time) {
 	w.started = metav1.NewTime(now)
@@ -205,34 +193,6 @@ func (w *worker) begin(pod *corev1.Pod, now time.Time) {
 	for i := range pod.Spec.Containers {
 		add(&pod.Spec.Containers[i], false)
 	}
-}
-
-// connect gives the pod its address and, if anything runs in it, its network.
-func (w *worker) connect(ctx context.Context, pod *corev1.Pod) error {
-	if pod.Spec.HostNetwork {
-		ip, err := netip.ParseAddr(w.node.Address)
-		w.ip = ip
-		return err
-	}
-	if w.node.machine != nil {
-		return w.connectByPlugin(ctx, pod)
-	}
-	ip, err := w.node.pool.take()
-	if err != nil {
-		return err
-	}
-	for _, u := range w.units {
-		if !u.picture {
-			if _, err := w.node.runtime.AddPod(ctx, podwire.Pod{Name: string(w.uid), IP: ip.String()}); err != nil {
-				w.node.pool.give(ip)
-				return err
-			}
-			w.network = true
-			break
-		}
-	}
-	w.ip = ip
-	return nil
 }
 
 // collect takes note of processes that have ended.

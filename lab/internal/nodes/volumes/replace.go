@@ -22,12 +22,23 @@ func replace(dir string, files map[string]file) error {
 		return err
 	}
 	if current != "" && same(filepath.Join(dir, current), files) {
-		return nil
+		return relink(dir, files) // an earlier attempt may have ended before it
 	}
 	next, err := os.MkdirTemp(dir, "..")
 	if err != nil {
 		return err
 	}
+	if err := publish(dir, next, files); err != nil {
+		return errors.Join(err, os.RemoveAll(next)) // it is tried again every few seconds, and must not fill the disk
+	}
+	if err := relink(dir, files); err != nil || current == "" {
+		return err
+	}
+	return os.RemoveAll(filepath.Join(dir, current))
+}
+
+// publish writes the files into next and makes it the volume's content.
+func publish(dir, next string, files map[string]file) error {
 	if err := os.Chmod(next, 0o755); err != nil { //nolint:gosec // as a kubelet's; the files have modes of their own
 		return err
 	}
@@ -43,19 +54,14 @@ func replace(dir string, files map[string]file) error {
 			return err
 		}
 	}
-	if err := os.Symlink(filepath.Base(next), filepath.Join(dir, newDataLink)); err != nil {
+	link := filepath.Join(dir, newDataLink)
+	if err := os.Remove(link); err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return err // of an attempt that was interrupted
+	}
+	if err := os.Symlink(filepath.Base(next), link); err != nil {
 		return err
 	}
-	if err := os.Rename(filepath.Join(dir, newDataLink), filepath.Join(dir, dataLink)); err != nil {
-		return err
-	}
-	if err := relink(dir, files); err != nil {
-		return err
-	}
-	if current == "" {
-		return nil
-	}
-	return os.RemoveAll(filepath.Join(dir, current))
+	return os.Rename(link, filepath.Join(dir, dataLink))
 }
 
 // relink makes the links of the files, and removes those of files that are gone.

@@ -109,7 +109,7 @@ func (s *Set) Binds(c *corev1.Container) []podwire.Bind {
 // nothing of this machine is seen or changed.
 func (s *Set) hostPath(h *corev1.HostPathVolumeSource) (path string, create bool) {
 	path = filepath.Clean(h.Path)
-	if rest, ok := strings.CutPrefix(path, "/var/run/"); ok {
+	if rest, ok := strings.CutPrefix(path+"/", "/var/run/"); ok {
 		path = filepath.Join("/run", rest)
 	}
 	file := h.Type != nil && (*h.Type == corev1.HostPathFile || *h.Type == corev1.HostPathFileOrCreate)

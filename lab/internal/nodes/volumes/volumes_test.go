@@ -143,18 +143,20 @@ func TestBinds(t *testing.T) {
 		hostPath("run", "/var/run/cilium", corev1.HostPathDirectoryOrCreate),
 		hostPath("bpf", "/sys/fs/bpf", corev1.HostPathDirectoryOrCreate),
 		hostPath("cni", "/etc/cni/net.d", corev1.HostPathDirectoryOrCreate),
+		hostPath("all", "/var/run", corev1.HostPathDirectory),
 		hostPath("lock", "/run/xtables.lock", corev1.HostPathFileOrCreate),
 		corev1.Volume{Name: "data", VolumeSource: corev1.VolumeSource{EmptyDir: &corev1.EmptyDirVolumeSource{}}},
 		projectedVolume(secretSource("leaf", true)),
 	), "/volumes/p", "/disks/node")
 	got := set.Binds(&corev1.Container{VolumeMounts: []corev1.VolumeMount{
 		{Name: "certs", MountPath: "/var/lib/certs"}, {Name: "run", MountPath: "/var/run/cilium"}, {Name: "bpf", MountPath: "/sys/fs/bpf"},
-		{Name: "cni", MountPath: "/host/etc/cni/net.d"}, {Name: "lock", MountPath: "/run/xtables.lock"},
+		{Name: "cni", MountPath: "/host/etc/cni/net.d"}, {Name: "all", MountPath: "/host/run"}, {Name: "lock", MountPath: "/run/xtables.lock"},
 		{Name: "data", MountPath: "/data", ReadOnly: true},
 	}})
 	want := []podwire.Bind{
 		{Source: "/volumes/p/data", Target: "/data"},
 		{Source: "/disks/node/etc/cni/net.d", Target: "/host/etc/cni/net.d", Writable: true, Create: true},
+		{Source: "/run", Target: "/host/run", Writable: true, Create: true},
 		{Source: "/run/xtables.lock", Target: "/run/xtables.lock", Writable: true},
 		{Source: "/sys/fs/bpf", Target: "/sys/fs/bpf", Writable: true},
 		{Source: "/volumes/p/certs", Target: "/var/lib/certs"}, // Secrets are never written to
@@ -162,5 +164,31 @@ func TestBinds(t *testing.T) {
 	}
 	if diff := cmp.Diff(want, got); diff != "" {
 		t.Errorf("(-want +got):\n%s", diff)
+	}
+}
+
+func TestFailedReplaceLeavesNothing(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	if err := replace(dir, map[string]file{"a": {[]byte("1"), 0o400}}); err != nil {
+		t.Fatal(err)
+	}
+	// A name that is both a file and a directory cannot be written.
+	if err := replace(dir, map[string]file{"a": {[]byte("2"), 0o400}, "a/b": {[]byte("3"), 0o400}}); err == nil {
+		t.Fatal("no error")
+	}
+	entries, err := os.ReadDir(dir)
+	if err != nil || len(entries) != 3 { // the file, ..data and the directory behind it
+		t.Errorf("left over: %v, %v", entries, err)
+	}
+	if diff := cmp.Diff(map[string]string{"a": "1"}, contents(t, dir)); diff != "" {
+		t.Errorf("(-want +got):\n%s", diff)
+	}
+	// A link that an interrupted attempt left is not in the way.
+	if err := os.Symlink("gone", filepath.Join(dir, newDataLink)); err != nil {
+		t.Fatal(err)
+	}
+	if err := replace(dir, map[string]file{"a": {[]byte("4"), 0o400}}); err != nil {
+		t.Error(err)
 	}
 }
