@@ -8,6 +8,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 	"time"
 
@@ -17,11 +18,15 @@ import (
 	"github.com/kubectl-mesh/kubectl-mesh/lab/internal/cilium/realcilium"
 	"github.com/kubectl-mesh/kubectl-mesh/lab/internal/controlplane/pki"
 	"github.com/kubectl-mesh/kubectl-mesh/lab/internal/run/build"
+	"github.com/kubectl-mesh/kubectl-mesh/lab/internal/run/proc"
 	"github.com/kubectl-mesh/kubectl-mesh/lab/internal/run/state"
 )
 
 // ciliumReadyTimeout bounds the start of all agents, which compile their datapaths at the same time.
 const ciliumReadyTimeout = 6 * time.Minute
+
+// ciliumPollInterval is long, as agents that compile need the CPUs.
+const ciliumPollInterval = time.Second
 
 // ciliumPrograms are what a lab with Cilium's own datapath runs besides.
 type ciliumPrograms struct {
@@ -71,7 +76,12 @@ func (m *Manager) writeHelm(p *ciliumPrograms) error {
 	if err := os.MkdirAll(m.Dir.BinDir(), 0o700); err != nil {
 		return err
 	}
-	script := fmt.Sprintf(`#!/bin/sh
+	return state.WriteFile(filepath.Join(m.Dir.BinDir(), "helm"), []byte(helmScript(p.files.Chart(), p.helm)), 0o700)
+}
+
+// helmScript is a helm command that takes the chart for the one of the Cilium project.
+func helmScript(chart, helm string) string {
+	return fmt.Sprintf(`#!/bin/sh
 # helm with the chart of the Cilium that this lab runs in the place of cilium/cilium, and of cilium in the repository of
 # the Cilium project.
 left=$#
@@ -79,19 +89,26 @@ while [ "$left" -gt 0 ]; do
 	argument=$1
 	shift
 	left=$((left - 1))
-	case "$argument $1 $2" in
+	following=
+	[ "$left" -eq 0 ] || following="$1 "
+	[ "$left" -lt 2 ] || following="$1 $2 "
+	case "$argument $following" in
 	cilium/cilium\ *) argument=%[1]s ;;
-	cilium\ --repo\ https://helm.cilium.io*)
+	cilium\ --repo\ https://helm.cilium.io\ * | cilium\ --repo\ https://helm.cilium.io/\ *)
 		argument=%[1]s
 		shift 2
 		left=$((left - 2))
+		;;
+	cilium\ --repo=https://helm.cilium.io\ * | cilium\ --repo=https://helm.cilium.io/\ *)
+		argument=%[1]s
+		shift
+		left=$((left - 1))
 		;;
 	esac
 	set -- "$@" "$argument"
 done
 exec %[2]s "$@"
-`, shellQuote(p.files.Chart()), shellQuote(p.helm))
-	return state.WriteFile(filepath.Join(m.Dir.BinDir(), "helm"), []byte(script), 0o700)
+`, shellQuote(chart), shellQuote(helm))
 }
 
 func shellQuote(word string) string { return "'" + strings.ReplaceAll(word, "'", `'\''`) + "'" }
@@ -127,15 +144,22 @@ func (m *Manager) installByHelm(ctx context.Context, p *ciliumPrograms, l *state
 	if err := state.WriteFile(file, data, 0o600); err != nil {
 		return err
 	}
-	// An attempt that was interrupted leaves a release, for which upgrade --install is the same as install.
 	helm := exec.CommandContext(ctx, p.helm, "upgrade", "--install", "cilium", p.files.Chart(), //nolint:gosec // a program of the lab
 		"--namespace="+install.Namespace, "--kubeconfig="+c.Kubeconfig, "--values="+file)
-	home := filepath.Join(dir, "helm")
-	helm.Env = append(os.Environ(), "HELM_CACHE_HOME="+home, "HELM_CONFIG_HOME="+home, "HELM_DATA_HOME="+home, "KUBECONFIG=")
+	helm.Env = helmEnvironment(os.Environ(), filepath.Join(dir, "helm"))
 	if out, err := helm.CombinedOutput(); err != nil {
 		return fmt.Errorf("helm upgrade --install cilium: %w\n%s", err, out)
 	}
 	return nil
+}
+
+// helmEnvironment is an environment in which no setting of the user for helm is in effect: HELM_DRIVER, for instance, decides
+// where the release is stored, and HELM_KUBECONTEXT which cluster gets it.
+func helmEnvironment(environ []string, home string) []string {
+	env := slices.DeleteFunc(slices.Clone(environ), func(variable string) bool {
+		return strings.HasPrefix(variable, "HELM_") || strings.HasPrefix(variable, "KUBECONFIG=")
+	})
+	return append(env, "HELM_CACHE_HOME="+home, "HELM_CONFIG_HOME="+home, "HELM_DATA_HOME="+home)
 }
 
 func readCRDs(dir string) ([][]byte, error) {
@@ -170,7 +194,11 @@ func (m *Manager) waitForCilium(ctx context.Context, l *state.Lab) error {
 	defer cancel()
 	m.logf("starting Cilium; each agent compiles its datapath, which takes about half a minute of CPU")
 	last := ""
-	err := poll(ctx, nil, func() bool {
+	isGone := false
+	err := pollEvery(ctx, ciliumPollInterval, nil, func() bool {
+		if isGone = m.condition(m.Dir.NetPID()) == proc.Gone; isGone {
+			return true
+		}
 		waits := make([]string, 0, len(l.Clusters))
 		for _, c := range l.Clusters {
 			if text := realcilium.WaitsFor(ctx, c); text != "" {
@@ -183,7 +211,10 @@ func (m *Manager) waitForCilium(ctx context.Context, l *state.Lab) error {
 		}
 		return len(waits) == 0
 	})
-	if errors.Is(err, errNotReady) {
+	switch {
+	case isGone:
+		return fmt.Errorf("nodes and pod network: %s %w%s", netProgram, errEnded, tail(m.Dir.NetLog()))
+	case errors.Is(err, errNotReady):
 		return fmt.Errorf("the installation of Cilium %w: %s%s", err, last, tail(m.Dir.NetLog()))
 	}
 	return err

@@ -72,14 +72,24 @@ func CheckMachine(datapath string) error {
 func checkMachine() (clang string, err error) {
 	clang, err = findClang()
 	missing := []error{err, checkRoot(), checkPrograms()}
-	if _, err := podnet.Cgroup(""); err != nil {
-		missing = append(missing, err)
-	}
+	missing = append(missing, checkCgroup())
 	if err := errors.Join(missing...); err != nil {
 		return "", fmt.Errorf("--datapath=%s does not work on this machine: %s. Without this flag the lab works",
 			state.DatapathCilium, strings.ReplaceAll(err.Error(), "\n", "; "))
 	}
 	return clang, nil
+}
+
+// checkCgroup checks whether nodes can have cgroups. In a container the file system is often mounted read-only.
+func checkCgroup() error {
+	dir, err := podnet.Cgroup("")
+	if err != nil {
+		return err
+	}
+	if root := filepath.Dir(dir); unix.Access(root, unix.W_OK) != nil {
+		return fmt.Errorf("it cannot make cgroups in %s", root)
+	}
+	return nil
 }
 
 // checkRoot checks the capabilities that the agent cannot do without.

@@ -104,6 +104,10 @@ func (m *Manager) create(spec Spec) (*state.Lab, error) {
 	if err != nil {
 		return nil, err
 	}
+	// Before anything is built, which takes long.
+	if err := CheckMachine(created.Datapath); err != nil {
+		return nil, err
+	}
 	if err := m.claim(); err != nil {
 		return nil, err
 	}
@@ -162,7 +166,9 @@ func (m *Manager) run(ctx context.Context, l *state.Lab) error {
 			return err
 		}
 	}
-	if err := m.startNet(ctx, netPrograms, cilium.flags()); err != nil || cilium == nil {
+	// A network that runs was ready once. What its user has done to Cilium since then must not end the lab.
+	isNew := m.condition(m.Dir.NetPID()) == proc.Gone
+	if err := m.startNet(ctx, netPrograms, cilium.flags()); err != nil || cilium == nil || !isNew {
 		return err
 	}
 	return m.waitForCilium(ctx, l)
@@ -315,7 +321,11 @@ var (
 
 // poll waits until ready says so.
 func poll(ctx context.Context, ended <-chan struct{}, ready func() bool) error {
-	tick := time.NewTicker(pollInterval)
+	return pollEvery(ctx, pollInterval, ended, ready)
+}
+
+func pollEvery(ctx context.Context, interval time.Duration, ended <-chan struct{}, ready func() bool) error {
+	tick := time.NewTicker(interval)
 	defer tick.Stop()
 	for !ready() {
 		select {
