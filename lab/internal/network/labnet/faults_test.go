@@ -71,3 +71,22 @@ func TestFaults(t *testing.T) {
 		})
 	}
 }
+
+// TestFaultsBetweenNodes: with Cilium's tunnels the network sees the addresses of nodes only.
+func TestFaultsBetweenNodes(t *testing.T) {
+	t.Parallel()
+	lab := &state.Lab{Datapath: state.DatapathCilium, Clusters: []state.Cluster{
+		{Name: "us", PodCIDR: "10.1.0.0/16", NodeCIDR: "10.200.1.0/24"}, {Name: "eu", PodCIDR: "10.2.0.0/16", NodeCIDR: "10.200.2.0/24"},
+	}}
+	net := &fakeNetwork{}
+	f := newFaults(lab, net)
+	for _, request := range []netctl.Request{{Op: netctl.OpCut, A: "us", B: "eu"}, {Op: netctl.OpDead, A: "us"}} {
+		if _, err := f.do(t.Context(), request); err != nil {
+			t.Fatal(err)
+		}
+	}
+	want := podwire.Faults{Cuts: [][2]string{{"10.200.2.0/24", "10.200.1.0/24"}}, Dead: []string{"10.200.1.0/24"}}
+	if diff := cmp.Diff(want, net.faults); diff != "" {
+		t.Errorf("(-want +got):\n%s", diff)
+	}
+}

@@ -10,6 +10,7 @@ import (
 	"os"
 	"path/filepath"
 	"sync"
+	"time"
 
 	"golang.org/x/sync/errgroup"
 
@@ -22,6 +23,9 @@ import (
 	"github.com/kubectl-mesh/kubectl-mesh/lab/internal/nodes/vnode"
 	"github.com/kubectl-mesh/kubectl-mesh/lab/internal/run/state"
 )
+
+// acceptPause is how long a forwarder waits after it could not accept a connection.
+const acceptPause = time.Second
 
 // nodePrefix is the length of the prefix of all nodes' network.
 const nodePrefix = 16
@@ -193,11 +197,13 @@ func forwardAPI(ctx context.Context, c state.Cluster, node *podnet.Client, log i
 	go func() {
 		for {
 			conn, err := l.Accept()
-			if err != nil {
-				if ctx.Err() == nil {
-					_, _ = fmt.Fprintf(log, "cluster %s: %s: %v\n", c.Name, address, err)
-				}
+			switch {
+			case ctx.Err() != nil, errors.Is(err, net.ErrClosed):
 				return
+			case err != nil: // such as too many open files
+				_, _ = fmt.Fprintf(log, "cluster %s: %s: %v\n", c.Name, address, err)
+				time.Sleep(acceptPause)
+				continue
 			}
 			go forward(ctx, conn, server.Host)
 		}

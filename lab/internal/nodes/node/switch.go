@@ -102,23 +102,9 @@ func (s *ethernetSwitch) link(c *podwire.Cable, ns *os.File) error {
 
 // setFaults replaces the pairs of address ranges that cannot reach each other, and those that nobody reaches.
 func (s *ethernetSwitch) setFaults(f *podwire.Faults) error {
-	var drops [][]expr.Any
-	add := func(matches ...[]expr.Any) { drops = append(drops, concat(matches...)) }
-	for _, c := range f.Cuts {
-		a, b, err := twoPrefixes(c)
-		if err != nil {
-			return err
-		}
-		add(inRange(offsetSrc, a), inRange(offsetDst, b))
-		add(inRange(offsetSrc, b), inRange(offsetDst, a))
-	}
-	for _, d := range f.Dead {
-		p, err := netip.ParsePrefix(d)
-		if err != nil {
-			return err
-		}
-		add(inRange(offsetSrc, p))
-		add(inRange(offsetDst, p))
+	drops, err := dropped(f)
+	if err != nil {
+		return err
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -127,6 +113,29 @@ func (s *ethernetSwitch) setFaults(f *podwire.Faults) error {
 		s.rules.AddRule(&nftables.Rule{Table: s.table, Chain: s.chain, Exprs: concat(isIPv4(), match, []expr.Any{&expr.Verdict{Kind: expr.VerdictDrop}})})
 	}
 	return wrapIf("nftables", s.rules.Flush())
+}
+
+// dropped are the packets that faults drop; each element matches one direction.
+func dropped(f *podwire.Faults) ([][]expr.Any, error) {
+	var drops [][]expr.Any
+	add := func(matches ...[]expr.Any) { drops = append(drops, concat(matches...)) }
+	for _, c := range f.Cuts {
+		a, b, err := twoPrefixes(c)
+		if err != nil {
+			return nil, err
+		}
+		add(inRange(offsetSrc, a), inRange(offsetDst, b))
+		add(inRange(offsetSrc, b), inRange(offsetDst, a))
+	}
+	for _, d := range f.Dead {
+		p, err := netip.ParsePrefix(d)
+		if err != nil {
+			return nil, err
+		}
+		add(inRange(offsetSrc, p))
+		add(inRange(offsetDst, p))
+	}
+	return drops, nil
 }
 
 // isIPv4 matches frames by their EtherType: the rules of a bridge see all of them.

@@ -121,6 +121,51 @@ func TestEnvironment(t *testing.T) {
 	}
 }
 
+func TestEnvironmentOnAMachine(t *testing.T) {
+	t.Parallel()
+	at := place{
+		cluster: "us", kubernetes: [2]string{"10.200.1.1", "20001"},
+		configMap: func(name, key string) (string, bool, error) {
+			return "from " + name, name == "cilium-config" && key == "cluster-name", nil
+		},
+	}
+	from := func(key string, optional bool) *corev1.EnvVarSource {
+		return &corev1.EnvVarSource{ConfigMapKeyRef: &corev1.ConfigMapKeySelector{
+			LocalObjectReference: corev1.LocalObjectReference{Name: "cilium-config"}, Key: key, Optional: &optional,
+		}}
+	}
+	limit := func(resource string) *corev1.EnvVarSource {
+		return &corev1.EnvVarSource{ResourceFieldRef: &corev1.ResourceFieldSelector{Resource: resource}}
+	}
+	c := &corev1.Container{Name: "c", Env: []corev1.EnvVar{
+		{Name: "CLUSTER_NAME", ValueFrom: from("cluster-name", false)}, {Name: "MISSING", ValueFrom: from("x", true)}, {Name: "GOMEMLIMIT", ValueFrom: limit("limits.memory")},
+	}}
+	got, err := environment(newPod(), c, nil, at)
+	if err != nil {
+		t.Fatal(err)
+	}
+	want := []string{"KUBERNETES_SERVICE_HOST=10.200.1.1", "KUBERNETES_SERVICE_PORT=20001", "CLUSTER_NAME=from cilium-config", "GOMEMLIMIT=" + nodeMemory}
+	if diff := cmp.Diff(want, got[len(got)-len(want):]); diff != "" {
+		t.Error(diff)
+	}
+	light := place{cluster: "us"}
+	for name, tc := range map[string]struct {
+		source *corev1.EnvVarSource
+		at     place
+		want   string
+	}{
+		"a key that must exist":      {from("x", false), at, `ConfigMap "cilium-config" has no key "x"`},
+		"ConfigMaps, not a machine":  {from("cluster-name", false), light, "not supported in the lab"},
+		"a limit that nobody has":    {limit("limits.cpu"), at, "not supported in the lab"},
+		"a Secret, even on machines": {&corev1.EnvVarSource{SecretKeyRef: &corev1.SecretKeySelector{}}, at, "not supported in the lab"},
+	} {
+		c := &corev1.Container{Env: []corev1.EnvVar{{Name: "A", ValueFrom: tc.source}}}
+		if _, err := environment(newPod(), c, nil, tc.at); err == nil || !strings.Contains(err.Error(), tc.want) {
+			t.Errorf("%s: error %v", name, err)
+		}
+	}
+}
+
 func TestCommand(t *testing.T) {
 	t.Parallel()
 	forever, serve := []string{"sleep", "9"}, []string{"/lab", "web"}

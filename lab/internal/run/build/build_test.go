@@ -136,6 +136,17 @@ func TestKubernetesVersionIsThatOfTheModule(t *testing.T) {
 	}
 }
 
+func TestCiliumVersionIsThatOfItsModule(t *testing.T) {
+	t.Parallel()
+	data, err := os.ReadFile("../../../../test/realcilium/go.mod")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if !bytes.Contains(data, []byte("github.com/cilium/cilium v"+CiliumVersion)) {
+		t.Errorf("test/realcilium/go.mod does not require Cilium %s, which the programs would claim to be", CiliumVersion)
+	}
+}
+
 // Compiling Kubernetes takes minutes; whoever builds meshlab must not wait for it.
 func TestOnlyTheControlPlaneImportsKubernetes(t *testing.T) {
 	t.Parallel()

@@ -2,6 +2,8 @@ package cli
 
 import (
 	"bytes"
+	"os"
+	"path/filepath"
 	"strings"
 	"testing"
 
@@ -62,6 +64,23 @@ export MESHLAB_STATE='/my lab/$(id)'\''s'
 				t.Errorf("(-want +got):\n%s", diff)
 			}
 		})
+	}
+}
+
+func TestExportsOfALabWithPrograms(t *testing.T) {
+	t.Parallel()
+	dir := state.Dir(filepath.Join(t.TempDir(), "my lab"))
+	var out bytes.Buffer
+	if err := printExports(&out, dir); err != nil || out.String() != exports(dir) {
+		t.Errorf("without programs: %v\n%s", err, out.String())
+	}
+	if err := os.MkdirAll(dir.BinDir(), 0o700); err != nil {
+		t.Fatal(err)
+	}
+	out.Reset()
+	want := exports(dir) + "export PATH='" + dir.BinDir() + "':$PATH\n"
+	if err := printExports(&out, dir); err != nil || out.String() != want {
+		t.Errorf("with programs: %v\ngot  %s\nwant %s", err, out.String(), want)
 	}
 }
 

@@ -71,9 +71,7 @@ func CheckMachine(datapath string) error {
 // checkMachine says what this machine lacks for Cilium's own datapath, and what works without it.
 func checkMachine() (clang string, err error) {
 	clang, err = findClang()
-	missing := []error{err, checkRoot(), checkPrograms()}
-	missing = append(missing, checkCgroup())
-	if err := errors.Join(missing...); err != nil {
+	if err := errors.Join(err, checkRoot(), checkPrograms(), checkCgroup()); err != nil {
 		return "", fmt.Errorf("--datapath=%s does not work on this machine: %s. Without this flag the lab works",
 			state.DatapathCilium, strings.ReplaceAll(err.Error(), "\n", "; "))
 	}

@@ -7,6 +7,8 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
+	"github.com/kubectl-mesh/kubectl-mesh/lab/internal/cilium/realcilium"
+	"github.com/kubectl-mesh/kubectl-mesh/lab/internal/run/build"
 	"github.com/kubectl-mesh/kubectl-mesh/lab/internal/run/state"
 )
 
@@ -64,6 +66,13 @@ func TestNodesOfCilium(t *testing.T) {
 	}
 	if !l.RunsCilium() || !l.Clusters[0].KubeProxyReplacement || l.Datapath != state.DatapathCilium {
 		t.Errorf("not a lab of Cilium: %+v", l)
+	}
+}
+
+func TestOneVersionOfCilium(t *testing.T) {
+	t.Parallel()
+	if realcilium.Version != build.CiliumVersion || chooserVersion != build.CiliumVersion {
+		t.Errorf("installed %s, built %s, the chooser %s", realcilium.Version, build.CiliumVersion, chooserVersion)
 	}
 }
 
