@@ -6,6 +6,7 @@ package realcilium
 
 import (
 	"encoding/json"
+	"os"
 	"path"
 	"path/filepath"
 	"strings"
@@ -81,14 +82,15 @@ func (f Files) agent() images.Image {
 		Binds: []podwire.Bind{
 			{Source: f.Programs, Target: programDir},
 			{Source: "/run/cilium", Target: "/run/cilium", Writable: true},
-			{Source: "/etc/alternatives", Target: "/etc/alternatives"},
 		},
 		// The agent writes a header among the sources.
 		Copies: []podwire.Copy{{Source: filepath.Join(f.Module, "bpf"), Target: "/var/lib/cilium/bpf"}},
 		Links:  []podwire.Link{{Name: compilerDir + "/clang", Target: f.Clang}},
 	}
-	for _, dir := range []string{"/usr", "/bin", "/sbin", "/lib", "/lib64"} {
-		root.Binds = append(root.Binds, podwire.Bind{Source: dir, Target: dir})
+	for _, dir := range []string{"/usr", "/bin", "/sbin", "/lib", "/lib64", "/etc/alternatives"} {
+		if _, err := os.Stat(dir); err == nil { // /lib64 does not exist on every architecture
+			root.Binds = append(root.Binds, podwire.Bind{Source: dir, Target: dir})
+		}
 	}
 	return images.Image{
 		Root: root, Privileged: true,

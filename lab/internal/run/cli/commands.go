@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/spf13/cobra"
+	"github.com/spf13/pflag"
 
 	"github.com/kubectl-mesh/kubectl-mesh/lab/internal/network/netctl"
 	"github.com/kubectl-mesh/kubectl-mesh/lab/internal/run/build"
@@ -61,15 +62,18 @@ const upExample = `  # Three clusters, us, eu and ap, connected as a mesh
   # Before "cilium clustermesh connect"
   meshlab up --no-connect`
 
+// upFlags is what the user typed.
+type upFlags struct {
+	clusters                      []string
+	versions, installs            string
+	chooser, datapath             string
+	delay                         time.Duration
+	noConnect, noNet, connect, kp bool
+	oneCA                         bool
+}
+
 func newUp(manager managerFunc) *cobra.Command {
-	var (
-		clusters                      []string
-		versions, installs            string
-		chooser, datapath             string
-		delay                         time.Duration
-		noConnect, noNet, connect, kp bool
-		oneCA                         bool
-	)
+	var flags upFlags
 	cmd := &cobra.Command{
 		Use: "up", Short: "Start the lab", Long: upLong, Example: upExample, Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
@@ -77,37 +81,9 @@ func newUp(manager managerFunc) *cobra.Command {
 			if err != nil {
 				return err
 			}
-			spec := lab.Spec{Clusters: clusters, Chooser: chooser, Datapath: datapath}
-			if variable := os.Getenv(clustersVariable); spec.Clusters == nil && variable != "" {
-				spec.Clusters = strings.Split(variable, ",")
-			}
-			if spec.CiliumVersion, err = values("--cilium-version", versions); err != nil {
+			spec, err := flags.toSpec(cmd.Flags().Changed)
+			if err != nil {
 				return err
-			}
-			if spec.Install, err = values("--install", installs); err != nil {
-				return err
-			}
-			changed := cmd.Flags().Changed
-			if changed("propagation-delay") {
-				if delay < 0 {
-					return fmt.Errorf("--propagation-delay is %s; want 0 or more", delay)
-				}
-				spec.PropagationDelay = &delay
-			}
-			if changed("connect") {
-				spec.Connected = &connect
-			}
-			if changed("no-connect") {
-				spec.Connected = not(noConnect)
-			}
-			if changed("one-ca") {
-				spec.OneCA = &oneCA
-			}
-			if changed("no-net") {
-				spec.Net = not(noNet)
-			}
-			if changed("kube-proxy-replacement") {
-				spec.KubeProxyReplacement = &kp
 			}
 			if _, err := m.Up(cmd.Context(), spec); err != nil {
 				return err
@@ -115,20 +91,60 @@ func newUp(manager managerFunc) *cobra.Command {
 			return printExports(cmd.OutOrStdout(), m.Dir)
 		},
 	}
-	f := cmd.Flags()
-	f.StringSliceVar(&clusters, "clusters", nil, "Names of the clusters, in the order of their cluster-ids; the default is $"+clustersVariable+", else us,eu,ap.")
-	f.StringVar(&versions, "cilium-version", "", "Version of Cilium, for all clusters (1.18.11) or by name (us=1.18.11,eu=1.20.2).")
-	f.StringVar(&installs, "install", "", "How Cilium is installed: helm, certgen or cert-manager, for all clusters or by name.")
-	f.DurationVar(&delay, "propagation-delay", 100*time.Millisecond, "Time until a change in one cluster takes effect in the others.")
-	f.BoolVar(&connect, "connect", true, "If true, every cluster has all others as peers.")
-	f.BoolVar(&noConnect, "no-connect", false, "If true, the clusters know nothing of one another.")
-	f.BoolVar(&noNet, "no-net", false, "If true, there are no nodes: pods stay Pending.")
-	f.BoolVar(&kp, "kube-proxy-replacement", false, "If true, Cilium is installed as a replacement of kube-proxy.")
-	f.StringVar(&chooser, "chooser", "", "Who chooses the backends of new connections: rules, by which the plugins predict (the default), or cilium, Cilium 1.20's own code.")
-	f.StringVar(&datapath, "datapath", "", "What moves the pods' packets: lab, the lab's imitation of Cilium (the default), or cilium, Cilium's own agents and eBPF. The latter needs root and clang.")
-	f.BoolVar(&oneCA, "one-ca", false, "With --datapath=cilium: if true, all clusters get the same CA, so that they connect.")
+	flags.addFlags(cmd.Flags())
 	cmd.MarkFlagsMutuallyExclusive("connect", "no-connect")
 	return cmd
+}
+
+func (u *upFlags) addFlags(f *pflag.FlagSet) {
+	f.StringSliceVar(&u.clusters, "clusters", nil, "Names of the clusters, in the order of their cluster-ids; the default is $"+clustersVariable+", else us,eu,ap.")
+	f.StringVar(&u.versions, "cilium-version", "", "Version of Cilium, for all clusters (1.18.11) or by name (us=1.18.11,eu=1.20.2).")
+	f.StringVar(&u.installs, "install", "", "How Cilium is installed: helm, certgen or cert-manager, for all clusters or by name.")
+	f.DurationVar(&u.delay, "propagation-delay", 100*time.Millisecond, "Time until a change in one cluster takes effect in the others.")
+	f.BoolVar(&u.connect, "connect", true, "If true, every cluster has all others as peers.")
+	f.BoolVar(&u.noConnect, "no-connect", false, "If true, the clusters know nothing of one another.")
+	f.BoolVar(&u.noNet, "no-net", false, "If true, there are no nodes: pods stay Pending.")
+	f.BoolVar(&u.kp, "kube-proxy-replacement", false, "If true, Cilium is installed as a replacement of kube-proxy. With --datapath=cilium, defaults to true.")
+	f.StringVar(&u.chooser, "chooser", "", "Who chooses the backends of new connections: rules, by which the plugins predict (the default), or cilium, Cilium 1.20's own code.")
+	f.StringVar(&u.datapath, "datapath", "", "What moves the pods' packets: lab, the lab's imitation of Cilium (the default), or cilium, Cilium's own agents and eBPF. The latter needs root and clang.")
+	f.BoolVar(&u.oneCA, "one-ca", false, "If true, all clusters get the same CA, so that they connect. Needs --datapath=cilium.")
+}
+
+// toSpec returns what the user asked for. What was not typed is not asked for.
+func (u *upFlags) toSpec(changed func(flag string) bool) (lab.Spec, error) {
+	spec := lab.Spec{Clusters: u.clusters, Chooser: u.chooser, Datapath: u.datapath}
+	if variable := os.Getenv(clustersVariable); spec.Clusters == nil && variable != "" {
+		spec.Clusters = strings.Split(variable, ",")
+	}
+	var err error
+	if spec.CiliumVersion, err = values("--cilium-version", u.versions); err != nil {
+		return spec, err
+	}
+	if spec.Install, err = values("--install", u.installs); err != nil {
+		return spec, err
+	}
+	if changed("propagation-delay") {
+		if u.delay < 0 {
+			return spec, fmt.Errorf("--propagation-delay is %s; want 0 or more", u.delay)
+		}
+		spec.PropagationDelay = &u.delay
+	}
+	if changed("connect") {
+		spec.Connected = &u.connect
+	}
+	if changed("no-connect") {
+		spec.Connected = not(u.noConnect)
+	}
+	if changed("one-ca") {
+		spec.OneCA = &u.oneCA
+	}
+	if changed("no-net") {
+		spec.Net = not(u.noNet)
+	}
+	if changed("kube-proxy-replacement") {
+		spec.KubeProxyReplacement = &u.kp
+	}
+	return spec, nil
 }
 
 func not(value bool) *bool {
