@@ -133,18 +133,18 @@ type attempt struct {
 	Cluster, Error string
 }
 
-// longest is the longest time without an answer, and when the last failed attempt began, after the event.
+// longest is the longest time without an answer, and how long after the event the last failed attempt began.
 func (r *result) longest() (gap, last time.Duration) {
 	slices.SortFunc(r.attempts, func(a, b attempt) int { return int(a.Start + a.Took - b.Start - b.Took) })
 	before := int64(0)
 	for _, a := range r.attempts {
+		end := a.Start + a.Took
+		if before > 0 { // an attempt that failed ends nothing, but shows how long the silence has lasted
+			gap = max(gap, time.Duration(end-before)*time.Millisecond)
+		}
 		if a.Error != "" {
 			last = max(last, time.Duration(a.Start-r.event.UnixMilli())*time.Millisecond)
 			continue
-		}
-		end := a.Start + a.Took
-		if before > 0 {
-			gap = max(gap, time.Duration(end-before)*time.Millisecond)
 		}
 		before = end
 	}
@@ -177,8 +177,8 @@ func (r *result) finally() []string {
 	return names
 }
 
-// firstOther is when, after the event, another cluster than us answered first.
-func (r *result) firstOther() time.Duration {
+// firstOther is how long after the event another cluster than us answered first.
+func (r *result) firstOther() string {
 	first := time.Duration(-1)
 	for _, a := range r.attempts {
 		at := time.Duration(a.Start+a.Took-r.event.UnixMilli()) * time.Millisecond
@@ -186,13 +186,16 @@ func (r *result) firstOther() time.Duration {
 			first = at
 		}
 	}
-	return first
+	if first < 0 {
+		return "never"
+	}
+	return "after " + first.String()
 }
 
 func (r *result) String() string {
 	failed, classes := r.failures()
 	gap, last := r.longest()
-	return fmt.Sprintf("  observer:   %d attempts, %d failed %v, longest time without an answer %s, last failure %s after the event, another cluster first after %s, at the end %v\n"+
+	return fmt.Sprintf("  observer:   %d attempts, %d failed %v, longest time without an answer %s, last failure %s after the event, another cluster first %s, at the end %v\n"+
 		"  mesh-probe: %d requests in %.1f s, %d failed %v, answered %v\n  the change itself took %s\n",
 		len(r.attempts), failed, classes, gap, last, r.firstOther(), r.finally(), r.requests, r.seconds, r.failed, r.classes, r.answered,
 		r.done.Sub(r.event).Round(time.Millisecond))

@@ -1,0 +1,74 @@
+package main
+
+import (
+	"slices"
+	"strings"
+	"testing"
+	"time"
+)
+
+// seen makes a result of attempts that begin every 10 ms, one for each letter: u and e are answers of us and eu, x is a failure. The event comes
+// with the third one.
+func seen(letters string) *result {
+	const begin, every = 1_000_000, 10
+	r := &result{event: time.UnixMilli(begin + 2*every), requests: 1}
+	for i, letter := range letters {
+		a := attempt{Start: begin + int64(i)*every, Took: 1}
+		switch letter {
+		case 'u':
+			a.Cluster = "us"
+		case 'e':
+			a.Cluster = "eu"
+		case 'x':
+			a.Error = "refused"
+		}
+		r.attempts = append(r.attempts, a)
+	}
+	return r
+}
+
+func TestResult(t *testing.T) {
+	t.Parallel()
+	for letters, tc := range map[string]struct {
+		gap, last time.Duration
+		other     string
+		finally   []string
+	}{
+		"uuuuu":  {10 * time.Millisecond, 0, "never", []string{"us"}},
+		"uuxxee": {30 * time.Millisecond, 10 * time.Millisecond, "after 21ms", []string{"eu", "us"}},
+		"uuxxx":  {30 * time.Millisecond, 20 * time.Millisecond, "never", []string{"us"}}, // nobody answers any more
+		"eueee":  {10 * time.Millisecond, 0, "after 1ms", []string{"eu", "us"}},
+	} {
+		r := seen(letters)
+		gap, last := r.longest()
+		if gap != tc.gap || last != tc.last || r.firstOther() != tc.other || !slices.Equal(r.finally(), tc.finally) {
+			t.Errorf("%s: longest time without an answer %s, last failure %s, another cluster %s, finally %v", letters, gap, last, r.firstOther(), r.finally())
+		}
+	}
+}
+
+func TestProblems(t *testing.T) {
+	t.Parallel()
+	for name, tc := range map[string]struct {
+		letters string
+		failed  int // of mesh-probe
+		after   string
+		want    string
+	}{
+		"both see nothing":            {"uuuu", 0, "", ""},
+		"both see failures":           {"uxxu", 3, "", ""},
+		"only mesh-probe does":        {"uuuu", 3, "", "the observer none"},
+		"a short one falls between":   {"uxu", 0, "", ""},
+		"mesh-probe misses a failure": {"uxxxxxxu", 0, "", "mesh-probe none"},
+		"the right cluster":           {"eee", 0, "eu", ""},
+		"the wrong cluster":           {"uuu", 0, "eu", "want eu"},
+		"nothing was observed":        {"", 0, "", "saw nothing"},
+	} {
+		r := seen(tc.letters)
+		r.failed = tc.failed
+		got := strings.Join(r.problems(scenario{after: tc.after}), "; ")
+		if (tc.want == "") != (got == "") || !strings.Contains(got, tc.want) {
+			t.Errorf("%s: got %q, want %q", name, got, tc.want)
+		}
+	}
+}
