@@ -17,13 +17,15 @@ find /proc/sys -type f -perm -200 2>/dev/null | grep -Ev "$counters" | sort | wh
 	printf '%s = %s\n' "${file#/proc/sys/}" "$value"
 done
 
-if command -v bpftool >/dev/null; then
+if ! command -v bpftool >/dev/null; then
+	section 'BPF: not looked at, as bpftool is missing'
+elif ! bpftool prog show >/dev/null 2>&1; then
+	section 'BPF: not looked at, as bpftool fails'
+else
 	for kind in prog map link; do
 		section "BPF: $kind"
 		bpftool -j "$kind" show 2>/dev/null | tr '{' '\n' | grep -o '"id":[0-9]*\|"name":"[^"]*"' | paste -sd' ' | sed 's/"id"/\n"id"/g' | sort || true
 	done
-else
-	section 'BPF: not looked at, as bpftool is missing'
 fi
 
 section 'namespaces'

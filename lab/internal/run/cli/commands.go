@@ -42,7 +42,8 @@ shell use it. Running clusters are not changed; a stopped cluster is started
 again with its data; a lab that died is removed, and a new one is started.
 
 The first run on a machine builds Kubernetes' control plane from source, which takes
-about 10 minutes on two cores.`
+about 10 minutes on two cores. The first run with --datapath=cilium also builds Cilium,
+which takes about 15 minutes more. Each node then needs about 300 MB of memory.`
 
 const upExample = `  # Three clusters, us, eu and ap, connected as a mesh
   eval "$(meshlab up)"
