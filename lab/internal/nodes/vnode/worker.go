@@ -31,9 +31,13 @@ type worker struct {
 	uid     types.UID
 	wake    chan struct{}
 
+	// news has a lock of its own: a step takes long when a CNI plugin or the API server does, and the one goroutine that tells all
+	// pods of a cluster their news must not wait for it.
+	newsMu sync.Mutex
+	news   news
+
 	mu      sync.Mutex
-	pod     *corev1.Pod // as the API server last told
-	removed bool        // the object is gone
+	pod     *corev1.Pod // as of the last step
 	started metav1.Time
 	ip      netip.Addr
 	network bool // the pod has a network namespace
@@ -49,21 +53,27 @@ type worker struct {
 	postponed  string // why the containers could not be created, as logged last
 }
 
+// news is what the API server last told of a pod.
+type news struct {
+	pod     *corev1.Pod
+	removed bool // the object is gone
+}
+
 func newWorker(c *Cluster, n *node, pod *corev1.Pod) *worker {
-	return &worker{cluster: c, node: n, uid: pod.UID, pod: pod, wake: make(chan struct{}, 1)}
+	return &worker{cluster: c, node: n, uid: pod.UID, pod: pod, news: news{pod: pod}, wake: make(chan struct{}, 1)}
 }
 
 func (w *worker) update(pod *corev1.Pod) {
-	w.mu.Lock()
-	w.pod = pod
-	w.mu.Unlock()
+	w.newsMu.Lock()
+	w.news.pod = pod
+	w.newsMu.Unlock()
 	w.kick()
 }
 
 func (w *worker) remove() {
-	w.mu.Lock()
-	w.removed = true
-	w.mu.Unlock()
+	w.newsMu.Lock()
+	w.news.removed = true
+	w.newsMu.Unlock()
 	w.kick()
 }
 
@@ -92,10 +102,13 @@ func (w *worker) run(ctx context.Context) {
 	}
 }
 
-// step does what is due and says when to look again. The lock is not held during requests to the API server.
+// step does what is due and says when to look again. The lock is not held while the status is written.
 func (w *worker) step(ctx context.Context) (next time.Duration, end bool) {
+	w.newsMu.Lock()
+	pod, removed := w.news.pod, w.news.removed
+	w.newsMu.Unlock()
 	w.mu.Lock()
-	pod, removed := w.pod, w.removed
+	w.pod = pod
 	now := time.Now()
 	finished := pod.Status.Phase == corev1.PodSucceeded || pod.Status.Phase == corev1.PodFailed
 	switch {
