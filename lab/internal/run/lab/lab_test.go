@@ -47,7 +47,7 @@ func TestSpecDefaults(t *testing.T) {
 	if diff := cmp.Diff([]string{"us 1.18.11 helm", "eu 1.18.11 helm", "ap 1.18.11 helm"}, got); diff != "" {
 		t.Errorf("clusters (-want +got):\n%s", diff)
 	}
-	if !l.Connected || !l.Net || time.Duration(l.PropagationDelay) != time.Second {
+	if !l.Connected || !l.Net || time.Duration(l.PropagationDelay) != 100*time.Millisecond {
 		t.Errorf("connected %v, net %v, delay %v", l.Connected, l.Net, time.Duration(l.PropagationDelay))
 	}
 }

@@ -21,8 +21,8 @@ const thaw = unix.SIGCONT
 // Cilium that is neither the oldest nor the newest of the supported ones, and Helm,
 // which is how most are installed.
 const (
-	defaultCiliumVersion    = "1.18.11"
-	defaultInstall          = install.Helm
+	defaultCiliumVersion = "1.18.11"
+	defaultInstall       = install.Helm
 	// What an unloaded mesh of Cilium 1.20.2 needs, measured from the write to the first connection that follows it.
 	defaultPropagationDelay = 100 * time.Millisecond
 )
