@@ -73,16 +73,8 @@ func (n *Node) start(s *podwire.Start, files []*os.File) error {
 	if cerr := specW.Close(); err == nil {
 		err = cerr
 	}
-	// End of file without a byte says that the container's command runs.
-	msg, rerr := io.ReadAll(errR)
-	switch {
-	case len(msg) > 0:
-		err = errors.New(string(msg))
-		if rest, ok := strings.CutSuffix(string(msg), errNotFound.Error()); ok {
-			err = fmt.Errorf("%s%w", rest, errNotFound)
-		}
-	case err == nil:
-		err = rerr
+	if initErr := readInitError(errR); initErr != nil {
+		err = initErr
 	}
 	if err != nil {
 		_ = cmd.Process.Kill() // it may have ended by itself
@@ -94,6 +86,19 @@ func (n *Node) start(s *podwire.Start, files []*os.File) error {
 	}
 	n.register(s.Proc, &process{pod: s.Pod, proc: cmd.Process, pidfd: pidfd, privileged: s.Privileged})
 	return nil
+}
+
+// readInitError reads why a container's first program could not become its command. End of file without a byte says that the
+// command runs.
+func readInitError(r io.Reader) error {
+	msg, err := io.ReadAll(r)
+	if len(msg) == 0 {
+		return err
+	}
+	if rest, ok := strings.CutSuffix(string(msg), errNotFound.Error()); ok {
+		return fmt.Errorf("%s%w", rest, errNotFound)
+	}
+	return errors.New(string(msg))
 }
 
 // netnsOf finds the network namespace of a new container; nil is the node's own.
@@ -116,19 +121,8 @@ func (n *Node) netnsOf(s *podwire.Start) (*os.File, error) {
 // exec starts a command in a running container by entering its namespaces on a thread of its own.
 // The container's image needs nothing for that.
 func (n *Node) exec(e *podwire.Exec, files []*os.File) ([]*os.File, error) {
-	n.mu.Lock()
-	c := n.procs[e.Container]
-	pidfd := -1
-	var err error
-	if c != nil {
-		// A copy, as the container's own descriptor is closed when it ends.
-		pidfd, err = unix.FcntlInt(uintptr(c.pidfd), unix.F_DUPFD_CLOEXEC, 0)
-	}
-	n.mu.Unlock()
-	switch {
-	case c == nil || c.container != "":
-		return nil, errors.New("the container is not running")
-	case err != nil:
+	c, pidfd, err := n.running(e.Container)
+	if err != nil {
 		return nil, err
 	}
 	defer func() { _ = unix.Close(pidfd) }() // nothing is buffered in it
@@ -179,6 +173,18 @@ func (n *Node) exec(e *podwire.Exec, files []*os.File) ([]*os.File, error) {
 		return []*os.File{master}, nil
 	}
 	return nil, nil
+}
+
+// running finds a container, with a copy of its descriptor: its own is closed when it ends.
+func (n *Node) running(container string) (*process, int, error) {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	c := n.procs[container]
+	if c == nil || c.container != "" {
+		return nil, -1, errors.New("the container is not running")
+	}
+	pidfd, err := unix.FcntlInt(uintptr(c.pidfd), unix.F_DUPFD_CLOEXEC, 0)
+	return c, pidfd, err
 }
 
 // lookPath finds a command as a shell does, in the file system that the calling thread sees.
