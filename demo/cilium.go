@@ -67,7 +67,7 @@ func (d *demo) shell(step v1alpha1.NextStep) error {
 		return fmt.Errorf("%s: a step without a command: %s", step.Cluster, step.Why)
 	}
 	_, _ = fmt.Fprintf(d.out, "# %s: %s\n$ %s\n", step.Cluster, step.Why, step.Command)
-	cmd := exec.CommandContext(d.ctx, "sh", "-c", step.Command) //nolint:gosec // printed by our own plugin
+	cmd := exec.CommandContext(d.ctx, "sh", "-c", step.Command)
 	cmd.Env = append(os.Environ(), "KUBECONFIG="+d.config)
 	var out bytes.Buffer
 	cmd.Stdout, cmd.Stderr = &out, &out

@@ -32,7 +32,7 @@ func load(pid int) (used time.Duration, asleep bool) {
 	used, asleep = cpuTime(fmt.Sprintf("/proc/%d/stat", pid))
 	for _, thread := range threads {
 		_, sleeping := cpuTime(thread + "/stat")
-		children, err := os.ReadFile(thread + "/children") //nolint:gosec // a path below /proc
+		children, err := os.ReadFile(thread + "/children")
 		if err != nil || !sleeping {
 			return 0, false
 		}
@@ -53,7 +53,7 @@ func load(pid int) (used time.Duration, asleep bool) {
 
 // cpuTime reads the stat file of a process or a thread: its CPU time, with that of children that have ended, and whether it sleeps.
 func cpuTime(file string) (used time.Duration, asleep bool) {
-	text, err := os.ReadFile(file) //nolint:gosec // a path below /proc
+	text, err := os.ReadFile(file)
 	if err != nil {
 		return 0, false
 	}

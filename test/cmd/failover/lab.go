@@ -54,7 +54,7 @@ spec: {containers: [{name: busybox, image: meshlab/busybox}]}
 type lab struct{ kubeconfig string }
 
 func (l *lab) command(ctx context.Context, name string, args ...string) *exec.Cmd {
-	cmd := exec.CommandContext(ctx, name, args...) //nolint:gosec // kubectl or meshlab
+	cmd := exec.CommandContext(ctx, name, args...)
 	cmd.Env = append(os.Environ(), "KUBECONFIG="+l.kubeconfig)
 	return cmd
 }

@@ -27,7 +27,7 @@ func TestMachine(t *testing.T) {
 	t.Parallel()
 	dir := t.TempDir()
 	cgroup, err := podnet.Cgroup(dir)
-	if os.Geteuid() != 0 || err != nil || os.Mkdir(cgroup, 0o755) != nil { //nolint:gosec // as other cgroups
+	if os.Geteuid() != 0 || err != nil || os.Mkdir(cgroup, 0o755) != nil {
 		t.Skip("needs root and cgroups")
 	}
 	t.Cleanup(func() {
@@ -36,7 +36,7 @@ func TestMachine(t *testing.T) {
 		}
 	})
 	plugin := filepath.Join(dir, "plugin")
-	if err := os.WriteFile(plugin, fmt.Appendf(nil, cniPlugin, dir), 0o700); err != nil { //nolint:gosec // a program
+	if err := os.WriteFile(plugin, fmt.Appendf(nil, cniPlugin, dir), 0o700); err != nil {
 		t.Fatal(err)
 	}
 	client, err := podnet.Start(t.Context(), binary, podwire.Setup{Kind: podwire.KindMachine, WorkDir: t.TempDir(), Machine: &podwire.Machine{
