@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/kubectl-mesh/kubectl-mesh/pkg/apis/v1alpha1"
+	"github.com/kubectl-mesh/kubectl-mesh/test/labclient"
 )
 
 // connectTime is how long a mesh may take to connect after the last step.
@@ -127,12 +128,5 @@ func (d *demo) connected() (bool, error) {
 
 // output runs a command that is not part of what the demo shows.
 func (d *demo) output(args ...string) ([]byte, error) {
-	cmd := exec.CommandContext(d.ctx, "kubectl", args...)
-	cmd.Env = append(os.Environ(), "KUBECONFIG="+d.config)
-	var out, errOut bytes.Buffer
-	cmd.Stdout, cmd.Stderr = &out, &errOut
-	if err := cmd.Run(); err != nil {
-		return nil, fmt.Errorf("kubectl %s: %w: %s", strings.Join(args, " "), err, strings.TrimSpace(errOut.String()))
-	}
-	return out.Bytes(), nil
+	return labclient.Kubectl(d.ctx, d.config, args...)
 }

@@ -1,14 +1,10 @@
 package main
 
 import (
-	"bytes"
 	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
-	"os"
-	"os/exec"
-	"strings"
 	"time"
 
 	"golang.org/x/sync/errgroup"
@@ -16,10 +12,9 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/util/wait"
 	"k8s.io/client-go/kubernetes"
-	"k8s.io/client-go/tools/clientcmd"
 
 	"github.com/kubectl-mesh/kubectl-mesh/pkg/apis/v1alpha1"
-	"github.com/kubectl-mesh/kubectl-mesh/pkg/common/cilium"
+	"github.com/kubectl-mesh/kubectl-mesh/test/labclient"
 )
 
 const (
@@ -42,29 +37,15 @@ type mesh struct {
 
 // connect reads the lab's kubeconfig. The names of the clusters are Cilium's.
 func connect(ctx context.Context, kubeconfig string) (*mesh, error) {
-	config, err := clientcmd.LoadFromFile(kubeconfig)
+	clusters, err := labclient.Connect(ctx, kubeconfig)
 	if err != nil {
 		return nil, err
 	}
 	m := &mesh{kubeconfig: kubeconfig, clients: map[string]kubernetes.Interface{}, pods: map[string][]string{}}
-	for _, name := range sortedKeys(config.Contexts) {
-		rest, err := clientcmd.NewNonInteractiveClientConfig(*config, name, nil, nil).ClientConfig()
-		if err != nil {
-			return nil, fmt.Errorf("context %q: %w", name, err)
-		}
-		rest.QPS, rest.Burst = 500, 1000
-		client, err := kubernetes.NewForConfig(rest)
-		if err != nil {
-			return nil, fmt.Errorf("context %q: %w", name, err)
-		}
-		cm, err := client.CoreV1().ConfigMaps(cilium.DefaultNamespace).Get(ctx, cilium.ConfigMapName, metav1.GetOptions{})
-		if err != nil {
-			return nil, fmt.Errorf("context %q: %w", name, err)
-		}
-		cluster := cm.Data["cluster-name"]
-		m.clusters = append(m.clusters, cluster)
-		m.clients[cluster] = client
+	for _, c := range clusters {
+		m.clients[c.Name] = c.Client
 	}
+	m.clusters = sortedKeys(m.clients)
 	return m, nil
 }
 
@@ -239,18 +220,11 @@ func (m *mesh) probe(ctx context.Context, s state, client string, count int) (co
 
 // document runs a plugin through kubectl and reads its document, also where the exit code is an error.
 func (m *mesh) document(ctx context.Context, into any, args ...string) error {
-	cmd := exec.CommandContext(ctx, "kubectl", append(args, "-o", "json")...)
-	cmd.Env = append(os.Environ(), "KUBECONFIG="+m.kubeconfig)
-	var out, errOut bytes.Buffer
-	cmd.Stdout, cmd.Stderr = &out, &errOut
-	err := cmd.Run()
-	if parsed := json.Unmarshal(out.Bytes(), into); err == nil {
+	out, err := labclient.Kubectl(ctx, m.kubeconfig, append(args, "-o", "json")...)
+	if parsed := json.Unmarshal(out, into); err == nil {
 		err = parsed
 	}
-	if err != nil {
-		return fmt.Errorf("kubectl %s: %w: %s", strings.Join(args, " "), err, strings.TrimSpace(errOut.String()))
-	}
-	return nil
+	return err
 }
 
 // create makes an object.

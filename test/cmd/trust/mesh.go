@@ -1,16 +1,13 @@
 package main
 
 import (
-	"bytes"
 	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
 	"maps"
-	"os"
 	"os/exec"
 	"slices"
-	"strings"
 	"time"
 
 	corev1 "k8s.io/api/core/v1"
@@ -18,10 +15,10 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/util/wait"
 	"k8s.io/client-go/kubernetes"
-	"k8s.io/client-go/tools/clientcmd"
 
 	"github.com/kubectl-mesh/kubectl-mesh/pkg/apis/v1alpha1"
 	"github.com/kubectl-mesh/kubectl-mesh/pkg/common/cilium"
+	"github.com/kubectl-mesh/kubectl-mesh/test/labclient"
 )
 
 const (
@@ -40,25 +37,13 @@ func (m *mesh) clusters() []string { return slices.Sorted(maps.Keys(m.clients)) 
 
 // connect reads the lab's kubeconfig. The names of the clusters are Cilium's.
 func connect(ctx context.Context, kubeconfig string) (*mesh, error) {
-	config, err := clientcmd.LoadFromFile(kubeconfig)
+	clusters, err := labclient.Connect(ctx, kubeconfig)
 	if err != nil {
 		return nil, err
 	}
 	m := &mesh{kubeconfig: kubeconfig, contexts: map[string]string{}, clients: map[string]kubernetes.Interface{}}
-	for name := range config.Contexts {
-		rest, err := clientcmd.NewNonInteractiveClientConfig(*config, name, nil, nil).ClientConfig()
-		if err != nil {
-			return nil, fmt.Errorf("context %q: %w", name, err)
-		}
-		client, err := kubernetes.NewForConfig(rest)
-		if err != nil {
-			return nil, fmt.Errorf("context %q: %w", name, err)
-		}
-		cm, err := client.CoreV1().ConfigMaps(cilium.DefaultNamespace).Get(ctx, cilium.ConfigMapName, metav1.GetOptions{})
-		if err != nil {
-			return nil, fmt.Errorf("context %q: %w", name, err)
-		}
-		m.contexts[cm.Data["cluster-name"]], m.clients[cm.Data["cluster-name"]] = name, client
+	for _, c := range clusters {
+		m.contexts[c.Name], m.clients[c.Name] = c.Context, c.Client
 	}
 	return m, nil
 }
@@ -157,12 +142,5 @@ func (m *mesh) predict(ctx context.Context) (v1alpha1.CAReport, error) {
 }
 
 func (m *mesh) kubectl(ctx context.Context, args ...string) ([]byte, error) {
-	cmd := exec.CommandContext(ctx, "kubectl", args...) //nolint:gosec // names of contexts of the lab
-	cmd.Env = append(os.Environ(), "KUBECONFIG="+m.kubeconfig)
-	var out, errOut bytes.Buffer
-	cmd.Stdout, cmd.Stderr = &out, &errOut
-	if err := cmd.Run(); err != nil {
-		return out.Bytes(), fmt.Errorf("kubectl %s: %w: %s", strings.Join(args, " "), err, strings.TrimSpace(errOut.String()))
-	}
-	return out.Bytes(), nil
+	return labclient.Kubectl(ctx, m.kubeconfig, args...)
 }

@@ -139,7 +139,7 @@ func (m *machine) add(p *podwire.Pod, file string) (netip.Addr, error) {
 func (m *machine) del(p *podwire.Pod, file string) error {
 	ctx, cancel := context.WithTimeout(context.Background(), pluginTimeout)
 	defer cancel()
-	return wrapIf("CNI plugin", invoke.ExecPluginWithoutResult(ctx, m.Plugin, []byte(m.Network), m.args("DEL", p, file), pluginExec()))
+	return wrap("CNI plugin", invoke.ExecPluginWithoutResult(ctx, m.Plugin, []byte(m.Network), m.args("DEL", p, file), pluginExec()))
 }
 
 // pluginExec calls the plugin without its messages, which it also writes into its log file.

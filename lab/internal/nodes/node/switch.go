@@ -18,7 +18,13 @@ import (
 // errNotHere answers a request that this kind of node has no use for.
 var errNotHere = errors.New("this node does not do that")
 
-func wrap(what string, err error) error { return fmt.Errorf("%s: %w", what, err) }
+// wrap says what failed; nil stays nil.
+func wrap(what string, err error) error {
+	if err == nil {
+		return nil
+	}
+	return fmt.Errorf("%s: %w", what, err)
+}
 
 // ethernetSwitch connects machines: one bridge. It breaks connections by address, as a network outside the machines does.
 type ethernetSwitch struct {
@@ -55,14 +61,7 @@ func newSwitch() (*ethernetSwitch, error) {
 		Name: "faults", Table: s.table, Type: nftables.ChainTypeFilter,
 		Hooknum: nftables.ChainHookForward, Priority: nftables.ChainPriorityRef(0),
 	})
-	return s, wrapIf("nftables", s.rules.Flush())
-}
-
-func wrapIf(what string, err error) error {
-	if err == nil {
-		return nil
-	}
-	return wrap(what, err)
+	return s, wrap("nftables", s.rules.Flush())
 }
 
 // link makes a cable: one end is a port of the switch, the other is eth0 of the machine whose namespace ns is.
@@ -112,7 +111,7 @@ func (s *ethernetSwitch) setFaults(f *podwire.Faults) error {
 	for _, match := range drops {
 		s.rules.AddRule(&nftables.Rule{Table: s.table, Chain: s.chain, Exprs: concat(isIPv4(), match, []expr.Any{&expr.Verdict{Kind: expr.VerdictDrop}})})
 	}
-	return wrapIf("nftables", s.rules.Flush())
+	return wrap("nftables", s.rules.Flush())
 }
 
 // dropped are the packets that faults drop; each element matches one direction.
