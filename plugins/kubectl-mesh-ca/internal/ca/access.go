@@ -34,6 +34,58 @@ func accessReadBackup() permissions.Access {
 		For: "that backup; its name contains the fingerprint of the previous CA. To grant less, name it: `--dry-run=server` prints the rule"}
 }
 
+// rotates are the commands that rotate the CA.
+func rotates() []string { return []string{"rotate"} }
+
+// AccessPatchSecrets is for the certificates, the CA and the configurations of peers.
+func AccessPatchSecrets() permissions.Access {
+	names := []string{cilium.SecretClusterMesh, cilium.SecretKVStoreMesh, pki.SecretCA}
+	for _, leaf := range pki.LeafSpecs() {
+		names = append(names, leaf.Secret)
+	}
+	return permissions.Access{Resource: "secrets", Names: names, Verbs: []string{"get", "patch"}, Place: permissions.InMeshNamespace, Commands: rotates(), Writes: true,
+		For: "leaf certificates, CA files, and a comment in the configurations of peers that makes clients connect again"}
+}
+
+// AccessCreateSecrets is for the Secrets that keep a CA.
+func AccessCreateSecrets() permissions.Access {
+	return permissions.Access{Resource: "secrets", Verbs: []string{"create", "get"}, Place: permissions.InMeshNamespace, Commands: rotates(), Writes: true,
+		For: "Secrets that keep the previous and the new CA; create cannot be limited to a name"}
+}
+
+// SecretRotation keeps the new CA while the CA is rotated.
+const SecretRotation = "cilium-ca-rotation"
+
+// AccessRemoveRotation is for the Secret that keeps the new CA during a rotation.
+func AccessRemoveRotation() permissions.Access {
+	return permissions.Access{Resource: "secrets", Names: []string{SecretRotation}, Verbs: []string{"get", "delete"}, Place: permissions.InMeshNamespace, Commands: rotates(), Writes: true,
+		For: "the Secret that keeps the new CA during a rotation"}
+}
+
+// AccessRotationLock is for the ConfigMap that says who rotates.
+func AccessRotationLock() permissions.Access {
+	return permissions.Access{Resource: "configmaps", Names: []string{ConfigMapRotation}, Verbs: []string{"get", "patch", "delete"}, Place: permissions.InMeshNamespace, Commands: rotates(), Writes: true,
+		For: "the lock of a rotation"}
+}
+
+// AccessCreateLock is for the same ConfigMap.
+func AccessCreateLock() permissions.Access {
+	return permissions.Access{Resource: "configmaps", Verbs: []string{"create"}, Place: permissions.InMeshNamespace, Commands: rotates(), Writes: true,
+		For: "the lock of a rotation; create cannot be limited to a name"}
+}
+
+// AccessRestart is for a restart of clustermesh-apiserver.
+func AccessRestart() permissions.Access {
+	return permissions.Access{Group: "apps", Resource: "deployments", Names: []string{cilium.DeploymentMeshAPI}, Verbs: []string{"get", "patch"}, Place: permissions.InMeshNamespace, Commands: rotates(), Writes: true,
+		For: "a restart of clustermesh-apiserver: etcd reads its CA file only at start"}
+}
+
+// AccessPatchCronJobs is for certgen's CronJobs.
+func AccessPatchCronJobs() permissions.Access {
+	return permissions.Access{Group: "batch", Resource: "cronjobs", Names: []string{cronJobMesh, cronJobHubble}, Verbs: []string{"get", "patch"}, Place: permissions.InMeshNamespace, Commands: rotates(), Writes: true,
+		For: "certgen's CronJobs, which are suspended during a rotation"}
+}
+
 // Accesses returns the table of the permissions that mesh-ca needs. rbac prints it as manifests, docs/rbac.md contains it, and a test runs the commands with only these permissions.
 func Accesses() []permissions.Access {
 	secrets := []string{pki.SecretCA, cilium.SecretKVStoreMesh}
@@ -57,6 +109,7 @@ func Accesses() []permissions.Access {
 		{Group: "batch", Resource: "cronjobs", Names: []string{cronJobMesh, cronJobHubble}, Verbs: []string{"get"}, Place: permissions.InMeshNamespace,
 			For: "the command that renews certificates with certgen", Without: "the commands do not use certgen"},
 		accessPatchCA(), accessCreate(), accessReadBackup(),
+		AccessPatchSecrets(), AccessCreateSecrets(), AccessRemoveRotation(), AccessRotationLock(), AccessCreateLock(), AccessRestart(), AccessPatchCronJobs(),
 		{Resource: "secrets", Verbs: []string{"list"}, Place: permissions.InMeshNamespace, Commands: writes(), Writes: true,
 			For: "the record of Cilium's Helm release: its chart, and whether its values contain a CA", Without: "both are reported as unknown"},
 	}...)

@@ -27,17 +27,27 @@ const (
 
 // keep plans the Secret that keeps the former CA, in the same namespace of the same cluster: the key stays where it was.
 func (i *Item) keep(have *corev1.Secret) {
-	id := cmp.Or(i.Before.Fingerprint, pki.ContentHash(have.Data))
-	i.Backup = &Backup{item: i, Object: &corev1.Secret{
+	i.Backup = &Backup{item: i, Object: NewBackup(have, cmp.Or(i.Before.Fingerprint, pki.ContentHash(have.Data)))}
+	i.Backup.Result = v1alpha1.ResultPlanned
+}
+
+// NewBackup returns the Secret that keeps a CA with the fingerprint id as it is.
+func NewBackup(have *corev1.Secret, id string) *corev1.Secret {
+	return &corev1.Secret{
 		ObjectMeta: metav1.ObjectMeta{
-			Name: backupPrefix + pki.Short(id), Namespace: have.Namespace,
+			Name: BackupName(id), Namespace: have.Namespace,
 			Labels:      map[string]string{pki.LabelManagedBy: managedByUs, labelBackupOf: have.Name},
 			Annotations: map[string]string{annotationFormer: id, annotationFormerType: string(have.Type), annotationFormerMark: helmMarks(have)},
 		},
 		Immutable: ptr.To(true), Type: corev1.SecretTypeOpaque, Data: maps.Clone(have.Data),
-	}}
-	i.Backup.Result = v1alpha1.ResultPlanned
+	}
 }
+
+// BackupName is the name of the Secret that keeps the CA with a fingerprint.
+func BackupName(fingerprint string) string { return backupPrefix + pki.Short(fingerprint) }
+
+// ConfigMapRotation is in Cilium's namespace of every cluster while its CA is rotated.
+const ConfigMapRotation = "mesh-ca-rotation"
 
 // helmMarks remembers Helm's marks, and only those: last-applied-configuration would hold the key.
 func helmMarks(have *corev1.Secret) string {

@@ -138,8 +138,8 @@ func insideFindings(s *State, c v1alpha1.CACluster) []v1alpha1.Finding {
 
 func date(t time.Time) string { return t.UTC().Format(time.DateOnly) }
 
-// certificate returns the facts that are shown for any certificate.
-func certificate(cert *x509.Certificate) v1alpha1.Certificate {
+// Certificate returns the facts that are shown for any certificate.
+func Certificate(cert *x509.Certificate) v1alpha1.Certificate {
 	return v1alpha1.Certificate{
 		Fingerprint: pki.Fingerprint(cert), PublicKeyHash: pki.SPKIHash(cert), SubjectKeyID: pki.SubjectKeyID(cert),
 		Subject: cert.Subject.String(), Issuer: cert.Issuer.String(), NotBefore: cert.NotBefore.UTC(), NotAfter: cert.NotAfter.UTC(),

@@ -82,7 +82,7 @@ func (s *State) copied(now time.Time) []v1alpha1.LeafCertificate {
 				out = append(out, l)
 				continue
 			}
-			cert := certificate(chain[0])
+			cert := Certificate(chain[0])
 			l.Certificate, l.DNSNames = &cert, chain[0].DNSNames
 			if private, ok := data[strings.TrimSuffix(key, ".crt")+".key"]; ok && !chain[0].IsCA {
 				state, err := pki.CheckKey(chain[0], private)

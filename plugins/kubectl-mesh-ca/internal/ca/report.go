@@ -101,7 +101,7 @@ func authority(secret Secret) (*v1alpha1.Authority, string, *x509.Certificate) {
 	}
 	cert := ca.Signer()
 	return &v1alpha1.Authority{
-		Certificate: certificate(cert), IsCA: pki.IsCA(cert), Certificates: len(ca.Chain), Key: string(ca.Key), KeyMessage: ca.KeyNote,
+		Certificate: Certificate(cert), IsCA: pki.IsCA(cert), Certificates: len(ca.Chain), Key: string(ca.Key), KeyMessage: ca.KeyNote,
 		Owner: owner(secret.Object.ObjectMeta), Immutable: secret.Object.Immutable != nil && *secret.Object.Immutable,
 	}, "", cert
 }
@@ -199,7 +199,7 @@ func (s *State) leaf(spec pki.LeafSpec, signer *x509.Certificate, now time.Time)
 		out.Message = err.Error()
 		return out, true
 	}
-	cert := certificate(leaf.Cert())
+	cert := Certificate(leaf.Cert())
 	out.Certificate, out.DNSNames, out.Key = &cert, leaf.Cert().DNSNames, string(leaf.Key)
 	for _, ip := range leaf.Cert().IPAddresses {
 		out.IPAddresses = append(out.IPAddresses, ip.String())

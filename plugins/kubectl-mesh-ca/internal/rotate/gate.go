@@ -1,0 +1,128 @@
+package rotate
+
+import (
+	"context"
+	"crypto/x509"
+	"fmt"
+	"slices"
+	"time"
+
+	appsv1 "k8s.io/api/apps/v1"
+	"k8s.io/utils/ptr"
+
+	"github.com/kubectl-mesh/kubectl-mesh/pkg/common/cilium/pki"
+	"github.com/kubectl-mesh/kubectl-mesh/plugins/kubectl-mesh-ca/internal/ca"
+)
+
+// Running is what the processes of one cluster do, as far as it matters to a rotation.
+type Running struct {
+	// EtcdBehind and ClientsBehind say which processes have not loaded their present CA file, or of which nobody knows.
+	EtcdBehind, ClientsBehind []string
+	// Presented are the chains that etcd replicas serve and that client nodes have; Files the CA files that client nodes see.
+	Presented, Files []Seen
+	// Disconnected are the clients that are not connected to a peer.
+	Disconnected []string
+	// Rejected is when an etcd replica last rejected a connection because of a certificate; zero for never. Rejection says which.
+	Rejected  time.Time
+	Rejection string
+}
+
+// Seen are certificates that were seen at a process.
+type Seen struct {
+	Where string
+	Certs []*x509.Certificate
+}
+
+// Observer tells what the processes of a cluster do. Tests have a model of them.
+type Observer interface {
+	Running(ctx context.Context, s *ca.State, since time.Time) (Running, error)
+}
+
+// missing says what a gate waits for; nothing when it is open. clusters are those of the phase.
+func (m *mesh) missing(g Gate, phase Phase, quiet time.Duration) []string {
+	var out []string
+	add := func(c *cluster, format string, args ...any) {
+		out = append(out, c.Member.Name+": "+fmt.Sprintf(format, args...))
+	}
+	var changed time.Time
+	for _, c := range m.clusters {
+		if c.meshAPI != nil && !rolledOut(c.meshAPI) {
+			add(c, "the pods of clustermesh-apiserver are being replaced")
+		}
+		if g.Presented != pki.AcceptsNone {
+			m.presented(c, g.Presented, add)
+		}
+		if g.Files != pki.AcceptsNone && slices.Contains(phase.Clusters, c.Member.Name) {
+			m.files(c, g.Files, add)
+		}
+		if g.Loaded != pki.AcceptsNone {
+			for _, why := range append(slices.Clone(c.running.EtcdBehind), c.running.ClientsBehind...) {
+				add(c, "%s", why)
+			}
+		}
+		if g.Connected {
+			for _, why := range c.running.Disconnected {
+				add(c, "%s", why)
+			}
+		}
+		changed = later(changed, c.changed())
+	}
+	if !g.Quiet || len(out) > 0 {
+		return out
+	}
+	for _, c := range m.clusters {
+		if at := c.running.Rejected; !at.IsZero() && m.at.Sub(at) < quiet {
+			add(c, "an etcd rejected a connection %s ago (%s); it must be quiet for %s", m.at.Sub(at).Round(time.Second), c.running.Rejection, quiet)
+		}
+	}
+	if rest := quiet - m.at.Sub(changed); rest > 0 && len(out) == 0 {
+		out = append(out, fmt.Sprintf("all clusters: %s more without a rejected connection", rest.Round(time.Second)))
+	}
+	return out
+}
+
+// presented: what a process presents is read at every handshake, but from a file that the kubelet writes some time after the Secret.
+func (m *mesh) presented(c *cluster, kind pki.Accepts, add func(*cluster, string, ...any)) {
+	if c.meshAPI != nil && len(c.running.Presented) == 0 {
+		add(c, "no etcd replica and no agent could be asked what it presents")
+	}
+	for _, seen := range c.running.Presented {
+		have := m.pair().Leaf(seen.Certs, m.at)
+		if (kind.Old && !have.Old) || (kind.New && !have.New) {
+			add(c, "%s presents a certificate that verifies by: %s; needed: %s", seen.Where, have, kind)
+		}
+	}
+}
+
+func (m *mesh) files(c *cluster, kind pki.Accepts, add func(*cluster, string, ...any)) {
+	for _, seen := range c.running.Files {
+		if have := m.pair().Trust(seen.Certs); have != kind {
+			add(c, "%s still contains the CA: %s", seen.Where, have)
+		}
+	}
+}
+
+// changed is when the last leaf certificate or CA file of the cluster was written.
+func (c *cluster) changed() time.Time {
+	var last time.Time
+	for _, spec := range pki.LeafSpecs() {
+		for _, key := range []string{pki.KeyTLSCert, pki.KeyCACert} {
+			last = later(last, c.Written[pki.Source{Ref: pki.Ref{Kind: pki.Secret, Name: spec.Secret}, Key: key}].At)
+		}
+	}
+	return last
+}
+
+func later(a, b time.Time) time.Time {
+	if b.After(a) {
+		return b
+	}
+	return a
+}
+
+// rolledOut reports whether all pods of a Deployment are of its present template and available, and none of another is left.
+func rolledOut(d *appsv1.Deployment) bool {
+	want := ptr.Deref(d.Spec.Replicas, 1)
+	s := d.Status
+	return s.ObservedGeneration >= d.Generation && s.UpdatedReplicas == want && s.Replicas == want && s.AvailableReplicas == want
+}

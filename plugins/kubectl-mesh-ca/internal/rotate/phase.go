@@ -1,0 +1,273 @@
+package rotate
+
+import (
+	"bytes"
+	"cmp"
+	"encoding/json"
+	"fmt"
+	"maps"
+	"regexp"
+	"slices"
+	"time"
+
+	batchv1 "k8s.io/api/batch/v1"
+	corev1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/utils/ptr"
+
+	"github.com/kubectl-mesh/kubectl-mesh/pkg/common/change"
+	"github.com/kubectl-mesh/kubectl-mesh/pkg/common/cilium"
+	"github.com/kubectl-mesh/kubectl-mesh/pkg/common/cilium/pki"
+	"github.com/kubectl-mesh/kubectl-mesh/plugins/kubectl-mesh-ca/internal/ca"
+)
+
+const (
+	labelRotation = "mesh.kubectl.io/rotation"
+	managedBy     = "kubectl-mesh-ca"
+	// restartedAt is what kubectl rollout restart sets.
+	restartedAt = "kubectl.kubernetes.io/restartedAt"
+)
+
+// plan turns a phase into writes.
+func (c Config) plan(m *mesh, phase Phase) (*change.Plan, error) {
+	p := &change.Plan{Action: string(phase.Kind)}
+	if err := m.crossSign(); err != nil {
+		return nil, err
+	}
+	for _, name := range phase.Clusters {
+		phases, err := c.planCluster(m, m.cluster(name), phase)
+		if err != nil {
+			return nil, fmt.Errorf("cluster %q: %w", name, err)
+		}
+		for _, steps := range phases {
+			if len(steps) > 0 {
+				p.Phases = append(p.Phases, &change.Phase{Steps: steps})
+			}
+		}
+	}
+	var all []change.Step
+	for _, ph := range p.Phases {
+		all = append(all, ph.Steps...)
+	}
+	return p, m.guard(all)
+}
+
+// planCluster returns the writes of a phase to one cluster, as lists of which each begins when the one before it has ended.
+func (c Config) planCluster(m *mesh, one *cluster, phase Phase) ([][]change.Step, error) {
+	switch phase.Kind {
+	case Prepare:
+		return c.prepare(m, one), nil
+	case Issue:
+		return c.issue(m, one, phase.Leaf)
+	case Trust:
+		return c.trust(m, one, phase.Trust)
+	case Restart:
+		return [][]change.Step{{c.restart(one)}}, nil
+	case Refresh:
+		return [][]change.Step{c.refresh(one)}, nil
+	case CleanUp:
+		return c.cleanUp(one), nil
+	}
+	return nil, fmt.Errorf("phase %q has no writes", phase.Kind)
+}
+
+// prepare keeps both CAs before anything else is written, then takes the lock, then keeps certgen from writing by itself.
+func (c Config) prepare(m *mesh, one *cluster) [][]change.Step {
+	var keep, lock, suspend []change.Step
+	if one.former == nil {
+		have := one.CA().Object
+		if now, err := pki.ParseCA(have.Data); err != nil || !now.Signer().Equal(m.old.Cert) { // it was replaced meanwhile
+			have = have.DeepCopy()
+			have.Data = map[string][]byte{pki.KeyCACert: m.old.CertPEM(), pki.KeyCAKey: m.old.KeyPEM()}
+		}
+		keep = append(keep, one.createSecret(ca.NewBackup(have, pki.Fingerprint(m.old.Cert)), c.Manager, "keep the previous CA"))
+	}
+	if one.kept == nil {
+		obj := &corev1.Secret{
+			ObjectMeta: metav1.ObjectMeta{Name: SecretNew, Namespace: one.Namespace,
+				Labels:      map[string]string{pki.LabelManagedBy: managedBy, labelRotation: "new"},
+				Annotations: map[string]string{annotationReplaces: pki.Fingerprint(m.old.Cert), annotationMethod: string(m.method)}},
+			Type: corev1.SecretTypeOpaque, Data: map[string][]byte{pki.KeyCACert: m.new.CertPEM(), pki.KeyCAKey: m.new.KeyPEM()},
+		}
+		keep = append(keep, one.createSecret(obj, c.Manager, "keep the new CA"))
+	}
+	if one.lock == nil {
+		lock = append(lock, one.createLock(&corev1.ConfigMap{
+			ObjectMeta: metav1.ObjectMeta{Name: ConfigMapLock, Namespace: one.Namespace, Labels: map[string]string{pki.LabelManagedBy: managedBy}},
+			Data:       map[string]string{"by": c.Who, "since": m.at.UTC().Format(time.RFC3339), "from": pki.Short(pki.Fingerprint(m.old.Cert)), "to": pki.Short(pki.Fingerprint(m.new.Cert))},
+		}, c.Manager))
+	}
+	for _, job := range one.active() {
+		suspend = append(suspend, c.setSuspended(one, job, true))
+	}
+	return [][]change.Step{keep, lock, suspend}
+}
+
+func (c Config) setSuspended(one *cluster, job *batchv1.CronJob, suspended bool) *step {
+	fields := change.Fields{Spec: map[string]any{"suspend": suspended}, Annotations: map[string]*string{annotationResume: nil}}
+	what := "resume certgen"
+	if suspended {
+		fields.Annotations[annotationResume], what = ptr.To(ConfigMapLock), "suspend certgen"
+	}
+	s := one.patchSpec(change.CronJob, job, fields, c.Manager, what, ca.AccessPatchCronJobs())
+	s.diff = func(stored metav1.Object) *change.Difference {
+		if have, ok := stored.(*batchv1.CronJob); ok && ptr.Deref(have.Spec.Suspend, false) == suspended {
+			return nil
+		}
+		return &change.Difference{Field: "spec.suspend"}
+	}
+	return s
+}
+
+// issue writes leaf certificates. cilium-ca comes first, so that its owner would issue the same.
+func (c Config) issue(m *mesh, one *cluster, kind pki.Accepts) ([][]change.Step, error) {
+	trust := common(one.trusts(m), pki.AcceptsOld)
+	first := c.authorityStep(m, one, kind, trust)
+	var leafs []change.Step
+	for _, name := range slices.Sorted(maps.Keys(one.leafs())) {
+		secret := one.Secrets[name].Object
+		data, err := m.leafData(secret, kind)
+		if err != nil {
+			return nil, fmt.Errorf("secret %s: %w", name, err)
+		}
+		if len(data) > 0 {
+			leafs = append(leafs, one.patchSecret(secret, data, c.Manager, "leaf certificate: "+leafText(kind)))
+		}
+	}
+	return [][]change.Step{first, leafs}, nil
+}
+
+func leafText(kind pki.Accepts) string {
+	switch kind {
+	case pki.AcceptsBoth:
+		return "signed by the new CA, sent with its cross certificate"
+	case pki.AcceptsNew:
+		return "signed by the new CA"
+	}
+	return "signed by the previous CA"
+}
+
+func (c Config) authorityStep(m *mesh, one *cluster, leaf, trust pki.Accepts) []change.Step {
+	data := m.authority(one, leaf, trust)
+	if len(data) == 0 {
+		return nil
+	}
+	return []change.Step{one.patchSecret(one.CA().Object, data, c.Manager, "what the owner of the leaf certificates signs with")}
+}
+
+// trust writes CA files, and cilium-ca first.
+func (c Config) trust(m *mesh, one *cluster, kind pki.Accepts) ([][]change.Step, error) {
+	leaf := common(one.kinds(m), pki.AcceptsOld)
+	first := c.authorityStep(m, one, leaf, kind)
+	var files []change.Step
+	for _, name := range slices.Sorted(maps.Keys(one.leafs())) {
+		secret := one.Secrets[name].Object
+		data, err := m.trustData(secret, kind)
+		if err != nil {
+			return nil, fmt.Errorf("secret %s: %w", name, err)
+		}
+		if len(data) > 0 {
+			files = append(files, one.patchSecret(secret, data, managerTrust, "CA file: "+trustText(kind)))
+		}
+	}
+	return [][]change.Step{first, files}, nil
+}
+
+func trustText(kind pki.Accepts) string {
+	switch kind {
+	case pki.AcceptsBoth:
+		return "the previous and the new CA"
+	case pki.AcceptsNew:
+		return "the new CA"
+	}
+	return "the previous CA"
+}
+
+func (c *cluster) kinds(m *mesh) map[string]pki.Accepts {
+	out := map[string]pki.Accepts{}
+	for name, leaf := range c.leafs() {
+		out[name] = m.pair().Leaf(leaf.Chain, m.at)
+	}
+	return out
+}
+
+func (c *cluster) trusts(m *mesh) map[string]pki.Accepts {
+	out := map[string]pki.Accepts{}
+	for name, leaf := range c.leafs() {
+		out[name] = m.pair().Trust(leaf.Trust)
+	}
+	return out
+}
+
+// restart replaces the pods of clustermesh-apiserver, as kubectl rollout restart does: etcd reads its CA file only at start.
+func (c Config) restart(one *cluster) *step {
+	template := map[string]any{"template": map[string]any{"metadata": map[string]any{"annotations": map[string]any{restartedAt: c.Clock.Now().UTC().Format(time.RFC3339Nano)}}}}
+	return one.patchSpec(change.Deployment, one.meshAPI, change.Fields{Spec: template}, c.Manager, "restart: etcd reads its CA file only at start", ca.AccessRestart())
+}
+
+// comment is the line that makes a client read its files again: the text of a peer's configuration is compared, and the line is not part of it.
+var comment = regexp.MustCompile(`(?m)^# kubectl mesh-ca: .*\n`)
+
+// refresh changes a comment in each configuration of a peer. The clients then connect again at once, with the CA files of that moment, and nothing is
+// counted as a failure (pkg/clustermesh/common/config.go; 1.16 to 1.20, seen with 1.20.2).
+func (c Config) refresh(one *cluster) []change.Step {
+	line := "# kubectl mesh-ca: read the certificates again at " + c.Clock.Now().UTC().Format(time.RFC3339Nano) + "\n"
+	var out []change.Step
+	for _, name := range []string{cilium.SecretClusterMesh, cilium.SecretKVStoreMesh} {
+		secret := one.Secrets[name].Object
+		if secret == nil {
+			continue
+		}
+		data := map[string][]byte{}
+		for key, value := range secret.Data {
+			if bytes.Contains(value, []byte(peerMark)) {
+				data[key] = append([]byte(line), comment.ReplaceAll(value, nil)...)
+			}
+		}
+		if len(data) > 0 {
+			out = append(out, one.patchSecret(secret, data, c.Manager, "a comment that makes clients connect again"))
+		}
+	}
+	return out
+}
+
+// peerMark is the text by which Cilium recognizes the configuration of a peer (isEtcdConfigFile in pkg/clustermesh/common/config.go).
+const peerMark = "endpoints:"
+
+// cleanUp removes what only the rotation needed. The lock goes last: while it is there, the rotation is under way.
+func (c Config) cleanUp(one *cluster) [][]change.Step {
+	var resume, keys, lock []change.Step
+	for _, job := range one.suspended() {
+		resume = append(resume, c.setSuspended(one, job, false))
+	}
+	if one.kept != nil {
+		keys = append(keys, one.remove(change.Secret, one.kept, "the new CA is in cilium-ca", ca.AccessRemoveRotation()))
+	}
+	if one.lock != nil {
+		lock = append(lock, one.remove(change.ConfigMap, one.lock, "the lock of the rotation", ca.AccessRotationLock()))
+	}
+	return [][]change.Step{resume, keys, lock}
+}
+
+// holder is who runs a command of the rotation at the moment.
+type holder struct {
+	ID    string    `json:"id"`
+	Who   string    `json:"who"`
+	Until time.Time `json:"until"`
+}
+
+const annotationHolder = "mesh.kubectl.io/run"
+
+// heldBy returns who else runs a command of the rotation, if that may still be so.
+func (m *mesh) heldBy(id string) (holder, bool) {
+	for _, c := range m.clusters {
+		var h holder
+		if c.lock == nil || json.Unmarshal([]byte(cmp.Or(c.lock.Annotations[annotationHolder], "{}")), &h) != nil {
+			continue
+		}
+		if h.ID != "" && h.ID != id && m.at.Before(h.Until) {
+			return h, true
+		}
+	}
+	return holder{}, false
+}

@@ -1,0 +1,162 @@
+package rotate
+
+import (
+	"cmp"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+
+	"github.com/kubectl-mesh/kubectl-mesh/pkg/common/cilium/pki"
+)
+
+// errRefused says that a rotation must not begin as things are.
+var errRefused = errors.New("the CA cannot be rotated as things are; nothing was written")
+
+// checkStart returns the reasons against a rotation, all at once.
+func (c Config) checkStart(m *mesh) error {
+	var why []string
+	add := func(format string, args ...any) { why = append(why, fmt.Sprintf(format, args...)) }
+	if m.old.Cert == nil {
+		add("no cluster has a CA with its key in secret %s", pki.SecretCA)
+	}
+	read := map[string]bool{}
+	for _, one := range m.clusters {
+		read[one.Member.Name] = true
+	}
+	for _, one := range m.clusters {
+		c.checkCluster(m, one, add)
+		for peer := range one.Side.Peers {
+			if !read[peer] {
+				add("%s has the peer %s, which was not read: name all clusters of the mesh with --contexts", one.Member.Name, peer)
+			}
+		}
+	}
+	if m.old.Cert != nil {
+		if err := pki.CanCrossSign(m.old.Cert, m.at); err != nil && (m.method == Cross || m.at.After(m.old.Cert.NotAfter)) {
+			add("the previous CA cannot sign the new one: %v", err)
+		}
+	}
+	sides := make([]pki.Side, 0, len(m.clusters))
+	for _, one := range m.clusters {
+		sides = append(sides, one.Side)
+	}
+	for _, p := range pki.Matrix(sides, m.at) {
+		if p.Configured && p.Verdict != pki.OK {
+			add("%s does not trust %s, or the reverse (%s): repair this first, see kubectl mesh-ca status", p.Client, p.Server, cmp.Or(p.Login.Reason, p.Identity.Reason))
+		}
+	}
+	if len(why) == 0 {
+		return nil
+	}
+	slices.Sort(why)
+	return fmt.Errorf("%w:\n  %s", errRefused, strings.Join(slices.Compact(why), "\n  "))
+}
+
+// checkCluster adds the reasons of one cluster.
+func (c Config) checkCluster(m *mesh, one *cluster, add func(string, ...any)) {
+	name := one.Member.Name
+	secret := one.CA()
+	switch {
+	case secret.Unreadable != "":
+		add("%s: secret %s: %s", name, pki.SecretCA, secret.Unreadable)
+		return
+	case secret.Object == nil:
+		add("%s: secret %s does not exist", name, pki.SecretCA)
+		return
+	case secret.Object.Immutable != nil && *secret.Object.Immutable:
+		add("%s: secret %s is immutable", name, pki.SecretCA)
+	}
+	if authority, err := pki.ParseCA(secret.Object.Data); err != nil {
+		add("%s: secret %s: %v", name, pki.SecretCA, err)
+	} else if m.old.Cert != nil && !authority.Signer().Equal(m.old.Cert) {
+		add("%s has another CA (SHA-256 %s) than %s (%s). Give all clusters one CA first: kubectl mesh-ca sync", name,
+			pki.Short(pki.Fingerprint(authority.Signer())), m.clusters[0].Member.Name, pki.Short(pki.Fingerprint(m.old.Cert)))
+	}
+	if _, ok := one.Side.MeshAPI.Container("etcd"); one.Side.MeshAPI != nil && !ok {
+		add("%s: clustermesh-apiserver has no etcd of its own (an external kvstore): its certificates are not in these Secrets", name)
+	}
+	for _, b := range one.Side.Bundles() {
+		add("%s: processes trust %s instead of the ca.crt of the leaf certificates (tls.caBundle). Rotation does not write that object yet", name, b.Source)
+	}
+	for peer := range one.Side.Peers {
+		if copies := one.Side.Copies(peer); len(copies) > 0 {
+			add("%s has copies of certificates of %s (%s), which nothing renews: remove them first", name, peer, copies[0].Source)
+		}
+	}
+	c.checkLeafs(m, one, add)
+}
+
+// checkLeafs adds the reasons of the leaf Secrets of one cluster.
+func (c Config) checkLeafs(m *mesh, one *cluster, add func(string, ...any)) {
+	name := one.Member.Name
+	for _, spec := range pki.LeafSpecs() {
+		secret := one.Secrets[spec.Secret]
+		switch {
+		case secret.Unreadable != "":
+			add("%s: secret %s: %s", name, spec.Secret, secret.Unreadable)
+			continue
+		case secret.Object == nil:
+			continue
+		case secret.Object.Immutable != nil && *secret.Object.Immutable:
+			add("%s: secret %s is immutable", name, spec.Secret)
+		}
+		leaf, err := pki.ParseLeaf(secret.Object.Data)
+		if err != nil || leaf.TrustNote != "" {
+			add("%s: secret %s: %s", name, spec.Secret, cmp.Or(errText(err), leaf.TrustNote))
+			continue
+		}
+		if m.old.Cert != nil && !leaf.SignedBy(m.old.Cert) {
+			add("%s: the certificate in secret %s is not signed by the CA in secret %s: re-issue it first, see kubectl mesh-ca status", name, spec.Secret, pki.SecretCA)
+		}
+	}
+	switch o := one.owner(); {
+	case o.Kind == pki.OwnerCertManager:
+		add("%s: cert-manager issues the leaf certificates: rotate the CA of its issuer, which then re-issues them", name)
+	case o.Reconciles() && !c.ForceConflicts:
+		add("%s: the leaf certificates are %s; suspend it for the rotation and use --force-conflicts", name, o.Kept())
+	}
+	if o := pki.FindOwner(one.CA().Object.ObjectMeta, c.Manager); o.Reconciles() && o.Kind != pki.OwnerCertManager && !c.ForceConflicts {
+		add("%s: secret %s is %s; suspend it for the rotation and use --force-conflicts", name, pki.SecretCA, o.Kept())
+	}
+}
+
+func errText(err error) string {
+	if err == nil {
+		return ""
+	}
+	return err.Error()
+}
+
+// chooseMethod follows the owners' recipes: what Helm and certgen emit decides. The reason is shown.
+func (m *mesh) chooseMethod(want string) (method Method, reason string, err error) {
+	helm, others := []string{}, []string{}
+	for _, c := range m.clusters {
+		if c.owner().Kind == pki.OwnerHelm && !c.certgen() {
+			helm = append(helm, c.Member.Name)
+		} else {
+			others = append(others, c.Member.Name)
+		}
+	}
+	pathLength := m.old.Cert != nil && m.old.Cert.MaxPathLen == 0 && m.old.Cert.MaxPathLenZero
+	switch Method(want) {
+	case Cross, Bundle:
+		if Method(want) == Bundle && slices.ContainsFunc(m.clusters, (*cluster).certgen) {
+			return "", "", fmt.Errorf("--method %s cannot be used: certgen writes only one CA into a CA file, so that its clusters cannot trust both", Bundle)
+		}
+		return Method(want), "it was chosen with --method", nil
+	case "":
+	default:
+		return "", "", fmt.Errorf("--method %q is invalid; it must be one of: %s, %s", want, Cross, Bundle)
+	}
+	switch {
+	case len(others) == 0:
+		return Bundle, "Helm issues the leaf certificates in every cluster: its upgrades keep two CAs in a CA file, but not a cross certificate", nil
+	case pathLength && !slices.ContainsFunc(m.clusters, (*cluster).certgen):
+		return Bundle, "the path length of the previous CA does not allow a cross certificate", nil
+	case len(helm) > 0:
+		return Cross, fmt.Sprintf("certgen or nobody issues the leaf certificates in %s, so that all clusters need cross certificates; Helm does not make them, so mesh-ca signs in %s",
+			strings.Join(others, ", "), strings.Join(helm, ", ")), nil
+	}
+	return Cross, "no cluster's leaf certificates are issued by Helm: one restart of clustermesh-apiserver for each cluster is enough", nil
+}

@@ -1,0 +1,319 @@
+package rotate
+
+import (
+	"cmp"
+	"context"
+	"encoding/json"
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	"k8s.io/utils/ptr"
+
+	"github.com/kubectl-mesh/kubectl-mesh/pkg/apis/v1alpha1"
+	"github.com/kubectl-mesh/kubectl-mesh/pkg/common/change"
+	"github.com/kubectl-mesh/kubectl-mesh/pkg/common/cilium/pki"
+	"github.com/kubectl-mesh/kubectl-mesh/pkg/common/clusters"
+	"github.com/kubectl-mesh/kubectl-mesh/pkg/common/commandline"
+	"github.com/kubectl-mesh/kubectl-mesh/pkg/common/fanout"
+	"github.com/kubectl-mesh/kubectl-mesh/plugins/kubectl-mesh-ca/internal/ca"
+)
+
+// KindReport is the kind of the document.
+const KindReport = "RotationReport"
+
+// Report is what a command came to.
+type Report struct {
+	v1alpha1.RotationReport
+
+	reason string // why the method was chosen
+}
+
+// add records what became of the writes of a phase.
+func (r *Report) add(p *change.Plan) {
+	for _, ph := range p.Phases {
+		for _, each := range ph.Steps {
+			s, ok := each.(*step)
+			if !ok {
+				continue
+			}
+			r.Changes = append(r.Changes, v1alpha1.Change{
+				Cluster: s.of.Member.Name, Context: s.of.Member.Context, Namespace: s.of.Namespace, Object: s.target.Kind.Name + "/" + s.target.Name,
+				Result: s.Result, Message: cmp.Or(s.Message, s.what),
+			})
+			if s.Incomplete() {
+				r.Complete = false
+			}
+		}
+	}
+}
+
+// end fills the report, whatever happened.
+func (r *run) end(failure error) (Report, error) {
+	if r.m == nil {
+		r.report.Document = clusters.Document(KindReport, r.members)
+		r.report.Complete = false
+	} else {
+		r.fill()
+		if r.Action == Plan {
+			r.report.Phases = r.phases()
+		}
+	}
+	r.report.Action, r.report.DryRun = string(r.Action), string(r.DryRun)
+	for _, list := range []*[]v1alpha1.RotationPhase{&r.report.Phases} {
+		*list = append([]v1alpha1.RotationPhase{}, *list...)
+	}
+	r.report.Changes = append([]v1alpha1.Change{}, r.report.Changes...)
+	r.report.Clusters = append([]v1alpha1.RotationCluster{}, r.report.Clusters...)
+	return r.report, failure
+}
+
+// fill describes where the mesh is.
+func (r *run) fill() {
+	doc := &r.report.RotationReport
+	doc.Document = clusters.Document(KindReport, r.members)
+	doc.Action, doc.UnderWay, doc.Method, doc.MethodReason = string(r.Action), r.m.started, string(r.m.method), r.report.reason
+	doc.Old, doc.New, doc.Clusters = nil, nil, nil
+	if r.m.old.Cert != nil {
+		doc.Old = ptr.To(ca.Certificate(r.m.old.Cert))
+	}
+	if r.m.new.Cert != nil {
+		doc.New = ptr.To(ca.Certificate(r.m.new.Cert))
+	}
+	doc.Since, doc.By = r.m.lockedSince()
+	if r.m.new.Cert != nil {
+		for n, p := range r.m.positions(r.goal) {
+			c := r.m.clusters[n]
+			doc.Clusters = append(doc.Clusters, v1alpha1.RotationCluster{
+				Cluster: p.Cluster, Owner: c.owner().String(), Leafs: kindText(p.Leafs), Trust: kindText(p.Trusts),
+				Behind: append(slices.Clone(c.running.EtcdBehind), c.running.ClientsBehind...), Disconnected: c.running.Disconnected,
+			})
+		}
+	}
+	phase := r.next()
+	doc.Phase = string(phase.Kind)
+	if r.m.started && phase.Kind != Done {
+		doc.Waiting = r.m.missing(phase.Gate, phase, r.Quiet)
+	}
+	doc.Warnings = r.warnings()
+	doc.Next = r.nextSteps(phase)
+}
+
+func kindText(kinds map[string]pki.Accepts) string {
+	first := ""
+	for _, k := range kinds {
+		if first != "" && first != k.String() {
+			return "mixed"
+		}
+		first = k.String()
+	}
+	return cmp.Or(first, "none")
+}
+
+// nextSteps are the commands that go on from here, or back.
+func (r *run) nextSteps(phase Phase) []v1alpha1.NextStep {
+	step := func(a Action, why string) v1alpha1.NextStep {
+		return v1alpha1.NextStep{Cluster: strings.Join(r.names(), ","), Why: why, Command: r.command(a)}
+	}
+	switch {
+	case !r.m.started && r.Action == Plan && r.m.new.Cert != nil:
+		return []v1alpha1.NextStep{step(Start, "begins; the new CA that it makes is another one than that of this plan")}
+	case !r.m.started && phase.Kind == CleanUp:
+		return []v1alpha1.NextStep{step(Finish, "removes what an interrupted clean-up has left")}
+	case !r.m.started:
+		return nil
+	}
+	out := []v1alpha1.NextStep{step(Continue, "goes on")}
+	if phase.Stage == Narrow {
+		out[0] = step(Finish, "ends the rotation: the previous CA is not accepted any more afterwards")
+	}
+	return append(out, step(Abort, "restores the previous CA everywhere"))
+}
+
+// warnings name the owners that cannot be suspended from here.
+func (r *run) warnings() []string {
+	var out []string
+	if !r.m.started && r.Action != Plan && r.Action != Start {
+		return nil
+	}
+	for _, c := range r.m.clusters {
+		owner := c.owner()
+		switch {
+		case owner.Kind == pki.OwnerHelm && r.m.method == Cross:
+			out = append(out, fmt.Sprintf("%s: do not upgrade or roll back release %s until the rotation has ended: Helm would replace the certificates by others that some clusters do not accept", c.Member.Name, cmp.Or(owner.Name, c.Release.Name)))
+		case owner.Kind == pki.OwnerHelm:
+			out = append(out, fmt.Sprintf("%s: helm rollback of release %s would restore the previous CA; upgrades are harmless", c.Member.Name, cmp.Or(owner.Name, c.Release.Name)))
+		case owner.Reconciles():
+			out = append(out, fmt.Sprintf("%s: suspend %s until the rotation has ended: it would write its own certificates again", c.Member.Name, owner))
+		}
+		if c.Values.SetsCA {
+			out = append(out, fmt.Sprintf("%s: the values of release %s set tls.ca.cert and tls.ca.key: remove them, or the next upgrade writes the previous CA again", c.Member.Name, c.Release.Name))
+		}
+	}
+	return out
+}
+
+// phases lists what is still to come, as far as it can be known.
+func (r *run) phases() []v1alpha1.RotationPhase {
+	names := r.names()
+	if r.goal.Back {
+		return []v1alpha1.RotationPhase{
+			{Name: string(Issue), Text: "leaf certificates become such as the previous CA verifies, after every process trusts it", Command: string(Abort), Clusters: names},
+			{Name: string(CleanUp), Text: "the new CA is removed, and certgen's CronJobs are resumed", Command: string(Abort), Clusters: names},
+		}
+	}
+	wait := "after every process presents what the others accept, one cluster after the other: "
+	out := []v1alpha1.RotationPhase{{Name: string(Prepare), Text: "both CAs are kept in every cluster, with a lock; certgen's CronJobs are suspended", Command: string(Start), Clusters: names}}
+	if r.m.method == Bundle {
+		return append(out,
+			v1alpha1.RotationPhase{Name: string(Trust), Text: "one cluster after the other: CA files contain both CAs, and clustermesh-apiserver restarts", Command: string(Start), Clusters: names},
+			v1alpha1.RotationPhase{Name: string(Issue), Text: "after every process trusts both: leaf certificates of the new CA, without a restart", Command: string(Continue), Clusters: names},
+			v1alpha1.RotationPhase{Name: string(Trust), Text: wait + "CA files contain only the new CA, and clustermesh-apiserver restarts", Command: string(Finish), Clusters: names},
+			v1alpha1.RotationPhase{Name: string(CleanUp), Text: "the kept new CA and the lock are removed, certgen's CronJobs are resumed", Command: string(Finish), Clusters: names})
+	}
+	return append(out,
+		v1alpha1.RotationPhase{Name: string(Issue), Text: "leaf certificates of the new CA, sent with its cross certificate, so that the previous CA verifies them too; without a restart", Command: string(Start), Clusters: names},
+		v1alpha1.RotationPhase{Name: string(Trust), Text: wait + "CA files contain only the new CA, and clustermesh-apiserver restarts", Command: string(Continue), Clusters: names},
+		v1alpha1.RotationPhase{Name: string(Refresh), Text: "clients that have not read the new CA connect again, without a restart", Command: string(Continue), Clusters: names},
+		v1alpha1.RotationPhase{Name: string(Issue), Text: "after every process trusts the new CA: the cross certificates are removed, without a restart", Command: string(Finish), Clusters: names},
+		v1alpha1.RotationPhase{Name: string(CleanUp), Text: "the kept new CA and the lock are removed, certgen's CronJobs are resumed", Command: string(Finish), Clusters: names})
+}
+
+// describe is a phase that was done.
+func describe(p Phase) v1alpha1.RotationPhase {
+	return v1alpha1.RotationPhase{Name: string(p.Kind), Text: sentence(p), Clusters: p.Clusters}
+}
+
+// sentence says what a phase does.
+func sentence(p Phase) string {
+	where := strings.Join(p.Clusters, ", ")
+	switch p.Kind {
+	case Prepare:
+		return "Keeping both CAs in " + where + "."
+	case Issue:
+		return fmt.Sprintf("Writing leaf certificates, %s, in %s.", leafText(p.Leaf), where)
+	case Trust:
+		return fmt.Sprintf("Writing CA files with %s in %s.", trustText(p.Trust), where)
+	case Restart:
+		return "Replacing the pods of clustermesh-apiserver in " + where + "."
+	case Refresh:
+		return "Making clients connect again in " + where + "."
+	}
+	return "Removing what only the rotation needed in " + where + "."
+}
+
+func (r *run) names() []string {
+	out := make([]string, len(r.members))
+	for n, m := range r.members {
+		out[n] = m.Name
+	}
+	return out
+}
+
+// command is a command of the rotation for exactly these clusters.
+func (r *run) command(a Action) string {
+	return commandline.Plugin("kubectl mesh-ca", commandline.MeshOf(r.members), "", "rotate", string(a))
+}
+
+// lockedSince is when the rotation began, and who began it, by the first lock.
+func (m *mesh) lockedSince() (*time.Time, string) {
+	for _, c := range m.clusters {
+		if c.lock == nil {
+			continue
+		}
+		at, err := time.Parse(time.RFC3339, c.lock.Data["since"])
+		if err != nil {
+			return nil, c.lock.Data["by"]
+		}
+		return &at, c.lock.Data["by"]
+	}
+	return nil, ""
+}
+
+func (m *mesh) lockText() string {
+	since, by := m.lockedSince()
+	if since == nil {
+		return "secret " + SecretNew + " exists"
+	}
+	return fmt.Sprintf("since %s, begun by %s", since.UTC().Format(time.RFC3339), cmp.Or(by, "nobody knows whom"))
+}
+
+// holdFor is how long a run counts as alive after it was last seen, and renewal how long before its end it says so again.
+const (
+	holdFor = 2 * time.Minute
+	renewal = time.Minute
+)
+
+// hold says on the first cluster's lock that this run is alive. Of two runs that begin at once, one gets a conflict and ends.
+func (r *run) hold(ctx context.Context) error {
+	for _, c := range r.m.clusters {
+		if c.lock == nil {
+			continue
+		}
+		var have holder
+		_ = json.Unmarshal([]byte(cmp.Or(c.lock.Annotations[annotationHolder], "{}")), &have) // what does not parse is nobody's
+		now := r.Clock.Now()
+		if have.ID != "" && have.ID != r.ID && now.Before(have.Until) {
+			return fmt.Errorf("%s runs a command of this rotation, and counts as alive until %s; this one ends", have.Who, have.Until.UTC().Format(time.RFC3339))
+		}
+		if have.ID == r.ID && have.Until.Sub(now) > renewal {
+			return nil
+		}
+		text, err := json.Marshal(holder{ID: r.ID, Who: r.Who, Until: now.Add(holdFor).UTC()})
+		if err != nil {
+			return err
+		}
+		target := change.Target{Member: c.Member, Kind: change.ConfigMap, Namespace: c.Namespace, Name: ConfigMapLock}
+		_, err = fanout.Within(ctx, r.Change.Timeout, func(ctx context.Context) (struct{}, error) {
+			_, err := target.Patch(ctx, c.lock.UID, c.lock.ResourceVersion, change.Fields{Annotations: map[string]*string{annotationHolder: ptr.To(string(text))}}, r.Manager, false)
+			return struct{}{}, err
+		})
+		if apierrors.IsConflict(err) {
+			return fmt.Errorf("cluster %q: another command of this rotation runs at the same time; this one ends", c.Member.Name)
+		}
+		if err != nil {
+			return fmt.Errorf("cluster %q: the lock of the rotation could not be renewed: %w", c.Member.Name, err)
+		}
+		// The lock that is removed at the end must be the one that was read.
+		return r.relock(ctx, c)
+	}
+	return nil
+}
+
+// relock reads the lock of a cluster again.
+func (r *run) relock(ctx context.Context, c *cluster) error {
+	got, err := fanout.Within(ctx, r.Change.Timeout, func(ctx context.Context) (*cluster, error) {
+		fresh := &cluster{State: c.State}
+		return fresh, fresh.readRotation(ctx)
+	})
+	if err != nil {
+		return err
+	}
+	c.lock = got.lock
+	return nil
+}
+
+// release gives the lock free, so that the next command need not wait. What fails here costs two minutes.
+func (r *run) release(ctx context.Context) {
+	for _, c := range r.m.clusters {
+		if c.lock == nil {
+			continue
+		}
+		target := change.Target{Member: c.Member, Kind: change.ConfigMap, Namespace: c.Namespace, Name: ConfigMapLock}
+		_, _ = fanout.Within(context.WithoutCancel(ctx), r.Change.Timeout, func(ctx context.Context) (struct{}, error) {
+			have, err := target.Get(ctx)
+			if err != nil {
+				return struct{}{}, err
+			}
+			var h holder
+			if json.Unmarshal([]byte(cmp.Or(have.GetAnnotations()[annotationHolder], "{}")), &h) != nil || h.ID != r.ID {
+				return struct{}{}, nil
+			}
+			_, err = target.Patch(ctx, have.GetUID(), have.GetResourceVersion(), change.Fields{Annotations: map[string]*string{annotationHolder: nil}}, r.Manager, false)
+			return struct{}{}, err
+		})
+		return
+	}
+}

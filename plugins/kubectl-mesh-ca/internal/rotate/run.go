@@ -1,0 +1,398 @@
+package rotate
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/kubectl-mesh/kubectl-mesh/pkg/common/cilium/pki"
+	"github.com/kubectl-mesh/kubectl-mesh/pkg/common/cli"
+	"github.com/kubectl-mesh/kubectl-mesh/pkg/common/clusters"
+	"github.com/kubectl-mesh/kubectl-mesh/pkg/common/fanout"
+	"github.com/kubectl-mesh/kubectl-mesh/pkg/common/kernel"
+	"github.com/kubectl-mesh/kubectl-mesh/pkg/common/output"
+)
+
+// Action is what a command of the rotation does.
+type Action string
+
+// The actions.
+const (
+	Plan     Action = "plan"
+	Start    Action = "start"
+	Continue Action = "continue"
+	Finish   Action = "finish"
+	Abort    Action = "abort"
+	Status   Action = "status"
+)
+
+// Clock is the time. Tests have their own.
+type Clock interface {
+	Now() time.Time
+	Sleep(ctx context.Context, d time.Duration) error
+}
+
+// Config is what every command of the rotation needs.
+type Config struct {
+	kernel.Write
+
+	Action   Action
+	Select   func(context.Context) (*clusters.Selection, error)
+	Observer Observer
+	Clock    Clock
+	// Who runs the command, and where, for the lock; ID tells this run from others.
+	Who, ID string
+	// Method is --method; empty for the one that suits the owners.
+	Method string
+	// NewCA describes the new CA.
+	NewCA pki.CAOptions
+	// Wait is how long the gate of one phase may take, Quiet how long no etcd may have rejected a connection, and Poll how often is looked.
+	Wait, Quiet, Poll time.Duration
+	// Show turns a report into tables.
+	Show func(report Report, wide bool) []output.Section
+}
+
+// Defaults of the durations.
+const (
+	DefaultWait = 10 * time.Minute
+	// DefaultQuiet is longer than the 30 seconds after which clustermesh-apiserver and KVStoreMesh dial their etcd again (measured with 1.20.2).
+	DefaultQuiet = 90 * time.Second
+	DefaultPoll  = 2 * time.Second
+	// lookBack is how far the logs of etcd are read.
+	lookBack = 10 * time.Minute
+)
+
+// ErrWaiting says that a gate did not open in time. Nothing is wrong with what was written: continue goes on.
+var ErrWaiting = errors.New("the next phase cannot begin yet")
+
+// ErrNotUnderWay says that there is nothing to continue.
+var ErrNotUnderWay = errors.New("no rotation is under way")
+
+// run is one command on its way.
+type run struct {
+	Config
+	ui      kernel.UI
+	members []*clusters.Member
+	m       *mesh
+	goal    Goal
+	report  Report
+	asked   bool
+	said    string // the last thing that a gate waited for
+}
+
+// Run does what the action says, up to where the next command begins.
+func Run(ctx context.Context, c Config, ui kernel.UI) (Report, error) {
+	r := &run{Config: c, ui: ui, goal: Goal{Until: Narrow, Back: c.Action == Abort}}
+	sel, err := c.Select(ctx)
+	if err != nil {
+		return r.report, err
+	}
+	r.members = sel.Members
+	if dead := ui.Unread(sel.Members...); len(dead) > 0 {
+		return r.end(fmt.Errorf("%w; %s could not be read", errIncomplete, strings.Join(dead, ", ")))
+	}
+	if err := r.read(ctx); err != nil {
+		return r.end(err)
+	}
+	if err := r.begin(); err != nil {
+		return r.end(err)
+	}
+	switch c.Action {
+	case Plan, Status:
+		return r.end(nil)
+	default:
+		err := r.advance(ctx)
+		r.release(ctx)
+		return r.end(err)
+	}
+}
+
+// read reads all clusters and what their processes do.
+func (r *run) read(ctx context.Context) error {
+	m, err := r.Config.read(ctx, r.members)
+	if err != nil {
+		return err
+	}
+	if r.m != nil && !m.started { // what this run decided, before it is written
+		m.method, m.new = r.m.method, r.m.new
+	}
+	r.m = m
+	return r.observe(ctx)
+}
+
+// observe asks the running processes.
+func (r *run) observe(ctx context.Context) error {
+	since := r.m.at.Add(-lookBack)
+	of := map[*clusters.Member]*cluster{}
+	for _, c := range r.m.clusters {
+		of[c.Member] = c
+	}
+	for _, res := range fanout.Each(ctx, r.m.members(), observeFactor*r.Change.Timeout, func(ctx context.Context, member *clusters.Member) (Running, error) {
+		return r.Observer.Running(ctx, of[member].State, since)
+	}) {
+		if res.Err != nil {
+			return fmt.Errorf("cluster %q: what its processes do could not be observed: %w", res.Member.Name, res.Err)
+		}
+		of[res.Member].running = res.Value
+	}
+	return ctx.Err()
+}
+
+// observeFactor is how many requests in a row an observation may take.
+const observeFactor = 3
+
+// begin checks that the action fits what is under way, and decides on the new CA.
+func (r *run) begin() error {
+	leftover := slices.ContainsFunc(r.m.clusters, func(c *cluster) bool { return c.lock != nil || len(c.suspended()) > 0 })
+	switch r.Action {
+	case Plan, Start:
+		if r.m.started && r.Action == Start && r.next().Stage > Widen {
+			return fmt.Errorf("a rotation is under way already (%s); go on with: %s", r.m.lockText(), r.command(Continue))
+		}
+		if r.m.started {
+			r.goal.Until = Widen
+			return nil
+		}
+		if err := r.invent(); err != nil {
+			return err
+		}
+		r.goal.Until = Widen
+		return r.checkStart(r.m)
+	case Status:
+		if !r.m.started && r.m.old.Cert != nil {
+			return nil
+		}
+	default:
+		switch {
+		case !r.m.started && !leftover:
+			return fmt.Errorf("%w; nothing was written", ErrNotUnderWay)
+		case !r.m.started: // a clean-up was interrupted
+		case r.Action == Continue:
+			if r.goal.Until = r.next().Stage; r.goal.Until == Narrow {
+				return fmt.Errorf("all that is left is the last phase, after which the previous CA is not accepted any more; run: %s", r.command(Finish))
+			}
+		case r.Action == Finish:
+			if r.next().Stage < Narrow {
+				return fmt.Errorf("the rotation has not come to its last phase yet; run: %s", r.command(Continue))
+			}
+		}
+	}
+	return nil
+}
+
+// invent chooses the method and makes the new CA. It is in memory only until it is kept in every cluster.
+func (r *run) invent() error {
+	if r.m.old.Cert == nil {
+		return r.checkStart(r.m)
+	}
+	method, reason, err := r.m.chooseMethod(r.Method)
+	if err != nil {
+		return err
+	}
+	options := r.NewCA
+	options.Now = r.m.at
+	if options.CommonName == "" {
+		options.CommonName = r.m.old.Cert.Subject.CommonName
+	}
+	made, err := pki.NewCA(options)
+	if err != nil {
+		return err
+	}
+	r.m.method, r.m.new, r.report.reason = method, made, reason
+	return nil
+}
+
+// next is the phase that is to be done next.
+func (r *run) next() Phase {
+	if !r.m.started && r.m.new.Cert == nil {
+		// Only the end of a clean-up is left.
+		names := []string{}
+		for _, c := range r.m.clusters {
+			if c.lock != nil || len(c.suspended()) > 0 {
+				names = append(names, c.Member.Name)
+			}
+		}
+		if len(names) == 0 {
+			return Phase{Kind: Done, Stage: Narrow}
+		}
+		return Phase{Kind: CleanUp, Clusters: names, Stage: Narrow}
+	}
+	return Next(r.m.method, Goal{Back: r.goal.Back, Until: Narrow}, r.m.positions(r.goal))
+}
+
+// advance does phase after phase, until the next one belongs to another command.
+func (r *run) advance(ctx context.Context) error {
+	for {
+		phase := r.next()
+		if phase.Kind == Done || phase.Stage > r.goal.Until {
+			return nil
+		}
+		if err := r.ask(ctx, phase); err != nil {
+			return err
+		}
+		if r.DryRun != cli.DryRunNone {
+			return r.check(ctx, phase)
+		}
+		begun := r.Clock.Now()
+		// What the gate waited for may have changed what is to be done.
+		opened, err := r.await(ctx, phase)
+		if err != nil {
+			return err
+		}
+		if !opened {
+			continue
+		}
+		waited := r.Clock.Now().Sub(begun)
+		if err := r.carryOut(ctx, phase, waited); err != nil {
+			return err
+		}
+		if err := r.read(ctx); err != nil {
+			return err
+		}
+	}
+}
+
+// ask shows what is going to be done, once, and asks.
+func (r *run) ask(ctx context.Context, phase Phase) error {
+	if r.asked || r.DryRun != cli.DryRunNone {
+		return nil
+	}
+	if h, busy := r.m.heldBy(r.ID); busy {
+		return fmt.Errorf("%s runs a command of this rotation, and counts as alive until %s; wait for it", h.Who, h.Until.UTC().Format(time.RFC3339))
+	}
+	r.fill()
+	r.report.Phases = r.phases()
+	if err := r.ui.Show(func(wide bool) []output.Section { return r.Show(r.report, wide) }, true); err != nil {
+		return err
+	}
+	r.report.Phases = nil
+	r.asked = true
+	question := map[Action]string{
+		Start:    "Begin to rotate the CA of %s?",
+		Continue: "Go on with the rotation of the CA of %s?",
+		Finish:   "End the rotation of the CA of %s? The previous CA is not accepted any more afterwards.",
+		Abort:    "Restore the previous CA of %s?",
+	}[r.Action]
+	return r.ui.Confirm(ctx, fmt.Sprintf(question, strings.Join(r.names(), ", ")))
+}
+
+// await looks until the gate of a phase is open. It returns false when another phase is to be done instead.
+func (r *run) await(ctx context.Context, phase Phase) (bool, error) {
+	for end := r.Clock.Now().Add(r.Wait); ; {
+		missing := r.m.missing(phase.Gate, phase, r.Quiet)
+		r.report.Waiting = missing
+		if len(missing) == 0 {
+			return true, nil
+		}
+		if first := missing[0]; r.said != first {
+			r.said = first
+			r.ui.Say("Waiting before phase %q: %s%s", phase.Kind, first, more(len(missing)-1))
+		}
+		if r.Clock.Now().After(end) {
+			return false, fmt.Errorf("%w (%s, --wait); what was written is safe, and the clusters trust each other. Go on with: %s", ErrWaiting, r.Wait, r.command(r.goOn()))
+		}
+		if err := r.hold(ctx); err != nil {
+			return false, err
+		}
+		if err := r.Clock.Sleep(ctx, r.Poll); err != nil {
+			return false, err
+		}
+		if err := r.read(ctx); err != nil {
+			return false, err
+		}
+		if now := r.next(); now.Kind != phase.Kind || !slices.Equal(now.Clusters, phase.Clusters) || now.Leaf != phase.Leaf || now.Trust != phase.Trust {
+			return false, nil
+		}
+	}
+}
+
+func more(n int) string {
+	if n <= 0 {
+		return ""
+	}
+	return fmt.Sprintf(" (and %d more)", n)
+}
+
+// carryOut writes one phase.
+func (r *run) carryOut(ctx context.Context, phase Phase, waited time.Duration) error {
+	begun := r.Clock.Now()
+	plan, err := r.Config.plan(r.m, phase)
+	if err != nil {
+		return err
+	}
+	r.ui.Say("%s", sentence(phase))
+	if phase.Kind != Prepare {
+		if err := r.hold(ctx); err != nil {
+			return err
+		}
+	}
+	if err := plan.Preflight(ctx, r.Change); err != nil {
+		r.report.add(plan)
+		return err
+	}
+	options := r.Change
+	events, end := r.ui.Progress()
+	options.Events = events
+	err = plan.Apply(ctx, options)
+	end()
+	r.report.add(plan)
+	if err != nil {
+		return err
+	}
+	took := r.Clock.Now().Sub(begun).Milliseconds()
+	waitedMs := waited.Milliseconds()
+	done := describe(phase)
+	done.WaitedMs, done.TookMs = &waitedMs, &took
+	r.report.Phases = append(r.report.Phases, done)
+	if phase.Kind == Restart {
+		return r.settle(ctx)
+	}
+	return nil
+}
+
+// settle waits until the pods of clustermesh-apiserver are replaced: before that, the old ones look as if they had to be restarted.
+func (r *run) settle(ctx context.Context) error {
+	for end := r.Clock.Now().Add(r.Wait); ; {
+		if err := r.Clock.Sleep(ctx, r.Poll); err != nil {
+			return err
+		}
+		if err := r.read(ctx); err != nil {
+			return err
+		}
+		missing := r.m.missing(Gate{}, Phase{}, 0)
+		if r.report.Waiting = missing; len(missing) == 0 {
+			return nil
+		}
+		if r.Clock.Now().After(end) {
+			return fmt.Errorf("%w (%s, --wait): %s. Go on with: %s", ErrWaiting, r.Wait, missing[0], r.command(r.goOn()))
+		}
+		if err := r.hold(ctx); err != nil {
+			return err
+		}
+	}
+}
+
+// check is the server-side dry run of a phase, or nothing for a client-side one.
+func (r *run) check(ctx context.Context, phase Phase) error {
+	if r.DryRun == cli.DryRunClient {
+		return nil
+	}
+	plan, err := r.Config.plan(r.m, phase)
+	if err != nil {
+		return err
+	}
+	err = plan.Preflight(ctx, r.Change)
+	r.report.add(plan)
+	return err
+}
+
+// goOn is the action that goes on from here.
+func (r *run) goOn() Action {
+	if r.Action == Start {
+		return Continue
+	}
+	return r.Action
+}
