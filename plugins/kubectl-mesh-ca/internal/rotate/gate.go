@@ -81,6 +81,20 @@ func (m *mesh) missing(g Gate, phase Phase, quiet time.Duration) []string {
 	return out
 }
 
+// clientsBehind says which clients of some clusters have not read their CA file again.
+func (m *mesh) clientsBehind(names []string) []string {
+	var out []string
+	for _, c := range m.clusters {
+		if !slices.Contains(names, c.Member.Name) {
+			continue
+		}
+		for _, why := range c.running.ClientsBehind {
+			out = append(out, c.Member.Name+": "+why)
+		}
+	}
+	return out
+}
+
 // presented: what a process presents is read at every handshake, but from a file that the kubelet writes some time after the Secret.
 func (m *mesh) presented(c *cluster, kind pki.Accepts, add func(*cluster, string, ...any)) {
 	if c.meshAPI != nil && len(c.running.Presented) == 0 {

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"crypto/x509"
 	"fmt"
+	"slices"
 
 	corev1 "k8s.io/api/core/v1"
 
@@ -19,23 +20,34 @@ import (
 //
 // Source: charts and certgen, measured (docs/rotation.md).
 func (m *mesh) authority(c *cluster, leaf, trust pki.Accepts) map[string][]byte {
-	have := c.CA().Object
-	if have == nil || m.new.Cert == nil {
+	if m.authorityFits(c, leaf, trust) {
 		return nil
 	}
 	blocks, signer := m.blocks(c, leaf, trust)
-	now, err := pki.ParseCA(have.Data)
-	if err == nil && now.Key == pki.KeyMatches && m.same(now.Chain, blocks) {
-		return nil
+	for n, block := range blocks {
+		if block == nil {
+			blocks[n] = m.x
+		}
 	}
 	layout := pki.LayoutCA
-	if err == nil {
+	if now, err := pki.ParseCA(c.CA().Object.Data); err == nil {
 		layout = now.Layout
 	}
 	return map[string][]byte{layout.Cert: pki.EncodeCertificates(blocks...), layout.Key: signer.KeyPEM()}
 }
 
-// blocks are the certificates of cilium-ca, and the key beside them.
+// authorityFits reports whether cilium-ca is as authority would write it.
+func (m *mesh) authorityFits(c *cluster, leaf, trust pki.Accepts) bool {
+	have := c.CA().Object
+	if have == nil || m.new.Cert == nil {
+		return true
+	}
+	blocks, _ := m.blocks(c, leaf, trust)
+	now, err := pki.ParseCA(have.Data)
+	return err == nil && now.Key == pki.KeyMatches && m.same(now.Chain, blocks)
+}
+
+// blocks are the certificates of cilium-ca, of which nil stands for X, and the key beside them.
 func (m *mesh) blocks(c *cluster, leaf, trust pki.Accepts) ([]*x509.Certificate, pki.CertKey) {
 	oldCA, newCA := m.old.Cert, m.new.Cert
 	switch {
@@ -44,9 +56,9 @@ func (m *mesh) blocks(c *cluster, leaf, trust pki.Accepts) ([]*x509.Certificate,
 	case m.method == Bundle && trust == pki.AcceptsBoth:
 		return []*x509.Certificate{newCA, oldCA}, m.new
 	case m.method == Cross && leaf == pki.AcceptsBoth && c.certgen() && trust == pki.AcceptsNew:
-		return []*x509.Certificate{m.x, newCA}, m.new
+		return []*x509.Certificate{nil, newCA}, m.new
 	case m.method == Cross && leaf == pki.AcceptsBoth && c.certgen():
-		return []*x509.Certificate{m.x, oldCA}, m.new
+		return []*x509.Certificate{nil, oldCA}, m.new
 	case leaf == pki.AcceptsNew:
 		return []*x509.Certificate{newCA}, m.new
 	}
@@ -58,13 +70,13 @@ func (m *mesh) same(have, want []*x509.Certificate) bool {
 	if len(have) != len(want) {
 		return false
 	}
-	for n := range have {
-		isX := want[n] == m.x && pki.SPKIHash(have[n]) == pki.SPKIHash(m.x) && have[n].CheckSignatureFrom(m.old.Cert) == nil && !have[n].Equal(m.new.Cert)
-		if !isX && !have[n].Equal(want[n]) {
-			return false
+	return !slices.ContainsFunc(have, func(c *x509.Certificate) bool {
+		n := slices.Index(have, c)
+		if want[n] == nil {
+			return pki.SPKIHash(c) != pki.SPKIHash(m.new.Cert) || c.CheckSignatureFrom(m.old.Cert) != nil || c.Equal(m.new.Cert)
 		}
-	}
-	return true
+		return !c.Equal(want[n])
+	})
 }
 
 // certgen reports whether certgen issues the leaf certificates of a cluster.

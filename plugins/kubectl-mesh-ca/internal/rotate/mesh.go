@@ -130,7 +130,7 @@ func (c *cluster) readRotation(ctx context.Context) error {
 			c.cronJobs = append(c.cronJobs, job)
 		}
 	}
-	old := c.kept.GetAnnotations()[annotationReplaces]
+	old := c.replaces()
 	if old == "" && c.CA().Object != nil {
 		if authority, err := pki.ParseCA(c.CA().Object.Data); err == nil {
 			old = pki.Fingerprint(authority.Signer())
@@ -189,11 +189,18 @@ func (m *mesh) keys() error {
 // replaces is the fingerprint of OLD, as SecretNew names it.
 func (m *mesh) replaces() string {
 	for _, c := range m.clusters {
-		if v := c.kept.GetAnnotations()[annotationReplaces]; v != "" {
+		if v := c.replaces(); v != "" {
 			return v
 		}
 	}
 	return ""
+}
+
+func (c *cluster) replaces() string {
+	if c.kept == nil {
+		return ""
+	}
+	return c.kept.Annotations[annotationReplaces]
 }
 
 // positions turn what was read into what Next decides by.
@@ -207,7 +214,7 @@ func (m *mesh) positions(goal Goal) []Position {
 		for name, leaf := range c.leafs() {
 			p.Leafs[name], p.Trusts[name] = m.pair().Leaf(leaf.Chain, m.at), m.pair().Trust(leaf.Trust)
 		}
-		p.Authority = len(m.authority(c, p.leafKind(goal), p.trustKind(goal))) == 0
+		p.Authority = m.authorityFits(c, p.leafKind(goal), p.trustKind(goal))
 		p.EtcdBehind, p.ClientsBehind = len(c.running.EtcdBehind) > 0, len(c.running.ClientsBehind) > 0
 		out = append(out, p)
 	}

@@ -116,7 +116,7 @@ func (r *run) read(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	if r.m != nil && !m.started { // what this run decided, before it is written
+	if r.m != nil && !r.m.started && !m.started { // what this run decided, before it is written
 		m.method, m.new = r.m.method, r.m.new
 	}
 	r.m = m
@@ -319,16 +319,17 @@ func more(n int) string {
 // carryOut writes one phase.
 func (r *run) carryOut(ctx context.Context, phase Phase, waited time.Duration) error {
 	begun := r.Clock.Now()
+	if err := r.hold(ctx); err != nil { // before the plan, because it changes the lock
+		return err
+	}
 	plan, err := r.Config.plan(r.m, phase)
 	if err != nil {
 		return err
 	}
-	r.ui.Say("%s", sentence(phase))
-	if phase.Kind != Prepare {
-		if err := r.hold(ctx); err != nil {
-			return err
-		}
+	if len(plan.Pending()) == 0 {
+		return fmt.Errorf("phase %q has nothing to write in %s, although it is the next one; what was written is safe", phase.Kind, strings.Join(phase.Clusters, ", "))
 	}
+	r.ui.Say("%s", sentence(phase))
 	if err := plan.Preflight(ctx, r.Change); err != nil {
 		r.report.add(plan)
 		return err
@@ -347,14 +348,17 @@ func (r *run) carryOut(ctx context.Context, phase Phase, waited time.Duration) e
 	done := describe(phase)
 	done.WaitedMs, done.TookMs = &waitedMs, &took
 	r.report.Phases = append(r.report.Phases, done)
-	if phase.Kind == Restart {
-		return r.settle(ctx)
+	switch phase.Kind {
+	case Restart: // before the pods are replaced, the old ones look as if they had to be restarted
+		return r.settle(ctx, func() []string { return r.m.missing(Gate{}, phase, 0) })
+	case Refresh: // the comment reaches the clients with the next sync of their kubelets
+		return r.settle(ctx, func() []string { return r.m.clientsBehind(phase.Clusters) })
 	}
 	return nil
 }
 
-// settle waits until the pods of clustermesh-apiserver are replaced: before that, the old ones look as if they had to be restarted.
-func (r *run) settle(ctx context.Context) error {
+// settle waits until the processes have done what the writes of a phase make them do.
+func (r *run) settle(ctx context.Context, left func() []string) error {
 	for end := r.Clock.Now().Add(r.Wait); ; {
 		if err := r.Clock.Sleep(ctx, r.Poll); err != nil {
 			return err
@@ -362,7 +366,7 @@ func (r *run) settle(ctx context.Context) error {
 		if err := r.read(ctx); err != nil {
 			return err
 		}
-		missing := r.m.missing(Gate{}, Phase{}, 0)
+		missing := left()
 		if r.report.Waiting = missing; len(missing) == 0 {
 			return nil
 		}

@@ -1,0 +1,223 @@
+package rotate_test
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"strconv"
+	"sync"
+	"testing"
+	"time"
+
+	appsv1 "k8s.io/api/apps/v1"
+	authv1 "k8s.io/api/authorization/v1"
+	batchv1 "k8s.io/api/batch/v1"
+	corev1 "k8s.io/api/core/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/runtime"
+	"k8s.io/apimachinery/pkg/types"
+	"k8s.io/client-go/kubernetes/fake"
+	ktesting "k8s.io/client-go/testing"
+
+	"github.com/kubectl-mesh/kubectl-mesh/pkg/common/clusters"
+	"github.com/kubectl-mesh/kubectl-mesh/plugins/kubectl-mesh-ca/internal/catest"
+)
+
+// errCrashed is what every request gets after the process that sends it has ended.
+var errCrashed = errors.New("the process ended")
+
+// server answers as an API server does: it keeps versions, and refuses what is not of the version that was read.
+type server struct {
+	mu      sync.Mutex
+	version int
+	objects map[string]runtime.Object // by resource/name
+	// crashed says before each request whether the process has ended, and once more after a write, with what was written.
+	crashed func(write bool) bool
+	wrote   func(resource, name string)
+	now     func() time.Time
+}
+
+// newServer takes over an installation. Its member answers as the API server of the cluster does.
+func newServer(t testing.TB, name string, in catest.Install) (*server, *clusters.Member) {
+	t.Helper()
+	member, client := catest.Member(t, name, in)
+	s := &server{objects: map[string]runtime.Object{}, crashed: func(bool) bool { return false }, wrote: func(string, string) {}, now: time.Now}
+	all := metav1.ListOptions{}
+	add := func(resource string, obj runtime.Object) { s.put(resource, obj) }
+	secrets, err := client.CoreV1().Secrets(catest.Namespace).List(t.Context(), all)
+	must(t, err)
+	for _, o := range secrets.Items {
+		add("secrets", &o)
+	}
+	deployments, err := client.AppsV1().Deployments(catest.Namespace).List(t.Context(), all)
+	must(t, err)
+	for _, o := range deployments.Items {
+		o.Generation, o.Status = 1, appsv1.DeploymentStatus{ObservedGeneration: 1, Replicas: 1, UpdatedReplicas: 1, AvailableReplicas: 1}
+		add("deployments", &o)
+	}
+	daemonSets, err := client.AppsV1().DaemonSets(catest.Namespace).List(t.Context(), all)
+	must(t, err)
+	for _, o := range daemonSets.Items {
+		add("daemonsets", &o)
+	}
+	for _, job := range in.CronJobs {
+		add("cronjobs", &batchv1.CronJob{ObjectMeta: metav1.ObjectMeta{Name: job, Namespace: catest.Namespace}})
+	}
+	member.Client = s.client()
+	return s, member
+}
+
+func must(t testing.TB, err error) {
+	t.Helper()
+	if err != nil {
+		t.Fatal(err)
+	}
+}
+
+func meta(obj runtime.Object) metav1.Object { return catest.As[metav1.Object](obj) }
+
+// put stores an object with a new version.
+func (s *server) put(resource string, obj runtime.Object) {
+	s.version++
+	m := meta(obj)
+	m.SetResourceVersion(strconv.Itoa(s.version))
+	if m.GetUID() == "" {
+		m.SetUID(types.UID(fmt.Sprintf("uid-%d", s.version)))
+	}
+	s.objects[resource+"/"+m.GetName()] = obj.DeepCopyObject()
+}
+
+func (s *server) secret(name string) *corev1.Secret {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	have, ok := s.objects["secrets/"+name].(*corev1.Secret)
+	if !ok {
+		return nil
+	}
+	return have.DeepCopy()
+}
+
+func (s *server) client() *fake.Clientset {
+	c := &fake.Clientset{}
+	c.AddReactor("create", "selfsubjectaccessreviews", func(a ktesting.Action) (bool, runtime.Object, error) {
+		review := catest.As[*authv1.SelfSubjectAccessReview](catest.As[ktesting.CreateAction](a).GetObject()).DeepCopy()
+		review.Status.Allowed = true
+		return true, review, nil
+	})
+	c.AddReactor("*", "*", func(a ktesting.Action) (bool, runtime.Object, error) {
+		obj, err := s.answer(a)
+		return true, obj, err
+	})
+	return c
+}
+
+func (s *server) answer(a ktesting.Action) (runtime.Object, error) {
+	write := a.GetVerb() != "get" && a.GetVerb() != "list"
+	if s.crashed(write) {
+		return nil, errCrashed
+	}
+	obj, err := s.do(a)
+	if err == nil && write {
+		name := ""
+		if obj != nil {
+			name = meta(obj).GetName()
+		}
+		s.wrote(a.GetResource().Resource, name)
+		if s.crashed(false) {
+			return nil, errCrashed
+		}
+	}
+	return obj, err
+}
+
+func (s *server) do(a ktesting.Action) (runtime.Object, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	resource := a.GetResource().Resource
+	missing := func(name string) error { return apierrors.NewNotFound(a.GetResource().GroupResource(), name) }
+	switch a := a.(type) {
+	case ktesting.ListActionImpl:
+		return &corev1.PodList{}, nil
+	case ktesting.GetActionImpl:
+		if have := s.objects[resource+"/"+a.GetName()]; have != nil {
+			return have.DeepCopyObject(), nil
+		}
+		return nil, missing(a.GetName())
+	case ktesting.CreateActionImpl:
+		obj := a.GetObject().DeepCopyObject()
+		if s.objects[resource+"/"+meta(obj).GetName()] != nil {
+			return nil, apierrors.NewAlreadyExists(a.GetResource().GroupResource(), meta(obj).GetName())
+		}
+		s.put(resource, obj)
+		return obj, nil
+	case ktesting.PatchActionImpl:
+		have := s.objects[resource+"/"+a.GetName()]
+		if have == nil {
+			return nil, missing(a.GetName())
+		}
+		return s.patch(resource, have, a)
+	case ktesting.DeleteActionImpl:
+		have := s.objects[resource+"/"+a.GetName()]
+		if have == nil {
+			return nil, missing(a.GetName())
+		}
+		if p := a.DeleteOptions.Preconditions; p != nil && *p.ResourceVersion != meta(have).GetResourceVersion() {
+			return nil, apierrors.NewConflict(a.GetResource().GroupResource(), a.GetName(), errors.New("modified"))
+		}
+		delete(s.objects, resource+"/"+a.GetName())
+		return have, nil
+	}
+	return nil, fmt.Errorf("verb %s of %s", a.GetVerb(), resource)
+}
+
+// patch is a JSON merge patch with the version as precondition.
+func (s *server) patch(resource string, have runtime.Object, a ktesting.PatchActionImpl) (runtime.Object, error) {
+	var body, doc map[string]any
+	raw, err := json.Marshal(have)
+	if err != nil {
+		return nil, err
+	}
+	if err := errors.Join(json.Unmarshal(a.GetPatch(), &body), json.Unmarshal(raw, &doc)); err != nil {
+		return nil, err
+	}
+	if m, ok := body["metadata"].(map[string]any); ok && m["resourceVersion"] != meta(have).GetResourceVersion() {
+		return nil, apierrors.NewConflict(a.GetResource().GroupResource(), a.GetName(), errors.New("the object has been modified"))
+	}
+	merge(doc, body)
+	raw, err = json.Marshal(doc)
+	if err != nil {
+		return nil, err
+	}
+	obj := map[string]func() runtime.Object{
+		"secrets": func() runtime.Object { return &corev1.Secret{} }, "configmaps": func() runtime.Object { return &corev1.ConfigMap{} },
+		"deployments": func() runtime.Object { return &appsv1.Deployment{} }, "cronjobs": func() runtime.Object { return &batchv1.CronJob{} },
+	}[resource]()
+	if err := json.Unmarshal(raw, obj); err != nil {
+		return nil, err
+	}
+	if d, ok := obj.(*appsv1.Deployment); ok {
+		d.Generation++
+	}
+	s.put(resource, obj)
+	return obj, nil
+}
+
+func merge(into, patch map[string]any) {
+	for k, v := range patch {
+		sub, isMap := v.(map[string]any)
+		have, hasMap := into[k].(map[string]any)
+		switch {
+		case v == nil:
+			delete(into, k)
+		case isMap && hasMap:
+			merge(have, sub)
+		case isMap:
+			made := map[string]any{}
+			merge(made, sub)
+			into[k] = made
+		default:
+			into[k] = v
+		}
+	}
+}
