@@ -75,7 +75,9 @@ func (c *Cluster) Exec(ctx context.Context, to Container, command []string, s St
 }
 
 // needsSPDY reports whether an error means that the API server, or a proxy before it, does not let WebSocket through.
-func needsSPDY(err error) bool { return httpstream.IsUpgradeFailure(err) || httpstream.IsHTTPSProxyError(err) }
+func needsSPDY(err error) bool {
+	return httpstream.IsUpgradeFailure(err) || httpstream.IsHTTPSProxyError(err)
+}
 
 // explain names the permission that a request lacked, or what was tried.
 func explain(err error, resource, namespace, what string) error {

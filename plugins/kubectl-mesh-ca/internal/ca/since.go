@@ -21,7 +21,10 @@ func (s *State) Content(file pki.Bundle) pki.Window {
 	}
 	written, ok := s.Written[file.Source]
 	if ok {
-		w.To = written.At
+		w.To = written.At.Add(time.Second) // the API server cuts times to a second
+		if secret := s.Secrets[file.Source.Ref.Name].Object; file.Source.Ref.Kind == pki.Secret && secret != nil && written.At.Equal(secret.CreationTimestamp.Time) {
+			w.To = written.At // it was created with this content, and pods of the same second wait for it
+		}
 	}
 	if ok && (written.Alone || !isLeaf(file.Source.Ref)) {
 		later(written.At) // no other key was written with it

@@ -89,7 +89,7 @@ func etcd(s *ca.State, served Served, states []*ca.State, now time.Time) v1alpha
 func inPod(object pki.Window, created time.Time) pki.Window {
 	switch {
 	case object.To.IsZero():
-	case created.After(object.To):
+	case !created.Before(object.To):
 		object.To = created
 	default:
 		object.To = object.To.Add(pki.KubeletDelay)
@@ -109,7 +109,7 @@ func explain(verdict pki.Freshness, read, content pki.Window, file string) strin
 	case content.To.IsZero():
 		return "cannot determine when " + file + " was written"
 	}
-	return fmt.Sprintf("it read its CA file at %s; %s was written up to %s, and cannot tell whether its CA changed then", stamp(read.From), file, stamp(content.To))
+	return fmt.Sprintf("cannot determine whether the CA in %s changed after the process read it at %s: the file was written, at the latest at %s", file, stamp(read.From), stamp(content.To))
 }
 
 func stamp(t time.Time) string { return t.UTC().Format(time.RFC3339) }

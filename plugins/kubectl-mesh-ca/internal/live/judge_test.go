@@ -150,7 +150,7 @@ func TestReport(t *testing.T) {
 		"only the leaf certificates were renewed, as far as can be told": {func(m *model) {
 			m.served[0].Started, m.served[0].Created = ago(30*time.Hour), ago(30*time.Hour)
 			m.clients[0].Rebuilt, m.clients[0].Latest = ago(30*time.Hour), ago(30*time.Hour)
-		}, oldCA, "etcd unknown, agent unknown, kvstoremesh fresh, operator fresh, CA041, CA041, false", "cannot tell whether its CA changed"},
+		}, oldCA, "etcd unknown, agent unknown, kvstoremesh fresh, operator fresh, CA041, CA041, false", "cannot determine whether the CA in "},
 		"a container that was restarted before the kubelet wrote the file": {func(m *model) {
 			m.served[0].Created, m.served[0].Started = ago(30*time.Hour), ago(24*time.Hour-time.Minute)
 		}, nil, "etcd unknown, agent fresh, kvstoremesh fresh, operator fresh, CA041, false", ""},
@@ -212,7 +212,7 @@ func TestFindingsAreGrouped(t *testing.T) {
 		m.files = append(m.files, live.File{Node: "n", Pod: c.Pod, Path: localCA, Certs: []*x509.Certificate{signer.Cert}, Written: ago(11 * time.Hour)})
 	}
 	_, doc := report(t, m, states(t, signer, nil))
-	if len(doc.Findings) != 1 || !strings.HasPrefix(doc.Findings[0].Message, "40 of 41 processes; the first is agent, pod agent-00, connection to eu: ") {
+	if len(doc.Findings) != 1 || !strings.HasPrefix(doc.Findings[0].Message, "agent, connection to eu, 40 of 41 processes: ") {
 		t.Errorf("%+v", doc.Findings)
 	}
 }

@@ -131,14 +131,14 @@ func clientFindings(c v1alpha1.LiveCluster) []v1alpha1.Finding {
 			rule = finding.LiveStale
 		}
 		first := groups[k][0]
-		message := fmt.Sprintf("%s, pod %s: %s", k.kind, first.Pod, first.Reason)
+		who := k.kind
 		if k.peer != "" {
-			message = fmt.Sprintf("%s, pod %s, connection to %s: %s", k.kind, first.Pod, k.peer, first.Reason)
+			who += ", connection to " + k.peer
 		}
-		if more := len(groups[k]) - 1; more > 0 {
-			message = fmt.Sprintf("%d of %d processes; the first is %s", len(groups[k]), total[key{kind: k.kind, peer: k.peer}], message)
+		if len(groups[k]) > 1 { // the pod and the reason are those of the first
+			who += fmt.Sprintf(", %d of %d processes", len(groups[k]), total[key{kind: k.kind, peer: k.peer}])
 		}
-		out = append(out, rule.New("pod/"+first.Pod, []string{c.Cluster}, message, ""))
+		out = append(out, rule.New("pod/"+first.Pod, []string{c.Cluster}, who+": "+first.Reason, ""))
 	}
 	return out
 }
