@@ -50,8 +50,10 @@ type LiveClient struct {
 	Pod       string `json:"pod"`
 	Peer      string `json:"peer,omitempty"`
 	Connected *bool  `json:"connected,omitempty"` // absent if unknown
-	Trust     string `json:"trust"`
-	Reason    string `json:"reason,omitempty"`
+	// Etcd is CLUSTER/POD of the etcd behind the connection, by the id that the process reports; absent if it is none of the replicas that were observed.
+	Etcd   string `json:"etcd,omitempty"`
+	Trust  string `json:"trust"`
+	Reason string `json:"reason,omitempty"`
 	// Evidence is what proves when it last read its CA file, and Rebuilt is that time: it did not read it earlier.
 	Evidence string     `json:"evidence,omitempty"`
 	Rebuilt  *time.Time `json:"rebuilt,omitempty"`

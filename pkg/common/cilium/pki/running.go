@@ -5,7 +5,6 @@ import (
 	"crypto/x509"
 	"fmt"
 	"slices"
-	"strings"
 	"time"
 )
 
@@ -128,7 +127,3 @@ func (s Side) AgentTrust(file string) Bundle {
 // DirClusterMesh is the directory of the configurations of peers, and of the certificates for them, in the containers of the agents, of KVStoreMesh and of
 // the operator. Source: charts 1.15 to 1.20.
 const DirClusterMesh = dirClusterMesh
-
-// LocalName reports whether a CA file is the one for the etcd of the own cluster, which agents use as a cache of the peers if KVStoreMesh is on.
-// Source: clustermesh-config/_helpers.tpl (1.16 to 1.20).
-func LocalName(file string) bool { return strings.HasSuffix(file, "/local-etcd-client-ca.crt") }

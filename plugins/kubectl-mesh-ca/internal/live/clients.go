@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"context"
 	"fmt"
+	"path"
 	"slices"
 	"time"
 
@@ -64,7 +65,7 @@ func (c *Cluster) Clients(ctx context.Context, m *clusters.Member) ([]Client, er
 func connects(p *corev1.Pod, container string) bool {
 	for _, k := range p.Spec.Containers {
 		if k.Name == container {
-			return slices.ContainsFunc(k.VolumeMounts, func(v corev1.VolumeMount) bool { return v.MountPath == pki.DirClusterMesh })
+			return slices.ContainsFunc(k.VolumeMounts, func(v corev1.VolumeMount) bool { return path.Clean(v.MountPath) == pki.DirClusterMesh })
 		}
 	}
 	return false

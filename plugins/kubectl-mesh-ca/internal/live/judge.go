@@ -26,6 +26,12 @@ type Observation struct {
 // Judge turns observations into the live section of the document. seen has the observations by the name of the cluster. It is pure.
 func Judge(states []*ca.State, seen map[string]Observation, now time.Time) v1alpha1.CALive {
 	out := v1alpha1.CALive{Clusters: []v1alpha1.LiveCluster{}}
+	replicas := map[string]string{}
+	for cluster, o := range seen {
+		for _, served := range o.Served {
+			replicas[pki.EtcdClusterID(served.UID)] = cluster + "/" + served.Pod
+		}
+	}
 	for _, s := range states {
 		o, ok := seen[s.Member.Name]
 		if !ok {
@@ -40,7 +46,9 @@ func Judge(states []*ca.State, seen map[string]Observation, now time.Time) v1alp
 		}
 		files := newFileIndex(s, o.Files)
 		for _, client := range o.Clients {
-			c.Clients = append(c.Clients, files.client(client))
+			judged := files.client(client)
+			judged.Etcd = replicas[client.EtcdID]
+			c.Clients = append(c.Clients, judged)
 		}
 		out.Clusters = append(out.Clusters, c)
 	}

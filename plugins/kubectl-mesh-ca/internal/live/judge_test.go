@@ -216,3 +216,17 @@ func TestFindingsAreGrouped(t *testing.T) {
 		t.Errorf("%+v", doc.Findings)
 	}
 }
+
+// The id of the etcd that a process reports tells to which replica it is connected.
+func TestEtcdBehindAConnection(t *testing.T) {
+	t.Parallel()
+	signer := pkitest.NewCA(t, pkitest.Spec{})
+	m := healthy(t, signer)
+	m.served[0].UID = "6b094f7c-7641-497b-a557-827c1289d82e"
+	m.clients[0].EtcdID = pki.EtcdClusterID(m.served[0].UID)
+	m.clients[1].EtcdID = "12ab"
+	_, doc := report(t, m, states(t, signer, nil))
+	if c := doc.Live.Clusters[0].Clients; c[0].Etcd != "us/mesh-0" || c[1].Etcd != "" {
+		t.Errorf("%+v", c)
+	}
+}
