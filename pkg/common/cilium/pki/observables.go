@@ -118,7 +118,7 @@ type ConnectEvent string
 
 // The events of a connection, by the messages that Cilium logs (1.16 to 1.20; seen with 1.20.2).
 const (
-	// Connecting is logged right after the CA file was read (connectEtcdClient in pkg/kvstore/etcd.go).
+	// Connecting is logged right after the CA file was read, less than a millisecond later (connectEtcdClient in pkg/kvstore/etcd.go).
 	Connecting ConnectEvent = "Connecting to etcd server..."
 	// Established is logged after a TLS handshake passed with that file (restartRemoteConnection in pkg/clustermesh/common/remote_cluster.go).
 	Established ConnectEvent = "Connection to remote cluster established"
@@ -139,6 +139,10 @@ func ParseConnectLine(line string) (ConnectLine, bool) {
 		return ConnectLine{}, false
 	}
 	fields := logFields(text)
+	// The container runtime stamps a line when it reads it. The process's own time is earlier, unless it is cut to a second (1.16 and 1.17).
+	if own, err := time.Parse(time.RFC3339Nano, fields["time"]); err == nil && own.Nanosecond() > 0 && own.Before(at) {
+		at = own.UTC()
+	}
 	out := ConnectLine{At: at, Event: ConnectEvent(fields["msg"]), Peer: clean(fields["clusterName"]), EtcdID: clean(fields["etcdClusterID"])}
 	if out.Event == Connecting {
 		out.EtcdID = ""

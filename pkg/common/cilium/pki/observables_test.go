@@ -71,7 +71,9 @@ func TestParseConnectLine(t *testing.T) {
 		want *pki.ConnectLine
 	}{
 		"established": {stamp + `time=2026-11-28T10:00:00.123Z level=info source=/go/src/x.go:1 msg="Connection to remote cluster established" module=clustermesh clusterName=eu etcdClusterID=1f2e`,
-			&pki.ConnectLine{At: at, Event: pki.Established, Peer: "eu", EtcdID: "1f2e"}},
+			&pki.ConnectLine{At: moment(t, "2026-11-28T10:00:00.123Z"), Event: pki.Established, Peer: "eu", EtcdID: "1f2e"}},
+		"a time that is cut to a second": {stamp + `time="2026-11-28T10:00:00Z" level=info msg="Connection to remote cluster established" clusterName=eu subsys=clustermesh`,
+			&pki.ConnectLine{At: at, Event: pki.Established, Peer: "eu"}},
 		"established, logrus": {stamp + `level=info msg="Connection to remote cluster established" clusterName=eu subsys=clustermesh`,
 			&pki.ConnectLine{At: at, Event: pki.Established, Peer: "eu"}},
 		"established, JSON": {stamp + `{"time":"2026-11-28T10:00:00Z","level":"info","msg":"Connection to remote cluster established","clusterName":"eu","etcdClusterID":"1f2e","n":1}`,

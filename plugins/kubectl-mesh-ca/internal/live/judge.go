@@ -224,8 +224,8 @@ func (x fileIndex) onNode(c Client, path string, object pki.Bundle) trusted {
 	content := x.state.Content(object)
 	to := f.Written
 	// A kubelet writes every file of a volume again if one of them changes, for example if a peer is added. The object tells that the CA is older.
-	if delayed := content.To.Add(pki.KubeletDelay); !content.To.IsZero() && delayed.Before(to) {
-		to = delayed
+	if inPod := inPod(content, c.Created); !inPod.To.IsZero() && inPod.To.Before(to) {
+		to = inPod.To
 	}
 	return trusted{name: path, content: pki.Window{From: content.From, To: to}}
 }
