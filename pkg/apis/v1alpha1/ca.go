@@ -8,6 +8,8 @@ type CAReport struct {
 	Clusters []CACluster `json:"clusters"`
 	// Trust has one entry for each ordered pair of clusters that could be read.
 	Trust []TrustPair `json:"trust"`
+	// Live is what the running processes do; absent without --live.
+	Live *CALive `json:"live,omitempty"`
 }
 
 // CACluster is the CA and the certificates of one cluster.

@@ -59,9 +59,22 @@ var (
 	PeerSkipped = Rule{"CA027", Warning, "Cilium skips the configuration of a peer",
 		"Agents and KVStoreMesh use a key of the Secret as a peer's configuration only if its value contains the text endpoints: (isEtcdConfigFile in pkg/clustermesh/common/config.go, 1.16 to 1.20). JSON, and YAML with quoted keys, do not contain it.",
 		"Write the value as YAML with the bare key endpoints:."}
+	LiveStale = Rule{"CA040", Error, "a running process does not trust the present CA",
+		"etcd reads its CA file only when it starts (etcd issue 11555). Agents, KVStoreMesh and the operator read theirs again only if the etcd behind the connection is replaced, if the text of the peer's configuration changes, or if the heartbeat fails, which takes up to 130 seconds (1.16 to 1.20, measured with 1.20.2). A changed file alone has no effect.",
+		"For agents and the operator, change the text of the peer's configuration in Secret cilium-clustermesh; for KVStoreMesh, in cilium-kvstoremesh. A comment as its first line is enough (the last line may not end with a newline), and the connections do not fail. Do not restart an agent while KVStoreMesh is not connected."}
+	LiveUnknown = Rule{"CA041", Warning, "cannot determine whether a running process trusts the present CA",
+		"A process counts as fresh only if it provably read its CA file after the last change of the file. Every renewal of a leaf certificate writes the Secret of the CA file too, and then nothing tells whether the CA was the same before. Readiness and the number of connected clusters prove nothing: both stay good for minutes beside a process that trusts only the former CA.",
+		"Grant the permission that the message names (`kubectl mesh-ca rbac --live`). If the message names times, a process that reads its file again is fresh: change the text of the peer's configuration in Secret cilium-clustermesh or cilium-kvstoremesh. A comment as its first line is enough."}
+	LiveServed = Rule{"CA042", Error, "a running etcd serves a certificate that other clusters do not accept",
+		"The chain that a replica serves in a TLS handshake is verified against the CA file that the clients of the other cluster mount. etcd reads its certificate at every handshake, so that it serves what its file contains (etcd 3.5 to 3.7).",
+		"The message has the reason. If the files of the two clusters accept each other (CA010 is not reported), wait until the kubelet has updated the files, which takes up to two minutes."}
+	LiveRejected = Rule{"CA043", Warning, "TLS handshakes with etcd fail because of a certificate",
+		"etcd logs `rejected connection on client endpoint` for each. clustermesh-apiserver and KVStoreMesh dial their own etcd every 30 seconds, agents and other clusters only when they connect again (1.20.2, measured). It is an early warning: established connections continue.",
+		"Look for other findings about the same cluster. `bad certificate` comes from a client that does not trust etcd's certificate; `unknown authority` from an etcd that does not trust the client's."}
 )
 
 // Authority lists the rules about certificates, by id.
 func Authority() []Rule {
-	return []Rule{CAMissing, CAKey, CAExpired, CAEnds, CANotCA, CAChain, Trust, TrustUnknown, Inside, InsideUnknown, EtcdStale, LeafBad, LeafNames, LeafStale, LeafEnds, EtcdUser, CertgenRefuses, HiddenPart, PeerSkipped}
+	return []Rule{CAMissing, CAKey, CAExpired, CAEnds, CANotCA, CAChain, Trust, TrustUnknown, Inside, InsideUnknown, EtcdStale, LeafBad, LeafNames, LeafStale, LeafEnds, EtcdUser, CertgenRefuses, HiddenPart, PeerSkipped,
+		LiveStale, LiveUnknown, LiveServed, LiveRejected}
 }

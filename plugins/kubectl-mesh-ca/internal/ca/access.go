@@ -115,6 +115,23 @@ func Accesses() []permissions.Access {
 	}...)
 }
 
+// liveCommands are those that observe running processes.
+func liveCommands() []string { return []string{"status --live"} }
+
+// LiveAccesses returns the permissions that observing running processes needs, besides Accesses. Whoever may execute commands in Cilium's pods has power over their
+// nodes, so that rbac prints these only if it is asked for them.
+func LiveAccesses() []permissions.Access {
+	unknown := "the trust of the processes is unknown, and the exit code is 2"
+	return []permissions.Access{
+		{Resource: "pods/exec", Verbs: []string{"create", "get"}, Place: permissions.InMeshNamespace, Commands: liveCommands(),
+			For: "the status of agents and of KVStoreMesh, and the CA files that agents see. It gives power over the nodes; grant it only to administrators", Without: unknown},
+		{Resource: "pods/portforward", Verbs: []string{"create", "get"}, Place: permissions.InMeshNamespace, Commands: liveCommands(),
+			For: "what each etcd replica serves", Without: unknown},
+		{Resource: "pods/log", Verbs: []string{"get"}, Place: permissions.InMeshNamespace, Commands: liveCommands(),
+			For: "when processes connected, and which handshakes etcd rejected", Without: unknown},
+	}
+}
+
 // AccessTable returns the table as Markdown, for docs/rbac.md.
 func AccessTable(accesses []permissions.Access) string {
 	return permissions.Table(accesses, func(a permissions.Access) string {

@@ -30,7 +30,11 @@ type peerDocument struct {
 
 // peers reads the etcd client configurations from the Secret that the connecting process reads.
 func peers(side pki.Side) (map[string]pki.PeerConfig, string) {
-	obj := side.Objects[side.ConfigSecret()]
+	return peersOf(side.Objects[side.ConfigSecret()])
+}
+
+// peersOf reads the etcd client configurations of a Secret.
+func peersOf(obj pki.Object) (map[string]pki.PeerConfig, string) {
 	if obj.Unreadable != "" {
 		return nil, obj.Unreadable
 	}

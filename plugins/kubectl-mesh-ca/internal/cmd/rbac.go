@@ -18,9 +18,10 @@ func newRBAC(e *kernel.Env) *cobra.Command {
 	var (
 		subjects        cli.RBACSubjects
 		readOnly, write bool
+		running         bool
 	)
 	cmd := &cobra.Command{
-		Use:   "rbac [--read-only | --write]",
+		Use:   "rbac [--read-only | --write] [--live]",
 		Short: "Print the permissions that the commands need, as manifests",
 		Long: "Print the least permissions with which every command of this plugin works, as manifests for kubectl apply: those\n" +
 			"for reading, or with --write those for replacing a CA too. Grant them in every cluster of the mesh. All are Roles\n" +
@@ -32,6 +33,9 @@ func newRBAC(e *kernel.Env) *cobra.Command {
 
   # What sync and restore need too
   kubectl mesh-ca rbac --write --group sre-on-call
+
+  # What status --live needs too
+  kubectl mesh-ca rbac --live --group sre-on-call
 
   # The roles alone, where Cilium is in a namespace of its own
   kubectl mesh-ca rbac --cilium-namespace cilium`,
@@ -47,8 +51,12 @@ func newRBAC(e *kernel.Env) *cobra.Command {
 			if err != nil {
 				return err
 			}
+			accesses := ca.Accesses()
+			if running {
+				accesses = append(accesses, ca.LiveAccesses()...)
+			}
 			g := permissions.Grant{Plugin: "mesh-ca", Write: write, MeshNamespace: cmp.Or(e.Flags.CiliumNamespace, permissions.DefaultMeshNamespace), Subjects: to}
-			text, err := cli.RBACText(g.Manifests(ca.Accesses()))
+			text, err := cli.RBACText(g.Manifests(accesses))
 			if err != nil {
 				return err
 			}
@@ -58,6 +66,7 @@ func newRBAC(e *kernel.Env) *cobra.Command {
 	}
 	cmd.Flags().BoolVar(&readOnly, "read-only", false, "If true, print what reading needs. This is the default.")
 	cmd.Flags().BoolVar(&write, "write", false, "If true, also print what replacing a CA needs.")
+	cmd.Flags().BoolVar(&running, "live", false, "If true, also print what observing running processes needs: exec, port-forward and logs in Cilium's namespace.")
 	subjects.AddFlags(cmd.Flags())
 	cmd.DisableFlagsInUseLine = true
 	return cmd

@@ -13,12 +13,13 @@ import (
 	"github.com/kubectl-mesh/kubectl-mesh/pkg/common/finding"
 	"github.com/kubectl-mesh/kubectl-mesh/pkg/common/kernel"
 	"github.com/kubectl-mesh/kubectl-mesh/pkg/common/output"
+	"github.com/kubectl-mesh/kubectl-mesh/plugins/kubectl-mesh-ca/internal/live"
 	"github.com/kubectl-mesh/kubectl-mesh/plugins/kubectl-mesh-ca/internal/status"
 	"github.com/kubectl-mesh/kubectl-mesh/plugins/kubectl-mesh-ca/internal/view"
 )
 
 func newStatus(e *kernel.Env) *cobra.Command {
-	out, failOn := output.NewFlags(), string(finding.Error)
+	out, failOn, running := output.NewFlags(), string(finding.Error), false
 	cmd := &cobra.Command{
 		Use:   "status",
 		Short: "Show the CA and the certificates of every cluster, and who trusts whom",
@@ -27,11 +28,16 @@ func newStatus(e *kernel.Env) *cobra.Command {
 			"presents against the ca.crt in the other side's leaf Secret, or its caBundle, and whether etcd knows\n" +
 			"the user that the leaf names. Copying cilium-ca therefore changes nothing here until the leaf\n" +
 			"certificates are renewed. Values that it cannot parse are shown as unknown.\n" +
-			"It also works before the clusters are connected, with --contexts.\n\n" +
+			"It also works before the clusters are connected, with --contexts.\n" +
+			"Files are not running trust. --live observes the processes too: what each etcd serves, and whether each\n" +
+			"client has read its CA file since its last change. It executes commands in Cilium's pods.\n\n" +
 			"Exit codes: 0 nothing at or above --fail-on; 1 a finding at or above it; 2 usage, a cluster or a part\n" +
 			"of one that could not be read; 130 interrupted.",
 		Example: `  # The mesh of the current context
   kubectl mesh-ca status
+
+  # What the running processes serve and trust, not only their files
+  kubectl mesh-ca status --live
 
   # Clusters that are not connected yet
   kubectl mesh-ca status --contexts kind-us,kind-eu
@@ -52,11 +58,12 @@ func newStatus(e *kernel.Env) *cobra.Command {
 			if !slices.Contains(failOnValues(), failOn) {
 				return fmt.Errorf("--fail-on %q is not known; it must be one of: %s", failOn, strings.Join(failOnValues(), ", "))
 			}
-			return runStatus(cmd.Context(), e, out, failOn)
+			return runStatus(cmd.Context(), e, out, failOn, running)
 		},
 	}
 	out.AddFlags(cmd.Flags())
 	cmd.Flags().StringVar(&failOn, "fail-on", failOn, "Minimum severity that causes exit code 1. Must be one of: error, warning, info, never.")
+	cmd.Flags().BoolVar(&running, "live", false, "If true, also observe the running processes. It needs exec, port-forward and logs of Cilium's pods.")
 	cmd.DisableFlagsInUseLine = true
 	return cmd
 }
@@ -68,9 +75,13 @@ func failOnValues() []string {
 	return []string{string(finding.Error), string(finding.Warning), string(finding.Info), failNever}
 }
 
-func runStatus(ctx context.Context, e *kernel.Env, out *output.Flags, failOn string) error {
+func runStatus(ctx context.Context, e *kernel.Env, out *output.Flags, failOn string, running bool) error {
 	now := e.Now()
-	doc, members, err := status.Run(ctx, status.Config{Select: e.Select, Timeout: e.Flags.Timeout, Now: now})
+	config := status.Config{Select: e.Select, Timeout: e.Flags.Timeout, Now: now}
+	if running {
+		config.Live = live.New(e.Flags.Timeout, e.Now)
+	}
+	doc, members, err := status.Run(ctx, config)
 	if err != nil {
 		return err
 	}

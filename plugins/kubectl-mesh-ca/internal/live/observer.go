@@ -1,63 +1,184 @@
-// Package live tells what the running processes of Cluster Mesh do, as opposed to what the Secrets say: which certificates each etcd replica serves, and
-// whether each client process has read its CA file since the file changed. It uses only observables that were seen to tell the truth (docs/rotation.md):
-// readiness, "N/N remote clusters ready" and counters of failures stay green beside a process whose trust is out of date.
 package live
 
 import (
+	"bufio"
+	"bytes"
+	"cmp"
 	"context"
-	"crypto/x509"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"slices"
+	"strings"
 	"time"
 
+	corev1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+
+	"github.com/kubectl-mesh/kubectl-mesh/pkg/common/cilium"
 	"github.com/kubectl-mesh/kubectl-mesh/pkg/common/clusters"
+	"github.com/kubectl-mesh/kubectl-mesh/pkg/common/failure"
+	"github.com/kubectl-mesh/kubectl-mesh/pkg/common/fanout"
+	"github.com/kubectl-mesh/kubectl-mesh/pkg/common/permissions"
+	"github.com/kubectl-mesh/kubectl-mesh/pkg/common/podstream"
 )
 
-// Observer answers what the running processes of one cluster do. The real one asks the cluster; tests use a model.
-type Observer interface {
-	// Served returns what every etcd replica of clustermesh-apiserver serves now, by one fresh TLS handshake each.
-	Served(ctx context.Context, m *clusters.Member) ([]Served, error)
-	// Files returns the certificate and CA files that the agents of the cluster see now.
-	Files(ctx context.Context, m *clusters.Member) ([]File, error)
-	// Clients returns every process of the cluster that is a client of an etcd of Cluster Mesh, with the last proof that it has built its trust pool again.
-	Clients(ctx context.Context, m *clusters.Member) ([]Client, error)
-	// Rejected returns the connections that the cluster's etcd replicas have rejected since a time, because one of the two certificates was not accepted.
-	Rejected(ctx context.Context, m *clusters.Member, since time.Time) ([]Rejection, error)
+// Labels and containers of Cilium's pods. Source: charts 1.16 to 1.20.
+const (
+	selectAgents   = "k8s-app=cilium"
+	selectMeshAPI  = "k8s-app=" + cilium.DeploymentMeshAPI
+	selectOperator = "io.cilium/app=operator"
+
+	containerEtcd     = "etcd"
+	containerOperator = "cilium-operator"
+	portEtcd          = 2379
+)
+
+// Cluster asks the clusters themselves. It needs the permissions of ca.LiveAccesses.
+type Cluster struct {
+	timeout time.Duration
+	streams streams
+	now     func() time.Time
 }
 
-// Served is one etcd replica.
-type Served struct {
-	Pod, UID string
-	// Started is when its container started. It trusts the CA file of that time, because etcd does not read the file again.
-	Started time.Time
-	// Chain is what it presents: the leaf certificate, then the intermediates that are sent with it.
-	Chain []*x509.Certificate
+// New returns an Observer that asks the clusters, with a deadline for each request.
+func New(timeout time.Duration, now func() time.Time) *Cluster {
+	return &Cluster{timeout: timeout, streams: forwarded{}, now: now}
 }
 
-// File is one certificate or CA file that an agent sees.
-type File struct {
-	Node, Pod, Path string
-	Certs           []*x509.Certificate
-	// Written is when the file got its present content on that node; zero where it is not known.
-	Written time.Time
+// streams is what the fake clients of tests do not have.
+type streams interface {
+	// exec returns what a command prints on stdout.
+	exec(ctx context.Context, m *clusters.Member, to podstream.Container, command []string) ([]byte, error)
+	dial(ctx context.Context, m *clusters.Member, namespace, pod string, port int) (net.Conn, error)
+	logs(ctx context.Context, m *clusters.Member, namespace, pod string, o *corev1.PodLogOptions) (io.ReadCloser, error)
 }
 
-// Client is one connection of a process to an etcd of Cluster Mesh.
-type Client struct {
-	Kind      string // agent, kvstoremesh or operator
-	Node, Pod string
-	// Peer is the cluster whose etcd, or whose data in the local etcd, it reads.
-	Peer      string
-	Connected bool
-	// Started is when its container started.
-	Started time.Time
-	// Rebuilt is the time of the last proof that it has built its trust pool; zero where there is none. Evidence says what the proof is.
-	Rebuilt  time.Time
-	Evidence string
+// forwarded opens the streams through the API server.
+type forwarded struct{}
+
+// maxOutput limits what is kept of the output of a command; the status of an agent has some 100 KiB.
+const maxOutput = 16 << 20
+
+func (forwarded) exec(ctx context.Context, m *clusters.Member, to podstream.Container, command []string) ([]byte, error) {
+	out, errOut := limited{most: maxOutput}, limited{most: 1 << 10}
+	err := podstream.New(m.REST, m.Client).Exec(ctx, to, command, podstream.Streams{Stdout: &out, Stderr: &errOut})
+	if line, _, _ := strings.Cut(strings.TrimSpace(errOut.String()), "\n"); err != nil && line != "" {
+		err = fmt.Errorf("%w: %s", err, line)
+	}
+	return out.Bytes(), err
 }
 
-// Rejection is one connection that an etcd replica rejected, as its log has it.
-type Rejection struct {
-	Pod    string
-	At     time.Time
-	Remote string // address of the client
-	Reason string
+func (forwarded) dial(ctx context.Context, m *clusters.Member, namespace, pod string, port int) (net.Conn, error) {
+	return podstream.New(m.REST, m.Client).Dial(ctx, namespace, pod, port)
+}
+
+func (forwarded) logs(ctx context.Context, m *clusters.Member, namespace, pod string, o *corev1.PodLogOptions) (io.ReadCloser, error) {
+	r, err := m.Client.CoreV1().Pods(namespace).GetLogs(pod, o).Stream(ctx)
+	if err != nil {
+		return nil, failure.Explain(err)
+	}
+	return r, nil
+}
+
+// limited keeps the beginning of what is written to it.
+type limited struct {
+	bytes.Buffer
+	most int
+}
+
+// Write keeps what fits, and takes the rest too, so that the command can end.
+func (l *limited) Write(p []byte) (int, error) {
+	l.Buffer.Write(p[:min(len(p), max(0, l.most-l.Len()))])
+	return len(p), nil
+}
+
+func namespaceOf(m *clusters.Member) string {
+	return cmp.Or(m.CiliumNamespace, cilium.DefaultNamespace)
+}
+
+// pods lists Cilium's pods with a label that have a container, without those that are finished or end.
+func (c *Cluster) pods(ctx context.Context, m *clusters.Member, selector, container string) ([]corev1.Pod, error) {
+	list, err := fanout.Within(ctx, c.timeout, func(ctx context.Context) (*corev1.PodList, error) {
+		return m.Client.CoreV1().Pods(namespaceOf(m)).List(ctx, metav1.ListOptions{LabelSelector: selector})
+	})
+	if err != nil {
+		return nil, fmt.Errorf("list pods with %s: %w", selector, failure.Explain(err))
+	}
+	out := slices.DeleteFunc(list.Items, func(p corev1.Pod) bool {
+		ended := p.Status.Phase == corev1.PodSucceeded || p.Status.Phase == corev1.PodFailed || p.DeletionTimestamp != nil
+		return ended || !slices.ContainsFunc(p.Spec.Containers, func(k corev1.Container) bool { return k.Name == container })
+	})
+	slices.SortFunc(out, func(a, b corev1.Pod) int { return strings.Compare(a.Name, b.Name) })
+	return out, nil
+}
+
+// started returns when a container started; zero if it does not run.
+func started(p *corev1.Pod, container string) time.Time {
+	for _, s := range p.Status.ContainerStatuses {
+		if s.Name == container && s.State.Running != nil {
+			return s.State.Running.StartedAt.UTC()
+		}
+	}
+	return time.Time{}
+}
+
+// notRunning is the reason for a container without a process.
+const notRunning = "the container does not run"
+
+// each calls fn for each pod, several at a time, and returns the results in their order. A permission that is missing for one is missing for all, and is the error.
+func each[T any](ctx context.Context, pods []corev1.Pod, fn func(*corev1.Pod) ([]T, error)) ([]T, error) {
+	results, errs := make([][]T, len(pods)), make([]error, len(pods))
+	fanout.Parallel(ctx, len(pods), func(i int) { results[i], errs[i] = fn(&pods[i]) })
+	if err := ctx.Err(); err != nil {
+		return nil, err
+	}
+	return slices.Concat(results...), firstMissing(errs)
+}
+
+// firstMissing returns the first error.
+func firstMissing(errs []error) error {
+	for _, err := range errs {
+		if err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// missing returns the error if a permission is missing, which concerns every pod of the cluster; nil if the error concerns this pod.
+func missing(err error) error {
+	var denied *permissions.MissingError
+	if errors.As(err, &denied) {
+		return denied
+	}
+	return nil
+}
+
+// exec runs a command with a deadline.
+func (c *Cluster) exec(ctx context.Context, m *clusters.Member, p *corev1.Pod, container string, command ...string) ([]byte, error) {
+	to := podstream.Container{Namespace: p.Namespace, Pod: p.Name, Name: container}
+	return fanout.Within(ctx, c.timeout, func(ctx context.Context) ([]byte, error) { return c.streams.exec(ctx, m, to, command) })
+}
+
+// lines calls fn for each line of a container's log, with a deadline, until fn returns false. A line that is longer than 1 MiB is an error.
+func (c *Cluster) lines(ctx context.Context, m *clusters.Member, p *corev1.Pod, o corev1.PodLogOptions, fn func(string) bool) error {
+	o.Timestamps = true
+	return fanout.Do(ctx, c.timeout, func(ctx context.Context) error {
+		r, err := c.streams.logs(ctx, m, p.Namespace, p.Name, &o)
+		if err != nil {
+			return fmt.Errorf("log of pod %s, container %s: %w", p.Name, o.Container, err)
+		}
+		defer func() { _ = r.Close() }()
+		scan := bufio.NewScanner(r)
+		const longest = 1 << 20
+		scan.Buffer(nil, longest)
+		for scan.Scan() {
+			if !fn(scan.Text()) {
+				return nil
+			}
+		}
+		return scan.Err()
+	})
 }

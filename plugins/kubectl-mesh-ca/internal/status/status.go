@@ -8,6 +8,7 @@ import (
 	"github.com/kubectl-mesh/kubectl-mesh/pkg/apis/v1alpha1"
 	"github.com/kubectl-mesh/kubectl-mesh/pkg/common/clusters"
 	"github.com/kubectl-mesh/kubectl-mesh/plugins/kubectl-mesh-ca/internal/ca"
+	"github.com/kubectl-mesh/kubectl-mesh/plugins/kubectl-mesh-ca/internal/live"
 )
 
 // Config says what is read.
@@ -16,6 +17,8 @@ type Config struct {
 	Select  func(context.Context) (*clusters.Selection, error)
 	Timeout time.Duration // for each cluster
 	Now     time.Time     // as of which certificates are judged
+	// Live observes the running processes; nil for the files only.
+	Live live.Observer
 }
 
 // Run returns the report, and its members; a member that could not be read has an error.
@@ -25,5 +28,9 @@ func Run(ctx context.Context, c Config) (v1alpha1.CAReport, []*clusters.Member, 
 		return v1alpha1.CAReport{}, nil, err
 	}
 	read := ca.ReadAll(ctx, sel.Members, c.Timeout)
-	return ca.Report(read.Members, read.States, c.Now), read.Members, nil
+	doc := ca.Report(read.Members, read.States, c.Now)
+	if c.Live != nil {
+		live.Report(ctx, c.Live, read.States, c.Now, &doc)
+	}
+	return doc, read.Members, nil
 }

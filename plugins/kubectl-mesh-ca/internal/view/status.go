@@ -26,6 +26,7 @@ func Status(doc v1alpha1.CAReport, now time.Time) []output.Section {
 	if len(doc.Clusters) > 1 {
 		sections = append(sections, trust(doc))
 	}
+	sections = append(sections, running(doc.Live)...)
 	if len(doc.Findings) > 0 {
 		sections = append(sections, output.Section{Title: "Findings", Table: findings(doc.Findings)})
 	}

@@ -1,0 +1,262 @@
+package live
+
+import (
+	"cmp"
+	"context"
+	"fmt"
+	"path"
+	"slices"
+	"time"
+
+	corev1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/utils/ptr"
+
+	"github.com/kubectl-mesh/kubectl-mesh/pkg/common/cilium"
+	"github.com/kubectl-mesh/kubectl-mesh/pkg/common/cilium/pki"
+	"github.com/kubectl-mesh/kubectl-mesh/pkg/common/clusters"
+)
+
+// Clients implements Observer.
+func (c *Cluster) Clients(ctx context.Context, m *clusters.Member) ([]Client, error) {
+	var out []Client
+	for _, kind := range []struct {
+		selector, container string
+		read                func(context.Context, *clusters.Member, *corev1.Pod, Client) ([]Client, error)
+		kind                string
+	}{
+		{selectAgents, cilium.ContainerAgent, c.agent, KindAgent},
+		{selectMeshAPI, cilium.ContainerKVStoreMesh, c.kvstoreMesh, KindKVStoreMesh},
+		{selectOperator, containerOperator, c.operator, KindOperator},
+	} {
+		pods, err := c.pods(ctx, m, kind.selector, kind.container)
+		if err != nil {
+			return nil, err
+		}
+		clients, err := each(ctx, pods, func(p *corev1.Pod) ([]Client, error) {
+			client := Client{Kind: kind.kind, Node: p.Spec.NodeName, Pod: p.Name, Created: p.CreationTimestamp.UTC(), Started: started(p, kind.container)}
+			if !connects(p, kind.container) {
+				return nil, nil
+			}
+			if client.Started.IsZero() {
+				client.Unknown = notRunning
+				return []Client{client}, nil
+			}
+			clients, err := kind.read(ctx, m, p, client)
+			if denied := missing(err); denied != nil {
+				return nil, denied
+			}
+			if err != nil {
+				client.Unknown = err.Error()
+				return []Client{client}, nil
+			}
+			return clients, nil
+		})
+		if err != nil {
+			return nil, err
+		}
+		out = append(out, clients...)
+	}
+	return out, nil
+}
+
+// connects reports whether a container reads the configurations of peers. The operator does only with MCS-API or EndpointSlice synchronization
+// (cilium-operator/deployment.yaml, charts 1.16 to 1.20).
+func connects(p *corev1.Pod, container string) bool {
+	for _, k := range p.Spec.Containers {
+		if k.Name == container {
+			return slices.ContainsFunc(k.VolumeMounts, func(v corev1.VolumeMount) bool { return path.Clean(v.MountPath) == pki.DirClusterMesh })
+		}
+	}
+	return false
+}
+
+// agent asks an agent for the success of its controllers. Its log tells when the connection that succeeded was begun.
+func (c *Cluster) agent(ctx context.Context, m *clusters.Member, p *corev1.Pod, base Client) ([]Client, error) {
+	out, err := c.exec(ctx, m, p, cilium.ContainerAgent, "cilium-dbg", "status", "-o", "json")
+	if err != nil {
+		return nil, err
+	}
+	status, err := pki.ParseAgentStatus(out)
+	if err != nil {
+		return nil, err
+	}
+	begun, err := c.begun(ctx, m, p, status)
+	if err != nil {
+		return nil, err
+	}
+	clients := make([]Client, 0, len(status))
+	for _, s := range status {
+		clients = append(clients, fromStatus(base, s, begun))
+	}
+	return clients, nil
+}
+
+// fromStatus works out when an agent read its CA file for a peer. begun are the times at which it began to connect to each peer, from its log, as far as it goes back.
+func fromStatus(client Client, s pki.RemoteStatus, begun map[string][]time.Time) Client {
+	client.Peer, client.Connected, client.EtcdID = s.Peer, s.Connected, s.EtcdID
+	var attempt time.Time
+	for _, t := range begun[s.Peer] {
+		if (!s.Connected || !t.After(s.Succeeded)) && t.After(attempt) {
+			attempt = t
+		}
+	}
+	succeeded := fmt.Sprintf("controller remote-etcd-%s succeeded at %s", s.Peer, clock(s.Succeeded))
+	switch {
+	case !attempt.IsZero():
+		client.Rebuilt, client.Latest = attempt, attempt
+		client.Evidence = "log line " + quote(pki.Connecting) + " at " + clock(attempt)
+		if s.Connected {
+			client.Evidence = succeeded + "; " + client.Evidence
+		}
+	case !s.Succeeded.IsZero():
+		client.Rebuilt, client.Evidence = earliest(client.Started, s.Succeeded), succeeded
+		if s.Connected {
+			client.Latest = s.Succeeded
+		}
+	default:
+		client.Rebuilt, client.Evidence = client.Started, "process started at "+clock(client.Started)
+	}
+	return client
+}
+
+// earliest returns the earliest time at which a process can have read the CA file with which a connection was established.
+func earliest(started, established time.Time) time.Time {
+	if t := established.Add(-pki.ConnectTimeout); t.After(started) {
+		return t
+	}
+	return started
+}
+
+// maxWindows limits the requests for parts of one agent's log.
+const maxWindows = 4
+
+// begun reads from the log of an agent when it began to connect to each peer. It reads only the minutes before each connection was established, or
+// the last ones for a peer that is not connected.
+func (c *Cluster) begun(ctx context.Context, m *clusters.Member, p *corev1.Pod, status []pki.RemoteStatus) (map[string][]time.Time, error) {
+	var windows []pki.Window
+	for _, s := range status {
+		switch {
+		case !s.Connected:
+			windows = append(windows, pki.Window{From: c.now().Add(-pki.ConnectTimeout - logSlack), To: c.now().Add(logSlack)})
+		case !s.Succeeded.IsZero():
+			windows = append(windows, pki.Window{From: s.Succeeded.Add(-pki.ConnectTimeout - logSlack), To: s.Succeeded})
+		}
+	}
+	out := map[string][]time.Time{}
+	for _, w := range merged(windows) {
+		err := c.lines(ctx, m, p, corev1.PodLogOptions{Container: cilium.ContainerAgent, SinceTime: after(w.From)}, func(line string) bool {
+			l, ok := pki.ParseConnectLine(line)
+			if ok && l.Event == pki.Connecting {
+				out[l.Peer] = append(out[l.Peer], l.At)
+			}
+			return !ok || !l.At.After(w.To)
+		})
+		if err != nil {
+			return nil, err
+		}
+	}
+	return out, nil
+}
+
+// logSlack covers clocks that differ.
+const logSlack = time.Minute
+
+// merged joins windows that overlap, and returns the latest ones, in order.
+func merged(windows []pki.Window) []pki.Window {
+	slices.SortFunc(windows, func(a, b pki.Window) int { return a.From.Compare(b.From) })
+	var out []pki.Window
+	for _, w := range windows {
+		if last := len(out) - 1; last >= 0 && !w.From.After(out[last].To) {
+			out[last].To = time.Unix(0, max(out[last].To.UnixNano(), w.To.UnixNano()))
+			continue
+		}
+		out = append(out, w)
+	}
+	return out[max(0, len(out)-maxWindows):]
+}
+
+// kvstoreMesh asks KVStoreMesh for its peers, and its log for the connections.
+func (c *Cluster) kvstoreMesh(ctx context.Context, m *clusters.Member, p *corev1.Pod, base Client) ([]Client, error) {
+	out, err := c.exec(ctx, m, p, cilium.ContainerKVStoreMesh, "clustermesh-apiserver", "kvstoremesh-dbg", "status", "-o", "json")
+	if err != nil {
+		return nil, err
+	}
+	status, err := pki.ParseKVStoreMeshStatus(out)
+	if err != nil {
+		return nil, err
+	}
+	logged, err := c.connections(ctx, m, p, cilium.ContainerKVStoreMesh)
+	if err != nil {
+		return nil, err
+	}
+	clients := make([]Client, 0, len(status))
+	for _, s := range status {
+		client := fromLog(base, s.Peer, logged[s.Peer])
+		client.Connected = s.Connected
+		client.EtcdID = cmp.Or(s.EtcdID, client.EtcdID)
+		clients = append(clients, client)
+	}
+	return clients, nil
+}
+
+// operator reads the log of the operator, which has no command that an exec could run in every version.
+func (c *Cluster) operator(ctx context.Context, m *clusters.Member, p *corev1.Pod, base Client) ([]Client, error) {
+	logged, err := c.connections(ctx, m, p, containerOperator)
+	if err != nil {
+		return nil, err
+	}
+	clients := make([]Client, 0, len(logged))
+	for _, peer := range sortedKeys(logged) {
+		clients = append(clients, fromLog(base, peer, logged[peer]))
+	}
+	return clients, nil
+}
+
+// maxLogLines limits what is read of a log: the last lines count.
+const maxLogLines = 50_000
+
+// connections reads the lines about connections from a log, by peer.
+func (c *Cluster) connections(ctx context.Context, m *clusters.Member, p *corev1.Pod, container string) (map[string][]pki.ConnectLine, error) {
+	out := map[string][]pki.ConnectLine{}
+	err := c.lines(ctx, m, p, corev1.PodLogOptions{Container: container, TailLines: ptr.To[int64](maxLogLines)}, func(line string) bool {
+		if l, ok := pki.ParseConnectLine(line); ok {
+			out[l.Peer] = append(out[l.Peer], l)
+		}
+		return true
+	})
+	return out, err
+}
+
+// fromLog works out from its log when a process read its CA file for a peer.
+func fromLog(client Client, peer string, lines []pki.ConnectLine) Client {
+	client.Peer = peer
+	client.Rebuilt, client.Evidence = client.Started, "process started at "+clock(client.Started)
+	var attempt time.Time // the last one
+	for _, l := range lines {
+		if l.At.Before(client.Started) {
+			continue // of an earlier process in the same container
+		}
+		if l.Event == pki.Connecting {
+			attempt, client.Connected, client.EtcdID = l.At, false, ""
+			client.Rebuilt, client.Latest = l.At, l.At
+			client.Evidence = "log line " + quote(pki.Connecting) + " at " + clock(l.At)
+			continue
+		}
+		client.Connected, client.EtcdID = true, l.EtcdID
+		client.Evidence = "log line " + quote(pki.Established) + " at " + clock(l.At)
+		if attempt.IsZero() { // the log does not go back so far
+			client.Rebuilt, client.Latest = earliest(client.Started, l.At), l.At
+			continue
+		}
+		client.Evidence += ", begun at " + clock(attempt)
+	}
+	return client
+}
+
+func quote(e pki.ConnectEvent) string { return `"` + string(e) + `"` }
+
+// clock prints a time to the millisecond.
+func clock(t time.Time) string { return t.UTC().Format("2006-01-02T15:04:05.000Z") }
+
+func after(t time.Time) *metav1.Time { return &metav1.Time{Time: t} }

@@ -1,0 +1,144 @@
+package live
+
+import (
+	"context"
+	"fmt"
+	"slices"
+	"sync"
+	"time"
+
+	"github.com/kubectl-mesh/kubectl-mesh/pkg/apis/v1alpha1"
+	"github.com/kubectl-mesh/kubectl-mesh/pkg/common/cilium/pki"
+	"github.com/kubectl-mesh/kubectl-mesh/pkg/common/clusters"
+	"github.com/kubectl-mesh/kubectl-mesh/pkg/common/failure"
+	"github.com/kubectl-mesh/kubectl-mesh/pkg/common/fanout"
+	"github.com/kubectl-mesh/kubectl-mesh/pkg/common/finding"
+	"github.com/kubectl-mesh/kubectl-mesh/plugins/kubectl-mesh-ca/internal/ca"
+)
+
+// rejectedWindow is how far back failed handshakes count. Processes that do not trust their own etcd dial it every 30 seconds (1.20.2, measured).
+const rejectedWindow = 2 * time.Minute
+
+// Report observes all clusters at once and adds what their processes do to the document, with the findings. A process whose trust is unknown makes it incomplete.
+func Report(ctx context.Context, o Observer, states []*ca.State, now time.Time, doc *v1alpha1.CAReport) {
+	members := make([]*clusters.Member, 0, len(states))
+	for _, s := range states {
+		members = append(members, s.Member)
+	}
+	seen := map[string]Observation{}
+	// Each request has its own deadline.
+	for _, r := range fanout.Each(ctx, members, 0, func(ctx context.Context, m *clusters.Member) (Observation, error) {
+		return Observe(ctx, o, m, now.Add(-rejectedWindow)), nil
+	}) {
+		if r.Err != nil {
+			r.Value.Unobserved = append(r.Value.Unobserved, r.Err.Error())
+		}
+		seen[r.Member.Name] = r.Value
+	}
+	live := Judge(states, seen, now)
+	doc.Live = &live
+	for i, c := range live.Clusters {
+		doc.Findings = append(doc.Findings, findings(states[slices.IndexFunc(states, func(s *ca.State) bool { return s.Member.Name == c.Cluster })], live.Clusters[i])...)
+		if len(c.Unobserved) > 0 || slices.ContainsFunc(c.Etcd, etcdUnknown) || slices.ContainsFunc(c.Clients, clientUnknown) {
+			doc.Complete = false
+		}
+	}
+	finding.Sort(doc.Findings)
+}
+
+func etcdUnknown(e v1alpha1.LiveEtcd) bool {
+	return e.Trust == string(pki.UnknownFreshness) || e.Message != ""
+}
+func clientUnknown(c v1alpha1.LiveClient) bool { return c.Trust == string(pki.UnknownFreshness) }
+
+// Observe asks everything about one cluster, all at once.
+func Observe(ctx context.Context, o Observer, m *clusters.Member, since time.Time) Observation {
+	out := Observation{Since: since}
+	errs := make([]error, 4)
+	var g sync.WaitGroup
+	g.Go(func() { out.Served, errs[0] = o.Served(ctx, m) })
+	g.Go(func() { out.Files, errs[1] = o.Files(ctx, m) })
+	g.Go(func() { out.Clients, errs[2] = o.Clients(ctx, m) })
+	g.Go(func() { out.Rejected, errs[3] = o.Rejected(ctx, m, since) })
+	g.Wait()
+	for i, what := range []string{"what etcd serves", "the files of the agents", "the clients of etcd", "the log of etcd"} {
+		if errs[i] != nil {
+			out.Unobserved = append(out.Unobserved, fmt.Sprintf("%s: %v", what, failure.Explain(errs[i])))
+		}
+	}
+	if errs[3] != nil {
+		out.Since = time.Time{}
+	}
+	return out
+}
+
+// findings returns the findings about the running processes of one cluster: one for each kind of process and verdict, and one for each cluster that does not accept
+// what an etcd serves.
+func findings(s *ca.State, c v1alpha1.LiveCluster) []v1alpha1.Finding {
+	at := []string{c.Cluster}
+	var out []v1alpha1.Finding
+	for _, message := range c.Unobserved {
+		out = append(out, finding.LiveUnknown.New("pods", at, message, ""))
+	}
+	for _, e := range c.Etcd {
+		object := "pod/" + e.Pod
+		switch {
+		case e.Message != "":
+			out = append(out, finding.LiveUnknown.New(object, at, "etcd: "+e.Message, ""))
+		case e.Trust == string(pki.Stale):
+			out = append(out, finding.LiveStale.New(object, at, "etcd: "+e.Reason, s.RestartMeshAPI()))
+		case e.Trust == string(pki.UnknownFreshness):
+			out = append(out, finding.LiveUnknown.New(object, at, "etcd: "+e.Reason, ""))
+		}
+		for _, a := range e.Accepted {
+			if a.Verdict != string(pki.OK) {
+				out = append(out, finding.LiveServed.New(object, []string{c.Cluster, a.Client}, fmt.Sprintf("clients in %s do not accept what etcd serves: %s", a.Client, a.Reason), ""))
+			}
+		}
+	}
+	out = append(out, clientFindings(c)...)
+	for _, r := range c.Rejected {
+		who := "etcd rejected the certificate of a client"
+		if r.Reason == string(pki.ClientRefused) {
+			who = "a client rejected the certificate of etcd"
+		}
+		out = append(out, finding.LiveRejected.New("pod/"+r.Pod, at, fmt.Sprintf("%s at %s %d times, last at %s: %s", who, r.Remote, r.Count, stamp(r.Last), r.Text), ""))
+	}
+	return out
+}
+
+// clientFindings returns one finding for all clients of one kind with one verdict and the same peer.
+func clientFindings(c v1alpha1.LiveCluster) []v1alpha1.Finding {
+	type key struct{ kind, trust, peer string }
+	var order []key
+	groups := map[key][]v1alpha1.LiveClient{}
+	total := map[key]int{}
+	for _, client := range c.Clients {
+		k := key{client.Kind, client.Trust, client.Peer}
+		total[key{kind: client.Kind, peer: client.Peer}]++
+		if client.Trust == string(pki.Fresh) {
+			continue
+		}
+		if groups[k] == nil {
+			order = append(order, k)
+		}
+		groups[k] = append(groups[k], client)
+	}
+	var out []v1alpha1.Finding
+	for _, k := range order {
+		rule := finding.LiveUnknown
+		if k.trust == string(pki.Stale) {
+			rule = finding.LiveStale
+		}
+		first := groups[k][0]
+		who := k.kind
+		if k.peer != "" {
+			who += ", connection to " + k.peer
+		}
+		if len(groups[k]) > 1 { // the pod and the reason are those of the first
+			who += fmt.Sprintf(", %d of %d processes", len(groups[k]), total[key{kind: k.kind, peer: k.peer}])
+		}
+		out = append(out, rule.New("pod/"+first.Pod, []string{c.Cluster}, who+": "+first.Reason, ""))
+	}
+	return out
+}

@@ -1,0 +1,48 @@
+package view_test
+
+import (
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+	"k8s.io/utils/ptr"
+
+	"github.com/kubectl-mesh/kubectl-mesh/pkg/apis/v1alpha1"
+	"github.com/kubectl-mesh/kubectl-mesh/plugins/kubectl-mesh-ca/internal/view"
+)
+
+func TestStatusLive(t *testing.T) {
+	t.Parallel()
+	agent := func(pod, trust string, connected *bool) v1alpha1.LiveClient {
+		return v1alpha1.LiveClient{Kind: "agent", Pod: pod, Node: "n", Peer: "eu", Trust: trust, Connected: connected}
+	}
+	served := []v1alpha1.Certificate{certificate("CN=a", now), certificate("CN=X", now)}
+	doc := v1alpha1.CAReport{Live: &v1alpha1.CALive{Clusters: []v1alpha1.LiveCluster{
+		{Cluster: "us", Etcd: []v1alpha1.LiveEtcd{
+			{Pod: "mesh-0", Trust: "fresh", Served: served, Started: ptr.To(now.Add(-time.Hour)), Accepted: []v1alpha1.LiveAcceptance{{Client: "eu", Verdict: "ok"}, {Client: "ap", Verdict: "broken"}}},
+			{Pod: "mesh-1", Trust: "unknown", Message: "timeout"},
+		}, Clients: []v1alpha1.LiveClient{
+			agent("a1", "fresh", ptr.To(true)), agent("a2", "stale", ptr.To(true)), agent("a3", "fresh", ptr.To(true)), agent("a4", "unknown", nil),
+			{Kind: "kvstoremesh", Pod: "mesh-0", Peer: "eu", Trust: "unknown", Connected: ptr.To(false)},
+		}},
+		{Cluster: "eu"},
+	}}}
+	want := `Running etcd replicas
+CLUSTER   POD      SERVES         ACCEPTED-BY         TRUST
+us        mesh-0   abababab + 1   1 of 2, not by ap   fresh
+us        mesh-1   ?              -                   unknown
+eu        -        -              -                   -
+
+Running clients of etcd
+CLUSTER   PROCESS          PEER   CONNECTED   TRUST
+us        agent (1 of 4)   eu     1 of 1      stale
+us        agent (1 of 4)   eu     ?           unknown
+us        agent (2 of 4)   eu     2 of 2      fresh
+us        kvstoremesh      eu     0 of 1      unknown`
+	if d := cmp.Diff(want, show(t, view.Status(doc, now)[1:])); d != "" {
+		t.Errorf("(-want +got)\n%s", d)
+	}
+	if got := len(view.Status(v1alpha1.CAReport{}, now)); got != 1 {
+		t.Errorf("without --live: %d sections", got)
+	}
+}
