@@ -197,6 +197,10 @@ trust-cilium: build meshlab bin/tools/kubectl ## Compare mesh-ca status with wha
 	@MESHLAB_STATE='$(CURDIR)/.lab-cilium' test/machine-unchanged.sh test/with-lab.sh $(CILIUM_LAB) --clusters=us,eu go run ./test/cmd/trust \
 		$(foreach f,SEED STATES,$(if $($f),-$(shell echo $f | tr A-Z a-z)=$($f)))
 
+.PHONY: rotate-cilium
+rotate-cilium: build meshlab bin/tools/kubectl ## Rotate the CA of three clusters of Cilium under traffic, with each method, and back from each stage (SHORT=1: two clusters, once)
+	@MESHLAB_STATE='$(CURDIR)/.lab-cilium' test/machine-unchanged.sh test/with-lab.sh $(CILIUM_LAB) $(if $(SHORT),--clusters=us,eu) go run ./test/cmd/rotation $(if $(SHORT),-short)
+
 .PHONY: clean
 clean: ## Remove build results; a running lab is not affected
 	rm -rf bin dist

@@ -1,10 +1,8 @@
 package ca
 
 import (
-	"crypto/x509"
 	"time"
 
-	"github.com/kubectl-mesh/kubectl-mesh/pkg/apis/v1alpha1"
 	"github.com/kubectl-mesh/kubectl-mesh/pkg/common/cilium"
 	"github.com/kubectl-mesh/kubectl-mesh/pkg/common/cilium/pki"
 )
@@ -44,9 +42,6 @@ func (s *State) Content(file pki.Bundle) pki.Window {
 func (s *State) AgentPeers() (map[string]pki.PeerConfig, string) {
 	return peersOf(s.Side.Objects[pki.Ref{Kind: pki.Secret, Name: cilium.SecretClusterMesh}])
 }
-
-// Certificate returns the facts of a certificate, as documents contain them.
-func Certificate(cert *x509.Certificate) v1alpha1.Certificate { return certificate(cert) }
 
 // RestartMeshAPI returns the command after which etcd and KVStoreMesh read their CA files again.
 func (s *State) RestartMeshAPI() string { return s.restart() }

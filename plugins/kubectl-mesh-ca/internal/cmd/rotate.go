@@ -1,0 +1,170 @@
+package cmd
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"os/user"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"github.com/kubectl-mesh/kubectl-mesh/pkg/common/cilium/pki"
+	"github.com/kubectl-mesh/kubectl-mesh/pkg/common/cli"
+	"github.com/kubectl-mesh/kubectl-mesh/pkg/common/kernel"
+	"github.com/kubectl-mesh/kubectl-mesh/pkg/common/output"
+	"github.com/kubectl-mesh/kubectl-mesh/plugins/kubectl-mesh-ca/internal/live"
+	"github.com/kubectl-mesh/kubectl-mesh/plugins/kubectl-mesh-ca/internal/rotate"
+	"github.com/kubectl-mesh/kubectl-mesh/plugins/kubectl-mesh-ca/internal/view"
+)
+
+const rotateLong = `Replace the CA of a mesh by a new one, in phases that can be interrupted, continued and turned back.
+
+Between any two writes, clusters that trust each other still do. A phase begins only after the running
+processes were seen to have done what the phase before needs: which certificates each etcd serves,
+which files each node has, and when each client read its CA file. Where the mesh is, is read from the
+certificates themselves, so that any command can go on from any machine after a crash.
+
+  rotate plan       show the phases; nothing is written (rotate alone does the same)
+  rotate start      keep both CAs in every cluster, and make either acceptable everywhere
+  rotate continue   go over to the new CA
+  rotate finish     stop accepting the previous CA
+  rotate abort      restore the previous CA, from any phase
+  rotate status     show the phase, and what it waits for
+
+docs/rotation.md is the runbook.`
+
+func newRotate(e *kernel.Env) *cobra.Command {
+	cmd := newRotation(e, rotate.Plan, "rotate", "Replace the CA of the mesh without an outage", rotateLong, `  # See the phases
+  kubectl mesh-ca rotate
+
+  # Rotate
+  kubectl mesh-ca rotate start
+  kubectl mesh-ca rotate continue
+  kubectl mesh-ca rotate finish
+
+  # Go back
+  kubectl mesh-ca rotate abort`)
+	for _, c := range []struct {
+		action               rotate.Action
+		short, long, example string
+	}{
+		{rotate.Plan, "Show the phases of a rotation", "Show the phases of a rotation, the method that suits the owners of the certificates, and what speaks\nagainst it. Nothing is written.", `  # The mesh of the current context
+  kubectl mesh-ca rotate plan`},
+		{rotate.Start, "Begin a rotation", "Begin a rotation. Both CAs are kept in every cluster before anything else is written. Then either CA\nbecomes acceptable everywhere: nothing is lost by going back.", `  # Begin, with a new CA that is valid for five years
+  kubectl mesh-ca rotate start --valid-for 43800h
+
+  # See what would be written first, checked by every API server
+  kubectl mesh-ca rotate start --dry-run=server`},
+		{rotate.Continue, "Go over to the new CA", "Go on with a rotation, from any machine, until only the last phase is left. After a crash it does what\nis missing.", `  # Go on
+  kubectl mesh-ca rotate continue`},
+		{rotate.Finish, "Stop accepting the previous CA", "End a rotation: the previous CA is not accepted any more. It stays in a backup Secret in every cluster,\nwith its key, until kubectl mesh-ca backups prune removes it.", `  # End the rotation
+  kubectl mesh-ca rotate finish`},
+		{rotate.Abort, "Restore the previous CA", "Restore the previous CA everywhere, from any phase of a rotation that has not ended, without an outage.", `  # Go back
+  kubectl mesh-ca rotate abort`},
+		{rotate.Status, "Show where a rotation is", "Show where a rotation is, and what its next phase waits for. Nothing is written.", `  # Where the rotation of the current mesh is
+  kubectl mesh-ca rotate status`},
+	} {
+		cmd.AddCommand(newRotation(e, c.action, string(c.action), c.short, c.long, c.example))
+	}
+	return cmd
+}
+
+func newRotation(e *kernel.Env, action rotate.Action, use, short, long, example string) *cobra.Command {
+	f := kernel.NewWriteFlags(pki.FieldManager)
+	c := rotate.Config{Action: action, Wait: rotate.DefaultWait, Quiet: rotate.DefaultQuiet, Poll: rotate.DefaultPoll}
+	keyType := string(pki.ECDSA)
+	validFor := pki.DefaultCAValidity
+	cmd := &cobra.Command{
+		Use: use, Short: short, Long: long + kernel.WriteExits, Example: example, Args: cli.NoArgs("--contexts says which clusters"),
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			config := c
+			var err error
+			if config.Write, err = f.Config(e); err != nil {
+				return err
+			}
+			switch {
+			case config.Wait <= 0:
+				return errors.New("--wait must be greater than 0")
+			case validFor < minRotationValidity:
+				return fmt.Errorf("--valid-for %s is too short: leaf certificates end no later than their CA; use at least %s", validFor, minRotationValidity)
+			case keyType != string(pki.ECDSA) && keyType != string(pki.RSA):
+				return fmt.Errorf("--key-type %q is invalid; it must be one of: %s, %s", keyType, pki.ECDSA, pki.RSA)
+			}
+			config.NewCA = pki.CAOptions{KeyType: pki.KeyType(keyType), Validity: validFor}
+			config.Select, config.Clock = e.Select, clock{e.Now}
+			config.Observer = rotate.Processes{Observer: live.New(e.Flags.Timeout, e.Now), Now: e.Now}
+			config.Who, config.ID = whoAmI()
+			config.Show = func(r rotate.Report, _ bool) []output.Section { return view.Rotation(r.RotationReport) }
+			return printRotation(e, f.Out, config, f.UI(e), cmd.Context())
+		},
+	}
+	fs := cmd.Flags()
+	fs.DurationVar(&c.Wait, "wait", c.Wait, "Time for which a phase may wait until it can begin.")
+	if action == rotate.Plan || action == rotate.Start {
+		fs.StringVar(&c.Method, "method", "", "Must be one of: cross-sign, bundle. Defaults to the method that suits the owners of the certificates.")
+		fs.StringVar(&keyType, "key-type", keyType, "Key of the new CA. Must be one of: ecdsa, rsa.")
+		fs.DurationVar(&validFor, "valid-for", validFor, "Time for which the new CA is valid.")
+	}
+	if action == rotate.Plan || action == rotate.Status {
+		f.Out.AddFlags(fs)
+		return cmd
+	}
+	usages := writeUsages
+	usages.ForceConflicts = "If true, also rotate where a reconciler such as Argo CD or Flux keeps the certificates."
+	f.AddFlags(fs, usages)
+	return cli.Writes(cmd)
+}
+
+// minRotationValidity is that of the leaf certificates that Cilium's chart makes from 1.20 on: one year.
+const minRotationValidity = 366 * 24 * time.Hour
+
+func printRotation(e *kernel.Env, out *output.Flags, c rotate.Config, ui kernel.UI, ctx context.Context) error { //nolint:revive // ctx is that of the command
+	report, failure := rotate.Run(ctx, c, ui)
+	var names []string
+	for _, ch := range report.Changes {
+		names = append(names, ch.Object)
+	}
+	var tables []output.Section
+	if failure == nil || len(report.Changes) > 0 {
+		tables = view.Rotation(report.RotationReport)
+	}
+	if err := e.PrintResult(out, report.RotationReport, names, tables); err != nil {
+		return errors.Join(failure, err)
+	}
+	if failure == nil {
+		for _, line := range view.RotationNext(report.RotationReport) {
+			e.Say("%s", line)
+		}
+	}
+	return failure
+}
+
+// clock is the real time.
+type clock struct{ now func() time.Time }
+
+func (c clock) Now() time.Time { return c.now() }
+
+func (clock) Sleep(ctx context.Context, d time.Duration) error {
+	select {
+	case <-ctx.Done():
+		return ctx.Err()
+	case <-time.After(d):
+		return nil
+	}
+}
+
+// whoAmI says who runs a command, and where, for the lock; the id tells two runs of one person apart.
+func whoAmI() (who, id string) {
+	name := "unknown"
+	if u, err := user.Current(); err == nil {
+		name = u.Username
+	}
+	host, err := os.Hostname()
+	if err != nil {
+		host = "unknown"
+	}
+	who = name + "@" + host
+	return who, fmt.Sprintf("%s/%d/%d", who, os.Getpid(), time.Now().UnixNano())
+}

@@ -1,0 +1,131 @@
+// Command rotation rotates the CA of a lab that runs Cilium, under traffic, and prints for each command how long it took, how many requests failed, and for
+// how long a changed endpoint was not seen in another cluster.
+//
+// It expects a lab of `meshlab up --datapath=cilium --one-ca`: MESHLAB_KUBECONFIG, and kubectl and the plugins on the PATH.
+package main
+
+import (
+	"context"
+	"errors"
+	"flag"
+	"fmt"
+	"io"
+	"os"
+	"os/signal"
+	"strings"
+	"syscall"
+	"text/tabwriter"
+	"time"
+)
+
+const (
+	// syncLimit is how long a change may take to be seen in another cluster while no clustermesh-apiserver restarts.
+	syncLimit = 5 * time.Second
+	// afterRestart is how long after the replacement of a pod its peers may still connect again.
+	afterRestart = 15 * time.Second
+)
+
+// commands are what is done, in order: a rotation with each method, and a way back from each stage.
+func commands(short bool) [][]string {
+	rotate := func(method string) [][]string {
+		return [][]string{{"start", "--method", method}, {"continue"}, {"finish"}}
+	}
+	if short {
+		return rotate("cross-sign")
+	}
+	out := append(rotate("bundle"), rotate("cross-sign")...)
+	return append(out, []string{"start", "--method", "cross-sign"}, []string{"abort"}, []string{"start", "--method", "cross-sign"}, []string{"continue"}, []string{"abort"},
+		[]string{"start", "--method", "bundle"}, []string{"continue"}, []string{"abort"})
+}
+
+func main() {
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	defer stop()
+	short := flag.Bool("short", false, "one rotation, cross-signed")
+	flag.Parse()
+	if err := run(ctx, os.Getenv("MESHLAB_KUBECONFIG"), *short, os.Stdout); err != nil {
+		_, _ = fmt.Fprintln(os.Stderr, "rotation:", err)
+		os.Exit(1) //nolint:gocritic // the deferred stop only restores signal handling
+	}
+}
+
+func run(ctx context.Context, kubeconfig string, short bool, out io.Writer) error {
+	if kubeconfig == "" {
+		return errors.New("MESHLAB_KUBECONFIG is not set; run this with make rotate-cilium")
+	}
+	l, err := connect(ctx, kubeconfig)
+	if err != nil {
+		return err
+	}
+	if err := l.deploy(ctx); err != nil {
+		return err
+	}
+	watch, end := context.WithCancel(ctx)
+	defer end()
+	w := l.watch(watch)
+	if err := w.ready(ctx); err != nil {
+		return err
+	}
+	var rows []row
+	for _, args := range commands(short) {
+		r, err := l.rotate(ctx, args)
+		if err != nil {
+			return fmt.Errorf("rotate %s: %w", strings.Join(args, " "), err)
+		}
+		rows = append(rows, r)
+	}
+	time.Sleep(syncLimit)
+	end()
+	w.wait()
+	return judge(rows, w, out)
+}
+
+// row is one command.
+type row struct {
+	name       string
+	begun, end time.Time
+	// restarts are when pods of clustermesh-apiserver were replaced.
+	restarts []time.Time
+}
+
+// quiet reports whether no clustermesh-apiserver was being replaced.
+func quiet(rows []row, at time.Time) bool {
+	for _, r := range rows {
+		for _, restart := range r.restarts {
+			if at.After(restart.Add(-time.Second)) && at.Before(restart.Add(afterRestart)) {
+				return false
+			}
+		}
+	}
+	return true
+}
+
+// judge prints the table, and says what is wrong.
+func judge(rows []row, w *watchers, out io.Writer) error {
+	t := tabwriter.NewWriter(out, 0, 0, 2, ' ', 0)
+	_, _ = fmt.Fprintln(t, "COMMAND\tTOOK\tRESTARTS\tREQUESTS\tFAILED\tLONGEST SYNC GAP\tWITHOUT RESTARTS")
+	var problems []string
+	requests := 0
+	for _, r := range rows {
+		all, failed := w.between(r.begun, r.end)
+		requests += all
+		gap, calm := w.gaps(r.begun, r.end, func(at time.Time) bool { return quiet(rows, at) })
+		_, _ = fmt.Fprintf(t, "%s\t%s\t%d\t%d\t%d\t%.1f s\t%.1f s\n", r.name, r.end.Sub(r.begun).Round(time.Second), len(r.restarts), all, failed, gap.Seconds(), calm.Seconds())
+		if failed > 0 {
+			problems = append(problems, fmt.Sprintf("%s: %d requests failed", r.name, failed))
+		}
+		if calm > syncLimit {
+			problems = append(problems, fmt.Sprintf("%s: a change was not seen for %s while nothing restarted", r.name, calm.Round(time.Second/10)))
+		}
+	}
+	if err := t.Flush(); err != nil {
+		return err
+	}
+	if requests == 0 {
+		problems = append(problems, "no request was sent")
+	}
+	if len(problems) > 0 {
+		return errors.New(strings.Join(problems, "; "))
+	}
+	return nil
+}
