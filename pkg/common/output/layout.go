@@ -141,6 +141,9 @@ func Fits(t *metav1.Table) bool {
 	return total(layout{headers: true}.columns(t)) <= tableWidth(os.Stdout)
 }
 
+// Width is how many columns a table needs if no cell is broken.
+func Width(t *metav1.Table) int { return total(layout{headers: true}.columns(t)) }
+
 // total is the width of a table.
 func total(columns []column) int {
 	n := 0

@@ -1,6 +1,7 @@
 package ca
 
 import (
+	"slices"
 	"time"
 
 	"github.com/kubectl-mesh/kubectl-mesh/pkg/apis/v1alpha1"
@@ -86,4 +87,48 @@ func (s *State) certgen() []pki.Certgen {
 }
 
 // minorEnforce is the minor version of the first chart with which certgen refuses a CA that expires before the leaf certificates.
-const minorEnforce = 20
+const minorEnforce = pki.MinorOneYear
+
+// The kinds of certificates that check lists.
+const (
+	KindCA   = "ca"
+	KindLeaf = "leaf"
+	KindCopy = "copy" // of a peer's certificate
+)
+
+// RenewedBy says in a few words what renews a certificate before it expires. Nothing renews a CA but cert-manager and what keeps it from elsewhere:
+// neither Helm nor certgen do.
+func (s *State) RenewedBy(kind, secret string, owner *v1alpha1.Owner) string {
+	const nothing = "nothing"
+	if owner == nil {
+		return nothing
+	}
+	name := owner.Kind
+	if owner.Name != "" {
+		name += "/" + owner.Name
+	}
+	switch pki.OwnerKind(owner.Kind) {
+	case pki.OwnerHand, pki.OwnerMeshCA, pki.OwnerUnknown, "":
+		return nothing
+	case pki.OwnerHelm:
+		if kind == KindCA {
+			return nothing
+		}
+		return "the next Helm upgrade"
+	case pki.OwnerCertgen:
+		job := cronJobMesh
+		for _, spec := range pki.LeafSpecs() {
+			if spec.Secret == secret && spec.Family == pki.FamilyHubble {
+				job = cronJobHubble
+			}
+		}
+		switch {
+		case kind == KindCA:
+			return nothing
+		case slices.Contains(s.CronJobs, job):
+			return "certgen, by CronJob " + job
+		}
+		return "certgen, when Helm runs it again"
+	}
+	return name
+}

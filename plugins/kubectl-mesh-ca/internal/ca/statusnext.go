@@ -94,16 +94,30 @@ func (x examination) unite() ([]v1alpha1.NextStep, map[*State]bool) {
 		if len(targets) == 0 {
 			continue
 		}
-		why := "their CAs are not usable, or not trusted by the others. Give all of them one CA; sync then lists the steps that must follow"
-		if len(targets) > 1 || x.facts(group[0]).source == nil && x.facts(group[len(group)-1]).source == nil {
-			why += fmt.Sprintf(". The CA of %s is a suggestion: --from names the cluster whose CA stays", source.Member.Name)
+		why := "these clusters do not trust each other's CA. Give all of them one CA"
+		if unusable := x.unusable(group); len(unusable) > 0 {
+			why = fmt.Sprintf("the CA of %s is not usable. Replace it by that of %s", strings.Join(unusable, ", "), source.Member.Name)
+		} else if !x.facts(source).refused {
+			why += fmt.Sprintf(", for example that of %s (--from names the cluster whose CA stays)", source.Member.Name)
 		}
+		why += "; sync then lists the steps that must follow"
 		out = append(out, v1alpha1.NextStep{
 			Clusters: append([]string{source.Member.Name}, targets...), Why: why,
 			Command: plugin(members, "sync", "--from", source.Member.Name, "--to", strings.Join(targets, ",")),
 		})
 	}
 	return out, replaced
+}
+
+// unusable names the clusters that have a CA with which nobody can sign.
+func (x examination) unusable(group []*State) []string {
+	var out []string
+	for _, s := range group {
+		if ca := x.facts(s).ca; len(ca.Chain) > 0 && ca.Usable(x.Now, 0) != nil {
+			out = append(out, s.Member.Name)
+		}
+	}
+	return out
 }
 
 // apart returns the groups of clusters that need one CA: those that do not trust each other although new leaf certificates of their present CAs would not
@@ -140,7 +154,7 @@ func (x examination) apart() [][]*State {
 		}
 	}
 	for _, s := range x.states {
-		if ca := x.facts(s).ca; len(ca.Chain) == 0 || ca.Usable(x.Now, 0) == nil {
+		if len(x.unusable([]*State{s})) == 0 {
 			continue
 		}
 		for _, from := range x.states {

@@ -25,5 +25,6 @@ func Run(ctx context.Context, c Config) (v1alpha1.CAReport, []*clusters.Member, 
 		return v1alpha1.CAReport{}, nil, err
 	}
 	read := ca.ReadAll(ctx, sel.Members, c.Timeout)
+	ca.ReadKept(ctx, read.States, c.Timeout)
 	return ca.Report(read.Members, read.States, c.Now), read.Members, nil
 }
