@@ -100,6 +100,11 @@ conformance: ## Compare our rules with Cilium's own Go code, all versions; JUDGE
 conformance-exporter: meshlab bin/tools/clustermesh-apiserver ## Compare our export rules with what Cilium's clustermesh-apiserver writes
 	@MESHLAB_STATE='$(CURDIR)/.lab-exporter' test/with-lab.sh --no-net --clusters=us go run ./test/conformance exporter
 
+# SEED repeats a run.
+.PHONY: openssl-ca
+openssl-ca: ## Compare what mesh-ca says of certificates with OpenSSL and with TLS handshakes (CASES=2000, SEED)
+	OPENSSL_CA_CASES='$(or $(CASES),2000)' OPENSSL_CA_SEED='$(SEED)' go test ./test/openssl -count=1 -v -timeout 30m
+
 FUZZTIME ?= 10s
 .PHONY: fuzz
 fuzz: ## Run every fuzz target for FUZZTIME (default 10s each)

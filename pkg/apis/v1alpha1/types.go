@@ -52,7 +52,7 @@ type Finding struct {
 	Severity string   `json:"severity"` // error, warning or info
 	Clusters []string `json:"clusters,omitempty"`
 	Object   string   `json:"object,omitempty"`
-	// Objects lists the objects, if one finding is about several; Object then says how many they are.
+	// Objects lists the objects, if one finding refers to several; Object then says how many they are.
 	Objects []string `json:"objects,omitempty"`
 	Message string   `json:"message"`
 	Reason  string   `json:"reason,omitempty"`

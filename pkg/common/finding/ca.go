@@ -12,7 +12,7 @@ var (
 		"Neither Helm nor certgen renews a CA. certgen from v0.4.0 on refuses to sign with an expired CA, so leaf certificates silently stop being renewed.",
 		"Run `kubectl mesh-ca sync --from CLUSTER --to CLUSTER` from a cluster with a valid CA, then renew the leaf certificates."}
 	CAEnds = Rule{"CA004", Warning, "the CA expires soon",
-		"Neither Helm nor certgen renews a CA (all versions).",
+		"Neither Helm nor certgen renews a CA (all versions). `kubectl mesh-ca check` raises it to an error within --fail-before.",
 		"Plan its replacement in all clusters."}
 	CANotCA = Rule{"CA005", Error, "cilium-ca is not a CA",
 		"A certificate without basic constraints CA:TRUE, or whose key usage does not include certSign, cannot sign leaf certificates (RFC 5280).",
@@ -57,10 +57,10 @@ var (
 		"Cilium's charts (1.15 to 1.20) issue certificates with other names. With your own certificates this may be intended.",
 		"If this is intended, do nothing. Otherwise renew the certificate."}
 	LeafStale = Rule{"CA022", Warning, "the current CA did not sign a leaf certificate",
-		"cilium-ca was replaced and the leaf certificate was not renewed since, or another issuer signs it. The next renewal may change the issuer, and with it which clusters this cluster trusts.",
+		"A certificate in the chain of the leaf certificate counts too: one that is cross-signed by the CA belongs to it. cilium-ca was replaced and the leaf certificate was not renewed since, or another issuer signs it. The next renewal may change the issuer, and with it which clusters this cluster trusts.",
 		"Renew it in all clusters; `kubectl mesh-ca sync` lists the commands."}
 	LeafEnds = Rule{"CA023", Warning, "a leaf certificate expires soon",
-		"Helm's method renews leaf certificates only at an upgrade. certgen's CronJob for the mesh has no default schedule before chart 1.20.",
+		"Helm's method renews leaf certificates only at an upgrade. certgen's CronJob for the mesh has no default schedule before chart 1.20. `kubectl mesh-ca check` raises it to an error within --fail-before.",
 		"Renew it with the tool that issues it: a Helm upgrade, a run of certgen or `cmctl renew`."}
 	EtcdUser = Rule{"CA024", Error, "etcd does not know the user of a certificate",
 		"etcd in clustermesh-apiserver takes the user of a connection from the common name of the certificate. It has the users admin-<cluster>, local-<cluster> and remote (1.16 to 1.20). With clustermesh.apiserver.tls.authMode migration or cluster it also has the users of ConfigMap clustermesh-remote-users. A certificate with another common name verifies, but etcd rejects the login.",

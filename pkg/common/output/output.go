@@ -135,7 +135,7 @@ type Section struct {
 	Table *metav1.Table
 	// Text is printed after the table, or instead of it.
 	Text []string
-	// Width is the maximum width of the table, if it is to be narrower than tables are otherwise; 0 means no such limit.
+	// Width is the maximum width of the table, if it is to be narrower than tables are otherwise; 0 means no such limit. COLUMNS overrides it.
 	Width int
 }
 
@@ -222,7 +222,7 @@ func (f *Flags) printSections(out *bytes.Buffer, sections []Section, colour bool
 		}
 		if s.Table != nil {
 			limit := width
-			if s.Width > 0 {
+			if s.Width > 0 && columnsVariable() == 0 {
 				limit = min(limit, s.Width)
 			}
 			layout{limit: limit, headers: !f.NoHeaders, wide: f.Format == Wide, colour: colour}.print(out, s.Table)

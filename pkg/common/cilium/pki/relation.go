@@ -132,8 +132,8 @@ func (c CA) Parts() []Part {
 	return parts
 }
 
-// Own is the certificate by which a CA is known: its self-signed one where the file has it, as after cross-signing, else the first.
-func (c CA) Own() *x509.Certificate {
+// Identity is the certificate by which a CA is known: its self-signed one where the file has it, as after cross-signing, else the first.
+func (c CA) Identity() *x509.Certificate {
 	for _, p := range c.Parts() {
 		if p.Role == PartRoot || (p.Role == PartSigner && SelfSigned(p.Cert)) {
 			return p.Cert

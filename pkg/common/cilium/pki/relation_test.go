@@ -118,8 +118,8 @@ func TestParts(t *testing.T) {
 			for _, p := range ca.Parts() {
 				roles = append(roles, string(p.Role))
 			}
-			if got := strings.Join(roles, " "); got != tc.want || !ca.Own().Equal(tc.own.Cert) || ca.Key != pki.KeyMatches {
-				t.Errorf("%s; own is %s, key %s", got, ca.Own().Subject, ca.Key)
+			if got := strings.Join(roles, " "); got != tc.want || !ca.Identity().Equal(tc.own.Cert) || ca.Key != pki.KeyMatches {
+				t.Errorf("%s; own is %s, key %s", got, ca.Identity().Subject, ca.Key)
 			}
 		})
 	}
@@ -157,7 +157,7 @@ func TestReasonNamesTheCulprit(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			us, eu := pkitest.Side(t, "us", tc.trust), pkitest.Side(t, "eu", tc.trust)
-			for _, s := range []pki.Side{us, eu} { // leaf certificates of NotCA and the like are not what this is about
+			for _, s := range []pki.Side{us, eu} { // leaf certificates of NotCA and the like are broken too
 				renew(t, s, tc.trust)
 			}
 			eu.Objects[secret(pki.SecretRemote)] = pki.Object{Data: pkitest.LeafSecret(tc.leaf, tc.trust.CertPEM)}

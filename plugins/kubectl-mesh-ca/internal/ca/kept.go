@@ -74,7 +74,7 @@ func (s *State) readBackups(ctx context.Context) error {
 			continue
 		}
 		if ca, err := pki.ParseCA(secret.Data); err == nil {
-			s.Kept = append(s.Kept, Kept{Cert: ca.Own(), Where: "secret/" + secret.Name, Key: ca.Key == pki.KeyMatches})
+			s.Kept = append(s.Kept, Kept{Cert: ca.Identity(), Where: "secret/" + secret.Name, Key: ca.Key == pki.KeyMatches})
 		}
 	}
 	return nil

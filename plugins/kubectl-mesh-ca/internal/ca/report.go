@@ -139,7 +139,7 @@ func authority(secret Secret) (*v1alpha1.Authority, string, *x509.Certificate) {
 	}
 	cert := ca.Signer()
 	return &v1alpha1.Authority{
-		Certificate: certificate(ca.Own()), IsCA: pki.IsCA(cert), Certificates: len(ca.Chain), Key: string(ca.Key), KeyMessage: ca.KeyNote,
+		Certificate: certificate(ca.Identity()), IsCA: pki.IsCA(cert), Certificates: len(ca.Chain), Key: string(ca.Key), KeyMessage: ca.KeyNote,
 		Owner: owner(secret.Object.ObjectMeta), Immutable: secret.Object.Immutable != nil && *secret.Object.Immutable,
 	}, "", cert
 }

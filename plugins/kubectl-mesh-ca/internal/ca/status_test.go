@@ -516,7 +516,7 @@ func TestDue(t *testing.T) {
 	}{
 		"one year by Helm":          {catest.Install{Edit: oneYear}, (195 - 365) * pkitest.Day, "CA009"},
 		"thirty days by the values": {catest.Install{Edit: oneYear, Objects: []runtime.Object{days(30)}}, (195 - 30) * pkitest.Day, ""},
-		"as long as the CA":         {catest.Install{}, 0, ""},
+		"equal to the CA":         {catest.Install{}, 0, ""},
 		"by hand":                   {catest.Install{Edit: oneYear, Method: "hand"}, 0, ""},
 		"certgen of 1.20":           {catest.Install{Edit: oneYear, Method: "certgen", Version: "1.20.2"}, (195 - 365) * pkitest.Day, "CA025"},
 	} {
@@ -524,7 +524,7 @@ func TestDue(t *testing.T) {
 			t.Parallel()
 			in := tc.in
 			in.CA = &long
-			if name == "as long as the CA" {
+			if name == "equal to the CA" {
 				in.CA = nil
 				fresh := pkitest.NewCA(t, pkitest.Spec{})
 				in.CA = &fresh

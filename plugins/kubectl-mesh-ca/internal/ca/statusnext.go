@@ -212,7 +212,7 @@ func (x examination) bestSource(group []*State) *State {
 	return best
 }
 
-// uncovered returns a step for each direction between connected clusters that is broken and that no other step is about: copies of a peer's
+// uncovered returns a step for each direction between connected clusters that is broken and that no other step covers: copies of a peer's
 // certificates, and users that etcd does not know.
 func (x examination) uncovered(steps []v1alpha1.NextStep, replaced map[*State]bool) []v1alpha1.NextStep {
 	covered := map[string]bool{}

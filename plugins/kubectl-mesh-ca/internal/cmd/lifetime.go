@@ -48,7 +48,13 @@ func (l *lifetime) String() string {
 	if d%day == 0 {
 		return strconv.Itoa(int(d/day)) + "d"
 	}
-	return strings.TrimSuffix(strings.TrimSuffix(d.String(), "0s"), "0m")
+	text := d.String() // 1h30m0s
+	for _, zero := range []string{"m0s", "h0m"} {
+		if strings.HasSuffix(text, zero) {
+			text = text[:len(text)-2]
+		}
+	}
+	return text
 }
 
 // Type names the kind of the value in help texts.
