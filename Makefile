@@ -100,6 +100,11 @@ conformance: ## Compare our rules with Cilium's own Go code, all versions; JUDGE
 conformance-exporter: meshlab bin/tools/clustermesh-apiserver ## Compare our export rules with what Cilium's clustermesh-apiserver writes
 	@MESHLAB_STATE='$(CURDIR)/.lab-exporter' test/with-lab.sh --no-net --clusters=us go run ./test/conformance exporter
 
+# SEED repeats a run.
+.PHONY: openssl-ca
+openssl-ca: ## Compare what mesh-ca says of certificates with OpenSSL and with TLS handshakes (CASES=2000, SEED)
+	OPENSSL_CA_CASES='$(or $(CASES),2000)' OPENSSL_CA_SEED='$(SEED)' go test ./test/openssl -count=1 -v -timeout 30m
+
 FUZZTIME ?= 10s
 .PHONY: fuzz
 fuzz: ## Run every fuzz target for FUZZTIME (default 10s each)
@@ -172,6 +177,7 @@ states: build meshlab bin/tools/kubectl ## Compare predictions with traffic in r
 ##@ Real Cilium
 
 # Root, clang 18 or later, iptables, ipset and iproute2; docs/real-cilium.md.
+comma := ,
 CILIUM_LAB := --datapath=cilium --one-ca
 
 .PHONY: demo-cilium
@@ -199,7 +205,7 @@ trust-cilium: build meshlab bin/tools/kubectl ## Compare mesh-ca status with wha
 
 .PHONY: rotate-cilium
 rotate-cilium: build meshlab bin/tools/kubectl ## Rotate the CA of three clusters of Cilium under traffic, with each method, and back from each stage (SHORT=1: two clusters, once)
-	@MESHLAB_STATE='$(CURDIR)/.lab-cilium' test/machine-unchanged.sh test/with-lab.sh $(CILIUM_LAB) $(if $(SHORT),--clusters=us,eu) go run ./test/cmd/rotation $(if $(SHORT),-short)
+	@MESHLAB_STATE='$(CURDIR)/.lab-cilium' test/machine-unchanged.sh test/with-lab.sh $(CILIUM_LAB) $(if $(SHORT),--clusters=us$(comma)eu) go run ./test/cmd/rotation $(if $(SHORT),-short)
 
 .PHONY: clean
 clean: ## Remove build results; a running lab is not affected

@@ -32,6 +32,7 @@ var expected = map[string]want{
 	"kubectl mesh-svc drain us":               {shows: `us `, answers: yes},
 	"kubectl mesh-svc undrain us":             {answers: yes},
 	"kubectl mesh-ca status":                  {code: 1, shows: `CA010`}, // the clusters do not trust each other yet
+	"kubectl mesh-ca check":                   {code: 1, shows: `CA010`},
 	"kubectl mesh-ca sync --from us --to-all": {shows: `eu +kube-system/cilium-ca .* changed`, answers: yes},
 }
 

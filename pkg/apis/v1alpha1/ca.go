@@ -10,6 +10,19 @@ type CAReport struct {
 	Trust []TrustPair `json:"trust"`
 	// Live is what the running processes do; absent without --live.
 	Live *CALive `json:"live,omitempty"`
+	// Relay has one entry for each ordered pair of clusters of which the client runs Hubble Relay and the server's agents serve Hubble with TLS.
+	Relay []TrustPair `json:"relay,omitempty"`
+	// Federations lists the groups of clusters that have different CAs and trust each other.
+	Federations []Federation `json:"federations,omitempty"`
+	// Next lists the steps after which the findings that have a fix are gone, in order.
+	Next []NextStep `json:"next,omitempty"`
+}
+
+// Federation is a group of clusters with different CAs, each of which trusts every other one.
+type Federation struct {
+	Clusters []string `json:"clusters"`
+	// Means says by what they trust each other: "cross certificates", "several CA certificates", "copies of certificates", sorted.
+	Means []string `json:"means"`
 }
 
 // CACluster is the CA and the certificates of one cluster.
@@ -23,6 +36,24 @@ type CACluster struct {
 	Leafs     []LeafCertificate `json:"leafs"`
 	// Inside are the connections that stay in the cluster.
 	Inside []TrustLink `json:"inside,omitempty"`
+	// NoClusterMesh is true if the cluster has no clustermesh-apiserver.
+	NoClusterMesh bool `json:"noClusterMesh,omitempty"`
+	// AuthMode is legacy, migration or cluster (clustermesh.apiserver.tls.authMode); absent if it is not known.
+	AuthMode string `json:"authMode,omitempty"`
+	// Rotation is true while kubectl mesh-ca rotate replaces the CA.
+	Rotation bool `json:"rotation,omitempty"`
+	// Former lists CAs that are not used any more, but are still trusted or whose key still exists. FormerMessage says what could not be searched.
+	Former        []FormerCA `json:"former,omitempty"`
+	FormerMessage string     `json:"formerMessage,omitempty"`
+}
+
+// FormerCA is a CA that no cluster signs with any more.
+type FormerCA struct {
+	Certificate `json:",inline"`
+	// TrustedBy lists the files, as TYPE/NAME[KEY], with which processes still accept leaf certificates of this CA.
+	TrustedBy []string `json:"trustedBy,omitempty"`
+	// KeyIn lists where its private key still exists: backups, as TYPE/NAME, and revisions of a Helm release.
+	KeyIn []string `json:"keyIn,omitempty"`
 }
 
 // Owner says who manages an object. Kind is helm, certgen, mesh-ca, hand or unknown if the owner does not reconcile it; otherwise cert-manager, argocd,
@@ -56,8 +87,23 @@ type Authority struct {
 	KeyMessage string `json:"keyMessage,omitempty"`
 	Owner      Owner  `json:"owner"`
 	Immutable  bool   `json:"immutable,omitempty"`
+	// Contents says what each certificate of the file is, if there are several.
+	Contents []CAPart `json:"contents,omitempty"`
+	// DueFrom is when the CA has less time left than the leaf certificates that its owner will issue; absent if the CA never had that much.
+	DueFrom *time.Time `json:"dueFrom,omitempty"`
 	// CertgenRefusesFrom is when certgen stops signing with the CA because it expires before the leaf certificates would; absent if certgen does not check this.
 	CertgenRefusesFrom *time.Time `json:"certgenRefusesFrom,omitempty"`
+}
+
+// CAPart is one certificate of Secret cilium-ca.
+type CAPart struct {
+	Fingerprint string    `json:"fingerprint"`
+	Subject     string    `json:"subject"`
+	NotAfter    time.Time `json:"notAfter"`
+	// Role is signer, root (the signer's own self-signed certificate), cross (the signer's key, signed by another CA), issuer (of the signer) or other.
+	Role string `json:"role"`
+	// Cluster is the cluster whose CA it is, if that is another one that was read.
+	Cluster string `json:"cluster,omitempty"`
 }
 
 // LeafCertificate is one Secret with a certificate that is derived from the CA, or SECRET[KEY] with a copy of a peer's certificate. The embedded certificate is absent when Message is set.
@@ -69,9 +115,13 @@ type LeafCertificate struct {
 	DNSNames     []string `json:"dnsNames,omitempty"`
 	IPAddresses  []string `json:"ipAddresses,omitempty"`
 	Key          string   `json:"key,omitempty"`
-	// SignedByCA: the cluster's present cilium-ca signed it; absent if that is unknown.
-	SignedByCA *bool  `json:"signedByCA,omitempty"`
-	Owner      *Owner `json:"owner,omitempty"`
+	// SignedByCA: the cluster's present cilium-ca signed it, or a certificate in its chain; absent if that is unknown.
+	SignedByCA *bool `json:"signedByCA,omitempty"`
+	// Relation is direct, cross (by a certificate of its chain), renamed (the CA's key under another subject) or foreign; absent if it is unknown.
+	Relation string `json:"relation,omitempty"`
+	// Certificates counts those of the chain that is presented.
+	Certificates int    `json:"certificates,omitempty"`
+	Owner        *Owner `json:"owner,omitempty"`
 	// Problems are those of the certificate by itself: expired, wrong name, wrong usage, wrong key.
 	Problems []LeafProblem `json:"problems,omitempty"`
 }
@@ -79,6 +129,8 @@ type LeafCertificate struct {
 // LeafProblem is something that is wrong with a certificate. Severity is error or warning.
 type LeafProblem struct {
 	Severity string `json:"severity"`
+	// Kind is key, clock, usage, user or names.
+	Kind string `json:"kind,omitempty"`
 	// User says that etcd does not know the user that the certificate names.
 	User    bool   `json:"user,omitempty"`
 	Message string `json:"message"`
@@ -86,12 +138,14 @@ type LeafProblem struct {
 
 // TrustPair says whether the client cluster's processes can log in to the server cluster's etcd.
 type TrustPair struct {
-	Client     string     `json:"client"`
-	Server     string     `json:"server"`
-	Verdict    string     `json:"verdict"` // ok, broken or unknown
-	Configured bool       `json:"configured"`
-	Login      TrustCheck `json:"login"`    // the client's certificate against what the server's etcd trusts
-	Identity   TrustCheck `json:"identity"` // the server's certificate against what the client trusts
+	Client     string `json:"client"`
+	Server     string `json:"server"`
+	Verdict    string `json:"verdict"` // ok, broken or unknown
+	Configured bool   `json:"configured"`
+	// NoClusterMesh names the cluster of the two that has no clustermesh-apiserver; nothing is judged then.
+	NoClusterMesh string     `json:"noClusterMesh,omitempty"`
+	Login         TrustCheck `json:"login"`    // the client's certificate against what the server's etcd trusts
+	Identity      TrustCheck `json:"identity"` // the server's certificate against what the client trusts
 }
 
 // TrustLink is a connection inside a cluster.
@@ -121,10 +175,12 @@ type CAChangeReport struct {
 
 // NextStep is one step in one cluster. Command is absent if the plugin cannot know it.
 type NextStep struct {
-	Cluster string   `json:"cluster"`
-	Why     string   `json:"why"`
-	Command string   `json:"command,omitempty"`
-	Objects []string `json:"objects,omitempty"`
+	// Cluster is empty for a step that concerns several clusters, which are then in Clusters.
+	Cluster  string   `json:"cluster,omitempty"`
+	Clusters []string `json:"clusters,omitempty"`
+	Why      string   `json:"why"`
+	Command  string   `json:"command,omitempty"`
+	Objects  []string `json:"objects,omitempty"`
 	// AfterAll is true for a step that must wait until all other steps are done in every cluster.
 	AfterAll bool `json:"afterAll,omitempty"`
 }

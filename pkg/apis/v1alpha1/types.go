@@ -52,10 +52,12 @@ type Finding struct {
 	Severity string   `json:"severity"` // error, warning or info
 	Clusters []string `json:"clusters,omitempty"`
 	Object   string   `json:"object,omitempty"`
-	Message  string   `json:"message"`
-	Reason   string   `json:"reason,omitempty"`
-	Fix      string   `json:"fix,omitempty"`    // the command that fixes it
-	Advice   string   `json:"advice,omitempty"` // how to fix it if no command does
+	// Objects lists the objects, if one finding refers to several; Object then says how many they are.
+	Objects []string `json:"objects,omitempty"`
+	Message string   `json:"message"`
+	Reason  string   `json:"reason,omitempty"`
+	Fix     string   `json:"fix,omitempty"`    // the command that fixes it
+	Advice  string   `json:"advice,omitempty"` // how to fix it if no command does
 }
 
 // ClusterList is what kubectl mesh-svc clusters prints.

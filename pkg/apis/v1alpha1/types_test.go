@@ -17,6 +17,7 @@ import (
 // documents are all kinds that -o json prints.
 var documents = map[string]any{
 	"CAChangeReport": CAChangeReport{},
+	"CACheckReport":  CACheckReport{},
 	"CAReport":       CAReport{},
 	"ChangeReport":   ChangeReport{},
 	"ClusterList":    ClusterList{},

@@ -20,7 +20,7 @@ const docsFile = "../../../docs/findings.md"
 const intro = `# Findings
 
 This page lists the findings by id. An id never changes its meaning. Each finding names the clusters and the object, and says what is
-wrong and why. ` + "`kubectl mesh-svc check`" + ` prints a suggested fix for each. Use ` + "`--ignore ID`" + ` to leave a rule out, and ` + "`--fail-on`" + ` to set the
+wrong and why. ` + "`kubectl mesh-svc check` and `kubectl mesh-ca check`" + ` print a suggested fix for each. Use ` + "`--ignore ID`" + ` to leave a rule out, and ` + "`--fail-on`" + ` to set the
 minimum severity that causes exit code 1. A rule that is only an inference from Cilium's code is never an error.
 
 ` + "`go test ./pkg/common/finding -update`" + ` generates this page from the registry.

@@ -95,13 +95,21 @@ func cell(row metav1.TableRow, i int) string {
 
 // tableWidth is the maximum width of a table: what COLUMNS says, else 120, or less on a narrower terminal. A nil stream is not a terminal.
 func tableWidth(w io.Writer) int {
-	if n, err := strconv.Atoi(os.Getenv("COLUMNS")); err == nil && n > 0 {
+	if n := columnsVariable(); n > 0 {
 		return n
 	}
 	if columns, ok := TerminalWidth(w); ok {
 		return min(columns, maxWidth)
 	}
 	return maxWidth
+}
+
+// columnsVariable is the width that COLUMNS says, 0 if it says none.
+func columnsVariable() int {
+	if n, err := strconv.Atoi(os.Getenv("COLUMNS")); err == nil && n > 0 {
+		return n
+	}
+	return 0
 }
 
 // fit narrows the widest columns until the table is at most limit wide: first where words end, then, if that is not
@@ -140,6 +148,9 @@ func fit(columns []column, t *metav1.Table, limit int) {
 func Fits(t *metav1.Table) bool {
 	return total(layout{headers: true}.columns(t)) <= tableWidth(os.Stdout)
 }
+
+// Width is how many columns a table needs if no cell is broken.
+func Width(t *metav1.Table) int { return total(layout{headers: true}.columns(t)) }
 
 // total is the width of a table.
 func total(columns []column) int {

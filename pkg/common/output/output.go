@@ -135,6 +135,8 @@ type Section struct {
 	Table *metav1.Table
 	// Text is printed after the table, or instead of it.
 	Text []string
+	// Width is the maximum width of the table, if it is to be narrower than tables are otherwise; 0 means no such limit. COLUMNS overrides it.
+	Width int
 }
 
 // Print prints the document, or the sections where tables are asked for.
@@ -219,7 +221,11 @@ func (f *Flags) printSections(out *bytes.Buffer, sections []Section, colour bool
 			fmt.Fprintln(out, Clean(s.Title))
 		}
 		if s.Table != nil {
-			layout{limit: width, headers: !f.NoHeaders, wide: f.Format == Wide, colour: colour}.print(out, s.Table)
+			limit := width
+			if s.Width > 0 && columnsVariable() == 0 {
+				limit = min(limit, s.Width)
+			}
+			layout{limit: limit, headers: !f.NoHeaders, wide: f.Format == Wide, colour: colour}.print(out, s.Table)
 		}
 		for _, line := range s.Text {
 			fmt.Fprintln(out, shortWords(Clean(line)))

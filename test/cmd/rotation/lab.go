@@ -25,8 +25,8 @@ const (
 	namespace = "default"
 	// every is the pause between two requests of a client: 50 in a second.
 	every = 20 * time.Millisecond
-	// move is how often an endpoint changes, and look how often the other clusters are asked for it.
-	move, look = 2 * time.Second, 500 * time.Millisecond
+	// move is how often an endpoint changes, and look how often it is checked whether the others have it.
+	move, look = 2 * time.Second, 100 * time.Millisecond
 )
 
 // servers is the Service that clients call; two clusters have backends. Each cluster has a Service of its own whose endpoint changes.
@@ -156,6 +156,8 @@ type watchers struct {
 	attempts []attempt
 	seen     []sighting
 	failures []error
+	made     map[string]sighting  // by address
+	last     map[string]time.Time // by cluster and address: when it was first seen
 }
 
 // attempt is a line of the observer; lab/internal/nodes/observe writes it.
@@ -171,10 +173,11 @@ type sighting struct {
 }
 
 func (l *lab) watch(ctx context.Context) *watchers {
-	w := &watchers{l: l}
+	w := &watchers{l: l, made: map[string]sighting{}, last: map[string]time.Time{}}
 	for n, c := range l.clusters {
 		w.done.Go(func() { w.note(ctx, w.requests(ctx, c)) })
 		w.done.Go(func() { w.note(ctx, w.moves(ctx, n, c)) })
+		w.done.Go(func() { w.note(ctx, w.agents(ctx, c)) })
 	}
 	return w
 }
@@ -221,6 +224,9 @@ func (w *watchers) moves(ctx context.Context, index int, c labclient.Cluster) er
 		address := fmt.Sprintf("198.18.%d.%d", index*64+n/250%64, 1+n%250) // of a range for benchmarks
 		slice.Endpoints = []discoveryv1.Endpoint{{Addresses: []string{address}}}
 		made := time.Now()
+		w.mu.Lock()
+		w.made[address] = sighting{from: c.Name, made: made}
+		w.mu.Unlock()
 		var err error
 		if n == 0 {
 			_, err = api.Create(ctx, slice, metav1.CreateOptions{})
@@ -230,13 +236,9 @@ func (w *watchers) moves(ctx context.Context, index int, c labclient.Cluster) er
 		if err != nil {
 			return fmt.Errorf("move the endpoint of %s: %w", c.Name, err)
 		}
-		var all sync.WaitGroup
-		for _, other := range w.l.clusters {
-			if other.Name != c.Name {
-				all.Go(func() { w.look(ctx, sighting{from: c.Name, to: other.Name, made: made}, other, address) })
-			}
+		for ctx.Err() == nil && !w.visible(address, c.Name) {
+			time.Sleep(look)
 		}
-		all.Wait()
 		if rest := move - time.Since(made); rest > 0 {
 			time.Sleep(rest)
 		}
@@ -244,25 +246,43 @@ func (w *watchers) moves(ctx context.Context, index int, c labclient.Cluster) er
 	return nil
 }
 
-// look asks an agent until it has the endpoint.
-func (w *watchers) look(ctx context.Context, s sighting, other labclient.Cluster, address string) {
-	for ctx.Err() == nil {
-		out, err := w.l.command(ctx, "--context", other.Context, "-n", "kube-system", "exec", "ds/cilium", "-c", "cilium-agent", "--", "cilium-dbg", "bpf", "lb", "list", "--backends").Output()
-		if err == nil && slices.ContainsFunc(strings.Fields(string(out)), func(f string) bool { // TCP://ADDRESS, in other versions with the port
-			rest, found := strings.CutPrefix(f, "TCP://"+address)
-			return found && (rest == "" || rest[0] == ':')
-		}) {
-			s.seen = time.Now()
-			break
-		}
-		time.Sleep(look)
+// script prints the addresses of the moving endpoints that an agent has, once in a while.
+const script = `while sleep 1; do cilium-dbg bpf lb list --backends | grep -o '198[.]18[.][0-9.]*' | sort -u | tr '\n' ' '; echo; done`
+
+// agents reads what an agent of a cluster has.
+func (w *watchers) agents(ctx context.Context, c labclient.Cluster) error {
+	cmd := w.l.command(ctx, "--context", c.Context, "-n", "kube-system", "exec", "ds/cilium", "-c", "cilium-agent", "--", "sh", "-c", script)
+	out, err := cmd.StdoutPipe()
+	if err != nil {
+		return err
 	}
+	if err := cmd.Start(); err != nil {
+		return err
+	}
+	for lines := bufio.NewScanner(out); lines.Scan(); {
+		now := time.Now()
+		w.mu.Lock()
+		for _, address := range strings.Fields(lines.Text()) {
+			if s, ok := w.made[address]; ok && s.from != c.Name && w.last[c.Name+" "+address].IsZero() {
+				w.last[c.Name+" "+address] = now
+				w.seen = append(w.seen, sighting{from: s.from, to: c.Name, made: s.made, seen: now})
+			}
+		}
+		w.mu.Unlock()
+	}
+	return cmd.Wait()
+}
+
+// visible reports whether all other clusters have an endpoint.
+func (w *watchers) visible(address, from string) bool {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	if s.seen.IsZero() {
-		s.seen = time.Now()
+	for _, c := range w.l.clusters {
+		if c.Name != from && w.last[c.Name+" "+address].IsZero() {
+			return false
+		}
 	}
-	w.seen = append(w.seen, s)
+	return true
 }
 
 // ready waits until both kinds of watchers have seen everything work.

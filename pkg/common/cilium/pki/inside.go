@@ -1,6 +1,9 @@
 package pki
 
-import "time"
+import (
+	"strings"
+	"time"
+)
 
 // Link is one connection inside a cluster that a wrong or stale leaf breaks.
 type Link struct {
@@ -75,16 +78,10 @@ func (e local) from(name string, w *Workload, container string, files PeerFiles,
 
 // hubble judges the agents' Hubble certificate against the CA file that the agents mount, and Relay's connection to the agents by what Relay mounts.
 func (s Side) hubble(v *verifier) []Link {
-	c, ok := s.Agent.Container(containerAgent)
+	agent, ok := s.hubbleServer()
 	if !ok {
 		return nil
 	}
-	files := PeerFiles{CertFile: dirHubble + "/server.crt", KeyFile: dirHubble + "/server.key", TrustedCAFile: dirHubble + "/client-ca.crt"}
-	src, err := s.Agent.source(c, files.CertFile, s.Objects)
-	if err != nil || s.Objects[src.Ref].Absent {
-		return nil // Hubble or its TLS is off; the Secret is optional in the chart
-	}
-	agent := s.endpoint(s.Agent, c, files)
 	links := []Link{{Name: "hubble agents", Identity: v.half(agent, agent, purposeServer, nil)}}
 	if relay, ok := s.relay(); ok {
 		links = append(links, Link{Name: "hubble relay to agents", Login: v.half(relay, agent, purposeClient, nil), Identity: v.half(agent, relay, purposeServer, nil)})
@@ -93,6 +90,54 @@ func (s Side) hubble(v *verifier) []Link {
 		links[i].Verdict = worst(links[i].Login.Verdict, links[i].Identity.Verdict)
 	}
 	return links
+}
+
+// hubbleServer is the Hubble server of the cluster's agents; not ok where Hubble or its TLS is off.
+func (s Side) hubbleServer() (endpoint, bool) {
+	c, ok := s.Agent.Container(containerAgent)
+	if !ok {
+		return endpoint{}, false
+	}
+	files := PeerFiles{CertFile: dirHubble + "/server.crt", KeyFile: dirHubble + "/server.key", TrustedCAFile: dirHubble + "/client-ca.crt"}
+	src, err := s.Agent.source(c, files.CertFile, s.Objects)
+	if err != nil || s.Objects[src.Ref].Absent {
+		return endpoint{}, false // the Secret is optional in the chart
+	}
+	return s.endpoint(s.Agent, c, files), true
+}
+
+// RelayMatrix works out every ordered pair of clusters of which the client runs Hubble Relay and the server's agents serve Hubble with TLS: Relay
+// connects to the nodes of all clusters of the mesh, by what its own Deployment mounts (pkg/hubble/relay/pool, 1.16 to 1.20). Configured means that
+// the client's cluster is connected to the server's, or meant to be; elsewhere its agents know no nodes of the server.
+func RelayMatrix(sides []Side, now time.Time) []Pair {
+	v := newVerifier(now)
+	var pairs []Pair
+	for c, client := range sides {
+		relay, ok := client.relay()
+		if !ok {
+			continue
+		}
+		for i, server := range sides {
+			agent, ok := server.hubbleServer()
+			if i == c || !ok {
+				continue
+			}
+			_, configured := client.Peers[server.Name]
+			p := Pair{
+				Client: client.Name, Server: server.Name, Configured: configured,
+				Login: v.half(relay, agent, purposeClient, nil), Identity: v.half(agent, relay, purposeServer, []string{hubbleName(server.Name)}),
+			}
+			p.Verdict = worst(p.Login.Verdict, p.Identity.Verdict)
+			pairs = append(pairs, p)
+		}
+	}
+	return pairs
+}
+
+// hubbleName is the name under which Relay expects an agent of a cluster: NODE.CLUSTER.hubble-grpc.cilium.io, with dashes for the dots of the names of the node
+// and of the cluster (pkg/hubble/peer/handler.go TLSServerName, 1.20.2, read). The name of the node does not matter: the certificate has a wildcard for it.
+func hubbleName(cluster string) string {
+	return "node." + strings.ReplaceAll(cluster, ".", "-") + ".hubble-grpc.cilium.io"
 }
 
 // relay is Hubble Relay as a client of the agents. Its files are those that Deployment hubble-relay mounts: with tls.caBundle that is the bundle, and

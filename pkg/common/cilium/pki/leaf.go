@@ -1,7 +1,6 @@
 package pki
 
 import (
-	"bytes"
 	"crypto/x509"
 	"fmt"
 	"slices"
@@ -106,29 +105,10 @@ func ParseLeaf(data map[string][]byte) (Leaf, error) {
 	return leaf, nil
 }
 
-// SignedBy reports whether the chain ends at the given certificate authority, whatever the clock says: an expired leaf is still signed.
-func (l Leaf) SignedBy(ca *x509.Certificate) bool {
-	if ca == nil {
-		return false
-	}
-	for i, cert := range l.Chain {
-		if issuedBy(cert, ca) {
-			return true
-		}
-		if i+1 < len(l.Chain) && !issuedBy(cert, l.Chain[i+1]) {
-			return false
-		}
-	}
-	return false
-}
-
-// issuedBy compares names as well as the signature: a CA reissued under its old key but with another subject does not verify the old leaf certificates.
-func issuedBy(cert, parent *x509.Certificate) bool {
-	return bytes.Equal(cert.RawIssuer, parent.RawSubject) && cert.CheckSignatureFrom(parent) == nil
-}
-
 // Problem is a problem of a certificate itself.
 type Problem struct {
+	// Kind says in one word what is wrong, so that many problems can be summarized.
+	Kind ProblemKind
 	// Names: the problem concerns only names. Cilium's chart uses others, but your own certificates may differ on purpose.
 	Names bool
 	// User: the common name is not a user of etcd, so the certificate verifies but cannot log in.
@@ -136,28 +116,40 @@ type Problem struct {
 	Message string
 }
 
+// ProblemKind is what is wrong with a certificate.
+type ProblemKind string
+
+// The kinds of problems.
+const (
+	ProblemKey   ProblemKind = "key"   // the private key is missing, broken, or that of another certificate
+	ProblemClock ProblemKind = "clock" // expired or not yet valid
+	ProblemUsage ProblemKind = "usage" // its extended key usage does not fit
+	ProblemUser  ProblemKind = "user"  // etcd does not know the user that it names
+	ProblemNames ProblemKind = "names" // names that Cilium's charts do not make
+)
+
 // Problems lists the problems of a leaf certificate itself, most serious first: key, clock, usage, names. It does not check who accepts it.
 func (l Leaf) Problems(spec LeafSpec, cluster string, now time.Time) []Problem {
 	var problems []Problem
 	cert := l.Cert()
 	if l.Key != KeyMatches {
-		problems = append(problems, Problem{Message: l.KeyNote})
+		problems = append(problems, Problem{Kind: ProblemKey, Message: l.KeyNote})
 	}
 	if err := withinValidity(cert, now); err != nil {
-		problems = append(problems, Problem{Message: err.Error()})
+		problems = append(problems, Problem{Kind: ProblemClock, Message: err.Error()})
 	}
 	if spec.Server && !allows(cert, x509.ExtKeyUsageServerAuth) {
-		problems = append(problems, Problem{Message: "its extended key usage does not allow server authentication"})
+		problems = append(problems, Problem{Kind: ProblemUsage, Message: "its extended key usage does not allow server authentication"})
 	}
 	if spec.Client && !allows(cert, x509.ExtKeyUsageClientAuth) {
-		problems = append(problems, Problem{Message: "its extended key usage does not allow client authentication"})
+		problems = append(problems, Problem{Kind: ProblemUsage, Message: "its extended key usage does not allow client authentication"})
 	}
 	if want := expand(spec.CommonNames, cluster); !matchesAny(cert.Subject.CommonName, want) {
 		problems = append(problems, spec.wrongName(cert.Subject.CommonName, want))
 	}
 	for _, name := range expand(spec.DNSNames, cluster) {
 		if !slices.ContainsFunc(cert.DNSNames, func(have string) bool { return strings.EqualFold(have, name) }) {
-			problems = append(problems, Problem{Names: true, Message: fmt.Sprintf("its names do not include %q", name)})
+			problems = append(problems, Problem{Kind: ProblemNames, Names: true, Message: fmt.Sprintf("its names do not include %q", name)})
 		}
 	}
 	return problems
@@ -167,9 +159,9 @@ func (l Leaf) Problems(spec LeafSpec, cluster string, now time.Time) []Problem {
 // users of the own etcd are known, and no etcd has a user without a name.
 func (spec LeafSpec) wrongName(have string, want []string) Problem {
 	if spec.User || (have == "" && spec.Secret == SecretRemote) {
-		return Problem{User: true, Message: fmt.Sprintf("its common name is %q, not %s: etcd takes the user from it and has no such user", clean(have), quoteAll(want))}
+		return Problem{Kind: ProblemUser, User: true, Message: fmt.Sprintf("its common name is %q, not %s: etcd takes the user from it and has no such user", clean(have), quoteAll(want))}
 	}
-	return Problem{Names: true, Message: fmt.Sprintf("its common name is %q, not %s", clean(have), quoteAll(want))}
+	return Problem{Kind: ProblemNames, Names: true, Message: fmt.Sprintf("its common name is %q, not %s", clean(have), quoteAll(want))}
 }
 
 // allows reports whether a certificate may be used for a purpose. One without extended key usages may be used for any (RFC 5280 4.2.1.12).

@@ -116,6 +116,8 @@ type Pair struct {
 	Login, Identity Check
 	// Configured says that the client has a configuration for the server, that is, that they are connected or meant to be.
 	Configured bool
+	// NoMesh names the cluster of the two that has no clustermesh-apiserver, so that there is nothing to judge; empty elsewhere. Verdict is then Unknown.
+	NoMesh string
 }
 
 // Matrix works out every ordered pair of clusters, in the order given, at the moment now.
@@ -173,9 +175,29 @@ func (v *verifier) judge(client, server Side, listener endpoint, users etcdUsers
 		p.Login, p.Identity = doubt(p.Login, note), doubt(p.Identity, note)
 	}
 	p.Login = users.judge(p.Login, dialer, roleRemote)
+	p.withoutMesh(client, server, dialer)
 	p.Verdict = worst(p.Login.Verdict, p.Identity.Verdict)
 	return p
 }
+
+// withoutMesh settles a pair of which one cluster has no clustermesh-apiserver: Cluster Mesh is not enabled there, which is not a broken trust. A
+// client without one may still have a certificate, as with certificates of one's own; then it is judged.
+func (p *Pair) withoutMesh(client, server Side, dialer endpoint) {
+	switch {
+	case !server.HasMesh():
+		p.NoMesh = server.Name
+	case !client.HasMesh() && (client.Objects[dialer.cert.source.Ref].Absent || dialer.cert.source.Key == ""):
+		p.NoMesh = client.Name
+	default:
+		return
+	}
+	reason := fmt.Sprintf("there is no deployment/clustermesh-apiserver in %s", p.NoMesh)
+	p.Login.Verdict, p.Login.Reason, p.Login.User = Unknown, reason, ""
+	p.Identity.Verdict, p.Identity.Reason = Unknown, reason
+}
+
+// HasMesh reports whether the cluster has a clustermesh-apiserver, as far as is known: one that could not be read counts.
+func (s Side) HasMesh() bool { return s.MeshAPI != nil || s.MeshAPINote != "" }
 
 // ownService is the host name under which a cluster's own processes reach its clustermesh-apiserver.
 func ownService(s Side) string { return "clustermesh-apiserver." + s.Namespace + ".svc" }

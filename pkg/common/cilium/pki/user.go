@@ -94,6 +94,33 @@ func (s Side) users() etcdUsers {
 	return u
 }
 
+// AuthMode is how the clusters of a mesh log in to the etcd of a cluster: clustermesh.apiserver.tls.authMode.
+type AuthMode string
+
+// The modes, which the chart has since 1.16.
+const (
+	AuthLegacy    AuthMode = "legacy"    // every cluster logs in as remote
+	AuthMigration AuthMode = "migration" // the users remote-CLUSTER exist too; the cluster itself still logs in as remote
+	AuthCluster   AuthMode = "cluster"   // the users remote-CLUSTER exist, and the cluster itself logs in as remote-CLUSTER
+)
+
+// AuthMode is the mode of the cluster, by what its clustermesh-apiserver does and by the user that its own certificate names. It is empty where
+// that is not known. The chart makes both from one value; with certificates of one's own they may differ, and then the certificate decides what is
+// asked of the other clusters.
+func (s Side) AuthMode() AuthMode {
+	if s.MeshAPI == nil {
+		return ""
+	}
+	leaf, err := ParseLeaf(s.Objects[Ref{Kind: Secret, Name: SecretRemote}].Data)
+	switch {
+	case err == nil && leaf.Cert().Subject.CommonName == "remote-"+s.Name:
+		return AuthCluster
+	case s.users().managed:
+		return AuthMigration
+	}
+	return AuthLegacy
+}
+
 // add takes in users.yaml. clustermesh-apiserver leaves out an entry with the bare name of its own cluster.
 func (u *etcdUsers) add(text []byte, own string) error {
 	var doc struct {

@@ -3,7 +3,6 @@ package pki
 import (
 	"crypto/sha256"
 	"crypto/x509"
-	"errors"
 	"fmt"
 	"strings"
 	"time"
@@ -58,31 +57,10 @@ func verifyChain(chain, roots []*x509.Certificate, use purpose, host string, now
 	for _, c := range chain[1:] {
 		opts.Intermediates.AddCert(c)
 	}
-	_, err := leaf.Verify(opts)
-	if err == nil {
-		return nil
+	if _, err := leaf.Verify(opts); err != nil {
+		return explain(err, chain, roots, use, host, now)
 	}
-	// Verify reports the first thing it meets. The clock comes first for a reader, then the name: both are visible without any trust.
-	if e := withinValidity(leaf, now); e != nil {
-		return e
-	}
-	var (
-		hostname  x509.HostnameError
-		authority x509.UnknownAuthorityError
-		invalid   x509.CertificateInvalidError
-	)
-	switch {
-	case errors.As(err, &hostname):
-		return fmt.Errorf("its names (%s) do not cover %s", names(leaf), host)
-	case errors.As(err, &authority):
-		return fmt.Errorf("it is signed by %s; trusted: %s", issuerOf(leaf), describeRoots(roots))
-	case errors.As(err, &invalid) && invalid.Reason == x509.Expired:
-		return fmt.Errorf("the CA that signed it is expired or not yet valid: %s", describeRoots(roots))
-	case errors.As(err, &invalid) && invalid.Reason == x509.IncompatibleUsage:
-		return fmt.Errorf("its extended key usage does not allow %s authentication", map[purpose]string{purposeServer: "server", purposeClient: "client"}[use])
-	default:
-		return errors.New(clean(err.Error()))
-	}
+	return nil
 }
 
 // issuerOf names who signed a certificate. All of Cilium's own CAs are called "Cilium CA", so the authority key id is what tells them apart.

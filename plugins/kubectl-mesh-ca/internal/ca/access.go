@@ -108,10 +108,13 @@ func Accesses() []permissions.Access {
 			For: "a CA under the name that old versions used", Without: "it is not reported"},
 		{Group: "batch", Resource: "cronjobs", Names: []string{cronJobMesh, cronJobHubble}, Verbs: []string{"get"}, Place: permissions.InMeshNamespace,
 			For: "the command that renews certificates with certgen", Without: "the commands do not use certgen"},
+		{Resource: "configmaps", Names: []string{ConfigMapRotation}, Verbs: []string{"get"}, Place: permissions.InMeshNamespace,
+			For: "whether a rotation of the CA is under way", Without: "the next steps do not say so"},
 		accessPatchCA(), accessCreate(), accessReadBackup(),
 		AccessPatchSecrets(), AccessCreateSecrets(), AccessRemoveRotation(), AccessRotationLock(), AccessCreateLock(), AccessRestart(), AccessPatchCronJobs(),
-		{Resource: "secrets", Verbs: []string{"list"}, Place: permissions.InMeshNamespace, Commands: writes(), Writes: true,
-			For: "the record of Cilium's Helm release: its chart, and whether its values contain a CA", Without: "both are reported as unknown"},
+		{Resource: "secrets", Verbs: []string{"list"}, Place: permissions.InMeshNamespace, Commands: append([]string{"status", "check"}, writes()...), Writes: true,
+			For:     "the records of Cilium's Helm release, that is its chart and whether its values contain certificates, and backups. It covers every Secret of the namespace, so `rbac` grants it with `--write` only",
+			Without: "both are reported as unknown, and former CAs whose keys still exist are not found; `check --for` is not complete"},
 	}...)
 }
 

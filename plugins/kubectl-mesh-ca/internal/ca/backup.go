@@ -49,6 +49,15 @@ func BackupName(fingerprint string) string { return backupPrefix + pki.Short(fin
 // ConfigMapRotation is in Cilium's namespace of every cluster while its CA is rotated.
 const ConfigMapRotation = "mesh-ca-rotation"
 
+// copyOf returns the command that makes the backup of a Secret as keep would: the key goes from the API server to the API server, and neither into a
+// file nor into an argument.
+func (s *State) copyOf(have *corev1.Secret, b *Backup) string {
+	template := `go-template={"apiVersion":"v1","kind":"Secret","immutable":true,"type":"Opaque","metadata":{"name":"` + b.Object.Name +
+		`","labels":{"` + pki.LabelManagedBy + `":"` + managedByUs + `","` + labelBackupOf + `":"` + have.Name +
+		`"}},"data":{{"{"}}{{$n := 0}}{{range $k, $v := .data}}{{if $n}},{{end}}{{$n = 1}}{{printf "%q:%q" $k $v}}{{end}}{{"}}"}}`
+	return s.kubectl("get", "secret", have.Name, "-o", template) + " | " + s.kubectl("create", "-f", "-")
+}
+
 // helmMarks remembers Helm's marks, and only those: last-applied-configuration would hold the key.
 func helmMarks(have *corev1.Secret) string {
 	m := Marks{Labels: map[string]string{}, Annotations: map[string]string{}}

@@ -50,6 +50,10 @@ func (p *Plan) next() []v1alpha1.NextStep {
 	}
 	all = append(all, p.Others...)
 	var out, last []v1alpha1.NextStep
+	changed := renewed
+	if p.From != nil && len(p.From.staleCertificates(p.Signer)) > 0 { // its leaf certificates are renewed too
+		changed = append(slices.Clone(renewed), p.From)
+	}
 	for _, s := range all {
 		mine := slices.Contains(renewed, s) || s == p.From
 		if mine {
@@ -58,8 +62,8 @@ func (p *Plan) next() []v1alpha1.NextStep {
 			out = append(out, steps...)
 			last = append(last, s.agentsAfter(steps)...)
 		}
-		for _, other := range renewed {
-			out = append(out, s.followed(other, p.Signer)...)
+		for _, other := range changed {
+			out = append(out, s.followed(other, p.Signer, p.Now)...)
 		}
 	}
 	return append(out, last...)

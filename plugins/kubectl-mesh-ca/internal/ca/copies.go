@@ -4,6 +4,7 @@ import (
 	"crypto/x509"
 	"fmt"
 	"slices"
+	"time"
 
 	"github.com/kubectl-mesh/kubectl-mesh/pkg/apis/v1alpha1"
 	"github.com/kubectl-mesh/kubectl-mesh/pkg/common/cilium/pki"
@@ -15,35 +16,58 @@ func (s *State) keepsCopies(ref pki.Ref) bool {
 }
 
 // followed lists the steps in a cluster that has certificates of another cluster, whose leaf certificates signer will sign: copies of its
-// certificates next to its configuration, and bundles that contain its previous CA but not the new one. Nothing renews these automatically.
-func (s *State) followed(other *State, signer *x509.Certificate) []v1alpha1.NextStep {
+// certificates next to its configuration, and bundles that contain its previous CA but not the new one. Nothing renews these automatically. Copies that
+// are not usable by themselves, such as expired ones, are listed too.
+func (s *State) followed(other *State, signer *x509.Certificate, now time.Time) []v1alpha1.NextStep {
 	if s == other || signer == nil {
 		return nil
 	}
 	var out []v1alpha1.NextStep
-	var stale []string
+	var stale, bad []string
 	for _, c := range s.Side.Copies(other.Side.Name) {
-		good := trustedBy(c.Certs, signer)
+		good := pki.Trusts(c.Certs, signer)
 		if !c.Trust {
 			good = len(c.Certs) > 0 && pki.Leaf{Chain: c.Certs}.SignedBy(signer)
 		}
-		if !good {
+		switch {
+		case !good:
 			stale = append(stale, c.Source.String())
+		case s.copyProblem(c.Source, now) != "":
+			bad = append(bad, c.Source.String())
 		}
 	}
-	if name := other.Member.Name; len(stale) > 0 {
-		out = append(out, v1alpha1.NextStep{Cluster: s.Member.Name, Objects: stale, Why: fmt.Sprintf(
-			"this cluster has copies of certificates of %s (clustermesh.config.clusters[].tls in the values). After the leaf certificates of %s are renewed, %s cannot connect to %s until you renew the copies from secret %s of %s, or remove them so that %s uses its own",
-			name, name, s.Member.Name, name, pki.SecretRemote, name, s.Member.Name)})
+	name := other.Member.Name
+	renew := fmt.Sprintf("renew the copies from secret %s of %s, or remove them so that %s uses its own", pki.SecretRemote, name, s.Member.Name)
+	if len(stale) > 0 {
+		out = append(out, v1alpha1.NextStep{Cluster: s.Member.Name, Objects: append(stale, bad...), Why: fmt.Sprintf(
+			"this cluster has copies of certificates of %s (clustermesh.config.clusters[].tls in the values). After the leaf certificates of %s are renewed, %s cannot connect to %s until you %s",
+			name, name, s.Member.Name, name, renew)})
+	} else if len(bad) > 0 {
+		out = append(out, v1alpha1.NextStep{Cluster: s.Member.Name, Objects: bad, Why: fmt.Sprintf(
+			"this cluster has copies of certificates of %s (clustermesh.config.clusters[].tls in the values) that cannot be used, and nothing renews them: %s", name, renew)})
 	}
 	for _, b := range s.Side.Bundles() {
-		if s.keepsCopies(b.Source.Ref) || trustedBy(b.Certs, signer) || !other.formerlyIn(b.Certs) {
+		if s.keepsCopies(b.Source.Ref) || pki.Trusts(b.Certs, signer) || !other.formerlyIn(b.Certs) {
 			continue
 		}
 		out = append(out, v1alpha1.NextStep{Cluster: s.Member.Name, Objects: []string{b.Source.Ref.String()}, Why: fmt.Sprintf(
 			"%s contains the previous CA of %s, but not the new one: add the new CA before the leaf certificates of %s are renewed, then restart deployment/clustermesh-apiserver here", b.Source, other.Member.Name, other.Member.Name)})
 	}
 	return out
+}
+
+// copyProblem says why a copy of a peer's certificate cannot be used, whoever signed it; "" if it can.
+func (s *State) copyProblem(src pki.Source, now time.Time) string {
+	for _, l := range s.copied(now) {
+		if "secret/"+l.Secret != src.String() {
+			continue
+		}
+		if len(l.Problems) > 0 {
+			return l.Problems[0].Message
+		}
+		return l.Message
+	}
+	return ""
 }
 
 // formerlyIn reports whether a bundle contains the CA of the cluster's present leaf certificates, or the CA that was in cilium-ca when it was read.
@@ -61,5 +85,5 @@ func (s *State) formerlyIn(bundle []*x509.Certificate) bool {
 			}
 		}
 	}
-	return slices.ContainsFunc(former, func(c *x509.Certificate) bool { return trustedBy(bundle, c) })
+	return slices.ContainsFunc(former, func(c *x509.Certificate) bool { return pki.Trusts(bundle, c) })
 }

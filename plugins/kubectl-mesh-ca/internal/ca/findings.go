@@ -17,12 +17,16 @@ const warnBefore = 60 * 24 * time.Hour
 
 // examination holds everything that the rules check.
 type examination struct {
-	states []*State
-	pairs  []pki.Pair
-	now    time.Time
-	// known and renewals cache results for a cluster.
+	Judgement
+
+	states       []*State
+	byName       map[string]*State // by Cilium's name
+	members      int               // those that could not be read included
+	pairs, relay []pki.Pair
+	// known and renewals cache results for a cluster, and used whether a CA is in use, by its public key.
 	known    map[*State]caFacts
-	renewals map[*State][]string
+	renewals map[*State][]v1alpha1.NextStep
+	used     map[string]bool
 }
 
 // find lists the findings, the worst first.
@@ -32,12 +36,27 @@ func (x examination) find(r v1alpha1.CAReport) []v1alpha1.Finding {
 		out = append(out, x.caFindings(s, r.Clusters[i])...)
 		out = append(out, x.leafFindings(s, r.Clusters[i])...)
 		out = append(out, insideFindings(s, r.Clusters[i])...)
+		out = append(out, formerFindings(r.Clusters[i])...)
 		out = append(out, skippedFindings(s)...)
 		out = append(out, hiddenFindings(s)...)
 	}
 	out = append(out, x.trustFindings()...)
+	out = append(out, x.noMeshFindings()...)
+	out = append(out, x.relayFindings()...)
 	finding.Sort(out)
 	return out
+}
+
+// soon returns a finding about what happens at a moment: none if that is further away than x.Warn, an error if it is not further away than x.Fail.
+func (x examination) soon(rule finding.Rule, object string, at []string, when time.Time, message, fix string) []v1alpha1.Finding {
+	if !x.Now.Add(x.Warn).After(when) {
+		return nil
+	}
+	f := rule.New(object, at, message, fix)
+	if x.Fail > 0 && x.Now.Add(x.Fail).After(when) {
+		f.Severity = string(finding.Error)
+	}
+	return []v1alpha1.Finding{f}
 }
 
 func (x examination) caFindings(s *State, c v1alpha1.CACluster) []v1alpha1.Finding {
@@ -53,16 +72,21 @@ func (x examination) caFindings(s *State, c v1alpha1.CACluster) []v1alpha1.Findi
 	if !c.CA.IsCA {
 		out = append(out, finding.CANotCA.New(object, at, "its basic constraints or key usage do not allow signing", x.replace(s)))
 	}
-	if x.now.Before(c.CA.NotBefore) || x.now.After(c.CA.NotAfter) {
+	if x.Now.Before(c.CA.NotBefore) || x.Now.After(c.CA.NotAfter) {
 		out = append(out, finding.CAExpired.New(object, at, fmt.Sprintf("it is valid from %s to %s", date(c.CA.NotBefore), date(c.CA.NotAfter)), x.replace(s)))
-	} else if x.now.Add(warnBefore).After(c.CA.NotAfter) {
-		out = append(out, finding.CAEnds.New(object, at, "it expires on "+date(c.CA.NotAfter), ""))
+	} else {
+		out = append(out, x.soon(finding.CAEnds, object, at, c.CA.NotAfter, "it expires on "+date(c.CA.NotAfter), "")...)
 	}
-	if c.CA.Certificates > 1 {
-		out = append(out, finding.CAChain.New(object, at, fmt.Sprintf("it contains %d certificates", c.CA.Certificates), ""))
-	}
-	if from := c.CA.CertgenRefusesFrom; from != nil && x.now.Add(warnBefore).After(*from) {
-		out = append(out, finding.CertgenRefuses.New(object, at, s.refusal(*from, c.CA.NotAfter, x.now), ""))
+	out = append(out, x.chainFindings(s, c)...)
+	switch from := c.CA.CertgenRefusesFrom; {
+	case from != nil:
+		out = append(out, x.soon(finding.CertgenRefuses, object, at, *from, s.refusal(*from, c.CA.NotAfter, x.Now), "")...)
+	case c.CA.DueFrom != nil && x.Now.Before(c.CA.NotAfter):
+		message := fmt.Sprintf("it expires on %s, before leaf certificates that are issued from %s on", date(c.CA.NotAfter), date(*c.CA.DueFrom))
+		if f := x.soon(finding.CADue, object, at, *c.CA.DueFrom, message, ""); len(f) > 0 {
+			f[0].Severity = string(finding.CADue.Severity) // what is signed meanwhile works until the CA expires
+			out = append(out, f...)
+		}
 	}
 	return out
 }
@@ -81,35 +105,6 @@ func (s *State) refusal(from, end, now time.Time) string {
 		text += "; " + s.CertgenNote
 	}
 	return text
-}
-
-func (x examination) leafFindings(s *State, c v1alpha1.CACluster) []v1alpha1.Finding {
-	at := []string{s.Member.Name}
-	var out []v1alpha1.Finding
-	for _, l := range c.Leafs {
-		object := "secret/" + l.Secret
-		switch {
-		case l.Message != "":
-			out = append(out, finding.LeafBad.New(object, at, l.Message, s.readable(pki.Ref{Kind: pki.Secret, Name: l.Secret}, pki.KeyTLSCert)))
-			continue
-		case l.SignedByCA != nil && !*l.SignedByCA:
-			out = append(out, finding.LeafStale.New(object, at, "it is signed by "+l.Issuer+" with a key other than that of cilium-ca", "renew it, then "+s.restart()))
-		}
-		for _, p := range l.Problems {
-			rule := finding.LeafBad
-			switch {
-			case p.User:
-				rule = finding.EtcdUser
-			case p.Severity == string(finding.Warning):
-				rule = finding.LeafNames
-			}
-			out = append(out, rule.New(object, at, p.Message, ""))
-		}
-		if x.now.Before(l.NotAfter) && x.now.Add(warnBefore).After(l.NotAfter) {
-			out = append(out, finding.LeafEnds.New(object, at, "it expires on "+date(l.NotAfter), ""))
-		}
-	}
-	return out
 }
 
 func insideFindings(s *State, c v1alpha1.CACluster) []v1alpha1.Finding {

@@ -14,10 +14,12 @@ import (
 	"github.com/kubectl-mesh/kubectl-mesh/pkg/common/owners"
 )
 
-// stale is a leaf Secret that no longer belongs to the CA.
+// stale is a leaf Secret that no longer belongs to the CA, or that must be renewed for another reason.
 type stale struct {
 	spec  pki.LeafSpec
 	owner pki.Owner
+	// worn: the certificate belongs to the CA, but ends or is wrong by itself. A renewal then changes nothing that is trusted.
+	worn bool
 }
 
 // staleCertificates lists the leaf certificates that a CA did not sign, or whose ca.crt does not contain it.
@@ -29,21 +31,12 @@ func (s *State) staleCertificates(signer *x509.Certificate) []stale {
 			continue
 		}
 		leaf, err := pki.ParseLeaf(secret.Object.Data)
-		if err == nil && leaf.SignedBy(signer) && trusts(leaf, signer) {
+		if err == nil && leaf.SignedBy(signer) && pki.Trusts(leaf.Trust, signer) {
 			continue
 		}
 		out = append(out, stale{spec: spec, owner: pki.FindOwner(secret.Object.ObjectMeta)})
 	}
 	return out
-}
-
-// trusts reports whether a leaf Secret's ca.crt would verify leaf certificates of a CA: it contains a certificate with the CA's key, or one above it.
-func trusts(l pki.Leaf, signer *x509.Certificate) bool { return trustedBy(l.Trust, signer) }
-
-func trustedBy(roots []*x509.Certificate, signer *x509.Certificate) bool {
-	return slices.ContainsFunc(roots, func(c *x509.Certificate) bool {
-		return pki.SPKIHash(c) == pki.SPKIHash(signer) || signer.CheckSignatureFrom(c) == nil
-	})
 }
 
 // Next returns the steps after which the leaf certificates of a cluster belong to its CA, with the exact commands. It returns nothing if they already do. now makes
@@ -55,7 +48,12 @@ func Next(s *State, signer *x509.Certificate, now time.Time) []v1alpha1.NextStep
 	if signer == nil {
 		return nil
 	}
-	leaves := s.staleCertificates(signer)
+	return s.renew(signer, s.staleCertificates(signer), now)
+}
+
+// renew returns the steps after which leaf certificates are renewed by what issues them, and after which etcd uses the CA.
+func (s *State) renew(signer *x509.Certificate, leaves []stale, now time.Time) []v1alpha1.NextStep {
+	replaced := slices.ContainsFunc(leaves, func(l stale) bool { return !l.worn })
 	n := &steps{state: s, signer: signer, now: now}
 	if len(leaves) == 0 {
 		if s.etcdStale() != "" {
@@ -63,7 +61,9 @@ func Next(s *State, signer *x509.Certificate, now time.Time) []v1alpha1.NextStep
 		}
 		return n.out
 	}
-	n.bundles()
+	if replaced {
+		n.bundles(leaves)
+	}
 	byOwner := map[pki.OwnerKind][]stale{}
 	var kinds []pki.OwnerKind
 	for _, l := range leaves {
@@ -81,11 +81,13 @@ func Next(s *State, signer *x509.Certificate, now time.Time) []v1alpha1.NextStep
 			n.certgen(byOwner[kind])
 		case pki.OwnerCertManager:
 			n.certManager(byOwner[kind])
+		case pki.OwnerFlux:
+			n.flux(byOwner[kind])
 		default:
 			n.byHand(byOwner[kind])
 		}
 	}
-	if s.Side.MeshAPI != nil && slices.ContainsFunc(leaves, func(l stale) bool { return l.spec.Family == pki.FamilyMesh }) {
+	if s.Side.MeshAPI != nil && slices.ContainsFunc(leaves, func(l stale) bool { return l.spec.Family == pki.FamilyMesh && !l.worn }) {
 		n.add("etcd reads its CA file only at start", nil, s.restart())
 	}
 	return n.out
@@ -113,6 +115,8 @@ type steps struct {
 	signer *x509.Certificate
 	now    time.Time
 	out    []v1alpha1.NextStep
+	// bundleFile is the file that the next upgrade must take as tls.caBundle.content; empty if the values do not set it, or it is settled.
+	bundleFile string
 }
 
 func (n *steps) add(why string, objects []string, command string) {
@@ -121,20 +125,15 @@ func (n *steps) add(why string, objects []string, command string) {
 
 func (n *steps) kubectl(words ...string) string { return n.state.kubectl(words...) }
 
-// bundles: if processes mount a bundle, it must contain the new CA before any process presents a leaf certificate of that CA.
-func (n *steps) bundles() {
-	for _, b := range n.state.Side.Bundles() {
-		if n.state.keepsCopies(b.Source.Ref) || trustedBy(b.Certs, n.signer) {
-			continue
-		}
-		n.add(fmt.Sprintf("processes trust %s instead of the ca.crt of the leaf certificates (Helm's tls.caBundle): add the new CA to it in every cluster first, then restart deployment/%s", b.Source, cilium.DeploymentMeshAPI),
-			[]string{b.Source.Ref.String()}, "")
-	}
-}
-
 // helm: the upgrade signs the mesh's leaf certificates again. From chart 1.18.0-pre.1 on it keeps tls.crt and tls.key of the two Hubble Secrets and replaces
 // their ca.crt (templates/hubble/tls-helm, cilium pull request 38355), so these are deleted first.
 func (n *steps) helm(leaves []stale) {
+	n.dropHubble(leaves)
+	n.upgrade("the upgrade signs the leaf certificates again", names(leaves), release(leaves, n.state))
+}
+
+// dropHubble deletes the leaf certificates that Helm would keep, whoever runs Helm.
+func (n *steps) dropHubble(leaves []stale) {
 	v := n.state.Member.Version
 	var kept []string
 	for _, l := range leaves {
@@ -145,7 +144,6 @@ func (n *steps) helm(leaves []stale) {
 	if len(kept) > 0 && (!v.Known() || v.Major > 1 || v.Minor >= 18) {
 		n.add("Helm keeps these leaf certificates and would only replace their ca.crt (chart 1.18 and later)", objects(kept), n.kubectl(append([]string{"delete", "secret"}, kept...)...))
 	}
-	n.upgrade("the upgrade signs the leaf certificates again", names(leaves), release(leaves, n.state))
 }
 
 // upgrade adds the step in which Helm runs again, with the version and the values of the release, with the tool that installed it.
@@ -160,11 +158,13 @@ func (n *steps) upgrade(why string, objects []string, r Release) {
 			r = n.state.Release
 		}
 		config := "HelmChartConfig " + r.Name
+		n.bundleByHand(config)
 		n.add(fmt.Sprintf("%s: the Helm controller of RKE2 or K3s keeps release %s (chart %s). Change %s in namespace kube-system, and the controller runs Helm again; any other upgrade would not last",
 			why, r.Name, cmp.Or(chart.String(), "unknown"), config), append(slices.Clone(objects), "helmchartconfig/"+r.Name), "")
 		return
 	}
 	if k := n.state.Member.Keeper; k != nil {
+		n.bundleByHand(k.Where())
 		n.add(fmt.Sprintf("%s: run it from %s. A separate upgrade with helm would not last: %s", why, k.Where(), k.Because()), objects, "")
 		return
 	}
@@ -184,6 +184,7 @@ func (n *steps) upgrade(why string, objects []string, r Release) {
 		words = append(words, "--version", v)
 	}
 	words = append(words, "--reuse-values")
+	words = append(words, n.bundleFlags()...)
 	if v := n.state.Values; !v.Known || v.SetsCA {
 		// Empty values are the chart's default: Helm then keeps the CA that is in the cluster.
 		words = append(words, "--set", v.Prefix+"tls.ca.cert=", "--set", v.Prefix+"tls.ca.key=")
@@ -221,7 +222,10 @@ func (n *steps) certgen(leaves []stale) {
 			continue
 		}
 		if slices.Contains(n.state.CronJobs, f.job) {
-			n.add("certgen signs the leaf certificates again", names(mine), n.kubectl("create", "job", "--from=cronjob/"+f.job, n.jobName(f.family)))
+			job := n.jobName(f.family)
+			n.add("certgen signs the leaf certificates again", names(mine), n.kubectl("create", "job", "--from=cronjob/"+f.job, job))
+			// The next step must not run before: a process that restarts earlier reads the former certificates.
+			n.add("wait until certgen is done", nil, n.kubectl("wait", "--for=condition=complete", "job/"+job, "--timeout="+jobTimeout))
 			continue
 		}
 		v := n.state.Member.Version
@@ -231,6 +235,9 @@ func (n *steps) certgen(leaves []stale) {
 		n.upgrade("no CronJob "+f.job+" was found; the upgrade runs certgen again, which signs the leaf certificates again", names(mine), release(nil, n.state))
 	}
 }
+
+// jobTimeout is how long the printed command waits for certgen, which takes seconds once its image is there.
+const jobTimeout = "5m"
 
 // jobName returns a name that no earlier Job has, because the step may be repeated with the same CA.
 func (n *steps) jobName(family pki.Family) string {
@@ -248,20 +255,8 @@ func (n *steps) certManager(leaves []stale) {
 		n.state.tool("cmctl", n.state.Namespace, words...))
 }
 
-// labelFlux and labelFluxNamespace are Flux's marks on objects that a HelmRelease installs.
-const (
-	labelFlux          = "helm.toolkit.fluxcd.io/name"
-	labelFluxNamespace = "helm.toolkit.fluxcd.io/namespace"
-)
-
-// byHand handles leaf certificates that neither Helm, certgen nor cert-manager issues. Flux can run Helm again for a HelmRelease.
+// byHand handles leaf certificates that none of the tools above issues.
 func (n *steps) byHand(leaves []stale) {
-	labels := n.state.Secrets[leaves[0].spec.Secret].Object.Labels
-	if name := labels[labelFlux]; name != "" && leaves[0].owner.Kind == pki.OwnerFlux {
-		n.add("Flux runs Helm again, which signs the leaf certificates again", names(leaves),
-			n.state.tool("flux", cmp.Or(labels[labelFluxNamespace], n.state.Namespace), "reconcile", "helmrelease", name, "--force"))
-		return
-	}
 	n.add(fmt.Sprintf("managed by %s: issue new certificates from the new CA at their source, with the same names and usages", leaves[0].owner), names(leaves), "")
 }
 

@@ -175,8 +175,12 @@ func (i *Item) refuse(have *corev1.Secret, o Options) {
 		i.Result = v1alpha1.ResultRefused
 		i.Message = fmt.Sprintf("it is %s; %s, or use --force-conflicts", i.Owner.Kept(), durableFix(i.Owner))
 	case have.Immutable != nil && *have.Immutable:
+		if i.Backup == nil {
+			i.keep(have)
+		}
 		i.Result = v1alpha1.ResultRefused
-		i.Message = fmt.Sprintf("secret %s/%s is immutable and can only be deleted: keep a copy, run \"%s\" and then this again", have.Namespace, have.Name, i.State.kubectl("delete", "secret", have.Name))
+		i.Message = fmt.Sprintf("secret %s/%s is immutable and can only be deleted. Keep a copy of it in the cluster, delete it, and run this again: %s && %s",
+			have.Namespace, have.Name, i.State.copyOf(have, i.Backup), i.State.kubectl("delete", "secret", have.Name))
 	}
 }
 

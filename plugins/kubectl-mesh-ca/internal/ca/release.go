@@ -10,32 +10,17 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"maps"
-	"slices"
 	"strings"
 	"time"
 
 	corev1 "k8s.io/api/core/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
-	"k8s.io/utils/ptr"
 
 	"github.com/kubectl-mesh/kubectl-mesh/pkg/common/clusters"
 	"github.com/kubectl-mesh/kubectl-mesh/pkg/common/fanout"
 	"github.com/kubectl-mesh/kubectl-mesh/pkg/common/owners"
 )
-
-// Values holds the settings for the CA in the values of a Helm release.
-type Values struct {
-	// Known: the values were read; otherwise Note says why not.
-	Known bool
-	Note  string
-	// SetsCA: tls.ca.cert and tls.ca.key are set, so every upgrade writes that CA. Cert is tls.ca.cert. Prefix is where they are in the values of a
-	// chart that contains Cilium's, such as "cilium.".
-	SetsCA bool
-	Prefix string
-	Cert   []byte
-}
 
 // maxRelease limits the size of an unpacked release; a Secret has at most 1 MiB.
 const maxRelease = 64 << 20
@@ -52,52 +37,11 @@ type helmRelease struct {
 		// Values are the chart's own, which those of the release override.
 		Values json.RawMessage `json:"values"`
 	} `json:"chart"`
-	Config json.RawMessage `json:"config"`
-}
-
-// caValues are the values of Cilium's chart about the CA.
-type caValues struct {
-	TLS struct {
-		CA struct {
-			Cert *string `json:"cert"`
-			Key  *string `json:"key"`
-		} `json:"ca"`
-	} `json:"tls"`
-}
-
-// override takes over what other values set.
-func (v *caValues) override(by caValues) {
-	v.TLS.CA.Cert, v.TLS.CA.Key = cmp.Or(by.TLS.CA.Cert, v.TLS.CA.Cert), cmp.Or(by.TLS.CA.Key, v.TLS.CA.Key)
-}
-
-// caValues returns the certificate of the CA that the values set, and the prefix of their names: a chart may have Cilium's as a part, whose values then have a key of their own.
-func (r helmRelease) caValues() (cert, prefix string) {
-	found := map[string]*caValues{"": {}}
-	for _, values := range []json.RawMessage{r.Chart.Values, r.Config} {
-		var all caValues
-		if json.Unmarshal(values, &all) == nil {
-			found[""].override(all)
-		}
-		var parts map[string]json.RawMessage
-		_ = json.Unmarshal(values, &parts) // values that are not an object set nothing
-		for name, part := range parts {
-			var one caValues
-			if json.Unmarshal(part, &one) != nil {
-				continue
-			}
-			if found[name+"."] == nil {
-				found[name+"."] = &caValues{}
-			}
-			found[name+"."].override(one)
-		}
-	}
-	for _, prefix := range slices.Sorted(maps.Keys(found)) {
-		ca := found[prefix].TLS.CA
-		if cert, key := ptr.Deref(ca.Cert, ""), ptr.Deref(ca.Key, ""); cert != "" && key != "" {
-			return cert, prefix
-		}
-	}
-	return "", ""
+	Config  json.RawMessage `json:"config"`
+	Version int             `json:"version"` // the revision
+	Info    struct {
+		Status string `json:"status"`
+	} `json:"info"`
 }
 
 // ReadReleases reads the record of the Helm release that installed Cilium, in each cluster that has one: its chart, and whether its values contain a
@@ -157,12 +101,7 @@ func (s *State) take(record helmRelease) {
 		}
 		s.Chart.Official = m.Name == owners.OfficialChart && ours && !s.Chart.Controller
 	}
-	cert, prefix := record.caValues()
-	s.Values = Values{Known: true, SetsCA: cert != "", Prefix: prefix}
-	if s.Values.SetsCA {
-		// The values hold base64; the chart decodes them (templates/_helpers.tpl, cilium.ca.setup).
-		s.Values.Cert, _ = base64.StdEncoding.DecodeString(cert)
-	}
+	s.Values = record.values()
 }
 
 // decodeRelease unpacks Helm's release record: base64 of gzip of JSON, or of JSON alone in old releases.

@@ -18,31 +18,61 @@ import (
 // KindReport is the kind of the document that status prints.
 const KindReport = "CAReport"
 
-// Report turns the States into the document. Members without a State could not be read.
+// Judgement says as of when certificates are judged, and how much time they must have left.
+type Judgement struct {
+	Now time.Time
+	// Warn and Fail are how long before its end a certificate causes a warning and an error; Fail may be 0.
+	Warn, Fail time.Duration
+}
+
+// Report turns the States into the document, as of now. Members without a State could not be read.
 func Report(members []*clusters.Member, states []*State, now time.Time) v1alpha1.CAReport {
+	return Examine(members, states, Judgement{Now: now, Warn: warnBefore})
+}
+
+// Examine is Report with other limits. now may be a moment in the future: what is judged is what would be, if nothing changes until then.
+func Examine(members []*clusters.Member, states []*State, j Judgement) v1alpha1.CAReport {
 	r := v1alpha1.CAReport{Document: clusters.Document(KindReport, members), Clusters: []v1alpha1.CACluster{}, Trust: []v1alpha1.TrustPair{}}
-	sides := make([]pki.Side, 0, len(states))
-	noMesh := map[string]bool{}
+	x := newExamination(members, states, j)
 	for _, s := range states {
-		sides = append(sides, s.Side)
-		r.Clusters = append(r.Clusters, s.cluster(now))
-		noMesh[s.Member.Name] = s.Side.MeshAPI == nil && s.Side.MeshAPINote == ""
+		r.Clusters = append(r.Clusters, x.cluster(s))
 		if s.unread() {
 			r.Complete = false
 		}
 	}
-	pairs := pki.Matrix(sides, now)
-	for _, p := range pairs {
-		r.Trust = append(r.Trust, v1alpha1.TrustPair{
-			Client: p.Client, Server: p.Server, Verdict: string(p.Verdict), Configured: p.Configured, Login: check(p.Login), Identity: check(p.Identity),
-		})
+	r.Trust, r.Relay = trustPairs(x.pairs), trustPairs(x.relay)
+	for _, p := range x.pairs {
 		// A cluster without clustermesh-apiserver has nothing to examine; any other unknown was not examined.
-		if p.Verdict == pki.Unknown && !noMesh[p.Server] {
+		if p.Verdict == pki.Unknown && p.NoMesh == "" {
 			r.Complete = false
 		}
 	}
-	r.Findings = examination{states: states, pairs: pairs, now: now, known: map[*State]caFacts{}, renewals: map[*State][]string{}}.find(r)
+	r.Federations = x.federations()
+	r.Findings = x.find(r)
+	r.Next = x.next()
 	return r
+}
+
+func newExamination(members []*clusters.Member, states []*State, j Judgement) examination {
+	sides := make([]pki.Side, len(states))
+	byName := map[string]*State{}
+	for i, s := range states {
+		sides[i], byName[s.Side.Name] = s.Side, s
+	}
+	return examination{
+		Judgement: j, states: states, byName: byName, members: len(members), pairs: pki.Matrix(sides, j.Now), relay: pki.RelayMatrix(sides, j.Now),
+		known: map[*State]caFacts{}, renewals: map[*State][]v1alpha1.NextStep{}, used: usedKeys(states),
+	}
+}
+
+func trustPairs(pairs []pki.Pair) []v1alpha1.TrustPair {
+	out := make([]v1alpha1.TrustPair, 0, len(pairs))
+	for _, p := range pairs {
+		out = append(out, v1alpha1.TrustPair{
+			Client: p.Client, Server: p.Server, Verdict: string(p.Verdict), Configured: p.Configured, NoClusterMesh: p.NoMesh, Login: check(p.Login), Identity: check(p.Identity),
+		})
+	}
+	return out
 }
 
 // unread reports whether an existing object could not be read.
@@ -56,14 +86,22 @@ func (s *State) unread() bool {
 	return s.Side.MeshAPINote != "" || s.Side.AgentNote != "" || relay
 }
 
-func (s *State) cluster(now time.Time) v1alpha1.CACluster {
-	c := v1alpha1.CACluster{Cluster: s.Member.Name, Context: s.Member.Context, Namespace: s.Namespace, Leafs: []v1alpha1.LeafCertificate{}}
+func (x examination) cluster(s *State) v1alpha1.CACluster {
+	c := v1alpha1.CACluster{
+		Cluster: s.Member.Name, Context: s.Member.Context, Namespace: s.Namespace, Leafs: []v1alpha1.LeafCertificate{},
+		NoClusterMesh: !s.Side.HasMesh(), AuthMode: string(s.Side.AuthMode()), Rotation: s.Rotating, FormerMessage: s.KeptNote,
+	}
+	now := x.Now
 	var signer *x509.Certificate
 	c.CA, c.CAMessage, signer = authority(s.CA())
 	if c.CA == nil {
 		c.CAMessage += s.insteadOfCA()
-	} else if from, refuses := s.certgenRefuses(); refuses {
-		c.CA.CertgenRefusesFrom = &from
+	} else {
+		x.dates(s, c.CA)
+		c.CA.Contents = x.contents(s)
+	}
+	for _, f := range x.formerCAs(s) {
+		c.Former = append(c.Former, v1alpha1.FormerCA{Certificate: Certificate(f.cert), TrustedBy: f.trustedBy, KeyIn: f.keyIn})
 	}
 	for _, spec := range pki.LeafSpecs() {
 		if l, ok := s.leaf(spec, signer, now); ok {
@@ -101,7 +139,7 @@ func authority(secret Secret) (*v1alpha1.Authority, string, *x509.Certificate) {
 	}
 	cert := ca.Signer()
 	return &v1alpha1.Authority{
-		Certificate: Certificate(cert), IsCA: pki.IsCA(cert), Certificates: len(ca.Chain), Key: string(ca.Key), KeyMessage: ca.KeyNote,
+		Certificate: Certificate(ca.Identity()), IsCA: pki.IsCA(cert), Certificates: len(ca.Chain), Key: string(ca.Key), KeyMessage: ca.KeyNote,
 		Owner: owner(secret.Object.ObjectMeta), Immutable: secret.Object.Immutable != nil && *secret.Object.Immutable,
 	}, "", cert
 }
@@ -137,48 +175,6 @@ func (s *State) insteadOfCA() string {
 	return out
 }
 
-// certgenRefuses returns the time from which certgen no longer signs with the CA.
-func (s *State) certgenRefuses() (time.Time, bool) {
-	secret := s.CA().Object
-	if secret == nil {
-		return time.Time{}, false
-	}
-	ca, err := pki.ParseCA(secret.Data)
-	if err != nil {
-		return time.Time{}, false
-	}
-	var first time.Time
-	for _, config := range s.certgen() {
-		if from, refuses := config.Refuses(ca.Chain); refuses && (first.IsZero() || from.Before(first)) {
-			first = from
-		}
-	}
-	return first, !first.IsZero()
-}
-
-// certgen returns the configuration of certgen. If its CronJobs do not exist or cannot be parsed, and a Job of chart 1.20 or later issued the leaf
-// certificates, it uses the chart's default and the validity of the present leaf certificates.
-func (s *State) certgen() []pki.Certgen {
-	v := s.Member.Version
-	if len(s.Certgen) > 0 || !v.Known() || (v.Major == 1 && v.Minor < minorEnforce) {
-		return s.Certgen
-	}
-	assumed := pki.Certgen{Enforces: true}
-	for _, spec := range pki.LeafSpecs() {
-		secret := s.Secrets[spec.Secret].Object
-		if secret == nil || owner(secret.ObjectMeta).Kind != string(pki.OwnerCertgen) {
-			continue
-		}
-		if leaf, err := pki.ParseLeaf(secret.Data); err == nil {
-			assumed.Longest = max(assumed.Longest, leaf.Cert().NotAfter.Sub(leaf.Cert().NotBefore))
-		}
-	}
-	return []pki.Certgen{assumed}
-}
-
-// minorEnforce is the minor version of the first chart with which certgen refuses a CA that expires before the leaf certificates.
-const minorEnforce = 20
-
 // leaf returns the facts of one leaf Secret. An optional Secret that does not exist is left out.
 func (s *State) leaf(spec pki.LeafSpec, signer *x509.Certificate, now time.Time) (v1alpha1.LeafCertificate, bool) {
 	secret := s.Secrets[spec.Secret]
@@ -204,16 +200,17 @@ func (s *State) leaf(spec pki.LeafSpec, signer *x509.Certificate, now time.Time)
 	for _, ip := range leaf.Cert().IPAddresses {
 		out.IPAddresses = append(out.IPAddresses, ip.String())
 	}
+	out.Certificates = len(leaf.Chain)
 	if signer != nil {
-		signed := leaf.SignedBy(signer)
-		out.SignedByCA = &signed
+		relation, signed := leaf.Relation(signer), leaf.SignedBy(signer)
+		out.Relation, out.SignedByCA = string(relation), &signed
 	}
 	for _, p := range leaf.Problems(spec, cmp.Or(s.Member.Config.ClusterName, s.Member.Name), now) {
 		severity := finding.Error
 		if p.Names {
 			severity = finding.Warning
 		}
-		out.Problems = append(out.Problems, v1alpha1.LeafProblem{Severity: string(severity), User: p.User, Message: p.Message})
+		out.Problems = append(out.Problems, v1alpha1.LeafProblem{Severity: string(severity), Kind: string(p.Kind), User: p.User, Message: p.Message})
 	}
 	return out, true
 }

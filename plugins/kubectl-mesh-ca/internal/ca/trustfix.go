@@ -16,10 +16,10 @@ func (x examination) trustFindings() []v1alpha1.Finding {
 	var out []v1alpha1.Finding
 	for _, p := range x.pairs {
 		rule, fix := finding.Trust, ""
-		switch p.Verdict {
-		case pki.OK:
+		switch {
+		case p.Verdict == pki.OK, p.NoMesh != "":
 			continue
-		case pki.Unknown:
+		case p.Verdict == pki.Unknown:
 			rule = finding.TrustUnknown
 		default:
 			fix = x.trustFix(p)
@@ -43,14 +43,7 @@ func reasonOf(p pki.Pair) string {
 	return p.Login.Reason
 }
 
-func (x examination) state(cluster string) *State {
-	for _, s := range x.states {
-		if s.Side.Name == cluster {
-			return s
-		}
-	}
-	return nil
-}
+func (x examination) state(cluster string) *State { return x.byName[cluster] }
 
 // trustFix returns the fix for one direction, "" if only the reason helps. It suggests a sync only if that would write something: two clusters with the
 // same cilium-ca need new leaf certificates, and a cluster with copies of its peer's certificates needs new copies.
@@ -91,7 +84,7 @@ func (x examination) facts(s *State) caFacts {
 		return known
 	}
 	var f caFacts
-	src, err := sourceOf(s, x.now)
+	src, err := sourceOf(s, x.Now)
 	f.source, f.ca = err, src.ca
 	secret := s.CA()
 	f.refused = secret.Unreadable != ""
@@ -137,10 +130,13 @@ func (x examination) replace(s *State) string {
 func (x examination) renew(states ...*State) string {
 	var out []string
 	for _, s := range states {
-		if _, known := x.renewals[s]; !known {
-			x.renewals[s] = x.renewal(s)
+		for _, step := range x.renewal(s) {
+			if step.Command != "" {
+				out = append(out, step.Command)
+			} else {
+				out = append(out, s.Member.Name+": "+step.Why)
+			}
 		}
-		out = append(out, x.renewals[s]...)
 	}
 	if len(out) == 0 {
 		return ""
@@ -148,21 +144,16 @@ func (x examination) renew(states ...*State) string {
 	return "renew the leaf certificates: " + strings.Join(out, "; ")
 }
 
-// renewal returns the steps after which the leaf certificates of a cluster belong to its own CA.
-func (x examination) renewal(s *State) []string {
-	ca := x.facts(s).ca
-	if len(ca.Chain) == 0 {
-		return nil
-	}
-	var out []string
-	for _, step := range Next(s, ca.Signer(), x.now) {
-		if step.Command != "" {
-			out = append(out, step.Command)
-		} else {
-			out = append(out, s.Member.Name+": "+step.Why)
+// renewal returns the steps after which the leaf certificates of a cluster belong to its own CA, and are usable.
+func (x examination) renewal(s *State) []v1alpha1.NextStep {
+	steps, known := x.renewals[s]
+	if !known {
+		if chain := x.facts(s).ca.Chain; len(chain) > 0 {
+			steps = s.renew(chain[0], append(s.staleCertificates(chain[0]), x.worn(s, chain[0])...), x.Now)
 		}
+		x.renewals[s] = steps
 	}
-	return out
+	return steps
 }
 
 func join(a, b string) string {

@@ -1,4 +1,4 @@
-// Package cmd is the command line of kubectl mesh-ca: cobra and flags only. What a command does is in replace and status, how a result looks is in view.
+// Package cmd is the command line of kubectl mesh-ca: cobra and flags only. What a command does is in replace, status and check, how a result looks is in view.
 package cmd
 
 import (
@@ -33,7 +33,7 @@ func New(e *kernel.Env) *cobra.Command {
   kubectl mesh-ca restore --in eu --backup cilium-ca-backup-3f2a91bc --contexts kind-eu`,
 	}, e.IOStreams)
 	e.Attach(root)
-	root.AddCommand(newStatus(e), newSync(e), newRestore(e), newRotate(e), newRBAC(e))
+	root.AddCommand(newStatus(e), newCheck(e), newSync(e), newRestore(e), newRotate(e), newRBAC(e))
 	e.Complete(root, "from", "to", "in")
 	return root
 }

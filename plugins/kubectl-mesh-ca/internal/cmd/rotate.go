@@ -39,13 +39,8 @@ func newRotate(e *kernel.Env) *cobra.Command {
 	cmd := newRotation(e, rotate.Plan, "rotate", "Replace the CA of the mesh without an outage", rotateLong, `  # See the phases
   kubectl mesh-ca rotate
 
-  # Rotate
-  kubectl mesh-ca rotate start
-  kubectl mesh-ca rotate continue
-  kubectl mesh-ca rotate finish
-
-  # Go back
-  kubectl mesh-ca rotate abort`)
+  # See the phases of a mesh whose contexts are named
+  kubectl mesh-ca rotate --contexts kind-us,kind-eu,kind-ap`)
 	for _, c := range []struct {
 		action               rotate.Action
 		short, long, example string

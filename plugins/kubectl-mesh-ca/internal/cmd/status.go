@@ -2,14 +2,9 @@ package cmd
 
 import (
 	"context"
-	"errors"
-	"fmt"
-	"slices"
-	"strings"
 
 	"github.com/spf13/cobra"
 
-	"github.com/kubectl-mesh/kubectl-mesh/pkg/common/cli"
 	"github.com/kubectl-mesh/kubectl-mesh/pkg/common/finding"
 	"github.com/kubectl-mesh/kubectl-mesh/pkg/common/kernel"
 	"github.com/kubectl-mesh/kubectl-mesh/pkg/common/output"
@@ -28,6 +23,7 @@ func newStatus(e *kernel.Env) *cobra.Command {
 			"presents against the ca.crt in the other side's leaf Secret, or its caBundle, and whether etcd knows\n" +
 			"the user that the leaf names. Copying cilium-ca therefore changes nothing here until the leaf\n" +
 			"certificates are renewed. Values that it cannot parse are shown as unknown.\n" +
+			"Leaf certificates are listed only where something is wrong (-o wide: all). The next steps follow.\n" +
 			"It also works before the clusters are connected, with --contexts.\n" +
 			"Files are not running trust. --live observes the processes too: what each etcd serves, and whether each\n" +
 			"client has read its CA file since its last change. It executes commands in Cilium's pods.\n\n" +
@@ -42,6 +38,9 @@ func newStatus(e *kernel.Env) *cobra.Command {
   # Clusters that are not connected yet
   kubectl mesh-ca status --contexts kind-us,kind-eu
 
+  # All leaf certificates, contexts, and how clusters log in to each other
+  kubectl mesh-ca status -o wide
+
   # The fingerprint of each cluster's CA
   kubectl mesh-ca status -o jsonpath='{range .clusters[*]}{.cluster}{"\t"}{.ca.fingerprint}{"\n"}{end}'
 
@@ -55,24 +54,17 @@ func newStatus(e *kernel.Env) *cobra.Command {
 			if err := out.Validate(); err != nil {
 				return err
 			}
-			if !slices.Contains(failOnValues(), failOn) {
-				return fmt.Errorf("--fail-on %q is not known; it must be one of: %s", failOn, strings.Join(failOnValues(), ", "))
+			if err := checkFailOn(failOn); err != nil {
+				return err
 			}
 			return runStatus(cmd.Context(), e, out, failOn, running)
 		},
 	}
 	out.AddFlags(cmd.Flags())
-	cmd.Flags().StringVar(&failOn, "fail-on", failOn, "Minimum severity that causes exit code 1. Must be one of: error, warning, info, never.")
+	cmd.Flags().StringVar(&failOn, "fail-on", failOn, failOnUsage)
 	cmd.Flags().BoolVar(&running, "live", false, "If true, also observe the running processes. It needs exec, port-forward and logs of Cilium's pods.")
 	cmd.DisableFlagsInUseLine = true
 	return cmd
-}
-
-// failNever is the value of --fail-on with which findings do not change the exit code.
-const failNever = "never"
-
-func failOnValues() []string {
-	return []string{string(finding.Error), string(finding.Warning), string(finding.Info), failNever}
 }
 
 func runStatus(ctx context.Context, e *kernel.Env, out *output.Flags, failOn string, running bool) error {
@@ -85,21 +77,8 @@ func runStatus(ctx context.Context, e *kernel.Env, out *output.Flags, failOn str
 	if err != nil {
 		return err
 	}
-	if err := out.Print(e.Out, doc, view.Status(doc, now)); err != nil {
+	if err := out.Print(e.Out, doc, view.Status(doc, now, out.Format == output.Wide)); err != nil {
 		return err
 	}
-	dead := e.Unread(members...)
-	switch {
-	case ctx.Err() != nil:
-		return ctx.Err()
-	case len(dead) > 0:
-		err = fmt.Errorf("%d of %d clusters could not be read; the result is not complete", len(dead), len(members))
-	case !doc.Complete:
-		err = errors.New("something could not be read or is not understood, see the findings; the result is not complete")
-	case failOn != failNever && finding.Worst(doc.Findings, finding.Severity(failOn)):
-		return &cli.ExitError{Code: cli.ExitFailure}
-	default:
-		return nil
-	}
-	return &cli.ExitError{Code: cli.ExitNoAnswer, Err: err}
+	return exitOf(ctx, e, doc.Document, members, failOn)
 }

@@ -171,6 +171,9 @@ func TestStatusOfThreeCAs(t *testing.T) {
 			t.Errorf("status wrote %v", got)
 		}
 		for _, a := range w.Actions() {
+			if list, ok := a.(ktesting.ListActionImpl); ok && a.GetResource().Resource == "secrets" && !list.ListRestrictions.Labels.Empty() {
+				continue // backups, and the records of the Helm release
+			}
 			if a.GetVerb() != "get" && (a.GetVerb() != "list" || a.GetResource().Resource != "pods") {
 				t.Errorf("status did %s %s", a.GetVerb(), a.GetResource().Resource)
 			}

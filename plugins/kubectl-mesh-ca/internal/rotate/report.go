@@ -79,7 +79,7 @@ func (r *run) fill() {
 	if r.m.old.Cert != nil {
 		doc.Old = ptr.To(ca.Certificate(r.m.old.Cert))
 	}
-	if r.m.new.Cert != nil {
+	if r.m.new.Cert != nil && r.Action != Plan { // start makes another one
 		doc.New = ptr.To(ca.Certificate(r.m.new.Cert))
 	}
 	doc.Since, doc.By = r.m.lockedSince()

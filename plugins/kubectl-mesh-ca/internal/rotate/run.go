@@ -287,9 +287,9 @@ func (r *run) await(ctx context.Context, phase Phase) (bool, error) {
 		if len(missing) == 0 {
 			return true, nil
 		}
-		if first := missing[0]; r.said != first {
-			r.said = first
-			r.ui.Say("Waiting before phase %q: %s%s", phase.Kind, first, more(len(missing)-1))
+		if text := strings.Map(withoutDigits, missing[0]); r.said != text { // not again for every second that is left
+			r.said = text
+			r.ui.Say("Waiting before phase %q: %s%s", phase.Kind, missing[0], more(len(missing)-1))
 		}
 		if r.Clock.Now().After(end) {
 			return false, fmt.Errorf("%w (%s, --wait); what was written is safe, and the clusters trust each other. Go on with: %s", ErrWaiting, r.Wait, r.command(r.goOn()))
@@ -307,6 +307,13 @@ func (r *run) await(ctx context.Context, phase Phase) (bool, error) {
 			return false, nil
 		}
 	}
+}
+
+func withoutDigits(r rune) rune {
+	if r >= '0' && r <= '9' || r == 'm' {
+		return -1
+	}
+	return r
 }
 
 func more(n int) string {

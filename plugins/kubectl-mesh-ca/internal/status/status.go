@@ -28,6 +28,7 @@ func Run(ctx context.Context, c Config) (v1alpha1.CAReport, []*clusters.Member, 
 		return v1alpha1.CAReport{}, nil, err
 	}
 	read := ca.ReadAll(ctx, sel.Members, c.Timeout)
+	ca.ReadKept(ctx, read.States, c.Timeout)
 	doc := ca.Report(read.Members, read.States, c.Now)
 	if c.Live != nil {
 		live.Report(ctx, c.Live, read.States, c.Now, &doc)

@@ -53,32 +53,3 @@ func authorityOf(facts map[string]*string) string {
 	}
 	return pki.Short(*fingerprint)
 }
-
-// Next lists the next steps by cluster, numbered, with commands that can be pasted. status is the command that shows the result.
-func Next(steps []v1alpha1.NextStep, status string) []string {
-	if len(steps) == 0 {
-		return nil
-	}
-	lines := []string{"", "Next steps. Until they are done in every cluster, new connections between a renewed cluster and another cluster fail. Service",
-		"traffic continues with the last state that each cluster received. In each cluster, in this order:"}
-	cluster, n, last := "", 0, false
-	for _, s := range steps {
-		if s.AfterAll && !last {
-			last, cluster = true, ""
-			lines = append(lines, "", "When these steps are done in every cluster:")
-		}
-		if s.Cluster != cluster {
-			cluster, n = s.Cluster, 0
-			lines = append(lines, "", cluster+":")
-		}
-		n++
-		lines = append(lines, fmt.Sprintf("  %d. %s", n, s.Why))
-		if len(s.Objects) > 0 {
-			lines = append(lines, "     ("+strings.ReplaceAll(strings.Join(s.Objects, ", "), "secret/", "")+")")
-		}
-		if s.Command != "" {
-			lines = append(lines, "     "+s.Command)
-		}
-	}
-	return append(lines, "", "Then check who trusts whom: "+status)
-}

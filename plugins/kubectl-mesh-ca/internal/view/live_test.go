@@ -39,10 +39,10 @@ us        agent (1 of 4)   eu     1 of 1      stale
 us        agent (1 of 4)   eu     ?           unknown
 us        agent (2 of 4)   eu     2 of 2      fresh
 us        kvstoremesh      eu     0 of 1      unknown`
-	if d := cmp.Diff(want, show(t, view.Status(doc, now)[1:])); d != "" {
+	if d := cmp.Diff(want, show(t, view.Status(doc, now, false)[1:])); d != "" {
 		t.Errorf("(-want +got)\n%s", d)
 	}
-	if got := len(view.Status(v1alpha1.CAReport{}, now)); got != 1 {
+	if got := len(view.Status(v1alpha1.CAReport{}, now, false)); got != 1 {
 		t.Errorf("without --live: %d sections", got)
 	}
 }

@@ -43,12 +43,13 @@ func rotationHead(doc v1alpha1.RotationReport) []string {
 	}
 	line := "Previous CA: " + authorityText(doc.Old)
 	switch {
-	case doc.New == nil:
-		return []string{line, "No rotation is under way."}
-	case !doc.UnderWay && doc.Action != "plan" && doc.Action != "start":
+	case doc.Method == "", !doc.UnderWay && doc.Action != "plan" && doc.Action != "start":
 		return []string{line, "No rotation is under way."}
 	}
-	out := []string{line, "New CA:      " + authorityText(doc.New)}
+	out := []string{line}
+	if doc.New != nil {
+		out = append(out, "New CA:      "+authorityText(doc.New))
+	}
 	method := "Method:      " + doc.Method
 	if doc.MethodReason != "" {
 		method += ": " + doc.MethodReason
@@ -87,12 +88,12 @@ func rotationPhases(doc v1alpha1.RotationReport) *metav1.Table {
 			output.AddRow(t, p.Command, p.Name, p.Text)
 			continue
 		}
-		output.AddRow(t, p.Name, strings.Join(p.Clusters, ","), seconds(p.WaitedMs), seconds(p.TookMs))
+		output.AddRow(t, p.Name, strings.Join(p.Clusters, ","), tenths(p.WaitedMs), tenths(p.TookMs))
 	}
 	return t
 }
 
-func seconds(ms *int64) string {
+func tenths(ms *int64) string {
 	if ms == nil {
 		return "-"
 	}

@@ -11,6 +11,7 @@ import (
 
 	"github.com/kubectl-mesh/kubectl-mesh/pkg/apis/v1alpha1"
 	"github.com/kubectl-mesh/kubectl-mesh/pkg/common/finding"
+	"github.com/kubectl-mesh/kubectl-mesh/pkg/common/junit"
 )
 
 func findings() v1alpha1.FindingList {
@@ -131,7 +132,7 @@ func TestJUnit(t *testing.T) {
 		if err := JUnit(&buf, findings(), threshold, []string{"SVC001"}); err != nil {
 			t.Fatal(err)
 		}
-		var got junitSuites
+		var got junit.Suites
 		if err := xml.Unmarshal(buf.Bytes(), &got); err != nil {
 			t.Fatalf("%v in %s", err, buf.String())
 		}
@@ -155,7 +156,7 @@ func FuzzXMLText(f *testing.F) {
 		if err := JUnit(&buf, doc, finding.Error, nil); err != nil {
 			t.Fatal(err)
 		}
-		var got junitSuites
+		var got junit.Suites
 		if err := xml.Unmarshal(buf.Bytes(), &got); err != nil {
 			t.Fatalf("%q: %v", s, err)
 		}

@@ -54,6 +54,8 @@ type Spec struct {
 	IPs       []net.IP
 	// Key reuses a key, as a reissued CA does.
 	Key crypto.Signer
+	// NoPath forbids intermediate certificates below a CA (path length 0). SHA1 signs with SHA-1; only RSA signers can.
+	NoPath, SHA1 bool
 }
 
 // NewCA makes a self-signed CA.
@@ -99,6 +101,10 @@ func build(t testing.TB, spec Spec, parent *CA) CA {
 	}
 	if !spec.NotCA {
 		tmpl.KeyUsage |= x509.KeyUsageCertSign
+	}
+	tmpl.MaxPathLenZero = spec.NoPath
+	if spec.SHA1 {
+		tmpl.SignatureAlgorithm = x509.SHA1WithRSA
 	}
 	signer, issuer := key, tmpl
 	if parent != nil {
@@ -152,4 +158,32 @@ func must(t testing.TB, err error) {
 	if err != nil {
 		t.Fatal(err)
 	}
+}
+
+// Cross makes a certificate of another CA's key and subject that ca has signed: leaf certificates of the other CA verify where ca is trusted, if they come
+// with it.
+func (ca CA) Cross(t testing.TB, of CA) CA {
+	t.Helper()
+	serial, err := rand.Int(rand.Reader, big.NewInt(1<<62))
+	must(t, err)
+	tmpl := &x509.Certificate{
+		// Another string type of the same text would be another subject. Go leaves out the authority key id where issuer and subject are equal.
+		SerialNumber: serial, RawSubject: of.Cert.RawSubject, SubjectKeyId: of.Cert.SubjectKeyId, AuthorityKeyId: ca.Cert.SubjectKeyId,
+		NotBefore: of.Cert.NotBefore, NotAfter: of.Cert.NotAfter, BasicConstraintsValid: true, IsCA: true, KeyUsage: x509.KeyUsageDigitalSignature | x509.KeyUsageCertSign,
+	}
+	der, err := x509.CreateCertificate(rand.Reader, tmpl, ca.Cert, of.Key.Public(), ca.Key)
+	must(t, err)
+	cert, err := x509.ParseCertificate(der)
+	must(t, err)
+	return CA{Cert: cert, Key: of.Key, CertPEM: encode("CERTIFICATE", der), KeyPEM: of.KeyPEM}
+}
+
+// With is a leaf certificate that is presented with further certificates.
+func (ca CA) With(more ...CA) CA {
+	out := ca
+	out.CertPEM = append([]byte(nil), ca.CertPEM...)
+	for _, m := range more {
+		out.CertPEM = append(out.CertPEM, m.CertPEM...)
+	}
+	return out
 }

@@ -1,0 +1,36 @@
+package v1alpha1
+
+import "time"
+
+// CACheckReport is what kubectl mesh-ca check prints. The findings are in the envelope.
+type CACheckReport struct {
+	Document `json:",inline"`
+	// AsOf is the moment as of which the certificates are judged.
+	AsOf time.Time `json:"asOf"`
+	// ForChart is the chart version of --for; absent without it.
+	ForChart string `json:"forChart,omitempty"`
+	// Certificates are the CAs and leaf certificates that were examined, by cluster.
+	Certificates []CheckedCertificate `json:"certificates"`
+	// Trust has one entry for each ordered pair of clusters that could be read.
+	Trust []TrustPair `json:"trust"`
+	// NotExamined lists what could not be read in clusters that could; the document is then not complete.
+	NotExamined []NotExamined `json:"notExamined,omitempty"`
+}
+
+// CheckedCertificate is one certificate with its dates.
+type CheckedCertificate struct {
+	Cluster string `json:"cluster"`
+	// Kind is ca, leaf or copy (of a peer's certificate).
+	Kind string `json:"kind"`
+	// Name is the Secret, or SECRET[KEY] for a copy.
+	Name        string    `json:"name"`
+	Fingerprint string    `json:"fingerprint"`
+	Subject     string    `json:"subject"`
+	NotBefore   time.Time `json:"notBefore"`
+	NotAfter    time.Time `json:"notAfter"`
+	// DueFrom is when a CA must be replaced, which is before it expires if its owner issues leaf certificates that live longer.
+	DueFrom *time.Time `json:"dueFrom,omitempty"`
+	Owner   *Owner     `json:"owner,omitempty"`
+	// RenewedBy says in a few words what renews it, "nothing" included.
+	RenewedBy string `json:"renewedBy"`
+}

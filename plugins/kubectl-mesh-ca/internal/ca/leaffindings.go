@@ -1,0 +1,107 @@
+package ca
+
+import (
+	"crypto/x509"
+	"fmt"
+	"slices"
+
+	"github.com/kubectl-mesh/kubectl-mesh/pkg/apis/v1alpha1"
+	"github.com/kubectl-mesh/kubectl-mesh/pkg/common/cilium/pki"
+	"github.com/kubectl-mesh/kubectl-mesh/pkg/common/finding"
+)
+
+// leafFindings lists what is wrong with the leaf certificates of a cluster, one finding for each fact: six leaf certificates that another key signed
+// are one.
+func (x examination) leafFindings(s *State, c v1alpha1.CACluster) []v1alpha1.Finding {
+	at := []string{s.Member.Name}
+	var out []v1alpha1.Finding
+	for _, l := range c.Leafs {
+		object := "secret/" + l.Secret
+		if l.Message != "" {
+			out = append(out, finding.LeafBad.New(object, at, l.Message, s.readable(pki.Ref{Kind: pki.Secret, Name: l.Secret}, pki.KeyTLSCert)))
+			continue
+		}
+		if l.SignedByCA != nil && !*l.SignedByCA {
+			out = append(out, finding.LeafStale.New(object, at, s.foreign(l), x.renew(s)))
+		}
+		for _, p := range l.Problems {
+			rule := finding.LeafBad
+			switch {
+			case p.User:
+				rule = finding.EtcdUser
+			case p.Severity == string(finding.Warning):
+				rule = finding.LeafNames
+			}
+			out = append(out, rule.New(object, at, p.Message, ""))
+		}
+		if x.Now.Before(l.NotAfter) {
+			out = append(out, x.soon(finding.LeafEnds, object, at, l.NotAfter, "it expires on "+date(l.NotAfter), "")...)
+		}
+	}
+	return grouped(out)
+}
+
+// grouped makes one finding of those that say the same about several objects.
+func grouped(fs []v1alpha1.Finding) []v1alpha1.Finding {
+	var out []v1alpha1.Finding
+	for _, f := range fs {
+		same := func(g v1alpha1.Finding) bool {
+			return g.ID == f.ID && g.Severity == f.Severity && g.Message == f.Message && g.Fix == f.Fix && slices.Equal(g.Clusters, f.Clusters)
+		}
+		i := slices.IndexFunc(out, same)
+		if i < 0 {
+			out = append(out, f)
+			continue
+		}
+		if len(out[i].Objects) == 0 {
+			out[i].Objects = []string{out[i].Object}
+		}
+		out[i].Objects = append(out[i].Objects, f.Object)
+		out[i].Object = fmt.Sprintf("%d leaf certificates", len(out[i].Objects))
+	}
+	return out
+}
+
+// foreign says who signed a leaf certificate that the first certificate of cilium-ca did not.
+func (s *State) foreign(l v1alpha1.LeafCertificate) string {
+	chain := s.chain()
+	if pki.Relation(l.Relation) == pki.Renamed && len(chain) > 0 {
+		return fmt.Sprintf("signed with the key of cilium-ca, but under the subject %q instead of %q: verifiers that trust only the certificate in cilium-ca do not accept it", l.Issuer, chain[0].Subject.String())
+	}
+	if n := s.signedByPart(l, chain); n > 0 {
+		return fmt.Sprintf("signed by certificate %d of cilium-ca, but the first one signs what is renewed", n+1)
+	}
+	return "signed by " + fmt.Sprintf("%q", l.Issuer) + " with a key other than that of cilium-ca"
+}
+
+// signedByPart returns which certificate of cilium-ca after the first one signed a leaf certificate, 0 if none.
+func (s *State) signedByPart(l v1alpha1.LeafCertificate, chain []*x509.Certificate) int {
+	secret := s.Secrets[l.Secret].Object
+	if secret == nil {
+		return 0
+	}
+	leaf, err := pki.ParseLeaf(secret.Data)
+	if err != nil {
+		return 0
+	}
+	return max(0, slices.IndexFunc(chain, leaf.SignedBy))
+}
+
+// worn lists the leaf certificates that the CA signed but that must be renewed: they are not usable by themselves, or expire soon.
+func (x examination) worn(s *State, signer *x509.Certificate) []stale {
+	renewed := s.staleCertificates(signer)
+	var out []stale
+	for _, spec := range pki.LeafSpecs() {
+		secret := s.Secrets[spec.Secret].Object
+		if secret == nil || slices.ContainsFunc(renewed, func(l stale) bool { return l.spec.Secret == spec.Secret }) {
+			continue
+		}
+		l, ok := s.leaf(spec, signer, x.Now)
+		serious := func(p v1alpha1.LeafProblem) bool { return p.Severity == string(finding.Error) }
+		ends := l.Certificate != nil && x.Now.Add(x.Warn).After(l.NotAfter)
+		if ok && (l.Message != "" || ends || slices.ContainsFunc(l.Problems, serious)) {
+			out = append(out, stale{spec: spec, owner: pki.FindOwner(secret.ObjectMeta), worn: true})
+		}
+	}
+	return out
+}
