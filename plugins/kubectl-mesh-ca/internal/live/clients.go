@@ -43,14 +43,11 @@ func (c *Cluster) Clients(ctx context.Context, m *clusters.Member) ([]Client, er
 				return []Client{client}, nil
 			}
 			clients, err := kind.read(ctx, m, p, client)
-			if denied := missing(err); denied != nil {
-				return nil, denied
-			}
 			if err != nil {
 				client.Unknown = err.Error()
-				return []Client{client}, nil
+				clients = []Client{client}
 			}
-			return clients, nil
+			return clients, missing(err)
 		})
 		if err != nil {
 			return nil, err
