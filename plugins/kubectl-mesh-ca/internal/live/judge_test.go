@@ -212,7 +212,7 @@ func TestFindingsAreGrouped(t *testing.T) {
 		m.files = append(m.files, live.File{Node: "n", Pod: c.Pod, Path: localCA, Certs: []*x509.Certificate{signer.Cert}, Written: ago(11 * time.Hour)})
 	}
 	_, doc := report(t, m, states(t, signer, nil))
-	if len(doc.Findings) != 1 || !strings.HasPrefix(doc.Findings[0].Message, "agent, connection to eu, 40 of 41 processes: ") {
+	if len(doc.Findings) != 1 || !strings.HasPrefix(doc.Findings[0].Message, "agent, connection to eu, and 39 more of 41 connections: ") {
 		t.Errorf("%+v", doc.Findings)
 	}
 }
