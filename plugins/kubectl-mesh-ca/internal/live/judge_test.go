@@ -176,6 +176,10 @@ func TestReport(t *testing.T) {
 			m.served[0].Chain = []*x509.Certificate{other.Issue(t, pkitest.Spec{DNS: []string{"*.mesh.cilium.io"}}).Cert}
 		}, nil, fresh + ", CA042, true", "clients in eu do not accept"},
 		"no handshake": {func(m *model) { m.served[0].Chain, m.served[0].Unknown = nil, "TLS handshake: EOF" }, nil, fresh + ", CA041, false", "TLS handshake: EOF"},
+		"no handshake, and stale": {func(m *model) {
+			s := &m.served[0]
+			s.Chain, s.Unknown, s.Started, s.Created = nil, "timeout", ago(30*time.Hour), ago(30*time.Hour)
+		}, nil, "etcd stale, agent fresh, kvstoremesh fresh, operator fresh, CA040, CA041, false", "timeout"},
 		"no permission": {func(m *model) {
 			m.served, m.err = nil, &permissions.MissingError{Permissions: permissions.Access{Resource: "pods/portforward", Verbs: []string{"create"}}.In("kube-system", ""), Err: errors.New("x")}
 		}, nil, "agent fresh, kvstoremesh fresh, operator fresh, CA041, false", "a Role in namespace kube-system needs {apiGroups: [\"\"], resources: [pods/portforward]"},

@@ -83,12 +83,13 @@ func findings(s *ca.State, c v1alpha1.LiveCluster) []v1alpha1.Finding {
 	}
 	for _, e := range c.Etcd {
 		object := "pod/" + e.Pod
-		switch {
-		case e.Message != "":
+		if e.Message != "" { // its trust may be known all the same, by its start
 			out = append(out, finding.LiveUnknown.New(object, at, "etcd: "+e.Message, ""))
+		}
+		switch {
 		case e.Trust == string(pki.Stale):
 			out = append(out, finding.LiveStale.New(object, at, "etcd: "+e.Reason, s.RestartMeshAPI()))
-		case e.Trust == string(pki.UnknownFreshness):
+		case e.Trust == string(pki.UnknownFreshness) && e.Message == "":
 			out = append(out, finding.LiveUnknown.New(object, at, "etcd: "+e.Reason, ""))
 		}
 		out = append(out, acceptance(c.Cluster, e)...)
