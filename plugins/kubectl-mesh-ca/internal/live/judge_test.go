@@ -187,7 +187,7 @@ func TestReport(t *testing.T) {
 			for _, r := range []pki.RejectReason{pki.ClientRefused, pki.ClientRefused, pki.NotTrust} {
 				m.rejected = append(m.rejected, live.Rejection{Pod: "mesh-0", Rejection: pki.Rejection{At: ago(time.Second), Remote: "10.0.0.1", Reason: r, Text: "tls: " + string(r)}})
 			}
-		}, nil, fresh + ", CA043, true", "a client rejected the certificate of etcd at 10.0.0.1 2 times"},
+		}, nil, fresh + ", CA043, true", "a client rejected the certificate of etcd at 10.0.0.1 (handshakes: 2, last at "},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()

@@ -100,7 +100,7 @@ func findings(s *ca.State, c v1alpha1.LiveCluster) []v1alpha1.Finding {
 		if r.Reason == string(pki.ClientRefused) {
 			who = "a client rejected the certificate of etcd"
 		}
-		out = append(out, finding.LiveRejected.New("pod/"+r.Pod, at, fmt.Sprintf("%s at %s %d times, last at %s: %s", who, r.Remote, r.Count, stamp(r.Last), r.Text), ""))
+		out = append(out, finding.LiveRejected.New("pod/"+r.Pod, at, fmt.Sprintf("%s at %s (handshakes: %d, last at %s): %s", who, r.Remote, r.Count, stamp(r.Last), r.Text), ""))
 	}
 	return out
 }
