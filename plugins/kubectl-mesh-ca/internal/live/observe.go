@@ -83,7 +83,7 @@ func findings(s *ca.State, c v1alpha1.LiveCluster) []v1alpha1.Finding {
 	}
 	for _, e := range c.Etcd {
 		object := "pod/" + e.Pod
-		if e.Message != "" { // its trust may be known all the same, by its start
+		if e.Message != "" { // its start may tell whether it is stale
 			out = append(out, finding.LiveUnknown.New(object, at, "etcd: "+e.Message, ""))
 		}
 		switch {
