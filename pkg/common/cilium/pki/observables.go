@@ -135,7 +135,7 @@ type ConnectLine struct {
 // ParseConnectLine reads a line of a log as the API server returns it with timestamps. It reports false for every other line, and for those about other etcds.
 func ParseConnectLine(line string) (ConnectLine, bool) {
 	at, text, ok := stamped(line)
-	if !ok || !(strings.Contains(text, string(Connecting)) || strings.Contains(text, string(Established))) {
+	if !ok || !strings.Contains(text, string(Connecting)) && !strings.Contains(text, string(Established)) {
 		return ConnectLine{}, false
 	}
 	fields := logFields(text)

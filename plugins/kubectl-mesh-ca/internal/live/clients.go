@@ -43,14 +43,11 @@ func (c *Cluster) Clients(ctx context.Context, m *clusters.Member) ([]Client, er
 				return []Client{client}, nil
 			}
 			clients, err := kind.read(ctx, m, p, client)
-			if denied := missing(err); denied != nil {
-				return nil, denied
-			}
 			if err != nil {
 				client.Unknown = err.Error()
-				return []Client{client}, nil
+				clients = []Client{client}
 			}
-			return clients, nil
+			return clients, missing(err)
 		})
 		if err != nil {
 			return nil, err
@@ -71,7 +68,7 @@ func connects(p *corev1.Pod, container string) bool {
 	return false
 }
 
-// agent asks an agent for the success of its controllers. Its log tells when the connection that succeeded was begun.
+// agent asks an agent for the success of its controllers. Its log tells when the connection that succeeded was begun, and whether it has begun another one since.
 func (c *Cluster) agent(ctx context.Context, m *clusters.Member, p *corev1.Pod, base Client) ([]Client, error) {
 	out, err := c.exec(ctx, m, p, cilium.ContainerAgent, "cilium-dbg", "status", "-o", "json")
 	if err != nil {
@@ -81,41 +78,41 @@ func (c *Cluster) agent(ctx context.Context, m *clusters.Member, p *corev1.Pod, 
 	if err != nil {
 		return nil, err
 	}
-	begun, err := c.begun(ctx, m, p, status)
+	logged, err := c.around(ctx, m, p, status)
 	if err != nil {
 		return nil, err
 	}
 	clients := make([]Client, 0, len(status))
 	for _, s := range status {
-		clients = append(clients, fromStatus(base, s, begun))
+		clients = append(clients, fromStatus(base, s, logged[s.Peer]))
 	}
 	return clients, nil
 }
 
-// fromStatus works out when an agent read its CA file for a peer. begun are the times at which it began to connect to each peer, from its log, as far as it goes back.
-func fromStatus(client Client, s pki.RemoteStatus, begun map[string][]time.Time) Client {
+// fromStatus works out when an agent read its CA file for a peer, from its status and the lines of its log about the peer, as far as they were read.
+func fromStatus(client Client, s pki.RemoteStatus, lines []pki.ConnectLine) Client {
 	client.Peer, client.Connected, client.EtcdID = s.Peer, s.Connected, s.EtcdID
-	var attempt time.Time
-	for _, t := range begun[s.Peer] {
-		if (!s.Connected || !t.After(s.Succeeded)) && t.After(attempt) {
-			attempt = t
+	since := slices.IndexFunc(lines, func(l pki.ConnectLine) bool { return l.Event == pki.Connecting && l.At.After(s.Succeeded) })
+	if since >= 0 { // the controller has not succeeded since it began again
+		later := fromLog(client, s.Peer, lines[since:])
+		later.Connected, later.EtcdID = s.Connected, s.EtcdID
+		return later
+	}
+	if s.Succeeded.IsZero() {
+		client.Rebuilt, client.Evidence = client.Started, "process started at "+clock(client.Started)
+		return client
+	}
+	client.Evidence = fmt.Sprintf("controller remote-etcd-%s succeeded at %s", s.Peer, clock(s.Succeeded))
+	client.Rebuilt, client.Latest = earliest(client.Started, s.Succeeded), s.Succeeded
+	for _, l := range lines {
+		if l.Event == pki.Connecting && !l.At.Before(client.Rebuilt) {
+			client.Rebuilt, client.Latest = l.At, l.At
 		}
 	}
-	succeeded := fmt.Sprintf("controller remote-etcd-%s succeeded at %s", s.Peer, clock(s.Succeeded))
-	switch {
-	case !attempt.IsZero():
-		client.Rebuilt, client.Latest = attempt, attempt
-		client.Evidence = "log line " + quote(pki.Connecting) + " at " + clock(attempt)
-		if s.Connected {
-			client.Evidence = succeeded + "; " + client.Evidence
-		}
-	case !s.Succeeded.IsZero():
-		client.Rebuilt, client.Evidence = earliest(client.Started, s.Succeeded), succeeded
-		if s.Connected {
-			client.Latest = s.Succeeded
-		}
-	default:
-		client.Rebuilt, client.Evidence = client.Started, "process started at "+clock(client.Started)
+	if !s.Connected { // it must have begun again, and the log does not show when
+		client.Latest = time.Time{}
+	} else if client.Rebuilt.Equal(client.Latest) {
+		client.Evidence += "; log line " + quote(pki.Connecting) + " at " + clock(client.Rebuilt)
 	}
 	return client
 }
@@ -131,24 +128,25 @@ func earliest(started, established time.Time) time.Time {
 // maxWindows limits the requests for parts of one agent's log.
 const maxWindows = 4
 
-// begun reads from the log of an agent when it began to connect to each peer. It reads only the minutes before each connection was established, or
-// the last ones for a peer that is not connected.
-func (c *Cluster) begun(ctx context.Context, m *clusters.Member, p *corev1.Pod, status []pki.RemoteStatus) (map[string][]time.Time, error) {
-	var windows []pki.Window
+// around reads the lines about connections from the log of an agent, by peer, in the order of the log. It reads only the minutes before each connection was established, and the last
+// ones: a controller that does not succeed begins again at least once in this time.
+func (c *Cluster) around(ctx context.Context, m *clusters.Member, p *corev1.Pod, status []pki.RemoteStatus) (map[string][]pki.ConnectLine, error) {
+	if len(status) == 0 {
+		return nil, nil
+	}
+	now := c.now()
+	windows := []pki.Window{{From: now.Add(-pki.ConnectTimeout - clusterConfigTimeout - logSlack), To: now.Add(logSlack)}}
 	for _, s := range status {
-		switch {
-		case !s.Connected:
-			windows = append(windows, pki.Window{From: c.now().Add(-pki.ConnectTimeout - logSlack), To: c.now().Add(logSlack)})
-		case !s.Succeeded.IsZero():
+		if !s.Succeeded.IsZero() {
 			windows = append(windows, pki.Window{From: s.Succeeded.Add(-pki.ConnectTimeout - logSlack), To: s.Succeeded})
 		}
 	}
-	out := map[string][]time.Time{}
+	out := map[string][]pki.ConnectLine{}
 	for _, w := range merged(windows) {
 		err := c.lines(ctx, m, p, corev1.PodLogOptions{Container: cilium.ContainerAgent, SinceTime: after(w.From)}, func(line string) bool {
 			l, ok := pki.ParseConnectLine(line)
-			if ok && l.Event == pki.Connecting {
-				out[l.Peer] = append(out[l.Peer], l.At)
+			if ok && !l.At.After(w.To) {
+				out[l.Peer] = append(out[l.Peer], l)
 			}
 			return !ok || !l.At.After(w.To)
 		})
@@ -158,6 +156,10 @@ func (c *Cluster) begun(ctx context.Context, m *clusters.Member, p *corev1.Pod, 
 	}
 	return out, nil
 }
+
+// clusterConfigTimeout is how long a process that is connected waits for the configuration of the peer before it begins again (getClusterConfig in
+// pkg/clustermesh/common/remote_cluster.go; 1.16 to 1.20).
+const clusterConfigTimeout = 3 * time.Minute
 
 // logSlack covers clocks that differ.
 const logSlack = time.Minute

@@ -42,15 +42,12 @@ func (c *Cluster) Files(ctx context.Context, m *clusters.Member) ([]File, error)
 			return []File{base}, nil
 		}
 		out, err := c.exec(ctx, m, p, cilium.ContainerAgent, "sh", "-c", listing)
-		if denied := missing(err); denied != nil {
-			return nil, denied
-		}
 		files, problem := parseListing(base, string(out))
-		if err = cmp.Or(err, problem); err != nil {
-			base.Unknown = err.Error()
-			return []File{base}, nil
+		if failed := cmp.Or(err, problem); failed != nil {
+			base.Unknown = failed.Error()
+			files = []File{base}
 		}
-		return files, nil
+		return files, missing(err)
 	})
 }
 

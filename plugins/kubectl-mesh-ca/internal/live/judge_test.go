@@ -176,6 +176,10 @@ func TestReport(t *testing.T) {
 			m.served[0].Chain = []*x509.Certificate{other.Issue(t, pkitest.Spec{DNS: []string{"*.mesh.cilium.io"}}).Cert}
 		}, nil, fresh + ", CA042, true", "clients in eu do not accept"},
 		"no handshake": {func(m *model) { m.served[0].Chain, m.served[0].Unknown = nil, "TLS handshake: EOF" }, nil, fresh + ", CA041, false", "TLS handshake: EOF"},
+		"no handshake, and stale": {func(m *model) {
+			s := &m.served[0]
+			s.Chain, s.Unknown, s.Started, s.Created = nil, "timeout", ago(30*time.Hour), ago(30*time.Hour)
+		}, nil, "etcd stale, agent fresh, kvstoremesh fresh, operator fresh, CA040, CA041, false", "timeout"},
 		"no permission": {func(m *model) {
 			m.served, m.err = nil, &permissions.MissingError{Permissions: permissions.Access{Resource: "pods/portforward", Verbs: []string{"create"}}.In("kube-system", ""), Err: errors.New("x")}
 		}, nil, "agent fresh, kvstoremesh fresh, operator fresh, CA041, false", "a Role in namespace kube-system needs {apiGroups: [\"\"], resources: [pods/portforward]"},
@@ -183,7 +187,7 @@ func TestReport(t *testing.T) {
 			for _, r := range []pki.RejectReason{pki.ClientRefused, pki.ClientRefused, pki.NotTrust} {
 				m.rejected = append(m.rejected, live.Rejection{Pod: "mesh-0", Rejection: pki.Rejection{At: ago(time.Second), Remote: "10.0.0.1", Reason: r, Text: "tls: " + string(r)}})
 			}
-		}, nil, fresh + ", CA043, true", "a client rejected the certificate of etcd at 10.0.0.1 2 times"},
+		}, nil, fresh + ", CA043, true", "a client rejected the certificate of etcd at 10.0.0.1 (handshakes: 2, last at "},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
@@ -212,7 +216,7 @@ func TestFindingsAreGrouped(t *testing.T) {
 		m.files = append(m.files, live.File{Node: "n", Pod: c.Pod, Path: localCA, Certs: []*x509.Certificate{signer.Cert}, Written: ago(11 * time.Hour)})
 	}
 	_, doc := report(t, m, states(t, signer, nil))
-	if len(doc.Findings) != 1 || !strings.HasPrefix(doc.Findings[0].Message, "agent, connection to eu, 40 of 41 processes: ") {
+	if len(doc.Findings) != 1 || !strings.HasPrefix(doc.Findings[0].Message, "agent, connection to eu, and 39 more of 41 connections: ") {
 		t.Errorf("%+v", doc.Findings)
 	}
 }

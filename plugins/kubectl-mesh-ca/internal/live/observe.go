@@ -1,9 +1,11 @@
 package live
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"slices"
+	"strings"
 	"sync"
 	"time"
 
@@ -72,8 +74,7 @@ func Observe(ctx context.Context, o Observer, m *clusters.Member, since time.Tim
 	return out
 }
 
-// findings returns the findings about the running processes of one cluster: one for each kind of process and verdict, and one for each cluster that does not accept
-// what an etcd serves.
+// findings returns the findings about the running processes of one cluster.
 func findings(s *ca.State, c v1alpha1.LiveCluster) []v1alpha1.Finding {
 	at := []string{c.Cluster}
 	var out []v1alpha1.Finding
@@ -82,19 +83,16 @@ func findings(s *ca.State, c v1alpha1.LiveCluster) []v1alpha1.Finding {
 	}
 	for _, e := range c.Etcd {
 		object := "pod/" + e.Pod
-		switch {
-		case e.Message != "":
+		if e.Message != "" { // its start may tell whether it is stale
 			out = append(out, finding.LiveUnknown.New(object, at, "etcd: "+e.Message, ""))
+		}
+		switch {
 		case e.Trust == string(pki.Stale):
 			out = append(out, finding.LiveStale.New(object, at, "etcd: "+e.Reason, s.RestartMeshAPI()))
-		case e.Trust == string(pki.UnknownFreshness):
+		case e.Trust == string(pki.UnknownFreshness) && e.Message == "":
 			out = append(out, finding.LiveUnknown.New(object, at, "etcd: "+e.Reason, ""))
 		}
-		for _, a := range e.Accepted {
-			if a.Verdict != string(pki.OK) {
-				out = append(out, finding.LiveServed.New(object, []string{c.Cluster, a.Client}, fmt.Sprintf("clients in %s do not accept what etcd serves: %s", a.Client, a.Reason), ""))
-			}
-		}
+		out = append(out, acceptance(c.Cluster, e)...)
 	}
 	out = append(out, clientFindings(c)...)
 	for _, r := range c.Rejected {
@@ -102,20 +100,45 @@ func findings(s *ca.State, c v1alpha1.LiveCluster) []v1alpha1.Finding {
 		if r.Reason == string(pki.ClientRefused) {
 			who = "a client rejected the certificate of etcd"
 		}
-		out = append(out, finding.LiveRejected.New("pod/"+r.Pod, at, fmt.Sprintf("%s at %s %d times, last at %s: %s", who, r.Remote, r.Count, stamp(r.Last), r.Text), ""))
+		out = append(out, finding.LiveRejected.New("pod/"+r.Pod, at, fmt.Sprintf("%s at %s (handshakes: %d, last at %s): %s", who, r.Remote, r.Count, stamp(r.Last), r.Text), ""))
 	}
 	return out
 }
 
-// clientFindings returns one finding for all clients of one kind with one verdict and the same peer.
+// acceptance returns one finding for all clusters that do not accept what a replica serves, and one for those of which this is unknown. The reason is that of the first.
+func acceptance(cluster string, e v1alpha1.LiveEtcd) []v1alpha1.Finding {
+	var out []v1alpha1.Finding
+	for _, kind := range []struct {
+		verdict pki.Verdict
+		rule    finding.Rule
+		text    string
+	}{
+		{pki.Broken, finding.LiveServed, "clients in %s do not accept what etcd serves: %s"},
+		{pki.Unknown, finding.LiveUnknown, "cannot determine whether clients in %s accept what etcd serves: %s"},
+	} {
+		var others []string
+		reason := ""
+		for _, a := range e.Accepted {
+			if a.Verdict == string(kind.verdict) {
+				others, reason = append(others, a.Client), cmp.Or(reason, a.Reason)
+			}
+		}
+		if len(others) > 0 {
+			out = append(out, kind.rule.New("pod/"+e.Pod, append([]string{cluster}, others...), fmt.Sprintf(kind.text, strings.Join(others, ", "), reason), ""))
+		}
+	}
+	return out
+}
+
+// clientFindings returns one finding for all connections of one kind of process with one verdict: in a large mesh a process has hundreds. The pod and the reason
+// are those of the first.
 func clientFindings(c v1alpha1.LiveCluster) []v1alpha1.Finding {
-	type key struct{ kind, trust, peer string }
+	type key struct{ kind, trust string }
 	var order []key
-	groups := map[key][]v1alpha1.LiveClient{}
-	total := map[key]int{}
+	groups, total := map[key][]v1alpha1.LiveClient{}, map[string]int{}
 	for _, client := range c.Clients {
-		k := key{client.Kind, client.Trust, client.Peer}
-		total[key{kind: client.Kind, peer: client.Peer}]++
+		k := key{client.Kind, client.Trust}
+		total[client.Kind]++
 		if client.Trust == string(pki.Fresh) {
 			continue
 		}
@@ -130,13 +153,12 @@ func clientFindings(c v1alpha1.LiveCluster) []v1alpha1.Finding {
 		if k.trust == string(pki.Stale) {
 			rule = finding.LiveStale
 		}
-		first := groups[k][0]
-		who := k.kind
-		if k.peer != "" {
-			who += ", connection to " + k.peer
+		first, who := groups[k][0], k.kind
+		if first.Peer != "" {
+			who += ", connection to " + first.Peer
 		}
-		if len(groups[k]) > 1 { // the pod and the reason are those of the first
-			who += fmt.Sprintf(", %d of %d processes", len(groups[k]), total[key{kind: k.kind, peer: k.peer}])
+		if n := len(groups[k]); n > 1 {
+			who += fmt.Sprintf(", and %d more of %d connections", n-1, total[k.kind])
 		}
 		out = append(out, rule.New("pod/"+first.Pod, []string{c.Cluster}, who+": "+first.Reason, ""))
 	}

@@ -127,24 +127,18 @@ func started(p *corev1.Pod, container string) time.Time {
 // notRunning is the reason for a container without a process.
 const notRunning = "the container does not run"
 
-// each calls fn for each pod, several at a time, and returns the results in their order. A permission that is missing for one is missing for all, and is the error.
+// each calls fn for each pod, several at a time, and returns the results in their order. An error of one is the error: fn returns only
+// those that concern all pods, such as a missing permission.
 func each[T any](ctx context.Context, pods []corev1.Pod, fn func(*corev1.Pod) ([]T, error)) ([]T, error) {
 	results, errs := make([][]T, len(pods)), make([]error, len(pods))
 	fanout.Parallel(ctx, len(pods), func(i int) { results[i], errs[i] = fn(&pods[i]) })
 	if err := ctx.Err(); err != nil {
 		return nil, err
 	}
-	return slices.Concat(results...), firstMissing(errs)
-}
-
-// firstMissing returns the first error.
-func firstMissing(errs []error) error {
-	for _, err := range errs {
-		if err != nil {
-			return err
-		}
+	if i := slices.IndexFunc(errs, func(err error) bool { return err != nil }); i >= 0 {
+		return nil, errs[i]
 	}
-	return nil
+	return slices.Concat(results...), nil
 }
 
 // missing returns the error if a permission is missing, which concerns every pod of the cluster; nil if the error concerns this pod.

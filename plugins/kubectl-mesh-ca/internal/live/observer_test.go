@@ -207,12 +207,14 @@ func TestAgents(t *testing.T) {
 		latest    time.Time
 		evidence  string
 	}{
-		"the log tells when it began": {true, at(60), connecting(at(58), "eu") + connecting(at(59), "ap") + connecting(at(70), "eu"), at(58), at(58), "succeeded at 2026-11-23T13:00:00.000Z; log line"},
-		"the log does not go back":    {true, at(60), "", at(45), at(60), "controller remote-etcd-eu succeeded at 2026-11-23T13:00:00.000Z"},
-		"younger than the timeout":    {true, at(5), "", at(0), at(5), "controller remote-etcd-eu succeeded"},
-		"not connected, begun again":  {false, at(5), connecting(at(96), "eu") + connecting(at(98), "eu"), at(98), at(98), "log line"},
-		"not connected":               {false, at(60), "", at(45), time.Time{}, "succeeded"},
-		"never connected":             {false, time.Time{}, "", at(0), time.Time{}, "process started at"},
+		"the log tells when it began":         {true, at(60), connecting(at(58), "eu") + connecting(at(59), "ap") + established(at(59), "eu"), at(58), at(58), "succeeded at 2026-11-23T13:00:00.000Z; log line"},
+		"the log does not go back":            {true, at(60), "", at(45), at(60), "controller remote-etcd-eu succeeded at 2026-11-23T13:00:00.000Z"},
+		"younger than the timeout":            {true, at(5), "", at(0), at(5), "controller remote-etcd-eu succeeded"},
+		"not connected, begun again":          {false, at(5), connecting(at(96), "eu") + connecting(at(98), "eu"), at(98), at(98), "log line"},
+		"connected again, not yet successful": {true, at(5), connecting(at(4), "eu") + established(at(5), "eu") + connecting(at(96), "eu") + established(at(97), "eu"), at(96), at(96), "established"},
+		"connected, never successful":         {true, time.Time{}, connecting(at(96), "eu") + established(at(97), "eu"), at(96), at(96), "established"},
+		"not connected":                       {false, at(60), "", at(45), time.Time{}, "succeeded"},
+		"never connected":                     {false, time.Time{}, "", at(0), time.Time{}, "process started at"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()

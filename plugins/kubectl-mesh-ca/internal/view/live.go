@@ -13,7 +13,7 @@ import (
 	"github.com/kubectl-mesh/kubectl-mesh/pkg/common/output"
 )
 
-// running shows what the running processes do: one row for each etcd replica, and one for all clients of a kind and a peer with the same result.
+// running shows what the running processes do: one row for each etcd replica, and one for all clients of a kind with the same result.
 func running(live *v1alpha1.CALive) []output.Section {
 	if live == nil {
 		return nil
@@ -63,60 +63,82 @@ func acceptedBy(all []v1alpha1.LiveAcceptance) string {
 		return "-"
 	}
 	if len(others) > 0 {
-		s += ", not by " + strings.Join(others, ", ")
+		s += ", not by " + few(others)
 	}
 	return s
 }
 
-// group is the clients of one kind in one cluster, for one peer.
-type group struct{ cluster, kind, peer string }
-
+// clients has one row for each kind of process and verdict in a cluster: a mesh of hundreds of clusters has thousands of connections.
 func clients(live *v1alpha1.CALive) *metav1.Table {
-	t := output.NewTable("CLUSTER", "PROCESS", "PEER", "CONNECTED", "TRUST", "+POD", "+NODE", "+EVIDENCE", "+REASON")
+	t := output.NewTable("CLUSTER", "PROCESS", "PEERS", "CONNECTED", "TRUST", "+PODS", "+NODES", "+EVIDENCE", "+REASON")
 	for _, c := range live.Clusters {
-		var order []group
-		of := map[group][]v1alpha1.LiveClient{}
+		var kinds []string
+		of := map[string][]v1alpha1.LiveClient{}
 		for _, client := range c.Clients {
-			g := group{c.Cluster, client.Kind, client.Peer}
-			if of[g] == nil {
-				order = append(order, g)
+			if of[client.Kind] == nil {
+				kinds = append(kinds, client.Kind)
 			}
-			of[g] = append(of[g], client)
+			of[client.Kind] = append(of[client.Kind], client)
 		}
-		for _, g := range order {
-			addClients(t, g, of[g])
+		for _, kind := range kinds {
+			addClients(t, c.Cluster, kind, of[kind])
 		}
 	}
 	return t
 }
 
-// addClients adds one row for each verdict among the clients of a group.
-func addClients(t *metav1.Table, g group, all []v1alpha1.LiveClient) {
+// addClients adds one row for each verdict among the clients of a kind. Evidence and reason are those of the first.
+func addClients(t *metav1.Table, cluster, kind string, all []v1alpha1.LiveClient) {
 	for _, trust := range []pki.Freshness{pki.Stale, pki.UnknownFreshness, pki.Fresh} {
 		some := slices.DeleteFunc(slices.Clone(all), func(c v1alpha1.LiveClient) bool { return c.Trust != string(trust) })
 		if len(some) == 0 {
 			continue
 		}
 		connected, known := 0, true
-		var pods, nodes []string
 		for _, c := range some {
 			known = known && c.Connected != nil
 			if c.Connected != nil && *c.Connected {
 				connected++
 			}
-			pods, nodes = append(pods, c.Pod), append(nodes, c.Node)
 		}
 		state := "?"
 		if known {
 			state = fmt.Sprintf("%d of %d", connected, len(some))
 		}
-		process := g.kind
-		if len(all) > 1 {
-			process = fmt.Sprintf("%s (%d of %d)", g.kind, len(some), len(all))
+		pods := distinct(some, func(c v1alpha1.LiveClient) string { return c.Pod })
+		if total := distinct(all, func(c v1alpha1.LiveClient) string { return c.Pod }); len(total) > 1 {
+			kind = fmt.Sprintf("%s (%d of %d)", some[0].Kind, len(pods), len(total))
 		}
-		slices.Sort(nodes)
-		output.AddRow(t, g.cluster, process, dash(g.peer), state, string(trust), strings.Join(pods, ","), strings.Join(slices.Compact(nodes), ","), some[0].Evidence, some[0].Reason)
+		peers := distinct(some, func(c v1alpha1.LiveClient) string { return c.Peer })
+		nodes := distinct(some, func(c v1alpha1.LiveClient) string { return c.Node })
+		output.AddRow(t, cluster, kind, few(peers), state, string(trust), strings.Join(pods, ","), strings.Join(nodes, ","), some[0].Evidence, some[0].Reason)
 	}
+}
+
+// distinct returns the values of a field, sorted, without empty ones.
+func distinct(clients []v1alpha1.LiveClient, field func(v1alpha1.LiveClient) string) []string {
+	var out []string
+	for _, c := range clients {
+		if v := field(c); v != "" {
+			out = append(out, v)
+		}
+	}
+	slices.Sort(out)
+	return slices.Compact(out)
+}
+
+// maxNames is how many names a cell lists.
+const maxNames = 4
+
+// few lists names, or the first of many and their number.
+func few(names []string) string {
+	switch n := len(names) - maxNames; {
+	case len(names) == 0:
+		return "-"
+	case n > 0:
+		return fmt.Sprintf("%s and %d more", strings.Join(names[:maxNames], ","), n)
+	}
+	return strings.Join(names, ",")
 }
 
 func at(t *time.Time) string {
@@ -124,11 +146,4 @@ func at(t *time.Time) string {
 		return "?"
 	}
 	return t.UTC().Format(time.RFC3339)
-}
-
-func dash(s string) string {
-	if s == "" {
-		return "-"
-	}
-	return s
 }
