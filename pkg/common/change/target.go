@@ -6,10 +6,13 @@ import (
 	"fmt"
 	"maps"
 
+	appsv1 "k8s.io/api/apps/v1"
+	batchv1 "k8s.io/api/batch/v1"
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/types"
 	"k8s.io/client-go/kubernetes"
+	"k8s.io/utils/ptr"
 
 	"github.com/kubectl-mesh/kubectl-mesh/pkg/common/clusters"
 )
@@ -31,6 +34,18 @@ var (
 	}}
 	ConfigMap = Kind{Name: "configmap", api: func(c kubernetes.Interface, namespace string) api {
 		return typed[*corev1.ConfigMap]{c.CoreV1().ConfigMaps(namespace)}
+	}}
+	Deployment = Kind{Name: "deployment", api: func(c kubernetes.Interface, namespace string) api {
+		return typed[*appsv1.Deployment]{c.AppsV1().Deployments(namespace)}
+	}}
+	DaemonSet = Kind{Name: "daemonset", api: func(c kubernetes.Interface, namespace string) api {
+		return typed[*appsv1.DaemonSet]{c.AppsV1().DaemonSets(namespace)}
+	}}
+	CronJob = Kind{Name: "cronjob", api: func(c kubernetes.Interface, namespace string) api {
+		return typed[*batchv1.CronJob]{c.BatchV1().CronJobs(namespace)}
+	}}
+	Job = Kind{Name: "job", api: func(c kubernetes.Interface, namespace string) api {
+		return typed[*batchv1.Job]{c.BatchV1().Jobs(namespace)}
 	}}
 )
 
@@ -57,10 +72,18 @@ func (t Target) Create(ctx context.Context, obj metav1.Object, manager string, d
 	return got, t.Redact(err)
 }
 
+// Delete removes the object, if it is still the one that was read.
+func (t Target) Delete(ctx context.Context, uid types.UID, version string, dryRun bool) error {
+	// A Job's pods go with it, as with kubectl.
+	o := metav1.DeleteOptions{DryRun: dry(dryRun), PropagationPolicy: ptr.To(metav1.DeletePropagationBackground), Preconditions: &metav1.Preconditions{UID: &uid, ResourceVersion: &version}}
+	return t.Redact(t.client().remove(ctx, t.Name, o))
+}
+
 // Fields are what a patch writes. A nil value removes a key, whoever owns it.
 type Fields struct {
 	Annotations map[string]*string
 	Data        map[string][]byte
+	Spec        map[string]any
 }
 
 // Patch sends a JSON merge patch with uid and resourceVersion as preconditions.
@@ -72,6 +95,9 @@ func (t Target) Patch(ctx context.Context, uid types.UID, version string, f Fiel
 	body := map[string]any{"metadata": meta}
 	if f.Data != nil {
 		body["data"] = f.Data // base64 by encoding/json
+	}
+	if f.Spec != nil {
+		body["spec"] = f.Spec
 	}
 	raw, err := json.Marshal(body)
 	if err != nil {
@@ -95,6 +121,7 @@ type api interface {
 	get(ctx context.Context, name string) (metav1.Object, error)
 	create(ctx context.Context, obj metav1.Object, o metav1.CreateOptions) (metav1.Object, error)
 	patch(ctx context.Context, name string, body []byte, o metav1.PatchOptions) (metav1.Object, error)
+	remove(ctx context.Context, name string, o metav1.DeleteOptions) error
 }
 
 // client is the part that client-go's typed clients have in common.
@@ -102,6 +129,7 @@ type client[T metav1.Object] interface {
 	Get(ctx context.Context, name string, o metav1.GetOptions) (T, error)
 	Create(ctx context.Context, obj T, o metav1.CreateOptions) (T, error)
 	Patch(ctx context.Context, name string, pt types.PatchType, body []byte, o metav1.PatchOptions, subresources ...string) (T, error)
+	Delete(ctx context.Context, name string, o metav1.DeleteOptions) error
 }
 
 type typed[T metav1.Object] struct{ client client[T] }
@@ -120,6 +148,10 @@ func (c typed[T]) create(ctx context.Context, obj metav1.Object, o metav1.Create
 
 func (c typed[T]) patch(ctx context.Context, name string, body []byte, o metav1.PatchOptions) (metav1.Object, error) {
 	return object(c.client.Patch(ctx, name, types.MergePatchType, body, o))
+}
+
+func (c typed[T]) remove(ctx context.Context, name string, o metav1.DeleteOptions) error {
+	return c.client.Delete(ctx, name, o)
 }
 
 // object keeps the empty object of a failed call from passing for one.
