@@ -1,6 +1,7 @@
 package ca
 
 import (
+	"slices"
 	"strings"
 
 	"github.com/kubectl-mesh/kubectl-mesh/pkg/common/cilium"
@@ -12,6 +13,9 @@ import (
 const bundleName = "cilium-root-ca.crt"
 
 // The permissions that the steps of a change need; the access review asks for them, and the table lists them.
+
+// commandPrune is the only command that deletes anything that it did not make.
+const commandPrune = "backups prune"
 
 func writes() []string { return []string{"sync", "restore"} }
 
@@ -25,12 +29,17 @@ func accessPatchCA() permissions.Access {
 }
 
 func accessCreate() permissions.Access {
-	return permissions.Access{Resource: "secrets", Verbs: []string{"create"}, Place: permissions.InMeshNamespace, Commands: writes(), Writes: true,
+	return permissions.Access{Resource: "secrets", Verbs: []string{"create"}, Place: permissions.InMeshNamespace, Commands: append(writes(), "init"), Writes: true,
 		For: "the backup of the previous CA, and a CA where none exists; create cannot be limited to a name"}
 }
 
+func accessDelete() permissions.Access {
+	return permissions.Access{Resource: "secrets", Verbs: []string{"delete"}, Place: permissions.InMeshNamespace, Commands: []string{commandPrune}, Writes: true,
+		For: "a backup that nothing uses any more; `rbac` grants it with `--prune` only"}
+}
+
 func accessReadBackup() permissions.Access {
-	return permissions.Access{Resource: "secrets", Verbs: []string{"get"}, Place: permissions.InMeshNamespace, Commands: writes(), Writes: true,
+	return permissions.Access{Resource: "secrets", Verbs: []string{"get"}, Place: permissions.InMeshNamespace, Commands: append(writes(), commandPrune), Writes: true,
 		For: "that backup; its name contains the fingerprint of the previous CA. To grant less, name it: `--dry-run=server` prints the rule"}
 }
 
@@ -57,9 +66,18 @@ func Accesses() []permissions.Access {
 		{Group: "batch", Resource: "cronjobs", Names: []string{cronJobMesh, cronJobHubble}, Verbs: []string{"get"}, Place: permissions.InMeshNamespace,
 			For: "the command that renews certificates with certgen", Without: "the commands do not use certgen"},
 		accessPatchCA(), accessCreate(), accessReadBackup(),
-		{Resource: "secrets", Verbs: []string{"list"}, Place: permissions.InMeshNamespace, Commands: writes(), Writes: true,
-			For: "the record of Cilium's Helm release: its chart, and whether its values contain a CA", Without: "both are reported as unknown"},
+		{Resource: "secrets", Verbs: []string{"list"}, Place: permissions.InMeshNamespace, Commands: append(writes(), "backups", commandPrune), Writes: true,
+			For:     "the record of Cilium's Helm release: its chart, and whether its values contain a CA; the backups, by their label. Whoever may list Secrets can read keys, so that only `--write` grants it",
+			Without: "the release is reported as unknown; `backups` fails, and prints the rule"},
+		accessDelete(),
+		{Resource: "configmaps", Names: []string{configMapRotation}, Verbs: []string{"get"}, Place: permissions.InMeshNamespace, Commands: []string{commandPrune}, Writes: true,
+			For: "whether a rotation is under way: its backups are not deleted"},
 	}...)
+}
+
+// WithoutPrune leaves out what only backups prune needs: whoever may delete Secrets in Cilium's namespace can end the mesh.
+func WithoutPrune(accesses []permissions.Access) []permissions.Access {
+	return slices.DeleteFunc(slices.Clone(accesses), func(a permissions.Access) bool { return slices.Equal(a.Commands, []string{commandPrune}) })
 }
 
 // AccessTable returns the table as Markdown, for docs/rbac.md.

@@ -1,0 +1,147 @@
+package ca
+
+import (
+	"cmp"
+	"context"
+	"crypto/x509"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+
+	corev1 "k8s.io/api/core/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+
+	"github.com/kubectl-mesh/kubectl-mesh/pkg/apis/v1alpha1"
+	"github.com/kubectl-mesh/kubectl-mesh/pkg/common/cilium/pki"
+	"github.com/kubectl-mesh/kubectl-mesh/pkg/common/clusters"
+	"github.com/kubectl-mesh/kubectl-mesh/pkg/common/fanout"
+)
+
+// configMapRotation exists in Cilium's namespace while a rotation is under way: it is the rotation's lock.
+const configMapRotation = "mesh-ca-rotation"
+
+// Kept is a Secret that keeps what a command of mesh-ca replaced. It contains a private key and is never printed.
+type Kept struct {
+	State  *State
+	Secret *corev1.Secret
+
+	// subjects are the certificates that the kept key belongs to; all certificates of the file where no key fits. Empty: nothing parses.
+	subjects []*x509.Certificate
+	ca       pki.CA
+}
+
+// Of is the name of the Secret whose former content is kept.
+func (k *Kept) Of() string { return k.Secret.Labels[labelBackupOf] }
+
+// ReadKept lists what is kept in the clusters, oldest first in each. A cluster whose Secrets may not be listed is returned as a copy of its member with the error.
+// It needs the permission to list Secrets; what is not a backup is discarded.
+func ReadKept(ctx context.Context, states []*State, timeout time.Duration) (kept []*Kept, failed []*clusters.Member) {
+	of, members := byMember(states)
+	for _, r := range fanout.Each(ctx, members, timeout, func(ctx context.Context, m *clusters.Member) ([]*Kept, error) {
+		return of[m].kept(ctx)
+	}) {
+		if r.Err != nil {
+			failed = append(failed, r.Member.WithError(r.Err))
+			continue
+		}
+		kept = append(kept, r.Value...)
+	}
+	return kept, failed
+}
+
+func byMember(states []*State) (map[*clusters.Member]*State, []*clusters.Member) {
+	of, members := map[*clusters.Member]*State{}, make([]*clusters.Member, len(states))
+	for n, s := range states {
+		members[n], of[s.Member] = s.Member, s
+	}
+	return of, members
+}
+
+func (s *State) kept(ctx context.Context) ([]*Kept, error) {
+	list, err := s.Member.Client.CoreV1().Secrets(s.Namespace).List(ctx, metav1.ListOptions{LabelSelector: labelBackupOf})
+	if err != nil {
+		return nil, fmt.Errorf("list the backups in namespace %s: %w", s.Namespace, err)
+	}
+	var out []*Kept
+	for n := range list.Items {
+		out = append(out, newKept(s, &list.Items[n]))
+	}
+	slices.SortStableFunc(out, func(a, b *Kept) int {
+		return cmp.Or(a.Secret.CreationTimestamp.Compare(b.Secret.CreationTimestamp.Time), strings.Compare(a.Secret.Name, b.Secret.Name))
+	})
+	return out, nil
+}
+
+func newKept(s *State, secret *corev1.Secret) *Kept {
+	k := &Kept{State: s, Secret: secret}
+	// A leaf Secret parses in the same way: tls.crt and tls.key take precedence where ca.key does not exist.
+	ca, err := pki.ParseCA(secret.Data)
+	if err != nil {
+		return k
+	}
+	k.ca = ca
+	for _, cert := range ca.Chain {
+		if state, _ := pki.CheckKey(cert, secret.Data[ca.Layout.Key]); state == pki.KeyMatches {
+			k.subjects = append(k.subjects, cert)
+		}
+	}
+	if len(k.subjects) == 0 {
+		k.subjects = ca.Chain
+	}
+	return k
+}
+
+// Rotations returns the clusters in which a rotation is under way, and since when. Whether that is so must be known of every cluster.
+func Rotations(ctx context.Context, states []*State, timeout time.Duration) (map[string]time.Time, error) {
+	of, members := byMember(states)
+	out := map[string]time.Time{}
+	var unread []error
+	for _, r := range fanout.Each(ctx, members, timeout, func(ctx context.Context, m *clusters.Member) (*corev1.ConfigMap, error) {
+		cm, err := m.Client.CoreV1().ConfigMaps(of[m].Namespace).Get(ctx, configMapRotation, metav1.GetOptions{})
+		if apierrors.IsNotFound(err) {
+			return nil, nil //nolint:nilnil // there is no rotation
+		}
+		return cm, err
+	}) {
+		switch {
+		case r.Err != nil:
+			unread = append(unread, fmt.Errorf("cluster %q: cannot determine whether a rotation is under way (configmap %s): %w", r.Member.Name, configMapRotation, r.Err))
+		case r.Value != nil:
+			out[r.Member.Name] = r.Value.CreationTimestamp.Time
+		}
+	}
+	return out, errors.Join(unread...)
+}
+
+// Document returns the facts of a backup. uses are what Uses returned, and gaps what Gaps did: with gaps, a backup that nothing is known to use may be in use.
+func (k *Kept) Document(uses []v1alpha1.CAUse, gaps []string) v1alpha1.KeptCA {
+	m := k.State.Member
+	out := v1alpha1.KeptCA{
+		Cluster: m.Name, Context: m.Context, Namespace: k.Secret.Namespace, Name: k.Secret.Name, Of: k.Of(), Uses: uses, State: v1alpha1.KeptUnused,
+		Since: k.Secret.CreationTimestamp.UTC(), Owner: v1alpha1.Owner{Kind: string(pki.FindOwner(k.Secret.ObjectMeta).Kind)},
+	}
+	switch {
+	case len(uses) > 0:
+		out.State = v1alpha1.KeptUsed
+	case len(k.subjects) == 0:
+		out.State, out.Message = v1alpha1.KeptUnknown, "it contains no certificate that parses"
+	case len(gaps) > 0:
+		out.State = v1alpha1.KeptUnknown
+	}
+	if len(k.ca.Chain) > 0 {
+		c := certificate(k.ca.Signer())
+		out.Certificate, out.Key = &c, string(k.ca.Key)
+	}
+	return out
+}
+
+// Undo returns the command that restores what is kept, where there is one.
+func (k *Kept) Undo() string {
+	if k.Of() != pki.SecretCA {
+		return ""
+	}
+	return plugin([]*clusters.Member{k.State.Member}, "restore", "--in", k.State.Member.Name, "--backup", k.Secret.Name)
+}
