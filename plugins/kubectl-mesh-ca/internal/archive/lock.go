@@ -12,11 +12,11 @@ import (
 	"filippo.io/age"
 )
 
-// minPassphrase is the least number of characters of a passphrase. Whoever has a copy of a file can try passphrases for as long as the CA is valid.
+// minPassphrase is the least number of characters of a passphrase. Whoever has a copy of a file can try passphrases until the CA expires.
 const minPassphrase = 12
 
 // maxWork bounds what a passphrase costs to check, as the logarithm of scrypt's work factor: 18 is what is written (one second, 256 MiB), and a file
-// that asks for much more only wants to exhaust the machine.
+// that asks for much more would only exhaust the machine.
 const maxWork = 20
 
 // Lock is what a file is encrypted with.

@@ -116,7 +116,7 @@ func newPrune(e *kernel.Env) *cobra.Command {
 		},
 	}
 	cmd.Flags().StringSliceVar(&in, "in", nil, "Clusters whose backups are deleted, by Cilium name or context (repeatable). Defaults to all that are read.")
-	cmd.Flags().StringVar(&olderThan, "older-than", olderThan, "Age from which on a backup is deleted, such as 30d, 12h or 0.")
+	cmd.Flags().StringVar(&olderThan, "older-than", olderThan, "Minimum age of a backup that is deleted, such as 30d, 12h or 0.")
 	usages := writeUsages
 	usages.ForceConflicts = ""
 	w.AddFlags(cmd.Flags(), usages)
