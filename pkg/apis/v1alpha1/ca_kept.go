@@ -26,7 +26,6 @@ type KeptCA struct {
 	// Of is the name of the Secret that had this content.
 	Of    string    `json:"of"`
 	Since time.Time `json:"since"`
-	Owner Owner     `json:"owner"`
 	// Certificate is absent if none parses; Message says why.
 	*Certificate `json:",inline"`
 	Message      string `json:"message,omitempty"`

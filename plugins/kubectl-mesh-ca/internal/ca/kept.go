@@ -121,7 +121,7 @@ func (k *Kept) Document(uses []v1alpha1.CAUse, gaps []string) v1alpha1.KeptCA {
 	m := k.State.Member
 	out := v1alpha1.KeptCA{
 		Cluster: m.Name, Context: m.Context, Namespace: k.Secret.Namespace, Name: k.Secret.Name, Of: k.Of(), Uses: uses, State: v1alpha1.KeptUnused,
-		Since: k.Secret.CreationTimestamp.UTC(), Owner: v1alpha1.Owner{Kind: string(pki.FindOwner(k.Secret.ObjectMeta).Kind)},
+		Since: k.Secret.CreationTimestamp.UTC(),
 	}
 	switch {
 	case len(uses) > 0:
@@ -136,12 +136,4 @@ func (k *Kept) Document(uses []v1alpha1.CAUse, gaps []string) v1alpha1.KeptCA {
 		out.Certificate, out.Key = &c, string(k.ca.Key)
 	}
 	return out
-}
-
-// Undo returns the command that restores what is kept, where there is one.
-func (k *Kept) Undo() string {
-	if k.Of() != pki.SecretCA {
-		return ""
-	}
-	return plugin([]*clusters.Member{k.State.Member}, "restore", "--in", k.State.Member.Name, "--backup", k.Secret.Name)
 }

@@ -2,7 +2,6 @@ package cmd
 
 import (
 	"errors"
-	"fmt"
 
 	"github.com/spf13/cobra"
 
@@ -10,6 +9,7 @@ import (
 	"github.com/kubectl-mesh/kubectl-mesh/pkg/common/cli"
 	"github.com/kubectl-mesh/kubectl-mesh/pkg/common/kernel"
 	"github.com/kubectl-mesh/kubectl-mesh/pkg/common/output"
+	"github.com/kubectl-mesh/kubectl-mesh/plugins/kubectl-mesh-ca/internal/archive"
 	"github.com/kubectl-mesh/kubectl-mesh/plugins/kubectl-mesh-ca/internal/backup"
 	"github.com/kubectl-mesh/kubectl-mesh/plugins/kubectl-mesh-ca/internal/view"
 )
@@ -80,12 +80,22 @@ func printBackup(e *kernel.Env, out *output.Flags, r *v1alpha1.CABackupReport, f
 		return errors.Join(failure, err)
 	}
 	e.Say("")
-	e.Say("Wrote %s (mode %#o). It opens with %s, without which nobody can restore it.", r.File, modePrivate, opener(r.OpensWith))
-	e.Say("To restore a CA from it, run:")
+	e.Say("Wrote %s (mode %#o). It opens with %s; without that, nobody can restore it.", r.File, modePrivate, opener(r.OpensWith))
+	if r.OpensWith == string(archive.NeedIdentity) {
+		e.Say("To restore a CA from it, run one of these, with --identity FILE for the secret key:")
+	} else {
+		e.Say("To restore a CA from it, run:")
+	}
 	for _, command := range r.Restore {
 		e.Say("  %s", command)
 	}
 	return nil
 }
 
-func opener(need string) string { return fmt.Sprintf("the %s", need) }
+// opener says what opens a file.
+func opener(need string) string {
+	if need == string(archive.NeedIdentity) {
+		return "the secret key of a recipient"
+	}
+	return "the passphrase"
+}

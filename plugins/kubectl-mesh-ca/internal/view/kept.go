@@ -2,6 +2,7 @@ package view
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 	"time"
 
@@ -27,15 +28,23 @@ func Kept(doc v1alpha1.KeptCAList, now time.Time) []output.Section {
 	return []output.Section{{Table: t, Text: text}}
 }
 
-// inUse returns whether a backup is in use, with the number of files that use it.
+// maxNames is how many clusters are named in a column.
+const maxNames = 3
+
+// inUse returns whether a backup is in use, and in which clusters.
 func inUse(k v1alpha1.KeptCA) string {
 	switch k.State {
 	case v1alpha1.KeptUsed:
-		where := map[string]bool{}
+		var where []string
 		for _, u := range k.Uses {
-			where[u.Cluster] = true
+			if !slices.Contains(where, u.Cluster) {
+				where = append(where, u.Cluster)
+			}
 		}
-		return fmt.Sprintf("yes (%d in %d clusters)", len(k.Uses), len(where))
+		if len(where) > maxNames {
+			return fmt.Sprintf("yes (%d clusters)", len(where))
+		}
+		return "yes (" + strings.Join(where, ", ") + ")"
 	case v1alpha1.KeptUnused:
 		return "no"
 	default:
@@ -43,10 +52,14 @@ func inUse(k v1alpha1.KeptCA) string {
 	}
 }
 
+// usedBy names the objects that use a backup, each once.
 func usedBy(uses []v1alpha1.CAUse) string {
-	out := make([]string, len(uses))
-	for i, u := range uses {
-		out[i] = u.Cluster + ":" + u.Object + " (" + u.How + ")"
+	var out []string
+	for _, u := range uses {
+		object, _, _ := strings.Cut(u.Object, "[")
+		if name := u.Cluster + ":" + strings.TrimPrefix(object, "secret/"); !slices.Contains(out, name) {
+			out = append(out, name)
+		}
 	}
 	return strings.Join(out, ", ")
 }
