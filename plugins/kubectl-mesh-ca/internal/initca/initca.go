@@ -145,7 +145,7 @@ func names(members []*clusters.Member) []string {
 
 // installed is the error for a cluster that has Cilium.
 func installed(m *clusters.Member) error {
-	return fmt.Errorf("Cilium is installed in %s, and init is for clusters without it; nothing was written in any cluster. To give it the CA of another cluster, use sync; to give it a new CA, use rotate", m.Label()) //nolint:revive,staticcheck // a name
+	return fmt.Errorf("Cilium is installed in %s, and init is for clusters without it; nothing was written in any cluster. To give it the CA of another cluster, use sync; to give it a new CA, use rotate", m.Label()) //nolint:staticcheck // Cilium is a name
 }
 
 // free refuses clusters that have a CA, or a part of Cilium whose certificates a CA signed.
