@@ -4,6 +4,7 @@ import (
 	"errors"
 
 	"github.com/spf13/cobra"
+	"github.com/spf13/pflag"
 
 	"github.com/kubectl-mesh/kubectl-mesh/pkg/common/cilium/pki"
 	"github.com/kubectl-mesh/kubectl-mesh/pkg/common/cli"
@@ -11,15 +12,54 @@ import (
 	"github.com/kubectl-mesh/kubectl-mesh/plugins/kubectl-mesh-ca/internal/replace"
 )
 
+// syncFlags are what the user typed.
+type syncFlags struct {
+	from       string
+	to         []string
+	toAll      bool
+	backupFile string
+	seal       sealFlags
+}
+
+func (f *syncFlags) addFlags(fs *pflag.FlagSet) {
+	fs.StringVar(&f.from, "from", "", "Cluster whose CA is copied, by Cilium name or context.")
+	fs.StringSliceVar(&f.to, "to", nil, "Clusters that get the CA, by Cilium name or context (repeatable).")
+	fs.BoolVar(&f.toAll, "to-all", false, "If true, all clusters that are read get the CA.")
+	fs.StringVar(&f.backupFile, "backup-file", "", "New file for an encrypted copy of every CA that is replaced, written before the first CA is replaced.")
+	f.seal.addFlags(fs)
+}
+
+// check returns the mistake in the flags, if any.
+func (f *syncFlags) check() error {
+	switch {
+	case f.from == "":
+		return errors.New("--from is missing; it names the cluster whose CA is copied")
+	case len(f.to) == 0 && !f.toAll:
+		return errors.New("--to is missing; name the clusters that get the CA, or use --to-all")
+	case len(f.to) > 0 && f.toAll:
+		return errors.New("--to and --to-all cannot be used together")
+	case f.backupFile == "" && f.seal.given():
+		return errors.New("--passphrase-file and --recipient need --backup-file, the file that they encrypt")
+	}
+	return nil
+}
+
+// config returns what the use case gets.
+func (f *syncFlags) config(e *kernel.Env, w *kernel.WriteFlags) (replace.SyncConfig, error) {
+	c, err := config(e, w)
+	if err != nil {
+		return replace.SyncConfig{}, err
+	}
+	out := replace.SyncConfig{Config: c, From: f.from, To: f.to}
+	if f.backupFile != "" {
+		out.BackupFile, err = f.seal.writer(e, "--backup-file", f.backupFile, c.DryRun != cli.DryRunNone)
+	}
+	return out, err
+}
+
 func newSync(e *kernel.Env) *cobra.Command {
-	f := kernel.NewWriteFlags(pki.FieldManager)
-	var (
-		from   string
-		to     []string
-		toAll  bool
-		copies string
-		seal   sealFlags
-	)
+	w := kernel.NewWriteFlags(pki.FieldManager)
+	var f syncFlags
 	cmd := &cobra.Command{
 		Use:   "sync --from CLUSTER (--to CLUSTER,... | --to-all)",
 		Short: "Copy one cluster's CA to other clusters",
@@ -44,39 +84,21 @@ func newSync(e *kernel.Env) *cobra.Command {
   kubectl mesh-ca sync --from us --to-all --yes -o json`,
 		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			switch {
-			case from == "":
-				return errors.New("--from is missing; it names the cluster whose CA is copied")
-			case len(to) == 0 && !toAll:
-				return errors.New("--to is missing; name the clusters that get the CA, or use --to-all")
-			case len(to) > 0 && toAll:
-				return errors.New("--to and --to-all cannot be used together")
+			if err := f.check(); err != nil {
+				return err
 			}
-			c, err := config(e, f)
+			c, err := f.config(e, w)
 			if err != nil {
 				return err
 			}
-			sc := replace.SyncConfig{Config: c, From: from, To: to}
-			switch {
-			case copies != "":
-				if sc.BackupFile, err = seal.writer(e, "--backup-file", copies, c.DryRun != cli.DryRunNone); err != nil {
-					return err
-				}
-			case seal.given():
-				return errors.New("--passphrase-file and --recipient need --backup-file, the file that they encrypt")
-			}
-			report, err := replace.Sync(cmd.Context(), sc, f.UI(e))
-			return printChange(e, f.Out, report, err)
+			report, err := replace.Sync(cmd.Context(), c, w.UI(e))
+			return printChange(e, w.Out, report, err)
 		},
 	}
-	cmd.Flags().StringVar(&from, "from", "", "Cluster whose CA is copied, by Cilium name or context.")
-	cmd.Flags().StringSliceVar(&to, "to", nil, "Clusters that get the CA, by Cilium name or context (repeatable).")
-	cmd.Flags().BoolVar(&toAll, "to-all", false, "If true, all clusters that are read get the CA.")
-	cmd.Flags().StringVar(&copies, "backup-file", "", "New file for an encrypted copy of every CA that is replaced, written before the first CA is replaced.")
-	seal.addFlags(cmd.Flags())
+	f.addFlags(cmd.Flags())
 	usages := writeUsages
 	usages.AllowPartial = "If true, go on without clusters that cannot be reached or refuse."
-	f.AddFlags(cmd.Flags(), usages)
+	w.AddFlags(cmd.Flags(), usages)
 	cmd.DisableFlagsInUseLine = true
 	return cli.Writes(cmd)
 }
