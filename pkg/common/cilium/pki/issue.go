@@ -188,12 +188,13 @@ func (c CertKey) Reissue(previous *x509.Certificate, now time.Time) (CertKey, er
 	if err != nil {
 		return CertKey{}, err
 	}
-	ends := now.Add(previous.NotAfter.Sub(previous.NotBefore)).UTC()
+	begins := now.Add(-backdate).UTC()
+	ends := begins.Add(previous.NotAfter.Sub(previous.NotBefore))
 	if c.Cert.NotAfter.Before(ends) {
 		ends = c.Cert.NotAfter
 	}
 	template := &x509.Certificate{
-		SerialNumber: serial, RawSubject: previous.RawSubject, NotBefore: now.Add(-backdate).UTC(), NotAfter: ends,
+		SerialNumber: serial, RawSubject: previous.RawSubject, NotBefore: begins, NotAfter: ends,
 		KeyUsage: previous.KeyUsage, ExtKeyUsage: previous.ExtKeyUsage, UnknownExtKeyUsage: previous.UnknownExtKeyUsage,
 		BasicConstraintsValid: previous.BasicConstraintsValid, DNSNames: previous.DNSNames, IPAddresses: previous.IPAddresses,
 		URIs: previous.URIs, EmailAddresses: previous.EmailAddresses, AuthorityKeyId: c.Cert.SubjectKeyId,
