@@ -495,6 +495,15 @@ func TestPrune(t *testing.T) {
 				t.Fatal(err)
 			}
 		}, []string{"--yes"}, 1, "a rotation of the CA is under way; finish or abort it first", nil},
+		"a rotation that has just begun": {func(t *testing.T, m *mesh) {
+			t.Helper()
+			if err := m.clients["ap"].Tracker().Add(&corev1.Secret{ObjectMeta: metav1.ObjectMeta{Name: "cilium-ca-rotation", Namespace: catest.Namespace, CreationTimestamp: metav1.Time{Time: pkitest.Now}}}); err != nil {
+				t.Fatal(err)
+			}
+		}, []string{"--yes"}, 1, "a rotation of the CA is under way; finish or abort it first", nil},
+		"no permission to read the lock": {func(_ *testing.T, m *mesh) {
+			m.clients["ap"].PrependReactor("get", "configmaps", func(ktesting.Action) (bool, kruntime.Object, error) { return true, nil, forbidden() })
+		}, []string{"--yes"}, 1, "nothing was deleted", nil},
 		"no permission to list": {func(_ *testing.T, m *mesh) {
 			m.clients["us"].PrependReactor("list", "secrets", func(ktesting.Action) (bool, kruntime.Object, error) { return true, nil, forbidden() })
 		}, []string{"--yes"}, 1, "us could not be read", nil},

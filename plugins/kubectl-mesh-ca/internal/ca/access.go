@@ -40,7 +40,7 @@ func accessDelete() permissions.Access {
 
 func accessReadBackup() permissions.Access {
 	return permissions.Access{Resource: "secrets", Verbs: []string{"get"}, Place: permissions.InMeshNamespace, Commands: append(writes(), commandPrune), Writes: true,
-		For: "that backup; its name contains the fingerprint of the previous CA. To grant less, name it: `--dry-run=server` prints the rule"}
+		For: "that backup, and whether a rotation is under way (Secret `cilium-ca-rotation`); its name contains the fingerprint of the previous CA. To grant less, name it: `--dry-run=server` prints the rule"}
 }
 
 // Accesses returns the table of the permissions that mesh-ca needs. rbac prints it as manifests, docs/rbac.md contains it, and a test runs the commands with only these permissions.

@@ -20,8 +20,11 @@ import (
 	"github.com/kubectl-mesh/kubectl-mesh/pkg/common/fanout"
 )
 
-// configMapRotation exists in Cilium's namespace while a rotation is under way: it is the rotation's lock.
-const configMapRotation = "mesh-ca-rotation"
+// What exists in Cilium's namespace while a rotation is under way: its lock, and the Secret with the new CA, which is written first.
+const (
+	configMapRotation = "mesh-ca-rotation"
+	secretRotation    = "cilium-ca-rotation"
+)
 
 // Kept is a Secret that keeps what a command of mesh-ca replaced. It contains a private key and is never printed.
 type Kept struct {
@@ -99,21 +102,44 @@ func Rotations(ctx context.Context, states []*State, timeout time.Duration) (map
 	of, members := byMember(states)
 	out := map[string]time.Time{}
 	var unread []error
-	for _, r := range fanout.Each(ctx, members, timeout, func(ctx context.Context, m *clusters.Member) (*corev1.ConfigMap, error) {
-		cm, err := m.Client.CoreV1().ConfigMaps(of[m].Namespace).Get(ctx, configMapRotation, metav1.GetOptions{})
-		if apierrors.IsNotFound(err) {
-			return nil, nil //nolint:nilnil // there is no rotation
-		}
-		return cm, err
-	}) {
+	for _, r := range fanout.Each(ctx, members, timeout, func(ctx context.Context, m *clusters.Member) (time.Time, error) { return of[m].rotation(ctx) }) {
 		switch {
 		case r.Err != nil:
-			unread = append(unread, fmt.Errorf("cluster %q: cannot determine whether a rotation is under way (configmap %s): %w", r.Member.Name, configMapRotation, r.Err))
-		case r.Value != nil:
-			out[r.Member.Name] = r.Value.CreationTimestamp.Time
+			unread = append(unread, fmt.Errorf("cluster %q: cannot determine whether a rotation is under way: %w", r.Member.Name, r.Err))
+		case !r.Value.IsZero():
+			out[r.Member.Name] = r.Value
 		}
 	}
 	return out, errors.Join(unread...)
+}
+
+// rotation returns when a rotation began that has not ended; the zero time for none.
+func (s *State) rotation(ctx context.Context) (time.Time, error) {
+	api := s.Member.Client.CoreV1()
+	var objects []metav1.Object
+	cm, err := api.ConfigMaps(s.Namespace).Get(ctx, configMapRotation, metav1.GetOptions{})
+	switch {
+	case err == nil:
+		objects = append(objects, cm)
+	case !apierrors.IsNotFound(err):
+		return time.Time{}, err
+	}
+	secret, err := api.Secrets(s.Namespace).Get(ctx, secretRotation, metav1.GetOptions{})
+	switch {
+	case err == nil:
+		objects = append(objects, secret)
+	case !apierrors.IsNotFound(err):
+		return time.Time{}, err
+	}
+	var since time.Time
+	for _, o := range objects {
+		// An object without a time is there too.
+		at := cmp.Or(o.GetCreationTimestamp().Time, time.Unix(0, 0))
+		if since.IsZero() || at.Before(since) {
+			since = at
+		}
+	}
+	return since, nil
 }
 
 // Document returns the facts of a backup. uses are what Uses returned, and gaps what Gaps did: with gaps, a backup that nothing is known to use may be in use.

@@ -71,7 +71,7 @@ func decide(k *Kept, ev Evidence, olderThan time.Duration, now time.Time) (resul
 func rotationText(rotations map[string]time.Time) string {
 	var out []string
 	for name, since := range rotations {
-		out = append(out, fmt.Sprintf("%s since %s (configmap %s)", name, since.UTC().Format(time.RFC3339), configMapRotation))
+		out = append(out, fmt.Sprintf("%s since %s (configmap %s, secret %s)", name, since.UTC().Format(time.RFC3339), configMapRotation, secretRotation))
 	}
 	slices.Sort(out)
 	return strings.Join(out, ", ")
