@@ -38,6 +38,8 @@ func (f *sealFlags) given() bool { return f.passphraseFile != "" || len(f.recipi
 // writer returns the writer of a backup file. flag is the one that names the file; dry says that nothing will be written, so that no passphrase is needed.
 func (f *sealFlags) writer(e *kernel.Env, flag, path string, dry bool) (*archive.Writer, error) {
 	switch {
+	case path == stdinName:
+		return nil, fmt.Errorf("%s is the name of a file; a backup is not written to standard output", flag)
 	case len(f.recipients) > 0 && f.passphraseFile != "":
 		return nil, errors.New("--recipient and --passphrase-file cannot be used together")
 	case !dry && !f.given() && !output.IsTerminal(e.In):
