@@ -57,8 +57,8 @@ func TestFieldDPermissions(t *testing.T) {
 		if a.Place != permissions.InMeshNamespace || len(a.Commands) == 0 && !slices.Contains(a.Names, pki.SecretCA) {
 			continue // the lab has neither bundles nor CronJobs; TestPermissions of mesh-svc takes away those of every plugin
 		}
-		if a.Writes && slices.Equal(a.Verbs, []string{"get"}) {
-			continue // only a former CA is read by it that was kept before
+		if a.Writes && (slices.Equal(a.Verbs, []string{"get"}) || !slices.Contains(a.Commands, "sync")) {
+			continue // only a former CA is read by it that was kept before; or it is for a command that TestPermissionsOfBackups runs
 		}
 		t.Run(a.Rule(), func(t *testing.T) {
 			less := slices.Delete(ca.Accesses(), n, n+1)

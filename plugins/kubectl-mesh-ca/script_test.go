@@ -36,7 +36,7 @@ const ciliumNamespace = "kube-system"
 //	putca, putleaf, putentry, putcopies  write a CA, a leaf certificate, an entry of a Secret, or copies of a peer's certificate
 //	renew CONTEXT SECRET...  sign leaf certificates again with the cluster's cilium-ca and replace their ca.crt, as a Helm upgrade does
 //	newca CONTEXT KIND     write a new cilium-ca: fresh, expired, mismatch (key of another) or leaf (may not sign)
-//	nokey CONTEXT SECRET FILE...  no line of the Secret's private key is in the files, plain or in base64
+//	nokey CONTEXT [NAMESPACE/]SECRET FILE...  no line of the Secret's private key is in the files, plain or in base64
 func TestScripts(t *testing.T) {
 	labtest.Run(t, "testdata/script", labtest.Commands{
 		"keep": keep, "renew": renew, "newca": newCA, "nokey": noKey,
@@ -190,9 +190,13 @@ func signer(ts *testscript.TestScript, data []byte) crypto.Signer {
 
 func noKey(ts *testscript.TestScript, neg bool, args []string) {
 	if neg || len(args) < 3 {
-		ts.Fatalf("usage: nokey CONTEXT SECRET FILE...")
+		ts.Fatalf("usage: nokey CONTEXT [NAMESPACE/]SECRET FILE...")
 	}
-	secret, err := client(ts, args[0]).CoreV1().Secrets(ciliumNamespace).Get(context.Background(), args[1], metav1.GetOptions{})
+	namespace, name, ok := strings.Cut(args[1], "/")
+	if !ok {
+		namespace, name = ciliumNamespace, args[1]
+	}
+	secret, err := client(ts, args[0]).CoreV1().Secrets(namespace).Get(context.Background(), name, metav1.GetOptions{})
 	ts.Check(err)
 	found := false
 	for _, name := range []string{pki.KeyCAKey, pki.KeyTLSKey} {

@@ -23,6 +23,9 @@ type InterruptedError struct{ cause error }
 // Error says first that nothing was changed.
 func (e *InterruptedError) Error() string { return "interrupted; nothing was changed" }
 
+// Interrupted returns the error of a prompt that was interrupted, for prompts other than Ask. cause is the error of the context.
+func Interrupted(cause error) error { return &InterruptedError{cause} }
+
 // Unwrap returns the context's error.
 func (e *InterruptedError) Unwrap() error { return e.cause }
 

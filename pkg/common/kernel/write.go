@@ -20,7 +20,7 @@ import (
 // WriteExits is the end of the help of every command that writes.
 const WriteExits = "\n\nExit codes: 0 done, unchanged or dry run; 1 anything else; 130 interrupted."
 
-// WriteUsages are the help texts that differ from command to command. A command without a text for AllowPartial does not have that flag.
+// WriteUsages are the help texts that differ from command to command. A command without a text for AllowPartial or ForceConflicts does not have that flag.
 type WriteUsages struct {
 	Manager, Yes, AllowPartial, ForceConflicts string
 }
@@ -48,7 +48,9 @@ func (f *WriteFlags) AddFlags(fs *pflag.FlagSet, usages WriteUsages) {
 	if usages.AllowPartial != "" {
 		fs.BoolVar(&f.allowPartial, "allow-partial", false, usages.AllowPartial)
 	}
-	fs.BoolVar(&f.forceConflicts, "force-conflicts", false, usages.ForceConflicts)
+	if usages.ForceConflicts != "" {
+		fs.BoolVar(&f.forceConflicts, "force-conflicts", false, usages.ForceConflicts)
+	}
 	f.Out.AddFlags(fs)
 }
 

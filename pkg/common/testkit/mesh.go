@@ -263,6 +263,8 @@ func afterDryRun(api *fake.Clientset, a k8stesting.Action) (runtime.Object, erro
 			return nil, fmt.Errorf("%T is not an object", out)
 		}
 		return patched, nil
+	case k8stesting.DeleteActionImpl:
+		return api.Tracker().Get(a.GetResource(), a.GetNamespace(), a.Name)
 	}
 	return nil, fmt.Errorf("a dry run of %T", a)
 }
@@ -284,7 +286,7 @@ func written(a k8stesting.Action) (dryRun bool, name, version string) {
 		o := accessor(a.Object)
 		return len(a.UpdateOptions.DryRun) > 0, o.GetName(), o.GetResourceVersion()
 	case k8stesting.DeleteActionImpl:
-		return false, a.Name, ptr.Deref(a.DeleteOptions.Preconditions.ResourceVersion, "")
+		return len(a.DeleteOptions.DryRun) > 0, a.Name, ptr.Deref(a.DeleteOptions.Preconditions.ResourceVersion, "")
 	case k8stesting.PatchActionImpl:
 		var body struct {
 			Metadata struct {

@@ -1,6 +1,7 @@
 package ca
 
 import (
+	"slices"
 	"strings"
 
 	"github.com/kubectl-mesh/kubectl-mesh/pkg/common/cilium"
@@ -12,6 +13,9 @@ import (
 const bundleName = "cilium-root-ca.crt"
 
 // The permissions that the steps of a change need; the access review asks for them, and the table lists them.
+
+// commandPrune is the only command that deletes anything that it did not make.
+const commandPrune = "backups prune"
 
 func writes() []string { return []string{"sync", "restore"} }
 
@@ -25,13 +29,18 @@ func accessPatchCA() permissions.Access {
 }
 
 func accessCreate() permissions.Access {
-	return permissions.Access{Resource: "secrets", Verbs: []string{"create"}, Place: permissions.InMeshNamespace, Commands: writes(), Writes: true,
+	return permissions.Access{Resource: "secrets", Verbs: []string{"create"}, Place: permissions.InMeshNamespace, Commands: append(writes(), "init"), Writes: true,
 		For: "the backup of the previous CA, and a CA where none exists; create cannot be limited to a name"}
 }
 
+func accessDelete() permissions.Access {
+	return permissions.Access{Resource: "secrets", Verbs: []string{"delete"}, Place: permissions.InMeshNamespace, Commands: []string{commandPrune}, Writes: true,
+		For: "a backup that nothing uses any more; `rbac` grants it with `--prune` only"}
+}
+
 func accessReadBackup() permissions.Access {
-	return permissions.Access{Resource: "secrets", Verbs: []string{"get"}, Place: permissions.InMeshNamespace, Commands: writes(), Writes: true,
-		For: "that backup; its name contains the fingerprint of the previous CA. To grant less, name it: `--dry-run=server` prints the rule"}
+	return permissions.Access{Resource: "secrets", Verbs: []string{"get"}, Place: permissions.InMeshNamespace, Commands: append(writes(), commandPrune), Writes: true,
+		For: "that backup, and whether a rotation is under way (Secret `cilium-ca-rotation`); its name contains the fingerprint of the previous CA. To grant less, name it: `--dry-run=server` prints the rule"}
 }
 
 // rotates are the commands that rotate the CA.
@@ -112,14 +121,20 @@ func Accesses() []permissions.Access {
 			For: "whether a rotation of the CA is under way", Without: "the next steps do not say so"},
 		accessPatchCA(), accessCreate(), accessReadBackup(),
 		AccessPatchSecrets(), AccessCreateSecrets(), AccessRemoveRotation(), AccessRotationLock(), AccessCreateLock(), AccessRestart(), AccessPatchCronJobs(),
-		{Resource: "secrets", Verbs: []string{"list"}, Place: permissions.InMeshNamespace, Commands: append([]string{"status", "check"}, writes()...), Writes: true,
-			For:     "the records of Cilium's Helm release, that is its chart and whether its values contain certificates, and backups. It covers every Secret of the namespace, so `rbac` grants it with `--write` only",
-			Without: "both are reported as unknown, and former CAs whose keys still exist are not found; `check --for` is not complete"},
+		{Resource: "secrets", Verbs: []string{"list"}, Place: permissions.InMeshNamespace, Commands: append([]string{"status", "check", "backups", commandPrune}, writes()...), Writes: true,
+			For:     "the records of Cilium's Helm release, that is its chart and whether its values contain certificates, and backups. Whoever may list Secrets can read keys, so that only `--write` grants it",
+			Without: "both are reported as unknown, and former CAs whose keys still exist are not found; `check --for` is not complete; `backups` fails, and prints the rule"},
+		accessDelete(),
 	}...)
 }
 
+// WithoutPrune leaves out what only backups prune needs: whoever may delete Secrets in Cilium's namespace can end the mesh.
+func WithoutPrune(accesses []permissions.Access) []permissions.Access {
+	return slices.DeleteFunc(slices.Clone(accesses), func(a permissions.Access) bool { return slices.Equal(a.Commands, []string{commandPrune}) })
+}
+
 // liveCommands are those that observe running processes.
-func liveCommands() []string { return []string{"status --live"} }
+func liveCommands() []string { return []string{"status --live", "rotate"} }
 
 // LiveAccesses returns the permissions that observing running processes needs, besides Accesses. Whoever may execute commands in Cilium's pods has power over their
 // nodes, so that rbac prints these only if it is asked for them.

@@ -58,8 +58,11 @@ func (s *State) copyOf(have *corev1.Secret, b *Backup) string {
 	return s.kubectl("get", "secret", have.Name, "-o", template) + " | " + s.kubectl("create", "-f", "-")
 }
 
-// helmMarks remembers Helm's marks, and only those: last-applied-configuration would hold the key.
-func helmMarks(have *corev1.Secret) string {
+// helmMarks remembers Helm's marks.
+func helmMarks(have *corev1.Secret) string { return marksOf(have).text() }
+
+// marksOf returns Helm's marks, and only those: last-applied-configuration would hold the key.
+func marksOf(have *corev1.Secret) Marks {
 	m := Marks{Labels: map[string]string{}, Annotations: map[string]string{}}
 	if v, ok := have.Labels[pki.LabelManagedBy]; ok {
 		m.Labels[pki.LabelManagedBy] = v
@@ -69,6 +72,11 @@ func helmMarks(have *corev1.Secret) string {
 			m.Annotations[k] = v
 		}
 	}
+	return m
+}
+
+// text is how an annotation of a backup remembers marks.
+func (m Marks) text() string {
 	raw, err := json.Marshal(m)
 	if err != nil {
 		return "" // strings always marshal

@@ -162,6 +162,9 @@ func afterDryRun(client *fake.Clientset, a ktesting.Action) (*corev1.Secret, err
 	if ok {
 		return As[*corev1.Secret](create.GetObject()), nil
 	}
+	if _, ok := a.(ktesting.DeleteActionImpl); ok {
+		return nil, nil //nolint:nilnil // a deletion answers with no object
+	}
 	patch := As[ktesting.PatchActionImpl](a)
 	obj, err := client.Tracker().Get(a.GetResource(), a.GetNamespace(), patch.GetName())
 	if err != nil {
@@ -188,6 +191,8 @@ func DryRun(a ktesting.Action) bool {
 		return len(a.GetCreateOptions().DryRun) > 0
 	case ktesting.PatchActionImpl:
 		return len(a.GetPatchOptions().DryRun) > 0
+	case ktesting.DeleteActionImpl:
+		return len(a.GetDeleteOptions().DryRun) > 0
 	}
 	return false
 }

@@ -16,16 +16,17 @@ import (
 
 func newRBAC(e *kernel.Env) *cobra.Command {
 	var (
-		subjects        cli.RBACSubjects
-		readOnly, write bool
-		running         bool
+		subjects               cli.RBACSubjects
+		readOnly, write, prune bool
+		running                bool
 	)
 	cmd := &cobra.Command{
-		Use:   "rbac [--read-only | --write] [--live]",
+		Use:   "rbac [--read-only | --write [--prune]] [--live]",
 		Short: "Print the permissions that the commands need, as manifests",
 		Long: "Print the least permissions with which every command of this plugin works, as manifests for kubectl apply: those\n" +
-			"for reading, or with --write those for replacing a CA too. Grant them in every cluster of the mesh. All are Roles\n" +
-			"in Cilium's namespace, except the permission to read the identity of the cluster. Secrets are read by name, never listed.\n" +
+			"for reading, or with --write those for replacing a CA and for listing backups too, and with --prune those for\n" +
+			"deleting backups. Grant them in every cluster of the mesh. All are Roles in Cilium's namespace, except the\n" +
+			"permission to read the identity of the cluster. Without --write, Secrets are read by name, never listed.\n" +
 			"docs/rbac.md explains each rule and what happens without it.\n\n" +
 			"No cluster is asked. Exit codes: 0 printed, 2 usage.",
 		Example: `  # What status needs, for a group
@@ -44,6 +45,9 @@ func newRBAC(e *kernel.Env) *cobra.Command {
 			if readOnly && write {
 				return errors.New("--read-only and --write cannot be used together")
 			}
+			if prune && !write {
+				return errors.New("--prune needs --write: whoever deletes backups lists Secrets too")
+			}
 			if ptr.Deref(e.Flags.Config.Namespace, "") != "" {
 				return errors.New("--namespace cannot be used with rbac: certificates are in Cilium's namespace, which --cilium-namespace names")
 			}
@@ -56,6 +60,9 @@ func newRBAC(e *kernel.Env) *cobra.Command {
 				accesses = append(accesses, ca.LiveAccesses()...)
 			}
 			g := permissions.Grant{Plugin: "mesh-ca", Write: write, MeshNamespace: cmp.Or(e.Flags.CiliumNamespace, permissions.DefaultMeshNamespace), Subjects: to}
+			if !prune {
+				accesses = ca.WithoutPrune(accesses)
+			}
 			text, err := cli.RBACText(g.Manifests(accesses))
 			if err != nil {
 				return err
@@ -67,6 +74,7 @@ func newRBAC(e *kernel.Env) *cobra.Command {
 	cmd.Flags().BoolVar(&readOnly, "read-only", false, "If true, print what reading needs. This is the default.")
 	cmd.Flags().BoolVar(&write, "write", false, "If true, also print what replacing a CA needs.")
 	cmd.Flags().BoolVar(&running, "live", false, "If true, also print what observing running processes needs: exec, port-forward and logs in Cilium's namespace.")
+	cmd.Flags().BoolVar(&prune, "prune", false, "If true, --write also prints what \"backups prune\" needs: to delete Secrets in Cilium's namespace.")
 	subjects.AddFlags(cmd.Flags())
 	cmd.DisableFlagsInUseLine = true
 	return cmd

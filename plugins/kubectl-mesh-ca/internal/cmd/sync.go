@@ -4,6 +4,7 @@ import (
 	"errors"
 
 	"github.com/spf13/cobra"
+	"github.com/spf13/pflag"
 
 	"github.com/kubectl-mesh/kubectl-mesh/pkg/common/cilium/pki"
 	"github.com/kubectl-mesh/kubectl-mesh/pkg/common/cli"
@@ -11,13 +12,54 @@ import (
 	"github.com/kubectl-mesh/kubectl-mesh/plugins/kubectl-mesh-ca/internal/replace"
 )
 
+// syncFlags are what the user typed.
+type syncFlags struct {
+	from       string
+	to         []string
+	toAll      bool
+	backupFile string
+	seal       sealFlags
+}
+
+func (f *syncFlags) addFlags(fs *pflag.FlagSet) {
+	fs.StringVar(&f.from, "from", "", "Cluster whose CA is copied, by Cilium name or context.")
+	fs.StringSliceVar(&f.to, "to", nil, "Clusters that get the CA, by Cilium name or context (repeatable).")
+	fs.BoolVar(&f.toAll, "to-all", false, "If true, all clusters that are read get the CA.")
+	fs.StringVar(&f.backupFile, "backup-file", "", "New file for an encrypted copy of every CA that is replaced, written before the first CA is replaced.")
+	f.seal.addFlags(fs)
+}
+
+// check returns the mistake in the flags, if any.
+func (f *syncFlags) check() error {
+	switch {
+	case f.from == "":
+		return errors.New("--from is missing; it names the cluster whose CA is copied")
+	case len(f.to) == 0 && !f.toAll:
+		return errors.New("--to is missing; name the clusters that get the CA, or use --to-all")
+	case len(f.to) > 0 && f.toAll:
+		return errors.New("--to and --to-all cannot be used together")
+	case f.backupFile == "" && f.seal.given():
+		return errors.New("--passphrase-file and --recipient need --backup-file, the file that they encrypt")
+	}
+	return nil
+}
+
+// config returns what the use case gets.
+func (f *syncFlags) config(e *kernel.Env, w *kernel.WriteFlags) (replace.SyncConfig, error) {
+	c, err := config(e, w)
+	if err != nil {
+		return replace.SyncConfig{}, err
+	}
+	out := replace.SyncConfig{Config: c, From: f.from, To: f.to}
+	if f.backupFile != "" {
+		out.BackupFile, err = f.seal.writer(e, "--backup-file", f.backupFile, c.DryRun != cli.DryRunNone)
+	}
+	return out, err
+}
+
 func newSync(e *kernel.Env) *cobra.Command {
-	f := kernel.NewWriteFlags(pki.FieldManager)
-	var (
-		from  string
-		to    []string
-		toAll bool
-	)
+	w := kernel.NewWriteFlags(pki.FieldManager)
+	var f syncFlags
 	cmd := &cobra.Command{
 		Use:   "sync --from CLUSTER (--to CLUSTER,... | --to-all)",
 		Short: "Copy one cluster's CA to other clusters",
@@ -25,7 +67,8 @@ func newSync(e *kernel.Env) *cobra.Command {
 			"The CA is validated first: it parses, its key fits, it is a CA and stays valid. The plan is shown and\n" +
 			"checked in every target; nothing is written unless it can be carried out in all of them. The former\n" +
 			"CA of each target is kept beside it in an immutable Secret. Helm's ownership of the target's Secret\n" +
-			"stays as it is. Replacing a CA is always confirmed.\n\n" +
+			"stays as it is. Replacing a CA is always confirmed. --backup-file also writes the former CAs, encrypted,\n" +
+			"to a file of this machine.\n\n" +
 			"A copied CA changes nothing by itself: certificates stay signed by the former CA until they are\n" +
 			"renewed. The commands for that are listed for each cluster." + kernel.WriteExits,
 		Example: `  # Give eu and ap the CA of us
@@ -34,32 +77,28 @@ func newSync(e *kernel.Env) *cobra.Command {
   # See what would be done, checked by every API server
   kubectl mesh-ca sync --from us --to-all --dry-run=server
 
+  # Keep the former CAs in an encrypted file too
+  kubectl mesh-ca sync --from us --to eu --backup-file former.age
+
   # In a script
   kubectl mesh-ca sync --from us --to-all --yes -o json`,
 		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			switch {
-			case from == "":
-				return errors.New("--from is missing; it names the cluster whose CA is copied")
-			case len(to) == 0 && !toAll:
-				return errors.New("--to is missing; name the clusters that get the CA, or use --to-all")
-			case len(to) > 0 && toAll:
-				return errors.New("--to and --to-all cannot be used together")
+			if err := f.check(); err != nil {
+				return err
 			}
-			c, err := config(e, f)
+			c, err := f.config(e, w)
 			if err != nil {
 				return err
 			}
-			report, err := replace.Sync(cmd.Context(), replace.SyncConfig{Config: c, From: from, To: to}, f.UI(e))
-			return printChange(e, f.Out, report, err)
+			report, err := replace.Sync(cmd.Context(), c, w.UI(e))
+			return printChange(e, w.Out, report, err)
 		},
 	}
-	cmd.Flags().StringVar(&from, "from", "", "Cluster whose CA is copied, by Cilium name or context.")
-	cmd.Flags().StringSliceVar(&to, "to", nil, "Clusters that get the CA, by Cilium name or context (repeatable).")
-	cmd.Flags().BoolVar(&toAll, "to-all", false, "If true, all clusters that are read get the CA.")
+	f.addFlags(cmd.Flags())
 	usages := writeUsages
 	usages.AllowPartial = "If true, go on without clusters that cannot be reached or refuse."
-	f.AddFlags(cmd.Flags(), usages)
+	w.AddFlags(cmd.Flags(), usages)
 	cmd.DisableFlagsInUseLine = true
 	return cli.Writes(cmd)
 }

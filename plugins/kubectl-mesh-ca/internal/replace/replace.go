@@ -5,14 +5,17 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 	"time"
 
 	"github.com/kubectl-mesh/kubectl-mesh/pkg/apis/v1alpha1"
 	"github.com/kubectl-mesh/kubectl-mesh/pkg/common/cli"
 	"github.com/kubectl-mesh/kubectl-mesh/pkg/common/clusters"
+	"github.com/kubectl-mesh/kubectl-mesh/pkg/common/failure"
 	"github.com/kubectl-mesh/kubectl-mesh/pkg/common/kernel"
 	"github.com/kubectl-mesh/kubectl-mesh/pkg/common/output"
+	"github.com/kubectl-mesh/kubectl-mesh/plugins/kubectl-mesh-ca/internal/archive"
 	"github.com/kubectl-mesh/kubectl-mesh/plugins/kubectl-mesh-ca/internal/ca"
 	"github.com/kubectl-mesh/kubectl-mesh/plugins/kubectl-mesh-ca/internal/view"
 )
@@ -46,6 +49,7 @@ type run struct {
 	plan    *ca.Plan
 	members []*clusters.Member // whose documents are reported
 	left    []string           // targets that could not be read and were left out
+	file    *archive.Writer    // gets a copy of the CAs that are replaced; nil for none
 }
 
 func (c Config) options() ca.Options {
@@ -81,11 +85,53 @@ func (r *run) carryOut(ctx context.Context) (*Report, error) {
 		report.Begun = false
 		return report, err
 	}
+	if err := r.copyToFile(ctx); err != nil {
+		steps.Stop()
+		return r.report(err)
+	}
 	events, end := r.ui.Progress()
 	r.Change.Events = events
 	err := steps.Apply(ctx, r.Change)
 	end()
 	return r.report(err)
+}
+
+// copyToFile writes the CAs that are about to be replaced into the encrypted file. Those that were read are those that are replaced: a CA that was changed
+// since has another resourceVersion, and its replacement fails.
+func (r *run) copyToFile(ctx context.Context) error {
+	if r.file == nil {
+		return nil
+	}
+	entries, err := r.plan.Replaced()
+	if err != nil {
+		return fmt.Errorf("--backup-file: %w; nothing was written in any cluster", err)
+	}
+	if len(entries) == 0 {
+		r.ui.Note("%s was not written: no CA is replaced", r.file.Path)
+		return nil
+	}
+	if _, err := r.file.Write(ctx, archive.File{Created: r.Now().UTC(), Clusters: entries}); err != nil {
+		return fmt.Errorf("--backup-file: %w; nothing was written in any cluster", err)
+	}
+	r.ui.Say("The previous CAs (%d) are also in %s, encrypted; to restore one from there, use restore --file.", len(entries), r.file.Path)
+	return nil
+}
+
+// beforeCilium lets a target be a cluster in which Cilium is not installed yet: its CA is made for the coming installation. The namespace must then be
+// given. The caller makes sure that the target was named.
+func (c Config) beforeCilium(targets []*clusters.Member, ui kernel.UI) []*clusters.Member {
+	out := slices.Clone(targets)
+	for n, m := range targets {
+		if m.Err == nil || m.Err.Class != failure.NoCilium {
+			continue
+		}
+		if c.CiliumNamespace == "" {
+			ui.Note("to make the CA of %s before Cilium is installed there, say where with --cilium-namespace", m.Label())
+			continue
+		}
+		out[n] = m.BeforeCilium(c.CiliumNamespace)
+	}
+	return out
 }
 
 // report says what became of each object. The error of a plan that was not carried out as a whole is one too.

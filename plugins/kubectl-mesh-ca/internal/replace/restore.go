@@ -1,9 +1,11 @@
 package replace
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"slices"
+	"strings"
 
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
@@ -12,6 +14,7 @@ import (
 	"github.com/kubectl-mesh/kubectl-mesh/pkg/common/commandline"
 	"github.com/kubectl-mesh/kubectl-mesh/pkg/common/fanout"
 	"github.com/kubectl-mesh/kubectl-mesh/pkg/common/kernel"
+	"github.com/kubectl-mesh/kubectl-mesh/plugins/kubectl-mesh-ca/internal/archive"
 	"github.com/kubectl-mesh/kubectl-mesh/plugins/kubectl-mesh-ca/internal/ca"
 )
 
@@ -20,10 +23,13 @@ type RestoreConfig struct {
 	Config
 
 	In     string
-	Backup string
+	Backup string // the name of the Secret that keeps the CA; empty for a file
+	// File is the encrypted file with the CA, nil for a Secret; From is the cluster whose CA is taken from it, empty for that of In.
+	File *archive.Reader
+	From string
 }
 
-// Restore gives one cluster a CA again that was kept there.
+// Restore gives one cluster a CA again that was kept there, or in a file.
 func Restore(ctx context.Context, c RestoreConfig, ui kernel.UI) (*Report, error) {
 	sel, err := c.Select(ctx)
 	if err != nil {
@@ -34,6 +40,9 @@ func Restore(ctx context.Context, c RestoreConfig, ui kernel.UI) (*Report, error
 		return nil, withUnread(err, sel)
 	}
 	others := slices.DeleteFunc(slices.Clone(sel.Members), func(m *clusters.Member) bool { return slices.Contains(found, m) })
+	if c.File != nil { // the cluster may have been rebuilt
+		found = c.beforeCilium(found, ui)
+	}
 	read := ca.ReadAll(ctx, found, c.Change.Timeout)
 	states := read.States
 	found = read.Members
@@ -44,13 +53,38 @@ func Restore(ctx context.Context, c RestoreConfig, ui kernel.UI) (*Report, error
 		return c.unwritten("restore", found, fmt.Errorf("%s could not be read; nothing was changed", dead[0]))
 	}
 	ca.ReadReleases(ctx, states, c.Change.Timeout)
-	plan, err := c.planRestore(ctx, states[0])
+	planned := c.planRestore
+	if c.File != nil {
+		planned = c.planFile
+	}
+	plan, err := planned(ctx, states[0])
 	if err != nil {
 		return c.unwritten("restore", found, err)
 	}
 	r := &run{Config: c.Config, ui: ui, plan: plan, members: found}
 	r.observe(ctx, others)
 	return r.carryOut(ctx)
+}
+
+// planFile reads the backup file.
+func (c RestoreConfig) planFile(ctx context.Context, target *ca.State) (*ca.Plan, error) {
+	file, err := c.File.Read(ctx)
+	if err != nil {
+		return nil, fmt.Errorf("--file: %w; nothing was changed", err)
+	}
+	wanted := cmp.Or(c.From, target.Member.Name)
+	e, ok := file.Find(wanted)
+	switch {
+	case !ok && c.From != "":
+		return nil, fmt.Errorf("--from: %s contains no CA of %q; it contains those of: %s. Nothing was changed", c.File.Path, wanted, strings.Join(file.Names(), ", "))
+	case !ok:
+		return nil, fmt.Errorf("--file: %s contains no CA of %q; it contains those of: %s. To restore one of these, name it with --from. Nothing was changed", c.File.Path, wanted, strings.Join(file.Names(), ", "))
+	}
+	backup, err := ca.Unpack(e)
+	if err != nil {
+		return nil, fmt.Errorf("--file: %s cannot be restored: %w; nothing was changed", c.File.Path, err)
+	}
+	return ca.Restore(target, backup, c.options(), c.Now())
 }
 
 // planRestore reads the backup.

@@ -8,8 +8,8 @@ import (
 	"strings"
 
 	"github.com/kubectl-mesh/kubectl-mesh/pkg/common/clusters"
-	"github.com/kubectl-mesh/kubectl-mesh/pkg/common/failure"
 	"github.com/kubectl-mesh/kubectl-mesh/pkg/common/kernel"
+	"github.com/kubectl-mesh/kubectl-mesh/plugins/kubectl-mesh-ca/internal/archive"
 	"github.com/kubectl-mesh/kubectl-mesh/plugins/kubectl-mesh-ca/internal/ca"
 )
 
@@ -19,10 +19,17 @@ type SyncConfig struct {
 
 	From string
 	To   []string // empty for all members but the source
+	// BackupFile gets an encrypted copy of every CA that is replaced, before the first write; nil for none.
+	BackupFile *archive.Writer
 }
 
 // Sync gives the CA of one cluster to others.
 func Sync(ctx context.Context, c SyncConfig, ui kernel.UI) (*Report, error) {
+	if c.BackupFile != nil {
+		if err := c.BackupFile.Check(); err != nil {
+			return nil, err
+		}
+	}
 	sel, err := c.Select(ctx)
 	if err != nil {
 		return nil, err
@@ -35,7 +42,10 @@ func Sync(ctx context.Context, c SyncConfig, ui kernel.UI) (*Report, error) {
 		return nil, withUnread(err, sel)
 	}
 	others := slices.DeleteFunc(slices.Clone(sel.Members), func(m *clusters.Member) bool { return m == from || slices.Contains(targets, m) })
-	read := ca.ReadAll(ctx, append([]*clusters.Member{from}, c.beforeCilium(targets, ui)...), c.Change.Timeout)
+	if len(c.To) > 0 { // a target that was not named cannot be told from a cluster whose Cilium was merely not found
+		targets = c.beforeCilium(targets, ui)
+	}
+	read := ca.ReadAll(ctx, append([]*clusters.Member{from}, targets...), c.Change.Timeout)
 	all, states := read.Members, read.States
 	from, targets = all[0], all[1:]
 	if ctx.Err() != nil {
@@ -51,26 +61,9 @@ func Sync(ctx context.Context, c SyncConfig, ui kernel.UI) (*Report, error) {
 	if err != nil {
 		return c.unwritten("sync", all, fmt.Errorf("%w; nothing was changed", err))
 	}
-	r := &run{Config: c.Config, ui: ui, plan: plan, members: all, left: left}
+	r := &run{Config: c.Config, ui: ui, plan: plan, members: all, left: left, file: c.BackupFile}
 	r.observe(ctx, others)
 	return r.carryOut(ctx)
-}
-
-// beforeCilium lets a target be one in which Cilium is not installed yet: its CA is made for the coming installation. The namespace must then be given,
-// and the target named: it cannot be told from a cluster whose Cilium was merely not found.
-func (c SyncConfig) beforeCilium(targets []*clusters.Member, ui kernel.UI) []*clusters.Member {
-	out := slices.Clone(targets)
-	for n, m := range targets {
-		if m.Err == nil || m.Err.Class != failure.NoCilium || len(c.To) == 0 {
-			continue
-		}
-		if c.CiliumNamespace == "" {
-			ui.Note("to make the CA of %s before Cilium is installed there, say where with --cilium-namespace", m.Label())
-			continue
-		}
-		out[n] = m.BeforeCilium(c.CiliumNamespace)
-	}
-	return out
 }
 
 // ends finds the source and the targets among the members.

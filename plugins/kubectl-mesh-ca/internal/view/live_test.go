@@ -67,7 +67,7 @@ us        mesh-0   abababab   0 of 254, not by c000,c001,c002,c003 and 250 more 
 Running clients of etcd
 CLUSTER   PROCESS          PEERS                              CONNECTED    TRUST
 us        agent (2 of 2)   c000,c001,c002,c003 and 250 more   508 of 508   fresh`
-	got := show(t, view.Status(v1alpha1.CAReport{Live: &v1alpha1.CALive{Clusters: []v1alpha1.LiveCluster{c}}}, now)[1:])
+	got := show(t, view.Status(v1alpha1.CAReport{Live: &v1alpha1.CALive{Clusters: []v1alpha1.LiveCluster{c}}}, now, false)[1:])
 	squeeze := func(s string) string { return regexp.MustCompile(" {2,}").ReplaceAllString(s, "  ") }
 	if d := cmp.Diff(squeeze(want), squeeze(got)); d != "" {
 		t.Errorf("(-want +got)\n%s", d)
