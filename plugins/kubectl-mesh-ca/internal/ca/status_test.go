@@ -516,7 +516,7 @@ func TestDue(t *testing.T) {
 	}{
 		"one year by Helm":          {catest.Install{Edit: oneYear}, (195 - 365) * pkitest.Day, "CA009"},
 		"thirty days by the values": {catest.Install{Edit: oneYear, Objects: []runtime.Object{days(30)}}, (195 - 30) * pkitest.Day, ""},
-		"equal to the CA":         {catest.Install{}, 0, ""},
+		"equal to the CA":           {catest.Install{}, 0, ""},
 		"by hand":                   {catest.Install{Edit: oneYear, Method: "hand"}, 0, ""},
 		"certgen of 1.20":           {catest.Install{Edit: oneYear, Method: "certgen", Version: "1.20.2"}, (195 - 365) * pkitest.Day, "CA025"},
 	} {

@@ -38,9 +38,9 @@ func summary(c v1alpha1.CACluster, now time.Time) string {
 	}
 	var what []string
 	for _, kind := range troubles() {
-		switch n := count[kind]; {
-		case n == 0:
-		case n == bad:
+		switch n := count[kind]; n {
+		case 0:
+		case bad:
 			what = append(what, kind)
 		default:
 			what = append(what, fmt.Sprintf("%d %s", n, kind))
