@@ -204,7 +204,8 @@ func (s *State) leaf(spec pki.LeafSpec, signer *x509.Certificate, now time.Time)
 	}
 	out.Certificates = len(leaf.Chain)
 	if signer != nil {
-		relation, signed := leaf.Relation(signer), leaf.SignedBy(signer)
+		relation := leaf.Relation(signer)
+		signed := relation == pki.Direct || relation == pki.Cross
 		out.Relation, out.SignedByCA = string(relation), &signed
 	}
 	for _, p := range leaf.Problems(spec, cmp.Or(s.Member.Config.ClusterName, s.Member.Name), now) {
