@@ -222,12 +222,16 @@ func (x examination) bestSource(group []*State) *State {
 func (x examination) uncovered(steps []v1alpha1.NextStep, replaced map[*State]bool) []v1alpha1.NextStep {
 	covered := map[string]bool{}
 	for _, s := range steps {
-		covered[s.Cluster] = true
+		for _, object := range s.Objects {
+			name, _, _ := strings.Cut(object, "[")
+			covered[s.Cluster+" "+name] = true
+		}
 	}
 	var out []v1alpha1.NextStep
 	for _, p := range x.pairs {
 		client, server := x.state(p.Client), x.state(p.Server)
-		if p.Verdict != pki.Broken || !p.Configured || replaced[client] || replaced[server] || covered[p.Client] || covered[p.Server] {
+		if p.Verdict != pki.Broken || !p.Configured || replaced[client] || replaced[server] ||
+			covered[client.Member.Name+" "+p.Login.Presented.Ref.String()] || covered[server.Member.Name+" "+p.Identity.Presented.Ref.String()] && p.Login.Verdict == pki.OK {
 			continue
 		}
 		why, objects := reasonOf(p), []string(nil)
