@@ -56,7 +56,7 @@ func TestAgreement(t *testing.T) {
 	seed := number(t, envSeed, uint64(time.Now().UnixNano()))
 	t.Logf("seed %d (%s=%d repeats it), %d cases for OpenSSL", seed, envSeed, seed, cases)
 	started := time.Now()
-	m := &maker{Rand: rand.New(rand.NewPCG(seed, 1)), t: t, keys: makeKeys(t)} //nolint:gosec // the same cases again with the same seed
+	m := &maker{Rand: rand.New(rand.NewPCG(seed, 1)), t: t, keys: makeKeys(t)}
 	us, eu := pkitest.Side(t, "us", pkitest.NewCA(t, pkitest.Spec{})), pkitest.Side(t, "eu", pkitest.NewCA(t, pkitest.Spec{}))
 	dir := t.TempDir()
 	count := map[string]int{}
@@ -69,9 +69,9 @@ func TestAgreement(t *testing.T) {
 		verdict, reason := judge(t, us, eu, h)
 		got := verdict == pki.OK
 		count[string(verdict)]++
-		real := connect(t, h)
-		if got != (real == nil) {
-			differ(i, h, "a TLS handshake", got, real == nil, fmt.Sprintf("%s\n%v", reason, real))
+		refused := connect(t, h)
+		if got != (refused == nil) {
+			differ(i, h, "a TLS handshake", got, refused == nil, fmt.Sprintf("%s\n%v", reason, refused))
 		}
 		want, detail := verify(t, binary, dir, h)
 		want = want && fits(t, h)
@@ -174,7 +174,7 @@ func connect(t *testing.T, h handshake) error {
 	client := &tls.Config{RootCAs: roots, ServerName: host, Time: now, MinVersion: tls.VersionTLS12}
 	if !h.server {
 		server.Certificates, server.ClientAuth, server.ClientCAs = []tls.Certificate{ownServer(t)}, tls.RequireAndVerifyClientCert, roots
-		client.InsecureSkipVerify = true //nolint:gosec // only the client's certificate is judged
+		client.InsecureSkipVerify = true // only the client's certificate is judged
 		client.GetClientCertificate = func(*tls.CertificateRequestInfo) (*tls.Certificate, error) { return &pair, nil }
 	}
 	a, b := connection(t)
@@ -233,7 +233,7 @@ func verify(t *testing.T, binary, dir string, h handshake) (bool, string) {
 	}
 	args = append(args, write("leaf.pem", h.chain[0].pem))
 	var out bytes.Buffer
-	cmd := exec.CommandContext(t.Context(), binary, append([]string{"verify"}, args...)...) //nolint:gosec // files of this test
+	cmd := exec.CommandContext(t.Context(), binary, append([]string{"verify"}, args...)...)
 	cmd.Stdout, cmd.Stderr = &out, &out
 	err := cmd.Run()
 	var exit *exec.ExitError

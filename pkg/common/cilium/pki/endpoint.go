@@ -180,11 +180,18 @@ type Copy struct {
 	Trust bool
 }
 
+// UsesOwnFiles reports whether a cluster connects to a peer with its own leaf certificate and CA file, as the chart configures it. It then has no
+// copies of the peer's.
+func (s Side) UsesOwnFiles(peer string) bool {
+	config, ok := s.Peers[peer]
+	return !ok || config.PeerFiles == clientFiles(dirClusterMesh, "common-etcd-client")
+}
+
 // Copies lists the files for one peer that do not come from the cluster's own leaf Secrets but are stored next to the peer's configuration. They do not change
 // when the peer gets other certificates.
 func (s Side) Copies(peer string) []Copy {
 	config, ok := s.Peers[peer]
-	if !ok {
+	if !ok || s.UsesOwnFiles(peer) {
 		return nil
 	}
 	e := s.dialer(config.PeerFiles)

@@ -111,6 +111,10 @@ func (s Side) hubbleServer() (endpoint, bool) {
 // the client's cluster is connected to the server's, or meant to be; elsewhere its agents know no nodes of the server.
 func RelayMatrix(sides []Side, now time.Time) []Pair {
 	v := newVerifier(now)
+	agents, serve := make([]endpoint, len(sides)), make([]bool, len(sides))
+	for i, s := range sides {
+		agents[i], serve[i] = s.hubbleServer()
+	}
 	var pairs []Pair
 	for c, client := range sides {
 		relay, ok := client.relay()
@@ -118,8 +122,8 @@ func RelayMatrix(sides []Side, now time.Time) []Pair {
 			continue
 		}
 		for i, server := range sides {
-			agent, ok := server.hubbleServer()
-			if i == c || !ok {
+			agent := agents[i]
+			if i == c || !serve[i] {
 				continue
 			}
 			_, configured := client.Peers[server.Name]

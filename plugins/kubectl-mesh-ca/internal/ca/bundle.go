@@ -10,8 +10,8 @@ import (
 
 // bundles: if processes mount a bundle, it must contain the new CA before any process presents a leaf certificate of that CA.
 func (n *steps) bundles(leaves []stale) {
-	for _, b := range n.state.Side.Bundles() {
-		if n.state.keepsCopies(b.Source.Ref) || pki.Trusts(b.Certs, n.signer) {
+	for _, b := range n.state.bundles() {
+		if pki.Trusts(b.Certs, n.signer) {
 			continue
 		}
 		why := fmt.Sprintf("processes trust %s instead of the ca.crt of the leaf certificates (Helm's tls.caBundle): add the new CA to it in every cluster first, then restart deployment/%s", b.Source, cilium.DeploymentMeshAPI)

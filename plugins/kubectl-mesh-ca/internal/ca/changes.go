@@ -62,8 +62,9 @@ func (p *Plan) next() []v1alpha1.NextStep {
 			out = append(out, steps...)
 			last = append(last, s.agentsAfter(steps)...)
 		}
+		bundles := s.bundles()
 		for _, other := range changed {
-			out = append(out, s.followed(other, p.Signer, p.Now)...)
+			out = append(out, s.followed(other, p.Signer, bundles, p.Now)...)
 		}
 	}
 	return append(out, last...)

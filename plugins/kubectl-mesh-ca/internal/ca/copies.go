@@ -17,8 +17,8 @@ func (s *State) keepsCopies(ref pki.Ref) bool {
 
 // followed lists the steps in a cluster that has certificates of another cluster, whose leaf certificates signer will sign: copies of its
 // certificates next to its configuration, and bundles that contain its previous CA but not the new one. Nothing renews these automatically. Copies that
-// are not usable by themselves, such as expired ones, are listed too.
-func (s *State) followed(other *State, signer *x509.Certificate, now time.Time) []v1alpha1.NextStep {
+// are not usable by themselves, such as expired ones, are listed too. bundles are those of the cluster (see bundles).
+func (s *State) followed(other *State, signer *x509.Certificate, bundles []pki.Bundle, now time.Time) []v1alpha1.NextStep {
 	if s == other || signer == nil {
 		return nil
 	}
@@ -46,14 +46,19 @@ func (s *State) followed(other *State, signer *x509.Certificate, now time.Time) 
 		out = append(out, v1alpha1.NextStep{Cluster: s.Member.Name, Objects: bad, Why: fmt.Sprintf(
 			"this cluster has copies of certificates of %s (clustermesh.config.clusters[].tls in the values) that cannot be used, and nothing renews them: %s", name, renew)})
 	}
-	for _, b := range s.Side.Bundles() {
-		if s.keepsCopies(b.Source.Ref) || pki.Trusts(b.Certs, signer) || !other.formerlyIn(b.Certs) {
+	for _, b := range bundles {
+		if pki.Trusts(b.Certs, signer) || !other.formerlyIn(b.Certs) {
 			continue
 		}
 		out = append(out, v1alpha1.NextStep{Cluster: s.Member.Name, Objects: []string{b.Source.Ref.String()}, Why: fmt.Sprintf(
 			"%s contains the previous CA of %s, but not the new one: add the new CA before the leaf certificates of %s are renewed, then restart deployment/clustermesh-apiserver here", b.Source, other.Member.Name, other.Member.Name)})
 	}
 	return out
+}
+
+// bundles returns the trust bundles of a cluster, without the copies of peers' CAs.
+func (s *State) bundles() []pki.Bundle {
+	return slices.DeleteFunc(s.Side.Bundles(), func(b pki.Bundle) bool { return s.keepsCopies(b.Source.Ref) })
 }
 
 // copyProblem says why a copy of a peer's certificate cannot be used, whoever signed it; "" if it can.

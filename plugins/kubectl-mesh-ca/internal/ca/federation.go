@@ -29,7 +29,7 @@ func (x examination) federations() []v1alpha1.Federation {
 	}
 	var groups [][]*State
 	for _, s := range x.states {
-		if !s.settled() {
+		if !x.settled(s) {
 			continue
 		}
 		i := slices.IndexFunc(groups, func(g []*State) bool {
@@ -46,10 +46,9 @@ func (x examination) federations() []v1alpha1.Federation {
 		f, means := v1alpha1.Federation{}, map[string]bool{}
 		for _, a := range g {
 			f.Clusters = append(f.Clusters, a.Member.Name)
-			for _, b := range g {
-				if a != b && !pki.SameKey(a.chain()[0], b.chain()[0]) {
-					means[x.means(verdicts[[2]string{a.Side.Name, b.Side.Name}], a, b)] = true
-				}
+			// One peer of another CA tells by what the cluster is trusted: all others have got the same from it.
+			if i := slices.IndexFunc(g, func(b *State) bool { return !pki.SameKey(x.chain(a)[0], x.chain(b)[0]) }); i >= 0 {
+				means[x.means(verdicts[[2]string{a.Side.Name, g[i].Side.Name}], a, g[i])] = true
 			}
 		}
 		if len(means) > 0 {
@@ -61,8 +60,8 @@ func (x examination) federations() []v1alpha1.Federation {
 }
 
 // settled reports whether the cluster's own CA signed the certificate with which it logs in to others.
-func (s *State) settled() bool {
-	chain, secret := s.chain(), s.Secrets[pki.SecretRemote].Object
+func (x examination) settled(s *State) bool {
+	chain, secret := x.chain(s), s.Secrets[pki.SecretRemote].Object
 	if len(chain) == 0 || secret == nil || s.Rotating {
 		return false
 	}
@@ -75,7 +74,7 @@ func (x examination) means(p pki.Pair, client, server *State) string {
 	if len(client.Side.Copies(p.Server)) > 0 {
 		return meansCopies
 	}
-	if pki.Trusts(certificatesOf(server, p.Login.Trust), client.chain()[0]) {
+	if pki.Trusts(certificatesOf(server, p.Login.Trust), x.chain(client)[0]) {
 		return meansRoots
 	}
 	return meansCross

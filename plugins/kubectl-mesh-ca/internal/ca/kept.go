@@ -164,8 +164,8 @@ func (x examination) formerCAs(s *State) []former {
 	all := x.readAllPeersOf(s)
 	for _, file := range s.trustFiles() {
 		for _, cert := range file.Certs {
-			kept := slices.ContainsFunc(x.kept(), func(k Kept) bool { return pki.SameKey(k.Cert, cert) })
-			if (kept || all) && !x.inUse(cert) {
+			kept := func(k Kept) bool { return pki.SameKey(k.Cert, cert) }
+			if !x.inUse(cert) && (all || slices.ContainsFunc(x.kept, kept)) {
 				f := find(cert)
 				f.trustedBy = append(f.trustedBy, file.Source.String())
 			}
@@ -185,11 +185,7 @@ func (x examination) formerCAs(s *State) []former {
 // trustFiles lists the CA files of a cluster: the ca.crt of leaf Secrets and bundles. Copies of a peer's CA are left out: they are the peer's.
 func (s *State) trustFiles() []pki.Bundle {
 	var out []pki.Bundle
-	for _, b := range s.Side.Bundles() {
-		if !s.keepsCopies(b.Source.Ref) {
-			out = append(out, b)
-		}
-	}
+	out = append(out, s.bundles()...)
 	for _, spec := range pki.LeafSpecs() {
 		secret := s.Secrets[spec.Secret].Object
 		if secret == nil {
@@ -199,15 +195,6 @@ func (s *State) trustFiles() []pki.Bundle {
 			src := pki.Source{Ref: pki.Ref{Kind: pki.Secret, Name: spec.Secret}, Key: pki.KeyCACert}
 			out = append(out, pki.Bundle{Source: src, Certs: leaf.Trust})
 		}
-	}
-	return out
-}
-
-// kept lists what is kept in any cluster.
-func (x examination) kept() []Kept {
-	var out []Kept
-	for _, s := range x.states {
-		out = append(out, s.Kept...)
 	}
 	return out
 }

@@ -87,6 +87,31 @@ func (s *State) signedByPart(l v1alpha1.LeafCertificate, chain []*x509.Certifica
 	return max(0, slices.IndexFunc(chain, leaf.SignedBy))
 }
 
+// stray lists the leaf certificates that do not belong to the CA of their cluster and must be renewed. Those that neither Helm nor certgen issue may be of
+// another CA on purpose, as with a PKI of one's own: they count only if the cluster does not trust another one, or itself.
+func (x examination) stray(s *State, signer *x509.Certificate) []stale {
+	all := s.staleCertificates(signer)
+	if len(all) == 0 || x.distrusted(s) {
+		return all
+	}
+	return slices.DeleteFunc(all, func(l stale) bool {
+		return !slices.Contains([]pki.OwnerKind{pki.OwnerHelm, pki.OwnerCertgen, pki.OwnerFlux}, l.owner.Kind)
+	})
+}
+
+// distrusted reports whether a certificate of a cluster is not accepted where it must be, or does not accept one, for another reason than the user.
+func (x examination) distrusted(s *State) bool {
+	refused := func(checks ...pki.Check) bool {
+		return slices.ContainsFunc(checks, func(c pki.Check) bool { return c.Verdict == pki.Broken && c.User != pki.Broken })
+	}
+	for _, p := range x.pairs {
+		if (p.Client == s.Side.Name || p.Server == s.Side.Name) && p.NoMesh == "" && refused(p.Login, p.Identity) {
+			return true
+		}
+	}
+	return slices.ContainsFunc(pki.Inside(s.Side, x.Now), func(l pki.Link) bool { return refused(l.Login, l.Identity) })
+}
+
 // worn lists the leaf certificates that the CA signed but that must be renewed: they are not usable by themselves, or expire soon.
 func (x examination) worn(s *State, signer *x509.Certificate) []stale {
 	renewed := s.staleCertificates(signer)

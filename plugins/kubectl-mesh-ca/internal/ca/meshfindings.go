@@ -92,7 +92,7 @@ func formerFindings(c v1alpha1.CACluster) []v1alpha1.Finding {
 
 // contents says what each certificate of a cilium-ca with several is.
 func (x examination) contents(s *State) []v1alpha1.CAPart {
-	chain := s.chain()
+	chain := x.chain(s)
 	if len(chain) < 2 {
 		return nil
 	}
@@ -110,7 +110,7 @@ func (x examination) contents(s *State) []v1alpha1.CAPart {
 // ownerOfCA returns another cluster whose cilium-ca signs with the key of a certificate, nil if none does.
 func (x examination) ownerOfCA(ca *x509.Certificate, except *State) *State {
 	for _, s := range x.states {
-		if chain := s.chain(); s != except && len(chain) > 0 && pki.SameKey(chain[0], ca) {
+		if chain := x.chain(s); s != except && len(chain) > 0 && pki.SameKey(chain[0], ca) {
 			return s
 		}
 	}

@@ -257,6 +257,10 @@ func (n *steps) certManager(leaves []stale) {
 
 // byHand handles leaf certificates that none of the tools above issues.
 func (n *steps) byHand(leaves []stale) {
+	if !slices.ContainsFunc(leaves, func(l stale) bool { return !l.worn }) {
+		n.add(fmt.Sprintf("managed by %s: issue new certificates at their source; the findings say what is wrong with the present ones", leaves[0].owner), names(leaves), "")
+		return
+	}
 	n.add(fmt.Sprintf("managed by %s: issue new certificates from the new CA at their source, with the same names and usages", leaves[0].owner), names(leaves), "")
 }
 

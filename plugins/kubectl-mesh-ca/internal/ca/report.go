@@ -56,11 +56,13 @@ func Examine(members []*clusters.Member, states []*State, j Judgement) v1alpha1.
 func newExamination(members []*clusters.Member, states []*State, j Judgement) examination {
 	sides := make([]pki.Side, len(states))
 	byName := map[string]*State{}
+	var kept []Kept
 	for i, s := range states {
+		kept = append(kept, s.Kept...)
 		sides[i], byName[s.Side.Name] = s.Side, s
 	}
 	return examination{
-		Judgement: j, states: states, byName: byName, members: len(members), pairs: pki.Matrix(sides, j.Now), relay: pki.RelayMatrix(sides, j.Now),
+		Judgement: j, states: states, byName: byName, members: len(members), kept: kept, pairs: pki.Matrix(sides, j.Now), relay: pki.RelayMatrix(sides, j.Now),
 		known: map[*State]caFacts{}, renewals: map[*State][]v1alpha1.NextStep{}, used: usedKeys(states),
 	}
 }
@@ -202,7 +204,8 @@ func (s *State) leaf(spec pki.LeafSpec, signer *x509.Certificate, now time.Time)
 	}
 	out.Certificates = len(leaf.Chain)
 	if signer != nil {
-		relation, signed := leaf.Relation(signer), leaf.SignedBy(signer)
+		relation := leaf.Relation(signer)
+		signed := relation == pki.Direct || relation == pki.Cross
 		out.Relation, out.SignedByCA = string(relation), &signed
 	}
 	for _, p := range leaf.Problems(spec, cmp.Or(s.Member.Config.ClusterName, s.Member.Name), now) {

@@ -129,6 +129,16 @@ func TestStatusNext(t *testing.T) {
 			mesh: pair(catest.Install{CA: &one}, catest.Install{CA: &one, Edit: expired}),
 			want: []string{"delete secret hubble-server-certs", "helm --kube-context kind-eu"}, not: []string{restart, "sync", "daemonset/cilium"},
 		},
+		// A PKI of one's own, which cilium-ca has nothing to do with.
+		"certificates of another CA by hand, all accepted": {
+			mesh: pair(catest.Install{CA: &one, Leafs: &three, Method: "hand"}, catest.Install{CA: &two, Leafs: &three, Method: "hand"}), none: true,
+		},
+		"the same, but eu's user is unknown": {
+			mesh: pair(catest.Install{CA: &one, Leafs: &three, Method: "hand"}, catest.Install{CA: &two, Leafs: &three, Method: "hand", Edit: func(s map[string]*corev1.Secret) {
+				s["clustermesh-apiserver-remote-cert"].Data = pkitest.LeafSecret(three.Issue(t, pkitest.Spec{Name: "mesh"}), three.CertPEM)
+			}}),
+			want: []string{`eu: secret/clustermesh-apiserver-remote-cert[tls.crt] of eu verifies, but etcd in us has no user "mesh"`, "with a common name that is a user of etcd in us"}, not: []string{"the new CA", restart},
+		},
 		"a rotation is under way": {
 			mesh: pair(catest.Install{CA: &one}, catest.Install{CA: &one, Leafs: &two, Objects: []runtime.Object{rotation}}),
 			want: []string{"eu: a rotation of the CA is under way", "kubectl mesh-ca rotate status"}, not: []string{"helm", restart},

@@ -1,6 +1,7 @@
 package ca
 
 import (
+	"crypto/x509"
 	"fmt"
 	"slices"
 	"strings"
@@ -31,14 +32,15 @@ func (x examination) next() []v1alpha1.NextStep {
 		steps := x.renewal(s)
 		out = append(out, steps...)
 		last = append(last, s.agentsAfter(steps)...)
-		if len(s.chain()) > 0 {
+		if len(x.chain(s)) > 0 {
 			renewed = append(renewed, s)
 		}
 	}
 	for _, s := range x.states {
+		bundles := s.bundles()
 		for _, other := range renewed {
 			if _, configured := s.Side.Peers[other.Side.Name]; configured || len(x.renewals[other]) > 0 {
-				out = append(out, s.followed(other, other.chain()[0], x.Now)...)
+				out = append(out, s.followed(other, x.chain(other)[0], bundles, x.Now)...)
 			}
 		}
 	}
@@ -62,6 +64,9 @@ func (x examination) rotating() []v1alpha1.NextStep {
 		Why: fmt.Sprintf("a rotation of the CA is under way (configmap/%s). Do not renew certificates and do not upgrade Cilium until it is finished or aborted; this shows its phase", ConfigMapRotation),
 	}}
 }
+
+// chain returns the certificates of a cluster's cilium-ca, none if there is none that can be parsed.
+func (x examination) chain(s *State) []*x509.Certificate { return x.facts(s).ca.Chain }
 
 // read returns the members that could be read.
 func (x examination) read() []*clusters.Member {
@@ -217,12 +222,16 @@ func (x examination) bestSource(group []*State) *State {
 func (x examination) uncovered(steps []v1alpha1.NextStep, replaced map[*State]bool) []v1alpha1.NextStep {
 	covered := map[string]bool{}
 	for _, s := range steps {
-		covered[s.Cluster] = true
+		for _, object := range s.Objects {
+			name, _, _ := strings.Cut(object, "[")
+			covered[s.Cluster+" "+name] = true
+		}
 	}
 	var out []v1alpha1.NextStep
 	for _, p := range x.pairs {
 		client, server := x.state(p.Client), x.state(p.Server)
-		if p.Verdict != pki.Broken || !p.Configured || replaced[client] || replaced[server] || covered[p.Client] || covered[p.Server] {
+		if p.Verdict != pki.Broken || !p.Configured || replaced[client] || replaced[server] ||
+			covered[client.Member.Name+" "+p.Login.Presented.Ref.String()] || covered[server.Member.Name+" "+p.Identity.Presented.Ref.String()] && p.Login.Verdict == pki.OK {
 			continue
 		}
 		why, objects := reasonOf(p), []string(nil)

@@ -126,7 +126,7 @@ func TestForChart120(t *testing.T) {
 
 func TestJUnit(t *testing.T) {
 	t.Parallel()
-	members := append(mesh(t, 10), &clusters.Member{Name: "za", Context: "kind-za", Err: &failure.Error{Class: failure.Refused, Err: errRefused{}}})
+	members := append(mesh(t, 10), &clusters.Member{Name: "za", Context: "kind-za", Err: &failure.Error{Class: failure.Refused, Err: refusedError{}}})
 	r := run(t, members, "-o", "junit", "--ignore", "CA021")
 	var got junit.Suites
 	if err := xml.Unmarshal([]byte(r.Out), &got); err != nil {
@@ -137,9 +137,9 @@ func TestJUnit(t *testing.T) {
 	}
 }
 
-type errRefused struct{}
+type refusedError struct{}
 
-func (errRefused) Error() string { return "connection refused" }
+func (refusedError) Error() string { return "connection refused" }
 
 // TestPrometheus: the whole command prints the text format and nothing else.
 func TestPrometheus(t *testing.T) {

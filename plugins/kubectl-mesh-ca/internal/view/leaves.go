@@ -1,6 +1,7 @@
 package view
 
 import (
+	"cmp"
 	"fmt"
 	"slices"
 	"strings"
@@ -38,9 +39,9 @@ func summary(c v1alpha1.CACluster, now time.Time) string {
 	}
 	var what []string
 	for _, kind := range troubles() {
-		switch n := count[kind]; {
-		case n == 0:
-		case n == bad:
+		switch n := count[kind]; n {
+		case 0:
+		case bad:
 			what = append(what, kind)
 		default:
 			what = append(what, fmt.Sprintf("%d %s", n, kind))
@@ -133,7 +134,7 @@ func leafCells(cluster string, l v1alpha1.LeafCertificate, now time.Time) []stri
 		return []string{cluster, l.Secret, "-", "-", owner(l.Owner), l.Message, "-", "-", "-", "-", "-"}
 	}
 	return []string{
-		cluster, l.Secret, expires(l.NotAfter, now), signedBy(l), owner(l.Owner), leafStatus(l),
+		cluster, l.Secret, expires(l.NotAfter, now), signedBy(l), owner(l.Owner), leafStatus(l, now),
 		l.Key, l.Subject, fmt.Sprint(max(1, l.Certificates)), pki.Short(l.Fingerprint), strings.Join(slices.Concat(l.DNSNames, l.IPAddresses), ","),
 	}
 }
@@ -152,9 +153,9 @@ func signedBy(l v1alpha1.LeafCertificate) string {
 	return "another CA"
 }
 
-func leafStatus(l v1alpha1.LeafCertificate) string {
+func leafStatus(l v1alpha1.LeafCertificate, now time.Time) string {
 	if len(l.Problems) == 0 {
-		return "ok"
+		return cmp.Or(trouble(l, now), "ok")
 	}
 	s := l.Problems[0].Message
 	if more := len(l.Problems) - 1; more > 0 {

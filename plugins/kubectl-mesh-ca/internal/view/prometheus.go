@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"fmt"
 	"io"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -89,8 +90,8 @@ func (m *metrics) sample(value string, labels ...string) {
 	m.out.WriteString(m.name)
 	if len(labels) > 0 {
 		var pairs []string
-		for i := 0; i < len(labels); i += 2 {
-			pairs = append(pairs, labels[i]+`="`+labelValue(labels[i+1])+`"`)
+		for pair := range slices.Chunk(labels, 2) {
+			pairs = append(pairs, pair[0]+`="`+labelValue(pair[1])+`"`)
 		}
 		m.out.WriteString("{" + strings.Join(pairs, ",") + "}")
 	}

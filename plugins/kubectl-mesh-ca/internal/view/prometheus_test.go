@@ -35,14 +35,14 @@ func labels(s string) (map[string]string, error) {
 		var value strings.Builder
 		i, closed := 0, false
 		for i < len(rest) && !closed {
-			switch c := rest[i]; {
-			case c == '\\':
+			switch c := rest[i]; c {
+			case '\\':
 				if i+1 >= len(rest) || !strings.ContainsRune(`\"n`, rune(rest[i+1])) {
 					return nil, fmt.Errorf("escape in %q", rest)
 				}
 				value.WriteByte(map[byte]byte{'\\': '\\', '"': '"', 'n': '\n'}[rest[i+1]])
 				i++
-			case c == '"':
+			case '"':
 				closed = true
 			default:
 				value.WriteByte(c)
