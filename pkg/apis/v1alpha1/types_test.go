@@ -16,6 +16,7 @@ import (
 
 // documents are all kinds that -o json prints.
 var documents = map[string]any{
+	"CABackupReport": CABackupReport{},
 	"CAChangeReport": CAChangeReport{},
 	"CACheckReport":  CACheckReport{},
 	"CAReport":       CAReport{},
@@ -23,8 +24,10 @@ var documents = map[string]any{
 	"ClusterList":    ClusterList{},
 	"DrainReport":    DrainReport{},
 	"FindingList":    FindingList{},
+	"KeptCAList":     KeptCAList{},
 	"MeshGraph":      MeshGraph{},
 	"ProbeReport":    ProbeReport{},
+	"RotationReport": RotationReport{},
 	"ServiceList":    ServiceList{},
 	"ServiceReport":  ServiceReport{},
 }
