@@ -203,6 +203,10 @@ trust-cilium: build meshlab bin/tools/kubectl ## Compare mesh-ca status with wha
 	@MESHLAB_STATE='$(CURDIR)/.lab-cilium' test/machine-unchanged.sh test/with-lab.sh $(CILIUM_LAB) --clusters=us,eu go run ./test/cmd/trust \
 		$(foreach f,SEED STATES,$(if $($f),-$(shell echo $f | tr A-Z a-z)=$($f)))
 
+.PHONY: rotate-model
+rotate-model: ## Interrupt rotations at random, in a model of etcd, clients and kubelets (SEQUENCES, SEED)
+	MESH_CA_SEQUENCES=$(or $(SEQUENCES),500) MESH_CA_SEED=$(or $(SEED),1) go test -count=1 -timeout=15m -run '^TestSequences$$' -v ./plugins/kubectl-mesh-ca/internal/rotate | grep -v '^ *model_test\|^=== \|^ *--- PASS'
+
 .PHONY: rotate-cilium
 rotate-cilium: build meshlab bin/tools/kubectl ## Rotate the CA of three clusters of Cilium under traffic, with each method, and back from each stage (SHORT=1: two clusters, once)
 	@MESHLAB_STATE='$(CURDIR)/.lab-cilium' test/machine-unchanged.sh test/with-lab.sh $(CILIUM_LAB) $(if $(SHORT),--clusters=us$(comma)eu) go run ./test/cmd/rotation $(if $(SHORT),-short)

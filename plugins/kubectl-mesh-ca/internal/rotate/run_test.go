@@ -116,7 +116,7 @@ func TestWrongOrder(t *testing.T) {
 // finished or turned back. MESH_CA_SEQUENCES says how many sequences, MESH_CA_SEED the first seed.
 func TestSequences(t *testing.T) {
 	t.Parallel()
-	sequences := number(t, "MESH_CA_SEQUENCES", 40)
+	sequences := number(t, "MESH_CA_SEQUENCES", 24)
 	first := number(t, "MESH_CA_SEED", 1)
 	begun := time.Now()
 	for n := range sequences {
@@ -149,6 +149,12 @@ func sequence(t *testing.T, seed uint64) {
 		}
 		_, _ = w.run(actions[w.r.IntN(len(actions))], "", requests) // most of them are refused or cut
 		w.at = w.at.Add(5 * time.Minute)                            // a run that was killed counts as alive for a while
+		if w.r.IntN(2) == 0 {
+			w.owner(w.mesh[w.r.IntN(len(w.mesh))], seed%3 == 0)
+			for range w.r.IntN(4) {
+				must(t, w.Sleep(t.Context(), time.Second))
+			}
+		}
 	}
 	w.log = append(w.log, "--- to the end")
 	now := firstCA(t, w).Signer()
