@@ -242,7 +242,7 @@ func (w *worker) drive(ctx context.Context, pod *corev1.Pod, u *unit, now time.T
 			return 0
 		}
 		u.started(now)
-		u.probeReady = true
+		u.startedUp, u.probeReady = true, true
 		return 0
 	case u.terminated() && !u.mayRestart(pod.Spec.RestartPolicy):
 		return 0
@@ -309,7 +309,7 @@ func (w *worker) start(ctx context.Context, pod *corev1.Pod, u *unit) error {
 		<-proc.Done()
 		w.kick()
 	}()
-	w.watchReadiness(ctx, u)
+	w.watchProbes(ctx, u)
 	return nil
 }
 
