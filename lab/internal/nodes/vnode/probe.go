@@ -67,24 +67,27 @@ func (p *prober) startUp(ctx context.Context, probe *corev1.Probe) bool {
 	return false
 }
 
+// firstPeriod is how often a container is asked that has not been ready yet. A kubelet asks as often as later; the lab must not make its users wait.
+const firstPeriod = time.Second
+
 // followReadiness keeps the container's readiness up to date.
 func (p *prober) followReadiness(ctx context.Context, probe *corev1.Probe) {
 	period := periodOf(probe)
 	delay := time.Duration(probe.InitialDelaySeconds) * time.Second
-	good, bad := int32(0), int32(0)
-	for n := 0; ; n++ {
+	good, bad, answered := int32(0), int32(0), false
+	for {
 		err := p.ask(ctx, probe, delay)
 		if ctx.Err() != nil {
 			return
 		}
 		delay = period
 		if err == nil {
-			good, bad = good+1, 0
+			good, bad, answered = good+1, 0, true
 		} else {
 			good, bad = 0, bad+1
-			if n == 0 {
-				delay = min(period, time.Second) // just started: look again soon
-			}
+		}
+		if !answered {
+			delay = min(period, firstPeriod)
 		}
 		p.set(func(u *unit) {
 			switch {

@@ -57,7 +57,7 @@ func TestProbes(t *testing.T) {
 			9 * time.Second: {}, 12 * time.Second: {true, true},
 		}, false},
 		"no startup probe": {nil, readiness, 10 * time.Second, 0, map[time.Duration]probed{
-			time.Second: {true, false}, 12 * time.Second: {true, false}, 35 * time.Second: {true, true},
+			9 * time.Second: {true, false}, 12 * time.Second: {true, true},
 		}, false},
 		"ready until it stops answering three times": {startup, readiness, 0, 40 * time.Second, map[time.Duration]probed{
 			6 * time.Second: {true, true}, 100 * time.Second: {true, true}, 130 * time.Second: {true, false},
