@@ -183,6 +183,11 @@ short-cilium: build meshlab bin/tools/kubectl ## A short form of demo-cilium and
 	@MESHLAB_STATE='$(CURDIR)/.lab-cilium' test/machine-unchanged.sh test/with-lab.sh --datapath=cilium --clusters=us,eu bash -c \
 		'go run ./demo -cilium -short && go run ./test/cmd/states -settle=5s -silent=30 -states=5 -seed=28'
 
+.PHONY: certgen-cilium
+certgen-cilium: build meshlab bin/tools/kubectl ## Replay the first walk-through in two clusters whose certificates certgen's Jobs sign
+	@MESHLAB_STATE='$(CURDIR)/.lab-cilium' test/machine-unchanged.sh test/with-lab.sh --datapath=cilium --clusters=us,eu --install=certgen \
+		go run ./demo -cilium -short
+
 .PHONY: states-cilium
 states-cilium: build meshlab bin/tools/kubectl ## Compare predictions with traffic through Cilium's eBPF in random states (SEED, STATES, REQUESTS, ONLY)
 	@MESHLAB_STATE='$(CURDIR)/.lab-cilium' test/machine-unchanged.sh test/with-lab.sh $(CILIUM_LAB) go run ./test/cmd/states -settle=5s -silent=30 \

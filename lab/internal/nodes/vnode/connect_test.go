@@ -46,10 +46,10 @@ func TestDeletedWhileItsNetworkIsMade(t *testing.T) {
 			<-runtime.asked
 			changed := newPod()
 			changed.Labels["new"] = "label"
-			w.update(changed) // is no reason to stop
+			w.update(changed) // does not end the wait
 			select {
 			case err := <-result:
-				t.Fatalf("it gave up on a pod that is wanted: %v", err)
+				t.Fatalf("it gave up on a pod that still exists: %v", err)
 			case <-time.After(20 * time.Millisecond):
 			}
 			delete(w)
