@@ -34,8 +34,8 @@ type Cache struct {
 	Dir string
 }
 
-// Compile does what the compiler does with these arguments. The exit code is the compiler's. Errors are of the cache; whoever gets one can run
-// the compiler without it.
+// Compile does what the compiler does with these arguments. The exit code is the compiler's. The error says that it cannot be run, or that its
+// output cannot be written. Without a directory that can be used, nothing is kept.
 func (c Cache) Compile(ctx context.Context, args []string, stdout, stderr io.Writer) (code int, err error) {
 	preprocess, ok := preprocessing(args)
 	if !ok {
@@ -47,7 +47,7 @@ func (c Cache) Compile(ctx context.Context, args []string, stdout, stderr io.Wri
 	}
 	key, err := c.key(args, source.Bytes())
 	if err != nil {
-		return 0, err
+		return c.run(ctx, args, stdout, stderr)
 	}
 	file := filepath.Join(c.Dir, key+".o")
 	if copied, err := copyTo(stdout, file); copied || err != nil {
@@ -56,7 +56,7 @@ func (c Cache) Compile(ctx context.Context, args []string, stdout, stderr io.Wri
 	// Agents that start together compile the same once.
 	unlock, err := lock(filepath.Join(c.Dir, key+".lock"))
 	if err != nil {
-		return 0, err
+		return c.run(ctx, args, stdout, stderr)
 	}
 	defer unlock()
 	if copied, err := copyTo(stdout, file); copied || err != nil {
@@ -66,9 +66,7 @@ func (c Cache) Compile(ctx context.Context, args []string, stdout, stderr io.Wri
 	if code, err := c.run(ctx, args, &object, stderr); err != nil || code != 0 {
 		return code, err
 	}
-	if err := write(file, object.Bytes()); err != nil {
-		return 0, err
-	}
+	_ = write(file, object.Bytes()) // else it is compiled again the next time
 	_, err = stdout.Write(object.Bytes())
 	return 0, err
 }

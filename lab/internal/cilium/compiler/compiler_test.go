@@ -145,6 +145,17 @@ func TestWhatIsNotKept(t *testing.T) {
 	}
 }
 
+func TestNoDirectory(t *testing.T) {
+	t.Parallel()
+	c := newCache(t)
+	c.Dir = "/nonexistent"
+	var out, messages bytes.Buffer
+	code, err := c.Compile(t.Context(), []string{"-c", source(t, "one\n"), "-o", "-"}, &out, &messages)
+	if err != nil || code != 0 || out.String() != "object\none\n" || messages.Len() > 0 {
+		t.Errorf("code %d, error %v, output %q, messages %q", code, err, &out, &messages)
+	}
+}
+
 func TestNoCompiler(t *testing.T) {
 	t.Parallel()
 	c := newCache(t)
