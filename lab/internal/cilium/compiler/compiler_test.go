@@ -32,7 +32,7 @@ func newCache(t *testing.T) Cache {
 	if err := os.Mkdir(c.Dir, 0o700); err != nil {
 		t.Fatal(err)
 	}
-	if err := os.WriteFile(c.Clang, []byte(fakeClang), 0o700); err != nil { //nolint:gosec // a program
+	if err := os.WriteFile(c.Clang, []byte(fakeClang), 0o700); err != nil {
 		t.Fatal(err)
 	}
 	return c
@@ -86,7 +86,7 @@ func TestCompile(t *testing.T) {
 		}
 	}
 	// Another compiler makes other objects.
-	if err := os.WriteFile(c.Clang, []byte(fakeClang+"\n"), 0o700); err != nil { //nolint:gosec // a program
+	if err := os.WriteFile(c.Clang, []byte(fakeClang+"\n"), 0o700); err != nil {
 		t.Fatal(err)
 	}
 	var out bytes.Buffer

@@ -33,7 +33,7 @@ func TestDeletedWhileItsNetworkIsMade(t *testing.T) {
 	t.Parallel()
 	deleted := newPod()
 	deleted.DeletionTimestamp = &metav1.Time{Time: time.Now()}
-	for name, delete := range map[string]func(*worker){
+	for name, end := range map[string]func(*worker){
 		"deleted": func(w *worker) { w.update(deleted) },
 		"removed": func(w *worker) { w.remove() },
 	} {
@@ -52,7 +52,7 @@ func TestDeletedWhileItsNetworkIsMade(t *testing.T) {
 				t.Fatalf("it gave up on a pod that still exists: %v", err)
 			case <-time.After(20 * time.Millisecond):
 			}
-			delete(w)
+			end(w)
 			if err := <-result; !errors.Is(err, context.Canceled) {
 				t.Errorf("error %v", err)
 			}

@@ -53,7 +53,7 @@ func (p *prober) run(ctx context.Context) {
 // startUp waits until the startup probe succeeds. A container that fails too often is killed, as by a kubelet.
 func (p *prober) startUp(ctx context.Context, probe *corev1.Probe) bool {
 	delay := time.Duration(probe.InitialDelaySeconds) * time.Second
-	for failures := int32(0); failures < max(probe.FailureThreshold, 1); failures++ {
+	for range max(probe.FailureThreshold, 1) {
 		err := p.ask(ctx, probe, delay)
 		if ctx.Err() != nil || err == nil {
 			return err == nil

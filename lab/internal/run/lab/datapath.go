@@ -176,8 +176,8 @@ const clangTimeout = 10 * time.Second
 func clangMajor(file string, timeout time.Duration) (int, error) {
 	ctx, cancel := context.WithTimeout(context.Background(), timeout)
 	defer cancel()
-	cmd := exec.CommandContext(ctx, file, "--version") //nolint:gosec // a compiler of this machine
-	cmd.WaitDelay = time.Second                        // its children may keep the pipe open
+	cmd := exec.CommandContext(ctx, file, "--version")
+	cmd.WaitDelay = time.Second // its children may keep the pipe open
 	out, err := cmd.Output()
 	if err != nil {
 		return 0, err

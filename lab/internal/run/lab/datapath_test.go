@@ -107,7 +107,7 @@ func TestClangMajor(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			file := filepath.Join(t.TempDir(), "clang")
-			if err := os.WriteFile(file, []byte("#!/bin/sh\n"+tc.script+"\n"), 0o700); err != nil { //nolint:gosec // a program
+			if err := os.WriteFile(file, []byte("#!/bin/sh\n"+tc.script+"\n"), 0o700); err != nil {
 				t.Fatal(err)
 			}
 			got, err := clangMajor(file, tc.timeout)
