@@ -187,7 +187,12 @@ demo-cilium: build meshlab bin/tools/kubectl ## Replay both walk-throughs on Cil
 .PHONY: short-cilium
 short-cilium: build meshlab bin/tools/kubectl ## A short form of demo-cilium and states-cilium: two clusters, one walk-through, five states
 	@MESHLAB_STATE='$(CURDIR)/.lab-cilium' test/machine-unchanged.sh test/with-lab.sh --datapath=cilium --clusters=us,eu bash -c \
-		'go run ./demo -cilium -short && go run ./test/cmd/states -settle=5s -silent=30 -states=5 -seed=1'
+		'go run ./demo -cilium -short && go run ./test/cmd/states -settle=5s -silent=30 -states=5 -seed=28'
+
+.PHONY: certgen-cilium
+certgen-cilium: build meshlab bin/tools/kubectl ## Replay the first walk-through in two clusters whose certificates certgen's Jobs sign
+	@MESHLAB_STATE='$(CURDIR)/.lab-cilium' test/machine-unchanged.sh test/with-lab.sh --datapath=cilium --clusters=us,eu --install=certgen \
+		go run ./demo -cilium -short
 
 .PHONY: states-cilium
 states-cilium: build meshlab bin/tools/kubectl ## Compare predictions with traffic through Cilium's eBPF in random states (SEED, STATES, REQUESTS, ONLY)

@@ -5,10 +5,14 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io"
 	"os"
 	"os/exec"
+	"slices"
 	"strings"
 	"time"
+
+	"golang.org/x/sync/errgroup"
 
 	"github.com/kubectl-mesh/kubectl-mesh/pkg/apis/v1alpha1"
 	"github.com/kubectl-mesh/kubectl-mesh/test/labclient"
@@ -35,17 +39,20 @@ func (d *demo) syncAndFollow() error {
 	if len(report.Next) == 0 {
 		return errors.New("mesh-ca sync prints no next steps")
 	}
-	d.say("The steps that mesh-ca prints after it, as printed.")
-	for i, step := range report.Next {
-		if step.AfterAll && (i == 0 || !report.Next[i-1].AfterAll) {
-			if err := d.settled(); err != nil {
-				return err
-			}
-			d.say("The steps that must come last.")
-		}
-		if err := d.shell(step); err != nil {
-			return err
-		}
+	last := slices.IndexFunc(report.Next, func(s v1alpha1.NextStep) bool { return s.AfterAll })
+	if last < 0 {
+		last = len(report.Next)
+	}
+	d.say("The steps that mesh-ca prints after it, as printed, in all clusters at once.")
+	if err := d.follow(report.Next[:last]); err != nil {
+		return err
+	}
+	if err := d.settled(); err != nil {
+		return err
+	}
+	d.say("The steps that must come last.")
+	if err := d.follow(report.Next[last:]); err != nil {
+		return err
 	}
 	if err := d.settled(); err != nil {
 		return err
@@ -62,12 +69,39 @@ func (d *demo) syncAndFollow() error {
 	}
 }
 
+// follow runs printed commands: those of a cluster in their order, those of several clusters at the same time. It shows them in the printed order.
+func (d *demo) follow(steps []v1alpha1.NextStep) error {
+	shown := make([]bytes.Buffer, len(steps))
+	var g errgroup.Group
+	for i, first := range steps {
+		if slices.ContainsFunc(steps[:i], func(s v1alpha1.NextStep) bool { return s.Cluster == first.Cluster }) {
+			continue
+		}
+		g.Go(func() error {
+			for j, step := range steps {
+				if step.Cluster != first.Cluster {
+					continue
+				}
+				if err := d.shell(step, &shown[j]); err != nil {
+					return err
+				}
+			}
+			return nil
+		})
+	}
+	err := g.Wait()
+	for i := range shown {
+		_, _ = shown[i].WriteTo(d.out)
+	}
+	return err
+}
+
 // shell runs one printed command.
-func (d *demo) shell(step v1alpha1.NextStep) error {
+func (d *demo) shell(step v1alpha1.NextStep, show io.Writer) error {
 	if step.Command == "" {
 		return fmt.Errorf("%s: a step without a command: %s", step.Cluster, step.Why)
 	}
-	_, _ = fmt.Fprintf(d.out, "# %s: %s\n$ %s\n", step.Cluster, step.Why, step.Command)
+	_, _ = fmt.Fprintf(show, "# %s: %s\n$ %s\n", step.Cluster, step.Why, step.Command)
 	cmd := exec.CommandContext(d.ctx, "sh", "-c", step.Command)
 	cmd.Env = append(os.Environ(), "KUBECONFIG="+d.config)
 	var out bytes.Buffer
@@ -77,7 +111,7 @@ func (d *demo) shell(step v1alpha1.NextStep) error {
 	}
 	// What helm prints besides is the chart's welcome.
 	first, _, _ := strings.Cut(out.String(), "\n")
-	_, _ = fmt.Fprintln(d.out, first)
+	_, _ = fmt.Fprintln(show, first)
 	return nil
 }
 

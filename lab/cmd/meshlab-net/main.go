@@ -23,6 +23,7 @@ func main() {
 	flag.StringVar(&cilium.Programs, "cilium-programs", "", "directory of Cilium's programs, if they run in the lab")
 	flag.StringVar(&cilium.Module, "cilium-module", "", "directory of Cilium's module")
 	flag.StringVar(&cilium.Etcd, "etcd", "", "etcd of clustermesh-apiserver")
+	flag.StringVar(&cilium.Helpers, "cilium-helpers", "", "directory of the lab's own programs in Cilium's pods")
 	flag.StringVar(&cilium.Clang, "clang", "", "compiler of Cilium's datapath")
 	flag.Parse()
 	if err := run(*dir, cilium); err != nil {

@@ -19,7 +19,8 @@ import (
 const dnsPort = 53
 
 // BeforeHelm returns what a cluster needs before Cilium's chart is installed in it: the definitions that Cilium's operator
-// registers (crds, as YAML), the cluster's DNS and, if ca is not nil, that CA, marked so that Helm adopts it.
+// registers (crds, as YAML), the cluster's DNS and, if ca is not nil, that CA. Where Helm signs, it is marked so that Helm adopts it; certgen
+// signs with any CA that it finds.
 func BeforeHelm(c state.Cluster, crds [][]byte, ca *pki.Pair) ([]Object, error) {
 	s := site{Cluster: c}
 	objects := make([]Object, 0, len(crds)+3)
@@ -32,8 +33,12 @@ func BeforeHelm(c state.Cluster, crds [][]byte, ca *pki.Pair) ([]Object, error) 
 	}
 	objects = append(objects, clusterDNS(s), dnsEndpoints(s))
 	if ca != nil {
+		meta := helmMeta(secretCA, nil)
+		if s.method() == Certgen {
+			meta = bareMeta(secretCA)
+		}
 		objects = append(objects, object(managerUser, &corev1.Secret{
-			ObjectMeta: helmMeta(secretCA, nil), Type: corev1.SecretTypeOpaque,
+			ObjectMeta: meta, Type: corev1.SecretTypeOpaque,
 			Data: map[string][]byte{"ca.crt": ca.Cert, "ca.key": ca.Key},
 		}))
 	}

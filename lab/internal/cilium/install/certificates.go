@@ -9,6 +9,7 @@ import (
 
 	"golang.org/x/sync/errgroup"
 
+	"github.com/kubectl-mesh/kubectl-mesh/lab/internal/cilium/certgen"
 	"github.com/kubectl-mesh/kubectl-mesh/lab/internal/controlplane/pki"
 )
 
@@ -65,23 +66,18 @@ func (s site) leafSpecs() []leafSpec {
 	}
 }
 
-// The cfssl library, and with it certgen, dates certificates back.
-const certgenBackdate = 5 * time.Minute
-
 // newCertificates signs a cluster's certificates in the way of its method.
 func newCertificates(s site) (*certificates, error) {
 	authority := pki.AuthoritySpec{CommonName: caCommonName, Algorithm: pki.RSA2048, Validity: caValidity, NotBefore: s.now}
 	adapt := func(*pki.LeafSpec) {}
 	switch s.method() {
 	case Certgen:
-		authority.Algorithm = pki.ECDSAP256
-		authority.NotBefore = s.now.Add(-certgenBackdate)
+		authority = certgen.AuthoritySpec(caCommonName, certgen.Validity, s.now)
 		adapt = func(leaf *pki.LeafSpec) {
-			leaf.Algorithm = pki.ECDSAP256
-			leaf.NotBefore = s.now.Add(-certgenBackdate)
-			// certgen names no other host than the common name.
+			leaf.Algorithm = certgen.Algorithm
+			leaf.NotBefore = certgen.NotBefore(s.now)
 			if len(leaf.DNSNames) == 0 {
-				leaf.DNSNames = []string{leaf.CommonName}
+				leaf.DNSNames = certgen.Hosts(leaf.CommonName)
 			}
 		}
 	case Helm:

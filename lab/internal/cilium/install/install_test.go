@@ -393,3 +393,26 @@ func TestCheck(t *testing.T) {
 		})
 	}
 }
+
+// The CA of --one-ca is there before the installation. Helm adopts only what is marked as its own; certgen signs with whatever is there.
+func TestCABeforeHelm(t *testing.T) {
+	t.Parallel()
+	ca, err := NewCA(time.Date(2026, 9, 1, 12, 0, 0, 0, time.UTC))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for method, want := range map[Method]string{Helm: "cilium", Certgen: ""} {
+		c := state.Cluster{Name: "us", Install: string(method), DNSIP: "172.20.1.10", Nodes: []state.Node{{Name: "us-worker", Address: "10.200.1.1"}}}
+		objects, err := BeforeHelm(c, nil, ca)
+		if err != nil {
+			t.Fatal(err)
+		}
+		secret := objects[len(objects)-1]
+		if secret.GetName() != secretCA || secret.GetAnnotations()["meta.helm.sh/release-name"] != want {
+			t.Errorf("%s: %s has annotations %v", method, secret.GetName(), secret.GetAnnotations())
+		}
+		if without, err := BeforeHelm(c, nil, nil); err != nil || len(without) != len(objects)-1 {
+			t.Errorf("%s: without a CA %d objects instead of %d; error %v", method, len(without), len(objects)-1, err)
+		}
+	}
+}

@@ -8,6 +8,8 @@ import (
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/client-go/kubernetes/scheme"
+
+	"github.com/kubectl-mesh/kubectl-mesh/lab/internal/cilium/certgen"
 )
 
 // The field managers of the programs whose traces the lab imitates. A program that
@@ -15,7 +17,7 @@ import (
 const (
 	managerHelm      = "helm"
 	managerCiliumCLI = "cilium" // cilium-cli upgrades the Helm release itself
-	managerCertgen   = "cilium-certgen"
+	managerCertgen   = certgen.Manager
 	managerIssuing   = "cert-manager-certificates-issuing"
 	managerIssuers   = "cert-manager-issuers"
 	managerReadiness = "cert-manager-certificates-readiness"

@@ -13,6 +13,7 @@ import (
 
 	corev1 "k8s.io/api/core/v1"
 
+	"github.com/kubectl-mesh/kubectl-mesh/lab/internal/cilium/compiler"
 	"github.com/kubectl-mesh/kubectl-mesh/lab/internal/network/podwire"
 	"github.com/kubectl-mesh/kubectl-mesh/lab/internal/nodes/images"
 )
@@ -26,6 +27,10 @@ type Files struct {
 	Programs string
 	// Etcd is the etcd that runs beside clustermesh-apiserver.
 	Etcd string
+	// Helpers is the directory with meshlab-certgen, the imitation of certgen, and meshlab-clang, which keeps what clang makes.
+	Helpers string
+	// Objects is a directory for what clang makes.
+	Objects string
 	// Module is the directory of Cilium's module: its datapath in C, its chart and its CRDs.
 	Module string
 	// Clang is the compiler of the datapath.
@@ -56,6 +61,7 @@ func Network() string {
 const (
 	programDir  = "/opt/cilium/bin"
 	compilerDir = "/opt/clang"
+	objectDir   = "/opt/objects"
 )
 
 // Image returns what a container of one of Cilium's images runs. ok is false for other images, and for containers whose
@@ -72,6 +78,8 @@ func (f Files) Image(c *corev1.Container) (img images.Image, ok bool) {
 		return f.agent(), program == "cilium-agent" || program == "cilium-dbg"
 	case "clustermesh-apiserver":
 		return f.meshAPIServer(), program == "clustermesh-apiserver" || program == "etcd"
+	case "certgen":
+		return f.certgen(), program == certgenProgram
 	}
 	return images.Image{}, false
 }
@@ -81,11 +89,12 @@ func (f Files) agent() images.Image {
 	root := podwire.Root{
 		Binds: []podwire.Bind{
 			{Source: f.Programs, Target: programDir},
+			{Source: filepath.Join(f.Helpers, "meshlab-clang"), Target: compilerDir + "/clang"},
+			{Source: f.Objects, Target: objectDir, Writable: true},
 			{Source: "/run/cilium", Target: "/run/cilium", Writable: true},
 		},
 		// The agent writes a header among the sources.
 		Copies: []podwire.Copy{{Source: filepath.Join(f.Module, "bpf"), Target: "/var/lib/cilium/bpf"}},
-		Links:  []podwire.Link{{Name: compilerDir + "/clang", Target: f.Clang}},
 	}
 	for _, dir := range []string{"/usr", "/bin", "/sbin", "/lib", "/lib64", "/etc/alternatives"} {
 		if _, err := os.Stat(dir); err == nil { // /lib64 does not exist on every architecture
@@ -94,8 +103,18 @@ func (f Files) agent() images.Image {
 	}
 	return images.Image{
 		Root: root, Privileged: true,
-		Env: []string{"PATH=" + compilerDir + ":" + programDir + ":" + images.Path, "HOME=/root"},
+		Env: []string{
+			"PATH=" + compilerDir + ":" + programDir + ":" + images.Path, "HOME=/root",
+			compiler.ClangVariable + "=" + f.Clang, compiler.DirVariable + "=" + objectDir,
+		},
 	}
+}
+
+const certgenProgram = "cilium-certgen"
+
+// certgen is the image quay.io/cilium/certgen, with the lab's imitation in it.
+func (f Files) certgen() images.Image {
+	return images.Image{Root: podwire.Root{Binds: []podwire.Bind{{Source: filepath.Join(f.Helpers, "meshlab-certgen"), Target: "/usr/bin/" + certgenProgram}}}}
 }
 
 // meshAPIServer is the image quay.io/cilium/clustermesh-apiserver.

@@ -24,6 +24,7 @@ func TestImage(t *testing.T) {
 		"a shell":         {"quay.io/cilium/cilium:v1.20.2", "bash", false, true},
 		"etcd":            {"quay.io/cilium/clustermesh-apiserver:v1.20.2", "/usr/bin/etcd", true, false},
 		"apiserver":       {"quay.io/cilium/clustermesh-apiserver:v1.20.2", "/usr/bin/clustermesh-apiserver", true, false},
+		"certgen":         {"quay.io/cilium/certgen:v0.4.11@sha256:00", "/usr/bin/cilium-certgen", true, false},
 		"operator":        {"quay.io/cilium/operator-generic:v1.20.2", "cilium-operator-generic", false, false},
 		"somebody else's": {"docker.io/library/nginx", "nginx", false, false},
 		"no command":      {"quay.io/cilium/cilium:v1.20.2", "", false, false},
@@ -61,6 +62,22 @@ func TestValues(t *testing.T) {
 	want := []any{map[string]any{"name": "eu", "ips": []any{"10.200.2.1"}, "port": meshNodePort}}
 	if diff := cmp.Diff(any(want), peers(got)); diff != "" {
 		t.Errorf("peers (-want +got):\n%s", diff)
+	}
+	methods := func(v map[string]any) [2]any {
+		mesh := v["clustermesh"].(map[string]any)["apiserver"].(map[string]any)
+		auto := func(v map[string]any) any { return v["tls"].(map[string]any)["auto"].(map[string]any)["method"] }
+		return [2]any{auto(mesh), auto(v["hubble"].(map[string]any))}
+	}
+	for install, want := range map[string]string{"helm": "helm", "certgen": "cronJob"} {
+		c := l.Clusters[0]
+		c.Install = install
+		got, err := Values(l, c)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if m := methods(got); m != [2]any{want, want} {
+			t.Errorf("%s: methods %v, want %s for both", install, m, want)
+		}
 	}
 	for name, lab := range map[string]*state.Lab{
 		"alone":         {Connected: true, Clusters: l.Clusters[:1]},

@@ -3,6 +3,7 @@ package realcilium
 import (
 	"net/url"
 
+	"github.com/kubectl-mesh/kubectl-mesh/lab/internal/cilium/install"
 	"github.com/kubectl-mesh/kubectl-mesh/lab/internal/run/state"
 )
 
@@ -36,11 +37,15 @@ func Values(lab *state.Lab, c state.Cluster) (map[string]any, error) {
 	if err != nil {
 		return nil, err
 	}
+	method := c.Install
+	if c.Install == string(install.Certgen) {
+		method = "cronJob"
+	}
 	mesh := values{
 		"useAPIServer": true,
 		"apiserver": values{
 			"service": values{"type": "NodePort", "nodePort": meshNodePort},
-			"tls":     values{"auto": values{"method": c.Install}},
+			"tls":     values{"auto": values{"method": method}},
 		},
 	}
 	// Without config, even if it names no peers, the chart renders no ConfigMap clustermesh-remote-users, which the pods mount.
@@ -54,6 +59,7 @@ func Values(lab *state.Lab, c state.Cluster) (map[string]any, error) {
 	return values{
 		"cluster":                values{"name": c.Name, "id": c.ID},
 		"clustermesh":            mesh,
+		"hubble":                 values{"tls": values{"auto": values{"method": method}}},
 		"k8sServiceHost":         c.AdvertiseAddress,
 		"k8sServicePort":         server.Port(),
 		"kubeProxyReplacement":   true,

@@ -13,6 +13,7 @@ import (
 	"crypto/x509"
 	"crypto/x509/pkix"
 	"encoding/pem"
+	"errors"
 	"fmt"
 	"math/big"
 	"net"
@@ -110,6 +111,19 @@ func NewAuthority(spec AuthoritySpec) (*Authority, error) {
 	return &Authority{Pair: Pair{Cert: encodeCert(der), Key: keyPEM}, cert: cert, key: key}, nil
 }
 
+// LoadAuthority returns the authority of a certificate and its key, PEM: PKCS #1, SEC 1 or PKCS #8.
+func LoadAuthority(cert *x509.Certificate, key []byte) (*Authority, error) {
+	signer, err := decodeKey(key)
+	if err != nil {
+		return nil, err
+	}
+	public, ok := signer.Public().(interface{ Equal(crypto.PublicKey) bool })
+	if !ok || !public.Equal(cert.PublicKey) {
+		return nil, fmt.Errorf("the key is not that of certificate %q", cert.Subject.CommonName)
+	}
+	return &Authority{Pair: Pair{Cert: encodeCert(cert.Raw), Key: key}, cert: cert, key: signer}, nil
+}
+
 // Issue makes a key and signs a certificate for it.
 func (a *Authority) Issue(spec LeafSpec) (Pair, error) {
 	key, err := newKey(spec.Algorithm)
@@ -172,6 +186,30 @@ func newSerial() (*big.Int, error) {
 
 func encodeCert(der []byte) []byte {
 	return pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: der})
+}
+
+func decodeKey(text []byte) (crypto.Signer, error) {
+	block, _ := pem.Decode(text)
+	if block == nil {
+		return nil, errors.New("the key is not PEM")
+	}
+	parse := map[string]func([]byte) (any, error){
+		"RSA PRIVATE KEY": func(der []byte) (any, error) { return x509.ParsePKCS1PrivateKey(der) },
+		"EC PRIVATE KEY":  func(der []byte) (any, error) { return x509.ParseECPrivateKey(der) },
+		"PRIVATE KEY":     x509.ParsePKCS8PrivateKey,
+	}[block.Type]
+	if parse == nil {
+		return nil, fmt.Errorf("the key is a PEM block of type %q", block.Type)
+	}
+	key, err := parse(block.Bytes)
+	if err != nil {
+		return nil, errors.New("the key does not parse") // the error of the parser may quote what it read
+	}
+	signer, ok := key.(crypto.Signer)
+	if !ok {
+		return nil, fmt.Errorf("a key of type %T does not sign", key)
+	}
+	return signer, nil
 }
 
 // encodeKey writes PKCS #1 for RSA and SEC 1 for ECDSA: what sprig, cfssl and

@@ -51,7 +51,8 @@ func Run(ctx context.Context, o Options) error {
 	}
 	work := filepath.Join(o.Dir.NetDir(), "work")
 	logs := filepath.Join(o.Dir.NetDir(), "logs")
-	for _, d := range []string{work, logs, volumeDir(o.Dir), diskDir(o.Dir)} {
+	o.Cilium.Objects = filepath.Join(o.Dir.NetDir(), "objects")
+	for _, d := range []string{work, logs, volumeDir(o.Dir), diskDir(o.Dir), o.Cilium.Objects} {
 		if err := os.RemoveAll(d); err != nil {
 			return err
 		}

@@ -151,6 +151,9 @@ type Root struct {
 // Bind shows a file or directory of the node process's mount namespace.
 type Bind struct {
 	Source string `json:"source"`
+	// Within is a directory above Source that containers can write into. Symbolic links below it lead to nothing outside it: for what is bound, it
+	// is the root of the file system. Empty where no container can make links.
+	Within string `json:"within,omitempty"`
 	Target string `json:"target"`
 	// Writable binds may be written to; all others are read-only.
 	Writable bool `json:"writable,omitempty"`

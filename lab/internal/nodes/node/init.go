@@ -216,16 +216,47 @@ func bind(source, target string, attrs uint64) error {
 
 // bindVolume shows what a container is given of the node's file system.
 func bindVolume(root string, b podwire.Bind) error {
-	if b.Create {
-		if err := os.MkdirAll(b.Source, 0o755); err != nil {
-			return err
+	if b.Within != "" {
+		source, err := openWithin(b)
+		if err != nil {
+			return fmt.Errorf("bind %s: %w", b.Source, err)
 		}
+		defer func() { _ = source.Close() }()
+		b.Source = fmt.Sprintf("/proc/self/fd/%d", source.Fd())
 	}
 	attrs := uint64(unix.MOUNT_ATTR_NOSUID)
 	if !b.Writable {
 		attrs |= unix.MOUNT_ATTR_RDONLY
 	}
 	return bind(b.Source, filepath.Join(root, b.Target), attrs)
+}
+
+// openWithin opens the source of a volume, and makes it if it is to be made. What other containers put there leads nowhere else.
+func openWithin(b podwire.Bind) (*os.File, error) {
+	name, err := filepath.Rel(b.Within, b.Source)
+	if err != nil {
+		return nil, err
+	}
+	top, err := os.OpenRoot(b.Within)
+	if err != nil {
+		return nil, err
+	}
+	defer func() { _ = top.Close() }()
+	if b.Create && name != "." {
+		if err := top.MkdirAll(name, 0o755); err != nil {
+			return nil, err
+		}
+	}
+	dir, err := os.Open(b.Within)
+	if err != nil {
+		return nil, err
+	}
+	defer func() { _ = dir.Close() }()
+	fd, err := unix.Openat2(int(dir.Fd()), name, &unix.OpenHow{Flags: unix.O_PATH | unix.O_CLOEXEC, Resolve: unix.RESOLVE_IN_ROOT | unix.RESOLVE_NO_MAGICLINKS})
+	if err != nil {
+		return nil, err
+	}
+	return os.NewFile(uintptr(fd), b.Source), nil
 }
 
 // enterRoot makes root the only file system that the container sees.

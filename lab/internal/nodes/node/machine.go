@@ -71,14 +71,14 @@ func newMachine(m podwire.Machine) (*machine, error) {
 }
 
 // join makes a network namespace and has the CNI plugin connect it.
-func (m *machine) join(p *podwire.Pod) (*attachment, error) {
+func (m *machine) join(ctx context.Context, p *podwire.Pod) (*attachment, error) {
 	file := filepath.Join(netnsDir, p.Name)
 	ns, err := newNetns(file)
 	if err != nil {
 		return nil, err
 	}
 	remove := func() error { return errors.Join(unix.Unmount(file, unix.MNT_DETACH), os.Remove(file)) }
-	ip, err := m.add(p, file)
+	ip, err := m.add(ctx, p, file)
 	if err != nil {
 		return nil, errors.Join(err, m.del(p, file), remove(), ns.Close())
 	}
@@ -117,8 +117,8 @@ func newNetns(file string) (ns *os.File, err error) {
 	return ns, nil
 }
 
-func (m *machine) add(p *podwire.Pod, file string) (netip.Addr, error) {
-	ctx, cancel := context.WithTimeout(context.Background(), pluginTimeout)
+func (m *machine) add(ctx context.Context, p *podwire.Pod, file string) (netip.Addr, error) {
+	ctx, cancel := context.WithTimeout(ctx, pluginTimeout)
 	defer cancel()
 	raw, err := invoke.ExecPluginWithResult(ctx, m.Plugin, []byte(m.Network), m.args("ADD", p, file), pluginExec())
 	if err != nil {

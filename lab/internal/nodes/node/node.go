@@ -9,6 +9,7 @@
 package node
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"io"
@@ -41,8 +42,8 @@ type Node struct {
 
 // podNetwork is what connects the pods of a node. There is one for each podwire.Kind.
 type podNetwork interface {
-	// join makes a network namespace for a pod.
-	join(p *podwire.Pod) (*attachment, error)
+	// join makes a network namespace for a pod. The pod may be removed meanwhile, which ends ctx.
+	join(ctx context.Context, p *podwire.Pod) (*attachment, error)
 	// link connects a machine's network namespace.
 	link(c *podwire.Cable, ns *os.File) error
 	setVIPs(vips []podwire.VIP) error

@@ -1,6 +1,7 @@
 package node
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"os"
@@ -16,6 +17,9 @@ import (
 // pod is a network namespace that containers share.
 type pod struct {
 	*attachment // nil while the namespace is made
+	// removed: delPod was called while the namespace was made, and has called stop.
+	removed bool
+	stop    context.CancelFunc
 }
 
 // process is a started container or a command in one.
@@ -36,13 +40,18 @@ func (n *Node) addPod(p *podwire.Pod) (ip string, err error) {
 		n.mu.Unlock()
 		return "", fmt.Errorf("pod %s exists", p.Name)
 	}
-	entry := &pod{}
+	ctx, stop := context.WithCancel(context.Background())
+	defer stop()
+	entry := &pod{stop: stop}
 	n.pods[p.Name] = entry // keeps the name while the namespace is made
 	n.mu.Unlock()
 
-	a, err := n.net.join(p)
+	a, err := n.net.join(ctx, p)
 	n.mu.Lock()
 	defer n.mu.Unlock()
+	if err == nil && entry.removed {
+		err = errors.Join(errors.New("the pod was removed"), a.leave(), a.netns.Close())
+	}
 	if err != nil {
 		delete(n.pods, p.Name)
 		return "", fmt.Errorf("pod network: %w", err)
@@ -51,13 +60,20 @@ func (n *Node) addPod(p *podwire.Pod) (ip string, err error) {
 	return a.ip.String(), nil
 }
 
-// delPod kills what runs in the pod, waits until it is gone and removes the network.
+// delPod kills what runs in the pod, waits until it is gone and removes the network. If that is still being made, it says only that it is not
+// needed any more: a CNI plugin may wait for long.
 func (n *Node) delPod(name string) error {
 	n.mu.Lock()
 	p := n.pods[name]
-	if p == nil || p.attachment == nil {
+	if p == nil {
 		n.mu.Unlock()
 		return fmt.Errorf("no pod %s", name)
+	}
+	if p.attachment == nil {
+		p.removed = true
+		p.stop()
+		n.mu.Unlock()
+		return nil
 	}
 	var left []*process
 	for _, pr := range n.procs {

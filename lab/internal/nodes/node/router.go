@@ -1,6 +1,7 @@
 package node
 
 import (
+	"context"
 	"errors"
 	"net/netip"
 	"os"
@@ -28,7 +29,7 @@ func newRouter(clusters []podwire.ClusterNet) (*router, error) {
 	return &router{network: network, lb: lb}, nil
 }
 
-func (r *router) join(p *podwire.Pod) (*attachment, error) {
+func (r *router) join(_ context.Context, p *podwire.Pod) (*attachment, error) {
 	ip, err := netip.ParseAddr(p.IP)
 	if err != nil {
 		return nil, err

@@ -1,6 +1,7 @@
 package node
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"net/netip"
@@ -105,13 +106,34 @@ func (s *ethernetSwitch) setFaults(f *podwire.Faults) error {
 	if err != nil {
 		return err
 	}
+	inside, err := within(f.Dead)
+	if err != nil {
+		return err
+	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.rules.FlushChain(s.chain)
+	for _, match := range inside {
+		s.rules.AddRule(&nftables.Rule{Table: s.table, Chain: s.chain, Exprs: concat(isIPv4(), match, []expr.Any{&expr.Verdict{Kind: expr.VerdictAccept}})})
+	}
 	for _, match := range drops {
 		s.rules.AddRule(&nftables.Rule{Table: s.table, Chain: s.chain, Exprs: concat(isIPv4(), match, []expr.Any{&expr.Verdict{Kind: expr.VerdictDrop}})})
 	}
 	return wrap("nftables", s.rules.Flush())
+}
+
+// within are the packets that stay inside a range. The nodes of a cluster that nobody reaches still reach each other: the API server answers on
+// the first one.
+func within(ranges []string) ([][]expr.Any, error) {
+	var matches [][]expr.Any
+	for _, text := range ranges {
+		p, err := netip.ParsePrefix(text)
+		if err != nil {
+			return nil, err
+		}
+		matches = append(matches, concat(inRange(offsetSrc, p), inRange(offsetDst, p)))
+	}
+	return matches, nil
 }
 
 // dropped are the packets that faults drop; each element matches one direction.
@@ -153,8 +175,10 @@ func twoPrefixes(pair [2]string) (a, b netip.Prefix, err error) {
 	return a, b, err
 }
 
-func (s *ethernetSwitch) join(*podwire.Pod) (*attachment, error) { return nil, errNotHere }
-func (s *ethernetSwitch) setVIPs([]podwire.VIP) error            { return errNotHere }
+func (s *ethernetSwitch) join(context.Context, *podwire.Pod) (*attachment, error) {
+	return nil, errNotHere
+}
+func (s *ethernetSwitch) setVIPs([]podwire.VIP) error { return errNotHere }
 
 func (s *ethernetSwitch) count(st *podwire.Stats) error {
 	links, err := s.handle.LinkList()

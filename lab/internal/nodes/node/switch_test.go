@@ -44,3 +44,18 @@ func TestDropped(t *testing.T) {
 		}
 	}
 }
+
+func TestWithin(t *testing.T) {
+	t.Parallel()
+	eu := netip.MustParsePrefix("10.200.2.0/24")
+	got, err := within([]string{eu.String()})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if diff := cmp.Diff([][]expr.Any{concat(inRange(offsetSrc, eu), inRange(offsetDst, eu))}, got); diff != "" {
+		t.Errorf("(-want +got):\n%s", diff)
+	}
+	if _, err := within([]string{"eu"}); err == nil {
+		t.Error("no error for a range that does not parse")
+	}
+}

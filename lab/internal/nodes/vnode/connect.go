@@ -2,6 +2,7 @@ package vnode
 
 import (
 	"context"
+	"errors"
 	"net/netip"
 
 	corev1 "k8s.io/api/core/v1"
@@ -39,7 +40,9 @@ func (w *worker) connect(ctx context.Context, pod *corev1.Pod) error {
 
 // connectByPlugin has the node's CNI plugin make the pod's network and choose its address.
 func (w *worker) connectByPlugin(ctx context.Context, pod *corev1.Pod) error {
-	text, err := w.node.runtime.AddPod(ctx, podwire.Pod{Name: string(w.uid), Args: [][2]string{
+	wanted, stop := w.whileWanted(ctx)
+	defer stop()
+	text, err := w.node.runtime.AddPod(wanted, podwire.Pod{Name: string(w.uid), Args: [][2]string{
 		{"IgnoreUnknown", "1"},
 		{"K8S_POD_NAMESPACE", pod.Namespace},
 		{"K8S_POD_NAME", pod.Name},
@@ -47,9 +50,31 @@ func (w *worker) connectByPlugin(ctx context.Context, pod *corev1.Pod) error {
 		{"K8S_POD_UID", string(pod.UID)},
 	}})
 	if err != nil {
+		if wanted.Err() != nil && ctx.Err() == nil {
+			// The plugin still waits, or has just come to an end.
+			err = errors.Join(err, w.node.runtime.DelPod(ctx, string(w.uid)))
+		}
 		return err
 	}
 	w.network = true
 	w.ip, err = netip.ParseAddr(text)
 	return err
+}
+
+// whileWanted returns a context that ends when the pod is deleted.
+func (w *worker) whileWanted(ctx context.Context) (context.Context, context.CancelFunc) {
+	ctx, cancel := context.WithCancel(ctx)
+	w.newsMu.Lock()
+	defer w.newsMu.Unlock()
+	if w.news.deleted() {
+		cancel()
+		return ctx, cancel
+	}
+	w.giveUp = cancel
+	return ctx, func() {
+		w.newsMu.Lock()
+		defer w.newsMu.Unlock()
+		w.giveUp = nil
+		cancel()
+	}
 }

@@ -17,58 +17,122 @@ import (
 	"github.com/kubectl-mesh/kubectl-mesh/lab/internal/network/podwire"
 )
 
-// watchReadiness runs a container's readiness probe until the container ends. httpGet, tcpSocket and
-// exec are known; anything else never becomes ready and says so in the log.
-func (w *worker) watchReadiness(ctx context.Context, u *unit) {
-	p := u.spec.ReadinessProbe
-	if p == nil {
+// prober runs the probes of one container.
+type prober struct {
+	worker    *worker
+	unit      *unit
+	container corev1.Container
+	name, ip  string // the container's process and the pod's address
+	env       []string
+	kill      func(context.Context) error
+	asked     int  // how often, which makes names for processes
+	said      bool // a failure was logged
+}
+
+// watchProbes runs a container's startup probe and then its readiness probe until the container ends. httpGet, tcpSocket and
+// exec are known; anything else never succeeds and says so in the log.
+func (w *worker) watchProbes(ctx context.Context, u *unit) {
+	if u.spec.StartupProbe == nil && u.spec.ReadinessProbe == nil {
 		return
 	}
 	ctx, u.stopProbe = context.WithCancel(ctx)
-	name, env, ip := u.procName, u.env, w.ip.String()
-	container := u.spec
-	go func() {
-		period := time.Duration(max(p.PeriodSeconds, 1)) * time.Second
-		delay := time.Duration(p.InitialDelaySeconds) * time.Second
-		good, bad, said := int32(0), int32(0), false
-		for n := 0; ; n++ {
-			select {
-			case <-time.After(delay):
-			case <-ctx.Done():
-				return
-			}
-			delay = period
-			err := w.probe(ctx, &container, p, name, fmt.Sprintf("%s/probe-%d", name, n), env, ip)
-			if ctx.Err() != nil {
-				return
-			}
-			if err == nil {
-				good, bad = good+1, 0
-			} else {
-				good, bad = 0, bad+1
-				if n == 0 {
-					delay = min(period, time.Second) // just started: look again soon
-				}
-				if !said {
-					w.cluster.logf("container %s: readiness probe: %v", name, err)
-					said = true
-				}
-			}
-			w.mu.Lock()
-			before := u.probeReady
+	p := &prober{worker: w, unit: u, container: u.spec, name: u.procName, ip: w.ip.String(), env: u.env, kill: u.proc.Kill}
+	go p.run(ctx)
+}
+
+func (p *prober) run(ctx context.Context) {
+	if probe := p.container.StartupProbe; probe != nil && !p.startUp(ctx, probe) {
+		return
+	}
+	p.set(func(u *unit) { u.startedUp, u.probeReady = true, p.container.ReadinessProbe == nil })
+	if probe := p.container.ReadinessProbe; probe != nil {
+		p.followReadiness(ctx, probe)
+	}
+}
+
+// startUp waits until the startup probe succeeds. A container that fails too often is killed, as by a kubelet.
+func (p *prober) startUp(ctx context.Context, probe *corev1.Probe) bool {
+	delay := time.Duration(probe.InitialDelaySeconds) * time.Second
+	for range max(probe.FailureThreshold, 1) {
+		err := p.ask(ctx, probe, delay)
+		if ctx.Err() != nil || err == nil {
+			return err == nil
+		}
+		delay = periodOf(probe)
+	}
+	p.worker.cluster.logf("container %s: its startup probe failed %d times", p.name, probe.FailureThreshold)
+	if err := p.kill(ctx); err != nil && ctx.Err() == nil {
+		p.worker.cluster.logf("container %s: kill: %v", p.name, err)
+	}
+	return false
+}
+
+// firstPeriod is how often a container is asked that has not been ready yet. A kubelet asks as often as later; the lab must not make its users wait.
+const firstPeriod = time.Second
+
+// followReadiness keeps the container's readiness up to date.
+func (p *prober) followReadiness(ctx context.Context, probe *corev1.Probe) {
+	period := periodOf(probe)
+	delay := time.Duration(probe.InitialDelaySeconds) * time.Second
+	good, bad, answered := int32(0), int32(0), false
+	for {
+		err := p.ask(ctx, probe, delay)
+		if ctx.Err() != nil {
+			return
+		}
+		delay = period
+		if err == nil {
+			good, bad, answered = good+1, 0, true
+		} else {
+			good, bad = 0, bad+1
+		}
+		if !answered {
+			delay = min(period, firstPeriod)
+		}
+		p.set(func(u *unit) {
 			switch {
-			case good >= max(p.SuccessThreshold, 1):
+			case good >= max(probe.SuccessThreshold, 1):
 				u.probeReady = true
-			case bad >= max(p.FailureThreshold, 1):
+			case bad >= max(probe.FailureThreshold, 1):
 				u.probeReady = false
 			}
-			changed := u.procName == name && before != u.probeReady
-			w.mu.Unlock()
-			if changed {
-				w.kick()
-			}
-		}
-	}()
+		})
+	}
+}
+
+func periodOf(probe *corev1.Probe) time.Duration {
+	return time.Duration(max(probe.PeriodSeconds, 1)) * time.Second
+}
+
+// ask probes once, after a delay.
+func (p *prober) ask(ctx context.Context, probe *corev1.Probe, delay time.Duration) error {
+	select {
+	case <-time.After(delay):
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+	err := p.worker.probe(ctx, &p.container, probe, p.name, fmt.Sprintf("%s/probe-%d", p.name, p.asked), p.env, p.ip)
+	p.asked++
+	if err != nil && !p.said && ctx.Err() == nil {
+		p.worker.cluster.logf("container %s: probe: %v", p.name, err)
+		p.said = true
+	}
+	return err
+}
+
+// set changes the container's state, unless another process runs in it by now, and tells the worker if it shows.
+func (p *prober) set(change func(*unit)) {
+	p.worker.mu.Lock()
+	changed := false
+	if u := p.unit; u.procName == p.name && u.proc != nil {
+		before := [2]bool{u.startedUp, u.probeReady}
+		change(u)
+		changed = before != [2]bool{u.startedUp, u.probeReady}
+	}
+	p.worker.mu.Unlock()
+	if changed {
+		p.worker.kick()
+	}
 }
 
 // probe asks once.

@@ -38,6 +38,7 @@ type unit struct {
 	retryAt  time.Time
 
 	state, last corev1.ContainerState
+	startedUp   bool // by its startup probe
 	probeReady  bool
 	stopProbe   context.CancelFunc
 	logs, old   *logFile
@@ -81,7 +82,8 @@ func (u *unit) succeeded() bool { return u.terminated() && u.state.Terminated.Ex
 // started takes note of a new process.
 func (u *unit) started(now time.Time) {
 	u.state = corev1.ContainerState{Running: &corev1.ContainerStateRunning{StartedAt: metav1.NewTime(now)}}
-	u.probeReady = u.spec.ReadinessProbe == nil
+	u.startedUp = u.spec.StartupProbe == nil
+	u.probeReady = u.startedUp && u.spec.ReadinessProbe == nil
 }
 
 // ended takes note of the end of the process and plans the next start.
@@ -104,7 +106,7 @@ func (u *unit) ended(code int, reason, message string, now time.Time) {
 	}
 	u.state = corev1.ContainerState{Terminated: t}
 	u.last = u.state
-	u.proc, u.probeReady = nil, false
+	u.proc, u.startedUp, u.probeReady = nil, false, false
 	if ranFor >= goodRun {
 		u.failures = 0
 	}
@@ -144,7 +146,7 @@ func (u *unit) id() string {
 
 // status is the container's part of the pod's status.
 func (u *unit) status() corev1.ContainerStatus {
-	started := u.running()
+	started := u.running() && u.startedUp
 	image := u.spec.Image
 	st := corev1.ContainerStatus{
 		Name: u.spec.Name, Image: image, ImageID: image, ContainerID: u.id(),

@@ -35,6 +35,7 @@ type worker struct {
 	// pods of a cluster their news must not wait for it.
 	newsMu sync.Mutex
 	news   news
+	giveUp context.CancelFunc // ends a wait for the pod's network; nil while there is none
 
 	mu      sync.Mutex
 	pod     *corev1.Pod // as of the last step
@@ -59,20 +60,26 @@ type news struct {
 	removed bool // the object is gone
 }
 
+// deleted reports whether the pod need not start any more.
+func (n news) deleted() bool { return n.removed || n.pod.DeletionTimestamp != nil }
+
 func newWorker(c *Cluster, n *node, pod *corev1.Pod) *worker {
 	return &worker{cluster: c, node: n, uid: pod.UID, pod: pod, news: news{pod: pod}, wake: make(chan struct{}, 1)}
 }
 
-func (w *worker) update(pod *corev1.Pod) {
-	w.newsMu.Lock()
-	w.news.pod = pod
-	w.newsMu.Unlock()
-	w.kick()
-}
+func (w *worker) update(pod *corev1.Pod) { w.tell(news{pod: pod}) }
 
-func (w *worker) remove() {
+func (w *worker) remove() { w.tell(news{removed: true}) }
+
+func (w *worker) tell(n news) {
 	w.newsMu.Lock()
-	w.news.removed = true
+	if n.pod != nil {
+		w.news.pod = n.pod
+	}
+	w.news.removed = w.news.removed || n.removed
+	if w.news.deleted() && w.giveUp != nil {
+		w.giveUp()
+	}
 	w.newsMu.Unlock()
 	w.kick()
 }
@@ -235,7 +242,7 @@ func (w *worker) drive(ctx context.Context, pod *corev1.Pod, u *unit, now time.T
 			return 0
 		}
 		u.started(now)
-		u.probeReady = true
+		u.startedUp, u.probeReady = true, true
 		return 0
 	case u.terminated() && !u.mayRestart(pod.Spec.RestartPolicy):
 		return 0
@@ -302,7 +309,7 @@ func (w *worker) start(ctx context.Context, pod *corev1.Pod, u *unit) error {
 		<-proc.Done()
 		w.kick()
 	}()
-	w.watchReadiness(ctx, u)
+	w.watchProbes(ctx, u)
 	return nil
 }
 

@@ -94,9 +94,9 @@ func (s *Set) Binds(c *corev1.Container) []podwire.Bind {
 		b := podwire.Bind{Target: filepath.Clean(m.MountPath), Writable: !m.ReadOnly && len(sourcesOf(v)) == 0}
 		switch {
 		case v.HostPath != nil:
-			b.Source, b.Create = s.hostPath(v.HostPath)
+			b.Source, b.Within, b.Create = s.hostPath(v.HostPath)
 		default:
-			b.Source = s.path(v.Name)
+			b.Source, b.Within = s.path(v.Name), s.path(v.Name)
 		}
 		b.Source = filepath.Join(b.Source, m.SubPath)
 		binds = append(binds, b)
@@ -107,7 +107,7 @@ func (s *Set) Binds(c *corev1.Container) []podwire.Bind {
 
 // hostPath is where a path of the node is. /run, /sys and /proc are the node's own; all else is below its disk, so that
 // nothing of this machine is seen or changed.
-func (s *Set) hostPath(h *corev1.HostPathVolumeSource) (path string, create bool) {
+func (s *Set) hostPath(h *corev1.HostPathVolumeSource) (path, within string, create bool) {
 	path = filepath.Clean(h.Path)
 	if rest, ok := strings.CutPrefix(path+"/", "/var/run/"); ok {
 		path = filepath.Join("/run", rest)
@@ -115,10 +115,10 @@ func (s *Set) hostPath(h *corev1.HostPathVolumeSource) (path string, create bool
 	file := h.Type != nil && (*h.Type == corev1.HostPathFile || *h.Type == corev1.HostPathFileOrCreate)
 	for _, own := range []string{"/run", "/sys", "/proc"} {
 		if path == own || strings.HasPrefix(path, own+"/") {
-			return path, !file && own == "/run"
+			return path, own, !file && own == "/run"
 		}
 	}
-	return filepath.Join(s.disk, path), !file
+	return filepath.Join(s.disk, path), s.disk, !file
 }
 
 func (s *Set) path(volume string) string { return filepath.Join(s.dir, volume) }

@@ -154,13 +154,13 @@ func TestBinds(t *testing.T) {
 		{Name: "data", MountPath: "/data", ReadOnly: true},
 	}})
 	want := []podwire.Bind{
-		{Source: "/volumes/p/data", Target: "/data"},
-		{Source: "/disks/node/etc/cni/net.d", Target: "/host/etc/cni/net.d", Writable: true, Create: true},
-		{Source: "/run", Target: "/host/run", Writable: true, Create: true},
-		{Source: "/run/xtables.lock", Target: "/run/xtables.lock", Writable: true},
-		{Source: "/sys/fs/bpf", Target: "/sys/fs/bpf", Writable: true},
-		{Source: "/volumes/p/certs", Target: "/var/lib/certs"}, // Secrets are never written to
-		{Source: "/run/cilium", Target: "/var/run/cilium", Writable: true, Create: true},
+		{Source: "/volumes/p/data", Within: "/volumes/p/data", Target: "/data"},
+		{Source: "/disks/node/etc/cni/net.d", Within: "/disks/node", Target: "/host/etc/cni/net.d", Writable: true, Create: true},
+		{Source: "/run", Within: "/run", Target: "/host/run", Writable: true, Create: true},
+		{Source: "/run/xtables.lock", Within: "/run", Target: "/run/xtables.lock", Writable: true},
+		{Source: "/sys/fs/bpf", Within: "/sys", Target: "/sys/fs/bpf", Writable: true},
+		{Source: "/volumes/p/certs", Within: "/volumes/p/certs", Target: "/var/lib/certs"}, // Secrets are never written to
+		{Source: "/run/cilium", Within: "/run", Target: "/var/run/cilium", Writable: true, Create: true},
 	}
 	if diff := cmp.Diff(want, got); diff != "" {
 		t.Errorf("(-want +got):\n%s", diff)

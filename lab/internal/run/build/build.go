@@ -112,6 +112,14 @@ func Etcd() Group {
 	}
 }
 
+// CiliumHelpers are the lab's own programs in Cilium's pods.
+func CiliumHelpers() Group {
+	return Group{
+		Programs: []string{"meshlab-certgen", "meshlab-clang"},
+		Notice:   "building the lab's programs in Cilium's pods", Flags: []string{"-ldflags=-s -w"},
+	}
+}
+
 // Helm is the helm command.
 func Helm() Group {
 	return Group{

@@ -292,7 +292,7 @@ func newBuild(errOut io.Writer) *cobra.Command {
 			switch datapath {
 			case state.DatapathLab:
 			case state.DatapathCilium:
-				groups = append(groups, build.Cilium(), build.Etcd(), build.Helm())
+				groups = append(groups, build.Cilium(), build.Etcd(), build.CiliumHelpers(), build.Helm())
 			default:
 				return fmt.Errorf("--datapath is %q; want %s or %s", datapath, state.DatapathLab, state.DatapathCilium)
 			}

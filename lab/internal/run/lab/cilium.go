@@ -41,6 +41,7 @@ func (p *ciliumPrograms) flags() []string {
 	}
 	return []string{
 		"--cilium-programs=" + p.files.Programs, "--cilium-module=" + p.files.Module, "--etcd=" + p.files.Etcd, "--clang=" + p.files.Clang,
+		"--cilium-helpers=" + p.files.Helpers,
 	}
 }
 
@@ -62,6 +63,9 @@ func (m *Manager) ensureCilium(ctx context.Context) (*ciliumPrograms, error) {
 		return nil, err
 	}
 	p.files.Etcd = filepath.Join(etcd, "etcd")
+	if p.files.Helpers, err = m.Programs.Ensure(ctx, build.CiliumHelpers()); err != nil {
+		return nil, err
+	}
 	helm, err := m.Programs.Ensure(ctx, build.Helm())
 	if err != nil {
 		return nil, err

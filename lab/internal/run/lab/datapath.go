@@ -1,6 +1,7 @@
 package lab
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"os"
@@ -10,6 +11,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"time"
 
 	"golang.org/x/sys/unix"
 
@@ -46,8 +48,8 @@ func (s Spec) checkDatapath(l *state.Lab) error {
 		if c.CiliumVersion != realcilium.Version {
 			return fmt.Errorf("cluster %q: --cilium-version %s: %s is built from Cilium %s only", c.Name, c.CiliumVersion, flag, realcilium.Version)
 		}
-		if c.Install != string(install.Helm) {
-			return fmt.Errorf("cluster %q: --install %s: %s installs with %s only", c.Name, c.Install, flag, install.Helm)
+		if c.Install != string(install.Helm) && c.Install != string(install.Certgen) {
+			return fmt.Errorf("cluster %q: --install %s: %s installs with %s or %s only", c.Name, c.Install, flag, install.Helm, install.Certgen)
 		}
 	}
 	return nil
@@ -155,17 +157,36 @@ func findClang() (string, error) {
 		if err != nil {
 			continue
 		}
-		out, err := exec.Command(file, "--version").Output() //nolint:gosec // a compiler of this machine, which answers at once
-		m := clangVersion.FindStringSubmatch(string(out))
-		if err != nil || m == nil {
+		major, err := clangMajor(file, clangTimeout)
+		if err != nil {
 			continue
 		}
-		if major, err := strconv.Atoi(m[1]); err == nil && major >= minClang {
+		if major >= minClang {
 			return file, nil
 		}
-		old = fmt.Sprintf("; %s is clang %s", file, m[1])
+		old = fmt.Sprintf("; %s is clang %d", file, major)
 	}
 	return "", fmt.Errorf("it needs clang %d or later (Debian's package clang-19)%s", minClang, old)
+}
+
+// clangTimeout bounds how long a compiler may take to say its version. What is called clang may be anything.
+const clangTimeout = 10 * time.Second
+
+// clangMajor asks a compiler for its version.
+func clangMajor(file string, timeout time.Duration) (int, error) {
+	ctx, cancel := context.WithTimeout(context.Background(), timeout)
+	defer cancel()
+	cmd := exec.CommandContext(ctx, file, "--version")
+	cmd.WaitDelay = time.Second // its children may keep the pipe open
+	out, err := cmd.Output()
+	if err != nil {
+		return 0, err
+	}
+	m := clangVersion.FindStringSubmatch(string(out))
+	if m == nil {
+		return 0, fmt.Errorf("%s does not say that it is clang", file)
+	}
+	return strconv.Atoi(m[1])
 }
 
 // find looks for a program where distributions put them, whatever PATH says.

@@ -12,8 +12,10 @@ import (
 	"time"
 
 	"github.com/google/go-cmp/cmp"
+	"golang.org/x/sys/unix"
 
 	"github.com/kubectl-mesh/kubectl-mesh/lab/internal/run/build"
+	"github.com/kubectl-mesh/kubectl-mesh/lab/internal/run/proc"
 	"github.com/kubectl-mesh/kubectl-mesh/lab/internal/run/state"
 )
 
@@ -172,6 +174,33 @@ func TestUpRemovesALabThatDied(t *testing.T) {
 	}
 	if exists(m.Dir.ClusterDir("us")) || !exists(m.Dir.ClusterDir("a")) {
 		t.Error("want the files of the new lab alone")
+	}
+}
+
+func TestFailedUpLeavesARunningLabAlone(t *testing.T) {
+	t.Parallel()
+	m, _ := testManager(t)
+	if _, err := m.Up(t.Context(), Spec{}); !errors.Is(err, errNoPrograms) {
+		t.Fatalf("up: %v", err)
+	}
+	net, err := proc.Spawn(proc.Command{
+		Path: "/bin/sleep", Args: []string{"600"}, Dir: t.TempDir(), Log: m.Dir.NetLog(), PIDFile: m.Dir.NetPID(),
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = net.Signal(unix.SIGKILL) })
+	if _, err := m.Up(t.Context(), Spec{}); !errors.Is(err, errNoPrograms) {
+		t.Fatalf("up: %v", err)
+	}
+	if got := net.Condition(); got != proc.Running {
+		t.Errorf("the network of the lab that ran is %s", got)
+	}
+	if err := m.Down(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	if got := net.Condition(); got != proc.Gone {
+		t.Errorf("after down the network is %s", got)
 	}
 }
 

@@ -42,6 +42,7 @@ func (m *Manager) Up(ctx context.Context, spec Spec) (*state.Lab, error) {
 	if err != nil {
 		return nil, err
 	}
+	isNew := current == nil
 	if current != nil {
 		if err := spec.compatible(current); err != nil {
 			return nil, fmt.Errorf("%w; run \"meshlab down\" first", err)
@@ -49,11 +50,18 @@ func (m *Manager) Up(ctx context.Context, spec Spec) (*state.Lab, error) {
 	} else if current, err = m.create(spec); err != nil {
 		return nil, errors.Join(err, m.clean(ctx), m.removeDir())
 	}
-	if err := m.run(ctx, current); err != nil {
+	took := newLaps(time.Now())
+	if err := m.run(ctx, current, took); err != nil {
+		if !isNew {
+			return nil, err // what ran before goes on running
+		}
 		// Half a lab is of no use, but its logs are; the next up removes them.
 		cleanup, cancel := context.WithTimeout(context.WithoutCancel(ctx), endTimeout)
 		defer cancel()
 		return nil, errors.Join(err, m.endAll(cleanup))
+	}
+	if isNew {
+		m.logCost(current, took)
 	}
 	return current, nil
 }
@@ -121,7 +129,7 @@ func (m *Manager) create(spec Spec) (*state.Lab, error) {
 }
 
 // run starts what is missing of the lab and waits until all of it is ready.
-func (m *Manager) run(ctx context.Context, l *state.Lab) error {
+func (m *Manager) run(ctx context.Context, l *state.Lab, took *laps) error {
 	programs, err := m.Programs.Ensure(ctx, build.Cluster())
 	if err != nil {
 		return err
@@ -144,6 +152,7 @@ func (m *Manager) run(ctx context.Context, l *state.Lab) error {
 			return err
 		}
 	}
+	took.end("programs", time.Now())
 	clusters, clustersCtx := errgroup.WithContext(ctx)
 	for _, c := range l.Clusters {
 		clusters.Go(func() error {
@@ -155,7 +164,9 @@ func (m *Manager) run(ctx context.Context, l *state.Lab) error {
 			})
 		})
 	}
-	if err := clusters.Wait(); err != nil || !l.Net {
+	err = clusters.Wait()
+	took.end("control planes and Cilium's objects", time.Now())
+	if err != nil || !l.Net {
 		return err
 	}
 	// Before the network, which asks it; but a network that runs finds one that was started again.
@@ -166,10 +177,14 @@ func (m *Manager) run(ctx context.Context, l *state.Lab) error {
 	}
 	// A network that runs was ready once. What its user has done to Cilium since then must not end the lab.
 	isNew := m.condition(m.Dir.NetPID()) == proc.Gone
-	if err := m.startNet(ctx, netPrograms, cilium.flags()); err != nil || cilium == nil || !isNew {
+	err = m.startNet(ctx, netPrograms, cilium.flags())
+	took.end("nodes", time.Now())
+	if err != nil || cilium == nil || !isNew {
 		return err
 	}
-	return m.waitForCilium(ctx, l)
+	err = m.waitForCilium(ctx, l)
+	took.end("Cilium", time.Now())
+	return err
 }
 
 // startCluster starts a control plane unless it runs, and waits until it is ready.

@@ -276,8 +276,9 @@ func bootID() (string, error) {
 }
 
 type stat struct {
-	state byte
-	start uint64
+	state  byte
+	parent int
+	start  uint64
 }
 
 func readStat(pid int) (stat, error) {
@@ -288,13 +289,13 @@ func readStat(pid int) (stat, error) {
 	return parseStat(string(data))
 }
 
-// parseStat reads fields 3 (state) and 22 (start time) of /proc/PID/stat, see
+// parseStat reads fields 3 (state), 4 (parent) and 22 (start time) of /proc/PID/stat, see
 // proc_pid_stat(5). Field 2, the name, is in brackets and may hold brackets and
 // spaces itself, so what counts is after the last bracket.
 func parseStat(line string) (stat, error) {
 	fields := strings.Fields(line[strings.LastIndexByte(line, ')')+1:])
 	const firstField = 3
-	const stateField, startField = 0, 22 - firstField
+	const stateField, parentField, startField = 0, 4 - firstField, 22 - firstField
 	if len(fields) <= startField {
 		return stat{}, fmt.Errorf("unexpected content of a stat file: %q", line)
 	}
@@ -302,5 +303,9 @@ func parseStat(line string) (stat, error) {
 	if err != nil {
 		return stat{}, fmt.Errorf("unexpected content of a stat file: %w", err)
 	}
-	return stat{state: fields[stateField][0], start: start}, nil
+	parent, err := strconv.Atoi(fields[parentField])
+	if err != nil {
+		return stat{}, fmt.Errorf("unexpected content of a stat file: %w", err)
+	}
+	return stat{state: fields[stateField][0], parent: parent, start: start}, nil
 }
