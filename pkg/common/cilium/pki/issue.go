@@ -128,12 +128,27 @@ func ParseSigner(data map[string][]byte) (CertKey, error) {
 	return CertKey{Cert: ca.Signer(), key: key, certPEM: EncodeCertificates(ca.Signer()), keyPEM: data[ca.Layout.Key]}, nil
 }
 
+// ParseUnsigned reads a CA whose key is missing or does not belong to it. It cannot sign.
+func ParseUnsigned(data map[string][]byte) (CertKey, error) {
+	ca, err := ParseCA(data)
+	if err != nil {
+		return CertKey{}, err
+	}
+	return CertKey{Cert: ca.Signer(), certPEM: EncodeCertificates(ca.Signer())}, nil
+}
+
+// HasKey reports whether the CA can sign.
+func (c CertKey) HasKey() bool { return c.key != nil }
+
 // CrossSign makes X: the name and the key of c in a certificate that by has signed, so that whoever trusts by accepts what c signs, if X is sent with it. It
 // ends when the first of the two ends.
 //
 // The subject is copied byte by byte: another string type of the same text makes Go reject the leaf certificates. The authority key identifier is set here,
 // because Go omits it when issuer and subject are equal, and OpenSSL then takes X for self-signed.
 func (c CertKey) CrossSign(by CertKey, now time.Time) (*x509.Certificate, error) {
+	if !by.HasKey() {
+		return nil, errors.New("its key is missing")
+	}
 	if err := CanCrossSign(by.Cert, now); err != nil {
 		return nil, err
 	}

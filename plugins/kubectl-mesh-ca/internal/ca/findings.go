@@ -23,7 +23,8 @@ type examination struct {
 	byName       map[string]*State // by Cilium's name
 	members      int               // those that could not be read included
 	pairs, relay []pki.Pair
-	kept         []Kept // in any cluster
+	inside       map[*State][]pki.Link // within each cluster
+	kept         []Kept                // in any cluster
 	// known and renewals cache results for a cluster, and used whether a CA is in use, by its public key.
 	known    map[*State]caFacts
 	renewals map[*State][]v1alpha1.NextStep

@@ -109,7 +109,7 @@ func (x examination) distrusted(s *State) bool {
 			return true
 		}
 	}
-	return slices.ContainsFunc(pki.Inside(s.Side, x.Now), func(l pki.Link) bool { return refused(l.Login, l.Identity) })
+	return slices.ContainsFunc(x.inside[s], func(l pki.Link) bool { return refused(l.Login, l.Identity) })
 }
 
 // worn lists the leaf certificates that the CA signed but that must be renewed: they are not usable by themselves, or expire soon.

@@ -2,9 +2,11 @@ package ca
 
 import (
 	"cmp"
+	"context"
 	"crypto/x509"
 	"fmt"
 	"strings"
+	"sync"
 	"time"
 
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
@@ -12,6 +14,7 @@ import (
 	"github.com/kubectl-mesh/kubectl-mesh/pkg/apis/v1alpha1"
 	"github.com/kubectl-mesh/kubectl-mesh/pkg/common/cilium/pki"
 	"github.com/kubectl-mesh/kubectl-mesh/pkg/common/clusters"
+	"github.com/kubectl-mesh/kubectl-mesh/pkg/common/fanout"
 	"github.com/kubectl-mesh/kubectl-mesh/pkg/common/finding"
 )
 
@@ -61,8 +64,22 @@ func newExamination(members []*clusters.Member, states []*State, j Judgement) ex
 		kept = append(kept, s.Kept...)
 		sides[i], byName[s.Side.Name] = s.Side, s
 	}
+	// Signatures are nearly all of the work in a large mesh, so that every processor has a part of it.
+	var (
+		all          sync.WaitGroup
+		pairs, relay []pki.Pair
+	)
+	all.Go(func() { pairs = pki.Matrix(sides, j.Now) })
+	all.Go(func() { relay = pki.RelayMatrix(sides, j.Now) })
+	links := make([][]pki.Link, len(states))
+	fanout.Parallel(context.Background(), len(states), func(i int) { links[i] = pki.Inside(sides[i], j.Now) })
+	all.Wait()
+	inside := make(map[*State][]pki.Link, len(states))
+	for i, s := range states {
+		inside[s] = links[i]
+	}
 	return examination{
-		Judgement: j, states: states, byName: byName, members: len(members), kept: kept, pairs: pki.Matrix(sides, j.Now), relay: pki.RelayMatrix(sides, j.Now),
+		Judgement: j, states: states, byName: byName, members: len(members), kept: kept, pairs: pairs, relay: relay, inside: inside,
 		known: map[*State]caFacts{}, renewals: map[*State][]v1alpha1.NextStep{}, used: usedKeys(states),
 	}
 }
@@ -111,7 +128,7 @@ func (x examination) cluster(s *State) v1alpha1.CACluster {
 		}
 	}
 	c.Leafs = append(c.Leafs, s.copied(now)...)
-	for _, l := range pki.Inside(s.Side, now) {
+	for _, l := range x.inside[s] {
 		link := v1alpha1.TrustLink{Name: l.Name, Verdict: string(l.Verdict)}
 		for _, half := range []struct {
 			from pki.Check

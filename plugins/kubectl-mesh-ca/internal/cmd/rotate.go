@@ -51,7 +51,10 @@ func newRotate(e *kernel.Env) *cobra.Command {
   kubectl mesh-ca rotate start --valid-for 43800h
 
   # See what would be written first, checked by every API server
-  kubectl mesh-ca rotate start --dry-run=server`},
+  kubectl mesh-ca rotate start --dry-run=server
+
+  # The key of the CA is known to others: replace it at once
+  kubectl mesh-ca rotate start --emergency`},
 		{rotate.Continue, "Go over to the new CA", "Go on with a rotation, from any machine, until only the last phase is left. After a crash it does what\nis missing.", `  # Go on
   kubectl mesh-ca rotate continue`},
 		{rotate.Finish, "Stop accepting the previous CA", "End a rotation: the previous CA is not accepted any more. It stays in a backup Secret in every cluster,\nwith its key, until kubectl mesh-ca backups prune removes it.", `  # End the rotation
@@ -71,6 +74,7 @@ func newRotation(e *kernel.Env, action rotate.Action, use, short, long, example 
 	c := rotate.Config{Action: action, Wait: rotate.DefaultWait, Quiet: rotate.DefaultQuiet, Poll: rotate.DefaultPoll}
 	keyType := string(pki.ECDSA)
 	validFor := pki.DefaultCAValidity
+	emergency := false
 	cmd := &cobra.Command{
 		Use: use, Short: short, Long: long + kernel.WriteExits, Example: example, Args: cli.NoArgs("--contexts says which clusters"),
 		RunE: func(cmd *cobra.Command, _ []string) error {
@@ -79,7 +83,14 @@ func newRotation(e *kernel.Env, action rotate.Action, use, short, long, example 
 			if config.Write, err = f.Config(e); err != nil {
 				return err
 			}
+			if emergency {
+				config.Method = string(rotate.Emergency)
+			}
 			switch {
+			case emergency && c.Method != "":
+				return errors.New("--emergency and --method cannot be used together")
+			case c.Method == string(rotate.Emergency):
+				return fmt.Errorf("--method %q is invalid; use --emergency", c.Method)
 			case config.Wait <= 0:
 				return errors.New("--wait must be greater than 0")
 			case validFor < minRotationValidity:
@@ -99,6 +110,7 @@ func newRotation(e *kernel.Env, action rotate.Action, use, short, long, example 
 	fs.DurationVar(&c.Wait, "wait", c.Wait, "Time for which a phase may wait until it can begin.")
 	if action == rotate.Plan || action == rotate.Start {
 		fs.StringVar(&c.Method, "method", "", "Must be one of: cross-sign, bundle. Defaults to the method that suits the owners of the certificates.")
+		fs.BoolVar(&emergency, "emergency", false, "If true, replace the CA at once, because its key is lost or known to others. Clusters do not accept each other meanwhile.")
 		fs.StringVar(&keyType, "key-type", keyType, "Key of the new CA. Must be one of: ecdsa, rsa.")
 		fs.DurationVar(&validFor, "valid-for", validFor, "Time for which the new CA is valid.")
 	}

@@ -16,6 +16,8 @@ const (
 	Cross Method = "cross-sign"
 	// Bundle: each cluster trusts OLD and NEW while leaf certificates change. Two restarts for each cluster. Helm emits no X, so that its clusters need it.
 	Bundle Method = "bundle"
+	// Emergency replaces OLD at once, because its key is lost or known to others. Clusters do not accept each other until all processes have loaded NEW.
+	Emergency Method = "emergency"
 )
 
 // Stage is a part of a rotation. A command ends before the first phase of a stage that it may not enter.
@@ -56,6 +58,7 @@ const (
 	Issue   PhaseKind = "issue"   // leaf certificates of the kind Leaf
 	Trust   PhaseKind = "trust"   // CA files of the kind Trust, one cluster after the other, each followed by Restart
 	Restart PhaseKind = "restart" // clustermesh-apiserver of one cluster, because etcd reads its CA file only at start
+	Replace PhaseKind = "replace" // leaf certificates and CA files at once, in all clusters: Emergency only
 	Refresh PhaseKind = "refresh" // clients that have not read their CA file again connect again
 	CleanUp PhaseKind = "clean-up"
 	Done    PhaseKind = "done"
@@ -138,10 +141,31 @@ func Next(m Method, goal Goal, at []Position) Phase {
 	if names := where(at, func(p Position) bool { return !p.Prepared }); len(names) > 0 && !goal.Back && !arrived {
 		return Phase{Kind: Prepare, Clusters: names, Stage: Widen}
 	}
-	if m == Bundle {
+	switch m {
+	case Bundle:
 		return nextBundle(want, at)
+	case Emergency:
+		return nextEmergency(want, at)
+	default:
+		return nextCross(want, at)
 	}
-	return nextCross(want, at)
+}
+
+// nextEmergency waits for nothing but the processes themselves.
+func nextEmergency(want pki.Accepts, at []Position) Phase {
+	if names := where(at, func(p Position) bool { return !p.leafsAre(want) || !p.trusts(want) || !p.Authority }); len(names) > 0 {
+		return Phase{Kind: Replace, Clusters: names, Leaf: want, Trust: want, Stage: Widen}
+	}
+	if names := where(at, func(p Position) bool { return p.EtcdBehind }); len(names) > 0 {
+		return Phase{Kind: Restart, Clusters: names, Trust: want, Stage: Widen, Gate: Gate{Files: want}}
+	}
+	if names := where(at, func(p Position) bool { return p.ClientsBehind }); len(names) > 0 {
+		return Phase{Kind: Refresh, Clusters: names, Trust: want, Stage: Widen, Gate: Gate{Files: want}}
+	}
+	if names := where(at, func(p Position) bool { return p.Prepared }); len(names) > 0 {
+		return Phase{Kind: CleanUp, Clusters: names, Stage: Widen, Gate: Gate{Presented: want, Connected: true}}
+	}
+	return Phase{Kind: Done, Stage: Narrow}
 }
 
 func nextCross(want pki.Accepts, at []Position) Phase {

@@ -51,6 +51,8 @@ func (m *mesh) authorityFits(c *cluster, leaf, trust pki.Accepts) bool {
 func (m *mesh) blocks(c *cluster, leaf, trust pki.Accepts) ([]*x509.Certificate, pki.CertKey) {
 	oldCA, newCA := m.old.Cert, m.new.Cert
 	switch {
+	case m.method == Emergency:
+		return []*x509.Certificate{newCA}, m.new
 	case m.method == Bundle && trust == pki.AcceptsBoth && leaf == pki.AcceptsOld:
 		return []*x509.Certificate{oldCA, newCA}, m.old
 	case m.method == Bundle && trust == pki.AcceptsBoth:
@@ -84,7 +86,7 @@ func (c *cluster) certgen() bool { return c.owner().Kind == pki.OwnerCertgen || 
 
 // crossSign makes X once for all clusters.
 func (m *mesh) crossSign() error {
-	if m.x != nil || m.method == Bundle {
+	if m.x != nil || m.method != Cross {
 		return nil
 	}
 	x, err := m.new.CrossSign(m.old, m.at)

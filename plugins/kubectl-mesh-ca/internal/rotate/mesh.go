@@ -175,13 +175,16 @@ func (m *mesh) keys() error {
 				continue
 			}
 			signer, err := pki.ParseSigner(secret.Data)
+			if err != nil { // a CA whose key is lost can only be replaced at once
+				signer, err = pki.ParseUnsigned(secret.Data)
+			}
 			if err == nil && (!m.started || pki.Fingerprint(signer.Cert) == m.replaces()) {
 				m.old = signer
 			}
 		}
 	}
 	if m.old.Cert == nil && m.started {
-		return fmt.Errorf("no cluster has the previous CA (SHA-256 %s) with its key, neither in secret %s nor in a backup: the rotation cannot go on", pki.Short(m.replaces()), pki.SecretCA)
+		return fmt.Errorf("no cluster has the previous CA (SHA-256 %s), neither in secret %s nor in a backup: the rotation cannot go on", pki.Short(m.replaces()), pki.SecretCA)
 	}
 	return nil
 }

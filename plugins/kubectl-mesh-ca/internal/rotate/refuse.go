@@ -18,7 +18,10 @@ func (c Config) checkStart(m *mesh) error {
 	var why []string
 	add := func(format string, args ...any) { why = append(why, fmt.Sprintf(format, args...)) }
 	if m.old.Cert == nil {
-		add("no cluster has a CA with its key in secret %s", pki.SecretCA)
+		add("no cluster has a CA in secret %s", pki.SecretCA)
+	}
+	if m.old.Cert != nil && !m.old.HasKey() && m.method != Emergency {
+		add("the key of the CA is missing in secret %s. Only --emergency replaces such a CA, and clusters do not accept each other meanwhile", pki.SecretCA)
 	}
 	read := map[string]bool{}
 	for _, one := range m.clusters {
@@ -31,6 +34,9 @@ func (c Config) checkStart(m *mesh) error {
 				add("%s has the peer %s, which was not read: name all clusters of the mesh with --contexts", one.Member.Name, peer)
 			}
 		}
+	}
+	if m.method == Emergency {
+		return refusal(why)
 	}
 	if m.old.Cert != nil {
 		if err := pki.CanCrossSign(m.old.Cert, m.at); err != nil && (m.method == Cross || m.at.After(m.old.Cert.NotAfter)) {
@@ -46,6 +52,10 @@ func (c Config) checkStart(m *mesh) error {
 			add("%s does not trust %s, or the reverse (%s): repair this first, see kubectl mesh-ca status", p.Client, p.Server, cmp.Or(p.Login.Reason, p.Identity.Reason))
 		}
 	}
+	return refusal(why)
+}
+
+func refusal(why []string) error {
 	if len(why) == 0 {
 		return nil
 	}
@@ -106,7 +116,7 @@ func (c Config) checkLeafs(m *mesh, one *cluster, add func(string, ...any)) {
 			add("%s: secret %s: %s", name, spec.Secret, cmp.Or(errText(err), leaf.TrustNote))
 			continue
 		}
-		if m.old.Cert != nil && !leaf.SignedBy(m.old.Cert) {
+		if m.old.Cert != nil && !leaf.SignedBy(m.old.Cert) && m.method != Emergency {
 			add("%s: the certificate in secret %s is not signed by the CA in secret %s: re-issue it first, see kubectl mesh-ca status", name, spec.Secret, pki.SecretCA)
 		}
 	}
@@ -140,6 +150,8 @@ func (m *mesh) chooseMethod(want string) (method Method, reason string, err erro
 	}
 	pathLength := m.old.Cert != nil && m.old.Cert.MaxPathLen == 0 && m.old.Cert.MaxPathLenZero
 	switch Method(want) {
+	case Emergency:
+		return Emergency, "it was chosen with --emergency", nil
 	case Cross, Bundle:
 		if Method(want) == Bundle && slices.ContainsFunc(m.clusters, (*cluster).certgen) {
 			return "", "", fmt.Errorf("--method %s cannot be used: certgen writes only one CA into a CA file, so that its clusters cannot trust both", Bundle)

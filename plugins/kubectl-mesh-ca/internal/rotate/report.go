@@ -125,6 +125,9 @@ func (r *run) nextSteps(phase Phase) []v1alpha1.NextStep {
 	case !r.m.started:
 		return nil
 	}
+	if r.m.method == Emergency {
+		return []v1alpha1.NextStep{step(Continue, "goes on")}
+	}
 	out := []v1alpha1.NextStep{step(Continue, "goes on")}
 	if phase.Stage == Narrow {
 		out[0] = step(Finish, "ends the rotation: the previous CA is not accepted any more afterwards")
@@ -132,25 +135,42 @@ func (r *run) nextSteps(phase Phase) []v1alpha1.NextStep {
 	return append(out, step(Abort, "restores the previous CA everywhere"))
 }
 
-// warnings name the owners that cannot be suspended from here.
+// warnings name the owners that cannot be suspended from here, each once for all clusters that it concerns.
 func (r *run) warnings() []string {
-	var out []string
 	if !r.m.started && r.Action != Plan && r.Action != Start {
 		return nil
 	}
+	var order []string
+	where := map[string][]string{}
+	warn := func(c *cluster, format string, args ...any) {
+		text := fmt.Sprintf(format, args...)
+		if where[text] == nil {
+			order = append(order, text)
+		}
+		where[text] = append(where[text], c.Member.Name)
+	}
 	for _, c := range r.m.clusters {
 		owner := c.owner()
+		release := cmp.Or(owner.Name, c.Release.Name)
 		switch {
 		case owner.Kind == pki.OwnerHelm && r.m.method == Cross:
-			out = append(out, fmt.Sprintf("%s: do not upgrade or roll back release %s until the rotation has ended: Helm would replace the certificates by others that some clusters do not accept", c.Member.Name, cmp.Or(owner.Name, c.Release.Name)))
+			warn(c, "do not upgrade or roll back release %s until the rotation has ended: Helm would write certificates that some clusters do not accept", release)
 		case owner.Kind == pki.OwnerHelm:
-			out = append(out, fmt.Sprintf("%s: helm rollback of release %s would restore the previous CA; upgrades are harmless", c.Member.Name, cmp.Or(owner.Name, c.Release.Name)))
+			warn(c, "helm rollback of release %s would restore the previous CA; upgrades are harmless", release)
 		case owner.Reconciles():
-			out = append(out, fmt.Sprintf("%s: suspend %s until the rotation has ended: it would write its own certificates again", c.Member.Name, owner))
+			warn(c, "suspend %s until the rotation has ended: it would write its own certificates again", owner)
 		}
 		if c.Values.SetsCA {
-			out = append(out, fmt.Sprintf("%s: the values of release %s set tls.ca.cert and tls.ca.key: remove them, or the next upgrade writes the previous CA again", c.Member.Name, c.Release.Name))
+			warn(c, "the values of release %s set tls.ca.cert and tls.ca.key: remove them, or the next upgrade writes the previous CA again", c.Release.Name)
 		}
+	}
+	out := make([]string, 0, len(order)+1)
+	if r.m.method == Emergency {
+		out = append(out, "Until clustermesh-apiserver and all clients of every cluster have loaded the new CA, clusters do not accept each other: changed endpoints are not seen in other clusters. "+
+			"Traffic continues with the last state, but an agent that restarts meanwhile loses the other clusters' backends after a minute.")
+	}
+	for _, text := range order {
+		out = append(out, strings.Join(where[text], ", ")+": "+text)
 	}
 	return out
 }
@@ -166,6 +186,13 @@ func (r *run) phases() []v1alpha1.RotationPhase {
 	}
 	wait := "after every process presents what the others accept, one cluster after the other: "
 	out := []v1alpha1.RotationPhase{{Name: string(Prepare), Text: "both CAs are kept in every cluster, with a lock; certgen's CronJobs are suspended", Command: string(Start), Clusters: names}}
+	if r.m.method == Emergency {
+		return append(out,
+			v1alpha1.RotationPhase{Name: string(Replace), Text: "leaf certificates and CA files of the new CA, in all clusters at once: clusters do not accept each other from here on", Command: string(Start), Clusters: names},
+			v1alpha1.RotationPhase{Name: string(Restart), Text: "clustermesh-apiserver restarts in every cluster", Command: string(Start), Clusters: names},
+			v1alpha1.RotationPhase{Name: string(Refresh), Text: "clients connect again: clusters accept each other from here on", Command: string(Start), Clusters: names},
+			v1alpha1.RotationPhase{Name: string(CleanUp), Text: "the kept new CA and the lock are removed, certgen's CronJobs are resumed", Command: string(Start), Clusters: names})
+	}
 	if r.m.method == Bundle {
 		return append(out,
 			v1alpha1.RotationPhase{Name: string(Trust), Text: "one cluster after the other: CA files contain both CAs, and clustermesh-apiserver restarts", Command: string(Start), Clusters: names},
@@ -196,6 +223,8 @@ func sentence(p Phase) string {
 		return fmt.Sprintf("Writing leaf certificates, %s, in %s.", leafText(p.Leaf), where)
 	case Trust:
 		return fmt.Sprintf("Writing CA files with %s in %s.", trustText(p.Trust), where)
+	case Replace:
+		return "Writing leaf certificates and CA files of the new CA in " + where + "."
 	case Restart:
 		return "Replacing the pods of clustermesh-apiserver in " + where + "."
 	case Refresh:

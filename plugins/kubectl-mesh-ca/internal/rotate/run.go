@@ -170,6 +170,8 @@ func (r *run) begin() error {
 		case !r.m.started && !leftover:
 			return fmt.Errorf("%w; nothing was written", ErrNotUnderWay)
 		case !r.m.started: // a clean-up was interrupted
+		case r.m.method == Emergency && r.Action == Abort:
+			return errors.New("an emergency rotation cannot be turned back: the key of the previous CA is lost or known to others. To accept that CA all the same, use kubectl mesh-ca restore")
 		case r.Action == Continue:
 			if r.goal.Until = r.next().Stage; r.goal.Until == Narrow {
 				return fmt.Errorf("all that is left is the last phase, after which the previous CA is not accepted any more; run: %s", r.command(Finish))
@@ -270,6 +272,9 @@ func (r *run) ask(ctx context.Context, phase Phase) error {
 	}
 	r.report.Phases = nil
 	r.asked = true
+	if r.m.method == Emergency {
+		return r.ui.Confirm(ctx, fmt.Sprintf("Replace the CA of %s at once? Clusters do not accept each other until this has ended.", strings.Join(r.names(), ", ")))
+	}
 	question := map[Action]string{
 		Start:    "Begin to rotate the CA of %s?",
 		Continue: "Go on with the rotation of the CA of %s?",

@@ -87,6 +87,53 @@ func TestAbort(t *testing.T) {
 	}
 }
 
+// TestEmergency replaces a CA whose key is lost, in one command, and goes on after an interruption. Clusters do not accept each other meanwhile.
+func TestEmergency(t *testing.T) {
+	t.Parallel()
+	for name, install := range map[string]func(string, *pkitest.CA) catest.Install{"helm": byHelm, "certgen": byCertgen} {
+		for _, lost := range []bool{false, true} {
+			t.Run(fmt.Sprintf("%s, key lost %t", name, lost), func(t *testing.T) {
+				t.Parallel()
+				w := newWorld(t, 4, install, "us", "eu")
+				first := firstCA(t, w).Signer()
+				w.kept = map[string]bool{}
+				for _, p := range w.mesh {
+					if secret := p.secret(pki.SecretCA); lost {
+						delete(secret.Data, "ca.key")
+						p.put("secrets", secret)
+					}
+				}
+				if _, err := w.run(rotate.Start, "", -1); lost == (err == nil) {
+					t.Fatalf("without --emergency: %v", err)
+				} else if !lost {
+					if _, err := w.run(rotate.Abort, "", -1); err != nil {
+						t.Fatal(err)
+					}
+				}
+				_, _ = w.run(rotate.Start, rotate.Emergency, 150) // cut
+				w.at = w.at.Add(5 * time.Minute)
+				action := rotate.Start
+				if report, err := w.run(rotate.Status, "", -1); err != nil {
+					t.Fatal(err)
+				} else if report.UnderWay {
+					action = rotate.Continue
+				}
+				if report, err := w.run(action, rotate.Emergency, -1); err != nil {
+					t.Fatalf("%s: %v (%v)", action, err, report.Waiting)
+				}
+				w.ends(false, first)
+				for _, client := range w.mesh {
+					for _, server := range w.mesh {
+						if why := w.handshake(client, server); why != "" {
+							t.Error(why)
+						}
+					}
+				}
+			})
+		}
+	}
+}
+
 // TestWrongOrder: commands that do not fit what is under way change nothing.
 func TestWrongOrder(t *testing.T) {
 	t.Parallel()
