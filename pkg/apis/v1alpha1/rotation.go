@@ -44,11 +44,11 @@ type RotationPhase struct {
 	TookMs   *int64 `json:"tookMs,omitempty"`
 }
 
-// RotationCluster is where one cluster is. Leafs and Trust are old, new or both; mixed if they are not all equal.
+// RotationCluster is where one cluster is. Leaves and Trust are old, new or both; mixed if they are not all equal.
 type RotationCluster struct {
 	Cluster string `json:"cluster"`
 	Owner   string `json:"owner"`
-	Leafs   string `json:"leafs"`
+	Leaves  string `json:"leaves"`
 	Trust   string `json:"trust"`
 	// Behind are the processes that have not loaded their present CA file.
 	Behind []string `json:"behind,omitempty"`

@@ -7,6 +7,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io"
 	"os"
 	"os/exec"
 	"slices"
@@ -65,9 +66,10 @@ spec:
 type lab struct {
 	kubeconfig string
 	clusters   []labclient.Cluster
+	out        io.Writer
 }
 
-func connect(ctx context.Context, kubeconfig string) (*lab, error) {
+func connect(ctx context.Context, kubeconfig string, out io.Writer) (*lab, error) {
 	clusters, err := labclient.Connect(ctx, kubeconfig)
 	if err != nil {
 		return nil, err
@@ -76,7 +78,7 @@ func connect(ctx context.Context, kubeconfig string) (*lab, error) {
 	if len(clusters) < 2 {
 		return nil, errors.New("the lab needs two clusters or more")
 	}
-	return &lab{kubeconfig: kubeconfig, clusters: clusters}, nil
+	return &lab{kubeconfig: kubeconfig, clusters: clusters, out: out}, nil
 }
 
 func (l *lab) command(ctx context.Context, args ...string) *exec.Cmd {
@@ -132,9 +134,9 @@ func (l *lab) rotate(ctx context.Context, args []string) (row, error) {
 	if err := cmd.Start(); err != nil {
 		return r, err
 	}
-	fmt.Println("# " + strings.Join(cmd.Args, " "))
+	_, _ = fmt.Fprintln(l.out, "# "+strings.Join(cmd.Args, " "))
 	for lines := bufio.NewScanner(stderr); lines.Scan(); {
-		fmt.Printf("%6.1f s  %s\n", time.Since(r.begun).Seconds(), lines.Text())
+		_, _ = fmt.Fprintf(l.out, "%6.1f s  %s\n", time.Since(r.begun).Seconds(), lines.Text())
 		if strings.HasPrefix(lines.Text(), "Replacing the pods") {
 			r.restarts = append(r.restarts, time.Now())
 		}
@@ -187,7 +189,7 @@ func (w *watchers) note(ctx context.Context, err error) {
 		w.mu.Lock()
 		defer w.mu.Unlock()
 		w.failures = append(w.failures, err)
-		fmt.Println("watcher:", err)
+		_, _ = fmt.Fprintln(w.l.out, "watcher:", err)
 	}
 }
 

@@ -25,7 +25,7 @@ const (
 	afterRestart = 15 * time.Second
 )
 
-// commands are what is done, in order: a rotation with each method, and a way back from each stage.
+// commands are what is done, in order: a rotation with each method, and an abort from each stage.
 func commands(short bool) [][]string {
 	rotate := func(method string) [][]string {
 		return [][]string{{"start", "--method", method}, {"continue"}, {"finish"}}
@@ -53,7 +53,7 @@ func run(ctx context.Context, kubeconfig string, short bool, out io.Writer) erro
 	if kubeconfig == "" {
 		return errors.New("MESHLAB_KUBECONFIG is not set; run this with make rotate-cilium")
 	}
-	l, err := connect(ctx, kubeconfig)
+	l, err := connect(ctx, kubeconfig, out)
 	if err != nil {
 		return err
 	}

@@ -85,7 +85,7 @@ type Gate struct {
 	Files pki.Accepts
 	// Connected: every client is connected.
 	Connected bool
-	// Quiet: since the last change no etcd has rejected a connection for as long as clients take to try again.
+	// Quiet: since the last change no etcd has rejected a connection for while clients take to try again.
 	Quiet bool
 }
 
@@ -94,8 +94,8 @@ type Position struct {
 	Cluster string
 	// Prepared: OLD and NEW are kept, the lock is there, and certgen's CronJobs are suspended.
 	Prepared bool
-	// Leafs and Trusts are the kinds of the leaf certificates and CA files by Secret.
-	Leafs, Trusts map[string]pki.Accepts
+	// Leaves and Trusts are the kinds of the leaf certificates and CA files by Secret.
+	Leaves, Trusts map[string]pki.Accepts
 	// Authority: cilium-ca is as the owner's signer needs it in this state.
 	Authority bool
 	// EtcdBehind: an etcd replica started before its CA file got its present content.
@@ -104,7 +104,7 @@ type Position struct {
 	ClientsBehind bool
 }
 
-func (p Position) leafsAre(kind pki.Accepts) bool { return all(p.Leafs, kind) }
+func (p Position) leavesAre(kind pki.Accepts) bool { return all(p.Leaves, kind) }
 
 func (p Position) trusts(kind pki.Accepts) bool { return all(p.Trusts, kind) }
 
@@ -119,7 +119,7 @@ func all(kinds map[string]pki.Accepts, kind pki.Accepts) bool {
 
 // acceptedBy reports whether every leaf certificate is accepted by a process that trusts only the given CA.
 func (p Position) acceptedBy(trust pki.Accepts) bool {
-	for _, leaf := range p.Leafs {
+	for _, leaf := range p.Leaves {
 		if !trust.Verifies(leaf) {
 			return false
 		}
@@ -134,10 +134,10 @@ func (p Position) behind() bool { return p.EtcdBehind || p.ClientsBehind }
 //
 // Both methods have the same shape. One property of the mesh is first widened, so that either CA is accepted: leaf certificates that both verify (Cross), or
 // CA files with both (Bundle). Then the other property is swapped, in any order of clusters. Then the first is narrowed to what is to be left.
-// The way back is the same way with the other CA as goal.
+// Going back is the same with the other CA as goal.
 func Next(m Method, goal Goal, at []Position) Phase {
 	want := goal.ca()
-	arrived := none(at, func(p Position) bool { return !p.trusts(want) || !p.leafsAre(want) })
+	arrived := none(at, func(p Position) bool { return !p.trusts(want) || !p.leavesAre(want) })
 	if names := where(at, func(p Position) bool { return !p.Prepared }); len(names) > 0 && !goal.Back && !arrived {
 		return Phase{Kind: Prepare, Clusters: names, Stage: Widen}
 	}
@@ -153,7 +153,7 @@ func Next(m Method, goal Goal, at []Position) Phase {
 
 // nextEmergency waits for nothing but the processes themselves.
 func nextEmergency(want pki.Accepts, at []Position) Phase {
-	if names := where(at, func(p Position) bool { return !p.leafsAre(want) || !p.trusts(want) || !p.Authority }); len(names) > 0 {
+	if names := where(at, func(p Position) bool { return !p.leavesAre(want) || !p.trusts(want) || !p.Authority }); len(names) > 0 {
 		return Phase{Kind: Replace, Clusters: names, Leaf: want, Trust: want, Stage: Widen}
 	}
 	if names := where(at, func(p Position) bool { return p.EtcdBehind }); len(names) > 0 {
@@ -171,11 +171,11 @@ func nextEmergency(want pki.Accepts, at []Position) Phase {
 func nextCross(want pki.Accepts, at []Position) Phase {
 	swapped := none(at, func(p Position) bool { return !p.trusts(want) })
 	if swapped && none(at, Position.behind) {
-		return narrowLeafs(want, Narrow, at)
+		return narrowLeaves(want, Narrow, at)
 	}
 	// Leaf certificates that only the goal verifies are fine where everybody trusts it. A process that has not loaded its file does so in the next phase.
 	plain := swapped && none(at, func(p Position) bool { return !p.acceptedBy(want) })
-	if names := where(at, func(p Position) bool { return !p.leafsAre(pki.AcceptsBoth) }); len(names) > 0 && !plain {
+	if names := where(at, func(p Position) bool { return !p.leavesAre(pki.AcceptsBoth) }); len(names) > 0 && !plain {
 		return Phase{Kind: Issue, Clusters: names, Leaf: pki.AcceptsBoth, Stage: Widen}
 	}
 	// A process may have loaded the file of before: what is presented must suit both.
@@ -184,14 +184,14 @@ func nextCross(want pki.Accepts, at []Position) Phase {
 
 func nextBundle(want pki.Accepts, at []Position) Phase {
 	switch {
-	case none(at, func(p Position) bool { return !p.leafsAre(want) }):
+	case none(at, func(p Position) bool { return !p.leavesAre(want) }):
 		// Everybody presents what is to be left: who still trusts both is narrowed.
 		if none(at, func(p Position) bool { return !p.trusts(want) || p.behind() }) {
 			return end(want, at)
 		}
 		return swapTrust(want, want, Narrow, at)
 	case none(at, func(p Position) bool { return !p.trusts(pki.AcceptsBoth) || p.behind() }):
-		return narrowLeafs(want, Swap, at)
+		return narrowLeaves(want, Swap, at)
 	}
 	return swapTrust(pki.AcceptsBoth, pki.AcceptsNone, Widen, at)
 }
@@ -212,9 +212,9 @@ func swapTrust(to, presented pki.Accepts, stage Stage, at []Position) Phase {
 	return Phase{Kind: Refresh, Clusters: where(at, func(p Position) bool { return p.ClientsBehind }), Trust: to, Stage: stage, Gate: Gate{Files: to}}
 }
 
-// narrowLeafs issues the leaf certificates that are to be left, once every process has loaded a CA file that verifies them.
-func narrowLeafs(want pki.Accepts, stage Stage, at []Position) Phase {
-	if names := where(at, func(p Position) bool { return !p.leafsAre(want) }); len(names) > 0 {
+// narrowLeaves issues the leaf certificates that are to be left, once every process has loaded a CA file that verifies them.
+func narrowLeaves(want pki.Accepts, stage Stage, at []Position) Phase {
+	if names := where(at, func(p Position) bool { return !p.leavesAre(want) }); len(names) > 0 {
 		return Phase{Kind: Issue, Clusters: names, Leaf: want, Stage: stage, Gate: Gate{Loaded: want, Connected: true, Quiet: true}}
 	}
 	return end(want, at)

@@ -12,30 +12,29 @@ import (
 
 // cluster is a model of one cluster: its Secrets, and what its processes have loaded.
 type cluster struct {
-	name        string
-	prepared    bool
-	leafs       []pki.Accepts // by Secret: server, remote
-	trusts      []pki.Accepts
-	etcd        pki.Accepts // loaded by etcd
-	clients     pki.Accepts // loaded by the clients
-	authority   pki.Accepts
-	interrupted bool
+	name      string
+	prepared  bool
+	leaves    []pki.Accepts // by Secret: server, remote
+	trusts    []pki.Accepts
+	etcd      pki.Accepts // loaded by etcd
+	clients   pki.Accepts // loaded by the clients
+	authority pki.Accepts
 }
 
 func mesh(names ...string) []*cluster {
 	var out []*cluster
 	for _, n := range names {
 		two := func() []pki.Accepts { return []pki.Accepts{pki.AcceptsOld, pki.AcceptsOld} }
-		out = append(out, &cluster{name: n, leafs: two(), trusts: two(), etcd: pki.AcceptsOld, clients: pki.AcceptsOld, authority: pki.AcceptsOld})
+		out = append(out, &cluster{name: n, leaves: two(), trusts: two(), etcd: pki.AcceptsOld, clients: pki.AcceptsOld, authority: pki.AcceptsOld})
 	}
 	return out
 }
 
 func (c *cluster) position(want pki.Accepts) rotate.Position {
-	p := rotate.Position{Cluster: c.name, Prepared: c.prepared, Leafs: map[string]pki.Accepts{}, Trusts: map[string]pki.Accepts{}, Authority: c.authority == want,
+	p := rotate.Position{Cluster: c.name, Prepared: c.prepared, Leaves: map[string]pki.Accepts{}, Trusts: map[string]pki.Accepts{}, Authority: c.authority == want,
 		EtcdBehind: c.etcd != c.trusts[0], ClientsBehind: c.clients != c.trusts[1]}
-	for n := range c.leafs {
-		p.Leafs[fmt.Sprint(n)], p.Trusts[fmt.Sprint(n)] = c.leafs[n], c.trusts[n]
+	for n := range c.leaves {
+		p.Leaves[fmt.Sprint(n)], p.Trusts[fmt.Sprint(n)] = c.leaves[n], c.trusts[n]
 	}
 	return p
 }
@@ -45,11 +44,11 @@ func connected(t *testing.T, m []*cluster, after string) {
 	t.Helper()
 	for _, client := range m {
 		for _, server := range m {
-			if !client.clients.Verifies(server.leafs[0]) {
-				t.Fatalf("after %s: clients of %s (loaded %s) reject the server certificate of %s (%s)", after, client.name, client.clients, server.name, server.leafs[0])
+			if !client.clients.Verifies(server.leaves[0]) {
+				t.Fatalf("after %s: clients of %s (loaded %s) reject the server certificate of %s (%s)", after, client.name, client.clients, server.name, server.leaves[0])
 			}
-			if !server.etcd.Verifies(client.leafs[1]) {
-				t.Fatalf("after %s: etcd of %s (loaded %s) rejects the client certificate of %s (%s)", after, server.name, server.etcd, client.name, client.leafs[1])
+			if !server.etcd.Verifies(client.leaves[1]) {
+				t.Fatalf("after %s: etcd of %s (loaded %s) rejects the client certificate of %s (%s)", after, server.name, server.etcd, client.name, client.leaves[1])
 			}
 		}
 	}
@@ -78,8 +77,8 @@ func carryOut(t *testing.T, m []*cluster, phase rotate.Phase, goal pki.Accepts, 
 			if phase.Leaf != pki.AcceptsBoth {
 				do(c.name+" cilium-ca", func() { c.authority = goal })
 			}
-			for n := range c.leafs {
-				do(c.name, func() { c.leafs[n] = phase.Leaf })
+			for n := range c.leaves {
+				do(c.name, func() { c.leaves[n] = phase.Leaf })
 			}
 		case rotate.Trust:
 			for n := range c.trusts {
@@ -108,7 +107,7 @@ func carryOut(t *testing.T, m []*cluster, phase rotate.Phase, goal pki.Accepts, 
 // holds is the gate of a phase, asked of the model.
 func holds(m []*cluster, g rotate.Gate) bool {
 	for _, c := range m {
-		if g.Presented != pki.AcceptsNone && (!c.leafs[0].Verifies(g.Presented) || !c.leafs[1].Verifies(g.Presented)) {
+		if g.Presented != pki.AcceptsNone && (!c.leaves[0].Verifies(g.Presented) || !c.leaves[1].Verifies(g.Presented)) {
 			return false
 		}
 		if g.Loaded != pki.AcceptsNone && (!c.etcd.Verifies(g.Loaded) || !c.clients.Verifies(g.Loaded)) {
@@ -163,7 +162,7 @@ func TestRotation(t *testing.T) {
 				}
 			}
 			for _, c := range m {
-				if c.etcd != pki.AcceptsNew || c.clients != pki.AcceptsNew || c.leafs[0] != pki.AcceptsNew || c.authority != pki.AcceptsNew || c.prepared {
+				if c.etcd != pki.AcceptsNew || c.clients != pki.AcceptsNew || c.leaves[0] != pki.AcceptsNew || c.authority != pki.AcceptsNew || c.prepared {
 					t.Errorf("%+v", c)
 				}
 			}
@@ -194,7 +193,7 @@ func TestInterrupted(t *testing.T) {
 				}
 				run(t, m, method, rotate.Goal{Back: back, Until: rotate.Narrow}, forever)
 				for _, c := range m {
-					if c.etcd != want || c.clients != want || c.leafs[1] != want || c.prepared {
+					if c.etcd != want || c.clients != want || c.leaves[1] != want || c.prepared {
 						t.Fatalf("seed %d, back %t: %+v", seed, back, c)
 					}
 				}

@@ -210,12 +210,12 @@ func (c *cluster) replaces() string {
 func (m *mesh) positions(goal Goal) []Position {
 	out := make([]Position, 0, len(m.clusters))
 	for _, c := range m.clusters {
-		p := Position{Cluster: c.Member.Name, Prepared: c.prepared(), Leafs: map[string]pki.Accepts{}, Trusts: map[string]pki.Accepts{}}
+		p := Position{Cluster: c.Member.Name, Prepared: c.prepared(), Leaves: map[string]pki.Accepts{}, Trusts: map[string]pki.Accepts{}}
 		if goal.Back {
 			p.Prepared = c.kept != nil || c.lock != nil || len(c.suspended()) > 0
 		}
-		for name, leaf := range c.leafs() {
-			p.Leafs[name], p.Trusts[name] = m.pair().Leaf(leaf.Chain, m.at), m.pair().Trust(leaf.Trust)
+		for name, leaf := range c.leaves() {
+			p.Leaves[name], p.Trusts[name] = m.pair().Leaf(leaf.Chain, m.at), m.pair().Trust(leaf.Trust)
 		}
 		p.Authority = m.authorityFits(c, p.leafKind(goal), p.trustKind(goal))
 		p.EtcdBehind, p.ClientsBehind = len(c.running.EtcdBehind) > 0, len(c.running.ClientsBehind) > 0
@@ -225,7 +225,7 @@ func (m *mesh) positions(goal Goal) []Position {
 }
 
 // leafKind is the kind that all leaf certificates of a cluster have, or the one that they will have at the end.
-func (p Position) leafKind(goal Goal) pki.Accepts { return common(p.Leafs, goal.ca()) }
+func (p Position) leafKind(goal Goal) pki.Accepts { return common(p.Leaves, goal.ca()) }
 
 func (p Position) trustKind(goal Goal) pki.Accepts { return common(p.Trusts, goal.ca()) }
 
@@ -238,8 +238,8 @@ func common(kinds map[string]pki.Accepts, otherwise pki.Accepts) pki.Accepts {
 	return otherwise
 }
 
-// leafs are the leaf certificates of a cluster, by Secret. One that does not parse is left out; checkStart refuses it.
-func (c *cluster) leafs() map[string]pki.Leaf {
+// leaves are the leaf certificates of a cluster, by Secret. One that does not parse is left out; checkStart refuses it.
+func (c *cluster) leaves() map[string]pki.Leaf {
 	out := map[string]pki.Leaf{}
 	for _, spec := range pki.LeafSpecs() {
 		if secret := c.Secrets[spec.Secret].Object; secret != nil {

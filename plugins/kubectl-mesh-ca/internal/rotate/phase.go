@@ -128,18 +128,18 @@ func (c Config) setSuspended(one *cluster, job *batchv1.CronJob, suspended bool)
 func (c Config) issue(m *mesh, one *cluster, kind pki.Accepts) ([][]change.Step, error) {
 	trust := common(one.trusts(m), pki.AcceptsOld)
 	first := c.authorityStep(m, one, kind, trust)
-	var leafs []change.Step
-	for _, name := range slices.Sorted(maps.Keys(one.leafs())) {
+	var leaves []change.Step
+	for _, name := range slices.Sorted(maps.Keys(one.leaves())) {
 		secret := one.Secrets[name].Object
 		data, err := m.leafData(secret, kind)
 		if err != nil {
 			return nil, fmt.Errorf("secret %s: %w", name, err)
 		}
 		if len(data) > 0 {
-			leafs = append(leafs, one.patchSecret(secret, data, c.Manager, "leaf certificate: "+leafText(kind)))
+			leaves = append(leaves, one.patchSecret(secret, data, c.Manager, "leaf certificate: "+leafText(kind)))
 		}
 	}
-	return [][]change.Step{first, leafs}, nil
+	return [][]change.Step{first, leaves}, nil
 }
 
 func leafText(kind pki.Accepts) string {
@@ -165,7 +165,7 @@ func (c Config) trust(m *mesh, one *cluster, kind pki.Accepts) ([][]change.Step,
 	leaf := common(one.kinds(m), pki.AcceptsOld)
 	first := c.authorityStep(m, one, leaf, kind)
 	var files []change.Step
-	for _, name := range slices.Sorted(maps.Keys(one.leafs())) {
+	for _, name := range slices.Sorted(maps.Keys(one.leaves())) {
 		secret := one.Secrets[name].Object
 		data, err := m.trustData(secret, kind)
 		if err != nil {
@@ -190,7 +190,7 @@ func trustText(kind pki.Accepts) string {
 
 func (c *cluster) kinds(m *mesh) map[string]pki.Accepts {
 	out := map[string]pki.Accepts{}
-	for name, leaf := range c.leafs() {
+	for name, leaf := range c.leaves() {
 		out[name] = m.pair().Leaf(leaf.Chain, m.at)
 	}
 	return out
@@ -198,7 +198,7 @@ func (c *cluster) kinds(m *mesh) map[string]pki.Accepts {
 
 func (c *cluster) trusts(m *mesh) map[string]pki.Accepts {
 	out := map[string]pki.Accepts{}
-	for name, leaf := range c.leafs() {
+	for name, leaf := range c.leaves() {
 		out[name] = m.pair().Trust(leaf.Trust)
 	}
 	return out
@@ -207,24 +207,24 @@ func (c *cluster) trusts(m *mesh) map[string]pki.Accepts {
 // replace writes leaf certificates and CA files at once.
 func (c Config) replace(m *mesh, one *cluster, kind pki.Accepts) ([][]change.Step, error) {
 	first := c.authorityStep(m, one, kind, kind)
-	var leafs []change.Step
-	for _, name := range slices.Sorted(maps.Keys(one.leafs())) {
+	var leaves []change.Step
+	for _, name := range slices.Sorted(maps.Keys(one.leaves())) {
 		secret := one.Secrets[name].Object
 		data, err := m.leafData(secret, kind)
 		if err != nil {
 			return nil, fmt.Errorf("secret %s: %w", name, err)
 		}
-		if leaf := one.leafs()[name]; m.pair().Trust(leaf.Trust) != kind || !m.pair().Only(leaf.Trust) {
+		if leaf := one.leaves()[name]; m.pair().Trust(leaf.Trust) != kind || !m.pair().Only(leaf.Trust) {
 			if data == nil {
 				data = map[string][]byte{}
 			}
 			data[pki.KeyCACert] = pki.EncodeCertificates(m.new.Cert)
 		}
 		if len(data) > 0 {
-			leafs = append(leafs, one.patchSecret(secret, data, managerTrust, "leaf certificate and CA file: "+trustText(kind)))
+			leaves = append(leaves, one.patchSecret(secret, data, managerTrust, "leaf certificate and CA file: "+trustText(kind)))
 		}
 	}
-	return [][]change.Step{first, leafs}, nil
+	return [][]change.Step{first, leaves}, nil
 }
 
 // restart replaces the pods of clustermesh-apiserver, as kubectl rollout restart does: etcd reads its CA file only at start.

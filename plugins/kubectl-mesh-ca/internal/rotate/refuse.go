@@ -2,12 +2,19 @@ package rotate
 
 import (
 	"cmp"
+	"context"
 	"errors"
 	"fmt"
 	"slices"
 	"strings"
 
+	"github.com/kubectl-mesh/kubectl-mesh/pkg/common/change"
+	"github.com/kubectl-mesh/kubectl-mesh/pkg/common/cilium"
 	"github.com/kubectl-mesh/kubectl-mesh/pkg/common/cilium/pki"
+	"github.com/kubectl-mesh/kubectl-mesh/pkg/common/clusters"
+	"github.com/kubectl-mesh/kubectl-mesh/pkg/common/fanout"
+	"github.com/kubectl-mesh/kubectl-mesh/pkg/common/permissions"
+	"github.com/kubectl-mesh/kubectl-mesh/plugins/kubectl-mesh-ca/internal/ca"
 )
 
 // errRefused says that a rotation must not begin as things are.
@@ -46,6 +53,9 @@ func (c Config) checkStart(m *mesh) error {
 	sides := make([]pki.Side, 0, len(m.clusters))
 	for _, one := range m.clusters {
 		sides = append(sides, one.Side)
+		if lost := one.running.Disconnected; len(lost) > 0 {
+			add("%s: %s%s: the mesh must be connected, see kubectl mesh-ca status --live", one.Member.Name, lost[0], more(len(lost)-1))
+		}
 	}
 	for _, p := range pki.Matrix(sides, m.at) {
 		if p.Configured && p.Verdict != pki.OK {
@@ -61,6 +71,48 @@ func refusal(why []string) error {
 	}
 	slices.Sort(why)
 	return fmt.Errorf("%w:\n  %s", errRefused, strings.Join(slices.Compact(why), "\n  "))
+}
+
+// checkAccess asks every cluster for all permissions that the rotation will need until its end, so that it does not get stuck in the middle.
+func (c Config) checkAccess(ctx context.Context, m *mesh) error {
+	of := map[*clusters.Member]*cluster{}
+	for _, one := range m.clusters {
+		of[one.Member] = one
+	}
+	var why []string
+	for _, r := range fanout.Each(ctx, m.members(), 0, func(ctx context.Context, member *clusters.Member) (struct{}, error) {
+		return struct{}{}, change.Review(ctx, member, c.Change.Timeout, of[member].needed()...)
+	}) {
+		if r.Err != nil {
+			why = append(why, fmt.Sprintf("%s: %v", r.Member.Name, r.Err.Err))
+		}
+	}
+	return refusal(why)
+}
+
+// needed are the permissions for all phases.
+func (c *cluster) needed() []permissions.Permission {
+	secrets := []string{pki.SecretCA, cilium.SecretClusterMesh, cilium.SecretKVStoreMesh}
+	for name := range c.leaves() {
+		secrets = append(secrets, name)
+	}
+	var out []permissions.Permission
+	for _, name := range secrets {
+		if c.Secrets[name].Object != nil {
+			out = append(out, ca.AccessPatchSecrets().In(c.Namespace, name)...)
+		}
+	}
+	out = append(out, ca.AccessCreateSecrets().In(c.Namespace, "")...)
+	out = append(out, ca.AccessRemoveRotation().In(c.Namespace, SecretNew)...)
+	out = append(out, ca.AccessRotationLock().In(c.Namespace, ConfigMapLock)...)
+	out = append(out, ca.AccessCreateLock().In(c.Namespace, "")...)
+	if c.meshAPI != nil {
+		out = append(out, ca.AccessRestart().In(c.Namespace, cilium.DeploymentMeshAPI)...)
+	}
+	for _, job := range c.cronJobs {
+		out = append(out, ca.AccessPatchCronJobs().In(c.Namespace, job.Name)...)
+	}
+	return out
 }
 
 // checkCluster adds the reasons of one cluster.
@@ -94,11 +146,11 @@ func (c Config) checkCluster(m *mesh, one *cluster, add func(string, ...any)) {
 			add("%s has copies of certificates of %s (%s), which nothing renews: remove them first", name, peer, copies[0].Source)
 		}
 	}
-	c.checkLeafs(m, one, add)
+	c.checkLeaves(m, one, add)
 }
 
-// checkLeafs adds the reasons of the leaf Secrets of one cluster.
-func (c Config) checkLeafs(m *mesh, one *cluster, add func(string, ...any)) {
+// checkLeaves adds the reasons of the leaf Secrets of one cluster.
+func (c Config) checkLeaves(m *mesh, one *cluster, add func(string, ...any)) {
 	name := one.Member.Name
 	for _, spec := range pki.LeafSpecs() {
 		secret := one.Secrets[spec.Secret]

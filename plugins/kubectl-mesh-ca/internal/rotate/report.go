@@ -87,7 +87,7 @@ func (r *run) fill() {
 		for n, p := range r.m.positions(r.goal) {
 			c := r.m.clusters[n]
 			doc.Clusters = append(doc.Clusters, v1alpha1.RotationCluster{
-				Cluster: p.Cluster, Owner: c.owner().String(), Leafs: kindText(p.Leafs), Trust: kindText(p.Trusts),
+				Cluster: p.Cluster, Owner: c.owner().String(), Leaves: kindText(p.Leaves), Trust: kindText(p.Trusts),
 				Behind: append(slices.Clone(c.running.EtcdBehind), c.running.ClientsBehind...), Disconnected: c.running.Disconnected,
 			})
 		}
@@ -337,7 +337,8 @@ func (r *run) release(ctx context.Context) {
 				return struct{}{}, err
 			}
 			var h holder
-			if json.Unmarshal([]byte(cmp.Or(have.GetAnnotations()[annotationHolder], "{}")), &h) != nil || h.ID != r.ID {
+			_ = json.Unmarshal([]byte(cmp.Or(have.GetAnnotations()[annotationHolder], "{}")), &h) // what does not parse is not ours
+			if h.ID != r.ID {
 				return struct{}{}, nil
 			}
 			_, err = target.Patch(ctx, have.GetUID(), have.GetResourceVersion(), change.Fields{Annotations: map[string]*string{annotationHolder: nil}}, r.Manager, false)

@@ -97,7 +97,7 @@ func Run(ctx context.Context, c Config, ui kernel.UI) (Report, error) {
 	if err := r.read(ctx); err != nil {
 		return r.end(err)
 	}
-	if err := r.begin(); err != nil {
+	if err := r.begin(ctx); err != nil {
 		return r.end(err)
 	}
 	switch c.Action {
@@ -145,7 +145,7 @@ func (r *run) observe(ctx context.Context) error {
 const observeFactor = 3
 
 // begin checks that the action fits what is under way, and decides on the new CA.
-func (r *run) begin() error {
+func (r *run) begin(ctx context.Context) error {
 	leftover := slices.ContainsFunc(r.m.clusters, func(c *cluster) bool { return c.lock != nil || len(c.suspended()) > 0 })
 	switch r.Action {
 	case Plan, Start:
@@ -160,7 +160,10 @@ func (r *run) begin() error {
 			return err
 		}
 		r.goal.Until = Widen
-		return r.checkStart(r.m)
+		if err := r.checkStart(r.m); err != nil || r.Action == Plan {
+			return err
+		}
+		return r.checkAccess(ctx, r.m)
 	case Status:
 		if !r.m.started && r.m.old.Cert != nil {
 			return nil
@@ -171,7 +174,7 @@ func (r *run) begin() error {
 			return fmt.Errorf("%w; nothing was written", ErrNotUnderWay)
 		case !r.m.started: // a clean-up was interrupted
 		case r.m.method == Emergency && r.Action == Abort:
-			return errors.New("an emergency rotation cannot be turned back: the key of the previous CA is lost or known to others. To accept that CA all the same, use kubectl mesh-ca restore")
+			return errors.New("an emergency rotation cannot be turned back: the key of the previous CA is lost or known to others. To accept that CA again, use kubectl mesh-ca restore")
 		case r.Action == Continue:
 			if r.goal.Until = r.next().Stage; r.goal.Until == Narrow {
 				return fmt.Errorf("all that is left is the last phase, after which the previous CA is not accepted any more; run: %s", r.command(Finish))
@@ -232,7 +235,7 @@ func (r *run) advance(ctx context.Context) error {
 		if phase.Kind == Done || phase.Stage > r.goal.Until {
 			return nil
 		}
-		if err := r.ask(ctx, phase); err != nil {
+		if err := r.ask(ctx); err != nil {
 			return err
 		}
 		if r.DryRun != cli.DryRunNone {
@@ -258,7 +261,7 @@ func (r *run) advance(ctx context.Context) error {
 }
 
 // ask shows what is going to be done, once, and asks.
-func (r *run) ask(ctx context.Context, phase Phase) error {
+func (r *run) ask(ctx context.Context) error {
 	if r.asked || r.DryRun != cli.DryRunNone {
 		return nil
 	}

@@ -71,7 +71,7 @@ func authorityText(c *v1alpha1.Certificate) string {
 func rotationClusters(doc v1alpha1.RotationReport) *metav1.Table {
 	t := output.NewTable("CLUSTER", "OWNER", "LEAF CERTIFICATES", "CA FILES", "PROCESSES BEHIND", "NOT CONNECTED")
 	for _, c := range doc.Clusters {
-		output.AddRow(t, c.Cluster, c.Owner, c.Leafs, c.Trust, fmt.Sprint(len(c.Behind)), fmt.Sprint(len(c.Disconnected)))
+		output.AddRow(t, c.Cluster, c.Owner, c.Leaves, c.Trust, fmt.Sprint(len(c.Behind)), fmt.Sprint(len(c.Disconnected)))
 	}
 	return t
 }
