@@ -85,7 +85,7 @@ type Gate struct {
 	Files pki.Accepts
 	// Connected: every client is connected.
 	Connected bool
-	// Quiet: since the last change no etcd has rejected a connection for while clients take to try again.
+	// Quiet: since the last change no etcd has rejected a connection for the time after which clients try again.
 	Quiet bool
 }
 
