@@ -34,6 +34,7 @@ var expected = map[string]want{
 	"kubectl mesh-ca status":                  {code: 1, shows: `CA010`}, // the clusters do not trust each other yet
 	"kubectl mesh-ca check":                   {code: 1, shows: `CA010`},
 	"kubectl mesh-ca sync --from us --to-all": {shows: `eu +kube-system/cilium-ca .* changed`, answers: yes},
+	"kubectl mesh-ca rotate":                  {code: 2, shows: `the CA cannot be rotated as things are`}, // for the same reason
 	"kubectl mesh-ca backup --all -f cas.age": {shows: `Wrote .*/cas\.age`, answers: []Answer{{When: "Passphrase for", Type: "correct horse battery\n"}, {When: "The same again", Type: "correct horse battery\n"}}},
 	"kubectl mesh-ca backups":                 {shows: `eu +cilium-ca-backup-`},
 }
