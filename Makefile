@@ -152,6 +152,11 @@ bench-svc: build meshlab bin/tools/kubectl ## Compare mesh-svc with kubectl over
 	@go build -o bin/bench-svc ./test/cmd/bench-svc
 	@MESHLAB_STATE='$(CURDIR)/.lab-bench' test/with-lab.sh --no-net bin/bench-svc
 
+.PHONY: bench-ca
+bench-ca: build meshlab bin/tools/kubectl ## Measure mesh-ca status over 255 remote clusters
+	@go build -o bin/bench-svc ./test/cmd/bench-svc
+	@MESHLAB_STATE='$(CURDIR)/.lab-bench' test/with-lab.sh --no-net bin/bench-svc ca
+
 .PHONY: bench-start
 bench-start: build bin/tools/kubectl ## Compare how the plugins start with kubectl: time, size, kubeconfigs with many credential plugins (RUNS)
 	@go run ./test/cmd/bench-start bin bin/tools/kubectl

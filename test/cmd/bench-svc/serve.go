@@ -122,6 +122,10 @@ func newMesh(ctx context.Context, kubeconfig, contextName string, count int) ([]
 	for _, v := range secret.Data {
 		peer = v
 	}
+	sign, err := newSigner(ctx, client)
+	if err != nil {
+		return nil, nil, err
+	}
 	var out []map[string][]byte
 	for n := range count {
 		ns.UID = types.UID(fmt.Sprintf("00000000-0000-4000-8000-%012d", n+1))
@@ -141,6 +145,9 @@ func newMesh(ctx context.Context, kubeconfig, contextName string, count int) ([]
 			if own[path], err = encode(obj); err != nil {
 				return nil, nil, err
 			}
+		}
+		if err := sign.secrets(own, clusterName(n), secret); err != nil {
+			return nil, nil, err
 		}
 		out = append(out, own)
 	}
