@@ -21,11 +21,14 @@ type Running struct {
 	// Presented are the chains that etcd replicas serve and that client nodes have; Files the CA files that client nodes see.
 	Presented, Files []Seen
 	// Disconnected are the clients that are not connected to a peer.
-	Disconnected []string
+	Disconnected []Lost
 	// Rejected is when an etcd replica last rejected a connection because of a certificate; zero for never. Rejection says which.
 	Rejected  time.Time
 	Rejection string
 }
+
+// Lost is a connection that a client does not have.
+type Lost struct{ Peer, Text string }
 
 // Seen are certificates that were seen at a process.
 type Seen struct {
@@ -61,7 +64,7 @@ func (m *mesh) missing(g Gate, phase Phase, quiet time.Duration) []string {
 			}
 		}
 		if g.Connected {
-			for _, why := range c.running.Disconnected {
+			for _, why := range m.lost(c) {
 				add(c, "%s", why)
 			}
 		}
@@ -77,6 +80,28 @@ func (m *mesh) missing(g Gate, phase Phase, quiet time.Duration) []string {
 	}
 	if rest := quiet - m.at.Sub(changed); rest > 0 && len(out) == 0 {
 		out = append(out, fmt.Sprintf("all clusters: %s more without a rejected connection", rest.Round(time.Second)))
+	}
+	return out
+}
+
+// lost are the connections of a cluster that are missing although the certificates of both sides suit each other. A cluster that joined a moment ago is not
+// connected to anybody, and a phase that would wait for it could never begin.
+func (m *mesh) lost(c *cluster) []string {
+	if m.trusted == nil {
+		m.trusted = map[string]bool{}
+		sides := make([]pki.Side, 0, len(m.clusters))
+		for _, one := range m.clusters {
+			sides = append(sides, one.Side)
+		}
+		for _, p := range pki.Matrix(sides, m.at) {
+			m.trusted[p.Client+" "+p.Server] = p.Verdict == pki.OK
+		}
+	}
+	var out []string
+	for _, l := range c.running.Disconnected {
+		if trusted, known := m.trusted[c.Side.Name+" "+l.Peer]; trusted || !known {
+			out = append(out, l.Text)
+		}
 	}
 	return out
 }

@@ -51,6 +51,7 @@ type cluster struct {
 type mesh struct {
 	clusters []*cluster
 	at       time.Time
+	trusted  map[string]bool // by client and server: their certificates suit each other; see lost
 
 	method   Method
 	old, new pki.CertKey
@@ -105,6 +106,11 @@ func (c Config) read(ctx context.Context, members []*clusters.Member) (*mesh, er
 			return nil, fmt.Errorf("cluster %q: %w", r.Member.Name, r.Err)
 		}
 	}
+	for _, one := range m.clusters {
+		if err := one.readable(); err != nil {
+			return nil, err
+		}
+	}
 	return m, m.keys()
 }
 
@@ -140,6 +146,40 @@ func (c *cluster) readRotation(ctx context.Context) error {
 		c.former, err = optional(api.CoreV1().Secrets(c.Namespace).Get(ctx, ca.BackupName(old), metav1.GetOptions{}))
 	}
 	return err
+}
+
+// readable says why a cluster cannot take part, or nil. What cannot be read is not guessed.
+func (c *cluster) readable() error {
+	for _, name := range append([]string{pki.SecretCA}, leafNames()...) {
+		if why := c.Secrets[name].Unreadable; why != "" {
+			return fmt.Errorf("cluster %q: secret %s/%s: %s", c.Member.Name, c.Namespace, name, why)
+		}
+	}
+	if c.CA().Object == nil {
+		return fmt.Errorf("cluster %q: secret %s/%s does not exist", c.Member.Name, c.Namespace, pki.SecretCA)
+	}
+	return nil
+}
+
+func leafNames() []string {
+	var out []string
+	for _, spec := range pki.LeafSpecs() {
+		out = append(out, spec.Secret)
+	}
+	return out
+}
+
+// strangers refuses to go on with a cluster whose CA has nothing to do with the rotation: its own processes would not accept its new certificates, and its CA
+// is kept nowhere.
+func (m *mesh) strangers() error {
+	for _, c := range m.clusters {
+		now, err := pki.ParseCA(c.CA().Object.Data)
+		if err == nil && !pki.SameKey(now.Signer(), m.old.Cert) && !pki.SameKey(now.Signer(), m.new.Cert) {
+			return fmt.Errorf("cluster %q has a CA (SHA-256 %s) that is neither the previous nor the new one: it joined the mesh or was rebuilt during the rotation. Take it out of the mesh until the rotation has ended, then give it the CA of another cluster with kubectl mesh-ca sync; nothing was written",
+				c.Member.Name, pki.Short(pki.Fingerprint(now.Signer())))
+		}
+	}
+	return nil
 }
 
 // optional turns "not found" into nil.

@@ -7,7 +7,9 @@ import (
 	"crypto/x509"
 	"errors"
 	"fmt"
+	"maps"
 	"math/rand/v2"
+	"strings"
 	"testing"
 	"time"
 
@@ -80,7 +82,7 @@ func newWorld(t testing.TB, seed uint64, install func(name string, ca *pkitest.C
 		peers := map[string][]byte{}
 		for _, peer := range names {
 			if peer != name {
-				peers[peer] = []byte("endpoints:\n- https://" + peer + ".mesh.cilium.io:2379\ntrusted-ca-file: /var/lib/cilium/clustermesh/common-etcd-client-ca.crt\nkey-file: /var/lib/cilium/clustermesh/common-etcd-client.key\ncert-file: /var/lib/cilium/clustermesh/common-etcd-client.crt\n")
+				peers[peer] = peerConfig(peer)
 			}
 		}
 		for _, config := range []string{"cilium-clustermesh", "cilium-kvstoremesh"} {
@@ -105,6 +107,34 @@ func newWorld(t testing.TB, seed uint64, install func(name string, ca *pkitest.C
 		}
 	}
 	return w
+}
+
+// forget takes a cluster out of the others' configurations, and remember puts it in.
+func (w *world) forget(name string) {
+	maps.DeleteFunc(w.kept, func(pair string, _ bool) bool { return strings.Contains(pair, name) })
+	for _, p := range w.mesh {
+		for _, config := range []string{"cilium-clustermesh", "cilium-kvstoremesh"} {
+			secret := p.secret(config)
+			delete(secret.Data, name)
+			p.put("secrets", secret)
+		}
+	}
+}
+
+func (w *world) remember(name string) {
+	for _, p := range w.mesh {
+		for _, config := range []string{"cilium-clustermesh", "cilium-kvstoremesh"} {
+			if secret := p.secret(config); p.name != name {
+				secret.Data[name] = peerConfig(name)
+				p.put("secrets", secret)
+			}
+		}
+		p.clients[name] = p.files[remoteCert]["ca.crt"]
+	}
+}
+
+func peerConfig(peer string) []byte {
+	return []byte("endpoints:\n- https://" + peer + ".mesh.cilium.io:2379\ntrusted-ca-file: /var/lib/cilium/clustermesh/common-etcd-client-ca.crt\nkey-file: /var/lib/cilium/clustermesh/common-etcd-client.key\ncert-file: /var/lib/cilium/clustermesh/common-etcd-client.crt\n")
 }
 
 // crashed counts the requests of the process.
@@ -250,7 +280,7 @@ func (w *world) Running(_ context.Context, s *ca.State, _ time.Time) (rotate.Run
 				out.ClientsBehind = append(out.ClientsBehind, "the client of "+other.name+" has not read its CA file")
 			}
 			if why := w.handshake(p, other); why != "" {
-				out.Disconnected = append(out.Disconnected, why)
+				out.Disconnected = append(out.Disconnected, rotate.Lost{Peer: other.name, Text: why})
 			}
 		}
 		for _, secret := range []string{serverCert, remoteCert} {

@@ -44,7 +44,7 @@ func running(s *ca.State, seen live.Observation, now time.Time) Running {
 				out.ClientsBehind = append(out.ClientsBehind, fmt.Sprintf("%s %s, connection to %s: %s", c.Kind, c.Pod, c.Peer, c.Reason))
 			}
 			if c.Connected == nil || !*c.Connected {
-				out.Disconnected = append(out.Disconnected, fmt.Sprintf("%s %s is not connected to %s", c.Kind, c.Pod, c.Peer))
+				out.Disconnected = append(out.Disconnected, Lost{Peer: c.Peer, Text: fmt.Sprintf("%s %s is not connected to %s", c.Kind, c.Pod, c.Peer)})
 			}
 		}
 	}

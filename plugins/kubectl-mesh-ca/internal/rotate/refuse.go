@@ -53,7 +53,7 @@ func (c Config) checkStart(m *mesh) error {
 	sides := make([]pki.Side, 0, len(m.clusters))
 	for _, one := range m.clusters {
 		sides = append(sides, one.Side)
-		if lost := one.running.Disconnected; len(lost) > 0 {
+		if lost := m.lost(one); len(lost) > 0 {
 			add("%s: %s%s: the mesh must be connected, see kubectl mesh-ca status --live", one.Member.Name, lost[0], more(len(lost)-1))
 		}
 	}

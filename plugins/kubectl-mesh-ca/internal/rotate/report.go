@@ -61,6 +61,9 @@ func (r *run) end(failure error) (Report, error) {
 			r.report.Phases = r.phases()
 		}
 	}
+	if failure != nil {
+		r.report.Complete = false
+	}
 	r.report.Action, r.report.DryRun = string(r.Action), string(r.DryRun)
 	for _, list := range []*[]v1alpha1.RotationPhase{&r.report.Phases} {
 		*list = append([]v1alpha1.RotationPhase{}, *list...)
@@ -88,7 +91,7 @@ func (r *run) fill() {
 			c := r.m.clusters[n]
 			doc.Clusters = append(doc.Clusters, v1alpha1.RotationCluster{
 				Cluster: p.Cluster, Owner: c.owner().String(), Leaves: kindText(p.Leaves), Trust: kindText(p.Trusts),
-				Behind: append(slices.Clone(c.running.EtcdBehind), c.running.ClientsBehind...), Disconnected: c.running.Disconnected,
+				Behind: append(slices.Clone(c.running.EtcdBehind), c.running.ClientsBehind...), Disconnected: r.m.lost(c),
 			})
 		}
 	}

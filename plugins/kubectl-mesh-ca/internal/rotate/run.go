@@ -146,6 +146,11 @@ const observeFactor = 3
 
 // begin checks that the action fits what is under way, and decides on the new CA.
 func (r *run) begin(ctx context.Context) error {
+	if r.m.started && r.Action != Status {
+		if err := r.m.strangers(); err != nil {
+			return err
+		}
+	}
 	leftover := slices.ContainsFunc(r.m.clusters, func(c *cluster) bool { return c.lock != nil || len(c.suspended()) > 0 })
 	switch r.Action {
 	case Plan, Start:

@@ -134,6 +134,47 @@ func TestEmergency(t *testing.T) {
 	}
 }
 
+// TestJoins: a rotation does not go on with a cluster that joined meanwhile with a CA of its own, and does without it.
+func TestJoins(t *testing.T) {
+	t.Parallel()
+	for name, install := range map[string]func(string, *pkitest.CA) catest.Install{"helm": byHelm, "certgen": byCertgen} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			w := newWorld(t, 5, install, "us", "eu", "ap")
+			first := firstCA(t, w).Signer()
+			joins := w.mesh[2]
+			w.mesh = w.mesh[:2]
+			w.forget("ap")
+			if _, err := w.run(rotate.Start, "", -1); err != nil {
+				t.Fatal(err)
+			}
+			other := pkitest.NewCA(t, pkitest.Spec{Name: "of ap"})
+			fresh := newWorld(t, 5, func(name string, _ *pkitest.CA) catest.Install { return install(name, &other) }, "ap", "us", "eu").mesh[0]
+			fresh.crashed, fresh.wrote = joins.crashed, joins.wrote
+			w.mesh = append(w.mesh, fresh)
+			w.remember("ap")
+			writes := len(w.log)
+			for _, action := range []rotate.Action{rotate.Continue, rotate.Finish, rotate.Abort} {
+				if _, err := w.run(action, "", -1); err == nil || !strings.Contains(err.Error(), `cluster "ap" has a CA`) || len(w.log) != writes+1 {
+					t.Errorf("%s: %v, %d writes", action, err, len(w.log)-writes-1)
+				}
+				writes = len(w.log)
+			}
+			w.mesh = w.mesh[:2]
+			w.forget("ap")
+			for _, action := range []rotate.Action{rotate.Continue, rotate.Finish} {
+				if report, err := w.run(action, "", -1); err != nil {
+					t.Fatalf("%s: %v (%v)", action, err, report.Waiting)
+				}
+			}
+			w.ends(false, first)
+			if signer, err := pki.ParseSigner(fresh.secret(pki.SecretCA).Data); err != nil || !signer.Cert.Equal(other.Cert) {
+				t.Errorf("the CA of the cluster that joined was changed: %v", err)
+			}
+		})
+	}
+}
+
 // TestWrongOrder: commands that do not fit what is under way change nothing.
 func TestWrongOrder(t *testing.T) {
 	t.Parallel()

@@ -131,7 +131,7 @@ func (m *mesh) guard(steps []change.Step) error {
 		sides[n] = c.Side
 		sides[n].Objects = maps.Clone(c.Side.Objects)
 	}
-	before := pki.Matrix(sides, m.at)
+	before, inside := pki.Matrix(sides, m.at), m.inside(sides)
 	for _, each := range steps {
 		s, ok := each.(*step)
 		if !ok || s.data == nil {
@@ -150,5 +150,26 @@ func (m *mesh) guard(steps []change.Step) error {
 			return fmt.Errorf("this would end the trust between %s and %s (%s%s); nothing was written", pair.Client, pair.Server, pair.Login.Reason, pair.Identity.Reason)
 		}
 	}
+	for n, link := range m.inside(sides) {
+		if inside[n].ok && !link.ok {
+			return fmt.Errorf("this would end the trust within %s (%s); nothing was written", link.cluster, link.name)
+		}
+	}
 	return nil
+}
+
+// link is a connection within a cluster.
+type link struct {
+	cluster, name string
+	ok            bool
+}
+
+func (m *mesh) inside(sides []pki.Side) []link {
+	var out []link
+	for _, side := range sides {
+		for _, l := range pki.Inside(side, m.at) {
+			out = append(out, link{side.Name, l.Name, l.Verdict == pki.OK})
+		}
+	}
+	return out
 }
