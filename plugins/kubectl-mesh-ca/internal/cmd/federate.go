@@ -73,7 +73,7 @@ func newFederate(e *kernel.Env) *cobra.Command {
   # ap joins: all three clusters change
   kubectl mesh-ca federate --contexts kind-us,kind-eu,kind-ap
 
-  # Separate ap from the others
+  # Separate us and ap; eu stays federated with both
   kubectl mesh-ca federate --off --contexts kind-us,kind-eu,kind-ap --in us,ap`,
 		Args: cli.NoArgs("--contexts or --in says which clusters"),
 		RunE: func(cmd *cobra.Command, _ []string) error {

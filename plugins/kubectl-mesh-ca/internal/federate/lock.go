@@ -105,9 +105,12 @@ func (c *cluster) lockTarget() change.Target {
 	return change.Target{Member: c.Member, Kind: change.ConfigMap, Namespace: c.Namespace, Name: ca.ConfigMapFederation}
 }
 
-// release removes the locks of this run. What fails here costs the next run two minutes.
+// release removes the locks of this run, and those of runs that have died. What fails here costs the next run two minutes.
 func (r *run) release(ctx context.Context) {
 	for _, c := range r.m.scope {
+		if c.lock == nil && !r.wrote {
+			continue
+		}
 		err := fanout.Do(context.WithoutCancel(ctx), r.Change.Timeout, func(ctx context.Context) error {
 			have, err := c.lockTarget().Get(ctx)
 			if apierrors.IsNotFound(err) {
@@ -117,7 +120,7 @@ func (r *run) release(ctx context.Context) {
 				return err
 			}
 			lock, ok := have.(*corev1.ConfigMap)
-			if one := (&cluster{lock: lock}); !ok || one.holder().ID != r.ID {
+			if h := (&cluster{lock: lock}).holder(); !ok || h.ID != r.ID && r.Clock.Now().Before(h.Until) {
 				return nil
 			}
 			return c.lockTarget().Delete(ctx, lock.UID, lock.ResourceVersion, false)

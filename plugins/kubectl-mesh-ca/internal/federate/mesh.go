@@ -188,6 +188,11 @@ func (m *mesh) add(one pki.CertKey, key bool) {
 	}
 }
 
+// oneCA reports whether all clusters have the same CA, so that there is nothing to do.
+func (m *mesh) oneCA() bool {
+	return len(m.authorities) == 1 && none(m.scope, func(c *cluster) bool { return c.own.Cert == nil })
+}
+
 // uses reports whether a leaf certificate is signed by a CA, or a CA file contains it.
 func (m *mesh) uses(authority *x509.Certificate) bool {
 	for _, c := range m.scope {

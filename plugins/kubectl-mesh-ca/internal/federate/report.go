@@ -144,7 +144,7 @@ func (r *run) warnings() []string {
 	var out []string
 	for _, c := range r.m.scope {
 		switch {
-		case r.m.off || len(r.m.authorities) < 2: //nolint:mnd // one CA
+		case r.m.off || r.m.oneCA():
 		case r.m.recipe == Files && (c.issuer == Helm || c.issuer == Mixed):
 			out = append(out, fmt.Sprintf("%s: the next upgrade of release %s removes the cross certificates", c.Member.Name, cmp.Or(c.Release.Name, "cilium")))
 		case r.m.recipe == Files && c.issuer == Certgen:
@@ -159,7 +159,7 @@ func (r *run) warnings() []string {
 // nextSteps are what a person does next.
 func (r *run) nextSteps() []v1alpha1.NextStep {
 	var out []v1alpha1.NextStep
-	if len(r.m.authorities) < 2 { //nolint:mnd // one CA
+	if r.m.oneCA() {
 		return nil
 	}
 	if r.Wait == 0 && r.m.recipe == Roots && r.wrote {

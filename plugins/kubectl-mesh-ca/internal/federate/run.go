@@ -138,7 +138,7 @@ func (r *run) begin(ctx context.Context) error {
 		if slices.ContainsFunc(r.m.scope, func(c *cluster) bool { return c.issuer == Helm || c.issuer == Mixed }) {
 			recipe = Roots
 		}
-	case len(r.m.authorities) < 2: //nolint:mnd // one CA
+	case r.m.oneCA():
 		recipe, reason = Cross, "all clusters have the same CA: there is nothing to federate"
 	case err != nil:
 		return fmt.Errorf("%w:\n  %w", errRefused, err)
@@ -146,7 +146,7 @@ func (r *run) begin(ctx context.Context) error {
 		reason = "it works at once with every owner. It ends when somebody issues the leaf certificates again"
 	}
 	r.recipe, r.m.recipe, r.report.Recipe, r.report.Reason = recipe, recipe, string(recipe), reason
-	if len(r.m.authorities) < 2 { //nolint:mnd // as above
+	if r.m.oneCA() {
 		return nil
 	}
 	if err := r.check(r.m); err != nil {
@@ -171,6 +171,9 @@ func (r *run) preflight(ctx context.Context) error {
 		}
 		plan.Phases = append(plan.Phases, part.Phases...)
 	}
+	if err := r.m.separated(plan.Pending()); err != nil {
+		return err
+	}
 	var err error
 	if r.DryRun != cli.DryRunClient {
 		err = plan.Preflight(ctx, r.Change)
@@ -188,7 +191,7 @@ func (r *run) next() (Phase, error) {
 		return Phase{}, err
 	}
 	phase := Next(r.m.recipe, r.m.off, at)
-	if len(r.m.authorities) < 2 { //nolint:mnd // one CA
+	if r.m.oneCA() {
 		return Phase{Kind: Done}, nil
 	}
 	if r.Wait == 0 && phase.Kind == Done {
@@ -204,6 +207,7 @@ func (r *run) carryOn(ctx context.Context) error {
 		return err
 	}
 	if phase.Kind == Done { // nothing to write; what is not connected is reported, and not waited for
+		r.release(ctx)
 		return nil
 	}
 	r.fill()

@@ -97,12 +97,34 @@ func (c *cluster) patch(kind change.Kind, have metav1.Object, fields change.Fiel
 
 // guard simulates the writes on what was read: clusters that trust each other must do so afterwards, apart from those that are separated on purpose.
 func (m *mesh) guard(steps []change.Step) error {
+	before, after := m.simulate(nil), m.simulate(steps)
+	for n, pair := range after {
+		if before[n].Verdict == pki.OK && pair.Verdict != pki.OK && !m.separates(pair.Client, pair.Server) {
+			return fmt.Errorf("this would end the trust between %s and %s (%s%s); nothing was written", pair.Client, pair.Server, pair.Login.Reason, pair.Identity.Reason)
+		}
+	}
+	return nil
+}
+
+// separated returns an error if clusters would still trust each other after all writes of Off: one trusts the CA of a third cluster, which signed a cross
+// certificate of the other.
+func (m *mesh) separated(steps []change.Step) error {
+	for _, pair := range m.simulate(steps) {
+		if pair.Verdict == pki.OK && m.separates(pair.Client, pair.Server) {
+			return fmt.Errorf("%w:\n  %s and %s would still trust each other, by the CA of a third cluster with which both are federated: name all clusters with --in, then federate those that belong together",
+				errRefused, pair.Client, pair.Server)
+		}
+	}
+	return nil
+}
+
+// simulate works out who trusts whom after some writes.
+func (m *mesh) simulate(steps []change.Step) []pki.Pair {
 	sides := make([]pki.Side, len(m.all))
 	for n, c := range m.all {
 		sides[n] = c.Side
 		sides[n].Objects = maps.Clone(c.Side.Objects)
 	}
-	before := pki.Matrix(sides, m.at)
 	for _, each := range steps {
 		s, ok := each.(*step)
 		if !ok || s.data == nil {
@@ -118,12 +140,7 @@ func (m *mesh) guard(steps []change.Step) error {
 		maps.Copy(obj.Data, s.data)
 		sides[n].Objects[ref] = obj
 	}
-	for n, pair := range pki.Matrix(sides, m.at) {
-		if before[n].Verdict == pki.OK && pair.Verdict != pki.OK && !m.separates(pair.Client, pair.Server) {
-			return fmt.Errorf("this would end the trust between %s and %s (%s%s); nothing was written", pair.Client, pair.Server, pair.Login.Reason, pair.Identity.Reason)
-		}
-	}
-	return nil
+	return pki.Matrix(sides, m.at)
 }
 
 // separates reports whether two clusters are to trust each other no longer.
