@@ -43,8 +43,10 @@ func accessReadBackup() permissions.Access {
 		For: "that backup, and whether a rotation is under way (Secret `cilium-ca-rotation`); its name contains the fingerprint of the previous CA. To grant less, name it: `--dry-run=server` prints the rule"}
 }
 
-// rotates are the commands that rotate the CA.
+// rotates are the commands that rotate the CA, and federates those that make clusters with different CAs trust each other. These write the same Secrets.
 func rotates() []string { return []string{"rotate"} }
+
+func federates() []string { return append(rotates(), "federate") }
 
 // AccessPatchSecrets is for the certificates, the CA and the configurations of peers.
 func AccessPatchSecrets() permissions.Access {
@@ -52,14 +54,14 @@ func AccessPatchSecrets() permissions.Access {
 	for _, leaf := range pki.LeafSpecs() {
 		names = append(names, leaf.Secret)
 	}
-	return permissions.Access{Resource: "secrets", Names: names, Verbs: []string{"get", "patch"}, Place: permissions.InMeshNamespace, Commands: rotates(), Writes: true,
+	return permissions.Access{Resource: "secrets", Names: names, Verbs: []string{"get", "patch"}, Place: permissions.InMeshNamespace, Commands: federates(), Writes: true,
 		For: "leaf certificates, CA files, and a comment in the configurations of peers that makes clients connect again"}
 }
 
 // AccessCreateSecrets is for the Secrets that keep a CA.
 func AccessCreateSecrets() permissions.Access {
-	return permissions.Access{Resource: "secrets", Verbs: []string{"create", "get"}, Place: permissions.InMeshNamespace, Commands: rotates(), Writes: true,
-		For: "Secrets that keep the previous and the new CA; create cannot be limited to a name"}
+	return permissions.Access{Resource: "secrets", Verbs: []string{"create", "get"}, Place: permissions.InMeshNamespace, Commands: federates(), Writes: true,
+		For: "Secrets that keep the previous CA, and during a rotation the new one; create cannot be limited to a name"}
 }
 
 // SecretRotation keeps the new CA while the CA is rotated.
@@ -79,13 +81,19 @@ func AccessRotationLock() permissions.Access {
 
 // AccessCreateLock is for the same ConfigMap.
 func AccessCreateLock() permissions.Access {
-	return permissions.Access{Resource: "configmaps", Verbs: []string{"create"}, Place: permissions.InMeshNamespace, Commands: rotates(), Writes: true,
-		For: "the lock of a rotation; create cannot be limited to a name"}
+	return permissions.Access{Resource: "configmaps", Verbs: []string{"create"}, Place: permissions.InMeshNamespace, Commands: federates(), Writes: true,
+		For: "the lock of a rotation or of a federation; create cannot be limited to a name"}
+}
+
+// AccessFederationLock is for the ConfigMap that says who federates clusters.
+func AccessFederationLock() permissions.Access {
+	return permissions.Access{Resource: "configmaps", Names: []string{ConfigMapFederation}, Verbs: []string{"get", "patch", "delete"}, Place: permissions.InMeshNamespace, Commands: federates(), Writes: true,
+		For: "the lock of a federation"}
 }
 
 // AccessRestart is for a restart of clustermesh-apiserver.
 func AccessRestart() permissions.Access {
-	return permissions.Access{Group: "apps", Resource: "deployments", Names: []string{cilium.DeploymentMeshAPI}, Verbs: []string{"get", "patch"}, Place: permissions.InMeshNamespace, Commands: rotates(), Writes: true,
+	return permissions.Access{Group: "apps", Resource: "deployments", Names: []string{cilium.DeploymentMeshAPI}, Verbs: []string{"get", "patch"}, Place: permissions.InMeshNamespace, Commands: federates(), Writes: true,
 		For: "a restart of clustermesh-apiserver: etcd reads its CA file only at start"}
 }
 
@@ -120,8 +128,8 @@ func Accesses() []permissions.Access {
 		{Resource: "configmaps", Names: []string{ConfigMapRotation}, Verbs: []string{"get"}, Place: permissions.InMeshNamespace,
 			For: "whether a rotation of the CA is under way", Without: "the next steps do not say so"},
 		accessPatchCA(), accessCreate(), accessReadBackup(),
-		AccessPatchSecrets(), AccessCreateSecrets(), AccessRemoveRotation(), AccessRotationLock(), AccessCreateLock(), AccessRestart(), AccessPatchCronJobs(),
-		{Resource: "secrets", Verbs: []string{"list"}, Place: permissions.InMeshNamespace, Commands: append([]string{"status", "check", "backups", commandPrune}, writes()...), Writes: true,
+		AccessPatchSecrets(), AccessCreateSecrets(), AccessRemoveRotation(), AccessRotationLock(), AccessFederationLock(), AccessCreateLock(), AccessRestart(), AccessPatchCronJobs(),
+		{Resource: "secrets", Verbs: []string{"list"}, Place: permissions.InMeshNamespace, Commands: append([]string{"status", "check", "backups", commandPrune, "rotate", "federate"}, writes()...), Writes: true,
 			For:     "the records of Cilium's Helm release, that is its chart and whether its values contain certificates, and backups. Whoever may list Secrets can read keys, so that only `--write` grants it",
 			Without: "both are reported as unknown, and former CAs whose keys still exist are not found; `check --for` is not complete; `backups` fails, and prints the rule"},
 		accessDelete(),
@@ -134,7 +142,7 @@ func WithoutPrune(accesses []permissions.Access) []permissions.Access {
 }
 
 // liveCommands are those that observe running processes.
-func liveCommands() []string { return []string{"status --live", "rotate"} }
+func liveCommands() []string { return []string{"status --live", "rotate", "federate"} }
 
 // LiveAccesses returns the permissions that observing running processes needs, besides Accesses. Whoever may execute commands in Cilium's pods has power over their
 // nodes, so that rbac prints these only if it is asked for them.

@@ -49,6 +49,12 @@ func BackupName(fingerprint string) string { return backupPrefix + pki.Short(fin
 // ConfigMapRotation is in Cilium's namespace of every cluster while its CA is rotated.
 const ConfigMapRotation = "mesh-ca-rotation"
 
+// ConfigMapFederation is there while a command makes clusters with different CAs trust each other.
+const ConfigMapFederation = "mesh-ca-federation"
+
+// LabelBackupOf is the label of a backup: the name of the Secret that it keeps.
+const LabelBackupOf = labelBackupOf
+
 // copyOf returns the command that makes the backup of a Secret as keep would: the key goes from the API server to the API server, and neither into a
 // file nor into an argument.
 func (s *State) copyOf(have *corev1.Secret, b *Backup) string {

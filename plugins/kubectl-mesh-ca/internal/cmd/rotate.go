@@ -32,6 +32,7 @@ certificates themselves, so that any command can go on from any machine after a 
   rotate finish     stop accepting the previous CA
   rotate abort      restore the previous CA, from any phase
   rotate status     show the phase, and what it waits for
+  rotate repair     heal a mesh in which one cluster was given another CA by hand
 
 docs/rotation.md is the runbook.`
 
@@ -66,6 +67,7 @@ func newRotate(e *kernel.Env) *cobra.Command {
 	} {
 		cmd.AddCommand(newRotation(e, c.action, string(c.action), c.short, c.long, c.example))
 	}
+	cmd.AddCommand(newRepair(e))
 	return cmd
 }
 

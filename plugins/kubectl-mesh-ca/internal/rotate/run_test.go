@@ -1,6 +1,8 @@
 package rotate_test
 
 import (
+	"context"
+	"crypto/x509"
 	"errors"
 	"fmt"
 	"os"
@@ -11,7 +13,11 @@ import (
 
 	"github.com/kubectl-mesh/kubectl-mesh/pkg/common/cilium/pki"
 	"github.com/kubectl-mesh/kubectl-mesh/pkg/common/cilium/pki/pkitest"
+	"github.com/kubectl-mesh/kubectl-mesh/pkg/common/clusters"
+	"github.com/kubectl-mesh/kubectl-mesh/pkg/common/output"
+	"github.com/kubectl-mesh/kubectl-mesh/plugins/kubectl-mesh-ca/internal/ca"
 	"github.com/kubectl-mesh/kubectl-mesh/plugins/kubectl-mesh-ca/internal/catest"
+	"github.com/kubectl-mesh/kubectl-mesh/plugins/kubectl-mesh-ca/internal/modeltest"
 	"github.com/kubectl-mesh/kubectl-mesh/plugins/kubectl-mesh-ca/internal/rotate"
 )
 
@@ -30,7 +36,7 @@ func mixed(name string, ca *pkitest.CA) catest.Install {
 
 func firstCA(t testing.TB, w *world) pki.CA {
 	t.Helper()
-	first, err := pki.ParseCA(w.mesh[0].secret(pki.SecretCA).Data)
+	first, err := pki.ParseCA(w.Mesh[0].Secret(pki.SecretCA).Data)
 	must(t, err)
 	return first
 }
@@ -96,11 +102,11 @@ func TestEmergency(t *testing.T) {
 				t.Parallel()
 				w := newWorld(t, 4, install, "us", "eu")
 				first := firstCA(t, w).Signer()
-				w.kept = map[string]bool{}
-				for _, p := range w.mesh {
-					if secret := p.secret(pki.SecretCA); lost {
+				w.Kept = map[string]bool{}
+				for _, p := range w.Mesh {
+					if secret := p.Secret(pki.SecretCA); lost {
 						delete(secret.Data, "ca.key")
-						p.put("secrets", secret)
+						p.Put("secrets", secret)
 					}
 				}
 				if _, err := w.run(rotate.Start, "", -1); lost == (err == nil) {
@@ -111,7 +117,7 @@ func TestEmergency(t *testing.T) {
 					}
 				}
 				_, _ = w.run(rotate.Start, rotate.Emergency, 150) // cut
-				w.at = w.at.Add(5 * time.Minute)
+				w.At = w.At.Add(5 * time.Minute)
 				action := rotate.Start
 				if report, err := w.run(rotate.Status, "", -1); err != nil {
 					t.Fatal(err)
@@ -122,9 +128,9 @@ func TestEmergency(t *testing.T) {
 					t.Fatalf("%s: %v (%v)", action, err, report.Waiting)
 				}
 				w.ends(false, first)
-				for _, client := range w.mesh {
-					for _, server := range w.mesh {
-						if why := w.handshake(client, server); why != "" {
+				for _, client := range w.Mesh {
+					for _, server := range w.Mesh {
+						if why := w.Handshake(client, server); why != "" {
 							t.Error(why)
 						}
 					}
@@ -142,33 +148,31 @@ func TestJoins(t *testing.T) {
 			t.Parallel()
 			w := newWorld(t, 5, install, "us", "eu", "ap")
 			first := firstCA(t, w).Signer()
-			joins := w.mesh[2]
-			w.mesh = w.mesh[:2]
-			w.forget("ap")
+			w.Mesh = w.Mesh[:2]
+			w.Forget("ap")
 			if _, err := w.run(rotate.Start, "", -1); err != nil {
 				t.Fatal(err)
 			}
 			other := pkitest.NewCA(t, pkitest.Spec{Name: "of ap"})
 			fresh := newWorld(t, 5, func(name string, _ *pkitest.CA) catest.Install { return install(name, &other) }, "ap", "us", "eu").mesh[0]
-			fresh.crashed, fresh.wrote = joins.crashed, joins.wrote
-			w.mesh = append(w.mesh, fresh)
-			w.remember("ap")
-			writes := len(w.log)
+			w.Adopt(fresh)
+			w.Remember("ap")
+			writes := len(w.Log)
 			for _, action := range []rotate.Action{rotate.Continue, rotate.Finish, rotate.Abort} {
-				if _, err := w.run(action, "", -1); err == nil || !strings.Contains(err.Error(), `cluster "ap" has a CA`) || len(w.log) != writes+1 {
-					t.Errorf("%s: %v, %d writes", action, err, len(w.log)-writes-1)
+				if _, err := w.run(action, "", -1); err == nil || !strings.Contains(err.Error(), `cluster "ap" has a CA`) || len(w.Log) != writes+1 {
+					t.Errorf("%s: %v, %d writes", action, err, len(w.Log)-writes-1)
 				}
-				writes = len(w.log)
+				writes = len(w.Log)
 			}
-			w.mesh = w.mesh[:2]
-			w.forget("ap")
+			w.Mesh = w.Mesh[:2]
+			w.Forget("ap")
 			for _, action := range []rotate.Action{rotate.Continue, rotate.Finish} {
 				if report, err := w.run(action, "", -1); err != nil {
 					t.Fatalf("%s: %v (%v)", action, err, report.Waiting)
 				}
 			}
 			w.ends(false, first)
-			if signer, err := pki.ParseSigner(fresh.secret(pki.SecretCA).Data); err != nil || !signer.Cert.Equal(other.Cert) {
+			if signer, err := pki.ParseSigner(fresh.Secret(pki.SecretCA).Data); err != nil || !signer.Cert.Equal(other.Cert) {
 				t.Errorf("the CA of the cluster that joined was changed: %v", err)
 			}
 		})
@@ -181,9 +185,9 @@ func TestWrongOrder(t *testing.T) {
 	w := newWorld(t, 3, byHelm, "us", "eu")
 	refused := func(action rotate.Action) {
 		t.Helper()
-		writes := len(w.log)
-		if _, err := w.run(action, "", -1); err == nil || len(w.log) != writes+1 {
-			t.Errorf("%s: %v, %d writes", action, err, len(w.log)-writes-1)
+		writes := len(w.Log)
+		if _, err := w.run(action, "", -1); err == nil || len(w.Log) != writes+1 {
+			t.Errorf("%s: %v, %d writes", action, err, len(w.Log)-writes-1)
 		}
 	}
 	refused(rotate.Continue)
@@ -230,21 +234,21 @@ func sequence(t *testing.T, seed uint64) {
 	w := newWorld(t, seed, install, "us", "eu", "ap", "sa", "af")
 	first := firstCA(t, w).Signer()
 	actions := []rotate.Action{rotate.Start, rotate.Start, rotate.Continue, rotate.Continue, rotate.Finish, rotate.Abort}
-	for range 2 + w.r.IntN(5) {
+	for range 2 + w.R.IntN(5) {
 		requests := -1
-		if w.r.IntN(4) > 0 {
-			requests = 1 + w.r.IntN(2500)
+		if w.R.IntN(4) > 0 {
+			requests = 1 + w.R.IntN(2500)
 		}
-		_, _ = w.run(actions[w.r.IntN(len(actions))], "", requests) // most of them are refused or cut
-		w.at = w.at.Add(5 * time.Minute)                            // a run that was killed counts as alive for a while
-		if w.r.IntN(2) == 0 {
-			w.owner(w.mesh[w.r.IntN(len(w.mesh))], seed%3 == 0)
-			for range w.r.IntN(4) {
+		_, _ = w.run(actions[w.R.IntN(len(actions))], "", requests) // most of them are refused or cut
+		w.At = w.At.Add(5 * time.Minute)                            // a run that was killed counts as alive for a while
+		if w.R.IntN(2) == 0 {
+			w.owner(w.Mesh[w.R.IntN(len(w.Mesh))], seed%3 == 0)
+			for range w.R.IntN(4) {
 				must(t, w.Sleep(t.Context(), time.Second))
 			}
 		}
 	}
-	w.log = append(w.log, "--- to the end")
+	w.Log = append(w.Log, "--- to the end")
 	now := firstCA(t, w).Signer()
 	if report, err := w.run(rotate.Status, "", -1); err != nil {
 		t.Fatal(err, report)
@@ -252,7 +256,7 @@ func sequence(t *testing.T, seed uint64) {
 		w.ends(false, first)
 		return
 	}
-	back := w.r.IntN(2) == 0
+	back := w.R.IntN(2) == 0
 	for range 6 {
 		action := rotate.Abort
 		if !back {
@@ -275,11 +279,67 @@ func sequence(t *testing.T, seed uint64) {
 			break
 		}
 		if err != nil {
-			for _, line := range w.log {
+			for _, line := range w.Log {
 				t.Log(line)
 			}
 			t.Fatalf("%s: %v", action, err)
 		}
 	}
 	w.ends(firstCA(t, w).Signer().Equal(first), first)
+}
+
+func must(t testing.TB, err error) {
+	t.Helper()
+	if err != nil {
+		t.Fatal(err)
+	}
+}
+
+// world is a mesh in which the CA is rotated.
+type world struct{ *modeltest.World }
+
+func newWorld(t testing.TB, seed uint64, install func(string, *pkitest.CA) catest.Install, names ...string) *world {
+	return &world{modeltest.New(t, seed, install, names...)}
+}
+
+// run is one command, which ends after so many requests; negative for as long as it takes.
+func (w *world) run(action rotate.Action, method rotate.Method, requests int) (rotate.Report, error) {
+	defer w.Begin(string(action), requests)()
+	members := w.Members()
+	c := rotate.Config{
+		Write:  modeltest.Write(),
+		Action: action, Select: func(context.Context) (*clusters.Selection, error) { return &clusters.Selection{Members: members}, nil },
+		Observer: w, Clock: w, Who: "test", ID: fmt.Sprint("run-", len(w.Log)), Method: string(method), Wait: 20 * time.Minute, Poll: 10 * time.Second,
+		Show: func(rotate.Report, bool) []output.Section { return nil },
+	}
+	return rotate.Run(w.T.Context(), c, modeltest.UI{T: w.T})
+}
+
+// everything reports the kind of every Secret at the end.
+func (w *world) ends(old bool, first *x509.Certificate) {
+	w.T.Helper()
+	for _, p := range w.Mesh {
+		authority, err := pki.ParseCA(p.Secret(pki.SecretCA).Data)
+		if err != nil || authority.Key != pki.KeyMatches || authority.Signer().Equal(first) != old || len(authority.Chain) != 1 {
+			w.T.Errorf("%s: cilium-ca: %v, %d certificates, old %t", p.Name, err, len(authority.Chain), authority.Signer().Equal(first))
+		}
+		for _, spec := range pki.LeafSpecs() {
+			secret := p.Secret(spec.Secret)
+			if secret == nil {
+				continue
+			}
+			leaf, err := pki.ParseLeaf(secret.Data)
+			if err != nil || len(leaf.Chain) != 1 || len(leaf.Trust) != 1 || leaf.Key != pki.KeyMatches || !leaf.SignedBy(authority.Signer()) || !leaf.Trust[0].Equal(authority.Signer()) {
+				w.T.Errorf("%s: %s: %v, %d in the chain, %d trusted", p.Name, spec.Secret, err, len(leaf.Chain), len(leaf.Trust))
+			}
+		}
+		for _, left := range []string{"secrets/" + rotate.SecretNew, "configmaps/" + rotate.ConfigMapLock} {
+			if p.Objects[left] != nil {
+				w.T.Errorf("%s: %s is left", p.Name, left)
+			}
+		}
+		if !old && p.Secret(ca.BackupName(pki.Fingerprint(first))) == nil {
+			w.T.Errorf("%s: the previous CA is not kept", p.Name)
+		}
+	}
 }

@@ -24,7 +24,7 @@ func Rotation(doc v1alpha1.RotationReport) []output.Section {
 		sections = append(sections, output.Section{Title: "Phases", Table: rotationPhases(doc)})
 	}
 	if len(doc.Changes) > 0 {
-		sections = append(sections, output.Section{Title: "Changes", Table: rotationChanges(doc)})
+		sections = append(sections, output.Section{Title: "Changes", Table: objectChanges(doc.Changes)})
 	}
 	for _, list := range []struct {
 		title string
@@ -100,13 +100,13 @@ func tenths(ms *int64) string {
 	return (time.Duration(*ms) * time.Millisecond).Round(time.Second / 10).String() //nolint:mnd // tenths of a second
 }
 
-// rotationChanges lists what did not simply succeed, and counts the rest: a rotation of a large mesh writes thousands of objects.
-func rotationChanges(doc v1alpha1.RotationReport) *metav1.Table {
+// objectChanges lists what did not simply succeed, and counts the rest: a rotation of a large mesh writes thousands of objects.
+func objectChanges(changes []v1alpha1.Change) *metav1.Table {
 	t := output.NewTable("CLUSTER", "OBJECT", "RESULT", "WHAT")
 	type key struct{ cluster, what string }
 	var order []key
 	count := map[key]int{}
-	for _, c := range doc.Changes {
+	for _, c := range changes {
 		if c.Result != v1alpha1.ResultChanged && c.Result != v1alpha1.ResultUnchanged {
 			output.AddRow(t, c.Cluster, c.Object, c.Result, c.Message)
 			continue

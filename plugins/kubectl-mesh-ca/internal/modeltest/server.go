@@ -1,4 +1,4 @@
-package rotate_test
+package modeltest
 
 import (
 	"encoding/json"
@@ -15,6 +15,7 @@ import (
 	corev1 "k8s.io/api/core/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/labels"
 	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/apimachinery/pkg/types"
 	"k8s.io/client-go/kubernetes/fake"
@@ -27,24 +28,24 @@ import (
 // errCrashed is what every request gets after the process that sends it has ended.
 var errCrashed = errors.New("the process ended")
 
-// server answers as an API server does: it keeps versions, and refuses what is not of the version that was read.
-type server struct {
+// Server answers as an API server does: it keeps versions, and refuses what is not of the version that was read.
+type Server struct {
 	mu      sync.Mutex
 	version int
-	objects map[string]runtime.Object // by resource/name
+	Objects map[string]runtime.Object // by resource/name
 	// crashed says before each request whether the process has ended, and once more after a write, with what was written.
 	crashed func(write bool) bool
 	wrote   func(resource, name string)
 	now     func() time.Time
 }
 
-// newServer takes over an installation. Its member answers as the API server of the cluster does.
-func newServer(t testing.TB, name string, in catest.Install) (*server, *clusters.Member) {
+// NewServer takes over an installation. Its member answers as the API server of the cluster does.
+func NewServer(t testing.TB, name string, in catest.Install) (*Server, *clusters.Member) {
 	t.Helper()
 	member, client := catest.Member(t, name, in)
-	s := &server{objects: map[string]runtime.Object{}, crashed: func(bool) bool { return false }, wrote: func(string, string) {}, now: time.Now}
+	s := &Server{Objects: map[string]runtime.Object{}, crashed: func(bool) bool { return false }, wrote: func(string, string) {}, now: time.Now}
 	all := metav1.ListOptions{}
-	add := func(resource string, obj runtime.Object) { s.put(resource, obj) }
+	add := func(resource string, obj runtime.Object) { s.Put(resource, obj) }
 	secrets, err := client.CoreV1().Secrets(catest.Namespace).List(t.Context(), all)
 	must(t, err)
 	for _, o := range secrets.Items {
@@ -77,28 +78,29 @@ func must(t testing.TB, err error) {
 
 func meta(obj runtime.Object) metav1.Object { return catest.As[metav1.Object](obj) }
 
-// put stores an object with a new version.
-func (s *server) put(resource string, obj runtime.Object) {
+// Put stores an object with a new version.
+func (s *Server) Put(resource string, obj runtime.Object) {
 	s.version++
 	m := meta(obj)
 	m.SetResourceVersion(strconv.Itoa(s.version))
 	if m.GetUID() == "" {
 		m.SetUID(types.UID(fmt.Sprintf("uid-%d", s.version)))
 	}
-	s.objects[resource+"/"+m.GetName()] = obj.DeepCopyObject()
+	s.Objects[resource+"/"+m.GetName()] = obj.DeepCopyObject()
 }
 
-func (s *server) secret(name string) *corev1.Secret {
+// Secret returns a copy of a Secret, nil if it does not exist.
+func (s *Server) Secret(name string) *corev1.Secret {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	have, ok := s.objects["secrets/"+name].(*corev1.Secret)
+	have, ok := s.Objects["secrets/"+name].(*corev1.Secret)
 	if !ok {
 		return nil
 	}
 	return have.DeepCopy()
 }
 
-func (s *server) client() *fake.Clientset {
+func (s *Server) client() *fake.Clientset {
 	c := &fake.Clientset{}
 	c.AddReactor("create", "selfsubjectaccessreviews", func(a ktesting.Action) (bool, runtime.Object, error) {
 		review := catest.As[*authv1.SelfSubjectAccessReview](catest.As[ktesting.CreateAction](a).GetObject()).DeepCopy()
@@ -112,7 +114,7 @@ func (s *server) client() *fake.Clientset {
 	return c
 }
 
-func (s *server) answer(a ktesting.Action) (runtime.Object, error) {
+func (s *Server) answer(a ktesting.Action) (runtime.Object, error) {
 	write := a.GetVerb() != "get" && a.GetVerb() != "list"
 	if s.crashed(write) {
 		return nil, errCrashed
@@ -131,48 +133,62 @@ func (s *server) answer(a ktesting.Action) (runtime.Object, error) {
 	return obj, err
 }
 
-func (s *server) do(a ktesting.Action) (runtime.Object, error) {
+func (s *Server) do(a ktesting.Action) (runtime.Object, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	resource := a.GetResource().Resource
 	missing := func(name string) error { return apierrors.NewNotFound(a.GetResource().GroupResource(), name) }
 	switch a := a.(type) {
 	case ktesting.ListActionImpl:
+		if resource == "secrets" {
+			return s.list(a), nil
+		}
 		return &corev1.PodList{}, nil
 	case ktesting.GetActionImpl:
-		if have := s.objects[resource+"/"+a.GetName()]; have != nil {
+		if have := s.Objects[resource+"/"+a.GetName()]; have != nil {
 			return have.DeepCopyObject(), nil
 		}
 		return nil, missing(a.GetName())
 	case ktesting.CreateActionImpl:
 		obj := a.GetObject().DeepCopyObject()
-		if s.objects[resource+"/"+meta(obj).GetName()] != nil {
+		if s.Objects[resource+"/"+meta(obj).GetName()] != nil {
 			return nil, apierrors.NewAlreadyExists(a.GetResource().GroupResource(), meta(obj).GetName())
 		}
-		s.put(resource, obj)
+		s.Put(resource, obj)
 		return obj, nil
 	case ktesting.PatchActionImpl:
-		have := s.objects[resource+"/"+a.GetName()]
+		have := s.Objects[resource+"/"+a.GetName()]
 		if have == nil {
 			return nil, missing(a.GetName())
 		}
 		return s.patch(resource, have, a)
 	case ktesting.DeleteActionImpl:
-		have := s.objects[resource+"/"+a.GetName()]
+		have := s.Objects[resource+"/"+a.GetName()]
 		if have == nil {
 			return nil, missing(a.GetName())
 		}
 		if p := a.DeleteOptions.Preconditions; p != nil && *p.ResourceVersion != meta(have).GetResourceVersion() {
 			return nil, apierrors.NewConflict(a.GetResource().GroupResource(), a.GetName(), errors.New("modified"))
 		}
-		delete(s.objects, resource+"/"+a.GetName())
+		delete(s.Objects, resource+"/"+a.GetName())
 		return have, nil
 	}
 	return nil, fmt.Errorf("verb %s of %s", a.GetVerb(), resource)
 }
 
+// list returns the Secrets with labels.
+func (s *Server) list(a ktesting.ListActionImpl) *corev1.SecretList {
+	out := &corev1.SecretList{}
+	for _, obj := range s.Objects {
+		if secret, ok := obj.(*corev1.Secret); ok && a.GetListRestrictions().Labels.Matches(labels.Set(secret.Labels)) {
+			out.Items = append(out.Items, *secret.DeepCopy())
+		}
+	}
+	return out
+}
+
 // patch is a JSON merge patch with the version as precondition.
-func (s *server) patch(resource string, have runtime.Object, a ktesting.PatchActionImpl) (runtime.Object, error) {
+func (s *Server) patch(resource string, have runtime.Object, a ktesting.PatchActionImpl) (runtime.Object, error) {
 	var body, doc map[string]any
 	raw, err := json.Marshal(have)
 	if err != nil {
@@ -199,7 +215,7 @@ func (s *server) patch(resource string, have runtime.Object, a ktesting.PatchAct
 	if d, ok := obj.(*appsv1.Deployment); ok {
 		d.Generation++
 	}
-	s.put(resource, obj)
+	s.Put(resource, obj)
 	return obj, nil
 }
 

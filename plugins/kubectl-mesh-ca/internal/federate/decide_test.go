@@ -1,0 +1,91 @@
+package federate
+
+import (
+	"errors"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/kubectl-mesh/kubectl-mesh/pkg/common/cilium/pki"
+)
+
+func TestIssuerOf(t *testing.T) {
+	t.Parallel()
+	for name, c := range map[string]struct {
+		kinds    []pki.OwnerKind
+		cronJobs bool
+		want     Issuer
+	}{
+		"helm":                        {[]pki.OwnerKind{pki.OwnerHelm, pki.OwnerHelm}, false, Helm},
+		"certgen":                     {[]pki.OwnerKind{pki.OwnerCertgen}, false, Certgen},
+		"certgen, known by a CronJob": {[]pki.OwnerKind{pki.OwnerMeshCA}, true, Certgen},
+		"helm beside certgen":         {[]pki.OwnerKind{pki.OwnerHelm, pki.OwnerCertgen}, false, Mixed},
+		"helm beside a CronJob":       {[]pki.OwnerKind{pki.OwnerHelm}, true, Mixed},
+		"a person":                    {[]pki.OwnerKind{pki.OwnerHand, pki.OwnerUnknown, pki.OwnerMeshCA}, false, Nobody},
+		"no leaf certificates":        {nil, false, Nobody},
+	} {
+		if got := issuerOf(c.kinds, c.cronJobs); got != c.want {
+			t.Errorf("%s: %s, want %s", name, got, c.want)
+		}
+	}
+}
+
+func TestChooseRecipe(t *testing.T) {
+	t.Parallel()
+	for name, c := range map[string]struct {
+		issuers map[string]Issuer
+		files   bool
+		want    Recipe
+		refused bool
+	}{
+		"helm":                {map[string]Issuer{"us": Helm, "eu": Helm}, false, Roots, false},
+		"helm and nobody":     {map[string]Issuer{"us": Helm, "eu": Nobody}, false, Roots, false},
+		"certgen":             {map[string]Issuer{"us": Certgen, "eu": Certgen}, false, Cross, false},
+		"certgen and nobody":  {map[string]Issuer{"us": Certgen, "eu": Nobody}, false, Cross, false},
+		"nobody":              {map[string]Issuer{"us": Nobody, "eu": Nobody}, false, Cross, false},
+		"helm and certgen":    {map[string]Issuer{"us": Helm, "eu": Certgen}, false, "", true},
+		"both in one cluster": {map[string]Issuer{"us": Mixed, "eu": Helm}, false, "", true},
+		"files only":          {map[string]Issuer{"us": Helm, "eu": Certgen}, true, Files, false},
+	} {
+		got, reason, err := chooseRecipe(c.issuers, c.files)
+		if got != c.want || errors.Is(err, errCombine) != c.refused || (reason == "") != c.refused {
+			t.Errorf("%s: %q, %q, %v", name, got, reason, err)
+		}
+	}
+}
+
+// TestNext: each phase in turn, whatever is missing besides.
+func TestNext(t *testing.T) {
+	t.Parallel()
+	done := Position{Cluster: "eu", Locked: true, Chains: true, Trust: true}
+	us := func(edit func(*Position)) []Position {
+		p := Position{Cluster: "us", Locked: true, Chains: true, Trust: true}
+		edit(&p)
+		return []Position{p, done}
+	}
+	for name, c := range map[string]struct {
+		recipe Recipe
+		off    bool
+		at     []Position
+		want   Phase
+	}{
+		"nothing is written without the lock": {Roots, false, us(func(p *Position) { *p = Position{Cluster: "us"} }), Phase{Kind: Lock, Clusters: []string{"us"}}},
+		"cross certificates come first": {Roots, false, us(func(p *Position) { p.Chains, p.Trust, p.EtcdBehind = false, false, true }),
+			Phase{Kind: Chains, Clusters: []string{"us"}}},
+		"then CA files": {Roots, false, us(func(p *Position) { p.Trust, p.EtcdBehind = false, true }), Phase{Kind: Trust, Clusters: []string{"us"}}},
+		"then restarts": {Roots, false, us(func(p *Position) { p.EtcdBehind, p.ClientsBehind = true, true }),
+			Phase{Kind: Restart, Clusters: []string{"us"}, Gate: Gate{Files: true, Connected: true}}},
+		"then clients": {Roots, false, us(func(p *Position) { p.ClientsBehind = true }), Phase{Kind: Refresh, Clusters: []string{"us"}, Gate: Gate{Files: true}}},
+		"an upgrade of Helm dropped the cross certificates": {Roots, false, us(func(p *Position) { p.Chains, p.Locked = false, false }),
+			Phase{Kind: Done, Gate: Gate{Connected: true}}},
+		"cross certificates need no restart": {Cross, false, us(func(p *Position) { p.EtcdBehind, p.Locked = true, false }),
+			Phase{Kind: Done, Gate: Gate{Presented: true, Connected: true}}},
+		"the reverse does not wait for connections": {Roots, true, us(func(p *Position) { p.EtcdBehind = true }),
+			Phase{Kind: Restart, Clusters: []string{"us"}, Gate: Gate{Files: true}}},
+		"the reverse removes cross certificates that nobody needs": {Roots, true, us(func(p *Position) { p.Chains = false }), Phase{Kind: Chains, Clusters: []string{"us"}}},
+	} {
+		if d := cmp.Diff(c.want, Next(c.recipe, c.off, c.at)); d != "" {
+			t.Errorf("%s: %s", name, d)
+		}
+	}
+}

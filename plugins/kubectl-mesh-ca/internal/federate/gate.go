@@ -1,0 +1,70 @@
+package federate
+
+import (
+	"crypto/x509"
+	"fmt"
+	"slices"
+
+	appsv1 "k8s.io/api/apps/v1"
+	"k8s.io/utils/ptr"
+
+	"github.com/kubectl-mesh/kubectl-mesh/pkg/common/cilium/pki"
+)
+
+// missing says what a gate waits for; nothing when it is open.
+func (m *mesh) missing(g Gate) []string {
+	var out []string
+	for _, c := range m.scope {
+		add := func(format string, args ...any) { out = append(out, c.Member.Name+": "+fmt.Sprintf(format, args...)) }
+		if c.meshAPI != nil && !rolledOut(c.meshAPI) {
+			add("the pods of clustermesh-apiserver are being replaced")
+		}
+		if g.Files {
+			m.files(c, add)
+		}
+		if g.Presented {
+			m.presented(c, add)
+		}
+		if g.Connected {
+			for _, why := range c.running.Disconnected {
+				add("%s", why)
+			}
+		}
+	}
+	return out
+}
+
+// files: the kubelet writes a file some time after the Secret.
+func (m *mesh) files(c *cluster, add func(string, ...any)) {
+	for _, seen := range c.running.Files {
+		for _, other := range m.authorities {
+			has := slices.ContainsFunc(seen.Certs, func(f *x509.Certificate) bool { return pki.SameAuthority(f, other.Cert) })
+			if has == m.off && !pki.SameAuthority(other.Cert, c.own.Cert) {
+				add("%s does not have the content of its Secret yet", seen.Where)
+				break
+			}
+		}
+	}
+}
+
+// presented: the same holds for what is served, which is read at every handshake.
+func (m *mesh) presented(c *cluster, add func(string, ...any)) {
+	if len(c.running.Presented) == 0 {
+		add("no etcd replica and no agent could be asked what it presents")
+	}
+	for _, seen := range c.running.Presented {
+		for _, a := range m.authorities {
+			if len(seen.Certs) == 0 || !(pki.Leaf{Chain: seen.Certs}).SignedBy(a.Cert) {
+				add("%s presents a certificate that the CA %s does not verify yet", seen.Where, pki.Short(pki.Fingerprint(a.Cert)))
+				break
+			}
+		}
+	}
+}
+
+// rolledOut reports whether all pods of a Deployment are of its present template and available, and none of another is left.
+func rolledOut(d *appsv1.Deployment) bool {
+	want := ptr.Deref(d.Spec.Replicas, 1)
+	s := d.Status
+	return s.ObservedGeneration >= d.Generation && s.UpdatedReplicas == want && s.Replicas == want && s.AvailableReplicas == want
+}

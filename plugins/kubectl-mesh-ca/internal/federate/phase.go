@@ -1,0 +1,153 @@
+package federate
+
+import (
+	"bytes"
+	"fmt"
+	"regexp"
+	"strings"
+	"time"
+
+	"github.com/kubectl-mesh/kubectl-mesh/pkg/common/change"
+	"github.com/kubectl-mesh/kubectl-mesh/pkg/common/cilium"
+	"github.com/kubectl-mesh/kubectl-mesh/pkg/common/cilium/pki"
+	"github.com/kubectl-mesh/kubectl-mesh/plugins/kubectl-mesh-ca/internal/ca"
+)
+
+// restartedAt is what kubectl rollout restart sets.
+const restartedAt = "kubectl.kubernetes.io/restartedAt"
+
+// plan turns a phase into writes.
+func (c Config) plan(m *mesh, phase Phase) (*change.Plan, error) {
+	p := &change.Plan{Action: string(c.Action)}
+	var first, second []change.Step // of the second, each begins when all of the first have ended
+	for _, name := range phase.Clusters {
+		one := m.cluster(name)
+		before, after, err := c.planCluster(m, one, phase.Kind)
+		if err != nil {
+			return nil, fmt.Errorf("cluster %q: %w", name, err)
+		}
+		first, second = append(first, before...), append(second, after...)
+	}
+	for _, steps := range [][]change.Step{first, second} {
+		if len(steps) > 0 {
+			p.Phases = append(p.Phases, &change.Phase{Steps: steps})
+		}
+	}
+	return p, m.guard(append(first, second...))
+}
+
+// planCluster returns the writes of a phase to one cluster.
+func (c Config) planCluster(m *mesh, one *cluster, kind PhaseKind) (first, second []change.Step, err error) {
+	chains, trust, err := m.missingIn(one)
+	if err != nil {
+		return nil, nil, err
+	}
+	switch kind {
+	case Lock:
+		return c.lock(one, append(chains, trust...))
+	case Chains:
+		first, second = c.edits(m, one, chains, c.Manager)
+	case Trust:
+		first, second = c.edits(m, one, trust, managerTrust)
+	case Restart:
+		second = append(second, c.restart(one))
+	case Refresh:
+		second = c.refresh(one)
+	}
+	return first, second, nil
+}
+
+// lock takes the lock, and keeps the CA that is going to be written.
+func (c Config) lock(one *cluster, edits []edit) (first, second []change.Step, err error) {
+	if one.holder().ID != c.ID {
+		taken, err := c.take(one)
+		if err != nil {
+			return nil, nil, err
+		}
+		first = append(first, taken)
+	}
+	if e, replaces := find(edits, pki.SecretCA); replaces && one.former == nil {
+		backup := ca.NewBackup(e.secret, pki.Fingerprint(one.own.Cert))
+		second = append(second, one.create(change.Secret, backup, c.Manager, "keep secret cilium-ca as it is", ca.AccessCreateSecrets()))
+	}
+	return first, second, nil
+}
+
+// edits writes Secrets, cilium-ca first.
+func (c Config) edits(m *mesh, one *cluster, edits []edit, manager string) (first, second []change.Step) {
+	for _, e := range edits {
+		if e.secret.Name == pki.SecretCA {
+			first = append(first, one.patchSecret(e, c.Manager, m.text(caText)))
+			continue
+		}
+		what := m.text(trustText)
+		if _, chain := e.data[pki.KeyTLSCert]; chain {
+			what = m.text(chainText)
+		}
+		second = append(second, one.patchSecret(e, manager, what))
+	}
+	return first, second
+}
+
+// Texts of the writes: when a federation is made, and when it ends.
+var (
+	caText    = [2]string{"what the leaf certificates are issued from, with the other CAs; the key stays", "what the leaf certificates are issued from, without the other CAs; the key stays"}
+	chainText = [2]string{"leaf certificate sent with cross certificates; it and its key stay", "leaf certificate without cross certificates; it and its key stay"}
+	trustText = [2]string{"CA file with the other CAs", "CA file without the other CAs"}
+)
+
+func (m *mesh) text(of [2]string) string {
+	if m.off {
+		return of[1]
+	}
+	return of[0]
+}
+
+// restart replaces the pods of clustermesh-apiserver, as kubectl rollout restart does: etcd reads its CA file only at start.
+func (c Config) restart(one *cluster) *step {
+	template := map[string]any{"template": map[string]any{"metadata": map[string]any{"annotations": map[string]any{restartedAt: c.Clock.Now().UTC().Format(time.RFC3339Nano)}}}}
+	return one.patch(change.Deployment, one.meshAPI, change.Fields{Spec: template}, c.Manager, "restart: etcd reads its CA file only at start", ca.AccessRestart())
+}
+
+// comment is the line that makes a client read its files again. It is not part of the configuration.
+var comment = regexp.MustCompile(`(?m)^# kubectl mesh-ca: .*\n`)
+
+// refresh changes a comment in each configuration of a peer. The clients then connect again at once, with the CA files of that moment
+// (pkg/clustermesh/common/config.go; 1.16 to 1.20, seen with 1.20.2).
+func (c Config) refresh(one *cluster) []change.Step {
+	line := []byte("# kubectl mesh-ca: read the certificates again at " + c.Clock.Now().UTC().Format(time.RFC3339Nano) + "\n")
+	var out []change.Step
+	for _, name := range []string{cilium.SecretClusterMesh, cilium.SecretKVStoreMesh} {
+		secret := one.Secrets[name].Object
+		if secret == nil {
+			continue
+		}
+		data := map[string][]byte{}
+		for key, value := range secret.Data {
+			if bytes.Contains(value, []byte("endpoints:")) { // isEtcdConfigFile in the same file
+				data[key] = append(bytes.Clone(line), comment.ReplaceAll(value, nil)...)
+			}
+		}
+		if len(data) > 0 {
+			out = append(out, one.patchSecret(edit{secret, data}, c.Manager, "a comment that makes clients connect again"))
+		}
+	}
+	return out
+}
+
+// sentence says what a phase does.
+func (m *mesh) sentence(p Phase) string {
+	where := strings.Join(p.Clusters, ", ")
+	verb := m.text([2]string{"Adding", "Removing"})
+	switch p.Kind {
+	case Lock:
+		return "Taking the lock in " + where + ", and keeping what is replaced."
+	case Chains:
+		return verb + " cross certificates in " + where + "."
+	case Trust:
+		return verb + " the CAs of the other clusters in the CA files of " + where + "."
+	case Restart:
+		return "Replacing the pods of clustermesh-apiserver in " + where + "."
+	}
+	return "Making clients connect again in " + where + "."
+}

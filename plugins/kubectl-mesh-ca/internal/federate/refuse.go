@@ -1,0 +1,189 @@
+package federate
+
+import (
+	"cmp"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+
+	corev1 "k8s.io/api/core/v1"
+
+	"github.com/kubectl-mesh/kubectl-mesh/pkg/common/cilium/pki"
+)
+
+// errRefused says that nothing can be done as things are.
+var errRefused = errors.New("it is not possible as things are; nothing was written")
+
+// refusal collects the reasons.
+type refusal struct{ why []string }
+
+func (r *refusal) add(format string, args ...any) { r.why = append(r.why, fmt.Sprintf(format, args...)) }
+
+// check returns the reasons against what a command is going to do, all at once.
+func (c Config) check(m *mesh) error {
+	r := &refusal{}
+	for _, one := range m.scope {
+		c.checkCluster(m, one, r)
+	}
+	if m.off {
+		c.checkOff(m, r)
+	}
+	if len(r.why) == 0 {
+		return nil
+	}
+	slices.Sort(r.why)
+	return fmt.Errorf("%w:\n  %s", errRefused, strings.Join(slices.Compact(r.why), "\n  "))
+}
+
+func (c Config) checkCluster(m *mesh, one *cluster, r *refusal) {
+	name := one.Member.Name
+	secret := one.CA()
+	if one.rotating {
+		r.add("%s: a rotation of the CA is under way; end it first with: kubectl mesh-ca rotate finish, or abort", name)
+	}
+	switch {
+	case secret.Unreadable != "":
+		r.add("%s: secret %s: %s", name, pki.SecretCA, secret.Unreadable)
+	case secret.Object == nil:
+		r.add("%s: secret %s does not exist", name, pki.SecretCA)
+	case len(one.authority.Chain) == 0:
+		r.add("%s: secret %s does not contain a certificate that can be read", name, pki.SecretCA)
+	default:
+		c.checkAuthority(m, one, r)
+	}
+	if !m.off && one.meshAPI == nil {
+		r.add("%s: deployment clustermesh-apiserver does not exist: enable Cluster Mesh in this cluster first", name)
+	}
+	if _, ok := one.Side.MeshAPI.Container("etcd"); one.Side.MeshAPI != nil && !ok {
+		r.add("%s: clustermesh-apiserver has no etcd of its own (an external kvstore): its certificates are not in these Secrets", name)
+	}
+	for _, b := range one.Side.Bundles() {
+		if m.recipe == Roots {
+			r.add("%s: processes trust %s instead of the ca.crt of the leaf certificates (tls.caBundle): add the CAs of the other clusters to that object, or remove tls.caBundle", name, b.Source)
+		}
+	}
+	c.checkLeafs(m, one, r)
+}
+
+// checkAuthority adds the reasons that lie in the CA of a cluster.
+func (c Config) checkAuthority(m *mesh, one *cluster, r *refusal) {
+	name, secret := one.Member.Name, one.CA().Object
+	chains, trust, _ := m.missingIn(one) // its error is that of a CA that cannot sign, which is reported below
+	_, writes := find(slices.Concat(chains, trust), pki.SecretCA)
+	c.checkOwner(one, secret, writes, r)
+	if m.off {
+		return
+	}
+	cert := one.own.Cert
+	if one.keyNote != "" {
+		r.add("%s: the CA in secret %s cannot sign: %s", name, pki.SecretCA, one.keyNote)
+	} else if err := pki.CanCrossSign(cert, m.at); err != nil {
+		r.add("%s: the CA (SHA-256 %s) cannot sign the CAs of other clusters: %v. Give the clusters one CA instead (kubectl mesh-ca sync), or a new one", name, pki.Short(pki.Fingerprint(cert)), err)
+	}
+	if m.recipe == Files {
+		return
+	}
+	for _, part := range one.authority.Parts() {
+		if one.issuer == Certgen && (part.Role == pki.PartOther || part.Role == pki.PartIssuer) {
+			r.add("%s: secret %s contains another CA (SHA-256 %s): certgen would write only the last certificate as CA file. Remove it first", name, pki.SecretCA, pki.Short(pki.Fingerprint(part.Cert)))
+		}
+	}
+	for _, config := range one.Certgen {
+		if at, ok := config.Refuses(one.authority.Chain); ok && m.at.After(at) {
+			r.add("%s: certgen does not sign with this CA since %s, because it ends before the leaf certificates. Give the cluster a new CA first", name, at.UTC().Format("2006-01-02"))
+		}
+	}
+	if one.issuer == Helm && one.Values.SetsCA && !c.ForceConflicts {
+		r.add("%s: the values of release %s set %stls.ca.cert and %stls.ca.key, so that the next upgrade removes the CAs of the other clusters. Remove these values, or use --force-conflicts", name, one.Release.Name, one.Values.Prefix, one.Values.Prefix)
+	}
+}
+
+// checkOwner refuses to write an object that would be written over.
+func (c Config) checkOwner(one *cluster, secret *corev1.Secret, writes bool, r *refusal) {
+	name := one.Member.Name
+	owner := c.leafOwner(secret)
+	switch {
+	case writes && secret.Immutable != nil && *secret.Immutable:
+		r.add("%s: secret %s is immutable", name, secret.Name)
+	case owner.Kind == pki.OwnerCertManager && secret.Name != pki.SecretCA:
+		r.add("%s: secret %s is managed by cert-manager (%s), which writes it again without the certificates of other CAs. Give all issuers one CA instead", name, secret.Name, owner.Mark)
+	case writes && owner.Reconciles() && owner.Kind != pki.OwnerCertManager && !c.ForceConflicts:
+		r.add("%s: secret %s is %s. Change it there, or suspend that and use --force-conflicts", name, secret.Name, owner.Kept())
+	}
+}
+
+// checkLeafs adds the reasons that lie in the leaf Secrets of a cluster.
+func (c Config) checkLeafs(m *mesh, one *cluster, r *refusal) {
+	name := one.Member.Name
+	chains, trust, _ := m.missingIn(one)
+	for _, spec := range pki.LeafSpecs() {
+		secret := one.Secrets[spec.Secret]
+		switch {
+		case secret.Unreadable != "":
+			r.add("%s: secret %s: %s", name, spec.Secret, secret.Unreadable)
+			continue
+		case secret.Object == nil:
+			continue
+		}
+		_, writes := find(slices.Concat(chains, trust), spec.Secret)
+		c.checkOwner(one, secret.Object, writes || !m.off, r)
+		leaf, err := pki.ParseLeaf(secret.Object.Data)
+		switch {
+		case m.off && err != nil:
+		case err != nil || leaf.TrustNote != "":
+			r.add("%s: secret %s: %s", name, spec.Secret, cmp.Or(errText(err), leaf.TrustNote))
+		case m.off:
+		case leaf.Key != pki.KeyMatches:
+			r.add("%s: secret %s: %s", name, spec.Secret, leaf.KeyNote)
+		default:
+			c.checkSigner(m, one, spec.Secret, leaf, r)
+		}
+	}
+}
+
+// checkSigner: a federation needs leaf certificates of the cluster's own CA; a repair those of any CA whose key is there.
+func (c Config) checkSigner(m *mesh, one *cluster, secret string, leaf pki.Leaf, r *refusal) {
+	name := one.Member.Name
+	if c.Action == Repair {
+		if _, ok := m.signerOf(leaf); !ok {
+			r.add("%s: no cluster has the CA that signed the certificate in secret %s, neither in secret %s nor in a backup: issue it again", name, secret, pki.SecretCA)
+		}
+		return
+	}
+	if one.own.Cert == nil {
+		return
+	}
+	if (pki.Leaf{Chain: leaf.Chain[:1]}).Relation(one.own.Cert) != pki.Direct {
+		r.add("%s: the certificate in secret %s is not signed by the CA in secret %s: issue it again first (see kubectl mesh-ca status), or run: kubectl mesh-ca rotate repair", name, secret, pki.SecretCA)
+	}
+	if !pki.Trusts(leaf.Trust, one.own.Cert) {
+		r.add("%s: the CA file in secret %s does not contain the CA in secret %s: issue it again first, see kubectl mesh-ca status", name, secret, pki.SecretCA)
+	}
+}
+
+// checkOff refuses to disconnect clusters unless that was asked for, and to judge clusters that were not read.
+func (c Config) checkOff(m *mesh, r *refusal) {
+	read := map[string]bool{}
+	for _, one := range m.all {
+		read[one.Member.Name] = true
+	}
+	for _, one := range m.scope {
+		for peer := range one.Side.Peers {
+			other := m.cluster(peer)
+			switch {
+			case !read[peer]:
+				r.add("%s has the peer %s, which was not read: name all clusters of the mesh with --contexts", one.Member.Name, peer)
+			case other != nil && !pki.SameAuthority(other.own.Cert, one.own.Cert) && !c.AllowDisconnect:
+				r.add("%s is connected to %s, and this would disconnect them: disconnect them first, or use --allow-disconnect", one.Member.Name, peer)
+			}
+		}
+	}
+}
+
+func errText(err error) string {
+	if err == nil {
+		return ""
+	}
+	return err.Error()
+}
