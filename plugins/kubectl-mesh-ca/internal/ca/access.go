@@ -128,7 +128,6 @@ func Accesses() []permissions.Access {
 		{Resource: "configmaps", Names: []string{ConfigMapRotation}, Verbs: []string{"get"}, Place: permissions.InMeshNamespace,
 			For: "whether a rotation of the CA is under way", Without: "the next steps do not say so"},
 		accessPatchCA(), accessCreate(), accessReadBackup(),
-		AccessPatchSecrets(), AccessCreateSecrets(), AccessRemoveRotation(), AccessRotationLock(), AccessFederationLock(), AccessCreateLock(), AccessRestart(), AccessPatchCronJobs(),
 		{Resource: "secrets", Verbs: []string{"list"}, Place: permissions.InMeshNamespace, Commands: append([]string{"status", "check", "backups", commandPrune, "rotate", "federate"}, writes()...), Writes: true,
 			For:     "the records of Cilium's Helm release, that is its chart and whether its values contain certificates, and backups. Whoever may list Secrets can read keys, so that only `--write` grants it",
 			Without: "both are reported as unknown, and former CAs whose keys still exist are not found; `check --for` is not complete; `backups` fails, and prints the rule"},
@@ -139,6 +138,11 @@ func Accesses() []permissions.Access {
 // WithoutPrune leaves out what only backups prune needs: whoever may delete Secrets in Cilium's namespace can end the mesh.
 func WithoutPrune(accesses []permissions.Access) []permissions.Access {
 	return slices.DeleteFunc(slices.Clone(accesses), func(a permissions.Access) bool { return slices.Equal(a.Commands, []string{commandPrune}) })
+}
+
+// RotateAccesses returns the permissions that rotate and federate need, besides Accesses and LiveAccesses. rbac prints them only if it is asked for them.
+func RotateAccesses() []permissions.Access {
+	return []permissions.Access{AccessPatchSecrets(), AccessCreateSecrets(), AccessRemoveRotation(), AccessRotationLock(), AccessFederationLock(), AccessCreateLock(), AccessRestart(), AccessPatchCronJobs()}
 }
 
 // liveCommands are those that observe running processes.

@@ -18,10 +18,11 @@ func newRBAC(e *kernel.Env) *cobra.Command {
 	var (
 		subjects               cli.RBACSubjects
 		readOnly, write, prune bool
+		rotate                 bool
 		running                bool
 	)
 	cmd := &cobra.Command{
-		Use:   "rbac [--read-only | --write [--prune]] [--live]",
+		Use:   "rbac [--read-only | --write [--prune] [--rotate]] [--live]",
 		Short: "Print the permissions that the commands need, as manifests",
 		Long: "Print the least permissions with which every command of this plugin works, as manifests for kubectl apply: those\n" +
 			"for reading, or with --write those for replacing a CA and for listing backups too, and with --prune those for\n" +
@@ -35,6 +36,9 @@ func newRBAC(e *kernel.Env) *cobra.Command {
   # What sync and restore need too
   kubectl mesh-ca rbac --write --group sre-on-call
 
+  # What rotate and federate need
+  kubectl mesh-ca rbac --write --rotate --group sre-on-call
+
   # What status --live needs too
   kubectl mesh-ca rbac --live --group sre-on-call
 
@@ -44,6 +48,9 @@ func newRBAC(e *kernel.Env) *cobra.Command {
 		RunE: func(*cobra.Command, []string) error {
 			if readOnly && write {
 				return errors.New("--read-only and --write cannot be used together")
+			}
+			if rotate && !write {
+				return errors.New("--rotate needs --write: a rotation replaces the CA")
 			}
 			if prune && !write {
 				return errors.New("--prune needs --write: whoever deletes backups lists Secrets too")
@@ -56,7 +63,10 @@ func newRBAC(e *kernel.Env) *cobra.Command {
 				return err
 			}
 			accesses := ca.Accesses()
-			if running {
+			if rotate {
+				accesses = append(accesses, ca.RotateAccesses()...)
+			}
+			if running || rotate {
 				accesses = append(accesses, ca.LiveAccesses()...)
 			}
 			g := permissions.Grant{Plugin: "mesh-ca", Write: write, MeshNamespace: cmp.Or(e.Flags.CiliumNamespace, permissions.DefaultMeshNamespace), Subjects: to}
@@ -74,6 +84,7 @@ func newRBAC(e *kernel.Env) *cobra.Command {
 	cmd.Flags().BoolVar(&readOnly, "read-only", false, "If true, print what reading needs. This is the default.")
 	cmd.Flags().BoolVar(&write, "write", false, "If true, also print what replacing a CA needs.")
 	cmd.Flags().BoolVar(&running, "live", false, "If true, also print what observing running processes needs: exec, port-forward and logs in Cilium's namespace.")
+	cmd.Flags().BoolVar(&rotate, "rotate", false, "If true, --write also prints what rotate and federate need; that includes what --live prints.")
 	cmd.Flags().BoolVar(&prune, "prune", false, "If true, --write also prints what \"backups prune\" needs: to delete Secrets in Cilium's namespace.")
 	subjects.AddFlags(cmd.Flags())
 	cmd.DisableFlagsInUseLine = true

@@ -26,7 +26,8 @@ func (m *mesh) missing(g Gate) []string {
 			m.presented(c, add)
 		}
 		if g.Connected {
-			for _, why := range c.running.Disconnected {
+			for _, lost := range c.running.Disconnected {
+				why := lost.Text
 				add("%s", why)
 			}
 		}

@@ -18,7 +18,9 @@ var errRefused = errors.New("it is not possible as things are; nothing was writt
 // refusal collects the reasons.
 type refusal struct{ why []string }
 
-func (r *refusal) add(format string, args ...any) { r.why = append(r.why, fmt.Sprintf(format, args...)) }
+func (r *refusal) add(format string, args ...any) {
+	r.why = append(r.why, fmt.Sprintf(format, args...))
+}
 
 // check returns the reasons against what a command is going to do, all at once.
 func (c Config) check(m *mesh) error {

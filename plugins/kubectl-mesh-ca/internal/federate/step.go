@@ -82,7 +82,9 @@ func (c *cluster) create(kind change.Kind, obj metav1.Object, manager, what stri
 	if secret, ok := obj.(*corev1.Secret); ok {
 		s.data = secret.Data
 	}
-	s.send = func(ctx context.Context, dryRun bool) (metav1.Object, error) { return s.target.Create(ctx, obj, manager, dryRun) }
+	s.send = func(ctx context.Context, dryRun bool) (metav1.Object, error) {
+		return s.target.Create(ctx, obj, manager, dryRun)
+	}
 	return s
 }
 

@@ -56,7 +56,9 @@ type World struct {
 	Mesh  []*Process
 	Kept  map[string]bool // pairs that trusted each other at the beginning, or, with Grows, at any time
 	Grows bool
-	cache map[[2][sha256.Size]byte]bool
+	// Doubts: one in so many times an etcd cannot be asked; 0 for never.
+	Doubts int
+	cache  map[[2][sha256.Size]byte]bool
 	// left is how many requests the process may send until it crashes; negative for never.
 	Left int
 	Log  []string
@@ -304,6 +306,9 @@ func (w *World) Running(_ context.Context, s *ca.State, _ time.Time) (rotate.Run
 			trust, err2 := pki.ParseCertificates(p.Files[secret]["ca.crt"])
 			if err := errors.Join(err, err2); err != nil {
 				return out, err
+			}
+			if w.Doubts > 0 && secret == serverCert && w.R.IntN(w.Doubts) == 0 {
+				chain, out.EtcdUnknown = nil, append(out.EtcdUnknown, "etcd could not be asked")
 			}
 			out.Presented = append(out.Presented, rotate.Seen{Where: secret, Certs: chain})
 			out.Files = append(out.Files, rotate.Seen{Where: secret, Certs: trust})

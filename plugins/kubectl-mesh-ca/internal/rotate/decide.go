@@ -60,6 +60,7 @@ const (
 	Restart PhaseKind = "restart" // clustermesh-apiserver of one cluster, because etcd reads its CA file only at start
 	Replace PhaseKind = "replace" // leaf certificates and CA files at once, in all clusters: Emergency only
 	Refresh PhaseKind = "refresh" // clients that have not read their CA file again connect again
+	Observe PhaseKind = "observe" // nothing is written: a process could not be asked, and the gate waits until it can
 	CleanUp PhaseKind = "clean-up"
 	Done    PhaseKind = "done"
 )
@@ -81,8 +82,12 @@ type Gate struct {
 	Presented pki.Accepts
 	// Loaded: every etcd and every client process has loaded a CA file that verifies leaf certificates of this kind.
 	Loaded pki.Accepts
+	// Asked: every etcd replica could be asked.
+	Asked bool
 	// Files: every client node of the clusters of the phase sees CA files that verify leaf certificates of this kind.
 	Files pki.Accepts
+	// Settled: no pods of clustermesh-apiserver are being replaced.
+	Settled bool
 	// Connected: every client is connected.
 	Connected bool
 	// Quiet: since the last change no etcd has rejected a connection for the time after which clients try again.
@@ -98,8 +103,8 @@ type Position struct {
 	Leaves, Trusts map[string]pki.Accepts
 	// Authority: cilium-ca is as the owner's signer needs it in this state.
 	Authority bool
-	// EtcdBehind: an etcd replica started before its CA file got its present content.
-	EtcdBehind bool
+	// EtcdBehind: an etcd replica is older than its CA file's present content. EtcdUnknown: one could not be asked.
+	EtcdBehind, EtcdUnknown bool
 	// ClientsBehind: a client process has not built its trust pool again since its CA file got its present content, or nobody knows.
 	ClientsBehind bool
 }
@@ -128,7 +133,7 @@ func (p Position) acceptedBy(trust pki.Accepts) bool {
 }
 
 // behind reports whether a process has not loaded its present CA file.
-func (p Position) behind() bool { return p.EtcdBehind || p.ClientsBehind }
+func (p Position) behind() bool { return p.EtcdBehind || p.EtcdUnknown || p.ClientsBehind }
 
 // Next decides what is to be done next. It depends only on what was read: after a crash, or on another machine, it decides the same.
 //
@@ -137,7 +142,9 @@ func (p Position) behind() bool { return p.EtcdBehind || p.ClientsBehind }
 // Going back is the same with the other CA as goal.
 func Next(m Method, goal Goal, at []Position) Phase {
 	want := goal.ca()
-	arrived := none(at, func(p Position) bool { return !p.trusts(want) || !p.leavesAre(want) })
+	arrived := none(at, func(p Position) bool {
+		return len(p.Leaves) == 0 || !p.Authority || !p.trusts(want) || !p.leavesAre(want)
+	})
 	if names := where(at, func(p Position) bool { return !p.Prepared }); len(names) > 0 && !goal.Back && !arrived {
 		return Phase{Kind: Prepare, Clusters: names, Stage: Widen}
 	}
@@ -157,7 +164,10 @@ func nextEmergency(want pki.Accepts, at []Position) Phase {
 		return Phase{Kind: Replace, Clusters: names, Leaf: want, Trust: want, Stage: Widen}
 	}
 	if names := where(at, func(p Position) bool { return p.EtcdBehind }); len(names) > 0 {
-		return Phase{Kind: Restart, Clusters: names, Trust: want, Stage: Widen, Gate: Gate{Files: want}}
+		return Phase{Kind: Restart, Clusters: names, Trust: want, Stage: Widen, Gate: Gate{Files: want, Settled: true}}
+	}
+	if names := where(at, func(p Position) bool { return p.EtcdUnknown }); len(names) > 0 {
+		return observe(names, Widen)
 	}
 	if names := where(at, func(p Position) bool { return p.ClientsBehind }); len(names) > 0 {
 		return Phase{Kind: Refresh, Clusters: names, Trust: want, Stage: Widen, Gate: Gate{Files: want}}
@@ -201,21 +211,29 @@ func nextBundle(want pki.Accepts, at []Position) Phase {
 func swapTrust(to, presented pki.Accepts, stage Stage, at []Position) Phase {
 	// A cluster that was begun is ended before the next one.
 	if names := where(at, func(p Position) bool { return p.trusts(to) && p.EtcdBehind }); len(names) > 0 {
-		return Phase{Kind: Restart, Clusters: names[:1], Trust: to, Stage: stage, Gate: Gate{Files: to}}
+		return Phase{Kind: Restart, Clusters: names[:1], Trust: to, Stage: stage, Gate: Gate{Files: to, Settled: true}}
 	}
 	if names := where(at, func(p Position) bool { return !p.trusts(to) }); len(names) > 0 {
-		gate := Gate{Presented: presented, Connected: true}
+		gate := Gate{Presented: presented, Connected: true, Settled: true}
 		// The first cluster waits for the certificates of all; for the others it is enough that the one before is connected again.
 		gate.Quiet = presented != pki.AcceptsNone && len(names) == len(at)
 		return Phase{Kind: Trust, Clusters: names[:1], Trust: to, Stage: stage, Gate: gate}
 	}
+	if names := where(at, func(p Position) bool { return p.EtcdUnknown }); len(names) > 0 {
+		return observe(names, stage)
+	}
 	return Phase{Kind: Refresh, Clusters: where(at, func(p Position) bool { return p.ClientsBehind }), Trust: to, Stage: stage, Gate: Gate{Files: to}}
+}
+
+// observe waits for processes that could not be asked. A restart would not help, and could do harm.
+func observe(names []string, stage Stage) Phase {
+	return Phase{Kind: Observe, Clusters: names, Stage: stage, Gate: Gate{Asked: true}}
 }
 
 // narrowLeaves issues the leaf certificates that are to be left, once every process has loaded a CA file that verifies them.
 func narrowLeaves(want pki.Accepts, stage Stage, at []Position) Phase {
 	if names := where(at, func(p Position) bool { return !p.leavesAre(want) }); len(names) > 0 {
-		return Phase{Kind: Issue, Clusters: names, Leaf: want, Stage: stage, Gate: Gate{Loaded: want, Connected: true, Quiet: true}}
+		return Phase{Kind: Issue, Clusters: names, Leaf: want, Stage: stage, Gate: Gate{Loaded: want, Connected: true, Settled: true, Quiet: true}}
 	}
 	return end(want, at)
 }
@@ -226,7 +244,7 @@ func end(want pki.Accepts, at []Position) Phase {
 		return Phase{Kind: Issue, Clusters: names, Leaf: want, Stage: Narrow, Gate: Gate{Loaded: want}}
 	}
 	if names := where(at, func(p Position) bool { return p.Prepared }); len(names) > 0 {
-		return Phase{Kind: CleanUp, Clusters: names, Stage: Narrow, Gate: Gate{Presented: want, Connected: true, Quiet: true}}
+		return Phase{Kind: CleanUp, Clusters: names, Stage: Narrow, Gate: Gate{Presented: want, Connected: true, Settled: true, Quiet: true}}
 	}
 	return Phase{Kind: Done, Stage: Narrow}
 }

@@ -18,6 +18,10 @@ import (
 type Running struct {
 	// EtcdBehind and ClientsBehind say which processes have not loaded their present CA file, or of which nobody knows.
 	EtcdBehind, ClientsBehind []string
+	// EtcdUnknown says which etcd replicas could not be asked.
+	EtcdUnknown []string
+	// Agents is how many agents were observed.
+	Agents int
 	// Presented are the chains that etcd replicas serve and that client nodes have; Files the CA files that client nodes see.
 	Presented, Files []Seen
 	// Disconnected are the clients that are not connected to a peer.
@@ -49,8 +53,17 @@ func (m *mesh) missing(g Gate, phase Phase, quiet time.Duration) []string {
 	}
 	var changed time.Time
 	for _, c := range m.clusters {
-		if c.meshAPI != nil && !rolledOut(c.meshAPI) {
+		if g.Settled && c.meshAPI != nil && !rolledOut(c.meshAPI) {
 			add(c, "the pods of clustermesh-apiserver are being replaced")
+		}
+		observed := g.Presented != pki.AcceptsNone || g.Loaded != pki.AcceptsNone || g.Files != pki.AcceptsNone && slices.Contains(phase.Clusters, c.Member.Name)
+		if missing := c.agents - c.running.Agents; observed && missing > 0 {
+			add(c, "%d of %d agents could not be observed", missing, c.agents)
+		}
+		if g.Asked || g.Loaded != pki.AcceptsNone {
+			for _, why := range c.running.EtcdUnknown {
+				add(c, "%s", why)
+			}
 		}
 		if g.Presented != pki.AcceptsNone {
 			m.presented(c, g.Presented, add)
@@ -94,7 +107,7 @@ func (m *mesh) lost(c *cluster) []string {
 			sides = append(sides, one.Side)
 		}
 		for _, p := range pki.Matrix(sides, m.at) {
-			m.trusted[p.Client+" "+p.Server] = p.Verdict == pki.OK
+			m.trusted[p.Client+" "+p.Server] = p.Verdict != pki.Broken
 		}
 	}
 	var out []string
@@ -115,6 +128,19 @@ func (m *mesh) clientsBehind(names []string) []string {
 		}
 		for _, why := range c.running.ClientsBehind {
 			out = append(out, c.Member.Name+": "+why)
+		}
+	}
+	return out
+}
+
+// etcdBehind says which etcd replicas of some clusters are older than their CA file.
+func (m *mesh) etcdBehind(names []string) []string {
+	var out []string
+	for _, c := range m.clusters {
+		if slices.Contains(names, c.Member.Name) {
+			for _, why := range c.running.EtcdBehind {
+				out = append(out, c.Member.Name+": "+why)
+			}
 		}
 	}
 	return out

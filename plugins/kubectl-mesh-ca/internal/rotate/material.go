@@ -57,9 +57,9 @@ func (m *mesh) blocks(c *cluster, leaf, trust pki.Accepts) ([]*x509.Certificate,
 		return []*x509.Certificate{oldCA, newCA}, m.old
 	case m.method == Bundle && trust == pki.AcceptsBoth:
 		return []*x509.Certificate{newCA, oldCA}, m.new
-	case m.method == Cross && leaf == pki.AcceptsBoth && c.certgen() && trust == pki.AcceptsNew:
+	case m.method == Cross && leaf == pki.AcceptsBoth && c.emitsCross() && trust == pki.AcceptsNew:
 		return []*x509.Certificate{nil, newCA}, m.new
-	case m.method == Cross && leaf == pki.AcceptsBoth && c.certgen():
+	case m.method == Cross && leaf == pki.AcceptsBoth && c.emitsCross():
 		return []*x509.Certificate{nil, oldCA}, m.new
 	case leaf == pki.AcceptsNew:
 		return []*x509.Certificate{newCA}, m.new
@@ -83,6 +83,10 @@ func (m *mesh) same(have, want []*x509.Certificate) bool {
 
 // certgen reports whether certgen issues the leaf certificates of a cluster.
 func (c *cluster) certgen() bool { return c.owner().Kind == pki.OwnerCertgen || len(c.CronJobs) > 0 }
+
+// emitsCross reports whether the owner of a cluster's leaf certificates emits X. Helm does not. certgen does; where it has no CronJob, only its field manager
+// tells that it is the owner, and this rotation's own writes hide that, so that everybody else is treated as certgen.
+func (c *cluster) emitsCross() bool { return c.owner().Kind != pki.OwnerHelm || len(c.CronJobs) > 0 }
 
 // crossSign makes X once for all clusters.
 func (m *mesh) crossSign() error {

@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"strings"
 	"time"
 
 	appsv1 "k8s.io/api/apps/v1"
@@ -31,8 +32,9 @@ const (
 
 	annotationReplaces = "mesh.kubectl.io/replaces" // on SecretNew: the fingerprint of OLD
 	annotationMethod   = "mesh.kubectl.io/rotation-method"
-	annotationResume   = "mesh.kubectl.io/suspended-by" // on a CronJob: what suspended it
-	managerTrust       = pki.FieldManager + "-trust"    // owns CA files, so that the time of its entry is theirs
+	annotationClusters = "mesh.kubectl.io/rotation-clusters" // on SecretNew: all clusters that take part
+	annotationResume   = "mesh.kubectl.io/suspended-by"      // on a CronJob: what suspended it
+	managerTrust       = pki.FieldManager + "-trust"         // owns CA files, so that the time of its entry is theirs
 )
 
 // cluster is one cluster as it was read. It holds private keys and is never printed.
@@ -44,6 +46,7 @@ type cluster struct {
 	lock     *corev1.ConfigMap
 	cronJobs []*batchv1.CronJob
 	meshAPI  *appsv1.Deployment
+	agents   int // that should run
 	running  Running
 }
 
@@ -92,6 +95,7 @@ func (c Config) read(ctx context.Context, members []*clusters.Member) (*mesh, er
 			return nil, fmt.Errorf("%w; %s could not be read: %w", errIncomplete, m.Label(), m.Err)
 		}
 	}
+	slices.SortFunc(reading.States, func(a, b *ca.State) int { return strings.Compare(a.Member.Name, b.Member.Name) })
 	m := &mesh{at: c.Clock.Now()}
 	of := map[*clusters.Member]*cluster{}
 	for _, s := range reading.States {
@@ -127,6 +131,13 @@ func (c *cluster) readRotation(ctx context.Context) error {
 	if c.meshAPI, err = optional(api.AppsV1().Deployments(c.Namespace).Get(ctx, cilium.DeploymentMeshAPI, metav1.GetOptions{})); err != nil {
 		return err
 	}
+	agents, err := optional(api.AppsV1().DaemonSets(c.Namespace).Get(ctx, cilium.DaemonSetName, metav1.GetOptions{}))
+	if err != nil {
+		return err
+	}
+	if agents != nil {
+		c.agents = int(agents.Status.DesiredNumberScheduled)
+	}
 	for _, name := range c.CronJobs {
 		job, err := optional(api.BatchV1().CronJobs(c.Namespace).Get(ctx, name, metav1.GetOptions{}))
 		if err != nil {
@@ -150,7 +161,7 @@ func (c *cluster) readRotation(ctx context.Context) error {
 
 // readable says why a cluster cannot take part, or nil. What cannot be read is not guessed.
 func (c *cluster) readable() error {
-	for _, name := range append([]string{pki.SecretCA}, leafNames()...) {
+	for _, name := range append([]string{pki.SecretCA, cilium.SecretClusterMesh, cilium.SecretKVStoreMesh}, leafNames()...) {
 		if why := c.Secrets[name].Unreadable; why != "" {
 			return fmt.Errorf("cluster %q: secret %s/%s: %s", c.Member.Name, c.Namespace, name, why)
 		}
@@ -211,14 +222,16 @@ func (m *mesh) keys() error {
 	}
 	for _, c := range m.clusters {
 		for _, secret := range []*corev1.Secret{c.former, c.CA().Object} {
-			if secret == nil || m.old.Cert != nil {
+			if secret == nil || m.old.HasKey() {
 				continue
 			}
 			signer, err := pki.ParseSigner(secret.Data)
 			if err != nil { // a CA whose key is lost can only be replaced at once
 				signer, err = pki.ParseUnsigned(secret.Data)
 			}
-			if err == nil && (!m.started || pki.Fingerprint(signer.Cert) == m.replaces()) {
+			// One copy with the key is enough, wherever it is.
+			same := m.old.Cert == nil || m.old.Cert.Equal(signer.Cert)
+			if err == nil && same && (!m.started || pki.Fingerprint(signer.Cert) == m.replaces()) {
 				m.old = signer
 			}
 		}
@@ -258,7 +271,7 @@ func (m *mesh) positions(goal Goal) []Position {
 			p.Leaves[name], p.Trusts[name] = m.pair().Leaf(leaf.Chain, m.at), m.pair().Trust(leaf.Trust)
 		}
 		p.Authority = m.authorityFits(c, p.leafKind(goal), p.trustKind(goal))
-		p.EtcdBehind, p.ClientsBehind = len(c.running.EtcdBehind) > 0, len(c.running.ClientsBehind) > 0
+		p.EtcdBehind, p.EtcdUnknown, p.ClientsBehind = len(c.running.EtcdBehind) > 0, len(c.running.EtcdUnknown) > 0, len(c.running.ClientsBehind) > 0
 		out = append(out, p)
 	}
 	return out
@@ -323,4 +336,32 @@ func (c *cluster) owner() pki.Owner {
 		}
 	}
 	return first
+}
+
+// complete refuses to write while a cluster is missing that takes part in the rotation or is a peer of one that does: what it presents and trusts is not known.
+func (m *mesh) complete() error {
+	read := map[string]bool{}
+	for _, c := range m.clusters {
+		read[c.Member.Name] = true
+	}
+	var missing []string
+	for _, c := range m.clusters {
+		if c.kept != nil {
+			for _, name := range strings.Split(c.kept.Annotations[annotationClusters], ",") {
+				if name != "" && !read[name] {
+					missing = append(missing, name+" takes part in the rotation")
+				}
+			}
+		}
+		for peer := range c.Side.Peers {
+			if !read[peer] {
+				missing = append(missing, peer+" is a peer of "+c.Member.Name)
+			}
+		}
+	}
+	if len(missing) == 0 {
+		return nil
+	}
+	slices.Sort(missing)
+	return fmt.Errorf("%w: %s, and was not read: name all clusters of the mesh with --contexts; nothing was written", errIncomplete, strings.Join(slices.Compact(missing), "; "))
 }

@@ -31,14 +31,6 @@ func running(s *ca.State, seen live.Observation, now time.Time) Running {
 	var out Running
 	judged := live.Judge([]*ca.State{s}, map[string]live.Observation{s.Member.Name: seen}, now)
 	for _, cluster := range judged.Clusters {
-		for _, e := range cluster.Etcd {
-			switch {
-			case e.Message != "":
-				out.EtcdBehind = append(out.EtcdBehind, fmt.Sprintf("etcd in pod %s: %s", e.Pod, e.Message))
-			case e.Trust != string(pki.Fresh):
-				out.EtcdBehind = append(out.EtcdBehind, fmt.Sprintf("etcd in pod %s: %s", e.Pod, e.Reason))
-			}
-		}
 		for _, c := range cluster.Clients {
 			if c.Trust != string(pki.Fresh) {
 				out.ClientsBehind = append(out.ClientsBehind, fmt.Sprintf("%s %s, connection to %s: %s", c.Kind, c.Pod, c.Peer, c.Reason))
@@ -49,25 +41,49 @@ func running(s *ca.State, seen live.Observation, now time.Time) Running {
 		}
 	}
 	for _, served := range seen.Served {
-		if len(served.Chain) > 0 {
-			out.Presented = append(out.Presented, Seen{Where: "etcd in pod " + served.Pod, Certs: served.Chain})
+		where := "etcd in pod " + served.Pod
+		// What could not be seen has no certificates, which no gate accepts.
+		out.Presented = append(out.Presented, Seen{Where: where, Certs: served.Chain})
+		if len(served.Chain) == 0 {
+			out.EtcdUnknown = append(out.EtcdUnknown, where+": "+served.Unknown)
+		}
+		if why := older(s, served); why != "" {
+			out.EtcdBehind = append(out.EtcdBehind, where+": "+why)
 		}
 	}
+	pods := map[string]bool{}
 	for _, f := range seen.Files {
 		where := fmt.Sprintf("file %s on node %s", f.Path, f.Node)
+		pods[f.Pod] = true
 		switch {
 		case len(f.Certs) == 0:
 			out.ClientsBehind = append(out.ClientsBehind, where+": "+f.Unknown)
+			out.Presented, out.Files = append(out.Presented, Seen{Where: where}), append(out.Files, Seen{Where: where})
 		case strings.HasSuffix(f.Path, "-ca.crt"):
 			out.Files = append(out.Files, Seen{Where: where, Certs: f.Certs})
 		default:
 			out.Presented = append(out.Presented, Seen{Where: where, Certs: f.Certs})
 		}
 	}
+	out.Agents = len(pods)
 	for _, r := range seen.Rejected {
 		if r.Reason != pki.NotTrust && r.At.After(out.Rejected) {
 			out.Rejected, out.Rejection = r.At, r.Text
 		}
 	}
 	return out
+}
+
+// older says why a pod of clustermesh-apiserver must be replaced, "" if it need not. Both times are the API server's. The age of the pod counts and not that of
+// its etcd container: KVStoreMesh and the container apiserver keep what they have read, too, and a restarted etcd keeps its id, so that no client connects again.
+func older(s *ca.State, served live.Served) string {
+	file, ok := s.Side.EtcdTrust()
+	if !ok {
+		return ""
+	}
+	content := s.Content(file)
+	if content.To.IsZero() || served.Created.IsZero() || !served.Created.Before(content.To) {
+		return ""
+	}
+	return fmt.Sprintf("the pod was created at %s, before %s was written at %s", served.Created.UTC().Format(time.RFC3339), file.Source, content.To.UTC().Format(time.RFC3339))
 }

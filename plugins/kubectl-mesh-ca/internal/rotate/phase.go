@@ -8,6 +8,7 @@ import (
 	"maps"
 	"regexp"
 	"slices"
+	"strings"
 	"time"
 
 	batchv1 "k8s.io/api/batch/v1"
@@ -31,8 +32,10 @@ const (
 // plan turns a phase into writes.
 func (c Config) plan(m *mesh, phase Phase) (*change.Plan, error) {
 	p := &change.Plan{Action: string(phase.Kind)}
-	if err := m.crossSign(); err != nil {
-		return nil, err
+	if phase.Leaf == pki.AcceptsBoth || phase.Kind == Trust { // later OLD may have expired, and is not needed
+		if err := m.crossSign(); err != nil {
+			return nil, err
+		}
 	}
 	for _, name := range phase.Clusters {
 		phases, err := c.planCluster(m, m.cluster(name), phase)
@@ -91,7 +94,7 @@ func (c Config) prepare(m *mesh, one *cluster) [][]change.Step {
 		obj := &corev1.Secret{
 			ObjectMeta: metav1.ObjectMeta{Name: SecretNew, Namespace: one.Namespace,
 				Labels:      map[string]string{pki.LabelManagedBy: managedBy, labelRotation: "new"},
-				Annotations: map[string]string{annotationReplaces: pki.Fingerprint(m.old.Cert), annotationMethod: string(m.method)}},
+				Annotations: map[string]string{annotationReplaces: pki.Fingerprint(m.old.Cert), annotationMethod: string(m.method), annotationClusters: strings.Join(m.names(), ",")}},
 			Type: corev1.SecretTypeOpaque, Data: map[string][]byte{pki.KeyCACert: m.new.CertPEM(), pki.KeyCAKey: m.new.KeyPEM()},
 		}
 		keep = append(keep, one.createSecret(obj, c.Manager, "keep the new CA"))
@@ -269,7 +272,7 @@ func (c Config) cleanUp(one *cluster) [][]change.Step {
 		resume = append(resume, c.setSuspended(one, job, false))
 	}
 	if one.kept != nil {
-		keys = append(keys, one.remove(change.Secret, one.kept, "the new CA is in cilium-ca", ca.AccessRemoveRotation()))
+		keys = append(keys, one.remove(change.Secret, one.kept, "the kept new CA", ca.AccessRemoveRotation()))
 	}
 	if one.lock != nil {
 		lock = append(lock, one.remove(change.ConfigMap, one.lock, "the lock of the rotation", ca.AccessRotationLock()))
@@ -285,6 +288,14 @@ type holder struct {
 }
 
 const annotationHolder = "mesh.kubectl.io/run"
+
+func (m *mesh) names() []string {
+	out := make([]string, len(m.clusters))
+	for n, c := range m.clusters {
+		out[n] = c.Member.Name
+	}
+	return out
+}
 
 // heldBy returns who else runs a command of the rotation, if that may still be so.
 func (m *mesh) heldBy(id string) (holder, bool) {

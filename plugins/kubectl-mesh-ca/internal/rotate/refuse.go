@@ -30,17 +30,16 @@ func (c Config) checkStart(m *mesh) error {
 	if m.old.Cert != nil && !m.old.HasKey() && m.method != Emergency {
 		add("the key of the CA is missing in secret %s. Only --emergency replaces such a CA, and clusters do not accept each other meanwhile", pki.SecretCA)
 	}
-	read := map[string]bool{}
-	for _, one := range m.clusters {
-		read[one.Member.Name] = true
-	}
+	leaves := 0
 	for _, one := range m.clusters {
 		c.checkCluster(m, one, add)
-		for peer := range one.Side.Peers {
-			if !read[peer] {
-				add("%s has the peer %s, which was not read: name all clusters of the mesh with --contexts", one.Member.Name, peer)
-			}
-		}
+		leaves += len(one.leaves())
+	}
+	if err := m.complete(); err != nil {
+		add("%v", err)
+	}
+	if leaves == 0 {
+		add("no cluster has leaf certificates of Cluster Mesh or Hubble: give the clusters a new CA with kubectl mesh-ca init or sync instead")
 	}
 	if m.method == Emergency {
 		return refusal(why)
@@ -145,6 +144,9 @@ func (c Config) checkCluster(m *mesh, one *cluster, add func(string, ...any)) {
 		if copies := one.Side.Copies(peer); len(copies) > 0 {
 			add("%s has copies of certificates of %s (%s), which nothing renews: remove them first", name, peer, copies[0].Source)
 		}
+	}
+	if one.Values.SetsCA && !c.ForceConflicts {
+		add("%s: the values of release %s set %stls.ca.cert and %stls.ca.key: every upgrade writes that CA. Remove them from the values first, or use --force-conflicts", name, one.Release.Name, one.Values.Prefix, one.Values.Prefix)
 	}
 	c.checkLeaves(m, one, add)
 }

@@ -158,6 +158,8 @@ func (r *run) warnings() []string {
 		switch {
 		case owner.Kind == pki.OwnerHelm && r.m.method == Cross:
 			warn(c, "do not upgrade or roll back release %s until the rotation has ended: Helm would write certificates that some clusters do not accept", release)
+		case owner.Kind == pki.OwnerHelm && !c.Values.Known:
+			warn(c, "cannot read the values of release %s: if they set tls.ca.cert and tls.ca.key, do not upgrade it until the rotation has ended. helm rollback would restore the previous CA", release)
 		case owner.Kind == pki.OwnerHelm:
 			warn(c, "helm rollback of release %s would restore the previous CA; upgrades are harmless", release)
 		case owner.Reconciles():
@@ -171,6 +173,9 @@ func (r *run) warnings() []string {
 	if r.m.method == Emergency {
 		out = append(out, "Until clustermesh-apiserver and all clients of every cluster have loaded the new CA, clusters do not accept each other: changed endpoints are not seen in other clusters. "+
 			"Traffic continues with the last state, but an agent that restarts meanwhile loses the other clusters' backends after a minute.")
+	}
+	if r.m.method != Emergency && r.m.old.Cert != nil {
+		out = append(out, "End the rotation before "+r.m.old.Cert.NotAfter.UTC().Format(time.RFC3339)+", when the previous CA expires.")
 	}
 	for _, text := range order {
 		out = append(out, strings.Join(where[text], ", ")+": "+text)
@@ -278,8 +283,11 @@ const (
 	renewal = time.Minute
 )
 
-// hold says on the first cluster's lock that this run is alive. Of two runs that begin at once, one gets a conflict and ends.
+// hold says on the lock of the first cluster, by name, that this run is alive. Of two runs that begin at once, one gets a conflict and ends.
 func (r *run) hold(ctx context.Context) error {
+	if h, busy := r.m.heldBy(r.ID); busy {
+		return r.busy(h)
+	}
 	for _, c := range r.m.clusters {
 		if c.lock == nil {
 			continue
@@ -287,9 +295,6 @@ func (r *run) hold(ctx context.Context) error {
 		var have holder
 		_ = json.Unmarshal([]byte(cmp.Or(c.lock.Annotations[annotationHolder], "{}")), &have) // what does not parse is nobody's
 		now := r.Clock.Now()
-		if have.ID != "" && have.ID != r.ID && now.Before(have.Until) {
-			return fmt.Errorf("%s runs a command of this rotation, and counts as alive until %s; this one ends", have.Who, have.Until.UTC().Format(time.RFC3339))
-		}
 		if have.ID == r.ID && have.Until.Sub(now) > renewal {
 			return nil
 		}
@@ -312,6 +317,10 @@ func (r *run) hold(ctx context.Context) error {
 		return r.relock(ctx, c)
 	}
 	return nil
+}
+
+func (r *run) busy(h holder) error {
+	return fmt.Errorf("%s runs a command of this rotation, and counts as alive until %s; wait for it", h.Who, h.Until.UTC().Format(time.RFC3339))
 }
 
 // relock reads the lock of a cluster again.

@@ -8,12 +8,14 @@ import (
 	"strings"
 	"time"
 
+	"github.com/kubectl-mesh/kubectl-mesh/pkg/common/change"
 	"github.com/kubectl-mesh/kubectl-mesh/pkg/common/cilium/pki"
 	"github.com/kubectl-mesh/kubectl-mesh/pkg/common/cli"
 	"github.com/kubectl-mesh/kubectl-mesh/pkg/common/clusters"
 	"github.com/kubectl-mesh/kubectl-mesh/pkg/common/fanout"
 	"github.com/kubectl-mesh/kubectl-mesh/pkg/common/kernel"
 	"github.com/kubectl-mesh/kubectl-mesh/pkg/common/output"
+	"github.com/kubectl-mesh/kubectl-mesh/plugins/kubectl-mesh-ca/internal/ca"
 )
 
 // Action is what a command of the rotation does.
@@ -58,8 +60,9 @@ type Config struct {
 // Defaults of the durations.
 const (
 	DefaultWait = 10 * time.Minute
-	// DefaultQuiet is longer than the 30 seconds after which clustermesh-apiserver and KVStoreMesh dial their etcd again (measured with 1.20.2).
-	DefaultQuiet = 90 * time.Second
+	// DefaultQuiet is the time in which kubelets have written all files, and longer than the 30 seconds after which clustermesh-apiserver and KVStoreMesh dial
+	// their etcd again (measured with 1.20.2).
+	DefaultQuiet = pki.KubeletDelay
 	DefaultPoll  = 2 * time.Second
 	// lookBack is how far the logs of etcd are read.
 	lookBack = 10 * time.Minute
@@ -77,6 +80,7 @@ type run struct {
 	ui      kernel.UI
 	members []*clusters.Member
 	m       *mesh
+	values  map[string]ca.Values // of the Helm releases, by cluster
 	goal    Goal
 	report  Report
 	asked   bool
@@ -120,6 +124,25 @@ func (r *run) read(ctx context.Context) error {
 		m.method, m.new = r.m.method, r.m.new
 	}
 	r.m = m
+	if r.values == nil {
+		states := make([]*ca.State, len(m.clusters))
+		for n, c := range m.clusters {
+			states[n] = c.State
+		}
+		ca.ReadReleases(ctx, states, r.Change.Timeout)
+		r.values = map[string]ca.Values{}
+		for _, s := range states {
+			r.values[s.Member.Name] = s.Values
+		}
+	}
+	for _, c := range m.clusters {
+		c.Values = r.values[c.Member.Name]
+	}
+	if m.started && r.Action != Status && r.Action != Plan {
+		if err := errors.Join(m.strangers(), m.complete()); err != nil {
+			return err
+		}
+	}
 	return r.observe(ctx)
 }
 
@@ -146,14 +169,12 @@ const observeFactor = 3
 
 // begin checks that the action fits what is under way, and decides on the new CA.
 func (r *run) begin(ctx context.Context) error {
-	if r.m.started && r.Action != Status {
-		if err := r.m.strangers(); err != nil {
-			return err
-		}
-	}
 	leftover := slices.ContainsFunc(r.m.clusters, func(c *cluster) bool { return c.lock != nil || len(c.suspended()) > 0 })
 	switch r.Action {
 	case Plan, Start:
+		if r.m.started && r.Method != "" && Method(r.Method) != r.m.method {
+			return fmt.Errorf("a rotation with the method %s is under way already (%s). End it first: %s, or: %s", r.m.method, r.m.lockText(), r.command(Continue), r.command(Abort))
+		}
 		if r.m.started && r.Action == Start && r.next().Stage > Widen {
 			return fmt.Errorf("a rotation is under way already (%s); go on with: %s", r.m.lockText(), r.command(Continue))
 		}
@@ -240,10 +261,19 @@ func (r *run) advance(ctx context.Context) error {
 		if phase.Kind == Done || phase.Stage > r.goal.Until {
 			return nil
 		}
-		if err := r.ask(ctx); err != nil {
-			return err
+		if first := !r.asked; r.DryRun == cli.DryRunNone {
+			if err := r.ask(ctx); err != nil {
+				return err
+			}
+			if first { // an answer may take an hour
+				if err := r.read(ctx); err != nil {
+					return err
+				}
+				continue
+			}
 		}
 		if r.DryRun != cli.DryRunNone {
+			r.report.Phases = r.phases()
 			return r.check(ctx, phase)
 		}
 		begun := r.Clock.Now()
@@ -252,7 +282,15 @@ func (r *run) advance(ctx context.Context) error {
 		if err != nil {
 			return err
 		}
-		if !opened {
+		if !opened || phase.Kind == Observe {
+			if opened {
+				if err := r.Clock.Sleep(ctx, r.Poll); err != nil {
+					return err
+				}
+				if err := r.read(ctx); err != nil {
+					return err
+				}
+			}
 			continue
 		}
 		waited := r.Clock.Now().Sub(begun)
@@ -267,11 +305,11 @@ func (r *run) advance(ctx context.Context) error {
 
 // ask shows what is going to be done, once, and asks.
 func (r *run) ask(ctx context.Context) error {
-	if r.asked || r.DryRun != cli.DryRunNone {
+	if r.asked {
 		return nil
 	}
 	if h, busy := r.m.heldBy(r.ID); busy {
-		return fmt.Errorf("%s runs a command of this rotation, and counts as alive until %s; wait for it", h.Who, h.Until.UTC().Format(time.RFC3339))
+		return r.busy(h)
 	}
 	r.fill()
 	r.report.Phases = r.phases()
@@ -294,8 +332,12 @@ func (r *run) ask(ctx context.Context) error {
 
 // await looks until the gate of a phase is open. It returns false when another phase is to be done instead.
 func (r *run) await(ctx context.Context, phase Phase) (bool, error) {
+	var unread error
 	for end := r.Clock.Now().Add(r.Wait); ; {
 		missing := r.m.missing(phase.Gate, phase, r.Quiet)
+		if unread != nil { // what was read before is not judged any more
+			missing = []string{unread.Error()}
+		}
 		r.report.Waiting = missing
 		if len(missing) == 0 {
 			return true, nil
@@ -313,13 +355,31 @@ func (r *run) await(ctx context.Context, phase Phase) (bool, error) {
 		if err := r.Clock.Sleep(ctx, r.Poll); err != nil {
 			return false, err
 		}
-		if err := r.read(ctx); err != nil {
-			return false, err
+		if unread = r.again(ctx); unread != nil {
+			if !errors.Is(unread, errAgain) {
+				return false, unread
+			}
+			continue
 		}
 		if now := r.next(); now.Kind != phase.Kind || !slices.Equal(now.Clusters, phase.Clusters) || now.Leaf != phase.Leaf || now.Trust != phase.Trust {
 			return false, nil
 		}
 	}
+}
+
+// errAgain says that a reading failed, and may succeed when it is tried again.
+var errAgain = errors.New("not everything could be read")
+
+// again reads while a command waits. One request that failed does not end it.
+func (r *run) again(ctx context.Context) error {
+	err := r.read(ctx)
+	if err == nil || ctx.Err() != nil || r.m == nil {
+		return err
+	}
+	if r.m.started && r.Action != Status && r.m.strangers() != nil || r.m.started && r.m.complete() != nil {
+		return err
+	}
+	return fmt.Errorf("%w: %w", errAgain, err)
 }
 
 func withoutDigits(r rune) rune {
@@ -346,10 +406,18 @@ func (r *run) carryOut(ctx context.Context, phase Phase, waited time.Duration) e
 	if err != nil {
 		return err
 	}
+	if len(plan.Pending()) == 0 && phase.Kind == Refresh {
+		return r.settle(ctx, func() []string { return r.m.clientsBehind(phase.Clusters) })
+	}
 	if len(plan.Pending()) == 0 {
 		return fmt.Errorf("phase %q has nothing to write in %s, although it is the next one; what was written is safe", phase.Kind, strings.Join(phase.Clusters, ", "))
 	}
 	r.ui.Say("%s", sentence(phase))
+	for _, part := range plan.Phases {
+		if phase.Kind != CleanUp { // which removes the lock
+			part.Before = func(ctx context.Context, _ change.Step) error { return r.hold(ctx) }
+		}
+	}
 	if err := plan.Preflight(ctx, r.Change); err != nil {
 		r.report.add(plan)
 		return err
@@ -370,7 +438,9 @@ func (r *run) carryOut(ctx context.Context, phase Phase, waited time.Duration) e
 	r.report.Phases = append(r.report.Phases, done)
 	switch phase.Kind {
 	case Restart: // before the pods are replaced, the old ones look as if they had to be restarted
-		return r.settle(ctx, func() []string { return r.m.missing(Gate{}, phase, 0) })
+		return r.settle(ctx, func() []string {
+			return append(r.m.missing(Gate{Settled: true}, phase, 0), r.m.etcdBehind(phase.Clusters)...)
+		})
 	case Refresh: // the comment reaches the clients with the next sync of their kubelets
 		return r.settle(ctx, func() []string { return r.m.clientsBehind(phase.Clusters) })
 	}
@@ -383,10 +453,14 @@ func (r *run) settle(ctx context.Context, left func() []string) error {
 		if err := r.Clock.Sleep(ctx, r.Poll); err != nil {
 			return err
 		}
-		if err := r.read(ctx); err != nil {
+		err := r.again(ctx)
+		if err != nil && !errors.Is(err, errAgain) {
 			return err
 		}
 		missing := left()
+		if err != nil {
+			missing = []string{err.Error()}
+		}
 		if r.report.Waiting = missing; len(missing) == 0 {
 			return nil
 		}

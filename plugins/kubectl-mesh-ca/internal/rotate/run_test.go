@@ -154,7 +154,7 @@ func TestJoins(t *testing.T) {
 				t.Fatal(err)
 			}
 			other := pkitest.NewCA(t, pkitest.Spec{Name: "of ap"})
-			fresh := newWorld(t, 5, func(name string, _ *pkitest.CA) catest.Install { return install(name, &other) }, "ap", "us", "eu").mesh[0]
+			fresh := newWorld(t, 5, func(name string, _ *pkitest.CA) catest.Install { return install(name, &other) }, "ap", "us", "eu").Mesh[0]
 			w.Adopt(fresh)
 			w.Remember("ap")
 			writes := len(w.Log)
@@ -233,6 +233,7 @@ func sequence(t *testing.T, seed uint64) {
 	install := []func(string, *pkitest.CA) catest.Install{byHelm, byCertgen, mixed}[seed%3]
 	w := newWorld(t, seed, install, "us", "eu", "ap", "sa", "af")
 	first := firstCA(t, w).Signer()
+	w.Doubts = 8
 	actions := []rotate.Action{rotate.Start, rotate.Start, rotate.Continue, rotate.Continue, rotate.Finish, rotate.Abort}
 	for range 2 + w.R.IntN(5) {
 		requests := -1
@@ -249,6 +250,7 @@ func sequence(t *testing.T, seed uint64) {
 		}
 	}
 	w.Log = append(w.Log, "--- to the end")
+	w.Doubts = 0
 	now := firstCA(t, w).Signer()
 	if report, err := w.run(rotate.Status, "", -1); err != nil {
 		t.Fatal(err, report)
@@ -285,6 +287,10 @@ func sequence(t *testing.T, seed uint64) {
 			t.Fatalf("%s: %v", action, err)
 		}
 	}
+	if back && now.Equal(first) { // an abort needs a rotation that has not ended
+		w.ends(true, first)
+		return
+	}
 	w.ends(firstCA(t, w).Signer().Equal(first), first)
 }
 
@@ -318,6 +324,9 @@ func (w *world) run(action rotate.Action, method rotate.Method, requests int) (r
 // everything reports the kind of every Secret at the end.
 func (w *world) ends(old bool, first *x509.Certificate) {
 	w.T.Helper()
+	for range 20 { // kubelets write what the last phase left
+		must(w.T, w.Sleep(w.T.Context(), time.Minute))
+	}
 	for _, p := range w.Mesh {
 		authority, err := pki.ParseCA(p.Secret(pki.SecretCA).Data)
 		if err != nil || authority.Key != pki.KeyMatches || authority.Signer().Equal(first) != old || len(authority.Chain) != 1 {
@@ -341,5 +350,70 @@ func (w *world) ends(old bool, first *x509.Certificate) {
 		if !old && p.Secret(ca.BackupName(pki.Fingerprint(first))) == nil {
 			w.T.Errorf("%s: the previous CA is not kept", p.Name)
 		}
+	}
+}
+
+// TestSubset: a command that does not see a cluster that takes part changes nothing, also if the clusters are not configured as peers.
+func TestSubset(t *testing.T) {
+	t.Parallel()
+	for _, connected := range []bool{true, false} {
+		w := newWorld(t, 6, byHelm, "us", "eu", "ap")
+		all := w.Mesh
+		if !connected {
+			for _, name := range []string{"us", "eu", "ap"} {
+				w.Forget(name)
+			}
+			w.Kept = map[string]bool{}
+		}
+		if _, err := w.run(rotate.Start, "", -1); err != nil {
+			t.Fatal(err)
+		}
+		w.Mesh = all[:2]
+		for _, action := range []rotate.Action{rotate.Continue, rotate.Abort} {
+			writes := len(w.Log)
+			if _, err := w.run(action, "", -1); err == nil || !strings.Contains(err.Error(), "ap") || !strings.Contains(err.Error(), "--contexts") || len(w.Log) != writes+1 {
+				t.Errorf("connected %t, %s: %v, %d writes", connected, action, err, len(w.Log)-writes-1)
+			}
+		}
+		w.Mesh = all
+		if report, err := w.run(rotate.Abort, "", -1); err != nil {
+			t.Errorf("%v (%v)", err, report.Waiting)
+		}
+	}
+}
+
+// TestUnaskedEtcd is not restarted, and no certificate is written that it must have read before.
+func TestUnaskedEtcd(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, 7, byCertgen, "us", "eu")
+	if _, err := w.run(rotate.Start, "", -1); err != nil {
+		t.Fatal(err)
+	}
+	w.Doubts = 1
+	writes := len(w.Log)
+	_, err := w.run(rotate.Continue, "", -1)
+	if !errors.Is(err, rotate.ErrWaiting) {
+		t.Errorf("%v", err)
+	}
+	for _, line := range w.Log[writes:] {
+		if strings.Contains(line, "deployments/") || strings.Contains(line, "-cert") {
+			t.Error(line)
+		}
+	}
+}
+
+// TestMethodIsKept: start does not ignore options that a rotation under way does not have.
+func TestMethodIsKept(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, 8, byHelm, "us", "eu")
+	if _, err := w.run(rotate.Start, "", 400); err == nil {
+		t.Skip("it was not cut")
+	}
+	w.At = w.At.Add(5 * time.Minute)
+	if report, _ := w.run(rotate.Status, "", -1); !report.UnderWay {
+		t.Skip("it was cut before its first write")
+	}
+	if _, err := w.run(rotate.Start, rotate.Emergency, -1); err == nil || !strings.Contains(err.Error(), "a rotation with the method bundle is under way already") {
+		t.Error(err)
 	}
 }
