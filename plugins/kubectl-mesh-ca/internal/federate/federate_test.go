@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"maps"
 	"net"
+	"os"
 	"slices"
 	"strings"
 	"testing"
@@ -41,7 +42,7 @@ type world struct {
 }
 
 func newWorld(t testing.TB, method string, names ...string) *world {
-	return newWorldOf(t, func(name string, _ int) catest.Install { return install(method) }, names...)
+	return newWorldOf(t, func(string, int) catest.Install { return install(method) }, names...)
 }
 
 func install(method string) catest.Install {
@@ -90,8 +91,8 @@ func (w *world) federate() v1alpha1.FederationReport {
 	return report
 }
 
-// leafs are the leaf Secrets of a cluster.
-func leafs(p *modeltest.Process) map[string]map[string][]byte {
+// leafSecrets are the leaf Secrets of a cluster.
+func leafSecrets(p *modeltest.Process) map[string]map[string][]byte {
 	out := map[string]map[string][]byte{}
 	for _, spec := range pki.LeafSpecs() {
 		if s := p.Secret(spec.Secret); s != nil {
@@ -108,8 +109,8 @@ func (w *world) trusted(when string) {
 	verified := 0
 	for _, a := range w.Mesh {
 		for _, b := range w.Mesh {
-			for name, leaf := range leafs(a) {
-				for other, data := range leafs(b) {
+			for name, leaf := range leafSecrets(a) {
+				for other, data := range leafSecrets(b) {
 					certs, err := pki.ParseCertificates(leaf["tls.crt"])
 					must(w.T, err)
 					roots, mid := x509.NewCertPool(), x509.NewCertPool()
@@ -197,7 +198,7 @@ func same(t *testing.T, before, after map[string]map[string][]byte) {
 }
 
 func everything(p *modeltest.Process) map[string]map[string][]byte {
-	out := leafs(p)
+	out := leafSecrets(p)
 	out[pki.SecretCA] = p.Secret(pki.SecretCA).Data
 	return out
 }
@@ -278,7 +279,7 @@ func dataOf(secret *corev1.Secret, ok bool) [][]byte {
 }
 
 // off separates the clusters. Leaf certificates that were not issued again are as they were.
-func (w *world) off(before map[string]map[string]map[string][]byte, leafsToo bool) {
+func (w *world) off(before map[string]map[string]map[string][]byte, withLeaf bool) {
 	t := w.T.(*testing.T)
 	t.Helper()
 	off := func(c *federate.Config) { c.Action = federate.Off }
@@ -295,10 +296,10 @@ func (w *world) off(before map[string]map[string]map[string][]byte, leafsToo boo
 	w.settle()
 	for _, p := range w.Mesh {
 		same(t, map[string]map[string][]byte{pki.SecretCA: before[p.Name][pki.SecretCA]}, everything(p))
-		if leafsToo {
+		if withLeaf {
 			same(t, before[p.Name], everything(p))
 		}
-		for name, data := range leafs(p) {
+		for name, data := range leafSecrets(p) {
 			leaf, err := pki.ParseLeaf(data)
 			if err != nil || len(leaf.Chain) != 1 || len(leaf.Trust) != 1 {
 				t.Errorf("%s: %s: %v, %d in the chain, %d trusted", p.Name, name, err, len(leaf.Chain), len(leaf.Trust))
@@ -357,14 +358,19 @@ func TestJoin(t *testing.T) {
 	}
 }
 
-// TestInterrupted cuts the command after every request, and then lets another one go on. Pairs that trust each other never lose it.
+// TestInterrupted cuts the command after a number of requests, and then lets another one go on. Pairs that trust each other never lose it. With
+// MESH_CA_EVERY_CUT it cuts after every request, which takes some 20 minutes.
 func TestInterrupted(t *testing.T) {
 	t.Parallel()
 	for _, method := range []string{"helm", "certgen"} {
 		t.Run(method, func(t *testing.T) {
 			t.Parallel()
 			cuts := 0
-			for requests := 1; ; requests += 1 + requests/12 {
+			step := func(requests int) int { return 1 + requests/6 }
+			if os.Getenv("MESH_CA_EVERY_CUT") != "" {
+				step = func(int) int { return 1 }
+			}
+			for requests := 1; ; requests += step(requests) {
 				w := newWorld(t, method, "us", "eu")
 				_, err := w.run(requests, nil)
 				if err == nil {
@@ -380,7 +386,7 @@ func TestInterrupted(t *testing.T) {
 					}
 				}
 			}
-			if cuts < 20 {
+			if cuts < 15 {
 				t.Errorf("only %d cuts", cuts)
 			}
 		})
