@@ -254,6 +254,56 @@ func TestFederate(t *testing.T) {
 	}
 }
 
+// TestDifferentOwners: Helm, nobody, and Helm again with the CA of the first cluster. What lasts with Helm is done in all of them.
+func TestDifferentOwners(t *testing.T) {
+	t.Parallel()
+	shared := pkitest.NewCA(t, pkitest.Spec{})
+	w := newWorldOf(t, func(name string, _ int) catest.Install {
+		if name == "eu" {
+			return catest.Install{Method: "hand"}
+		}
+		return catest.Install{CA: &shared}
+	}, "us", "eu", "ap")
+	report := w.federate()
+	w.trusted("federated")
+	if report.Recipe != string(federate.Roots) || !slices.ContainsFunc(report.Undo, func(s v1alpha1.NextStep) bool { return strings.Contains(s.Command, "restore --in us") }) {
+		t.Errorf("%s, %v", report.Recipe, report.Undo)
+	}
+	if chain, err := pki.ParseCertificates(w.Mesh[2].Secret(pki.SecretServer).Data["tls.crt"]); err != nil || len(chain) != 2 {
+		t.Errorf("a cluster sends a cross certificate for the CA that it has itself: %v, %d", err, len(chain))
+	}
+	for _, name := range []int{2, 0} {
+		w.issue(w.Mesh[name], "helm")
+		must(t, w.Sleep(t.Context(), time.Minute))
+		w.trusted("issued again")
+	}
+}
+
+// TestRenewedCA: a CA was issued again under its key, for longer. Cross certificates that end too early are made again.
+func TestRenewedCA(t *testing.T) {
+	t.Parallel()
+	w := newWorldOf(t, func(string, int) catest.Install {
+		own := pkitest.NewCA(t, pkitest.Spec{NotAfter: pkitest.Now.Add(100 * pkitest.Day)})
+		return catest.Install{CA: &own, Method: "certgen", CronJobs: []string{"clustermesh-apiserver-generate-certs"}}
+	}, "us", "eu")
+	w.federate()
+	for _, p := range w.Mesh {
+		secret := p.Secret(pki.SecretCA)
+		chain, err := pki.ParseCertificates(secret.Data["ca.crt"])
+		must(t, err)
+		longer := pkitest.NewCA(t, pkitest.Spec{Key: w.cas[p.Name].Key, NotAfter: pkitest.Now.Add(1000 * pkitest.Day)})
+		secret.Data["ca.crt"] = pki.EncodeCertificates(chain[0], longer.Cert)
+		p.Put("secrets", secret)
+	}
+	w.federate()
+	w.trusted("federated again")
+	chain, err := pki.ParseCertificates(w.Mesh[0].Secret(pki.SecretServer).Data["tls.crt"])
+	must(t, err)
+	if len(chain) != 2 || chain[1].NotAfter.Before(pkitest.Now.Add(900*pkitest.Day)) {
+		t.Errorf("%d in the chain, until %s", len(chain), chain[1].NotAfter)
+	}
+}
+
 // onlyOwnKeys: no private key of one cluster is in another one.
 func (w *world) onlyOwnKeys() {
 	w.T.Helper()
