@@ -22,16 +22,16 @@ type FederationReport struct {
 	Undo []NextStep `json:"undo,omitempty"`
 }
 
-// FederationCluster is one cluster. Of its Leafs leaf certificates, Crossed come with the cross certificates that the CAs of all other clusters need, and
+// FederationCluster is one cluster. Of its LeafCertificates, Crossed come with the cross certificates that the CAs of all other clusters need, and
 // Trusting have a CA file that contains these CAs.
 type FederationCluster struct {
 	Cluster string `json:"cluster"`
 	// Issuer is what issues its leaf certificates: helm, certgen, "helm and certgen" or nobody.
-	Issuer   string       `json:"issuer"`
-	CA       *Certificate `json:"ca,omitempty"`
-	Leafs    int          `json:"leafs"`
-	Crossed  int          `json:"crossed"`
-	Trusting int          `json:"trusting"`
+	Issuer           string       `json:"issuer"`
+	CA               *Certificate `json:"ca,omitempty"`
+	LeafCertificates int          `json:"leafCertificates"`
+	Crossed          int          `json:"crossed"`
+	Trusting         int          `json:"trusting"`
 	// ToChange are the objects that the recipe still has to change.
 	ToChange []string `json:"toChange,omitempty"`
 }

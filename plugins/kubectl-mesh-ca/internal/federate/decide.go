@@ -60,6 +60,8 @@ func Next(r Recipe, off bool, at []Position) Phase {
 	etcd, clients := []string{}, []string{}
 	if loads {
 		etcd = where(at, func(p Position) bool { return p.EtcdBehind })
+	}
+	if loads && !off { // a client that no etcd accepts any more does not connect again, whatever it trusts
 		clients = where(at, func(p Position) bool { return p.ClientsBehind })
 	}
 	if len(chains)+len(trust)+len(etcd)+len(clients) > 0 {

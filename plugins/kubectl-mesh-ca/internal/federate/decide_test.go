@@ -82,7 +82,8 @@ func TestNext(t *testing.T) {
 			Phase{Kind: Done, Gate: Gate{Presented: true, Connected: true}}},
 		"the reverse does not wait for connections": {Roots, true, us(func(p *Position) { p.EtcdBehind = true }),
 			Phase{Kind: Restart, Clusters: []string{"us"}, Gate: Gate{Files: true}}},
-		"the reverse removes cross certificates that nobody needs": {Roots, true, us(func(p *Position) { p.Chains = false }), Phase{Kind: Chains, Clusters: []string{"us"}}},
+		"the reverse does not wait for clients, which cannot connect": {Roots, true, us(func(p *Position) { p.ClientsBehind = true }), Phase{Kind: Done}},
+		"the reverse removes cross certificates that nobody needs":    {Roots, true, us(func(p *Position) { p.Chains = false }), Phase{Kind: Chains, Clusters: []string{"us"}}},
 	} {
 		if d := cmp.Diff(c.want, Next(c.recipe, c.off, c.at)); d != "" {
 			t.Errorf("%s: %s", name, d)

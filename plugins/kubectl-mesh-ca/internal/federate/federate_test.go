@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"maps"
 	"net"
+	"os"
 	"slices"
 	"strings"
 	"testing"
@@ -41,7 +42,7 @@ type world struct {
 }
 
 func newWorld(t testing.TB, method string, names ...string) *world {
-	return newWorldOf(t, func(name string, _ int) catest.Install { return install(method) }, names...)
+	return newWorldOf(t, func(string, int) catest.Install { return install(method) }, names...)
 }
 
 func install(method string) catest.Install {
@@ -90,8 +91,8 @@ func (w *world) federate() v1alpha1.FederationReport {
 	return report
 }
 
-// leafs are the leaf Secrets of a cluster.
-func leafs(p *modeltest.Process) map[string]map[string][]byte {
+// leafSecrets are the leaf Secrets of a cluster.
+func leafSecrets(p *modeltest.Process) map[string]map[string][]byte {
 	out := map[string]map[string][]byte{}
 	for _, spec := range pki.LeafSpecs() {
 		if s := p.Secret(spec.Secret); s != nil {
@@ -108,8 +109,8 @@ func (w *world) trusted(when string) {
 	verified := 0
 	for _, a := range w.Mesh {
 		for _, b := range w.Mesh {
-			for name, leaf := range leafs(a) {
-				for other, data := range leafs(b) {
+			for name, leaf := range leafSecrets(a) {
+				for other, data := range leafSecrets(b) {
 					certs, err := pki.ParseCertificates(leaf["tls.crt"])
 					must(w.T, err)
 					roots, mid := x509.NewCertPool(), x509.NewCertPool()
@@ -197,7 +198,7 @@ func same(t *testing.T, before, after map[string]map[string][]byte) {
 }
 
 func everything(p *modeltest.Process) map[string]map[string][]byte {
-	out := leafs(p)
+	out := leafSecrets(p)
 	out[pki.SecretCA] = p.Secret(pki.SecretCA).Data
 	return out
 }
@@ -253,6 +254,56 @@ func TestFederate(t *testing.T) {
 	}
 }
 
+// TestDifferentOwners: Helm, nobody, and Helm again with the CA of the first cluster. What lasts with Helm is done in all of them.
+func TestDifferentOwners(t *testing.T) {
+	t.Parallel()
+	shared := pkitest.NewCA(t, pkitest.Spec{})
+	w := newWorldOf(t, func(name string, _ int) catest.Install {
+		if name == "eu" {
+			return catest.Install{Method: "hand"}
+		}
+		return catest.Install{CA: &shared}
+	}, "us", "eu", "ap")
+	report := w.federate()
+	w.trusted("federated")
+	if report.Recipe != string(federate.Roots) || !slices.ContainsFunc(report.Undo, func(s v1alpha1.NextStep) bool { return strings.Contains(s.Command, "restore --in us") }) {
+		t.Errorf("%s, %v", report.Recipe, report.Undo)
+	}
+	if chain, err := pki.ParseCertificates(w.Mesh[2].Secret(pki.SecretServer).Data["tls.crt"]); err != nil || len(chain) != 2 {
+		t.Errorf("a cluster sends a cross certificate for the CA that it has itself: %v, %d", err, len(chain))
+	}
+	for _, name := range []int{2, 0} {
+		w.issue(w.Mesh[name], "helm")
+		must(t, w.Sleep(t.Context(), time.Minute))
+		w.trusted("issued again")
+	}
+}
+
+// TestRenewedCA: a CA was issued again under its key, for longer. Cross certificates that end too early are made again.
+func TestRenewedCA(t *testing.T) {
+	t.Parallel()
+	w := newWorldOf(t, func(string, int) catest.Install {
+		own := pkitest.NewCA(t, pkitest.Spec{NotAfter: pkitest.Now.Add(100 * pkitest.Day)})
+		return catest.Install{CA: &own, Method: "certgen", CronJobs: []string{"clustermesh-apiserver-generate-certs"}}
+	}, "us", "eu")
+	w.federate()
+	for _, p := range w.Mesh {
+		secret := p.Secret(pki.SecretCA)
+		chain, err := pki.ParseCertificates(secret.Data["ca.crt"])
+		must(t, err)
+		longer := pkitest.NewCA(t, pkitest.Spec{Key: w.cas[p.Name].Key, NotAfter: pkitest.Now.Add(1000 * pkitest.Day)})
+		secret.Data["ca.crt"] = pki.EncodeCertificates(chain[0], longer.Cert)
+		p.Put("secrets", secret)
+	}
+	w.federate()
+	w.trusted("federated again")
+	chain, err := pki.ParseCertificates(w.Mesh[0].Secret(pki.SecretServer).Data["tls.crt"])
+	must(t, err)
+	if len(chain) != 2 || chain[1].NotAfter.Before(pkitest.Now.Add(900*pkitest.Day)) {
+		t.Errorf("%d in the chain, until %s", len(chain), chain[1].NotAfter)
+	}
+}
+
 // onlyOwnKeys: no private key of one cluster is in another one.
 func (w *world) onlyOwnKeys() {
 	w.T.Helper()
@@ -278,7 +329,7 @@ func dataOf(secret *corev1.Secret, ok bool) [][]byte {
 }
 
 // off separates the clusters. Leaf certificates that were not issued again are as they were.
-func (w *world) off(before map[string]map[string]map[string][]byte, leafsToo bool) {
+func (w *world) off(before map[string]map[string]map[string][]byte, withLeaf bool) {
 	t := w.T.(*testing.T)
 	t.Helper()
 	off := func(c *federate.Config) { c.Action = federate.Off }
@@ -295,10 +346,10 @@ func (w *world) off(before map[string]map[string]map[string][]byte, leafsToo boo
 	w.settle()
 	for _, p := range w.Mesh {
 		same(t, map[string]map[string][]byte{pki.SecretCA: before[p.Name][pki.SecretCA]}, everything(p))
-		if leafsToo {
+		if withLeaf {
 			same(t, before[p.Name], everything(p))
 		}
-		for name, data := range leafs(p) {
+		for name, data := range leafSecrets(p) {
 			leaf, err := pki.ParseLeaf(data)
 			if err != nil || len(leaf.Chain) != 1 || len(leaf.Trust) != 1 {
 				t.Errorf("%s: %s: %v, %d in the chain, %d trusted", p.Name, name, err, len(leaf.Chain), len(leaf.Trust))
@@ -357,14 +408,19 @@ func TestJoin(t *testing.T) {
 	}
 }
 
-// TestInterrupted cuts the command after every request, and then lets another one go on. Pairs that trust each other never lose it.
+// TestInterrupted cuts the command after a number of requests, and then lets another one go on. Pairs that trust each other never lose it. With
+// MESH_CA_EVERY_CUT it cuts after every request, which takes some 20 minutes.
 func TestInterrupted(t *testing.T) {
 	t.Parallel()
 	for _, method := range []string{"helm", "certgen"} {
 		t.Run(method, func(t *testing.T) {
 			t.Parallel()
 			cuts := 0
-			for requests := 1; ; requests += 1 + requests/12 {
+			step := func(requests int) int { return 1 + requests/6 }
+			if os.Getenv("MESH_CA_EVERY_CUT") != "" {
+				step = func(int) int { return 1 }
+			}
+			for requests := 1; ; requests += step(requests) {
 				w := newWorld(t, method, "us", "eu")
 				_, err := w.run(requests, nil)
 				if err == nil {
@@ -380,7 +436,7 @@ func TestInterrupted(t *testing.T) {
 					}
 				}
 			}
-			if cuts < 20 {
+			if cuts < 15 {
 				t.Errorf("only %d cuts", cuts)
 			}
 		})

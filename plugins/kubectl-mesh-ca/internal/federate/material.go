@@ -84,7 +84,7 @@ func (m *mesh) chainData(secret *corev1.Secret) (map[string][]byte, error) {
 	}
 	signer, ok := m.signerOf(leaf)
 	if !ok {
-		return nil, nil // checkLeafs refuses it where that matters
+		return nil, nil // checkLeafSecrets refuses it where that matters
 	}
 	rest, err := m.withCrosses(leaf.Chain[1:], signer)
 	if err != nil || equal(rest, leaf.Chain[1:]) {
@@ -177,7 +177,7 @@ func (m *mesh) missingIn(c *cluster) (chains, trust []edit, err error) {
 			continue
 		}
 		if _, err := pki.ParseLeaf(secret.Data); err != nil {
-			continue // checkLeafs refuses it
+			continue // checkLeafSecrets refuses it
 		}
 		data, err := m.chainData(secret)
 		if err != nil {

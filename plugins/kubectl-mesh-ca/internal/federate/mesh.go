@@ -196,7 +196,7 @@ func (m *mesh) oneCA() bool {
 // uses reports whether a leaf certificate is signed by a CA, or a CA file contains it.
 func (m *mesh) uses(authority *x509.Certificate) bool {
 	for _, c := range m.scope {
-		for _, leaf := range c.leafs() {
+		for _, leaf := range c.leafCertificates() {
 			if leaf.Relation(authority) == pki.Direct || slices.ContainsFunc(leaf.Trust, func(t *x509.Certificate) bool { return pki.SameAuthority(t, authority) }) {
 				return true
 			}
@@ -205,8 +205,8 @@ func (m *mesh) uses(authority *x509.Certificate) bool {
 	return false
 }
 
-// leafs are the leaf certificates of a cluster, by Secret. One that does not parse is left out; checkLeafs refuses it.
-func (c *cluster) leafs() map[string]pki.Leaf {
+// leafCertificates are the leaf certificates of a cluster, by Secret. One that does not parse is left out; checkLeafSecrets refuses it.
+func (c *cluster) leafCertificates() map[string]pki.Leaf {
 	out := map[string]pki.Leaf{}
 	for _, spec := range pki.LeafSpecs() {
 		if secret := c.Secrets[spec.Secret].Object; secret != nil {
@@ -262,4 +262,17 @@ func optional[T any](got *T, err error) (*T, error) {
 		return nil, err
 	}
 	return got, nil
+}
+
+// states are the clusters in scope as they were read.
+func (m *mesh) states() []*ca.State {
+	out := make([]*ca.State, len(m.scope))
+	for n, c := range m.scope {
+		out[n] = c.State
+	}
+	return out
+}
+
+func (m *mesh) of(member *clusters.Member) *cluster {
+	return m.all[slices.IndexFunc(m.all, func(c *cluster) bool { return c.Member == member })]
 }

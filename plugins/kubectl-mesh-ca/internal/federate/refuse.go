@@ -35,7 +35,7 @@ func (c Config) check(m *mesh) error {
 		return nil
 	}
 	slices.Sort(r.why)
-	return fmt.Errorf("%w:\n  %s", errRefused, strings.Join(slices.Compact(r.why), "\n  "))
+	return fmt.Errorf("%w: %s", errRefused, strings.Join(slices.Compact(r.why), "; "))
 }
 
 func (c Config) checkCluster(m *mesh, one *cluster, r *refusal) {
@@ -65,10 +65,10 @@ func (c Config) checkCluster(m *mesh, one *cluster, r *refusal) {
 			r.add("%s: processes trust %s instead of the ca.crt of the leaf certificates (tls.caBundle): add the CAs of the other clusters to that object, or remove tls.caBundle", name, b.Source)
 		}
 	}
-	c.checkLeafs(m, one, r)
+	c.checkLeafSecrets(m, one, r)
 }
 
-// checkAuthority adds the reasons that lie in the CA of a cluster.
+// checkAuthority adds the reasons that concern the CA of a cluster.
 func (c Config) checkAuthority(m *mesh, one *cluster, r *refusal) {
 	name, secret := one.Member.Name, one.CA().Object
 	chains, trust, _ := m.missingIn(one) // its error is that of a CA that cannot sign, which is reported below
@@ -101,7 +101,7 @@ func (c Config) checkAuthority(m *mesh, one *cluster, r *refusal) {
 	}
 }
 
-// checkOwner refuses to write an object that would be written over.
+// checkOwner refuses to write an object that its owner would overwrite.
 func (c Config) checkOwner(one *cluster, secret *corev1.Secret, writes bool, r *refusal) {
 	name := one.Member.Name
 	owner := c.leafOwner(secret)
@@ -115,8 +115,8 @@ func (c Config) checkOwner(one *cluster, secret *corev1.Secret, writes bool, r *
 	}
 }
 
-// checkLeafs adds the reasons that lie in the leaf Secrets of a cluster.
-func (c Config) checkLeafs(m *mesh, one *cluster, r *refusal) {
+// checkLeafSecrets adds the reasons that concern the leaf Secrets of a cluster.
+func (c Config) checkLeafSecrets(m *mesh, one *cluster, r *refusal) {
 	name := one.Member.Name
 	chains, trust, _ := m.missingIn(one)
 	for _, spec := range pki.LeafSpecs() {

@@ -84,8 +84,8 @@ func (m *mesh) describe(c *cluster) v1alpha1.FederationCluster {
 	if c.own.Cert != nil {
 		out.CA = ptr.To(ca.Certificate(c.own.Cert))
 	}
-	for _, leaf := range c.leafs() {
-		out.Leafs++
+	for _, leaf := range c.leafCertificates() {
+		out.LeafCertificates++
 		if none(m.authorities, func(a pki.CertKey) bool { return !leaf.SignedBy(a.Cert) }) {
 			out.Crossed++
 		}
@@ -226,7 +226,7 @@ func (r *run) connect() []v1alpha1.NextStep {
 
 // undo are the commands that restore the previous state.
 func (r *run) undo() []v1alpha1.NextStep {
-	if !r.wrote {
+	if !r.wrote || r.Action == Repair { // nobody wants a broken mesh back
 		return nil
 	}
 	var out []v1alpha1.NextStep

@@ -134,14 +134,14 @@ func (r *run) begin(ctx context.Context) error {
 	recipe, reason, err := chooseRecipe(r.m.issuers(), r.FilesOnly || r.Action == Repair)
 	switch {
 	case r.Action == Off: // whatever was made is removed
-		recipe, reason = Cross, ""
+		recipe, reason = Cross, "cross certificates are removed. Nothing is restarted"
 		if slices.ContainsFunc(r.m.scope, func(c *cluster) bool { return c.issuer == Helm || c.issuer == Mixed }) {
-			recipe = Roots
+			recipe, reason = Roots, "CAs of the other clusters are removed. Where that changes CA files, clustermesh-apiserver is restarted"
 		}
 	case r.m.oneCA():
 		recipe, reason = Cross, "all clusters have the same CA: there is nothing to federate"
 	case err != nil:
-		return fmt.Errorf("%w:\n  %w", errRefused, err)
+		return fmt.Errorf("%w: %w", errRefused, err)
 	case r.Action == Repair:
 		reason = "it works at once with every owner. It ends when somebody issues the leaf certificates again"
 	}
@@ -206,7 +206,8 @@ func (r *run) carryOn(ctx context.Context) error {
 	if err != nil || r.DryRun != cli.DryRunNone {
 		return err
 	}
-	if phase.Kind == Done { // nothing to write; what is not connected is reported, and not waited for
+	if phase.Kind == Done { // what is not connected is reported, and not waited for
+		r.report.Reason += ". Nothing has to be changed"
 		r.release(ctx)
 		return nil
 	}
@@ -309,8 +310,14 @@ func (r *run) carryOut(ctx context.Context, phase Phase, waited time.Duration) e
 	if err != nil {
 		return err
 	}
+	err = r.settled(ctx, phase)
 	took, waitedMs := r.Clock.Now().Sub(begun).Milliseconds(), waited.Milliseconds()
 	r.report.Phases = append(r.report.Phases, v1alpha1.RotationPhase{Name: string(phase.Kind), Text: r.m.sentence(phase), Clusters: phase.Clusters, WaitedMs: &waitedMs, TookMs: &took})
+	return err
+}
+
+// settled waits until the writes of a phase have had their effect, where the next phase depends on that.
+func (r *run) settled(ctx context.Context, phase Phase) error {
 	switch phase.Kind {
 	case Restart: // before the pods are replaced, the old ones look as if they had to be restarted
 		return r.settle(ctx, func() bool { return len(r.m.missing(Gate{})) == 0 })
@@ -335,17 +342,4 @@ func (r *run) settle(ctx context.Context, done func() bool) error {
 			return fmt.Errorf("%w (%s, --wait). What was written is safe; to go on, run: %s", ErrWaiting, r.Wait, r.command())
 		}
 	}
-}
-
-// states are the clusters in scope as they were read.
-func (m *mesh) states() []*ca.State {
-	out := make([]*ca.State, len(m.scope))
-	for n, c := range m.scope {
-		out[n] = c.State
-	}
-	return out
-}
-
-func (m *mesh) of(member *clusters.Member) *cluster {
-	return m.all[slices.IndexFunc(m.all, func(c *cluster) bool { return c.Member == member })]
 }

@@ -113,7 +113,7 @@ func (m *mesh) guard(steps []change.Step) error {
 func (m *mesh) separated(steps []change.Step) error {
 	for _, pair := range m.simulate(steps) {
 		if pair.Verdict == pki.OK && m.separates(pair.Client, pair.Server) {
-			return fmt.Errorf("%w:\n  %s and %s would still trust each other, by the CA of a third cluster with which both are federated: name all clusters with --in, then federate those that belong together",
+			return fmt.Errorf("%w: %s and %s would still trust each other, by the CA of a third cluster with which both are federated: name all clusters with --in, then federate those that belong together",
 				errRefused, pair.Client, pair.Server)
 		}
 	}

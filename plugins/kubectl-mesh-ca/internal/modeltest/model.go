@@ -17,13 +17,9 @@ import (
 
 	appsv1 "k8s.io/api/apps/v1"
 
-	"github.com/kubectl-mesh/kubectl-mesh/pkg/common/change"
 	"github.com/kubectl-mesh/kubectl-mesh/pkg/common/cilium/pki"
 	"github.com/kubectl-mesh/kubectl-mesh/pkg/common/cilium/pki/pkitest"
-	"github.com/kubectl-mesh/kubectl-mesh/pkg/common/cli"
 	"github.com/kubectl-mesh/kubectl-mesh/pkg/common/clusters"
-	"github.com/kubectl-mesh/kubectl-mesh/pkg/common/kernel"
-	"github.com/kubectl-mesh/kubectl-mesh/pkg/common/output"
 	"github.com/kubectl-mesh/kubectl-mesh/plugins/kubectl-mesh-ca/internal/ca"
 	"github.com/kubectl-mesh/kubectl-mesh/plugins/kubectl-mesh-ca/internal/catest"
 	"github.com/kubectl-mesh/kubectl-mesh/plugins/kubectl-mesh-ca/internal/rotate"
@@ -64,6 +60,7 @@ type World struct {
 	Log  []string
 }
 
+// Now is the time of the model.
 func (w *World) Now() time.Time { return w.At }
 
 // Sleep lets time pass: kubelets project files, and pods start, each when it likes.
@@ -78,7 +75,8 @@ func (w *World) Sleep(ctx context.Context, d time.Duration) error {
 
 // New makes a mesh. The clusters have one CA, which install may use or not.
 func New(t testing.TB, seed uint64, install func(name string, ca *pkitest.CA) catest.Install, names ...string) *World {
-	w := &World{T: t, R: rand.New(rand.NewPCG(seed, 7)), At: pkitest.Now, Kept: map[string]bool{}, cache: map[[2][sha256.Size]byte]bool{}, Left: -1}
+	random := rand.New(rand.NewPCG(seed, 7)) //nolint:gosec // a test that can be repeated
+	w := &World{T: t, R: random, At: pkitest.Now, Kept: map[string]bool{}, cache: map[[2][sha256.Size]byte]bool{}, Left: -1}
 	ca := pkitest.NewCA(t, pkitest.Spec{})
 	for n, name := range names {
 		in := install(name, &ca)
@@ -317,18 +315,6 @@ func (w *World) Running(_ context.Context, s *ca.State, _ time.Time) (rotate.Run
 	return out, nil
 }
 
-// UI answers every question with yes.
-type UI struct{ T testing.TB }
-
-func (u UI) Say(format string, args ...any)               { u.T.Logf(format, args...) }
-func (u UI) Note(string, ...any)                          {}
-func (u UI) Warn(string, ...any)                          {}
-func (u UI) Unread(...*clusters.Member) []string          { return nil }
-func (u UI) Unseen([]*clusters.Member)                    {}
-func (u UI) Confirm(context.Context, string) error        { return nil }
-func (u UI) Progress() (func(change.Event), func())       { return nil, func() {} }
-func (u UI) Show(func(bool) []output.Section, bool) error { return nil }
-
 // Members are the clusters of the mesh.
 func (w *World) Members() []*clusters.Member {
 	out := make([]*clusters.Member, len(w.Mesh))
@@ -343,11 +329,6 @@ func (w *World) Begin(command string, requests int) func() {
 	w.Left = requests
 	w.Log = append(w.Log, fmt.Sprintf("--- %s, %d requests", command, requests))
 	return func() { w.Left = -1 }
-}
-
-// Write is how the commands write.
-func Write() kernel.Write {
-	return kernel.Write{DryRun: cli.DryRunNone, Manager: "mesh-ca", Change: change.Options{Timeout: time.Minute, AccessOnly: true}}
 }
 
 // Restarted reports whether clustermesh-apiserver was restarted.

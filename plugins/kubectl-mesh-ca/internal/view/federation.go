@@ -45,7 +45,7 @@ func federationClusters(doc v1alpha1.FederationReport) *metav1.Table {
 		if c.CA != nil {
 			id, until = pki.Short(c.CA.Fingerprint), c.CA.NotAfter.UTC().Format(time.DateOnly)
 		}
-		of := func(n int) string { return fmt.Sprintf("%d of %d", n, c.Leafs) }
+		of := func(n int) string { return fmt.Sprintf("%d of %d", n, c.LeafCertificates) }
 		output.AddRow(t, c.Cluster, id, until, c.Issuer, of(c.Crossed), of(c.Trusting), fmt.Sprint(len(c.ToChange)))
 	}
 	return t
