@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"maps"
 	"slices"
+	"strings"
 	"time"
 
 	corev1 "k8s.io/api/core/v1"
@@ -69,8 +70,11 @@ type Marks struct{ Labels, Annotations map[string]string }
 
 // material is a CA on its way from one cluster to another.
 type material struct {
-	cert, key []byte
+	cert, key []byte // as they are written
 	ca        pki.CA
+	// stored are the files as the source has them. recoded says which of them are written in another form; the certificates and the key are the same.
+	stored  [2][]byte
+	recoded []string
 }
 
 // ErrSource says that the CA to be copied must not be.
@@ -115,7 +119,12 @@ func sourceOf(from *State, now time.Time) (material, error) {
 	if err := ca.Usable(now, minValidity); err != nil {
 		return material{}, err
 	}
-	return material{cert: secret.Object.Data[ca.Layout.Cert], key: secret.Object.Data[ca.Layout.Key], ca: ca}, nil
+	cert, key, recoded, err := pki.Reencode(secret.Object.Data)
+	if err != nil {
+		return material{}, err
+	}
+	stored := [2][]byte{secret.Object.Data[ca.Layout.Cert], secret.Object.Data[ca.Layout.Key]}
+	return material{cert: cert, key: key, ca: ca, stored: stored, recoded: recoded}, nil
 }
 
 func syncItem(src material, target *State, o Options) *Item {
@@ -141,6 +150,9 @@ func syncItem(src material, target *State, o Options) *Item {
 	}
 	if undo := target.undoes(src.cert); undo != "" && i.Result == v1alpha1.ResultPlanned {
 		i.Notes = append(i.Notes, undo)
+	}
+	if len(src.recoded) > 0 {
+		i.Notes = append(i.Notes, fmt.Sprintf("%s of the source is written as plain PEM, which every signer reads; the certificates and the key are the same", strings.Join(src.recoded, " and ")))
 	}
 	if len(src.ca.Chain) > 1 {
 		i.Notes = append(i.Notes, fmt.Sprintf("%d certificates are copied: they are a chain and not a bundle, see CA006", len(src.ca.Chain)))

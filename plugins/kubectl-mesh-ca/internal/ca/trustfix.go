@@ -149,7 +149,7 @@ func (x examination) renewal(s *State) []v1alpha1.NextStep {
 	steps, known := x.renewals[s]
 	if !known {
 		if chain := x.facts(s).ca.Chain; len(chain) > 0 {
-			steps = s.renew(chain[0], append(x.stray(s, chain[0]), x.worn(s, chain[0])...), x.Now)
+			steps = plain(s.renew(chain[0], append(x.stray(s, chain[0]), x.worn(s, chain[0])...), x.Now))
 		}
 		x.renewals[s] = steps
 	}
