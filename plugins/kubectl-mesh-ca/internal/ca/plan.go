@@ -51,6 +51,9 @@ type Item struct {
 	// Backup is the Secret that keeps the former CA; nil where there is none to keep.
 	Backup *Backup
 
+	name string            // the Secret: cilium-ca, or a leaf Secret that is restored
+	kind corev1.SecretType // of a Secret that is created
+
 	plan  *Plan
 	write map[string][]byte // data keys to write; nil removes one
 	marks Marks             // what a new object gets
@@ -129,7 +132,7 @@ func sourceOf(from *State, now time.Time) (material, error) {
 
 func syncItem(src material, target *State, o Options) *Item {
 	after := facts(src.ca)
-	i, have := newItem(target, after, o)
+	i, have := newItem(target, pki.SecretCA, after, o)
 	if i.Result != v1alpha1.ResultPlanned {
 		return i
 	}
@@ -161,13 +164,13 @@ func syncItem(src material, target *State, o Options) *Item {
 }
 
 // newItem begins an item. The Secret is nil where the target has none, or where the item is settled already.
-func newItem(target *State, after Facts, o Options) (*Item, *corev1.Secret) {
-	i := &Item{State: target, After: after}
+func newItem(target *State, name string, after Facts, o Options) (*Item, *corev1.Secret) {
+	i := &Item{State: target, After: after, name: name, kind: corev1.SecretTypeOpaque}
 	i.Result = v1alpha1.ResultPlanned
-	secret := target.CA()
+	secret := target.Secrets[name]
 	if secret.Unreadable != "" {
 		i.Before.Note = secret.Unreadable
-		i.Result, i.Message = v1alpha1.ResultFailed, fmt.Sprintf("secret %s/%s: %s", target.Namespace, pki.SecretCA, secret.Unreadable)
+		i.Result, i.Message = v1alpha1.ResultFailed, fmt.Sprintf("secret %s/%s: %s", target.Namespace, name, secret.Unreadable)
 		return i, nil
 	}
 	if secret.Object == nil {
@@ -280,3 +283,15 @@ func (p *Plan) Pending() []*Item {
 func (p *Plan) Failed() bool { return p.Change().Failed() }
 
 func sortedKeys(m map[string][]byte) []string { return slices.Sorted(maps.Keys(m)) }
+
+// Question is what a person is asked before the plan is carried out.
+func (p *Plan) Question() string {
+	names := make([]string, 0, len(p.Items))
+	for _, i := range p.Pending() {
+		if i.name != pki.SecretCA {
+			return fmt.Sprintf("Replace secret %s of %s?", i.name, i.State.Member.Name)
+		}
+		names = append(names, i.State.Member.Name)
+	}
+	return fmt.Sprintf("Replace the CA of %s?", strings.Join(names, ", "))
+}

@@ -280,3 +280,18 @@ func Followed(all []*State, renewals []*Renewal, now time.Time) []Step {
 	}
 	return out
 }
+
+// FingerprintOf returns the fingerprint of the leaf certificate in the data of a Secret, "" if it cannot be parsed.
+func FingerprintOf(data map[string][]byte) string {
+	leaf, err := pki.ParseLeaf(data)
+	if err != nil {
+		return ""
+	}
+	return pki.Fingerprint(leaf.Cert())
+}
+
+// AgentsAfter returns the step that makes the agents of a cluster use the CA that etcd uses after the steps.
+func (s *State) AgentsAfter(steps []Step) []v1alpha1.NextStep { return s.agentsAfter(plain(steps)) }
+
+// Kubectl returns a kubectl command for Cilium's namespace in the cluster.
+func (s *State) Kubectl(words ...string) string { return s.kubectl(words...) }

@@ -90,7 +90,7 @@ func (x examination) facts(s *State) caFacts {
 	f.refused = secret.Unreadable != ""
 	if secret.Object != nil {
 		f.ca, _ = pki.ParseCA(secret.Object.Data)
-		item, have := newItem(s, Facts{}, Options{})
+		item, have := newItem(s, pki.SecretCA, Facts{}, Options{})
 		item.refuse(have, Options{})
 		f.refused = f.refused || item.Result == v1alpha1.ResultRefused
 	}
