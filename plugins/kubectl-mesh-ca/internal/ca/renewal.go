@@ -226,10 +226,12 @@ func (r *Renewal) Sign(secret string, now time.Time) (map[string][]byte, error) 
 		return nil, err
 	}
 	trust, appended := pki.Issues(r.authorityOwner(), ca.Chain)
-	return map[string][]byte{
-		pki.KeyTLSCert: pki.EncodeCertificates(append([]*x509.Certificate{made.Cert}, appended...)...),
-		pki.KeyTLSKey:  made.KeyPEM(), pki.KeyCACert: pki.EncodeCertificates(trust...),
-	}, nil
+	out := map[string][]byte{pki.KeyTLSCert: pki.EncodeCertificates(append([]*x509.Certificate{made.Cert}, appended...)...), pki.KeyTLSKey: made.KeyPEM()}
+	// A CA file that is right is not written: the time of its last write tells whether etcd has read it.
+	if !pki.SameCertificates(previous.Trust, trust) {
+		out[pki.KeyCACert] = pki.EncodeCertificates(trust...)
+	}
+	return out, nil
 }
 
 // authorityOwner says who keeps cilium-ca, whose way to fill the CA files is followed.

@@ -36,13 +36,15 @@ type Work struct {
 	ui kernel.UI
 
 	clusters []*cluster
-	// outcome
-	phases  []phaseDone
-	written []change.Step
-	waiting []string
-	issued  bool // the leaf certificates of all clusters were issued again
-	ended   bool // everything was done
-	said    string
+	before   map[string]Running // what the processes did before the first write; nil without a restart
+	// What became of it.
+	phases   []phaseDone
+	written  []change.Step
+	waiting  []string
+	issued   bool // the leaf certificates of all clusters were issued again
+	ended    bool // everything was done
+	said     string
+	declined bool // it ended before the first write
 }
 
 // cluster is one cluster with something to do.
@@ -52,9 +54,10 @@ type cluster struct {
 	tasks []*task
 	// printed are the steps that a person or another tool must do, up to the restart.
 	printed []ca.Step
-	// restarts: clustermesh-apiserver must restart. probes are the restarts as they are checked before the first write.
-	restarts bool
-	probes   []change.Step
+	// restarts: clustermesh-apiserver must restart. lost: agents have lost their etcd, as after a command that ended before it restarted them. probes are the
+	// restarts as they are checked before the first write.
+	restarts, lost bool
+	probes         []change.Step
 }
 
 // task is what this command does for one step.
@@ -70,9 +73,13 @@ func (c *cluster) name() string { return c.State.Member.Name }
 // Plan decides what is done by whom, and refuses what cannot work, before anything is written.
 func Plan(ctx context.Context, j Job, ui kernel.UI) (*Work, error) {
 	w := &Work{Job: j, ui: ui}
+	if w.Restart {
+		w.before = observeAll(ctx, w.Observer, w.States)
+	}
 	var why []string
 	for _, r := range j.Renewals {
-		if len(r.Steps) == 0 && len(r.Leaves) == 0 {
+		lost := w.Restart && len(agentsLost(r.State, w.before[r.State.Member.Name])) > 0
+		if len(r.Steps) == 0 && len(r.Leaves) == 0 && !lost {
 			continue
 		}
 		if len(r.Leaves) > 0 {
@@ -81,7 +88,7 @@ func Plan(ctx context.Context, j Job, ui kernel.UI) (*Work, error) {
 				continue
 			}
 		}
-		c := &cluster{Renewal: r, restarts: r.Restarts()}
+		c := &cluster{Renewal: r, restarts: r.Restarts(), lost: lost}
 		if err := w.divide(ctx, c); err != nil {
 			why = append(why, fmt.Sprintf("cluster %q: %v", r.State.Member.Name, err))
 		}
@@ -113,14 +120,16 @@ func (w *Work) divide(ctx context.Context, c *cluster) error {
 		t.step = s
 		c.tasks = append(c.tasks, t)
 	}
-	if !c.restarts || !w.Restart {
+	if !w.Restart || !c.restarts && !c.lost {
 		return nil
 	}
-	probe, err := w.restartMeshAPI(ctx, c.State)
-	if err != nil {
-		return err
+	if c.restarts {
+		probe, err := w.restartMeshAPI(ctx, c.State)
+		if err != nil {
+			return err
+		}
+		c.probes = append(c.probes, probe)
 	}
-	c.probes = append(c.probes, probe)
 	agents, err := w.restartAgents(ctx, c.State)
 	if err != nil {
 		return err
@@ -245,19 +254,23 @@ func (w *Work) runsHelm() bool {
 
 // Idle reports whether there is nothing to do.
 func (w *Work) Idle() bool {
-	return !slices.ContainsFunc(w.clusters, func(c *cluster) bool { return len(c.Leaves) > 0 || c.restarts && w.Restart })
+	return !slices.ContainsFunc(w.clusters, func(c *cluster) bool { return len(c.Leaves) > 0 || c.lost || c.restarts && w.Restart })
 }
 
 // Question is what a person is asked.
 func (w *Work) Question() string {
-	what := fmt.Sprintf("Issue the leaf certificates of %s again?", strings.Join(names(w.renewed()), ", "))
-	if restarted := w.restarting(); len(restarted) > 0 {
-		if len(w.renewed()) == 0 {
-			return fmt.Sprintf("Restart clustermesh-apiserver and the agents of %s?", strings.Join(names(restarted), ", "))
-		}
-		what = fmt.Sprintf("%s, and restart clustermesh-apiserver and the agents of %s?", strings.TrimSuffix(what, "?"), strings.Join(names(restarted), ", "))
+	var what []string
+	if in := w.renewed(); len(in) > 0 {
+		what = append(what, fmt.Sprintf("issue the leaf certificates of %s again", strings.Join(names(in), ", ")))
 	}
-	return what
+	if in := w.restarting(); len(in) > 0 {
+		what = append(what, fmt.Sprintf("restart clustermesh-apiserver of %s", strings.Join(names(in), ", ")))
+	}
+	if in := w.withAgents(); len(in) > 0 {
+		what = append(what, fmt.Sprintf("restart the agents of %s", strings.Join(names(in), ", ")))
+	}
+	text := strings.Join(what, ", then ") + "?"
+	return strings.ToUpper(text[:1]) + text[1:]
 }
 
 // renewed are the clusters whose leaf certificates are issued again.
@@ -268,6 +281,11 @@ func (w *Work) renewed() []*cluster {
 // restarting are the clusters whose clustermesh-apiserver restarts.
 func (w *Work) restarting() []*cluster {
 	return slices.DeleteFunc(slices.Clone(w.clusters), func(c *cluster) bool { return !c.restarts || !w.Restart })
+}
+
+// withAgents are the clusters whose agents may restart.
+func (w *Work) withAgents() []*cluster {
+	return slices.DeleteFunc(slices.Clone(w.clusters), func(c *cluster) bool { return !w.Restart || !c.restarts && !c.lost })
 }
 
 func names(all []*cluster) []string {
@@ -300,7 +318,10 @@ func (w *Work) Preflight(ctx context.Context) error {
 }
 
 // Stop marks what is still to be written as not written.
-func (w *Work) Stop() { w.checks().Stop() }
+func (w *Work) Stop() {
+	w.declined = true
+	w.checks().Stop()
+}
 
 // restartMeshAPI plans a restart of clustermesh-apiserver as it is now.
 func (w *Work) restartMeshAPI(ctx context.Context, s *ca.State) (*step, error) {

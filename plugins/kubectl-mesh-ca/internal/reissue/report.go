@@ -48,6 +48,9 @@ func (w *Work) Fill(doc *v1alpha1.CAChangeReport, planned bool) {
 	doc.Waiting = w.waiting
 	doc.Phases = append(doc.Phases, w.phaseList(planned)...)
 	doc.Next = append(doc.Next, w.next()...)
+	if w.declined {
+		doc.Complete = doc.Complete && len(doc.Changes) == 0
+	}
 	if !planned && !w.ended {
 		doc.Complete, doc.RetryCommand = false, w.goOn()
 	}
@@ -62,14 +65,17 @@ func (w *Work) add(doc *v1alpha1.CAChangeReport, each change.Step) {
 	}
 	switch s := each.(type) {
 	case *step:
+		if s.deletes && t.Kind.Secret && o.Result != v1alpha1.ResultFailed && o.Result != v1alpha1.ResultUnknown {
+			return // what Helm makes of it is reported
+		}
 		c.Message = cmp.Or(c.Message, s.what)
 		if s.before != "" || s.after != "" {
 			c.Before, c.After = fingerprint(s.before), fingerprint(s.after)
 		}
 	case *ca.Backup:
-		c.Message = cmp.Or(c.Message, "keeps the previous leaf certificate")
+		c.Message, c.After = cmp.Or(c.Message, "keeps the previous leaf certificate"), fingerprint(ca.FingerprintOf(s.Object.Data))
 		if o.Written || o.Result == v1alpha1.ResultUnchanged {
-			if replaced := s.Serves().Status(); replaced.Written {
+			if s.Serves().Status().Written {
 				doc.Undo = append(doc.Undo, ca.Command([]*clusters.Member{t.Member}, "restore", "--in", t.Member.Name, "--backup", t.Name))
 			}
 		}
@@ -101,10 +107,13 @@ func (w *Work) addLeaves(doc *v1alpha1.CAChangeReport, c *cluster, planned bool)
 		m := c.State.Member
 		out := v1alpha1.Change{Cluster: m.Name, Context: m.Context, Namespace: c.State.Namespace, Object: "secret/" + l.Secret, Before: fingerprint(l.Fingerprint),
 			Result: v1alpha1.ResultPlanned, Message: "issued by " + l.Owner.String()}
+		if w.declined || !planned {
+			out.Message = "not written: the command ended before it"
+		}
 		if !planned {
 			if now, data := w.current(c, l.Secret); now != nil {
 				if why, err := c.Reissued(now, l); why == "" && err == nil {
-					out.Result, out.After = v1alpha1.ResultChanged, fingerprint(ca.FingerprintOf(data.Data))
+					out.Result, out.After, out.Message = v1alpha1.ResultChanged, fingerprint(ca.FingerprintOf(data.Data)), "issued by "+l.Owner.String()
 				}
 			}
 			if out.Result == v1alpha1.ResultPlanned {
@@ -136,9 +145,10 @@ func (w *Work) phaseList(planned bool) []v1alpha1.ChangePhase {
 		all = append(all, p)
 	}
 	if in := w.restarting(); len(in) > 0 {
-		all = append(all,
-			v1alpha1.ChangePhase{Name: phaseRestart, Clusters: names(in), Texts: []string{"clustermesh-apiserver, one cluster after the other, each until it is connected again"}},
-			v1alpha1.ChangePhase{Name: phaseAgents, Clusters: names(in), Texts: []string{"when every KVStoreMesh is connected: the agents of each cluster in which they have not read the CA by then"}})
+		all = append(all, v1alpha1.ChangePhase{Name: phaseRestart, Clusters: names(in), Texts: []string{"clustermesh-apiserver, one cluster after the other, each until it is connected again"}})
+	}
+	if in := w.withAgents(); len(in) > 0 {
+		all = append(all, v1alpha1.ChangePhase{Name: phaseAgents, Clusters: names(in), Texts: []string{"when every KVStoreMesh is connected: the agents of each cluster in which they have not read the CA by then"}})
 	}
 	if planned {
 		return all

@@ -20,7 +20,6 @@ import (
 // gate decides when the next restart may begin.
 type gate struct {
 	work    *Work
-	before  map[string]Running
 	pending []string // clusters whose clustermesh-apiserver has not restarted yet: connections with them may be broken meanwhile
 	now     map[string]Running
 }
@@ -111,7 +110,7 @@ func (g *gate) disconnected(kind string) []string {
 			continue
 		}
 		for _, peer := range sortedPeers(s) {
-			if _, read := g.now[peer]; slices.Contains(g.pending, peer) || read && !trusted[[2]string{name, peer}] || !read && !connectedAll(g.before[name], kind, peer) {
+			if _, read := g.now[peer]; slices.Contains(g.pending, peer) || read && !trusted[[2]string{name, peer}] || !read && !connectedAll(g.work.before[name], kind, peer) {
 				continue
 			}
 			out = append(out, g.connection(name, kind, peer)...)
@@ -171,7 +170,7 @@ func sortedPeers(s *ca.State) []string {
 	return out
 }
 
-// agents restarts the agents of each cluster whose clustermesh-apiserver restarted, unless all of them have read the CA, or the cluster has no peers.
+// agents restarts the agents of each cluster whose clustermesh-apiserver restarted, unless all of them have read the CA, and those that have lost their etcd.
 func (g *gate) agents(ctx context.Context) error {
 	w := g.work
 	// A barrier over all clusters: an agent that starts while KVStoreMesh is not connected loses the other clusters' backends.
@@ -181,7 +180,8 @@ func (g *gate) agents(ctx context.Context) error {
 	}); err != nil {
 		return err
 	}
-	behind := slices.DeleteFunc(w.restarting(), func(c *cluster) bool { return g.agentsFresh(c) })
+	w.findLost(g.now)
+	behind := slices.DeleteFunc(w.withAgents(), func(c *cluster) bool { return g.agentsFresh(c) })
 	return w.timed(phaseAgents, behind, func() error {
 		for _, c := range behind {
 			w.ui.Say("Restarting the agents in %s.", c.name())
@@ -208,7 +208,36 @@ func (g *gate) agentsFresh(c *cluster) bool {
 			return false
 		}
 	}
-	return r.Unobserved == "" && !slices.ContainsFunc(r.Connections, func(k Connection) bool { return k.Kind == live.KindAgent && !k.Fresh })
+	stale := func(k Connection) bool { return k.Kind == live.KindAgent && !k.Fresh }
+	return r.Unobserved == "" && (!c.restarts || !slices.ContainsFunc(r.Connections, stale))
+}
+
+// findLost adds the clusters whose agents have lost their etcd, which shows only when KVStoreMesh is connected again: an earlier command may have ended between
+// the restart of clustermesh-apiserver and that of the agents.
+func (w *Work) findLost(now map[string]Running) {
+	for _, r := range w.Renewals {
+		if len(agentsLost(r.State, now[r.State.Member.Name])) == 0 {
+			continue
+		}
+		if n := slices.IndexFunc(w.clusters, func(c *cluster) bool { return c.Renewal == r }); n >= 0 {
+			w.clusters[n].lost = true
+			continue
+		}
+		w.clusters = append(w.clusters, &cluster{Renewal: r, lost: true})
+	}
+}
+
+// agentsLost names the peers that agents of a cluster are not connected to, although KVStoreMesh is there, or the cluster has none: their own etcd refuses them, or
+// they refuse it.
+func agentsLost(s *ca.State, r Running) []string {
+	var out []string
+	for _, peer := range sortedPeers(s) {
+		lost := slices.ContainsFunc(r.Connections, func(c Connection) bool { return c.Kind == live.KindAgent && c.Peer == peer && !c.Connected })
+		if lost && (!s.Side.KVStoreMesh() || connectedAll(r, live.KindKVStoreMesh, peer)) {
+			out = append(out, peer)
+		}
+	}
+	return out
 }
 
 // agentsMissing says what is missing until the agents of a cluster are back and connected.
@@ -247,7 +276,10 @@ func (w *Work) rolledOut(ctx context.Context, s *ca.State, kind change.Kind, nam
 	default:
 		return nil, errKind
 	}
-	if seen && done >= want && available >= want {
+	switch {
+	case !seen:
+		return []string{fmt.Sprintf("%s: %s %s has not begun to replace its pods", s.Member.Name, kind.Name, name)}, nil
+	case done >= want && available >= want:
 		return nil, nil
 	}
 	return []string{fmt.Sprintf("%s: %s %s has replaced %d of %d pods, %d are available", s.Member.Name, kind.Name, name, done, want, available)}, nil

@@ -38,16 +38,12 @@ type phaseDone struct {
 //  3. agents restart where they have not read the CA, when every KVStoreMesh is connected: an agent that starts before that removes the other clusters'
 //     backends after a minute (seen with Cilium 1.20.2).
 func (w *Work) Apply(ctx context.Context) error {
-	before := map[string]Running{}
-	if len(w.restarting()) > 0 {
-		before = observeAll(ctx, w.Observer, w.States)
-	}
 	if err := w.timed(phaseIssue, w.renewed(), func() error { return w.issueAll(ctx) }); err != nil {
 		return err
 	}
 	w.issued = true
-	if len(w.restarting()) > 0 {
-		g := &gate{work: w, before: before, pending: names(w.restarting())}
+	if len(w.withAgents()) > 0 {
+		g := &gate{work: w, pending: names(w.restarting())}
 		if err := w.timed(phaseRestart, w.restarting(), func() error { return g.restartAll(ctx) }); err != nil {
 			return err
 		}
