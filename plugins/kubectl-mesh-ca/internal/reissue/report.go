@@ -52,7 +52,10 @@ func (w *Work) Fill(doc *v1alpha1.CAChangeReport, planned bool) {
 		doc.Complete = doc.Complete && len(doc.Changes) == 0
 	}
 	if !planned && !w.ended {
-		doc.Complete, doc.RetryCommand = false, w.goOn()
+		doc.RetryCommand = w.goOn()
+		if len(w.waiting) > 0 || len(w.withAgents()) > 0 {
+			doc.Complete = false
+		}
 	}
 }
 

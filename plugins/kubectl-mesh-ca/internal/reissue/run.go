@@ -2,6 +2,7 @@ package reissue
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"slices"
 	"strings"
@@ -38,6 +39,14 @@ type phaseDone struct {
 //  3. agents restart where they have not read the CA, when every KVStoreMesh is connected: an agent that starts before that removes the other clusters'
 //     backends after a minute (seen with Cilium 1.20.2).
 func (w *Work) Apply(ctx context.Context) error {
+	err := w.apply(ctx)
+	if err != nil { // what is left was not written
+		w.checks().Stop()
+	}
+	return err
+}
+
+func (w *Work) apply(ctx context.Context) error {
 	if err := w.timed(phaseIssue, w.renewed(), func() error { return w.issueAll(ctx) }); err != nil {
 		return err
 	}
@@ -122,6 +131,9 @@ func (w *Work) write(ctx context.Context, phases ...*change.Phase) error {
 
 // stopped adds the command that goes on to an error.
 func (w *Work) stopped(err error) error {
+	if errors.Is(err, context.Canceled) {
+		return err
+	}
 	return fmt.Errorf("%w. To go on, run: %s", err, w.goOn())
 }
 

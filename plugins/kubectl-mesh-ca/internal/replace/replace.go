@@ -183,6 +183,9 @@ func (c Config) beforeCilium(targets []*clusters.Member, ui kernel.UI) []*cluste
 
 // report says what became of each object. The error of a plan that was not carried out as a whole is one too.
 func (r *run) report(failure error) (*Report, error) {
+	if failure != nil && r.after != nil && !r.begun {
+		r.after.Stop()
+	}
 	report := &Report{CAChangeReport: r.document(), Status: r.plan.Status(r.members), Begun: true}
 	switch {
 	case failure != nil:
