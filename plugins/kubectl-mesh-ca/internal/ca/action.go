@@ -14,6 +14,7 @@ type ActionKind string
 
 // The kinds of actions. The zero value is a step that only a person or another tool can do.
 const (
+	ActBundle     ActionKind = "bundle"       // a person adds the CA to a trust bundle, before anything is issued
 	ActDelete     ActionKind = "delete"       // Secrets that Helm would keep
 	ActDeleteJobs ActionKind = "delete jobs"  // of certgen, which Helm would keep
 	ActHelm       ActionKind = "helm"         // an upgrade with Helm

@@ -326,7 +326,7 @@ func (w *world) selection(context.Context) (*clusters.Selection, error) {
 	return &clusters.Selection{Members: w.mesh.Members}, nil
 }
 
-// ui notes what is said, and agrees.
+// ui notes every line, and agrees.
 type ui struct{ w *world }
 
 func (u ui) Say(format string, args ...any) {

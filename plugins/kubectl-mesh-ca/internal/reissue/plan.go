@@ -105,20 +105,25 @@ func Plan(ctx context.Context, j Job, ui kernel.UI) (*Work, error) {
 	return w, nil
 }
 
-// divide says which steps of a cluster this command does, and which are printed: from the first one on that it cannot do, all are, because their order matters.
+// divide says which steps of a cluster this command does, and which are printed. Steps of different owners do not depend on each other; but a trust bundle must
+// contain the CA before anything is issued, and then all steps are printed in their order.
 func (w *Work) divide(ctx context.Context, c *cluster) error {
 	steps := slices.DeleteFunc(slices.Clone(c.Steps), func(s ca.Step) bool { return s.Kind == ca.ActRestart })
 	for n, s := range steps {
-		t, err := w.task(ctx, c, steps, n)
-		if err != nil {
-			return err
-		}
-		if t == nil {
-			c.printed = steps[n:]
+		if s.Kind == ca.ActBundle {
+			c.printed = append(c.printed, steps[n:]...)
 			break
 		}
-		t.step = s
-		c.tasks = append(c.tasks, t)
+		t, err := w.task(ctx, c, steps, n)
+		switch {
+		case err != nil:
+			return err
+		case t == nil:
+			c.printed = append(c.printed, s)
+		default:
+			t.step = s
+			c.tasks = append(c.tasks, t)
+		}
 	}
 	if !w.Restart || !c.restarts && !c.lost {
 		return nil
@@ -147,7 +152,7 @@ func (w *Work) task(ctx context.Context, c *cluster, steps []ca.Step, n int) (*t
 		return w.sign(c, s)
 	case ca.ActCertgen:
 		return w.certgen(ctx, c, s)
-	case ca.ActAwait:
+	case ca.ActAwait: // all Jobs are awaited at the end
 		return &task{}, nil
 	case ca.ActRenew:
 		return w.certManager(ctx, c, s)

@@ -264,7 +264,7 @@ func (w *Work) rolledOut(ctx context.Context, s *ca.State, kind change.Kind, nam
 		return []string{fmt.Sprintf("%s: %s %s could not be read: %v", s.Member.Name, kind.Name, name, err)}, nil
 	}
 	var done, want, available int32
-	seen := false
+	var seen bool
 	switch o := got.(type) {
 	case *appsv1.Deployment:
 		want, available, seen = ptr.Deref(o.Spec.Replicas, 1), o.Status.AvailableReplicas, o.Status.ObservedGeneration >= o.Generation

@@ -155,9 +155,9 @@ func TestFaultsOfReissue(t *testing.T) {
 		}
 	}
 	installs := map[string]catest.Install{"us": {CA: &us, Method: "hand", Edit: few}, "eu": {CA: &eu, Method: "hand", Edit: few}}
-	leafs := installs["eu"]
-	leafs.Leafs = &eu
-	installs["eu"] = leafs
+	signed := installs["eu"]
+	signed.Leafs = &eu
+	installs["eu"] = signed
 	c := testkit.Change{
 		Mesh: func(t *testing.T) *testkit.Mesh {
 			t.Helper()
@@ -171,7 +171,7 @@ func TestFaultsOfReissue(t *testing.T) {
 		Command: func(m *testkit.Mesh) testkit.Command {
 			return testkit.Command{New: cmd.New, Members: m.Members, Now: pkitest.Now}
 		},
-		Args:    []string{"sync", "--from", "us", "--to-all", "--reissue", "--yes"},
+		Args: []string{"sync", "--from", "us", "--to-all", "--reissue", "--yes"},
 		// Each mesh has leaf certificates of its own: what is kept of one is compared by what it is kept of, and a leaf certificate by its CA file.
 		Content: func(t *testing.T, m *testkit.Mesh, c v1alpha1.Change) string {
 			t.Helper()
