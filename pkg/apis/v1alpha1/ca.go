@@ -171,6 +171,20 @@ type CAChangeReport struct {
 	Next []NextStep `json:"next,omitempty"`
 	// Undo lists the commands that restore the previous CAs.
 	Undo []string `json:"undo,omitempty"`
+	// Phases are those of reissue, and of sync --reissue, in order. A phase begins when the one before it has ended in all its clusters.
+	Phases []ChangePhase `json:"phases,omitempty"`
+	// Waiting says what the last phase still waited for when the command ended.
+	Waiting []string `json:"waiting,omitempty"`
+}
+
+// ChangePhase is one phase of a change.
+type ChangePhase struct {
+	Name     string   `json:"name"` // sync, re-issue, restart or agents
+	Clusters []string `json:"clusters"`
+	// Texts say what it does, one line for each cluster.
+	Texts []string `json:"texts,omitempty"`
+	// TookMs is absent for a phase that did not end.
+	TookMs *int64 `json:"tookMs,omitempty"`
 }
 
 // NextStep is one step in one cluster. Command is absent if the plugin cannot know it.

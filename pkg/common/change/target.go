@@ -84,6 +84,7 @@ type Fields struct {
 	Annotations map[string]*string
 	Data        map[string][]byte
 	Spec        map[string]any
+	Status      map[string]any // written through the subresource of that name, with nothing else
 }
 
 // Patch sends a JSON merge patch with uid and resourceVersion as preconditions.
@@ -99,11 +100,15 @@ func (t Target) Patch(ctx context.Context, uid types.UID, version string, f Fiel
 	if f.Spec != nil {
 		body["spec"] = f.Spec
 	}
+	var subresources []string
+	if f.Status != nil {
+		body["status"], subresources = f.Status, []string{"status"}
+	}
 	raw, err := json.Marshal(body)
 	if err != nil {
 		return nil, err
 	}
-	got, err := t.client().patch(ctx, t.Name, raw, metav1.PatchOptions{FieldManager: manager, DryRun: dry(dryRun)})
+	got, err := t.client().patch(ctx, t.Name, raw, metav1.PatchOptions{FieldManager: manager, DryRun: dry(dryRun)}, subresources...)
 	return got, t.Redact(err)
 }
 
@@ -120,7 +125,7 @@ func dry(dryRun bool) []string {
 type api interface {
 	get(ctx context.Context, name string) (metav1.Object, error)
 	create(ctx context.Context, obj metav1.Object, o metav1.CreateOptions) (metav1.Object, error)
-	patch(ctx context.Context, name string, body []byte, o metav1.PatchOptions) (metav1.Object, error)
+	patch(ctx context.Context, name string, body []byte, o metav1.PatchOptions, subresources ...string) (metav1.Object, error)
 	remove(ctx context.Context, name string, o metav1.DeleteOptions) error
 }
 
@@ -146,8 +151,8 @@ func (c typed[T]) create(ctx context.Context, obj metav1.Object, o metav1.Create
 	return object(c.client.Create(ctx, own, o))
 }
 
-func (c typed[T]) patch(ctx context.Context, name string, body []byte, o metav1.PatchOptions) (metav1.Object, error) {
-	return object(c.client.Patch(ctx, name, types.MergePatchType, body, o))
+func (c typed[T]) patch(ctx context.Context, name string, body []byte, o metav1.PatchOptions, subresources ...string) (metav1.Object, error) {
+	return object(c.client.Patch(ctx, name, types.MergePatchType, body, o, subresources...))
 }
 
 func (c typed[T]) remove(ctx context.Context, name string, o metav1.DeleteOptions) error {

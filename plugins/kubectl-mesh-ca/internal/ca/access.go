@@ -29,8 +29,8 @@ func accessPatchCA() permissions.Access {
 }
 
 func accessCreate() permissions.Access {
-	return permissions.Access{Resource: "secrets", Verbs: []string{"create"}, Place: permissions.InMeshNamespace, Commands: append(writes(), "init"), Writes: true,
-		For: "the backup of the previous CA, and a CA where none exists; create cannot be limited to a name"}
+	return permissions.Access{Resource: "secrets", Verbs: []string{"create"}, Place: permissions.InMeshNamespace, Commands: append(writes(), "reissue", "init"), Writes: true,
+		For: "the backup of what is replaced, and a CA where none exists; create cannot be limited to a name"}
 }
 
 func accessDelete() permissions.Access {
@@ -39,8 +39,47 @@ func accessDelete() permissions.Access {
 }
 
 func accessReadBackup() permissions.Access {
-	return permissions.Access{Resource: "secrets", Verbs: []string{"get"}, Place: permissions.InMeshNamespace, Commands: append(writes(), commandPrune), Writes: true,
+	return permissions.Access{Resource: "secrets", Verbs: []string{"get"}, Place: permissions.InMeshNamespace, Commands: append(writes(), "reissue", commandPrune), Writes: true,
 		For: "that backup, and whether a rotation is under way (Secret `cilium-ca-rotation`); its name contains the fingerprint of the previous CA. To grant less, name it: `--dry-run=server` prints the rule"}
+}
+
+// reissueRestarts is reissue if it also restarts.
+const reissueRestarts = "reissue --restart"
+
+// AccessRestartAgents is for a restart of the agents.
+func AccessRestartAgents() permissions.Access {
+	return permissions.Access{Group: "apps", Resource: "daemonsets", Names: []string{cilium.DaemonSetName}, Verbs: []string{"get", "patch"}, Place: permissions.InMeshNamespace, Commands: []string{reissueRestarts}, Writes: true,
+		For: "a restart of the agents, which may keep the previous CA for 15 minutes"}
+}
+
+// AccessRunCertgen is for Jobs from certgen's CronJobs.
+func AccessRunCertgen() permissions.Access {
+	return permissions.Access{Group: "batch", Resource: "jobs", Verbs: []string{"create", "get"}, Place: permissions.InMeshNamespace, Commands: []string{"reissue"}, Writes: true,
+		For: "a Job that runs certgen, and whether it is done; create cannot be limited to a name"}
+}
+
+// AccessDeleteHubble is for the leaf certificates that an upgrade with Helm would keep.
+func AccessDeleteHubble() permissions.Access {
+	return permissions.Access{Resource: "secrets", Names: []string{pki.SecretHubbleServer, pki.SecretHubbleRelay}, Verbs: []string{"get", "delete"}, Place: permissions.InMeshNamespace, Commands: []string{"reissue --helm"}, Writes: true,
+		For: "Hubble's leaf certificates, of which Helm would only replace the CA file (chart 1.18 and later). Helm itself needs the permissions of an upgrade"}
+}
+
+// AccessDeleteJobs is for the Jobs of certgen that an upgrade with Helm would keep.
+func AccessDeleteJobs() permissions.Access {
+	return permissions.Access{Group: "batch", Resource: "jobs", Verbs: []string{"list", "get", "delete"}, Place: permissions.InMeshNamespace, Commands: []string{"reissue --helm"}, Writes: true,
+		For: "the Job of certgen, which Helm runs again only if it is gone (chart 1.19 and later, without a CronJob)"}
+}
+
+// AccessRenewCertificates is for the renewal by cert-manager.
+func AccessRenewCertificates() permissions.Access {
+	return permissions.Access{Group: "cert-manager.io", Resource: "certificates/status", Verbs: []string{"patch"}, Place: permissions.InMeshNamespace, Commands: []string{"reissue"}, Writes: true,
+		For: "the renewal of leaf certificates that cert-manager issues, as with cmctl renew"}
+}
+
+// AccessReadCertificates is for the same.
+func AccessReadCertificates() permissions.Access {
+	return permissions.Access{Group: "cert-manager.io", Resource: "certificates", Verbs: []string{"get"}, Place: permissions.InMeshNamespace, Commands: []string{"reissue"}, Writes: true,
+		For: "the renewal of leaf certificates that cert-manager issues, as with cmctl renew"}
 }
 
 // rotates are the commands that rotate the CA, and federates those that make clusters with different CAs trust each other. These write the same Secrets.
@@ -54,8 +93,8 @@ func AccessPatchSecrets() permissions.Access {
 	for _, leaf := range pki.LeafSpecs() {
 		names = append(names, leaf.Secret)
 	}
-	return permissions.Access{Resource: "secrets", Names: names, Verbs: []string{"get", "patch"}, Place: permissions.InMeshNamespace, Commands: federates(), Writes: true,
-		For: "leaf certificates, CA files, and a comment in the configurations of peers that makes clients connect again"}
+	return permissions.Access{Resource: "secrets", Names: names, Verbs: []string{"get", "patch"}, Place: permissions.InMeshNamespace, Commands: append(federates(), "reissue", "restore"), Writes: true,
+		For: "leaf certificates, CA files, and a comment in the configurations of peers that makes clients connect again; `reissue` writes only leaf certificates that nobody else issues"}
 }
 
 // AccessCreateSecrets is for the Secrets that keep a CA.
@@ -93,7 +132,7 @@ func AccessFederationLock() permissions.Access {
 
 // AccessRestart is for a restart of clustermesh-apiserver.
 func AccessRestart() permissions.Access {
-	return permissions.Access{Group: "apps", Resource: "deployments", Names: []string{cilium.DeploymentMeshAPI}, Verbs: []string{"get", "patch"}, Place: permissions.InMeshNamespace, Commands: federates(), Writes: true,
+	return permissions.Access{Group: "apps", Resource: "deployments", Names: []string{cilium.DeploymentMeshAPI}, Verbs: []string{"get", "patch"}, Place: permissions.InMeshNamespace, Commands: append(federates(), reissueRestarts), Writes: true,
 		For: "a restart of clustermesh-apiserver: etcd reads its CA file only at start"}
 }
 
@@ -128,7 +167,7 @@ func Accesses() []permissions.Access {
 		{Resource: "configmaps", Names: []string{ConfigMapRotation}, Verbs: []string{"get"}, Place: permissions.InMeshNamespace,
 			For: "whether a rotation of the CA is under way", Without: "the next steps do not say so"},
 		accessPatchCA(), accessCreate(), accessReadBackup(),
-		{Resource: "secrets", Verbs: []string{"list"}, Place: permissions.InMeshNamespace, Commands: append([]string{"status", "check", "backups", commandPrune, "rotate", "federate"}, writes()...), Writes: true,
+		{Resource: "secrets", Verbs: []string{"list"}, Place: permissions.InMeshNamespace, Commands: append([]string{"status", "check", "backups", commandPrune, "rotate", "federate", "reissue"}, writes()...), Writes: true,
 			For:     "the records of Cilium's Helm release, that is its chart and whether its values contain certificates, and backups. Whoever may list Secrets can read keys, so that only `--write` grants it",
 			Without: "both are reported as unknown, and former CAs whose keys still exist are not found; `check --for` is not complete; `backups` fails, and prints the rule"},
 		accessDelete(),
@@ -140,13 +179,16 @@ func WithoutPrune(accesses []permissions.Access) []permissions.Access {
 	return slices.DeleteFunc(slices.Clone(accesses), func(a permissions.Access) bool { return slices.Equal(a.Commands, []string{commandPrune}) })
 }
 
-// RotateAccesses returns the permissions that rotate and federate need, besides Accesses and LiveAccesses. rbac prints them only if it is asked for them.
+// RotateAccesses returns the permissions that rotate, federate and reissue need, besides Accesses and LiveAccesses. rbac prints them only if it is asked for them.
 func RotateAccesses() []permissions.Access {
-	return []permissions.Access{AccessPatchSecrets(), AccessCreateSecrets(), AccessRemoveRotation(), AccessRotationLock(), AccessFederationLock(), AccessCreateLock(), AccessRestart(), AccessPatchCronJobs()}
+	return []permissions.Access{
+		AccessPatchSecrets(), AccessCreateSecrets(), AccessRemoveRotation(), AccessRotationLock(), AccessFederationLock(), AccessCreateLock(), AccessRestart(), AccessPatchCronJobs(),
+		AccessRestartAgents(), AccessRunCertgen(), AccessDeleteHubble(), AccessDeleteJobs(), AccessReadCertificates(), AccessRenewCertificates(),
+	}
 }
 
 // liveCommands are those that observe running processes.
-func liveCommands() []string { return []string{"status --live", "rotate", "federate"} }
+func liveCommands() []string { return []string{"status --live", "rotate", "federate", reissueRestarts} }
 
 // LiveAccesses returns the permissions that observing running processes needs, besides Accesses. Whoever may execute commands in Cilium's pods has power over their
 // nodes, so that rbac prints these only if it is asked for them.

@@ -12,12 +12,13 @@ import (
 	"k8s.io/utils/ptr"
 
 	"github.com/kubectl-mesh/kubectl-mesh/pkg/apis/v1alpha1"
+	"github.com/kubectl-mesh/kubectl-mesh/pkg/common/change"
 	"github.com/kubectl-mesh/kubectl-mesh/pkg/common/cilium/pki"
 )
 
 // Names and marks of backups. They carry none of Helm's marks: a Helm that takes one for its own deletes it.
 const (
-	backupPrefix         = pki.SecretCA + "-backup-"
+	backupInfix          = "-backup-"
 	managedByUs          = "kubectl-mesh-ca"
 	labelBackupOf        = "mesh.kubectl.io/backup-of"
 	annotationFormer     = "mesh.kubectl.io/former-fingerprint"
@@ -27,15 +28,21 @@ const (
 
 // keep plans the Secret that keeps the former CA, in the same namespace of the same cluster: the key stays where it was.
 func (i *Item) keep(have *corev1.Secret) {
-	i.Backup = &Backup{item: i, Object: NewBackup(have, cmp.Or(i.Before.Fingerprint, pki.ContentHash(have.Data)))}
-	i.Backup.Result = v1alpha1.ResultPlanned
+	i.Backup = Keep(i.State, have, "", i)
 }
 
-// NewBackup returns the Secret that keeps a CA with the fingerprint id as it is.
+// Keep plans the Secret that keeps another one as it is, for a step that replaces or deletes it.
+func Keep(s *State, have *corev1.Secret, manager string, serves change.Step) *Backup {
+	b := &Backup{of: s, manager: manager, serves: serves, Object: NewBackup(have, cmp.Or(factsOf(have.Data).Fingerprint, pki.ContentHash(have.Data)))}
+	b.Result = v1alpha1.ResultPlanned
+	return b
+}
+
+// NewBackup returns the Secret that keeps a CA or a leaf certificate with the fingerprint id as it is.
 func NewBackup(have *corev1.Secret, id string) *corev1.Secret {
 	return &corev1.Secret{
 		ObjectMeta: metav1.ObjectMeta{
-			Name: BackupName(id), Namespace: have.Namespace,
+			Name: have.Name + backupInfix + pki.Short(id), Namespace: have.Namespace,
 			Labels:      map[string]string{pki.LabelManagedBy: managedByUs, labelBackupOf: have.Name},
 			Annotations: map[string]string{annotationFormer: id, annotationFormerType: string(have.Type), annotationFormerMark: helmMarks(have)},
 		},
@@ -44,7 +51,9 @@ func NewBackup(have *corev1.Secret, id string) *corev1.Secret {
 }
 
 // BackupName is the name of the Secret that keeps the CA with a fingerprint.
-func BackupName(fingerprint string) string { return backupPrefix + pki.Short(fingerprint) }
+func BackupName(fingerprint string) string {
+	return pki.SecretCA + backupInfix + pki.Short(fingerprint)
+}
 
 // ConfigMapRotation is in Cilium's namespace of every cluster while its CA is rotated.
 const ConfigMapRotation = "mesh-ca-rotation"
@@ -90,16 +99,19 @@ func (m Marks) text() string {
 	return string(raw)
 }
 
-// Restore plans to put a backup back, key for key. The CA in place is kept first, as at every replacement.
+// Restore plans to restore a backup of a CA or of a leaf certificate, key for key. What is in place is kept first, as at every replacement.
 func Restore(target *State, backup *corev1.Secret, o Options, now time.Time) (*Plan, error) {
-	if of := backup.Labels[labelBackupOf]; of != pki.SecretCA {
+	of := backup.Labels[labelBackupOf]
+	if of != pki.SecretCA && !isLeaf(pki.Ref{Kind: pki.Secret, Name: of}) {
 		return nil, fmt.Errorf("secret %s/%s is not a backup that kubectl mesh-ca made: label %s is %q", backup.Namespace, backup.Name, labelBackupOf, of)
 	}
 	after := factsOf(backup.Data)
 	p := &Plan{Action: "restore", Manager: o.manager(), ID: newID(), Now: now, options: o}
-	i, have := newItem(target, after, o)
+	i, have := newItem(target, of, after, o)
 	p.Items = []*Item{i}
-	if ca, err := pki.ParseCA(backup.Data); err == nil {
+	if of != pki.SecretCA {
+		i.kind = corev1.SecretType(backup.Annotations[annotationFormerType])
+	} else if ca, err := pki.ParseCA(backup.Data); err == nil {
 		p.Signer = ca.Signer()
 		if err := ca.Usable(now, 0); err != nil {
 			i.Notes = append(i.Notes, "the restored CA is not usable: "+err.Error())
@@ -108,7 +120,7 @@ func Restore(target *State, backup *corev1.Secret, o Options, now time.Time) (*P
 	if i.Result != v1alpha1.ResultPlanned {
 		return p, nil
 	}
-	if undo := target.undoes(backup.Data[pki.KeyCACert]); undo != "" {
+	if undo := target.undoes(backup.Data[pki.KeyCACert]); undo != "" && of == pki.SecretCA {
 		i.Notes = append(i.Notes, undo)
 	}
 	if have == nil {

@@ -20,16 +20,16 @@ func (n *steps) bundles(leaves []stale) {
 		switch {
 		case n.state.valuesKeep(b.Source):
 			n.bundleFile = n.state.bundleFile()
-			n.add(fmt.Sprintf("processes trust %s instead of the ca.crt of the leaf certificates, and the values of release %s set its content (%stls.caBundle.content): every upgrade writes the bundle of the values again. Write the bundle with the new CA to a file first, in every cluster; the upgrade below takes it from there",
+			n.do(Action{Kind: ActBundle}, fmt.Sprintf("processes trust %s instead of the ca.crt of the leaf certificates, and the values of release %s set its content (%stls.caBundle.content): every upgrade writes the bundle of the values again. Write the bundle with the new CA to a file first, in every cluster; the upgrade below takes it from there",
 				b.Source, n.state.Release.Name, v.Prefix), objects, n.state.writeBundle(b.Source, n.state))
 			upgraded := func(l stale) bool { return l.owner.Kind == pki.OwnerHelm || l.owner.Kind == pki.OwnerFlux }
 			if !slices.ContainsFunc(leaves, upgraded) { // no later step runs Helm
 				n.upgrade("the upgrade writes the bundle with the new CA", objects, n.state.Release)
 			}
 		case !v.Known && n.state.Release.Known():
-			n.add(why+fmt.Sprintf(". If the values of release %s set tls.caBundle.content, change it there: every upgrade writes it again", n.state.Release.Name), objects, "")
+			n.do(Action{Kind: ActBundle}, why+fmt.Sprintf(". If the values of release %s set tls.caBundle.content, change it there: every upgrade writes it again", n.state.Release.Name), objects, "")
 		default:
-			n.add(why, objects, "")
+			n.do(Action{Kind: ActBundle}, why, objects, "")
 		}
 	}
 }

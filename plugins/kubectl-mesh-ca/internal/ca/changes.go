@@ -6,7 +6,6 @@ import (
 	"strings"
 
 	"github.com/kubectl-mesh/kubectl-mesh/pkg/apis/v1alpha1"
-	"github.com/kubectl-mesh/kubectl-mesh/pkg/common/cilium/pki"
 	"github.com/kubectl-mesh/kubectl-mesh/pkg/common/clusters"
 )
 
@@ -70,6 +69,24 @@ func (p *Plan) next() []v1alpha1.NextStep {
 	return append(out, last...)
 }
 
+// Values returns the steps after which the values of releases no longer overwrite the CA.
+func (p *Plan) Values() []v1alpha1.NextStep {
+	var out []v1alpha1.NextStep
+	for _, i := range p.Items {
+		out = append(out, p.values(i.State)...)
+	}
+	return out
+}
+
+// Targets names the clusters whose CA is replaced.
+func (p *Plan) Targets() []string {
+	out := make([]string, len(p.Items))
+	for n, i := range p.Items {
+		out[n] = i.State.Member.Name
+	}
+	return out
+}
+
 // values returns the step after which the values of a release no longer overwrite the CA.
 func (p *Plan) values(s *State) []v1alpha1.NextStep {
 	if s == p.From || !s.Values.SetsCA || p.source.cert == nil || s.undoes(p.source.cert) == "" {
@@ -95,7 +112,7 @@ func (i *Item) changes() []v1alpha1.Change {
 		out = append(out, c)
 	}
 	c := at
-	c.Object, c.Result, c.Message = "secret/"+pki.SecretCA, i.Result, i.Message
+	c.Object, c.Result, c.Message = "secret/"+i.name, i.Result, i.Message
 	c.Before, c.After = i.Before.values(), i.After.values()
 	if c.Message == "" && (i.Result == v1alpha1.ResultPlanned || i.Result == v1alpha1.ResultChanged) {
 		c.Message = strings.Join(i.Notes, "; ")
@@ -120,7 +137,7 @@ func (i *Item) undo() string {
 		return ""
 	}
 	if i.Backup == nil {
-		return i.State.kubectl("delete", "secret", pki.SecretCA)
+		return i.State.kubectl("delete", "secret", i.name)
 	}
 	return plugin([]*clusters.Member{i.State.Member}, "restore", "--in", i.State.Member.Name, "--backup", i.Backup.Object.Name)
 }

@@ -122,5 +122,5 @@ func (p *Plan) readSource(ctx context.Context) (*corev1.Secret, error) {
 
 // in reports whether a Secret still holds what is copied.
 func (m material) in(secret *corev1.Secret) bool {
-	return bytes.Equal(secret.Data[m.ca.Layout.Cert], m.cert) && bytes.Equal(secret.Data[m.ca.Layout.Key], m.key)
+	return bytes.Equal(secret.Data[m.ca.Layout.Cert], m.stored[0]) && bytes.Equal(secret.Data[m.ca.Layout.Key], m.stored[1])
 }

@@ -9,7 +9,6 @@ import (
 	"time"
 
 	"github.com/kubectl-mesh/kubectl-mesh/pkg/apis/v1alpha1"
-	"github.com/kubectl-mesh/kubectl-mesh/pkg/common/cilium"
 	"github.com/kubectl-mesh/kubectl-mesh/pkg/common/cilium/pki"
 	"github.com/kubectl-mesh/kubectl-mesh/pkg/common/owners"
 )
@@ -48,16 +47,16 @@ func Next(s *State, signer *x509.Certificate, now time.Time) []v1alpha1.NextStep
 	if signer == nil {
 		return nil
 	}
-	return s.renew(signer, s.staleCertificates(signer), now)
+	return plain(s.renew(signer, s.staleCertificates(signer), now))
 }
 
 // renew returns the steps after which leaf certificates are renewed by what issues them, and after which etcd uses the CA.
-func (s *State) renew(signer *x509.Certificate, leaves []stale, now time.Time) []v1alpha1.NextStep {
+func (s *State) renew(signer *x509.Certificate, leaves []stale, now time.Time) []Step {
 	replaced := slices.ContainsFunc(leaves, func(l stale) bool { return !l.worn })
 	n := &steps{state: s, signer: signer, now: now}
 	if len(leaves) == 0 {
 		if s.etcdStale() != "" {
-			n.add("etcd reads its CA file only at start, and has not read it since it was written", nil, s.restart())
+			n.do(Action{Kind: ActRestart}, "etcd reads its CA file only at start, and has not read it since it was written", nil, s.restart())
 		}
 		return n.out
 	}
@@ -88,7 +87,7 @@ func (s *State) renew(signer *x509.Certificate, leaves []stale, now time.Time) [
 		}
 	}
 	if s.Side.MeshAPI != nil && slices.ContainsFunc(leaves, func(l stale) bool { return l.spec.Family == pki.FamilyMesh && !l.worn }) {
-		n.add("etcd reads its CA file only at start", nil, s.restart())
+		n.do(Action{Kind: ActRestart}, "etcd reads its CA file only at start", nil, s.restart())
 	}
 	return n.out
 }
@@ -105,7 +104,7 @@ func (s *State) agentsAfter(steps []v1alpha1.NextStep) []v1alpha1.NextStep {
 	return []v1alpha1.NextStep{{
 		Cluster: s.Member.Name, AfterAll: true,
 		Why:     "agents may keep the previous CA for up to 15 minutes, and stay disconnected without an error",
-		Command: s.kubectl("rollout", "restart", "daemonset/"+cilium.DaemonSetName),
+		Command: s.RestartAgents(),
 	}}
 }
 
@@ -114,13 +113,19 @@ type steps struct {
 	state  *State
 	signer *x509.Certificate
 	now    time.Time
-	out    []v1alpha1.NextStep
+	out    []Step
 	// bundleFile is the file that the next upgrade must take as tls.caBundle.content; empty if the values do not set it, or it is settled.
 	bundleFile string
 }
 
+// add adds a step that only a person or another tool can do.
 func (n *steps) add(why string, objects []string, command string) {
-	n.out = append(n.out, v1alpha1.NextStep{Cluster: n.state.Member.Name, Why: why, Objects: objects, Command: command})
+	n.do(Action{}, why, objects, command)
+}
+
+// do adds a step, and what a command can do for it.
+func (n *steps) do(a Action, why string, objects []string, command string) {
+	n.out = append(n.out, Step{v1alpha1.NextStep{Cluster: n.state.Member.Name, Why: why, Objects: objects, Command: command}, a})
 }
 
 func (n *steps) kubectl(words ...string) string { return n.state.kubectl(words...) }
@@ -142,7 +147,7 @@ func (n *steps) dropHubble(leaves []stale) {
 		}
 	}
 	if len(kept) > 0 && (!v.Known() || v.Major > 1 || v.Minor >= 18) {
-		n.add("Helm keeps these leaf certificates and would only replace their ca.crt (chart 1.18 and later)", objects(kept), n.kubectl(append([]string{"delete", "secret"}, kept...)...))
+		n.do(Action{Kind: ActDelete, Names: kept}, "Helm keeps these leaf certificates and would only replace their ca.crt (chart 1.18 and later)", objects(kept), n.kubectl(append([]string{"delete", "secret"}, kept...)...))
 	}
 }
 
@@ -184,12 +189,18 @@ func (n *steps) upgrade(why string, objects []string, r Release) {
 		words = append(words, "--version", v)
 	}
 	words = append(words, "--reuse-values")
-	words = append(words, n.bundleFlags()...)
+	bundle := n.bundleFlags()
+	words = append(words, bundle...)
 	if v := n.state.Values; !v.Known || v.SetsCA {
 		// Empty values are the chart's default: Helm then keeps the CA that is in the cluster.
 		words = append(words, "--set", v.Prefix+"tls.ca.cert=", "--set", v.Prefix+"tls.ca.key=")
 	}
-	n.add(why, objects, n.state.tool("helm", r.Namespace, words...))
+	a := Action{}
+	if chart.Official && len(bundle) == 0 { // else a person must name the chart, or write a file first
+		a.Kind = ActHelm
+		a.Helm, a.Env = n.state.helmCommand(r.Namespace, words...)
+	}
+	n.do(a, why, objects, n.state.tool("helm", r.Namespace, words...))
 }
 
 func versionOf(s *State) string {
@@ -223,14 +234,14 @@ func (n *steps) certgen(leaves []stale) {
 		}
 		if slices.Contains(n.state.CronJobs, f.job) {
 			job := n.jobName(f.family)
-			n.add("certgen signs the leaf certificates again", names(mine), n.kubectl("create", "job", "--from=cronjob/"+f.job, job))
+			n.do(Action{Kind: ActCertgen, CronJob: f.job, Job: job}, "certgen signs the leaf certificates again", names(mine), n.kubectl("create", "job", "--from=cronjob/"+f.job, job))
 			// The next step must not run before: a process that restarts earlier reads the former certificates.
-			n.add("wait until certgen is done", nil, n.kubectl("wait", "--for=condition=complete", "job/"+job, "--timeout="+jobTimeout))
+			n.do(Action{Kind: ActAwait, Job: job}, "wait until certgen is done", nil, n.kubectl("wait", "--for=condition=complete", "job/"+job, "--timeout="+jobTimeout))
 			continue
 		}
 		v := n.state.Member.Version
 		if !v.Known() || v.Major > 1 || v.Minor >= 19 {
-			n.add("no CronJob was found, and an upgrade runs certgen again only when its Job is gone (chart 1.19 and later)", nil, n.kubectl("delete", "job", "-l", "k8s-app="+f.job))
+			n.do(Action{Kind: ActDeleteJobs, Selector: "k8s-app=" + f.job}, "no CronJob was found, and an upgrade runs certgen again only when its Job is gone (chart 1.19 and later)", nil, n.kubectl("delete", "job", "-l", "k8s-app="+f.job))
 		}
 		n.upgrade("no CronJob "+f.job+" was found; the upgrade runs certgen again, which signs the leaf certificates again", names(mine), release(nil, n.state))
 	}
@@ -247,29 +258,36 @@ func (n *steps) jobName(family pki.Family) string {
 
 // certManager: the issuer signs the leaf certificates; it uses cilium-ca only if it is configured so.
 func (n *steps) certManager(leaves []stale) {
-	words := []string{"renew"}
+	var certificates []string
 	for _, l := range leaves {
-		words = append(words, cmp.Or(l.owner.Name, l.spec.Secret))
+		certificates = append(certificates, cmp.Or(l.owner.Name, l.spec.Secret))
 	}
-	n.add("cert-manager signs these with its issuer, not with cilium-ca: give the CA to the issuer (certManagerIssuerRef in Cilium's values), then renew", names(leaves),
+	words := append([]string{"renew"}, certificates...)
+	n.do(Action{Kind: ActRenew, Names: certificates}, "cert-manager signs these with its issuer, not with cilium-ca: give the CA to the issuer (certManagerIssuerRef in Cilium's values), then renew", names(leaves),
 		n.state.tool("cmctl", n.state.Namespace, words...))
 }
 
 // byHand handles leaf certificates that none of the tools above issues.
 func (n *steps) byHand(leaves []stale) {
+	a := Action{}
+	if k := leaves[0].owner.Kind; k == pki.OwnerHand || k == pki.OwnerUnknown || k == pki.OwnerMeshCA || k == "" {
+		a = Action{Kind: ActSign, Names: secrets(leaves)}
+	}
 	if !slices.ContainsFunc(leaves, func(l stale) bool { return !l.worn }) {
-		n.add(fmt.Sprintf("managed by %s: issue new certificates at their source; the findings say what is wrong with the present ones", leaves[0].owner), names(leaves), "")
+		n.do(a, fmt.Sprintf("managed by %s: issue new certificates at their source; the findings say what is wrong with the present ones", leaves[0].owner), names(leaves), "")
 		return
 	}
-	n.add(fmt.Sprintf("managed by %s: issue new certificates from the new CA at their source, with the same names and usages", leaves[0].owner), names(leaves), "")
+	n.do(a, fmt.Sprintf("managed by %s: issue new certificates from the new CA at their source, with the same names and usages", leaves[0].owner), names(leaves), "")
 }
 
-func names(leaves []stale) []string {
-	secrets := make([]string, len(leaves))
+func names(leaves []stale) []string { return objects(secrets(leaves)) }
+
+func secrets(leaves []stale) []string {
+	out := make([]string, len(leaves))
 	for i, l := range leaves {
-		secrets[i] = l.spec.Secret
+		out[i] = l.spec.Secret
 	}
-	return objects(secrets)
+	return out
 }
 
 func objects(secrets []string) []string {

@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"maps"
 	"slices"
+	"strings"
 	"time"
 
 	corev1 "k8s.io/api/core/v1"
@@ -50,6 +51,9 @@ type Item struct {
 	// Backup is the Secret that keeps the former CA; nil where there is none to keep.
 	Backup *Backup
 
+	name string            // the Secret: cilium-ca, or a leaf Secret that is restored
+	kind corev1.SecretType // of a Secret that is created
+
 	plan  *Plan
 	write map[string][]byte // data keys to write; nil removes one
 	marks Marks             // what a new object gets
@@ -69,8 +73,11 @@ type Marks struct{ Labels, Annotations map[string]string }
 
 // material is a CA on its way from one cluster to another.
 type material struct {
-	cert, key []byte
+	cert, key []byte // as they are written
 	ca        pki.CA
+	// stored are the files as the source has them. recoded says which of them are written in another form; the certificates and the key are the same.
+	stored  [2][]byte
+	recoded []string
 }
 
 // ErrSource says that the CA to be copied must not be.
@@ -115,12 +122,17 @@ func sourceOf(from *State, now time.Time) (material, error) {
 	if err := ca.Usable(now, minValidity); err != nil {
 		return material{}, err
 	}
-	return material{cert: secret.Object.Data[ca.Layout.Cert], key: secret.Object.Data[ca.Layout.Key], ca: ca}, nil
+	cert, key, recoded, err := pki.Reencode(secret.Object.Data)
+	if err != nil {
+		return material{}, err
+	}
+	stored := [2][]byte{secret.Object.Data[ca.Layout.Cert], secret.Object.Data[ca.Layout.Key]}
+	return material{cert: cert, key: key, ca: ca, stored: stored, recoded: recoded}, nil
 }
 
 func syncItem(src material, target *State, o Options) *Item {
 	after := facts(src.ca)
-	i, have := newItem(target, after, o)
+	i, have := newItem(target, pki.SecretCA, after, o)
 	if i.Result != v1alpha1.ResultPlanned {
 		return i
 	}
@@ -142,6 +154,9 @@ func syncItem(src material, target *State, o Options) *Item {
 	if undo := target.undoes(src.cert); undo != "" && i.Result == v1alpha1.ResultPlanned {
 		i.Notes = append(i.Notes, undo)
 	}
+	if len(src.recoded) > 0 {
+		i.Notes = append(i.Notes, fmt.Sprintf("%s of the source is written as plain PEM, which every signer reads; the certificates and the key are the same", strings.Join(src.recoded, " and ")))
+	}
 	if len(src.ca.Chain) > 1 {
 		i.Notes = append(i.Notes, fmt.Sprintf("%d certificates are copied: they are a chain and not a bundle, see CA006", len(src.ca.Chain)))
 	}
@@ -149,13 +164,13 @@ func syncItem(src material, target *State, o Options) *Item {
 }
 
 // newItem begins an item. The Secret is nil where the target has none, or where the item is settled already.
-func newItem(target *State, after Facts, o Options) (*Item, *corev1.Secret) {
-	i := &Item{State: target, After: after}
+func newItem(target *State, name string, after Facts, o Options) (*Item, *corev1.Secret) {
+	i := &Item{State: target, After: after, name: name, kind: corev1.SecretTypeOpaque}
 	i.Result = v1alpha1.ResultPlanned
-	secret := target.CA()
+	secret := target.Secrets[name]
 	if secret.Unreadable != "" {
 		i.Before.Note = secret.Unreadable
-		i.Result, i.Message = v1alpha1.ResultFailed, fmt.Sprintf("secret %s/%s: %s", target.Namespace, pki.SecretCA, secret.Unreadable)
+		i.Result, i.Message = v1alpha1.ResultFailed, fmt.Sprintf("secret %s/%s: %s", target.Namespace, name, secret.Unreadable)
 		return i, nil
 	}
 	if secret.Object == nil {
@@ -268,3 +283,15 @@ func (p *Plan) Pending() []*Item {
 func (p *Plan) Failed() bool { return p.Change().Failed() }
 
 func sortedKeys(m map[string][]byte) []string { return slices.Sorted(maps.Keys(m)) }
+
+// Question is what a person is asked before the plan is carried out.
+func (p *Plan) Question() string {
+	names := make([]string, 0, len(p.Items))
+	for _, i := range p.Pending() {
+		if i.name != pki.SecretCA {
+			return fmt.Sprintf("Replace secret %s of %s?", i.name, i.State.Member.Name)
+		}
+		names = append(names, i.State.Member.Name)
+	}
+	return fmt.Sprintf("Replace the CA of %s?", strings.Join(names, ", "))
+}

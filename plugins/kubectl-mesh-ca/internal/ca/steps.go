@@ -33,7 +33,7 @@ func (p *Plan) Change() *change.Plan {
 	for _, i := range p.Items {
 		i.plan = p
 		if i.Backup != nil {
-			i.Backup.item = i
+			i.Backup.manager = p.Manager
 			backups.Steps = append(backups.Steps, i.Backup)
 		}
 		if i.lock == nil {
@@ -46,8 +46,11 @@ func (p *Plan) Change() *change.Plan {
 	return &change.Plan{Action: p.Action, Phases: []*change.Phase{backups, locks, replacements, unlocks}}
 }
 
-// Target is Secret cilium-ca.
-func (i *Item) Target() change.Target { return i.State.secret(pki.SecretCA) }
+// Target is Secret cilium-ca, or the leaf Secret that is restored.
+func (i *Item) Target() change.Target { return i.State.secret(i.name) }
+
+// stored is the Secret as it was read.
+func (i *Item) stored() *corev1.Secret { return i.State.Secrets[i.name].Object }
 
 func (s *State) secret(name string) change.Target {
 	return change.Target{Member: s.Member, Kind: change.Secret, Namespace: s.Namespace, Name: name}
@@ -56,14 +59,17 @@ func (s *State) secret(name string) change.Target {
 // Permissions are those for exactly what will be done.
 func (i *Item) Permissions() []permissions.Permission {
 	write := accessPatchCA()
-	if !i.replaces() {
+	switch {
+	case !i.replaces():
 		write = accessCreate()
+	case isLeaf(pki.Ref{Kind: pki.Secret, Name: i.name}):
+		write = AccessPatchSecrets()
 	}
-	return append(accessReadCA().In(i.State.Namespace, pki.SecretCA), write.In(i.State.Namespace, pki.SecretCA)...)
+	return append(accessReadCA().In(i.State.Namespace, i.name), write.In(i.State.Namespace, i.name)...)
 }
 
 // replaces reports whether cilium-ca exists and is patched, rather than created.
-func (i *Item) replaces() bool { return i.State.CA().Object != nil }
+func (i *Item) replaces() bool { return i.stored() != nil }
 
 // Send writes cilium-ca. An existing one gets a patch of its data alone, so that the target's own labels, annotations and type stay; a new one is a
 // clean object: no uid, no resourceVersion, no last-applied-configuration of the source.
@@ -78,12 +84,12 @@ func (i *Item) Send(ctx context.Context, dryRun bool) (metav1.Object, error) {
 func (i *Item) send(ctx context.Context, dryRun bool) (metav1.Object, error) {
 	if !i.replaces() {
 		obj := &corev1.Secret{
-			ObjectMeta: metav1.ObjectMeta{Name: pki.SecretCA, Namespace: i.State.Namespace, Labels: i.marks.Labels, Annotations: i.marks.Annotations},
-			Type:       corev1.SecretTypeOpaque, Data: i.write,
+			ObjectMeta: metav1.ObjectMeta{Name: i.name, Namespace: i.State.Namespace, Labels: i.marks.Labels, Annotations: i.marks.Annotations},
+			Type:       i.kind, Data: i.write,
 		}
 		return i.Target().Create(ctx, obj, i.plan.Manager, dryRun)
 	}
-	have, fields := i.State.CA().Object, change.Fields{Data: i.write}
+	have, fields := i.stored(), change.Fields{Data: i.write}
 	version := have.ResourceVersion
 	if i.lock.locked != nil && !dryRun {
 		version, fields.Annotations = i.lock.locked.GetResourceVersion(), map[string]*string{annotationRun: nil}
@@ -115,14 +121,16 @@ type Backup struct {
 
 	Object *corev1.Secret
 
-	item *Item
+	of      *State
+	manager string
+	serves  change.Step
 }
 
 // Target is the Secret of the backup.
-func (b *Backup) Target() change.Target { return b.item.State.secret(b.Object.Name) }
+func (b *Backup) Target() change.Target { return b.of.secret(b.Object.Name) }
 
 // Serves is the replacement that the backup is made for.
-func (b *Backup) Serves() change.Step { return b.item }
+func (b *Backup) Serves() change.Step { return b.serves }
 
 // Permissions are those to look for the backup and to make it.
 func (b *Backup) Permissions() []permissions.Permission {
@@ -156,7 +164,7 @@ func (b *Backup) Prepare(ctx context.Context) error {
 
 // Send makes the backup.
 func (b *Backup) Send(ctx context.Context, dryRun bool) (metav1.Object, error) {
-	got, err := b.Target().Create(ctx, b.Object.DeepCopy(), b.item.plan.Manager, dryRun)
+	got, err := b.Target().Create(ctx, b.Object.DeepCopy(), b.manager, dryRun)
 	if apierrors.IsAlreadyExists(err) {
 		return nil, change.ErrConflict
 	}
@@ -204,7 +212,7 @@ func (l *lock) Send(ctx context.Context, dryRun bool) (metav1.Object, error) {
 		return nil, err
 	}
 	l.sent = true
-	have := l.item.State.CA().Object
+	have := l.item.stored()
 	l.locked, err = l.Target().Patch(ctx, have.UID, have.ResourceVersion, change.Fields{Annotations: map[string]*string{annotationRun: &l.text}}, lockManager, false)
 	if apierrors.IsConflict(err) {
 		l.sent = false
@@ -219,7 +227,7 @@ func (l *lock) Diff(stored metav1.Object) *change.Difference {
 	switch {
 	case !ok || secret.Annotations[annotationRun] != l.text:
 		return &change.Difference{Field: "the annotation " + annotationRun}
-	case l.locked == nil && !change.EqualData(secret.Data, l.item.State.CA().Object.Data):
+	case l.locked == nil && !change.EqualData(secret.Data, l.item.stored().Data):
 		return &change.Difference{Field: "data"}
 	case l.locked == nil:
 		l.locked = stored
@@ -237,7 +245,7 @@ func (u *unlock) Send(ctx context.Context, _ bool) (metav1.Object, error) {
 	}
 	got, err := u.removeMark(ctx)
 	if err != nil && !apierrors.IsNotFound(err) {
-		return nil, fmt.Errorf("the annotation %s could not be removed (%w); run: %s", annotationRun, err, u.item.State.kubectl("annotate", "secret", pki.SecretCA, annotationRun+"-"))
+		return nil, fmt.Errorf("the annotation %s could not be removed (%w); run: %s", annotationRun, err, u.item.State.kubectl("annotate", "secret", u.item.name, annotationRun+"-"))
 	}
 	return got, nil
 }

@@ -90,7 +90,7 @@ func (x examination) facts(s *State) caFacts {
 	f.refused = secret.Unreadable != ""
 	if secret.Object != nil {
 		f.ca, _ = pki.ParseCA(secret.Object.Data)
-		item, have := newItem(s, Facts{}, Options{})
+		item, have := newItem(s, pki.SecretCA, Facts{}, Options{})
 		item.refuse(have, Options{})
 		f.refused = f.refused || item.Result == v1alpha1.ResultRefused
 	}
@@ -149,7 +149,7 @@ func (x examination) renewal(s *State) []v1alpha1.NextStep {
 	steps, known := x.renewals[s]
 	if !known {
 		if chain := x.facts(s).ca.Chain; len(chain) > 0 {
-			steps = s.renew(chain[0], append(x.stray(s, chain[0]), x.worn(s, chain[0])...), x.Now)
+			steps = plain(s.renew(chain[0], append(x.stray(s, chain[0]), x.worn(s, chain[0])...), x.Now))
 		}
 		x.renewals[s] = steps
 	}

@@ -36,7 +36,7 @@ func newRBAC(e *kernel.Env) *cobra.Command {
   # What sync and restore need too
   kubectl mesh-ca rbac --write --group sre-on-call
 
-  # What rotate and federate need
+  # What rotate, federate and reissue need
   kubectl mesh-ca rbac --write --rotate --group sre-on-call
 
   # What status --live needs too
@@ -84,7 +84,7 @@ func newRBAC(e *kernel.Env) *cobra.Command {
 	cmd.Flags().BoolVar(&readOnly, "read-only", false, "If true, print what reading needs. This is the default.")
 	cmd.Flags().BoolVar(&write, "write", false, "If true, also print what replacing a CA needs.")
 	cmd.Flags().BoolVar(&running, "live", false, "If true, also print what observing running processes needs: exec, port-forward and logs in Cilium's namespace.")
-	cmd.Flags().BoolVar(&rotate, "rotate", false, "If true, --write also prints what rotate and federate need; that includes what --live prints.")
+	cmd.Flags().BoolVar(&rotate, "rotate", false, "If true, --write also prints what rotate, federate and reissue need; that includes what --live prints.")
 	cmd.Flags().BoolVar(&prune, "prune", false, "If true, --write also prints what \"backups prune\" needs: to delete Secrets in Cilium's namespace.")
 	subjects.AddFlags(cmd.Flags())
 	cmd.DisableFlagsInUseLine = true

@@ -33,7 +33,7 @@ func New(e *kernel.Env) *cobra.Command {
   kubectl mesh-ca restore --in eu --backup cilium-ca-backup-3f2a91bc --contexts kind-eu`,
 	}, e.IOStreams)
 	e.Attach(root)
-	root.AddCommand(newStatus(e), newCheck(e), newSync(e), newRotate(e), newFederate(e), newRestore(e), newBackup(e), newBackups(e), newInit(e), newRBAC(e))
+	root.AddCommand(newStatus(e), newCheck(e), newSync(e), newReissue(e), newRotate(e), newFederate(e), newRestore(e), newBackup(e), newBackups(e), newInit(e), newRBAC(e))
 	e.Complete(root, "from", "to", "in")
 	return root
 }

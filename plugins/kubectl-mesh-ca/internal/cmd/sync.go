@@ -8,6 +8,7 @@ import (
 
 	"github.com/kubectl-mesh/kubectl-mesh/pkg/common/cilium/pki"
 	"github.com/kubectl-mesh/kubectl-mesh/pkg/common/cli"
+	"github.com/kubectl-mesh/kubectl-mesh/pkg/common/commandline"
 	"github.com/kubectl-mesh/kubectl-mesh/pkg/common/kernel"
 	"github.com/kubectl-mesh/kubectl-mesh/plugins/kubectl-mesh-ca/internal/replace"
 )
@@ -19,6 +20,8 @@ type syncFlags struct {
 	toAll      bool
 	backupFile string
 	seal       sealFlags
+	reissue    bool
+	means      meansFlags
 }
 
 func (f *syncFlags) addFlags(fs *pflag.FlagSet) {
@@ -27,6 +30,8 @@ func (f *syncFlags) addFlags(fs *pflag.FlagSet) {
 	fs.BoolVar(&f.toAll, "to-all", false, "If true, all clusters that are read get the CA.")
 	fs.StringVar(&f.backupFile, "backup-file", "", "New file for an encrypted copy of every CA that is replaced, written before the first CA is replaced.")
 	f.seal.addFlags(fs)
+	fs.BoolVar(&f.reissue, "reissue", false, "If true, also issue the leaf certificates of all these clusters again, by the means of whoever issues them.")
+	f.means.addFlags(fs)
 }
 
 // check returns the mistake in the flags, if any.
@@ -40,6 +45,8 @@ func (f *syncFlags) check() error {
 		return errors.New("--to and --to-all cannot be used together")
 	case f.backupFile == "" && f.seal.given():
 		return errors.New("--passphrase-file and --recipient need --backup-file, the file that they encrypt")
+	case !f.reissue && (f.means.helm || f.means.restart):
+		return errors.New("--helm and --restart need --reissue: they concern what follows the leaf certificates")
 	}
 	return nil
 }
@@ -51,6 +58,17 @@ func (f *syncFlags) config(e *kernel.Env, w *kernel.WriteFlags) (replace.SyncCon
 		return replace.SyncConfig{}, err
 	}
 	out := replace.SyncConfig{Config: c, From: f.from, To: f.to}
+	if f.reissue {
+		words := []string{"sync", "--from", f.from, "--to-all", "--reissue"}
+		if len(f.to) > 0 {
+			words = []string{"sync", "--from", f.from, "--to", commandline.List(f.to...), "--reissue"}
+		}
+		means, err := f.means.means(e, words...)
+		if err != nil {
+			return out, err
+		}
+		out.Reissue = &means
+	}
 	if f.backupFile != "" {
 		out.BackupFile, err = f.seal.writer(e, "--backup-file", f.backupFile, c.DryRun != cli.DryRunNone)
 	}
@@ -70,7 +88,9 @@ func newSync(e *kernel.Env) *cobra.Command {
 			"stays as it is. Replacing a CA is always confirmed. --backup-file also writes the former CAs, encrypted,\n" +
 			"to a file of this machine.\n\n" +
 			"A copied CA changes nothing by itself: certificates stay signed by the former CA until they are\n" +
-			"renewed. The commands for that are listed for each cluster." + kernel.WriteExits,
+			"issued again. The commands for that are listed for each cluster. With --reissue and --restart, sync\n" +
+			"does it: it issues the leaf certificates of all these clusters again, then restarts\n" +
+			"clustermesh-apiserver in one cluster after the other, and the agents last." + kernel.WriteExits,
 		Example: `  # Give eu and ap the CA of us
   kubectl mesh-ca sync --from us --to eu,ap --contexts kind-us,kind-eu,kind-ap
 
@@ -80,6 +100,9 @@ func newSync(e *kernel.Env) *cobra.Command {
   # Keep the former CAs in an encrypted file too
   kubectl mesh-ca sync --from us --to eu --backup-file former.age
 
+  # Connect clusters of different CAs: copy the CA, issue certificates again, restart
+  kubectl mesh-ca sync --from us --to eu,ap --reissue --restart --helm
+
   # In a script
   kubectl mesh-ca sync --from us --to-all --yes -o json`,
 		Args: cobra.NoArgs,
@@ -88,6 +111,9 @@ func newSync(e *kernel.Env) *cobra.Command {
 				return err
 			}
 			c, err := f.config(e, w)
+			if err == nil && f.reissue && c.AllowPartial {
+				err = errors.New("--reissue and --allow-partial cannot be used together: every cluster must have the CA before one is issued certificates from it")
+			}
 			if err != nil {
 				return err
 			}

@@ -2,6 +2,7 @@ package cmd
 
 import (
 	"errors"
+	"strings"
 
 	"github.com/kubectl-mesh/kubectl-mesh/pkg/apis/v1alpha1"
 	"github.com/kubectl-mesh/kubectl-mesh/pkg/common/cilium/pki"
@@ -46,13 +47,7 @@ func printChange(e *kernel.Env, out *output.Flags, r *replace.Report, failure er
 	if kept := backups(r.ChangeReport); kept > 0 && failure != nil && len(r.Undo) == 0 {
 		e.Say("No CA was replaced. The backups that were made (%d) are kept; to complete the change, run the command again.", kept)
 	}
-	if len(r.Undo) > 0 {
-		e.Say("")
-		e.Say("To undo it, run:")
-		for _, u := range r.Undo {
-			e.Say("  %s", u)
-		}
-	}
+	sayUndo(e, r.Undo)
 	return failure
 }
 
@@ -60,7 +55,7 @@ func printChange(e *kernel.Env, out *output.Flags, r *replace.Report, failure er
 func backups(doc v1alpha1.ChangeReport) int {
 	n := 0
 	for _, c := range doc.Changes {
-		if c.Result == v1alpha1.ResultChanged && c.Object != "secret/"+pki.SecretCA {
+		if c.Result == v1alpha1.ResultChanged && strings.HasPrefix(c.Object, "secret/"+pki.SecretCA+"-") {
 			n++
 		}
 	}

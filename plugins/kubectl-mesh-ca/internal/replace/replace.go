@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/kubectl-mesh/kubectl-mesh/pkg/apis/v1alpha1"
+	"github.com/kubectl-mesh/kubectl-mesh/pkg/common/change"
 	"github.com/kubectl-mesh/kubectl-mesh/pkg/common/cli"
 	"github.com/kubectl-mesh/kubectl-mesh/pkg/common/clusters"
 	"github.com/kubectl-mesh/kubectl-mesh/pkg/common/failure"
@@ -17,6 +18,7 @@ import (
 	"github.com/kubectl-mesh/kubectl-mesh/pkg/common/output"
 	"github.com/kubectl-mesh/kubectl-mesh/plugins/kubectl-mesh-ca/internal/archive"
 	"github.com/kubectl-mesh/kubectl-mesh/plugins/kubectl-mesh-ca/internal/ca"
+	"github.com/kubectl-mesh/kubectl-mesh/plugins/kubectl-mesh-ca/internal/reissue"
 	"github.com/kubectl-mesh/kubectl-mesh/plugins/kubectl-mesh-ca/internal/view"
 )
 
@@ -50,6 +52,8 @@ type run struct {
 	members []*clusters.Member // whose documents are reported
 	left    []string           // targets that could not be read and were left out
 	file    *archive.Writer    // gets a copy of the CAs that are replaced; nil for none
+	after   *reissue.Work      // what follows the replacement; nil for nothing
+	begun   bool               // it began to write
 }
 
 func (c Config) options() ca.Options {
@@ -62,24 +66,21 @@ func (r *run) carryOut(ctx context.Context) (*Report, error) {
 		r.plan.Change().Stop()
 		return r.report(errors.New("the plan cannot be carried out in every cluster; nothing was written in any cluster"))
 	}
-	if len(r.plan.Pending()) == 0 || r.DryRun == cli.DryRunClient {
+	idle := r.after == nil || r.after.Idle()
+	if len(r.plan.Pending()) == 0 && idle || r.DryRun == cli.DryRunClient {
 		return r.report(nil)
 	}
 	steps := r.plan.Change()
-	if err := steps.Preflight(ctx, r.Change); err != nil {
+	if err := r.preflight(ctx, steps); err != nil {
 		return r.report(err)
 	}
 	if r.DryRun == cli.DryRunServer {
 		return r.report(nil)
 	}
-	names := make([]string, 0, len(r.plan.Items))
-	for _, i := range r.plan.Pending() {
-		names = append(names, i.State.Member.Name)
-	}
-	if err := r.ui.Show(func(bool) []output.Section { return view.Plan(r.plan.Report(r.members, string(r.DryRun))) }, true); err != nil {
+	if err := r.ui.Show(func(bool) []output.Section { return view.Plan(r.document()) }, true); err != nil {
 		return nil, err
 	}
-	if err := r.ui.Confirm(ctx, fmt.Sprintf("Replace the CA of %s?", strings.Join(names, ", "))); err != nil {
+	if err := r.ui.Confirm(ctx, r.question()); err != nil {
 		steps.Stop()
 		report, err := r.report(err)
 		report.Begun = false
@@ -93,7 +94,53 @@ func (r *run) carryOut(ctx context.Context) (*Report, error) {
 	r.Change.Events = events
 	err := steps.Apply(ctx, r.Change)
 	end()
+	if err == nil && r.after != nil {
+		r.begun = true
+		err = r.after.Apply(ctx)
+	}
 	return r.report(err)
+}
+
+// preflight checks the replacement, and what follows it.
+func (r *run) preflight(ctx context.Context, steps *change.Plan) error {
+	if len(r.plan.Pending()) > 0 {
+		if err := steps.Preflight(ctx, r.Change); err != nil {
+			return err
+		}
+	}
+	if r.after == nil {
+		return nil
+	}
+	if err := r.after.Preflight(ctx); err != nil {
+		steps.Stop()
+		return err
+	}
+	return nil
+}
+
+// question is what a person is asked, once for everything.
+func (r *run) question() string {
+	switch {
+	case r.after == nil || r.after.Idle():
+		return r.plan.Question()
+	case len(r.plan.Pending()) == 0:
+		return r.after.Question()
+	}
+	return r.plan.Question() + " " + r.after.Question()
+}
+
+// document describes the plan, or what became of it.
+func (r *run) document() v1alpha1.CAChangeReport {
+	doc := r.plan.Report(r.members, string(r.DryRun))
+	if r.after == nil {
+		return doc
+	}
+	doc.Next = r.plan.Values()
+	r.after.Fill(&doc, !r.begun)
+	if !r.after.Idle() && len(r.plan.Pending())+len(r.plan.Items) > 0 {
+		doc.Phases = append([]v1alpha1.ChangePhase{{Name: "sync", Clusters: r.plan.Targets(), Texts: []string{"cilium-ca is replaced, as listed above"}}}, doc.Phases...)
+	}
+	return doc
 }
 
 // copyToFile writes the CAs that are about to be replaced into the encrypted file. Those that were read are those that are replaced: a CA that was changed
@@ -136,7 +183,10 @@ func (c Config) beforeCilium(targets []*clusters.Member, ui kernel.UI) []*cluste
 
 // report says what became of each object. The error of a plan that was not carried out as a whole is one too.
 func (r *run) report(failure error) (*Report, error) {
-	report := &Report{CAChangeReport: r.plan.Report(r.members, string(r.DryRun)), Status: r.plan.Status(r.members), Begun: true}
+	if failure != nil && r.after != nil && !r.begun {
+		r.after.Stop()
+	}
+	report := &Report{CAChangeReport: r.document(), Status: r.plan.Status(r.members), Begun: true}
 	switch {
 	case failure != nil:
 		return report, failure

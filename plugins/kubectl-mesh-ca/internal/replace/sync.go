@@ -11,6 +11,7 @@ import (
 	"github.com/kubectl-mesh/kubectl-mesh/pkg/common/kernel"
 	"github.com/kubectl-mesh/kubectl-mesh/plugins/kubectl-mesh-ca/internal/archive"
 	"github.com/kubectl-mesh/kubectl-mesh/plugins/kubectl-mesh-ca/internal/ca"
+	"github.com/kubectl-mesh/kubectl-mesh/plugins/kubectl-mesh-ca/internal/reissue"
 )
 
 // SyncConfig says whose CA is copied, and to whom.
@@ -21,6 +22,8 @@ type SyncConfig struct {
 	To   []string // empty for all members but the source
 	// BackupFile gets an encrypted copy of every CA that is replaced, before the first write; nil for none.
 	BackupFile *archive.Writer
+	// Reissue says how the leaf certificates of the source and of all targets are issued again afterwards; nil: they are not.
+	Reissue *reissue.Means
 }
 
 // Sync gives the CA of one cluster to others.
@@ -55,6 +58,9 @@ func Sync(ctx context.Context, c SyncConfig, ui kernel.UI) (*Report, error) {
 	if err != nil {
 		return c.unwritten("sync", all, err)
 	}
+	if err := reissue.NotRotating(ctx, states, c.Change.Timeout); err != nil {
+		return c.unwritten("sync", all, err)
+	}
 	ca.ReadReleases(ctx, states, c.Change.Timeout)
 	source := slices.IndexFunc(states, func(s *ca.State) bool { return s.Member == from })
 	plan, err := ca.Sync(states[source], slices.Delete(slices.Clone(states), source, source+1), c.options(), c.Now())
@@ -63,7 +69,28 @@ func Sync(ctx context.Context, c SyncConfig, ui kernel.UI) (*Report, error) {
 	}
 	r := &run{Config: c.Config, ui: ui, plan: plan, members: all, left: left, file: c.BackupFile}
 	r.observe(ctx, others)
+	if err := reissue.NotRotating(ctx, plan.Others, c.Change.Timeout); err != nil {
+		return c.unwritten("sync", all, err)
+	}
+	if c.Reissue != nil {
+		if r.after, err = c.follow(ctx, plan, all, ui); err != nil {
+			return c.unwritten("sync", all, err)
+		}
+	}
 	return r.carryOut(ctx)
+}
+
+// follow plans what follows the sync: the leaf certificates of all its clusters are issued again.
+func (c SyncConfig) follow(ctx context.Context, plan *ca.Plan, members []*clusters.Member, ui kernel.UI) (*reissue.Work, error) {
+	states := []*ca.State{plan.From}
+	for _, i := range plan.Items {
+		states = append(states, i.State)
+	}
+	states = append(states, plan.Others...)
+	for _, other := range plan.Others {
+		members = append(members, other.Member)
+	}
+	return reissue.Plan(ctx, reissue.Job{Write: c.Write, Means: *c.Reissue, Members: members, States: states, Renewals: plan.Renewals()}, ui)
 }
 
 // ends finds the source and the targets among the members.

@@ -1,0 +1,299 @@
+package ca
+
+import (
+	"crypto/x509"
+	"errors"
+	"fmt"
+	"slices"
+	"time"
+
+	"github.com/kubectl-mesh/kubectl-mesh/pkg/apis/v1alpha1"
+	"github.com/kubectl-mesh/kubectl-mesh/pkg/common/cilium/pki"
+	"github.com/kubectl-mesh/kubectl-mesh/pkg/common/clusters"
+)
+
+// Renewal is how the leaf certificates of one cluster are issued again, and what restarts after it. It holds a private key and is never printed.
+type Renewal struct {
+	State *State
+	// Steps are what is printed for the cluster, in order, with what a command can do for each. The restart comes last.
+	Steps []Step
+	// Leaves are the leaf certificates that are issued again.
+	Leaves []DueLeaf
+
+	// data is cilium-ca as it is, or as it is about to be, and signer its first certificate.
+	data   map[string][]byte
+	signer *x509.Certificate
+}
+
+// DueLeaf is a leaf certificate that is issued again.
+type DueLeaf struct {
+	Secret string
+	Owner  pki.Owner
+	// Fingerprint is that of the present certificate; empty if it cannot be parsed.
+	Fingerprint string
+	// Worn: the CA signed it, and it is issued again for another reason. Nothing that is trusted changes then.
+	Worn bool
+}
+
+// Restarts reports whether clustermesh-apiserver must restart.
+func (r *Renewal) Restarts() bool {
+	return slices.ContainsFunc(r.Steps, func(s Step) bool { return s.Kind == ActRestart })
+}
+
+// Which says which leaf certificates reissue issues again.
+type Which struct {
+	All bool
+	// Soon is how much life a certificate must have left that is not issued again; it is not used with All.
+	Soon time.Duration
+}
+
+// Renewals plans to issue leaf certificates of the targets again, each by the CA of its own cluster: those that status calls stale or that expire soon, or
+// all. states are all clusters that were read: whether a PKI of one's own works depends on the others too.
+func Renewals(members []*clusters.Member, states, targets []*State, which Which, now time.Time) ([]*Renewal, error) {
+	x := newExamination(members, states, Judgement{Now: now, Warn: which.Soon})
+	var out []*Renewal
+	for _, s := range targets {
+		secret := s.CA()
+		if secret.Object == nil {
+			why := secret.Unreadable
+			if why == "" {
+				why = "it does not exist; every leaf certificate needs a CA"
+			}
+			return nil, fmt.Errorf("cluster %q: secret %s/%s: %s", s.Member.Name, s.Namespace, pki.SecretCA, why)
+		}
+		ca, err := pki.ParseCA(secret.Object.Data)
+		if err != nil {
+			return nil, fmt.Errorf("cluster %q: secret %s/%s: %w", s.Member.Name, s.Namespace, pki.SecretCA, err)
+		}
+		leaves := append(x.stray(s, ca.Signer()), x.worn(s, ca.Signer())...)
+		if which.All {
+			leaves = s.allLeaves(ca.Signer())
+		}
+		out = append(out, s.renewal(secret.Object.Data, ca.Signer(), leaves, now))
+	}
+	return out, nil
+}
+
+// allLeaves lists all leaf certificates of a cluster.
+func (s *State) allLeaves(signer *x509.Certificate) []stale {
+	out := s.staleCertificates(signer)
+	for _, spec := range pki.LeafSpecs() {
+		secret := s.Secrets[spec.Secret].Object
+		if secret == nil || slices.ContainsFunc(out, func(l stale) bool { return l.spec.Secret == spec.Secret }) {
+			continue
+		}
+		out = append(out, stale{spec: spec, owner: pki.FindOwner(secret.ObjectMeta), worn: true})
+	}
+	return out
+}
+
+func (s *State) renewal(data map[string][]byte, signer *x509.Certificate, leaves []stale, now time.Time) *Renewal {
+	r := &Renewal{State: s, Steps: s.renew(signer, leaves, now), data: data, signer: signer}
+	for _, l := range leaves {
+		d := DueLeaf{Secret: l.spec.Secret, Owner: l.owner, Worn: l.worn}
+		if leaf, err := pki.ParseLeaf(s.Secrets[l.spec.Secret].Object.Data); err == nil {
+			d.Fingerprint = pki.Fingerprint(leaf.Cert())
+		}
+		r.Leaves = append(r.Leaves, d)
+	}
+	return r
+}
+
+// Renewals plans to issue the leaf certificates of the source and of every target of a sync again that the copied CA did not sign.
+func (p *Plan) Renewals() []*Renewal {
+	var states []*State
+	if p.From != nil {
+		states = append(states, p.From)
+	}
+	for _, i := range p.Items {
+		if i.Result != v1alpha1.ResultFailed && i.Result != v1alpha1.ResultRefused && i.Result != v1alpha1.ResultUnknown {
+			states = append(states, i.State)
+		}
+	}
+	data := map[string][]byte{pki.KeyCACert: p.source.cert, pki.KeyCAKey: p.source.key}
+	var out []*Renewal
+	for _, s := range states {
+		mine := data
+		if s == p.From {
+			mine = s.CA().Object.Data
+		}
+		out = append(out, s.renewal(mine, p.Signer, s.staleCertificates(p.Signer), p.Now))
+	}
+	return out
+}
+
+// Unfit says why the CA cannot be used by what issues the leaf certificates of the cluster, or nil. It signs a trial certificate for each.
+func (r *Renewal) Unfit(now time.Time) error {
+	byOwner := map[pki.OwnerKind][]*x509.Certificate{}
+	for _, l := range r.Leaves {
+		kind := r.issuedBy(l)
+		if kind == "" {
+			continue
+		}
+		leaf, err := pki.ParseLeaf(r.State.Secrets[l.Secret].Object.Data)
+		switch {
+		case err == nil:
+			byOwner[kind] = append(byOwner[kind], leaf.Cert())
+		case signedHere(l.Owner):
+			return fmt.Errorf("the names of the certificate in secret %s are not known, because it cannot be parsed (%w): nobody but its author can issue it again", l.Secret, err)
+		case byOwner[kind] == nil: // its owner knows the names
+			byOwner[kind] = []*x509.Certificate{}
+		}
+	}
+	for _, kind := range []pki.OwnerKind{pki.OwnerHelm, pki.OwnerCertgen, pki.OwnerMeshCA} {
+		leaves, used := byOwner[kind]
+		if !used {
+			continue
+		}
+		if err := pki.Unreadable(kind, r.data); err != nil {
+			return fmt.Errorf("%s cannot read the CA: %w", kind, err)
+		}
+		if err := pki.Trial(r.data, kind, leaves, now); err != nil {
+			return fmt.Errorf("%s cannot sign with the CA: %w", kind, err)
+		}
+		if kind == pki.OwnerCertgen {
+			if err := r.refusedByCertgen(now); err != nil {
+				return err
+			}
+		}
+	}
+	return r.undone()
+}
+
+// issuedBy says by whose rules a leaf certificate is issued: those of Helm also where Argo CD or Flux render Cilium's chart. Empty: by an issuer that does
+// not read cilium-ca.
+func (r *Renewal) issuedBy(l DueLeaf) pki.OwnerKind {
+	switch l.Owner.Kind {
+	case pki.OwnerHelm, pki.OwnerFlux, pki.OwnerArgoCD:
+		return pki.OwnerHelm
+	case pki.OwnerCertgen:
+		return pki.OwnerCertgen
+	}
+	if signedHere(l.Owner) {
+		return pki.OwnerMeshCA
+	}
+	return ""
+}
+
+// signedHere reports whether mesh-ca issues the certificates of an owner itself: nobody else does.
+func signedHere(o pki.Owner) bool {
+	return slices.Contains([]pki.OwnerKind{pki.OwnerHand, pki.OwnerUnknown, pki.OwnerMeshCA, ""}, o.Kind)
+}
+
+// refusedByCertgen: from chart 1.20 on, certgen does not sign with a CA that ends before its leaf certificates.
+func (r *Renewal) refusedByCertgen(now time.Time) error {
+	ca, err := pki.ParseCA(r.data)
+	if err != nil {
+		return err
+	}
+	for _, config := range r.State.certgen() {
+		if from, refuses := config.Refuses(ca.Chain); refuses && !now.Before(from) {
+			return fmt.Errorf("certgen has refused this CA since %s, because it ends before the leaf certificates would (chart 1.20 and later). Replace the CA: kubectl mesh-ca rotate", from.UTC().Format(time.RFC3339))
+		}
+	}
+	return nil
+}
+
+// undone: the next upgrade would replace the CA by the one in the values, and sign with that.
+func (r *Renewal) undone() error {
+	ca, err := pki.ParseCA(r.data)
+	if err != nil {
+		return err
+	}
+	if why := r.State.undoes(r.data[ca.Layout.Cert]); why != "" && r.State.Values.SetsCA {
+		return errors.New(why + ", and from the file that it is installed from, then run this command again")
+	}
+	return nil
+}
+
+// Sign issues a leaf certificate again that nobody else issues, and returns what its Secret gets: the same names, usages, type of key and validity, and the CA
+// file that the owner of cilium-ca would write. The result holds a private key.
+func (r *Renewal) Sign(secret string, now time.Time) (map[string][]byte, error) {
+	previous, err := pki.ParseLeaf(r.State.Secrets[secret].Object.Data)
+	if err != nil {
+		return nil, fmt.Errorf("secret %s: %w", secret, err)
+	}
+	signer, err := pki.ParseSigner(r.data)
+	if err != nil {
+		return nil, fmt.Errorf("secret %s: %w", pki.SecretCA, err)
+	}
+	made, err := signer.Reissue(previous.Cert(), now)
+	if err != nil {
+		return nil, fmt.Errorf("secret %s: %w", secret, err)
+	}
+	ca, err := pki.ParseCA(r.data)
+	if err != nil {
+		return nil, err
+	}
+	trust, appended := pki.Issues(r.authorityOwner(), ca.Chain)
+	out := map[string][]byte{pki.KeyTLSCert: pki.EncodeCertificates(append([]*x509.Certificate{made.Cert}, appended...)...), pki.KeyTLSKey: made.KeyPEM()}
+	// A CA file that is right is not written: the time of its last write tells whether etcd has read it.
+	if !pki.SameCertificates(previous.Trust, trust) {
+		out[pki.KeyCACert] = pki.EncodeCertificates(trust...)
+	}
+	return out, nil
+}
+
+// authorityOwner says who keeps cilium-ca, whose way to fill the CA files is followed.
+func (r *Renewal) authorityOwner() pki.OwnerKind {
+	if secret := r.State.CA().Object; secret != nil {
+		return pki.FindOwner(secret.ObjectMeta).Kind
+	}
+	return pki.OwnerHelm
+}
+
+// Reissued says whether a leaf certificate has been issued again in a cluster that was read since, and why not. It fails if waiting will not help.
+func (r *Renewal) Reissued(now *State, l DueLeaf) (waiting string, err error) {
+	secret := now.Secrets[l.Secret]
+	if secret.Object == nil {
+		return "secret " + l.Secret + " does not exist", nil
+	}
+	leaf, err := pki.ParseLeaf(secret.Object.Data)
+	if err != nil {
+		return "secret " + l.Secret + ": " + err.Error(), nil //nolint:nilerr // it may be in the middle of a change
+	}
+	changed := pki.Fingerprint(leaf.Cert()) != l.Fingerprint
+	fits := leaf.SignedBy(r.signer) && pki.Trusts(leaf.Trust, r.signer)
+	switch {
+	case changed && !fits && l.Owner.Kind == pki.OwnerCertManager:
+		return "", fmt.Errorf("cluster %q: cert-manager issued the certificate in secret %s again, but not with the CA in secret %s: give that CA to its issuer (certManagerIssuerRef in Cilium's values), then run this command again",
+			r.State.Member.Name, l.Secret, pki.SecretCA)
+	case !fits:
+		return "the certificate in secret " + l.Secret + " is not from the CA yet", nil
+	case !changed && l.Worn:
+		return "the certificate in secret " + l.Secret + " has not been issued again yet", nil
+	}
+	return "", nil
+}
+
+// Followed lists what a person must do in clusters that have copies of certificates that are issued again, or bundles without their CA.
+func Followed(all []*State, renewals []*Renewal, now time.Time) []Step {
+	var out []Step
+	for _, s := range all {
+		bundles := s.bundles()
+		for _, r := range renewals {
+			if len(r.Leaves) == 0 {
+				continue
+			}
+			for _, n := range s.followed(r.State, r.signer, bundles, now) {
+				out = append(out, Step{NextStep: n})
+			}
+		}
+	}
+	return out
+}
+
+// FingerprintOf returns the fingerprint of the leaf certificate in the data of a Secret, "" if it cannot be parsed.
+func FingerprintOf(data map[string][]byte) string {
+	leaf, err := pki.ParseLeaf(data)
+	if err != nil {
+		return ""
+	}
+	return pki.Fingerprint(leaf.Cert())
+}
+
+// AgentsAfter returns the step that makes the agents of a cluster use the CA that etcd uses after the steps.
+func (s *State) AgentsAfter(steps []Step) []v1alpha1.NextStep { return s.agentsAfter(plain(steps)) }
+
+// Kubectl returns a kubectl command for Cilium's namespace in the cluster.
+func (s *State) Kubectl(words ...string) string { return s.kubectl(words...) }

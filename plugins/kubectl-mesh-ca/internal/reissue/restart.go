@@ -1,0 +1,286 @@
+package reissue
+
+import (
+	"context"
+	"fmt"
+	"slices"
+
+	appsv1 "k8s.io/api/apps/v1"
+	"k8s.io/utils/ptr"
+
+	"github.com/kubectl-mesh/kubectl-mesh/pkg/common/change"
+	"github.com/kubectl-mesh/kubectl-mesh/pkg/common/cilium"
+	"github.com/kubectl-mesh/kubectl-mesh/pkg/common/cilium/pki"
+	"github.com/kubectl-mesh/kubectl-mesh/pkg/common/clusters"
+	"github.com/kubectl-mesh/kubectl-mesh/pkg/common/fanout"
+	"github.com/kubectl-mesh/kubectl-mesh/plugins/kubectl-mesh-ca/internal/ca"
+	"github.com/kubectl-mesh/kubectl-mesh/plugins/kubectl-mesh-ca/internal/live"
+)
+
+// gate decides when the next restart may begin.
+type gate struct {
+	work    *Work
+	pending []string // clusters whose clustermesh-apiserver has not restarted yet: connections with them may be broken meanwhile
+	now     map[string]Running
+}
+
+// restartAll replaces the pods of clustermesh-apiserver, one cluster after the other.
+func (g *gate) restartAll(ctx context.Context) error {
+	w := g.work
+	for _, c := range w.restarting() {
+		w.ui.Say("Restarting clustermesh-apiserver in %s.", c.name())
+		s, err := w.restartMeshAPI(ctx, c.State)
+		if err != nil {
+			return w.stopped(fmt.Errorf("cluster %q: %w", c.name(), err))
+		}
+		if err := w.restartNow(ctx, s); err != nil {
+			return err
+		}
+		g.pending = slices.DeleteFunc(g.pending, func(name string) bool { return name == c.name() })
+		if err := w.await(ctx, "clustermesh-apiserver in "+c.name(), func(ctx context.Context) ([]string, error) { return g.missing(ctx, c) }); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// restartNow sends one restart.
+func (w *Work) restartNow(ctx context.Context, s *step) error {
+	w.written = append(w.written, s)
+	if err := w.write(ctx, &change.Phase{Steps: []change.Step{s}}); err != nil {
+		return w.stopped(err)
+	}
+	return nil
+}
+
+// missing says what is missing until the clustermesh-apiserver of a cluster is back: its pods, the CA that its etcd has read, and the connections of KVStoreMesh
+// between clusters that do not restart any more.
+func (g *gate) missing(ctx context.Context, c *cluster) ([]string, error) {
+	left, err := g.work.rolledOut(ctx, c.State, change.Deployment, cilium.DeploymentMeshAPI)
+	if err != nil || len(left) > 0 {
+		return left, err
+	}
+	if left = g.look(ctx); len(left) > 0 {
+		return left, nil
+	}
+	r := g.now[c.name()]
+	for _, why := range append(r.EtcdBehind, r.Unobserved) {
+		if why != "" {
+			left = append(left, c.name()+": "+why)
+		}
+	}
+	return append(left, g.disconnected(live.KindKVStoreMesh)...), nil
+}
+
+// look reads the clusters again, and observes their processes.
+func (g *gate) look(ctx context.Context) []string {
+	var members []*clusters.Member
+	for _, s := range g.work.States {
+		members = append(members, s.Member)
+	}
+	read := ca.ReadAll(ctx, members, g.work.Change.Timeout)
+	var left []string
+	for _, m := range read.Members {
+		if m.Err != nil {
+			left = append(left, fmt.Sprintf("%s could not be read: %v", m.Name, m.Err))
+		}
+	}
+	for _, s := range read.States {
+		g.work.refresh(s)
+	}
+	g.now = observeAll(ctx, g.work.Observer, g.work.States)
+	return left
+}
+
+// disconnected says which connections of a kind of process are missing. A connection is expected between two clusters whose files say that they trust each
+// other, if neither still has to restart, and to a cluster that was not read if there was one before.
+func (g *gate) disconnected(kind string) []string {
+	var out []string
+	sides := make([]pki.Side, len(g.work.States))
+	for n, s := range g.work.States {
+		sides[n] = s.Side
+	}
+	trusted := map[[2]string]bool{}
+	for _, p := range pki.Matrix(sides, g.work.Clock.Now()) {
+		trusted[[2]string{p.Client, p.Server}] = p.Verdict == pki.OK
+	}
+	for _, s := range g.work.States {
+		name := s.Member.Name
+		if slices.Contains(g.pending, name) || kind == live.KindKVStoreMesh && !s.Side.KVStoreMesh() {
+			continue
+		}
+		for _, peer := range sortedPeers(s) {
+			if _, read := g.now[peer]; slices.Contains(g.pending, peer) || read && !trusted[[2]string{name, peer}] || !read && !connectedAll(g.work.before[name], kind, peer) {
+				continue
+			}
+			out = append(out, g.connection(name, kind, peer)...)
+		}
+	}
+	return out
+}
+
+// connection says what is missing of the connections of one cluster to a peer.
+func (g *gate) connection(name, kind, peer string) []string {
+	r, found := g.now[name], false
+	var out []string
+	for _, c := range r.Connections {
+		if c.Kind != kind || c.Peer != peer && c.Peer != "" {
+			continue
+		}
+		found = true
+		if !c.Connected {
+			why := ""
+			if c.Why != "" {
+				why = " (" + c.Why + ")"
+			}
+			out = append(out, fmt.Sprintf("%s: %s %s is not connected to %s%s", name, c.Kind, c.Pod, peer, why))
+		}
+	}
+	if !found {
+		why := r.Unobserved
+		if why == "" {
+			why = "no such process was found"
+		}
+		out = append(out, fmt.Sprintf("%s: cannot determine whether %s is connected to %s: %s", name, kind, peer, why))
+	}
+	return out
+}
+
+func connectedAll(r Running, kind, peer string) bool {
+	found := false
+	for _, c := range r.Connections {
+		if c.Kind == kind && c.Peer == peer {
+			if !c.Connected {
+				return false
+			}
+			found = true
+		}
+	}
+	return found
+}
+
+func sortedPeers(s *ca.State) []string {
+	out := make([]string, 0, len(s.Side.Peers))
+	for peer := range s.Side.Peers {
+		if peer != s.Member.Name {
+			out = append(out, peer)
+		}
+	}
+	slices.Sort(out)
+	return out
+}
+
+// agents restarts the agents of each cluster whose clustermesh-apiserver restarted, unless all of them have read the CA, and those that have lost their etcd.
+func (g *gate) agents(ctx context.Context) error {
+	w := g.work
+	// A barrier over all clusters: an agent that starts while KVStoreMesh is not connected loses the other clusters' backends.
+	if err := w.await(ctx, "KVStoreMesh in all clusters", func(ctx context.Context) ([]string, error) {
+		left := g.look(ctx)
+		return append(left, g.disconnected(live.KindKVStoreMesh)...), nil
+	}); err != nil {
+		return err
+	}
+	w.findLost(g.now)
+	behind := slices.DeleteFunc(w.withAgents(), func(c *cluster) bool { return g.agentsFresh(c) })
+	return w.timed(phaseAgents, behind, func() error {
+		for _, c := range behind {
+			w.ui.Say("Restarting the agents in %s.", c.name())
+			s, err := w.restartAgents(ctx, c.State)
+			if err != nil {
+				return w.stopped(fmt.Errorf("cluster %q: %w", c.name(), err))
+			}
+			if err := w.restartNow(ctx, s); err != nil {
+				return err
+			}
+			if err := w.await(ctx, "the agents in "+c.name(), func(ctx context.Context) ([]string, error) { return g.agentsMissing(ctx, c) }); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+}
+
+// agentsFresh reports whether all agents of a cluster are connected to every peer with the CA that their files have.
+func (g *gate) agentsFresh(c *cluster) bool {
+	r := g.now[c.name()]
+	for _, peer := range sortedPeers(c.State) {
+		if !connectedAll(r, live.KindAgent, peer) {
+			return false
+		}
+	}
+	stale := func(k Connection) bool { return k.Kind == live.KindAgent && !k.Fresh }
+	return r.Unobserved == "" && (!c.restarts || !slices.ContainsFunc(r.Connections, stale))
+}
+
+// findLost adds the clusters whose agents have lost their etcd, which shows only when KVStoreMesh is connected again: an earlier command may have ended between
+// the restart of clustermesh-apiserver and that of the agents.
+func (w *Work) findLost(now map[string]Running) {
+	for _, r := range w.Renewals {
+		if len(agentsLost(r.State, now[r.State.Member.Name])) == 0 {
+			continue
+		}
+		if n := slices.IndexFunc(w.clusters, func(c *cluster) bool { return c.Renewal == r }); n >= 0 {
+			w.clusters[n].lost = true
+			continue
+		}
+		w.clusters = append(w.clusters, &cluster{Renewal: r, lost: true})
+	}
+}
+
+// agentsLost names the peers that agents of a cluster are not connected to, although KVStoreMesh is there, or the cluster has none: their own etcd refuses them, or
+// they refuse it.
+func agentsLost(s *ca.State, r Running) []string {
+	var out []string
+	for _, peer := range sortedPeers(s) {
+		lost := slices.ContainsFunc(r.Connections, func(c Connection) bool { return c.Kind == live.KindAgent && c.Peer == peer && !c.Connected })
+		if lost && (!s.Side.KVStoreMesh() || connectedAll(r, live.KindKVStoreMesh, peer)) {
+			out = append(out, peer)
+		}
+	}
+	return out
+}
+
+// agentsMissing says what is missing until the agents of a cluster are back and connected.
+func (g *gate) agentsMissing(ctx context.Context, c *cluster) ([]string, error) {
+	left, err := g.work.rolledOut(ctx, c.State, change.DaemonSet, cilium.DaemonSetName)
+	if err != nil || len(left) > 0 {
+		return left, err
+	}
+	if left = g.look(ctx); len(left) > 0 {
+		return left, nil
+	}
+	for _, why := range g.disconnected(live.KindAgent) {
+		if len(why) > len(c.name()) && why[:len(c.name())+1] == c.name()+":" {
+			left = append(left, why)
+		}
+	}
+	return left, nil
+}
+
+// rolledOut says whether pods of a workload are still to be replaced.
+func (w *Work) rolledOut(ctx context.Context, s *ca.State, kind change.Kind, name string) ([]string, error) {
+	got, err := fanout.Within(ctx, w.Change.Timeout, (change.Target{Member: s.Member, Kind: kind, Namespace: s.Namespace, Name: name}).Get)
+	if err != nil {
+		return []string{fmt.Sprintf("%s: %s %s could not be read: %v", s.Member.Name, kind.Name, name, err)}, nil
+	}
+	var done, want, available int32
+	var seen bool
+	switch o := got.(type) {
+	case *appsv1.Deployment:
+		want, available, seen = ptr.Deref(o.Spec.Replicas, 1), o.Status.AvailableReplicas, o.Status.ObservedGeneration >= o.Generation
+		if done = o.Status.UpdatedReplicas; o.Status.Replicas > done { // old pods are still there
+			done = min(done, want-1)
+		}
+	case *appsv1.DaemonSet:
+		want, available, done, seen = o.Status.DesiredNumberScheduled, o.Status.NumberAvailable, o.Status.UpdatedNumberScheduled, o.Status.ObservedGeneration >= o.Generation
+	default:
+		return nil, errKind
+	}
+	switch {
+	case !seen:
+		return []string{fmt.Sprintf("%s: %s %s has not begun to replace its pods", s.Member.Name, kind.Name, name)}, nil
+	case done >= want && available >= want:
+		return nil, nil
+	}
+	return []string{fmt.Sprintf("%s: %s %s has replaced %d of %d pods, %d are available", s.Member.Name, kind.Name, name, done, want, available)}, nil
+}
