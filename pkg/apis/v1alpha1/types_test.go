@@ -16,20 +16,21 @@ import (
 
 // documents are all kinds that -o json prints.
 var documents = map[string]any{
-	"CABackupReport": CABackupReport{},
-	"CAChangeReport": CAChangeReport{},
-	"CACheckReport":  CACheckReport{},
-	"CAReport":       CAReport{},
-	"ChangeReport":   ChangeReport{},
-	"ClusterList":    ClusterList{},
-	"DrainReport":    DrainReport{},
-	"FindingList":    FindingList{},
-	"KeptCAList":     KeptCAList{},
-	"MeshGraph":      MeshGraph{},
-	"ProbeReport":    ProbeReport{},
-	"RotationReport": RotationReport{},
-	"ServiceList":    ServiceList{},
-	"ServiceReport":  ServiceReport{},
+	"CABackupReport":   CABackupReport{},
+	"CAChangeReport":   CAChangeReport{},
+	"CACheckReport":    CACheckReport{},
+	"CAReport":         CAReport{},
+	"ChangeReport":     ChangeReport{},
+	"ClusterList":      ClusterList{},
+	"DrainReport":      DrainReport{},
+	"FederationReport": FederationReport{},
+	"FindingList":      FindingList{},
+	"KeptCAList":       KeptCAList{},
+	"MeshGraph":        MeshGraph{},
+	"ProbeReport":      ProbeReport{},
+	"RotationReport":   RotationReport{},
+	"ServiceList":      ServiceList{},
+	"ServiceReport":    ServiceReport{},
 }
 
 // TestFieldDFindingsAlwaysPresent: a script may count on .findings in every document, and on a list.

@@ -339,7 +339,8 @@ func (r *run) relock(ctx context.Context, c *cluster) error {
 // release gives the lock free, so that the next command need not wait. What fails here costs two minutes.
 func (r *run) release(ctx context.Context) {
 	for _, c := range r.m.clusters {
-		if c.lock == nil {
+		var known holder
+		if c.lock == nil || json.Unmarshal([]byte(cmp.Or(c.lock.Annotations[annotationHolder], "{}")), &known) != nil || known.ID != r.ID {
 			continue
 		}
 		target := change.Target{Member: c.Member, Kind: change.ConfigMap, Namespace: c.Namespace, Name: ConfigMapLock}
@@ -356,6 +357,5 @@ func (r *run) release(ctx context.Context) {
 			_, err = target.Patch(ctx, have.GetUID(), have.GetResourceVersion(), change.Fields{Annotations: map[string]*string{annotationHolder: nil}}, r.Manager, false)
 			return struct{}{}, err
 		})
-		return
 	}
 }

@@ -101,6 +101,9 @@ func Run(ctx context.Context, c Config, ui kernel.UI) (Report, error) {
 	if err := r.read(ctx); err != nil {
 		return r.end(err)
 	}
+	if err := r.connected(ctx); err != nil {
+		return r.end(err)
+	}
 	if err := r.begin(ctx); err != nil {
 		return r.end(err)
 	}
@@ -166,6 +169,35 @@ func (r *run) observe(ctx context.Context) error {
 
 // observeFactor is how many requests in a row an observation may take.
 const observeFactor = 3
+
+// patience is how long a start waits for a connection that is being made again.
+const patience = 30 * time.Second
+
+// connected lets a rotation begin in a mesh of which a client connects again at that moment. What stays disconnected is refused afterwards.
+func (r *run) connected(ctx context.Context) error {
+	for end := r.Clock.Now().Add(patience); r.Action == Start && !r.m.started && Method(r.Method) != Emergency && r.Clock.Now().Before(end); {
+		lost := ""
+		for _, c := range r.m.clusters {
+			for _, text := range r.m.lost(c) {
+				lost = c.Member.Name + ": " + text
+			}
+		}
+		if lost == "" {
+			return nil
+		}
+		if r.said != lost {
+			r.said = lost
+			r.ui.Say("Waiting for up to %s: %s", patience, lost)
+		}
+		if err := r.Clock.Sleep(ctx, r.Poll); err != nil {
+			return err
+		}
+		if err := r.again(ctx); err != nil && !errors.Is(err, errAgain) {
+			return err
+		}
+	}
+	return nil
+}
 
 // begin checks that the action fits what is under way, and decides on the new CA.
 func (r *run) begin(ctx context.Context) error {
