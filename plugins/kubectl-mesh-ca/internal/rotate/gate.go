@@ -22,9 +22,17 @@ type Running struct {
 	Presented, Files []Seen
 	// Disconnected are the clients that are not connected to a peer.
 	Disconnected []string
+	// Clients are the same by the cluster to which a client connects, for a command that concerns only some clusters.
+	Clients []Client
 	// Rejected is when an etcd replica last rejected a connection because of a certificate; zero for never. Rejection says which.
 	Rejected  time.Time
 	Rejection string
+}
+
+// Client is a client that has not loaded its present CA file, or is not connected. Peer is empty where nobody knows to which cluster it connects.
+type Client struct {
+	Peer, Text           string
+	Behind, Disconnected bool
 }
 
 // Seen are certificates that were seen at a process.

@@ -41,10 +41,10 @@ func running(s *ca.State, seen live.Observation, now time.Time) Running {
 		}
 		for _, c := range cluster.Clients {
 			if c.Trust != string(pki.Fresh) {
-				out.ClientsBehind = append(out.ClientsBehind, fmt.Sprintf("%s %s, connection to %s: %s", c.Kind, c.Pod, c.Peer, c.Reason))
+				out.behind(c.Peer, fmt.Sprintf("%s %s, connection to %s: %s", c.Kind, c.Pod, c.Peer, c.Reason))
 			}
 			if c.Connected == nil || !*c.Connected {
-				out.Disconnected = append(out.Disconnected, fmt.Sprintf("%s %s is not connected to %s", c.Kind, c.Pod, c.Peer))
+				out.disconnected(c.Peer, fmt.Sprintf("%s %s is not connected to %s", c.Kind, c.Pod, c.Peer))
 			}
 		}
 	}
@@ -57,7 +57,7 @@ func running(s *ca.State, seen live.Observation, now time.Time) Running {
 		where := fmt.Sprintf("file %s on node %s", f.Path, f.Node)
 		switch {
 		case len(f.Certs) == 0:
-			out.ClientsBehind = append(out.ClientsBehind, where+": "+f.Unknown)
+			out.behind("", where+": "+f.Unknown)
 		case strings.HasSuffix(f.Path, "-ca.crt"):
 			out.Files = append(out.Files, Seen{Where: where, Certs: f.Certs})
 		default:
@@ -70,4 +70,14 @@ func running(s *ca.State, seen live.Observation, now time.Time) Running {
 		}
 	}
 	return out
+}
+
+func (r *Running) behind(peer, text string) {
+	r.ClientsBehind = append(r.ClientsBehind, text)
+	r.Clients = append(r.Clients, Client{Peer: peer, Text: text, Behind: true})
+}
+
+func (r *Running) disconnected(peer, text string) {
+	r.Disconnected = append(r.Disconnected, text)
+	r.Clients = append(r.Clients, Client{Peer: peer, Text: text, Disconnected: true})
 }
