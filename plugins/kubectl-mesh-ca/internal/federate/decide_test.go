@@ -7,6 +7,9 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/kubectl-mesh/kubectl-mesh/pkg/common/cilium/pki"
+	"github.com/kubectl-mesh/kubectl-mesh/pkg/common/cilium/pki/pkitest"
+	"github.com/kubectl-mesh/kubectl-mesh/pkg/common/clusters"
+	"github.com/kubectl-mesh/kubectl-mesh/plugins/kubectl-mesh-ca/internal/ca"
 )
 
 func TestIssuerOf(t *testing.T) {
@@ -87,6 +90,28 @@ func TestNext(t *testing.T) {
 	} {
 		if d := cmp.Diff(c.want, Next(c.recipe, c.off, c.at)); d != "" {
 			t.Errorf("%s: %s", name, d)
+		}
+	}
+}
+
+// TestCheckCertgen: a cross certificate ends with the CA that signed it, and certgen checks that too.
+func TestCheckCertgen(t *testing.T) {
+	t.Parallel()
+	own, short := pkitest.NewCA(t, pkitest.Spec{}), pkitest.NewCA(t, pkitest.Spec{NotAfter: pkitest.Now.Add(100 * pkitest.Day)})
+	for name, c := range map[string]struct {
+		config pki.Certgen
+		others []pki.CertKey
+		want   int
+	}{
+		"both last":                 {pki.Certgen{Enforces: true, Longest: pki.OneYear}, []pki.CertKey{{Cert: own.Cert}}, 0},
+		"the other ends before":     {pki.Certgen{Enforces: true, Longest: pki.OneYear}, []pki.CertKey{{Cert: own.Cert}, {Cert: short.Cert}}, 1},
+		"a chart that does not ask": {pki.Certgen{Longest: pki.OneYear}, []pki.CertKey{{Cert: short.Cert}}, 0},
+	} {
+		one := &cluster{State: &ca.State{Member: &clusters.Member{Name: "us"}, Certgen: []pki.Certgen{c.config}}, own: pki.CertKey{Cert: own.Cert}}
+		r := &refusal{}
+		Config{}.checkCertgen(&mesh{authorities: c.others, at: pkitest.Now}, one, r)
+		if len(r.why) != c.want {
+			t.Errorf("%s: %v", name, r.why)
 		}
 	}
 }

@@ -9,6 +9,7 @@ import (
 	"k8s.io/utils/ptr"
 
 	"github.com/kubectl-mesh/kubectl-mesh/pkg/common/cilium/pki"
+	"github.com/kubectl-mesh/kubectl-mesh/plugins/kubectl-mesh-ca/internal/rotate"
 )
 
 // missing says what a gate waits for; nothing when it is open.
@@ -26,13 +27,24 @@ func (m *mesh) missing(g Gate) []string {
 			m.presented(c, add)
 		}
 		if g.Connected {
-			for _, lost := range c.running.Disconnected {
-				why := lost.Text
-				add("%s", why)
+			for _, client := range m.clients(c) {
+				if client.Disconnected {
+					add("%s", client.Text)
+				}
 			}
 		}
 	}
 	return out
+}
+
+// clients are those of a cluster that concern the clusters in scope. Others may be broken for reasons of their own.
+func (m *mesh) clients(c *cluster) []rotate.Client {
+	return slices.DeleteFunc(slices.Clone(c.running.Clients), func(client rotate.Client) bool { return client.Peer != "" && m.cluster(client.Peer) == nil })
+}
+
+// behind reports whether a client has not read its CA file again.
+func (m *mesh) behind(c *cluster) bool {
+	return slices.ContainsFunc(m.clients(c), func(client rotate.Client) bool { return client.Behind })
 }
 
 // files: the kubelet writes a file some time after the Secret.

@@ -240,7 +240,7 @@ func (m *mesh) issuers() map[string]Issuer {
 func (m *mesh) positions(id string) ([]Position, error) {
 	out := make([]Position, 0, len(m.scope))
 	for _, c := range m.scope {
-		p := Position{Cluster: c.Member.Name, EtcdBehind: len(c.running.EtcdBehind) > 0 || len(c.running.EtcdUnknown) > 0, ClientsBehind: len(c.running.ClientsBehind) > 0}
+		p := Position{Cluster: c.Member.Name, EtcdBehind: len(c.running.EtcdBehind) > 0 || len(c.running.EtcdUnknown) > 0, ClientsBehind: m.behind(c)}
 		chains, trust, err := m.missingIn(c)
 		if err != nil {
 			return nil, fmt.Errorf("cluster %q: %w", c.Member.Name, err)

@@ -2,10 +2,12 @@ package federate
 
 import (
 	"cmp"
+	"crypto/x509"
 	"errors"
 	"fmt"
 	"slices"
 	"strings"
+	"time"
 
 	corev1 "k8s.io/api/core/v1"
 
@@ -91,13 +93,21 @@ func (c Config) checkAuthority(m *mesh, one *cluster, r *refusal) {
 			r.add("%s: secret %s contains another CA (SHA-256 %s): certgen would write only the last certificate as CA file. Remove it first", name, pki.SecretCA, pki.Short(pki.Fingerprint(part.Cert)))
 		}
 	}
-	for _, config := range one.Certgen {
-		if at, ok := config.Refuses(one.authority.Chain); ok && m.at.After(at) {
-			r.add("%s: certgen does not sign with this CA since %s, because it ends before the leaf certificates. Give the cluster a new CA first", name, at.UTC().Format("2006-01-02"))
-		}
-	}
+	c.checkCertgen(m, one, r)
 	if one.issuer == Helm && one.Values.SetsCA && !c.ForceConflicts {
 		r.add("%s: the values of release %s set %stls.ca.cert and %stls.ca.key, so that the next upgrade removes the CAs of the other clusters. Remove these values, or use --force-conflicts", name, one.Release.Name, one.Values.Prefix, one.Values.Prefix)
+	}
+}
+
+// checkCertgen: certgen of charts from 1.20 checks the end of every certificate of cilium-ca. A cross certificate ends with the first of its two CAs.
+func (Config) checkCertgen(m *mesh, one *cluster, r *refusal) {
+	for _, config := range one.Certgen {
+		for _, a := range m.authorities {
+			if at, ok := config.Refuses([]*x509.Certificate{one.own.Cert, a.Cert}); ok && m.at.After(at) {
+				r.add("%s: since %s certgen would not sign with a file that contains a certificate of the CA %s, because that ends before the leaf certificates. Give its cluster a new CA first",
+					one.Member.Name, at.UTC().Format(time.DateOnly), pki.Short(pki.Fingerprint(a.Cert)))
+			}
+		}
 	}
 }
 

@@ -1,6 +1,7 @@
 package federate
 
 import (
+	"bytes"
 	"cmp"
 	"fmt"
 	"slices"
@@ -233,9 +234,9 @@ func (r *run) undo() []v1alpha1.NextStep {
 	if r.Action != Off {
 		out = append(out, v1alpha1.NextStep{Clusters: r.names(), Why: "removes the certificates of the other CAs", Command: r.plugin("federate", "--off")})
 	}
-	for _, c := range r.report.Changes {
-		if name, isBackup := strings.CutPrefix(c.Object, "secret/"); isBackup && c.Result == v1alpha1.ResultChanged && strings.HasPrefix(name, ca.BackupName("")) {
-			out = append(out, v1alpha1.NextStep{Cluster: c.Cluster, Why: "restores secret cilium-ca as it was kept; the key is the same", Command: r.plugin("restore", "--in", c.Cluster, "--backup", name)})
+	for _, c := range r.m.scope {
+		if c.former != nil && !bytes.Equal(c.former.Data[c.authority.Layout.Cert], c.CA().Object.Data[c.authority.Layout.Cert]) {
+			out = append(out, v1alpha1.NextStep{Cluster: c.Member.Name, Why: "restores secret cilium-ca as it was kept; the key is the same", Command: r.plugin("restore", "--in", c.Member.Name, "--backup", c.former.Name)})
 		}
 	}
 	if r.Action == Off {

@@ -323,7 +323,7 @@ func (r *run) settled(ctx context.Context, phase Phase) error {
 		return r.settle(ctx, func() bool { return len(r.m.missing(Gate{})) == 0 })
 	case Refresh: // the comment reaches the clients with the next sync of their kubelets
 		return r.settle(ctx, func() bool {
-			return !slices.ContainsFunc(phase.Clusters, func(name string) bool { return len(r.m.cluster(name).running.ClientsBehind) > 0 })
+			return !slices.ContainsFunc(phase.Clusters, func(name string) bool { return r.m.behind(r.m.cluster(name)) })
 		})
 	}
 	return nil

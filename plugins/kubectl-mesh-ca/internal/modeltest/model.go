@@ -294,9 +294,11 @@ func (w *World) Running(_ context.Context, s *ca.State, _ time.Time) (rotate.Run
 		for _, other := range w.Mesh {
 			if !bytes.Equal(p.Clients[other.Name], s.Secrets[remoteCert].Object.Data["ca.crt"]) {
 				out.ClientsBehind = append(out.ClientsBehind, "the client of "+other.Name+" has not read its CA file")
+				out.Clients = append(out.Clients, rotate.Client{Peer: other.Name, Text: "it has not read its CA file", Behind: true})
 			}
 			if why := w.Handshake(p, other); why != "" {
 				out.Disconnected = append(out.Disconnected, rotate.Lost{Peer: other.Name, Text: why})
+				out.Clients = append(out.Clients, rotate.Client{Peer: other.Name, Text: why, Disconnected: true})
 			}
 		}
 		for _, secret := range []string{serverCert, remoteCert} {

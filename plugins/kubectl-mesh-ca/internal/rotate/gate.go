@@ -26,6 +26,8 @@ type Running struct {
 	Presented, Files []Seen
 	// Disconnected are the clients that are not connected to a peer.
 	Disconnected []Lost
+	// Clients are the same by the cluster to which a client connects, for a command that concerns only some clusters.
+	Clients []Client
 	// Rejected is when an etcd replica last rejected a connection because of a certificate; zero for never. Rejection says which.
 	Rejected  time.Time
 	Rejection string
@@ -33,6 +35,12 @@ type Running struct {
 
 // Lost is a connection that a client does not have.
 type Lost struct{ Peer, Text string }
+
+// Client is a client that has not loaded its present CA file, or is not connected. Peer is empty where nobody knows to which cluster it connects.
+type Client struct {
+	Peer, Text           string
+	Behind, Disconnected bool
+}
 
 // Seen are certificates that were seen at a process.
 type Seen struct {

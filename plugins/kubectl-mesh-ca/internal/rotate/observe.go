@@ -33,10 +33,10 @@ func running(s *ca.State, seen live.Observation, now time.Time) Running {
 	for _, cluster := range judged.Clusters {
 		for _, c := range cluster.Clients {
 			if c.Trust != string(pki.Fresh) {
-				out.ClientsBehind = append(out.ClientsBehind, fmt.Sprintf("%s %s, connection to %s: %s", c.Kind, c.Pod, c.Peer, c.Reason))
+				out.behind(c.Peer, fmt.Sprintf("%s %s, connection to %s: %s", c.Kind, c.Pod, c.Peer, c.Reason))
 			}
 			if c.Connected == nil || !*c.Connected {
-				out.Disconnected = append(out.Disconnected, Lost{Peer: c.Peer, Text: fmt.Sprintf("%s %s is not connected to %s", c.Kind, c.Pod, c.Peer)})
+				out.disconnected(c.Peer, fmt.Sprintf("%s %s is not connected to %s", c.Kind, c.Pod, c.Peer))
 			}
 		}
 	}
@@ -57,7 +57,7 @@ func running(s *ca.State, seen live.Observation, now time.Time) Running {
 		pods[f.Pod] = true
 		switch {
 		case len(f.Certs) == 0:
-			out.ClientsBehind = append(out.ClientsBehind, where+": "+f.Unknown)
+			out.behind("", where+": "+f.Unknown)
 			out.Presented, out.Files = append(out.Presented, Seen{Where: where}), append(out.Files, Seen{Where: where})
 		case strings.HasSuffix(f.Path, "-ca.crt"):
 			out.Files = append(out.Files, Seen{Where: where, Certs: f.Certs})
@@ -86,4 +86,14 @@ func older(s *ca.State, served live.Served) string {
 		return ""
 	}
 	return fmt.Sprintf("the pod was created at %s, before %s was written at %s", served.Created.UTC().Format(time.RFC3339), file.Source, content.To.UTC().Format(time.RFC3339))
+}
+
+func (r *Running) behind(peer, text string) {
+	r.ClientsBehind = append(r.ClientsBehind, text)
+	r.Clients = append(r.Clients, Client{Peer: peer, Text: text, Behind: true})
+}
+
+func (r *Running) disconnected(peer, text string) {
+	r.Disconnected = append(r.Disconnected, Lost{Peer: peer, Text: text})
+	r.Clients = append(r.Clients, Client{Peer: peer, Text: text, Disconnected: true})
 }
