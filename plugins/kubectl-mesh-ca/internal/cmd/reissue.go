@@ -156,14 +156,7 @@ func newReissue(e *kernel.Env) *cobra.Command {
 			if err != nil {
 				return err
 			}
-			words := []string{"reissue"}
-			if len(in) > 0 {
-				words = append(words, "--in", commandline.List(in...))
-			}
-			if all {
-				words = append(words, "--all")
-			}
-			means, err := f.means(e, words...)
+			means, err := f.means(e, reissueWords(in, all)...)
 			if err != nil {
 				return err
 			}
@@ -184,6 +177,18 @@ func newReissue(e *kernel.Env) *cobra.Command {
 	w.AddFlags(fs, usages)
 	cmd.DisableFlagsInUseLine = true
 	return cli.Writes(cmd)
+}
+
+// reissueWords are the command as it is typed again.
+func reissueWords(in []string, all bool) []string {
+	words := []string{"reissue"}
+	if len(in) > 0 {
+		words = append(words, "--in", commandline.List(in...))
+	}
+	if all {
+		words = append(words, "--all")
+	}
+	return words
 }
 
 // printReissue prints what became of each object, what must follow, and how to undo it.

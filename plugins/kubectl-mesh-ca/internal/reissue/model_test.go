@@ -40,6 +40,7 @@ type world struct {
 	declines, slow   bool // nobody agrees; the tools do nothing
 	jobFails         bool
 	blind            bool // nothing can be observed
+	starting         int  // for so many polls agents have read everything, and are not connected yet
 }
 
 func must(t testing.TB, err error) {
@@ -137,7 +138,7 @@ func (w *world) Running(_ context.Context, s *ca.State) reissue.Running {
 		local := w.accepts(w.pools[name]["agent"], name, pki.SecretServer)
 		out.Connections = append(out.Connections,
 			reissue.Connection{Kind: live.KindKVStoreMesh, Pod: "clustermesh-apiserver-0", Peer: peer, Connected: w.connected(name, peer)},
-			reissue.Connection{Kind: live.KindAgent, Pod: "cilium-0", Peer: peer, Connected: local, Fresh: fresh})
+			reissue.Connection{Kind: live.KindAgent, Pod: "cilium-0", Peer: peer, Connected: local && w.starting <= 0, Read: fresh})
 	}
 	return out
 }
@@ -147,6 +148,7 @@ func (w *world) Now() time.Time { return w.at }
 // Sleep lets the world go on.
 func (w *world) Sleep(ctx context.Context, d time.Duration) error {
 	w.at = w.at.Add(d)
+	w.starting--
 	for _, m := range w.mesh.Members {
 		w.kubelet(m.Name)
 		if !w.slow {

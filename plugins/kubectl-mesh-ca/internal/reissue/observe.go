@@ -31,9 +31,9 @@ type Running struct {
 type Connection struct {
 	Kind, Pod, Peer string // Kind is one of the kinds of package live
 	Connected       bool
-	// Fresh: the client has read its CA file since that got its present content. Why says why not.
-	Fresh bool
-	Why   string
+	// Read: the client has read its CA file since that was written last, so that a restart would change nothing. Why says what is wrong with the connection.
+	Read bool
+	Why  string
 }
 
 // Processes asks the running processes.
@@ -59,7 +59,7 @@ func (p Processes) Running(ctx context.Context, s *ca.State) Running {
 		for _, client := range c.Clients {
 			out.Connections = append(out.Connections, Connection{
 				Kind: client.Kind, Pod: client.Pod, Peer: client.Peer, Connected: client.Connected != nil && *client.Connected,
-				Fresh: client.Trust == string(pki.Fresh), Why: client.Reason,
+				Read: client.Trust == string(pki.Fresh) || client.Rebuilt != nil && client.Written != nil && !client.Rebuilt.Before(*client.Written), Why: client.Reason,
 			})
 		}
 	}

@@ -1,7 +1,6 @@
 package reissue
 
 import (
-	"cmp"
 	"context"
 	"fmt"
 	"slices"
@@ -13,7 +12,6 @@ import (
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 
 	"github.com/kubectl-mesh/kubectl-mesh/pkg/common/change"
-	"github.com/kubectl-mesh/kubectl-mesh/pkg/common/cilium"
 	"github.com/kubectl-mesh/kubectl-mesh/pkg/common/clusters"
 	"github.com/kubectl-mesh/kubectl-mesh/pkg/common/fanout"
 	"github.com/kubectl-mesh/kubectl-mesh/pkg/common/kernel"
@@ -78,7 +76,13 @@ func Plan(ctx context.Context, j Job, ui kernel.UI) (*Work, error) {
 	}
 	var why []string
 	for _, r := range j.Renewals {
-		lost := w.Restart && len(agentsLost(r.State, w.before[r.State.Member.Name])) > 0
+		lost := false
+		if w.Restart {
+			var err error
+			if lost, err = w.lost(ctx, r.State); err != nil {
+				return nil, fmt.Errorf("cluster %q: %w; nothing was changed", r.State.Member.Name, err)
+			}
+		}
 		if len(r.Steps) == 0 && len(r.Leaves) == 0 && !lost {
 			continue
 		}
@@ -326,26 +330,4 @@ func (w *Work) Preflight(ctx context.Context) error {
 func (w *Work) Stop() {
 	w.declined = true
 	w.checks().Stop()
-}
-
-// restartMeshAPI plans a restart of clustermesh-apiserver as it is now.
-func (w *Work) restartMeshAPI(ctx context.Context, s *ca.State) (*step, error) {
-	return w.restartOf(ctx, s, change.Deployment, cilium.DeploymentMeshAPI)
-}
-
-// restartAgents plans a restart of the agents as they are now.
-func (w *Work) restartAgents(ctx context.Context, s *ca.State) (*step, error) {
-	return w.restartOf(ctx, s, change.DaemonSet, cilium.DaemonSetName)
-}
-
-func (w *Work) restartOf(ctx context.Context, s *ca.State, kind change.Kind, name string) (*step, error) {
-	have, err := fanout.Within(ctx, w.Change.Timeout, (change.Target{Member: s.Member, Kind: kind, Namespace: s.Namespace, Name: name}).Get)
-	if err != nil {
-		return nil, fmt.Errorf("read %s %s: %w", kind.Name, name, err)
-	}
-	access, why := ca.AccessRestart(), "restart: etcd reads its CA file only at start"
-	if kind.Name == change.DaemonSet.Name {
-		access, why = ca.AccessRestartAgents(), "restart: agents may keep the previous CA"
-	}
-	return restart(s, kind, have, why, cmp.Or(w.Manager), w.Clock.Now(), access), nil
 }

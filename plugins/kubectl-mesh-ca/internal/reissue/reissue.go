@@ -101,7 +101,7 @@ func Run(ctx context.Context, c Config, ui kernel.UI) (*Report, error) {
 		return unwritten(c.Write, read.Members, fmt.Errorf("%s could not be read; nothing was changed in any cluster. Leave it out of --in", strings.Join(dead, ", ")))
 	}
 	targets := slices.DeleteFunc(slices.Clone(read.States), func(s *ca.State) bool { return !isWanted(s.Member) })
-	if err := NotRotating(ctx, read.States, c.Change.Timeout); err != nil {
+	if err := NotRotating(ctx, targets, read.States, c.Change.Timeout, ui); err != nil {
 		return unwritten(c.Write, read.Members, err)
 	}
 	ca.ReadReleases(ctx, targets, c.Change.Timeout)
@@ -140,11 +140,15 @@ func (c Config) carryOut(ctx context.Context, w *Work, ui kernel.UI) (*Report, e
 	return w.report(false), err
 }
 
-// NotRotating fails if a rotation of the CA is under way in a cluster: it would be disturbed.
-func NotRotating(ctx context.Context, states []*ca.State, timeout time.Duration) error {
+// NotRotating fails if a rotation of the CA is under way in a cluster that was read: it would be disturbed. It must be known of the clusters that are changed; of
+// another one, what cannot be determined is a note.
+func NotRotating(ctx context.Context, changed, states []*ca.State, timeout time.Duration, ui kernel.UI) error {
+	if _, err := ca.Rotations(ctx, changed, timeout); err != nil {
+		return fmt.Errorf("%w; nothing was changed", err)
+	}
 	rotations, err := ca.Rotations(ctx, states, timeout)
 	if err != nil {
-		return fmt.Errorf("%w; nothing was changed", err)
+		ui.Note("%v", err)
 	}
 	var names []string
 	var members []*clusters.Member

@@ -182,6 +182,23 @@ func TestGoesOn(t *testing.T) {
 	}
 }
 
+// TestWaitsForAgents: after a crash while agents restart, the same command waits for them, and does not restart them once more.
+func TestWaitsForAgents(t *testing.T) {
+	t.Parallel()
+	w := synced(t, map[string]string{"us": "hand", "eu": "hand"})
+	if _, err := w.reissue(reissue.Config{Means: w.means(true, false)}); err != nil {
+		t.Fatal(err)
+	}
+	restarts := len(w.log)
+	w.starting = 4
+	if report, err := w.reissue(reissue.Config{Means: w.means(true, false)}); err != nil || !report.Complete {
+		t.Fatal(err, report.Waiting)
+	}
+	if w.starting > 0 || len(w.log) != restarts {
+		t.Errorf("%d polls are left, %q", w.starting, w.log[restarts:])
+	}
+}
+
 // TestRefused: a CA that cannot be used, and what else must not begin, changes nothing.
 func TestRefused(t *testing.T) {
 	t.Parallel()

@@ -10,6 +10,7 @@ import (
 
 	"github.com/kubectl-mesh/kubectl-mesh/pkg/apis/v1alpha1"
 	"github.com/kubectl-mesh/kubectl-mesh/pkg/common/change"
+	"github.com/kubectl-mesh/kubectl-mesh/pkg/common/cilium/pki"
 	"github.com/kubectl-mesh/kubectl-mesh/pkg/common/clusters"
 	"github.com/kubectl-mesh/kubectl-mesh/plugins/kubectl-mesh-ca/internal/ca"
 )
@@ -173,7 +174,11 @@ func (w *Work) phaseList(planned bool) []v1alpha1.ChangePhase {
 func (c *cluster) text() string {
 	var by []string
 	for _, l := range c.Leaves {
-		if who := l.Owner.String(); !slices.Contains(by, who) {
+		who := string(l.Owner.Kind)
+		if l.Owner.Kind == pki.OwnerHelm { // the name is that of the release; others have one for each certificate
+			who = l.Owner.String()
+		}
+		if !slices.Contains(by, who) {
 			by = append(by, who)
 		}
 	}

@@ -170,19 +170,27 @@ func sortedPeers(s *ca.State) []string {
 	return out
 }
 
-// agents restarts the agents of each cluster whose clustermesh-apiserver restarted, unless all of them have read the CA, and those that have lost their etcd.
+// agents restarts the agents of each cluster whose clustermesh-apiserver restarted, unless all of them have read the CA, and those that have lost their etcd. It
+// ends when the agents of all these clusters are connected.
 func (g *gate) agents(ctx context.Context) error {
 	w := g.work
 	// A barrier over all clusters: an agent that starts while KVStoreMesh is not connected loses the other clusters' backends.
 	if err := w.await(ctx, "KVStoreMesh in all clusters", func(ctx context.Context) ([]string, error) {
 		left := g.look(ctx)
+		for _, c := range w.withAgents() { // an earlier command may have ended while agents restarted
+			rolling, err := w.rolledOut(ctx, c.State, change.DaemonSet, cilium.DaemonSetName)
+			if err != nil {
+				return nil, err
+			}
+			left = append(left, rolling...)
+		}
 		return append(left, g.disconnected(live.KindKVStoreMesh)...), nil
 	}); err != nil {
 		return err
 	}
 	w.findLost(g.now)
-	behind := slices.DeleteFunc(w.withAgents(), func(c *cluster) bool { return g.agentsFresh(c) })
-	return w.timed(phaseAgents, behind, func() error {
+	behind := slices.DeleteFunc(w.withAgents(), func(c *cluster) bool { return g.agentsRead(c) })
+	if err := w.timed(phaseAgents, behind, func() error {
 		for _, c := range behind {
 			w.ui.Say("Restarting the agents in %s.", c.name())
 			s, err := w.restartAgents(ctx, c.State)
@@ -192,24 +200,36 @@ func (g *gate) agents(ctx context.Context) error {
 			if err := w.restartNow(ctx, s); err != nil {
 				return err
 			}
-			if err := w.await(ctx, "the agents in "+c.name(), func(ctx context.Context) ([]string, error) { return g.agentsMissing(ctx, c) }); err != nil {
+			if err := w.awaitAgents(ctx, g, c); err != nil {
 				return err
 			}
 		}
 		return nil
-	})
+	}); err != nil {
+		return err
+	}
+	for _, c := range w.withAgents() {
+		if err := w.awaitAgents(ctx, g, c); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
-// agentsFresh reports whether all agents of a cluster are connected to every peer with the CA that their files have.
-func (g *gate) agentsFresh(c *cluster) bool {
+func (w *Work) awaitAgents(ctx context.Context, g *gate, c *cluster) error {
+	return w.await(ctx, "the agents in "+c.name(), func(ctx context.Context) ([]string, error) { return g.agentsMissing(ctx, c) })
+}
+
+// agentsRead reports whether all agents of a cluster have read the CA that their files have.
+func (g *gate) agentsRead(c *cluster) bool {
 	r := g.now[c.name()]
 	for _, peer := range sortedPeers(c.State) {
-		if !connectedAll(r, live.KindAgent, peer) {
+		if !slices.ContainsFunc(r.Connections, func(k Connection) bool { return k.Kind == live.KindAgent && k.Peer == peer }) {
 			return false
 		}
 	}
-	stale := func(k Connection) bool { return k.Kind == live.KindAgent && !k.Fresh }
-	return r.Unobserved == "" && (!c.restarts || !slices.ContainsFunc(r.Connections, stale))
+	unread := func(k Connection) bool { return k.Kind == live.KindAgent && !k.Read && (c.restarts || !k.Connected) }
+	return r.Unobserved == "" && !slices.ContainsFunc(r.Connections, unread)
 }
 
 // findLost adds the clusters whose agents have lost their etcd, which shows only when KVStoreMesh is connected again: an earlier command may have ended between
@@ -225,6 +245,20 @@ func (w *Work) findLost(now map[string]Running) {
 		}
 		w.clusters = append(w.clusters, &cluster{Renewal: r, lost: true})
 	}
+}
+
+// lost says why the agents of a cluster, or its clustermesh-apiserver, must be looked after although nothing else is to be done: an earlier command ended early.
+func (w *Work) lost(ctx context.Context, s *ca.State) (bool, error) {
+	if s.Side.MeshAPI == nil {
+		return false, nil
+	}
+	for kind, name := range map[*change.Kind]string{&change.Deployment: cilium.DeploymentMeshAPI, &change.DaemonSet: cilium.DaemonSetName} {
+		left, err := w.rolledOut(ctx, s, *kind, name)
+		if err != nil || len(left) > 0 {
+			return true, err
+		}
+	}
+	return len(agentsLost(s, w.before[s.Member.Name])) > 0, nil
 }
 
 // agentsLost names the peers that agents of a cluster are not connected to, although KVStoreMesh is there, or the cluster has none: their own etcd refuses them, or

@@ -3,6 +3,7 @@ package reissue
 import (
 	"context"
 	"errors"
+	"fmt"
 	"maps"
 	"slices"
 	"time"
@@ -15,6 +16,8 @@ import (
 
 	"github.com/kubectl-mesh/kubectl-mesh/pkg/apis/v1alpha1"
 	"github.com/kubectl-mesh/kubectl-mesh/pkg/common/change"
+	"github.com/kubectl-mesh/kubectl-mesh/pkg/common/cilium"
+	"github.com/kubectl-mesh/kubectl-mesh/pkg/common/fanout"
 	"github.com/kubectl-mesh/kubectl-mesh/pkg/common/permissions"
 	"github.com/kubectl-mesh/kubectl-mesh/plugins/kubectl-mesh-ca/internal/ca"
 )
@@ -165,4 +168,26 @@ func get[T metav1.Object](ctx context.Context, of *ca.State, kind change.Kind, n
 		return none, errKind
 	}
 	return out, nil
+}
+
+// restartMeshAPI plans a restart of clustermesh-apiserver as it is now.
+func (w *Work) restartMeshAPI(ctx context.Context, s *ca.State) (*step, error) {
+	return w.restartOf(ctx, s, change.Deployment, cilium.DeploymentMeshAPI)
+}
+
+// restartAgents plans a restart of the agents as they are now.
+func (w *Work) restartAgents(ctx context.Context, s *ca.State) (*step, error) {
+	return w.restartOf(ctx, s, change.DaemonSet, cilium.DaemonSetName)
+}
+
+func (w *Work) restartOf(ctx context.Context, s *ca.State, kind change.Kind, name string) (*step, error) {
+	have, err := fanout.Within(ctx, w.Change.Timeout, (change.Target{Member: s.Member, Kind: kind, Namespace: s.Namespace, Name: name}).Get)
+	if err != nil {
+		return nil, fmt.Errorf("read %s %s: %w", kind.Name, name, err)
+	}
+	access, why := ca.AccessRestart(), "restart: etcd reads its CA file only at start"
+	if kind.Name == change.DaemonSet.Name {
+		access, why = ca.AccessRestartAgents(), "restart: agents may keep the previous CA"
+	}
+	return restart(s, kind, have, why, w.Manager, w.Clock.Now(), access), nil
 }

@@ -58,9 +58,6 @@ func Sync(ctx context.Context, c SyncConfig, ui kernel.UI) (*Report, error) {
 	if err != nil {
 		return c.unwritten("sync", all, err)
 	}
-	if err := reissue.NotRotating(ctx, states, c.Change.Timeout); err != nil {
-		return c.unwritten("sync", all, err)
-	}
 	ca.ReadReleases(ctx, states, c.Change.Timeout)
 	source := slices.IndexFunc(states, func(s *ca.State) bool { return s.Member == from })
 	plan, err := ca.Sync(states[source], slices.Delete(slices.Clone(states), source, source+1), c.options(), c.Now())
@@ -69,7 +66,7 @@ func Sync(ctx context.Context, c SyncConfig, ui kernel.UI) (*Report, error) {
 	}
 	r := &run{Config: c.Config, ui: ui, plan: plan, members: all, left: left, file: c.BackupFile}
 	r.observe(ctx, others)
-	if err := reissue.NotRotating(ctx, plan.Others, c.Change.Timeout); err != nil {
+	if err := reissue.NotRotating(ctx, states, slices.Concat(states, plan.Others), c.Change.Timeout, ui); err != nil {
 		return c.unwritten("sync", all, err)
 	}
 	if c.Reissue != nil {
