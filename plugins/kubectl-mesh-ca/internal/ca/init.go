@@ -124,7 +124,7 @@ func (i *InitItem) Send(ctx context.Context, dryRun bool) (metav1.Object, error)
 
 // Diff compares the data and the marks by which Helm adopts the object.
 func (i *InitItem) Diff(stored metav1.Object) *change.Difference {
-	if d := diffData(stored, i.object.Data); d != nil {
+	if d := DiffData(stored, i.object.Data); d != nil {
 		return d
 	}
 	for k, v := range i.object.Labels {

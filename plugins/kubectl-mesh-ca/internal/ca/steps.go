@@ -98,9 +98,10 @@ func (i *Item) send(ctx context.Context, dryRun bool) (metav1.Object, error) {
 }
 
 // Diff compares the data that are written. Values are keys, and never shown.
-func (i *Item) Diff(stored metav1.Object) *change.Difference { return diffData(stored, i.write) }
+func (i *Item) Diff(stored metav1.Object) *change.Difference { return DiffData(stored, i.write) }
 
-func diffData(stored metav1.Object, want map[string][]byte) *change.Difference {
+// DiffData returns the first key of a Secret that is not as it was written; a nil value stands for a key that was removed. Values are keys, and never shown.
+func DiffData(stored metav1.Object, want map[string][]byte) *change.Difference {
 	secret, ok := stored.(*corev1.Secret)
 	if !ok {
 		return &change.Difference{Field: "kind"}

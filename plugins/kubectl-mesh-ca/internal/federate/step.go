@@ -45,16 +45,10 @@ func (s *step) Send(ctx context.Context, dryRun bool) (metav1.Object, error) {
 
 // Diff compares the data of a Secret. Other objects have no field that anybody else would set.
 func (s *step) Diff(stored metav1.Object) *change.Difference {
-	secret, ok := stored.(*corev1.Secret)
-	if !ok {
+	if s.target.Kind.Name != change.Secret.Name {
 		return nil
 	}
-	for _, k := range slices.Sorted(maps.Keys(s.data)) {
-		if have, ok := secret.Data[k]; string(have) != string(s.data[k]) {
-			return &change.Difference{Field: "data." + k, Gone: !ok}
-		}
-	}
-	return nil
+	return ca.DiffData(stored, s.data)
 }
 
 func (c *cluster) step(kind change.Kind, name, what string, needs ...permissions.Access) *step {

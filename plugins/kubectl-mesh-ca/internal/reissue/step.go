@@ -75,18 +75,7 @@ func writeLeaf(of *ca.State, have *corev1.Secret, data map[string][]byte, manage
 	s.send = func(ctx context.Context, dryRun bool) (metav1.Object, error) {
 		return s.target.Patch(ctx, have.UID, have.ResourceVersion, change.Fields{Data: data}, manager, dryRun)
 	}
-	s.diff = func(stored metav1.Object) *change.Difference {
-		secret, ok := stored.(*corev1.Secret)
-		if !ok {
-			return &change.Difference{Field: "kind"}
-		}
-		for _, k := range slices.Sorted(maps.Keys(data)) {
-			if have, ok := secret.Data[k]; string(have) != string(data[k]) {
-				return &change.Difference{Field: "data." + k, Gone: !ok}
-			}
-		}
-		return nil
-	}
+	s.diff = func(stored metav1.Object) *change.Difference { return ca.DiffData(stored, data) }
 	return s
 }
 

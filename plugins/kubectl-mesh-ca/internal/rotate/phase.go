@@ -2,8 +2,6 @@ package rotate
 
 import (
 	"bytes"
-	"cmp"
-	"encoding/json"
 	"fmt"
 	"maps"
 	"regexp"
@@ -280,33 +278,10 @@ func (c Config) cleanUp(one *cluster) [][]change.Step {
 	return [][]change.Step{resume, keys, lock}
 }
 
-// holder is who runs a command of the rotation at the moment.
-type holder struct {
-	ID    string    `json:"id"`
-	Who   string    `json:"who"`
-	Until time.Time `json:"until"`
-}
-
-const annotationHolder = "mesh.kubectl.io/run"
-
 func (m *mesh) names() []string {
 	out := make([]string, len(m.clusters))
 	for n, c := range m.clusters {
 		out[n] = c.Member.Name
 	}
 	return out
-}
-
-// heldBy returns who else runs a command of the rotation, if that may still be so.
-func (m *mesh) heldBy(id string) (holder, bool) {
-	for _, c := range m.clusters {
-		var h holder
-		if c.lock == nil || json.Unmarshal([]byte(cmp.Or(c.lock.Annotations[annotationHolder], "{}")), &h) != nil {
-			continue
-		}
-		if h.ID != "" && h.ID != id && m.at.Before(h.Until) {
-			return h, true
-		}
-	}
-	return holder{}, false
 }

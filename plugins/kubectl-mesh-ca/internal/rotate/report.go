@@ -2,14 +2,11 @@ package rotate
 
 import (
 	"cmp"
-	"context"
-	"encoding/json"
 	"fmt"
 	"slices"
 	"strings"
 	"time"
 
-	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	"k8s.io/utils/ptr"
 
 	"github.com/kubectl-mesh/kubectl-mesh/pkg/apis/v1alpha1"
@@ -17,7 +14,6 @@ import (
 	"github.com/kubectl-mesh/kubectl-mesh/pkg/common/cilium/pki"
 	"github.com/kubectl-mesh/kubectl-mesh/pkg/common/clusters"
 	"github.com/kubectl-mesh/kubectl-mesh/pkg/common/commandline"
-	"github.com/kubectl-mesh/kubectl-mesh/pkg/common/fanout"
 	"github.com/kubectl-mesh/kubectl-mesh/plugins/kubectl-mesh-ca/internal/ca"
 )
 
@@ -275,87 +271,4 @@ func (m *mesh) lockText() string {
 		return "secret " + SecretNew + " exists"
 	}
 	return fmt.Sprintf("since %s, begun by %s", since.UTC().Format(time.RFC3339), cmp.Or(by, "nobody knows whom"))
-}
-
-// holdFor is how long a run counts as alive after it was last seen, and renewal how long before its end it says so again.
-const (
-	holdFor = 2 * time.Minute
-	renewal = time.Minute
-)
-
-// hold says on the lock of the first cluster, by name, that this run is alive. Of two runs that begin at once, one gets a conflict and ends.
-func (r *run) hold(ctx context.Context) error {
-	if h, busy := r.m.heldBy(r.ID); busy {
-		return r.busy(h)
-	}
-	for _, c := range r.m.clusters {
-		if c.lock == nil {
-			continue
-		}
-		var have holder
-		_ = json.Unmarshal([]byte(cmp.Or(c.lock.Annotations[annotationHolder], "{}")), &have) // what does not parse is nobody's
-		now := r.Clock.Now()
-		if have.ID == r.ID && have.Until.Sub(now) > renewal {
-			return nil
-		}
-		text, err := json.Marshal(holder{ID: r.ID, Who: r.Who, Until: now.Add(holdFor).UTC()})
-		if err != nil {
-			return err
-		}
-		target := change.Target{Member: c.Member, Kind: change.ConfigMap, Namespace: c.Namespace, Name: ConfigMapLock}
-		_, err = fanout.Within(ctx, r.Change.Timeout, func(ctx context.Context) (struct{}, error) {
-			_, err := target.Patch(ctx, c.lock.UID, c.lock.ResourceVersion, change.Fields{Annotations: map[string]*string{annotationHolder: ptr.To(string(text))}}, r.Manager, false)
-			return struct{}{}, err
-		})
-		if apierrors.IsConflict(err) {
-			return fmt.Errorf("cluster %q: another command of this rotation runs at the same time; this one ends", c.Member.Name)
-		}
-		if err != nil {
-			return fmt.Errorf("cluster %q: the lock of the rotation could not be renewed: %w", c.Member.Name, err)
-		}
-		// The lock that is removed at the end must be the one that was read.
-		return r.relock(ctx, c)
-	}
-	return nil
-}
-
-func (r *run) busy(h holder) error {
-	return fmt.Errorf("%s runs a command of this rotation, and counts as alive until %s; wait for it", h.Who, h.Until.UTC().Format(time.RFC3339))
-}
-
-// relock reads the lock of a cluster again.
-func (r *run) relock(ctx context.Context, c *cluster) error {
-	got, err := fanout.Within(ctx, r.Change.Timeout, func(ctx context.Context) (*cluster, error) {
-		fresh := &cluster{State: c.State}
-		return fresh, fresh.readRotation(ctx)
-	})
-	if err != nil {
-		return err
-	}
-	c.lock = got.lock
-	return nil
-}
-
-// release gives the lock free, so that the next command need not wait. What fails here costs two minutes.
-func (r *run) release(ctx context.Context) {
-	for _, c := range r.m.clusters {
-		var known holder
-		if c.lock == nil || json.Unmarshal([]byte(cmp.Or(c.lock.Annotations[annotationHolder], "{}")), &known) != nil || known.ID != r.ID {
-			continue
-		}
-		target := change.Target{Member: c.Member, Kind: change.ConfigMap, Namespace: c.Namespace, Name: ConfigMapLock}
-		_, _ = fanout.Within(context.WithoutCancel(ctx), r.Change.Timeout, func(ctx context.Context) (struct{}, error) {
-			have, err := target.Get(ctx)
-			if err != nil {
-				return struct{}{}, err
-			}
-			var h holder
-			_ = json.Unmarshal([]byte(cmp.Or(have.GetAnnotations()[annotationHolder], "{}")), &h) // what does not parse is not ours
-			if h.ID != r.ID {
-				return struct{}{}, nil
-			}
-			_, err = target.Patch(ctx, have.GetUID(), have.GetResourceVersion(), change.Fields{Annotations: map[string]*string{annotationHolder: nil}}, r.Manager, false)
-			return struct{}{}, err
-		})
-	}
 }

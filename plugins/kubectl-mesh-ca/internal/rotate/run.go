@@ -8,7 +8,6 @@ import (
 	"strings"
 	"time"
 
-	"github.com/kubectl-mesh/kubectl-mesh/pkg/common/change"
 	"github.com/kubectl-mesh/kubectl-mesh/pkg/common/cilium/pki"
 	"github.com/kubectl-mesh/kubectl-mesh/pkg/common/cli"
 	"github.com/kubectl-mesh/kubectl-mesh/pkg/common/clusters"
@@ -169,35 +168,6 @@ func (r *run) observe(ctx context.Context) error {
 
 // observeFactor is how many requests in a row an observation may take.
 const observeFactor = 3
-
-// patience is how long a start waits for a connection that is being made again.
-const patience = 30 * time.Second
-
-// connected lets a rotation begin in a mesh of which a client connects again at that moment. What stays disconnected is refused afterwards.
-func (r *run) connected(ctx context.Context) error {
-	for end := r.Clock.Now().Add(patience); r.Action == Start && !r.m.started && Method(r.Method) != Emergency && r.Clock.Now().Before(end); {
-		lost := ""
-		for _, c := range r.m.clusters {
-			for _, text := range r.m.lost(c) {
-				lost = c.Member.Name + ": " + text
-			}
-		}
-		if lost == "" {
-			return nil
-		}
-		if r.said != lost {
-			r.said = lost
-			r.ui.Say("Waiting for up to %s: %s", patience, lost)
-		}
-		if err := r.Clock.Sleep(ctx, r.Poll); err != nil {
-			return err
-		}
-		if err := r.again(ctx); err != nil && !errors.Is(err, errAgain) {
-			return err
-		}
-	}
-	return nil
-}
 
 // begin checks that the action fits what is under way, and decides on the new CA.
 func (r *run) begin(ctx context.Context) error {
@@ -360,163 +330,6 @@ func (r *run) ask(ctx context.Context) error {
 		Abort:    "Restore the previous CA of %s?",
 	}[r.Action]
 	return r.ui.Confirm(ctx, fmt.Sprintf(question, strings.Join(r.names(), ", ")))
-}
-
-// await looks until the gate of a phase is open. It returns false when another phase is to be done instead.
-func (r *run) await(ctx context.Context, phase Phase) (bool, error) {
-	var unread error
-	for end := r.Clock.Now().Add(r.Wait); ; {
-		missing := r.m.missing(phase.Gate, phase, r.Quiet)
-		if unread != nil { // what was read before is not judged any more
-			missing = []string{unread.Error()}
-		}
-		r.report.Waiting = missing
-		if len(missing) == 0 {
-			return true, nil
-		}
-		if text := strings.Map(withoutDigits, missing[0]); r.said != text { // not again for every second that is left
-			r.said = text
-			r.ui.Say("Waiting before phase %q: %s%s", phase.Kind, missing[0], more(len(missing)-1))
-		}
-		if r.Clock.Now().After(end) {
-			return false, fmt.Errorf("%w (%s, --wait); what was written is safe, and the clusters trust each other. Go on with: %s", ErrWaiting, r.Wait, r.command(r.goOn()))
-		}
-		if err := r.hold(ctx); err != nil {
-			return false, err
-		}
-		if err := r.Clock.Sleep(ctx, r.Poll); err != nil {
-			return false, err
-		}
-		if unread = r.again(ctx); unread != nil {
-			if !errors.Is(unread, errAgain) {
-				return false, unread
-			}
-			continue
-		}
-		if now := r.next(); now.Kind != phase.Kind || !slices.Equal(now.Clusters, phase.Clusters) || now.Leaf != phase.Leaf || now.Trust != phase.Trust {
-			return false, nil
-		}
-	}
-}
-
-// errAgain says that a reading failed, and may succeed when it is tried again.
-var errAgain = errors.New("not everything could be read")
-
-// again reads while a command waits. One request that failed does not end it.
-func (r *run) again(ctx context.Context) error {
-	err := r.read(ctx)
-	if err == nil || ctx.Err() != nil || r.m == nil {
-		return err
-	}
-	if r.m.started && r.Action != Status && r.m.strangers() != nil || r.m.started && r.m.complete() != nil {
-		return err
-	}
-	return fmt.Errorf("%w: %w", errAgain, err)
-}
-
-func withoutDigits(r rune) rune {
-	if r >= '0' && r <= '9' || r == 'm' {
-		return -1
-	}
-	return r
-}
-
-func more(n int) string {
-	if n <= 0 {
-		return ""
-	}
-	return fmt.Sprintf(" (and %d more)", n)
-}
-
-// carryOut writes one phase.
-func (r *run) carryOut(ctx context.Context, phase Phase, waited time.Duration) error {
-	begun := r.Clock.Now()
-	if err := r.hold(ctx); err != nil { // before the plan, because it changes the lock
-		return err
-	}
-	plan, err := r.Config.plan(r.m, phase)
-	if err != nil {
-		return err
-	}
-	if len(plan.Pending()) == 0 && phase.Kind == Refresh {
-		return r.settle(ctx, func() []string { return r.m.clientsBehind(phase.Clusters) })
-	}
-	if len(plan.Pending()) == 0 {
-		return fmt.Errorf("phase %q has nothing to write in %s, although it is the next one; what was written is safe", phase.Kind, strings.Join(phase.Clusters, ", "))
-	}
-	r.ui.Say("%s", sentence(phase))
-	for _, part := range plan.Phases {
-		if phase.Kind != CleanUp { // which removes the lock
-			part.Before = func(ctx context.Context, _ change.Step) error { return r.hold(ctx) }
-		}
-	}
-	if err := plan.Preflight(ctx, r.Change); err != nil {
-		r.report.add(plan)
-		return err
-	}
-	options := r.Change
-	events, end := r.ui.Progress()
-	options.Events = events
-	err = plan.Apply(ctx, options)
-	end()
-	r.report.add(plan)
-	if err != nil {
-		return err
-	}
-	took := r.Clock.Now().Sub(begun).Milliseconds()
-	waitedMs := waited.Milliseconds()
-	done := describe(phase)
-	done.WaitedMs, done.TookMs = &waitedMs, &took
-	r.report.Phases = append(r.report.Phases, done)
-	switch phase.Kind {
-	case Restart: // before the pods are replaced, the old ones look as if they had to be restarted
-		return r.settle(ctx, func() []string {
-			return append(r.m.missing(Gate{Settled: true}, phase, 0), r.m.etcdBehind(phase.Clusters)...)
-		})
-	case Refresh: // the comment reaches the clients with the next sync of their kubelets
-		return r.settle(ctx, func() []string { return r.m.clientsBehind(phase.Clusters) })
-	}
-	return nil
-}
-
-// settle waits until the processes have done what the writes of a phase make them do.
-func (r *run) settle(ctx context.Context, left func() []string) error {
-	for end := r.Clock.Now().Add(r.Wait); ; {
-		if err := r.Clock.Sleep(ctx, r.Poll); err != nil {
-			return err
-		}
-		err := r.again(ctx)
-		if err != nil && !errors.Is(err, errAgain) {
-			return err
-		}
-		missing := left()
-		if err != nil {
-			missing = []string{err.Error()}
-		}
-		if r.report.Waiting = missing; len(missing) == 0 {
-			return nil
-		}
-		if r.Clock.Now().After(end) {
-			return fmt.Errorf("%w (%s, --wait): %s. Go on with: %s", ErrWaiting, r.Wait, missing[0], r.command(r.goOn()))
-		}
-		if err := r.hold(ctx); err != nil {
-			return err
-		}
-	}
-}
-
-// check is the server-side dry run of a phase, or nothing for a client-side one.
-func (r *run) check(ctx context.Context, phase Phase) error {
-	if r.DryRun == cli.DryRunClient {
-		return nil
-	}
-	plan, err := r.Config.plan(r.m, phase)
-	if err != nil {
-		return err
-	}
-	err = plan.Preflight(ctx, r.Change)
-	r.report.add(plan)
-	return err
 }
 
 // goOn is the action that goes on from here.

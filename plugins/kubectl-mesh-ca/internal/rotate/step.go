@@ -68,21 +68,8 @@ func (c *cluster) patchSecret(have *corev1.Secret, data map[string][]byte, manag
 	s.send = func(ctx context.Context, dryRun bool) (metav1.Object, error) {
 		return s.target.Patch(ctx, have.UID, have.ResourceVersion, change.Fields{Data: data}, manager, dryRun)
 	}
-	s.diff = func(stored metav1.Object) *change.Difference { return sameData(stored, data) }
+	s.diff = func(stored metav1.Object) *change.Difference { return ca.DiffData(stored, data) }
 	return s
-}
-
-func sameData(stored metav1.Object, want map[string][]byte) *change.Difference {
-	secret, ok := stored.(*corev1.Secret)
-	if !ok {
-		return &change.Difference{Field: "kind"}
-	}
-	for _, k := range slices.Sorted(maps.Keys(want)) {
-		if have, ok := secret.Data[k]; string(have) != string(want[k]) {
-			return &change.Difference{Field: "data." + k, Gone: !ok}
-		}
-	}
-	return nil
 }
 
 // createSecret makes a Secret that the rotation keeps.
@@ -91,7 +78,7 @@ func (c *cluster) createSecret(obj *corev1.Secret, manager, what string) *step {
 	s.send = func(ctx context.Context, dryRun bool) (metav1.Object, error) {
 		return s.target.Create(ctx, obj.DeepCopy(), manager, dryRun)
 	}
-	s.diff = func(stored metav1.Object) *change.Difference { return sameData(stored, obj.Data) }
+	s.diff = func(stored metav1.Object) *change.Difference { return ca.DiffData(stored, obj.Data) }
 	return s
 }
 
