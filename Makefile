@@ -30,7 +30,7 @@ LDFLAGS := -s -w -X $(CLI).version=$(VERSION) -X $(CLI).commit=$(COMMIT) -X $(CL
 # make krew-check KREW_PLATFORMS="linux/amd64 linux/arm64 darwin/amd64 darwin/arm64 windows/amd64"
 KREW_PLATFORMS ?= $(shell go env GOOS)/$(shell go env GOARCH)
 
-TOOLS := $(addprefix bin/tools/,golangci-lint kubectl kubectl-krew validate-krew-manifest)
+TOOL_BINARIES := $(addprefix bin/tools/,golangci-lint kubectl kubectl-krew validate-krew-manifest)
 
 .PHONY: help
 help:
@@ -56,7 +56,7 @@ meshlab:
 	@go build -C lab -o $(CURDIR)/bin/meshlab ./cmd/meshlab
 
 .PHONY: tools
-tools: $(TOOLS) ## Build the tools of this repository into bin/tools/: golangci-lint, kubectl, krew
+tools: $(TOOL_BINARIES) ## Build the tools of this repository into bin/tools/: golangci-lint, kubectl, krew
 
 ##@ The lab and the demo
 
@@ -130,7 +130,7 @@ fmt: bin/tools/golangci-lint ## Format the Go code of every module
 	@for m in $(MODULES); do (cd $$m && $(CURDIR)/bin/tools/golangci-lint fmt ./...); done
 
 .PHONY: krew-check
-krew-check: $(filter-out bin/tools/golangci-lint,$(TOOLS)) ## Pack, install through krew, and run through kubectl
+krew-check: $(filter-out bin/tools/golangci-lint,$(TOOL_BINARIES)) ## Pack, install through krew, and run through kubectl
 	@rm -rf dist/krew
 	@for p in $(KREW_PLATFORMS); do \
 		echo "building for $$p"; \
@@ -143,9 +143,29 @@ krew-check: $(filter-out bin/tools/golangci-lint,$(TOOLS)) ## Pack, install thro
 release-check: bin/tools/goreleaser ## Check .goreleaser.yaml with goreleaser
 	bin/tools/goreleaser check
 
+.PHONY: probe-torture
+probe-torture: ## Compare mesh-probe's tally with the log of a server that misbehaves, and cut its stream (TORTURE_REQUESTS=100000, CUTS=200)
+	TORTURE_REQUESTS='$(or $(TORTURE_REQUESTS),100000)' CUTS='$(or $(CUTS),200)' \
+		go test ./plugins/kubectl-mesh-probe/internal/sender -count=1 -timeout 60m -run '^Test(Torture|Cuts|OpenLoop)' -v | grep -E '^(---|    ---|ok|FAIL|panic)'
+
 .PHONY: bench-probe
-bench-probe: build meshlab bin/tools/kubectl ## Compare mesh-probe with one exec per request and with a shell loop
-	@MESHLAB_STATE='$(CURDIR)/.lab-bench' test/with-lab.sh test/bench-probe.sh
+bench-probe: build meshlab bin/tools/kubectl bin/tools/hey ## Compare mesh-probe with hey, the bare tools and a shell loop (ROUNDS, REQUESTS, TOOLS)
+	@go build -o bin/bench-probe ./test/cmd/bench-probe
+	@MESHLAB_STATE='$(CURDIR)/.lab-bench' test/with-lab.sh --clusters=us bin/bench-probe
+
+# The lab's pods share two cores with everything else, so the number of runs counts, not their time.
+.PHONY: gates
+gates: build meshlab bin/tools/kubectl ## Run each check of mesh-probe 60 times, on Services whose shares and errors are known: true checks must pass, false ones must not (RUNS, GATES=half,sixty)
+	@go build -o bin/gates ./test/cmd/gates
+	@MESHLAB_STATE='$(CURDIR)/.lab-gates' test/with-lab.sh --clusters=us,eu bin/gates
+
+.PHONY: probe-report-pictures
+probe-report-pictures: ## Make the pictures of mesh-probe's HTML report in docs/pictures (requires Debian's chromium)
+	@go test -tags=browser ./plugins/kubectl-mesh-probe/internal/view/page -run TestPictures -count=1 -v -pictures='$(CURDIR)/docs/pictures'
+
+.PHONY: test-browser
+test-browser: ## Open mesh-probe's HTML report in a real browser (requires Debian's chromium)
+	@go test -tags=browser ./plugins/kubectl-mesh-probe/internal/view/page -count=1
 
 .PHONY: bench-svc
 bench-svc: build meshlab bin/tools/kubectl ## Compare mesh-svc with kubectl over 3 x 10,000 Services, and over 255 remote clusters
@@ -200,13 +220,17 @@ certgen-cilium: build meshlab bin/tools/kubectl ## Replay the first walk-through
 		go run ./demo -cilium -short
 
 .PHONY: states-cilium
-states-cilium: build meshlab bin/tools/kubectl ## Compare predictions with traffic through Cilium's eBPF in random states (SEED, STATES, REQUESTS, ONLY)
+states-cilium: build meshlab bin/tools/kubectl ## Compare predictions with traffic through Cilium's eBPF in random states (SEED, STATES, REQUESTS, ONLY); WITNESS=1 also compares the agents' backend tables
 	@MESHLAB_STATE='$(CURDIR)/.lab-cilium' test/machine-unchanged.sh test/with-lab.sh $(CILIUM_LAB) go run ./test/cmd/states -settle=5s -silent=30 \
-		-states=$(or $(STATES),60) $(foreach f,SEED REQUESTS ONLY,$(if $($f),-$(shell echo $f | tr A-Z a-z)=$($f)))
+		-states=$(or $(STATES),60) $(if $(WITNESS),-witness) $(foreach f,SEED REQUESTS ONLY,$(if $($f),-$(shell echo $f | tr A-Z a-z)=$($f)))
 
 .PHONY: failover-cilium
 failover-cilium: build meshlab bin/tools/kubectl ## Compare mesh-probe with an independent observer while backends fail
 	@MESHLAB_STATE='$(CURDIR)/.lab-cilium' test/machine-unchanged.sh test/with-lab.sh $(CILIUM_LAB) --clusters=us,eu go run ./test/cmd/failover
+
+.PHONY: drill-cilium
+drill-cilium: build meshlab bin/tools/kubectl ## Run a drill of each kind beside an independent observer, and witnesses, on Cilium
+	@MESHLAB_STATE='$(CURDIR)/.lab-cilium' test/machine-unchanged.sh test/with-lab.sh $(CILIUM_LAB) --clusters=us,eu go run ./test/cmd/failover -drills
 
 .PHONY: trust-cilium
 trust-cilium: build meshlab bin/tools/kubectl ## Compare mesh-ca status with what etcd and KVStoreMesh do in random states of certificates (SEED, STATES)
@@ -218,9 +242,28 @@ rotate-model: ## Interrupt rotations at random, in a model of etcd, clients and 
 	@MESH_CA_SEQUENCES=$(or $(SEQUENCES),500) MESH_CA_SEED=$(or $(SEED),1) bash -o pipefail -c \
 		'go test -count=1 -timeout=15m -run "^TestSequences$$" -v ./plugins/kubectl-mesh-ca/internal/rotate | grep -v "^ *command.go\|^=== \|^ *--- PASS"'
 
+# As many sequences at once as there are: they mostly wait.
+.PHONY: rotate-kill
+rotate-kill: build meshlab bin/tools/kubectl ## Kill kubectl-mesh_ca at random requests to real API servers, with the model of rotate-model behind them (SEQUENCES, SEED)
+	@MESHLAB_STATE='$(CURDIR)/.lab-kill' MESH_CA_KILLS=$(or $(SEQUENCES),20) MESH_CA_SEED=$(or $(SEED),1) \
+		test/with-lab.sh --no-net --audit --clusters=us,eu,ap go test -tags=kill -count=1 -timeout=60m -v ./plugins/kubectl-mesh-ca/internal/killtest
+
+# Two clusters for each chart: ClusterRoles have the same names in every release.
+.PHONY: helm-charts
+helm-charts: build meshlab bin/tools/kubectl bin/tools/helm ## Rotate and federate under real Helm with Cilium's charts 1.18, 1.19 and 1.20, and upgrade afterwards
+	@MESHLAB_STATE='$(CURDIR)/.lab-charts' test/with-lab.sh --no-net --audit --clusters=us18,eu18,us19,eu19,us20,eu20 \
+		go test -tags=charts -count=1 -timeout=30m -v -run '^TestHelmCharts$$' ./plugins/kubectl-mesh-ca/internal/killtest
+
+# INSTALL=certgen: Jobs of certgen sign the leaf certificates, instead of Helm. It also applies to federate-cilium.
 .PHONY: rotate-cilium
-rotate-cilium: build meshlab bin/tools/kubectl ## Rotate the CA of three clusters of Cilium under traffic, with each method, and back from each stage (SHORT=1: two clusters, once)
-	@MESHLAB_STATE='$(CURDIR)/.lab-cilium' test/machine-unchanged.sh test/with-lab.sh $(CILIUM_LAB) $(if $(SHORT),--clusters=us$(comma)eu) go run ./test/cmd/rotation $(if $(SHORT),-short)
+rotate-cilium: build meshlab bin/tools/kubectl ## Rotate the CA of three clusters of Cilium under traffic, with each method, and back from each stage (SHORT=1: two clusters, once; INSTALL)
+	@MESHLAB_STATE='$(CURDIR)/.lab-cilium' test/machine-unchanged.sh test/with-lab.sh $(CILIUM_LAB) $(if $(SHORT),--clusters=us$(comma)eu) $(if $(INSTALL),--install=$(INSTALL)) \
+		go run ./test/cmd/rotation $(if $(SHORT),-short)
+
+.PHONY: federate-cilium
+federate-cilium: build meshlab bin/tools/kubectl ## Connect clusters of Cilium with different CAs under traffic: federate, separate, copy the CA, repair (INSTALL)
+	@MESHLAB_STATE='$(CURDIR)/.lab-cilium' test/machine-unchanged.sh test/with-lab.sh --datapath=cilium --clusters=us,eu $(if $(INSTALL),--install=$(INSTALL)) \
+		go run ./test/cmd/rotation -apart
 
 .PHONY: clean
 clean: ## Remove build results; a running lab is not affected
@@ -238,6 +281,10 @@ bin/tools/kubectl: tools/kubectl/main.go tools/kubectl/go.mod tools/kubectl/go.s
 	@v=$$(go list -C tools/kubectl -m -f '{{.Version}}' k8s.io/kubectl) && \
 	go build -C tools/kubectl -ldflags "-s -w -X k8s.io/component-base/version.gitVersion=v1$${v#v0}" -o $(CURDIR)/$@ . && touch $@
 
+bin/tools/helm: tools/helm/go.mod tools/helm/go.sum
+	@echo 'building helm' >&2
+	@$(call tool,helm,helm.sh/helm/v3/cmd/helm)
+
 bin/tools/kubectl-krew: tools/krew/go.mod tools/krew/go.sum
 	@echo 'building krew' >&2
 	@$(call tool,krew,sigs.k8s.io/krew/cmd/krew)
@@ -250,6 +297,11 @@ exporter := test/conformance/exporter
 bin/tools/clustermesh-apiserver: $(exporter)/go.mod $(exporter)/go.sum
 	@echo "building Cilium's clustermesh-apiserver; the first time takes about ten minutes" >&2
 	@go build -C $(exporter) -ldflags '-s -w' -o $(CURDIR)/$@ github.com/cilium/cilium/clustermesh-apiserver && touch $@
+
+# Only a yardstick of bench-probe.
+bin/tools/hey: tools/hey/go.mod tools/hey/go.sum
+	@echo 'building hey' >&2
+	@$(call tool,hey,github.com/rakyll/hey)
 
 bin/tools/goreleaser: tools/goreleaser/go.mod tools/goreleaser/go.sum
 	@echo 'building goreleaser; the first time takes several minutes' >&2

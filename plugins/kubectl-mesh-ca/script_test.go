@@ -9,7 +9,6 @@ import (
 	"crypto/x509"
 	"crypto/x509/pkix"
 	"encoding/pem"
-	"fmt"
 	"math/big"
 	"os"
 	"strings"
@@ -24,6 +23,7 @@ import (
 	"k8s.io/client-go/tools/clientcmd"
 
 	"github.com/kubectl-mesh/kubectl-mesh/pkg/common/cilium/pki"
+	"github.com/kubectl-mesh/kubectl-mesh/plugins/kubectl-mesh-ca/internal/keytest"
 	"github.com/kubectl-mesh/kubectl-mesh/test/labtest"
 )
 
@@ -36,10 +36,13 @@ const ciliumNamespace = "kube-system"
 //	putca, putleaf, putentry, putcopies  write a CA, a leaf certificate, an entry of a Secret, or copies of a peer's certificate
 //	renew CONTEXT SECRET...  sign leaf certificates again with the cluster's cilium-ca and replace their ca.crt, as a Helm upgrade does
 //	newca CONTEXT KIND     write a new cilium-ca: fresh, expired, mismatch (key of another) or leaf (may not sign)
-//	nokey CONTEXT [NAMESPACE/]SECRET FILE...  no line of the Secret's private key is in the files, plain or in base64
+//	nokey CONTEXT [NAMESPACE/]SECRET FILE...  no piece of the Secret's private key is in the files, in any form that package keytest knows
+//	loud CODE|any ARG...   run kubectl mesh-ca ARG... -v=10; it exits with CODE and shows no key of any Secret of the lab (loud_test.go)
+//	everycommand           fail unless loud has run every command of mesh-ca
 func TestScripts(t *testing.T) {
 	labtest.Run(t, "testdata/script", labtest.Commands{
 		"keep": keep, "renew": renew, "newca": newCA, "nokey": noKey,
+		"loud": loud, "everycommand": everyCommand,
 		"authority": makeAuthority, "putca": putAuthority, "putleaf": putLeaf, "putentry": putEntry, "putcopies": putCopies, "tempnamespace": tempNamespace,
 	})
 }
@@ -198,38 +201,21 @@ func noKey(ts *testscript.TestScript, neg bool, args []string) {
 	}
 	secret, err := client(ts, args[0]).CoreV1().Secrets(namespace).Get(context.Background(), name, metav1.GetOptions{})
 	ts.Check(err)
-	found := false
-	for _, name := range []string{pki.KeyCAKey, pki.KeyTLSKey} {
-		key := secret.Data[name]
-		if len(key) == 0 {
-			continue
-		}
-		found = true
-		for _, file := range args[2:] {
-			content := ts.ReadFile(file)
-			if content == "" {
-				ts.Fatalf("%s is empty: nothing was searched", file)
-			}
-			for _, form := range forms(key) {
-				if strings.Contains(content, form) {
-					ts.Fatalf("%s shows the private key of %s in %s", file, args[1], args[0])
-				}
-			}
-		}
+	keys := keytest.New()
+	without := keys.Keys()
+	for _, value := range secret.Data {
+		keys.Take(value)
 	}
-	if !found {
+	if keys.Keys() == without {
 		ts.Fatalf("secret %s has no key to look for", args[1])
 	}
-}
-
-// forms are what of a PEM key would betray it: each of its lines, and pieces of its base64 and hex.
-func forms(key []byte) []string {
-	var out []string
-	for line := range strings.Lines(string(key)) {
-		if line = strings.TrimSpace(line); len(line) > 16 && !strings.HasPrefix(line, "-----") {
-			out = append(out, line)
+	for _, file := range args[2:] {
+		content := ts.ReadFile(file)
+		if content == "" {
+			ts.Fatalf("%s is empty: nothing was searched", file)
+		}
+		if form, at := keys.Find(content); at >= 0 {
+			ts.Fatalf("%s shows the private key of %s in %s (%s)", file, args[1], args[0], form)
 		}
 	}
-	encoded := fmt.Sprintf("%x", key[len(key)/2:len(key)/2+24])
-	return append(out, encoded, "PRIVATE KEY", "LS0tLS1CRUdJTiBSU0EgUFJJVkFURSBLRVk", "LS0tLS1CRUdJTiBFQyBQUklWQVRFIEtFWS")
 }

@@ -28,9 +28,12 @@ type CheckedCertificate struct {
 	Subject     string    `json:"subject"`
 	NotBefore   time.Time `json:"notBefore"`
 	NotAfter    time.Time `json:"notAfter"`
-	// DueFrom is when a CA must be replaced, which is before it expires if its owner issues leaf certificates that live longer.
+	// DueFrom is when a CA must be replaced, which is before it expires if its owner issues leaf certificates that live longer. If cert-manager keeps the certificate,
+	// it is when cert-manager issues it again.
 	DueFrom *time.Time `json:"dueFrom,omitempty"`
-	Owner   *Owner     `json:"owner,omitempty"`
+	// DueUnknown says why the date is unknown on which cert-manager issues the certificate again.
+	DueUnknown string `json:"dueUnknown,omitempty"`
+	Owner      *Owner `json:"owner,omitempty"`
 	// RenewedBy says in a few words what renews it, "nothing" included.
 	RenewedBy string `json:"renewedBy"`
 }

@@ -23,6 +23,8 @@ type RotationReport struct {
 	// Phase is the next phase, and Waiting what its gate waits for; absent if it is open.
 	Phase   string   `json:"phase"`
 	Waiting []string `json:"waiting,omitempty"`
+	// Ignored is what was not waited for, because of --ignore-node or --ignore-client. The report is then not complete.
+	Ignored []string `json:"ignored,omitempty"`
 	// Phases are all phases of a plan, or those that the command did.
 	Phases   []RotationPhase   `json:"phases"`
 	Clusters []RotationCluster `json:"clusters"`

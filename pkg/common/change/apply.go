@@ -206,14 +206,22 @@ func diff(s Step, stored metav1.Object, gone bool) *Difference {
 	deleter, ok := s.(Deleter)
 	deletes := ok && deleter.Deletes()
 	switch {
-	case gone && deletes:
+	case gone && deletes, deletes && replaced(s, stored):
 		return nil
+	case deletes && s.Target().Kind.Graceful && stored.GetDeletionTimestamp() != nil:
+		return nil // its node removes it
 	case gone:
 		return Absent(s.Target())
 	case deletes:
 		return &Difference{Field: s.Target().String()}
 	}
 	return s.Diff(stored)
+}
+
+// replaced reports whether an object is not the one that a step deletes: what controls it was faster than the read-back.
+func replaced(s Step, stored metav1.Object) bool {
+	i, ok := s.(Identified)
+	return ok && i.UID() != "" && stored.GetUID() != i.UID()
 }
 
 // fail settles a step and names its object.

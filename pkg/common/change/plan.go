@@ -9,6 +9,7 @@ import (
 	"time"
 
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/types"
 
 	"github.com/kubectl-mesh/kubectl-mesh/pkg/apis/v1alpha1"
 	"github.com/kubectl-mesh/kubectl-mesh/pkg/common/permissions"
@@ -47,6 +48,12 @@ type Part interface {
 type Deleter interface {
 	Step
 	Deletes() bool
+}
+
+// Identified is a Deleter that knows which object it deletes. Another object of that name was created since: the deleted one is gone.
+type Identified interface {
+	Deleter
+	UID() types.UID
 }
 
 // Outcome is what has become of a step.

@@ -21,7 +21,9 @@ import (
 type Kind struct {
 	Name   string // as kubectl prints it: "service"
 	Secret bool   // what an API server says of it may hold a key
-	api    func(client kubernetes.Interface, namespace string) api
+	// Graceful: a deleted object is there until its processes have ended.
+	Graceful bool
+	api      func(client kubernetes.Interface, namespace string) api
 }
 
 // The kinds that steps write.
@@ -46,6 +48,9 @@ var (
 	}}
 	Job = Kind{Name: "job", api: func(c kubernetes.Interface, namespace string) api {
 		return typed[*batchv1.Job]{c.BatchV1().Jobs(namespace)}
+	}}
+	Pod = Kind{Name: "pod", Graceful: true, api: func(c kubernetes.Interface, namespace string) api {
+		return typed[*corev1.Pod]{c.CoreV1().Pods(namespace)}
 	}}
 )
 
@@ -72,10 +77,13 @@ func (t Target) Create(ctx context.Context, obj metav1.Object, manager string, d
 	return got, t.Redact(err)
 }
 
-// Delete removes the object, if it is still the one that was read.
+// Delete removes the object, if it is still the one that was read. An empty version stands for any.
 func (t Target) Delete(ctx context.Context, uid types.UID, version string, dryRun bool) error {
 	// A Job's pods go with it, as with kubectl.
-	o := metav1.DeleteOptions{DryRun: dry(dryRun), PropagationPolicy: ptr.To(metav1.DeletePropagationBackground), Preconditions: &metav1.Preconditions{UID: &uid, ResourceVersion: &version}}
+	o := metav1.DeleteOptions{DryRun: dry(dryRun), PropagationPolicy: ptr.To(metav1.DeletePropagationBackground), Preconditions: &metav1.Preconditions{UID: &uid}}
+	if version != "" {
+		o.Preconditions.ResourceVersion = &version
+	}
 	return t.Redact(t.client().remove(ctx, t.Name, o))
 }
 

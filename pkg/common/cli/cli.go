@@ -52,6 +52,9 @@ func Writes(cmd *cobra.Command) *cobra.Command {
 	return cmd
 }
 
+// IsWriting reports whether a command was marked by Writes.
+func IsWriting(cmd *cobra.Command) bool { return cmd != nil && cmd.Annotations[annotationWrites] != "" }
+
 // Plugin says what a root command is called.
 type Plugin struct {
 	Binary  string // kubectl-mesh_svc
@@ -145,7 +148,7 @@ func report(ctx context.Context, cmd *cobra.Command, err error, streams generici
 	}
 	var exit *ExitError
 	code := ExitNoAnswer
-	if cmd != nil && cmd.Annotations[annotationWrites] != "" {
+	if IsWriting(cmd) {
 		code = ExitFailure
 	}
 	if errors.As(err, &exit) {

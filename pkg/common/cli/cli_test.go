@@ -3,11 +3,13 @@ package cli
 import (
 	"bufio"
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	stdlog "log" //nolint:depguard // what net/http writes to it must not reach the user
 	"os"
 	"os/exec"
+	"path/filepath"
 	"strings"
 	"syscall"
 	"testing"
@@ -37,6 +39,16 @@ func TestMain(m *testing.M) {
 		}},
 		&cobra.Command{Use: "ask", RunE: func(cmd *cobra.Command, _ []string) error {
 			return confirm.Prompter{In: streams.In, ErrOut: streams.Out, Terminal: true}.Ask(cmd.Context(), "Go on?\n")
+		}},
+		&cobra.Command{Use: "pipe", RunE: func(_ *cobra.Command, args []string) error {
+			if args[0] == "survive" {
+				SurviveBrokenPipes()
+			}
+			_, _ = fmt.Fprintln(streams.Out, "waiting")
+			_, _ = io.Copy(io.Discard, streams.In) // until nobody reads the output any more
+			_, _ = fmt.Fprintln(streams.Out, "lost")
+			_, _ = fmt.Fprintln(streams.ErrOut, "lost too")
+			return os.WriteFile(args[1], nil, 0o600)
 		}},
 		&cobra.Command{Use: "log", RunE: func(*cobra.Command, []string) error {
 			klog.Warning("a warning of client-go")
@@ -93,6 +105,37 @@ func TestFieldDSignals(t *testing.T) {
 					t.Errorf("exit code %d, %q", got, errOut.String())
 				}
 			})
+		}
+	}
+}
+
+// TestBrokenPipe: a command that writes goes on when nobody reads its output any more, as with 2>&1 | grep -m1. One that reads ends.
+func TestBrokenPipe(t *testing.T) {
+	t.Parallel()
+	for _, mode := range []string{"survive", "end"} {
+		wrote := filepath.Join(t.TempDir(), "wrote")
+		exe, err1 := os.Executable()
+		r, w, err2 := os.Pipe()
+		stdin, hold, err3 := os.Pipe()
+		if err := errors.Join(err1, err2, err3); err != nil {
+			t.Fatal(err)
+		}
+		cmd := exec.CommandContext(t.Context(), exe, "pipe", mode, wrote)
+		cmd.Env = append(os.Environ(), asPlugin+"=1")
+		cmd.Stdin, cmd.Stdout, cmd.Stderr = stdin, w, w
+		if err := errors.Join(cmd.Start(), w.Close(), stdin.Close()); err != nil {
+			t.Fatal(err)
+		}
+		if _, err := bufio.NewReader(r).ReadString('\n'); err != nil {
+			t.Fatal(err)
+		}
+		if err := errors.Join(r.Close(), hold.Close()); err != nil {
+			t.Fatal(err)
+		}
+		_ = cmd.Wait() // how it ended is looked at
+		_, err := os.Stat(wrote)
+		if survived := err == nil; survived != (mode == "survive") {
+			t.Errorf("%s: it ended with %s, wrote: %v", mode, cmd.ProcessState, survived)
 		}
 	}
 }

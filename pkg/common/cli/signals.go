@@ -25,3 +25,10 @@ func SignalContext(parent context.Context) context.Context {
 	}()
 	return ctx
 }
+
+// SurviveBrokenPipes keeps a reader that goes away, as in `2>&1 | grep -m1 ...`, from ending the process: by default, Go ends a process that writes to
+// a closed stdout or stderr. A command that writes to clusters calls it before the first write, so that it ends what it has begun; a command that
+// only reads had better end. The handler is not passed on to child processes, as an ignored signal would be.
+func SurviveBrokenPipes() {
+	signal.Notify(make(chan os.Signal, 1), syscall.SIGPIPE)
+}

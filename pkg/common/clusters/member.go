@@ -52,6 +52,7 @@ type Member struct {
 	origin commandline.Origin // what printed commands have to repeat, without the names of the context
 
 	plugin *plugin  // the exec credential plugin, nil without one
+	clock  *clock   // of the API server; nil if the member does not have clients
 	unseen []string // what could not be seen for want of permission, each once
 	told   int      // how many of these TakeUnseen has returned
 }
@@ -100,6 +101,8 @@ func (f *Flags) newMember(c candidate, single bool, warn rest.WarningHandlerWith
 	cfg.UserAgent = rest.DefaultKubernetesUserAgent()
 	m.REST, m.Server, m.DefaultNamespace = cfg, cfg.Host, ns
 	m.plugin = f.usePlugin(cfg)
+	m.clock = &clock{}
+	cfg.Wrap(m.clock.watch)
 	typed := rest.CopyConfig(cfg)
 	typed.ContentType = "application/vnd.kubernetes.protobuf"
 	typed.AcceptContentTypes = "application/vnd.kubernetes.protobuf,application/json"

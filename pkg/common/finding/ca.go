@@ -27,7 +27,7 @@ var (
 		"Backups keep the key of a CA that was replaced, so that it can be restored. The values of a Helm release stay in its earlier revisions, and helm rollback writes that CA again.",
 		"If you do not need it any more, delete the backup, and limit Helm's history (--history-max)."}
 	CADue = Rule{"CA009", Warning, "the CA is due",
-		"The CA expires before leaf certificates that are issued now would. Neither Helm nor certgen shortens their validity: they stop being accepted when the CA expires, and nothing renews them then (all versions).",
+		"The CA expires before leaf certificates that are issued now would. Neither Helm nor certgen shortens their validity: they stop being accepted when the CA expires, and nothing renews them then (all versions). If cert-manager keeps the CA, the CA is due when cert-manager issues it again: unless the key stays the same, the other clusters do not trust the new CA.",
 		"Plan the replacement of the CA in all clusters before the next renewal of the leaf certificates."}
 	Trust = Rule{"CA010", Error, "two clusters do not accept each other",
 		"Trust depends on the files that the processes mount. The server's etcd verifies the client's leaf certificate against its ca.crt (or caBundle). The client verifies the server's leaf certificate against its own. An established connection stays up until it is re-established.",

@@ -1,4 +1,4 @@
-// Package junit writes findings as a report of tests, as CI systems read it. It is pure.
+// Package junit writes findings, or a suite of tests, as a report of tests, as CI systems read it. It is pure.
 package junit
 
 import (
@@ -78,13 +78,13 @@ func (r Report) Write(w io.Writer) error {
 	out := Suite{Name: r.Name}
 	broken := map[string]bool{}
 	for _, g := range r.Gaps {
-		why := &Detail{Message: xmlText(g.Text), Type: "not examined"}
+		why := &Detail{Message: Text(g.Text), Type: "not examined"}
 		for _, id := range g.IDs {
 			broken[id] = true
-			out.Cases = append(out.Cases, Case{Class: id, Name: xmlText("cluster " + g.Cluster), Error: why})
+			out.Cases = append(out.Cases, Case{Class: id, Name: Text("cluster " + g.Cluster), Error: why})
 		}
 		if len(g.IDs) == 0 {
-			out.Cases = append(out.Cases, Case{Class: "clusters", Name: xmlText("cluster " + g.Cluster), Error: why})
+			out.Cases = append(out.Cases, Case{Class: "clusters", Name: Text("cluster " + g.Cluster), Error: why})
 		}
 	}
 	found := map[string]bool{}
@@ -102,13 +102,18 @@ func (r Report) Write(w io.Writer) error {
 		}
 		out.Cases = append(out.Cases, c)
 	}
-	out.count()
+	return out.Write(w)
+}
+
+// Write counts the tests of the suite and writes it as a whole report.
+func (s Suite) Write(w io.Writer) error {
+	s.count()
 	if _, err := io.WriteString(w, xml.Header); err != nil {
 		return err
 	}
 	enc := xml.NewEncoder(w)
 	enc.Indent("", "  ")
-	if err := enc.Encode(Suites{Tests: out.Tests, Failures: out.Failures, Errors: out.Errors, Skipped: out.Skipped, Suites: []Suite{out}}); err != nil {
+	if err := enc.Encode(Suites{Tests: s.Tests, Failures: s.Failures, Errors: s.Errors, Skipped: s.Skipped, Suites: []Suite{s}}); err != nil {
 		return err
 	}
 	_, err := io.WriteString(w, "\n")
@@ -135,21 +140,21 @@ func findingCase(f v1alpha1.Finding, threshold finding.Severity) Case {
 	if f.Object != "" {
 		where = fmt.Sprintf("%s in %s", f.Object, where)
 	}
-	c := Case{Class: f.ID, Name: xmlText(where)}
+	c := Case{Class: f.ID, Name: Text(where)}
 	text := f.Severity + ": " + f.Message + "\nwhy: " + f.Reason
 	if do := cmp.Or(f.Fix, f.Advice); do != "" {
 		text += "\nsuggested fix: " + do
 	}
 	if finding.Severity(f.Severity).AtLeast(threshold) {
-		c.Failure = &Detail{Message: xmlText(f.Message), Type: f.Severity, Text: xmlLines(text)}
+		c.Failure = &Detail{Message: Text(f.Message), Type: f.Severity, Text: Lines(text)}
 		return c
 	}
-	c.Out = xmlLines(text)
+	c.Out = Lines(text)
 	return c
 }
 
-// xmlText strips characters that XML 1.0 forbids, and terminal control characters.
-func xmlText(s string) string {
+// Text strips characters that XML 1.0 forbids, and terminal control characters.
+func Text(s string) string {
 	return strings.Map(func(r rune) rune {
 		if r >= 0xd800 && r < 0xe000 || r == 0xfffe || r == 0xffff {
 			return -1
@@ -158,11 +163,11 @@ func xmlText(s string) string {
 	}, output.Clean(strings.ToValidUTF8(s, "")))
 }
 
-// xmlLines is xmlText line by line.
-func xmlLines(s string) string {
+// Lines is Text line by line.
+func Lines(s string) string {
 	lines := strings.Split(s, "\n")
 	for i, l := range lines {
-		lines[i] = xmlText(l)
+		lines[i] = Text(l)
 	}
 	return strings.Join(lines, "\n")
 }

@@ -63,8 +63,9 @@ type Write struct {
 	Change         change.Options
 }
 
-// Config checks the flags, and warns of old spellings.
+// Config checks the flags, and warns of old spellings. From then on, nobody who stops reading the output ends the command between two writes.
 func (f *WriteFlags) Config(e *Env) (Write, error) {
+	cli.SurviveBrokenPipes()
 	if err := f.Out.Validate(); err != nil {
 		return Write{}, err
 	}

@@ -43,9 +43,9 @@ func MarkStates(t *metav1.Table, from int) {
 func colourOf(text string) string {
 	word, _, _ := strings.Cut(text, " ")
 	switch strings.Trim(word, "():,") {
-	case "changed", "ok", "fresh", "PASS":
+	case "changed", "ok", "fresh", "PASS", "SAME":
 		return green
-	case "error", "failed", "refused", "broken", "stale", "FAIL", "expired",
+	case "error", "failed", "refused", "broken", "stale", "FAIL", "DIFFERENT", "expired",
 		"dns", "timeout", "tls", "unauthorized", "forbidden", "notfound", "no-cilium":
 		return red
 	case "warning", "skipped", "unknown", "?", "INCONCLUSIVE":

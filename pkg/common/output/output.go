@@ -170,8 +170,26 @@ func flush(w io.Writer, out *bytes.Buffer) error {
 	return err
 }
 
-// printDocument prints in one of cli-runtime's formats.
+// printDocument prints in one of cli-runtime's formats, without control characters: a cluster or a reply chose the texts. JSON and YAML escape them. A
+// template prints the texts themselves, and there they are left out, as in tables.
 func (f *Flags) printDocument(out *bytes.Buffer, p printers.ResourcePrinter, doc any) error {
+	var text bytes.Buffer
+	if err := f.printRaw(&text, p, doc); err != nil {
+		return err
+	}
+	switch strings.ToLower(f.Format) {
+	case "json":
+		out.Write(EscapeJSON(text.Bytes()))
+	case "yaml", "kyaml":
+		out.Write(text.Bytes())
+	default:
+		out.WriteString(cleanLines(text.String()))
+	}
+	return nil
+}
+
+// printRaw prints the texts as the printer does.
+func (f *Flags) printRaw(out *bytes.Buffer, p printers.ResourcePrinter, doc any) error {
 	raw, err := json.Marshal(doc)
 	if err != nil {
 		return err
@@ -270,6 +288,41 @@ func Clean(s string) string {
 		}
 		return r
 	}, s)
+}
+
+// cleanLines is Clean, but line breaks and tabs stay: the user's template has them.
+func cleanLines(s string) string {
+	return strings.Map(func(r rune) rune {
+		if r != '\n' && r != '\t' && cli.IsControlCharacter(r) {
+			return -1
+		}
+		return r
+	}, s)
+}
+
+// EscapeJSON escapes the control characters that JSON allows in a string as they are: DEL, U+009B and others. What is read back is the same.
+func EscapeJSON(raw []byte) []byte {
+	out := make([]byte, 0, len(raw))
+	for _, r := range string(raw) {
+		if r >= 0x7f && cli.IsControlCharacter(r) {
+			out = fmt.Appendf(out, `\u%04x`, r)
+		} else {
+			out = utf8.AppendRune(out, r)
+		}
+	}
+	return out
+}
+
+// JSONWriter escapes what an encoder of JSON writes, as EscapeJSON does. Each write must have whole characters.
+func JSONWriter(w io.Writer) io.Writer { return jsonWriter{w} }
+
+type jsonWriter struct{ w io.Writer }
+
+func (j jsonWriter) Write(b []byte) (int, error) {
+	if _, err := j.w.Write(EscapeJSON(b)); err != nil {
+		return 0, err
+	}
+	return len(b), nil
 }
 
 // How many characters are left of a word, of a text and of an error. No name is longer than the first, and the ready endpoints in

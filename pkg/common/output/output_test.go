@@ -2,6 +2,7 @@ package output
 
 import (
 	"bytes"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"strings"
@@ -316,4 +317,57 @@ func FuzzYAML(f *testing.F) {
 			t.Errorf("%q is read back as %q: %v\n%s", s, got["a"], err, out.String())
 		}
 	})
+}
+
+// No format prints a control character of a text as it is: a reply or a cluster chose it, and a terminal would obey. JSON and YAML are read back as they were.
+func TestNoControlCharacters(t *testing.T) {
+	t.Parallel()
+	odd := "a\x1b[2J\x1b]0;title\x07\x7f\u0085\u009b31m\u202e\u2066\u2028 é語\U0001f600"
+	doc := map[string]any{"kind": "Example", "body": odd, "items": []any{odd}}
+	for _, format := range []string{
+		"json", "JSON", "jsonpath={.body}", "jsonpath={.items}{\"\\n\"}{\"\\t\"}{.kind}", "jsonpath-as-json={.body}", "go-template={{.body}}\n\t{{.kind}}", "go-template={{.body}}", "yaml", "kyaml",
+	} {
+		f := NewFlags()
+		f.Format = format
+		var out bytes.Buffer
+		if err := f.Print(&out, doc, nil); err != nil {
+			t.Errorf("%s: %v", format, err)
+			continue
+		}
+		yamlLike := strings.HasSuffix(format, "yaml") // leaves what only changes the direction of text
+		for _, r := range out.String() {
+			if r != '\n' && r != '\t' && (r < 0x20 || r >= 0x7f && r < 0xa0 || !yamlLike && Clean(string(r)) == "") {
+				t.Errorf("%s kept %U in %q", format, r, out.String())
+				break
+			}
+		}
+		if !strings.Contains(out.String(), "é語") {
+			t.Errorf("%s: %q", format, out.String())
+		}
+		if strings.Contains(format, "\\n") && !strings.HasSuffix(out.String(), "\n\tExample") {
+			t.Errorf("%s: the breaks of the template are gone: %q", format, out.String())
+		}
+		if strings.EqualFold(format, "json") {
+			var got map[string]any
+			if err := json.Unmarshal(out.Bytes(), &got); err != nil || got["body"] != odd {
+				t.Errorf("%s is read back as %q: %v", format, got["body"], err)
+			}
+		}
+		stream, err := f.Stream(&out)
+		if err != nil {
+			t.Fatal(err)
+		}
+		out.Reset()
+		if err := stream.Print(doc, nil); err != nil || strings.ContainsAny(out.String(), "\x1b\x7f\u009b") {
+			t.Errorf("a stream, %s: %q, %v", format, out.String(), err)
+		}
+	}
+	var out bytes.Buffer
+	if err := json.NewEncoder(JSONWriter(&out)).Encode(doc); err != nil || strings.ContainsAny(out.String(), "\x1b\x7f\u009b\u202e") {
+		t.Errorf("%q, %v", out.String(), err)
+	}
+	var got map[string]any
+	if err := json.Unmarshal(out.Bytes(), &got); err != nil || got["body"] != odd {
+		t.Errorf("read back as %q: %v", got["body"], err)
+	}
 }

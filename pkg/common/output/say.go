@@ -36,3 +36,13 @@ func TerminalWidth(w io.Writer) (columns int, ok bool) {
 	columns, _, err := term.GetSize(int(f.Fd()))
 	return columns, err == nil && columns > 0
 }
+
+// TerminalHeight returns how many rows the terminal behind a stream has now, as TerminalWidth does.
+func TerminalHeight(w io.Writer) (rows int, ok bool) {
+	f, isFile := w.(*os.File)
+	if !isFile {
+		return 0, false
+	}
+	_, rows, err := term.GetSize(int(f.Fd()))
+	return rows, err == nil && rows > 0
+}

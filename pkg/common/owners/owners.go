@@ -46,7 +46,7 @@ var people = map[string]bool{
 	// cilium-cli: it creates cilium-ca and writes the Secrets of Cluster Mesh when a person runs it. The agent and the operator have longer names.
 	"cilium": true,
 	// This project.
-	"mesh-svc": true, "mesh-ca": true,
+	"mesh-svc": true, "mesh-ca": true, "mesh-ca-trust": true, "mesh-ca-lock": true, "mesh-probe": true,
 	// Terminal and desktop clients, named after their binaries.
 	"k9s": true, "lens": true, "openlens": true, "freelens": true, "headlamp": true, "headlamp-server": true,
 	// Consoles. A console that runs in the browser (OpenShift, Rancher, Headlamp) passes on the browser's user agent, which begins with Mozilla/5.0.

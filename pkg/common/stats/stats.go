@@ -1,14 +1,20 @@
-// Package stats holds the two statistics by which a tally is judged: the interval
-// of a share and the fit of counts to expected shares. It is pure.
+// Package stats holds the statistics by which a tally is judged: the interval
+// of a share, the fit of counts to expected shares, and whether two samples differ. It is pure.
 package stats
 
-import "math"
+import (
+	"math"
+	"strconv"
+)
 
 // z95 is the quantile of a two-sided 95 % interval.
 const z95 = 1.959963984540054
 
 // Interval is a confidence interval of a share, from 0 to 1.
 type Interval struct{ Low, High float64 }
+
+// Percent shows a share from 0 to 1 as people read it, such as 12.5%.
+func Percent(share float64) string { return strconv.FormatFloat(100*share, 'f', 1, 64) + "%" }
 
 // Wilson returns the 95 % score interval of k out of n. It stays honest where k is 0 or n.
 // Source: E. B. Wilson, 1927; L. Brown, T. Cai, A. DasGupta, 2001.
@@ -52,8 +58,11 @@ func ChiSquare(observed []int, share []float64) (chi2 float64, df int, p float64
 	if df < 1 {
 		return chi2, 0, 1
 	}
-	return chi2, df, upperGamma(float64(df)/2, chi2/2)
+	return chi2, df, ChiSquareTail(chi2, df)
 }
+
+// ChiSquareTail is the probability of a chi-square statistic at least as large, with df degrees of freedom.
+func ChiSquareTail(chi2 float64, df int) float64 { return upperGamma(float64(df)/2, chi2/2) }
 
 // upperGamma is the regularised upper incomplete gamma function Q(a, x), for a > 0 and x >= 0.
 // Series below a+1, continued fraction (Lentz) above: Abramowitz and Stegun 6.5.29 and 6.5.31.
@@ -116,3 +125,6 @@ func SampleSize(p, tolerance, z float64) int {
 	}
 	return int(math.Ceil(min(n, most)))
 }
+
+// NoneSize is how many observations it takes until a share is known to be below p at quantile z, if none is observed.
+func NoneSize(p, z float64) int { return int(z*z*(1-p)/p) + 1 }

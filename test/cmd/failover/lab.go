@@ -51,7 +51,10 @@ metadata: {name: prober}
 spec: {containers: [{name: busybox, image: meshlab/busybox}]}
 `
 
-type lab struct{ kubeconfig string }
+type lab struct {
+	kubeconfig string
+	compared   int // the drills whose figure was exact enough to be compared with the observer's
+}
 
 func (l *lab) command(ctx context.Context, name string, args ...string) *exec.Cmd {
 	cmd := exec.CommandContext(ctx, name, args...)
@@ -94,9 +97,9 @@ func (l *lab) settle(ctx context.Context) error {
 	return nil
 }
 
-// observe runs the observer in its pod.
-func (l *lab) observe(ctx context.Context, r *result) error {
-	cmd := l.command(ctx, "kubectl", "--context", local, "exec", "observer", "--", "/lab", "observe", "-for="+observed.String(), "http://"+service+"."+namespace+".svc.cluster.local/")
+// observe runs the observer in its pod for a time.
+func (l *lab) observe(ctx context.Context, r *result, long time.Duration) error {
+	cmd := l.command(ctx, "kubectl", "--context", local, "exec", "observer", "--", "/lab", "observe", "-for="+long.String(), "http://"+service+"."+namespace+".svc.cluster.local/")
 	var errOut bytes.Buffer
 	cmd.Stderr = &errOut
 	out, err := cmd.Output()

@@ -51,8 +51,13 @@ func main() {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
 	only := flag.String("only", "", "run the scenarios whose names contain this")
+	drills := flag.Bool("drills", false, "compare drills with the observer instead")
 	flag.Parse()
-	if err := run(ctx, os.Getenv("MESHLAB_KUBECONFIG"), *only, os.Stdout); err != nil {
+	do := run
+	if *drills {
+		do = runDrills
+	}
+	if err := do(ctx, os.Getenv("MESHLAB_KUBECONFIG"), *only, os.Stdout); err != nil {
 		_, _ = fmt.Fprintln(os.Stderr, "failover:", err)
 		os.Exit(1) //nolint:gocritic // the deferred stop only restores signal handling
 	}
@@ -100,7 +105,7 @@ func (l *lab) try(ctx context.Context, s scenario) (*result, error) {
 	defer cancel()
 	r := &result{}
 	errs := make(chan error, 2)
-	go func() { errs <- l.observe(ctx, r) }()
+	go func() { errs <- l.observe(ctx, r, observed) }()
 	go func() { errs <- l.probe(ctx, r) }()
 	time.Sleep(eventAt)
 	r.event = time.Now()

@@ -72,3 +72,18 @@ func TestProblems(t *testing.T) {
 		}
 	}
 }
+
+func TestGap(t *testing.T) {
+	t.Parallel()
+	for letters, want := range map[string]time.Duration{
+		"uuuuuuuu":   10 * time.Millisecond,
+		"uuuxxxuuuu": 40 * time.Millisecond,
+		"uuuxxxxxxx": 69 * time.Millisecond, // it has not ended
+		"xxuuuuuuuu": 10 * time.Millisecond, // it ended before the write
+	} {
+		r := seen(letters)
+		if got, _ := r.gap(r.event.UnixMilli(), r.event.UnixMilli()+70); got != want {
+			t.Errorf("%s: %s, want %s", letters, got, want)
+		}
+	}
+}

@@ -21,37 +21,40 @@ import (
 const (
 	// syncLimit is how long a change may take to be seen in another cluster while no clustermesh-apiserver restarts.
 	syncLimit = 5 * time.Second
-	// afterRestart is how long after the replacement of a pod its peers may still connect again.
+	// afterRestart is how long after the replacement of a pod its peers may still connect again, and how long a change may take to be seen then.
 	afterRestart = 15 * time.Second
 )
 
 // commands are what is done, in order: a rotation with each method, and an abort from each stage.
 func commands(short bool) [][]string {
 	rotate := func(method string) [][]string {
-		return [][]string{{"start", "--method", method}, {"continue"}, {"finish"}}
+		return [][]string{{"rotate", "start", "--method", method}, {"rotate", "continue"}, {"rotate", "finish"}}
 	}
 	if short {
 		return rotate("cross-sign")
 	}
 	out := append(rotate("bundle"), rotate("cross-sign")...)
-	return append(out, []string{"start", "--method", "cross-sign"}, []string{"abort"}, []string{"start", "--method", "cross-sign"}, []string{"continue"}, []string{"abort"},
-		[]string{"start", "--method", "bundle"}, []string{"continue"}, []string{"abort"})
+	for _, words := range []string{"start --method cross-sign", "abort", "start --method cross-sign", "continue", "abort", "start --method bundle", "continue", "abort"} {
+		out = append(out, append([]string{"rotate"}, strings.Fields(words)...))
+	}
+	return out
 }
 
 func main() {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
 	short := flag.Bool("short", false, "one rotation, cross-signed")
+	apart := flag.Bool("apart", false, "begin with clusters of different CAs: federate, separate, copy the CA, and repair")
 	flag.Parse()
-	if err := run(ctx, os.Getenv("MESHLAB_KUBECONFIG"), *short, os.Stdout); err != nil {
+	if err := run(ctx, os.Getenv("MESHLAB_KUBECONFIG"), *short, *apart, os.Stdout); err != nil {
 		_, _ = fmt.Fprintln(os.Stderr, "rotation:", err)
 		os.Exit(1) //nolint:gocritic // the deferred stop only restores signal handling
 	}
 }
 
-func run(ctx context.Context, kubeconfig string, short bool, out io.Writer) error {
+func run(ctx context.Context, kubeconfig string, short, apart bool, out io.Writer) error {
 	if kubeconfig == "" {
-		return errors.New("MESHLAB_KUBECONFIG is not set; run this with make rotate-cilium")
+		return errors.New("MESHLAB_KUBECONFIG is not set; run this with make rotate-cilium or make federate-cilium")
 	}
 	l, err := connect(ctx, kubeconfig, out)
 	if err != nil {
@@ -60,23 +63,27 @@ func run(ctx context.Context, kubeconfig string, short bool, out io.Writer) erro
 	if err := l.deploy(ctx); err != nil {
 		return err
 	}
-	watch, end := context.WithCancel(ctx)
-	defer end()
-	w := l.watch(watch)
-	if err := w.ready(ctx); err != nil {
-		return err
+	w := l.watch(ctx)
+	defer w.end()
+	if apart {
+		return l.connectAll(ctx, w)
+	}
+	if err := w.ready(ctx, time.Time{}); err != nil {
+		return fmt.Errorf("before the rotation: %w", err)
 	}
 	var rows []row
 	for _, args := range commands(short) {
-		r, err := l.rotate(ctx, args)
+		r, err := l.meshCA(ctx, args...)
 		if err != nil {
-			return fmt.Errorf("rotate %s: %w", strings.Join(args, " "), err)
+			return fmt.Errorf("%s: %w", strings.Join(args, " "), err)
 		}
 		rows = append(rows, r)
 	}
-	time.Sleep(syncLimit)
-	end()
-	w.wait()
+	// The mesh still works when it is over.
+	if err := w.ready(ctx, time.Now()); err != nil {
+		return fmt.Errorf("after the rotation: %w", err)
+	}
+	w.end()
 	return judge(rows, w, out)
 }
 
@@ -105,14 +112,18 @@ func judge(rows []row, w *watchers, out io.Writer) error {
 	t := tabwriter.NewWriter(out, 0, 0, 2, ' ', 0)
 	_, _ = fmt.Fprintln(t, "COMMAND\tTOOK\tRESTARTS\tREQUESTS\tFAILED\tLONGEST SYNC GAP\tWITHOUT RESTARTS")
 	var problems []string
-	requests := 0
 	for _, r := range rows {
 		all, failed := w.between(r.begun, r.end)
-		requests += all
 		gap, calm := w.gaps(r.begun, r.end, func(at time.Time) bool { return quiet(rows, at) })
 		_, _ = fmt.Fprintf(t, "%s\t%s\t%d\t%d\t%d\t%.1f s\t%.1f s\n", r.name, r.end.Sub(r.begun).Round(time.Second), len(r.restarts), all, failed, gap.Seconds(), calm.Seconds())
+		if all == 0 {
+			problems = append(problems, r.name+": no request was sent")
+		}
 		if failed > 0 {
 			problems = append(problems, fmt.Sprintf("%s: %d requests failed", r.name, failed))
+		}
+		if gap > afterRestart {
+			problems = append(problems, fmt.Sprintf("%s: a change was not seen for %s", r.name, gap.Round(time.Second/10)))
 		}
 		if calm > syncLimit {
 			problems = append(problems, fmt.Sprintf("%s: a change was not seen for %s while nothing restarted", r.name, calm.Round(time.Second/10)))
@@ -121,8 +132,8 @@ func judge(rows []row, w *watchers, out io.Writer) error {
 	if err := t.Flush(); err != nil {
 		return err
 	}
-	if requests == 0 {
-		problems = append(problems, "no request was sent")
+	if err := errors.Join(w.failures...); err != nil {
+		problems = append(problems, err.Error())
 	}
 	if len(problems) > 0 {
 		return errors.New(strings.Join(problems, "; "))

@@ -25,6 +25,8 @@ type tally struct {
 	counts map[string]int
 	// unanswered counts what no cluster answered.
 	unanswered, requests int
+	// witnesses is what the agent on the client's node has, if that was asked for.
+	witnesses []v1alpha1.ProbeWitness
 }
 
 // predict reads the shares of the client's cluster on the Service's first port.
@@ -89,6 +91,20 @@ func (t tally) fit(level float64) (p float64, err error) {
 		return p, fmt.Errorf("chi-square %.2f, df %d, p %.2g is below %.2g", chi2, df, p, level)
 	}
 	return p, nil
+}
+
+// witnessed judges what the agent has. Where Cilium does not balance the Service there is nothing to compare.
+func (t tally) witnessed() error {
+	for _, w := range t.witnesses {
+		switch {
+		case w.Differs == "none":
+		case w.Differs != "":
+			return fmt.Errorf("%s differs: %s", w.Differs, w.Message)
+		case t.kind == "balanced":
+			return fmt.Errorf("no witness: %s", w.Message)
+		}
+	}
+	return nil
 }
 
 // zeros counts the predicted zeros.

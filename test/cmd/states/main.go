@@ -43,6 +43,8 @@ type options struct {
 	parallel int
 	// settle is how long to wait when the last state is in effect: Cilium tells its states in no order.
 	settle time.Duration
+	// witness also compares the tables of the agents with the predictions. Only a lab that runs Cilium has any.
+	witness bool
 }
 
 func main() {
@@ -56,6 +58,7 @@ func main() {
 	flag.IntVar(&o.only, "only", -1, "index of the only state to be tried")
 	flag.DurationVar(&o.settle, "settle", 0, "pause when the states are in effect")
 	flag.IntVar(&o.parallel, "parallel", 2, "states that are tried at a time")
+	flag.BoolVar(&o.witness, "witness", false, "also compare the agents' backend tables with the predictions")
 	flag.Parse()
 	if err := run(ctx, o, os.Getenv("MESHLAB_KUBECONFIG"), os.Stdout); err != nil {
 		_, _ = fmt.Fprintln(os.Stderr, "states:", err)
@@ -157,7 +160,11 @@ func (m *mesh) measure(ctx context.Context, states []state, o options) ([]tally,
 			if t.kind, t.shares, err = predict(doc, s.Client, m.clusters); err != nil {
 				return fmt.Errorf("seed %d: %w\n%s", o.seed, err, s)
 			}
-			if t.counts, t.unanswered, t.requests, err = m.probe(ctx, s, s.Client, o.count(t.shares)); err != nil {
+			var more []string
+			if o.witness {
+				more = []string{"--witness", "agents"}
+			}
+			if t.counts, t.unanswered, t.requests, t.witnesses, err = m.probe(ctx, s, s.Client, o.count(t.shares), more...); err != nil {
 				return fmt.Errorf("seed %d: %w\n%s", o.seed, err, s)
 			}
 			tallies[i] = t
@@ -170,9 +177,15 @@ func (m *mesh) measure(ctx context.Context, states []state, o options) ([]tally,
 // summary judges all tallies at one level over the whole run.
 func summary(out io.Writer, o options, tallies []tally, gates map[string]map[string]map[string]string) error {
 	level := familyWise / float64(len(tallies))
-	smallest, requests, zeros, exact, mixed, bad := 1.0, 0, 0, 0, 0, 0
+	smallest, requests, zeros, exact, mixed, bad, witnessed := 1.0, 0, 0, 0, 0, 0, 0
 	for _, t := range tallies {
 		p, err := t.fit(level)
+		if err == nil {
+			err = t.witnessed()
+		}
+		if len(t.witnesses) > 0 && t.witnesses[0].Differs == "none" {
+			witnessed++
+		}
 		requests += t.requests
 		zeros += t.zeros()
 		positive := 0
@@ -201,6 +214,9 @@ func summary(out io.Writer, o options, tallies []tally, gates map[string]map[str
 		o.seed, len(tallies), requests, mixed, exact, zeros, smallest, level, familyWise)
 	if bad > 0 {
 		return fmt.Errorf("%d of %d states do not fit", bad, len(tallies))
+	}
+	if o.witness {
+		_, _ = fmt.Fprintf(out, "in %d states the agent has exactly the predicted backends; in the others Cilium does not balance the Service\n", witnessed)
 	}
 	_, _ = fmt.Fprintln(out, "every state fits its prediction")
 	return nil

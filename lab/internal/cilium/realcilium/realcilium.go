@@ -18,9 +18,6 @@ import (
 	"github.com/kubectl-mesh/kubectl-mesh/lab/internal/nodes/images"
 )
 
-// Version is the version of Cilium that the lab runs.
-const Version = "1.20.2"
-
 // Files are where Cilium's programs are on this machine.
 type Files struct {
 	// Programs is the directory with cilium-agent, cilium-dbg, cilium-cni and clustermesh-apiserver.

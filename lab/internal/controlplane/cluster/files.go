@@ -45,6 +45,12 @@ func (f Files) ControllerManagerKubeconfig() string { return f.path("controller-
 // the working directory of the cluster's process.
 func (f Files) EtcdDir() string { return f.path("etcd") }
 
+// AuditPolicy is the policy of the API server's audit log. Without it there is no log.
+func (f Files) AuditPolicy() string { return f.path("audit-policy.yaml") }
+
+// AuditLog is the API server's audit log, one JSON document a line.
+func (f Files) AuditLog() string { return f.path("audit.log") }
+
 // Installed marks a cluster into which Cilium's objects have been written.
 func (f Files) Installed() string { return f.path("installed") }
 

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"net"
 	"net/url"
+	"os"
 	"strings"
 
 	"github.com/spf13/pflag"
@@ -74,7 +75,7 @@ func serverFlags(files cluster.Files, c state.Cluster) ([]string, error) {
 	if c.AdvertiseAddress != "" {
 		advertise, reconciler = c.AdvertiseAddress, "lease"
 	}
-	return []string{
+	flags := []string{
 		"--etcd-servers=" + etcdClientURL,
 		"--bind-address=" + host,
 		"--advertise-address=" + advertise,
@@ -96,7 +97,11 @@ func serverFlags(files cluster.Files, c state.Cluster) ([]string, error) {
 		// There is no node lifecycle controller that would take the taint away again.
 		"--disable-admission-plugins=TaintNodesByCondition",
 		"--profiling=false",
-	}, nil
+	}
+	if _, err := os.Stat(files.AuditPolicy()); err == nil {
+		flags = append(flags, "--audit-policy-file="+files.AuditPolicy(), "--audit-log-path="+files.AuditLog())
+	}
+	return flags, nil
 }
 
 // controllers are those that the lab's objects need. Not among them: everything

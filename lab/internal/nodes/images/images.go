@@ -54,7 +54,7 @@ var packages = map[string][]string{
 
 // tools are added to the images curl and wget as far as the machine has them: what scripts in a Debian container expect.
 var tools = []string{
-	"cat", "date", "echo", "env", "expr", "head", "ls", "mkdir", "mktemp", "printf", "rm", "seq", "sleep", "sort", "tail",
+	"gzip", "awk", "cat", "date", "echo", "env", "expr", "head", "ls", "mkdir", "mktemp", "printf", "rm", "seq", "sleep", "sort", "tail",
 	"tee", "timeout", "touch", "tr", "true", "false", "uniq", "wc", "id", "uname", "hostname", "grep", "sed", "ps", "kill", "stty", "tty", "sha1sum", "dd", "od", "cut",
 }
 
@@ -191,7 +191,7 @@ func debian(program string) (podwire.Root, error) {
 	}
 	root.Binds = append(root.Binds, same(libs)...)
 	root.Links = append(root.Links, podwire.Link{Name: "/bin/dash", Target: "sh"})
-	for _, t := range []string{"cat", "date", "echo", "sleep", "ls", "true", "false"} {
+	for _, t := range []string{"gzip", "awk", "cat", "date", "echo", "sleep", "ls", "true", "false"} {
 		root.Links = append(root.Links, podwire.Link{Name: "/bin/" + t, Target: "../usr/bin/" + t})
 	}
 	const certificates = "/etc/ssl/certs/ca-certificates.crt"

@@ -4,7 +4,8 @@
 // is the business of package images; which backends it reaches, of package chooser.
 //
 // Differences from a kubelet: an image that is not the lab's is shown running and
-// ready without a process; volumes are empty directories, except on machines; only readiness probes are run.
+// ready without a process; volumes are empty directories, except on machines; only readiness probes are run. Of a security context only
+// readOnlyRootFilesystem is applied: processes run as root of their pod, whatever runAsUser says.
 package vnode
 
 import (

@@ -28,6 +28,11 @@ func (w *worker) status(pod *corev1.Pod) *corev1.PodStatus {
 	var unready, uninitialized []string
 	for _, u := range w.units {
 		cs := u.status()
+		if u.ephemeral {
+			cs.Ready = false
+			st.EphemeralContainerStatuses = append(st.EphemeralContainerStatuses, cs)
+			continue
+		}
 		if slices.ContainsFunc(pod.Spec.InitContainers, func(c corev1.Container) bool { return c.Name == u.spec.Name }) {
 			st.InitContainerStatuses = append(st.InitContainerStatuses, cs)
 			if u.init && !u.succeeded() {
@@ -40,7 +45,9 @@ func (w *worker) status(pod *corev1.Pod) *corev1.PodStatus {
 			unready = append(unready, u.spec.Name)
 		}
 	}
-	st.Phase = phase(w.units, pod.Spec.RestartPolicy)
+	if st.Phase = phase(w.units, pod.Spec.RestartPolicy); w.expired {
+		st.Phase, st.Reason, st.Message = corev1.PodFailed, "DeadlineExceeded", "Pod was active on the node longer than the specified deadline"
+	}
 
 	ready := condition(corev1.PodReady, unready, "ContainersNotReady", "containers with unready status")
 	if len(unready) == 0 && strings.EqualFold(pod.Annotations[ReadyAnnotation], "false") {
@@ -69,6 +76,9 @@ func (w *worker) status(pod *corev1.Pod) *corev1.PodStatus {
 func phase(units []*unit, policy corev1.RestartPolicy) corev1.PodPhase {
 	ended, failed, begun := true, false, false
 	for _, u := range units {
+		if u.ephemeral {
+			continue
+		}
 		if u.init {
 			if u.terminated() && !u.succeeded() && !u.mayRestart(policy) {
 				return corev1.PodFailed

@@ -7,6 +7,8 @@ import (
 	"time"
 
 	corev1 "k8s.io/api/core/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 )
 
 // terminate takes a deleted pod down: SIGTERM, the grace period, SIGKILL, then the network.
@@ -84,4 +86,18 @@ func (w *worker) destroy(ctx context.Context) {
 		w.cluster.logf("pod %s: logs: %v", w.uid, err)
 	}
 	w.done = true
+}
+
+// deleteObject confirms the end of a pod that was deleted.
+func (w *worker) deleteObject(ctx context.Context, pod *corev1.Pod) error {
+	ctx, cancel := context.WithTimeout(ctx, apiTimeout)
+	defer cancel()
+	now := int64(0)
+	err := w.cluster.client.CoreV1().Pods(pod.Namespace).Delete(ctx, pod.Name, metav1.DeleteOptions{
+		GracePeriodSeconds: &now, Preconditions: &metav1.Preconditions{UID: &pod.UID},
+	})
+	if apierrors.IsNotFound(err) || apierrors.IsConflict(err) {
+		return nil
+	}
+	return err
 }

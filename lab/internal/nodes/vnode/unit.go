@@ -23,9 +23,11 @@ const (
 
 // unit is one container of a pod over its restarts. The worker's lock guards it.
 type unit struct {
-	spec  corev1.Container
-	init  bool // must end well before the next one starts
-	image images.Image
+	spec corev1.Container
+	init bool // must end well before the next one starts
+	// ephemeral: added while the pod runs, and never restarted.
+	ephemeral bool
+	image     images.Image
 	// picture: shown running without a process.
 	picture bool
 
@@ -117,6 +119,8 @@ func (u *unit) ended(code int, reason, message string, now time.Time) {
 // mayRestart reports whether the pod's policy restarts an ended container.
 func (u *unit) mayRestart(policy corev1.RestartPolicy) bool {
 	switch {
+	case u.ephemeral:
+		return false
 	case u.init:
 		return !u.succeeded() && policy != corev1.RestartPolicyNever
 	case policy == corev1.RestartPolicyAlways:

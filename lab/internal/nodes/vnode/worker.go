@@ -45,6 +45,7 @@ type worker struct {
 	units   []*unit
 	ending  time.Time // when the grace period is over; zero while the pod is to run
 	done    bool      // nothing of the pod is left here
+	expired bool      // its activeDeadlineSeconds are over
 
 	volumes     *volumes.Set // nil until they are made; only on machines
 	stopVolumes func()       // set with volumes
@@ -160,7 +161,12 @@ func (w *worker) advance(ctx context.Context, pod *corev1.Pod, now time.Time) ti
 	if w.units == nil {
 		w.begin(pod, now)
 	}
+	w.addEphemeral(pod, now)
 	w.collect(now)
+	deadline := w.checkDeadline(ctx, pod, now)
+	if w.expired {
+		return deadline
+	}
 	if !w.ip.IsValid() {
 		if err := w.connect(ctx, pod); err != nil {
 			return w.postpone(pod, err)
@@ -171,8 +177,11 @@ func (w *worker) advance(ctx context.Context, pod *corev1.Pod, now time.Time) ti
 			return w.postpone(pod, err)
 		}
 	}
-	next := idle
+	next := min(deadline, w.driveEphemeral(ctx, pod, now))
 	for _, u := range w.units {
+		if u.ephemeral {
+			continue
+		}
 		if wait := w.drive(ctx, pod, u, now); wait > 0 {
 			next = min(next, wait)
 		}
@@ -199,10 +208,7 @@ func (w *worker) begin(pod *corev1.Pod, now time.Time) {
 		if st, ok := before[c.Name]; ok && !u.picture && (st.State.Running != nil || st.State.Terminated != nil) {
 			u.restarts, u.attempt = st.RestartCount+1, int(st.RestartCount)+1
 		}
-		if pod.Spec.HostNetwork && !u.picture && w.node.machine == nil {
-			u.wait("CreateContainerConfigError", "pods of the lab that run cannot have hostNetwork")
-			u.retryAt = now.AddDate(100, 0, 0)
-		}
+		w.refuseHostNetwork(pod, u, now)
 		w.units = append(w.units, u)
 	}
 	for i := range pod.Spec.InitContainers {
@@ -328,20 +334,6 @@ func (w *worker) report(ctx context.Context, pod *corev1.Pod, status *corev1.Pod
 	err = w.cluster.patchStatus(ctx, pod, json.RawMessage(data))
 	if err == nil || apierrors.IsNotFound(err) || apierrors.IsConflict(err) {
 		w.sent = data // gone or replaced: nobody wants it any more
-		return nil
-	}
-	return err
-}
-
-// deleteObject confirms the end of a pod that was deleted.
-func (w *worker) deleteObject(ctx context.Context, pod *corev1.Pod) error {
-	ctx, cancel := context.WithTimeout(ctx, apiTimeout)
-	defer cancel()
-	now := int64(0)
-	err := w.cluster.client.CoreV1().Pods(pod.Namespace).Delete(ctx, pod.Name, metav1.DeleteOptions{
-		GracePeriodSeconds: &now, Preconditions: &metav1.Preconditions{UID: &pod.UID},
-	})
-	if apierrors.IsNotFound(err) || apierrors.IsConflict(err) {
 		return nil
 	}
 	return err

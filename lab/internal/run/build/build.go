@@ -9,9 +9,11 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"maps"
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 	"time"
 
@@ -85,8 +87,9 @@ func Chooser() Group {
 	}
 }
 
-// Cilium is Cilium's own programs. They are in a separate module, because nothing else may depend on Cilium.
-func Cilium() Group {
+// Cilium is Cilium's own programs, of one of CiliumVersions. They are in a separate module for each version, because nothing else may depend
+// on Cilium.
+func Cilium(version string) Group {
 	const module = "github.com/cilium/cilium/"
 	return Group{
 		Programs: []string{"cilium-agent", "clustermesh-apiserver", "cilium-cni", "cilium-dbg"},
@@ -94,15 +97,21 @@ func Cilium() Group {
 			"cilium-agent": module + "daemon", "clustermesh-apiserver": module + "clustermesh-apiserver",
 			"cilium-cni": module + "plugins/cilium-cni", "cilium-dbg": module + "cilium-dbg",
 		},
-		Module: "../test/realcilium",
+		Module: ciliumModules[version],
 		Notice: "building Cilium's agent, clustermesh-apiserver, CNI plugin and cilium-dbg from source. The first build takes about " +
 			"15 minutes on two cores; the result is cached",
-		Flags: []string{"-ldflags=-s -w -X=" + module + "pkg/version.ciliumVersion=" + CiliumVersion},
+		Flags: []string{"-ldflags=-s -w -X=" + module + "pkg/version.ciliumVersion=" + version},
 	}
 }
 
-// CiliumVersion is the version of the programs in Cilium; it is that of their module.
+// CiliumVersion is the version of Cilium that is built if no other is asked for.
 const CiliumVersion = "1.20.2"
+
+// ciliumModules are the modules that require a version of Cilium, relative to the lab's.
+var ciliumModules = map[string]string{CiliumVersion: "../test/realcilium", "1.19.7": "../test/realcilium/v1.19"}
+
+// CiliumVersions are the versions of Cilium that can be built, in order.
+func CiliumVersions() []string { return slices.Sorted(maps.Keys(ciliumModules)) }
 
 // Etcd is the etcd that runs beside clustermesh-apiserver.
 func Etcd() Group {
@@ -142,8 +151,10 @@ type Builder struct {
 	Source string
 	// Cache is the directory below which programs are kept.
 	Cache string
-	// Log gets notices and the go command's messages.
+	// Log gets notices and the go command's messages. Several goroutines write to it.
 	Log io.Writer
+	// Remind is how often Log hears that a program is still being built. 0 is once a minute.
+	Remind time.Duration
 }
 
 // New returns a Builder for the lab's sources and the user's cache directory.
@@ -248,11 +259,14 @@ func (b *Builder) build(ctx context.Context, group Group, dir string) error {
 		return err
 	}
 	defer func() { _ = os.RemoveAll(tmp) }()
-	for _, program := range group.Programs {
+	for n, program := range group.Programs {
 		args := append([]string{"build", "-trimpath", "-buildvcs=false", "-o", filepath.Join(tmp, program)}, group.Flags...)
 		cmd := b.goCommand(ctx, group, append(args, group.packageOf(program))...)
 		cmd.Stdout, cmd.Stderr = b.Log, b.Log
-		if err := cmd.Run(); err != nil {
+		stop := b.remind(fmt.Sprintf("still building %s (%d of %d)", program, n+1, len(group.Programs)))
+		err := cmd.Run()
+		stop()
+		if err != nil {
 			return fmt.Errorf("build %s: %w", program, err)
 		}
 	}

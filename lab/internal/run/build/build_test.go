@@ -138,12 +138,15 @@ func TestKubernetesVersionIsThatOfTheModule(t *testing.T) {
 
 func TestCiliumVersionIsThatOfItsModule(t *testing.T) {
 	t.Parallel()
-	data, err := os.ReadFile("../../../../test/realcilium/go.mod")
-	if err != nil {
-		t.Fatal(err)
-	}
-	if !bytes.Contains(data, []byte("github.com/cilium/cilium v"+CiliumVersion)) {
-		t.Errorf("test/realcilium/go.mod does not require Cilium %s, which the programs would claim to be", CiliumVersion)
+	for _, version := range CiliumVersions() {
+		file := filepath.Join("../../..", Cilium(version).Module, "go.mod")
+		data, err := os.ReadFile(file)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if !bytes.Contains(data, []byte("github.com/cilium/cilium v"+version+" ")) {
+			t.Errorf("%s does not require Cilium %s, which the programs would claim to be", file, version)
+		}
 	}
 }
 

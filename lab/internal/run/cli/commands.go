@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"slices"
 	"strings"
 	"time"
 
@@ -70,7 +71,7 @@ type upFlags struct {
 	chooser, datapath             string
 	delay                         time.Duration
 	noConnect, noNet, connect, kp bool
-	oneCA                         bool
+	oneCA, audit                  bool
 }
 
 func newUp(manager managerFunc) *cobra.Command {
@@ -109,6 +110,7 @@ func (u *upFlags) addFlags(f *pflag.FlagSet) {
 	f.StringVar(&u.chooser, "chooser", "", "Who chooses the backends of new connections: rules, by which the plugins predict (the default), or cilium, Cilium 1.20's own code.")
 	f.StringVar(&u.datapath, "datapath", "", "What moves the pods' packets: lab, the lab's imitation of Cilium (the default), or cilium, Cilium's own agents and eBPF. The latter needs root and clang.")
 	f.BoolVar(&u.oneCA, "one-ca", false, "If true, all clusters get the same CA, so that they connect. Needs --datapath=cilium.")
+	f.BoolVar(&u.audit, "audit", false, "If true, the API servers write audit logs: CLUSTER/audit.log in the state directory.")
 }
 
 // toSpec returns what the user asked for. What was not typed is not asked for.
@@ -138,6 +140,9 @@ func (u *upFlags) toSpec(changed func(flag string) bool) (lab.Spec, error) {
 	}
 	if changed("one-ca") {
 		spec.OneCA = &u.oneCA
+	}
+	if changed("audit") {
+		spec.Audit = &u.audit
 	}
 	if changed("no-net") {
 		spec.Net = not(u.noNet)
@@ -276,7 +281,7 @@ func newCheck() *cobra.Command {
 }
 
 func newBuild(errOut io.Writer) *cobra.Command {
-	var chooser, datapath string
+	var chooser, datapath, version string
 	cmd := &cobra.Command{
 		Use: "build", Short: "Build the lab's programs without starting it", Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
@@ -292,7 +297,10 @@ func newBuild(errOut io.Writer) *cobra.Command {
 			switch datapath {
 			case state.DatapathLab:
 			case state.DatapathCilium:
-				groups = append(groups, build.Cilium(), build.Etcd(), build.CiliumHelpers(), build.Helm())
+				if versions := build.CiliumVersions(); !slices.Contains(versions, version) {
+					return fmt.Errorf("--cilium-version is %q; want %s", version, strings.Join(versions, " or "))
+				}
+				groups = append(groups, build.Cilium(version), build.Etcd(), build.CiliumHelpers(), build.Helm())
 			default:
 				return fmt.Errorf("--datapath is %q; want %s or %s", datapath, state.DatapathLab, state.DatapathCilium)
 			}
@@ -310,5 +318,6 @@ func newBuild(errOut io.Writer) *cobra.Command {
 	}
 	cmd.Flags().StringVar(&chooser, "chooser", state.ChooserRules, "With cilium, also the program that --chooser=cilium of \"meshlab up\" needs.")
 	cmd.Flags().StringVar(&datapath, "datapath", state.DatapathLab, "With cilium, also the programs that --datapath=cilium of \"meshlab up\" needs.")
+	cmd.Flags().StringVar(&version, "cilium-version", build.CiliumVersion, "With --datapath=cilium, the version of Cilium: "+strings.Join(build.CiliumVersions(), " or ")+".")
 	return cmd
 }

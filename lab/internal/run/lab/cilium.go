@@ -45,17 +45,17 @@ func (p *ciliumPrograms) flags() []string {
 	}
 }
 
-// ensureCilium checks the machine, and builds what is not built.
-func (m *Manager) ensureCilium(ctx context.Context) (*ciliumPrograms, error) {
-	clang, err := checkMachine()
+// ensureCilium checks the machine, and builds what is not built of a version of Cilium.
+func (m *Manager) ensureCilium(ctx context.Context, version string) (*ciliumPrograms, error) {
+	clang, err := thisMachine.check()
 	if err != nil {
 		return nil, err
 	}
 	p := &ciliumPrograms{files: realcilium.Files{Clang: clang}}
-	if p.files.Programs, err = m.Programs.Ensure(ctx, build.Cilium()); err != nil {
+	if p.files.Programs, err = m.Programs.Ensure(ctx, build.Cilium(version)); err != nil {
 		return nil, err
 	}
-	if p.files.Module, err = m.Programs.ModuleDir(ctx, build.Cilium(), "github.com/cilium/cilium"); err != nil {
+	if p.files.Module, err = m.Programs.ModuleDir(ctx, build.Cilium(version), "github.com/cilium/cilium"); err != nil {
 		return nil, err
 	}
 	etcd, err := m.Programs.Ensure(ctx, build.Etcd())

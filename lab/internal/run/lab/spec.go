@@ -10,8 +10,8 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/kubectl-mesh/kubectl-mesh/lab/internal/cilium/install"
-	"github.com/kubectl-mesh/kubectl-mesh/lab/internal/cilium/realcilium"
 	"github.com/kubectl-mesh/kubectl-mesh/lab/internal/controlplane/cluster"
+	"github.com/kubectl-mesh/kubectl-mesh/lab/internal/run/build"
 	"github.com/kubectl-mesh/kubectl-mesh/lab/internal/run/state"
 )
 
@@ -51,6 +51,7 @@ type Spec struct {
 	// Datapath is one of state.Datapath*, or empty.
 	Datapath string
 	OneCA    *bool
+	Audit    *bool
 }
 
 // lab plans a new lab.
@@ -82,7 +83,7 @@ func (s Spec) lab(dir state.Dir) (*state.Lab, error) {
 		version = chooserVersion
 	}
 	if datapath == state.DatapathCilium {
-		version = realcilium.Version
+		version = build.CiliumVersion
 		cluster.PlanNamespaces(clusters)
 	}
 	for i := range clusters {
@@ -101,6 +102,7 @@ func (s Spec) lab(dir state.Dir) (*state.Lab, error) {
 		Chooser:          chooser,
 		Datapath:         datapath,
 		OneCA:            or(s.OneCA, false),
+		Audit:            or(s.Audit, false),
 		Clusters:         clusters,
 	}
 	if err := checkChooser(l); err != nil {
@@ -168,6 +170,8 @@ func (s Spec) compatible(l *state.Lab) error {
 		return fmt.Errorf("a lab is there already with --datapath=%s", l.Datapath)
 	case or(s.OneCA, l.OneCA) != l.OneCA:
 		return fmt.Errorf("a lab is there already with --one-ca=%t", l.OneCA)
+	case or(s.Audit, l.Audit) != l.Audit:
+		return fmt.Errorf("a lab is there already with --audit=%t", l.Audit)
 	}
 	return nil
 }

@@ -121,6 +121,11 @@ func (m *Manager) create(spec Spec) (*state.Lab, error) {
 		if err := cluster.Prepare(m.Dir, c, time.Now()); err != nil {
 			return nil, fmt.Errorf("cluster %q: %w", c.Name, err)
 		}
+		if created.Audit {
+			if err := cluster.WriteAuditPolicy(m.Dir, c); err != nil {
+				return nil, fmt.Errorf("cluster %q: %w", c.Name, err)
+			}
+		}
 	}
 	if err := cluster.WriteKubeconfigs(m.Dir, created.Clusters); err != nil {
 		return nil, err
@@ -142,7 +147,7 @@ func (m *Manager) run(ctx context.Context, l *state.Lab, took *laps) error {
 	}
 	var cilium *ciliumPrograms
 	if l.RunsCilium() {
-		if cilium, err = m.ensureCilium(ctx); err != nil {
+		if cilium, err = m.ensureCilium(ctx, l.Clusters[0].CiliumVersion); err != nil {
 			return err
 		}
 	}

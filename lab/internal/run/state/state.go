@@ -34,7 +34,9 @@ type Lab struct {
 	// Datapath is what moves the pods' packets: DatapathLab or DatapathCilium.
 	Datapath string `json:"datapath,omitempty"`
 	// OneCA says that the clusters were installed with one CA. Without it a mesh with DatapathCilium does not connect.
-	OneCA    bool      `json:"oneCA,omitempty"`
+	OneCA bool `json:"oneCA,omitempty"`
+	// Audit says that the API servers write audit logs.
+	Audit    bool      `json:"audit,omitempty"`
 	Clusters []Cluster `json:"clusters"`
 }
 

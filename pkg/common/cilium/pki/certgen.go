@@ -2,16 +2,20 @@ package pki
 
 import (
 	"crypto/x509"
+	"errors"
 	"fmt"
 	"strconv"
 	"strings"
 	"time"
 
 	"sigs.k8s.io/yaml"
+
+	"github.com/kubectl-mesh/kubectl-mesh/pkg/common/cilium"
 )
 
-// Certgen holds the settings of certgen for the validity of the leaf certificates that it issues.
+// Certgen holds the image of certgen, and its settings for the validity of the leaf certificates that it issues.
 type Certgen struct {
+	Image string
 	// Enforces: certgen refuses a CA that expires before the leaf certificates would.
 	Enforces bool
 	// Longest is the longest validity of a leaf certificate; zero where the configuration names none.
@@ -28,7 +32,7 @@ const (
 // separate flags (1.16). Only charts from 1.20 pass the flag that makes certgen refuse.
 // Source: templates/{clustermesh-apiserver,hubble}/tls-cronjob/_job-spec.tpl (1.16.19, 1.18.11, 1.19.7 and 1.20.2, read).
 func ParseCertgen(c Container) (Certgen, error) {
-	out := Certgen{Enforces: c.enabled(flagEnforceValidity)}
+	out := Certgen{Image: c.Image, Enforces: c.enabled(flagEnforceValidity)}
 	if v, ok := c.Env["CILIUM_CERTGEN_"+strings.ToUpper(strings.ReplaceAll(flagEnforceValidity, "-", "_"))]; ok && !out.Enforces {
 		out.Enforces, _ = strconv.ParseBool(v)
 	}
@@ -68,6 +72,23 @@ func (c *Certgen) longer(text string) error {
 	}
 	c.Longest = max(c.Longest, d)
 	return nil
+}
+
+// ErrNoChains says that certgen is not known to sign with a file of several certificates.
+var ErrNoChains = errors.New("certgen v0.3.1 to v0.4 are known to sign with a file of several certificates")
+
+// Chains returns nil if this certgen is known to do with a file of several certificates what Issues says, else the reason.
+// Source: certgen internal/generate/generate.go. Up to v0.3.0 it parses one certificate and fails if another one follows. The code of v0.3.1, v0.3.2, v0.4.0 to v0.4.6 and
+// a94b0bb (v0.4.11) is the same in this.
+func (c Certgen) Chains() error {
+	v := cilium.VersionFromImage(c.Image)
+	switch {
+	case v == (cilium.Version{}):
+		return fmt.Errorf("%w; the image %q does not tell its version", ErrNoChains, clean(c.Image))
+	case v.Major == 0 && (v.Minor == 3 && v.Patch >= 1 || v.Minor == 4):
+		return nil
+	}
+	return fmt.Errorf("%w; this is v%d.%d.%d", ErrNoChains, v.Major, v.Minor, v.Patch)
 }
 
 // Refuses returns the time from which certgen no longer signs with a CA, and whether there is one: every certificate of the file must expire after

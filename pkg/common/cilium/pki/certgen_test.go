@@ -2,6 +2,7 @@ package pki_test
 
 import (
 	"crypto/x509"
+	"errors"
 	"testing"
 	"time"
 
@@ -49,5 +50,23 @@ func TestField10CertgenRefuses(t *testing.T) {
 				t.Errorf("refuses %v from %s", refuses, from)
 			}
 		})
+	}
+}
+
+// TestCertgenChains: only versions whose code was read count as known.
+func TestCertgenChains(t *testing.T) {
+	t.Parallel()
+	for image, known := range map[string]bool{
+		"quay.io/cilium/certgen:v0.1.20": false, "quay.io/cilium/certgen:v0.2.4": false, "quay.io/cilium/certgen:v0.3.0": false,
+		"quay.io/cilium/certgen:v0.3.1": true, "quay.io/cilium/certgen:v0.3.2@sha256:00": true, "registry:5000/certgen:0.4.11": true,
+		"quay.io/cilium/certgen:v0.5.0": false, "quay.io/cilium/certgen:v1.3.1": false, "quay.io/cilium/certgen@sha256:00": false, "certgen:latest": false, "": false,
+	} {
+		got, err := pki.ParseCertgen(pki.Container{Name: "certgen", Image: image})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := got.Chains(); (err == nil) != known || err != nil && !errors.Is(err, pki.ErrNoChains) {
+			t.Errorf("%q: %v", image, err)
+		}
 	}
 }

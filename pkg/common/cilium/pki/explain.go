@@ -51,6 +51,13 @@ func explain(err error, chain, roots []*x509.Certificate, use purpose, host stri
 			}
 		}
 		return errors.New("there are more intermediate certificates than its CA allows (path length)")
+	case errors.As(err, &invalid) && invalid.Reason == x509.CANotAuthorizedForThisName:
+		for _, ca := range signers {
+			if Constrained(ca) {
+				return fmt.Errorf("the name constraints of the CA %s do not permit its names (%s)", nameOf(ca), names(leaf))
+			}
+		}
+		return fmt.Errorf("name constraints of its chain do not permit its names (%s)", names(leaf))
 	case errors.As(err, &authority):
 		return unknownAuthority(leaf, signers, roots, now)
 	default:

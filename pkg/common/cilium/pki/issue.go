@@ -31,8 +31,8 @@ const (
 const (
 	bitsRSA    = 3072
 	bitsSerial = 128
-	// backdate allows for clocks that differ between clusters.
-	backdate = time.Hour
+	// Backdate is how long before the present a new certificate becomes valid. It allows for clocks that differ between machines.
+	Backdate = time.Hour
 )
 
 // CertKey is a certificate with its private key. It must never be printed or logged.
@@ -105,7 +105,7 @@ func NewCA(o CAOptions) (CertKey, error) {
 		return CertKey{}, err
 	}
 	template := &x509.Certificate{
-		SerialNumber: serial, Subject: pkix.Name{CommonName: o.CommonName}, NotBefore: o.Now.Add(-backdate).UTC(), NotAfter: o.Now.Add(o.Validity).UTC(),
+		SerialNumber: serial, Subject: pkix.Name{CommonName: o.CommonName}, NotBefore: o.Now.Add(-Backdate).UTC(), NotAfter: o.Now.Add(o.Validity).UTC(),
 		BasicConstraintsValid: true, IsCA: true, KeyUsage: x509.KeyUsageCertSign | x509.KeyUsageCRLSign | x509.KeyUsageDigitalSignature,
 		SubjectKeyId: id, AuthorityKeyId: id,
 	}
@@ -168,7 +168,7 @@ func (c CertKey) CrossSign(by CertKey, now time.Time) (*x509.Certificate, error)
 		ends = by.Cert.NotAfter
 	}
 	template := &x509.Certificate{
-		SerialNumber: serial, RawSubject: c.Cert.RawSubject, NotBefore: now.Add(-backdate).UTC(), NotAfter: ends,
+		SerialNumber: serial, RawSubject: c.Cert.RawSubject, NotBefore: now.Add(-Backdate).UTC(), NotAfter: ends,
 		BasicConstraintsValid: true, IsCA: true, KeyUsage: x509.KeyUsageCertSign | x509.KeyUsageCRLSign | x509.KeyUsageDigitalSignature,
 		SubjectKeyId: id, AuthorityKeyId: by.Cert.SubjectKeyId,
 	}
@@ -186,10 +186,15 @@ func CanCrossSign(ca *x509.Certificate, now time.Time) error {
 		return errors.New("it is not a CA")
 	case ca.MaxPathLen == 0 && ca.MaxPathLenZero:
 		return errors.New("its path length is 0, so that no CA may be below it")
-	case len(ca.PermittedDNSDomains)+len(ca.ExcludedDNSDomains)+len(ca.PermittedIPRanges)+len(ca.ExcludedIPRanges) > 0:
+	case Constrained(ca):
 		return errors.New("it has name constraints")
 	}
 	return withinValidity(ca, now)
+}
+
+// Constrained reports whether a CA has name constraints on what a leaf certificate of Cilium has: DNS names and IP addresses.
+func Constrained(ca *x509.Certificate) bool {
+	return len(ca.PermittedDNSDomains)+len(ca.ExcludedDNSDomains)+len(ca.PermittedIPRanges)+len(ca.ExcludedIPRanges) > 0
 }
 
 // Reissue signs a leaf certificate again: with a new serial number and a new key, and with the same names, usages, type of key and length of validity as
@@ -208,7 +213,7 @@ func (c CertKey) reissue(previous *x509.Certificate, now time.Time, key crypto.S
 	if err != nil {
 		return CertKey{}, err
 	}
-	begins := now.Add(-backdate).UTC()
+	begins := now.Add(-Backdate).UTC()
 	ends := begins.Add(previous.NotAfter.Sub(previous.NotBefore))
 	if c.Cert.NotAfter.Before(ends) {
 		ends = c.Cert.NotAfter

@@ -44,6 +44,7 @@ type Workload struct {
 // Container is one container of a Workload. Args holds command and arguments, Env the variables with a literal value.
 type Container struct {
 	Name   string
+	Image  string
 	Args   []string
 	Env    map[string]string
 	Mounts []Mount

@@ -31,6 +31,10 @@ const (
 // FieldManager is the field manager under which mesh-ca writes.
 const FieldManager = "mesh-ca"
 
+// FieldManagerTrust is the field manager under which mesh-ca writes the CA files of leaf Secrets in a federation and in a rotation, so that the time of
+// its entry in managedFields is theirs.
+const FieldManagerTrust = FieldManager + "-trust"
+
 // Owner says who keeps an object, and from which mark that is known.
 type Owner struct {
 	Kind OwnerKind
@@ -170,7 +174,7 @@ func writer(managers, exempt []string) Owner {
 		switch {
 		case owners.ToolOf(manager) == owners.ToolCertgen:
 			return OwnerCertgen, 0
-		case manager == FieldManager, slices.Contains(exempt, manager):
+		case manager == FieldManager, manager == FieldManagerTrust, slices.Contains(exempt, manager):
 			return OwnerMeshCA, 1
 		case owners.Interactive(manager):
 			return OwnerHand, 2

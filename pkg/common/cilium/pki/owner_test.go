@@ -53,6 +53,10 @@ func TestFindOwner(t *testing.T) {
 	}{
 		"helm":                      {stored{labels: helm, annotations: release, fields: []metav1.ManagedFieldsEntry{ca("helm")}}, "helm/cilium", false},
 		"helm, after our own write": {stored{labels: helm, annotations: release, fields: []metav1.ManagedFieldsEntry{wrote("helm", `{"f:type":{}}`), ca("mesh-ca")}}, "helm/cilium", false},
+		"helm, after federate":      {stored{labels: helm, annotations: release, fields: []metav1.ManagedFieldsEntry{data("helm", "tls.key"), data("mesh-ca", "tls.crt"), data("mesh-ca-trust", "ca.crt")}}, "helm/cilium", false},
+		"certgen, after federate":   {by(data("cilium-certgen", "tls.key"), data("mesh-ca", "tls.crt"), data("mesh-ca-trust", "ca.crt")), "certgen", false},
+		"by us, after federate":     {by(data("mesh-ca", "tls.crt", "tls.key"), data("mesh-ca-trust", "ca.crt")), "mesh-ca", false},
+		"the CA file by us":         {by(data("mesh-ca-trust", "ca.crt")), "mesh-ca", false},
 		"helm of RKE2":              {stored{labels: helm, annotations: release, fields: []metav1.ManagedFieldsEntry{ca("helm_v3")}}, "helm/cilium", false},
 		"certgen":                   {by(ca("cilium-certgen")), "certgen", false},
 		"certgen on Helm's":         {stored{labels: helm, annotations: release, fields: []metav1.ManagedFieldsEntry{ca("cilium-certgen")}}, "certgen", false},

@@ -44,11 +44,7 @@ func CheckWidth(t *testing.T, newRoot func(genericiooptions.IOStreams) *cobra.Co
 	t.Helper()
 	var paths [][]string
 	visit(newRoot(genericiooptions.NewTestIOStreamsDiscard()), func(cmd *cobra.Command) {
-		var path []string
-		for c := cmd; c.HasParent(); c = c.Parent() {
-			path = append([]string{c.Name()}, path...)
-		}
-		paths = append(paths, append(path, "--help"))
+		paths = append(paths, append(path(cmd), "--help"))
 	})
 	for _, path := range append(paths, []string{"options"}) {
 		streams, _, out, _ := genericiooptions.NewTestIOStreams()

@@ -401,7 +401,7 @@ func TestBackups(t *testing.T) {
 	m := newMesh(t, map[string]catest.Install{
 		"us": {CA: &now, Objects: []kruntime.Object{kept(t, idle, 40*pkitest.Day), kept(t, now, pkitest.Day)}},
 		"eu": {CA: &now, Objects: []kruntime.Object{kept(t, trusted, 50*pkitest.Day)}},
-		"ap": {CA: &now, Leafs: &trusted},
+		"ap": {CA: &now, LeafCA: &trusted},
 	})
 	m.keys = append(m.keys, idle.KeyPEM, trusted.KeyPEM)
 	r := m.run(t, "", "backups", "-o", "json")
@@ -461,7 +461,7 @@ func TestPrune(t *testing.T) {
 		"default age":     {nil, []string{"--yes"}, 0, "kept, because it is in use: secret/", []string{"us delete " + name(idle)}},
 		"any age":         {nil, []string{"--yes", "--older-than", "0"}, 0, "deleted", []string{"us delete " + name(idle), "us delete " + name(young)}},
 		"another cluster": {nil, []string{"--yes", "--in", "eu"}, 0, "kept, because it is in use", nil},
-		"no duration":     {nil, []string{"--older-than", "soon"}, 1, `--older-than "soon" is not a duration`, nil},
+		"no duration":     {nil, []string{"--older-than", "soon"}, 1, `"soon" is not a duration`, nil},
 		"a dead cluster": {func(_ *testing.T, m *mesh) {
 			m.members[2].Err = &failure.Error{Class: failure.Refused, Err: errors.New("connection refused")}
 		}, []string{"--yes"}, 1, "ap could not be read; nothing was deleted", nil},
@@ -527,7 +527,7 @@ func TestPrune(t *testing.T) {
 			m := newMesh(t, map[string]catest.Install{
 				"us": {CA: &now, Objects: []kruntime.Object{kept(t, idle, 40*pkitest.Day), kept(t, young, 2*pkitest.Day)}},
 				"eu": {CA: &now, Objects: []kruntime.Object{kept(t, trusted, 50*pkitest.Day)}},
-				"ap": {CA: &now, Leafs: &trusted},
+				"ap": {CA: &now, LeafCA: &trusted},
 			})
 			m.keys = append(m.keys, idle.KeyPEM, trusted.KeyPEM, young.KeyPEM)
 			if c.edit != nil {

@@ -164,6 +164,8 @@ func Accesses() []permissions.Access {
 			For: "a CA under the name that old versions used", Without: "it is not reported"},
 		{Group: "batch", Resource: "cronjobs", Names: []string{cronJobMesh, cronJobHubble}, Verbs: []string{"get"}, Place: permissions.InMeshNamespace,
 			For: "the command that renews certificates with certgen", Without: "the commands do not use certgen"},
+		{Group: "cert-manager.io", Resource: "certificates", Verbs: []string{"get"}, Place: permissions.InMeshNamespace, Commands: []string{"check"},
+			For: "when cert-manager issues a certificate again", Without: "the date is reported as unknown"},
 		{Resource: "configmaps", Names: []string{ConfigMapRotation}, Verbs: []string{"get"}, Place: permissions.InMeshNamespace,
 			For: "whether a rotation of the CA is under way", Without: "the next steps do not say so"},
 		accessPatchCA(), accessCreate(), accessReadBackup(),

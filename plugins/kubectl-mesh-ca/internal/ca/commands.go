@@ -20,6 +20,9 @@ func (s *State) restart() string {
 	return s.kubectl("rollout", "restart", "deployment/clustermesh-apiserver")
 }
 
+// ReplacePod returns the command after which another pod takes the place of one.
+func (s *State) ReplacePod(name string) string { return s.kubectl("delete", "pod", name) }
+
 // plugin returns a command of mesh-ca for exactly these clusters.
 func plugin(members []*clusters.Member, words ...string) string {
 	return commandline.Plugin("kubectl mesh-ca", commandline.MeshOf(members), "", words...)

@@ -158,3 +158,40 @@ func opposite(t *testing.T, cas map[string]pkitest.CA, first, second int) int {
 	}
 	return failures
 }
+
+// TestMarkByTheClockOfTheCluster: whether a run that marked a CA may still be at work does not depend on this machine's clock.
+func TestMarkByTheClockOfTheCluster(t *testing.T) {
+	t.Parallel()
+	cas := map[string]pkitest.CA{"us": pkitest.NewCA(t, pkitest.Spec{}), "eu": pkitest.NewCA(t, pkitest.Spec{})}
+	for name, c := range map[string]struct {
+		ahead, age time.Duration // of the cluster's clock, and of the mark
+		busy       bool
+	}{
+		"a cluster ahead": {20 * time.Minute, time.Minute, true}, "a cluster behind": {-20 * time.Minute, time.Minute, true},
+		"an old mark, ahead": {20 * time.Minute, 15 * time.Minute, false}, "an old mark, behind": {-5 * time.Minute, 15 * time.Minute, false},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			members := make([]*clusters.Member, 0, 2)
+			for _, cluster := range []string{"us", "eu"} {
+				secret := &corev1.Secret{ObjectMeta: metav1.ObjectMeta{Name: "cilium-ca", Namespace: catest.Namespace, UID: types.UID(cluster), ResourceVersion: "7"}, Data: cas[cluster].CASecret()}
+				if cluster == "us" {
+					since := time.Now().Add(c.ahead - c.age).UTC().Format(time.RFC3339)
+					secret.Annotations = map[string]string{"mesh.kubectl.io/ca-change": `{"id":"0","action":"sync","since":"` + since + `"}`}
+				}
+				m := &clusters.Member{Name: cluster, Context: "kind-" + cluster, CiliumNamespace: catest.Namespace, Config: cilium.Config{ClusterName: cluster}, Client: catest.NewServer(secret).Client(func() {})}
+				members = append(members, m.WithSkew(clusters.Skew{Low: c.ahead, High: c.ahead}))
+			}
+			states := ca.ReadAll(t.Context(), members, time.Minute).States
+			p, err := ca.Sync(states[0], states[1:], ca.Options{Timeout: time.Minute}, pkitest.Now)
+			if err != nil {
+				t.Fatal(err)
+			}
+			p.ID = "1"
+			err = errors.Join(p.Change().Preflight(t.Context(), change.Options{Timeout: time.Minute, AccessOnly: true}), p.Change().Apply(t.Context(), engine))
+			if errors.Is(err, ca.ErrBusy) != c.busy || !c.busy && err != nil {
+				t.Error(err)
+			}
+		})
+	}
+}

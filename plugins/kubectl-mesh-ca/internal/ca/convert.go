@@ -22,7 +22,7 @@ func workload(spec corev1.PodSpec) *pki.Workload {
 }
 
 func container(c corev1.Container) pki.Container {
-	out := pki.Container{Name: c.Name, Args: append(append([]string(nil), c.Command...), c.Args...), Env: map[string]string{}}
+	out := pki.Container{Name: c.Name, Image: c.Image, Args: append(append([]string(nil), c.Command...), c.Args...), Env: map[string]string{}}
 	for _, e := range c.Env {
 		if e.ValueFrom == nil {
 			out.Env[e.Name] = e.Value

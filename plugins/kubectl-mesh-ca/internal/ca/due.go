@@ -16,6 +16,10 @@ func (x examination) dates(s *State, a *v1alpha1.Authority) {
 		a.CertgenRefusesFrom, a.DueFrom = &from, &from
 		return
 	}
+	if from, ok := s.Renewal(pki.SecretCA, a.NotBefore, a.NotAfter); ok { // cert-manager writes another CA then
+		a.DueFrom = &from
+		return
+	}
 	asked := s.asked()
 	if asked == 0 || asked >= a.NotAfter.Sub(a.NotBefore) {
 		return // a CA that never lived longer than its leaf certificates has no such date
@@ -35,6 +39,10 @@ func (s *State) asked() time.Duration {
 		}
 		leaf, err := pki.ParseLeaf(secret.Data)
 		kind := pki.FindOwner(secret.ObjectMeta).Kind
+		if issued, ok := s.Issuances[spec.Secret]; ok && err == nil && issued.Note == "" && s.signedByCA(leaf) {
+			longest = max(longest, issued.Duration)
+			continue
+		}
 		if err != nil || (kind != pki.OwnerHelm && kind != pki.OwnerCertgen) {
 			continue
 		}
@@ -45,6 +53,16 @@ func (s *State) asked() time.Duration {
 		}
 	}
 	return longest
+}
+
+// signedByCA reports whether cilium-ca signed a leaf certificate.
+func (s *State) signedByCA(leaf pki.Leaf) bool {
+	secret := s.CA().Object
+	if secret == nil {
+		return false
+	}
+	ca, err := pki.ParseCA(secret.Data)
+	return err == nil && leaf.SignedBy(ca.Signer())
 }
 
 // certgenRefuses returns the time from which certgen no longer signs with the CA.

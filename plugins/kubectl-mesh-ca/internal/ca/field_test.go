@@ -166,8 +166,8 @@ func TestField13TrustFix(t *testing.T) {
 		"two CAs":                   {us: catest.Install{CA: &one}, eu: catest.Install{CA: &two}, want: "kubectl mesh-ca sync --from eu --to us --contexts kind-eu,kind-us"},
 		"only us's is good":         {us: catest.Install{CA: &one}, eu: catest.Install{CA: &ended}, want: "kubectl mesh-ca sync --from us --to eu --contexts kind-us,kind-eu"},
 		"Argo CD keeps us's":        {us: catest.Install{CA: &one, CAOwner: "argocd"}, eu: catest.Install{CA: &two}, want: "sync --from us --to eu"},
-		"copied, not yet renewed":   {us: catest.Install{CA: &one}, eu: catest.Install{CA: &one, Leafs: &two}, want: "renew the leaf certificates: kubectl --context kind-eu -n kube-system delete secret hubble-server-certs", not: "sync"},
-		"RKE2, copied, not renewed": {us: catest.Install{CA: &one}, eu: catest.Install{CA: &one, Leafs: &two, Workloads: rke2}, want: "HelmChartConfig rke2-cilium", not: "helm upgrade"},
+		"copied, not yet renewed":   {us: catest.Install{CA: &one}, eu: catest.Install{CA: &one, LeafCA: &two}, want: "renew the leaf certificates: kubectl --context kind-eu -n kube-system delete secret hubble-server-certs", not: "sync"},
+		"RKE2, copied, not renewed": {us: catest.Install{CA: &one}, eu: catest.Install{CA: &one, LeafCA: &two, Workloads: rke2}, want: "HelmChartConfig rke2-cilium", not: "helm upgrade"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
@@ -237,7 +237,7 @@ func TestField13Chart(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			tc.in.CA, tc.in.Leafs = &old, &old
+			tc.in.CA, tc.in.LeafCA = &old, &old
 			us, _ := catest.Member(t, "us", catest.Install{CA: &now})
 			eu, _ := catest.Member(t, "eu", tc.in)
 			members := []*clusters.Member{us, eu}
@@ -335,7 +335,7 @@ func TestField08ReleaseOfTheSource(t *testing.T) {
 	a, b := pkitest.NewCA(t, pkitest.Spec{}), pkitest.NewCA(t, pkitest.Spec{})
 	bare := func(d *appsv1.Deployment, ds *appsv1.DaemonSet) { d.Annotations, ds.Annotations = nil, nil }
 	us, _ := catest.Member(t, "us", catest.Install{CA: &a})
-	eu, client := catest.Member(t, "eu", catest.Install{Leafs: &b, Method: "hand", Workloads: bare, Objects: []runtime.Object{&corev1.Secret{
+	eu, client := catest.Member(t, "eu", catest.Install{LeafCA: &b, Method: "hand", Workloads: bare, Objects: []runtime.Object{&corev1.Secret{
 		ObjectMeta: metav1.ObjectMeta{Name: "clustermesh-apiserver-ca-cert", Namespace: catest.Namespace}, Data: b.CASecret(),
 	}}})
 	members := []*clusters.Member{us, eu}
@@ -369,7 +369,7 @@ func TestField08ReleaseOfTheSource(t *testing.T) {
 func TestFieldDJobNames(t *testing.T) {
 	t.Parallel()
 	old, now := pkitest.NewCA(t, pkitest.Spec{}), pkitest.NewCA(t, pkitest.Spec{})
-	m, _ := catest.Member(t, "eu", catest.Install{CA: &now, Leafs: &old, Method: "certgen", CronJobs: []string{"hubble-generate-certs", "clustermesh-apiserver-generate-certs"}})
+	m, _ := catest.Member(t, "eu", catest.Install{CA: &now, LeafCA: &old, Method: "certgen", CronJobs: []string{"hubble-generate-certs", "clustermesh-apiserver-generate-certs"}})
 	s := ca.ReadAll(t.Context(), []*clusters.Member{m}, time.Minute).States[0]
 	seen := map[string]bool{}
 	for _, at := range []time.Time{pkitest.Now, pkitest.Now.Add(time.Second)} {

@@ -85,6 +85,9 @@ func (x examination) caFindings(s *State, c v1alpha1.CACluster) []v1alpha1.Findi
 		out = append(out, x.soon(finding.CertgenRefuses, object, at, *from, s.refusal(*from, c.CA.NotAfter, x.Now), "")...)
 	case c.CA.DueFrom != nil && x.Now.Before(c.CA.NotAfter):
 		message := fmt.Sprintf("it expires on %s, before leaf certificates that are issued from %s on", date(c.CA.NotAfter), date(*c.CA.DueFrom))
+		if at, ok := s.Renewal(pki.SecretCA, c.CA.NotBefore, c.CA.NotAfter); ok {
+			message = fmt.Sprintf("cert-manager issues it again on %s (Certificate %s). Unless the new CA has the same key, the other clusters must trust the new CA before that date", date(at), s.Issuances[pki.SecretCA].Name)
+		}
 		if f := x.soon(finding.CADue, object, at, *c.CA.DueFrom, message, ""); len(f) > 0 {
 			f[0].Severity = string(finding.CADue.Severity) // what is signed meanwhile works until the CA expires
 			out = append(out, f...)

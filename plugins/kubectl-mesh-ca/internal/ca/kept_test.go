@@ -66,7 +66,7 @@ func TestUses(t *testing.T) {
 		want   []string // "cluster object how"
 	}{
 		"nothing": {},
-		"the CA of another cluster": {eu: catest.Install{CA: &old, Leafs: &now},
+		"the CA of another cluster": {eu: catest.Install{CA: &old, LeafCA: &now},
 			want: []string{"eu secret/cilium-ca[ca.crt] holds", "eu secret/cilium-ca[ca.key] key"}},
 		"issued again under its key, with another name": {eu: catest.Install{Edit: set("clustermesh-apiserver-remote-cert", "ca.crt", join(now, again))},
 			want: []string{"eu secret/clustermesh-apiserver-remote-cert[ca.crt] holds"}},
@@ -142,7 +142,7 @@ func TestPrunePlan(t *testing.T) {
 	t.Parallel()
 	now, old := pkitest.NewCA(t, pkitest.Spec{}), pkitest.NewCA(t, pkitest.Spec{})
 	unused, states, _ := judge(t, catest.Install{CA: &now, Objects: []runtime.Object{keptSecret("cilium-ca", old.CASecret())}}, catest.Install{CA: &now})
-	used, usedStates, _ := judge(t, catest.Install{CA: &now, Objects: []runtime.Object{keptSecret("cilium-ca", old.CASecret())}}, catest.Install{CA: &now, Leafs: &old})
+	used, usedStates, _ := judge(t, catest.Install{CA: &now, Objects: []runtime.Object{keptSecret("cilium-ca", old.CASecret())}}, catest.Install{CA: &now, LeafCA: &old})
 	broken, brokenStates, _ := judge(t, catest.Install{CA: &now, Objects: []runtime.Object{keptSecret("cilium-ca", map[string][]byte{"ca.crt": []byte("x")})}}, catest.Install{CA: &now})
 	rotation := map[string]time.Time{"eu": pkitest.Now}
 	const day = 24 * time.Hour

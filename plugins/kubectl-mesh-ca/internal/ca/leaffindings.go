@@ -35,10 +35,22 @@ func (x examination) leafFindings(s *State, c v1alpha1.CACluster) []v1alpha1.Fin
 			out = append(out, rule.New(object, at, p.Message, ""))
 		}
 		if x.Now.Before(l.NotAfter) {
-			out = append(out, x.soon(finding.LeafEnds, object, at, l.NotAfter, "it expires on "+date(l.NotAfter), "")...)
+			out = append(out, x.leafEnds(s, l)...)
 		}
 	}
 	return grouped(out)
+}
+
+// leafEnds returns the finding about a leaf certificate that expires soon. There is none before the date on which cert-manager issues the certificate again.
+func (x examination) leafEnds(s *State, l v1alpha1.LeafCertificate) []v1alpha1.Finding {
+	message := "it expires on " + date(l.NotAfter)
+	if at, ok := s.Renewal(l.Secret, l.NotBefore, l.NotAfter); ok {
+		if x.Now.Before(at) {
+			return nil
+		}
+		message += fmt.Sprintf("; cert-manager should have issued it again on %s (Certificate %s)", date(at), s.Issuances[l.Secret].Name)
+	}
+	return x.soon(finding.LeafEnds, "secret/"+l.Secret, []string{s.Member.Name}, l.NotAfter, message, "")
 }
 
 // grouped makes one finding of those that say the same about several objects.

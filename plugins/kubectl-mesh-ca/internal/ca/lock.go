@@ -33,7 +33,7 @@ const (
 	pollOther    = 200 * time.Millisecond
 )
 
-// mark is what a run writes on a CA that it is going to replace.
+// mark is what a run writes on a CA that it is going to replace. Since is a time of the cluster's clock: another machine judges it.
 type mark struct {
 	ID     string    `json:"id"`
 	Action string    `json:"action"`
@@ -71,7 +71,7 @@ func (p *Plan) markOf(secret *corev1.Secret) (mark, bool) {
 	if !ok {
 		return mark{}, false
 	}
-	age := time.Since(m.Since)
+	age := p.From.Member.Earliest(time.Now()).Sub(m.Since)
 	return m, m.ID != p.ID && age < markHolds && age > -markHolds
 }
 

@@ -79,7 +79,7 @@ func TestField09NextStepsNameTheKeeper(t *testing.T) {
 	t.Parallel()
 	now, old := pkitest.NewCA(t, pkitest.Spec{}), pkitest.NewCA(t, pkitest.Spec{})
 	us, _ := catest.Member(t, "us", catest.Install{CA: &now})
-	eu, _ := catest.Member(t, "eu", catest.Install{CA: &old, Leafs: &old})
+	eu, _ := catest.Member(t, "eu", catest.Install{CA: &old, LeafCA: &old})
 	eu.Keeper = &owners.Keeper{Tool: owners.ToolArgo, Kind: "application", Name: "cilium"}
 	members := []*clusters.Member{us, eu}
 	states := ca.ReadAll(t.Context(), members, time.Minute).States

@@ -59,11 +59,11 @@ func TestSyncInto(t *testing.T) {
 			force: true, result: "changed", keys: map[string]string{"tls.crt": "new cert", "tls.key": "new key", "ca.crt": "new cert"}, kind: corev1.SecretTypeTLS,
 		},
 		"into a cluster without one": {
-			source: catest.Install{CA: &src}, target: catest.Install{Leafs: &old},
+			source: catest.Install{CA: &src}, target: catest.Install{LeafCA: &old},
 			result: "changed", message: "Helm release cilium in namespace kube-system can adopt it", keys: map[string]string{"ca.crt": "new cert", "ca.key": "new key"}, kind: corev1.SecretTypeOpaque, helm: true,
 		},
 		"the same in another encoding": {
-			source: catest.Install{CA: &src}, target: catest.Install{CA: &sameInPKCS8, Leafs: &src},
+			source: catest.Install{CA: &src}, target: catest.Install{CA: &sameInPKCS8, LeafCA: &src},
 			result: "unchanged", keys: map[string]string{"ca.key": "other"}, kind: corev1.SecretTypeOpaque, helm: true,
 		},
 		"the same certificate, the key lost": {
@@ -156,39 +156,39 @@ func TestNext(t *testing.T) {
 		in   catest.Install
 		want []string
 	}{
-		"helm 1.18":         {catest.Install{Leafs: &old}, []string{drop, h + " --version 1.18.11" + reuse, restart}},
-		"helm 1.17":         {catest.Install{Leafs: &old, Version: "1.17.17"}, []string{h + " --version 1.17.17" + reuse, restart}},
-		"helm, no version":  {catest.Install{Leafs: &old, Version: "latest"}, []string{drop, h + reuse, restart}},
-		"certgen with jobs": {catest.Install{Leafs: &old, Method: "certgen", CronJobs: []string{"clustermesh-apiserver-generate-certs", "hubble-generate-certs"}}, []string{job("clustermesh"), wait("clustermesh"), job("hubble"), wait("hubble"), restart}},
+		"helm 1.18":         {catest.Install{LeafCA: &old}, []string{drop, h + " --version 1.18.11" + reuse, restart}},
+		"helm 1.17":         {catest.Install{LeafCA: &old, Version: "1.17.17"}, []string{h + " --version 1.17.17" + reuse, restart}},
+		"helm, no version":  {catest.Install{LeafCA: &old, Version: "latest"}, []string{drop, h + reuse, restart}},
+		"certgen with jobs": {catest.Install{LeafCA: &old, Method: "certgen", CronJobs: []string{"clustermesh-apiserver-generate-certs", "hubble-generate-certs"}}, []string{job("clustermesh"), wait("clustermesh"), job("hubble"), wait("hubble"), restart}},
 		"certgen 1.18, no schedule for the mesh": {
-			catest.Install{Leafs: &old, Method: "certgen", CronJobs: []string{"hubble-generate-certs"}},
+			catest.Install{LeafCA: &old, Method: "certgen", CronJobs: []string{"hubble-generate-certs"}},
 			[]string{h + " --version 1.18.11" + reuse, job("hubble"), wait("hubble"), restart},
 		},
 		"certgen 1.19, no schedule for the mesh": {
-			catest.Install{Leafs: &old, Method: "certgen", Version: "1.19.5", CronJobs: []string{"hubble-generate-certs"}},
+			catest.Install{LeafCA: &old, Method: "certgen", Version: "1.19.5", CronJobs: []string{"hubble-generate-certs"}},
 			[]string{k + "delete job -l k8s-app=clustermesh-apiserver-generate-certs", h + " --version 1.19.5" + reuse, job("hubble"), wait("hubble"), restart},
 		},
 		"cert-manager": {
-			catest.Install{Leafs: &old, Method: "cert-manager"},
+			catest.Install{LeafCA: &old, Method: "cert-manager"},
 			[]string{"cmctl --context kind-eu -n kube-system renew clustermesh-apiserver-server-cert clustermesh-apiserver-admin-cert clustermesh-apiserver-remote-cert clustermesh-apiserver-local-cert hubble-server-certs hubble-relay-client-certs", restart},
 		},
-		"by hand": {catest.Install{Leafs: &old, Method: "hand"}, []string{"", restart}},
-		"renewed": {catest.Install{Leafs: &now}, nil},
+		"by hand": {catest.Install{LeafCA: &old, Method: "hand"}, []string{"", restart}},
+		"renewed": {catest.Install{LeafCA: &now}, nil},
 		"hubble only": {
-			catest.Install{Leafs: &now, Edit: func(s map[string]*corev1.Secret) {
+			catest.Install{LeafCA: &now, Edit: func(s map[string]*corev1.Secret) {
 				s["hubble-server-certs"].Data = old.LeafSecrets(t, "eu")["hubble-server-certs"]
 			}},
 			[]string{k + "delete secret hubble-server-certs", h + " --version 1.18.11" + reuse},
 		},
 		// What a Helm upgrade leaves from 1.18 on when nobody deleted the Hubble Secrets.
 		"hubble's leaf kept, its ca.crt new": {
-			catest.Install{Leafs: &now, Edit: func(s map[string]*corev1.Secret) {
+			catest.Install{LeafCA: &now, Edit: func(s map[string]*corev1.Secret) {
 				s["hubble-server-certs"].Data = pkitest.LeafSecret(old.Issue(t, pkitest.Spec{Name: "x"}), now.CertPEM)
 			}},
 			[]string{k + "delete secret hubble-server-certs", h + " --version 1.18.11" + reuse},
 		},
 		"leaf of the new CA, old ca.crt": {
-			catest.Install{Leafs: &now, Edit: func(s map[string]*corev1.Secret) {
+			catest.Install{LeafCA: &now, Edit: func(s map[string]*corev1.Secret) {
 				s["clustermesh-apiserver-remote-cert"].Data["ca.crt"] = old.CertPEM
 			}},
 			[]string{h + " --version 1.18.11" + reuse, restart},
@@ -226,7 +226,7 @@ func TestNextWithBundle(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			m, _ := catest.Member(t, "eu", catest.Install{CA: &now, Leafs: &old, Bundle: tc.bundle, UseBundle: true})
+			m, _ := catest.Member(t, "eu", catest.Install{CA: &now, LeafCA: &old, Bundle: tc.bundle, UseBundle: true})
 			s := ca.ReadAll(t.Context(), []*clusters.Member{m}, time.Minute).States[0]
 			steps := ca.Next(s, now.Cert, pkitest.Now)
 			if got := strings.Contains(steps[0].Why, "configmap/cilium-root-ca.crt[ca.crt]"); got != tc.want {
@@ -271,12 +271,12 @@ func TestReport(t *testing.T) {
 	}{
 		"one CA":                            {us: catest.Install{CA: &one}, eu: catest.Install{CA: &one}},
 		"two CAs":                           {us: catest.Install{CA: &one}, eu: catest.Install{CA: &two}, want: []string{"CA010 eu to us", "CA010 us to eu"}},
-		"copied, leaf certificates not yet": {us: catest.Install{CA: &one}, eu: catest.Install{CA: &one, Leafs: &two}, want: []string{"CA010 eu to us", "CA010 us to eu", "CA022 6 leaf certificates"}},
-		"CA about to expire":                {us: catest.Install{CA: &one}, eu: catest.Install{CA: &soon, Leafs: &one}, want: []string{"CA004 secret/cilium-ca", "CA022 6 leaf certificates"}},
-		"CA expired":                        {us: catest.Install{CA: &one}, eu: catest.Install{CA: &expired, Leafs: &one}, want: []string{"CA003 secret/cilium-ca", "CA022 6 leaf certificates"}},
-		"two certificates in it":            {us: catest.Install{CA: &one}, eu: catest.Install{CA: &chain, Leafs: &one}, want: []string{"CA006 secret/cilium-ca"}},
-		"no CA":                             {us: catest.Install{CA: &one}, eu: catest.Install{Leafs: &one}, want: []string{"CA001 secret/cilium-ca"}},
-		"key of another":                    {us: catest.Install{CA: &one}, eu: catest.Install{CA: &pkitest.CA{CertPEM: one.CertPEM, KeyPEM: two.KeyPEM}, Leafs: &one}, want: []string{"CA002 secret/cilium-ca"}},
+		"copied, leaf certificates not yet": {us: catest.Install{CA: &one}, eu: catest.Install{CA: &one, LeafCA: &two}, want: []string{"CA010 eu to us", "CA010 us to eu", "CA022 6 leaf certificates"}},
+		"CA about to expire":                {us: catest.Install{CA: &one}, eu: catest.Install{CA: &soon, LeafCA: &one}, want: []string{"CA004 secret/cilium-ca", "CA022 6 leaf certificates"}},
+		"CA expired":                        {us: catest.Install{CA: &one}, eu: catest.Install{CA: &expired, LeafCA: &one}, want: []string{"CA003 secret/cilium-ca", "CA022 6 leaf certificates"}},
+		"two certificates in it":            {us: catest.Install{CA: &one}, eu: catest.Install{CA: &chain, LeafCA: &one}, want: []string{"CA006 secret/cilium-ca"}},
+		"no CA":                             {us: catest.Install{CA: &one}, eu: catest.Install{LeafCA: &one}, want: []string{"CA001 secret/cilium-ca"}},
+		"key of another":                    {us: catest.Install{CA: &one}, eu: catest.Install{CA: &pkitest.CA{CertPEM: one.CertPEM, KeyPEM: two.KeyPEM}, LeafCA: &one}, want: []string{"CA002 secret/cilium-ca"}},
 		"hubble's leaf kept": {us: catest.Install{CA: &one}, eu: catest.Install{CA: &one, Edit: func(s map[string]*corev1.Secret) {
 			s["hubble-server-certs"].Data = pkitest.LeafSecret(two.Issue(t, pkitest.Spec{Name: "*.eu.hubble-grpc.cilium.io", DNS: []string{"*.eu.hubble-grpc.cilium.io"}}), one.CertPEM)
 		}}, want: []string{"CA012 hubble agents", "CA012 hubble relay to agents", "CA022 secret/hubble-server-certs"}},

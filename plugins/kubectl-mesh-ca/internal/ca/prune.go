@@ -10,6 +10,7 @@ import (
 	corev1 "k8s.io/api/core/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/types"
 
 	"github.com/kubectl-mesh/kubectl-mesh/pkg/apis/v1alpha1"
 	"github.com/kubectl-mesh/kubectl-mesh/pkg/common/change"
@@ -155,6 +156,9 @@ func (i *PruneItem) Permissions() []permissions.Permission {
 
 // Deletes makes it a change.Deleter.
 func (i *PruneItem) Deletes() bool { return true }
+
+// UID makes it a change.Identified.
+func (i *PruneItem) UID() types.UID { return i.Kept.Secret.UID }
 
 // Send deletes the backup that was judged, and no other one of its name. One that is gone already needs nothing.
 func (i *PruneItem) Send(ctx context.Context, dryRun bool) (metav1.Object, error) {

@@ -285,7 +285,11 @@ func (r *reader) cronJob(ctx context.Context, name string) error {
 		return nil
 	}
 	r.state.CronJobs = append(r.state.CronJobs, name)
-	for _, c := range job.Spec.JobTemplate.Spec.Template.Spec.Containers {
+	containers := job.Spec.JobTemplate.Spec.Template.Spec.Containers
+	for _, c := range containers {
+		if len(containers) > 1 && c.Name != containerCertgen { // such as a proxy that a webhook adds
+			continue
+		}
 		config, err := pki.ParseCertgen(container(c))
 		if err != nil {
 			r.state.CertgenNote = fmt.Sprintf("cronjob/%s: %v", name, err)

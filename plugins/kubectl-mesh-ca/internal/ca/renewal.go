@@ -149,6 +149,9 @@ func (r *Renewal) Unfit(now time.Time) error {
 			return fmt.Errorf("%s cannot read the CA: %w", kind, err)
 		}
 		if err := pki.Trial(r.data, kind, leaves, now); err != nil {
+			if pki.Constrained(r.signer) {
+				err = fmt.Errorf("%w. Give the cluster a CA that permits them: kubectl mesh-ca sync copies the CA of another cluster", err)
+			}
 			return fmt.Errorf("%s cannot sign with the CA: %w", kind, err)
 		}
 		if kind == pki.OwnerCertgen {

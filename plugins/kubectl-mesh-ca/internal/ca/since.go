@@ -1,6 +1,8 @@
 package ca
 
 import (
+	"cmp"
+	"fmt"
 	"time"
 
 	"github.com/kubectl-mesh/kubectl-mesh/pkg/common/cilium"
@@ -41,6 +43,19 @@ func (s *State) Content(file pki.Bundle) pki.Window {
 // of the own cluster. The note says why there are none.
 func (s *State) AgentPeers() (map[string]pki.PeerConfig, string) {
 	return peersOf(s.Side.Objects[pki.Ref{Kind: pki.Secret, Name: cilium.SecretClusterMesh}])
+}
+
+// CertgenChains says why certgen of the cluster is not known to sign with a file of several certificates; nil if it is, or if there is no CronJob to tell.
+func (s *State) CertgenChains() error {
+	for _, config := range s.Certgen {
+		if err := config.Chains(); err != nil {
+			return err
+		}
+	}
+	if len(s.Certgen) < len(s.CronJobs) {
+		return fmt.Errorf("%w; %s", pki.ErrNoChains, cmp.Or(s.CertgenNote, "a CronJob has no container "+containerCertgen))
+	}
+	return nil
 }
 
 // RestartMeshAPI returns the command after which etcd and KVStoreMesh read their CA files again.

@@ -15,6 +15,8 @@ import (
 const (
 	cronJobMesh   = "clustermesh-apiserver-generate-certs"
 	cronJobHubble = "hubble-generate-certs"
+
+	containerCertgen = "certgen"
 )
 
 // State is everything that was read from one cluster. It contains private keys and is never printed.
@@ -42,8 +44,11 @@ type State struct {
 	// Rotating: a rotation of the CA is under way. Kept are the CAs whose certificates or keys are kept outside of cilium-ca and the leaf Secrets, and
 	// KeptNote says what could not be searched. Only ReadKept reads these.
 	Rotating bool
-	Kept     []Kept
-	KeptNote string
+	// Issuances says what cert-manager will do, by Secret. IssuancesNote says why all of that is unknown. Only ReadIssuances sets them; before, Issuances is nil.
+	Issuances     map[string]Issuance
+	IssuancesNote string
+	Kept          []Kept
+	KeptNote      string
 }
 
 // Kept is a CA that is kept somewhere beside cilium-ca: in a backup, or in the values of a revision of the Helm release.

@@ -114,15 +114,15 @@ func TestStatusNext(t *testing.T) {
 			want: []string{"sync --from eu --to us"},
 		},
 		"the CA of eu expired": {
-			mesh: pair(catest.Install{CA: &one}, catest.Install{CA: &ended, Leafs: &one}),
+			mesh: pair(catest.Install{CA: &one}, catest.Install{CA: &ended, LeafCA: &one}),
 			want: []string{"the CA of eu is not usable. Replace it by that of us", "sync --from us --to eu"},
 		},
 		"the key of eu is another's": {
-			mesh: pair(catest.Install{CA: &one}, catest.Install{CA: &wrong, Leafs: &one}),
+			mesh: pair(catest.Install{CA: &one}, catest.Install{CA: &wrong, LeafCA: &one}),
 			want: []string{"sync --from us --to eu"},
 		},
 		"copied, not renewed": {
-			mesh: pair(catest.Install{CA: &one}, catest.Install{CA: &one, Leafs: &two}),
+			mesh: pair(catest.Install{CA: &one}, catest.Install{CA: &one, LeafCA: &two}),
 			want: []string{"eu: Helm keeps these leaf certificates", "helm --kube-context kind-eu", restart, "rollout restart daemonset/cilium | true"}, not: []string{"sync", "kind-us"},
 		},
 		"leaf certificates expired": {
@@ -131,16 +131,16 @@ func TestStatusNext(t *testing.T) {
 		},
 		// A PKI of one's own, which cilium-ca has nothing to do with.
 		"certificates of another CA by hand, all accepted": {
-			mesh: pair(catest.Install{CA: &one, Leafs: &three, Method: "hand"}, catest.Install{CA: &two, Leafs: &three, Method: "hand"}), none: true,
+			mesh: pair(catest.Install{CA: &one, LeafCA: &three, Method: "hand"}, catest.Install{CA: &two, LeafCA: &three, Method: "hand"}), none: true,
 		},
 		"the same, but eu's user is unknown": {
-			mesh: pair(catest.Install{CA: &one, Leafs: &three, Method: "hand"}, catest.Install{CA: &two, Leafs: &three, Method: "hand", Edit: func(s map[string]*corev1.Secret) {
+			mesh: pair(catest.Install{CA: &one, LeafCA: &three, Method: "hand"}, catest.Install{CA: &two, LeafCA: &three, Method: "hand", Edit: func(s map[string]*corev1.Secret) {
 				s["clustermesh-apiserver-remote-cert"].Data = pkitest.LeafSecret(three.Issue(t, pkitest.Spec{Name: "mesh"}), three.CertPEM)
 			}}),
 			want: []string{`eu: secret/clustermesh-apiserver-remote-cert[tls.crt] of eu verifies, but etcd in us has no user "mesh"`, "with a common name that is a user of etcd in us"}, not: []string{"the new CA", restart},
 		},
 		"a rotation is under way": {
-			mesh: pair(catest.Install{CA: &one}, catest.Install{CA: &one, Leafs: &two, Objects: []runtime.Object{rotation}}),
+			mesh: pair(catest.Install{CA: &one}, catest.Install{CA: &one, LeafCA: &two, Objects: []runtime.Object{rotation}}),
 			want: []string{"eu: a rotation of the CA is under way", "kubectl mesh-ca rotate status"}, not: []string{"helm", restart},
 		},
 	} {
@@ -181,7 +181,7 @@ func TestCopiesThatStayBroken(t *testing.T) {
 		t.Errorf("status:\n%s", got)
 	}
 	// The source of a sync renews its own leaf certificates too, if they are of another CA: copies of them follow.
-	src, _ := catest.Member(t, "eu", catest.Install{CA: &b, Leafs: &old})
+	src, _ := catest.Member(t, "eu", catest.Install{CA: &b, LeafCA: &old})
 	dst, _ := catest.Member(t, "us", catest.Install{CA: &a, Edit: perPeer(t, "eu", old)})
 	states := ca.ReadAll(t.Context(), []*clusters.Member{src, dst}, time.Minute).States
 	p, err := ca.Sync(states[0], states[1:], ca.Options{Timeout: time.Minute}, pkitest.Now)
@@ -198,7 +198,7 @@ func TestRenamedCA(t *testing.T) {
 	t.Parallel()
 	one := pkitest.NewCA(t, pkitest.Spec{})
 	renamed := pkitest.NewCA(t, pkitest.Spec{Name: "Mesh CA", Key: one.Key})
-	got := findingsOf(pair(catest.Install{CA: &one}, catest.Install{CA: &renamed, Leafs: &one}).report(t), "CA022")
+	got := findingsOf(pair(catest.Install{CA: &one}, catest.Install{CA: &renamed, LeafCA: &one}).report(t), "CA022")
 	if len(got) != 1 || len(got[0].Objects) != 6 || got[0].Object != "6 leaf certificates" || !strings.Contains(got[0].Message, `signed with the key of cilium-ca, but under the subject "CN=Cilium CA" instead of "CN=Mesh CA"`) {
 		t.Errorf("%+v", got)
 	}
@@ -407,7 +407,7 @@ func TestBundleInValues(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			m, _ := catest.Member(t, "eu", catest.Install{CA: &now, Leafs: &old, Method: tc.method, Edit: tc.edit, CronJobs: tc.jobs, UseBundle: true, Bundle: old.CertPEM, Objects: []runtime.Object{record(t, values)}})
+			m, _ := catest.Member(t, "eu", catest.Install{CA: &now, LeafCA: &old, Method: tc.method, Edit: tc.edit, CronJobs: tc.jobs, UseBundle: true, Bundle: old.CertPEM, Objects: []runtime.Object{record(t, values)}})
 			states := ca.ReadAll(t.Context(), []*clusters.Member{m}, time.Minute).States
 			ca.ReadReleases(t.Context(), states, time.Minute)
 			got := stepText(ca.Next(states[0], now.Cert, pkitest.Now))
@@ -452,7 +452,7 @@ func TestFluxSteps(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			m, _ := catest.Member(t, "eu", catest.Install{CA: &now, Leafs: &old, Edit: marked(tc.labels)})
+			m, _ := catest.Member(t, "eu", catest.Install{CA: &now, LeafCA: &old, Edit: marked(tc.labels)})
 			got := stepText(ca.Next(ca.ReadAll(t.Context(), []*clusters.Member{m}, time.Minute).States[0], now.Cert, pkitest.Now))
 			for _, w := range tc.want {
 				if !strings.Contains(got, w) {

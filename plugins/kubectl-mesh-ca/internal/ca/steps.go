@@ -209,7 +209,7 @@ func (l *lock) Send(ctx context.Context, dryRun bool) (metav1.Object, error) {
 		return nil, nil //nolint:nilnil // there is nothing to send, see change.Step
 	}
 	var err error
-	if l.text, err = markText(l.item.plan, time.Now()); err != nil {
+	if l.text, err = markText(l.item.plan, l.Target().Member.Latest(time.Now())); err != nil {
 		return nil, err
 	}
 	l.sent = true

@@ -2,6 +2,7 @@
 package catest
 
 import (
+	"cmp"
 	"encoding/json"
 	"fmt"
 	"testing"
@@ -28,7 +29,7 @@ const Namespace = "kube-system"
 // Install says how a cluster is made.
 type Install struct {
 	CA      *pkitest.CA // nil for a cluster without cilium-ca
-	Leafs   *pkitest.CA // who signed the leaf certificates; CA by default
+	LeafCA  *pkitest.CA // who signed the leaf certificates; CA by default
 	Method  string      // helm (default), certgen, cert-manager or hand
 	CAOwner string      // as Method, and argocd; Method by default
 	Version string      // 1.18.11 by default
@@ -37,8 +38,9 @@ type Install struct {
 	// Workloads changes clustermesh-apiserver and the agents before the API server gets them, and Objects are there besides.
 	Workloads func(*appsv1.Deployment, *appsv1.DaemonSet)
 	Objects   []runtime.Object
-	// CronJobs exist.
+	// CronJobs exist, with the image Certgen; without one they have no containers.
 	CronJobs []string
+	Certgen  string
 	// UseBundle mounts ConfigMap cilium-root-ca.crt in place of the leaf certificates' ca.crt; Bundle is what it holds, nil for no ConfigMap.
 	UseBundle bool
 	Bundle    []byte
@@ -61,8 +63,8 @@ func Member(t testing.TB, name string, in Install) (*clusters.Member, *fake.Clie
 	if in.CAOwner == "" {
 		in.CAOwner = in.Method
 	}
-	if in.Leafs == nil {
-		in.Leafs = in.CA
+	if in.LeafCA == nil {
+		in.LeafCA = in.CA
 	}
 	secrets := map[string]*corev1.Secret{}
 	add := func(name, owner string, kind corev1.SecretType, data map[string][]byte) {
@@ -75,8 +77,8 @@ func Member(t testing.TB, name string, in Install) (*clusters.Member, *fake.Clie
 			add("cilium-ca", in.CAOwner, corev1.SecretTypeOpaque, in.CA.CASecret())
 		}
 	}
-	if in.Leafs != nil {
-		for leaf, data := range in.Leafs.LeafSecrets(t, name) {
+	if in.LeafCA != nil {
+		for leaf, data := range in.LeafCA.LeafSecrets(t, name) {
 			add(leaf, in.Method, corev1.SecretTypeTLS, data)
 		}
 	}
@@ -109,7 +111,11 @@ func Member(t testing.TB, name string, in Install) (*clusters.Member, *fake.Clie
 		objs = append(objs, s)
 	}
 	for _, j := range in.CronJobs {
-		objs = append(objs, &batchv1.CronJob{ObjectMeta: metav1.ObjectMeta{Name: j, Namespace: Namespace}})
+		job := CronJob(j, in.Certgen)
+		if in.Certgen == "" {
+			job.Spec = batchv1.CronJobSpec{}
+		}
+		objs = append(objs, job)
 	}
 	client := fake.NewClientset(objs...)
 	Tame(client)
@@ -117,6 +123,13 @@ func Member(t testing.TB, name string, in Install) (*clusters.Member, *fake.Clie
 		Name: name, Context: "kind-" + name, Server: "https://" + name + ".example:6443", CiliumNamespace: Namespace, Config: cilium.Config{ClusterName: name, ClusterID: 1},
 		Version: cilium.ParseVersion(in.Version), Client: client,
 	}, client
+}
+
+// CronJob is one of certgen.
+func CronJob(name, image string) *batchv1.CronJob {
+	j := &batchv1.CronJob{ObjectMeta: metav1.ObjectMeta{Name: name, Namespace: Namespace}}
+	j.Spec.JobTemplate.Spec.Template.Spec.Containers = []corev1.Container{{Name: "certgen", Image: cmp.Or(image, "quay.io/cilium/certgen:v0.4.11")}}
+	return j
 }
 
 // owned is the metadata that a tool leaves.

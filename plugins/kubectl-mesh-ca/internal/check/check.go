@@ -42,6 +42,7 @@ func Run(ctx context.Context, c Config) (v1alpha1.CACheckReport, []*clusters.Mem
 	}
 	read := ca.ReadAll(ctx, sel.Members, c.Timeout)
 	ca.ReadKept(ctx, read.States, c.Timeout)
+	ca.ReadIssuances(ctx, read.States, c.Timeout)
 	return c.report(read), read.Members, nil
 }
 
@@ -74,7 +75,7 @@ func certificates(r v1alpha1.CAReport, states []*ca.State) []v1alpha1.CheckedCer
 		add := func(kind, name string, cert v1alpha1.Certificate, due *time.Time, owner *v1alpha1.Owner) {
 			out = append(out, v1alpha1.CheckedCertificate{
 				Cluster: c.Cluster, Kind: kind, Name: name, Fingerprint: cert.Fingerprint, Subject: cert.Subject, NotBefore: cert.NotBefore, NotAfter: cert.NotAfter,
-				DueFrom: due, Owner: owner, RenewedBy: states[i].RenewedBy(kind, name, owner),
+				DueFrom: due, DueUnknown: states[i].RenewalUnknown(name), Owner: owner, RenewedBy: states[i].RenewedBy(kind, name, owner),
 			})
 		}
 		if c.CA != nil {
@@ -84,7 +85,11 @@ func certificates(r v1alpha1.CAReport, states []*ca.State) []v1alpha1.CheckedCer
 			if l.Certificate == nil {
 				continue
 			}
-			add(cmp.Or(copyKind(l), ca.KindLeaf), l.Secret, *l.Certificate, nil, l.Owner)
+			var due *time.Time
+			if at, ok := states[i].Renewal(l.Secret, l.NotBefore, l.NotAfter); ok {
+				due = &at
+			}
+			add(cmp.Or(copyKind(l), ca.KindLeaf), l.Secret, *l.Certificate, due, l.Owner)
 		}
 	}
 	return out

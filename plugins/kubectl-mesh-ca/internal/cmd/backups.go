@@ -3,9 +3,6 @@ package cmd
 import (
 	"context"
 	"errors"
-	"fmt"
-	"strconv"
-	"strings"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -79,7 +76,7 @@ func listBackups(ctx context.Context, e *kernel.Env, out *output.Flags, in []str
 }
 
 // defaultKeep is how old a backup must be to be deleted, unless the user says otherwise: time enough to notice that a change went wrong.
-const defaultKeep = "30d"
+const defaultKeep = lifetime(30 * 24 * time.Hour)
 
 func newPrune(e *kernel.Env) *cobra.Command {
 	w := kernel.NewWriteFlags(pki.FieldManager)
@@ -103,20 +100,16 @@ func newPrune(e *kernel.Env) *cobra.Command {
   kubectl mesh-ca backups prune --older-than 0 --yes`,
 		Args: cli.NoArgs("--in names the clusters"),
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			keep, err := parseDays("--older-than", olderThan)
-			if err != nil {
-				return err
-			}
 			c, err := w.Config(e)
 			if err != nil {
 				return err
 			}
-			report, err := backup.Prune(cmd.Context(), backup.PruneConfig{Write: c, Select: e.Select, Now: e.Now, In: in, OlderThan: keep}, w.UI(e))
+			report, err := backup.Prune(cmd.Context(), backup.PruneConfig{Write: c, Select: e.Select, Now: e.Now, In: in, OlderThan: time.Duration(olderThan)}, w.UI(e))
 			return printPruned(e, w.Out, report, err)
 		},
 	}
 	cmd.Flags().StringSliceVar(&in, "in", nil, "Clusters whose backups are deleted, by Cilium name or context (repeatable). Defaults to all that are read.")
-	cmd.Flags().StringVar(&olderThan, "older-than", olderThan, "Minimum age of a backup that is deleted, such as 30d, 12h or 0.")
+	cmd.Flags().Var(&olderThan, "older-than", "Minimum age of a backup that is deleted, such as 30d, 12h or 0.")
 	usages := writeUsages
 	usages.ForceConflicts = ""
 	w.AddFlags(cmd.Flags(), usages)
@@ -137,22 +130,4 @@ func printPruned(e *kernel.Env, out *output.Flags, r *backup.PruneReport, failur
 		tables = view.Pruned(r.CAChangeReport)
 	}
 	return errors.Join(failure, e.PrintResult(out, r.CAChangeReport, kernel.Names(r.ChangeReport), tables))
-}
-
-// parseDays reads a duration that may be in days, such as 30d.
-func parseDays(flag, text string) (time.Duration, error) {
-	const day = 24 * time.Hour
-	if text == "0" {
-		return 0, nil
-	}
-	if days, ok := strings.CutSuffix(text, "d"); ok {
-		if n, err := strconv.Atoi(days); err == nil && n >= 0 && n < 36500 {
-			return time.Duration(n) * day, nil
-		}
-	}
-	d, err := time.ParseDuration(text)
-	if err != nil || d < 0 {
-		return 0, fmt.Errorf("%s %q is not a duration; use days or hours, such as 30d or 12h", flag, text)
-	}
-	return d, nil
 }

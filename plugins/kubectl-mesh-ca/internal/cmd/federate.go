@@ -132,7 +132,7 @@ func newFederation() federate.Config {
 }
 
 func addWait(cmd *cobra.Command, c *federate.Config) {
-	cmd.Flags().DurationVar(&c.Wait, "wait", c.Wait, "Time for which each phase may wait for the running processes. 0 means that they are not observed, and that nothing is restarted.")
+	cmd.Flags().Var((*lifetime)(&c.Wait), "wait", "Maximum time for which each phase waits for the running processes. 0 means that they are not observed, and that nothing is restarted.")
 }
 
 // runFederation completes the config, runs it, and prints what it came to.
@@ -140,9 +140,6 @@ func runFederation(ctx context.Context, e *kernel.Env, w *kernel.WriteFlags, c f
 	var err error
 	if c.Write, err = w.Config(e); err != nil {
 		return err
-	}
-	if c.Wait < 0 {
-		return errors.New("--wait must not be negative")
 	}
 	c.Select, c.Clock = e.Select, clock{e.Now}
 	c.Observer = rotate.Processes{Observer: live.New(e.Flags.Timeout, e.Now), Now: e.Now}

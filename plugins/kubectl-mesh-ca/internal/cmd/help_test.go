@@ -18,6 +18,12 @@ func TestFieldDHelpFits(t *testing.T) {
 	clitest.CheckWidth(t, NewRoot)
 }
 
+// TestExitCodes: behaviour, help and docs/exit-codes.md agree.
+func TestExitCodes(t *testing.T) {
+	t.Parallel()
+	clitest.CheckExits(t, NewRoot, filepath.Join("..", "..", "..", "..", "docs", "exit-codes.md"))
+}
+
 func TestHelp(t *testing.T) {
 	t.Parallel()
 	clitest.CheckHelp(t, NewRoot(genericiooptions.NewTestIOStreamsDiscard()))
@@ -52,6 +58,14 @@ func TestBadInput(t *testing.T) {
 		"check, id":              {[]string{"check", "--ignore", "SVC001"}, 2, `--ignore "SVC001" is not a finding of this plugin`},
 		"check, severity":        {[]string{"check", "--fail-on", "bad"}, 2, `--fail-on "bad" is not known`},
 		"check, output":          {[]string{"check", "-o", "sarif"}, 2, "--output"},
+		"rotate, validity":       {[]string{"rotate", "start", "--valid-for", "365d"}, 1, "--valid-for 365d is too short: leaf certificates end no later than their CA; use at least 366d"},
+		"rotate, validity in h":  {[]string{"rotate", "plan", "--valid-for", "24h"}, 2, "--valid-for 1d is too short"},
+		"rotate, no validity":    {[]string{"rotate", "start", "--valid-for", "long"}, 1, `"long" is not a duration; write for example 60d, 2w or 36h`},
+		"rotate, days":           {[]string{"rotate", "start", "--valid-for", "3650d"}, 1, "no kubeconfig with a context was found"},
+		"init, days":             {[]string{"init", "--in", "us", "--valid-for", "520w"}, 1, "no kubeconfig with a context was found"},
+		"wait, negative":         {[]string{"federate", "--wait", "-3m"}, 1, `"-3m" is not a duration`},
+		"rotate, node":           {[]string{"rotate", "start", "--ignore-node", "node-1"}, 1, `--ignore-node "node-1" is invalid; it must be CLUSTER/NODE`},
+		"rotate, client":         {[]string{"rotate", "status", "--ignore-client", "scanner"}, 2, `--ignore-client "scanner" is invalid; it must be the IP address`},
 		"restore without --in":   {[]string{"restore", "--backup", "x"}, 1, "--in is missing"},
 		"restore without backup": {[]string{"restore", "--in", "eu"}, 1, "--backup is missing"},
 	} {

@@ -3,6 +3,7 @@ package cmd
 import (
 	"errors"
 	"fmt"
+	"time"
 
 	"github.com/spf13/cobra"
 
@@ -19,8 +20,8 @@ import (
 type initFlags struct {
 	in                        []string
 	printValues, showKey      bool
-	keyType, validFor         string
-	commonName                string
+	keyType, commonName       string
+	validFor                  lifetime
 	release, releaseNamespace string
 }
 
@@ -44,14 +45,13 @@ func (f *initFlags) check(e *kernel.Env, w *kernel.WriteFlags) error {
 }
 
 // options returns the CA that is asked for.
-func (f *initFlags) options(e *kernel.Env) (pki.CAOptions, error) {
-	validity, err := parseDays("--valid-for", f.validFor)
-	return pki.CAOptions{CommonName: f.commonName, KeyType: pki.KeyType(f.keyType), Validity: validity, Now: e.Now()}, err
+func (f *initFlags) options(e *kernel.Env) pki.CAOptions {
+	return pki.CAOptions{CommonName: f.commonName, KeyType: pki.KeyType(f.keyType), Validity: time.Duration(f.validFor), Now: e.Now()}
 }
 
 func newInit(e *kernel.Env) *cobra.Command {
 	w := kernel.NewWriteFlags(pki.FieldManager)
-	f := initFlags{keyType: string(pki.ECDSA), validFor: "3650d", commonName: "Cilium CA", release: "cilium"}
+	f := initFlags{keyType: string(pki.ECDSA), validFor: lifetime(3650 * 24 * time.Hour), commonName: "Cilium CA", release: "cilium"}
 	cmd := &cobra.Command{
 		Use:   "init (--in CONTEXT,... | --print-values)",
 		Short: "Create one CA for clusters in which Cilium is not installed yet",
@@ -74,10 +74,7 @@ func newInit(e *kernel.Env) *cobra.Command {
 			if err := f.check(e, w); err != nil {
 				return err
 			}
-			o, err := f.options(e)
-			if err != nil {
-				return err
-			}
+			o := f.options(e)
 			if f.printValues {
 				return printValues(e, o)
 			}
@@ -97,7 +94,7 @@ func newInit(e *kernel.Env) *cobra.Command {
 	fs.BoolVar(&f.printValues, "print-values", false, "If true, print the CA with its key as Helm values and ask no cluster.")
 	fs.BoolVar(&f.showKey, "show-key", false, "If true, --print-values also prints to a terminal.")
 	fs.StringVar(&f.keyType, "key-type", f.keyType, "Type of the key. Must be one of: ecdsa (P-256), rsa (3072 bits).")
-	fs.StringVar(&f.validFor, "valid-for", f.validFor, "How long the CA is valid, such as 3650d.")
+	fs.Var(&f.validFor, "valid-for", "How long the CA is valid, such as 3650d.")
 	fs.StringVar(&f.commonName, "common-name", f.commonName, "Common name of the CA.")
 	fs.StringVar(&f.release, "release", f.release, "Helm release that will install Cilium and adopt the CA.")
 	fs.StringVar(&f.releaseNamespace, "release-namespace", "", "Namespace of the Helm release. Defaults to Cilium's namespace.")

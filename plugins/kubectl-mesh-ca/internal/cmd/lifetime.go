@@ -8,7 +8,8 @@ import (
 	"time"
 )
 
-// lifetime is a flag with a duration in days and weeks too, such as 60d, 2w or 36h.
+// lifetime is a flag with a duration in days and weeks too, such as 60d, 2w or 36h. Every flag of this plugin that takes a duration is one, so that all accept the
+// same texts.
 type lifetime time.Duration
 
 var lifetimePart = regexp.MustCompile(`^([0-9]{1,6})(w|d|h|m|s)`)
@@ -18,6 +19,9 @@ func (l *lifetime) Set(text string) error {
 	units := map[string]time.Duration{"w": 7 * 24 * time.Hour, "d": 24 * time.Hour, "h": time.Hour, "m": time.Minute, "s": time.Second}
 	var sum time.Duration
 	rest := text
+	if text == "0" {
+		rest, text = "", "0s"
+	}
 	for rest != "" {
 		part := lifetimePart.FindStringSubmatch(rest)
 		if part == nil {
@@ -29,6 +33,12 @@ func (l *lifetime) Set(text string) error {
 		}
 		sum += time.Duration(n) * units[part[2]]
 		rest = rest[len(part[0]):]
+	}
+	if rest != "" { // such as 1.5h and 500ms
+		var err error
+		if sum, err = time.ParseDuration(text); err == nil && sum >= 0 {
+			rest = ""
+		}
 	}
 	if rest != "" || text == "" {
 		return fmt.Errorf("%q is not a duration; write for example 60d, 2w or 36h", text)

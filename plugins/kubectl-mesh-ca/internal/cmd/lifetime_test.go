@@ -8,7 +8,7 @@ import (
 func TestLifetime(t *testing.T) {
 	t.Parallel()
 	const day = 24 * time.Hour
-	for text, want := range map[string]time.Duration{"60d": 60 * day, "2w": 14 * day, "36h": 36 * time.Hour, "1w3d": 10 * day, "90m": 90 * time.Minute, "0d": 0, "5200w": 36400 * day} {
+	for text, want := range map[string]time.Duration{"60d": 60 * day, "2w": 14 * day, "36h": 36 * time.Hour, "1w3d": 10 * day, "90m": 90 * time.Minute, "0d": 0, "0": 0, "1.5h": 90 * time.Minute, "500ms": time.Second / 2, "3650d": 3650 * day, "87600h": 3650 * day, "5200w": 36400 * day} {
 		var l lifetime
 		if err := l.Set(text); err != nil || time.Duration(l) != want {
 			t.Errorf("%s: %s, %v", text, time.Duration(l), err)
@@ -18,7 +18,7 @@ func TestLifetime(t *testing.T) {
 			t.Errorf("%s prints as %s, %v", text, l.String(), err)
 		}
 	}
-	for _, text := range []string{"", "60", "d", "-3d", "1.5d", "3x", "3d ", "99999w", "9999999d", "3d-1h"} {
+	for _, text := range []string{"", "60", "d", "-3d", "1.5d", "3x", "3d ", "99999w", "9999999d", "3d-1h", "-3h", "1d1.5h"} {
 		var l lifetime
 		if err := l.Set(text); err == nil {
 			t.Errorf("%q is %s", text, time.Duration(l))

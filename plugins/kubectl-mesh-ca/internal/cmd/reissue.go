@@ -32,7 +32,8 @@ type meansFlags struct {
 func (f *meansFlags) addFlags(fs *pflag.FlagSet) {
 	fs.BoolVar(&f.helm, "helm", false, "If true, run the upgrades of Helm with the helm command of this machine. Otherwise they are printed and waited for.")
 	fs.BoolVar(&f.restart, "restart", false, "If true, also restart what has read the previous CA, one cluster after the other, and wait until it is connected again.")
-	fs.DurationVar(&f.wait, "wait", reissue.DefaultWait, "Time for which one phase may wait until it has ended.")
+	f.wait = reissue.DefaultWait
+	fs.Var((*lifetime)(&f.wait), "wait", "Maximum time to wait until a phase has ended.")
 }
 
 // words are the flags as they are typed again.

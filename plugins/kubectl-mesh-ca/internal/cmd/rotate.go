@@ -46,10 +46,10 @@ func newRotate(e *kernel.Env) *cobra.Command {
 		action               rotate.Action
 		short, long, example string
 	}{
-		{rotate.Plan, "Show the phases of a rotation", "Show the phases of a rotation, the method that suits the owners of the certificates, and what speaks\nagainst it. Nothing is written.", `  # The mesh of the current context
+		{rotate.Plan, "Show the phases of a rotation", "Show the phases of a rotation, the method that suits the owners of the certificates, and what\nprevents it. Nothing is written.", `  # The mesh of the current context
   kubectl mesh-ca rotate plan`},
 		{rotate.Start, "Begin a rotation", "Begin a rotation. Both CAs are kept in every cluster before anything else is written. Then either CA\nbecomes acceptable everywhere: nothing is lost by going back.", `  # Begin, with a new CA that is valid for five years
-  kubectl mesh-ca rotate start --valid-for 43800h
+  kubectl mesh-ca rotate start --valid-for 1825d
 
   # See what would be written first, checked by every API server
   kubectl mesh-ca rotate start --dry-run=server
@@ -71,14 +71,25 @@ func newRotate(e *kernel.Env) *cobra.Command {
 	return cmd
 }
 
+// planExits is the end of the help of the commands that write nothing.
+const planExits = "\n\nExit codes: 0 shown; 2 usage, a rotation that would be refused, or something that could not be read; 130\ninterrupted."
+
+func exits(action rotate.Action) string {
+	if action == rotate.Plan || action == rotate.Status {
+		return planExits
+	}
+	return kernel.WriteExits
+}
+
 func newRotation(e *kernel.Env, action rotate.Action, use, short, long, example string) *cobra.Command {
 	f := kernel.NewWriteFlags(pki.FieldManager)
 	c := rotate.Config{Action: action, Wait: rotate.DefaultWait, Quiet: rotate.DefaultQuiet, Poll: rotate.DefaultPoll}
 	keyType := string(pki.ECDSA)
-	validFor := pki.DefaultCAValidity
+	validFor := lifetime(pki.DefaultCAValidity)
 	emergency := false
+	var ignoreNodes, ignoreClients, ignoreClusters []string
 	cmd := &cobra.Command{
-		Use: use, Short: short, Long: long + kernel.WriteExits, Example: example, Args: cli.NoArgs("--contexts says which clusters"),
+		Use: use, Short: short, Long: long + exits(action), Example: example, Args: cli.NoArgs("--contexts says which clusters"),
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			config := c
 			var err error
@@ -96,11 +107,15 @@ func newRotation(e *kernel.Env, action rotate.Action, use, short, long, example 
 			case config.Wait <= 0:
 				return errors.New("--wait must be greater than 0")
 			case validFor < minRotationValidity:
-				return fmt.Errorf("--valid-for %s is too short: leaf certificates end no later than their CA; use at least %s", validFor, minRotationValidity)
+				return fmt.Errorf("--valid-for %s is too short: leaf certificates end no later than their CA; use at least %s", &validFor, new(minRotationValidity))
 			case keyType != string(pki.ECDSA) && keyType != string(pki.RSA):
 				return fmt.Errorf("--key-type %q is invalid; it must be one of: %s, %s", keyType, pki.ECDSA, pki.RSA)
 			}
-			config.NewCA = pki.CAOptions{KeyType: pki.KeyType(keyType), Validity: validFor}
+			if config.Ignore, err = rotate.ParseIgnore(ignoreNodes, ignoreClients); err != nil {
+				return err
+			}
+			config.Ignore.Clusters = ignoreClusters
+			config.NewCA = pki.CAOptions{KeyType: pki.KeyType(keyType), Validity: time.Duration(validFor)}
 			config.Select, config.Clock = e.Select, clock{e.Now}
 			config.Observer = rotate.Processes{Observer: live.New(e.Flags.Timeout, e.Now), Now: e.Now}
 			config.Who, config.ID = whoAmI()
@@ -109,12 +124,15 @@ func newRotation(e *kernel.Env, action rotate.Action, use, short, long, example 
 		},
 	}
 	fs := cmd.Flags()
-	fs.DurationVar(&c.Wait, "wait", c.Wait, "Time for which a phase may wait until it can begin.")
+	fs.Var((*lifetime)(&c.Wait), "wait", "Maximum time to wait until a phase can begin.")
+	fs.StringSliceVar(&ignoreNodes, "ignore-node", nil, "Do not wait for the agent on this dead node, CLUSTER/NODE (repeatable). Refused if the agent answers.")
+	fs.StringSliceVar(&ignoreClients, "ignore-client", nil, "Do not wait until etcd stops rejecting connections from this IP address, of a client outside the mesh (repeatable).")
+	fs.StringSliceVar(&ignoreClusters, "ignore-cluster", nil, "Go on without this cluster, by Cilium name, which took part in the rotation and is gone for good or was rebuilt (repeatable). Refused while the command reads it, or another cluster has it as a peer.")
 	if action == rotate.Plan || action == rotate.Start {
 		fs.StringVar(&c.Method, "method", "", "Must be one of: cross-sign, bundle. Defaults to the method that suits the owners of the certificates.")
 		fs.BoolVar(&emergency, "emergency", false, "If true, replace the CA at once, because its key is lost or known to others. Clusters do not accept each other meanwhile.")
 		fs.StringVar(&keyType, "key-type", keyType, "Key of the new CA. Must be one of: ecdsa, rsa.")
-		fs.DurationVar(&validFor, "valid-for", validFor, "Time for which the new CA is valid.")
+		fs.Var(&validFor, "valid-for", "Time for which the new CA is valid, such as 3650d.")
 	}
 	if action == rotate.Plan || action == rotate.Status {
 		f.Out.AddFlags(fs)
@@ -127,7 +145,7 @@ func newRotation(e *kernel.Env, action rotate.Action, use, short, long, example 
 }
 
 // minRotationValidity is that of the leaf certificates that Cilium's chart makes from 1.20 on: one year.
-const minRotationValidity = 366 * 24 * time.Hour
+const minRotationValidity = lifetime(366 * 24 * time.Hour)
 
 func printRotation(e *kernel.Env, out *output.Flags, c rotate.Config, ui kernel.UI, ctx context.Context) error { //nolint:revive // ctx is that of the command
 	report, failure := rotate.Run(ctx, c, ui)

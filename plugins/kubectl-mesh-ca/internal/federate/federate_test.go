@@ -460,6 +460,77 @@ func TestLock(t *testing.T) {
 	same(t, before, everything(w.Mesh[0]))
 }
 
+// TestLockByTheClockOfTheCluster: whether a run counts as alive does not depend on the clocks of the machines.
+func TestLockByTheClockOfTheCluster(t *testing.T) {
+	t.Parallel()
+	for name, c := range map[string]struct{ writer, reader time.Duration }{
+		"the reader ahead": {0, 20 * time.Minute}, "the writer ahead": {20 * time.Minute, 0}, "the writer late": {-20 * time.Minute, 0},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			w := newWorld(t, "helm", "us", "eu")
+			if _, err := w.run(300, w.ahead(c.writer)); err == nil || w.Mesh[0].Objects["configmaps/"+ca.ConfigMapFederation] == nil {
+				t.Fatal("it was not cut, or there is no lock")
+			}
+			if _, err := w.run(-1, w.ahead(c.reader)); err == nil || !strings.Contains(err.Error(), "counts as alive") {
+				t.Error(err)
+			}
+			must(t, w.Sleep(t.Context(), 3*time.Minute))
+			if _, err := w.run(-1, w.ahead(c.reader)); err != nil {
+				t.Error(err)
+			}
+		})
+	}
+}
+
+// ahead makes the clock of the machine that runs the command wrong.
+func (w *world) ahead(d time.Duration) func(*federate.Config) {
+	return func(c *federate.Config) {
+		members := w.Members()
+		for n, m := range members {
+			members[n] = m.WithSkew(clusters.Skew{Low: -d - time.Second/2, High: -d + time.Second/2})
+		}
+		c.Select = func(context.Context) (*clusters.Selection, error) { return &clusters.Selection{Members: members}, nil }
+		c.Clock = machine{w.World, d}
+	}
+}
+
+// machine is a clock that is wrong.
+type machine struct {
+	*modeltest.World
+
+	ahead time.Duration
+}
+
+func (m machine) Now() time.Time { return m.World.Now().Add(m.ahead) }
+
+// TestWrongClock: certificates are not signed on a machine whose clock is that wrong.
+func TestWrongClock(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, "helm", "us", "eu")
+	writes := len(w.Log)
+	if _, err := w.run(-1, w.ahead(40*time.Minute)); err == nil || !strings.Contains(err.Error(), "us: the clock of this machine is") || len(w.Log) != writes+1 {
+		t.Errorf("%v, %d writes", err, len(w.Log)-writes-1)
+	}
+}
+
+// TestCertgenVersion: cross certificates are not written for a certgen that does not know files of several certificates, and are sent without it.
+func TestCertgenVersion(t *testing.T) {
+	t.Parallel()
+	w := newWorldOf(t, func(string, int) catest.Install {
+		in := install("certgen")
+		in.Certgen = "quay.io/cilium/certgen:v0.3.0"
+		return in
+	}, "us", "eu")
+	writes := len(w.Log)
+	if _, err := w.run(-1, nil); err == nil || !strings.Contains(err.Error(), "eu: cross certificates are written into secret cilium-ca, and only certgen v0.3.1 to v0.4 are known") || len(w.Log) != writes+1 {
+		t.Errorf("%v, %d writes", err, len(w.Log)-writes-1)
+	}
+	if _, err := w.run(-1, func(c *federate.Config) { c.FilesOnly = true }); err != nil {
+		t.Error(err)
+	}
+}
+
 // TestRepair: one cluster was issued again with another CA, and its etcd restarted. Nothing is restarted to heal that.
 func TestRepair(t *testing.T) {
 	t.Parallel()
@@ -473,7 +544,7 @@ func TestRepair(t *testing.T) {
 				if n == 0 {
 					in.CA = &naive
 				} else if !replaced {
-					in.CA, in.Leafs = &naive, &shared
+					in.CA, in.LeafCA = &naive, &shared
 				}
 				return in
 			}, "us", "eu", "ap")
@@ -527,7 +598,7 @@ func TestRefused(t *testing.T) {
 		"Argo CD":             {func(testing.TB) catest.Install { return catest.Install{CAOwner: "argocd"} }, "--force-conflicts"},
 		"a leaf certificate of another CA": {func(t testing.TB) catest.Install {
 			other := pkitest.NewCA(t, pkitest.Spec{})
-			return catest.Install{Leafs: &other}
+			return catest.Install{LeafCA: &other}
 		}, "rotate repair"},
 		"a trust bundle": {func(testing.TB) catest.Install { return catest.Install{UseBundle: true, Bundle: []byte("x")} }, "tls.caBundle"},
 		"a rotation": {edit(func(s map[string]*corev1.Secret) {

@@ -29,7 +29,7 @@ const (
 type holder struct {
 	ID    string    `json:"id"`
 	Who   string    `json:"who"`
-	Until time.Time `json:"until"`
+	Until time.Time `json:"until"` // by the clock of the cluster that has the lock
 }
 
 // holder is who holds the lock of a cluster; the zero value for nobody. What does not parse is nobody's.
@@ -44,22 +44,22 @@ func (c *cluster) holder() holder {
 // heldBy returns an error if another run may be at work.
 func (m *mesh) heldBy(id string) error {
 	for _, c := range m.scope {
-		if h := c.holder(); h.ID != "" && h.ID != id && m.at.Before(h.Until) {
-			return fmt.Errorf("cluster %q: %s runs a command that federates clusters, and counts as alive until %s; wait for it", c.Member.Name, h.Who, h.Until.UTC().Format(time.RFC3339))
+		if h := c.holder(); h.ID != "" && h.ID != id && c.Member.Earliest(m.at).Before(h.Until) {
+			return fmt.Errorf("cluster %q: %s runs a command that federates clusters, and counts as alive until %s by the clock of the cluster; wait for it", c.Member.Name, h.Who, h.Until.UTC().Format(time.RFC3339))
 		}
 	}
 	return nil
 }
 
-// mark is the annotation of the lock.
-func (c Config) mark() (string, error) {
-	text, err := json.Marshal(holder{ID: c.ID, Who: c.Who, Until: c.Clock.Now().Add(holdFor).UTC()})
+// mark is the annotation of the lock of a cluster.
+func (c Config) mark(one *cluster) (string, error) {
+	text, err := json.Marshal(holder{ID: c.ID, Who: c.Who, Until: one.Member.Latest(c.Clock.Now()).Add(holdFor).UTC()})
 	return string(text), err
 }
 
 // take makes the lock of a cluster, or takes over one whose run has ended.
 func (c Config) take(one *cluster) (*step, error) {
-	text, err := c.mark()
+	text, err := c.mark(one)
 	if err != nil {
 		return nil, err
 	}
@@ -74,19 +74,19 @@ func (c Config) take(one *cluster) (*step, error) {
 
 // renew says that this run is alive. Of two runs that take over a lock at once, one gets a conflict and ends.
 func (r *run) renew(ctx context.Context) error {
-	text, err := r.mark()
-	if err != nil {
-		return err
-	}
 	for _, c := range r.m.scope {
 		h := c.holder()
 		switch {
-		case h.ID == "" || h.ID != r.ID && r.Clock.Now().After(h.Until):
+		case h.ID == "" || h.ID != r.ID && c.Member.Earliest(r.Clock.Now()).After(h.Until):
 			continue // not taken yet
 		case h.ID != r.ID:
 			return fmt.Errorf("cluster %q: %s has taken the lock; this command ends", c.Member.Name, h.Who)
-		case h.Until.Sub(r.Clock.Now()) > renewal:
+		case h.Until.Sub(c.Member.Latest(r.Clock.Now())) > renewal:
 			continue
+		}
+		text, err := r.mark(c)
+		if err != nil {
+			return err
 		}
 		got, err := fanout.Within(ctx, r.Change.Timeout, func(ctx context.Context) (metav1.Object, error) {
 			return c.lockTarget().Patch(ctx, c.lock.UID, c.lock.ResourceVersion, change.Fields{Annotations: map[string]*string{annotationHolder: ptr.To(text)}}, r.Manager, false)
@@ -120,7 +120,7 @@ func (r *run) release(ctx context.Context) {
 				return err
 			}
 			lock, ok := have.(*corev1.ConfigMap)
-			if h := (&cluster{lock: lock}).holder(); !ok || h.ID != r.ID && r.Clock.Now().Before(h.Until) {
+			if h := (&cluster{lock: lock}).holder(); !ok || h.ID != r.ID && c.Member.Earliest(r.Clock.Now()).Before(h.Until) {
 				return nil
 			}
 			return c.lockTarget().Delete(ctx, lock.UID, lock.ResourceVersion, false)

@@ -21,9 +21,6 @@ import (
 	"github.com/kubectl-mesh/kubectl-mesh/plugins/kubectl-mesh-ca/internal/rotate"
 )
 
-// managerTrust owns the CA files, so that the time of its entry in managedFields is theirs.
-const managerTrust = pki.FieldManager + "-trust"
-
 // cluster is one cluster as it was read. It holds private keys and is never printed.
 type cluster struct {
 	*ca.State
@@ -112,7 +109,7 @@ func (c Config) newCluster(s *ca.State) *cluster {
 }
 
 func (c Config) leafOwner(secret *corev1.Secret) pki.Owner {
-	return pki.FindOwner(secret.ObjectMeta, c.Manager, managerTrust)
+	return pki.FindOwner(secret.ObjectMeta, c.Manager)
 }
 
 // readMore reads what a federation changes or looks at besides what every command reads. A repair also reads the CAs that are kept.

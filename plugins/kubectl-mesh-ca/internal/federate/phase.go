@@ -48,7 +48,7 @@ func (c Config) planCluster(m *mesh, one *cluster, kind PhaseKind) (first, secon
 	case Chains:
 		first, second = c.edits(m, one, chains, c.Manager)
 	case Trust:
-		first, second = c.edits(m, one, trust, managerTrust)
+		first, second = c.edits(m, one, trust, pki.FieldManagerTrust)
 	case Restart:
 		second = append(second, c.restart(one))
 	case Refresh:

@@ -12,6 +12,8 @@ import (
 	corev1 "k8s.io/api/core/v1"
 
 	"github.com/kubectl-mesh/kubectl-mesh/pkg/common/cilium/pki"
+	"github.com/kubectl-mesh/kubectl-mesh/pkg/common/clusters"
+	"github.com/kubectl-mesh/kubectl-mesh/plugins/kubectl-mesh-ca/internal/rotate"
 )
 
 // errRefused says that nothing can be done as things are.
@@ -28,6 +30,8 @@ func (r *refusal) add(format string, args ...any) {
 func (c Config) check(m *mesh) error {
 	r := &refusal{}
 	for _, one := range m.scope {
+		_, wrong := rotate.Clocks([]*clusters.Member{one.Member})
+		r.why = append(r.why, wrong...)
 		c.checkCluster(m, one, r)
 	}
 	if m.off {
@@ -101,6 +105,9 @@ func (c Config) checkAuthority(m *mesh, one *cluster, r *refusal) {
 
 // checkCertgen: certgen of charts from 1.20 checks the end of every certificate of cilium-ca. A cross certificate ends with the first of its two CAs.
 func (Config) checkCertgen(m *mesh, one *cluster, r *refusal) {
+	if err := one.CertgenChains(); err != nil && one.issuer == Certgen {
+		r.add("%s: cross certificates are written into secret %s, and only %v. Upgrade Cilium's chart, set certgen.image.tag to a known version, or use --files-only", one.Member.Name, pki.SecretCA, err)
+	}
 	for _, config := range one.Certgen {
 		for _, a := range m.authorities {
 			if at, ok := config.Refuses([]*x509.Certificate{one.own.Cert, a.Cert}); ok && m.at.After(at) {

@@ -16,6 +16,7 @@ import (
 	"github.com/kubectl-mesh/kubectl-mesh/pkg/common/clusters"
 	"github.com/kubectl-mesh/kubectl-mesh/pkg/common/commandline"
 	"github.com/kubectl-mesh/kubectl-mesh/plugins/kubectl-mesh-ca/internal/ca"
+	"github.com/kubectl-mesh/kubectl-mesh/plugins/kubectl-mesh-ca/internal/rotate"
 )
 
 // KindReport is the kind of the document.
@@ -142,7 +143,8 @@ func (r *run) planned(phase Phase) []v1alpha1.RotationPhase {
 
 // warnings say what would undo the change, and what is not restarted.
 func (r *run) warnings() []string {
-	var out []string
+	out, wrong := rotate.Clocks(r.scope)
+	out = append(out, wrong...)
 	for _, c := range r.m.scope {
 		switch {
 		case r.m.off || r.m.oneCA():
@@ -170,6 +172,11 @@ func (r *run) nextSteps() []v1alpha1.NextStep {
 	}
 	switch r.Action {
 	case Off:
+		if r.m.recipe != Roots && r.wrote {
+			for _, c := range r.m.scope {
+				out = append(out, v1alpha1.NextStep{Cluster: c.Member.Name, Why: "open connections stay open until clustermesh-apiserver restarts. Go from cluster to cluster", Command: c.RestartMeshAPI()})
+			}
+		}
 		return out
 	case Repair:
 		return append(out, r.afterRepair()...)

@@ -119,7 +119,7 @@ func (r *run) read(ctx context.Context) error {
 		return nil
 	}
 	for _, res := range fanout.Each(ctx, r.scope, observeFactor*r.Change.Timeout, func(ctx context.Context, member *clusters.Member) (rotate.Running, error) {
-		return r.Observer.Running(ctx, m.of(member).State, m.at.Add(-lookBack))
+		return r.Observer.Running(ctx, m.of(member).State, rotate.Look{Since: member.Earliest(m.at).Add(-lookBack)})
 	}) {
 		if res.Err != nil {
 			return fmt.Errorf("cluster %q: what its processes do could not be observed: %w. --wait 0 does not observe them", res.Member.Name, res.Err)

@@ -178,7 +178,7 @@ func TestRefusals(t *testing.T) {
 		"values as JSON":       {args: []string{"--print-values", "-o", "json"}, want: "--output cannot be used with --print-values"},
 		"unknown key type":     {args: append(in, "--key-type", "dsa"), want: `--key-type "dsa" is invalid; it must be one of: ecdsa, rsa`},
 		"short validity":       {args: append(in, "--valid-for", "90d"), want: "leaf certificates of chart 1.20 live for 365 days"},
-		"no validity":          {args: append(in, "--valid-for", "long"), want: `--valid-for "long" is not a duration`},
+		"no validity":          {args: append(in, "--valid-for", "long"), want: `"long" is not a duration`},
 		"no name":              {args: append(in, "--common-name", " "), want: "--common-name is empty"},
 		"no release":           {args: append(in, "--release", ""), want: "--release is empty"},
 		"unknown cluster":      {args: []string{"--in", "kind-ap", "--yes"}, want: `--in: no cluster "kind-ap"`},

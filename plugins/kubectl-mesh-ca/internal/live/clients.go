@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"path"
 	"slices"
+	"strings"
 	"time"
 
 	corev1 "k8s.io/api/core/v1"
@@ -34,7 +35,7 @@ func (c *Cluster) Clients(ctx context.Context, m *clusters.Member) ([]Client, er
 			return nil, err
 		}
 		clients, err := each(ctx, pods, func(p *corev1.Pod) ([]Client, error) {
-			client := Client{Kind: kind.kind, Node: p.Spec.NodeName, Pod: p.Name, Created: p.CreationTimestamp.UTC(), Started: started(p, kind.container)}
+			client := Client{Kind: kind.kind, Node: p.Spec.NodeName, Pod: p.Name, Addresses: addresses(p), Created: p.CreationTimestamp.UTC(), Started: started(p, kind.container)}
 			if !connects(p, kind.container) {
 				return nil, nil
 			}
@@ -66,6 +67,19 @@ func connects(p *corev1.Pod, container string) bool {
 		}
 	}
 	return false
+}
+
+// addresses are those from which a pod can connect: its own, and its node's.
+func addresses(p *corev1.Pod) []string {
+	out := []string{p.Status.PodIP, p.Status.HostIP}
+	for _, ip := range p.Status.PodIPs {
+		out = append(out, ip.IP)
+	}
+	for _, ip := range p.Status.HostIPs {
+		out = append(out, ip.IP)
+	}
+	slices.Sort(out)
+	return slices.DeleteFunc(slices.Compact(out), func(ip string) bool { return ip == "" })
 }
 
 // agent asks an agent for the success of its controllers. Its log tells when the connection that succeeded was begun, and whether it has begun another one since.
@@ -103,10 +117,10 @@ func fromStatus(client Client, s pki.RemoteStatus, lines []pki.ConnectLine) Clie
 		return client
 	}
 	client.Evidence = fmt.Sprintf("controller remote-etcd-%s succeeded at %s", s.Peer, clock(s.Succeeded))
-	client.Rebuilt, client.Latest = earliest(client.Started, s.Succeeded), s.Succeeded
+	client.Rebuilt, client.Latest, client.LogCut = earliest(client.Started, s.Succeeded), s.Succeeded, true
 	for _, l := range lines {
 		if l.Event == pki.Connecting && !l.At.Before(client.Rebuilt) {
-			client.Rebuilt, client.Latest = l.At, l.At
+			client.Rebuilt, client.Latest, client.LogCut = l.At, l.At, false
 		}
 	}
 	if !s.Connected { // it must have begun again, and the log does not show when
@@ -135,7 +149,7 @@ func (c *Cluster) around(ctx context.Context, m *clusters.Member, p *corev1.Pod,
 		return nil, nil
 	}
 	now := c.now()
-	windows := []pki.Window{{From: now.Add(-pki.ConnectTimeout - clusterConfigTimeout - logSlack), To: now.Add(logSlack)}}
+	windows := []pki.Window{{From: m.Earliest(now).Add(-pki.ConnectTimeout - clusterConfigTimeout - logSlack), To: m.Latest(now).Add(logSlack)}}
 	for _, s := range status {
 		if !s.Succeeded.IsZero() {
 			windows = append(windows, pki.Window{From: s.Succeeded.Add(-pki.ConnectTimeout - logSlack), To: s.Succeeded})
@@ -161,7 +175,7 @@ func (c *Cluster) around(ctx context.Context, m *clusters.Member, p *corev1.Pod,
 // pkg/clustermesh/common/remote_cluster.go; 1.16 to 1.20).
 const clusterConfigTimeout = 3 * time.Minute
 
-// logSlack covers clocks that differ.
+// logSlack covers clocks of a cluster that differ: those of its nodes and of its API server.
 const logSlack = time.Minute
 
 // merged joins windows that overlap, and returns the latest ones, in order.
@@ -188,7 +202,7 @@ func (c *Cluster) kvstoreMesh(ctx context.Context, m *clusters.Member, p *corev1
 	if err != nil {
 		return nil, err
 	}
-	logged, err := c.connections(ctx, m, p, cilium.ContainerKVStoreMesh)
+	logged, _, err := c.connections(ctx, m, p, cilium.ContainerKVStoreMesh)
 	if err != nil {
 		return nil, err
 	}
@@ -196,15 +210,17 @@ func (c *Cluster) kvstoreMesh(ctx context.Context, m *clusters.Member, p *corev1
 	for _, s := range status {
 		client := fromLog(base, s.Peer, logged[s.Peer])
 		client.Connected = s.Connected
+		client.LogCut = client.LogCut || s.Connected && client.Latest.IsZero()
 		client.EtcdID = cmp.Or(s.EtcdID, client.EtcdID)
 		clients = append(clients, client)
 	}
 	return clients, nil
 }
 
-// operator reads the log of the operator, which has no command that an exec could run in every version.
+// operator reads the log of the operator, which has no command that an exec could run in every version. A log from which the beginning was removed does not tell to
+// which peers the process is connected besides those that it names. A replica that is not the leader connects to none, and its whole log shows that.
 func (c *Cluster) operator(ctx context.Context, m *clusters.Member, p *corev1.Pod, base Client) ([]Client, error) {
-	logged, err := c.connections(ctx, m, p, containerOperator)
+	logged, begins, err := c.connections(ctx, m, p, containerOperator)
 	if err != nil {
 		return nil, err
 	}
@@ -212,22 +228,36 @@ func (c *Cluster) operator(ctx context.Context, m *clusters.Member, p *corev1.Po
 	for _, peer := range sortedKeys(logged) {
 		clients = append(clients, fromLog(base, peer, logged[peer]))
 	}
+	if begins.IsZero() || begins.After(base.Started.Add(logBegins)) {
+		base.LogCut, base.Unknown = true, "its log is empty"
+		if !begins.IsZero() {
+			base.Unknown = fmt.Sprintf("its log begins at %s, after the process started at %s", clock(begins), clock(base.Started))
+		}
+		clients = append(clients, base)
+	}
 	return clients, nil
 }
+
+// logBegins is how long after the start of its container a process may log its first line.
+const logBegins = 30 * time.Second
 
 // maxLogLines limits what is read of a log: the last lines count.
 const maxLogLines = 50_000
 
-// connections reads the lines about connections from a log, by peer.
-func (c *Cluster) connections(ctx context.Context, m *clusters.Member, p *corev1.Pod, container string) (map[string][]pki.ConnectLine, error) {
-	out := map[string][]pki.ConnectLine{}
-	err := c.lines(ctx, m, p, corev1.PodLogOptions{Container: container, TailLines: ptr.To[int64](maxLogLines)}, func(line string) bool {
+// connections reads the lines about connections from a log, by peer. It also returns when the first line was written that is left of the log; zero without lines.
+func (c *Cluster) connections(ctx context.Context, m *clusters.Member, p *corev1.Pod, container string) (out map[string][]pki.ConnectLine, begins time.Time, err error) {
+	out = map[string][]pki.ConnectLine{}
+	err = c.lines(ctx, m, p, corev1.PodLogOptions{Container: container, TailLines: ptr.To[int64](maxLogLines)}, func(line string) bool {
+		if begins.IsZero() {
+			stamp, _, _ := strings.Cut(line, " ")
+			begins, _ = time.Parse(time.RFC3339Nano, stamp)
+		}
 		if l, ok := pki.ParseConnectLine(line); ok {
 			out[l.Peer] = append(out[l.Peer], l)
 		}
 		return true
 	})
-	return out, err
+	return out, begins.UTC(), err
 }
 
 // fromLog works out from its log when a process read its CA file for a peer.
@@ -241,14 +271,14 @@ func fromLog(client Client, peer string, lines []pki.ConnectLine) Client {
 		}
 		if l.Event == pki.Connecting {
 			attempt, client.Connected, client.EtcdID = l.At, false, ""
-			client.Rebuilt, client.Latest = l.At, l.At
+			client.Rebuilt, client.Latest, client.LogCut = l.At, l.At, false
 			client.Evidence = "log line " + quote(pki.Connecting) + " at " + clock(l.At)
 			continue
 		}
 		client.Connected, client.EtcdID = true, l.EtcdID
 		client.Evidence = "log line " + quote(pki.Established) + " at " + clock(l.At)
 		if attempt.IsZero() { // the log does not go back so far
-			client.Rebuilt, client.Latest = earliest(client.Started, l.At), l.At
+			client.Rebuilt, client.Latest, client.LogCut = earliest(client.Started, l.At), l.At, true
 			continue
 		}
 		client.Evidence += ", begun at " + clock(attempt)

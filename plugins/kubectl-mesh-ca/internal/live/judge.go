@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/kubectl-mesh/kubectl-mesh/pkg/apis/v1alpha1"
+	"github.com/kubectl-mesh/kubectl-mesh/pkg/common/cilium"
 	"github.com/kubectl-mesh/kubectl-mesh/pkg/common/cilium/pki"
 	"github.com/kubectl-mesh/kubectl-mesh/plugins/kubectl-mesh-ca/internal/ca"
 )
@@ -45,7 +46,7 @@ func Judge(states []*ca.State, seen map[string]Observation, now time.Time) v1alp
 			c.Etcd = append(c.Etcd, etcd(s, served, states, now))
 		}
 		files := newFileIndex(s, o.Files)
-		for _, client := range o.Clients {
+		for _, client := range files.everyPeer(o.Clients) {
 			judged := files.client(client)
 			judged.Etcd = replicas[client.EtcdID]
 			c.Clients = append(c.Clients, judged)
@@ -141,7 +142,7 @@ func newFileIndex(s *ca.State, files []File) fileIndex {
 func (x fileIndex) client(c Client) v1alpha1.LiveClient {
 	out := v1alpha1.LiveClient{Kind: c.Kind, Node: c.Node, Pod: c.Pod, Peer: c.Peer, Evidence: c.Evidence, Trust: string(pki.UnknownFreshness)}
 	if c.Unknown != "" {
-		out.Reason = c.Unknown
+		out.Reason = c.Unknown + x.wayOut(c)
 		return out
 	}
 	out.Connected = &c.Connected
@@ -161,12 +162,50 @@ func (x fileIndex) client(c Client) v1alpha1.LiveClient {
 		verdict, out.Reason = pki.Stale, t.behind
 	default:
 		out.Reason = explain(verdict, c.Read(), t.content, t.name)
+		if verdict == pki.UnknownFreshness {
+			out.Reason += x.wayOut(c)
+		}
 	}
 	if verdict == pki.Fresh && !c.Connected {
 		verdict, out.Reason = pki.UnknownFreshness, "it read its CA file after its last change, but is not connected to "+c.Peer
 	}
 	out.Trust = string(verdict)
 	return out
+}
+
+// everyPeer replaces the rest of an operator's peers by those that are configured and that its log does not name.
+func (x fileIndex) everyPeer(clients []Client) []Client {
+	var out []Client
+	for _, c := range clients {
+		if !c.LogCut || c.Peer != "" || x.note != "" {
+			out = append(out, c)
+			continue
+		}
+		for _, peer := range sortedKeys(x.peers) {
+			if !slices.ContainsFunc(clients, func(o Client) bool { return o.Kind == c.Kind && o.Pod == c.Pod && o.Peer == peer }) {
+				one := c
+				one.Peer = peer
+				out = append(out, one)
+			}
+		}
+	}
+	return out
+}
+
+// wayOut says what to do about a client whose log does not show any more when it connected: nothing else would ever show it.
+func (x fileIndex) wayOut(c Client) string {
+	if !c.LogCut {
+		return ""
+	}
+	const text = ". The log does not show any more when it connected"
+	config := cilium.SecretClusterMesh
+	switch c.Kind {
+	case KindOperator:
+		return text + "; restart it: " + x.state.ReplacePod(c.Pod)
+	case KindKVStoreMesh:
+		config = cilium.SecretKVStoreMesh
+	}
+	return text + ". A changed comment in secret/" + config + " makes it connect again; rotate and federate write one"
 }
 
 // trusted is the CA file of a client, and when it got its present content on the client's node.

@@ -170,6 +170,21 @@ func TestReport(t *testing.T) {
 			"etcd fresh, agent unknown, kvstoremesh fresh, operator fresh, CA041, false", "does not have a configuration for ap"},
 		"nothing is known of an agent": {func(m *model) { m.clients[0] = live.Client{Kind: live.KindAgent, Pod: "agent-1", Unknown: "timeout"} }, nil,
 			"etcd fresh, agent unknown, kvstoremesh fresh, operator fresh, CA041, false", ""},
+		"the operator's log was rotated": {func(m *model) {
+			m.clients[2] = live.Client{Kind: live.KindOperator, Pod: "operator-0", Started: ago(time.Hour), LogCut: true, Unknown: "its log begins later"}
+		}, nil, "etcd fresh, agent fresh, kvstoremesh fresh, operator unknown, CA041, false",
+			"operator, connection to eu: its log begins later. The log does not show any more when it connected; restart it: kubectl --context kind-us -n kube-system delete pod operator-0"},
+		"the operator's log was rotated, and shows the only peer": {func(m *model) {
+			m.clients = append(m.clients, live.Client{Kind: live.KindOperator, Pod: "operator-0", Started: ago(time.Hour), LogCut: true, Unknown: "its log begins later"})
+		}, nil, fresh + ", true", ""},
+		"the log of KVStoreMesh was rotated": {func(m *model) {
+			c := &m.clients[1]
+			c.Created, c.Started, c.Rebuilt, c.Latest, c.LogCut = ago(30*time.Hour), ago(30*time.Hour), ago(30*time.Hour), time.Time{}, true
+		}, nil, "etcd fresh, agent fresh, kvstoremesh unknown, operator fresh, CA041, false", "A changed comment in secret/cilium-kvstoremesh makes it connect again"},
+		"the log of an agent was rotated": {func(m *model) {
+			c := &m.clients[0]
+			c.Rebuilt, c.Latest, c.LogCut = ago(25*time.Hour), time.Time{}, true
+		}, nil, "etcd fresh, agent unknown, kvstoremesh fresh, operator fresh, CA041, false", "A changed comment in secret/cilium-clustermesh makes it connect again"},
 		"etcd announces another CA": {func(m *model) { m.served[0].Announced = [][]byte{other.Cert.RawSubject} }, nil,
 			"etcd stale, agent fresh, kvstoremesh fresh, operator fresh, CA040, true", "announces 1 CA certificates"},
 		"etcd serves a certificate that eu does not trust": {func(m *model) {

@@ -27,7 +27,8 @@ type Observer interface {
 	// Clients returns every process that is a client of the etcd of a peer, or of the local etcd as a cache of a peer, once for each peer, with the time of the
 	// last proof that it read its CA file.
 	Clients(ctx context.Context, m *clusters.Member) ([]Client, error)
-	// Rejected returns the TLS handshakes that failed since a time, by the logs of the etcd replicas.
+	// Rejected returns the TLS handshakes that failed since a time of the cluster's clock, by the logs of the etcd replicas. Since the zero time means as far as
+	// the logs go back.
 	Rejected(ctx context.Context, m *clusters.Member, since time.Time) ([]Rejection, error)
 }
 
@@ -72,7 +73,8 @@ type File struct {
 type Client struct {
 	Kind      string // KindAgent, KindKVStoreMesh or KindOperator
 	Node, Pod string
-	Peer      string // empty if Unknown says why its peers are not known
+	Addresses []string // of the pod and its node
+	Peer      string   // empty if Unknown says why its peers are not known
 	Connected bool
 	// Rebuilt is the last proof: the process read its CA file at this time or later. Zero: nothing is known. It passed a TLS handshake with what it read if
 	// Connected is true.
@@ -84,7 +86,9 @@ type Client struct {
 	// Created is when the pod was created, Started when its container started.
 	Created, Started time.Time
 	// EtcdID is the id of the etcd cluster behind the connection, "" if unknown; pki.EtcdClusterID tells to which pod it belongs.
-	EtcdID  string
+	EtcdID string
+	// LogCut: the log does not show any more when the process began to connect. An operator without a Peer is the rest of its peers.
+	LogCut  bool
 	Unknown string // why nothing is known about the connection
 }
 

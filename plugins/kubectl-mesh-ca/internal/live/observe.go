@@ -30,7 +30,7 @@ func Report(ctx context.Context, o Observer, states []*ca.State, now time.Time, 
 	seen := map[string]Observation{}
 	// Each request has its own deadline.
 	for _, r := range fanout.Each(ctx, members, 0, func(ctx context.Context, m *clusters.Member) (Observation, error) {
-		return Observe(ctx, o, m, now.Add(-rejectedWindow)), nil
+		return Observe(ctx, o, m, m.Earliest(now).Add(-rejectedWindow)), nil
 	}) {
 		if r.Err != nil {
 			r.Value.Unobserved = append(r.Value.Unobserved, r.Err.Error())

@@ -272,7 +272,7 @@ func TestClientsThatCannotBeAsked(t *testing.T) {
 	down := pod("z", selectAgents, "cilium-agent")
 	down.Status.ContainerStatuses = nil
 	f := &fakeStreams{
-		output: map[string]string{"b/cilium-agent cilium-dbg": "text", "op/cilium-operator": connecting(at(1), "eu") + established(at(1), "eu")},
+		output: map[string]string{"b/cilium-agent cilium-dbg": "text", "op/cilium-operator": line(epoch, "starting", "") + connecting(at(1), "eu") + established(at(1), "eu")},
 		fails:  map[string]error{"a/cilium-agent cilium-dbg": errors.New("timeout")},
 	}
 	o, m := observer(f, at(9), pod("a", selectAgents, "cilium-agent"), pod("b", selectAgents, "cilium-agent"), down, pod("op", selectOperator, "cilium-operator"), idle)
@@ -291,6 +291,91 @@ func TestClientsThatCannotBeAsked(t *testing.T) {
 	f.fails["a/cilium-agent cilium-dbg"] = &permissions.MissingError{Permissions: permissions.Access{Resource: "pods/exec", Verbs: []string{"create"}}.In("kube-system", "")}
 	if _, err := o.Clients(t.Context(), m); err == nil || !strings.Contains(err.Error(), "pods/exec") {
 		t.Errorf("without permission: %v", err)
+	}
+}
+
+// TestOperators: a log from which the beginning was removed does not tell all peers. The whole log of a replica that is not the leader tells that it has none.
+func TestOperators(t *testing.T) {
+	t.Parallel()
+	for name, tc := range map[string]struct {
+		log  string
+		want []string
+	}{
+		"the leader":                   {line(epoch, "starting", "") + connecting(at(1), "eu") + established(at(1), "eu"), []string{"eu true false "}},
+		"not the leader":               {line(epoch.Add(time.Second), "starting", ""), nil},
+		"the log was rotated":          {line(at(50), "something", ""), []string{" false true its log begins at 2026-11-23T12:50:00.000Z, after the process started at 2026-11-23T12:00:00.000Z"}},
+		"one connection was logged":    {connecting(at(60), "eu") + established(at(60), "eu"), []string{"eu true false ", " false true its log begins at 2026-11-23T13:00:00.000Z, after the process started at 2026-11-23T12:00:00.000Z"}},
+		"it was rotated a moment ago":  {"", []string{" false true its log is empty"}},
+		"only the success is left":     {established(at(60), "eu"), []string{"eu true true ", " false true its log begins at 2026-11-23T13:00:00.000Z, after the process started at 2026-11-23T12:00:00.000Z"}},
+		"of a former process in front": {line(at(-60), "former", "") + connecting(at(1), "eu"), []string{"eu false false "}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			f := &fakeStreams{output: map[string]string{"op/cilium-operator": tc.log}}
+			o, m := observer(f, at(100), pod("op", selectOperator, "cilium-operator"))
+			clients, err := o.Clients(t.Context(), m)
+			if err != nil {
+				t.Fatal(err)
+			}
+			var got []string
+			for _, c := range clients {
+				got = append(got, fmt.Sprintf("%s %t %t %s", c.Peer, c.Connected, c.LogCut, c.Unknown))
+			}
+			if d := cmp.Diff(tc.want, got); d != "" {
+				t.Error(d)
+			}
+		})
+	}
+}
+
+// TestLogOfTheConnection: whether the log still shows when a connection was begun.
+func TestLogOfTheConnection(t *testing.T) {
+	t.Parallel()
+	const mesh = `[{"name":"eu","connected":true}]`
+	for name, tc := range map[string]struct {
+		agent bool
+		log   string
+		cut   bool
+	}{
+		"agent":                    {true, connecting(at(58), "eu") + established(at(60), "eu"), false},
+		"agent, rotated":           {true, line(at(61), "something", ""), true},
+		"KVStoreMesh":              {false, connecting(at(58), "eu") + established(at(60), "eu"), false},
+		"KVStoreMesh, rotated":     {false, line(at(61), "something", ""), true},
+		"KVStoreMesh, half of it":  {false, established(at(60), "eu"), true},
+		"KVStoreMesh, then again":  {false, established(at(60), "eu") + connecting(at(70), "eu") + established(at(71), "eu"), false},
+		"agent, begun again since": {true, connecting(at(96), "eu"), false},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			f := &fakeStreams{output: map[string]string{
+				"a/cilium-agent cilium-dbg": fmt.Sprintf(statusOf, true, at(60).Format("2006-01-02T15:04:05.000Z")), "a/cilium-agent": tc.log,
+				"k/kvstoremesh clustermesh-apiserver": mesh, "k/kvstoremesh": tc.log,
+			}}
+			p := pod("k", selectMeshAPI, "etcd", "kvstoremesh")
+			if tc.agent {
+				p = pod("a", selectAgents, "cilium-agent")
+			}
+			o, m := observer(f, at(100), p)
+			got, err := o.Clients(t.Context(), m)
+			if err != nil || len(got) != 1 || got[0].LogCut != tc.cut {
+				t.Errorf("%v %+v", err, got)
+			}
+		})
+	}
+}
+
+// TestLogByTheClockOfTheCluster: which part of a log is read does not depend on this machine's clock.
+func TestLogByTheClockOfTheCluster(t *testing.T) {
+	t.Parallel()
+	for _, ahead := range []time.Duration{0, 3 * time.Hour, -3 * time.Hour} {
+		f := &fakeStreams{output: map[string]string{
+			"a/cilium-agent cilium-dbg": fmt.Sprintf(statusOf, false, at(5).Format("2006-01-02T15:04:05.000Z")), "a/cilium-agent": connecting(at(4), "eu") + connecting(at(98), "eu"),
+		}}
+		o, m := observer(f, at(100).Add(ahead), pod("a", selectAgents, "cilium-agent"))
+		got, err := o.Clients(t.Context(), m.WithSkew(clusters.Skew{Low: -ahead - time.Second, High: -ahead}))
+		if err != nil || len(got) != 1 || !got[0].Rebuilt.Equal(at(98)) {
+			t.Errorf("%s: %v %+v", ahead, err, got)
+		}
 	}
 }
 
@@ -328,6 +413,9 @@ func TestRejected(t *testing.T) {
 	got, err := o.Rejected(t.Context(), m, at(2).Add(2*time.Millisecond))
 	if err != nil || len(got) != 1 || got[0].Pod != "a" || got[0].Text != "remote error: tls: bad certificate" {
 		t.Errorf("%v %+v", err, got)
+	}
+	if all, err := o.Rejected(t.Context(), m, time.Time{}); err != nil || len(all) != 3 {
+		t.Errorf("as far as the log goes back: %v %+v", err, all)
 	}
 }
 

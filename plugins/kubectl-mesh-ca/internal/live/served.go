@@ -10,6 +10,7 @@ import (
 	"time"
 
 	corev1 "k8s.io/api/core/v1"
+	"k8s.io/utils/ptr"
 
 	"github.com/kubectl-mesh/kubectl-mesh/pkg/common/cilium/pki"
 	"github.com/kubectl-mesh/kubectl-mesh/pkg/common/clusters"
@@ -96,7 +97,11 @@ func (c *Cluster) Rejected(ctx context.Context, m *clusters.Member, since time.T
 			return nil, nil
 		}
 		var out []Rejection
-		err := c.lines(ctx, m, p, corev1.PodLogOptions{Container: containerEtcd, SinceTime: after(since)}, func(line string) bool {
+		options := corev1.PodLogOptions{Container: containerEtcd, SinceTime: after(since)}
+		if since.IsZero() {
+			options.SinceTime, options.TailLines = nil, ptr.To[int64](maxLogLines)
+		}
+		err := c.lines(ctx, m, p, options, func(line string) bool {
 			// The API server cuts by whole seconds.
 			if r, ok := pki.ParseRejection(line); ok && !r.At.Before(since) {
 				out = append(out, Rejection{Pod: p.Name, Rejection: r})

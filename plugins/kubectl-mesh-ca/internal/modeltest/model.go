@@ -11,11 +11,13 @@ import (
 	"fmt"
 	"maps"
 	"math/rand/v2"
+	"slices"
 	"strings"
 	"testing"
 	"time"
 
 	appsv1 "k8s.io/api/apps/v1"
+	corev1 "k8s.io/api/core/v1"
 
 	"github.com/kubectl-mesh/kubectl-mesh/pkg/common/cilium/pki"
 	"github.com/kubectl-mesh/kubectl-mesh/pkg/common/cilium/pki/pkitest"
@@ -30,18 +32,33 @@ const (
 	remoteCert = pki.SecretRemote
 )
 
+// Source is where the kubelets of a cluster read its Secrets: a Server of this package, or a real API server.
+type Source interface {
+	// Secret returns a copy of a Secret, nil if it does not exist.
+	Secret(name string) *corev1.Secret
+}
+
 // Process models one cluster: the files that its pods see, which follow the Secrets with a delay, and what its processes have loaded of them.
 type Process struct {
 	*Server
 
-	Name    string
-	Member  *clusters.Member
-	Files   map[string]map[string][]byte // by Secret: what the kubelet has projected
-	Etcd    []byte                       // CA file that etcd has loaded; it does not read it again
-	Clients map[string][]byte            // by peer: the CA file with which the connection was built
-	config  map[string]string            // by Secret: the text of the configurations that the clients have seen
-	rolling int                          // ticks until the new pod of clustermesh-apiserver is ready
-	restart string                       // the restart that is done or under way
+	Name     string
+	Member   *clusters.Member
+	Source   Source
+	Files    map[string]map[string][]byte // by Secret: what the kubelet has projected
+	Written  map[string]time.Time         // by Secret: when the files last changed
+	Etcd     []byte                       // CA file that etcd has loaded; it does not read it again
+	Clients  map[string][]byte            // by peer: the CA file with which KVStoreMesh has built the connection; by its own name: the agents, to their own etcd
+	Connects []Connect                    // in the order of time
+	config   map[string]string            // by Secret: the text of the configurations that the clients have seen
+	rolling  int                          // ticks until the new pod of clustermesh-apiserver is ready
+	restart  string                       // the restart that is done or under way
+}
+
+// Connect is a client of a cluster that read its CA file and connected to a peer.
+type Connect struct {
+	Peer string
+	At   time.Time
 }
 
 // World is the whole mesh, with its time.
@@ -57,7 +74,11 @@ type World struct {
 	cache  map[[2][sha256.Size]byte]bool
 	// left is how many requests the process may send until it crashes; negative for never.
 	Left int
+	// Stop, if set, says after which write the process crashes, before it gets the answer.
+	Stop func(write string) bool
 	Log  []string
+	// Fail is called for a pair that lost its trust; it ends the test.
+	Fail func(format string, args ...any)
 }
 
 // Now is the time of the model.
@@ -69,19 +90,20 @@ func (w *World) Sleep(ctx context.Context, d time.Duration) error {
 	for _, p := range w.Mesh {
 		w.tick(p)
 	}
-	w.check("time passed")
+	w.Check("time passed")
 	return ctx.Err()
 }
 
 // New makes a mesh. The clusters have one CA, which install may use or not.
 func New(t testing.TB, seed uint64, install func(name string, ca *pkitest.CA) catest.Install, names ...string) *World {
 	random := rand.New(rand.NewPCG(seed, 7)) //nolint:gosec // a test that can be repeated
-	w := &World{T: t, R: random, At: pkitest.Now, Kept: map[string]bool{}, cache: map[[2][sha256.Size]byte]bool{}, Left: -1}
+	w := Empty(t, random, pkitest.Now)
 	ca := pkitest.NewCA(t, pkitest.Spec{})
 	for n, name := range names {
 		in := install(name, &ca)
-		p := &Process{Name: name, Files: map[string]map[string][]byte{}, Clients: map[string][]byte{}, config: map[string]string{}}
+		p := &Process{Name: name}
 		p.Server, p.Member = NewServer(t, name, in)
+		p.Source = p.Server
 		p.Member.Config.ClusterID = uint32(n + 1)
 		peers := map[string][]byte{}
 		for _, peer := range names {
@@ -94,13 +116,34 @@ func New(t testing.TB, seed uint64, install func(name string, ca *pkitest.CA) ca
 			secret.Data = peers
 			p.Put("secrets", secret)
 		}
-		w.Adopt(p)
-		w.project(p)
-		p.Etcd = p.Files[serverCert]["ca.crt"]
-		for _, peer := range names {
-			p.Clients[peer] = p.Files[remoteCert]["ca.crt"]
-		}
+		w.Boot(p, names...)
 	}
+	w.Keep()
+	return w
+}
+
+// Empty is a world without clusters.
+func Empty(t testing.TB, random *rand.Rand, at time.Time) *World {
+	return &World{T: t, R: random, At: at, Kept: map[string]bool{}, cache: map[[2][sha256.Size]byte]bool{}, Left: -1, Fail: t.Fatalf}
+}
+
+// Boot starts the processes of a cluster, and adds it to the mesh. names are all clusters of the mesh.
+func (w *World) Boot(p *Process, names ...string) {
+	p.Files, p.Written, p.Clients, p.config = map[string]map[string][]byte{}, map[string]time.Time{}, map[string][]byte{}, map[string]string{}
+	if p.Server != nil {
+		w.Adopt(p)
+	} else {
+		w.Mesh = append(w.Mesh, p)
+	}
+	w.project(p)
+	p.Etcd = p.Files[serverCert]["ca.crt"]
+	for _, peer := range names {
+		w.Connect(p, peer)
+	}
+}
+
+// Keep makes it an error that a pair which trusts each other now stops to do so.
+func (w *World) Keep() {
 	for _, client := range w.Mesh {
 		for _, server := range w.Mesh {
 			if why := w.Handshake(client, server); why == "" {
@@ -108,7 +151,6 @@ func New(t testing.TB, seed uint64, install func(name string, ca *pkitest.CA) ca
 			}
 		}
 	}
-	return w
 }
 
 // Adopt adds a cluster to the mesh.
@@ -116,6 +158,20 @@ func (w *World) Adopt(p *Process) {
 	p.crashed = w.crashed
 	p.wrote = func(resource, name string) { w.Wrote(p, resource, name) }
 	w.Mesh = append(w.Mesh, p)
+}
+
+// Connect builds a connection to a peer again, with the files as they are now.
+func (w *World) Connect(client *Process, peer string) {
+	client.Clients[peer] = client.Files[clientCert(client.Name, peer)]["ca.crt"]
+	client.Connects = append(client.Connects, Connect{Peer: peer, At: w.At})
+}
+
+// clientCert is the Secret of the certificate with which a cluster connects to a peer: KVStoreMesh to others, agents to their own etcd.
+func clientCert(client, server string) string {
+	if client == server {
+		return pki.SecretLocal
+	}
+	return remoteCert
 }
 
 // Forget takes a cluster out of the others' configurations, and Remember puts it in.
@@ -139,7 +195,7 @@ func (w *World) Remember(name string) {
 				p.Put("secrets", secret)
 			}
 		}
-		p.Clients[name] = p.Files[remoteCert]["ca.crt"]
+		w.Connect(p, name)
 	}
 }
 
@@ -157,16 +213,22 @@ func (w *World) crashed(bool) bool {
 
 // Wrote notes a write, and checks the mesh after it.
 func (w *World) Wrote(p *Process, resource, name string) {
-	w.Log = append(w.Log, p.Name+" "+resource+"/"+name)
-	w.check("a write to " + p.Name + " " + resource + "/" + name)
+	line := p.Name + " " + resource + "/" + name
+	w.Log = append(w.Log, line)
+	if w.Stop != nil && w.Stop(line) {
+		w.Left = 0
+	}
+	w.Check("a write to " + p.Name + " " + resource + "/" + name)
 }
 
 // project is one sync of the kubelet: all files at once.
 func (w *World) project(p *Process) {
 	for _, spec := range pki.LeafSpecs() {
-		if secret := p.Secret(spec.Secret); secret != nil {
-			p.Files[spec.Secret] = secret.Data
+		secret := p.Source.Secret(spec.Secret)
+		if secret == nil || maps.EqualFunc(p.Files[spec.Secret], secret.Data, bytes.Equal) {
+			continue
 		}
+		p.Files[spec.Secret], p.Written[spec.Secret] = secret.Data, w.At
 	}
 }
 
@@ -176,22 +238,32 @@ const (
 )
 
 func (w *World) tick(p *Process) {
-	if w.R.IntN(syncChance) == 0 {
-		w.project(p)
-		for _, config := range []string{"cilium-clustermesh", "cilium-kvstoremesh"} {
-			text := ""
-			for _, value := range p.Secret(config).Data {
-				text += string(value)
-			}
-			if p.config[config] != "" && p.config[config] != text { // trigger 2: the text of the configuration changed
-				for peer := range p.Clients {
-					p.Clients[peer] = p.Files[remoteCert]["ca.crt"]
-				}
-			}
-			p.config[config] = text
-		}
-	}
+	w.Sync(p)
 	w.roll(p)
+}
+
+// Sync is one tick of a kubelet and of the clients that read what it has written.
+func (w *World) Sync(p *Process) {
+	if w.R.IntN(syncChance) > 0 {
+		return
+	}
+	w.project(p)
+	for _, config := range []string{"cilium-clustermesh", "cilium-kvstoremesh"} {
+		secret := p.Source.Secret(config)
+		if secret == nil {
+			continue
+		}
+		text := ""
+		for _, peer := range slices.Sorted(maps.Keys(secret.Data)) {
+			text += string(secret.Data[peer])
+		}
+		if p.config[config] != "" && p.config[config] != text { // trigger 2: the text of the configuration changed
+			for _, peer := range slices.Sorted(maps.Keys(p.Clients)) {
+				w.Connect(p, peer)
+			}
+		}
+		p.config[config] = text
+	}
 }
 
 // roll starts the new pod of clustermesh-apiserver after a while. It has another etcd, so that the clients of other clusters connect again, if they still can.
@@ -210,20 +282,33 @@ func (w *World) roll(p *Process) {
 	if p.rolling--; p.rolling > 0 {
 		return
 	}
-	w.project(p) // a new pod gets the Secrets as they are
-	p.Etcd = p.Files[serverCert]["ca.crt"]
-	for peer := range p.Clients { // KVStoreMesh runs in the same pod
-		p.Clients[peer] = p.Files[remoteCert]["ca.crt"]
-	}
-	for _, other := range w.Mesh {
-		if w.Handshake(other, p) == "" && w.R.IntN(4) > 0 { // trigger 1, where it is not late
-			other.Clients[p.Name] = other.Files[remoteCert]["ca.crt"]
-		}
-	}
+	w.Started(p)
 	d.Status.ObservedGeneration = d.Generation
 	p.mu.Lock()
 	p.Put("deployments", d)
 	p.mu.Unlock()
+}
+
+// Started is what a new pod of clustermesh-apiserver does: it gets the Secrets as they are, and clients find another etcd.
+func (w *World) Started(p *Process) {
+	w.project(p)
+	p.Etcd = p.Files[serverCert]["ca.crt"]
+	for _, peer := range slices.Sorted(maps.Keys(p.Clients)) { // KVStoreMesh runs in the same pod
+		if peer != p.Name {
+			w.Connect(p, peer)
+		}
+	}
+	for _, other := range w.Mesh {
+		if w.Handshake(other, p) == "" && w.R.IntN(4) > 0 { // trigger 1, where it is not late
+			w.Connect(other, p.Name)
+		}
+	}
+}
+
+// AgentStarted is what a new agent does: it gets the Secrets as they are, and connects to the etcd of its own cluster.
+func (w *World) AgentStarted(p *Process) {
+	w.project(p)
+	w.Connect(p, p.Name)
 }
 
 // Handshake says why a client of one cluster cannot connect to another one's etcd; "" if it can. What is presented is read from the files each time.
@@ -231,7 +316,7 @@ func (w *World) Handshake(client, server *Process) string {
 	if !w.verify(server.Files[serverCert]["tls.crt"], client.Clients[server.Name], x509.ExtKeyUsageServerAuth) {
 		return fmt.Sprintf("%s rejects the certificate of etcd in %s", client.Name, server.Name)
 	}
-	if !w.verify(client.Files[remoteCert]["tls.crt"], server.Etcd, x509.ExtKeyUsageClientAuth) {
+	if !w.verify(client.Files[clientCert(client.Name, server.Name)]["tls.crt"], server.Etcd, x509.ExtKeyUsageClientAuth) {
 		return fmt.Sprintf("etcd in %s rejects the certificate of %s", server.Name, client.Name)
 	}
 	return ""
@@ -256,8 +341,8 @@ func (w *World) verify(chain, pool []byte, use x509.ExtKeyUsage) bool {
 	return ok
 }
 
-// check: every pair of Kept still trusts each other.
-func (w *World) check(after string) {
+// Check fails where a pair of Kept does not trust each other any more.
+func (w *World) Check(after string) {
 	for _, client := range w.Mesh {
 		for _, server := range w.Mesh {
 			pair := client.Name + " " + server.Name
@@ -272,14 +357,14 @@ func (w *World) check(after string) {
 				for _, line := range w.Log {
 					w.T.Log(line)
 				}
-				w.T.Fatalf("after %s: %s", after, why)
+				w.Fail("after %s: %s", after, why)
 			}
 		}
 	}
 }
 
 // Running is what a command can see of the processes.
-func (w *World) Running(_ context.Context, s *ca.State, _ time.Time) (rotate.Running, error) {
+func (w *World) Running(_ context.Context, s *ca.State, _ rotate.Look) (rotate.Running, error) {
 	var out rotate.Running
 	for _, p := range w.Mesh {
 		if p.Name != s.Member.Name {
@@ -292,7 +377,7 @@ func (w *World) Running(_ context.Context, s *ca.State, _ time.Time) (rotate.Run
 			out.EtcdBehind = append(out.EtcdBehind, "etcd has not read its CA file")
 		}
 		for _, other := range w.Mesh {
-			if !bytes.Equal(p.Clients[other.Name], s.Secrets[remoteCert].Object.Data["ca.crt"]) {
+			if !bytes.Equal(p.Clients[other.Name], s.Secrets[clientCert(p.Name, other.Name)].Object.Data["ca.crt"]) {
 				out.ClientsBehind = append(out.ClientsBehind, "the client of "+other.Name+" has not read its CA file")
 				out.Clients = append(out.Clients, rotate.Client{Peer: other.Name, Text: "it has not read its CA file", Behind: true})
 			}

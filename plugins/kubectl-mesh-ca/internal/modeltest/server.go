@@ -63,7 +63,7 @@ func NewServer(t testing.TB, name string, in catest.Install) (*Server, *clusters
 		add("daemonsets", &o)
 	}
 	for _, job := range in.CronJobs {
-		add("cronjobs", &batchv1.CronJob{ObjectMeta: metav1.ObjectMeta{Name: job, Namespace: catest.Namespace}})
+		add("cronjobs", catest.CronJob(job, in.Certgen))
 	}
 	member.Client = s.client()
 	return s, member
@@ -98,6 +98,19 @@ func (s *Server) Secret(name string) *corev1.Secret {
 		return nil
 	}
 	return have.DeepCopy()
+}
+
+// Secrets returns copies of all Secrets.
+func (s *Server) Secrets() []corev1.Secret {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	var out []corev1.Secret
+	for _, obj := range s.Objects {
+		if secret, ok := obj.(*corev1.Secret); ok {
+			out = append(out, *secret.DeepCopy())
+		}
+	}
+	return out
 }
 
 func (s *Server) client() *fake.Clientset {

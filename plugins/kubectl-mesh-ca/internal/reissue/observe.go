@@ -47,7 +47,7 @@ const window = time.Minute
 
 // Running observes one cluster.
 func (p Processes) Running(ctx context.Context, s *ca.State) Running {
-	seen := live.Observe(ctx, p.Observer, s.Member, p.Now().Add(-window))
+	seen := live.Observe(ctx, p.Observer, s.Member, s.Member.Earliest(p.Now()).Add(-window))
 	out := Running{Unobserved: strings.Join(seen.Unobserved, "; ")}
 	judged := live.Judge([]*ca.State{s}, map[string]live.Observation{s.Member.Name: seen}, p.Now())
 	for _, c := range judged.Clusters {

@@ -33,7 +33,7 @@ func synced(t *testing.T, methods map[string]string) *world {
 	}
 	return newWorld(t, func(name string) catest.Install {
 		former := pkitest.NewCA(t, pkitest.Spec{})
-		in := catest.Install{CA: &one, Leafs: &former, Method: methods[name], CAOwner: "helm"}
+		in := catest.Install{CA: &one, LeafCA: &former, Method: methods[name], CAOwner: "helm"}
 		if methods[name] == "certgen" {
 			in.CronJobs, in.CAOwner = cronJobs, "certgen"
 		}
@@ -234,7 +234,7 @@ func TestRefused(t *testing.T) {
 			t.Parallel()
 			one, former := pkitest.NewCA(t, pkitest.Spec{}), pkitest.NewCA(t, pkitest.Spec{})
 			w := newWorld(t, func(string) catest.Install {
-				in := catest.Install{CA: &one, Leafs: &former, Method: tc.method, CronJobs: cronJobs, Edit: func(s map[string]*corev1.Secret) { tc.edit(t, s) }}
+				in := catest.Install{CA: &one, LeafCA: &former, Method: tc.method, CronJobs: cronJobs, Edit: func(s map[string]*corev1.Secret) { tc.edit(t, s) }}
 				return in
 			}, "us")
 			_, err := w.reissue(reissue.Config{Means: w.means(true, true), Which: ca.Which{All: true}})
@@ -250,9 +250,37 @@ func TestUsagesOfTheCA(t *testing.T) {
 	t.Parallel()
 	former := pkitest.NewCA(t, pkitest.Spec{})
 	limited := pkitest.NewCA(t, pkitest.Spec{Usages: []x509.ExtKeyUsage{x509.ExtKeyUsageClientAuth}})
-	w := newWorld(t, func(string) catest.Install { return catest.Install{CA: &limited, Leafs: &former} }, "us")
+	w := newWorld(t, func(string) catest.Install { return catest.Install{CA: &limited, LeafCA: &former} }, "us")
 	if _, err := w.reissue(reissue.Config{Means: w.means(true, true)}); err == nil || !strings.Contains(err.Error(), "that it signs does not verify") || w.mesh.Writes() > 0 {
 		t.Error(err)
+	}
+}
+
+// TestNameConstraints: a CA that does not permit the names of the leaf certificates is refused, whoever signs with it. One that permits them is not.
+func TestNameConstraints(t *testing.T) {
+	t.Parallel()
+	for _, method := range []string{"helm", "certgen", "hand"} {
+		for domain, want := range map[string]string{"example.com": `the name constraints of the CA "CN=Constrained" (SHA-256 `, "cilium.io,svc,localhost,cluster.local": ""} {
+			t.Run(method+" "+domain, func(t *testing.T) {
+				t.Parallel()
+				former := pkitest.NewCA(t, pkitest.Spec{})
+				limited := pkitest.NewCA(t, pkitest.Spec{Name: "Constrained", Permitted: strings.Split(domain, ",")})
+				w := newWorld(t, func(string) catest.Install {
+					in := catest.Install{CA: &limited, LeafCA: &former, Method: method}
+					if method == "certgen" {
+						in.CronJobs = cronJobs
+					}
+					return in
+				}, "us")
+				_, err := w.reissue(reissue.Config{Means: w.means(true, true), Which: ca.Which{All: true}})
+				switch {
+				case want == "" && err != nil:
+					t.Error(err)
+				case want != "" && (err == nil || !strings.Contains(err.Error(), want) || !strings.Contains(err.Error(), "kubectl mesh-ca sync") || w.mesh.Writes() > 0):
+					t.Errorf("%v; %d writes", err, w.mesh.Writes())
+				}
+			})
+		}
 	}
 }
 

@@ -13,6 +13,7 @@ import (
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
+	"k8s.io/apimachinery/pkg/types"
 
 	"github.com/kubectl-mesh/kubectl-mesh/pkg/apis/v1alpha1"
 	"github.com/kubectl-mesh/kubectl-mesh/pkg/common/change"
@@ -31,6 +32,7 @@ type step struct {
 	needs   []permissions.Permission
 	what    string
 	deletes bool
+	uid     types.UID // of the object that is deleted
 	// before and after are the fingerprints of a leaf certificate; empty for another object.
 	before, after string
 	send          func(ctx context.Context, dryRun bool) (metav1.Object, error)
@@ -42,6 +44,9 @@ func (s *step) Target() change.Target { return s.target }
 func (s *step) Permissions() []permissions.Permission { return s.needs }
 
 func (s *step) Deletes() bool { return s.deletes }
+
+// UID is that of the object that is deleted: its owner may create it again before it is read back.
+func (s *step) UID() types.UID { return s.uid }
 
 // Send writes the object, if it is still as it was read.
 func (s *step) Send(ctx context.Context, dryRun bool) (metav1.Object, error) {
@@ -82,7 +87,7 @@ func writeLeaf(of *ca.State, have *corev1.Secret, data map[string][]byte, manage
 // remove deletes an object that its owner creates again.
 func remove(of *ca.State, kind change.Kind, have metav1.Object, what string, access permissions.Access) *step {
 	s := newStep(of, kind, have.GetName(), what, access)
-	s.deletes = true
+	s.deletes, s.uid = true, have.GetUID()
 	s.send = func(ctx context.Context, dryRun bool) (metav1.Object, error) {
 		return have, s.target.Delete(ctx, have.GetUID(), have.GetResourceVersion(), dryRun)
 	}

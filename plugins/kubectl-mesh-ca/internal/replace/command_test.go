@@ -39,7 +39,7 @@ func (m *mesh) add(t *testing.T, name string, in catest.Install) {
 	t.Helper()
 	member, client := catest.Member(t, name, in)
 	m.join(name, member, client)
-	for _, ca := range []*pkitest.CA{in.CA, in.Leafs} {
+	for _, ca := range []*pkitest.CA{in.CA, in.LeafCA} {
 		if ca != nil {
 			m.secrets = append(m.secrets, ca.KeyPEM)
 		}

@@ -156,7 +156,7 @@ func TestFaultsOfReissue(t *testing.T) {
 	}
 	installs := map[string]catest.Install{"us": {CA: &us, Method: "hand", Edit: few}, "eu": {CA: &eu, Method: "hand", Edit: few}}
 	signed := installs["eu"]
-	signed.Leafs = &eu
+	signed.LeafCA = &eu
 	installs["eu"] = signed
 	c := testkit.Change{
 		Mesh: func(t *testing.T) *testkit.Mesh {

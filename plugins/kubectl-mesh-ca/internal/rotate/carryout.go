@@ -32,6 +32,7 @@ func (r *run) carryOut(ctx context.Context, phase Phase, waited time.Duration) e
 			part.Before = func(ctx context.Context, _ change.Step) error { return r.hold(ctx) }
 		}
 	}
+	r.warnForeign(plan)
 	if err := plan.Preflight(ctx, r.Change); err != nil {
 		r.report.add(plan)
 		return err

@@ -99,6 +99,8 @@ type Position struct {
 	Cluster string
 	// Prepared: OLD and NEW are kept, the lock is there, and certgen's CronJobs are suspended.
 	Prepared bool
+	// Left: something of the rotation is there. A clean-up that was interrupted leaves a cluster that is not prepared any more.
+	Left bool
 	// Leaves and Trusts are the kinds of the leaf certificates and CA files by Secret.
 	Leaves, Trusts map[string]pki.Accepts
 	// Authority: cilium-ca is as the owner's signer needs it in this state.
@@ -142,10 +144,11 @@ func (p Position) behind() bool { return p.EtcdBehind || p.EtcdUnknown || p.Clie
 // Going back is the same with the other CA as goal.
 func Next(m Method, goal Goal, at []Position) Phase {
 	want := goal.ca()
-	arrived := none(at, func(p Position) bool {
-		return len(p.Leaves) == 0 || !p.Authority || !p.trusts(want) || !p.leavesAre(want)
+	some := slices.ContainsFunc(at, func(p Position) bool { return len(p.Leaves) > 0 })
+	arrived := some && none(at, func(p Position) bool {
+		return !p.Authority || !p.trusts(want) || !p.leavesAre(want)
 	})
-	if names := where(at, func(p Position) bool { return !p.Prepared }); len(names) > 0 && !goal.Back && !arrived {
+	if names := where(at, func(p Position) bool { return !p.Prepared }); len(names) > 0 && !arrived {
 		return Phase{Kind: Prepare, Clusters: names, Stage: Widen}
 	}
 	switch m {
@@ -172,7 +175,7 @@ func nextEmergency(want pki.Accepts, at []Position) Phase {
 	if names := where(at, func(p Position) bool { return p.ClientsBehind }); len(names) > 0 {
 		return Phase{Kind: Refresh, Clusters: names, Trust: want, Stage: Widen, Gate: Gate{Files: want}}
 	}
-	if names := where(at, func(p Position) bool { return p.Prepared }); len(names) > 0 {
+	if names := where(at, func(p Position) bool { return p.Left }); len(names) > 0 {
 		return Phase{Kind: CleanUp, Clusters: names, Stage: Widen, Gate: Gate{Presented: want, Connected: true}}
 	}
 	return Phase{Kind: Done, Stage: Narrow}
@@ -243,7 +246,7 @@ func end(want pki.Accepts, at []Position) Phase {
 	if names := where(at, func(p Position) bool { return !p.Authority }); len(names) > 0 {
 		return Phase{Kind: Issue, Clusters: names, Leaf: want, Stage: Narrow, Gate: Gate{Loaded: want}}
 	}
-	if names := where(at, func(p Position) bool { return p.Prepared }); len(names) > 0 {
+	if names := where(at, func(p Position) bool { return p.Left }); len(names) > 0 {
 		return Phase{Kind: CleanUp, Clusters: names, Stage: Narrow, Gate: Gate{Presented: want, Connected: true, Settled: true, Quiet: true}}
 	}
 	return Phase{Kind: Done, Stage: Narrow}

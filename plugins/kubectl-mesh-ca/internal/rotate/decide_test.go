@@ -14,6 +14,7 @@ import (
 type cluster struct {
 	name      string
 	prepared  bool
+	left      bool          // something of the rotation is there
 	leaves    []pki.Accepts // by Secret: server, remote
 	trusts    []pki.Accepts
 	etcd      pki.Accepts // loaded by etcd
@@ -31,7 +32,7 @@ func mesh(names ...string) []*cluster {
 }
 
 func (c *cluster) position(want pki.Accepts) rotate.Position {
-	p := rotate.Position{Cluster: c.name, Prepared: c.prepared, Leaves: map[string]pki.Accepts{}, Trusts: map[string]pki.Accepts{}, Authority: c.authority == want,
+	p := rotate.Position{Cluster: c.name, Prepared: c.prepared, Left: c.left, Leaves: map[string]pki.Accepts{}, Trusts: map[string]pki.Accepts{}, Authority: c.authority == want,
 		EtcdBehind: c.etcd != c.trusts[0], ClientsBehind: c.clients != c.trusts[1]}
 	for n := range c.leaves {
 		p.Leaves[fmt.Sprint(n)], p.Trusts[fmt.Sprint(n)] = c.leaves[n], c.trusts[n]
@@ -72,7 +73,8 @@ func carryOut(t *testing.T, m []*cluster, phase rotate.Phase, goal pki.Accepts, 
 		}
 		switch phase.Kind {
 		case rotate.Prepare:
-			do(c.name, func() { c.prepared = true })
+			do(c.name+" keep", func() { c.left = true })
+			do(c.name+" lock", func() { c.prepared = true })
 		case rotate.Issue:
 			if phase.Leaf != pki.AcceptsBoth {
 				do(c.name+" cilium-ca", func() { c.authority = goal })
@@ -96,7 +98,8 @@ func carryOut(t *testing.T, m []*cluster, phase rotate.Phase, goal pki.Accepts, 
 		case rotate.Refresh:
 			do(c.name, func() { c.clients = c.trusts[1] })
 		case rotate.CleanUp:
-			do(c.name, func() { c.prepared = false })
+			do(c.name+" resume", func() { c.prepared = false })
+			do(c.name+" unlock", func() { c.left = false })
 		default:
 			t.Fatalf("phase %q", phase.Kind)
 		}
@@ -162,7 +165,7 @@ func TestRotation(t *testing.T) {
 				}
 			}
 			for _, c := range m {
-				if c.etcd != pki.AcceptsNew || c.clients != pki.AcceptsNew || c.leaves[0] != pki.AcceptsNew || c.authority != pki.AcceptsNew || c.prepared {
+				if c.etcd != pki.AcceptsNew || c.clients != pki.AcceptsNew || c.leaves[0] != pki.AcceptsNew || c.authority != pki.AcceptsNew || c.left {
 					t.Errorf("%+v", c)
 				}
 			}
@@ -193,7 +196,7 @@ func TestInterrupted(t *testing.T) {
 				}
 				run(t, m, method, rotate.Goal{Back: back, Until: rotate.Narrow}, forever)
 				for _, c := range m {
-					if c.etcd != want || c.clients != want || c.leaves[1] != want || c.prepared {
+					if c.etcd != want || c.clients != want || c.leaves[1] != want || c.left {
 						t.Fatalf("seed %d, back %t: %+v", seed, back, c)
 					}
 				}

@@ -4,6 +4,7 @@ import (
 	"context"
 	"crypto/x509"
 	"fmt"
+	"net/netip"
 	"slices"
 	"time"
 
@@ -31,6 +32,17 @@ type Running struct {
 	// Rejected is when an etcd replica last rejected a connection because of a certificate; zero for never. Rejection says which.
 	Rejected  time.Time
 	Rejection string
+	// Ignored is what was left out of all this because a person wants it so, and Answers what was to be left out and must not be.
+	Ignored, Answers []string
+	// Addresses are those of the clients, with what has them.
+	Addresses map[netip.Addr]string
+}
+
+// Look is what an observation looks at.
+type Look struct {
+	// Since is from when on the logs of etcd are read, by the cluster's clock; zero for as far as they go back.
+	Since  time.Time
+	Ignore Ignore
 }
 
 // Lost is a connection that a client does not have.
@@ -50,7 +62,7 @@ type Seen struct {
 
 // Observer tells what the processes of a cluster do. Tests have a model of them.
 type Observer interface {
-	Running(ctx context.Context, s *ca.State, since time.Time) (Running, error)
+	Running(ctx context.Context, s *ca.State, look Look) (Running, error)
 }
 
 // missing says what a gate waits for; nothing when it is open. clusters are those of the phase.
@@ -59,7 +71,6 @@ func (m *mesh) missing(g Gate, phase Phase, quiet time.Duration) []string {
 	add := func(c *cluster, format string, args ...any) {
 		out = append(out, c.Member.Name+": "+fmt.Sprintf(format, args...))
 	}
-	var changed time.Time
 	for _, c := range m.clusters {
 		if g.Settled && c.meshAPI != nil && !rolledOut(c.meshAPI) {
 			add(c, "the pods of clustermesh-apiserver are being replaced")
@@ -89,17 +100,18 @@ func (m *mesh) missing(g Gate, phase Phase, quiet time.Duration) []string {
 				add(c, "%s", why)
 			}
 		}
-		changed = later(changed, c.changed())
 	}
 	if !g.Quiet || len(out) > 0 {
 		return out
 	}
+	rest := time.Duration(0)
 	for _, c := range m.clusters {
-		if at := c.running.Rejected; !at.IsZero() && m.at.Sub(at) < quiet {
-			add(c, "an etcd rejected a connection %s ago (%s); it must be quiet for %s", m.at.Sub(at).Round(time.Second), c.running.Rejection, quiet)
+		if at := c.running.Rejected; !at.IsZero() && m.age(c, at) < quiet {
+			add(c, "an etcd rejected a connection (%s). For %s nothing of the kind was seen since; it must be quiet for %s", c.running.Rejection, max(0, m.age(c, at)).Round(time.Second), quiet)
 		}
+		rest = max(rest, quiet-m.age(c, c.changed()))
 	}
-	if rest := quiet - m.at.Sub(changed); rest > 0 && len(out) == 0 {
+	if rest > 0 && len(out) == 0 {
 		out = append(out, fmt.Sprintf("all clusters: %s more without a rejected connection", rest.Round(time.Second)))
 	}
 	return out

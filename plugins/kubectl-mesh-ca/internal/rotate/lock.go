@@ -18,7 +18,9 @@ import (
 type holder struct {
 	ID    string    `json:"id"`
 	Who   string    `json:"who"`
-	Until time.Time `json:"until"`
+	Until time.Time `json:"until"` // by the clock of the cluster that has the lock
+
+	cluster string // which has it; not written
 }
 
 const annotationHolder = "mesh.kubectl.io/run"
@@ -36,7 +38,8 @@ func holderOf(lock *corev1.ConfigMap) holder {
 func (m *mesh) heldBy(id string) (holder, bool) {
 	for _, c := range m.clusters {
 		h := holderOf(c.lock)
-		if h.ID != "" && h.ID != id && m.at.Before(h.Until) {
+		if h.ID != "" && h.ID != id && c.Member.Earliest(m.at).Before(h.Until) {
+			h.cluster = c.Member.Name
 			return h, true
 		}
 	}
@@ -59,7 +62,7 @@ func (r *run) hold(ctx context.Context) error {
 			continue
 		}
 		have := holderOf(c.lock)
-		now := r.Clock.Now()
+		now := c.Member.Latest(r.Clock.Now())
 		if have.ID == r.ID && have.Until.Sub(now) > renewal {
 			return nil
 		}
@@ -85,7 +88,7 @@ func (r *run) hold(ctx context.Context) error {
 }
 
 func (r *run) busy(h holder) error {
-	return fmt.Errorf("%s runs a command of this rotation, and counts as alive until %s; wait for it", h.Who, h.Until.UTC().Format(time.RFC3339))
+	return fmt.Errorf("%s runs a command of this rotation, and counts as alive until %s by the clock of %s; wait for it", h.Who, h.Until.UTC().Format(time.RFC3339), h.cluster)
 }
 
 // relock reads the lock of a cluster again.

@@ -34,7 +34,6 @@ const (
 	annotationMethod   = "mesh.kubectl.io/rotation-method"
 	annotationClusters = "mesh.kubectl.io/rotation-clusters" // on SecretNew: all clusters that take part
 	annotationResume   = "mesh.kubectl.io/suspended-by"      // on a CronJob: what suspended it
-	managerTrust       = pki.FieldManager + "-trust"         // owns CA files, so that the time of its entry is theirs
 )
 
 // cluster is one cluster as it was read. It holds private keys and is never printed.
@@ -48,6 +47,7 @@ type cluster struct {
 	meshAPI  *appsv1.Deployment
 	agents   int // that should run
 	running  Running
+	seen     time.Time // since when this run has seen nothing new in it; see watch
 }
 
 // mesh is all clusters at one moment.
@@ -115,6 +115,9 @@ func (c Config) read(ctx context.Context, members []*clusters.Member) (*mesh, er
 			return nil, err
 		}
 	}
+	if err := c.readFormers(ctx, m, of); err != nil {
+		return nil, err
+	}
 	return m, m.keys()
 }
 
@@ -153,10 +156,7 @@ func (c *cluster) readRotation(ctx context.Context) error {
 			old = pki.Fingerprint(authority.Signer())
 		}
 	}
-	if old != "" {
-		c.former, err = optional(api.CoreV1().Secrets(c.Namespace).Get(ctx, ca.BackupName(old), metav1.GetOptions{}))
-	}
-	return err
+	return c.readFormer(ctx, old)
 }
 
 // readable says why a cluster cannot take part, or nil. What cannot be read is not guessed.
@@ -167,7 +167,7 @@ func (c *cluster) readable() error {
 		}
 	}
 	if c.CA().Object == nil {
-		return fmt.Errorf("cluster %q: secret %s/%s does not exist", c.Member.Name, c.Namespace, pki.SecretCA)
+		return fmt.Errorf("cluster %q: secret %s/%s does not exist: kubectl mesh-ca sync copies the CA of another cluster", c.Member.Name, c.Namespace, pki.SecretCA)
 	}
 	return nil
 }
@@ -250,10 +250,7 @@ func (c *cluster) replaces() string {
 func (m *mesh) positions(goal Goal) []Position {
 	out := make([]Position, 0, len(m.clusters))
 	for _, c := range m.clusters {
-		p := Position{Cluster: c.Member.Name, Prepared: c.prepared(), Leaves: map[string]pki.Accepts{}, Trusts: map[string]pki.Accepts{}}
-		if goal.Back {
-			p.Prepared = c.kept != nil || c.lock != nil || len(c.suspended()) > 0
-		}
+		p := Position{Cluster: c.Member.Name, Prepared: c.prepared(), Left: c.left(), Leaves: map[string]pki.Accepts{}, Trusts: map[string]pki.Accepts{}}
 		for name, leaf := range c.leaves() {
 			p.Leaves[name], p.Trusts[name] = m.pair().Leaf(leaf.Chain, m.at), m.pair().Trust(leaf.Trust)
 		}
@@ -291,21 +288,6 @@ func (c *cluster) leaves() map[string]pki.Leaf {
 	return out
 }
 
-// prepared reports whether all that a rotation needs in this cluster is there.
-func (c *cluster) prepared() bool {
-	return c.kept != nil && c.former != nil && c.lock != nil && len(c.active()) == 0
-}
-
-// active are the CronJobs of certgen that would write in the middle of a rotation.
-func (c *cluster) active() []*batchv1.CronJob {
-	return slices.DeleteFunc(slices.Clone(c.cronJobs), func(j *batchv1.CronJob) bool { return j.Spec.Suspend != nil && *j.Spec.Suspend })
-}
-
-// suspended are the CronJobs that a rotation has suspended. One that a person had suspended stays so.
-func (c *cluster) suspended() []*batchv1.CronJob {
-	return slices.DeleteFunc(slices.Clone(c.cronJobs), func(j *batchv1.CronJob) bool { return j.Annotations[annotationResume] != ConfigMapLock })
-}
-
 // owner says who issues the leaf certificates of a cluster: the strongest of the owners of its Secrets.
 func (c *cluster) owner() pki.Owner {
 	var first pki.Owner
@@ -314,7 +296,7 @@ func (c *cluster) owner() pki.Owner {
 		if secret == nil {
 			continue
 		}
-		o := pki.FindOwner(secret.ObjectMeta, pki.FieldManager, managerTrust)
+		o := pki.FindOwner(secret.ObjectMeta)
 		if o.Reconciles() {
 			return o
 		}

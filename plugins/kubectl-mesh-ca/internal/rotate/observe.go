@@ -1,12 +1,15 @@
 package rotate
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"strings"
 	"time"
 
 	"github.com/kubectl-mesh/kubectl-mesh/pkg/common/cilium/pki"
+	"github.com/kubectl-mesh/kubectl-mesh/pkg/common/clusters"
+	"github.com/kubectl-mesh/kubectl-mesh/pkg/common/fanout"
 	"github.com/kubectl-mesh/kubectl-mesh/plugins/kubectl-mesh-ca/internal/ca"
 	"github.com/kubectl-mesh/kubectl-mesh/plugins/kubectl-mesh-ca/internal/live"
 )
@@ -18,24 +21,49 @@ type Processes struct {
 }
 
 // Running observes one cluster.
-func (p Processes) Running(ctx context.Context, s *ca.State, since time.Time) (Running, error) {
-	seen := live.Observe(ctx, p.Observer, s.Member, since)
+func (p Processes) Running(ctx context.Context, s *ca.State, look Look) (Running, error) {
+	seen := live.Observe(ctx, p.Observer, s.Member, look.Since)
 	if len(seen.Unobserved) > 0 {
 		return Running{}, fmt.Errorf("%s", strings.Join(seen.Unobserved, "; "))
 	}
-	return running(s, seen, p.Now()), nil
+	return running(s, seen, look.Ignore, p.Now()), nil
 }
 
+// observe asks the running processes.
+func (r *run) observe(ctx context.Context) error {
+	of := map[*clusters.Member]*cluster{}
+	for _, c := range r.m.clusters {
+		of[c.Member] = c
+	}
+	for _, res := range fanout.Each(ctx, r.m.members(), observeFactor*r.Change.Timeout, func(ctx context.Context, member *clusters.Member) (Running, error) {
+		return r.Observer.Running(ctx, of[member].State, Look{Since: r.m.logsSince(of[member]), Ignore: r.Ignore})
+	}) {
+		if res.Err != nil {
+			return fmt.Errorf("cluster %q: what its processes do could not be observed: %w", res.Member.Name, res.Err)
+		}
+		of[res.Member].running = res.Value
+	}
+	return ctx.Err()
+}
+
+// observeFactor is how many requests in a row an observation may take.
+const observeFactor = 3
+
 // running turns an observation into what a rotation decides by. It is pure.
-func running(s *ca.State, seen live.Observation, now time.Time) Running {
+func running(s *ca.State, seen live.Observation, ignore Ignore, now time.Time) Running {
 	var out Running
+	out.Addresses = addresses(s.Member.Name, seen.Clients)
+	nodes := ignore.apply(s.Member.Name, &seen, &out)
 	judged := live.Judge([]*ca.State{s}, map[string]live.Observation{s.Member.Name: seen}, now)
 	for _, cluster := range judged.Clusters {
 		for _, c := range cluster.Clients {
 			if c.Trust != string(pki.Fresh) {
 				out.behind(c.Peer, fmt.Sprintf("%s %s, connection to %s: %s", c.Kind, c.Pod, c.Peer, c.Reason))
 			}
-			if c.Connected == nil || !*c.Connected {
+			switch {
+			case c.Connected == nil:
+				out.disconnected(c.Peer, fmt.Sprintf("cannot determine whether %s %s is connected to %s: %s", c.Kind, c.Pod, cmp.Or(c.Peer, "its peers"), c.Reason))
+			case !*c.Connected:
 				out.disconnected(c.Peer, fmt.Sprintf("%s %s is not connected to %s", c.Kind, c.Pod, c.Peer))
 			}
 		}
@@ -65,7 +93,7 @@ func running(s *ca.State, seen live.Observation, now time.Time) Running {
 			out.Presented = append(out.Presented, Seen{Where: where, Certs: f.Certs})
 		}
 	}
-	out.Agents = len(pods)
+	out.Agents = len(pods) + nodes
 	for _, r := range seen.Rejected {
 		if r.Reason != pki.NotTrust && r.At.After(out.Rejected) {
 			out.Rejected, out.Rejection = r.At, r.Text

@@ -173,7 +173,7 @@ func (c Config) trust(m *mesh, one *cluster, kind pki.Accepts) ([][]change.Step,
 			return nil, fmt.Errorf("secret %s: %w", name, err)
 		}
 		if len(data) > 0 {
-			files = append(files, one.patchSecret(secret, data, managerTrust, "CA file: "+trustText(kind)))
+			files = append(files, one.patchSecret(secret, data, pki.FieldManagerTrust, "CA file: "+trustText(kind)))
 		}
 	}
 	return [][]change.Step{first, files}, nil
@@ -222,7 +222,7 @@ func (c Config) replace(m *mesh, one *cluster, kind pki.Accepts) ([][]change.Ste
 			data[pki.KeyCACert] = pki.EncodeCertificates(m.new.Cert)
 		}
 		if len(data) > 0 {
-			leaves = append(leaves, one.patchSecret(secret, data, managerTrust, "leaf certificate and CA file: "+trustText(kind)))
+			leaves = append(leaves, one.patchSecret(secret, data, pki.FieldManagerTrust, "leaf certificate and CA file: "+trustText(kind)))
 		}
 	}
 	return [][]change.Step{first, leaves}, nil

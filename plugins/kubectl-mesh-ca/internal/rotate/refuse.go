@@ -25,17 +25,21 @@ func (c Config) checkStart(m *mesh) error {
 	var why []string
 	add := func(format string, args ...any) { why = append(why, fmt.Sprintf(format, args...)) }
 	if m.old.Cert == nil {
-		add("no cluster has a CA in secret %s", pki.SecretCA)
+		add("no cluster has a CA in secret %s: make one with kubectl mesh-ca init, or install Cilium first", pki.SecretCA)
 	}
 	if m.old.Cert != nil && !m.old.HasKey() && m.method != Emergency {
 		add("the key of the CA is missing in secret %s. Only --emergency replaces such a CA, and clusters do not accept each other meanwhile", pki.SecretCA)
+	}
+	_, wrong := Clocks(m.members())
+	for _, text := range wrong {
+		add("%s", text)
 	}
 	leaves := 0
 	for _, one := range m.clusters {
 		c.checkCluster(m, one, add)
 		leaves += len(one.leaves())
 	}
-	if err := m.complete(); err != nil {
+	if err := m.complete(c.Ignore); err != nil {
 		add("%v", err)
 	}
 	if leaves == 0 {
@@ -46,7 +50,7 @@ func (c Config) checkStart(m *mesh) error {
 	}
 	if m.old.Cert != nil {
 		if err := pki.CanCrossSign(m.old.Cert, m.at); err != nil && (m.method == Cross || m.at.After(m.old.Cert.NotAfter)) {
-			add("the previous CA cannot sign the new one: %v", err)
+			add("the previous CA cannot sign the new one: %v. %s", err, m.instead())
 		}
 	}
 	sides := make([]pki.Side, 0, len(m.clusters))
@@ -62,6 +66,14 @@ func (c Config) checkStart(m *mesh) error {
 		}
 	}
 	return refusal(why)
+}
+
+// instead is what can be done with a previous CA that cannot sign the new one.
+func (m *mesh) instead() string {
+	if m.at.Before(m.old.Cert.NotAfter) && !slices.ContainsFunc(m.clusters, (*cluster).certgen) {
+		return fmt.Sprintf("Use --method %s, which does not need this signature", Bundle)
+	}
+	return "Only --emergency replaces such a CA, and clusters do not accept each other meanwhile"
 }
 
 func refusal(why []string) error {
@@ -123,10 +135,10 @@ func (c Config) checkCluster(m *mesh, one *cluster, add func(string, ...any)) {
 		add("%s: secret %s: %s", name, pki.SecretCA, secret.Unreadable)
 		return
 	case secret.Object == nil:
-		add("%s: secret %s does not exist", name, pki.SecretCA)
+		add("%s: secret %s does not exist: kubectl mesh-ca sync copies the CA of another cluster", name, pki.SecretCA)
 		return
 	case secret.Object.Immutable != nil && *secret.Object.Immutable:
-		add("%s: secret %s is immutable", name, pki.SecretCA)
+		add("%s", one.immutable(pki.SecretCA))
 	}
 	if authority, err := pki.ParseCA(secret.Object.Data); err != nil {
 		add("%s: secret %s: %v", name, pki.SecretCA, err)
@@ -135,10 +147,10 @@ func (c Config) checkCluster(m *mesh, one *cluster, add func(string, ...any)) {
 			pki.Short(pki.Fingerprint(authority.Signer())), m.clusters[0].Member.Name, pki.Short(pki.Fingerprint(m.old.Cert)))
 	}
 	if _, ok := one.Side.MeshAPI.Container("etcd"); one.Side.MeshAPI != nil && !ok {
-		add("%s: clustermesh-apiserver has no etcd of its own (an external kvstore): its certificates are not in these Secrets", name)
+		add("%s: clustermesh-apiserver has no etcd of its own (an external kvstore): its certificates are not in these Secrets. Replace their CA where they are issued", name)
 	}
 	for _, b := range one.Side.Bundles() {
-		add("%s: processes trust %s instead of the ca.crt of the leaf certificates (tls.caBundle). Rotation does not write that object yet", name, b.Source)
+		add("%s: processes trust %s instead of the ca.crt of the leaf certificates (tls.caBundle), and a rotation does not write that object. Set tls.caBundle.enabled to false in the Helm values first, then run kubectl mesh-ca status", name, b.Source)
 	}
 	for peer := range one.Side.Peers {
 		if copies := one.Side.Copies(peer); len(copies) > 0 {
@@ -147,6 +159,9 @@ func (c Config) checkCluster(m *mesh, one *cluster, add func(string, ...any)) {
 	}
 	if one.Values.SetsCA && !c.ForceConflicts {
 		add("%s: the values of release %s set %stls.ca.cert and %stls.ca.key: every upgrade writes that CA. Remove them from the values first, or use --force-conflicts", name, one.Release.Name, one.Values.Prefix, one.Values.Prefix)
+	}
+	if err := one.CertgenChains(); err != nil && m.method == Cross {
+		add("%s: the rotation writes a cross certificate and a CA into secret %s, and only %v. Upgrade Cilium's chart, or set certgen.image.tag to a known version", name, pki.SecretCA, err)
 	}
 	c.checkLeaves(m, one, add)
 }
@@ -163,11 +178,11 @@ func (c Config) checkLeaves(m *mesh, one *cluster, add func(string, ...any)) {
 		case secret.Object == nil:
 			continue
 		case secret.Object.Immutable != nil && *secret.Object.Immutable:
-			add("%s: secret %s is immutable", name, spec.Secret)
+			add("%s", one.immutable(spec.Secret))
 		}
 		leaf, err := pki.ParseLeaf(secret.Object.Data)
 		if err != nil || leaf.TrustNote != "" {
-			add("%s: secret %s: %s", name, spec.Secret, cmp.Or(errText(err), leaf.TrustNote))
+			add("%s: secret %s: %s. Re-issue it first: kubectl mesh-ca reissue", name, spec.Secret, cmp.Or(errText(err), leaf.TrustNote))
 			continue
 		}
 		if m.old.Cert != nil && !leaf.SignedBy(m.old.Cert) && m.method != Emergency {
@@ -180,9 +195,19 @@ func (c Config) checkLeaves(m *mesh, one *cluster, add func(string, ...any)) {
 	case o.Reconciles() && !c.ForceConflicts:
 		add("%s: the leaf certificates are %s; suspend it for the rotation and use --force-conflicts", name, o.Kept())
 	}
-	if o := pki.FindOwner(one.CA().Object.ObjectMeta, c.Manager); o.Reconciles() && o.Kind != pki.OwnerCertManager && !c.ForceConflicts {
+	switch o := pki.FindOwner(one.CA().Object.ObjectMeta, c.Manager); {
+	case !o.Reconciles() || c.ForceConflicts:
+	case o.Kind == pki.OwnerCertManager && one.owner().Kind == pki.OwnerCertManager: // its issuer is to be rotated
+	case o.Kind == pki.OwnerCertManager:
+		add("%s: secret %s is %s. cert-manager cannot be suspended for one Certificate: delete the Certificate, keep the Secret, and use --force-conflicts", name, pki.SecretCA, o.Kept())
+	default:
 		add("%s: secret %s is %s; suspend it for the rotation and use --force-conflicts", name, pki.SecretCA, o.Kept())
 	}
+}
+
+// immutable says that a Secret is immutable, and how to replace it.
+func (c *cluster) immutable(secret string) string {
+	return fmt.Sprintf("%s: secret %s is immutable. Replace it with a mutable copy: save it with kubectl get -o yaml, remove \"immutable: true\", then run kubectl replace --force", c.Member.Name, secret)
 }
 
 func errText(err error) string {
@@ -225,4 +250,13 @@ func (m *mesh) chooseMethod(want string) (method Method, reason string, err erro
 			strings.Join(others, ", "), strings.Join(helm, ", ")), nil
 	}
 	return Cross, "no cluster's leaf certificates are issued by Helm: one restart of clustermesh-apiserver for each cluster is enough", nil
+}
+
+// unwritten adds "nothing was written" to the error of a command that can write.
+func (r *run) unwritten(err error) error {
+	const nothing = "nothing was written"
+	if r.Action == Plan || r.Action == Status || strings.Contains(err.Error(), nothing) {
+		return err
+	}
+	return fmt.Errorf("%w; %s", err, nothing)
 }

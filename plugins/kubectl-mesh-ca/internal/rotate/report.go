@@ -2,6 +2,7 @@ package rotate
 
 import (
 	"cmp"
+	"crypto/x509"
 	"fmt"
 	"slices"
 	"strings"
@@ -57,7 +58,7 @@ func (r *run) end(failure error) (Report, error) {
 			r.report.Phases = r.phases()
 		}
 	}
-	if failure != nil {
+	if failure != nil || len(r.ignored) > 0 {
 		r.report.Complete = false
 	}
 	r.report.Action, r.report.DryRun = string(r.Action), string(r.DryRun)
@@ -96,7 +97,7 @@ func (r *run) fill() {
 	if r.m.started && phase.Kind != Done {
 		doc.Waiting = r.m.missing(phase.Gate, phase, r.Quiet)
 	}
-	doc.Warnings = r.warnings()
+	doc.Warnings, doc.Ignored = r.warnings(), slices.Clone(r.ignored)
 	doc.Next = r.nextSteps(phase)
 }
 
@@ -137,7 +138,7 @@ func (r *run) nextSteps(phase Phase) []v1alpha1.NextStep {
 // warnings name the owners that cannot be suspended from here, each once for all clusters that it concerns.
 func (r *run) warnings() []string {
 	if !r.m.started && r.Action != Plan && r.Action != Start {
-		return nil
+		return slices.Clone(r.rewritten) // the rotation has ended, and only this report still shows them
 	}
 	var order []string
 	where := map[string][]string{}
@@ -161,11 +162,15 @@ func (r *run) warnings() []string {
 		case owner.Reconciles():
 			warn(c, "suspend %s until the rotation has ended: it would write its own certificates again", owner)
 		}
+		if r.m.method == Cross && r.m.old.Cert != nil && c.certgen() {
+			r.warnCertgen(c, func(text string) { warn(c, "%s", text) })
+		}
 		if c.Values.SetsCA {
 			warn(c, "the values of release %s set tls.ca.cert and tls.ca.key: remove them, or the next upgrade writes the previous CA again", c.Release.Name)
 		}
 	}
-	out := make([]string, 0, len(order)+1)
+	out, wrong := Clocks(r.members)
+	out = append(out, wrong...)
 	if r.m.method == Emergency {
 		out = append(out, "Until clustermesh-apiserver and all clients of every cluster have loaded the new CA, clusters do not accept each other: changed endpoints are not seen in other clusters. "+
 			"Traffic continues with the last state, but an agent that restarts meanwhile loses the other clusters' backends after a minute.")
@@ -173,10 +178,25 @@ func (r *run) warnings() []string {
 	if r.m.method != Emergency && r.m.old.Cert != nil {
 		out = append(out, "End the rotation before "+r.m.old.Cert.NotAfter.UTC().Format(time.RFC3339)+", when the previous CA expires.")
 	}
+	out = append(out, r.foreignTexts()...)
 	for _, text := range order {
 		out = append(out, strings.Join(where[text], ", ")+": "+text)
 	}
 	return out
+}
+
+// warnCertgen: certgen's CronJobs are suspended, but a Helm upgrade starts its Job too.
+func (r *run) warnCertgen(c *cluster, warn func(text string)) {
+	release := cmp.Or(c.Release.Name, "cilium")
+	if len(c.CronJobs) == 0 {
+		warn(fmt.Sprintf("no CronJob tells the version of certgen: do not upgrade release %s until the rotation has ended, unless certgen is v0.3.1 or later", release))
+	}
+	for _, config := range c.Certgen {
+		if from, refuses := config.Refuses([]*x509.Certificate{r.m.old.Cert}); refuses && !r.m.at.Before(from) {
+			warn(fmt.Sprintf("certgen does not sign while secret %s contains the previous CA, which ends before new leaf certificates would. An upgrade of release %s fails until the rotation has ended; certificates stay as they are", pki.SecretCA, release))
+			return
+		}
+	}
 }
 
 // phases lists what is still to come, as far as it can be known.
@@ -247,7 +267,7 @@ func (r *run) names() []string {
 
 // command is a command of the rotation for exactly these clusters.
 func (r *run) command(a Action) string {
-	return commandline.Plugin("kubectl mesh-ca", commandline.MeshOf(r.members), "", "rotate", string(a))
+	return commandline.Plugin("kubectl mesh-ca", commandline.MeshOf(r.members), "", append([]string{"rotate", string(a)}, r.Ignore.words()...)...)
 }
 
 // lockedSince is when the rotation began, and who began it, by the first lock.

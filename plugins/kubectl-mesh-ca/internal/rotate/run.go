@@ -11,7 +11,6 @@ import (
 	"github.com/kubectl-mesh/kubectl-mesh/pkg/common/cilium/pki"
 	"github.com/kubectl-mesh/kubectl-mesh/pkg/common/cli"
 	"github.com/kubectl-mesh/kubectl-mesh/pkg/common/clusters"
-	"github.com/kubectl-mesh/kubectl-mesh/pkg/common/fanout"
 	"github.com/kubectl-mesh/kubectl-mesh/pkg/common/kernel"
 	"github.com/kubectl-mesh/kubectl-mesh/pkg/common/output"
 	"github.com/kubectl-mesh/kubectl-mesh/plugins/kubectl-mesh-ca/internal/ca"
@@ -52,6 +51,8 @@ type Config struct {
 	NewCA pki.CAOptions
 	// Wait is how long the gate of one phase may take, Quiet how long no etcd may have rejected a connection, and Poll how often is looked.
 	Wait, Quiet, Poll time.Duration
+	// Ignore is what the gates do not wait for.
+	Ignore Ignore
 	// Show turns a report into tables.
 	Show func(report Report, wide bool) []output.Section
 }
@@ -84,6 +85,10 @@ type run struct {
 	report  Report
 	asked   bool
 	said    string // the last thing that a gate waited for
+	watched map[string]watched
+	ignored []string // what was ignored so far
+	// rewritten are the writes of others that this run has overwritten.
+	rewritten []string
 }
 
 // Run does what the action says, up to where the next command begins.
@@ -93,11 +98,17 @@ func Run(ctx context.Context, c Config, ui kernel.UI) (Report, error) {
 	if err != nil {
 		return r.report, err
 	}
+	if r.Ignore, err = c.Ignore.resolve(sel); err != nil {
+		return r.report, err
+	}
 	r.members = sel.Members
 	if dead := ui.Unread(sel.Members...); len(dead) > 0 {
-		return r.end(fmt.Errorf("%w; %s could not be read", errIncomplete, strings.Join(dead, ", ")))
+		return r.end(fmt.Errorf("%w; %s could not be read; nothing was written. See docs/rotation.md for a cluster that is gone for good", errIncomplete, strings.Join(dead, ", ")))
 	}
 	if err := r.read(ctx); err != nil {
+		return r.end(r.unwritten(err))
+	}
+	if err := r.checkIgnored(); err != nil {
 		return r.end(err)
 	}
 	if err := r.connected(ctx); err != nil {
@@ -141,33 +152,17 @@ func (r *run) read(ctx context.Context) error {
 		c.Values = r.values[c.Member.Name]
 	}
 	if m.started && r.Action != Status && r.Action != Plan {
-		if err := errors.Join(m.strangers(), m.complete()); err != nil {
+		if err := errors.Join(m.strangers(), m.complete(r.Ignore)); err != nil {
 			return err
 		}
 	}
-	return r.observe(ctx)
-}
-
-// observe asks the running processes.
-func (r *run) observe(ctx context.Context) error {
-	since := r.m.at.Add(-lookBack)
-	of := map[*clusters.Member]*cluster{}
-	for _, c := range r.m.clusters {
-		of[c.Member] = c
+	if err := r.observe(ctx); err != nil {
+		return err
 	}
-	for _, res := range fanout.Each(ctx, r.m.members(), observeFactor*r.Change.Timeout, func(ctx context.Context, member *clusters.Member) (Running, error) {
-		return r.Observer.Running(ctx, of[member].State, since)
-	}) {
-		if res.Err != nil {
-			return fmt.Errorf("cluster %q: what its processes do could not be observed: %w", res.Member.Name, res.Err)
-		}
-		of[res.Member].running = res.Value
-	}
-	return ctx.Err()
+	r.watch()
+	r.noteIgnored()
+	return nil
 }
-
-// observeFactor is how many requests in a row an observation may take.
-const observeFactor = 3
 
 // begin checks that the action fits what is under way, and decides on the new CA.
 func (r *run) begin(ctx context.Context) error {
@@ -185,7 +180,7 @@ func (r *run) begin(ctx context.Context) error {
 			return nil
 		}
 		if err := r.invent(); err != nil {
-			return err
+			return r.unwritten(err)
 		}
 		r.goal.Until = Widen
 		if err := r.checkStart(r.m); err != nil || r.Action == Plan {
@@ -197,19 +192,25 @@ func (r *run) begin(ctx context.Context) error {
 			return nil
 		}
 	default:
+		_, wrong := Clocks(r.members)
 		switch {
+		case len(wrong) > 0:
+			return fmt.Errorf("%s; nothing was written", strings.Join(wrong, "; "))
 		case !r.m.started && !leftover:
 			return fmt.Errorf("%w; nothing was written", ErrNotUnderWay)
 		case !r.m.started: // a clean-up was interrupted
+			if r.m.old.Cert != nil { // abort does not go back from here
+				r.ui.Say("The rotation has ended with the CA %s (SHA-256). Only its leftovers are removed.", pki.Short(pki.Fingerprint(r.m.old.Cert)))
+			}
 		case r.m.method == Emergency && r.Action == Abort:
 			return errors.New("an emergency rotation cannot be turned back: the key of the previous CA is lost or known to others. To accept that CA again, use kubectl mesh-ca restore")
 		case r.Action == Continue:
 			if r.goal.Until = r.next().Stage; r.goal.Until == Narrow {
-				return fmt.Errorf("all that is left is the last phase, after which the previous CA is not accepted any more; run: %s", r.command(Finish))
+				return fmt.Errorf("all that is left is the last phase, after which the previous CA is not accepted any more; nothing was written. Run: %s", r.command(Finish))
 			}
 		case r.Action == Finish:
 			if r.next().Stage < Narrow {
-				return fmt.Errorf("the rotation has not come to its last phase yet; run: %s", r.command(Continue))
+				return fmt.Errorf("the rotation has not come to its last phase yet, or an upgrade has written certificates since; nothing was written. Run: %s", r.command(Continue))
 			}
 		}
 	}

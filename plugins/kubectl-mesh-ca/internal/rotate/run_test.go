@@ -15,7 +15,6 @@ import (
 	"github.com/kubectl-mesh/kubectl-mesh/pkg/common/cilium/pki/pkitest"
 	"github.com/kubectl-mesh/kubectl-mesh/pkg/common/clusters"
 	"github.com/kubectl-mesh/kubectl-mesh/pkg/common/output"
-	"github.com/kubectl-mesh/kubectl-mesh/plugins/kubectl-mesh-ca/internal/ca"
 	"github.com/kubectl-mesh/kubectl-mesh/plugins/kubectl-mesh-ca/internal/catest"
 	"github.com/kubectl-mesh/kubectl-mesh/plugins/kubectl-mesh-ca/internal/modeltest"
 	"github.com/kubectl-mesh/kubectl-mesh/plugins/kubectl-mesh-ca/internal/rotate"
@@ -241,7 +240,8 @@ func sequence(t *testing.T, seed uint64) {
 			requests = 1 + w.R.IntN(2500)
 		}
 		_, _ = w.run(actions[w.R.IntN(len(actions))], "", requests) // most of them are refused or cut
-		w.At = w.At.Add(5 * time.Minute)                            // a run that was killed counts as alive for a while
+		w.nothingLost(first)
+		w.At = w.At.Add(5 * time.Minute) // a run that was killed counts as alive for a while
 		if w.R.IntN(2) == 0 {
 			w.owner(w.Mesh[w.R.IntN(len(w.Mesh))], seed%3 == 0)
 			for range w.R.IntN(4) {
@@ -302,53 +302,97 @@ func must(t testing.TB, err error) {
 }
 
 // world is a mesh in which the CA is rotated.
-type world struct{ *modeltest.World }
+type world struct {
+	*modeltest.World
+
+	// ahead is how far the clock of the machine is ahead of the clusters'; it is known to a second.
+	ahead   time.Duration
+	unknown bool // it is not known, because the API servers do not send dates
+	quiet   time.Duration
+	observe rotate.Observer // in place of the model's
+	ignore  rotate.Ignore
+	said    *[]string
+	heard   func(line string) // is called with each line that a person reads, if it is not nil
+}
 
 func newWorld(t testing.TB, seed uint64, install func(string, *pkitest.CA) catest.Install, names ...string) *world {
-	return &world{modeltest.New(t, seed, install, names...)}
+	return &world{World: modeltest.New(t, seed, install, names...)}
 }
 
 // run is one command, which ends after so many requests; negative for as long as it takes.
 func (w *world) run(action rotate.Action, method rotate.Method, requests int) (rotate.Report, error) {
 	defer w.Begin(string(action), requests)()
 	members := w.Members()
+	for n, m := range members {
+		if !w.unknown {
+			members[n] = m.WithSkew(clusters.Skew{Low: -w.ahead - time.Second/2, High: -w.ahead + time.Second/2})
+		}
+	}
+	observer := w.observe
+	if observer == nil {
+		observer = w
+	}
 	c := rotate.Config{
 		Write:  modeltest.Write(),
 		Action: action, Select: func(context.Context) (*clusters.Selection, error) { return &clusters.Selection{Members: members}, nil },
-		Observer: w, Clock: w, Who: "test", ID: fmt.Sprint("run-", len(w.Log)), Method: string(method), Wait: 20 * time.Minute, Poll: 10 * time.Second,
+		Observer: observer, Clock: machine{w.World, w.ahead}, Quiet: w.quiet, Ignore: w.ignore, Who: "test", ID: fmt.Sprint("run-", len(w.Log)), Method: string(method), Wait: 20 * time.Minute, Poll: 10 * time.Second,
 		Show: func(rotate.Report, bool) []output.Section { return nil },
 	}
-	return rotate.Run(w.T.Context(), c, modeltest.UI{T: w.T})
+	return rotate.Run(w.T.Context(), c, recorder{modeltest.UI{T: w.T}, w.said, w.heard})
 }
 
-// everything reports the kind of every Secret at the end.
+// machine is the clock of the machine that runs the command.
+type machine struct {
+	*modeltest.World
+
+	ahead time.Duration
+}
+
+func (m machine) Now() time.Time { return m.World.Now().Add(m.ahead) }
+
+// recorder keeps what a person reads, if said is not nil.
+type recorder struct {
+	modeltest.UI
+
+	said  *[]string
+	heard func(string)
+}
+
+func (r recorder) Say(format string, args ...any) { r.keep(fmt.Sprintf(format, args...)) }
+func (r recorder) Warn(format string, args ...any) {
+	r.keep("Warning: " + fmt.Sprintf(format, args...))
+}
+
+func (r recorder) keep(line string) {
+	r.T.Log(line)
+	if r.heard != nil {
+		r.heard(line)
+	}
+	if r.said != nil {
+		*r.said = append(*r.said, line)
+	}
+}
+
+// nothingLost: no key and no former CA is lost, wherever a command was cut.
+func (w *world) nothingLost(first *x509.Certificate) {
+	w.T.Helper()
+	for _, p := range w.Mesh {
+		for _, what := range modeltest.Lost(p.Secrets(), first) {
+			w.T.Fatalf("%s: %s", p.Name, what)
+		}
+	}
+}
+
+// ends: all Secrets are as they must be at the end.
 func (w *world) ends(old bool, first *x509.Certificate) {
 	w.T.Helper()
 	for range 20 { // kubelets write what the last phase left
 		must(w.T, w.Sleep(w.T.Context(), time.Minute))
 	}
 	for _, p := range w.Mesh {
-		authority, err := pki.ParseCA(p.Secret(pki.SecretCA).Data)
-		if err != nil || authority.Key != pki.KeyMatches || authority.Signer().Equal(first) != old || len(authority.Chain) != 1 {
-			w.T.Errorf("%s: cilium-ca: %v, %d certificates, old %t", p.Name, err, len(authority.Chain), authority.Signer().Equal(first))
-		}
-		for _, spec := range pki.LeafSpecs() {
-			secret := p.Secret(spec.Secret)
-			if secret == nil {
-				continue
-			}
-			leaf, err := pki.ParseLeaf(secret.Data)
-			if err != nil || len(leaf.Chain) != 1 || len(leaf.Trust) != 1 || leaf.Key != pki.KeyMatches || !leaf.SignedBy(authority.Signer()) || !leaf.Trust[0].Equal(authority.Signer()) {
-				w.T.Errorf("%s: %s: %v, %d in the chain, %d trusted", p.Name, spec.Secret, err, len(leaf.Chain), len(leaf.Trust))
-			}
-		}
-		for _, left := range []string{"secrets/" + rotate.SecretNew, "configmaps/" + rotate.ConfigMapLock} {
-			if p.Objects[left] != nil {
-				w.T.Errorf("%s: %s is left", p.Name, left)
-			}
-		}
-		if !old && p.Secret(ca.BackupName(pki.Fingerprint(first))) == nil {
-			w.T.Errorf("%s: the previous CA is not kept", p.Name)
+		exists := func(name string) bool { return p.Objects["configmaps/"+name] != nil }
+		for _, problem := range modeltest.Ended(p.Source, exists, old, first) {
+			w.T.Errorf("%s: %s", p.Name, problem)
 		}
 	}
 }

@@ -9,6 +9,7 @@ import (
 	corev1 "k8s.io/api/core/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/types"
 
 	"github.com/kubectl-mesh/kubectl-mesh/pkg/apis/v1alpha1"
 	"github.com/kubectl-mesh/kubectl-mesh/pkg/common/change"
@@ -25,6 +26,7 @@ type step struct {
 	needs   []permissions.Permission
 	what    string
 	deletes bool
+	uid     types.UID // of the object that is deleted
 	send    func(ctx context.Context, dryRun bool) (metav1.Object, error)
 	diff    func(stored metav1.Object) *change.Difference
 	// data are the keys of a Secret that are written, for the check that no pair loses its trust; nil for other objects.
@@ -37,6 +39,9 @@ func (s *step) Target() change.Target { return s.target }
 func (s *step) Permissions() []permissions.Permission { return s.needs }
 
 func (s *step) Deletes() bool { return s.deletes }
+
+// UID is that of the object that is deleted: its owner may create it again before it is read back.
+func (s *step) UID() types.UID { return s.uid }
 
 // Send writes the object, if it is still as it was read.
 func (s *step) Send(ctx context.Context, dryRun bool) (metav1.Object, error) {
@@ -104,7 +109,7 @@ func (c *cluster) patchSpec(kind change.Kind, have metav1.Object, fields change.
 // remove deletes an object.
 func (c *cluster) remove(kind change.Kind, have metav1.Object, what string, access permissions.Access) *step {
 	s := c.step(kind, have.GetName(), what, access)
-	s.deletes = true
+	s.deletes, s.uid = true, have.GetUID()
 	s.send = func(ctx context.Context, dryRun bool) (metav1.Object, error) {
 		return have, s.target.Delete(ctx, have.GetUID(), have.GetResourceVersion(), dryRun)
 	}

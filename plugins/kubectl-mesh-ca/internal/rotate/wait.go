@@ -47,12 +47,19 @@ func (r *run) await(ctx context.Context, phase Phase) (bool, error) {
 			missing = []string{unread.Error()}
 		}
 		r.report.Waiting = missing
+		without := r.m.without()
 		if len(missing) == 0 {
+			if without != "" && phase.Gate != (Gate{}) {
+				r.ui.Warn("phase %q begins although this is ignored: %s", phase.Kind, without)
+			}
 			return true, nil
+		}
+		if without != "" {
+			without = "; ignored: " + without
 		}
 		if text := strings.Map(withoutDigits, missing[0]); r.said != text { // not again for every second that is left
 			r.said = text
-			r.ui.Say("Waiting before phase %q: %s%s", phase.Kind, missing[0], more(len(missing)-1))
+			r.ui.Say("Waiting before phase %q: %s%s%s", phase.Kind, missing[0], more(len(missing)-1), without)
 		}
 		if r.Clock.Now().After(end) {
 			return false, fmt.Errorf("%w (%s, --wait); what was written is safe, and the clusters trust each other. Go on with: %s", ErrWaiting, r.Wait, r.command(r.goOn()))
@@ -84,7 +91,7 @@ func (r *run) again(ctx context.Context) error {
 	if err == nil || ctx.Err() != nil || r.m == nil {
 		return err
 	}
-	if r.m.started && r.Action != Status && r.m.strangers() != nil || r.m.started && r.m.complete() != nil {
+	if r.m.started && r.Action != Status && r.m.strangers() != nil || r.m.started && r.m.complete(r.Ignore) != nil {
 		return err
 	}
 	return fmt.Errorf("%w: %w", errAgain, err)

@@ -32,6 +32,9 @@ func Check(doc v1alpha1.CACheckReport, wide bool) []output.Section {
 	if len(sections[0].Table.Rows) == 0 {
 		sections[0] = output.Section{Text: []string{"No certificate ends in the next 12 months."}}
 	}
+	if lines := dueUnknown(doc); len(lines) > 0 {
+		sections = append(sections, output.Section{Title: "Cannot determine when cert-manager issues these certificates again", Text: lines})
+	}
 	if t := findings(doc.Findings); len(t.Rows) > 0 {
 		sections = append(sections, output.Section{Title: "Findings", Table: t}, output.Section{Title: "Suggested fix", Text: fixes(doc.Findings)})
 	}
@@ -39,6 +42,28 @@ func Check(doc v1alpha1.CACheckReport, wide bool) []output.Section {
 		sections[i].Width = width
 	}
 	return sections
+}
+
+// dueUnknown lists the certificates of cert-manager whose next issuance is not known, one line for each reason and cluster.
+func dueUnknown(doc v1alpha1.CACheckReport) []string {
+	var order []string
+	names := map[string][]string{}
+	for _, c := range doc.Certificates {
+		if c.DueUnknown == "" {
+			continue
+		}
+		key := c.Cluster + "\x00" + c.DueUnknown
+		if names[key] == nil {
+			order = append(order, key)
+		}
+		names[key] = append(names[key], c.Name)
+	}
+	var out []string
+	for _, key := range order {
+		cluster, why, _ := strings.Cut(key, "\x00")
+		out = append(out, wrapped(fmt.Sprintf("  %s: %s: %s", cluster, strings.Join(names[key], ", "), why), "    ")...)
+	}
+	return out
 }
 
 // entry is one line of the calendar: what happens to certificates of one kind on one day.

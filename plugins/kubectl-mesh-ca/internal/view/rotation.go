@@ -29,7 +29,7 @@ func Rotation(doc v1alpha1.RotationReport) []output.Section {
 	for _, list := range []struct {
 		title string
 		lines []string
-	}{{fmt.Sprintf("Phase %q waits for", doc.Phase), doc.Waiting}, {"Warnings", doc.Warnings}} {
+	}{{fmt.Sprintf("Phase %q waits for", doc.Phase), doc.Waiting}, {"Ignored", doc.Ignored}, {"Warnings", doc.Warnings}} {
 		if len(list.lines) > 0 {
 			sections = append(sections, output.Section{Title: list.title, Text: indent(list.lines)})
 		}

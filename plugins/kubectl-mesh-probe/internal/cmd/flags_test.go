@@ -41,6 +41,7 @@ func TestFieldDMaxCount(t *testing.T) {
 		"--max-count below":        {flags{count: 400, maxCount: 100}, 100, 100},
 		"both":                     {flags{count: 500, countGiven: true, maxCount: 900}, 500, 900},
 		"--duration":               {flags{count: 400, duration: time.Second}, 400, 0},
+		"--duration and --count":   {flags{count: 400, countGiven: true, duration: time.Second}, -1, 0},
 		"--duration and max-count": {flags{count: 400, duration: time.Second, maxCount: 1}, -1, 0},
 		"--max-count below 0":      {flags{count: 400, maxCount: -1}, -1, 0},
 		"--max-count below count":  {flags{count: 400, countGiven: true, maxCount: 399}, -1, 0},
@@ -72,5 +73,29 @@ func TestExitError(t *testing.T) {
 	}
 	if got := exitError(nil); got != nil {
 		t.Errorf("no failure: %v", got)
+	}
+}
+
+// What stands for a connection: --tcp with a host and a port, with a Service, or the URL.
+func TestTCPTargets(t *testing.T) {
+	t.Parallel()
+	for typed, tc := range map[string]struct {
+		tcp bool
+		url string // "" for a Service whose port is looked up
+	}{
+		"db:5432": {true, "tcp://db:5432"}, "svc/db:5432": {true, "tcp://db:5432"}, "10.0.0.1:80": {true, "tcp://10.0.0.1:80"}, "[fd00::1]:80": {true, "tcp://[fd00::1]:80"},
+		"tcp://db:5432": {false, "tcp://db:5432"}, "db": {true, ""}, "db.shop:pg": {true, ""},
+	} {
+		f := newFlags()
+		f.from, f.tcp = "deploy/client", tc.tcp
+		c, err := f.checked(typed)
+		if err != nil || !c.TCP || c.Send.Method != "" || (c.Targets[0].URL != nil) != (tc.url != "") || c.Targets[0].URL != nil && (c.Targets[0].URL.String() != tc.url || !c.Targets[0].URL.TCP()) {
+			t.Errorf("%s: %+v %v", typed, c, err)
+		}
+	}
+	f := newFlags()
+	f.from = "deploy/client"
+	if c, err := f.checked("db:5432"); err != nil || c.TCP || c.Targets[0].URL != nil || c.Send.Method != "GET" {
+		t.Errorf("without --tcp: %+v %v", c, err)
 	}
 }

@@ -13,21 +13,55 @@ import (
 )
 
 // ui shows the user what happens, on stderr.
-type ui struct{ out io.Writer }
+type ui struct {
+	out   io.Writer
+	watch bool
+
+	mu     sync.Mutex // of the terminal
+	screen *screen    // what is redrawn in place; nil if nothing is
+}
 
 // Note implements probe.UI.
-func (u ui) Note(format string, args ...any) { output.Say(u.out, format, args...) }
+func (u *ui) Note(format string, args ...any) {
+	u.mu.Lock()
+	defer u.mu.Unlock()
+	if u.screen != nil {
+		u.screen.clear()
+	}
+	output.Say(u.out, format, args...)
+}
 
 // Warn implements probe.UI.
-func (u ui) Warn(format string, args ...any) { output.Say(u.out, "Warning: "+format, args...) }
+func (u *ui) Warn(format string, args ...any) { u.Note("Warning: "+format, args...) }
 
 const progressEvery = 200 * time.Millisecond
 
-// Show implements probe.UI: one line that is rewritten, if stderr is a terminal.
-func (u ui) Show(current func() probe.Progress) (stop func()) {
-	if !output.IsTerminal(u.out) {
+// Show implements probe.UI. On a terminal it redraws in place: one line, or the timeline with --watch, which stays there at the end. Without a
+// terminal, --watch prints one line for each interval.
+func (u *ui) Show(current func() probe.Progress) (stop func()) {
+	terminal := output.IsTerminal(u.out)
+	if !terminal && !u.watch {
 		return func() {}
 	}
+	lines := &plainLines{out: u.out}
+	draw := func(last bool) {
+		p := current()
+		u.mu.Lock()
+		defer u.mu.Unlock()
+		switch {
+		case !terminal:
+			lines.print(p, last)
+		case u.watch:
+			u.screen.draw(func(columns, rows int) []string { return watchFrame(p, columns, rows) })
+		case last:
+			u.screen.clear()
+		default:
+			u.screen.draw(func(columns, _ int) []string { return []string{progressLine(p, columns)} })
+		}
+	}
+	u.mu.Lock()
+	u.screen = &screen{out: u.out}
+	u.mu.Unlock()
 	done := make(chan struct{})
 	var wg sync.WaitGroup
 	wg.Go(func() {
@@ -36,13 +70,9 @@ func (u ui) Show(current func() probe.Progress) (stop func()) {
 		for {
 			select {
 			case <-tick.C:
-				columns, ok := output.TerminalWidth(u.out)
-				if !ok {
-					columns = defaultWidth
-				}
-				_, _ = fmt.Fprint(u.out, "\r\x1b[K"+progressLine(current(), columns))
+				draw(false)
 			case <-done:
-				_, _ = fmt.Fprint(u.out, "\r\x1b[K")
+				draw(true)
 				return
 			}
 		}
@@ -50,6 +80,9 @@ func (u ui) Show(current func() probe.Progress) (stop func()) {
 	return func() {
 		close(done)
 		wg.Wait()
+		u.mu.Lock()
+		defer u.mu.Unlock()
+		u.screen = nil
 	}
 }
 
@@ -70,7 +103,15 @@ func progressLine(p probe.Progress, columns int) string {
 	for _, a := range p.Answers {
 		members = append(members, fmt.Sprintf("%s %d", output.Clean(a.Cluster), a.Requests))
 	}
-	return fitted(columns, output.Clean("probing "+p.URL), count, members, tail)
+	return fitted(columns, "probing "+called(p.URLs), count, members, tail)
+}
+
+// called shows what is called.
+func called(urls []string) string {
+	if len(urls) == 1 {
+		return output.Clean(urls[0])
+	}
+	return fmt.Sprintf("%d URLs", len(urls))
 }
 
 // fitted joins the parts of the line so that it has fewer columns than the terminal, because a line that wraps cannot be rewritten. It

@@ -5,9 +5,13 @@ package judge
 
 import (
 	"fmt"
+	"iter"
+	"math"
 	"strings"
+	"time"
 
 	"github.com/kubectl-mesh/kubectl-mesh/pkg/common/stats"
+	"github.com/kubectl-mesh/kubectl-mesh/plugins/kubectl-mesh-probe/internal/history"
 	"github.com/kubectl-mesh/kubectl-mesh/plugins/kubectl-mesh-probe/internal/origin"
 	"github.com/kubectl-mesh/kubectl-mesh/plugins/kubectl-mesh-probe/internal/tally"
 )
@@ -23,6 +27,12 @@ type Evidence struct {
 	ErrorsJudged bool
 	// Looks is how often the tally may be judged before the run ends. Each time is a chance to be wrong.
 	Looks int
+	// Requests are those of the client. Percentiles and failover need them. It may be nil.
+	Requests iter.Seq[history.Request]
+	// Mark is the moment from which a failover counts. It is zero if there is none.
+	Mark time.Time
+	// Drift says how the shares changed during the run. It is empty if they did not.
+	Drift string
 }
 
 const noneAnswered = "no request was answered"
@@ -35,28 +45,34 @@ func (e Expectation) Judge(t *tally.Tally, ev Evidence) Check {
 		return c.end(Inconclusive, "no request was counted")
 	}
 	switch e.kind {
-	case "noerrors":
+	case kindPercentile:
+		return e.judgePercentile(t, ev, c)
+	case kindFailover:
+		return e.judgeFailover(ev, c)
+	case kindNoErrors:
 		c.Observed = ratio(t.Failed(), t.Requests)
 		if t.Failed() > 0 {
 			return c.end(Fail, "")
 		}
 		return c.end(Pass, "")
-	case "errors":
+	case kindErrors:
 		return e.judgeErrors(t, ev, c)
 	}
-	c.Observed = fmt.Sprintf("%s by it, %d by others, %d unattributed", ratio(t.Count(e.name), t.Requests), t.Requests-t.Unattributed()-t.Count(e.name), t.Unattributed())
+	c.Observed = fmt.Sprintf("%s answered %s, others %d, unattributed %d", e.name, ratio(t.Count(e.name), t.Requests), t.Requests-t.Unattributed()-t.Count(e.name), t.Unattributed())
 	if t.Answered() == 0 {
 		return c.end(Inconclusive, noneAnswered)
 	}
 	switch {
-	case e.kind == "only", e.value == 1:
+	case e.kind == kindOnly, e.kind == kindShare && e.value == 1:
 		c = e.judgeOnly(t, ev, c)
-	case e.value == 0:
+	case e.kind == kindShare && e.value == 0:
 		c = e.judgeNever(t, ev, c)
-	default:
+	case e.kind == kindShare:
 		c = e.judgeShare(t, ev, c)
+	default:
+		c = e.judgeBound(t, ev, c)
 	}
-	if c = ev.doubtNames(t, c); c.Verdict == Pass && t.Weak > 0 && !e.predicted(ev.Prediction) {
+	if c = ev.doubtDrift(ev.doubtNames(t, c)); c.Verdict == Pass && t.Weak > 0 && !e.predicted(ev.Prediction) {
 		return c.end(Inconclusive, "the tally relies on cluster names in the replies, and the prediction differs from the expectation; "+useIdentify)
 	}
 	return c
@@ -66,10 +82,14 @@ func (e Expectation) Judge(t *tally.Tally, ev Evidence) Check {
 // many predictions.
 func (e Expectation) predicted(p Prediction) bool {
 	switch {
-	case e.kind == "only", e.value == 1:
+	case e.kind == kindOnly, e.kind == kindShare && e.value == 1:
 		return p.Shares[e.name] == 1
-	case e.value == 0:
+	case e.kind == kindShare && e.value == 0:
 		return p.Shares[e.name] == 0
+	case e.kind == kindAbove:
+		return p.Shares[e.name] > e.value
+	case e.kind == kindBelow:
+		return p.Shares[e.name] < e.value
 	}
 	return true
 }
@@ -101,7 +121,7 @@ func (e Expectation) judgeOnly(t *tally.Tally, ev Evidence, c Check) Check {
 		return c.end(Pass, "")
 	case sole != "" && sole != e.name:
 		return c.end(Fail, fmt.Sprintf("only %s can have answered the %d unattributed requests", sole, u))
-	case t.UnattributedErrors() > 0 && !ev.ErrorsJudged && (sole == e.name || e.kind == "share" && t.NoAnswer > 0):
+	case t.UnattributedErrors() > 0 && !ev.ErrorsJudged && (sole == e.name || e.kind == kindShare && t.NoAnswer > 0):
 		return c.end(Fail, fmt.Sprintf("%d requests failed, and only %s should have answered them", t.UnattributedErrors(), e.name))
 	}
 	return c.unattributed(t)
@@ -121,18 +141,12 @@ func (e Expectation) judgeNever(t *tally.Tally, ev Evidence, c Check) Check {
 }
 
 func (e Expectation) judgeShare(t *tally.Tally, ev Evidence, c Check) Check {
-	n, low, z := t.Requests, t.Count(e.name), quantile(ev.Looks)
-	high := low + t.Unattributed()
-	if sole := ev.Prediction.sole(); sole == e.name {
-		low = high
-	} else if sole != "" {
-		high = low
-	}
-	ci := stats.Interval{Low: stats.WilsonAt(low, n, z).Low, High: stats.WilsonAt(high, n, z).High}
+	n := t.Requests
+	low, high, ci := e.bounds(t, ev)
 	c.Observed = fmt.Sprintf("%s, 95%% CI %s", ratio(t.Count(e.name), n), interval(ci))
 	switch {
 	case ci.High < e.value-e.tolerance, ci.Low > e.value+e.tolerance:
-		return c.end(Fail, fmt.Sprintf("more than %s away from the expected share", percent(e.tolerance)))
+		return c.end(Fail, fmt.Sprintf("more than %s points away from the expected share", strings.TrimSuffix(stats.Percent(e.tolerance), "%")))
 	case high == 0 && ci.High < e.value:
 		return c.end(Fail, e.name+" never answered")
 	case low == n && ci.Low > e.value:
@@ -146,15 +160,51 @@ func (e Expectation) judgeShare(t *tally.Tally, ev Evidence, c Check) Check {
 	return c.tooFew()
 }
 
+// bounds returns how many requests the cluster answered at least and at most, and the interval of its share. An unattributed request may
+// belong to any cluster, unless the prediction leaves only one.
+func (e Expectation) bounds(t *tally.Tally, ev Evidence) (low, high int, ci stats.Interval) {
+	low = t.Count(e.name)
+	high = low + t.Unattributed()
+	if sole := ev.Prediction.sole(); sole == e.name {
+		low = high
+	} else if sole != "" {
+		high = low
+	}
+	z := quantile(ev.Looks)
+	return low, high, stats.Interval{Low: stats.WilsonAt(low, t.Requests, z).Low, High: stats.WilsonAt(high, t.Requests, z).High}
+}
+
+// judgeBound judges NAME>40% and NAME<60%. A single answer is above 0 %, and a single answer of another cluster below 100 %.
+func (e Expectation) judgeBound(t *tally.Tally, ev Evidence, c Check) Check {
+	n := t.Requests
+	low, high, ci := e.bounds(t, ev)
+	c.Observed = fmt.Sprintf("%s, 95%% CI %s", ratio(t.Count(e.name), n), interval(ci))
+	met, missed := ci.Low > e.value || e.value == 0 && low > 0, ci.High <= e.value
+	if e.kind == kindBelow {
+		met, missed = ci.High < e.value || e.value == 1 && high < n, ci.Low >= e.value
+	}
+	switch {
+	case met:
+		return c.end(Pass, "")
+	case missed:
+		return c.end(Fail, "")
+	case t.Unattributed() > 0:
+		return c.unattributed(t)
+	}
+	share := float64(t.Count(e.name)) / float64(n)
+	c.Needs = max(n+1, stats.SampleSize(share, max(math.Abs(share-e.value), 0.005), quantile(ev.Looks)))
+	return c.tooFew()
+}
+
 func (c Check) tooFew() Check {
-	return c.end(Inconclusive, fmt.Sprintf("too few requests for a verdict; about %d are needed: raise --max-count", c.Needs))
+	return c.end(Inconclusive, fmt.Sprintf("too few requests for a verdict; about %d are needed: raise --max-count or --duration", c.Needs))
 }
 
 // unattributed is the verdict if some requests may belong to any cluster.
 func (c Check) unattributed(t *tally.Tally) Check {
 	switch failed := t.UnattributedErrors(); {
 	case failed == t.Unattributed():
-		return c.end(Inconclusive, fmt.Sprintf("%d requests failed, and it is not known which cluster should have answered them", failed))
+		return c.end(Inconclusive, fmt.Sprintf("%d requests failed, and it is unknown which cluster should have answered them", failed))
 	case failed > 0:
 		return c.end(Inconclusive, fmt.Sprintf("%d requests could not be attributed, %d of them failed; use --identify", t.Unattributed(), failed))
 	}
@@ -201,7 +251,7 @@ func Contradicts(t *tally.Tally, p Prediction, members []origin.Member) bool {
 // chi-square test at 1e-4. A request that failed fails the check, unless an expectation about errors judges it; then it is
 // unattributed. If the prediction has a caveat, a tally that does not fit is inconclusive.
 func CheckPrediction(t *tally.Tally, ev Evidence) Check {
-	c := ev.doubtNames(t, judgePrediction(t, ev))
+	c := ev.doubtDrift(ev.doubtNames(t, judgePrediction(t, ev)))
 	caveat := ev.Prediction.caveat()
 	switch {
 	case caveat == "":
@@ -237,7 +287,7 @@ func judgePrediction(t *tally.Tally, ev Evidence) Check {
 		}
 		observed, shares = append(observed, r.Requests), append(shares, share)
 		smallest = min(smallest, share)
-		c.Observed += fmt.Sprintf("%s%s %s of %s", separator(len(observed)), r.Name, percent(float64(r.Requests)/float64(t.Requests)), percent(share))
+		c.Observed += fmt.Sprintf("%s%s %s of %s", separator(len(observed)), r.Name, stats.Percent(float64(r.Requests)/float64(t.Requests)), stats.Percent(share))
 	}
 	switch {
 	case p.None && t.Answered() == 0 && t.OnlyUnreachable():

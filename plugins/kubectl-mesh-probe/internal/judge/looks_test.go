@@ -2,88 +2,100 @@ package judge
 
 import (
 	"math/rand/v2"
+	"slices"
 	"testing"
 
 	"github.com/kubectl-mesh/kubectl-mesh/plugins/kubectl-mesh-probe/internal/origin"
 	"github.com/kubectl-mesh/kubectl-mesh/plugins/kubectl-mesh-probe/internal/reply"
-	"github.com/kubectl-mesh/kubectl-mesh/plugins/kubectl-mesh-probe/internal/tally"
 )
 
-// gate checks one expectation as the command does: it draws requests, judges, and extends the run while there is no verdict.
-func gate(t *testing.T, seed uint64, expr string, truth map[string]float64, failing float64, count, most int) (Verdict, int) {
+// run checks one expectation as the command does: it draws requests, judges, and extends the run while there is no verdict.
+func run(t *testing.T, expr string, count, most int, draw func() (reply.Reply, origin.Match)) (Verdict, int) {
 	t.Helper()
-	es, err := ParseExpectations([]string{expr}, mesh, false)
-	if err != nil {
-		t.Fatal(err)
-	}
-	random := rand.New(rand.NewPCG(seed, 1))
-	tally := tally.New(mesh)
-	ev := Evidence{Members: mesh, Looks: Looks(count, most)}
+	x, tally := expectation(t, expr), newSample()
 	for target, look := count, 1; ; look++ {
 		for tally.Requests < target {
-			x := random.Float64()
-			r := reply.Reply{Status: 200}
-			if random.Float64() < failing {
-				r = reply.Reply{Status: 503, Class: reply.Class5xx}
-			}
-			for _, m := range mesh {
-				if x -= truth[m.Name]; x < 0 {
-					tally.Add(r, origin.Match{Name: m.Name, Member: true, By: origin.ByPod})
-					break
-				}
-			}
+			tally.add(draw())
 		}
-		check := es[0].Judge(tally, ev)
+		check := x.Judge(tally.Tally, Evidence{Members: mesh, Looks: Looks(count, most), Requests: tally.history.All()})
 		if target = Extend([]Check{check}, tally.Requests, most, look); target == 0 {
 			return check.Verdict, tally.Requests
 		}
 	}
 }
 
+// gate draws requests with true shares and a true part of errors.
+func gate(t *testing.T, seed uint64, expr string, truth map[string]float64, failing float64, count, most int) (Verdict, int) {
+	t.Helper()
+	random := rand.New(rand.NewPCG(seed, 1))
+	return run(t, expr, count, most, func() (reply.Reply, origin.Match) {
+		x, r := random.Float64(), reply.Reply{Status: 200}
+		if random.Float64() < failing {
+			r = reply.Reply{Status: 503, Class: reply.Class5xx}
+		}
+		for _, m := range mesh {
+			if x -= truth[m.Name]; x < 0 {
+				return r, from(m.Name)
+			}
+		}
+		return r, origin.Match{}
+	})
+}
+
 // A true expectation nearly always passes within --max-count. A false one hardly ever does.
 func TestFieldDGates(t *testing.T) {
 	t.Parallel()
-	const seeds = 400
 	split := func(us float64) map[string]float64 { return map[string]float64{"us": us, "eu": 1 - us} }
 	for name, tc := range map[string]struct {
 		expr         string
 		truth        map[string]float64
 		failing      float64
-		least, most  int // of the seeds, that pass
-		neverFailing bool
+		least, most  float64 // of the runs, that pass
+		neverFailing bool    // no more than 1 in 500 fails
 	}{
-		"half":                    {"us=50%", split(0.5), 0, seeds * 99 / 100, seeds, true},
-		"a third":                 {"us=33.3%", split(1. / 3), 0, seeds * 99 / 100, seeds, true},
-		"narrow":                  {"us=50%±3", split(0.5), 0, seeds * 99 / 100, seeds, true},
-		"small share":             {"us=4%", split(0.04), 0, seeds * 99 / 100, seeds, true},
-		"large share":             {"us=96%", split(0.96), 0, seeds * 99 / 100, seeds, true},
-		"nearly":                  {"us=50%", split(0.52), 0, seeds * 95 / 100, seeds, true},
+		"half":                    {"us=50%", split(0.5), 0, 0.99, 1, true},
+		"a third":                 {"us=33.3%", split(1. / 3), 0, 0.99, 1, true},
+		"narrow":                  {"us=50%±3", split(0.5), 0, 0.99, 1, true},
+		"small share":             {"us=4%", split(0.04), 0, 0.99, 1, true},
+		"large share":             {"us=96%", split(0.96), 0, 0.99, 1, true},
+		"nearly":                  {"us=50%", split(0.52), 0, 0.95, 1, true},
 		"60:40":                   {"us=50%", split(0.6), 0, 0, 0, false},
-		"the edge":                {"us=50%", split(0.55), 0, 0, seeds * 5 / 100, false},
+		"the edge":                {"us=50%", split(0.55), 0, 0, 0.05, false},
 		"never answers":           {"us=4%", split(0), 0, 0, 0, false},
 		"never, wide tolerance":   {"us=4%±5", split(0), 0, 0, 0, false},
 		"always, wide tolerance":  {"us=96%±5", split(1), 0, 0, 0, false},
-		"few errors":              {"errors<1%", split(0.5), 0.003, seeds * 95 / 100, seeds, true},
-		"too many errors":         {"errors<1%", split(0.5), 0.02, 0, seeds / 100, false},
-		"errors at the very edge": {"errors<1%", split(0.5), 0.01, 0, seeds * 5 / 100, false},
+		"few errors":              {"errors<1%", split(0.5), 0.003, 0.99, 1, true},
+		"too many errors":         {"errors<1%", split(0.5), 0.02, 0, 0.01, false},
+		"above":                   {"us>40%", split(0.5), 0, 0.99, 1, true},
+		"not above":               {"us>40%", split(0.35), 0, 0, 0.01, false},
+		"below":                   {"us<60%", split(0.5), 0, 0.99, 1, true},
+		"not below":               {"us<60%", split(0.65), 0, 0, 0.01, false},
+		"errors at the very edge": {"errors<1%", split(0.5), 0.01, 0, 0.05, false},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			passed := 0
-			for seed := range uint64(seeds) {
+			runs := 200
+			if slices.Contains([]string{"half", "60:40", "few errors", "too many errors"}, name) {
+				runs = 1000
+			}
+			passed, failed := 0, 0
+			for seed := range uint64(runs) {
 				verdict, sent := gate(t, seed, tc.expr, tc.truth, tc.failing, 400, 10000)
 				if verdict == Pass {
 					passed++
 				}
-				if verdict == Fail && tc.neverFailing {
-					t.Errorf("seed %d: FAIL after %d requests", seed, sent)
+				if verdict == Fail {
+					failed++
 				}
 				if sent > 10000 {
 					t.Errorf("seed %d: %d requests", seed, sent)
 				}
 			}
-			if passed < tc.least || passed > tc.most {
-				t.Errorf("%d of %d runs passed, want %d to %d", passed, seeds, tc.least, tc.most)
+			if failed > max(1, runs/500) && tc.neverFailing {
+				t.Errorf("%d of %d runs failed", failed, runs)
+			}
+			if share := float64(passed) / float64(runs); share < tc.least || share > tc.most {
+				t.Errorf("%d of %d runs passed, want %v to %v of them", passed, runs, tc.least, tc.most)
 			}
 		})
 	}

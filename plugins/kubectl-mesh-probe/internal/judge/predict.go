@@ -7,6 +7,7 @@ import (
 	"strings"
 
 	"github.com/kubectl-mesh/kubectl-mesh/pkg/common/routing"
+	"github.com/kubectl-mesh/kubectl-mesh/pkg/common/stats"
 )
 
 // Prediction is which members should answer the clients of one cluster, and with which shares.
@@ -63,7 +64,7 @@ func (p Prediction) String() string {
 	var parts []string
 	for _, name := range slices.Sorted(maps.Keys(p.Shares)) {
 		if share := p.Shares[name]; share > 0 {
-			parts = append(parts, name+" "+percent(share))
+			parts = append(parts, name+" "+stats.Percent(share))
 		}
 	}
 	return strings.Join(parts, ", ")

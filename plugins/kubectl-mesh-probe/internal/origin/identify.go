@@ -28,7 +28,7 @@ type Match struct {
 	// Name is the name of a member, or the captured value if it does not name a member. It is empty if the sender is unknown.
 	Name   string
 	Member bool
-	// By is what identified it: pod name, pod IP, node name, cluster name, context name, body, header or json.
+	// By is what identified it: pod name, pod IP, node name, cluster name, context name, socket, body, header or json.
 	By string
 	// Weak says that it relies on a name that may be in the reply by chance.
 	Weak bool
@@ -154,6 +154,9 @@ func (id *Identifier) WithTokens(t *Tokens) *Identifier {
 
 // Identify returns which member sent a reply.
 func (id *Identifier) Identify(r *reply.Reply) Match {
+	if r.Connected && id.tokens != nil {
+		return id.tokens.connectedTo(r.Peer.Addr())
+	}
 	if r.Status == 0 {
 		return Match{}
 	}

@@ -20,11 +20,15 @@ const (
 	ByContext = "context name"
 )
 
+// BySocket is the address of a pod to which the socket of a connection leads, as the client pod's kernel shows it.
+const BySocket = "socket"
+
 // Tokens are words and addresses that identify one member: names and addresses of the Service's pods, names of their nodes, names of the
 // member. Those of several members are kept too, so that Merge does not make one of them unique again.
 type Tokens struct {
 	words map[string]token     // names of pods, nodes, clusters and contexts
 	addrs map[netip.Addr]token // of pods, unmapped and without a zone
+	found *found
 }
 
 type token struct {
@@ -36,7 +40,7 @@ type token struct {
 
 // NewTokens collects the words of a Service's endpoints in each member.
 func NewTokens(snap *routing.Snapshot, key routing.Key) *Tokens {
-	t := &Tokens{words: map[string]token{}, addrs: map[netip.Addr]token{}}
+	t := &Tokens{words: map[string]token{}, addrs: map[netip.Addr]token{}, found: &found{}}
 	for i := range snap.Clusters {
 		c := &snap.Clusters[i]
 		if svc := c.Services[key]; svc != nil {
@@ -56,7 +60,7 @@ func NewTokens(snap *routing.Snapshot, key routing.Key) *Tokens {
 
 // Merge returns the tokens of both. A word of two members identifies neither.
 func (t *Tokens) Merge(o *Tokens) *Tokens {
-	out := &Tokens{words: map[string]token{}, addrs: map[netip.Addr]token{}}
+	out := &Tokens{words: map[string]token{}, addrs: map[netip.Addr]token{}, found: &found{}}
 	for _, from := range []*Tokens{t, o} {
 		for text, tk := range from.words {
 			out.word(text, tk)
@@ -118,15 +122,15 @@ type hit struct {
 // strong evidence, names of clusters and contexts count where a program writes them. If evidence of one rank identifies two members, the
 // sender is unknown.
 func (t *Tokens) find(r *reply.Reply) Match {
-	strong := t.strong(r.Body)
+	strong := slices.Clip(t.strong(r.Body))
 	for _, line := range r.Header {
 		name, value, ok := reply.SplitHeader(line)
 		if !ok {
 			continue
 		}
 		found := t.strong([]byte(value))
-		if callerKey.MatchString(name) { // an address in such a header is the caller's; the name of a pod may be in any header
-			found = slices.DeleteFunc(found, func(h hit) bool { return h.by == ByIP })
+		if len(found) > 0 && callerKey.MatchString(name) { // an address in such a header is the caller's; the name of a pod may be in any header
+			found = slices.DeleteFunc(slices.Clone(found), func(h hit) bool { return h.by == ByIP })
 		}
 		strong = append(strong, found...)
 	}
@@ -136,6 +140,15 @@ func (t *Tokens) find(r *reply.Reply) Match {
 		}
 	}
 	return agreed(t.weakIn(r))
+}
+
+// connectedTo returns which member has the pod with an address.
+func (t *Tokens) connectedTo(addr netip.Addr) Match {
+	tk, ok := t.addrs[addr.Unmap().WithZone("")]
+	if !ok || tk.shared {
+		return Match{}
+	}
+	return Match{Name: tk.member, Member: true, By: BySocket}
 }
 
 func keep(all []hit, by string) []hit {
@@ -159,9 +172,14 @@ func agreed(matches []hit) Match {
 	return Match{Name: first.member, Member: true, By: first.by, Weak: first.weak}
 }
 
-// strong finds the names and addresses in a text that identify one member. A word inside a longer known word is not a hit: node "worker" in
-// "worker.eu.example".
+// strong finds the names and addresses in a text that identify one member. Most texts have been searched before.
 func (t *Tokens) strong(text []byte) []hit {
+	return t.found.in(text, t.search)
+}
+
+// search finds the names and addresses in a text that identify one member. A word inside a longer known word is not a hit: node "worker" in
+// "worker.eu.example".
+func (t *Tokens) search(text []byte) []hit {
 	var words []hit
 	for word, tk := range t.words {
 		if tk.weak {

@@ -174,3 +174,35 @@ func TestField03AddressesOfTwoMembers(t *testing.T) {
 		}
 	}
 }
+
+// The address of a socket identifies the member that has an endpoint with it. An address of two members identifies neither.
+func TestConnectedTo(t *testing.T) {
+	t.Parallel()
+	snap, key := fieldSnapshot()
+	for i := range snap.Clusters {
+		svc := snap.Clusters[i].Services[key]
+		svc.Endpoints = append(svc.Endpoints, routing.Endpoint{Pod: "both", Addr: netip.MustParseAddr("10.9.9.9")})
+	}
+	id, err := Parse("auto", nil, []Member{{"us", "kind-us"}, {"eu", "kind-eu"}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for peer, want := range map[string]Match{
+		"10.1.1.2:5432": {Name: "us", Member: true, By: BySocket}, "[fd00:2::a]:1": {Name: "eu", Member: true, By: BySocket},
+		"[::ffff:10.2.1.2]:5432": {Name: "eu", Member: true, By: BySocket},
+		"10.9.9.9:5432":          {}, "10.96.0.10:5432": {}, "10.1.1.21:5432": {},
+	} {
+		one := &reply.Reply{Connected: true, Peer: netip.MustParseAddrPort(peer)}
+		if got := id.WithTokens(NewTokens(snap, key)).Identify(one); got != want {
+			t.Errorf("%s: %+v", peer, got)
+		}
+	}
+	for name, one := range map[string]*reply.Reply{"no address": {Connected: true}, "not connected": {Class: reply.ClassRefused}} {
+		if got := id.WithTokens(NewTokens(snap, key)).Identify(one); got != (Match{}) {
+			t.Errorf("%s: %+v", name, got)
+		}
+	}
+	if got := id.Identify(&reply.Reply{Connected: true, Peer: netip.MustParseAddrPort("10.1.1.2:5432")}); got != (Match{}) {
+		t.Errorf("nothing is known: %+v", got)
+	}
+}

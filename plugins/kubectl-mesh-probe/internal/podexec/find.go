@@ -85,21 +85,33 @@ func Find(ctx context.Context, client kubernetes.Interface, namespace string, re
 	if err != nil {
 		return Pod{}, err
 	}
+	return Describe(ctx, client, pod, container)
+}
+
+// Describe returns what is needed to run commands in a container of a pod, and what affects its connections.
+func Describe(ctx context.Context, client kubernetes.Interface, pod *corev1.Pod, container string) (Pod, error) {
+	return describe(pod, container, func() map[string]string { return namespaceLabels(ctx, client, pod.Namespace) })
+}
+
+// describe is Describe. It asks for the labels of the pod's namespace only if they matter.
+func describe(pod *corev1.Pod, container string, namespace func() map[string]string) (Pod, error) {
 	out := Pod{Namespace: pod.Namespace, Name: pod.Name, Node: pod.Spec.NodeName, HostNetwork: pod.Spec.HostNetwork}
 	out.OtherDNS = otherDNS(&pod.Spec)
 	if out.Proxy = proxyInPod(pod); out.Proxy == "" {
-		out.Proxy = dataplane(pod, namespaceLabels(ctx, client, pod))
+		var labels map[string]string
+		if !pod.Spec.HostNetwork && pod.Labels[labelDataplaneMode] == "" {
+			labels = namespace()
+		}
+		out.Proxy = dataplane(pod, labels)
 	}
+	var err error
 	out.Container, out.Defaulted, err = pick(pod, container)
 	return out, err
 }
 
-// namespaceLabels reads the labels of the pod's namespace, if the user may read them and if they matter.
-func namespaceLabels(ctx context.Context, client kubernetes.Interface, pod *corev1.Pod) map[string]string {
-	if pod.Spec.HostNetwork || pod.Labels[labelDataplaneMode] != "" {
-		return nil
-	}
-	ns, err := client.CoreV1().Namespaces().Get(ctx, pod.Namespace, metav1.GetOptions{})
+// namespaceLabels reads the labels of a namespace, if the user may read them.
+func namespaceLabels(ctx context.Context, client kubernetes.Interface, name string) map[string]string {
+	ns, err := client.CoreV1().Namespaces().Get(ctx, name, metav1.GetOptions{})
 	if err != nil {
 		return nil
 	}
@@ -161,7 +173,7 @@ func selector(ctx context.Context, client kubernetes.Interface, namespace string
 			return nil, e
 		}
 		if len(o.Spec.Selector) == 0 {
-			return nil, fmt.Errorf("service %q has no selector, so it has no pods of its own", ref.Name)
+			return nil, fmt.Errorf("service %q has no selector, so it has no pods of its own; name a workload or a pod in --from", ref.Name)
 		}
 		return labels.SelectorFromSet(o.Spec.Selector), nil
 	}
@@ -177,20 +189,7 @@ func choose(pods []corev1.Pod, ref Ref, namespace string) (*corev1.Pod, error) {
 	if len(pods) == 0 {
 		return nil, fmt.Errorf("%s in namespace %q has no pods", ref, namespace)
 	}
-	rank := func(p *corev1.Pod) int {
-		switch {
-		case p.Status.Phase != corev1.PodRunning:
-			return 3
-		case p.DeletionTimestamp != nil:
-			return 2
-		case !ready(p):
-			return 1
-		}
-		return 0
-	}
-	best := slices.MinFunc(pods, func(a, b corev1.Pod) int {
-		return cmp.Or(cmp.Compare(rank(&a), rank(&b)), a.CreationTimestamp.Compare(b.CreationTimestamp.Time), cmp.Compare(a.Name, b.Name))
-	})
+	best := slices.MinFunc(pods, better)
 	switch rank(&best) {
 	case 3:
 		return nil, fmt.Errorf("no pod of %s in namespace %q is running; %s is %s", ref, namespace, best.Name, strings.ToLower(string(best.Status.Phase)))
@@ -198,6 +197,24 @@ func choose(pods []corev1.Pod, ref Ref, namespace string) (*corev1.Pod, error) {
 		return nil, fmt.Errorf("every pod of %s in namespace %q is terminating", ref, namespace)
 	}
 	return &best, nil
+}
+
+// better orders pods by how well they serve as a client.
+func better(a, b corev1.Pod) int {
+	return cmp.Or(cmp.Compare(rank(&a), rank(&b)), a.CreationTimestamp.Compare(b.CreationTimestamp.Time), cmp.Compare(a.Name, b.Name))
+}
+
+// rank is 0 for a pod that is ready.
+func rank(p *corev1.Pod) int {
+	switch {
+	case p.Status.Phase != corev1.PodRunning:
+		return 3
+	case p.DeletionTimestamp != nil:
+		return 2
+	case !ready(p):
+		return 1
+	}
+	return 0
 }
 
 func ready(p *corev1.Pod) bool {

@@ -1,6 +1,12 @@
 package probe
 
-import "github.com/kubectl-mesh/kubectl-mesh/pkg/common/permissions"
+import (
+	"fmt"
+	"strings"
+
+	"github.com/kubectl-mesh/kubectl-mesh/pkg/common/permissions"
+	"github.com/kubectl-mesh/kubectl-mesh/plugins/kubectl-mesh-probe/internal/helper"
+)
 
 // Accesses is the table of permissions that mesh-probe needs. rbac prints it as manifests, docs/rbac.md contains it, and a test runs a probe with
 // these permissions only.
@@ -28,7 +34,24 @@ func Accesses() []permissions.Access {
 	return out
 }
 
+// AccessesOf returns what a probe needs, with the helpers of these kinds, as they were typed.
+func AccessesOf(kinds []string) ([]permissions.Access, error) {
+	out := Accesses()
+	for _, k := range kinds {
+		if k != string(helper.Ephemeral) && k != string(helper.Pod) {
+			return nil, fmt.Errorf("--client %q: must be ephemeral or pod", k)
+		}
+		out = append(out, helper.Accesses(helper.Kind(k))...)
+	}
+	return out, nil
+}
+
 // AccessTable returns the table as Markdown, for docs/rbac.md.
 func AccessTable(accesses []permissions.Access) string {
-	return permissions.Table(accesses, func(permissions.Access) string { return "a probe" })
+	return permissions.Table(accesses, func(a permissions.Access) string {
+		if len(a.Commands) > 0 {
+			return strings.Join(a.Commands, ", ")
+		}
+		return "a probe"
+	})
 }

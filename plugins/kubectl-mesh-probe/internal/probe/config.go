@@ -6,6 +6,8 @@ import (
 
 	"github.com/kubectl-mesh/kubectl-mesh/pkg/apis/v1alpha1"
 	"github.com/kubectl-mesh/kubectl-mesh/pkg/common/clusters"
+	"github.com/kubectl-mesh/kubectl-mesh/plugins/kubectl-mesh-probe/internal/helper"
+	"github.com/kubectl-mesh/kubectl-mesh/plugins/kubectl-mesh-probe/internal/history"
 	"github.com/kubectl-mesh/kubectl-mesh/plugins/kubectl-mesh-probe/internal/origin"
 	"github.com/kubectl-mesh/kubectl-mesh/plugins/kubectl-mesh-probe/internal/podexec"
 	"github.com/kubectl-mesh/kubectl-mesh/plugins/kubectl-mesh-probe/internal/request"
@@ -19,10 +21,11 @@ type Config struct {
 	ClusterTimeout time.Duration
 
 	Clients Clients
-	// Target is a URL or SERVICE[:PORT], as typed. URL is nil for a Service, whose port may have to be looked up.
-	Target string
-	URL    *request.Target
-	// Send is what each client pod sends, except the URL.
+	// Targets are what the clients call, all of them from the same moment on. There is at least one.
+	Targets []Target
+	// TCP says that the clients only open connections. A Service then has the URL tcp://HOST:PORT.
+	TCP bool
+	// Send is what each client pod sends to each target, except the URL.
 	Send sender.Config
 	// MaxCount is the number of requests up to which a run may be extended. It is 0 if Send has a duration.
 	MaxCount int
@@ -31,10 +34,42 @@ type Config struct {
 	Identify string
 	Map      []origin.Mapping
 
-	Expect           []string
+	// Expect are the expectations, as typed. With several targets, 2:us=50% applies to the second one only.
+	Expect []string
+	// AbortOn is the expression that ends the run early, such as errors>5%. It may be empty.
+	AbortOn          string
 	ExpectPrediction bool
+	// Observe receives every request when its result is known, in the order of arrival. It is called by one client at a time and must not
+	// block. It may be nil. The sender of a reply may be known only later, from the names of new pods: the report has the final counts.
+	Observe func(history.Request)
+	// Recorder keeps the requests. It may be nil.
+	Recorder Recorder
+	// Marks are texts on the timeline. Action is done while requests are sent; it may be nil.
+	Marks  []Mark
+	Action *Action
+	// FollowEvery is how often the state is read during the run, to learn the names of new pods. 0 means every two seconds.
+	FollowEvery time.Duration
+
+	// WitnessAgents also reads the tables of backends of the agents on the clients' nodes.
+	WitnessAgents bool
+
 	// Settle is how long the prediction must be stable before the first request.
 	Settle time.Duration
+}
+
+// Target is a URL or SERVICE[:PORT].
+type Target struct {
+	// Typed is what the user typed. URL is nil for a Service, whose port may have to be looked up.
+	Typed string
+	URL   *request.Target
+}
+
+// scheme is that of a Service without a URL.
+func (c Config) scheme() string {
+	if c.TCP {
+		return "tcp"
+	}
+	return "http"
 }
 
 // Clients are the pods that send requests.
@@ -44,6 +79,15 @@ type Clients struct {
 	Container string
 	// Clusters are the clusters in which a pod sends requests: names, or only "all". If it is empty, only the home cluster counts.
 	Clusters []string
+	// Which says which pods of the workload send requests in each cluster.
+	Which podexec.Which
+	// Helper is what sends the requests instead of the client pods, nil for none. Its lifetime is set by the run.
+	Helper *helper.Config
+}
+
+// describesClientPod reports whether properties of the client pod affect the connections. A helper pod has properties of its own.
+func (c Clients) describesClientPod() bool {
+	return c.Helper == nil || c.Helper.Kind == helper.Ephemeral
 }
 
 // Mesh selects the members of the mesh.
@@ -63,11 +107,20 @@ type UI interface {
 
 // Progress is how far a probe is, over all clients.
 type Progress struct {
-	URL string
+	// URLs are what is called.
+	URLs []string
 	// Requests is how many were counted, and Target how many there will be. Target is 0 if only the time is limited.
 	Requests, Target int
 	Answers          []Answers
 	Unknown, Errors  int
+	// Intervals are the last parts of the run, over all clients. Marks are its marks so far.
+	Intervals []v1alpha1.ProbeTimeInterval
+	// ByURL are the same parts for each of URLs, if there are several.
+	ByURL [][]v1alpha1.ProbeTimeInterval
+	Width time.Duration
+	Marks []v1alpha1.ProbeMark
+	// Begun is when the first request started.
+	Begun time.Time
 }
 
 // Answers is how many requests a member has answered.
@@ -79,6 +132,8 @@ type Answers struct {
 // Report is the result of a probe that has sent requests.
 type Report struct {
 	Document v1alpha1.ProbeReport
+	// Requests are all requests of the report.
+	Requests *history.Log
 	// Hint says how to proceed if every request failed in TLS.
 	Hint string
 	// Unread are the members that could not be read.

@@ -2,7 +2,6 @@ package probe
 
 import (
 	"context"
-	"maps"
 	"slices"
 	"sync/atomic"
 	"time"
@@ -20,15 +19,23 @@ type mesh struct {
 	members   []origin.Member
 	namespace string
 	timeout   time.Duration
-	query     meshstate.Query // the objects to read
-	unread    []string        // names of the members that could not be read at the start
+	unread    []string // names of the members that could not be read at the start
 
-	versions map[string]string // the resourceVersion of the Service in each member, as it was read last
-	touched  bool              // one of them has changed since the prediction was made
+	versions map[version]string   // the resourceVersion of each Service in each member, as it was read last
+	touched  map[routing.Key]bool // the Services that have changed since the prediction was made
+}
+
+// version names a Service in a member.
+type version struct {
+	cluster string
+	key     routing.Key
 }
 
 func newMesh(selection *clusters.Selection, cfg Config) *mesh {
-	m := &mesh{selection: selection, namespace: cfg.Mesh.Namespace(selection.Home()), timeout: cfg.ClusterTimeout}
+	m := &mesh{
+		selection: selection, namespace: cfg.Mesh.Namespace(selection.Home()), timeout: cfg.ClusterTimeout,
+		versions: map[version]string{}, touched: map[routing.Key]bool{},
+	}
 	for _, one := range selection.Members {
 		m.members = append(m.members, origin.Member{Name: one.Name, Context: one.Context})
 	}
@@ -36,8 +43,8 @@ func newMesh(selection *clusters.Selection, cfg Config) *mesh {
 }
 
 // read reads the state. A member that does not answer is marked as unread.
-func (m *mesh) read(ctx context.Context) *routing.Snapshot {
-	st := m.state(ctx, m.selection.Members)
+func (m *mesh) read(ctx context.Context, q meshstate.Query) *routing.Snapshot {
+	st := m.state(ctx, m.selection.Members, q)
 	selection := *m.selection
 	selection.Members = st.Members
 	m.selection = &selection
@@ -54,32 +61,29 @@ func (m *mesh) now(member *clusters.Member) *clusters.Member {
 }
 
 // look reads the state without marking a member that once does not answer.
-func (m *mesh) look(ctx context.Context) *routing.Snapshot {
+func (m *mesh) look(ctx context.Context, q meshstate.Query) *routing.Snapshot {
 	members := make([]*clusters.Member, len(m.selection.Members))
 	for i, one := range m.selection.Members {
 		copied := *one
 		members[i] = &copied
 	}
-	return &m.state(ctx, members).Snapshot
+	return &m.state(ctx, members, q).Snapshot
 }
 
 // state reads the state, and notices a Service that was changed since it was read last, even if it was changed back.
-func (m *mesh) state(ctx context.Context, members []*clusters.Member) *meshstate.State {
-	q := m.query
+func (m *mesh) state(ctx context.Context, members []*clusters.Member, q meshstate.Query) *meshstate.State {
 	q.Objects = q.Name != ""
 	st := meshstate.Read(ctx, members, m.timeout, q)
-	versions := maps.Clone(m.versions)
+	key := routing.Key{Namespace: q.Namespace, Name: q.Name}
 	for cluster, services := range st.Services {
-		if svc := services[routing.Key{Namespace: q.Namespace, Name: q.Name}]; svc != nil {
-			before, known := versions[cluster]
-			m.touched = m.touched || known && before != svc.ResourceVersion
-			if versions == nil {
-				versions = map[string]string{}
+		if svc := services[key]; svc != nil {
+			at := version{cluster, key}
+			if before, known := m.versions[at]; known && before != svc.ResourceVersion {
+				m.touched[key] = true
 			}
-			versions[cluster] = svc.ResourceVersion
+			m.versions[at] = svc.ResourceVersion
 		}
 	}
-	m.versions = versions
 	return st
 }
 

@@ -19,10 +19,10 @@ import (
 func (r *run) conclude(ctx context.Context, doc v1alpha1.ProbeReport) (*Report, error) {
 	for _, c := range r.clients {
 		for _, w := range c.result.Warnings {
-			r.ui.Warn("cluster %s: %s", c.member.Name, w)
+			r.ui.Warn("%s: %s", c.where(), w)
 		}
 	}
-	report := &Report{Document: doc, Hint: r.tlsHint()}
+	report := &Report{Document: doc, Requests: &r.history, Hint: r.tlsHint()}
 	if ctx.Err() != nil {
 		return report, &ResultError{Interrupted: true, Err: errors.New("interrupted: the result is partial")}
 	}
@@ -35,19 +35,16 @@ func (r *run) conclude(ctx context.Context, doc v1alpha1.ProbeReport) (*Report, 
 
 // failure returns why the probe did not succeed, nil if it did. The first reason counts.
 func (r *run) failure(doc v1alpha1.ProbeReport, unread int) *ResultError {
-	var incomplete []error
-	for _, c := range r.clients {
-		if !c.result.Complete && r.mesh.now(c.member).Err == nil {
-			incomplete = append(incomplete, fmt.Errorf("cluster %s: %s", c.member.Name, c.result.Reason))
-		}
-	}
-	silent := unanswered(doc)
+	incomplete := r.incomplete()
+	silent, event := unanswered(doc), r.eventsFailed()
 	failed, open := countChecks(doc, silent)
 	switch {
 	case len(incomplete) > 0:
 		return &ResultError{Err: fmt.Errorf("the run is not complete: %w", errors.Join(incomplete...))}
 	case unread > 0:
 		return &ResultError{Err: fmt.Errorf("%d of %d clusters could not be read; the result is not complete", unread, len(r.mesh.selection.Members))}
+	case event != nil:
+		return &ResultError{Err: event}
 	case failed > 0:
 		return &ResultError{Missed: true, Err: fmt.Errorf("%d of %d checks failed", failed, len(doc.Checks))}
 	case len(silent) > 0:
@@ -56,10 +53,49 @@ func (r *run) failure(doc v1alpha1.ProbeReport, unread int) *ResultError {
 	if err := unattributed(doc); err != nil {
 		return &ResultError{Err: err}
 	}
+	if r.left > 0 {
+		return &ResultError{Err: fmt.Errorf("helper pods that could not be removed: %d", r.left)}
+	}
 	if open > 0 {
 		return &ResultError{Err: fmt.Errorf("%d of %d checks are inconclusive", open, len(doc.Checks))}
 	}
 	return nil
+}
+
+// incomplete returns why clients are not complete. A pod that cannot send has one reason for all targets.
+func (r *run) incomplete() []error {
+	var out []error
+	for _, c := range r.clients {
+		if c.result.Complete || r.mesh.now(c.member).Err != nil {
+			continue
+		}
+		at := c.where()
+		if c.err != nil {
+			at = c.source.where()
+		}
+		err := fmt.Errorf("%s: %s", at, c.result.Reason)
+		if n := len(out); n == 0 || out[n-1].Error() != err.Error() {
+			out = append(out, err)
+		}
+	}
+	return out
+}
+
+// where is client.where for the document of a client.
+func where(c v1alpha1.ProbeClient) string {
+	out := "cluster " + c.Name
+	if c.Name != c.Cluster {
+		out = "client " + c.Name
+	}
+	if c.URL != "" {
+		out += ", " + c.URL
+	}
+	return out
+}
+
+// severalInACluster reports whether several pods of one cluster send requests.
+func (r *run) severalInACluster() bool {
+	return slices.ContainsFunc(r.sources, func(s *source) bool { return !r.isFirst(s) })
 }
 
 // countChecks counts the checks that failed and those that are inconclusive. A failed check of a client without a single answer does not
@@ -68,7 +104,7 @@ func countChecks(doc v1alpha1.ProbeReport, silent []v1alpha1.ProbeClient) (faile
 	for _, k := range doc.Checks {
 		switch judge.Verdict(k.Result) {
 		case judge.Fail:
-			if !slices.ContainsFunc(silent, func(c v1alpha1.ProbeClient) bool { return c.Cluster == k.Client }) {
+			if !slices.ContainsFunc(silent, func(c v1alpha1.ProbeClient) bool { return c.Name == k.Client && c.URL == k.URL }) {
 				failed++
 			}
 		case judge.Inconclusive:
@@ -83,10 +119,14 @@ func unattributed(doc v1alpha1.ProbeReport) error {
 	for _, c := range doc.Clients {
 		switch {
 		case c.Answered == 0 || c.Unknown < c.Answered:
+		case strings.HasPrefix(doc.Target.URL, "tcp://"):
+			return fmt.Errorf("%s: the cluster of every connection is unknown", where(c))
 		case c.UnknownErrors == c.Unknown:
-			return fmt.Errorf("cluster %s: every reply is an error, and no reply identifies its sender; check the server, or a proxy in between", c.Cluster)
+			return fmt.Errorf("%s: every reply is an error, and no reply identifies its sender; check the server, or a proxy in between", where(c))
+		case c.URL != "":
+			return fmt.Errorf("%s: no reply identifies its sender; use --identify body=REGEX, header=NAME or json=PATH to select a part of the reply that does", where(c))
 		default:
-			return errors.New("no reply identifies its sender; use --identify body=REGEX, header=NAME or json=PATH to select the part that does")
+			return errors.New("no reply identifies its sender; use --identify body=REGEX, header=NAME or json=PATH to select a part of the reply that does")
 		}
 	}
 	return nil
@@ -120,29 +160,46 @@ func (r *run) whereToLook(c v1alpha1.ProbeClient, clients int) error {
 	}
 	of := ""
 	if clients > 1 {
-		of = fmt.Sprintf(" in %d clusters", clients)
+		switch {
+		case c.URL != "":
+			of = fmt.Sprintf(" (the same holds for %d of %d pairs of client and URL)", clients, len(r.clients))
+		case r.severalInACluster():
+			of = fmt.Sprintf(" from %d client pods", clients)
+		default:
+			of = fmt.Sprintf(" in %d clusters", clients)
+		}
 	}
-	what := fmt.Sprintf("cluster %s: no request was answered%s: %d of %d failed with %s", c.Cluster, of, count, c.Requests, class)
+	what := fmt.Sprintf("%s: no request was answered%s: %d of %d failed with %s", where(c), of, count, c.Requests, class)
 	if message = oneLine(message); message != "" {
 		what += fmt.Sprintf(" (%s)", message)
 	}
 	if class == reply.ClassTLS && r.tlsHint() != "" {
 		return errors.New(what) // the hint says how to proceed
 	}
-	return fmt.Errorf("%s; %s", what, r.advice(class))
+	return fmt.Errorf("%s; %s", what, r.advice(r.called(c.URL), class))
 }
 
-func (r *run) advice(class reply.Class) string {
-	url, service := r.service.url, "the Service"
-	if r.service.found {
-		service = "Service " + r.service.key.String()
+// called returns the target with a URL, as documents have it.
+func (r *run) called(url string) *service {
+	for _, s := range r.services {
+		if s.url.String() == url {
+			return s
+		}
+	}
+	return r.services[0]
+}
+
+func (r *run) advice(to *service, class reply.Class) string {
+	url, service := to.url, "the Service"
+	if to.found {
+		service = "Service " + to.key.String()
 	}
 	switch class {
 	case reply.ClassDNS:
 		return fmt.Sprintf("check the name %s in the URL, that %s exists in the cluster of the client, and the DNS of the client pod", url.Host(), service)
 	case reply.ClassRefused, reply.ClassUnreachable, reply.ClassConnectTimeout:
 		describe := ""
-		if key := r.service.key; r.service.found {
+		if key := to.key; to.found {
 			describe = " (" + commandline.Plugin("kubectl mesh-svc", commandline.MeshOf(r.mesh.selection.Members), key.Namespace, "describe", key.Name) + ")"
 		}
 		return fmt.Sprintf("check the port %d in the URL, the ready endpoints of %s%s, and network policies", url.Port(), service, describe)

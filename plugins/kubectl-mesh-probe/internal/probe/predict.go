@@ -11,39 +11,57 @@ import (
 	"github.com/kubectl-mesh/kubectl-mesh/plugins/kubectl-mesh-probe/internal/judge"
 )
 
-// noPrediction is the error for --expect-prediction where nothing is predicted.
+// noPrediction is the error for --expect-prediction where nothing is predicted. It is nil if every target has a prediction.
 func (r *run) noPrediction() error {
-	return fmt.Errorf("--expect-prediction: there is no prediction for %s: %s", r.service.url, r.clients[0].unnamed)
+	for _, s := range r.services {
+		if !s.found {
+			return fmt.Errorf("--expect-prediction: there is no prediction for %s: %s", s.url, r.clientsOf(s)[0].unnamed)
+		}
+	}
+	return nil
 }
 
 // predictions returns what routing predicts for each client, in their order.
-func (r *run) predictions(snap *routing.Snapshot) []judge.Prediction {
+func (r *run) predictions(snaps snapshots) []judge.Prediction {
 	out := make([]judge.Prediction, len(r.clients))
 	for i, c := range r.clients {
-		if c.unnamed != "" {
-			out[i] = judge.Prediction{Why: c.unnamed}
-			continue
-		}
-		out[i] = judge.Predict(snap, c.member.Name, r.service.key, r.service.url.Port())
-		out[i].Caveats = slices.Concat(out[i].Caveats, c.caveats)
+		out[i] = c.predict(snaps[c.to])
 	}
 	return out
 }
 
+// predict returns what routing predicts for the client.
+func (c *client) predict(snap *routing.Snapshot) judge.Prediction {
+	if c.unnamed != "" {
+		return judge.Prediction{Why: c.unnamed}
+	}
+	p := judge.Predict(snap, c.member.Name, c.to.key, c.to.url.Port())
+	p.Caveats = slices.Concat(p.Caveats, c.caveats)
+	return p
+}
+
 // predict keeps the prediction from before the first request.
-func (r *run) predict(snap *routing.Snapshot) {
-	r.mesh.touched = false
-	for _, c := range snap.Clusters {
-		if c.Gap != "" {
-			r.mesh.unread = append(r.mesh.unread, c.Name)
+func (r *run) predict(snaps snapshots) {
+	r.mesh.touched = map[routing.Key]bool{}
+	for _, snap := range snaps {
+		for _, c := range snap.Clusters {
+			if c.Gap != "" && !slices.Contains(r.mesh.unread, c.Name) {
+				r.mesh.unread = append(r.mesh.unread, c.Name)
+			}
 		}
 	}
-	for i, p := range r.predictions(snap) {
+	var warned []string
+	for i, p := range r.predictions(snaps) {
 		c := r.clients[i]
 		c.prediction = p
 		for _, w := range p.Caveats {
-			if !slices.Contains(c.caveats, w) { // those of the pod were reported with the pod
-				r.ui.Warn("cluster %s: %s", c.member.Name, w)
+			line := fmt.Sprintf("cluster %s: %s", c.member.Name, w)
+			if c.url != "" {
+				line = fmt.Sprintf("cluster %s, Service %s: %s", c.member.Name, c.to.key, w)
+			}
+			if !slices.Contains(c.caveats, w) && !slices.Contains(warned, line) { // those of the pod were reported with the pod
+				warned = append(warned, line)
+				r.ui.Warn("%s", line)
 			}
 		}
 	}
@@ -53,8 +71,8 @@ func (r *run) predict(snap *routing.Snapshot) {
 const settleRounds = 20
 
 // settle returns when the prediction has been stable for --settle. Cilium takes some time to carry a change to all clusters.
-func (r *run) settle(ctx context.Context, snap *routing.Snapshot) (*routing.Snapshot, error) {
-	before := r.predictions(snap)
+func (r *run) settle(ctx context.Context, snaps snapshots) (snapshots, error) {
+	before := r.predictions(snaps)
 	r.ui.Note("Waiting until the prediction has been stable for %s (--settle): %s.", r.cfg.Settle, r.describe(before))
 	for range settleRounds {
 		timer := time.NewTimer(r.cfg.Settle)
@@ -64,33 +82,41 @@ func (r *run) settle(ctx context.Context, snap *routing.Snapshot) (*routing.Snap
 			timer.Stop()
 			return nil, ctx.Err()
 		}
-		now := r.mesh.read(ctx)
+		now := r.read(ctx)
 		after := r.predictions(now)
 		if slices.EqualFunc(before, after, judge.Prediction.Equal) {
 			return now, nil
 		}
-		r.ui.Note("The prediction changed; waiting for another %s: %s.", r.cfg.Settle, r.describe(after))
+		r.ui.Note("The prediction changed; waiting another %s: %s.", r.cfg.Settle, r.describe(after))
 		before = after
 	}
-	return nil, fmt.Errorf("--settle %s: the prediction was not stable for this long in %d attempts", r.cfg.Settle, settleRounds)
+	return nil, fmt.Errorf("--settle %s: the prediction was not stable for this long in %d attempts; wait until no rollout is under way, or use a shorter --settle", r.cfg.Settle, settleRounds)
 }
 
 // describe shows the predictions of all clients.
 func (r *run) describe(ps []judge.Prediction) string {
-	parts := make([]string, len(ps))
+	var parts []string
 	for i, p := range ps {
-		parts[i] = "clients in " + r.clients[i].member.Name + ": " + p.String()
+		c := r.clients[i]
+		of := "clients in " + c.member.Name
+		if c.url != "" {
+			of += ", " + c.url
+		}
+		if part := of + ": " + p.String(); !slices.Contains(parts, part) {
+			parts = append(parts, part)
+		}
 	}
 	return strings.Join(parts, "; ")
 }
 
-// compare notices a prediction that differs from the one at the start.
-func (r *run) compare(snap *routing.Snapshot) {
-	if !r.mesh.comparable(snap) {
-		return // a member that stays unread is an error of its own
-	}
-	for i, p := range r.predictions(snap) {
-		if c := r.clients[i]; c.changed == "" && !p.Equal(c.prediction) {
+// compare notices predictions that differ from those at the start. It leaves out targets that were not read.
+func (r *run) compare(snaps snapshots) {
+	for _, c := range r.clients {
+		snap := snaps[c.to]
+		if c.changed != "" || snap == nil || !r.mesh.comparable(snap) {
+			continue // a member that stays unread is an error of its own
+		}
+		if p := c.predict(snap); !p.Equal(c.prediction) {
 			c.changed = p.String()
 		}
 	}

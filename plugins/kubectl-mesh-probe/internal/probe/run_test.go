@@ -36,14 +36,17 @@ func fieldRun(t *testing.T, ui UI, names ...string) *run {
 		t.Fatal(err)
 	}
 	r := &run{
-		cfg: Config{Send: sender.Config{Count: 400}, MaxCount: 400}, ui: ui, mesh: &mesh{selection: &clusters.Selection{}, timeout: 10 * time.Second},
-		service: service{url: url, found: true, key: routing.Key{Namespace: "shop", Name: "web"}},
+		events: events{begun: make(chan struct{})},
+		cfg:    Config{Send: sender.Config{Count: 400}, MaxCount: 400}, ui: ui, mesh: &mesh{selection: &clusters.Selection{}, timeout: 10 * time.Second},
+		services: []*service{{url: url, found: true, key: routing.Key{Namespace: "shop", Name: "web"}}},
 	}
 	for _, name := range names {
 		m := &clusters.Member{Name: name}
 		r.mesh.selection.Members = append(r.mesh.selection.Members, m)
 		r.mesh.members = append(r.mesh.members, origin.Member{Name: name})
-		c := &client{member: m}
+		s := &source{member: m, name: name}
+		r.sources = append(r.sources, s)
+		c := &client{source: s, to: r.services[0]}
 		c.result = sender.Result{Complete: true, Start: time.Unix(1, 0), End: time.Unix(2, 0)}
 		r.clients = append(r.clients, c)
 	}
@@ -51,11 +54,11 @@ func fieldRun(t *testing.T, ui UI, names ...string) *run {
 }
 
 func failing(cluster, class string) v1alpha1.ProbeClient {
-	return v1alpha1.ProbeClient{Cluster: cluster, Complete: true, Tool: "curl 8.5.0", Requests: 400, NoAnswer: 400, Errors: []v1alpha1.ProbeError{{Class: class, Count: 400, Message: "what the tool\x1b[2J said"}}}
+	return v1alpha1.ProbeClient{Name: cluster, Cluster: cluster, Complete: true, Tool: "curl 8.5.0", Requests: 400, NoAnswer: 400, Errors: []v1alpha1.ProbeError{{Class: class, Count: 400, Message: "what the tool\x1b[2J said"}}}
 }
 
 func answering(cluster string) v1alpha1.ProbeClient {
-	return v1alpha1.ProbeClient{Cluster: cluster, Complete: true, Tool: "curl 8.5.0", Requests: 400, Answered: 400, Answers: []v1alpha1.ProbeAnswer{{Name: cluster, Member: true, Requests: 400, Share: 1}}}
+	return v1alpha1.ProbeClient{Name: cluster, Cluster: cluster, Complete: true, Tool: "curl 8.5.0", Requests: 400, Answered: 400, Answers: []v1alpha1.ProbeAnswer{{Name: cluster, Member: true, Requests: 400, Share: 1}}}
 }
 
 func check(cluster string, verdict judge.Verdict) v1alpha1.ProbeCheck {
@@ -138,7 +141,7 @@ func TestField19ChangedForAMoment(t *testing.T) {
 	if got := verdict(); got != judge.Fail {
 		t.Errorf("without a change: %s", got)
 	}
-	r.mesh.touched = true
+	r.mesh.touched = map[routing.Key]bool{c.to.key: true}
 	r.reviewPrediction(c)
 	if got := verdict(); got != judge.Inconclusive || !strings.Contains(c.prediction.Doubt, "was changed during the run") {
 		t.Errorf("changed for a moment: %s, %q", got, c.prediction.Doubt)
@@ -167,24 +170,25 @@ func TestField19PredictionDuringTheRun(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	r.senders = newRecogniser(id)
-	r.senders.learn(state(true, true), key)
-	r.predict(state(true, true))
+	of := func(snap *routing.Snapshot) snapshots { return snapshots{c.to: snap} }
+	c.to.senders = newRecogniser(id)
+	r.learn(of(state(true, true)))
+	r.predict(of(state(true, true)))
 	if c.prediction.String() != "eu 50.0%, us 50.0%" {
 		t.Fatal(c.prediction)
 	}
-	r.compare(state(true, true))
+	r.compare(of(state(true, true)))
 	if c.changed != "" {
 		t.Errorf("changed: %q", c.changed)
 	}
 	unread := state(true, true)
 	unread.Clusters[1].Gap, unread.Clusters[1].Services = "timeout", nil
-	r.compare(unread)
+	r.compare(of(unread))
 	if c.changed != "" {
 		t.Errorf("a member that answers late: %q", c.changed)
 	}
-	r.compare(state(true, false))
-	r.compare(state(true, true))
+	r.compare(of(state(true, false)))
+	r.compare(of(state(true, true)))
 	r.reviewPrediction(c)
 	if c.prediction.Shares != nil || !strings.Contains(c.prediction.Why, "changed during the run: eu 50.0%, us 50.0%, then us 100.0%") {
 		t.Errorf("%+v", c.prediction)
@@ -194,7 +198,7 @@ func TestField19PredictionDuringTheRun(t *testing.T) {
 	if got := r.checks(c); len(got) != 1 || got[0].Verdict != judge.Inconclusive {
 		t.Errorf("%+v", got)
 	}
-	if doc := c.describe(r.mesh.members); doc.Answers[0].Expected != nil || doc.PredictionMessage == "" {
+	if doc := c.describe(r.mesh.members); len(doc.Answers) > 0 || doc.PredictionMessage == "" {
 		t.Errorf("%+v", doc)
 	}
 }
@@ -247,15 +251,16 @@ func TestField04Meanings(t *testing.T) {
 			t.Parallel()
 			var ui screen
 			r := fieldRun(t, &ui, tc.clients...)
-			r.service = service{url: r.service.url}
+			to := r.services[0]
+			*to = service{url: to.url, host: tc.host}
 			for _, c := range r.clients {
 				c.member.REST = closedPort()
 				c.meaning = target.ClusterFirst("shop").Meaning(tc.host)
 			}
-			r.resolve(t.Context(), snap, tc.host)
-			got := strings.TrimPrefix(r.service.key.String(), "/")
-			if got != tc.want || r.service.found != (tc.want != "") {
-				t.Errorf("%q %v, want %q", got, r.service.found, tc.want)
+			r.resolve(t.Context(), to, snap)
+			got := strings.TrimPrefix(to.key.String(), "/")
+			if got != tc.want || to.found != (tc.want != "") {
+				t.Errorf("%q %v, want %q", got, to.found, tc.want)
 			}
 			for _, c := range r.clients {
 				if want := tc.unnamed[c.member.Name]; !strings.Contains(c.unnamed, want) || (want == "") != (c.unnamed == "") {
@@ -284,7 +289,7 @@ func TestFieldDAnnounce(t *testing.T) {
 		r := fieldRun(t, &ui, "us", "eu")
 		r.cfg.Send.Count, r.cfg.MaxCount = tc.count, tc.most
 		var err error
-		if r.expect, err = judge.ParseExpectations([]string{tc.expr}, r.mesh.members, false); err != nil {
+		if r.services[0].expect, err = judge.ParseExpectations([]string{tc.expr}, r.mesh.members, false); err != nil {
 			t.Fatal(err)
 		}
 		if r.announce(); !strings.HasPrefix(ui.String(), tc.want) || (tc.want == "") != (ui.Len() == 0) {
@@ -299,7 +304,7 @@ func TestFieldDSettle(t *testing.T) {
 	var ui screen
 	r := fieldRun(t, &ui, "us")
 	r.mesh.selection, r.cfg.Settle = &clusters.Selection{}, time.Millisecond
-	if _, err := r.settle(t.Context(), r.mesh.read(t.Context())); err != nil {
+	if _, err := r.settle(t.Context(), r.read(t.Context())); err != nil {
 		t.Fatal(err)
 	}
 	want := "Waiting until the prediction has been stable for 1ms (--settle): clients in us: no prediction: cluster us could not be read.\n"
@@ -316,11 +321,12 @@ func TestField11DescribeAsPrinted(t *testing.T) {
 	for _, m := range r.mesh.selection.Members {
 		m.Context = "kind-" + m.Name
 	}
-	if got := r.advice(reply.ClassRefused); !strings.Contains(got, "(kubectl mesh-svc describe web -n shop --contexts kind-us,kind-eu)") {
+	to := r.services[0]
+	if got := r.advice(to, reply.ClassRefused); !strings.Contains(got, "(kubectl mesh-svc describe web -n shop --contexts kind-us,kind-eu)") {
 		t.Error(got)
 	}
-	if r.service.found = false; strings.Contains(r.advice(reply.ClassRefused), "kubectl") {
-		t.Error(r.advice(reply.ClassRefused))
+	if to.found = false; strings.Contains(r.advice(to, reply.ClassRefused), "kubectl") {
+		t.Error(r.advice(to, reply.ClassRefused))
 	}
 }
 
@@ -343,7 +349,7 @@ func TestUnverified(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		r.service.url, r.cfg.Send.Insecure = url, c.insecure
+		r.services[0].url, r.cfg.Send.Insecure = url, c.insecure
 		one := r.clients[0]
 		one.tally, one.result.Tool, one.result.Warnings = tally.New(r.mesh.members), c.tool, nil
 		one.tally.Add(reply.Reply{Status: 200}, origin.Match{Name: "us", Member: true})

@@ -90,13 +90,20 @@ func toolEnded(rc int) string {
 
 // headerEnd returns the index after the empty line of a header, or -1 if there is none.
 func headerEnd(data []byte) int {
-	end := -1
-	for _, sep := range []string{"\r\n\r\n", "\n\n"} {
-		if i := bytes.Index(data, []byte(sep)); i >= 0 && (end < 0 || i+len(sep) < end) {
-			end = i + len(sep)
+	for at := 0; ; {
+		i := bytes.IndexByte(data[at:], '\n')
+		if i < 0 {
+			return -1
+		}
+		at += i + 1
+		rest := data[at:]
+		switch {
+		case len(rest) > 0 && rest[0] == '\n':
+			return at + 1
+		case len(rest) > 1 && rest[0] == '\r' && rest[1] == '\n' && at > 1 && data[at-2] == '\r':
+			return at + 2
 		}
 	}
-	return end
 }
 
 // rawHeader reads the header at the beginning of data, as the server sent it, interim replies (1xx) included. It returns the index of the

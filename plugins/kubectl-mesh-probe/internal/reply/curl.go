@@ -41,7 +41,7 @@ func ReadCurl(f Record, limit, code int) (Reply, error) {
 	if err1 != nil || err2 != nil {
 		return Reply{}, fmt.Errorf("the pod's output is broken: curl's record %q", f.Text)
 	}
-	r := Reply{Status: n[0], Measured: true, Latency: time.Duration(total * float64(time.Second))}
+	r := Reply{Status: n[0], Measured: true, Latency: inSeconds(total), Connect: inSeconds(connect)}
 	fits := r.takeCurl(f, n[2], n[3], limit)
 
 	message := ""
@@ -68,6 +68,8 @@ func ReadCurl(f Record, limit, code int) (Reply, error) {
 	r.Classify()
 	return r, nil
 }
+
+func inSeconds(v float64) time.Duration { return time.Duration(v * float64(time.Second)) }
 
 // takeCurl takes header and body from the output before a record, which contains their sizes. Output before the header is that of another program,
 // such as a wrapper. Output after the body are trailers. It returns what is wrong with the reply, or "".

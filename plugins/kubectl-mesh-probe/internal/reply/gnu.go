@@ -10,11 +10,12 @@ import (
 
 // Lines of `wget -v`, GNU wget 1.12 to 1.25 in the C locale.
 var (
-	gnuStart  = regexp.MustCompile(`(?m)^--\d{4}-\d\d-\d\d \d\d:\d\d:\d\d--  `)
+	gnuStart  = regexp.MustCompile(`^--\d{4}-\d\d-\d\d \d\d:\d\d:\d\d--  `)
 	gnuDate   = regexp.MustCompile(`^\d{4}-\d\d-\d\d \d\d:\d\d:\d\d (.*)$`)
 	gnuDone   = regexp.MustCompile(`^\([^)]*\) - .*\[(\d+)(?:/\d+)?\]$`)
 	gnuError  = regexp.MustCompile(`^ERROR \d{3}: `)
 	gnuSaving = regexp.MustCompile(`(?m)^Saving to: .*$`)
+	gnuLast   = regexp.MustCompile(`\d{4}-\d\d-\d\d \d\d:\d\d:\d\d (?:\([^)]*\) - |ERROR \d{3}: )[^\n]*\n`)
 	gnuShort  = regexp.MustCompile(`^\([^)]*\) - (.* at byte (\d+).*)$`)
 )
 
@@ -31,13 +32,13 @@ type gnuReply struct {
 // of the body or an error. Standard output contains header and body as the server sent them, except for 204, redirects and
 // HEAD. wget continues after a failure.
 func CutGNU(b Block) Cut {
-	starts := gnuStart.FindAllIndex(b.Errs, -1)
-	if len(starts) == 0 && gnuStart.Match(b.Data) {
+	starts := gnuStarts(b.Errs)
+	if len(starts) == 0 && len(gnuStarts(b.Data)) > 0 {
 		if b.Requests > 1 {
 			return Cut{Unclear: true}
 		}
 		b = b.gnuSeparated()
-		starts = gnuStart.FindAllIndex(b.Errs, -1)
+		starts = gnuStarts(b.Errs)
 	}
 	if len(starts) > b.Requests || len(starts) < b.Requests && b.Code == 0 && b.Requests > 1 {
 		return Cut{Unclear: true}
@@ -51,24 +52,12 @@ func CutGNU(b Block) Cut {
 		if i+1 < len(starts) {
 			end = starts[i+1][0]
 		}
-		requests[i] = readGNU(b.Errs[s[1]:end])
+		requests[i] = readGNU(b.Errs[s[1]:end], b.died() && i == len(starts)-1)
 	}
 	if !b.gnuBodies(requests) {
 		return Cut{Unclear: true}
 	}
 	return gnuCut(b, requests)
-}
-
-// gnuSeparated separates the two streams of one request again if a wrapper around the tool has merged them.
-func (b Block) gnuSeparated() Block {
-	b.Errs = b.Data
-	if m := gnuSaving.FindIndex(b.Data); m != nil {
-		if i := bytes.Index(b.Data[m[1]:], []byte("HTTP/")); i >= 0 {
-			b.Data = b.Data[m[1]+i:]
-			b.Size -= m[1] + i
-		}
-	}
-	return b
 }
 
 // gnuNothing is the result of a process that did not begin a request.
@@ -115,8 +104,9 @@ func gnuCut(b Block, requests []gnuReply) Cut {
 	return c
 }
 
-// readGNU reads what wget printed about one request.
-func readGNU(text []byte) gnuReply {
+// readGNU reads what wget printed about one request. died says that wget ended during it: what follows on wget's last line may be the shell's, such
+// as "Terminated".
+func readGNU(text []byte, died bool) gnuReply {
 	q := gnuReply{size: -1}
 	header, failure := false, ""
 	for raw := range bytes.Lines(text) {
@@ -140,7 +130,7 @@ func readGNU(text []byte) gnuReply {
 			failure = f
 		}
 	}
-	if !q.ended && failure != "" {
+	if !q.ended && failure != "" && (!died || gnuClass(failure) != ClassUnknown) {
 		q.ended, q.Class, q.Message = true, gnuClass(failure), failure
 	}
 	if q.ended && q.Class == "" && q.Status == 0 {

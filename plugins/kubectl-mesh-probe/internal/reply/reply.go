@@ -1,11 +1,13 @@
-// Package reply contains the replies to HTTP requests, and the cutters that find them in what a tool printed.
+// Package reply contains the replies to HTTP requests, and the cutters that find them in what a tool printed. A connection to which nothing was
+// sent is a Reply, too.
 //
-// It knows how curl, GNU wget and busybox wget print replies and errors. It does not know how they are started,
+// It knows how curl, GNU wget and busybox wget print replies and errors, and what the script prints for a connection. It does not know how they are started,
 // nor who sent a reply.
 package reply
 
 import (
 	"bytes"
+	"net/netip"
 	"strconv"
 	"strings"
 	"time"
@@ -35,6 +37,10 @@ const (
 type Reply struct {
 	// Status is the HTTP status, or 0 if there was no reply.
 	Status int
+	// Connected says that a connection was opened, and that nothing was to be sent. Peer is the address that the socket in the pod is connected to;
+	// it is invalid if it is unknown.
+	Connected bool
+	Peer      netip.AddrPort
 	// Header contains the header lines as "Name: value".
 	Header []string
 	// Body is the beginning of the body. Size is its length in the stream.
@@ -43,14 +49,27 @@ type Reply struct {
 	// Class and Message say how the request failed.
 	Class   Class
 	Message string
-	// Latency is valid if Measured is true. Not every tool measures it.
+	// Latency is how long the request took, if Measured is true. Not every tool measures it. Otherwise it is the longest time that the request
+	// can have taken, from Start until the plugin had its result.
 	Latency  time.Duration
 	Measured bool
+	// Connect is how long name and connection took, 0 if it was not measured.
+	Connect time.Duration
+	// Start is when the request started, by the plugin's clock, wrong by up to Uncertain. If Measured is true, it is the earliest moment at
+	// which it can have started. Due is when it should have started, zero if the run keeps no schedule.
+	Start     time.Time
+	Uncertain time.Duration
+	Due       time.Time
+	// Lag is how much later than Due it started.
+	Lag time.Duration
 	// Redirected says that the tool followed a redirect. This is the last reply. For each hop Cilium picked a backend.
 	Redirected bool
 	// Reused says that the request used an earlier connection, so Cilium did not pick a backend for it.
 	Reused bool
 }
+
+// Answered reports whether there was a reply, or else a connection to which nothing was to be sent.
+func (r *Reply) Answered() bool { return r.Status != 0 || r.Connected }
 
 // Get returns the value of a header field.
 func (r *Reply) Get(name string) (string, bool) {
@@ -92,6 +111,9 @@ func (r *Reply) Classify() {
 
 // statusOf reads the number in "HTTP/1.1 200 OK".
 func statusOf(line string) int {
+	if !strings.Contains(line, "HTTP/") {
+		return 0
+	}
 	f := strings.Fields(line)
 	if len(f) < 2 || !strings.HasPrefix(f[0], "HTTP/") || len(f[1]) != 3 {
 		return 0
@@ -105,13 +127,14 @@ func statusOf(line string) int {
 
 // parseHeader reads a header with its status line.
 func parseHeader(block []byte) (status int, header []string) {
-	for line := range bytes.Lines(block) {
-		s := strings.TrimRight(string(line), "\r\n")
+	header = make([]string, 0, bytes.Count(block, []byte("\n")))
+	for line := range strings.Lines(string(block)) {
+		s := strings.TrimRight(line, "\r\n")
 		if s == "" {
 			continue
 		}
 		if n := statusOf(s); n > 0 {
-			status, header = n, nil // the last status line counts: a 100, or that of a proxy, may come first
+			status, header = n, header[:0] // the last status line counts: a 100, or that of a proxy, may come first
 			continue
 		}
 		header = append(header, s)
@@ -127,9 +150,9 @@ func classOf(text string) Class {
 		class Class
 	}{
 		{"bad address", ClassDNS}, {"unable to resolve", ClassDNS}, {"could not resolve", ClassDNS}, {"name or service not known", ClassDNS},
-		{"name resolution", ClassDNS},
+		{"name resolution", ClassDNS}, {"host lookup failed", ClassDNS}, {"getaddrinfo", ClassDNS}, {"no address associated", ClassDNS},
 		{"connection refused", ClassRefused},
-		{"no route to host", ClassUnreachable}, {"network is unreachable", ClassUnreachable}, {"host is unreachable", ClassUnreachable},
+		{"no route to host", ClassUnreachable}, {"network is unreachable", ClassUnreachable}, {"network unreachable", ClassUnreachable}, {"host is unreachable", ClassUnreachable},
 		{"in headers", ClassReadTimeout}, // GNU wget: "Read error (Connection timed out) in headers."; a reset is found before
 		{"failed: connection timed out", ClassConnectTimeout}, {"can't connect", ClassConnectTimeout},
 		{"timed out", ClassReadTimeout}, {"timeout", ClassReadTimeout},

@@ -9,7 +9,7 @@ import (
 	"strings"
 )
 
-// Target is the URL that is called, checked.
+// Target is the URL that is called, checked. The URL tcp://HOST:PORT stands for a connection to which nothing is sent.
 type Target struct {
 	url url.URL
 }
@@ -39,8 +39,8 @@ func ParseTarget(raw string) (Target, error) {
 		}
 		return quoted("cannot be parsed: %v", err)
 	}
-	if u.Scheme != "http" && u.Scheme != "https" {
-		return quoted("the scheme must be http or https")
+	if u.Scheme != "http" && u.Scheme != "https" && u.Scheme != "tcp" {
+		return quoted("the scheme must be http, https or tcp")
 	}
 	if u.Hostname() == "" {
 		return quoted("has no host")
@@ -70,6 +70,12 @@ func ParseTarget(raw string) (Target, error) {
 			return quoted("character %q is not allowed in a host name", c)
 		}
 	}
+	if u.Scheme == "tcp" {
+		if u.Port() == "" || raw[len("tcp://"):] != u.Host {
+			return quoted("must be tcp://HOST:PORT")
+		}
+		return Target{url: *u}, nil
+	}
 	u.Fragment, u.RawFragment = "", ""
 	if u.Path == "" {
 		u.Path = "/"
@@ -97,7 +103,15 @@ func (t Target) Port() int32 {
 	return 80
 }
 
-// Scheme returns http or https.
+// Same reports whether two URLs are the same request, with or without the port of the scheme.
+func (t Target) Same(o Target) bool {
+	return t.Scheme() == o.Scheme() && t.Host() == o.Host() && t.Port() == o.Port() && t.url.EscapedPath() == o.url.EscapedPath() && t.url.RawQuery == o.url.RawQuery
+}
+
+// TCP reports whether only a connection is opened.
+func (t Target) TCP() bool { return t.url.Scheme == "tcp" }
+
+// Scheme returns http, https or tcp.
 func (t Target) Scheme() string { return t.url.Scheme }
 
 // TLS reports whether the URL is https.

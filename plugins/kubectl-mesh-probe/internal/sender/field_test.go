@@ -318,6 +318,9 @@ func TestFieldDInterruptedRunReportsNoErrors(t *testing.T) {
 			n := 0
 			res, err := Run(ctx, pod, fieldConfig(t, srv.URL, 1<<30), func(r reply.Reply) {
 				sink(r)
+				if r.Class != "" {
+					t.Errorf("%s: %s, status %d, %.200q", r.Class, r.Message, r.Status, r.Body)
+				}
 				if n++; n == 40 {
 					cancel()
 				}

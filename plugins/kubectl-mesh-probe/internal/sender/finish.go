@@ -16,7 +16,7 @@ func (r *run) finish(b *wire.Batch, end *wire.End, now time.Time) error {
 	if hitByLateStop {
 		block.Killed = true
 	}
-	cut, err := r.tool.Cut(block)
+	cut, err := r.cut(block, end)
 	if err != nil {
 		return err
 	}
@@ -29,8 +29,32 @@ func (r *run) finish(b *wire.Batch, end *wire.End, now time.Time) error {
 	if cur.stopped && end.Code < 128 {
 		r.late = true
 	}
+	if cur.records == 0 {
+		cur.starts.next = b.Begun
+	}
+	cur.starts.replies(cut.Replies, now)
+	r.pace.measureSize(cur.bytes+end.Printed, b.Requests-cut.Unsent)
 	r.settle(b, cut, cur.huge || b.Limited, now)
 	return nil
+}
+
+// cut finds the replies of a batch that has ended. Those of a packed batch have records if the tool prints them.
+func (r *run) cut(block reply.Block, end *wire.End) (reply.Cut, error) {
+	var before []reply.Reply
+	if n := len(end.Records); n > 0 {
+		for i := range end.Records[:n-1] {
+			one, err := r.tool.Record(record(&end.Records[i]), r.BodyLimit)
+			if err != nil {
+				return reply.Cut{}, err
+			}
+			before = append(before, one)
+		}
+		last := record(&end.Records[n-1])
+		block.Records, block.Record = n, &last
+	}
+	cut, err := r.tool.Cut(block)
+	cut.Replies = append(before, cut.Replies...)
+	return cut, err
 }
 
 // block is what the batch printed, for the tool to cut.
@@ -45,6 +69,11 @@ func (r *run) block(b *wire.Batch, end *wire.End, cur current) reply.Block {
 		last := record(cur.last)
 		block.Record = &last
 	}
+	if end.Full {
+		// The pod ended it, and the request in flight did not fail. Later batches are sent without a limit.
+		block.Killed, block.Cancelled, block.Code = false, true, max(block.Code, 128)
+		r.pace.whole = true
+	}
 	if cur.huge || b.Limited && block.Size >= r.BodyLimit && block.Code != 0 && !block.Killed && !block.Cancelled {
 		block.Code = 0 // the server was answering, and the tool failed only because nobody read the rest
 	}
@@ -56,7 +85,7 @@ func (r *run) settle(b *wire.Batch, cut reply.Cut, trimmed bool, now time.Time) 
 	if cut.Unclear {
 		if b.Requests > 1 {
 			// Counting only the replies that can be cut would favour some backends. Send all of them again, one by one.
-			r.warn("the replies to several requests could not be told apart, for example because they have no Content-Length: since then each request had its own process")
+			r.warned.add("the replies to several requests could not be told apart, for example because they have no Content-Length: since then each request had its own process")
 			r.pace.single()
 			r.budget.sendAgain(b.Requests)
 			return
@@ -69,7 +98,7 @@ func (r *run) settle(b *wire.Batch, cut reply.Cut, trimmed bool, now time.Time) 
 			one.Class, one.Message = "", "" // the plugin cut it off
 			one.Classify()
 		}
-		failed = failed || one.Status == 0 && one.Class != ""
+		failed = failed || !one.Answered() && one.Class != ""
 		r.count(one)
 	}
 	r.budget.giveBack(cut.Unsent)

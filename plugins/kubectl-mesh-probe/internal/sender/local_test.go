@@ -12,6 +12,7 @@ import (
 	"path/filepath"
 	"strings"
 	"sync/atomic"
+	"syscall"
 	"testing"
 	"time"
 
@@ -29,7 +30,7 @@ type localPod struct {
 	ended    chan struct{} // closed when the process has ended
 }
 
-func newLocalPod(t *testing.T, shell string, programs ...string) *localPod {
+func newLocalPod(t testing.TB, shell string, programs ...string) *localPod {
 	t.Helper()
 	dir := t.TempDir()
 	link := func(name, program string) {
@@ -56,6 +57,7 @@ func (p *localPod) Exec(ctx context.Context, command []string, stdin io.Reader, 
 	cmd := exec.Command(filepath.Join(p.path, command[0]), command[1:]...)
 	cmd.Args[0] = command[0]
 	cmd.Env = append([]string{"PATH=" + p.path}, p.env...)
+	cmd.SysProcAttr = &syscall.SysProcAttr{Setsid: true} // as a container's runtime does
 	cmd.Stderr = stderr
 	in, err := cmd.StdinPipe()
 	if err != nil {
@@ -112,7 +114,7 @@ type server struct {
 	hanging  chan struct{}
 }
 
-func newServer(t *testing.T) *server {
+func newServer(t testing.TB) *server {
 	t.Helper()
 	s := &server{seen: make(chan *http.Request, 1), hanging: make(chan struct{})}
 	s.Server = httptest.NewServer(http.HandlerFunc(s.answer))
@@ -207,7 +209,7 @@ func (s *server) answer(w http.ResponseWriter, r *http.Request) {
 	}
 }
 
-func testConfig(t *testing.T, url string, count int) Config {
+func testConfig(t testing.TB, url string, count int) Config {
 	t.Helper()
 	target, err := request.ParseTarget(url)
 	if err != nil {

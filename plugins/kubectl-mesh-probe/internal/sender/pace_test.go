@@ -36,6 +36,47 @@ func TestPace(t *testing.T) {
 	}
 }
 
+// If the pod compresses what it sends, batches are larger, above all where a process takes long to start.
+func TestPacePacked(t *testing.T) {
+	t.Parallel()
+	for name, tc := range map[string]struct {
+		pod       simulated
+		low, high int
+	}{
+		"fast":                        {simulated{3 * ms, 500 * time.Microsecond}, 1900, 2000},
+		"server of 50 ms":             {simulated{3 * ms, 50 * ms}, 19, 21},
+		"slow start, server of 10 ms": {simulated{100 * ms, 10 * ms}, 190, 210},
+		"very slow start":             {simulated{2 * time.Second, 10 * ms}, 380, 420},
+	} {
+		p := newPace(4000)
+		p.packs = true
+		if tc.pod.run(&p, 12); p.size < tc.low || p.size > tc.high {
+			t.Errorf("%s: batches of %d requests, want %d to %d", name, p.size, tc.low, tc.high)
+		}
+	}
+}
+
+// A batch prints about as much as the plugin and the pod can hold with ease.
+func TestPaceSize(t *testing.T) {
+	t.Parallel()
+	p := newPace(4000)
+	fast := simulated{3 * ms, 500 * time.Microsecond}
+	p.measureSize(10*2048, 10)
+	if fast.run(&p, 12); p.size != maxPrinted/2048 {
+		t.Errorf("2 kB: batches of %d requests", p.size)
+	}
+	p.measureSize(5<<20, 1)
+	if fast.run(&p, 1); p.size != 1 {
+		t.Errorf("5 MB: batches of %d requests", p.size)
+	}
+	for range 20 {
+		p.measureSize(10*512, 10)
+	}
+	if fast.run(&p, 12); p.size < 900 || p.size > maxPrinted/512 {
+		t.Errorf("512 bytes again: batches of %d requests", p.size)
+	}
+}
+
 // The pace follows a pod or a server that changes during the run.
 func TestPaceFollowsChanges(t *testing.T) {
 	t.Parallel()
@@ -81,6 +122,12 @@ func TestPaceWindow(t *testing.T) {
 		if got := p.window(); got != tc.window {
 			t.Errorf("batches of %d that take %s: %d ordered ahead, want %d", tc.size, tc.took, got, tc.window)
 		}
+	}
+	if p := (pace{size: 4, most: 100, packs: true, last: sample{1, 2 * ms}}); p.window() != 1 {
+		t.Errorf("packed, batches grow: %d", p.window())
+	}
+	if p := (pace{size: 100, most: 100, packs: true, last: sample{64, 200 * ms}}); p.window() != 2 {
+		t.Errorf("packed: %d", p.window())
 	}
 	if p := newPace(100); p.window() != 1 {
 		t.Errorf("before the first reply: %d", p.window())

@@ -3,9 +3,6 @@ package sender
 import (
 	"context"
 	"errors"
-	"fmt"
-	"maps"
-	"slices"
 	"time"
 
 	"github.com/kubectl-mesh/kubectl-mesh/plugins/kubectl-mesh-probe/internal/reply"
@@ -17,6 +14,10 @@ const (
 	hugeBody = 256 << 10
 	// headerRoom is how many bytes the pod passes on for a header if it limits the output.
 	headerRoom = 16 << 10
+	// minPacked is how many requests a batch has at least if the pod compresses its output. For fewer, two processes more cost more than they save.
+	minPacked = 16
+	// askPart is how often the pod is asked whether a packed batch makes progress, before the batch is ended.
+	askPart = 4
 )
 
 // run sends the requests of one stream.
@@ -27,7 +28,7 @@ type run struct {
 	pace    pace
 	current current
 	sink    func(reply.Reply)
-	warned  map[string]bool
+	warned  notes
 
 	wakeAt time.Time // when the budget allows more requests
 	giveUp time.Time // when to stop waiting for an orderly end; zero before an interrupt
@@ -37,15 +38,23 @@ type run struct {
 // current is the state of the batch that the pod works on.
 type current struct {
 	records int         // how many records the tool has printed
+	bytes   int         // how much it has printed before the last record
 	last    *wire.Frame // the last of them. It is read when the next one arrives, or when the batch has ended.
-	stopped bool        // the plugin asked the pod to end it
-	huge    bool        // it was stopped because its body is too large
+	arrived time.Time   // when the last of them arrived
+	starts  starts
+	stopped bool // the plugin asked the pod to end it
+	huge    bool // it was stopped because its body is too large
 }
 
+// maxWords is how many bytes the URLs of a command line may have. Linux allows 128 KiB in the worst case, with the environment.
+const maxWords = 64 << 10
+
 func newRun(s *wire.Stream, j job, b *budget, sink func(reply.Reply)) *run {
-	return &run{
-		job: j, batches: s.Start(j.tool.Program(j.Request, s.Nonce()), j.pod), budget: b, pace: newPace(j.traits.MaxBatch), sink: sink, warned: map[string]bool{},
+	program, most := j.tool.Program(j.Request, s.Nonce()), j.traits.MaxBatch
+	if !program.Expand {
+		most = min(most, max(1, maxWords/(len(program.URL)+1)))
 	}
+	return &run{job: j, batches: s.Start(program, j.pod), budget: b, pace: newPace(most), sink: sink, warned: notes{}}
 }
 
 // run sends batches until the budget is used up. Its error says why the run is incomplete.
@@ -53,10 +62,17 @@ func (r *run) run(ctx context.Context) error {
 	err := r.loop(ctx)
 	if r.current.last != nil {
 		if one, e := r.tool.Record(record(r.current.last), r.BodyLimit); e == nil {
+			r.current.starts.measured(&one, r.current.arrived)
 			r.count(one)
 		}
 	}
 	r.batches.Close(err == nil)
+	return err
+}
+
+// idle processes what the pod prints before the first order.
+func (r *run) idle(now time.Time) error {
+	_, err := r.batches.Read(now)
 	return err
 }
 
@@ -108,7 +124,7 @@ func (r *run) read() error {
 	for _, e := range events {
 		var err error
 		if e.Record != nil {
-			err = r.record(e.Record)
+			err = r.record(e.Batch, e.Record, now)
 		} else {
 			err = r.finish(e.Batch, e.End, now)
 		}
@@ -129,17 +145,20 @@ func (r *run) read() error {
 }
 
 // record keeps a record, and reads the one before it.
-func (r *run) record(f *wire.Frame) error {
-	previous := r.current.last
+func (r *run) record(b *wire.Batch, f *wire.Frame, now time.Time) error {
+	previous, arrived := r.current.last, r.current.arrived
 	r.current.records++
-	r.current.last = f
+	r.current.bytes += f.Size + len(f.Text)
+	r.current.last, r.current.arrived = f, now
 	if previous == nil {
+		r.current.starts.next = b.Begun
 		return nil
 	}
 	one, err := r.tool.Record(record(previous), r.BodyLimit)
 	if err != nil {
 		return err
 	}
+	r.current.starts.measured(&one, arrived)
 	r.count(one)
 	return nil
 }
@@ -150,8 +169,9 @@ func record(f *wire.Frame) reply.Record {
 
 // send orders batches, so that the pod has the next one when it ends one.
 func (r *run) send(now time.Time) {
+	r.pace.packs = r.batches.Packs()
 	for !r.batches.Quitting() && r.batches.Len() < r.pace.window() {
-		n, wait, done := r.budget.take(r.pace.size)
+		n, wait, done := r.budget.take(r.pace.size, r.pace.least())
 		switch {
 		case done:
 			// A batch that has not ended may give requests back.
@@ -165,6 +185,8 @@ func (r *run) send(now time.Time) {
 		case r.pace.limited:
 			r.budget.giveBack(n - 1) // each request has its own process
 			r.batches.SendLimited(r.BodyLimit + headerRoom)
+		case n >= minPacked && r.pace.packs && !r.pace.whole:
+			r.batches.SendPacked(n)
 		default:
 			r.batches.Send(n)
 		}
@@ -181,20 +203,15 @@ func (r *run) sleep(now time.Time) time.Duration {
 		at = r.giveUp
 	}
 	if b := r.batches.Current(); b != nil {
-		if t := b.Moved.Add(r.patience()); t.Before(at) {
+		patience := r.patience()
+		if step := patience / askPart; b.Packed {
+			patience = min(patience, now.Sub(b.Moved).Truncate(step)+step) // then ask how much it has written
+		}
+		if t := b.Moved.Add(patience); t.Before(at) {
 			at = t
 		}
 	}
 	return max(time.Millisecond, at.Sub(now))
-}
-
-// patience is how long a batch may be silent. A tool that limits the time itself may apply the limit to the name, the connection and the
-// reply in turn.
-func (r *run) patience() time.Duration {
-	if r.traits.LimitsTime {
-		return 2*r.Timeout + 2*time.Second
-	}
-	return r.Timeout
 }
 
 // watch sends heartbeats, and stops a batch that is silent for too long.
@@ -206,7 +223,11 @@ func (r *run) watch(now time.Time) error {
 	if b == nil {
 		return nil
 	}
-	switch quiet := now.Sub(b.Moved); {
+	quiet := now.Sub(b.Moved)
+	if step := r.patience() / askPart; b.Packed && quiet >= step {
+		r.batches.Ask(now, step)
+	}
+	switch {
 	case !r.current.stopped && quiet >= r.patience():
 		r.current.stopped, b.Moved = true, now
 		r.batches.Stop()
@@ -224,15 +245,6 @@ func (r *run) count(one reply.Reply) {
 	if one.Size > r.BodyLimit && r.pod.Head {
 		r.pace.limited = true
 	}
-	if one.Redirected {
-		r.warn("the Service replies with redirects, and %s follows them: each hop is a connection of its own, and the last reply is counted", r.traits.Name)
-	}
-	if one.Reused {
-		r.warn("some requests reused an earlier connection, so no backend was picked for them")
-	}
+	r.warned.about(r.traits, one)
 	r.sink(one)
 }
-
-func (r *run) warn(format string, args ...any) { r.warned[fmt.Sprintf(format, args...)] = true }
-
-func (r *run) warnings() []string { return slices.Collect(maps.Keys(r.warned)) }

@@ -7,7 +7,6 @@ import (
 	"cmp"
 	"maps"
 	"slices"
-	"time"
 
 	"github.com/kubectl-mesh/kubectl-mesh/plugins/kubectl-mesh-probe/internal/origin"
 	"github.com/kubectl-mesh/kubectl-mesh/plugins/kubectl-mesh-probe/internal/reply"
@@ -28,6 +27,7 @@ type Tally struct {
 	rows    map[string]*Row
 	errors  map[reply.Class]*ErrorCount
 	unknown unknowns
+	parts   parts
 }
 
 // Row counts the replies of one member, or of one captured value that does not name a member.
@@ -36,7 +36,6 @@ type Row struct {
 	Member   bool
 	Requests int
 	Errors   int
-	latency  []time.Duration
 }
 
 // ErrorCount is how often a class occurred, with an example of its message.
@@ -55,8 +54,8 @@ func New(members []origin.Member) *Tally {
 	return t
 }
 
-// Add counts one reply.
-func (t *Tally) Add(r reply.Reply, who origin.Match) {
+// Add counts one reply. If its sender is unknown and the reply was kept, it returns the number of the distinct reply, otherwise 0.
+func (t *Tally) Add(r reply.Reply, who origin.Match) (distinct int) {
 	t.Requests++
 	if r.Class != "" {
 		e := t.errors[r.Class]
@@ -68,14 +67,16 @@ func (t *Tally) Add(r reply.Reply, who origin.Match) {
 	}
 	switch {
 	case who.Name != "":
-		t.attribute(who, 1, failures(r), measured(r))
-	case r.Status == 0:
+		t.parts.add(who.Name)
+		t.attribute(who, 1, failures(r))
+	case !r.Answered():
 		t.NoAnswer++
 	default:
 		t.Unknown++
 		t.UnknownErrors += failures(r)
-		t.unknown.add(r)
+		return t.unknown.add(r)
 	}
+	return 0
 }
 
 func failures(r reply.Reply) int {
@@ -85,15 +86,8 @@ func failures(r reply.Reply) int {
 	return 0
 }
 
-func measured(r reply.Reply) []time.Duration {
-	if r.Measured {
-		return []time.Duration{r.Latency}
-	}
-	return nil
-}
-
 // attribute counts replies for their sender.
-func (t *Tally) attribute(who origin.Match, requests, errors int, latency []time.Duration) {
+func (t *Tally) attribute(who origin.Match, requests, errors int) {
 	row := t.rows[who.Name]
 	if row == nil {
 		row = &Row{Name: who.Name, Member: who.Member}
@@ -101,15 +95,15 @@ func (t *Tally) attribute(who origin.Match, requests, errors int, latency []time
 	}
 	row.Requests += requests
 	row.Errors += errors
-	row.latency = append(row.latency, latency...)
 	t.Recognised[who.By] += requests
 	if who.Weak {
 		t.Weak += requests
 	}
 }
 
-// Reattribute attributes unknown replies with what the identifier knows by now.
-func (t *Tally) Reattribute(id *origin.Identifier) {
+// Reattribute attributes unknown replies with what the identifier knows by now. It reports each distinct reply that it attributes, by the
+// number that Add returned.
+func (t *Tally) Reattribute(id *origin.Identifier, attributed func(distinct int, who origin.Match)) {
 	t.unknown.take(func(g *unknownGroup) bool {
 		who := id.Identify(&g.reply)
 		if who.Name == "" {
@@ -117,7 +111,8 @@ func (t *Tally) Reattribute(id *origin.Identifier) {
 		}
 		t.Unknown -= g.count
 		t.UnknownErrors -= g.errors
-		t.attribute(who, g.count, g.errors, g.latency)
+		t.attribute(who, g.count, g.errors)
+		attributed(g.number, who)
 		return true
 	})
 }
@@ -175,40 +170,6 @@ func (t *Tally) Failed() int {
 		n += e.Count
 	}
 	return n
-}
-
-// Latency summarises the measured times of a row. It is nil if nothing was measured.
-func (r *Row) Latency() *Latency {
-	n := len(r.latency)
-	if n == 0 {
-		return nil
-	}
-	slices.Sort(r.latency)
-	l := &Latency{N: n, Min: r.latency[0], Max: r.latency[n-1]}
-	var sum time.Duration
-	for _, d := range r.latency {
-		sum += d
-	}
-	l.Mean = sum / time.Duration(n)
-	l.P50, l.P95, l.P99 = percentile(r.latency, 50), percentile(r.latency, 95), percentile(r.latency, 99)
-	return l
-}
-
-// Latency is a summary of times. A percentile is nil if fewer than ten values are above it.
-type Latency struct {
-	N              int
-	Min, Mean, Max time.Duration
-	P50, P95, P99  *time.Duration
-}
-
-// percentile is the nearest rank of sorted values.
-func percentile(sorted []time.Duration, p int) *time.Duration {
-	n := len(sorted)
-	if n*(100-p) < 10*100 {
-		return nil
-	}
-	v := sorted[(n*p+99)/100-1]
-	return &v
 }
 
 // OnlyUnreachable reports whether every request failed in a way that a Service without backends causes.

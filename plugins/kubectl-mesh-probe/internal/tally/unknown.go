@@ -7,7 +7,6 @@ import (
 	"maps"
 	"slices"
 	"strings"
-	"time"
 
 	"github.com/kubectl-mesh/kubectl-mesh/plugins/kubectl-mesh-probe/internal/reply"
 )
@@ -17,20 +16,20 @@ import (
 type unknowns struct {
 	groups map[[sha256.Size]byte]*unknownGroup
 	bytes  int
-	next   int
+	last   int // the number of the last group
 }
 
 // unknownGroup is one distinct reply.
 type unknownGroup struct {
-	reply   reply.Reply
-	count   int
-	errors  int
-	size    int
-	latency []time.Duration
-	order   int
+	reply  reply.Reply
+	count  int
+	errors int
+	size   int
+	number int // in the order of arrival, from 1
 }
 
-// UnknownSample is the beginning of one distinct reply, and how often it arrived.
+// UnknownSample is the beginning of one distinct reply, and how often it arrived. For a connection it is the address to which its socket leads, empty if
+// that is unknown.
 type UnknownSample struct {
 	Count int
 	Body  string
@@ -45,7 +44,8 @@ const (
 // volatileHeaders differ between replies and never identify the sender.
 var volatileHeaders = []string{"date", "age", "expires", "last-modified", "etag", "content-length"}
 
-func (u *unknowns) add(r reply.Reply) {
+// add keeps a reply and returns its number, 0 if there is no room for it.
+func (u *unknowns) add(r reply.Reply) int {
 	key := sha256.New()
 	for _, line := range r.Header {
 		name, _, _ := reply.SplitHeader(line)
@@ -54,6 +54,9 @@ func (u *unknowns) add(r reply.Reply) {
 		}
 	}
 	key.Write([]byte("\n"))
+	if r.Peer.IsValid() {
+		r.Body = []byte(r.Peer.String())
+	}
 	key.Write(r.Body)
 	sum := [sha256.Size]byte(key.Sum(nil))
 	g := u.groups[sum]
@@ -63,20 +66,20 @@ func (u *unknowns) add(r reply.Reply) {
 			size += len(line)
 		}
 		if len(u.groups) >= maxUnknownGroups || u.bytes+size > maxUnknownBytes {
-			return
+			return 0
 		}
 		if u.groups == nil {
 			u.groups = map[[sha256.Size]byte]*unknownGroup{}
 		}
 		r.Body = bytes.Clone(r.Body)
-		g = &unknownGroup{reply: r, order: u.next, size: size}
-		u.next++
+		u.last++
+		g = &unknownGroup{reply: r, number: u.last, size: size}
 		u.bytes += size
 		u.groups[sum] = g
 	}
 	g.count++
 	g.errors += failures(r)
-	g.latency = append(g.latency, measured(r)...)
+	return g.number
 }
 
 // take calls f for every group, and drops those for which f returns true.
@@ -91,7 +94,7 @@ func (u *unknowns) take(f func(*unknownGroup) bool) {
 
 func (u *unknowns) samples(most int) []UnknownSample {
 	groups := slices.SortedFunc(maps.Values(u.groups), func(a, b *unknownGroup) int {
-		return cmp.Or(cmp.Compare(b.count, a.count), cmp.Compare(a.order, b.order))
+		return cmp.Or(cmp.Compare(b.count, a.count), cmp.Compare(a.number, b.number))
 	})
 	var out []UnknownSample
 	for _, g := range groups[:min(len(groups), most)] {

@@ -2,6 +2,7 @@ package tally
 
 import (
 	"fmt"
+	"net/netip"
 	"strings"
 	"testing"
 	"time"
@@ -16,7 +17,7 @@ func TestField19PodsThatStartLater(t *testing.T) {
 	tally := New(mesh)
 	date := func(n int) string { return time.Unix(int64(n), 0).UTC().Format("Date: Mon, 02 Jan 2006 15:04:05 GMT") }
 	for n := range 20000 {
-		tally.Add(reply.Reply{Status: 200, Header: []string{date(n)}, Body: []byte("Hello from nginx-a"), Latency: time.Millisecond, Measured: true}, origin.Match{})
+		tally.Add(reply.Reply{Status: 200, Header: []string{date(n)}, Body: []byte("Hello from nginx-a")}, origin.Match{})
 		tally.Add(reply.Reply{Status: 503, Class: reply.Class5xx, Header: []string{date(n), "X-Pod: nginx-aa"}}, origin.Match{})
 		tally.Add(reply.Reply{Status: 200, Header: []string{date(n)}, Body: []byte("ok")}, origin.Match{})
 	}
@@ -24,12 +25,12 @@ func TestField19PodsThatStartLater(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	tally.Reattribute(id.WithTokens(origin.NewTokens(testSnapshot())))
+	tally.Reattribute(id.WithTokens(origin.NewTokens(testSnapshot())), func(int, origin.Match) {})
 	rows := map[string]*Row{}
 	for _, r := range tally.Rows(mesh) {
 		rows[r.Name] = r
 	}
-	if us := rows["us"]; us.Requests != 20000 || us.Errors != 0 || us.Latency().N != 20000 {
+	if us := rows["us"]; us.Requests != 20000 || us.Errors != 0 {
 		t.Errorf("us: %d requests, %d errors", us.Requests, us.Errors)
 	}
 	if eu := rows["eu"]; eu.Requests != 20000 || eu.Errors != 20000 {
@@ -66,7 +67,7 @@ func TestField19Bounded(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	tally.Reattribute(id)
+	tally.Reattribute(id, func(int, origin.Match) {})
 	if tally.Unknown != n-maxUnknownGroups || tally.unknown.bytes != 0 {
 		t.Errorf("%d unknown, %d bytes", tally.Unknown, tally.unknown.bytes)
 	}
@@ -87,5 +88,36 @@ func TestFieldDRowsAreNamedForWhatTheyHold(t *testing.T) {
 	add(4, reply.Reply{Class: reply.ClassRefused}, origin.Match{})
 	if tally.Unknown != 5 || tally.UnknownErrors != 3 || tally.NoAnswer != 4 || tally.Answered() != 6 || tally.Unattributed() != 9 || tally.UnattributedErrors() != 7 {
 		t.Errorf("%+v", tally)
+	}
+}
+
+// A connection counts as answered. Unknown ones are kept by the address of their socket, and attributed when it is known.
+func TestConnections(t *testing.T) {
+	t.Parallel()
+	tally := New(mesh)
+	for range 3 {
+		tally.Add(reply.Reply{Connected: true, Peer: netip.MustParseAddrPort("10.96.0.1:5432")}, origin.Match{})
+	}
+	tally.Add(reply.Reply{Connected: true, Peer: netip.MustParseAddrPort("10.7.7.7:5432")}, origin.Match{})
+	tally.Add(reply.Reply{Connected: true}, origin.Match{})
+	tally.Add(reply.Reply{Class: reply.ClassRefused}, origin.Match{})
+	if tally.Requests != 6 || tally.Answered() != 5 || tally.Unknown != 5 || tally.NoAnswer != 1 || tally.Failed() != 1 {
+		t.Errorf("%+v", tally)
+	}
+	snap, key := testSnapshot()
+	for _, svc := range snap.Clusters[0].Services {
+		svc.Endpoints[0].Addr = netip.MustParseAddr("10.7.7.7")
+	}
+	id, err := origin.Parse("auto", nil, mesh)
+	if err != nil {
+		t.Fatal(err)
+	}
+	tally.Reattribute(id.WithTokens(origin.NewTokens(snap, key)), func(int, origin.Match) {})
+	if name := snap.Clusters[0].Name; tally.Count(name) != 1 || tally.Unknown != 4 || tally.Recognised[origin.BySocket] != 1 {
+		t.Errorf("%+v, %d of %s", tally, tally.Count(name), name)
+	}
+	samples := tally.UnknownSamples(5)
+	if len(samples) != 2 || samples[0] != (UnknownSample{3, "10.96.0.1:5432"}) || samples[1] != (UnknownSample{1, ""}) {
+		t.Errorf("%+v", samples)
 	}
 }

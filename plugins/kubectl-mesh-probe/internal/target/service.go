@@ -39,15 +39,15 @@ func ByAddress(snap *routing.Snapshot, client, host string) (routing.Key, bool) 
 	return routing.Key{}, false
 }
 
-// URL returns the URL of a Service that the user typed as SERVICE[:PORT]. Without a port it uses the only port, else the port with the name http or
-// the number 80.
-func URL(snap *routing.Snapshot, clients []string, key routing.Key, target string) (request.Target, error) {
+// URL returns the URL of a Service that the user typed as SERVICE[:PORT]. Without a port it uses the only port, else for http the port with the
+// name http or the number 80. scheme is http or tcp.
+func URL(snap *routing.Snapshot, clients []string, key routing.Key, scheme, target string) (request.Target, error) {
 	host, port, err := SplitService(target)
 	if err != nil {
 		return request.Target{}, err
 	}
 	if _, err := strconv.Atoi(port); err == nil {
-		return request.ParseTarget("http://" + host + ":" + port)
+		return request.ParseTarget(scheme + "://" + host + ":" + port)
 	}
 	var svc *routing.Service
 	for _, name := range clients {
@@ -66,7 +66,7 @@ func URL(snap *routing.Snapshot, clients []string, key routing.Key, target strin
 			continue
 		}
 		names = append(names, strings.TrimPrefix(p.Name+":", ":")+strconv.Itoa(int(p.Port)))
-		if port != "" && p.Name == port || port == "" && (p.Name == "http" || p.Port == 80) {
+		if port != "" && p.Name == port || port == "" && scheme == "http" && (p.Name == "http" || p.Port == 80) {
 			chosen = p.Port
 		}
 	}
@@ -84,8 +84,8 @@ func URL(snap *routing.Snapshot, clients []string, key routing.Key, target strin
 		return request.Target{}, fmt.Errorf("service %s has no TCP port", key)
 	case chosen == 0:
 		return request.Target{}, fmt.Errorf("service %s has several TCP ports; choose one as %s:PORT (%s)", key, host, strings.Join(names, ", "))
-	case chosen == 80:
+	case chosen == 80 && scheme == "http":
 		return request.ParseTarget("http://" + host)
 	}
-	return request.ParseTarget(fmt.Sprintf("http://%s:%d", host, chosen))
+	return request.ParseTarget(fmt.Sprintf("%s://%s:%d", scheme, host, chosen))
 }

@@ -34,7 +34,7 @@ func TestURL(t *testing.T) {
 			}
 			key := ClusterFirst("default").Meaning(host).Service
 			snap := &routing.Snapshot{Clusters: []routing.Cluster{{Name: "us", Services: map[routing.Key]*routing.Service{key: {Key: key, Ports: tc.ports}}}}}
-			got, err := URL(snap, []string{"us"}, key, tc.target)
+			got, err := URL(snap, []string{"us"}, key, "http", tc.target)
 			if tc.err != "" {
 				if err == nil || !strings.Contains(err.Error(), tc.err) {
 					t.Errorf("error %v, want %q", err, tc.err)
@@ -46,7 +46,15 @@ func TestURL(t *testing.T) {
 			}
 		})
 	}
-	if _, err := URL(&routing.Snapshot{}, []string{"us"}, routing.Key{Namespace: "default", Name: "nginx"}, "nginx"); err == nil {
+	for typed, want := range map[string]string{"db": "", "db:http": "tcp://db:80", "db.shop:5432": "tcp://db.shop:5432"} {
+		key := routing.Key{Namespace: "default", Name: "db"}
+		snap := &routing.Snapshot{Clusters: []routing.Cluster{{Name: "us", Services: map[routing.Key]*routing.Service{key: {Key: key, Ports: []routing.Port{port("http", 80), port("pg", 5432)}}}}}}
+		got, err := URL(snap, []string{"us"}, key, "tcp", typed)
+		if (err == nil) != (want != "") || err == nil && got.String() != want {
+			t.Errorf("tcp %s: %s %v, want %q", typed, got, err, want)
+		}
+	}
+	if _, err := URL(&routing.Snapshot{}, []string{"us"}, routing.Key{Namespace: "default", Name: "nginx"}, "http", "nginx"); err == nil {
 		t.Error("no such Service: no error")
 	}
 }

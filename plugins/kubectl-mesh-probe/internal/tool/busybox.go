@@ -51,10 +51,10 @@ func (b busybox) Traits() Traits {
 
 // Refuse implements Tool.
 func (b busybox) Refuse(r request.Request) error {
-	switch {
-	case r.Method == http.MethodHead:
-		return refuseHead(b.Traits())
-	case len(r.CACert) > 0:
+	if err := refuseMethod(b.Traits(), r, http.MethodGet); err != nil {
+		return err
+	}
+	if len(r.CACert) > 0 {
 		return fmt.Errorf("%s cannot verify certificates with --cacert; use a client pod with curl or GNU wget, or skip the verification with --insecure", b.Traits())
 	}
 	return refuseHeaders(b.Traits(), r)

@@ -21,6 +21,8 @@ type curl struct {
 	// exitCodes says that a record contains the exit code of its request: %{exitcode} is new in 7.75. Before, each request needs its own
 	// process, which has an exit code.
 	exitCodes bool
+	// raw says that it knows --data-raw, which is new in 7.43.
+	raw bool
 }
 
 // newCurl reads the output of curl -V.
@@ -31,20 +33,25 @@ func newCurl(text string) (Tool, bool) {
 	}
 	major, _ := strconv.Atoi(m[1])
 	minor, _ := strconv.Atoi(m[2])
-	return curl{version: strings.TrimPrefix(m[0], "curl "), exitCodes: major > 7 || major == 7 && minor >= 75}, true
+	return curl{version: strings.TrimPrefix(m[0], "curl "), exitCodes: major > 7 || major == 7 && minor >= 75, raw: major > 7 || major == 7 && minor >= 43}, true
 }
 
 // Traits implements Tool.
 func (c curl) Traits() Traits {
-	t := Traits{Name: "curl", Version: c.version, Flag: "curl", MaxBatch: 1, LimitsTime: true}
+	t := Traits{Name: "curl", Version: c.version, Flag: "curl", MaxBatch: 1, LimitsTime: true, Measures: true}
 	if c.exitCodes {
 		t.MaxBatch = maxCurlRequests
 	}
 	return t
 }
 
-// Refuse implements Tool. curl can send everything.
-func (curl) Refuse(request.Request) error { return nil }
+// Refuse implements Tool. curl can send everything. Before 7.43, it reads data that starts with @ as the name of a file.
+func (c curl) Refuse(r request.Request) error {
+	if !c.raw && len(r.Data) > 0 && r.Data[0] == '@' {
+		return fmt.Errorf("%s cannot send --data that starts with @; use a client pod with curl 7.43 or later", c.Traits())
+	}
+	return nil
+}
 
 // Program implements Tool.
 func (c curl) Program(r request.Request, nonce string) wire.Program {
@@ -78,6 +85,24 @@ func (c curl) config(r request.Request, nonce string) []string {
 	} else {
 		conf = append(conf, "include")
 	}
+	if r.Method != http.MethodHead && r.Method != http.MethodGet {
+		conf = append(conf, option("request", r.Method))
+	}
+	if r.Data != nil {
+		name := "data-binary"
+		if c.raw {
+			name = "data-raw"
+		}
+		// The server need not agree to the body before curl sends it.
+		conf = append(conf, fmt.Sprintf(`%s = "%s"`, name, curlEscapeData(r.Data)), option("header", "Expect:"))
+	}
+	if !r.Resolve.IsZero() {
+		address := r.Resolve.Address.String()
+		if r.Resolve.Address.Is6() {
+			address = "[" + address + "]"
+		}
+		conf = append(conf, option("resolve", fmt.Sprintf("%s:%d:%s", r.Resolve.Host, r.Resolve.Port, address)))
+	}
 	for _, h := range r.Headers {
 		conf = append(conf, option("header", h))
 	}
@@ -105,6 +130,11 @@ func curlEscapeURL(s string) string {
 
 // curlQuote escapes a value for double quotes in curl's configuration.
 func curlQuote(s string) string { return strings.NewReplacer(`\`, `\\`, `"`, `\"`).Replace(s) }
+
+// curlEscapeData escapes data for double quotes in curl's configuration, in which it is one line.
+func curlEscapeData(data []byte) string {
+	return strings.NewReplacer(`\`, `\\`, `"`, `\"`, "\n", `\n`, "\r", `\r`).Replace(string(data))
+}
 
 // seconds writes a duration in seconds, with a fraction if necessary.
 func seconds(d time.Duration) string { return strconv.FormatFloat(d.Seconds(), 'f', -1, 64) }

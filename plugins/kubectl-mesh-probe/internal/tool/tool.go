@@ -1,5 +1,6 @@
 // Package tool knows the programs of a client pod that can send HTTP requests: curl, GNU wget, GNU wget2 and busybox wget. Each has
-// a file with its version, its command line, and what it cannot do. How it prints replies is in package reply.
+// a file with its version, its command line, and what it cannot do. How it prints replies is in package reply. Those that only open a
+// connection are in dial.go.
 package tool
 
 import (
@@ -37,6 +38,8 @@ type Traits struct {
 	MaxBatch int
 	// LimitsTime says that the tool itself ends a request that takes too long.
 	LimitsTime bool
+	// Measures says that the tool measures each request.
+	Measures bool
 	// NeedsLength says that the replies of a batch can be told apart only if each has a known length.
 	NeedsLength bool
 }
@@ -46,8 +49,8 @@ func (t Traits) String() string { return strings.TrimSpace(t.Name + " " + t.Vers
 
 // How many URLs a command line has at most, and how many requests one curl sends.
 const (
-	maxURLs         = 100
-	maxCurlRequests = 500
+	maxURLs         = 1000
+	maxCurlRequests = 4000
 )
 
 // noRecords is a tool that prints no records.
@@ -68,7 +71,7 @@ type wget struct {
 }
 
 // optionalOptions are options that not every version or build of wget knows.
-var optionalOptions = []string{"--content-on-error", "--method", "--no-check-certificate", "--no-config", "--no-hsts"}
+var optionalOptions = []string{"--content-on-error", "--method", "--no-check-certificate", "--no-config", "--no-hsts", "--show-progress"}
 
 func newWget(command []string, version, help string) wget {
 	w := wget{command: command, version: version}
@@ -116,7 +119,15 @@ func refuseHeaders(t Traits, r request.Request) error {
 		t, strings.Join(names, ", "))
 }
 
-// refuseHead returns the error for a tool that cannot send HEAD requests.
-func refuseHead(t Traits) error {
-	return fmt.Errorf("%s cannot send HEAD requests; use --method GET or a client pod with curl", t)
+// refuseMethod returns an error if the tool cannot send the method, the data or the address of a request. methods are those that it can send.
+func refuseMethod(t Traits, r request.Request, methods ...string) error {
+	switch {
+	case r.Data != nil:
+		return fmt.Errorf("%s takes --data on its command line, where the pod's process list shows it; use a client pod with curl", t)
+	case !r.Resolve.IsZero():
+		return fmt.Errorf("%s has no option like --resolve; use a client pod with curl", t)
+	case !slices.Contains(methods, r.Method):
+		return fmt.Errorf("%s cannot send %s requests; use --method GET or a client pod with curl", t, r.Method)
+	}
+	return nil
 }

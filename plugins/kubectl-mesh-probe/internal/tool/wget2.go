@@ -30,8 +30,8 @@ func (w wget2) Traits() Traits {
 
 // Refuse implements Tool.
 func (w wget2) Refuse(r request.Request) error {
-	if r.Method == http.MethodHead {
-		return refuseHead(w.Traits())
+	if err := refuseMethod(w.Traits(), r, http.MethodGet); err != nil {
+		return err
 	}
 	return refuseHeaders(w.Traits(), r)
 }

@@ -10,17 +10,19 @@ import (
 
 	"github.com/kubectl-mesh/kubectl-mesh/pkg/apis/v1alpha1"
 	"github.com/kubectl-mesh/kubectl-mesh/pkg/common/output"
+	"github.com/kubectl-mesh/kubectl-mesh/pkg/common/stats"
 )
 
 const (
 	unknown  = "<unknown>"   // replies with an unknown sender, including errors such as a 503
 	noAnswer = "<no answer>" // requests without a reply
+	all      = "<all>"       // all requests of a client, with the latency over all answers
 	none     = "-"
 )
 
-// Sections returns what -o table prints: a matrix if there are several clients, the answers, the errors, the checks, and how the numbers were
-// measured.
-func Sections(r v1alpha1.ProbeReport) []output.Section {
+// Sections returns what -o table prints: a matrix if there are several clients, the answers, the errors, the timeline if something happened,
+// the checks, and how the numbers were measured. -o wide (wide) adds the timeline of every run, the times to connect and histograms.
+func Sections(r v1alpha1.ProbeReport, wide bool) []output.Section {
 	var out []output.Section
 	if len(r.Clients) > 1 {
 		out = append(out, matrix(r))
@@ -28,6 +30,16 @@ func Sections(r v1alpha1.ProbeReport) []output.Section {
 	out = append(out, answers(r))
 	if s, ok := failures(r); ok {
 		out = append(out, s)
+	}
+	if len(r.Witnesses) > 0 {
+		out = append(out, witnesses(r))
+	}
+	if wide || eventful(r) {
+		out = append(out, timeline(r)...)
+	}
+	if wide {
+		out = append(out, connects(r)...)
+		out = append(out, histograms(r)...)
 	}
 	if len(r.Checks) > 0 {
 		out = append(out, checks(r))
@@ -55,7 +67,7 @@ func matrix(r v1alpha1.ProbeReport) output.Section {
 		unknowns = unknowns || c.Unknown > 0
 		unanswered = unanswered || c.NoAnswer > 0
 	}
-	head := []string{"FROM", "REQUESTS"}
+	head := withURL(r, 1, "URL", "FROM", "REQUESTS")
 	for _, n := range columns {
 		head = append(head, output.Clean(n))
 	}
@@ -67,12 +79,12 @@ func matrix(r v1alpha1.ProbeReport) output.Section {
 	}
 	t := output.NewTable(head...)
 	for _, c := range r.Clients {
-		row := []string{c.Cluster, strconv.Itoa(c.Requests)}
+		row := withURL(r, 1, c.URL, c.Name, strconv.Itoa(c.Requests))
 		for _, n := range columns {
 			cell := none
 			for _, a := range c.Answers {
 				if a.Name == n && c.Requests > 0 {
-					cell = percent(a.Share)
+					cell = stats.Percent(a.Share)
 				}
 			}
 			row = append(row, cell)
@@ -92,23 +104,23 @@ func answers(r v1alpha1.ProbeReport) output.Section {
 	columns := []string{"CLUSTER", "REQUESTS", "SHARE", "95% CI", "EXPECTED", "ERRORS", "P50", "P95", "P99"}
 	several := len(r.Clients) > 1
 	if several {
-		columns = append([]string{"FROM"}, columns...)
+		columns = withURL(r, 1, "URL", append([]string{"FROM"}, columns...)...)
 	}
 	t := output.NewTable(columns...)
 	for _, c := range r.Clients {
 		add := func(cells ...string) {
 			if several {
-				cells = append([]string{c.Cluster}, cells...)
+				cells = withURL(r, 1, c.URL, append([]string{c.Name}, cells...)...)
 			}
 			output.AddRow(t, cells...)
 		}
 		for _, a := range c.Answers {
 			expected, share, ci := none, none, none
 			if a.Expected != nil {
-				expected = percent(*a.Expected)
+				expected = stats.Percent(*a.Expected)
 			}
 			if c.Requests > 0 {
-				share, ci = percent(a.Share), percent(a.CI.Low)+" - "+percent(a.CI.High)
+				share, ci = stats.Percent(a.Share), stats.Percent(a.CI.Low)+" - "+stats.Percent(a.CI.High)
 			}
 			p50, p95, p99 := none, none, none
 			if l := a.LatencyMs; l != nil {
@@ -122,8 +134,34 @@ func answers(r v1alpha1.ProbeReport) output.Section {
 		if c.NoAnswer > 0 {
 			add(noAnswer, strconv.Itoa(c.NoAnswer), part(c.NoAnswer, c.Requests), none, none, strconv.Itoa(c.NoAnswer), none, none, none)
 		}
+		if l := c.LatencyMs; l != nil && senders(c) > 1 {
+			add(all, strconv.Itoa(c.Requests), stats.Percent(1), none, none, strconv.Itoa(failed(c)), millis(l.P50), millis(l.P95), millis(l.P99))
+		}
 	}
 	return output.Section{Table: t}
+}
+
+// senders is how many clusters, values and unknown senders answered.
+func senders(c v1alpha1.ProbeClient) int {
+	n := 0
+	for _, a := range c.Answers {
+		if a.Requests > 0 {
+			n++
+		}
+	}
+	if c.Unknown > 0 {
+		n++
+	}
+	return n
+}
+
+// failed is how many requests of a client failed.
+func failed(c v1alpha1.ProbeClient) int {
+	n := 0
+	for _, e := range c.Errors {
+		n += e.Count
+	}
+	return n
 }
 
 // quoted returns the name of a member, or a captured value in quotation marks.
@@ -138,24 +176,10 @@ func quoted(a v1alpha1.ProbeAnswer) string {
 	return strconv.Quote(name)
 }
 
-func failures(r v1alpha1.ProbeReport) (output.Section, bool) {
-	t := output.NewTable("FROM", "ERROR", "COUNT", "MESSAGE")
-	for _, c := range r.Clients {
-		for _, e := range c.Errors {
-			message := e.Message
-			if message == "" {
-				message = none
-			}
-			output.AddRow(t, c.Cluster, e.Class, strconv.Itoa(e.Count), message)
-		}
-	}
-	return output.Section{Table: t}, len(t.Rows) > 0
-}
-
 func checks(r v1alpha1.ProbeReport) output.Section {
-	t := output.NewTable("CHECK", "FROM", "RESULT", "OBSERVED", "REASON")
+	t := output.NewTable(withURL(r, 2, "URL", "CHECK", "FROM", "RESULT", "OBSERVED", "REASON")...)
 	for _, c := range r.Checks {
-		output.AddRow(t, c.Expr, c.Client, c.Result, dash(c.Observed), dash(c.Reason))
+		output.AddRow(t, withURL(r, 2, c.URL, c.Expr, c.Client, c.Result, dash(c.Observed), dash(c.Reason))...)
 	}
 	return output.Section{Table: t}
 }
@@ -166,10 +190,10 @@ func source(r v1alpha1.ProbeReport) []string {
 	few := false
 	for _, c := range r.Clients {
 		if c.Tool == "" {
-			out = append(out, fmt.Sprintf("%s: %s", c.Cluster, c.Reason))
+			out = append(out, fmt.Sprintf("%s: %s", from(c), c.Reason))
 			continue
 		}
-		line := fmt.Sprintf("%s: %d requests to %s from pod %s/%s with %s", c.Cluster, c.Requests, r.Target.URL, c.Namespace, c.Pod, c.Tool)
+		line := fmt.Sprintf("%s: %d requests to %s from %s with %s", c.Name, c.Requests, urlOf(r, c), origin(c), c.Tool)
 		if c.RequestsPerSecond != nil {
 			line += fmt.Sprintf(", %.0f/s", *c.RequestsPerSecond)
 		}
@@ -184,16 +208,22 @@ func source(r v1alpha1.ProbeReport) []string {
 			line += "; NOT COMPLETE: " + c.Reason
 		}
 		out = append(out, line)
+		if c.Schedule != nil {
+			out = append(out, schedule(fromParts(c.Cluster, c.URL), *c.Schedule))
+		}
 		if c.PredictionMessage != "" {
-			out = append(out, c.Cluster+": no prediction: "+c.PredictionMessage)
+			out = append(out, from(c)+": no prediction: "+c.PredictionMessage)
 		}
 		if c.Unknown > 0 {
-			out = append(out, unknownReplies(c))
+			out = append(out, unknownReplies(c, strings.HasPrefix(urlOf(r, c), "tcp://")))
 		}
 		missing, untimed := percentiles(c)
 		few = few || missing
-		if untimed {
-			out = append(out, fmt.Sprintf("%s: no latencies: %s does not measure single requests; curl does", c.Cluster, c.Tool))
+		switch {
+		case untimed && strings.HasPrefix(urlOf(r, c), "tcp://"):
+			out = append(out, fmt.Sprintf("%s: no latencies: the shell of the pod has no clock; bash from 5.0 and busybox ash have one", from(c)))
+		case untimed:
+			out = append(out, fmt.Sprintf("%s: no latencies: %s does not measure single requests; curl does", from(c), c.Tool))
 		}
 	}
 	if few {
@@ -202,17 +232,37 @@ func source(r v1alpha1.ProbeReport) []string {
 	return out
 }
 
-// unknownReplies describes the replies that could not be attributed, by the most frequent distinct ones.
-func unknownReplies(c v1alpha1.ProbeClient) string {
-	line := fmt.Sprintf("%s: %d replies could not be attributed: ", c.Cluster, c.Unknown)
+// origin names the pod that sent the requests.
+func origin(c v1alpha1.ProbeClient) string {
+	pod := c.Namespace + "/" + c.Pod
+	switch {
+	case c.Helper == nil:
+		return "pod " + pod
+	case c.Helper.Kind == "pod":
+		return fmt.Sprintf("helper pod %s (for %s)", pod, c.Helper.ClientPod)
+	}
+	return fmt.Sprintf("pod %s, ephemeral container %s", pod, c.Container)
+}
+
+// unknownReplies describes the replies that could not be attributed, by the most frequent distinct ones. With tcp they are connections, and what is known
+// of them is the address of their socket.
+func unknownReplies(c v1alpha1.ProbeClient, tcp bool) string {
+	what, nothing, fix := "replies", "an empty body", "; use --identify to select the part of the reply that identifies the cluster"
+	if tcp {
+		what, nothing, fix = "connections", "no address", ""
+	}
+	line := fmt.Sprintf("%s: %d %s could not be attributed: ", from(c), c.Unknown, what)
 	rest := c.Unknown
 	for i, s := range c.UnknownSamples {
 		if i > 0 {
 			line += ", "
 		}
 		body := strconv.Quote(output.Clean(s.Body))
-		if s.Body == "" {
-			body = "an empty body"
+		switch {
+		case s.Body == "":
+			body = nothing
+		case tcp:
+			body = "socket " + output.Clean(s.Body)
 		}
 		line += fmt.Sprintf("%s (%d times)", body, s.Count)
 		rest -= s.Count
@@ -222,7 +272,7 @@ func unknownReplies(c v1alpha1.ProbeClient) string {
 	} else if rest > 0 {
 		line += "no sample was kept"
 	}
-	return line + "; use --identify to select the part that identifies the cluster"
+	return line + fix
 }
 
 // percentiles reports whether some percentiles are missing because there are too few answers (few), and whether the tool measures no latencies
@@ -250,10 +300,8 @@ func part(k, n int) string {
 	if n == 0 {
 		return none
 	}
-	return percent(float64(k) / float64(n))
+	return stats.Percent(float64(k) / float64(n))
 }
-
-func percent(v float64) string { return strconv.FormatFloat(100*v, 'f', 1, 64) + "%" }
 
 func millis(v *float64) string {
 	if v == nil {

@@ -2,8 +2,8 @@ package wire
 
 import (
 	"cmp"
-	"errors"
 	"fmt"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -15,16 +15,19 @@ type Batch struct {
 	Requests int
 	// Limited says that the pod limits the output of the batch.
 	Limited bool
+	// Packed says that the pod sends the output of the batch when it has ended, compressed.
+	Packed bool
 	// Begun is when the pod began the batch. Moved is when its last output arrived.
 	Begun, Moved time.Time
 
 	end       *Frame // the end of its standard output
 	errs      []byte // its standard error
+	shellErrs []byte // what the shell printed there, if the rest is compressed
 	errsEnded bool
 	toolCode  *int // the tool's exit code, if the shell's exit code is that of another program
 }
 
-// Event is either a record of the tool or the end of a batch.
+// Event is either a record of the tool, which the batch printed before its end, or the end of a batch.
 type Event struct {
 	Batch  *Batch
 	Record *Frame
@@ -33,9 +36,14 @@ type Event struct {
 
 // End is what the pod printed for a batch, since the last record.
 type End struct {
-	Output Frame
-	Errs   []byte // standard error
-	Code   int    // exit code
+	// Records are the records of a packed batch.
+	Records []Frame
+	Output  Frame
+	Errs    []byte // standard error
+	Printed int    // how many bytes this was in the pod
+	Code    int    // exit code
+	// Full says that the pod ended a packed batch, because its output was too large.
+	Full bool
 }
 
 // Batches are the batches that were sent to the pod and have not ended, in their order. The pod runs one after the other.
@@ -49,11 +57,13 @@ type Batches struct {
 	quit     bool // no more batches will be sent
 	output   int  // bytes that the current batch has printed since its last record
 	unframed int  // the same, on both streams
+	packs    bool // the pod can compress the output of a batch
+	beat     string
 }
 
 // Start starts the program in the pod. It then waits for batches.
 func (s *Stream) Start(p Program, pod Pod) *Batches {
-	s.in.send(p.lines(pod)...)
+	s.in.send(p.lines("run", pod)...)
 	return &Batches{stream: s, pulse: newPulse(time.Now()), trailer: -1}
 }
 
@@ -69,6 +79,16 @@ func (b *Batches) SendLimited(limit int) {
 	o.Limited = true
 	b.stream.in.send(fmt.Sprintf("S %d %d", o.ID, limit))
 }
+
+// SendPacked orders a batch whose output the pod sends when it has ended, compressed. See Packs.
+func (b *Batches) SendPacked(requests int) {
+	o := b.add(requests)
+	o.Packed = true
+	b.stream.in.send(fmt.Sprintf("G %d %d", o.ID, requests))
+}
+
+// Packs reports whether the pod can compress the output of a batch. It is known when the first batch has begun.
+func (b *Batches) Packs() bool { return b.packs }
 
 func (b *Batches) add(requests int) *Batch {
 	b.sent++
@@ -165,7 +185,7 @@ func (b *Batches) Read(now time.Time) ([]Event, error) {
 			errs.frames, progress = errs.frames[1:], true
 		}
 		if len(b.open) > 0 && b.open[0].end != nil && b.open[0].errsEnded {
-			end, err := b.open[0].ended()
+			end, err := b.open[0].ended(b.stream.nonce)
 			if err != nil {
 				return events, err
 			}
@@ -178,8 +198,8 @@ func (b *Batches) Read(now time.Time) ([]Event, error) {
 	b.stream.out.putBack(out.frames)
 	b.stream.errOut.putBack(errs.frames)
 	b.output = out.pending
-	if c, unframed := b.Current(), out.pending+errs.pending; c != nil && unframed != b.unframed {
-		b.unframed, c.Moved = unframed, now
+	if c, unframed := b.Current(), out.pending+errs.pending; c != nil && (unframed != b.unframed || out.beat != b.beat) {
+		b.unframed, b.beat, c.Moved = unframed, out.beat, now // the heartbeat says how much a packed batch has written
 	}
 	return events, cmp.Or(out.err, errs.err)
 }
@@ -188,6 +208,7 @@ func (b *Batches) Read(now time.Time) ([]Event, error) {
 func (b *Batches) frame(f Frame, now time.Time) (*Frame, error) {
 	switch f.verb {
 	case 'W': // the worker is ready
+		b.packs = f.Text != ""
 		return nil, nil
 	case 'Z':
 		n, err := strconv.Atoi(f.Text)
@@ -233,6 +254,9 @@ func (b *Batches) errFrame(f Frame, now time.Time) error {
 	o.Moved = now
 	o.errs = append(o.errs, f.Data...)
 	switch f.verb {
+	case 'G':
+		o.shellErrs, o.errs = o.errs, nil
+		return nil
 	case 'T':
 		code, err := strconv.Atoi(f.Text)
 		if err != nil {
@@ -251,7 +275,7 @@ func (b *Batches) errFrame(f Frame, now time.Time) error {
 }
 
 // ended returns the output of a batch that has ended on both streams.
-func (o *Batch) ended() (*End, error) {
+func (o *Batch) ended(nonce string) (*End, error) {
 	code, err := strconv.Atoi(strings.Fields(o.end.Text)[1])
 	if err != nil {
 		return nil, broken("end %q of batch %d", o.end.Text, o.ID)
@@ -259,7 +283,15 @@ func (o *Batch) ended() (*End, error) {
 	if o.toolCode != nil {
 		code = *o.toolCode
 	}
-	return &End{Output: *o.end, Errs: o.errs, Code: code}, nil
+	end := &End{Output: *o.end, Errs: o.errs, Printed: o.end.Size + len(o.errs), Code: code}
+	if !o.Packed {
+		return end, nil
+	}
+	if err := end.unpack(nonce); err != nil {
+		return end, err
+	}
+	end.Errs = slices.Concat(o.shellErrs, end.Errs)
+	return end, nil
 }
 
 func broken(format string, args ...any) error {
@@ -268,35 +300,4 @@ func broken(format string, args ...any) error {
 
 func brokenErrs(format string, args ...any) error {
 	return fmt.Errorf("the pod's error output is broken: "+format, args...)
-}
-
-// Beat sends a heartbeat if it is time. It returns an error if the pod has been silent for too long.
-func (b *Batches) Beat(now time.Time) error {
-	if now.Sub(b.pulse.heard) > silence {
-		return errors.New("the exec stream was lost: the pod has not answered for " + silence.String())
-	}
-	if !now.Before(b.pulse.next) {
-		b.stream.in.send("P")
-		b.pulse.next = now.Add(beatEvery)
-	}
-	return nil
-}
-
-// NextBeat is when the next heartbeat is due.
-func (b *Batches) NextBeat() time.Time { return b.pulse.next }
-
-// pulse knows when the pod was last heard, and when to send the next heartbeat.
-type pulse struct {
-	bytes int64
-	heard time.Time
-	next  time.Time
-}
-
-func newPulse(now time.Time) pulse { return pulse{heard: now, next: now.Add(beatEvery)} }
-
-// hear takes the number of bytes that have arrived so far.
-func (p *pulse) hear(bytes int64, now time.Time) {
-	if bytes != p.bytes {
-		p.bytes, p.heard = bytes, now
-	}
 }

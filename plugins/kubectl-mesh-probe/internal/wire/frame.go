@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"fmt"
 	"strings"
+	"time"
 )
 
 // Frame is one framing line and the output before it.
@@ -11,6 +12,8 @@ type Frame struct {
 	Text string // the line without its verb
 	Data []byte // the output since the previous framing line
 	Size int    // of that output in the stream; more than len(Data) if some was dropped
+	// Arrived is when the line arrived.
+	Arrived time.Time
 
 	verb byte
 }
@@ -22,19 +25,20 @@ const maxLine = 8 << 10
 // A framing line may begin anywhere, even directly after a body that does not end with a newline.
 type parser struct {
 	nonce []byte // "<nonce> "
-	beat  []byte // the heartbeat line, which the pod may write in the middle of anything
+	beat  []byte // the beginning of a heartbeat line, which the pod may write in the middle of anything
 	limit int    // bytes of data that are kept between two framing lines
 	emit  func(Frame)
 
-	buf   []byte // not parsed yet
-	data  []byte
-	size  int
-	beats int
-	err   error
+	buf      []byte // not parsed yet
+	data     []byte
+	size     int
+	beats    int
+	lastBeat string // what the last heartbeat said
+	err      error
 }
 
 func newParser(nonce string, limit int, emit func(Frame)) *parser {
-	return &parser{nonce: []byte(nonce + " "), beat: []byte(nonce + " H\n"), limit: limit, emit: emit}
+	return &parser{nonce: []byte(nonce + " "), beat: []byte(nonce + " H"), limit: limit, emit: emit}
 }
 
 // Write takes the next bytes, in pieces of any size.
@@ -75,13 +79,25 @@ func (p *parser) Write(b []byte) (int, error) {
 
 // dropBeats removes whole heartbeats first: curl writes its record in several pieces, and a heartbeat may fall between them.
 func (p *parser) dropBeats() {
-	for {
-		i := bytes.Index(p.buf, p.beat)
+	for from := 0; ; {
+		i := bytes.Index(p.buf[from:], p.beat)
 		if i < 0 {
 			return
 		}
+		i += from
+		line := p.buf[i+len(p.beat):]
+		end := bytes.IndexByte(line, '\n')
+		if end < 0 {
+			return // the rest of it has not arrived
+		}
+		if end > 0 && line[0] != ' ' {
+			from = i + len(p.beat)
+			continue
+		}
 		p.beats++
-		p.buf = append(p.buf[:i], p.buf[i+len(p.beat):]...)
+		p.lastBeat = string(line[:end])
+		p.buf = append(p.buf[:i], line[end+1:]...)
+		from = i
 	}
 }
 

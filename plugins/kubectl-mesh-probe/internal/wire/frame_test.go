@@ -78,6 +78,7 @@ func FuzzParser(f *testing.F) {
 	n := testNonce + " "
 	f.Add([]byte("a"+n+"B 1\nbody"+n+"H\n"+n+"E 1 0\n"+n+"Z 1\n"), 3)
 	f.Add([]byte(n+"C 200 "+n+"H\n1\n"), 1)
+	f.Add([]byte("a"+n+"H 12 /x 3\nb"+n+"C 2"+n+"H 7\n00\n"+n+"Hx\n"), 5)
 	f.Add([]byte(testNonce[:20]+n), 7)
 	f.Fuzz(func(t *testing.T, stream []byte, step int) {
 		read := func(step int) (frames []string, p *parser) {

@@ -3,6 +3,7 @@ package wire
 import (
 	"io"
 	"sync"
+	"time"
 )
 
 // lineQueue is the exec's stdin. Writing to it never blocks, however slow the connection is.
@@ -65,7 +66,10 @@ type mailbox struct {
 
 func newMailbox(nonce string, ready chan struct{}) *mailbox {
 	m := &mailbox{ready: ready}
-	m.parser = newParser(nonce, blockLimit, func(f Frame) { m.frames = append(m.frames, f) })
+	m.parser = newParser(nonce, blockLimit, func(f Frame) {
+		f.Arrived = time.Now()
+		m.frames = append(m.frames, f)
+	})
 	return m
 }
 
@@ -87,6 +91,7 @@ type news struct {
 	frames  []Frame
 	total   int64
 	beats   int
+	beat    string
 	pending int // bytes since the last framing line
 	err     error
 }
@@ -95,7 +100,7 @@ func (m *mailbox) take() news {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	_, size := m.parser.pending()
-	n := news{frames: m.frames, total: m.total, beats: m.parser.beats, pending: size, err: m.parser.err}
+	n := news{frames: m.frames, total: m.total, beats: m.parser.beats, beat: m.parser.lastBeat, pending: size, err: m.parser.err}
 	m.frames = nil
 	return n
 }

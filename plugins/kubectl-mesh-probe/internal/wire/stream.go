@@ -7,13 +7,20 @@ import (
 	"encoding/hex"
 	"errors"
 	"fmt"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
 )
 
 //go:embed script.sh
-var script string
+var mainScript string
+
+//go:embed dial.sh
+var dialScript string
+
+// script is what the pod runs. It ends with the loop that reads orders.
+var script = dialScript + mainScript
 
 // Times of the protocol between plugin and pod.
 const (
@@ -54,15 +61,29 @@ func Open(ctx context.Context, tr Transport) (*Stream, error) {
 		defer close(s.done)
 		s.err = tr.Exec(s.ctx, command(), s.in, s.out, s.errOut)
 	}()
+	if err := s.greeted(ctx); err != nil {
+		s.Cancel()
+		return nil, err
+	}
+	return s, nil
+}
+
+// greeted waits for the first answer of the script.
+func (s *Stream) greeted(ctx context.Context) error {
 	f, err := s.next(ctx)
 	if err == nil && f.verb != 'V' {
 		err = fmt.Errorf("unexpected answer %q", string(f.verb)+" "+f.Text)
 	}
 	if err != nil {
-		s.Cancel()
-		return nil, fmt.Errorf("start the probe in the pod: %w", err)
+		return fmt.Errorf("start the probe in the pod: %w", err)
 	}
-	return s, nil
+	return nil
+}
+
+// UseBash replaces the shell of a stream that was not started by the pod's bash, which runs the same script.
+func (s *Stream) UseBash(ctx context.Context) error {
+	s.in.send("bash", s.nonce)
+	return s.greeted(ctx)
 }
 
 // Nonce returns the random word with which framing lines start.
@@ -96,13 +117,25 @@ type Pod struct {
 	ReadTimeout bool
 	// Head says that there is a `head -c`.
 	Head bool
-	// Help is what curl, wget and busybox print about themselves. A program that does not exist prints nothing.
+	// Bash says that the shell is bash.
+	Bash bool
+	// Sockets says that there are ls and grep, with which the script finds the sockets of a process.
+	Sockets bool
+	// BigEndian says that the first byte of a number in the kernel's tables is the most significant one.
+	BigEndian bool
+	// Help is what curl, wget, busybox, and with DetectDialers nc, busybox-nc and bash, print about themselves. A program that does not exist
+	// prints nothing.
 	Help map[string]string
 }
 
-// Detect asks what the pod has.
-func (s *Stream) Detect(ctx context.Context) (Pod, error) {
-	s.in.send("detect")
+// Detect asks what the pod has to send HTTP requests.
+func (s *Stream) Detect(ctx context.Context) (Pod, error) { return s.detect(ctx, "detect") }
+
+// DetectDialers asks what the pod has, also to open connections.
+func (s *Stream) DetectDialers(ctx context.Context) (Pod, error) { return s.detect(ctx, "detect-tcp") }
+
+func (s *Stream) detect(ctx context.Context, order string) (Pod, error) {
+	s.in.send(order)
 	sections := map[string]string{}
 	name := ""
 	for {
@@ -123,7 +156,7 @@ func (s *Stream) Detect(ctx context.Context) (Pod, error) {
 // newPod reads the sections that detect() in script.sh prints.
 func newPod(sections map[string]string) Pod {
 	p := Pod{Help: map[string]string{}}
-	for _, name := range []string{"curl", "wget", "busybox"} {
+	for _, name := range []string{"curl", "wget", "busybox", "nc", "busybox-nc", "bash"} {
 		p.Help[name] = sections[name]
 	}
 	for line := range strings.Lines(sections["shell"]) {
@@ -133,6 +166,12 @@ func newPod(sections map[string]string) Pod {
 			p.ReadTimeout = value == "0" || value == "1"
 		case "head":
 			p.Head = value == "a"
+		case "sockets":
+			p.Sockets = value == "a"
+		case "bash":
+			p.Bash = value != ""
+		case "arch":
+			p.BigEndian = slices.Contains([]string{"s390x", "ppc64"}, value)
 		}
 	}
 	return p

@@ -19,6 +19,12 @@ func TestFieldDHelpFits(t *testing.T) {
 	clitest.CheckWidth(t, NewRoot)
 }
 
+// TestExitCodes: behaviour, help and docs/exit-codes.md agree.
+func TestExitCodes(t *testing.T) {
+	t.Parallel()
+	clitest.CheckExits(t, NewRoot, filepath.Join("..", "..", "..", "..", "docs", "exit-codes.md"))
+}
+
 func TestHelp(t *testing.T) {
 	t.Parallel()
 	clitest.CheckHelp(t, NewRoot(genericiooptions.NewTestIOStreamsDiscard()))

@@ -5,6 +5,7 @@ import (
 
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/types"
 
 	"github.com/kubectl-mesh/kubectl-mesh/pkg/apis/v1alpha1"
 	"github.com/kubectl-mesh/kubectl-mesh/pkg/common/change"
@@ -65,6 +66,9 @@ func (s *Step) Permissions() []permissions.Permission {
 
 // Deletes reports whether the record is deleted.
 func (s *Step) Deletes() bool { return s.edit == nil }
+
+// UID is that of the stored record, empty for a new one.
+func (s *Step) UID() types.UID { return s.record.uid }
 
 // Send stores or deletes the record, if it still is what was read. Only a new one can be checked by a dry run.
 func (s *Step) Send(ctx context.Context, dryRun bool) (metav1.Object, error) {

@@ -12,6 +12,7 @@ import (
 	"sigs.k8s.io/kustomize/api/krusty"
 	"sigs.k8s.io/kustomize/kyaml/filesys"
 
+	"github.com/kubectl-mesh/kubectl-mesh/pkg/common/files"
 	"github.com/kubectl-mesh/kubectl-mesh/plugins/kubectl-mesh-svc/internal/annotate"
 	"github.com/kubectl-mesh/kubectl-mesh/plugins/kubectl-mesh-svc/internal/manifest"
 )
@@ -68,7 +69,7 @@ func (s *skips) add(kind manifest.ErrorKind, file string, err error) {
 	what := file
 	switch kind {
 	case unreadable:
-		what = fmt.Sprintf("%s (%v)", file, cause(err))
+		what = fmt.Sprintf("%s (%v)", file, files.Cause(err))
 	case manifest.NotYAML:
 		what = err.Error()
 	}

@@ -126,7 +126,7 @@ func SARIF(w io.Writer, doc v1alpha1.FindingList, version string) error {
 	for _, problem := range gaps(doc) {
 		run.Invocations[0].Notifications = append(run.Invocations[0].Notifications, sarifNotification{"error", sarifText{problem.text}})
 	}
-	enc := json.NewEncoder(w)
+	enc := json.NewEncoder(output.JSONWriter(w))
 	enc.SetIndent("", "  ")
 	enc.SetEscapeHTML(false)
 	return enc.Encode(sarifLog{sarifSchema, sarifVersion, []sarifRun{run}})

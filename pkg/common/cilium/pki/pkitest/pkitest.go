@@ -56,6 +56,8 @@ type Spec struct {
 	Key crypto.Signer
 	// NoPath forbids intermediate certificates below a CA (path length 0). SHA1 signs with SHA-1; only RSA signers can.
 	NoPath, SHA1 bool
+	// Permitted are the DNS domains to which name constraints limit a CA.
+	Permitted []string
 }
 
 // NewCA makes a self-signed CA.
@@ -103,6 +105,7 @@ func build(t testing.TB, spec Spec, parent *CA) CA {
 		tmpl.KeyUsage |= x509.KeyUsageCertSign
 	}
 	tmpl.MaxPathLenZero = spec.NoPath
+	tmpl.PermittedDNSDomains, tmpl.PermittedDNSDomainsCritical = spec.Permitted, len(spec.Permitted) > 0
 	if spec.SHA1 {
 		tmpl.SignatureAlgorithm = x509.SHA1WithRSA
 	}

@@ -1,0 +1,164 @@
+package drill
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"maps"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/kubectl-mesh/kubectl-mesh/pkg/apis/v1alpha1"
+	"github.com/kubectl-mesh/kubectl-mesh/plugins/kubectl-mesh-probe/internal/history"
+	"github.com/kubectl-mesh/kubectl-mesh/plugins/kubectl-mesh-probe/internal/sender"
+)
+
+// baselineSlack is how much longer than --baseline a client may take to begin.
+const baselineSlack = 20 * time.Second
+
+// carryOut watches the clients, takes the backends away, restores them, and reports. Whatever happens once the first write may have been sent, it
+// restores.
+func (r *run) carryOut(ctx context.Context) (*Report, error) {
+	t := r.Times
+	longest := max(t.Baseline, r.Probe.Send.Timeout) + baselineSlack + t.Hold + r.RestoreWithin + t.Return + t.Tail + time.Minute
+	r.watch = r.start(ctx, r.Probe, fixed{r.sel, r.Namespace}, r.ui, longest)
+	defer r.endWatch()
+	if err := r.baseline(ctx); err != nil {
+		r.endWatch()
+		return r.refused(ctx, err)
+	}
+	r.ui.Note("All clients get answers. Taking the backends away.")
+	err := r.takeAway(ctx)
+	if err == nil {
+		err = r.hold(ctx)
+	}
+	restoreErr := r.giveBack(ctx)
+	r.recordMarks() // not before: a disk that hangs must not keep the backends away
+	if err == nil && restoreErr == nil {
+		err = r.awaitReturn(ctx)
+	}
+	r.endWatch()
+	return r.conclude(ctx, err, restoreErr)
+}
+
+// endWatch ends the requests. It may be called several times.
+func (r *run) endWatch() {
+	r.watch.end(2*r.Probe.Send.Timeout + 15*time.Second)
+	if r.marks.end.IsZero() {
+		r.marks.end = r.Now()
+	}
+}
+
+// baseline waits until every client was answered for a while in time and without a failure, and by the drilled cluster where the drill is to change
+// that. Nothing was written before.
+func (r *run) baseline(ctx context.Context) error {
+	long := max(r.Times.Baseline, r.Probe.Send.Timeout) // a request that hangs fails after the time limit only
+	r.ui.Note("Watching the clients in %s for %s before the drill.", strings.Join(r.clients, ", "), long)
+	want := ready{clients: r.clients, affected: r.forecast.affected, cluster: r.target.Name, long: long, late: sender.LateAfter(r.Probe.Send.Rate)}
+	err := r.watch.wait(ctx, r.Now().Add(long+baselineSlack), func(seen map[pod][]history.Request) bool { return len(want.missing(seen)) == 0 })
+	switch {
+	case errors.Is(err, errEnded):
+		return fmt.Errorf("%w; nothing was changed", r.watch.failure())
+	case errors.Is(err, errLate):
+		return fmt.Errorf("the clients are not ready for a drill: %s; nothing was changed", names(want.missing(r.watch.seen())))
+	case err != nil:
+		return err
+	}
+	return nil
+}
+
+// takeAway writes the record and the objects, and notes when the first object was written.
+func (r *run) takeAway(ctx context.Context) error {
+	first := firstWrite{now: r.Now}
+	o := r.Change
+	o.Events = first.heed
+	err := r.changes().Apply(ctx, o)
+	r.marks.write = first.time()
+	if err == nil && r.marks.write.IsZero() {
+		return errors.New("nothing was taken away: the backends were gone already")
+	}
+	return err
+}
+
+// hold waits while the backends are away. It ends early if no more requests come.
+func (r *run) hold(ctx context.Context) error {
+	r.ui.Note("The backends are being taken away. Watching the clients for %s (--hold).", r.Times.Hold)
+	err := r.watch.wait(ctx, r.marks.write.Add(r.Times.Hold), never)
+	switch {
+	case errors.Is(err, errLate):
+		return nil
+	case errors.Is(err, errEnded):
+		return fmt.Errorf("the requests ended while the backends were away: %w", r.watch.failure())
+	}
+	return err
+}
+
+// giveBack restores the previous values, also after an interrupt, and tries again while an API server does not answer.
+func (r *run) giveBack(ctx context.Context) error {
+	if r.record.Member == nil && r.store.Result != v1alpha1.ResultUnknown {
+		return nil // the record was not stored, so nothing was written
+	}
+	if ctx.Err() != nil {
+		r.ui.Note("Interrupted. Restoring the previous values first. A second interrupt ends the drill at once, without restoring; then run: %s", r.repair())
+	}
+	rec := *r.record
+	rec.Member = r.target
+	r.restored = newRestoration(&rec, r.Write, r.ui)
+	err := r.restored.run(context.WithoutCancel(ctx))
+	r.marks.restore = r.restored.writes.time()
+	if err == nil && r.marks.restore.IsZero() {
+		r.marks.restore = r.Now() // there was nothing to write
+	}
+	return err
+}
+
+// awaitReturn waits until the drilled cluster answers every client that it answered before, and a little longer.
+func (r *run) awaitReturn(ctx context.Context) error {
+	r.ui.Note("The restoration is done. Waiting until %s answers again, at most %s (--return-timeout).", r.target.Name, r.Times.Return)
+	err := r.watch.wait(ctx, r.Now().Add(r.Times.Return), func(seen map[pod][]history.Request) bool { return r.back(seen) })
+	if err == nil {
+		err = r.watch.wait(ctx, r.Now().Add(r.Times.Tail), never)
+	}
+	switch {
+	case errors.Is(err, errLate) && r.back(r.watch.seen()):
+		return nil
+	case errors.Is(err, errLate):
+		return fmt.Errorf("%s did not answer every client again within %s (--return-timeout)", r.target.Name, r.Times.Return)
+	case errors.Is(err, errEnded):
+		return fmt.Errorf("the requests ended before %s answered again: %w", r.target.Name, r.watch.failure())
+	}
+	return err
+}
+
+// back reports whether the drilled cluster has answered every client that is affected since the values were restored.
+func (r *run) back(seen map[pod][]history.Request) bool {
+	for at, requests := range seen {
+		if r.forecast.affected[at.cluster] && !slices.ContainsFunc(requests, func(q history.Request) bool {
+			return q.OK() && q.Cluster == r.target.Name && !q.From().Before(r.marks.restore)
+		}) {
+			return false
+		}
+	}
+	return len(seen) > 0
+}
+
+// observed describes what each client saw.
+func (r *run) observed() []observation {
+	if r.watch == nil {
+		return nil
+	}
+	seen := r.watch.attributed()
+	pods := slices.SortedFunc(maps.Keys(seen), func(a, b pod) int {
+		return compareClients(r.clients, a, b)
+	})
+	var out []observation
+	for _, at := range pods {
+		c := analyse(seen[at], r.marks, r.forecast.affected[at.cluster])
+		c.Cluster, c.Pod = at.cluster, at.name
+		r.watch.complete(&c)
+		out = append(out, c)
+	}
+	nameClients(out)
+	return out
+}

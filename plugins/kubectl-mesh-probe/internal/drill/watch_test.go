@@ -1,0 +1,107 @@
+package drill
+
+import (
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/kubectl-mesh/kubectl-mesh/pkg/apis/v1alpha1"
+	members "github.com/kubectl-mesh/kubectl-mesh/pkg/common/clusters"
+	"github.com/kubectl-mesh/kubectl-mesh/plugins/kubectl-mesh-probe/internal/drillrecord"
+	"github.com/kubectl-mesh/kubectl-mesh/plugins/kubectl-mesh-probe/internal/history"
+	"github.com/kubectl-mesh/kubectl-mesh/plugins/kubectl-mesh-probe/internal/origin"
+	"github.com/kubectl-mesh/kubectl-mesh/plugins/kubectl-mesh-probe/internal/probe"
+)
+
+// Nothing is written before the last requests of every client were answered: what fails without the drill is not an effect of it.
+func TestBaseline(t *testing.T) {
+	t.Parallel()
+	healthy := strings.Repeat("ue", 30) // 1.2 s
+	for name, c := range map[string]struct {
+		letters string
+		want    string // "" is ready
+	}{
+		"healthy":            {healthy, ""},
+		"too short":          {healthy[:40], "do not cover --baseline"},
+		"nothing of us":      {strings.ReplaceAll(healthy, "u", "e"), "none of them from us"},
+		"no answer":          {strings.Repeat("x", 60), "none of 60 requests was answered"},
+		"fails now":          {healthy + "x", "1 of the last 51 requests failed without the drill (connect-timeout)"},
+		"fails now and then": {strings.Repeat("uuueex", 12), "requests failed without the drill"},
+		"failed at first":    {"xxxxx" + healthy, ""},
+	} {
+		got := ready{cluster: "us", long: time.Second}.lacks(seen(c.letters), true)
+		if (got == "") != (c.want == "") || !strings.Contains(got, c.want) {
+			t.Errorf("%s: %q, want %q", name, got, c.want)
+		}
+	}
+}
+
+// A pod that cannot keep the rate is not asked to measure a failover. At its start it may be late.
+func TestBaselineInTime(t *testing.T) {
+	t.Parallel()
+	for name, c := range map[string]struct {
+		from, to int // the requests of 60 that start late
+		refused  bool
+	}{
+		"in time":             {0, 0, false},
+		"late while starting": {0, 9, false},
+		"now and then":        {30, 35, false},
+		"more than a tenth":   {30, 36, true},
+		"always":              {0, 60, true},
+	} {
+		requests := seen(strings.Repeat("ue", 30)) // 51 of them are of the last second
+		for i := c.from; i < c.to; i++ {
+			requests[i].Lag = 71 * time.Millisecond
+		}
+		got := ready{cluster: "us", long: time.Second, late: 70 * time.Millisecond}.lacks(requests, true)
+		if strings.Contains(got, "the pod cannot keep --rate; use a lower --rate") != c.refused || (got == "") == c.refused {
+			t.Errorf("%s: %q", name, got)
+		}
+	}
+}
+
+// A pod that answered before its name was known is recognized later. The result of a drill has it.
+func TestLaterAttribution(t *testing.T) {
+	t.Parallel()
+	w := &watch{requests: map[pod][]history.Request{}}
+	var log history.Log
+	for _, r := range seen(strings.Repeat("u", 20) + strings.Repeat("-", 20)) {
+		if r.Cluster == "" {
+			r.Reply = 1
+		}
+		w.observe(r)
+		log.Add(r)
+	}
+	log.Attribute(history.Client{Cluster: "us", Pod: "client"}, 1, origin.Match{Name: "eu", Member: true})
+	w.report = &probe.Report{Requests: &log}
+	r := &run{watch: w, clients: []string{"us"}, marks: marks{cluster: "us", with: drillrecord.Scale, write: at(400), restore: at(5000), end: at(5000)}, forecast: forecast{affected: map[string]bool{"us": true}}}
+	got := r.observed()
+	if len(got) != 1 || got[0].During.Unknown != 0 || got[0].During.Answers["eu"] != 20 || got[0].FollowedMs == nil || *got[0].FollowedMs != 0 {
+		t.Errorf("%+v", got)
+	}
+}
+
+// A drill that judged nobody has no result.
+func TestNothingChecked(t *testing.T) {
+	t.Parallel()
+	expect := []Expectation{{expr: "errors=0%", none: true}}
+	for name, c := range map[string]struct {
+		with   drillrecord.With
+		expect []Expectation
+		checks []v1alpha1.ProbeCheck
+		ok     bool
+	}{
+		"scale":                       {drillrecord.Scale, nil, nil, false},
+		"scale, expected":             {drillrecord.Scale, expect, nil, false},
+		"evict":                       {drillrecord.Evict, nil, nil, true},
+		"evict, expected":             {drillrecord.Evict, expect, nil, false},
+		"evict, expected and checked": {drillrecord.Evict, expect, []v1alpha1.ProbeCheck{{Result: "PASS"}}, true},
+	} {
+		r := &run{Config: Config{With: c.with, Expect: c.expect}, sel: &members.Selection{}}
+		doc := v1alpha1.DrillReport{Document: v1alpha1.Document{Complete: true}, Checks: slices.Clone(c.checks)}
+		if got := r.failure(t.Context(), &doc, nil, nil); (got == nil) != c.ok || got != nil && got.Missed {
+			t.Errorf("%s: %v", name, got)
+		}
+	}
+}

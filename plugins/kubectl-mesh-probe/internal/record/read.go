@@ -1,0 +1,190 @@
+package record
+
+import (
+	"bufio"
+	"bytes"
+	"compress/gzip"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+
+	"github.com/kubectl-mesh/kubectl-mesh/pkg/apis/v1alpha1"
+	"github.com/kubectl-mesh/kubectl-mesh/plugins/kubectl-mesh-probe/internal/history"
+	"github.com/kubectl-mesh/kubectl-mesh/plugins/kubectl-mesh-probe/internal/summary"
+)
+
+// Record is what was read.
+type Record struct {
+	// Report is the report of the run. What follows from the requests was counted again.
+	Report v1alpha1.ProbeReport
+	// Checks are the expectations that the run was to be judged by.
+	Checks []string
+	Log    *history.Log
+}
+
+const (
+	// maxLine limits a line. The longest are the header and the trailer, which have a report.
+	maxLine = 16 << 20
+	// maxRequests limits the memory that a record takes: 50 bytes for each request.
+	maxRequests = 50_000_000
+)
+
+// ErrCut is the error of a record without its end.
+var ErrCut = errors.New("the record was cut short")
+
+// reader is the state of reading.
+type reader struct {
+	rec          *Record
+	requests     int
+	attributions int
+	trailer      *trailer
+}
+
+// Read reads a record. If cut is true, it accepts one that was cut short.
+func Read(in io.Reader, cut bool) (*Record, error) {
+	zip, err := gzip.NewReader(bufio.NewReader(in))
+	if err != nil {
+		return nil, fmt.Errorf("not a record of mesh-probe: %w", err)
+	}
+	r := &reader{}
+	whole := r.lines(zip)
+	switch {
+	case errors.Is(whole, ErrCut) && cut && r.rec != nil:
+		return r.partial(), nil
+	case whole != nil:
+		return nil, whole
+	}
+	return r.whole()
+}
+
+// lines reads all lines. The error of a record without its end is ErrCut.
+func (r *reader) lines(zip io.Reader) error {
+	scan := bufio.NewScanner(zip)
+	scan.Buffer(make([]byte, 0, 64<<10), maxLine)
+	for n := 1; scan.Scan(); n++ {
+		if len(bytes.TrimSpace(scan.Bytes())) == 0 {
+			continue
+		}
+		var l line
+		if err := json.Unmarshal(scan.Bytes(), &l); err != nil {
+			return r.broken(n, err, !scan.Scan())
+		}
+		if err := r.line(l); err != nil {
+			return fmt.Errorf("line %d: %w", n, err)
+		}
+	}
+	switch err := scan.Err(); {
+	case r.rec == nil && (err == nil || errors.Is(err, io.ErrUnexpectedEOF)):
+		return errors.New("not a record of mesh-probe: it has no header")
+	case errors.Is(err, io.ErrUnexpectedEOF):
+		return fmt.Errorf("%w after %d requests", ErrCut, r.requests)
+	case err != nil:
+		return fmt.Errorf("the record is damaged after %d requests: %w", r.requests, err)
+	case r.trailer == nil:
+		return fmt.Errorf("%w after %d requests", ErrCut, r.requests)
+	}
+	return nil
+}
+
+// broken is the error of a line that is not JSON. The last line of a record that was cut may be a part of one.
+func (r *reader) broken(n int, err error, last bool) error {
+	var syntax *json.SyntaxError
+	switch {
+	case r.rec == nil:
+		return fmt.Errorf("not a record of mesh-probe: line %d is not JSON", n)
+	case last && errors.As(err, &syntax):
+		return fmt.Errorf("%w after %d requests", ErrCut, r.requests)
+	}
+	return fmt.Errorf("the record is damaged in line %d: %w", n, err)
+}
+
+// line reads one line.
+func (r *reader) line(l line) error {
+	switch {
+	case l.Header != nil && r.rec == nil:
+		return r.header(*l.Header)
+	case r.rec == nil:
+		return errors.New("not a record of mesh-probe: it has no header")
+	case r.trailer != nil:
+		return errors.New("the record is damaged: something follows its trailer")
+	case l.Request != nil:
+		one, err := parse(*l.Request)
+		if err != nil {
+			return fmt.Errorf("the record is damaged: %w", err)
+		}
+		if r.requests++; r.requests > maxRequests {
+			return fmt.Errorf("the record has more than %d requests", maxRequests)
+		}
+		r.rec.Log.Add(one)
+	case l.Attribution != nil:
+		a := *l.Attribution
+		r.attributions++
+		r.rec.Log.Attribute(a.by(), a.Reply, a.match())
+	case l.Mark != nil:
+		r.mark(*l.Mark)
+	case l.Trailer != nil:
+		r.trailer = l.Trailer
+	default:
+		return errors.New("the record is damaged: the line has nothing that this version knows")
+	}
+	return nil
+}
+
+// mark adds a mark, or replaces the one of the same moment: a command is written when it starts and when it has ended.
+func (r *reader) mark(m v1alpha1.ProbeMark) {
+	marks := &r.rec.Report.Marks
+	if n := len(*marks); n > 0 && (*marks)[n-1].Time.Equal(m.Time) {
+		*marks = (*marks)[:n-1]
+	}
+	*marks = append(*marks, m)
+}
+
+func (r *reader) header(h header) error {
+	switch {
+	case h.Kind != kind:
+		return fmt.Errorf("not a record of mesh-probe: its kind is %q", h.Kind)
+	case h.Version != Version:
+		return fmt.Errorf("a record of version %d; this mesh-probe reads version %d", h.Version, Version)
+	}
+	r.rec = &Record{Report: h.Report, Checks: h.Checks, Log: &history.Log{}}
+	return nil
+}
+
+// whole is a record with its end.
+func (r *reader) whole() (*Record, error) {
+	if t := r.trailer; t.Requests != r.requests || t.Attributions != r.attributions {
+		return nil, fmt.Errorf("the record is damaged: it has %d requests and %d attributions, and its trailer says %d and %d", r.requests, r.attributions, t.Requests, t.Attributions)
+	}
+	r.rec.Report = r.trailer.Report
+	counted := map[history.Client]int{}
+	for _, c := range r.rec.Report.Clients {
+		counted[summary.Client(c)] = c.Requests
+	}
+	summary.Fill(&r.rec.Report, r.rec.Log)
+	for _, c := range r.rec.Report.Clients {
+		if n := counted[summary.Client(c)]; n != c.Requests {
+			return nil, fmt.Errorf("the record is damaged: its report says %d requests of pod %s in cluster %s, and it has %d", n, c.Pod, c.Cluster, c.Requests)
+		}
+	}
+	return r.rec, nil
+}
+
+// partial is a record without its end. Its checks were not judged.
+func (r *reader) partial() *Record {
+	doc := &r.rec.Report
+	doc.Complete = false
+	first, last := r.rec.Log.Span()
+	if r.requests > 0 {
+		doc.StartTime, doc.EndTime = &first, &last
+	}
+	for i := range doc.Clients {
+		doc.Clients[i].Complete, doc.Clients[i].Reason = false, ErrCut.Error()
+		if took := last.Sub(first); took > 0 {
+			ms := summary.Milliseconds(took)
+			doc.Clients[i].DurationMs = &ms
+		}
+	}
+	summary.Fill(doc, r.rec.Log)
+	return r.rec
+}

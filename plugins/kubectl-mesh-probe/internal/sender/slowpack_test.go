@@ -1,0 +1,40 @@
+package sender
+
+import (
+	"testing"
+	"time"
+)
+
+// A packed batch prints nothing until it has ended. If the server becomes slow, the batch takes longer than the plugin is patient, and is not
+// ended while it makes progress.
+func TestPackedBatchBecomesSlow(t *testing.T) {
+	t.Parallel()
+	for _, pod := range []string{"dash GNU wget packed", "ash busybox packed"} {
+		t.Run(pod, func(t *testing.T) {
+			t.Parallel()
+			srv := newTortureServer(t, false, slowAfter(60, 120)...)
+			cfg := testConfig(t, srv.url, 120)
+			cfg.Timeout = time.Second
+			got, want, res := torture(t, pod, srv, cfg)
+			if n := got[result{200, ""}]; !res.Complete || n != 120 || want[result{200, ""}] != 120 {
+				t.Errorf("result %+v, counts %v, the server's log %v", res, got, want)
+			}
+			if res.End.Sub(res.Start) < 4*time.Second {
+				t.Errorf("it took only %s", res.End.Sub(res.Start))
+			}
+		})
+	}
+}
+
+// slowAfter are ways to reply of which those from n on take a tenth of a second.
+func slowAfter(n, of int) []string {
+	var out []string
+	for i := range of {
+		if i < n {
+			out = append(out, "ok")
+		} else {
+			out = append(out, "slow")
+		}
+	}
+	return out
+}

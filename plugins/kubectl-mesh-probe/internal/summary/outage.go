@@ -1,0 +1,107 @@
+package summary
+
+import (
+	"time"
+
+	"k8s.io/utils/ptr"
+
+	"github.com/kubectl-mesh/kubectl-mesh/pkg/apis/v1alpha1"
+	"github.com/kubectl-mesh/kubectl-mesh/plugins/kubectl-mesh-probe/internal/history"
+)
+
+// outages fills in what each client saw after each mark, until the next one.
+func outages(doc *v1alpha1.ProbeReport, log *history.Log) {
+	if len(doc.Marks) == 0 {
+		return
+	}
+	byClient := map[history.Client][]history.Request{}
+	for r := range log.All() {
+		byClient[r.By()] = append(byClient[r.By()], r)
+	}
+	for i := range doc.Clients {
+		c := &doc.Clients[i]
+		requests := byClient[Client(*c)]
+		if len(requests) == 0 {
+			continue
+		}
+		for n, m := range doc.Marks {
+			var until time.Time
+			if n+1 < len(doc.Marks) {
+				until = doc.Marks[n+1].Time
+			}
+			c.Outages = append(c.Outages, outage(m, before(requests, until)))
+		}
+		if last := len(c.Outages) - 1; c.Outages[last].Requests == 0 { // a mark at the end of the run shows nothing
+			c.Outages = c.Outages[:last]
+		}
+	}
+}
+
+// before returns the requests that count from a moment before until. Zero means all.
+func before(requests []history.Request, until time.Time) []history.Request {
+	if until.IsZero() {
+		return requests
+	}
+	var out []history.Request
+	for _, r := range requests {
+		if r.From().Before(until) {
+			out = append(out, r)
+		}
+	}
+	return out
+}
+
+func outage(m v1alpha1.ProbeMark, requests []history.Request) v1alpha1.ProbeOutage {
+	o := history.FindOutage(requests, m.Time, "")
+	if from := stopped(requests, o); from != "" {
+		o = history.FindOutage(requests, m.Time, from)
+	}
+	out := v1alpha1.ProbeOutage{
+		Mark: m.Text, Time: m.Time, ToCluster: o.ToCluster, FirstAnswer: moment(o.FirstTo),
+		GapMs: Milliseconds(o.Gap), GapStart: o.GapStart.UTC(), GapEnd: o.GapEnd.UTC(), Recovered: o.Recovered,
+		Requests: o.Requests, Failed: o.Failed, ResolutionMs: Milliseconds(o.Resolution),
+	}
+	if !o.LastFrom.IsZero() {
+		out.Cluster, out.LastAnswer = stopped(requests, o), moment(o.LastFrom)
+	}
+	if o.Failed > 0 {
+		out.ErrorsMs = ptr.To(Milliseconds(o.Outage))
+		out.Errors = map[string]int{}
+		for class, n := range o.Errors {
+			out.Errors[string(class)] = n
+		}
+	}
+	return out
+}
+
+// stopped is the cluster that answered before the mark and no longer after the gap. It is empty if that is not true of one cluster only.
+func stopped(requests []history.Request, o history.Outage) string {
+	earlier, later := map[string]bool{}, map[string]bool{}
+	for _, r := range requests {
+		switch end := r.End(); {
+		case !r.OK() || r.Cluster == "":
+		case end.Before(o.Mark):
+			earlier[r.Cluster] = true
+		case !end.Before(o.GapEnd):
+			later[r.Cluster] = true
+		}
+	}
+	name := ""
+	for cluster := range earlier {
+		if later[cluster] {
+			continue
+		}
+		if name != "" {
+			return ""
+		}
+		name = cluster
+	}
+	return name
+}
+
+func moment(t time.Time) *time.Time {
+	if t.IsZero() {
+		return nil
+	}
+	return ptr.To(t.UTC())
+}
