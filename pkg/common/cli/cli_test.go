@@ -110,8 +110,9 @@ func TestFieldDSignals(t *testing.T) {
 }
 
 // TestBrokenPipe: a command that writes goes on when nobody reads its output any more, as with 2>&1 | grep -m1. One that reads ends.
+//
+//nolint:paralleltest // A process that another test starts has the read end for a moment, between fork and exec.
 func TestBrokenPipe(t *testing.T) {
-	t.Parallel()
 	for _, mode := range []string{"survive", "end"} {
 		wrote := filepath.Join(t.TempDir(), "wrote")
 		exe, err1 := os.Executable()

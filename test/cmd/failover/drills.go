@@ -145,7 +145,7 @@ func (l *lab) drill(ctx context.Context, d drillOf, out io.Writer) ([]string, er
 	if d.cut {
 		what += ", and the link is cut for " + outage.String()
 	}
-	_, _ = fmt.Fprintf(out, "%s: failover %s (exact to %s), observer %s (%d failed attempts); %s\n", what, printed.Round(time.Millisecond),
+	_, _ = fmt.Fprintf(out, "%s: failover %s (exact to %s), observer %s (failed attempts: %v); %s\n", what, printed.Round(time.Millisecond),
 		resolution.Round(time.Millisecond), gap, failed, summary(doc))
 	if resolution > coarse {
 		_, _ = fmt.Fprintf(out, "  not compared with the observer: the pod was too slow for a figure that is exact to %s\n", coarse)
@@ -235,7 +235,8 @@ func summary(doc v1alpha1.DrillReport) string {
 }
 
 // gap is the observer's longest time without an answer between two moments, and how many attempts failed.
-func (r *result) gap(from, to int64) (gap time.Duration, failed int) {
+func (r *result) gap(from, to int64) (gap time.Duration, failed map[string]int) {
+	failed = map[string]int{}
 	slices.SortFunc(r.attempts, func(a, b attempt) int { return int(a.Start + a.Took - b.Start - b.Took) })
 	last := from
 	for _, a := range r.attempts {
@@ -244,7 +245,7 @@ func (r *result) gap(from, to int64) (gap time.Duration, failed int) {
 			continue
 		}
 		if a.Error != "" {
-			failed++
+			failed[a.Error]++
 			end = min(end, to)
 		}
 		gap = max(gap, time.Duration(end-last)*time.Millisecond)

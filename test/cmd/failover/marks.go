@@ -79,7 +79,7 @@ func (l *lab) marked(ctx context.Context, e event, out io.Writer) (gap, seen, re
 	o := doc.Clients[0].Outages[0]
 	gap = time.Duration(o.GapMs * float64(time.Millisecond))
 	seen, failed := r.gap(o.Time.UnixMilli(), o.Time.Add(observed-eventAt).UnixMilli())
-	_, _ = fmt.Fprintf(out, "--mark-on, %s: %s without an answer, observer %s (%d failed attempts); mesh-probe: %d failed %v, exact to %.0f ms\n",
+	_, _ = fmt.Fprintf(out, "--mark-on, %s: %s without an answer, observer %s (failed attempts: %v); mesh-probe: %d failed %v, exact to %.0f ms\n",
 		e.name, gap.Round(time.Millisecond), seen, failed, o.Failed, o.Errors, o.ResolutionMs)
 	return gap, seen, time.Duration(o.ResolutionMs * float64(time.Millisecond)), nil
 }

@@ -14,8 +14,10 @@ import (
 	"net/netip"
 	"slices"
 	"strings"
+	"syscall"
 
 	"github.com/miekg/dns"
+	"golang.org/x/sys/unix"
 )
 
 // Domain is the domain of all clusters.
@@ -170,6 +172,9 @@ func Serve(ctx context.Context, h *Handler, sockets Sockets, addrs []string, log
 		if err != nil {
 			return errors.Join(fmt.Errorf("dns: listen on %s: %w", address, err), l.Close())
 		}
+		if err := roomFor(p); err != nil {
+			return errors.Join(fmt.Errorf("dns: %s: %w", address, err), l.Close(), p.Close())
+		}
 		for _, s := range []*dns.Server{{Listener: l, Handler: h}, {PacketConn: p, Handler: h}} {
 			go func() {
 				if err := s.ActivateAndServe(); err != nil && ctx.Err() == nil {
@@ -180,4 +185,27 @@ func Serve(ctx context.Context, h *Handler, sockets Sockets, addrs []string, log
 		}
 	}
 	return nil
+}
+
+// receiveBuffer holds the questions that arrive while the machine is busy with something else. A question that is dropped costs the asker
+// five seconds, the resolvers' usual timeout.
+const receiveBuffer = 8 << 20
+
+// roomFor enlarges the receive buffer of a socket, beyond the machine's limit where this is allowed.
+func roomFor(p net.PacketConn) error {
+	c, ok := p.(syscall.Conn)
+	if !ok {
+		return nil
+	}
+	raw, err := c.SyscallConn()
+	if err != nil {
+		return err
+	}
+	var set error
+	err = raw.Control(func(fd uintptr) {
+		if set = unix.SetsockoptInt(int(fd), unix.SOL_SOCKET, unix.SO_RCVBUFFORCE, receiveBuffer); errors.Is(set, unix.EPERM) {
+			set = unix.SetsockoptInt(int(fd), unix.SOL_SOCKET, unix.SO_RCVBUF, receiveBuffer)
+		}
+	})
+	return errors.Join(err, set)
 }

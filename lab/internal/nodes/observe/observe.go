@@ -3,6 +3,7 @@
 package observe
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -11,6 +12,7 @@ import (
 	"io"
 	"net"
 	"net/http"
+	"net/url"
 	"os"
 	"regexp"
 	"sync"
@@ -46,14 +48,40 @@ func Main(args []string, out, errOut io.Writer) error {
 	if flags.NArg() != 1 {
 		return errors.New("observe: want one URL")
 	}
-	run(flags.Arg(0), *every, *lasts, json.NewEncoder(out))
+	dial, err := resolved(flags.Arg(0))
+	if err != nil {
+		return fmt.Errorf("observe: %w", err)
+	}
+	run(flags.Arg(0), dial, *every, *lasts, json.NewEncoder(out))
 	return nil
 }
 
-func run(url string, every, lasts time.Duration, out *json.Encoder) {
+type dialer func(ctx context.Context, network, address string) (net.Conn, error)
+
+// resolved resolves the URL's host once and returns what dials it. In a Go program all lookups of a name wait for the first of them: one
+// answer that is lost would look like an outage of five seconds.
+func resolved(raw string) (dialer, error) {
+	u, err := url.Parse(raw)
+	if err != nil {
+		return nil, err
+	}
+	ctx, cancel := context.WithTimeout(context.Background(), 20*time.Second)
+	defer cancel()
+	addrs, err := net.DefaultResolver.LookupHost(ctx, u.Hostname())
+	if err != nil {
+		return nil, err
+	}
+	address := net.JoinHostPort(addrs[0], cmp.Or(u.Port(), "80"))
+	d := net.Dialer{Timeout: patience}
+	return func(ctx context.Context, network, _ string) (net.Conn, error) {
+		return d.DialContext(ctx, network, address)
+	}, nil
+}
+
+func run(target string, dial dialer, every, lasts time.Duration, out *json.Encoder) {
 	client := &http.Client{
 		Timeout:   patience,
-		Transport: &http.Transport{DisableKeepAlives: true, DialContext: (&net.Dialer{Timeout: patience}).DialContext},
+		Transport: &http.Transport{DisableKeepAlives: true, DialContext: dial},
 	}
 	var lock sync.Mutex
 	var all sync.WaitGroup
@@ -61,7 +89,7 @@ func run(url string, every, lasts time.Duration, out *json.Encoder) {
 	defer tick.Stop()
 	for end := time.Now().Add(lasts); time.Now().Before(end); <-tick.C {
 		all.Go(func() {
-			a := attempt(client, url)
+			a := attempt(client, target)
 			lock.Lock()
 			defer lock.Unlock()
 			_ = out.Encode(a) // whoever reads has gone
@@ -70,10 +98,10 @@ func run(url string, every, lasts time.Duration, out *json.Encoder) {
 	all.Wait()
 }
 
-func attempt(client *http.Client, url string) Attempt {
+func attempt(client *http.Client, target string) Attempt {
 	start := time.Now()
 	a := Attempt{Start: start.UnixMilli()}
-	cluster, err := ask(client, url)
+	cluster, err := ask(client, target)
 	a.Took = time.Since(start).Milliseconds()
 	a.Cluster, a.Error = cluster, class(err)
 	return a
@@ -81,8 +109,8 @@ func attempt(client *http.Client, url string) Attempt {
 
 var errStatus = errors.New("status")
 
-func ask(client *http.Client, url string) (string, error) {
-	req, err := http.NewRequestWithContext(context.Background(), http.MethodGet, url, nil)
+func ask(client *http.Client, target string) (string, error) {
+	req, err := http.NewRequestWithContext(context.Background(), http.MethodGet, target, nil)
 	if err != nil {
 		return "", err
 	}

@@ -32,6 +32,28 @@ func TestObserve(t *testing.T) {
 	}
 }
 
+// A name is resolved before the first attempt, so that the observer sees the Service and not the name server.
+func TestResolved(t *testing.T) {
+	t.Parallel()
+	if err := Main([]string{"-for=1ms", "http://name.invalid:1"}, io.Discard, io.Discard); err == nil {
+		t.Error("a name that does not exist was observed")
+	}
+	server := httptest.NewServer(http.NotFoundHandler())
+	defer server.Close()
+	dial, err := resolved(server.URL)
+	if err != nil {
+		t.Fatal(err)
+	}
+	conn, err := dial(t.Context(), "tcp", "name.invalid:1")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got, want := conn.RemoteAddr().String(), strings.TrimPrefix(server.URL, "http://"); got != want {
+		t.Errorf("dialled %s, want %s", got, want)
+	}
+	_ = conn.Close()
+}
+
 func TestClass(t *testing.T) {
 	t.Parallel()
 	closed := httptest.NewServer(http.NotFoundHandler())

@@ -1,17 +1,20 @@
 package sender
 
 import (
+	"bufio"
 	"context"
 	"io"
 	"net/http"
 	"net/http/httptest"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 	"time"
 
 	"github.com/kubectl-mesh/kubectl-mesh/plugins/kubectl-mesh-probe/internal/reply"
 	"github.com/kubectl-mesh/kubectl-mesh/plugins/kubectl-mesh-probe/internal/request"
+	"github.com/kubectl-mesh/kubectl-mesh/plugins/kubectl-mesh-probe/internal/wire"
 )
 
 // An untrusted certificate is refused. It is accepted with --insecure, and with the right --cacert only.
@@ -109,38 +112,71 @@ func TestFieldDInterruptEndsAToolBehindHead(t *testing.T) {
 	for _, name := range []string{"ash busybox", "dash busybox", "bash GNU wget", "dash curl"} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			hanging, gone := make(chan struct{}, 10), make(chan struct{}, 10)
-			n := 0
-			srv := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-				w.Header().Set("Content-Length", "100000")
-				if n++; n <= 3 {
-					_, _ = io.WriteString(w, strings.Repeat("x", 100000)) // a large body: the pod limits the output of later requests
-					return
-				}
-				_, _ = io.WriteString(w, "a little")
-				_ = http.NewResponseController(w).Flush()
-				hanging <- struct{}{}
-				<-r.Context().Done()
-				gone <- struct{}{}
-			}))
-			defer srv.Close()
-			pod := newLocalPod(t, pods[name][0], pods[name][1:]...)
-			cfg := fieldConfig(t, srv.URL, 100)
-			cfg.Timeout = 9 * time.Minute
-			ctx, cancel := context.WithCancel(t.Context())
-			defer cancel()
-			go func() {
-				<-hanging
-				cancel()
-			}()
-			if res, err := Run(ctx, pod, cfg, func(reply.Reply) {}); err != nil || res.Complete {
-				t.Fatalf("result %+v, %v", res, err)
-			}
-			select {
-			case <-gone:
-			case <-time.After(time.Minute):
-				t.Error("the tool still waits for the server")
-			}
+			interruptBehindHead(t, newLocalPod(t, pods[name][0], pods[name][1:]...))
+		})
+	}
+}
+
+func interruptBehindHead(t *testing.T, pod wire.Transport) {
+	t.Helper()
+	hanging, gone := make(chan struct{}, 10), make(chan struct{}, 10)
+	n := 0
+	srv := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		w.Header().Set("Content-Length", "100000")
+		if n++; n <= 3 {
+			_, _ = io.WriteString(w, strings.Repeat("x", 100000)) // a large body: the pod limits the output of later requests
+			return
+		}
+		_, _ = io.WriteString(w, "a little")
+		_ = http.NewResponseController(w).Flush()
+		hanging <- struct{}{}
+		<-r.Context().Done()
+		gone <- struct{}{}
+	}))
+	defer srv.Close()
+	defer srv.CloseClientConnections() // Close waits for them
+	cfg := fieldConfig(t, srv.URL, 100)
+	cfg.Timeout = 9 * time.Minute
+	ctx, cancel := context.WithCancel(t.Context())
+	defer cancel()
+	go func() {
+		<-hanging
+		cancel()
+	}()
+	if res, err := Run(ctx, pod, cfg, func(reply.Reply) {}); err != nil || res.Complete {
+		t.Fatalf("result %+v, %v", res, err)
+	}
+	select {
+	case <-gone:
+	case <-time.After(time.Minute):
+		t.Error("the tool still waits for the server")
+	}
+}
+
+// slowStart is a pod in which the end of the pipe that receives the signals starts late.
+type slowStart struct{ *localPod }
+
+func (p slowStart) Exec(ctx context.Context, command []string, stdin io.Reader, stdout, stderr io.Writer) error {
+	lines, script := bufio.NewReader(stdin), ""
+	for !strings.HasSuffix(script, "#end\n") {
+		line, err := lines.ReadString('\n')
+		if err != nil {
+			return err
+		}
+		script += line
+	}
+	script = strings.Replace(script, "\nright() {\n", "\nright() {\nsleep 1\n", 1)
+	stdin = io.MultiReader(strings.NewReader(script), lines)
+	return p.localPod.Exec(ctx, command, stdin, stdout, stderr)
+}
+
+// The signal may arrive as soon as the server has been asked: on a busy node before the shell that passes it on has set its trap.
+func TestFieldDInterruptAtTheStartOfATool(t *testing.T) {
+	t.Parallel()
+	for _, name := range []string{"ash busybox", "dash busybox", "bash GNU wget", "dash curl"} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			interruptBehindHead(t, slowStart{newLocalPod(t, pods[name][0], append(slices.Clone(pods[name][1:]), "sleep")...)})
 		})
 	}
 }

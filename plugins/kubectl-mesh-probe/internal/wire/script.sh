@@ -49,13 +49,20 @@ left() {
 	fi
 	say T $? >&2
 }
+# right BYTES [COMMAND...]: starts left itself, if its stdin is a pipe that it can write to. Otherwise a TERM that arrives before the trap
+# would end this shell only, and the tool would go on.
 right() {
-	p=; k=
+	p=; k=; b=$1; shift
 	trap 'k=1; [ -z "$p" ] || kill "$p" 2>/dev/null' TERM
+	if [ $# -gt 0 ]; then
+		exec 5>/proc/self/fd/0
+		left "$@" >&5 5>&- &
+		exec 5>&-
+	fi
 	IFS= read -r p || IFS= read -r p
 	[ -z "$k" ] || kill "$p" 2>/dev/null
 	exec 5<&0
-	head -c "$1" <&5 &
+	head -c "$b" <&5 &
 	while wait $!; [ $? -gt 128 ] && kill -0 $! 2>/dev/null; do :; done
 	kill "$p" 2>/dev/null
 	head -c 999999999 <&5 >/dev/null # until left ends
@@ -65,6 +72,7 @@ right() {
 work() {
 	exec 4>&-
 	c=; k=; q=; z=0
+	: | (exec 5>/proc/self/fd/0) 2>/dev/null && H=1 || H=
 	trap 'k=1; [ -z "$c" ] || kill "$c" 2>/dev/null' USR1
 	trap 'q=1; [ -z "$c" ] || kill "$c" 2>/dev/null' TERM
 	say W "$Z"
@@ -86,7 +94,7 @@ work() {
 		globG) clear; config "$n" | { limit; exec "$@"; } >&6 2>&8 & ;;
 		tcpR) dials "$n" "$@" </dev/null & ;;
 		tcpG) clear; { limit; dials "$n" "$@"; } </dev/null >&6 2>&8 & ;;
-		*S) left "$@" | right "$n" & ;;
+		*S) if [ -n "$H" ]; then : | right "$n" "$@" & else left "$@" | right "$n" & fi ;;
 		esac
 		c=$!
 		[ -z "$k$q" ] || kill "$c" 2>/dev/null
