@@ -238,7 +238,7 @@ trust-cilium: build meshlab bin/tools/kubectl ## Compare mesh-ca status with wha
 		$(foreach f,SEED STATES,$(if $($f),-$(shell echo $f | tr A-Z a-z)=$($f)))
 
 .PHONY: rotate-model
-rotate-model: ## Interrupt rotations at random, in a model of etcd, clients and kubelets (SEQUENCES, SEED)
+rotate-model: ## Interrupt sync, reissue and rotations at random, in a model of etcd, clients and kubelets (SEQUENCES, SEED)
 	@MESH_CA_SEQUENCES=$(or $(SEQUENCES),500) MESH_CA_SEED=$(or $(SEED),1) bash -o pipefail -c \
 		'go test -count=1 -timeout=15m -run "^TestSequences$$" -v ./plugins/kubectl-mesh-ca/internal/rotate | grep -v "^ *command.go\|^=== \|^ *--- PASS"'
 

@@ -40,6 +40,16 @@ func (r *Renewal) Restarts() bool {
 	return slices.ContainsFunc(r.Steps, func(s Step) bool { return s.Kind == ActRestart })
 }
 
+// Restart adds the restart of clustermesh-apiserver, unless there is one.
+func (r *Renewal) Restart(why string) {
+	if r.Restarts() {
+		return
+	}
+	n := &steps{state: r.State, out: r.Steps}
+	n.do(Action{Kind: ActRestart}, why, nil, r.State.restart())
+	r.Steps = n.out
+}
+
 // Which says which leaf certificates reissue issues again.
 type Which struct {
 	All bool

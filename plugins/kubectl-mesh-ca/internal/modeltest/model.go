@@ -51,8 +51,8 @@ type Process struct {
 	Clients  map[string][]byte            // by peer: the CA file with which KVStoreMesh has built the connection; by its own name: the agents, to their own etcd
 	Connects []Connect                    // in the order of time
 	config   map[string]string            // by Secret: the text of the configurations that the clients have seen
-	rolling  int                          // ticks until the new pod of clustermesh-apiserver is ready
-	restart  string                       // the restart that is done or under way
+	// What kubectl rollout restart has set of clustermesh-apiserver and of the agents, and the ticks until their new pods are ready.
+	meshAPI, agents rollout
 }
 
 // Connect is a client of a cluster that read its CA file and connected to a peer.
@@ -103,7 +103,11 @@ func New(t testing.TB, seed uint64, install func(name string, ca *pkitest.CA) ca
 		in := install(name, &ca)
 		p := &Process{Name: name}
 		p.Server, p.Member = NewServer(t, name, in)
-		p.Source = p.Server
+		p.Source, p.etcdStarted = p.Server, w.At.Add(-2*pkitest.Day)
+		if authority := p.Secret(pki.SecretCA); authority != nil && authority.Labels["app.kubernetes.io/managed-by"] == "Helm" {
+			authority.Labels["helm.sh/chart"] = "cilium-1.18.11" // reissue runs the upgrade only if it knows the chart
+			p.Put("secrets", authority)
+		}
 		p.Member.Config.ClusterID = uint32(n + 1)
 		peers := map[string][]byte{}
 		for _, peer := range names {
@@ -155,7 +159,7 @@ func (w *World) Keep() {
 
 // Adopt adds a cluster to the mesh.
 func (w *World) Adopt(p *Process) {
-	p.crashed = w.crashed
+	p.crashed, p.now = w.crashed, w.Now
 	p.wrote = func(resource, name string) { w.Wrote(p, resource, name) }
 	w.Mesh = append(w.Mesh, p)
 }
@@ -240,6 +244,7 @@ const (
 func (w *World) tick(p *Process) {
 	w.Sync(p)
 	w.roll(p)
+	w.runJobs(p)
 }
 
 // Sync is one tick of a kubelet and of the clients that read what it has written.
@@ -266,26 +271,55 @@ func (w *World) Sync(p *Process) {
 	}
 }
 
-// roll starts the new pod of clustermesh-apiserver after a while. It has another etcd, so that the clients of other clusters connect again, if they still can.
+// rollout is the restart of a workload that is done or under way.
+type rollout struct {
+	restart string
+	ticks   int
+}
+
+// due reports whether the new pods are ready now.
+func (r *rollout) due(restartedAt string) bool {
+	switch {
+	case restartedAt != r.restart:
+		r.restart, r.ticks = restartedAt, rolloutTime
+		return false
+	case r.ticks == 0:
+		return false
+	}
+	r.ticks--
+	return r.ticks == 0
+}
+
+const restartedAt = "kubectl.kubernetes.io/restartedAt"
+
+// roll starts the new pods of clustermesh-apiserver and of the agents after a while. clustermesh-apiserver has another etcd then, so that the clients of other
+// clusters connect again, if they still can.
 func (w *World) roll(p *Process) {
 	p.mu.Lock()
 	d := catest.As[*appsv1.Deployment](p.Objects["deployments/clustermesh-apiserver"]).DeepCopy()
+	ds := catest.As[*appsv1.DaemonSet](p.Objects["daemonsets/cilium"]).DeepCopy()
 	p.mu.Unlock()
-	want := d.Spec.Template.Annotations["kubectl.kubernetes.io/restartedAt"]
-	if want == p.restart && p.rolling == 0 {
-		return
+	if p.meshAPI.due(d.Spec.Template.Annotations[restartedAt]) {
+		w.Evict(p)
+		d.Status.ObservedGeneration = d.Generation
+		p.mu.Lock()
+		p.Put("deployments", d)
+		p.mu.Unlock()
 	}
-	if want != p.restart {
-		p.restart, p.rolling = want, rolloutTime
-		return
+	if p.agents.due(ds.Spec.Template.Annotations[restartedAt]) {
+		w.AgentStarted(p)
+		ds.Status.ObservedGeneration = ds.Generation
+		p.mu.Lock()
+		p.Put("daemonsets", ds)
+		p.mu.Unlock()
 	}
-	if p.rolling--; p.rolling > 0 {
-		return
-	}
+}
+
+// Evict replaces the pod of clustermesh-apiserver, as a node does that is drained.
+func (w *World) Evict(p *Process) {
 	w.Started(p)
-	d.Status.ObservedGeneration = d.Generation
 	p.mu.Lock()
-	p.Put("deployments", d)
+	p.etcdStarted = w.At
 	p.mu.Unlock()
 }
 
@@ -365,7 +399,7 @@ func (w *World) Check(after string) {
 
 // Running is what a command can see of the processes.
 func (w *World) Running(_ context.Context, s *ca.State, _ rotate.Look) (rotate.Running, error) {
-	var out rotate.Running
+	out := rotate.Running{Agents: 1}
 	for _, p := range w.Mesh {
 		if p.Name != s.Member.Name {
 			continue
@@ -419,4 +453,4 @@ func (w *World) Begin(command string, requests int) func() {
 }
 
 // Restarted reports whether clustermesh-apiserver was restarted.
-func (p *Process) Restarted() bool { return p.restart != "" }
+func (p *Process) Restarted() bool { return p.meshAPI.restart != "" }

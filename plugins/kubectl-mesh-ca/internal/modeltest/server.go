@@ -4,6 +4,8 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"maps"
+	"slices"
 	"strconv"
 	"sync"
 	"testing"
@@ -37,6 +39,8 @@ type Server struct {
 	crashed func(write bool) bool
 	wrote   func(resource, name string)
 	now     func() time.Time
+	// etcdStarted is when the etcd of the pod that is listed started; zero for a cluster that shows no pod.
+	etcdStarted time.Time
 }
 
 // NewServer takes over an installation. Its member answers as the API server of the cluster does.
@@ -60,6 +64,7 @@ func NewServer(t testing.TB, name string, in catest.Install) (*Server, *clusters
 	daemonSets, err := client.AppsV1().DaemonSets(catest.Namespace).List(t.Context(), all)
 	must(t, err)
 	for _, o := range daemonSets.Items {
+		o.Generation, o.Status = 1, appsv1.DaemonSetStatus{ObservedGeneration: 1, DesiredNumberScheduled: 1, UpdatedNumberScheduled: 1, NumberAvailable: 1}
 		add("daemonsets", &o)
 	}
 	for _, job := range in.CronJobs {
@@ -156,7 +161,7 @@ func (s *Server) do(a ktesting.Action) (runtime.Object, error) {
 		if resource == "secrets" {
 			return s.list(a), nil
 		}
-		return &corev1.PodList{}, nil
+		return s.pods(a), nil
 	case ktesting.GetActionImpl:
 		if have := s.Objects[resource+"/"+a.GetName()]; have != nil {
 			return have.DeepCopyObject(), nil
@@ -166,6 +171,9 @@ func (s *Server) do(a ktesting.Action) (runtime.Object, error) {
 		obj := a.GetObject().DeepCopyObject()
 		if s.Objects[resource+"/"+meta(obj).GetName()] != nil {
 			return nil, apierrors.NewAlreadyExists(a.GetResource().GroupResource(), meta(obj).GetName())
+		}
+		if secret, ok := obj.(*corev1.Secret); ok {
+			s.own(secret, a.GetCreateOptions().FieldManager, slices.Collect(maps.Keys(secret.Data))...)
 		}
 		s.Put(resource, obj)
 		return obj, nil
@@ -200,6 +208,56 @@ func (s *Server) list(a ktesting.ListActionImpl) *corev1.SecretList {
 	return out
 }
 
+// pods returns the pod of clustermesh-apiserver.
+func (s *Server) pods(a ktesting.ListActionImpl) *corev1.PodList {
+	own := labels.Set{"k8s-app": "clustermesh-apiserver"}
+	if s.etcdStarted.IsZero() || !a.GetListRestrictions().Labels.Matches(own) {
+		return &corev1.PodList{}
+	}
+	pod := corev1.Pod{ObjectMeta: metav1.ObjectMeta{Name: "clustermesh-apiserver-0", Namespace: catest.Namespace, Labels: own}}
+	pod.Status.ContainerStatuses = []corev1.ContainerStatus{{Name: "etcd", State: corev1.ContainerState{Running: &corev1.ContainerStateRunning{StartedAt: metav1.NewTime(s.etcdStarted)}}}}
+	return &corev1.PodList{Items: []corev1.Pod{pod}}
+}
+
+// own notes in managedFields who wrote keys of a Secret, and when.
+func (s *Server) own(secret *corev1.Secret, manager string, keys ...string) {
+	if len(keys) == 0 {
+		return
+	}
+	mine := map[string]any{}
+	secret.ManagedFields = slices.DeleteFunc(slices.Clone(secret.ManagedFields), func(f metav1.ManagedFieldsEntry) bool {
+		if f.Manager == manager {
+			mine = dataFields(f)
+		}
+		return f.Manager == manager
+	})
+	for n, f := range secret.ManagedFields {
+		theirs := dataFields(f)
+		for _, key := range keys {
+			delete(theirs, "f:"+key)
+		}
+		secret.ManagedFields[n].FieldsV1 = fieldsOf(theirs)
+	}
+	for _, key := range keys {
+		mine["f:"+key] = map[string]any{}
+	}
+	at := metav1.NewTime(s.now())
+	secret.ManagedFields = append(secret.ManagedFields, metav1.ManagedFieldsEntry{Manager: manager, Operation: metav1.ManagedFieldsOperationUpdate, APIVersion: "v1", FieldsType: "FieldsV1", Time: &at, FieldsV1: fieldsOf(mine)})
+}
+
+func dataFields(f metav1.ManagedFieldsEntry) map[string]any {
+	var fields map[string]map[string]any
+	if f.FieldsV1 == nil || json.Unmarshal(f.FieldsV1.GetRawBytes(), &fields) != nil || fields["f:data"] == nil {
+		return map[string]any{}
+	}
+	return fields["f:data"]
+}
+
+func fieldsOf(data map[string]any) *metav1.FieldsV1 {
+	raw, _ := json.Marshal(map[string]any{"f:data": data}) // maps of maps can always be encoded
+	return metav1.NewFieldsV1(string(raw))
+}
+
 // patch is a JSON merge patch with the version as precondition.
 func (s *Server) patch(resource string, have runtime.Object, a ktesting.PatchActionImpl) (runtime.Object, error) {
 	var body, doc map[string]any
@@ -221,12 +279,20 @@ func (s *Server) patch(resource string, have runtime.Object, a ktesting.PatchAct
 	obj := map[string]func() runtime.Object{
 		"secrets": func() runtime.Object { return &corev1.Secret{} }, "configmaps": func() runtime.Object { return &corev1.ConfigMap{} },
 		"deployments": func() runtime.Object { return &appsv1.Deployment{} }, "cronjobs": func() runtime.Object { return &batchv1.CronJob{} },
+		"daemonsets": func() runtime.Object { return &appsv1.DaemonSet{} },
 	}[resource]()
 	if err := json.Unmarshal(raw, obj); err != nil {
 		return nil, err
 	}
-	if d, ok := obj.(*appsv1.Deployment); ok {
-		d.Generation++
+	switch o := obj.(type) {
+	case *appsv1.Deployment:
+		o.Generation++
+	case *appsv1.DaemonSet:
+		o.Generation++
+	case *corev1.Secret:
+		if data, ok := body["data"].(map[string]any); ok {
+			s.own(o, a.GetPatchOptions().FieldManager, slices.Collect(maps.Keys(data))...)
+		}
 	}
 	s.Put(resource, obj)
 	return obj, nil

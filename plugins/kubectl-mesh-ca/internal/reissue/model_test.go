@@ -137,7 +137,7 @@ func (w *world) Running(_ context.Context, s *ca.State) reissue.Running {
 		fresh := w.pools[name]["agent"] == w.trust(name, pki.SecretLocal)
 		local := w.accepts(w.pools[name]["agent"], name, pki.SecretServer)
 		out.Connections = append(out.Connections,
-			reissue.Connection{Kind: live.KindKVStoreMesh, Pod: "clustermesh-apiserver-0", Peer: peer, Connected: w.connected(name, peer)},
+			reissue.Connection{Kind: live.KindKVStoreMesh, Pod: "clustermesh-apiserver-0", Peer: peer, Connected: w.connected(name, peer), Read: w.pools[name]["kvstoremesh"] == w.trust(name, pki.SecretRemote)},
 			reissue.Connection{Kind: live.KindAgent, Pod: "cilium-0", Peer: peer, Connected: local && w.starting <= 0, Read: fresh})
 	}
 	return out

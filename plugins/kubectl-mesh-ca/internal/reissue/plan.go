@@ -78,6 +78,9 @@ func Plan(ctx context.Context, j Job, ui kernel.UI) (*Work, error) {
 	for _, r := range j.Renewals {
 		lost := false
 		if w.Restart {
+			if why := w.unread(r.State); why != "" {
+				r.Restart(why)
+			}
 			var err error
 			if lost, err = w.lost(ctx, r.State); err != nil {
 				return nil, fmt.Errorf("cluster %q: %w; nothing was changed", r.State.Member.Name, err)

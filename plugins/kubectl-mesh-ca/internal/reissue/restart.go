@@ -96,14 +96,7 @@ func (g *gate) look(ctx context.Context) []string {
 // other, if neither still has to restart, and to a cluster that was not read if there was one before.
 func (g *gate) disconnected(kind string) []string {
 	var out []string
-	sides := make([]pki.Side, len(g.work.States))
-	for n, s := range g.work.States {
-		sides[n] = s.Side
-	}
-	trusted := map[[2]string]bool{}
-	for _, p := range pki.Matrix(sides, g.work.Clock.Now()) {
-		trusted[[2]string{p.Client, p.Server}] = p.Verdict == pki.OK
-	}
+	trusted := g.work.trusted()
 	for _, s := range g.work.States {
 		name := s.Member.Name
 		if slices.Contains(g.pending, name) || kind == live.KindKVStoreMesh && !s.Side.KVStoreMesh() {
@@ -117,6 +110,57 @@ func (g *gate) disconnected(kind string) []string {
 		}
 	}
 	return out
+}
+
+// trusted are the pairs of client and server whose files say that they trust each other.
+func (w *Work) trusted() map[[2]string]bool {
+	sides := make([]pki.Side, len(w.States))
+	for n, s := range w.States {
+		sides[n] = s.Side
+	}
+	out := map[[2]string]bool{}
+	for _, p := range pki.Matrix(sides, w.Clock.Now()) {
+		out[[2]string{p.Client, p.Server}] = p.Verdict == pki.OK
+	}
+	return out
+}
+
+// unread says why the clustermesh-apiserver of a cluster must restart although nothing new is written for it, "" if there is no sign of this: a connection is missing
+// between clusters whose files trust each other, and nobody can say that what runs has read them. A pod that started between the copy of a CA and the leaf certificates
+// that it signed has read the previous file, and no time in the API tells.
+func (w *Work) unread(s *ca.State) string {
+	if s.Side.MeshAPI == nil {
+		return ""
+	}
+	name, trusted := s.Member.Name, w.trusted()
+	for _, other := range w.States {
+		peer := other.Member.Name
+		if peer == name {
+			continue
+		}
+		if _, configured := other.Side.Peers[name]; configured && len(w.before[name].EtcdBehind) > 0 && trusted[[2]string{peer, name}] && !connectedAll(w.before[peer], clientKind(other), name) {
+			return fmt.Sprintf("%s is not connected, and etcd may not have read its CA file (%s)", peer, w.before[name].EtcdBehind[0])
+		}
+		if _, configured := s.Side.Peers[peer]; configured && s.Side.KVStoreMesh() && trusted[[2]string{name, peer}] && w.clientBehind(name, peer) {
+			return fmt.Sprintf("KVStoreMesh is not connected to %s, and may not have read its CA file", peer)
+		}
+	}
+	return ""
+}
+
+// clientKind is the kind of process that connects a cluster to the others.
+func clientKind(s *ca.State) string {
+	if s.Side.KVStoreMesh() {
+		return live.KindKVStoreMesh
+	}
+	return live.KindAgent
+}
+
+// clientBehind reports whether a process of KVStoreMesh is not connected to a peer, and may not have read its CA file.
+func (w *Work) clientBehind(name, peer string) bool {
+	return slices.ContainsFunc(w.before[name].Connections, func(c Connection) bool {
+		return c.Kind == live.KindKVStoreMesh && c.Peer == peer && !c.Connected && !c.Read
+	})
 }
 
 // connection says what is missing of the connections of one cluster to a peer.

@@ -69,7 +69,7 @@ func cutCleanUp(t *testing.T, install func(string, *pkitest.CA) catest.Install, 
 		}
 	}
 	w.Stop = nil
-	w.nothingLost(old)
+	w.nothingLost()
 	w.At = w.At.Add(5 * time.Minute) // the run that was cut counts as alive for a while
 	report, err := w.run(rotate.Status, "", -1)
 	if err != nil {
