@@ -274,13 +274,17 @@ type recorder struct {
 	heard func(string)
 }
 
-func (r recorder) Say(format string, args ...any) { r.keep(fmt.Sprintf(format, args...)) }
+func (r recorder) Say(format string, args ...any) {
+	r.UI.Say(format, args...)
+	r.keep(fmt.Sprintf(format, args...))
+}
+
 func (r recorder) Warn(format string, args ...any) {
+	r.UI.Warn(format, args...)
 	r.keep("Warning: " + fmt.Sprintf(format, args...))
 }
 
 func (r recorder) keep(line string) {
-	r.T.Log(line)
 	if r.heard != nil {
 		r.heard(line)
 	}
