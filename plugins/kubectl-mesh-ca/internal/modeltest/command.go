@@ -29,8 +29,16 @@ func (UI) Note(string, ...any) {}
 // Warn logs what a person would read.
 func (u UI) Warn(format string, args ...any) { u.T.Logf("Warning: "+format, args...) }
 
-// Unread says that all clusters were read.
-func (UI) Unread(...*clusters.Member) []string { return nil }
+// Unread returns the names of those that could not be read.
+func (UI) Unread(members ...*clusters.Member) []string {
+	var out []string
+	for _, m := range members {
+		if m.Err != nil {
+			out = append(out, m.Name)
+		}
+	}
+	return out
+}
 
 // Unseen says nothing.
 func (UI) Unseen([]*clusters.Member) {}
