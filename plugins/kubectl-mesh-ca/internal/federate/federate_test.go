@@ -5,6 +5,7 @@ import (
 	"context"
 	"crypto/tls"
 	"crypto/x509"
+	"errors"
 	"fmt"
 	"maps"
 	"net"
@@ -25,6 +26,7 @@ import (
 	"github.com/kubectl-mesh/kubectl-mesh/plugins/kubectl-mesh-ca/internal/catest"
 	"github.com/kubectl-mesh/kubectl-mesh/plugins/kubectl-mesh-ca/internal/federate"
 	"github.com/kubectl-mesh/kubectl-mesh/plugins/kubectl-mesh-ca/internal/modeltest"
+	"github.com/kubectl-mesh/kubectl-mesh/plugins/kubectl-mesh-ca/internal/rotate"
 )
 
 func must(t testing.TB, err error) {
@@ -89,6 +91,33 @@ func (w *world) federate() v1alpha1.FederationReport {
 		w.T.Fatalf("%v (%v)", err, report.Waiting)
 	}
 	return report
+}
+
+// unstable is an observer that fails for so many requests, once something was written.
+type unstable struct {
+	*modeltest.World
+
+	fails int
+}
+
+func (u *unstable) Running(ctx context.Context, s *ca.State, look rotate.Look) (rotate.Running, error) {
+	if len(u.Log) > 3 && u.fails > 0 {
+		u.fails--
+		return rotate.Running{}, errors.New("connection refused")
+	}
+	return u.World.Running(ctx, s, look)
+}
+
+// TestUnstable: a cluster that does not answer for a while is waited for, not longer than --wait.
+func TestUnstable(t *testing.T) {
+	t.Parallel()
+	for fails, want := range map[int]string{7: "", 10000: `"us": what its processes do could not be observed: connection refused. --wait 0 does not observe them. What was written is safe; to go on, run: kubectl mesh-ca federate`} {
+		w := newWorld(t, "certgen", "us", "eu")
+		_, err := w.run(-1, func(c *federate.Config) { c.Observer = &unstable{w.World, fails} })
+		if want == "" && err != nil || want != "" && (err == nil || !strings.Contains(err.Error(), want)) {
+			t.Errorf("%d failures: %v", fails, err)
+		}
+	}
 }
 
 // leafSecrets are the leaf Secrets of a cluster.

@@ -80,7 +80,7 @@ func (r *run) renew(ctx context.Context) error {
 		case h.ID == "" || h.ID != r.ID && c.Member.Earliest(r.Clock.Now()).After(h.Until):
 			continue // not taken yet
 		case h.ID != r.ID:
-			return fmt.Errorf("cluster %q: %s has taken the lock; this command ends", c.Member.Name, h.Who)
+			return fmt.Errorf("cluster %q: %s has taken the lock; %w", c.Member.Name, h.Who, errTaken)
 		case h.Until.Sub(c.Member.Latest(r.Clock.Now())) > renewal:
 			continue
 		}

@@ -62,6 +62,9 @@ const (
 // ErrWaiting says that the processes did not do in time what a phase needs. What was written is safe, and the same command goes on.
 var ErrWaiting = errors.New("the running processes are not ready yet")
 
+// errTaken says that another command holds the lock now.
+var errTaken = errors.New("this command ends")
+
 // run is one command on its way.
 type run struct {
 	Config
@@ -239,7 +242,7 @@ func (r *run) carryOn(ctx context.Context) error {
 			if err := r.carryOut(ctx, phase, waited); err != nil {
 				return err
 			}
-			if err := r.read(ctx); err != nil {
+			if err := r.reread(ctx); err != nil {
 				return err
 			}
 		}
@@ -276,13 +279,31 @@ func (r *run) await(ctx context.Context, phase Phase) (opened bool, waited time.
 
 // again waits a moment and reads everything again.
 func (r *run) again(ctx context.Context) error {
-	if err := r.renew(ctx); err != nil {
-		return err
-	}
 	if err := r.Clock.Sleep(ctx, r.Poll); err != nil {
 		return err
 	}
-	return r.read(ctx)
+	return r.reread(ctx)
+}
+
+// reread reads everything again. A cluster that does not answer is waited for, as long as for the processes: nothing is decided without it.
+func (r *run) reread(ctx context.Context) error {
+	for begun, said := r.Clock.Now(), false; ; said = true {
+		err := r.renew(ctx)
+		if err == nil {
+			err = r.read(ctx)
+		}
+		switch {
+		case err == nil || ctx.Err() != nil || errors.Is(err, errTaken):
+			return err
+		case r.Clock.Now().Sub(begun) >= r.Wait:
+			return fmt.Errorf("%w. What was written is safe; to go on, run: %s", err, r.command())
+		case !said:
+			r.ui.Say("Waiting: %v", err)
+		}
+		if err := r.Clock.Sleep(ctx, r.Poll); err != nil {
+			return err
+		}
+	}
 }
 
 // carryOut writes one phase.
