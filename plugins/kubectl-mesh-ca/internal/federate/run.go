@@ -285,7 +285,7 @@ func (r *run) again(ctx context.Context) error {
 	return r.reread(ctx)
 }
 
-// reread reads everything again. A cluster that does not answer is waited for, as long as for the processes: nothing is decided without it.
+// reread reads everything again. A cluster that does not answer is waited for, until --wait is over: nothing is decided without it.
 func (r *run) reread(ctx context.Context) error {
 	for begun, said := r.Clock.Now(), false; ; said = true {
 		err := r.renew(ctx)

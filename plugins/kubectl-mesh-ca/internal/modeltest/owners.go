@@ -126,7 +126,7 @@ func (h Helm) Run(_ context.Context, args, _ []string) error {
 	}
 	n := slices.Index(args, "--kube-context")
 	if !slices.Contains(args, "upgrade") || n < 0 {
-		return fmt.Errorf("helm %v is no upgrade", args)
+		return fmt.Errorf("helm %v is not an upgrade", args)
 	}
 	for _, p := range h.Mesh {
 		if p.Member.Context == args[n+1] {
