@@ -182,7 +182,11 @@ bench-start: build bin/tools/kubectl ## Compare how the plugins start with kubec
 	@go run ./test/cmd/bench-start bin bin/tools/kubectl
 
 .PHONY: bench
-bench: ## Run the Go benchmarks, one second each
+bench: ## Run every benchmark, and write docs/performance.md (about an hour on two cores)
+	@test/bench.sh
+
+.PHONY: bench-go
+bench-go: ## Run the Go benchmarks, one second each
 	go test -run '^$$' -bench . -benchmem ./pkg/common/routing ./plugins/kubectl-mesh-svc/internal/check ./plugins/kubectl-mesh-svc/internal/report
 
 # Two minor versions, and patch versions with and without Cilium's fixes. Pods are not needed.
