@@ -25,6 +25,9 @@ const (
 	phaseAgents  = "agents"
 )
 
+// aSecond is longer than what the API server cuts off its times: a pod that is created in the second in which its CA file was written cannot be told from an older one.
+const aSecond = 1100 * time.Millisecond
+
 // phaseDone is a phase that ended, and how long it took.
 type phaseDone struct {
 	name  string
@@ -52,6 +55,9 @@ func (w *Work) apply(ctx context.Context) error {
 	}
 	w.issued = true
 	if len(w.withAgents()) > 0 {
+		if err := w.Clock.Sleep(ctx, aSecond); err != nil {
+			return err
+		}
 		g := &gate{work: w, pending: names(w.restarting())}
 		if err := w.timed(phaseRestart, w.restarting(), func() error { return g.restartAll(ctx) }); err != nil {
 			return err

@@ -100,6 +100,9 @@ func (m *mesh) missing(g Gate, phase Phase, quiet time.Duration) []string {
 				add(c, "%s", why)
 			}
 		}
+		if phase.Kind == Restart && slices.Contains(phase.Clusters, c.Member.Name) && m.sameSecond(c) {
+			add(c, "new pods could not be told from those that are older than the CA file: it was written in this second")
+		}
 	}
 	if !g.Quiet || len(out) > 0 {
 		return out
@@ -115,6 +118,13 @@ func (m *mesh) missing(g Gate, phase Phase, quiet time.Duration) []string {
 		out = append(out, fmt.Sprintf("all clusters: %s more without a rejected connection", rest.Round(time.Second)))
 	}
 	return out
+}
+
+// sameSecond reports whether a pod that is created now may have the same time of creation as the last write of etcd's CA file. The API server cuts both to a second.
+func (m *mesh) sameSecond(c *cluster) bool {
+	file, ok := c.Side.EtcdTrust()
+	const second = time.Second
+	return ok && m.age(c, c.State.Content(file).To.Add(-second)) < second
 }
 
 // lost are the connections of a cluster that are missing although the certificates of both sides suit each other. A cluster that joined a moment ago is not

@@ -87,6 +87,8 @@ type run struct {
 	said    string // the last thing that a gate waited for
 	watched map[string]watched
 	ignored []string // what was ignored so far
+	// restarts is how often this command has restarted clustermesh-apiserver, in all clusters together.
+	restarts int
 	// rewritten are the writes of others that this run has overwritten.
 	rewritten []string
 }
