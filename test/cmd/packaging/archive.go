@@ -3,8 +3,6 @@ package main
 import (
 	"archive/tar"
 	"compress/gzip"
-	"crypto/sha256"
-	"encoding/hex"
 	"errors"
 	"fmt"
 	"io"
@@ -14,26 +12,47 @@ import (
 	"strings"
 )
 
-// pack writes the files, by their base names, into a .tar.gz and returns its
-// SHA-256. Times and owners are left out, so that equal files make equal archives.
-func pack(archive string, files ...string) (sum string, err error) {
+// pack writes the files, by their base names, into a .tar.gz. Times and owners are left out, so that equal files make
+// equal archives.
+func pack(archive string, files ...string) (err error) {
 	out, err := os.Create(archive)
 	if err != nil {
-		return "", err
+		return err
 	}
 	defer func() { err = errors.Join(err, out.Close()) }()
-	hash := sha256.New()
-	zip := gzip.NewWriter(io.MultiWriter(out, hash))
+	zip := gzip.NewWriter(out)
 	tarball := tar.NewWriter(zip)
 	for _, file := range files {
 		if err := addFile(tarball, file); err != nil {
-			return "", err
+			return err
 		}
 	}
-	if err := errors.Join(tarball.Close(), zip.Close()); err != nil {
-		return "", err
+	return errors.Join(tarball.Close(), zip.Close())
+}
+
+// archiveContents lists the files of a .tar.gz, sorted.
+func archiveContents(archive string) ([]string, error) {
+	in, err := os.Open(archive)
+	if err != nil {
+		return nil, err
 	}
-	return hex.EncodeToString(hash.Sum(nil)), nil
+	defer func() { _ = in.Close() }()
+	zip, err := gzip.NewReader(in)
+	if err != nil {
+		return nil, fmt.Errorf("%s: %w", archive, err)
+	}
+	var names []string
+	for tarball := tar.NewReader(zip); ; {
+		header, err := tarball.Next()
+		if errors.Is(err, io.EOF) {
+			slices.Sort(names)
+			return names, nil
+		}
+		if err != nil {
+			return nil, fmt.Errorf("%s: %w", archive, err)
+		}
+		names = append(names, header.Name)
+	}
 }
 
 func addFile(tarball *tar.Writer, file string) error {
