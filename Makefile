@@ -27,19 +27,15 @@ CLI := github.com/kubectl-mesh/kubectl-mesh/pkg/common/cli
 LDFLAGS := -s -w -X $(CLI).version=$(VERSION) -X $(CLI).commit=$(COMMIT) -X $(CLI).date=$(DATE)
 
 HOST := $(shell go env GOOS)/$(shell go env GOARCH)
+# A release, or a part of it. package VERSION,DIRECTORY,PLATFORMS; no platform means all of them.
+package = go run ./test/cmd/packaging build -tag '$(1)' -to $(2) -platforms '$(3)' $(if $(DATE),-date '$(DATE)') -ldflags '$(subst version=$(VERSION),version=$(1),$(LDFLAGS))'
 # The platforms that krew-check builds. The first build takes several minutes for each, so it is this machine's by default;
 # release-check has all five. An upgrade starts from KREW_OLDER.
 KREW_PLATFORMS ?= $(HOST)
 KREW_OLDER := v0.0.0-0
-# krew-build VERSION,DIRECTORY,PLATFORMS
-krew-build = rm -rf $(2); for p in $(3); do \
-		echo "building $(1) for $$p"; \
-		mkdir -p $(2)/$${p/\//_}; \
-		GOOS=$${p%/*} GOARCH=$${p\#*/} go build -ldflags '$(subst version=$(VERSION),version=$(1),$(LDFLAGS))' -o $(2)/$${p/\//_}/ $(MAINS); \
-	done
+krew-user = $(call package,$(KREW_OLDER),dist/krew/old,$(HOST)) && go run ./test/cmd/packaging check -tag '$(VERSION)' -archives $(1) -older-tag $(KREW_OLDER) -older dist/krew/old
 
 KREW_TOOLS := $(addprefix bin/tools/,kubectl kubectl-krew validate-krew-manifest)
-RELEASE_TOOLS := $(addprefix bin/tools/,goreleaser cyclonedx-gomod)
 TOOL_BINARIES := bin/tools/golangci-lint $(KREW_TOOLS)
 
 .PHONY: help
@@ -142,9 +138,8 @@ fmt: bin/tools/golangci-lint ## Format the Go code of every module
 
 .PHONY: krew-check
 krew-check: $(KREW_TOOLS) ## Pack, add an index to krew, install, run through kubectl, upgrade, uninstall
-	@$(call krew-build,$(VERSION),dist/krew/new,$(KREW_PLATFORMS))
-	@$(call krew-build,$(KREW_OLDER),dist/krew/old,$(HOST))
-	@go run ./test/cmd/packaging check -tag '$(VERSION)'
+	@$(call package,$(VERSION),dist/krew/new,$(KREW_PLATFORMS))
+	@$(call krew-user,dist/krew/new)
 
 .PHONY: probe-torture
 probe-torture: ## Compare mesh-probe's tally with the log of a server that misbehaves, and cut its stream (TORTURE_REQUESTS=100000, CUTS=200)
@@ -274,30 +269,20 @@ federate-cilium: build meshlab bin/tools/kubectl ## Connect clusters of Cilium w
 
 ##@ Release
 
-# goreleaser finds cyclonedx-gomod and cosign on the PATH.
-goreleaser = PATH='$(CURDIR)/bin/tools':"$$PATH" GORELEASER_CURRENT_TAG='$(VERSION)' goreleaser release --clean
-krew-index = rm -rf dist/krew-index && go run ./test/cmd/packaging index -tag '$(VERSION)'
-
 .PHONY: release-snapshot
-release-snapshot: $(RELEASE_TOOLS) ## Build a release into dist/release: archives, SBOMs, checksums; and a krew index. Nothing is signed or uploaded
-	@$(goreleaser) --snapshot --skip=sign
-	@$(krew-index)
+release-snapshot: bin/tools/cyclonedx-gomod ## Build a release into dist/release: archives, SBOMs, checksums; and a krew index. Nothing is signed or uploaded
+	@$(call package,$(VERSION),dist/release,) -sbom bin/tools/cyclonedx-gomod
+	@rm -rf dist/krew-index && go run ./test/cmd/packaging index -tag '$(VERSION)' -archives dist/release -to dist/krew-index
 
 .PHONY: release-check
-release-check: $(RELEASE_TOOLS) $(KREW_TOOLS) ## Build a release twice, in different directories, compare the bytes, and install it with krew
-	@bin/tools/goreleaser check
+release-check: bin/tools/cyclonedx-gomod $(KREW_TOOLS) ## Build a release twice, in different directories, compare the bytes, and install it with krew
 	@test/release-twice.sh '$(VERSION)'
-	@$(call krew-build,$(KREW_OLDER),dist/krew/old,$(HOST))
-	@go run ./test/cmd/packaging check -tag '$(VERSION)' -archives dist/release
+	@$(call krew-user,dist/release)
 
-.PHONY: release-tools
-release-tools: $(RELEASE_TOOLS) bin/tools/cosign
-
-# docs/releasing.md. Needs a tag, and the identity and the token of the workflow.
-.PHONY: release
-release: release-tools
-	@$(goreleaser)
-	@$(krew-index)
+# docs/releasing.md. cosign signs with the identity of the workflow; on another machine, it asks for a login in a browser.
+.PHONY: release-sign
+release-sign: bin/tools/cosign
+	@bin/tools/cosign sign-blob --yes --bundle dist/release/checksums.txt.sigstore.json dist/release/checksums.txt
 
 .PHONY: clean
 clean: ## Remove build results; a running lab is not affected
@@ -344,7 +329,3 @@ bin/tools/cyclonedx-gomod: tools/cyclonedx-gomod/go.mod tools/cyclonedx-gomod/go
 bin/tools/cosign: tools/cosign/go.mod tools/cosign/go.sum
 	@echo 'building cosign; the first time takes several minutes' >&2
 	@$(call tool,cosign,github.com/sigstore/cosign/v3/cmd/cosign)
-
-bin/tools/goreleaser: tools/goreleaser/go.mod tools/goreleaser/go.sum
-	@echo 'building goreleaser; the first time takes several minutes' >&2
-	@$(call tool,goreleaser,github.com/goreleaser/goreleaser/v2)

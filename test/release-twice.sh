@@ -1,5 +1,6 @@
 #!/usr/bin/env bash
-# Builds a release of HEAD here and in a clone, whose path, umask and time zone are different, and compares the bytes.
+# Builds a release of HEAD here and in a clone, whose path, umask and time zone are different, and which may not download
+# modules. Compares the bytes.
 # Usage: test/release-twice.sh VERSION
 set -euo pipefail
 
@@ -17,11 +18,11 @@ git clone --quiet "$root" "$clone"
 mkdir "$clone/bin"
 ln -s "$root/bin/tools" "$clone/bin/tools"
 
-# --old-file: make must not rebuild the tools because the clone's files are newer.
+# --old-file: make must not rebuild the tool because the clone's files are newer.
 make release-snapshot VERSION="$version"
 (
 	umask 077
-	TZ=Asia/Tokyo make -C "$clone" --old-file=bin/tools/goreleaser --old-file=bin/tools/cyclonedx-gomod release-snapshot VERSION="$version"
+	GOPROXY=off TZ=Asia/Tokyo make -C "$clone" --old-file=bin/tools/cyclonedx-gomod release-snapshot VERSION="$version"
 )
 
 for dir in "$root" "$clone"; do
@@ -29,4 +30,9 @@ for dir in "$root" "$clone"; do
 done
 diff "$root/dist/release/checksums.txt" "$clone/dist/release/checksums.txt"
 diff --recursive "$root/dist/krew-index" "$clone/dist/krew-index"
-echo "equal bytes in both directories: $(wc -l <"$root/dist/release/checksums.txt") archives and SBOMs, and the krew index"
+archives=$(grep -c '\.tar\.gz$' dist/release/checksums.txt) sboms=$(grep -c '\.cdx\.json$' dist/release/checksums.txt)
+if ((archives != sboms)); then
+	echo "error: $archives archives, but $sboms SBOMs" >&2
+	exit 1
+fi
+echo "equal bytes in both directories: $archives archives, $sboms SBOMs and the krew index"

@@ -101,7 +101,7 @@ func TestWorkflows(t *testing.T) {
 		for _, problem := range append(lint(t, name, text), rules(t, text)...) {
 			t.Errorf("%s: %s", name, problem)
 		}
-		for _, call := range regexp.MustCompile(`run: make ([\w-]+)`).FindAllStringSubmatch(text, -1) {
+		for _, call := range regexp.MustCompile(`run: make ([\w/-]+)`).FindAllStringSubmatch(text, -1) {
 			if !strings.Contains(string(makefile), "\n"+call[1]+":") {
 				t.Errorf("%s: the Makefile has no target %s", name, call[1])
 			}

@@ -13,7 +13,6 @@ import (
 	"os/exec"
 	"path"
 	"path/filepath"
-	"runtime"
 	"strings"
 	"sync"
 	"time"
@@ -21,30 +20,26 @@ import (
 
 // check is one run over all plugins: a release, and an older one from which it is an upgrade.
 type check struct {
-	builds, older, archives, templates, license, tools, tag string
-	out                                                     io.Writer
+	archives, older, templates, tools, tag, olderTag string
+	out                                              io.Writer
 
 	work           string // a directory of our own
 	passed, failed int
 }
 
-// olderTag precedes every version that a build can have, also v0.0.0-dev-g1234567.
-const olderTag = "v0.0.0-0"
-
 func (c *check) addFlags(fs *flag.FlagSet) {
-	fs.StringVar(&c.builds, "builds", "dist/krew/new", "directory with OS_ARCH/kubectl-mesh_* for each platform that was built")
-	fs.StringVar(&c.older, "older", "dist/krew/old", "the same, built as version "+olderTag)
-	fs.StringVar(&c.archives, "archives", "", "directory with the archives of a release, which are used instead of -builds")
+	fs.StringVar(&c.archives, "archives", "dist/release", "directory with the archives of the release")
+	fs.StringVar(&c.tag, "tag", "", "tag of the release")
+	fs.StringVar(&c.older, "older", "dist/krew/old", "directory with the archives of an older release")
+	fs.StringVar(&c.olderTag, "older-tag", "", "tag of the older release")
 	fs.StringVar(&c.templates, "templates", "krew", "directory with the krew templates")
-	fs.StringVar(&c.license, "license", "LICENSE", "license file of each archive")
 	fs.StringVar(&c.tools, "tools", "bin/tools", "directory with kubectl, kubectl-krew and validate-krew-manifest")
-	fs.StringVar(&c.tag, "tag", "v0.0.0-dev", "tag of the release")
 }
 
 // runIn runs the check in a temporary directory below dir. A step needs the earlier ones, so the first failure ends it.
 func (c *check) runIn(ctx context.Context, dir string) (err error) {
 	// The tools run in another directory and find one another on the PATH.
-	for _, dir := range []*string{&c.builds, &c.older, &c.templates, &c.license, &c.tools} {
+	for _, dir := range []*string{&c.archives, &c.older, &c.templates, &c.tools} {
 		if *dir, err = filepath.Abs(*dir); err != nil {
 			return err
 		}
@@ -79,22 +74,17 @@ type step struct {
 	do   func() error
 }
 
-// prepare packs both releases, renders their manifests, and validates those of the newer one.
+// prepare offers both releases for download, renders their manifests, and validates those of the newer one.
 func (c *check) prepare(ctx context.Context, served, server string) []step {
 	place := func(url string) string { return server + "/" + path.Base(url) }
-	older, newer := release{olderTag, served}, release{c.tag, served}
+	older, newer := release{c.olderTag, c.older}, release{c.tag, c.archives}
 	steps := []step{
-		{"archives of " + olderTag + " are packed for this machine", func() error {
-			return c.pack(ctx, older, c.older)
+		{"archives and manifests of " + older.tag, func() error {
+			return errors.Join(linkFiles(older.archives, served), older.writeIndex(c.templates, c.index(older.tag), place))
 		}},
-		{"archives of " + c.tag + " are packed for " + c.builds, func() error {
-			return c.pack(ctx, newer, c.builds)
+		{"archives and manifests of " + newer.tag, func() error {
+			return errors.Join(linkFiles(newer.archives, served), newer.writeIndex(c.templates, c.index(newer.tag), place))
 		}},
-		{"manifests of " + olderTag, func() error { return older.writeIndex(c.templates, c.index(olderTag), place) }},
-		{"manifests of " + c.tag, func() error { return newer.writeIndex(c.templates, c.index(c.tag), place) }},
-	}
-	if c.archives != "" {
-		steps[1] = step{"archives of " + c.tag + " are in " + c.archives, func() error { return linkFiles(c.archives, served) }}
 	}
 	for _, p := range plugins() {
 		steps = append(steps, step{fmt.Sprintf("validate-krew-manifest installs %s on all of %v", p, platforms()), func() error {
@@ -107,14 +97,6 @@ func (c *check) prepare(ctx context.Context, served, server string) []step {
 // index is the directory with the manifests of a release.
 func (c *check) index(tag string) string { return filepath.Join(c.work, "index-"+tag) }
 
-func (c *check) pack(ctx context.Context, r release, builds string) error {
-	host := runtime.GOOS + "_" + runtime.GOARCH
-	if _, err := os.Stat(filepath.Join(builds, host)); err != nil {
-		return fmt.Errorf("this machine needs a build: %w", err)
-	}
-	return r.pack(ctx, builds, c.license, filepath.Join(c.work, "contents"))
-}
-
 // linkFiles makes the archives of a release available in another directory.
 func linkFiles(from, to string) error {
 	files, err := filepath.Glob(filepath.Join(from, "*.tar.gz"))
@@ -122,11 +104,7 @@ func linkFiles(from, to string) error {
 		return err
 	}
 	for _, file := range files {
-		target, err := filepath.Abs(file)
-		if err != nil {
-			return err
-		}
-		if err := os.Symlink(target, filepath.Join(to, filepath.Base(file))); err != nil {
+		if err := os.Symlink(file, filepath.Join(to, filepath.Base(file))); err != nil {
 			return err
 		}
 	}

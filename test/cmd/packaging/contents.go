@@ -13,13 +13,15 @@ import (
 	"github.com/kubectl-mesh/kubectl-mesh/pkg/common/cli"
 )
 
-// noticesFile is the name, in an archive, of the licenses of the linked modules.
-const noticesFile = "THIRD_PARTY_NOTICES"
+// The names, in an archive, of our license and of the licenses of the linked modules.
+const (
+	licenseName = "LICENSE"
+	noticesFile = "THIRD_PARTY_NOTICES"
+)
 
 // writeContents writes into dir what an archive has besides the binary and LICENSE: the notices of the modules in the
-// binary and, except on Windows, the script for shell completion. Both the release (.goreleaser.yaml) and krew-check
-// pack these files.
-func writeContents(ctx context.Context, binary, dir string) error {
+// binary and, except on Windows, the script for shell completion. source is the checkout that the binary was built from.
+func writeContents(ctx context.Context, source, binary, dir string) error {
 	info, err := buildinfo.ReadFile(binary)
 	if err != nil {
 		return fmt.Errorf("%s: %w", binary, err)
@@ -29,7 +31,7 @@ func writeContents(ctx context.Context, binary, dir string) error {
 		return fmt.Errorf("%s is built from %s, which is not a plugin", binary, info.Path)
 	}
 	p := plugins()[i]
-	modules, err := linkedModules(ctx, info)
+	modules, err := linkedModules(ctx, source, info)
 	if err != nil {
 		return fmt.Errorf("%s: %w", binary, err)
 	}
@@ -61,6 +63,11 @@ func writeFile(name string, data []byte, mode os.FileMode) error {
 // name becomes an underscore.
 func (p plugin) command() string { return "kubectl-" + strings.ReplaceAll(string(p), "-", "_") }
 
+// mainPackage is what go build and go install are given, in this repository.
+func (p plugin) mainPackage() string {
+	return fmt.Sprintf("./plugins/kubectl-%s/cmd/%s", p, p.command())
+}
+
 // display is what a user types.
 func (p plugin) display() string { return "kubectl " + string(p) }
 
@@ -71,7 +78,7 @@ func (p plugin) completion() string {
 
 // contents names the files of an archive. kubectl on Windows cannot run a shell script.
 func (p plugin) contents(on platform) []string {
-	files := []string{"LICENSE", noticesFile, p.binary(on)}
+	files := []string{licenseName, noticesFile, p.binary(on)}
 	if on.OS != windows {
 		files = append(files, p.completion())
 	}

@@ -19,7 +19,7 @@ func TestDocsNameWhatIsTested(t *testing.T) {
 		pages[page] = string(text)
 	}
 	inReadme := 0
-	for _, step := range (&check{tag: "v1.2.3"}).user(t.Context()) {
+	for _, step := range (&check{tag: "v1.2.3", olderTag: "v1.2.2"}).user(t.Context()) {
 		command, isCommand := strings.CutSuffix(step.name, "file://index")
 		switch {
 		case !strings.HasPrefix(command, "kubectl krew "):

@@ -17,9 +17,10 @@ import (
 
 // linkedModules lists the modules in a Go binary, with Go's standard library as one of them. It asks the go command for
 // the packages and compares its answer with what the linker recorded in the binary. Both must come from the same source tree.
-func linkedModules(ctx context.Context, info *debug.BuildInfo) ([]linkedModule, error) {
+func linkedModules(ctx context.Context, source string, info *debug.BuildInfo) ([]linkedModule, error) {
 	system, arch := buildSetting(info, "GOOS"), buildSetting(info, "GOARCH")
 	list := exec.CommandContext(ctx, "go", "list", "-deps", "-json=Dir,Standard,Module", info.Path)
+	list.Dir = source
 	list.Env = append(os.Environ(), "GOOS="+system, "GOARCH="+arch, "CGO_ENABLED="+buildSetting(info, "CGO_ENABLED"))
 	out, err := commandOutput(list)
 	if err != nil {
@@ -32,7 +33,9 @@ func linkedModules(ctx context.Context, info *debug.BuildInfo) ([]linkedModule, 
 	if err := compareWithBuildInfo(modules, info); err != nil {
 		return nil, err
 	}
-	root, err := commandOutput(exec.CommandContext(ctx, "go", "env", "GOROOT"))
+	env := exec.CommandContext(ctx, "go", "env", "GOROOT")
+	env.Dir = source
+	root, err := commandOutput(env)
 	if err != nil {
 		return nil, err
 	}

@@ -1,9 +1,9 @@
 // Command packaging knows what a release consists of: file names, the contents of archives, the manifests of a krew
 // index. It knows nothing of what the plugins do.
 //
-//	contents  writes what an archive has besides the binary and LICENSE; goreleaser calls it for each binary
-//	index     renders the krew manifests for the archives of a release, in the layout of a krew index
-//	check     installs, upgrades and uninstalls the plugins as a user of krew does (`make krew-check`)
+//	build  builds a release: archives, SBOMs, checksums
+//	index  renders the krew manifests for the archives of a release, in the layout of a krew index
+//	check  installs, upgrades and uninstalls the plugins as a user of krew does
 package main
 
 import (
@@ -28,18 +28,18 @@ func main() {
 
 func run(ctx context.Context, args []string, out io.Writer) error {
 	if len(args) == 0 {
-		return errors.New("a command is required: contents, index or check")
+		return errors.New("a command is required: build, index or check")
 	}
 	name, args := args[0], args[1:]
 	fs := flag.NewFlagSet("packaging "+name, flag.ContinueOnError)
 	switch name {
-	case "contents":
-		binary := fs.String("binary", "", "a built plugin")
-		to := fs.String("to", "", "directory to write the files to")
+	case "build":
+		var b builder
+		b.addFlags(fs)
 		if err := parse(fs, args); err != nil {
 			return err
 		}
-		return writeContents(ctx, *binary, *to)
+		return b.run(ctx)
 	case "index":
 		var r release
 		templates := fs.String("templates", "krew", "directory with the krew templates")

@@ -3,6 +3,7 @@ package main
 import (
 	"bytes"
 	"fmt"
+	"strings"
 	"text/template"
 )
 
@@ -23,6 +24,11 @@ func (p plugin) binary(on platform) string {
 // archive is the name of the file that a release offers for a platform.
 func (p plugin) archive(tag string, on platform) string {
 	return fmt.Sprintf("%s_%s_%s_%s.tar.gz", p.command(), tag, on.OS, on.Arch)
+}
+
+// sbom is the name of the SBOM of an archive.
+func (p plugin) sbom(tag string, on platform) string {
+	return strings.TrimSuffix(p.archive(tag, on), ".tar.gz") + ".cdx.json"
 }
 
 const windows = "windows"

@@ -160,7 +160,7 @@ func TestLinkedModulesOfThisTest(t *testing.T) {
 		t.Fatal(err)
 	}
 	info.Path = strings.TrimSuffix(info.Path, ".test") // the name of the package, without the suffix of a test binary
-	modules, err := linkedModules(t.Context(), info)
+	modules, err := linkedModules(t.Context(), repository, info)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -174,7 +174,7 @@ func TestLinkedModulesOfThisTest(t *testing.T) {
 	}
 	// A binary of another source tree.
 	info.Deps = info.Deps[1:]
-	if _, err := linkedModules(t.Context(), info); err == nil || !strings.Contains(err.Error(), "not built from this source tree") {
+	if _, err := linkedModules(t.Context(), repository, info); err == nil || !strings.Contains(err.Error(), "not built from this source tree") {
 		t.Errorf("error = %v, want one that says that go list names other modules", err)
 	}
 }

@@ -1,7 +1,6 @@
 package main
 
 import (
-	"context"
 	"crypto/sha256"
 	"encoding/hex"
 	"fmt"
@@ -9,7 +8,6 @@ import (
 	"os"
 	"path"
 	"path/filepath"
-	"slices"
 
 	"github.com/google/go-cmp/cmp"
 )
@@ -18,44 +16,6 @@ import (
 type release struct {
 	tag      string
 	archives string
-}
-
-// pack makes the archives of all platforms from the binaries in builds/OS_ARCH. For a platform that was not built, it
-// packs text files instead of the plugin: they have the right names, and no machine runs them.
-func (r release) pack(ctx context.Context, builds, license, work string) error {
-	built, err := builtPlatforms(builds)
-	if err != nil {
-		return err
-	}
-	for _, p := range plugins() {
-		for _, on := range platforms() {
-			files := []string{license}
-			dir := filepath.Join(work, p.archive(r.tag, on))
-			if slices.Contains(built, on) {
-				binary := filepath.Join(builds, on.OS+"_"+on.Arch, p.binary(on))
-				if err := writeContents(ctx, binary, dir); err != nil {
-					return err
-				}
-				files = append(files, binary)
-			}
-			for _, name := range p.contents(on) {
-				file := filepath.Join(dir, name)
-				switch {
-				case slices.ContainsFunc(files, func(f string) bool { return filepath.Base(f) == name }):
-					continue
-				case !slices.Contains(built, on):
-					if err := writeFile(file, []byte("not built for "+on.String()+"\n"), 0o755); err != nil {
-						return err
-					}
-				}
-				files = append(files, file)
-			}
-			if err := pack(filepath.Join(r.archives, p.archive(r.tag, on)), files...); err != nil {
-				return err
-			}
-		}
-	}
-	return nil
 }
 
 // writeIndex renders the manifests of all plugins into dir/plugins, as krew expects them in the git repository of an

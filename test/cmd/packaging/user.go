@@ -25,12 +25,12 @@ func (c *check) user(ctx context.Context) []step {
 	}
 	var steps []step
 	steps = append(steps,
-		step{"a git repository has the manifests of " + olderTag, func() error {
-			return errors.Join(c.linkGit(), c.tool(ctx, "git", "init", "--quiet", "--initial-branch=main", index), c.publish(ctx, index, olderTag))
+		step{"a git repository has the manifests of " + c.olderTag, func() error {
+			return errors.Join(c.linkGit(), c.tool(ctx, "git", "init", "--quiet", "--initial-branch=main", index), c.publish(ctx, index, c.olderTag))
 		}},
 		krew("index", "add", "mesh", "file://"+index),
 		krew(install...))
-	steps = append(steps, c.runs(ctx, olderTag)...)
+	steps = append(steps, c.runs(ctx, c.olderTag)...)
 	steps = append(steps,
 		step{"the git repository gets the manifests of " + c.tag, func() error { return c.publish(ctx, index, c.tag) }},
 		krew("upgrade"))
@@ -94,7 +94,7 @@ func (c *check) runs(ctx context.Context, tag string) []step {
 func (c *check) installed() []step {
 	var steps []step
 	for _, p := range plugins() {
-		for _, name := range []string{"LICENSE", noticesFile} {
+		for _, name := range []string{licenseName, noticesFile} {
 			steps = append(steps, step{name + " of " + string(p) + " is installed", func() error {
 				_, err := os.Stat(filepath.Join(c.work, "krew", "store", string(p), c.tag, name))
 				return err
