@@ -72,9 +72,9 @@ func (c *check) publish(ctx context.Context, index, tag string) error {
 func (c *check) runs(ctx context.Context, tag string) []step {
 	var steps []step
 	for _, run := range []struct{ args, want string }{
-		{"mesh-svc version", "kubectl mesh-svc " + tag + "\n"},
-		{"mesh-ca version", "kubectl mesh-ca " + tag + "\n"},
-		{"mesh-probe version", "kubectl mesh-probe " + tag + "\n"},
+		{"mesh-svc version", "kubectl mesh-svc " + tag + " ("},
+		{"mesh-ca version", "kubectl mesh-ca " + tag + " ("},
+		{"mesh-probe version", "kubectl mesh-probe " + tag + " ("},
 		{"mesh-svc globalize --help", "Usage:\n  kubectl mesh-svc globalize "},
 		{"mesh-ca sync --help", "Usage:\n  kubectl mesh-ca sync "},
 		{"mesh-probe --help", "Usage:\n  kubectl mesh-probe "},
