@@ -2,6 +2,7 @@ package main
 
 import (
 	"archive/tar"
+	"errors"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -163,7 +164,7 @@ func TestWriteIndex(t *testing.T) {
 	if err := os.Remove(archive); err != nil {
 		t.Fatal(err)
 	}
-	if err := b.writeIndex(filepath.Join(repository, "krew"), index, address); !os.IsNotExist(err) {
+	if err := b.writeIndex(filepath.Join(repository, "krew"), index, address); !errors.Is(err, os.ErrNotExist) {
 		t.Errorf("error = %v, want %v", err, os.ErrNotExist)
 	}
 }
