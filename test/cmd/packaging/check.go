@@ -129,13 +129,13 @@ func (c *check) tool(ctx context.Context, name string, args ...string) error {
 }
 
 // output runs a tool as a user without any configuration, who has nothing but our
-// tools, git and what krew installed on the PATH. It returns its stdout.
+// tools, git, sh and what krew installed on the PATH. It returns its stdout.
 func (c *check) output(ctx context.Context, name string, args ...string) (string, error) {
 	root := filepath.Join(c.work, "krew")
-	dirs := []string{filepath.Join(root, "bin"), c.tools, filepath.Join(c.work, "git")}
+	dirs := []string{filepath.Join(root, "bin"), c.tools, filepath.Join(c.work, "bin")}
 	tool := filepath.Join(c.tools, name)
 	if name == "git" {
-		tool = filepath.Join(c.work, "git", "git")
+		tool = filepath.Join(c.work, "bin", "git")
 	}
 	cmd := exec.CommandContext(ctx, tool, args...)
 	cmd.Dir = c.work

@@ -26,7 +26,7 @@ func (c *check) user(ctx context.Context) []step {
 	var steps []step
 	steps = append(steps,
 		step{"a git repository has the manifests of " + c.olderTag, func() error {
-			return errors.Join(c.linkGit(), c.tool(ctx, "git", "init", "--quiet", "--initial-branch=main", index), c.publish(ctx, index, c.olderTag))
+			return errors.Join(c.linkPrograms(), c.tool(ctx, "git", "init", "--quiet", "--initial-branch=main", index), c.publish(ctx, index, c.olderTag))
 		}},
 		krew("index", "add", "mesh", "file://"+index),
 		krew(install...))
@@ -36,23 +36,50 @@ func (c *check) user(ctx context.Context) []step {
 		krew("upgrade"))
 	steps = append(steps, c.runs(ctx, c.tag)...)
 	steps = append(steps, c.installed()...)
+	steps = append(steps, step{"kubectl completes the plugins", func() error { return c.completion(ctx) }})
 	return append(steps,
 		krew(append([]string{"uninstall"}, names...)...),
 		step{"nothing is left on the PATH", func() error { return c.nothingLeft(ctx) }},
 		krew("index", "remove", "mesh"))
 }
 
-// linkGit makes git, and nothing else of the machine, available to krew.
-func (c *check) linkGit() error {
-	git, err := exec.LookPath("git")
-	if err != nil {
+// linkPrograms makes git, for krew, and sh, for the completion scripts, available, and nothing else of the machine.
+func (c *check) linkPrograms() error {
+	dir := filepath.Join(c.work, "bin")
+	if err := os.Mkdir(dir, 0o755); err != nil { //nolint:gosec // it has programs that everybody may run
 		return err
 	}
-	dir := filepath.Join(c.work, "git")
-	if err := os.Mkdir(dir, 0o755); err != nil { //nolint:gosec // it holds one link
-		return err
+	for _, name := range []string{"git", "sh"} {
+		program, err := exec.LookPath(name)
+		if err != nil {
+			return err
+		}
+		if err := os.Symlink(program, filepath.Join(dir, name)); err != nil {
+			return err
+		}
 	}
-	return os.Symlink(git, filepath.Join(dir, "git"))
+	return nil
+}
+
+// completion does what docs/install.md says, and asks kubectl to complete the beginning of a command.
+func (c *check) completion(ctx context.Context) error {
+	for _, p := range plugins() {
+		script, err := c.output(ctx, "kubectl", string(p), "completion", "kubectl")
+		if err != nil {
+			return err
+		}
+		if err := writeFile(filepath.Join(c.work, "bin", p.completion()), []byte(script), 0o755); err != nil {
+			return err
+		}
+		out, err := c.output(ctx, "kubectl", "__complete", string(p), "versio")
+		if err != nil {
+			return err
+		}
+		if !strings.HasPrefix(out, "version\t") {
+			return fmt.Errorf("kubectl completes %q to %q", string(p)+" versio", out)
+		}
+	}
+	return nil
 }
 
 // publish commits the manifests of a release to the index.
