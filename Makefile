@@ -14,7 +14,7 @@ export GOFLAGS := $(strip $(filter-out -trimpath -buildvcs=%,$(GOFLAGS)) -trimpa
 PLUGINS := svc ca probe
 MAINS := $(foreach p,$(PLUGINS),./plugins/kubectl-mesh-$(p)/cmd/kubectl-mesh_$(p))
 # Every module with its own Go code. The other modules below tools/ only name the version of a tool.
-MODULES := . lab tools/kubectl
+MODULES := . lab tools/kubectl test/workflows
 
 # v1.2.3 on a tag, v1.2.3-4-gabcdef0 after it, v0.0.0-dev-gabcdef0 before the first: always a semantic version, as krew requires.
 ifndef VERSION
@@ -26,11 +26,17 @@ DATE := $(shell git log -1 --format=%cI 2>/dev/null)
 CLI := github.com/kubectl-mesh/kubectl-mesh/pkg/common/cli
 LDFLAGS := -s -w -X $(CLI).version=$(VERSION) -X $(CLI).commit=$(COMMIT) -X $(CLI).date=$(DATE)
 
-# The platforms that krew-check packs. The templates name five; the first build takes several minutes for each:
-# make krew-check KREW_PLATFORMS="linux/amd64 linux/arm64 darwin/amd64 darwin/arm64 windows/amd64"
-KREW_PLATFORMS ?= $(shell go env GOOS)/$(shell go env GOARCH)
+HOST := $(shell go env GOOS)/$(shell go env GOARCH)
+# A release, or a part of it. package VERSION,DIRECTORY,PLATFORMS; no platform means all of them.
+package = go run ./test/cmd/packaging build -tag '$(1)' -to $(2) -platforms '$(3)' $(if $(DATE),-date '$(DATE)') -ldflags '$(subst version=$(VERSION),version=$(1),$(LDFLAGS))'
+# The platforms that krew-check builds. The first build takes several minutes for each, so it is this machine's by default;
+# release-check has all five. An upgrade starts from KREW_OLDER.
+KREW_PLATFORMS ?= $(HOST)
+KREW_OLDER := v0.0.0-0
+krew-user = $(call package,$(KREW_OLDER),dist/krew/old,$(HOST)) && go run ./test/cmd/packaging check -tag '$(VERSION)' -archives $(1) -older-tag $(KREW_OLDER) -older dist/krew/old
 
-TOOL_BINARIES := $(addprefix bin/tools/,golangci-lint kubectl kubectl-krew validate-krew-manifest)
+KREW_TOOLS := $(addprefix bin/tools/,kubectl kubectl-krew validate-krew-manifest)
+TOOL_BINARIES := bin/tools/golangci-lint $(KREW_TOOLS)
 
 .PHONY: help
 help:
@@ -90,6 +96,7 @@ test-field: build meshlab bin/tools/kubectl ## Run only the tests for reports fr
 test-unit: ## Run the unit tests; they need no lab
 	env -u MESHLAB_KUBECONFIG go test ./...
 	env -u MESHLAB_KUBECONFIG go test -C lab ./...
+	go test -C test/workflows ./...
 
 .PHONY: conformance
 conformance: ## Compare our rules with Cilium's own Go code, all versions; JUDGES=1.20 selects one
@@ -130,18 +137,9 @@ fmt: bin/tools/golangci-lint ## Format the Go code of every module
 	@for m in $(MODULES); do (cd $$m && $(CURDIR)/bin/tools/golangci-lint fmt ./...); done
 
 .PHONY: krew-check
-krew-check: $(filter-out bin/tools/golangci-lint,$(TOOL_BINARIES)) ## Pack, install through krew, and run through kubectl
-	@rm -rf dist/krew
-	@for p in $(KREW_PLATFORMS); do \
-		echo "building for $$p"; \
-		mkdir -p dist/krew/$${p/\//_}; \
-		GOOS=$${p%/*} GOARCH=$${p#*/} go build -ldflags '$(LDFLAGS)' -o dist/krew/$${p/\//_}/ $(MAINS); \
-	done
-	@go run ./test/cmd/packaging -builds dist/krew -tag '$(VERSION)'
-
-.PHONY: release-check
-release-check: bin/tools/goreleaser ## Check .goreleaser.yaml with goreleaser
-	bin/tools/goreleaser check
+krew-check: $(KREW_TOOLS) ## Pack, add an index to krew, install, run through kubectl, upgrade, uninstall
+	@$(call package,$(VERSION),dist/krew/new,$(KREW_PLATFORMS))
+	@$(call krew-user,dist/krew/new)
 
 .PHONY: probe-torture
 probe-torture: ## Compare mesh-probe's tally with the log of a server that misbehaves, and cut its stream (TORTURE_REQUESTS=100000, CUTS=200)
@@ -269,6 +267,26 @@ federate-cilium: build meshlab bin/tools/kubectl ## Connect clusters of Cilium w
 	@MESHLAB_STATE='$(CURDIR)/.lab-cilium' test/machine-unchanged.sh test/with-lab.sh --datapath=cilium --clusters=us,eu $(if $(INSTALL),--install=$(INSTALL)) \
 		go run ./test/cmd/rotation -apart
 
+##@ Release
+
+# A subset makes a quick check possible: the archives of the other platforms then have text files instead of a plugin.
+RELEASE_PLATFORMS ?=
+
+.PHONY: release-snapshot
+release-snapshot: bin/tools/cyclonedx-gomod ## Build a release into dist/release: archives, SBOMs, checksums; and a krew index. Nothing is signed or uploaded
+	@$(call package,$(VERSION),dist/release,$(RELEASE_PLATFORMS)) -sbom bin/tools/cyclonedx-gomod
+	@rm -rf dist/krew-index && go run ./test/cmd/packaging index -tag '$(VERSION)' -archives dist/release -to dist/krew-index
+
+.PHONY: release-check
+release-check: bin/tools/cyclonedx-gomod $(KREW_TOOLS) ## Build a release twice, in different directories, compare the bytes, and install it with krew (RELEASE_PLATFORMS=linux/amd64: quick)
+	@test/release-twice.sh '$(VERSION)'
+	@$(call krew-user,dist/release)
+
+# docs/releasing.md. cosign signs with the identity of the workflow; on another machine, it asks for a login in a browser.
+.PHONY: release-sign
+release-sign: bin/tools/cosign
+	@bin/tools/cosign sign-blob --yes --bundle dist/release/checksums.txt.sigstore.json dist/release/checksums.txt
+
 .PHONY: clean
 clean: ## Remove build results; a running lab is not affected
 	rm -rf bin dist
@@ -307,6 +325,10 @@ bin/tools/hey: tools/hey/go.mod tools/hey/go.sum
 	@echo 'building hey' >&2
 	@$(call tool,hey,github.com/rakyll/hey)
 
-bin/tools/goreleaser: tools/goreleaser/go.mod tools/goreleaser/go.sum
-	@echo 'building goreleaser; the first time takes several minutes' >&2
-	@$(call tool,goreleaser,github.com/goreleaser/goreleaser/v2)
+bin/tools/cyclonedx-gomod: tools/cyclonedx-gomod/go.mod tools/cyclonedx-gomod/go.sum
+	@echo 'building cyclonedx-gomod' >&2
+	@$(call tool,cyclonedx-gomod,github.com/CycloneDX/cyclonedx-gomod/cmd/cyclonedx-gomod)
+
+bin/tools/cosign: tools/cosign/go.mod tools/cosign/go.sum
+	@echo 'building cosign; the first time takes several minutes' >&2
+	@$(call tool,cosign,github.com/sigstore/cosign/v3/cmd/cosign)

@@ -87,6 +87,11 @@ func newOptions(p Plugin) *cobra.Command {
 	}
 }
 
+// CompletionScript returns the script with which kubectl completes a plugin; display is what the user types, such as "kubectl mesh-svc".
+func CompletionScript(display string) string {
+	return fmt.Sprintf("#!/usr/bin/env sh\nexec %s __complete \"$@\"\n", display)
+}
+
 // newCompletion prints the shim that lets kubectl complete our arguments. krew cannot install it.
 func newCompletion(p Plugin, streams genericiooptions.IOStreams) *cobra.Command {
 	shim := "kubectl_complete-" + strings.TrimPrefix(p.Binary, "kubectl-")
@@ -99,7 +104,7 @@ func newCompletion(p Plugin, streams genericiooptions.IOStreams) *cobra.Command 
 		Args:      cobra.MatchAll(cobra.ExactArgs(1), cobra.OnlyValidArgs),
 		ValidArgs: []string{"kubectl"},
 		RunE: func(*cobra.Command, []string) error {
-			_, err := fmt.Fprintf(streams.Out, "#!/usr/bin/env sh\nexec %s __complete \"$@\"\n", p.Display)
+			_, err := fmt.Fprint(streams.Out, CompletionScript(p.Display))
 			return err
 		},
 	}

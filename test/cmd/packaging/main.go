@@ -1,8 +1,9 @@
-// Command packaging tries the way from a release to a user: it packs an archive per
-// plugin, renders the krew manifests against a file server on loopback, has krew's
-// own validator judge them, installs the plugins with the real krew and runs them
-// through the real kubectl. It knows file names and tools, nothing of what the
-// plugins do. `make krew-check` builds what it needs and calls it.
+// Command packaging knows what a release consists of: file names, the contents of archives, the manifests of a krew
+// index. It knows nothing of what the plugins do.
+//
+//	build  builds a release: archives, SBOMs, checksums
+//	index  renders the krew manifests for the archives of a release, in the layout of a krew index
+//	check  installs, upgrades and uninstalls the plugins as a user of krew does
 package main
 
 import (
@@ -25,28 +26,48 @@ func main() {
 	}
 }
 
-// run parses the arguments and runs the check. Every step is tried; the error says
-// how many failed.
 func run(ctx context.Context, args []string, out io.Writer) error {
-	var c check
-	fs := flag.NewFlagSet("packaging", flag.ContinueOnError)
-	fs.StringVar(&c.builds, "builds", "dist/krew", "directory with OS_ARCH/kubectl-mesh_* for each platform that was built")
-	fs.StringVar(&c.templates, "templates", "krew", "directory with the krew templates")
-	fs.StringVar(&c.license, "license", "LICENSE", "licence file that goes into each archive")
-	fs.StringVar(&c.tools, "tools", "bin/tools", "directory with kubectl, kubectl-krew and validate-krew-manifest")
-	fs.StringVar(&c.tag, "tag", "v0.0.0-dev", "tag of the release to pretend")
+	if len(args) == 0 {
+		return errors.New("a command is required: build, index or check")
+	}
+	name, args := args[0], args[1:]
+	fs := flag.NewFlagSet("packaging "+name, flag.ContinueOnError)
+	switch name {
+	case "build":
+		var b builder
+		b.addFlags(fs)
+		if err := parse(fs, args); err != nil {
+			return err
+		}
+		return b.run(ctx)
+	case "index":
+		var r release
+		templates := fs.String("templates", "krew", "directory with the krew templates")
+		to := fs.String("to", "dist/krew-index", "directory of the index")
+		fs.StringVar(&r.archives, "archives", "dist/release", "directory with the archives of the release")
+		fs.StringVar(&r.tag, "tag", "", "tag of the release")
+		if err := parse(fs, args); err != nil {
+			return err
+		}
+		return r.writeIndex(*templates, *to, func(url string) string { return url })
+	case "check":
+		c := check{out: out}
+		c.addFlags(fs)
+		if err := parse(fs, args); err != nil {
+			return err
+		}
+		return c.runIn(ctx, os.TempDir())
+	default:
+		return fmt.Errorf("unknown command %q", name)
+	}
+}
+
+func parse(fs *flag.FlagSet, args []string) error {
 	if err := fs.Parse(args); err != nil {
 		return err
 	}
 	if fs.NArg() > 0 {
-		return errors.New("no arguments are taken, only flags")
+		return fmt.Errorf("%s accepts only flags; got %q", fs.Name(), fs.Arg(0))
 	}
-	c.out = out
-	work, err := os.MkdirTemp("", "krew-check-")
-	if err != nil {
-		return err
-	}
-	defer func() { _ = os.RemoveAll(work) }()
-	c.work = work
-	return c.run(ctx)
+	return nil
 }
