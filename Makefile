@@ -84,12 +84,18 @@ test: test-unit build meshlab bin/tools/kubectl ## Run all tests: unit tests, th
 test-field: build meshlab bin/tools/kubectl ## Run only the tests for reports from the field; make test runs them too
 	env -u MESHLAB_KUBECONFIG go test -count=1 -run '^TestField|^TestEveryReportHasATest$$' ./...
 	@MESHLAB_STATE='$(CURDIR)/.lab-field' test/with-lab.sh test/whole-binary.sh \
-		-run '^TestField|^TestReadme$$|^TestScripts$$/^(case|field)_' ./plugins/... ./test/readme
+		-run '^TestField|^TestScripts$$/^(case|field)_' ./plugins/...
 
 .PHONY: test-unit
 test-unit: ## Run the unit tests; they need no lab
 	env -u MESHLAB_KUBECONFIG go test ./...
 	env -u MESHLAB_KUBECONFIG go test -C lab ./...
+
+# DOCS_PAGE=tasks/ runs only the pages whose path contains this.
+.PHONY: docs-check
+docs-check: build meshlab bin/tools/kubectl ## Check links, anchors and the command reference, and run every command of README and docs against a lab (DOCS_PAGE)
+	go test -count=1 -run '^TestReference$$' ./plugins/...
+	@MESHLAB_STATE='$(CURDIR)/.lab-docs' DOCS_PAGE='$(DOCS_PAGE)' test/with-lab.sh go test -count=1 -timeout 40m -v ./test/docs
 
 .PHONY: conformance
 conformance: ## Compare our rules with Cilium's own Go code, all versions; JUDGES=1.20 selects one
