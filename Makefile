@@ -165,6 +165,10 @@ gates: build meshlab bin/tools/kubectl ## Run each check of mesh-probe 60 times,
 	@go build -o bin/gates ./test/cmd/gates
 	@MESHLAB_STATE='$(CURDIR)/.lab-gates' test/with-lab.sh --clusters=us,eu bin/gates
 
+.PHONY: pictures
+pictures: build meshlab bin/tools/kubectl ## Make the pictures of terminals in docs/pictures, light and dark, from runs against a lab of their own
+	@MESHLAB_STATE='$(CURDIR)/.lab-docs' test/with-lab.sh go run ./test/cmd/pictures docs/pictures
+
 .PHONY: probe-report-pictures
 probe-report-pictures: ## Make the pictures of mesh-probe's HTML report in docs/pictures (requires Debian's chromium)
 	@go test -tags=browser ./plugins/kubectl-mesh-probe/internal/view/page -run TestPictures -count=1 -v -pictures='$(CURDIR)/docs/pictures'
