@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"html"
 	"regexp"
+	"strconv"
 	"strings"
 	"unicode/utf8"
 )
@@ -31,13 +32,30 @@ type piece struct {
 	colour string // the parameter of the escape sequence, "" for the default
 }
 
-var sgr = regexp.MustCompile("\x1b\\[([0-9;]*)m")
+var (
+	sgr = regexp.MustCompile("\x1b\\[([0-9;]*)m")
+	up  = regexp.MustCompile("^(?:\x1b\\[J)*\x1b\\[([0-9]+)A(?:\x1b\\[J)*")
+)
+
+// lastLines returns the lines that a terminal shows at the end: a progress line goes up and replaces what it wrote before.
+func lastLines(screen string) []string {
+	var out []string
+	for line := range strings.SplitSeq(strings.TrimRight(strings.ReplaceAll(screen, "\r\n", "\n"), "\n"), "\n") {
+		if m := up.FindStringSubmatch(line); m != nil {
+			n, _ := strconv.Atoi(m[1]) // digits
+			out = out[:max(0, len(out)-n)]
+			line = line[len(m[0]):]
+		}
+		out = append(out, strings.TrimPrefix(line, "\x1b[J"))
+	}
+	return out
+}
 
 // parse reads what a terminal got. Anything but text and colours would make the picture untrue, and is an error.
 func parse(screen string) ([][]piece, error) {
 	var out [][]piece
 	colour := ""
-	for line := range strings.SplitSeq(strings.TrimRight(strings.ReplaceAll(screen, "\r\n", "\n"), "\n"), "\n") {
+	for _, line := range lastLines(screen) {
 		var pieces []piece
 		column, at := 0, 0
 		add := func(text string) {
