@@ -48,9 +48,9 @@ func TestPages(t *testing.T) {
 	}
 }
 
-// hasCommands reports whether a page has a block that is run. DOCS_PAGE selects pages.
+// hasCommands reports whether a page has a block that is run. DOCS_PAGE is a regular expression that selects pages.
 func hasCommands(p Page) bool {
-	if only := os.Getenv("DOCS_PAGE"); only != "" && !strings.Contains(p.Path, only) {
+	if only := os.Getenv("DOCS_PAGE"); only != "" && !regexp.MustCompile(only).MatchString(p.Path) {
 		return false
 	}
 	for _, b := range p.Blocks {
