@@ -16,6 +16,7 @@ var reasons = map[string]string{
 	"replaced":      "shows what the plugins replace",
 	"examples":      "the examples of the help, which a unit test parses",
 	"own-lab":       "starts or stops a lab",
+	"install":       "installs or removes programs of your machine, or reads a release; the make targets of packaging do the same",
 }
 
 // Language is the first word of the info string.

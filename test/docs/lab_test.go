@@ -114,7 +114,7 @@ type world struct {
 func newWorld(t *testing.T, lab string) *world {
 	t.Helper()
 	dir := t.TempDir()
-	config, err := os.ReadFile(lab) //nolint:gosec // the lab's
+	config, err := os.ReadFile(lab)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -191,7 +191,7 @@ func (w *world) session(t *testing.T) *Session {
 // kubectl runs kubectl as the pages do.
 func (w *world) kubectl(t *testing.T, args ...string) string {
 	t.Helper()
-	cmd := exec.Command("kubectl", args...) //nolint:gosec,noctx // kubectl, also while the test is cleaned up
+	cmd := exec.Command("kubectl", args...)
 	cmd.Env = w.env
 	out, err := cmd.CombinedOutput()
 	if err != nil {
