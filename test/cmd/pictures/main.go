@@ -111,7 +111,7 @@ func (p screen) draw(ctx context.Context, s *docs.Session, dir string) error {
 		if err := os.WriteFile(file, []byte(svg), 0o600); err != nil {
 			return err
 		}
-		fmt.Println("wrote", file)
+		_, _ = fmt.Fprintln(os.Stderr, "wrote", file)
 	}
 	return nil
 }
