@@ -84,19 +84,26 @@ demo: build meshlab bin/tools/kubectl ## Replay both walk-throughs on a lab of i
 
 .PHONY: test
 test: test-unit build meshlab bin/tools/kubectl ## Run all tests: unit tests, then whole binaries against a lab of their own
-	@MESHLAB_STATE='$(CURDIR)/.lab-test' test/with-lab.sh test/whole-binary.sh ./plugins/... ./test/...
+	@# Of the pages only the README; docs-check runs all.
+	@MESHLAB_STATE='$(CURDIR)/.lab-test' DOCS_PAGE='^README' test/with-lab.sh test/whole-binary.sh ./plugins/... ./test/...
 
 .PHONY: test-field
 test-field: build meshlab bin/tools/kubectl ## Run only the tests for reports from the field; make test runs them too
 	env -u MESHLAB_KUBECONFIG go test -count=1 -run '^TestField|^TestEveryReportHasATest$$' ./...
 	@MESHLAB_STATE='$(CURDIR)/.lab-field' test/with-lab.sh test/whole-binary.sh \
-		-run '^TestField|^TestReadme$$|^TestScripts$$/^(case|field)_' ./plugins/... ./test/readme
+		-run '^TestField|^TestScripts$$/^(case|field)_' ./plugins/...
 
 .PHONY: test-unit
 test-unit: ## Run the unit tests; they need no lab
 	env -u MESHLAB_KUBECONFIG go test ./...
 	env -u MESHLAB_KUBECONFIG go test -C lab ./...
 	go test -C test/workflows ./...
+
+# DOCS_PAGE is a regular expression: only pages whose path matches are run.
+.PHONY: docs-check
+docs-check: build meshlab bin/tools/kubectl ## Check links, anchors and the command reference, and run every command of README and docs against a lab (DOCS_PAGE)
+	go test -count=1 -run '^TestReference$$' ./plugins/...
+	@MESHLAB_STATE='$(CURDIR)/.lab-docs' DOCS_PAGE='$(DOCS_PAGE)' test/with-lab.sh go test -count=1 -timeout 40m -v ./test/docs
 
 .PHONY: conformance
 conformance: ## Compare our rules with Cilium's own Go code, all versions; JUDGES=1.20 selects one
@@ -156,6 +163,10 @@ bench-probe: build meshlab bin/tools/kubectl bin/tools/hey ## Compare mesh-probe
 gates: build meshlab bin/tools/kubectl ## Run each check of mesh-probe 60 times, on Services whose shares and errors are known: true checks must pass, false ones must not (RUNS, GATES=half,sixty)
 	@go build -o bin/gates ./test/cmd/gates
 	@MESHLAB_STATE='$(CURDIR)/.lab-gates' test/with-lab.sh --clusters=us,eu bin/gates
+
+.PHONY: pictures
+pictures: build meshlab bin/tools/kubectl ## Make the pictures of terminals in docs/pictures, light and dark, from runs against a lab of their own
+	@MESHLAB_STATE='$(CURDIR)/.lab-docs' test/with-lab.sh go run ./test/cmd/pictures docs/pictures
 
 .PHONY: probe-report-pictures
 probe-report-pictures: ## Make the pictures of mesh-probe's HTML report in docs/pictures (requires Debian's chromium)

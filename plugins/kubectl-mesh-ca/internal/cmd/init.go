@@ -59,7 +59,7 @@ func newInit(e *kernel.Env) *cobra.Command {
 			"start. It is written as Secret cilium-ca in every cluster that --in names, or in none, with the marks by\n" +
 			"which the coming Helm release adopts it; the installation then signs all certificates with it. A cluster\n" +
 			"that has a CA or Cilium is refused: sync and rotate are for those.\n\n" +
-			"--print-values prints the CA as values of Cilium's chart instead, with its private key. It prints only\n" +
+			"With --print-values it prints the CA as values of Cilium's chart instead, with its private key, and only\n" +
 			"to a file or a pipe: encrypt the output." + kernel.WriteExits,
 		Example: `  # Two new clusters
   kubectl mesh-ca init --in kind-us,kind-eu

@@ -1,6 +1,6 @@
-// Package readme runs the commands that the README shows, as the reader would: in their order, in one
+// Package docs checks the pages of this repository, and runs the commands that they show, as the reader would: in their order, in one
 // terminal, with the prompts answered by hand.
-package readme
+package docs
 
 import (
 	"bytes"
@@ -21,26 +21,6 @@ const watchdog = 3 * time.Minute
 
 // terminal is the size that the README promises to fit.
 var terminal = &pty.Winsize{Rows: 50, Cols: 120}
-
-// Block returns the lines of the first shell block below a heading of a Markdown page, without empty lines.
-func Block(page, heading string) ([]string, error) {
-	_, section, found := strings.Cut("\n"+page, "\n"+heading+"\n")
-	if !found {
-		return nil, fmt.Errorf("there is no heading %q", heading)
-	}
-	_, block, found := strings.Cut(section, "\n```sh\n")
-	block, _, closed := strings.Cut(block, "\n```")
-	if !found || !closed {
-		return nil, fmt.Errorf("there is no shell block below %q", heading)
-	}
-	var lines []string
-	for line := range strings.SplitSeq(block, "\n") {
-		if strings.TrimSpace(line) != "" {
-			lines = append(lines, line)
-		}
-	}
-	return lines, nil
-}
 
 // Answer is typed when the terminal shows a text; each answer is typed once for a command.
 type Answer struct {
