@@ -37,7 +37,7 @@ func newEnv(t *testing.T, m Matrix) *Env {
 	e := &Env{T: t, Namespace: "faults-" + strings.TrimPrefix(m.Binary, "kubectl-mesh_"), Dir: t.TempDir(), Lab: os.Getenv("MESHLAB_KUBECONFIG"), matrix: m,
 		clients: map[string]dynamic.Interface{}, configs: map[string]*rest.Config{}, direct: map[string]*Layer{}}
 	if e.Lab == "" {
-		t.Skip("MESHLAB_KUBECONFIG is not set: there is no lab; run make faults")
+		t.Fatal("MESHLAB_KUBECONFIG is not set: there is no lab; run make faults")
 	}
 	file, err := clientcmd.LoadFromFile(e.Lab)
 	e.must(err)

@@ -28,9 +28,9 @@ type Layer struct {
 	address string // where a command finds the API server, or does not
 
 	later  sync.WaitGroup // requests that are forwarded after their answer
-	dead   atomic.Bool  // no connection is answered any more
-	met    atomic.Int32 // how many requests met the fault
-	writes atomic.Int32 // how many requests changed something, or would have
+	dead   atomic.Bool    // no connection is answered any more
+	met    atomic.Int32   // how many requests met the fault
+	writes atomic.Int32   // how many requests changed something, or would have
 }
 
 // Open starts a layer in front of the API server that config leads to. Close ends it.

@@ -5,15 +5,17 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"log/slog"
 	stdlog "log" //nolint:depguard // net/http takes no other logger
+	"log/slog"
 	"net"
 	"syscall"
 	"time"
 )
 
 // quiet is a log of a server whose clients are expected to go away.
-func quiet() *stdlog.Logger { return slog.NewLogLogger(slog.NewTextHandler(io.Discard, nil), slog.LevelError) }
+func quiet() *stdlog.Logger {
+	return slog.NewLogLogger(slog.NewTextHandler(io.Discard, nil), slog.LevelError)
+}
 
 // nobody returns an address at which nobody listens.
 func nobody() (string, error) {

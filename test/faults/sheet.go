@@ -71,6 +71,9 @@ func (s *sheet) print(plugin string, short bool) string {
 	return b.String()
 }
 
+// narrowest is the width of a column: an exit code, and a mark if it is wrong.
+const narrowest = 3
+
 func (s *sheet) table(b *strings.Builder, title string, rows []string, faults []Fault, short bool) {
 	faults = slices.DeleteFunc(slices.Clone(faults), func(f Fault) bool { return short && !f.Short })
 	if len(rows) == 0 {
@@ -82,7 +85,7 @@ func (s *sheet) table(b *strings.Builder, title string, rows []string, faults []
 	}
 	fmt.Fprintf(b, "%s\n%-*s", title, width, "")
 	for _, f := range faults {
-		fmt.Fprintf(b, " %5s", f.Name)
+		fmt.Fprintf(b, " %*s", narrowest, f.Name)
 	}
 	b.WriteByte('\n')
 	for _, r := range rows {
@@ -93,7 +96,7 @@ func (s *sheet) table(b *strings.Builder, title string, rows []string, faults []
 			if len(c.wrong) > 0 {
 				text += "!"
 			}
-			fmt.Fprintf(b, " %*s", max(len(f.Name), 5), text)
+			fmt.Fprintf(b, " %*s", max(len(f.Name), narrowest), text)
 		}
 		b.WriteByte('\n')
 	}
