@@ -25,7 +25,7 @@ func faultTable() faults.Matrix {
 		Binary: "kubectl-mesh_ca",
 		Root:   cmd.NewRoot(genericiooptions.NewTestIOStreamsDiscard()),
 		Faulty: "eu",
-		Global: []string{"--contexts", "kind-us,kind-eu,kind-ap", "--cluster-timeout", "3s"},
+		Global: []string{"--contexts", "kind-us,kind-eu,kind-ap", "--cluster-timeout", "4s"},
 		Rows: []faults.Row{
 			{Command: "backups", Args: json},
 			{Command: "check", Args: append(json, "--fail-on", "never")},

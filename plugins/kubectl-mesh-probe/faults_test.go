@@ -17,7 +17,7 @@ func faultTable() faults.Matrix {
 		Binary: "kubectl-mesh_probe",
 		Root:   cmd.NewRoot(genericiooptions.NewTestIOStreamsDiscard()),
 		Faulty: "eu",
-		Global: []string{"--contexts", "kind-us,kind-eu", "--cluster-timeout", "3s"},
+		Global: []string{"--contexts", "kind-us,kind-eu", "--cluster-timeout", "4s"},
 		Rows: []faults.Row{
 			{Args: append([]string{"http://web", "--count", "10", "-o", "json"}, in...)},
 			{

@@ -20,7 +20,7 @@ func faultTable() faults.Matrix {
 		Binary: "kubectl-mesh_svc",
 		Root:   cmd.NewRoot(genericiooptions.NewTestIOStreamsDiscard()),
 		Faulty: "eu",
-		Global: []string{"--cluster-timeout", "3s"},
+		Global: []string{"--cluster-timeout", "4s"},
 		Rows: []faults.Row{
 			{Command: "check", Args: append(json, "--fail-on", "never")},
 			{Command: "clusters", Args: json},
