@@ -42,7 +42,7 @@ func TestJudge(t *testing.T) {
 		"a panic":                      {run{code: 2, met: true, stderr: "panic: nil\n\ngoroutine 1 [running]:\n"}, reads, "panic"},
 		"nothing is written":           {run{code: 1, met: true, stderr: line}, writes, ""},
 		"partly, and how to undo it":   {run{code: 1, met: true, stderr: line + "kubectl mesh-svc undo x\n", changed: []string{"us a"}}, writes, ""},
-		"partly, and nothing is said":  {run{code: 1, met: true, stderr: line, changed: []string{"us a"}}, writes, "how to undo"},
+		"partly, and nothing on that":  {run{code: 1, met: true, stderr: line, changed: []string{"us a"}}, writes, "how to undo"},
 		"a file is left":               {run{code: 1, met: true, stderr: line, files: []string{"cas.age"}}, writes, "cas.age"},
 		"it works":                     {run{met: true, changed: []string{"eu a", "us a"}}, works, ""},
 		"it works by half":             {run{met: true, changed: []string{"us a"}}, works, "without the fault"},
