@@ -105,6 +105,23 @@ docs-check: build meshlab bin/tools/kubectl ## Check links, anchors and the comm
 	go test -count=1 -run '^TestReference$$' ./plugins/...
 	@MESHLAB_STATE='$(CURDIR)/.lab-docs' DOCS_PAGE='$(DOCS_PAGE)' test/with-lab.sh go test -count=1 -timeout 40m -v ./test/docs
 
+# The race detector needs cgo, which nothing else here does.
+.PHONY: test-race
+test-race: export CGO_ENABLED := 1
+test-race: ## Run the unit tests with the race detector; requires gcc (PACKAGES=./pkg/...)
+	@command -v gcc >/dev/null || { echo 'make test-race requires gcc' >&2; exit 1; }
+	env -u MESHLAB_KUBECONFIG go test -race -count=1 -timeout 60m $(or $(PACKAGES),./...)
+
+.PHONY: faults
+faults: build meshlab bin/tools/kubectl ## Run every command with every fault between it and the lab's API servers, and print the matrix (FAULTS=short, ONLY=drain)
+	@rm -rf dist/faults && mkdir -p dist/faults
+	@status=0; \
+	MESHLAB_STATE='$(CURDIR)/.lab-faults' FAULTS='$(FAULTS)' ONLY='$(ONLY)' FAULTS_DIR='$(CURDIR)/dist/faults' test/with-lab.sh \
+		go test -tags=faults -p 1 -count=1 -timeout 120m -run '^TestFaultMatrix$$' $(foreach p,$(PLUGINS),./plugins/kubectl-mesh-$(p)) >dist/faults/log || status=$$?; \
+	for p in $(PLUGINS); do cat dist/faults/kubectl-mesh_$$p.txt || true; done; \
+	grep -E '^(ok|FAIL|---|panic)' dist/faults/log || true; \
+	exit $$status
+
 .PHONY: conformance
 conformance: ## Compare our rules with Cilium's own Go code, all versions; JUDGES=1.20 selects one
 	@go run ./test/conformance $(JUDGES)

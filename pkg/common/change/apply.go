@@ -134,9 +134,8 @@ const lateAfter = 500 * time.Millisecond
 
 // decide reads back what became of a write whose answer does not tell. An API server that has answered is done with it; one that has not may still write.
 func decide(ctx context.Context, s Step, o Options, err error) (written bool, readErr error) {
-	var status apierrors.APIStatus
 	reads := 2
-	if errors.As(err, &status) {
+	if finished(err) {
 		reads = 1
 	}
 	for n := range reads {
@@ -157,7 +156,7 @@ func decide(ctx context.Context, s Step, o Options, err error) (written bool, re
 // unanswered says how a write ended of which the outcome is not clear.
 func unanswered(err error) string {
 	var status apierrors.APIStatus
-	if errors.As(err, &status) {
+	if errors.As(err, &status) && !apierrors.IsUnexpectedServerError(err) {
 		return "the API server answered: " + err.Error()
 	}
 	return "the API server did not answer (" + err.Error() + ")"

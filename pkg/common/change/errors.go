@@ -30,10 +30,17 @@ func rejected(err error) bool {
 	var status apierrors.APIStatus
 	if errors.As(err, &status) {
 		code := status.Status().Code
-		return code >= 400 && code < 500 && !apierrors.IsTimeout(err)
+		return code >= 400 && code < 500 && finished(err)
 	}
 	var op *net.OpError
 	return errors.As(err, &op) && op.Op == "dial"
+}
+
+// finished reports whether an error is the answer of an API server that is done with the write. A load balancer or a proxy that answers instead may have sent the write on,
+// and an API server whose own deadline has ended may still do it.
+func finished(err error) bool {
+	var status apierrors.APIStatus
+	return errors.As(err, &status) && !apierrors.IsUnexpectedServerError(err) && !apierrors.IsTimeout(err)
 }
 
 // Redact keeps the answers of an API server from repeating a key that was sent: an Invalid or Forbidden status may quote field values.

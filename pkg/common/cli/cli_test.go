@@ -16,6 +16,7 @@ import (
 
 	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
+	"go.uber.org/goleak"
 	"k8s.io/cli-runtime/pkg/genericiooptions"
 	"k8s.io/klog/v2"
 
@@ -25,9 +26,11 @@ import (
 // asPlugin is set where this test's binary stands in for a plugin.
 const asPlugin = "KUBECTL_MESH_TEST_PLUGIN"
 
+// TestMain fails if a goroutine is left when all tests have ended.
 func TestMain(m *testing.M) {
 	if os.Getenv(asPlugin) == "" {
-		os.Exit(m.Run())
+		goleak.VerifyTestMain(m)
+		return
 	}
 	streams := genericiooptions.IOStreams{In: os.Stdin, Out: os.Stdout, ErrOut: os.Stderr}
 	root := NewRoot(Plugin{Binary: "kubectl-mesh_test", Display: "kubectl mesh-test"}, streams)

@@ -102,7 +102,9 @@ func (f *Flags) newMember(c candidate, single bool, warn rest.WarningHandlerWith
 	m.REST, m.Server, m.DefaultNamespace = cfg, cfg.Host, ns
 	m.plugin = f.usePlugin(cfg)
 	m.clock = &clock{}
+	cfg.Wrap(rejectWebPages) // within the clock, which must not learn that of a login page
 	cfg.Wrap(m.clock.watch)
+	cfg.Wrap(noteTried)
 	typed := rest.CopyConfig(cfg)
 	typed.ContentType = "application/vnd.kubernetes.protobuf"
 	typed.AcceptContentTypes = "application/vnd.kubernetes.protobuf,application/json"

@@ -14,6 +14,7 @@ import (
 	"time"
 	"unsafe"
 
+	"go.uber.org/goleak"
 	clientcmdapi "k8s.io/client-go/tools/clientcmd/api"
 
 	"github.com/kubectl-mesh/kubectl-mesh/pkg/common/execplugin"
@@ -26,10 +27,12 @@ const (
 	helperMesh = "CLUSTERS_TEST_MESH"
 )
 
+// TestMain fails if a goroutine is left when all tests have ended.
 func TestMain(m *testing.M) {
 	kubeconfig := os.Getenv(helperEnv)
 	if kubeconfig == "" {
-		os.Exit(m.Run())
+		goleak.VerifyTestMain(m)
+		return
 	}
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt)
 	ctx, release := execplugin.WithHost(ctx)

@@ -8,21 +8,24 @@ import (
 	"crypto/tls"
 	"crypto/x509"
 	"errors"
+	"io"
 	"net"
+	"net/http"
 	"strings"
 	"syscall"
 
+	"golang.org/x/net/http2"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 )
 
 // Class is that word.
 type Class string
 
-// The classes. They are part of the documents that scripts read.
+// The classes. They are part of the documents that scripts read. docs/exit-codes.md is the user's page about them.
 const (
 	DNS          Class = "dns"
 	Timeout      Class = "timeout"
-	Refused      Class = "refused"
+	Refused      Class = "refused" // no connection, or one that the other end closed
 	TLS          Class = "tls"
 	Unauthorized Class = "unauthorized"
 	Forbidden    Class = "forbidden"
@@ -74,11 +77,11 @@ func classOf(err error) Class {
 	case errors.As(err, &dns):
 		return DNS
 	case errors.As(err, &unknownCA), errors.As(err, &host), errors.As(err, &invalid), errors.As(err, &record),
-		errors.As(err, &alert), errors.As(err, &verify):
+		errors.As(err, &alert), errors.As(err, &verify), errors.Is(err, http.ErrSchemeMismatch):
 		return TLS
 	case errors.Is(err, context.DeadlineExceeded), apierrors.IsTimeout(err), apierrors.IsServerTimeout(err):
 		return Timeout
-	case errors.Is(err, syscall.ECONNREFUSED), errors.Is(err, syscall.EHOSTUNREACH), errors.Is(err, syscall.ENETUNREACH), errors.Is(err, syscall.ECONNRESET):
+	case errors.Is(err, syscall.ECONNREFUSED), errors.Is(err, syscall.EHOSTUNREACH), errors.Is(err, syscall.ENETUNREACH), disconnected(err):
 		return Refused
 	case errors.As(err, &netErr) && netErr.Timeout():
 		return Timeout
@@ -93,4 +96,13 @@ func classOf(err error) Class {
 		return TLS
 	}
 	return Other
+}
+
+// disconnected reports whether the other end closed a connection. Whether it ends, is reset, or has its stream reset (HTTP/2), depends on what was under way and on
+// the protocol, not on what happened.
+func disconnected(err error) bool {
+	var stream http2.StreamError
+	var away http2.GoAwayError
+	return errors.Is(err, syscall.ECONNRESET) || errors.Is(err, syscall.EPIPE) || errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF) ||
+		errors.As(err, &stream) || errors.As(err, &away)
 }

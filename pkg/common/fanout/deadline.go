@@ -14,11 +14,17 @@ func Within[T any](ctx context.Context, timeout time.Duration, fn func(context.C
 	if timeout <= 0 {
 		return fn(ctx)
 	}
-	one, cancel := withPatience(ctx, timeout, stopped(ctx))
+	again := &tried{}
+	one, cancel := withPatience(context.WithValue(ctx, triedKey{}, again), timeout, stopped(ctx))
 	defer cancel()
 	v, err := fn(one)
 	if err != nil && one.Err() != nil && ctx.Err() == nil {
-		err = &failure.Error{Class: failure.Timeout, Err: fmt.Errorf("no answer within %s (--cluster-timeout): %w", timeout, err)}
+		what := "no answer"
+		if reason := again.reason(); reason != "" {
+			what = "no success"
+			err = fmt.Errorf("the last answer was: %s: %w", reason, err)
+		}
+		err = &failure.Error{Class: failure.Timeout, Err: fmt.Errorf("%s within %s (--cluster-timeout): %w", what, timeout, err)}
 	}
 	return v, err
 }

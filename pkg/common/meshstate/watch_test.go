@@ -40,7 +40,14 @@ type server struct {
 // breakable is a watch that a test can end; once broken it brings no more events.
 type breakable struct {
 	*watch.RaceFreeFakeWatcher
+	from   watch.Interface // the tracker's
 	broken atomic.Bool
+}
+
+// Stop also ends the tracker's watch, and with it the goroutine that reads it.
+func (b *breakable) Stop() {
+	b.from.Stop()
+	b.RaceFreeFakeWatcher.Stop()
 }
 
 func newServer(objects ...runtime.Object) *server {
@@ -56,13 +63,13 @@ func newServer(objects ...runtime.Object) *server {
 		if s.down != nil {
 			return true, nil, s.down
 		}
-		w := &breakable{RaceFreeFakeWatcher: watch.NewRaceFreeFake()}
-		s.watches = append(s.watches, w)
 		// What the tracker sends goes through a watch that a test can end.
 		from, err := s.Tracker().Watch(a.GetResource(), a.GetNamespace())
 		if err != nil {
 			return true, nil, err
 		}
+		w := &breakable{RaceFreeFakeWatcher: watch.NewRaceFreeFake(), from: from}
+		s.watches = append(s.watches, w)
 		go func() {
 			for e := range from.ResultChan() {
 				if !w.broken.Load() {

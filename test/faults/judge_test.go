@@ -1,0 +1,123 @@
+package faults
+
+import (
+	"regexp"
+	"strings"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+	"github.com/spf13/cobra"
+	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
+
+	"github.com/kubectl-mesh/kubectl-mesh/pkg/common/failure"
+)
+
+// TestJudge: for each promise a run that keeps it, and the nearest one that does not.
+func TestJudge(t *testing.T) {
+	t.Parallel()
+	writes := wanted{baseline: run{changed: []string{"eu a", "us a"}}, code: 1, class: failure.Refused, cluster: "eu", wayBack: regexp.MustCompile("kubectl mesh-svc undo")}
+	reads := wanted{code: 2, class: failure.Timeout, cluster: "eu", document: true}
+	works := writes
+	works.works = true
+	either := writes
+	either.eitherOr, either.class = true, ""
+	const line = "error: cluster eu: refused: EOF\n"
+	for name, c := range map[string]struct {
+		run  run
+		want wanted
+		say  string // in what is wrong; empty for nothing
+	}{
+		"a read fails":                 {run{code: 2, met: true, stdout: "{}", stderr: "error: cluster eu: timeout: x\n"}, reads, ""},
+		"no output is an empty one":    {run{code: 2, met: true, stderr: "error: cluster eu: timeout: x\n"}, reads, ""},
+		"the class in brackets":        {run{code: 2, met: true, stderr: "error: cluster eu: kubeconfig: kind-eu (timeout)\n"}, reads, ""},
+		"half a document":              {run{code: 2, met: true, stdout: `{"a":`, stderr: "error: cluster eu: timeout: x\n"}, reads, "not a valid document"},
+		"another class":                {run{code: 2, met: true, stderr: "error: cluster eu: tls: x\n"}, reads, "class timeout"},
+		"another cluster":              {run{code: 2, met: true, stderr: "error: cluster us: timeout: x\n"}, reads, "names cluster eu"},
+		"a cluster in another word":    {run{code: 2, met: true, stderr: "error: neutral: timeout: x\n"}, reads, "names cluster eu"},
+		"no error":                     {run{code: 2, met: true, stderr: "Warning: cluster eu: timeout: x\n"}, reads, "no error"},
+		"an error twice":               {run{code: 2, met: true, stderr: strings.Repeat("error: cluster eu: timeout: x\n", 2)}, reads, "twice"},
+		"the code of a write":          {run{code: 1, met: true, stderr: "error: cluster eu: timeout: x\n"}, reads, "exit code 1, want 2"},
+		"success in spite of it":       {run{met: true}, reads, "exit code 0, want 2"},
+		"a hang":                       {run{code: -1, met: true, tooLong: true}, reads, "still running"},
+		"a panic":                      {run{code: 2, met: true, stderr: "panic: nil\n\ngoroutine 1 [running]:\n"}, reads, "panic"},
+		"nothing is written":           {run{code: 1, met: true, stderr: line}, writes, ""},
+		"partly, and how to undo it":   {run{code: 1, met: true, stderr: line + "kubectl mesh-svc undo x\n", changed: []string{"us a"}}, writes, ""},
+		"partly, and nothing on that":  {run{code: 1, met: true, stderr: line, changed: []string{"us a"}}, writes, "how to undo"},
+		"a file is left":               {run{code: 1, met: true, stderr: line, files: []string{"cas.age"}}, writes, "cas.age"},
+		"it works":                     {run{met: true, changed: []string{"eu a", "us a"}}, works, ""},
+		"it works by half":             {run{met: true, changed: []string{"us a"}}, works, "without the fault"},
+		"it must work":                 {run{code: 1, met: true, stderr: line}, works, "exit code 1"},
+		"the fault is not met":         {run{changed: []string{"eu a", "us a"}}, writes, ""},
+		"the fault is not met: fails":  {run{code: 1, stderr: line}, writes, "exit code 1"},
+		"it finds out":                 {run{met: true, changed: []string{"eu a", "us a"}}, either, ""},
+		"it does not know":             {run{code: 1, met: true, stderr: "error: cluster eu: cannot determine\nkubectl mesh-svc undo x\n", changed: []string{"eu a"}}, either, ""},
+		"it says what is not true":     {run{code: 1, met: true, stderr: "error: cluster eu: it was not written\nkubectl mesh-svc undo x\n", changed: []string{"eu a"}}, either, "and it was"},
+		"it finds out, and stops then": {run{met: true, changed: []string{"eu a"}}, either, "without the fault"},
+	} {
+		got := strings.Join(judge(c.run, c.want), "; ")
+		if (got == "") != (c.say == "") || !strings.Contains(got, c.say) {
+			t.Errorf("%s: %q, want %q", name, got, c.say)
+		}
+	}
+}
+
+// TestChanges: what only a lab's own controllers change is not a change, and random parts of names are left out.
+func TestChanges(t *testing.T) {
+	t.Parallel()
+	of := func(version, value string) object {
+		u := &unstructured.Unstructured{Object: map[string]any{"metadata": map[string]any{"resourceVersion": version}, "data": map[string]any{"a": value}, "status": map[string]any{"seen": version}}}
+		text, err := lasting(u)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return object{content: u, text: text}
+	}
+	before := state{"eu a": of("1", "x"), "eu b": of("1", "x"), "eu gone": of("1", "x")}
+	after := state{"eu a": of("2", "x"), "eu b": of("2", "y"), "eu backup-0123abcd": of("1", "x")}
+	if d := cmp.Diff([]string{"eu b", "eu backup-*", "eu gone"}, changes(before, after)); d != "" {
+		t.Error(d)
+	}
+}
+
+// TestCommands: what can be run, at any depth; groups and roots that only print help are not commands.
+func TestCommands(t *testing.T) {
+	t.Parallel()
+	runs := func(*cobra.Command, []string) {}
+	root := &cobra.Command{Use: "plugin", Run: runs}
+	group := &cobra.Command{Use: "group"}
+	group.AddCommand(&cobra.Command{Use: "leaf ARG", Run: runs})
+	both := &cobra.Command{Use: "both", Run: runs}
+	both.AddCommand(&cobra.Command{Use: "leaf", Run: runs})
+	root.AddCommand(group, both)
+	if d := cmp.Diff([]string{"both", "both leaf", "group leaf", "help"}, commands(root)); d != "" {
+		t.Error(d)
+	}
+	root.Long = "Exit codes: 0"
+	if got := commands(root); got[0] != "" {
+		t.Errorf("%q has no root", got)
+	}
+}
+
+// TestPrint: the matrix fits 120 columns, and marks and explains what is wrong.
+func TestPrint(t *testing.T) {
+	t.Parallel()
+	var s sheet
+	r := Row{Command: "rotate continue"}
+	s.row(r.name(), true)
+	for n, f := range append(append([]Fault{}, Reading...), Writing...) {
+		c := cell{text: "1"}
+		if n == 3 {
+			c.wrong = []string{"a panic"}
+		}
+		s.add(r, f, c)
+	}
+	text := s.print("kubectl mesh-ca", false)
+	if s.wrong() != 1 || strings.Count(text, " 1!") != 1 || !strings.Contains(text, "WRONG: a panic") {
+		t.Errorf("%d wrong\n%s", s.wrong(), text)
+	}
+	for line := range strings.Lines(text) {
+		if len(line) > 121 {
+			t.Errorf("%d columns: %s", len(line), line)
+		}
+	}
+}

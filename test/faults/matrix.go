@@ -1,0 +1,229 @@
+package faults
+
+import (
+	"cmp"
+	"fmt"
+	"os"
+	"path/filepath"
+	"regexp"
+	"slices"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"github.com/kubectl-mesh/kubectl-mesh/pkg/common/cli"
+)
+
+// Row is a command, as a command line that works without a fault.
+type Row struct {
+	Command string   // the words after the plugin; empty for the plugin itself
+	Args    []string // what follows
+	// Exit is the exit code without a fault. A command may end with a finding.
+	Exit int
+	// Offline commands ask no cluster: no fault changes what they do.
+	Offline bool
+	// Prepare brings the clusters into the state that the command needs, and returns further arguments. It runs before every run.
+	Prepare func(e *Env) []string
+	// Changes says that a command that counts as reading, by its exit codes, writes to clusters.
+	Changes bool
+	// WayBack matches what the command must print if it failed and something is changed.
+	WayBack string
+	// Except are the faults after which the documented result is another one, with the reason.
+	Except map[string]Exception
+}
+
+// Exception is a result that is documented for one command.
+type Exception struct {
+	Why string
+	// Works says that the result is that without the fault.
+	Works bool
+	Exit  int
+}
+
+// Matrix is a plugin with its commands.
+type Matrix struct {
+	Binary string // on PATH
+	Root   *cobra.Command
+	Rows   []Row
+	// Global are added to each command that asks clusters.
+	Global []string
+	// Faulty is the cluster with the fault, as Cilium calls it. Its context has the prefix kind-.
+	Faulty string
+}
+
+const (
+	// hardLimit is after how long a run counts as one that hangs. It asserts no duration: the machine may be busy.
+	hardLimit = 90 * time.Second
+	// together is how many commands that only read run at the same time. Most of them wait.
+	together = 4
+)
+
+// EveryCommand fails for each command of the plugin without a row, and for each row without a command.
+func (m Matrix) EveryCommand(t *testing.T) {
+	t.Helper()
+	rows := map[string]bool{}
+	for _, r := range m.Rows {
+		if rows[r.Command] {
+			t.Errorf("%q has two rows", r.Command)
+		}
+		rows[r.Command] = true
+		if r.WayBack == "" && !r.Offline && cli.IsWriting(m.find(t, r)) {
+			t.Errorf("%q writes, and has no WayBack", r.Command)
+		}
+	}
+	for _, c := range commands(m.Root) {
+		if !rows[c] {
+			t.Errorf("kubectl %s %s has no row in the table of faults", strings.TrimPrefix(m.Root.DisplayName(), "kubectl "), c)
+		}
+		delete(rows, c)
+	}
+	for r := range rows {
+		t.Errorf("the row %q is not a command", r)
+	}
+}
+
+// commands are all that can be run, by their words after the plugin. A root that only prints its help is not one.
+func commands(root *cobra.Command) []string {
+	var out []string
+	var visit func(c *cobra.Command, path []string)
+	visit = func(c *cobra.Command, path []string) {
+		// The root of a plugin whose root is a command names its exit codes.
+		if c.Runnable() && (c != root || strings.Contains(c.Long, "Exit codes:")) && c.Name() != cobra.ShellCompRequestCmd {
+			out = append(out, strings.Join(path, " "))
+		}
+		for _, sub := range c.Commands() {
+			visit(sub, append(slices.Clone(path), sub.Name()))
+		}
+	}
+	root.InitDefaultHelpCmd()
+	visit(root, nil)
+	return out
+}
+
+func (m Matrix) find(t *testing.T, r Row) *cobra.Command {
+	t.Helper()
+	c, _, err := m.Root.Find(strings.Fields(r.Command))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return c
+}
+
+// Run runs every command with every fault, writes the matrix to $FAULTS_DIR, and fails for each cell that is not as documented. FAULTS=short leaves out most faults,
+// ONLY (a regular expression) all commands that it does not match.
+func (m Matrix) Run(t *testing.T, prepare func(e *Env)) {
+	e := newEnv(t, m)
+	prepare(e)
+	only := regexp.MustCompile(os.Getenv("ONLY"))
+	short := os.Getenv("FAULTS") == "short"
+	var sheet sheet
+	limit := make(chan struct{}, together)
+	var reading sync.WaitGroup
+	for _, writing := range []bool{false, true} {
+		for _, r := range m.Rows {
+			if cmd := m.find(t, r); cli.IsWriting(cmd) != writing || !only.MatchString(r.Command) {
+				continue
+			}
+			sheet.row(r.name(), r.writes(writing))
+			all := slices.Clone(Reading)
+			if r.writes(writing) {
+				all = append(all, Writing...)
+			}
+			baseline := e.baseline(r)
+			for _, f := range all {
+				if short && !f.Short {
+					continue
+				}
+				if r.serial() {
+					sheet.add(r, f, e.cell(r, f, baseline, writing))
+					continue
+				}
+				limit <- struct{}{}
+				reading.Go(func() {
+					defer func() { <-limit }()
+					sheet.add(r, f, e.cell(r, f, baseline, writing))
+				})
+			}
+		}
+		reading.Wait()
+	}
+	text := sheet.print(m.Root.DisplayName(), short)
+	if dir := os.Getenv("FAULTS_DIR"); dir != "" {
+		if err := os.WriteFile(filepath.Join(dir, m.Binary+".txt"), []byte(text), 0o600); err != nil {
+			t.Error(err)
+		}
+	}
+	if sheet.wrong() > 0 {
+		t.Errorf("%d cells are not as documented", sheet.wrong())
+	}
+	t.Log("\n" + text)
+}
+
+// name is how the row is called in the matrix.
+func (r Row) name() string { return cmp.Or(r.Command, "(no subcommand)") }
+
+// writes reports whether faults at writes are tried.
+func (r Row) writes(writing bool) bool { return !r.Offline && (writing || r.Changes) }
+
+// serial reports whether the row must run alone, since it changes something. What it changes is restored.
+func (r Row) serial() bool { return r.WayBack != "" || r.Prepare != nil }
+
+// attempts is how often a cell is tried if a cluster without the fault is late, because the machine is busy.
+const attempts = 4
+
+// cell is one run with one fault.
+func (e *Env) cell(r Row, f Fault, baseline run, writing bool) cell {
+	got := e.run(r, f)
+	for n := 1; n < attempts && e.late(got, f); n++ {
+		got = e.run(r, f)
+	}
+	w := wanted{baseline: baseline, works: f.Class == "", code: cli.ExitNoAnswer, class: f.Class, cluster: e.matrix.Faulty, document: r.document(e)}
+	if writing {
+		w.code = cli.ExitFailure
+	}
+	if f.Done {
+		w.works, w.eitherOr = false, true
+	}
+	if r.WayBack != "" {
+		w.wayBack = regexp.MustCompile(r.WayBack)
+	}
+	if r.Offline {
+		w.works = true
+	}
+	if x, ok := r.Except[f.key()]; ok {
+		w.works, w.code, w.class = x.Works, x.Exit, ""
+	}
+	c := cell{text: fmt.Sprint(got.code), wrong: judge(got, w), run: got}
+	if f.Writes && !got.met {
+		c.text = "-"
+	}
+	return c
+}
+
+// late reports whether a cluster did not answer in time that should.
+func (e *Env) late(r run, f Fault) bool {
+	for line := range strings.Lines(r.stderr + r.stdout) {
+		if !strings.Contains(line, "timeout") && !strings.Contains(line, "no answer within") && !strings.Contains(line, "could not be read") {
+			continue
+		}
+		for _, c := range e.Contexts() {
+			name := strings.TrimPrefix(c, "kind-")
+			healthy := name != e.matrix.Faulty || f.Class == "" && !f.Done
+			if healthy && regexp.MustCompile(`\b`+name+`\b`).MatchString(line) {
+				return true
+			}
+		}
+	}
+	return false
+}
+
+// key names a fault in the exceptions of a row.
+func (f Fault) key() string {
+	if f.Writes {
+		return "write " + f.Name
+	}
+	return f.Name
+}
