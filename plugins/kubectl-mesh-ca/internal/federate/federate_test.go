@@ -295,8 +295,8 @@ func TestDifferentOwners(t *testing.T) {
 	}, "us", "eu", "ap")
 	report := w.federate()
 	w.trusted("federated")
-	if report.Recipe != string(federate.Roots) || !slices.ContainsFunc(report.Undo, func(s v1alpha1.NextStep) bool { return strings.Contains(s.Command, "restore --in us") }) {
-		t.Errorf("%s, %v", report.Recipe, report.Undo)
+	if report.Recipe != string(federate.Roots) || !slices.ContainsFunc(report.UndoSteps, func(s v1alpha1.NextStep) bool { return strings.Contains(s.Command, "restore --in us") }) {
+		t.Errorf("%s, %v", report.Recipe, report.UndoSteps)
 	}
 	if chain, err := pki.ParseCertificates(w.Mesh[2].Secret(pki.SecretServer).Data["tls.crt"]); err != nil || len(chain) != 2 {
 		t.Errorf("a cluster sends a cross certificate for the CA that it has itself: %v, %d", err, len(chain))
@@ -595,8 +595,8 @@ func TestRepair(t *testing.T) {
 					t.Errorf("%s was restarted", p.Name)
 				}
 			}
-			if len(report.Next) == 0 || report.Recipe != string(federate.Files) {
-				t.Errorf("%s, %v", report.Recipe, report.Next)
+			if len(report.NextSteps) == 0 || report.Recipe != string(federate.Files) {
+				t.Errorf("%s, %v", report.Recipe, report.NextSteps)
 			}
 		})
 	}

@@ -88,7 +88,7 @@ func report(t *testing.T, m model, states []*ca.State) (string, v1alpha1.CARepor
 	doc := v1alpha1.CAReport{Document: v1alpha1.Document{Complete: true}}
 	live.Report(t.Context(), onlyUS{m}, states, pkitest.Now, &doc)
 	var lines []string
-	for _, c := range doc.Live.Clusters[0].Etcd {
+	for _, c := range doc.Live.Clusters[0].EtcdReplicas {
 		lines = append(lines, "etcd "+c.Trust)
 	}
 	for _, c := range doc.Live.Clusters[0].Clients {

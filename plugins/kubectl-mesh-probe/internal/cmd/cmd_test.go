@@ -29,6 +29,11 @@ func TestHelp(t *testing.T) {
 	clitest.CheckHelp(t, NewRoot(genericiooptions.NewTestIOStreamsDiscard()))
 }
 
+func TestSchema(t *testing.T) {
+	t.Parallel()
+	clitest.CheckSchema(t, NewRoot, "DrillReport", "ProbeCleanupReport", "ProbeComparison", "ProbeRecordLine", "ProbeReport", "ProbeRequest")
+}
+
 // run runs the command line without any cluster and returns what it printed.
 func run(t *testing.T, args ...string) (stdout, stderr string, code int) {
 	t.Helper()

@@ -110,7 +110,7 @@ func TestSeveralURLs(t *testing.T) {
 	for _, c := range doc.Clients {
 		row := fmt.Sprintf("%s %s %d:", c.Name, c.URL, c.Requests)
 		for _, a := range c.Answers {
-			row += fmt.Sprintf(" %s %d of %.1f", a.Name, a.Requests, *a.Expected)
+			row += fmt.Sprintf(" %s %d of %.1f", a.Name, a.Requests, *a.ExpectedShare)
 		}
 		got = append(got, row)
 	}
@@ -122,7 +122,7 @@ func TestSeveralURLs(t *testing.T) {
 	}
 	var checks []string
 	for _, k := range doc.Checks {
-		checks = append(checks, k.Client+" "+k.URL+" "+k.Expr+" "+k.Result)
+		checks = append(checks, k.Client+" "+k.URL+" "+k.Expectation+" "+k.Result)
 	}
 	if d := cmp.Diff([]string{
 		"us http://web/ errors=0% PASS", "us http://wiki/path errors=0% PASS", "us http://wiki/path us=0% PASS",

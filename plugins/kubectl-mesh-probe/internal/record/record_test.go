@@ -29,7 +29,7 @@ func example() (before, after v1alpha1.ProbeReport, requests []history.Request) 
 		Document: v1alpha1.Document{APIVersion: v1alpha1.APIVersion, Kind: "ProbeReport", Complete: true, Members: []v1alpha1.Member{{Name: "us"}, {Name: "eu"}}},
 		Target:   v1alpha1.ProbeTarget{URL: "http://nginx/", Method: "GET"},
 		Clients: []v1alpha1.ProbeClient{
-			{Cluster: "us", Pod: "client-1", Complete: true, Answers: []v1alpha1.ProbeAnswer{{Name: "us", Expected: &half}, {Name: "eu", Expected: &half}}},
+			{Cluster: "us", Pod: "client-1", Complete: true, Answers: []v1alpha1.ProbeAnswer{{Name: "us", ExpectedShare: &half}, {Name: "eu", ExpectedShare: &half}}},
 			{Cluster: "eu", Pod: "client-1", Complete: true},
 		},
 	}
@@ -58,7 +58,7 @@ func example() (before, after v1alpha1.ProbeReport, requests []history.Request) 
 	after.Clients = slices.Clone(before.Clients)
 	after.Clients[0].Tool, after.Clients[1].Tool = "curl 8.5.0", "curl 8.5.0"
 	after.Marks = []v1alpha1.ProbeMark{{Time: start.Add(500 * time.Millisecond), Text: "kubectl scale", Command: "kubectl scale", EndTime: &end, ExitCode: &code}}
-	after.Checks = []v1alpha1.ProbeCheck{{Client: "us", Expr: "us=50%", Result: "PASS"}}
+	after.Checks = []v1alpha1.ProbeCheck{{Client: "us", Expectation: "us=50%", Result: "PASS"}}
 	return before, after, requests
 }
 

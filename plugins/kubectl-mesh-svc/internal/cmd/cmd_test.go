@@ -30,6 +30,11 @@ func TestHelp(t *testing.T) {
 	clitest.CheckHelp(t, NewRoot(genericiooptions.NewTestIOStreamsDiscard()))
 }
 
+func TestSchema(t *testing.T) {
+	t.Parallel()
+	clitest.CheckSchema(t, NewRoot, "ChangeReport", "ClusterList", "DrainReport", "FindingList", "MeshGraph", "ServiceList", "ServiceReport")
+}
+
 // run runs the command line without any cluster and returns what it printed.
 func run(t *testing.T, args ...string) (stdout, stderr string, code int) {
 	t.Helper()

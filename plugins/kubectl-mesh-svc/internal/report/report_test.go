@@ -112,7 +112,7 @@ func TestField05Proxied(t *testing.T) {
 		t.Fatalf("list: %+v", services)
 	}
 	for _, c := range services[0].Clusters {
-		if !c.Proxied || *c.Ready != 0 || *c.Total != 0 {
+		if !c.Proxied || *c.ReadyEndpoints != 0 || *c.Endpoints != 0 {
 			t.Errorf("list: %+v", c)
 		}
 	}
