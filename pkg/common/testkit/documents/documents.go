@@ -130,8 +130,8 @@ var compiled = sync.OnceValues(func() (map[string]*jsonschema.Schema, error) {
 			doc, err := jsonschema.UnmarshalJSON(bytes.NewReader(raw))
 			errs = append(errs, err)
 			strict(doc)
-			errs = append(errs, compiler.AddResource(kind, doc))
-			out[kind], err = compiler.Compile(kind)
+			errs = append(errs, compiler.AddResource("urn:kind:"+kind, doc))
+			out[kind], err = compiler.Compile("urn:kind:" + kind)
 			errs = append(errs, err)
 		}
 	}

@@ -19,6 +19,7 @@ import (
 	"github.com/kubectl-mesh/kubectl-mesh/pkg/apis/v1alpha1"
 	"github.com/kubectl-mesh/kubectl-mesh/pkg/common/cilium/pki/pkitest"
 	"github.com/kubectl-mesh/kubectl-mesh/pkg/common/clusters"
+	"github.com/kubectl-mesh/kubectl-mesh/pkg/common/testkit/documents"
 	"github.com/kubectl-mesh/kubectl-mesh/plugins/kubectl-mesh-ca/internal/ca"
 	"github.com/kubectl-mesh/kubectl-mesh/plugins/kubectl-mesh-ca/internal/catest"
 )
@@ -29,7 +30,9 @@ func examine(t *testing.T, us, eu catest.Install) v1alpha1.CAReport {
 	a, _ := catest.Member(t, "us", us)
 	b, _ := catest.Member(t, "eu", eu)
 	members := []*clusters.Member{a, b}
-	return ca.Report(members, ca.ReadAll(t.Context(), members, time.Minute).States, pkitest.Now)
+	r := ca.Report(members, ca.ReadAll(t.Context(), members, time.Minute).States, pkitest.Now)
+	documents.CheckValue(t, r)
+	return r
 }
 
 func findingsOf(r v1alpha1.CAReport, id string) []v1alpha1.Finding {

@@ -24,6 +24,7 @@ import (
 	"github.com/kubectl-mesh/kubectl-mesh/pkg/apis/v1alpha1"
 	"github.com/kubectl-mesh/kubectl-mesh/pkg/common/cilium/pki/pkitest"
 	"github.com/kubectl-mesh/kubectl-mesh/pkg/common/clusters"
+	"github.com/kubectl-mesh/kubectl-mesh/pkg/common/testkit/documents"
 	"github.com/kubectl-mesh/kubectl-mesh/plugins/kubectl-mesh-ca/internal/ca"
 	"github.com/kubectl-mesh/kubectl-mesh/plugins/kubectl-mesh-ca/internal/catest"
 )
@@ -67,7 +68,9 @@ func peerConfig(name string) []byte {
 func (all installs) report(t *testing.T) v1alpha1.CAReport {
 	t.Helper()
 	members, states := all.read(t)
-	return ca.Report(members, states, pkitest.Now)
+	r := ca.Report(members, states, pkitest.Now)
+	documents.CheckValue(t, r)
+	return r
 }
 
 func pair(us, eu catest.Install) installs { return installs{{"us", us}, {"eu", eu}} }

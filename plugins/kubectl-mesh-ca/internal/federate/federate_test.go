@@ -22,6 +22,7 @@ import (
 	"github.com/kubectl-mesh/kubectl-mesh/pkg/common/cilium/pki/pkitest"
 	"github.com/kubectl-mesh/kubectl-mesh/pkg/common/clusters"
 	"github.com/kubectl-mesh/kubectl-mesh/pkg/common/output"
+	"github.com/kubectl-mesh/kubectl-mesh/pkg/common/testkit/documents"
 	"github.com/kubectl-mesh/kubectl-mesh/plugins/kubectl-mesh-ca/internal/ca"
 	"github.com/kubectl-mesh/kubectl-mesh/plugins/kubectl-mesh-ca/internal/catest"
 	"github.com/kubectl-mesh/kubectl-mesh/plugins/kubectl-mesh-ca/internal/federate"
@@ -81,7 +82,9 @@ func (w *world) run(requests int, edit func(*federate.Config)) (v1alpha1.Federat
 	if edit != nil {
 		edit(&c)
 	}
-	return federate.Run(w.T.Context(), c, modeltest.UI{T: w.T})
+	report, err := federate.Run(w.T.Context(), c, modeltest.UI{T: w.T})
+	documents.CheckValue(w.T, report)
+	return report, err
 }
 
 func (w *world) federate() v1alpha1.FederationReport {

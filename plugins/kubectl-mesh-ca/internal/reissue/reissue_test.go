@@ -14,6 +14,7 @@ import (
 	"github.com/kubectl-mesh/kubectl-mesh/pkg/common/cilium/pki"
 	"github.com/kubectl-mesh/kubectl-mesh/pkg/common/cilium/pki/pkitest"
 	"github.com/kubectl-mesh/kubectl-mesh/pkg/common/output"
+	"github.com/kubectl-mesh/kubectl-mesh/pkg/common/testkit/documents"
 	"github.com/kubectl-mesh/kubectl-mesh/plugins/kubectl-mesh-ca/internal/ca"
 	"github.com/kubectl-mesh/kubectl-mesh/plugins/kubectl-mesh-ca/internal/catest"
 	"github.com/kubectl-mesh/kubectl-mesh/plugins/kubectl-mesh-ca/internal/reissue"
@@ -44,7 +45,11 @@ func synced(t *testing.T, methods map[string]string) *world {
 func (w *world) reissue(c reissue.Config) (*reissue.Report, error) {
 	c.Write, c.Select = w.write(), w.selection
 	c.Show = func(v1alpha1.CAChangeReport) []output.Section { return nil }
-	return reissue.Run(w.t.Context(), c, ui{w})
+	report, err := reissue.Run(w.t.Context(), c, ui{w})
+	if report != nil {
+		documents.CheckValue(w.t, report.CAChangeReport)
+	}
+	return report, err
 }
 
 // TestReissueAndRestart: whoever issues the certificates, all clusters have new ones before the first restart, and agents are last.

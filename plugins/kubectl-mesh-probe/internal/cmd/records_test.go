@@ -52,7 +52,7 @@ func TestReportCommand(t *testing.T) {
 	file := recorded(t, "a.gz", 5, true)
 	page := filepath.Join(t.TempDir(), "page.html")
 	for format, want := range map[string]string{
-		"table": "<all>         5000", "wide": "<= ", "json": `"kind": "ProbeReport"`, "yaml": "kind: ProbeReport", "jsonl": `{"client":"us","pod":"client-1","start":"2026-11-29T12:00:00Z"`,
+		"table": "<all>         5000", "wide": "<= ", "json": `"kind": "ProbeReport"`, "yaml": "kind: ProbeReport", "jsonl": `{"client":"us","pod":"client-1","startTime":"2026-11-29T12:00:00Z"`,
 		"junit": "<testsuite", "prometheus": `mesh_probe_errors{service="web/nginx",client_cluster="us",client_pod="client-1",class="refused"`, "jsonpath={.clients[0].requests}": "5000",
 	} {
 		out, stderr, code := run(t, "report", file, "-o", format, "--report", page)

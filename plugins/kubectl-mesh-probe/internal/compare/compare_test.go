@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/kubectl-mesh/kubectl-mesh/pkg/apis/v1alpha1"
+	"github.com/kubectl-mesh/kubectl-mesh/pkg/common/testkit/documents"
 	"github.com/kubectl-mesh/kubectl-mesh/plugins/kubectl-mesh-probe/internal/history"
 	"github.com/kubectl-mesh/kubectl-mesh/plugins/kubectl-mesh-probe/internal/record"
 	"github.com/kubectl-mesh/kubectl-mesh/plugins/kubectl-mesh-probe/internal/reply"
@@ -46,6 +47,7 @@ func compared(t *testing.T, a, b Run) v1alpha1.ProbeComparison {
 	if err != nil {
 		t.Fatal(err)
 	}
+	documents.CheckValue(t, doc)
 	return doc
 }
 

@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"github.com/kubectl-mesh/kubectl-mesh/pkg/common/clusters"
+	"github.com/kubectl-mesh/kubectl-mesh/pkg/common/testkit/documents"
 	"github.com/kubectl-mesh/kubectl-mesh/plugins/kubectl-mesh-probe/internal/judge"
 	"github.com/kubectl-mesh/kubectl-mesh/plugins/kubectl-mesh-probe/internal/origin"
 	"github.com/kubectl-mesh/kubectl-mesh/plugins/kubectl-mesh-probe/internal/reply"
@@ -48,6 +49,7 @@ func TestHistoryAgreesWithTheTally(t *testing.T) {
 	r.clients[0].prediction = judge.Prediction{Shares: map[string]float64{"us": 1}}
 	r.mesh.selection.Members = []*clusters.Member{{Name: "us"}, {Name: "eu"}}
 	doc := r.document(t.Context())
+	documents.CheckValue(t, doc)
 	for i, c := range r.clients {
 		got, want := doc.Clients[i], c.tally
 		if got.Requests != want.Requests || got.Answered != want.Answered() || got.Unknown != want.Unknown || got.UnknownErrors != want.UnknownErrors || got.NoAnswer != want.NoAnswer || got.WeakEvidence != want.Weak {
