@@ -210,8 +210,8 @@ type TrustCheck struct {
 	Reason string `json:"reason,omitempty"`
 }
 
-// CAChangeReport is what the commands of kubectl mesh-ca print that replace a CA or leaf certificates, or that delete backups: a ChangeReport with the
-// next steps and how to undo it.
+// CAChangeReport is what kubectl mesh-ca init, sync, reissue, restore and backups prune print. It is a ChangeReport with the next steps and how to undo
+// it.
 type CAChangeReport struct {
 	ChangeReport `json:",inline"`
 	// NextSteps lists the steps that you must do before the clusters trust each other.

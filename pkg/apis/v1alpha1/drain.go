@@ -2,7 +2,8 @@ package v1alpha1
 
 import "time"
 
-// DrainReport is what kubectl mesh-svc drain and undrain print: a ChangeReport with the effect on the traffic and where the previous values are stored.
+// DrainReport is what kubectl mesh-svc drain and undrain print. It is a ChangeReport with the effect on the traffic and where the previous values are
+// stored.
 type DrainReport struct {
 	ChangeReport `json:",inline"`
 	// Cluster is the cluster that is drained or restored.

@@ -1,7 +1,7 @@
 package v1alpha1
 
-// FederationReport says how clusters with different CAs trust each other, what a command changed, and what comes next. It is what kubectl mesh-ca
-// federate and rotate repair print.
+// FederationReport is what kubectl mesh-ca federate and rotate repair print. It says how clusters with different CAs trust each other, what a command
+// changed, and what comes next.
 type FederationReport struct {
 	Document `json:",inline"`
 	// Action is federate, off or repair.

@@ -119,7 +119,7 @@ type ProbeOutage struct {
 	ResolutionMs float64 `json:"resolutionMs"`
 }
 
-// ProbeComparison says whether two recorded runs differ. It is what kubectl mesh-probe compare prints.
+// ProbeComparison is what kubectl mesh-probe compare prints: whether two recorded runs differ.
 type ProbeComparison struct {
 	Document `json:",inline"`
 	// Result is SAME, DIFFERENT or INCONCLUSIVE.

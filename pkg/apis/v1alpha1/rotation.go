@@ -2,7 +2,7 @@ package v1alpha1
 
 import "time"
 
-// RotationReport says where a rotation of the CA is, what a command of it did, and what comes next. It is what kubectl mesh-ca rotate prints.
+// RotationReport is what kubectl mesh-ca rotate prints. It says where a rotation of the CA is, what a command of it did, and what comes next.
 type RotationReport struct {
 	Document `json:",inline"`
 	// Action is plan, start, continue, finish, abort or status.
