@@ -136,6 +136,15 @@ conformance-exporter: meshlab bin/tools/clustermesh-apiserver ## Compare our exp
 openssl-ca: ## Compare what mesh-ca says of certificates with OpenSSL and with TLS handshakes (CASES=2000, SEED)
 	OPENSSL_CA_CASES='$(or $(CASES),2000)' OPENSSL_CA_SEED='$(SEED)' go test ./test/openssl -count=1 -v -timeout 30m
 
+# A test fails if the files are not up to date, and if a released field has changed.
+.PHONY: schema
+schema: ## Write the JSON Schemas of the documents, from the Go types and their comments
+	@go run ./test/cmd/schema
+
+.PHONY: schema-release
+schema-release: ## Record the fields of the documents as those of a release (docs/documents.md; REWORDED=1 accepts new descriptions)
+	@go run ./test/cmd/schema -release $(if $(REWORDED),-reworded)
+
 FUZZTIME ?= 10s
 .PHONY: fuzz
 fuzz: ## Run every fuzz target for FUZZTIME (default 10s each)

@@ -36,22 +36,22 @@ func (d *demo) syncAndFollow() error {
 	if err := d.document(&report, "mesh-ca", "sync", "--from", "us", "--to-all", "--yes"); err != nil {
 		return err
 	}
-	if len(report.Next) == 0 {
+	if len(report.NextSteps) == 0 {
 		return errors.New("mesh-ca sync prints no next steps")
 	}
-	last := slices.IndexFunc(report.Next, func(s v1alpha1.NextStep) bool { return s.AfterAll })
+	last := slices.IndexFunc(report.NextSteps, func(s v1alpha1.NextStep) bool { return s.AfterAll })
 	if last < 0 {
-		last = len(report.Next)
+		last = len(report.NextSteps)
 	}
 	d.say("The steps that mesh-ca prints after it, as printed, in all clusters at once.")
-	if err := d.follow(report.Next[:last]); err != nil {
+	if err := d.follow(report.NextSteps[:last]); err != nil {
 		return err
 	}
 	if err := d.settled(); err != nil {
 		return err
 	}
 	d.say("The steps that must come last.")
-	if err := d.follow(report.Next[last:]); err != nil {
+	if err := d.follow(report.NextSteps[last:]); err != nil {
 		return err
 	}
 	if err := d.settled(); err != nil {
@@ -99,9 +99,9 @@ func (d *demo) follow(steps []v1alpha1.NextStep) error {
 // shell runs one printed command.
 func (d *demo) shell(step v1alpha1.NextStep, show io.Writer) error {
 	if step.Command == "" {
-		return fmt.Errorf("%s: a step without a command: %s", step.Cluster, step.Why)
+		return fmt.Errorf("%s: a step without a command: %s", step.Cluster, step.Reason)
 	}
-	_, _ = fmt.Fprintf(show, "# %s: %s\n$ %s\n", step.Cluster, step.Why, step.Command)
+	_, _ = fmt.Fprintf(show, "# %s: %s\n$ %s\n", step.Cluster, step.Reason, step.Command)
 	cmd := exec.CommandContext(d.ctx, "sh", "-c", step.Command)
 	cmd.Env = append(os.Environ(), "KUBECONFIG="+d.config)
 	var out bytes.Buffer

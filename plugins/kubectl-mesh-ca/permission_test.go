@@ -35,7 +35,7 @@ func TestFieldDPermissions(t *testing.T) {
 	status := append([]string{"status", "-o", "json"}, contexts...)
 	sync := append([]string{"sync", "--from", "us", "--to", "eu", "--dry-run=server", "-o", "json"}, contexts...)
 	// What reading commands find only with permission to list Secrets, which they are not given.
-	listed := regexp.MustCompile(`,?\s*"formerMessage": "no permission to list secrets[^"]*"`)
+	listed := regexp.MustCompile(`,?\s*"formerCAsMessage": "no permission to list secrets[^"]*"`)
 	same := func(args []string) {
 		t.Helper()
 		want, wantErr, wantCode := labtest.As(t, "", "kubectl-mesh_ca", args...)

@@ -18,6 +18,7 @@ import (
 	"k8s.io/client-go/tools/clientcmd"
 
 	"github.com/kubectl-mesh/kubectl-mesh/pkg/common/permissions"
+	"github.com/kubectl-mesh/kubectl-mesh/pkg/common/testkit/documents"
 )
 
 // Clients reaches every cluster of the lab as its administrator, by context. Without a lab the test is skipped.
@@ -62,6 +63,7 @@ func As(t *testing.T, user, program string, args ...string) (stdout, stderr stri
 	if err != nil && !errors.As(err, &exit) || ctx.Err() != nil {
 		t.Fatalf("%s %q: %v\n%s", program, args, err, errOut.String())
 	}
+	documents.Check(t, out.String())
 	return out.String(), errOut.String(), cmd.ProcessState.ExitCode()
 }
 

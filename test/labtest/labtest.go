@@ -27,7 +27,8 @@ type Commands = map[string]func(ts *testscript.TestScript, neg bool, args []stri
 // (MESHLAB_KUBECONFIG) it skips; under make test a skip fails.
 //
 // Each script has KUBECONFIG, a state directory and a HOME of its own, $NS, a namespace that
-// exists in no cluster yet, and besides testscript's commands:
+// exists in no cluster yet. Every document that a command prints, and every record of mesh-probe that it leaves, must be as
+// its schema says. Besides testscript's commands:
 //
 //	namespace CONTEXT...      make $NS in these contexts; it is deleted at the end of the script
 //	lab ARGS...               meshlab ARGS
@@ -69,6 +70,11 @@ func Run(t *testing.T, dir string, more ...Commands) {
 			e.Setenv("HOME", e.WorkDir)
 			e.Setenv("XDG_STATE_HOME", e.WorkDir+"/state")
 			e.Setenv("COLUMNS", "500") // scripts match whole rows; that tables fit a terminal is tested where they are laid out
+			e.Defer(func() {
+				if s, ok := e.T().(serial); ok {
+					checkRecords(s.t, e.WorkDir)
+				}
+			})
 			e.Setenv("NS", fmt.Sprintf("t%d-%d", os.Getpid(), number))
 			return nil
 		},
@@ -81,10 +87,23 @@ type serial struct{ t *testing.T }
 
 func (s serial) Skip(args ...any)  { s.t.Skip(args...) }
 func (s serial) Fatal(args ...any) { s.t.Helper(); s.t.Fatal(args...) }
-func (s serial) Log(args ...any)   { s.t.Helper(); s.t.Log(args...) }
 func (s serial) FailNow()          { s.t.FailNow() }
-func (s serial) Verbose() bool     { return testing.Verbose() }
 func (s serial) Parallel()         {}
+
+// Verbose makes testscript keep the whole log, which Log reads.
+func (s serial) Verbose() bool { return true }
+
+// Log is given the log of a script at its end. Every document in it must be as its schema says. Without -v it shows only the last section.
+func (s serial) Log(args ...any) {
+	s.t.Helper()
+	log := fmt.Sprint(args...)
+	checkLog(s.t, log)
+	if !testing.Verbose() {
+		log = lastSection(log)
+	}
+	s.t.Log(log)
+}
+
 func (s serial) Run(name string, f func(testscript.T)) {
 	s.t.Run(name, func(t *testing.T) { f(serial{t}) })
 }

@@ -30,7 +30,7 @@ var printedCommand = regexp.MustCompile(`(?:^ +|: )((?:KUBECONFIG=\S+ )?(?:kubec
 var nextCommand = regexp.MustCompile(`; to [a-z ]+, run: `)
 
 // commandKeys are the fields of documents that hold a command, or a list of them.
-var commandKeys = []string{"fix", "undoCommand", "retryCommand", "command", "undo"}
+var commandKeys = []string{"fix", "undoCommand", "retryCommand", "command", "undoCommands"}
 
 // printed runs every command that documents (*.json) and lines for a person (other files) hold, each once, exactly as printed: from another
 // directory and with a KUBECONFIG whose current context leads nowhere. Each must succeed. -refused RE names those that must be refused for

@@ -19,21 +19,27 @@ type CACheckReport struct {
 
 // CheckedCertificate is one certificate with its dates.
 type CheckedCertificate struct {
+	// Cluster is Cilium's name of the cluster.
 	Cluster string `json:"cluster"`
 	// Kind is ca, leaf or copy (of a peer's certificate).
 	Kind string `json:"kind"`
 	// Name is the Secret, or SECRET[KEY] for a copy.
-	Name        string    `json:"name"`
-	Fingerprint string    `json:"fingerprint"`
-	Subject     string    `json:"subject"`
-	NotBefore   time.Time `json:"notBefore"`
-	NotAfter    time.Time `json:"notAfter"`
+	Name string `json:"name"`
+	// Fingerprint is the SHA-256 of the certificate, in hexadecimal.
+	Fingerprint string `json:"fingerprint"`
+	// Subject is the distinguished name of the holder.
+	Subject string `json:"subject"`
+	// NotBefore is when the certificate becomes valid.
+	NotBefore time.Time `json:"notBefore"`
+	// NotAfter is when the certificate expires.
+	NotAfter time.Time `json:"notAfter"`
 	// DueFrom is when a CA must be replaced, which is before it expires if its owner issues leaf certificates that live longer. If cert-manager keeps the certificate,
 	// it is when cert-manager issues it again.
 	DueFrom *time.Time `json:"dueFrom,omitempty"`
-	// DueUnknown says why the date is unknown on which cert-manager issues the certificate again.
-	DueUnknown string `json:"dueUnknown,omitempty"`
-	Owner      *Owner `json:"owner,omitempty"`
+	// DueFromMessage says why it is unknown when cert-manager issues the certificate again.
+	DueFromMessage string `json:"dueFromMessage,omitempty"`
+	// Owner is who manages the Secret.
+	Owner *Owner `json:"owner,omitempty"`
 	// RenewedBy says in a few words what renews it, "nothing" included.
 	RenewedBy string `json:"renewedBy"`
 }

@@ -26,7 +26,7 @@ var documents = map[string]any{
 	"DrillReport":        DrillReport{},
 	"FederationReport":   FederationReport{},
 	"FindingList":        FindingList{},
-	"KeptCAList":         KeptCAList{},
+	"CABackupList":       CABackupList{},
 	"MeshGraph":          MeshGraph{},
 	"ProbeCleanupReport": ProbeCleanupReport{},
 	"ProbeComparison":    ProbeComparison{},

@@ -62,9 +62,10 @@ type Plugin struct {
 	Short   string
 	Long    string
 	Example string
+	Schemas Schemas // of the documents that it prints; nil for none
 }
 
-// NewRoot returns a root command with version, options and completion.
+// NewRoot returns a root command with version, options, completion and schema.
 func NewRoot(p Plugin, streams genericiooptions.IOStreams) *cobra.Command {
 	root := &cobra.Command{
 		Use:           p.Binary,
@@ -95,6 +96,9 @@ func NewRoot(p Plugin, streams genericiooptions.IOStreams) *cobra.Command {
 	root.SetHelpFunc(printHelp)
 	addVerbosity(root)
 	root.AddCommand(newVersion(p, streams), newOptions(p), newCompletion(p, streams))
+	if p.Schemas != nil {
+		root.AddCommand(newSchema(p, streams))
+	}
 	return root
 }
 

@@ -18,6 +18,7 @@ import (
 	"github.com/kubectl-mesh/kubectl-mesh/pkg/common/cli"
 	"github.com/kubectl-mesh/kubectl-mesh/pkg/common/clusters"
 	"github.com/kubectl-mesh/kubectl-mesh/pkg/common/kernel"
+	"github.com/kubectl-mesh/kubectl-mesh/pkg/common/testkit/documents"
 )
 
 var update = flag.Bool("update", false, "write the golden files")
@@ -37,7 +38,7 @@ type Result struct {
 	Err         error
 }
 
-// Run runs the command line in a process without a terminal.
+// Run runs the command line in a process without a terminal. A document that it prints must be as its schema says.
 func (c Command) Run(ctx context.Context, t testing.TB, args ...string) Result {
 	t.Helper()
 	var out, errOut bytes.Buffer
@@ -55,12 +56,14 @@ func (c Command) Run(ctx context.Context, t testing.TB, args ...string) Result {
 	r := Result{}
 	r.Code, r.Err = cli.Execute(ctx, root, e.IOStreams)
 	r.Out, r.ErrOut = out.String(), errOut.String()
+	documents.Check(t, r.Out)
 	return r
 }
 
-// Golden compares text with a file below testdata; with -update it writes the file.
+// Golden compares text with a file below testdata; with -update it writes the file. A document in it must be as its schema says.
 func Golden(t testing.TB, name, got string) {
 	t.Helper()
+	documents.Check(t, got)
 	path := filepath.Join("testdata", name)
 	if *update {
 		if err := os.WriteFile(path, []byte(got), 0o600); err != nil {

@@ -28,8 +28,8 @@ func (l *lab) witnesses(ctx context.Context, out io.Writer) (err error) {
 	}
 	node := ""
 	for _, w := range all {
-		if w.Differs != "none" {
-			return fmt.Errorf("--witness agents: a mesh that is well, and node %s in %s differs: %s %s", w.Node, w.Cluster, w.Differs, w.Message)
+		if w.DifferingLayer != "none" {
+			return fmt.Errorf("--witness agents: a mesh that is well, and node %s in %s differs: %s %s", w.Node, w.Cluster, w.DifferingLayer, w.Message)
 		}
 		if w.Cluster == "us" {
 			node = w.Node
@@ -61,8 +61,8 @@ func (l *lab) witnesses(ctx context.Context, out io.Writer) (err error) {
 		if w.Node == node {
 			want = "agent"
 		}
-		if w.Differs != want {
-			err = errors.Join(err, fmt.Errorf("--witness agents: the agent on node %s is stopped; of node %s it says %q (%s), want %q", node, w.Node, w.Differs, w.Message, want))
+		if w.DifferingLayer != want {
+			err = errors.Join(err, fmt.Errorf("--witness agents: the agent on node %s is stopped; of node %s it says %q (%s), want %q", node, w.Node, w.DifferingLayer, w.Message, want))
 		}
 	}
 	return err
@@ -83,7 +83,7 @@ func (l *lab) askAgents(ctx context.Context, out io.Writer) ([]v1alpha1.ProbeWit
 		return nil, fmt.Errorf("--witness agents: %d agents were asked, want those of both clusters: %s", len(doc.Witnesses), errOut.String())
 	}
 	for _, w := range doc.Witnesses {
-		_, _ = fmt.Fprintf(out, "--witness agents: node %s in %s: differs: %s %s\n", w.Node, w.Cluster, w.Differs, w.Message)
+		_, _ = fmt.Fprintf(out, "--witness agents: node %s in %s: differs: %s %s\n", w.Node, w.Cluster, w.DifferingLayer, w.Message)
 	}
 	return doc.Witnesses, nil
 }

@@ -19,7 +19,7 @@ var exemptions = []exemption{
 	{"is about", `\b(is|are) about (to|a|an|half|one|two|three|five|ten|twenty|\d+|how many)\b`, "", `"roughly", or "is going to"`},
 	{"stands in", `\bstands? in for\b`, "", `"replaces"`},
 	{"wants", `\b(who|user|users|person|reader|nobody|somebody|everybody|kubelet|it) wants\b`, "", "people, and programs that ask, may want something"},
-	{"leafs", `json:"leafs"`, "pkg/apis", "a field of the documents"},
+	{"leafs", "`leafs` -> `leafCertificates`", "CHANGELOG.md", "the previous name of a field"},
 	{"as long as", `\bas long as (it|they) (takes?|needs?)\b|\b(twice|times|exactly|just|at least) as long as\b`, "", "names a duration, or compares two lengths"},
 }
 

@@ -97,9 +97,9 @@ func (t tally) fit(level float64) (p float64, err error) {
 func (t tally) witnessed() error {
 	for _, w := range t.witnesses {
 		switch {
-		case w.Differs == "none":
-		case w.Differs != "":
-			return fmt.Errorf("%s differs: %s", w.Differs, w.Message)
+		case w.DifferingLayer == "none":
+		case w.DifferingLayer != "":
+			return fmt.Errorf("%s differs: %s", w.DifferingLayer, w.Message)
 		case t.kind == "balanced":
 			return fmt.Errorf("no witness: %s", w.Message)
 		}

@@ -183,7 +183,7 @@ func summary(out io.Writer, o options, tallies []tally, gates map[string]map[str
 		if err == nil {
 			err = t.witnessed()
 		}
-		if len(t.witnesses) > 0 && t.witnesses[0].Differs == "none" {
+		if len(t.witnesses) > 0 && t.witnesses[0].DifferingLayer == "none" {
 			witnessed++
 		}
 		requests += t.requests

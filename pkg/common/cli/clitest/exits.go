@@ -57,7 +57,7 @@ func CheckExits(t *testing.T, newRoot func(genericiooptions.IOStreams) *cobra.Co
 
 // ofEveryPlugin reports whether a command is one that every plugin has. These contact no cluster.
 func ofEveryPlugin(path []string) bool {
-	return len(path) > 0 && slices.Contains([]string{"help", "completion", "options", "version"}, path[0])
+	return len(path) > 0 && slices.Contains([]string{"help", "completion", "options", "schema", "version"}, path[0])
 }
 
 // path are the words that run a command, without the plugin.

@@ -85,7 +85,7 @@ func Run(ctx context.Context, c Config, ui UI) (*v1alpha1.CABackupReport, error)
 	}
 	report.OpensWith, report.Complete = string(need), true
 	for _, s := range read.States {
-		report.Restore = append(report.Restore, ca.RestoreFile(s.Member, c.File.Path))
+		report.RestoreCommands = append(report.RestoreCommands, ca.RestoreFile(s.Member, c.File.Path))
 	}
 	return report, nil
 }

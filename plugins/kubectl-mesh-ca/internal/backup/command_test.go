@@ -148,7 +148,7 @@ func TestBackupAndRestore(t *testing.T) {
 		file := filepath.Join(dir, name+".age")
 		r := m.run(t, "", append([]string{"backup", "--all", "-f", file, "-o", "json"}, c.seal...)...)
 		doc := document[v1alpha1.CABackupReport](t, r.Out)
-		if r.Code != 0 || !doc.Complete || len(doc.Clusters) != 2 || doc.Clusters[1].Fingerprint != pki.Fingerprint(eu.Cert) || doc.File != file || len(doc.Restore) != 2 {
+		if r.Code != 0 || !doc.Complete || len(doc.Clusters) != 2 || doc.Clusters[1].Fingerprint != pki.Fingerprint(eu.Cert) || doc.File != file || len(doc.RestoreCommands) != 2 {
 			t.Fatalf("%s: code %d, %+v\n%s", name, r.Code, doc, r.ErrOut)
 		}
 		if info, err := os.Stat(file); err != nil || info.Mode().Perm() != 0o600 && runtime.GOOS != "windows" {
@@ -405,7 +405,7 @@ func TestBackups(t *testing.T) {
 	})
 	m.keys = append(m.keys, idle.KeyPEM, trusted.KeyPEM)
 	r := m.run(t, "", "backups", "-o", "json")
-	doc := document[v1alpha1.KeptCAList](t, r.Out)
+	doc := document[v1alpha1.CABackupList](t, r.Out)
 	if r.Code != 0 || !doc.Complete || len(doc.Backups) != 3 {
 		t.Fatalf("code %d, %+v\n%s", r.Code, doc, r.ErrOut)
 	}
@@ -436,7 +436,7 @@ func TestBackups(t *testing.T) {
 	}
 	m.members[2].Err = &failure.Error{Class: failure.Refused, Err: errors.New("connection refused")}
 	r = m.run(t, "", "backups", "-o", "json")
-	doc = document[v1alpha1.KeptCAList](t, r.Out)
+	doc = document[v1alpha1.CABackupList](t, r.Out)
 	if r.Code != 2 || doc.Complete || doc.Backups[0].State != "unknown" {
 		t.Errorf("with a dead cluster: code %d, %+v", r.Code, doc.Backups)
 	}

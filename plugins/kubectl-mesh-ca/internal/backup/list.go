@@ -19,16 +19,16 @@ type ListConfig struct {
 }
 
 // List returns what is kept in the clusters, and what still uses it.
-func List(ctx context.Context, c ListConfig) (v1alpha1.KeptCAList, []*clusters.Member, error) {
+func List(ctx context.Context, c ListConfig) (v1alpha1.CABackupList, []*clusters.Member, error) {
 	sel, err := c.Select(ctx)
 	if err != nil {
-		return v1alpha1.KeptCAList{}, nil, err
+		return v1alpha1.CABackupList{}, nil, err
 	}
 	inv, err := take(ctx, sel, c.In, c.Timeout)
 	if err != nil {
-		return v1alpha1.KeptCAList{}, nil, err
+		return v1alpha1.CABackupList{}, nil, err
 	}
-	doc := v1alpha1.KeptCAList{Document: clusters.Document("KeptCAList", inv.members), Backups: []v1alpha1.KeptCA{}, Unread: inv.gaps}
+	doc := v1alpha1.CABackupList{Document: clusters.Document("CABackupList", inv.members), Backups: []v1alpha1.CABackup{}, Unread: inv.gaps}
 	for _, k := range inv.kept {
 		doc.Backups = append(doc.Backups, k.Document(k.Uses(inv.states), inv.gapsAndDead()))
 	}

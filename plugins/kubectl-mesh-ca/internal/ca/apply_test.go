@@ -220,7 +220,7 @@ func TestApply(t *testing.T) {
 			if diff := cmp.Diff(tc.results, results(p)); diff != "" {
 				t.Errorf("results (-want +got)\n%s", diff)
 			}
-			if undo := p.Report(m.members, "none").Undo; len(undo) != tc.undo {
+			if undo := p.Report(m.members, "none").UndoCommands; len(undo) != tc.undo {
 				t.Errorf("undo %q, want %d", undo, tc.undo)
 			}
 		})

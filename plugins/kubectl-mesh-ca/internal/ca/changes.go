@@ -12,7 +12,7 @@ import (
 // Report returns the plan, or its results, as a document for scripts. Secrets are shown as fingerprints.
 func (p *Plan) Report(members []*clusters.Member, dryRun string) v1alpha1.CAChangeReport {
 	r := v1alpha1.CAChangeReport{ChangeReport: v1alpha1.ChangeReport{
-		Document: clusters.Document("ChangeReport", members), Action: p.Action, DryRun: dryRun, Changes: []v1alpha1.Change{},
+		Document: clusters.Document("CAChangeReport", members), Action: p.Action, DryRun: dryRun, Changes: []v1alpha1.Change{},
 	}}
 	for _, i := range p.Items {
 		r.Changes = append(r.Changes, i.changes()...)
@@ -20,10 +20,10 @@ func (p *Plan) Report(members []*clusters.Member, dryRun string) v1alpha1.CAChan
 			r.Complete = false
 		}
 		if undo := i.undo(); undo != "" {
-			r.Undo = append(r.Undo, undo)
+			r.UndoCommands = append(r.UndoCommands, undo)
 		}
 	}
-	r.Next = p.next()
+	r.NextSteps = p.next()
 	return r
 }
 
@@ -96,7 +96,7 @@ func (p *Plan) values(s *State) []v1alpha1.NextStep {
 	if s.Chart.Controller {
 		where = "HelmChartConfig " + s.Release.Name
 	}
-	return []v1alpha1.NextStep{{Cluster: s.Member.Name, Why: fmt.Sprintf("remove %stls.ca.cert and %stls.ca.key from %s, and from the file that it is installed from: otherwise the next upgrade writes the previous CA again", s.Values.Prefix, s.Values.Prefix, where)}}
+	return []v1alpha1.NextStep{{Cluster: s.Member.Name, Reason: fmt.Sprintf("remove %stls.ca.cert and %stls.ca.key from %s, and from the file that it is installed from: otherwise the next upgrade writes the previous CA again", s.Values.Prefix, s.Values.Prefix, where)}}
 }
 
 func (i *Item) changes() []v1alpha1.Change {

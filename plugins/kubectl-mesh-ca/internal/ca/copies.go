@@ -39,18 +39,18 @@ func (s *State) followed(other *State, signer *x509.Certificate, bundles []pki.B
 	name := other.Member.Name
 	renew := fmt.Sprintf("renew the copies from secret %s of %s, or remove them so that %s uses its own", pki.SecretRemote, name, s.Member.Name)
 	if len(stale) > 0 {
-		out = append(out, v1alpha1.NextStep{Cluster: s.Member.Name, Objects: append(stale, bad...), Why: fmt.Sprintf(
+		out = append(out, v1alpha1.NextStep{Cluster: s.Member.Name, Objects: append(stale, bad...), Reason: fmt.Sprintf(
 			"this cluster has copies of certificates of %s (clustermesh.config.clusters[].tls in the values). After the leaf certificates of %s are renewed, %s cannot connect to %s until you %s",
 			name, name, s.Member.Name, name, renew)})
 	} else if len(bad) > 0 {
-		out = append(out, v1alpha1.NextStep{Cluster: s.Member.Name, Objects: bad, Why: fmt.Sprintf(
+		out = append(out, v1alpha1.NextStep{Cluster: s.Member.Name, Objects: bad, Reason: fmt.Sprintf(
 			"this cluster has copies of certificates of %s (clustermesh.config.clusters[].tls in the values) that cannot be used, and nothing renews them: %s", name, renew)})
 	}
 	for _, b := range bundles {
 		if pki.Trusts(b.Certs, signer) || !other.formerlyIn(b.Certs) {
 			continue
 		}
-		out = append(out, v1alpha1.NextStep{Cluster: s.Member.Name, Objects: []string{b.Source.Ref.String()}, Why: fmt.Sprintf(
+		out = append(out, v1alpha1.NextStep{Cluster: s.Member.Name, Objects: []string{b.Source.Ref.String()}, Reason: fmt.Sprintf(
 			"%s contains the previous CA of %s, but not the new one: add the new CA before the leaf certificates of %s are renewed, then restart deployment/clustermesh-apiserver here", b.Source, other.Member.Name, other.Member.Name)})
 	}
 	return out

@@ -19,6 +19,7 @@ import (
 	"github.com/kubectl-mesh/kubectl-mesh/pkg/apis/v1alpha1"
 	"github.com/kubectl-mesh/kubectl-mesh/pkg/common/cilium/pki/pkitest"
 	"github.com/kubectl-mesh/kubectl-mesh/pkg/common/clusters"
+	"github.com/kubectl-mesh/kubectl-mesh/pkg/common/testkit/documents"
 	"github.com/kubectl-mesh/kubectl-mesh/plugins/kubectl-mesh-ca/internal/ca"
 	"github.com/kubectl-mesh/kubectl-mesh/plugins/kubectl-mesh-ca/internal/catest"
 )
@@ -29,7 +30,9 @@ func examine(t *testing.T, us, eu catest.Install) v1alpha1.CAReport {
 	a, _ := catest.Member(t, "us", us)
 	b, _ := catest.Member(t, "eu", eu)
 	members := []*clusters.Member{a, b}
-	return ca.Report(members, ca.ReadAll(t.Context(), members, time.Minute).States, pkitest.Now)
+	r := ca.Report(members, ca.ReadAll(t.Context(), members, time.Minute).States, pkitest.Now)
+	documents.CheckValue(t, r)
+	return r
 }
 
 func findingsOf(r v1alpha1.CAReport, id string) []v1alpha1.Finding {
@@ -249,8 +252,8 @@ func TestField13Chart(t *testing.T) {
 			}
 			r := p.Report(members, "none")
 			var text strings.Builder
-			for _, s := range r.Next {
-				fmt.Fprintln(&text, s.Why)
+			for _, s := range r.NextSteps {
+				fmt.Fprintln(&text, s.Reason)
 				fmt.Fprintln(&text, s.Command)
 			}
 			for _, want := range tc.want {
@@ -318,8 +321,8 @@ func TestField13Copies(t *testing.T) {
 	}
 	p.Others = ca.ReadAll(t.Context(), []*clusters.Member{ap}, time.Minute).States
 	found := map[string][]string{}
-	for _, s := range p.Report(members, "none").Next {
-		if strings.Contains(s.Why, "copies of certificates of eu") || strings.Contains(s.Why, "previous CA of eu") {
+	for _, s := range p.Report(members, "none").NextSteps {
+		if strings.Contains(s.Reason, "copies of certificates of eu") || strings.Contains(s.Reason, "previous CA of eu") {
 			found[s.Cluster] = append(found[s.Cluster], s.Objects...)
 		}
 	}
@@ -358,7 +361,7 @@ func TestField08ReleaseOfTheSource(t *testing.T) {
 	if len(made.Labels)+len(made.Annotations) > 0 || !strings.Contains(strings.Join(p.Items[0].Notes, ";"), "without Helm's ownership marks: no Helm release is known in eu") {
 		t.Errorf("labels %v, annotations %v, notes %v", made.Labels, made.Annotations, p.Items[0].Notes)
 	}
-	for _, s := range p.Report(members, "none").Next {
+	for _, s := range p.Report(members, "none").NextSteps {
 		if strings.Contains(s.Command, "helm") {
 			t.Errorf("no release is known, but %s", s.Command)
 		}

@@ -117,7 +117,7 @@ func insideFindings(s *State, c v1alpha1.CACluster) []v1alpha1.Finding {
 	if why := s.etcdStale(); why != "" {
 		out = append(out, finding.EtcdStale.New("deployment/clustermesh-apiserver", []string{s.Member.Name}, why, s.restart()))
 	}
-	for _, l := range c.Inside {
+	for _, l := range c.InternalConnections {
 		rule := finding.Inside
 		switch pki.Verdict(l.Verdict) {
 		case pki.OK:

@@ -81,7 +81,7 @@ func (p *InitPlan) done() bool {
 // Report returns the plan, or its results, as a document for scripts.
 func (p *InitPlan) Report(members []*clusters.Member, dryRun string) v1alpha1.CAChangeReport {
 	r := v1alpha1.CAChangeReport{ChangeReport: v1alpha1.ChangeReport{
-		Document: clusters.Document("ChangeReport", members), Action: "init", DryRun: dryRun, Changes: []v1alpha1.Change{},
+		Document: clusters.Document("CAChangeReport", members), Action: "init", DryRun: dryRun, Changes: []v1alpha1.Change{},
 	}}
 	for _, i := range p.Items {
 		c := v1alpha1.Change{Cluster: i.State.Member.Name, Context: i.State.Member.Context, Namespace: i.State.Namespace, Object: "secret/" + pki.SecretCA,
@@ -94,7 +94,7 @@ func (p *InitPlan) Report(members []*clusters.Member, dryRun string) v1alpha1.CA
 			r.Complete = false
 		}
 		if i.Written && !i.removed {
-			r.Undo = append(r.Undo, i.State.kubectl("delete", "secret", pki.SecretCA))
+			r.UndoCommands = append(r.UndoCommands, i.State.kubectl("delete", "secret", pki.SecretCA))
 		}
 	}
 	return r

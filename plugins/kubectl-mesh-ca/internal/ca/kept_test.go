@@ -108,17 +108,17 @@ func TestUses(t *testing.T) {
 			if !slices.Equal(got, c.want) || len(gaps) > 0 {
 				t.Errorf("%q, want %q; gaps %q", got, c.want, gaps)
 			}
-			wanted := v1alpha1.KeptUnused
+			wanted := v1alpha1.BackupUnused
 			switch {
 			case len(c.want) > 0:
-				wanted = v1alpha1.KeptUsed
+				wanted = v1alpha1.BackupUsed
 			case strings.Contains(name, "parses"):
-				wanted = v1alpha1.KeptUnknown
+				wanted = v1alpha1.BackupUnknown
 			}
 			if doc := k.Document(k.Uses(states), gaps); doc.State != wanted {
 				t.Errorf("state %s, want %s", doc.State, wanted)
 			}
-			if doc := k.Document(nil, []string{"a gap"}); doc.State != v1alpha1.KeptUnknown {
+			if doc := k.Document(nil, []string{"a gap"}); doc.State != v1alpha1.BackupUnknown {
 				t.Errorf("with a gap: state %s", doc.State)
 			}
 		})

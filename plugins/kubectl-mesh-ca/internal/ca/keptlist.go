@@ -137,19 +137,19 @@ func (s *State) rotation(ctx context.Context) (time.Time, error) {
 }
 
 // Document returns the facts of a backup. uses are what Uses returned, and gaps what Gaps did: with gaps, a backup that nothing is known to use may be in use.
-func (k *KeptSecret) Document(uses []v1alpha1.CAUse, gaps []string) v1alpha1.KeptCA {
+func (k *KeptSecret) Document(uses []v1alpha1.CAUse, gaps []string) v1alpha1.CABackup {
 	m := k.State.Member
-	out := v1alpha1.KeptCA{
-		Cluster: m.Name, Context: m.Context, Namespace: k.Secret.Namespace, Name: k.Secret.Name, Of: k.Of(), Uses: uses, State: v1alpha1.KeptUnused,
+	out := v1alpha1.CABackup{
+		Cluster: m.Name, Context: m.Context, Namespace: k.Secret.Namespace, Name: k.Secret.Name, OriginalSecret: k.Of(), Uses: uses, State: v1alpha1.BackupUnused,
 		Since: k.Secret.CreationTimestamp.UTC(),
 	}
 	switch {
 	case len(uses) > 0:
-		out.State = v1alpha1.KeptUsed
+		out.State = v1alpha1.BackupUsed
 	case len(k.subjects) == 0:
-		out.State, out.Message = v1alpha1.KeptUnknown, "it contains no certificate that parses"
+		out.State, out.Message = v1alpha1.BackupUnknown, "it contains no certificate that parses"
 	case len(gaps) > 0:
-		out.State = v1alpha1.KeptUnknown
+		out.State = v1alpha1.BackupUnknown
 	}
 	if len(k.ca.Chain) > 0 {
 		c := Certificate(k.ca.Signer())

@@ -15,7 +15,7 @@ import (
 func (x examination) leafFindings(s *State, c v1alpha1.CACluster) []v1alpha1.Finding {
 	at := []string{s.Member.Name}
 	var out []v1alpha1.Finding
-	for _, l := range c.Leafs {
+	for _, l := range c.LeafCertificates {
 		object := "secret/" + l.Secret
 		if l.Message != "" {
 			out = append(out, finding.LeafBad.New(object, at, l.Message, s.readable(pki.Ref{Kind: pki.Secret, Name: l.Secret}, pki.KeyTLSCert)))
@@ -27,7 +27,7 @@ func (x examination) leafFindings(s *State, c v1alpha1.CACluster) []v1alpha1.Fin
 		for _, p := range l.Problems {
 			rule := finding.LeafBad
 			switch {
-			case p.User:
+			case p.UnknownUser:
 				rule = finding.EtcdUser
 			case p.Severity == string(finding.Warning):
 				rule = finding.LeafNames

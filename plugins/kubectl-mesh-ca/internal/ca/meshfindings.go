@@ -71,7 +71,7 @@ func (x examination) relayFindings() []v1alpha1.Finding {
 // formerFindings lists the former CAs of a cluster, one finding for each.
 func formerFindings(c v1alpha1.CACluster) []v1alpha1.Finding {
 	var out []v1alpha1.Finding
-	for _, f := range c.Former {
+	for _, f := range c.FormerCAs {
 		rule, message := finding.FormerKey, fmt.Sprintf("the key of the former CA %s (%s) is in %s; no file trusts it", pki.Short(f.Fingerprint), f.Subject, strings.Join(f.KeyIn, ", "))
 		if len(f.TrustedBy) > 0 {
 			where := f.TrustedBy[0]

@@ -103,7 +103,7 @@ func (s *State) agentsAfter(steps []v1alpha1.NextStep) []v1alpha1.NextStep {
 	}
 	return []v1alpha1.NextStep{{
 		Cluster: s.Member.Name, AfterAll: true,
-		Why:     "agents may keep the previous CA for up to 15 minutes, and stay disconnected without an error",
+		Reason:  "agents may keep the previous CA for up to 15 minutes, and stay disconnected without an error",
 		Command: s.RestartAgents(),
 	}}
 }
@@ -125,7 +125,7 @@ func (n *steps) add(why string, objects []string, command string) {
 
 // do adds a step, and what a command can do for it.
 func (n *steps) do(a Action, why string, objects []string, command string) {
-	n.out = append(n.out, Step{v1alpha1.NextStep{Cluster: n.state.Member.Name, Why: why, Objects: objects, Command: command}, a})
+	n.out = append(n.out, Step{v1alpha1.NextStep{Cluster: n.state.Member.Name, Reason: why, Objects: objects, Command: command}, a})
 }
 
 func (n *steps) kubectl(words ...string) string { return n.state.kubectl(words...) }

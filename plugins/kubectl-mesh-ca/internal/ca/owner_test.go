@@ -88,15 +88,15 @@ func TestField09NextStepsNameTheKeeper(t *testing.T) {
 		t.Fatal(err)
 	}
 	upgrades := 0
-	for _, s := range p.Report(members, "none").Next {
+	for _, s := range p.Report(members, "none").NextSteps {
 		if strings.HasPrefix(s.Command, "helm") {
-			t.Errorf("%s: %s", s.Why, s.Command)
+			t.Errorf("%s: %s", s.Reason, s.Command)
 		}
-		if s.Why == "the upgrade signs the leaf certificates again: run it from the manifest in the Git repository of application cilium. A separate upgrade with helm would not last: "+eu.Keeper.Because() {
+		if s.Reason == "the upgrade signs the leaf certificates again: run it from the manifest in the Git repository of application cilium. A separate upgrade with helm would not last: "+eu.Keeper.Because() {
 			upgrades++
 		}
 	}
 	if upgrades != 1 {
-		t.Errorf("%d steps name the application: %+v", upgrades, p.Report(members, "none").Next)
+		t.Errorf("%d steps name the application: %+v", upgrades, p.Report(members, "none").NextSteps)
 	}
 }

@@ -201,7 +201,7 @@ func TestNext(t *testing.T) {
 			var got []string
 			for _, s := range ca.Next(ca.ReadAll(t.Context(), []*clusters.Member{m}, time.Minute).States[0], now.Cert, pkitest.Now) {
 				got = append(got, s.Command)
-				if s.Why == "" || s.Cluster != "eu" {
+				if s.Reason == "" || s.Cluster != "eu" {
 					t.Errorf("step %+v", s)
 				}
 			}
@@ -229,7 +229,7 @@ func TestNextWithBundle(t *testing.T) {
 			m, _ := catest.Member(t, "eu", catest.Install{CA: &now, LeafCA: &old, Bundle: tc.bundle, UseBundle: true})
 			s := ca.ReadAll(t.Context(), []*clusters.Member{m}, time.Minute).States[0]
 			steps := ca.Next(s, now.Cert, pkitest.Now)
-			if got := strings.Contains(steps[0].Why, "configmap/cilium-root-ca.crt[ca.crt]"); got != tc.want {
+			if got := strings.Contains(steps[0].Reason, "configmap/cilium-root-ca.crt[ca.crt]"); got != tc.want {
 				t.Errorf("first step %+v", steps[0])
 			}
 		})

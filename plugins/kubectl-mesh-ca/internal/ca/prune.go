@@ -129,7 +129,7 @@ func (p *PrunePlan) Pending() []*KeptSecret {
 // Report returns the plan, or its results, as a document for scripts.
 func (p *PrunePlan) Report(members []*clusters.Member, dryRun string) v1alpha1.CAChangeReport {
 	r := v1alpha1.CAChangeReport{ChangeReport: v1alpha1.ChangeReport{
-		Document: clusters.Document("ChangeReport", members), Action: "prune", DryRun: dryRun, Changes: []v1alpha1.Change{},
+		Document: clusters.Document("CAChangeReport", members), Action: "prune", DryRun: dryRun, Changes: []v1alpha1.Change{},
 	}}
 	for _, i := range p.Items {
 		s := i.Kept.State

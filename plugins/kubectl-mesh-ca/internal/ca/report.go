@@ -52,7 +52,7 @@ func Examine(members []*clusters.Member, states []*State, j Judgement) v1alpha1.
 	}
 	r.Federations = x.federations()
 	r.Findings = x.find(r)
-	r.Next = x.next()
+	r.NextSteps = x.next()
 	return r
 }
 
@@ -88,7 +88,7 @@ func trustPairs(pairs []pki.Pair) []v1alpha1.TrustPair {
 	out := make([]v1alpha1.TrustPair, 0, len(pairs))
 	for _, p := range pairs {
 		out = append(out, v1alpha1.TrustPair{
-			Client: p.Client, Server: p.Server, Verdict: string(p.Verdict), Configured: p.Configured, NoClusterMesh: p.NoMesh, Login: check(p.Login), Identity: check(p.Identity),
+			Client: p.Client, Server: p.Server, Verdict: string(p.Verdict), Configured: p.Configured, WithoutClusterMesh: p.NoMesh, Login: check(p.Login), Identity: check(p.Identity),
 		})
 	}
 	return out
@@ -107,8 +107,8 @@ func (s *State) unread() bool {
 
 func (x examination) cluster(s *State) v1alpha1.CACluster {
 	c := v1alpha1.CACluster{
-		Cluster: s.Member.Name, Context: s.Member.Context, Namespace: s.Namespace, Leafs: []v1alpha1.LeafCertificate{},
-		NoClusterMesh: !s.Side.HasMesh(), AuthMode: string(s.Side.AuthMode()), Rotation: s.Rotating, FormerMessage: s.KeptNote,
+		Cluster: s.Member.Name, Context: s.Member.Context, Namespace: s.Namespace, LeafCertificates: []v1alpha1.LeafCertificate{},
+		NoClusterMesh: !s.Side.HasMesh(), AuthMode: string(s.Side.AuthMode()), RotationUnderWay: s.Rotating, FormerCAsMessage: s.KeptNote,
 	}
 	now := x.Now
 	var signer *x509.Certificate
@@ -120,14 +120,14 @@ func (x examination) cluster(s *State) v1alpha1.CACluster {
 		c.CA.Contents = x.contents(s)
 	}
 	for _, f := range x.formerCAs(s) {
-		c.Former = append(c.Former, v1alpha1.FormerCA{Certificate: Certificate(f.cert), TrustedBy: f.trustedBy, KeyIn: f.keyIn})
+		c.FormerCAs = append(c.FormerCAs, v1alpha1.FormerCA{Certificate: Certificate(f.cert), TrustedBy: f.trustedBy, KeyIn: f.keyIn})
 	}
 	for _, spec := range pki.LeafSpecs() {
 		if l, ok := s.leaf(spec, signer, now); ok {
-			c.Leafs = append(c.Leafs, l)
+			c.LeafCertificates = append(c.LeafCertificates, l)
 		}
 	}
-	c.Leafs = append(c.Leafs, s.copied(now)...)
+	c.LeafCertificates = append(c.LeafCertificates, s.copied(now)...)
 	for _, l := range x.inside[s] {
 		link := v1alpha1.TrustLink{Name: l.Name, Verdict: string(l.Verdict)}
 		for _, half := range []struct {
@@ -139,7 +139,7 @@ func (x examination) cluster(s *State) v1alpha1.CACluster {
 				*half.to = &c
 			}
 		}
-		c.Inside = append(c.Inside, link)
+		c.InternalConnections = append(c.InternalConnections, link)
 	}
 	return c
 }
@@ -230,7 +230,7 @@ func (s *State) leaf(spec pki.LeafSpec, signer *x509.Certificate, now time.Time)
 		if p.Names {
 			severity = finding.Warning
 		}
-		out.Problems = append(out.Problems, v1alpha1.LeafProblem{Severity: string(severity), Kind: string(p.Kind), User: p.User, Message: p.Message})
+		out.Problems = append(out.Problems, v1alpha1.LeafProblem{Severity: string(severity), Kind: string(p.Kind), UnknownUser: p.User, Message: p.Message})
 	}
 	return out, true
 }

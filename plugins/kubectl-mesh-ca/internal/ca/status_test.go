@@ -24,6 +24,7 @@ import (
 	"github.com/kubectl-mesh/kubectl-mesh/pkg/apis/v1alpha1"
 	"github.com/kubectl-mesh/kubectl-mesh/pkg/common/cilium/pki/pkitest"
 	"github.com/kubectl-mesh/kubectl-mesh/pkg/common/clusters"
+	"github.com/kubectl-mesh/kubectl-mesh/pkg/common/testkit/documents"
 	"github.com/kubectl-mesh/kubectl-mesh/plugins/kubectl-mesh-ca/internal/ca"
 	"github.com/kubectl-mesh/kubectl-mesh/plugins/kubectl-mesh-ca/internal/catest"
 )
@@ -67,7 +68,9 @@ func peerConfig(name string) []byte {
 func (all installs) report(t *testing.T) v1alpha1.CAReport {
 	t.Helper()
 	members, states := all.read(t)
-	return ca.Report(members, states, pkitest.Now)
+	r := ca.Report(members, states, pkitest.Now)
+	documents.CheckValue(t, r)
+	return r
 }
 
 func pair(us, eu catest.Install) installs { return installs{{"us", us}, {"eu", eu}} }
@@ -76,7 +79,7 @@ func pair(us, eu catest.Install) installs { return installs{{"us", us}, {"eu", e
 func stepText(steps []v1alpha1.NextStep) string {
 	var b strings.Builder
 	for _, s := range steps {
-		fmt.Fprintf(&b, "%s%s: %s %s | %s | %v\n", s.Cluster, strings.Join(s.Clusters, "+"), s.Why, strings.Join(s.Objects, ","), s.Command, s.AfterAll)
+		fmt.Fprintf(&b, "%s%s: %s %s | %s | %v\n", s.Cluster, strings.Join(s.Clusters, "+"), s.Reason, strings.Join(s.Objects, ","), s.Command, s.AfterAll)
 	}
 	return b.String()
 }
@@ -146,7 +149,7 @@ func TestStatusNext(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			got := stepText(tc.mesh.report(t).Next)
+			got := stepText(tc.mesh.report(t).NextSteps)
 			for _, w := range tc.want {
 				if !strings.Contains(got, w) {
 					t.Errorf("lacks %q:\n%s", w, got)
@@ -177,7 +180,7 @@ func TestCopiesThatStayBroken(t *testing.T) {
 	eu, _ := catest.Member(t, "eu", catest.Install{CA: &b, Edit: perPeer(t, "us", a)})
 	members := []*clusters.Member{us, eu}
 	r := ca.Report(members, ca.ReadAll(t.Context(), members, time.Minute).States, pkitest.Now)
-	if got := stepText(r.Next); !strings.Contains(got, "us: this cluster has copies of certificates of eu") || !strings.Contains(got, "secret/cilium-kvstoremesh[eu.etcd-client.crt]") || !strings.Contains(got, "nothing renews them") {
+	if got := stepText(r.NextSteps); !strings.Contains(got, "us: this cluster has copies of certificates of eu") || !strings.Contains(got, "secret/cilium-kvstoremesh[eu.etcd-client.crt]") || !strings.Contains(got, "nothing renews them") {
 		t.Errorf("status:\n%s", got)
 	}
 	// The source of a sync renews its own leaf certificates too, if they are of another CA: copies of them follow.
@@ -188,7 +191,7 @@ func TestCopiesThatStayBroken(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if got := stepText(p.Report([]*clusters.Member{src, dst}, "none").Next); !strings.Contains(got, "us: this cluster has copies of certificates of eu") {
+	if got := stepText(p.Report([]*clusters.Member{src, dst}, "none").NextSteps); !strings.Contains(got, "us: this cluster has copies of certificates of eu") {
 		t.Errorf("sync:\n%s", got)
 	}
 }
@@ -228,7 +231,7 @@ func TestNoMeshAPIFinding(t *testing.T) {
 		t.Error("nothing is left to examine, but the report is not complete")
 	}
 	for _, p := range r.Trust {
-		if p.NoClusterMesh != "eu" {
+		if p.WithoutClusterMesh != "eu" {
 			t.Errorf("%+v", p)
 		}
 	}
@@ -297,8 +300,8 @@ func TestFederation(t *testing.T) {
 					t.Errorf("%+v", f)
 				}
 			}
-			if len(r.Next) > 0 || !r.Complete {
-				t.Errorf("complete %v, next: %s", r.Complete, stepText(r.Next))
+			if len(r.NextSteps) > 0 || !r.Complete {
+				t.Errorf("complete %v, next: %s", r.Complete, stepText(r.NextSteps))
 			}
 		})
 	}
@@ -380,8 +383,8 @@ func TestNotListed(t *testing.T) {
 	states := ca.ReadAll(t.Context(), []*clusters.Member{m}, time.Minute).States
 	ca.ReadKept(t.Context(), states, time.Minute)
 	r := ca.Report([]*clusters.Member{m}, states, pkitest.Now)
-	if !r.Complete || r.Clusters[0].FormerMessage != "no permission to list secrets in namespace kube-system" || states[0].Values.Known {
-		t.Errorf("complete %v, %q", r.Complete, r.Clusters[0].FormerMessage)
+	if !r.Complete || r.Clusters[0].FormerCAsMessage != "no permission to list secrets in namespace kube-system" || states[0].Values.Known {
+		t.Errorf("complete %v, %q", r.Complete, r.Clusters[0].FormerCAsMessage)
 	}
 }
 

@@ -61,7 +61,7 @@ func (x examination) rotating() []v1alpha1.NextStep {
 	}
 	return []v1alpha1.NextStep{{
 		Clusters: names, Command: plugin(x.read(), "rotate", "status"),
-		Why: fmt.Sprintf("a rotation of the CA is under way (configmap/%s). Do not renew certificates and do not upgrade Cilium until it is finished or aborted; this shows its phase", ConfigMapRotation),
+		Reason: fmt.Sprintf("a rotation of the CA is under way (configmap/%s). Do not renew certificates and do not upgrade Cilium until it is finished or aborted; this shows its phase", ConfigMapRotation),
 	}}
 }
 
@@ -107,7 +107,7 @@ func (x examination) unite() ([]v1alpha1.NextStep, map[*State]bool) {
 		}
 		why += "; sync then lists the steps that must follow"
 		out = append(out, v1alpha1.NextStep{
-			Clusters: append([]string{source.Member.Name}, targets...), Why: why,
+			Clusters: append([]string{source.Member.Name}, targets...), Reason: why,
 			Command: plugin(members, "sync", "--from", source.Member.Name, "--to", strings.Join(targets, ",")),
 		})
 	}
@@ -237,7 +237,7 @@ func (x examination) uncovered(steps []v1alpha1.NextStep, replaced map[*State]bo
 		why, objects := reasonOf(p), []string(nil)
 		fix := x.trustFix(p)
 		if strings.HasPrefix(fix, "kubectl ") {
-			out = append(out, v1alpha1.NextStep{Cluster: client.Member.Name, Why: why, Command: fix})
+			out = append(out, v1alpha1.NextStep{Cluster: client.Member.Name, Reason: why, Command: fix})
 			continue
 		}
 		if fix != "" {
@@ -246,7 +246,7 @@ func (x examination) uncovered(steps []v1alpha1.NextStep, replaced map[*State]bo
 		for _, c := range client.Side.Copies(p.Server) {
 			objects = append(objects, c.Source.String())
 		}
-		out = append(out, v1alpha1.NextStep{Cluster: client.Member.Name, Why: why, Objects: objects})
+		out = append(out, v1alpha1.NextStep{Cluster: client.Member.Name, Reason: why, Objects: objects})
 	}
 	return out
 }

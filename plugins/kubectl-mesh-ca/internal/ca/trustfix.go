@@ -134,7 +134,7 @@ func (x examination) renew(states ...*State) string {
 			if step.Command != "" {
 				out = append(out, step.Command)
 			} else {
-				out = append(out, s.Member.Name+": "+step.Why)
+				out = append(out, s.Member.Name+": "+step.Reason)
 			}
 		}
 	}

@@ -77,15 +77,15 @@ func TestCertManager(t *testing.T) {
 			for _, cert := range doc.Certificates {
 				if cert.Kind == "leaf" {
 					leaves++
-					if (cert.DueFrom == nil) != c.due.IsZero() || (cert.DueUnknown == "") != (c.unknown == "") {
-						t.Errorf("%s: due %v, %s", cert.Name, cert.DueFrom, cert.DueUnknown)
+					if (cert.DueFrom == nil) != c.due.IsZero() || (cert.DueFromMessage == "") != (c.unknown == "") {
+						t.Errorf("%s: due %v, %s", cert.Name, cert.DueFrom, cert.DueFromMessage)
 					}
 				}
 				if cert.Name != "cilium-ca" {
 					continue
 				}
-				if got := cert.DueFrom; (got == nil) != c.due.IsZero() || got != nil && !got.Equal(c.due) || cert.DueUnknown != c.unknown {
-					t.Errorf("due from %v, want %s; %q", got, c.due, cert.DueUnknown)
+				if got := cert.DueFrom; (got == nil) != c.due.IsZero() || got != nil && !got.Equal(c.due) || cert.DueFromMessage != c.unknown {
+					t.Errorf("due from %v, want %s; %q", got, c.due, cert.DueFromMessage)
 				}
 			}
 			if leaves == 0 {

@@ -75,13 +75,13 @@ func certificates(r v1alpha1.CAReport, states []*ca.State) []v1alpha1.CheckedCer
 		add := func(kind, name string, cert v1alpha1.Certificate, due *time.Time, owner *v1alpha1.Owner) {
 			out = append(out, v1alpha1.CheckedCertificate{
 				Cluster: c.Cluster, Kind: kind, Name: name, Fingerprint: cert.Fingerprint, Subject: cert.Subject, NotBefore: cert.NotBefore, NotAfter: cert.NotAfter,
-				DueFrom: due, DueUnknown: states[i].RenewalUnknown(name), Owner: owner, RenewedBy: states[i].RenewedBy(kind, name, owner),
+				DueFrom: due, DueFromMessage: states[i].RenewalUnknown(name), Owner: owner, RenewedBy: states[i].RenewedBy(kind, name, owner),
 			})
 		}
 		if c.CA != nil {
 			add(ca.KindCA, "cilium-ca", c.CA.Certificate, c.CA.DueFrom, &c.CA.Owner)
 		}
-		for _, l := range c.Leafs {
+		for _, l := range c.LeafCertificates {
 			if l.Certificate == nil {
 				continue
 			}

@@ -86,7 +86,7 @@ func printBackup(e *kernel.Env, out *output.Flags, r *v1alpha1.CABackupReport, f
 	} else {
 		e.Say("To restore a CA from it, run:")
 	}
-	for _, command := range r.Restore {
+	for _, command := range r.RestoreCommands {
 		e.Say("  %s", command)
 	}
 	return nil

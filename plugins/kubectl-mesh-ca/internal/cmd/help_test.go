@@ -29,6 +29,11 @@ func TestHelp(t *testing.T) {
 	clitest.CheckHelp(t, NewRoot(genericiooptions.NewTestIOStreamsDiscard()))
 }
 
+func TestSchema(t *testing.T) {
+	t.Parallel()
+	clitest.CheckSchema(t, NewRoot, "CABackupList", "CABackupReport", "CAChangeReport", "CACheckReport", "CAReport", "FederationReport", "RotationReport")
+}
+
 // TestBadInput: one clear line on stderr, nothing on stdout, the documented exit code. None of these reaches a cluster.
 func TestBadInput(t *testing.T) {
 	dir := t.TempDir()

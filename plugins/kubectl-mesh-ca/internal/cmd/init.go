@@ -130,15 +130,15 @@ func printInit(e *kernel.Env, out *output.Flags, r *initca.Report, failure error
 	if err := e.PrintResult(out, r.CAChangeReport, kernel.Names(r.ChangeReport), tables); err != nil {
 		return errors.Join(failure, err)
 	}
-	if len(r.Undo) > 0 {
+	if len(r.UndoCommands) > 0 {
 		e.Say("")
 		e.Say("%s", "Install Cilium with the same namespace and release; the CA must not be set in the values (tls.ca).")
 		e.Say("To remove the CA again before the installation, run:")
-		for _, u := range r.Undo {
+		for _, u := range r.UndoCommands {
 			e.Say("  %s", u)
 		}
 	}
-	if failure != nil && len(r.Undo) > 0 {
+	if failure != nil && len(r.UndoCommands) > 0 {
 		return fmt.Errorf("%w; not every cluster has the CA", failure)
 	}
 	return failure

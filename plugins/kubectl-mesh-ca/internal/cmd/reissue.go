@@ -202,11 +202,11 @@ func printReissue(e *kernel.Env, out *output.Flags, r *reissue.Report, failure e
 		return errors.Join(failure, err)
 	}
 	if r.Begun && failure == nil {
-		for _, line := range view.Next(r.Next, r.Status) {
+		for _, line := range view.Next(r.NextSteps, r.Status) {
 			e.Say("%s", line)
 		}
 	}
-	sayUndo(e, r.Undo)
+	sayUndo(e, r.UndoCommands)
 	return failure
 }
 

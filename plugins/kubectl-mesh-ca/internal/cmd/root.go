@@ -5,6 +5,7 @@ import (
 	"github.com/spf13/cobra"
 	"k8s.io/cli-runtime/pkg/genericiooptions"
 
+	"github.com/kubectl-mesh/kubectl-mesh/pkg/apis/v1alpha1/schema"
 	"github.com/kubectl-mesh/kubectl-mesh/pkg/common/cli"
 	"github.com/kubectl-mesh/kubectl-mesh/pkg/common/kernel"
 )
@@ -31,6 +32,7 @@ func New(e *kernel.Env) *cobra.Command {
 
   # Restore the previous CA of eu
   kubectl mesh-ca restore --in eu --backup cilium-ca-backup-3f2a91bc --contexts kind-eu`,
+		Schemas: schema.MeshCA(),
 	}, e.IOStreams)
 	e.Attach(root)
 	root.AddCommand(newStatus(e), newCheck(e), newSync(e), newReissue(e), newRotate(e), newFederate(e), newRestore(e), newBackup(e), newBackups(e), newInit(e), newRBAC(e))

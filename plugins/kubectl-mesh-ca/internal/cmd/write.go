@@ -39,15 +39,15 @@ func printChange(e *kernel.Env, out *output.Flags, r *replace.Report, failure er
 	if err := e.PrintResult(out, r.CAChangeReport, kernel.Names(r.ChangeReport), tables); err != nil {
 		return errors.Join(failure, err)
 	}
-	if r.Begun && (failure == nil || len(r.Undo) > 0) {
-		for _, line := range view.Next(r.Next, r.Status) {
+	if r.Begun && (failure == nil || len(r.UndoCommands) > 0) {
+		for _, line := range view.Next(r.NextSteps, r.Status) {
 			e.Say("%s", line)
 		}
 	}
-	if kept := backups(r.ChangeReport); kept > 0 && failure != nil && len(r.Undo) == 0 {
+	if kept := backups(r.ChangeReport); kept > 0 && failure != nil && len(r.UndoCommands) == 0 {
 		e.Say("No CA was replaced. The backups that were made (%d) are kept; to complete the change, run the command again.", kept)
 	}
-	sayUndo(e, r.Undo)
+	sayUndo(e, r.UndoCommands)
 	return failure
 }
 

@@ -22,6 +22,7 @@ import (
 	"github.com/kubectl-mesh/kubectl-mesh/pkg/common/cilium/pki/pkitest"
 	"github.com/kubectl-mesh/kubectl-mesh/pkg/common/clusters"
 	"github.com/kubectl-mesh/kubectl-mesh/pkg/common/output"
+	"github.com/kubectl-mesh/kubectl-mesh/pkg/common/testkit/documents"
 	"github.com/kubectl-mesh/kubectl-mesh/plugins/kubectl-mesh-ca/internal/ca"
 	"github.com/kubectl-mesh/kubectl-mesh/plugins/kubectl-mesh-ca/internal/catest"
 	"github.com/kubectl-mesh/kubectl-mesh/plugins/kubectl-mesh-ca/internal/federate"
@@ -81,7 +82,9 @@ func (w *world) run(requests int, edit func(*federate.Config)) (v1alpha1.Federat
 	if edit != nil {
 		edit(&c)
 	}
-	return federate.Run(w.T.Context(), c, modeltest.UI{T: w.T})
+	report, err := federate.Run(w.T.Context(), c, modeltest.UI{T: w.T})
+	documents.CheckValue(w.T, report)
+	return report, err
 }
 
 func (w *world) federate() v1alpha1.FederationReport {
@@ -295,8 +298,8 @@ func TestDifferentOwners(t *testing.T) {
 	}, "us", "eu", "ap")
 	report := w.federate()
 	w.trusted("federated")
-	if report.Recipe != string(federate.Roots) || !slices.ContainsFunc(report.Undo, func(s v1alpha1.NextStep) bool { return strings.Contains(s.Command, "restore --in us") }) {
-		t.Errorf("%s, %v", report.Recipe, report.Undo)
+	if report.Recipe != string(federate.Roots) || !slices.ContainsFunc(report.UndoSteps, func(s v1alpha1.NextStep) bool { return strings.Contains(s.Command, "restore --in us") }) {
+		t.Errorf("%s, %v", report.Recipe, report.UndoSteps)
 	}
 	if chain, err := pki.ParseCertificates(w.Mesh[2].Secret(pki.SecretServer).Data["tls.crt"]); err != nil || len(chain) != 2 {
 		t.Errorf("a cluster sends a cross certificate for the CA that it has itself: %v, %d", err, len(chain))
@@ -595,8 +598,8 @@ func TestRepair(t *testing.T) {
 					t.Errorf("%s was restarted", p.Name)
 				}
 			}
-			if len(report.Next) == 0 || report.Recipe != string(federate.Files) {
-				t.Errorf("%s, %v", report.Recipe, report.Next)
+			if len(report.NextSteps) == 0 || report.Recipe != string(federate.Files) {
+				t.Errorf("%s, %v", report.Recipe, report.NextSteps)
 			}
 		})
 	}

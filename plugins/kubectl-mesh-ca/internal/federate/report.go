@@ -50,7 +50,7 @@ func (r *run) end(failure error) (v1alpha1.FederationReport, error) {
 			return c.Result == v1alpha1.ResultUnknown || c.Result == v1alpha1.ResultPlanned && r.DryRun == cli.DryRunNone
 		})
 		if failure == nil && r.DryRun == cli.DryRunNone {
-			doc.Next, doc.Undo = r.nextSteps(), r.undo()
+			doc.NextSteps, doc.UndoSteps = r.nextSteps(), r.undo()
 		}
 	}
 	doc.Action, doc.DryRun = string(r.Action), string(r.DryRun)
@@ -135,7 +135,7 @@ func (r *run) planned(phase Phase) []v1alpha1.RotationPhase {
 	var out []v1alpha1.RotationPhase
 	for _, p := range []Phase{{Kind: Chains, Clusters: chains}, {Kind: Trust, Clusters: trust}, {Kind: Restart, Clusters: restarts}} {
 		if len(p.Clusters) > 0 && (p.Kind != Restart || r.m.recipe == Roots && r.Wait > 0) {
-			out = append(out, v1alpha1.RotationPhase{Name: string(p.Kind), Text: r.m.text(texts[p.Kind]), Clusters: p.Clusters})
+			out = append(out, v1alpha1.RotationPhase{Name: string(p.Kind), Description: r.m.text(texts[p.Kind]), Clusters: p.Clusters})
 		}
 	}
 	return out
@@ -167,14 +167,14 @@ func (r *run) nextSteps() []v1alpha1.NextStep {
 	}
 	if r.Wait == 0 && r.m.recipe == Roots && r.wrote {
 		for _, c := range r.m.scope {
-			out = append(out, v1alpha1.NextStep{Cluster: c.Member.Name, Why: "etcd reads its CA file only at start. Wait until the nodes have the new files, then go from cluster to cluster", Command: c.RestartMeshAPI()})
+			out = append(out, v1alpha1.NextStep{Cluster: c.Member.Name, Reason: "etcd reads its CA file only at start. Wait until the nodes have the new files, then go from cluster to cluster", Command: c.RestartMeshAPI()})
 		}
 	}
 	switch r.Action {
 	case Off:
 		if r.m.recipe != Roots && r.wrote {
 			for _, c := range r.m.scope {
-				out = append(out, v1alpha1.NextStep{Cluster: c.Member.Name, Why: "open connections stay open until clustermesh-apiserver restarts. Go from cluster to cluster", Command: c.RestartMeshAPI()})
+				out = append(out, v1alpha1.NextStep{Cluster: c.Member.Name, Reason: "open connections stay open until clustermesh-apiserver restarts. Go from cluster to cluster", Command: c.RestartMeshAPI()})
 			}
 		}
 		return out
@@ -199,12 +199,12 @@ func (r *run) afterRepair() []v1alpha1.NextStep {
 			}
 		}
 		if from != "" && len(to) > 0 {
-			out = append(out, v1alpha1.NextStep{Cluster: from, Why: "gives all clusters the CA of " + from + "; then issue their leaf certificates again, as its steps say",
+			out = append(out, v1alpha1.NextStep{Cluster: from, Reason: "gives all clusters the CA of " + from + "; then issue their leaf certificates again, as its steps say",
 				Command: r.plugin("sync", "--from", from, "--to", strings.Join(to, ","))})
 		}
 	}
 	if len(out) == 0 {
-		out = append(out, v1alpha1.NextStep{Clusters: r.names(), Why: "lists the leaf certificates that another CA signed, and the commands that issue them again", Command: r.plugin("status")})
+		out = append(out, v1alpha1.NextStep{Clusters: r.names(), Reason: "lists the leaf certificates that another CA signed, and the commands that issue them again", Command: r.plugin("status")})
 	}
 	return out
 }
@@ -224,7 +224,7 @@ func (r *run) connect() []v1alpha1.NextStep {
 			}
 			out = append(out, v1alpha1.NextStep{
 				Clusters: []string{a.Member.Name, b.Member.Name},
-				Why:      "connects them. Without the flag the cilium CLI refuses different CAs; with it, it also sets tls.caBundle, which restarts the pods. The value clustermesh.config.clusters connects them without that",
+				Reason:   "connects them. Without the flag the cilium CLI refuses different CAs; with it, it also sets tls.caBundle, which restarts the pods. The value clustermesh.config.clusters connects them without that",
 				Command:  "cilium clustermesh connect --context " + commandline.Quote(a.Member.Context) + " --destination-context " + commandline.Quote(b.Member.Context) + " --allow-mismatching-ca",
 			})
 		}
@@ -239,15 +239,15 @@ func (r *run) undo() []v1alpha1.NextStep {
 	}
 	var out []v1alpha1.NextStep
 	if r.Action != Off {
-		out = append(out, v1alpha1.NextStep{Clusters: r.names(), Why: "removes the certificates of the other CAs", Command: r.plugin("federate", "--off")})
+		out = append(out, v1alpha1.NextStep{Clusters: r.names(), Reason: "removes the certificates of the other CAs", Command: r.plugin("federate", "--off")})
 	}
 	for _, c := range r.m.scope {
 		if c.former != nil && !bytes.Equal(c.former.Data[c.authority.Layout.Cert], c.CA().Object.Data[c.authority.Layout.Cert]) {
-			out = append(out, v1alpha1.NextStep{Cluster: c.Member.Name, Why: "restores secret cilium-ca as it was kept; the key is the same", Command: r.plugin("restore", "--in", c.Member.Name, "--backup", c.former.Name)})
+			out = append(out, v1alpha1.NextStep{Cluster: c.Member.Name, Reason: "restores secret cilium-ca as it was kept; the key is the same", Command: r.plugin("restore", "--in", c.Member.Name, "--backup", c.former.Name)})
 		}
 	}
 	if r.Action == Off {
-		out = append(out, v1alpha1.NextStep{Clusters: r.names(), Why: "makes the clusters trust each other again", Command: r.plugin("federate")})
+		out = append(out, v1alpha1.NextStep{Clusters: r.names(), Reason: "makes the clusters trust each other again", Command: r.plugin("federate")})
 	}
 	return out
 }

@@ -333,7 +333,7 @@ func (r *run) carryOut(ctx context.Context, phase Phase, waited time.Duration) e
 	}
 	err = r.settled(ctx, phase)
 	took, waitedMs := r.Clock.Now().Sub(begun).Milliseconds(), waited.Milliseconds()
-	r.report.Phases = append(r.report.Phases, v1alpha1.RotationPhase{Name: string(phase.Kind), Text: r.m.sentence(phase), Clusters: phase.Clusters, WaitedMs: &waitedMs, TookMs: &took})
+	r.report.Phases = append(r.report.Phases, v1alpha1.RotationPhase{Name: string(phase.Kind), Description: r.m.sentence(phase), Clusters: phase.Clusters, WaitedMs: &waitedMs, TookMs: &took})
 	return err
 }
 

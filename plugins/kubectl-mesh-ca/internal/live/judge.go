@@ -38,12 +38,12 @@ func Judge(states []*ca.State, seen map[string]Observation, now time.Time) v1alp
 		if !ok {
 			continue
 		}
-		c := v1alpha1.LiveCluster{Cluster: s.Member.Name, Etcd: []v1alpha1.LiveEtcd{}, Clients: []v1alpha1.LiveClient{}, Rejected: rejections(o.Rejected), Unobserved: o.Unobserved}
+		c := v1alpha1.LiveCluster{Cluster: s.Member.Name, EtcdReplicas: []v1alpha1.LiveEtcd{}, Clients: []v1alpha1.LiveClient{}, Rejections: rejections(o.Rejected), Unobserved: o.Unobserved}
 		if !o.Since.IsZero() {
-			c.RejectedSince = &o.Since
+			c.RejectionsSince = &o.Since
 		}
 		for _, served := range o.Served {
-			c.Etcd = append(c.Etcd, etcd(s, served, states, now))
+			c.EtcdReplicas = append(c.EtcdReplicas, etcd(s, served, states, now))
 		}
 		files := newFileIndex(s, o.Files)
 		for _, client := range files.everyPeer(o.Clients) {
@@ -60,7 +60,7 @@ func Judge(states []*ca.State, seen map[string]Observation, now time.Time) v1alp
 func etcd(s *ca.State, served Served, states []*ca.State, now time.Time) v1alpha1.LiveEtcd {
 	out := v1alpha1.LiveEtcd{Pod: served.Pod, Message: served.Unknown}
 	if !served.Started.IsZero() {
-		out.Started = &served.Started
+		out.StartTime = &served.Started
 	}
 	file, ok := s.Side.EtcdTrust()
 	content := inPod(s.Content(file), served.Created)
@@ -77,7 +77,7 @@ func etcd(s *ca.State, served Served, states []*ca.State, now time.Time) v1alpha
 	}
 	out.Trust = string(verdict)
 	for _, cert := range served.Chain {
-		out.Served = append(out.Served, ca.Certificate(cert))
+		out.ServedChain = append(out.ServedChain, ca.Certificate(cert))
 	}
 	for _, client := range states {
 		if client == s || len(served.Chain) == 0 {
@@ -88,7 +88,7 @@ func etcd(s *ca.State, served Served, states []*ca.State, now time.Time) v1alpha
 		if check.Trust.Key != "" {
 			a.Trust = check.Trust.String()
 		}
-		out.Accepted = append(out.Accepted, a)
+		out.ClientVerdicts = append(out.ClientVerdicts, a)
 	}
 	return out
 }
@@ -147,12 +147,12 @@ func (x fileIndex) client(c Client) v1alpha1.LiveClient {
 	}
 	out.Connected = &c.Connected
 	if !c.Rebuilt.IsZero() {
-		out.Rebuilt = &c.Rebuilt
+		out.CAFileReadTime = &c.Rebuilt
 	}
 	t := x.trust(c)
-	out.File = t.name
+	out.CAFile = t.name
 	if !t.content.To.IsZero() {
-		out.Written = &t.content.To
+		out.CAFileWriteTime = &t.content.To
 	}
 	verdict := c.Read().Since(t.content)
 	switch {
@@ -293,10 +293,10 @@ func rejections(all []Rejection) []v1alpha1.LiveRejection {
 			i = len(out) - 1
 		}
 		out[i].Count++
-		if r.At.After(out[i].Last) {
-			out[i].Last = r.At
+		if r.At.After(out[i].LastTime) {
+			out[i].LastTime = r.At
 		}
 	}
-	slices.SortStableFunc(out, func(a, b v1alpha1.LiveRejection) int { return b.Last.Compare(a.Last) })
+	slices.SortStableFunc(out, func(a, b v1alpha1.LiveRejection) int { return b.LastTime.Compare(a.LastTime) })
 	return out
 }

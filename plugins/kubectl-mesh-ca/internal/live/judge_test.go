@@ -18,6 +18,7 @@ import (
 	"github.com/kubectl-mesh/kubectl-mesh/pkg/common/cilium/pki/pkitest"
 	"github.com/kubectl-mesh/kubectl-mesh/pkg/common/clusters"
 	"github.com/kubectl-mesh/kubectl-mesh/pkg/common/permissions"
+	"github.com/kubectl-mesh/kubectl-mesh/pkg/common/testkit/documents"
 	"github.com/kubectl-mesh/kubectl-mesh/plugins/kubectl-mesh-ca/internal/ca"
 	"github.com/kubectl-mesh/kubectl-mesh/plugins/kubectl-mesh-ca/internal/catest"
 	"github.com/kubectl-mesh/kubectl-mesh/plugins/kubectl-mesh-ca/internal/live"
@@ -85,10 +86,11 @@ func states(t *testing.T, signer pkitest.CA, edit func(map[string]*corev1.Secret
 // report observes us and shows what was found in it: one line for each process, and one for each finding.
 func report(t *testing.T, m model, states []*ca.State) (string, v1alpha1.CAReport) {
 	t.Helper()
-	doc := v1alpha1.CAReport{Document: v1alpha1.Document{Complete: true}}
+	doc := ca.Report([]*clusters.Member{}, nil, pkitest.Now)
 	live.Report(t.Context(), onlyUS{m}, states, pkitest.Now, &doc)
+	documents.CheckValue(t, doc)
 	var lines []string
-	for _, c := range doc.Live.Clusters[0].Etcd {
+	for _, c := range doc.Live.Clusters[0].EtcdReplicas {
 		lines = append(lines, "etcd "+c.Trust)
 	}
 	for _, c := range doc.Live.Clusters[0].Clients {

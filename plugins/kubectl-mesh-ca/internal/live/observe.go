@@ -41,7 +41,7 @@ func Report(ctx context.Context, o Observer, states []*ca.State, now time.Time, 
 	doc.Live = &live
 	for i, c := range live.Clusters {
 		doc.Findings = append(doc.Findings, findings(states[slices.IndexFunc(states, func(s *ca.State) bool { return s.Member.Name == c.Cluster })], live.Clusters[i])...)
-		if len(c.Unobserved) > 0 || slices.ContainsFunc(c.Etcd, etcdUnknown) || slices.ContainsFunc(c.Clients, clientUnknown) {
+		if len(c.Unobserved) > 0 || slices.ContainsFunc(c.EtcdReplicas, etcdUnknown) || slices.ContainsFunc(c.Clients, clientUnknown) {
 			doc.Complete = false
 		}
 	}
@@ -81,7 +81,7 @@ func findings(s *ca.State, c v1alpha1.LiveCluster) []v1alpha1.Finding {
 	for _, message := range c.Unobserved {
 		out = append(out, finding.LiveUnknown.New("pods", at, message, ""))
 	}
-	for _, e := range c.Etcd {
+	for _, e := range c.EtcdReplicas {
 		object := "pod/" + e.Pod
 		if e.Message != "" { // its start may tell whether it is stale
 			out = append(out, finding.LiveUnknown.New(object, at, "etcd: "+e.Message, ""))
@@ -95,12 +95,12 @@ func findings(s *ca.State, c v1alpha1.LiveCluster) []v1alpha1.Finding {
 		out = append(out, acceptance(c.Cluster, e)...)
 	}
 	out = append(out, clientFindings(c)...)
-	for _, r := range c.Rejected {
+	for _, r := range c.Rejections {
 		who := "etcd rejected the certificate of a client"
 		if r.Reason == string(pki.ClientRefused) {
 			who = "a client rejected the certificate of etcd"
 		}
-		out = append(out, finding.LiveRejected.New("pod/"+r.Pod, at, fmt.Sprintf("%s at %s (handshakes: %d, last at %s): %s", who, r.Remote, r.Count, stamp(r.Last), r.Text), ""))
+		out = append(out, finding.LiveRejected.New("pod/"+r.Pod, at, fmt.Sprintf("%s at %s (handshakes: %d, last at %s): %s", who, r.Remote, r.Count, stamp(r.LastTime), r.Text), ""))
 	}
 	return out
 }
@@ -118,7 +118,7 @@ func acceptance(cluster string, e v1alpha1.LiveEtcd) []v1alpha1.Finding {
 	} {
 		var others []string
 		reason := ""
-		for _, a := range e.Accepted {
+		for _, a := range e.ClientVerdicts {
 			if a.Verdict == string(kind.verdict) {
 				others, reason = append(others, a.Client), cmp.Or(reason, a.Reason)
 			}

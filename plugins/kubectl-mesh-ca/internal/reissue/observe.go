@@ -51,7 +51,7 @@ func (p Processes) Running(ctx context.Context, s *ca.State) Running {
 	out := Running{Unobserved: strings.Join(seen.Unobserved, "; ")}
 	judged := live.Judge([]*ca.State{s}, map[string]live.Observation{s.Member.Name: seen}, p.Now())
 	for _, c := range judged.Clusters {
-		for _, e := range c.Etcd {
+		for _, e := range c.EtcdReplicas {
 			if e.Message != "" || e.Trust != string(pki.Fresh) {
 				out.EtcdBehind = append(out.EtcdBehind, fmt.Sprintf("etcd in pod %s: %s", e.Pod, e.Message+e.Reason))
 			}
@@ -59,7 +59,7 @@ func (p Processes) Running(ctx context.Context, s *ca.State) Running {
 		for _, client := range c.Clients {
 			out.Connections = append(out.Connections, Connection{
 				Kind: client.Kind, Pod: client.Pod, Peer: client.Peer, Connected: client.Connected != nil && *client.Connected,
-				Read: client.Trust == string(pki.Fresh) || client.Rebuilt != nil && client.Written != nil && !client.Rebuilt.Before(*client.Written), Why: client.Reason,
+				Read: client.Trust == string(pki.Fresh) || client.CAFileReadTime != nil && client.CAFileWriteTime != nil && !client.CAFileReadTime.Before(*client.CAFileWriteTime), Why: client.Reason,
 			})
 		}
 	}

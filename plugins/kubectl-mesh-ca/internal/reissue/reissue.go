@@ -173,6 +173,6 @@ func unwritten(w kernel.Write, members []*clusters.Member, failure error) (*Repo
 
 func newDocument(w kernel.Write, members []*clusters.Member) v1alpha1.CAChangeReport {
 	return v1alpha1.CAChangeReport{ChangeReport: v1alpha1.ChangeReport{
-		Document: clusters.Document("ChangeReport", members), Action: "reissue", DryRun: string(w.DryRun), Changes: []v1alpha1.Change{},
+		Document: clusters.Document("CAChangeReport", members), Action: "reissue", DryRun: string(w.DryRun), Changes: []v1alpha1.Change{},
 	}}
 }

@@ -14,6 +14,7 @@ import (
 	"github.com/kubectl-mesh/kubectl-mesh/pkg/common/cilium/pki"
 	"github.com/kubectl-mesh/kubectl-mesh/pkg/common/cilium/pki/pkitest"
 	"github.com/kubectl-mesh/kubectl-mesh/pkg/common/output"
+	"github.com/kubectl-mesh/kubectl-mesh/pkg/common/testkit/documents"
 	"github.com/kubectl-mesh/kubectl-mesh/plugins/kubectl-mesh-ca/internal/ca"
 	"github.com/kubectl-mesh/kubectl-mesh/plugins/kubectl-mesh-ca/internal/catest"
 	"github.com/kubectl-mesh/kubectl-mesh/plugins/kubectl-mesh-ca/internal/reissue"
@@ -44,7 +45,11 @@ func synced(t *testing.T, methods map[string]string) *world {
 func (w *world) reissue(c reissue.Config) (*reissue.Report, error) {
 	c.Write, c.Select = w.write(), w.selection
 	c.Show = func(v1alpha1.CAChangeReport) []output.Section { return nil }
-	return reissue.Run(w.t.Context(), c, ui{w})
+	report, err := reissue.Run(w.t.Context(), c, ui{w})
+	if report != nil {
+		documents.CheckValue(w.t, report.CAChangeReport)
+	}
+	return report, err
 }
 
 // TestReissueAndRestart: whoever issues the certificates, all clusters have new ones before the first restart, and agents are last.
@@ -60,16 +65,16 @@ func TestReissueAndRestart(t *testing.T) {
 	if diff := cmp.Diff(want, w.log); diff != "" {
 		t.Errorf("order (-want +got)\n%s", diff)
 	}
-	if !report.Complete || len(report.Next) > 0 || len(report.Phases) != 3 || report.Phases[2].TookMs == nil {
-		t.Errorf("complete %v, next %v, phases %+v", report.Complete, report.Next, report.Phases)
+	if !report.Complete || len(report.NextSteps) > 0 || len(report.Phases) != 3 || report.Phases[2].TookMs == nil {
+		t.Errorf("complete %v, next %v, phases %+v", report.Complete, report.NextSteps, report.Phases)
 	}
 	for _, c := range report.Changes {
 		if c.Result != v1alpha1.ResultChanged && c.Result != v1alpha1.ResultUnchanged {
 			t.Errorf("%s %s: %s %s", c.Cluster, c.Object, c.Result, c.Message)
 		}
 	}
-	if len(w.kept("ap")) != 6 || !strings.Contains(strings.Join(report.Undo, "\n"), "restore --in ap --backup clustermesh-apiserver-server-cert-backup-") {
-		t.Errorf("kept %d, undo %q", len(w.kept("ap")), report.Undo)
+	if len(w.kept("ap")) != 6 || !strings.Contains(strings.Join(report.UndoCommands, "\n"), "restore --in ap --backup clustermesh-apiserver-server-cert-backup-") {
+		t.Errorf("kept %d, undo %q", len(w.kept("ap")), report.UndoCommands)
 	}
 	writes := w.mesh.Writes()
 	report, err = w.reissue(reissue.Config{Means: w.means(true, true), Which: ca.Which{Soon: reissue.DefaultSoon}})
@@ -93,8 +98,8 @@ func TestSignedHere(t *testing.T) {
 		!a.NotAfter.Equal(b.NotAfter) || a.PublicKeyAlgorithm != b.PublicKeyAlgorithm || cmp.Equal(a.RawSubjectPublicKeyInfo, b.RawSubjectPublicKeyInfo) {
 		t.Errorf("%s %v, was %s %v", b.Subject, b.DNSNames, a.Subject, a.DNSNames)
 	}
-	if len(report.Next) != 2 || !strings.Contains(report.Next[0].Command, "rollout restart deployment/clustermesh-apiserver") || !report.Next[1].AfterAll {
-		t.Errorf("what it did not do: %+v", report.Next)
+	if len(report.NextSteps) != 2 || !strings.Contains(report.NextSteps[0].Command, "rollout restart deployment/clustermesh-apiserver") || !report.NextSteps[1].AfterAll {
+		t.Errorf("what it did not do: %+v", report.NextSteps)
 	}
 }
 

@@ -48,7 +48,7 @@ func (w *Work) Fill(doc *v1alpha1.CAChangeReport, planned bool) {
 	}
 	doc.Waiting = w.waiting
 	doc.Phases = append(doc.Phases, w.phaseList(planned)...)
-	doc.Next = append(doc.Next, w.next()...)
+	doc.NextSteps = append(doc.NextSteps, w.next()...)
 	if w.declined {
 		doc.Complete = doc.Complete && len(doc.Changes) == 0
 	}
@@ -80,7 +80,7 @@ func (w *Work) add(doc *v1alpha1.CAChangeReport, each change.Step) {
 		c.Message, c.After = cmp.Or(c.Message, "keeps the previous leaf certificate"), fingerprint(ca.FingerprintOf(s.Object.Data))
 		if o.Written || o.Result == v1alpha1.ResultUnchanged {
 			if s.Serves().Status().Written {
-				doc.Undo = append(doc.Undo, ca.Command([]*clusters.Member{t.Member}, "restore", "--in", t.Member.Name, "--backup", t.Name))
+				doc.UndoCommands = append(doc.UndoCommands, ca.Command([]*clusters.Member{t.Member}, "restore", "--in", t.Member.Name, "--backup", t.Name))
 			}
 		}
 	}
@@ -144,15 +144,15 @@ func (w *Work) phaseList(planned bool) []v1alpha1.ChangePhase {
 	if in := w.renewed(); len(in) > 0 {
 		p := v1alpha1.ChangePhase{Name: phaseIssue, Clusters: names(in)}
 		for _, c := range in {
-			p.Texts = append(append(p.Texts, c.text()), c.helmCommands()...)
+			p.Descriptions = append(append(p.Descriptions, c.text()), c.helmCommands()...)
 		}
 		all = append(all, p)
 	}
 	if in := w.restarting(); len(in) > 0 {
-		all = append(all, v1alpha1.ChangePhase{Name: phaseRestart, Clusters: names(in), Texts: []string{"clustermesh-apiserver, one cluster after the other, each until it is connected again"}})
+		all = append(all, v1alpha1.ChangePhase{Name: phaseRestart, Clusters: names(in), Descriptions: []string{"clustermesh-apiserver, one cluster after the other, each until it is connected again"}})
 	}
 	if in := w.withAgents(); len(in) > 0 {
-		all = append(all, v1alpha1.ChangePhase{Name: phaseAgents, Clusters: names(in), Texts: []string{"when every KVStoreMesh is connected: the agents of each cluster in which they have not read the CA by then"}})
+		all = append(all, v1alpha1.ChangePhase{Name: phaseAgents, Clusters: names(in), Descriptions: []string{"when every KVStoreMesh is connected: the agents of each cluster in which they have not read the CA by then"}})
 	}
 	if planned {
 		return all

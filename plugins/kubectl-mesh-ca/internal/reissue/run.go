@@ -97,7 +97,7 @@ func (w *Work) issueAll(ctx context.Context) error {
 		}
 		w.ui.Say("%s: do this now, in this order; this command waits for it:", c.name())
 		for _, s := range c.printed {
-			w.ui.Say("  %s", s.Why)
+			w.ui.Say("  %s", s.Reason)
 			if s.Command != "" {
 				w.ui.Say("    %s", s.Command)
 			}

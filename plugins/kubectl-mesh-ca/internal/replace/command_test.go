@@ -241,7 +241,7 @@ func TestSync(t *testing.T) {
 	if err := json.Unmarshal([]byte(r.Out), &doc); err != nil {
 		t.Fatal(err)
 	}
-	if r.Code != 0 || len(doc.Changes) != 2 || doc.Changes[0].Result != "unchanged" || doc.Changes[1].Result != "unchanged" || len(doc.Next) == 0 || doc.Undo != nil {
+	if r.Code != 0 || len(doc.Changes) != 2 || doc.Changes[0].Result != "unchanged" || doc.Changes[1].Result != "unchanged" || len(doc.NextSteps) == 0 || doc.UndoCommands != nil {
 		t.Errorf("code %d, %+v", r.Code, doc)
 	}
 	for name := range m.clients {
@@ -280,8 +280,8 @@ func TestInterrupted(t *testing.T) {
 	if diff := cmp.Diff(map[string]string{"eu": "changed", "ap": "planned"}, got); diff != "" || r.Code != 130 {
 		t.Errorf("code %d (-want +got)\n%s", r.Code, diff)
 	}
-	if !bytes.Equal(m.secret(t, "eu", "cilium-ca").Data["ca.crt"], us.CertPEM) || len(doc.Undo) != 1 || !strings.HasSuffix(doc.Undo[0], " --contexts kind-eu") || !strings.Contains(r.ErrOut, "error: interrupted") {
-		t.Errorf("undo %q\n%s", doc.Undo, r.ErrOut)
+	if !bytes.Equal(m.secret(t, "eu", "cilium-ca").Data["ca.crt"], us.CertPEM) || len(doc.UndoCommands) != 1 || !strings.HasSuffix(doc.UndoCommands[0], " --contexts kind-eu") || !strings.Contains(r.ErrOut, "error: interrupted") {
+		t.Errorf("undo %q\n%s", doc.UndoCommands, r.ErrOut)
 	}
 	// ap was marked, and the mark was removed again.
 	if diff := cmp.Diff([]string{"create", "patch", "patch"}, verbs(m.writes("ap"))); diff != "" {

@@ -135,10 +135,10 @@ func (r *run) document() v1alpha1.CAChangeReport {
 	if r.after == nil {
 		return doc
 	}
-	doc.Next = r.plan.Values()
+	doc.NextSteps = r.plan.Values()
 	r.after.Fill(&doc, !r.begun)
 	if !r.after.Idle() && len(r.plan.Pending())+len(r.plan.Items) > 0 {
-		doc.Phases = append([]v1alpha1.ChangePhase{{Name: "sync", Clusters: r.plan.Targets(), Texts: []string{"cilium-ca is replaced, as listed above"}}}, doc.Phases...)
+		doc.Phases = append([]v1alpha1.ChangePhase{{Name: "sync", Clusters: r.plan.Targets(), Descriptions: []string{"cilium-ca is replaced, as listed above"}}}, doc.Phases...)
 	}
 	return doc
 }

@@ -75,7 +75,7 @@ func cutCleanUp(t *testing.T, install func(string, *pkitest.CA) catest.Install, 
 	if err != nil {
 		t.Fatal(err)
 	}
-	if len(report.Next) == 0 { // the last write was the end
+	if len(report.NextSteps) == 0 { // the last write was the end
 		w.ends(first[len(first)-1] == rotate.Abort, old)
 		return false
 	}

@@ -80,7 +80,7 @@ func TestForeignWrites(t *testing.T) {
 			t.Fatal(err)
 		}
 		action := rotate.Continue
-		if strings.Contains(report.Next[0].Command, "rotate finish") {
+		if strings.Contains(report.NextSteps[0].Command, "rotate finish") {
 			action = rotate.Finish
 		}
 		if action == rotate.Finish {

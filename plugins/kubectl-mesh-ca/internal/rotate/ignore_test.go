@@ -142,7 +142,7 @@ func TestIgnoredIsReported(t *testing.T) {
 	var said []string
 	w.said = &said
 	plan, err := w.run(rotate.Plan, "", -1)
-	if err != nil || plan.Complete || !slices.Equal(plan.Ignored, []string{text}) || !strings.Contains(plan.Next[0].Command, "rotate start --ignore-node=eu/node-2 --ignore-client=10.0.0.9") {
+	if err != nil || plan.Complete || !slices.Equal(plan.Ignored, []string{text}) || !strings.Contains(plan.NextSteps[0].Command, "rotate start --ignore-node=eu/node-2 --ignore-client=10.0.0.9") {
 		t.Errorf("%v %+v", err, plan)
 	}
 	for _, action := range []rotate.Action{rotate.Start, rotate.Continue} {

@@ -75,19 +75,19 @@ func (r *run) fill() {
 	doc := &r.report.RotationReport
 	doc.Document = clusters.Document(KindReport, r.members)
 	doc.Action, doc.UnderWay, doc.Method, doc.MethodReason = string(r.Action), r.m.started, string(r.m.method), r.report.reason
-	doc.Old, doc.New, doc.Clusters = nil, nil, nil
+	doc.OldCA, doc.NewCA, doc.Clusters = nil, nil, nil
 	if r.m.old.Cert != nil {
-		doc.Old = ptr.To(ca.Certificate(r.m.old.Cert))
+		doc.OldCA = ptr.To(ca.Certificate(r.m.old.Cert))
 	}
 	if r.m.new.Cert != nil && r.Action != Plan { // start makes another one
-		doc.New = ptr.To(ca.Certificate(r.m.new.Cert))
+		doc.NewCA = ptr.To(ca.Certificate(r.m.new.Cert))
 	}
 	doc.Since, doc.By = r.m.lockedSince()
 	if r.m.new.Cert != nil {
 		for n, p := range r.m.positions(r.goal) {
 			c := r.m.clusters[n]
 			doc.Clusters = append(doc.Clusters, v1alpha1.RotationCluster{
-				Cluster: p.Cluster, Owner: c.owner().String(), Leaves: kindText(p.Leaves), Trust: kindText(p.Trusts),
+				Cluster: p.Cluster, Owner: c.owner().String(), LeafCertificateState: kindText(p.Leaves), Trust: kindText(p.Trusts),
 				Behind: append(slices.Clone(c.running.EtcdBehind), c.running.ClientsBehind...), Disconnected: r.m.lost(c),
 			})
 		}
@@ -98,7 +98,7 @@ func (r *run) fill() {
 		doc.Waiting = r.m.missing(phase.Gate, phase, r.Quiet)
 	}
 	doc.Warnings, doc.Ignored = r.warnings(), slices.Clone(r.ignored)
-	doc.Next = r.nextSteps(phase)
+	doc.NextSteps = r.nextSteps(phase)
 }
 
 func kindText(kinds map[string]pki.Accepts) string {
@@ -115,7 +115,7 @@ func kindText(kinds map[string]pki.Accepts) string {
 // nextSteps are the commands that go on from here, or back.
 func (r *run) nextSteps(phase Phase) []v1alpha1.NextStep {
 	step := func(a Action, why string) v1alpha1.NextStep {
-		return v1alpha1.NextStep{Cluster: strings.Join(r.names(), ","), Why: why, Command: r.command(a)}
+		return v1alpha1.NextStep{Cluster: strings.Join(r.names(), ","), Reason: why, Command: r.command(a)}
 	}
 	switch {
 	case !r.m.started && r.Action == Plan && r.m.new.Cert != nil:
@@ -204,37 +204,37 @@ func (r *run) phases() []v1alpha1.RotationPhase {
 	names := r.names()
 	if r.goal.Back {
 		return []v1alpha1.RotationPhase{
-			{Name: string(Issue), Text: "leaf certificates become such as the previous CA verifies, after every process trusts it", Command: string(Abort), Clusters: names},
-			{Name: string(CleanUp), Text: "the new CA is removed, and certgen's CronJobs are resumed", Command: string(Abort), Clusters: names},
+			{Name: string(Issue), Description: "leaf certificates become such as the previous CA verifies, after every process trusts it", Command: string(Abort), Clusters: names},
+			{Name: string(CleanUp), Description: "the new CA is removed, and certgen's CronJobs are resumed", Command: string(Abort), Clusters: names},
 		}
 	}
 	wait := "after every process presents what the others accept, one cluster after the other: "
-	out := []v1alpha1.RotationPhase{{Name: string(Prepare), Text: "both CAs are kept in every cluster, with a lock; certgen's CronJobs are suspended", Command: string(Start), Clusters: names}}
+	out := []v1alpha1.RotationPhase{{Name: string(Prepare), Description: "both CAs are kept in every cluster, with a lock; certgen's CronJobs are suspended", Command: string(Start), Clusters: names}}
 	if r.m.method == Emergency {
 		return append(out,
-			v1alpha1.RotationPhase{Name: string(Replace), Text: "leaf certificates and CA files of the new CA, in all clusters at once: clusters do not accept each other from here on", Command: string(Start), Clusters: names},
-			v1alpha1.RotationPhase{Name: string(Restart), Text: "clustermesh-apiserver restarts in every cluster", Command: string(Start), Clusters: names},
-			v1alpha1.RotationPhase{Name: string(Refresh), Text: "clients connect again: clusters accept each other from here on", Command: string(Start), Clusters: names},
-			v1alpha1.RotationPhase{Name: string(CleanUp), Text: "the kept new CA and the lock are removed, certgen's CronJobs are resumed", Command: string(Start), Clusters: names})
+			v1alpha1.RotationPhase{Name: string(Replace), Description: "leaf certificates and CA files of the new CA, in all clusters at once: clusters do not accept each other from here on", Command: string(Start), Clusters: names},
+			v1alpha1.RotationPhase{Name: string(Restart), Description: "clustermesh-apiserver restarts in every cluster", Command: string(Start), Clusters: names},
+			v1alpha1.RotationPhase{Name: string(Refresh), Description: "clients connect again: clusters accept each other from here on", Command: string(Start), Clusters: names},
+			v1alpha1.RotationPhase{Name: string(CleanUp), Description: "the kept new CA and the lock are removed, certgen's CronJobs are resumed", Command: string(Start), Clusters: names})
 	}
 	if r.m.method == Bundle {
 		return append(out,
-			v1alpha1.RotationPhase{Name: string(Trust), Text: "one cluster after the other: CA files contain both CAs, and clustermesh-apiserver restarts", Command: string(Start), Clusters: names},
-			v1alpha1.RotationPhase{Name: string(Issue), Text: "after every process trusts both: leaf certificates of the new CA, without a restart", Command: string(Continue), Clusters: names},
-			v1alpha1.RotationPhase{Name: string(Trust), Text: wait + "CA files contain only the new CA, and clustermesh-apiserver restarts", Command: string(Finish), Clusters: names},
-			v1alpha1.RotationPhase{Name: string(CleanUp), Text: "the kept new CA and the lock are removed, certgen's CronJobs are resumed", Command: string(Finish), Clusters: names})
+			v1alpha1.RotationPhase{Name: string(Trust), Description: "one cluster after the other: CA files contain both CAs, and clustermesh-apiserver restarts", Command: string(Start), Clusters: names},
+			v1alpha1.RotationPhase{Name: string(Issue), Description: "after every process trusts both: leaf certificates of the new CA, without a restart", Command: string(Continue), Clusters: names},
+			v1alpha1.RotationPhase{Name: string(Trust), Description: wait + "CA files contain only the new CA, and clustermesh-apiserver restarts", Command: string(Finish), Clusters: names},
+			v1alpha1.RotationPhase{Name: string(CleanUp), Description: "the kept new CA and the lock are removed, certgen's CronJobs are resumed", Command: string(Finish), Clusters: names})
 	}
 	return append(out,
-		v1alpha1.RotationPhase{Name: string(Issue), Text: "leaf certificates of the new CA, sent with its cross certificate, so that the previous CA verifies them too; without a restart", Command: string(Start), Clusters: names},
-		v1alpha1.RotationPhase{Name: string(Trust), Text: wait + "CA files contain only the new CA, and clustermesh-apiserver restarts", Command: string(Continue), Clusters: names},
-		v1alpha1.RotationPhase{Name: string(Refresh), Text: "clients that have not read the new CA connect again, without a restart", Command: string(Continue), Clusters: names},
-		v1alpha1.RotationPhase{Name: string(Issue), Text: "after every process trusts the new CA: the cross certificates are removed, without a restart", Command: string(Finish), Clusters: names},
-		v1alpha1.RotationPhase{Name: string(CleanUp), Text: "the kept new CA and the lock are removed, certgen's CronJobs are resumed", Command: string(Finish), Clusters: names})
+		v1alpha1.RotationPhase{Name: string(Issue), Description: "leaf certificates of the new CA, sent with its cross certificate, so that the previous CA verifies them too; without a restart", Command: string(Start), Clusters: names},
+		v1alpha1.RotationPhase{Name: string(Trust), Description: wait + "CA files contain only the new CA, and clustermesh-apiserver restarts", Command: string(Continue), Clusters: names},
+		v1alpha1.RotationPhase{Name: string(Refresh), Description: "clients that have not read the new CA connect again, without a restart", Command: string(Continue), Clusters: names},
+		v1alpha1.RotationPhase{Name: string(Issue), Description: "after every process trusts the new CA: the cross certificates are removed, without a restart", Command: string(Finish), Clusters: names},
+		v1alpha1.RotationPhase{Name: string(CleanUp), Description: "the kept new CA and the lock are removed, certgen's CronJobs are resumed", Command: string(Finish), Clusters: names})
 }
 
 // describe is a phase that was done.
 func describe(p Phase) v1alpha1.RotationPhase {
-	return v1alpha1.RotationPhase{Name: string(p.Kind), Text: sentence(p), Clusters: p.Clusters}
+	return v1alpha1.RotationPhase{Name: string(p.Kind), Description: sentence(p), Clusters: p.Clusters}
 }
 
 // sentence says what a phase does.

@@ -13,6 +13,7 @@ import (
 	"github.com/kubectl-mesh/kubectl-mesh/pkg/common/cilium/pki/pkitest"
 	"github.com/kubectl-mesh/kubectl-mesh/pkg/common/clusters"
 	"github.com/kubectl-mesh/kubectl-mesh/pkg/common/output"
+	"github.com/kubectl-mesh/kubectl-mesh/pkg/common/testkit/documents"
 	"github.com/kubectl-mesh/kubectl-mesh/plugins/kubectl-mesh-ca/internal/catest"
 	"github.com/kubectl-mesh/kubectl-mesh/plugins/kubectl-mesh-ca/internal/modeltest"
 	"github.com/kubectl-mesh/kubectl-mesh/plugins/kubectl-mesh-ca/internal/rotate"
@@ -254,7 +255,9 @@ func (w *world) run(action rotate.Action, method rotate.Method, requests int) (r
 		Observer: observer, Clock: machine{w.World, w.ahead}, Quiet: w.quiet, Ignore: w.ignore, Who: "test", ID: fmt.Sprint("run-", len(w.Log)), Method: string(method), Wait: 20 * time.Minute, Poll: 10 * time.Second,
 		Show: func(rotate.Report, bool) []output.Section { return nil },
 	}
-	return rotate.Run(w.T.Context(), c, recorder{modeltest.UI{T: w.T}, w.said, w.heard})
+	report, err := rotate.Run(w.T.Context(), c, recorder{modeltest.UI{T: w.T}, w.said, w.heard})
+	documents.CheckValue(w.T, report)
+	return report, err
 }
 
 // machine is the clock of the machine that runs the command.

@@ -110,9 +110,9 @@ func sequence(t *testing.T, seed uint64) {
 				t.Fatal(err)
 			}
 			action = rotate.Start
-			if report.UnderWay || len(report.Next) > 0 {
+			if report.UnderWay || len(report.NextSteps) > 0 {
 				action = rotate.Continue
-				if len(report.Next) > 0 && report.Next[0].Command != "" && strings.Contains(report.Next[0].Command, "rotate finish") {
+				if len(report.NextSteps) > 0 && report.NextSteps[0].Command != "" && strings.Contains(report.NextSteps[0].Command, "rotate finish") {
 					action = rotate.Finish
 				}
 			} else if !firstCA(t, w).Signer().Equal(first) {

@@ -49,10 +49,10 @@ func dueUnknown(doc v1alpha1.CACheckReport) []string {
 	var order []string
 	names := map[string][]string{}
 	for _, c := range doc.Certificates {
-		if c.DueUnknown == "" {
+		if c.DueFromMessage == "" {
 			continue
 		}
-		key := c.Cluster + "\x00" + c.DueUnknown
+		key := c.Cluster + "\x00" + c.DueFromMessage
 		if names[key] == nil {
 			order = append(order, key)
 		}

@@ -60,7 +60,7 @@ func federationPhases(doc v1alpha1.FederationReport) *metav1.Table {
 	t := output.NewTable(columns...)
 	for _, p := range doc.Phases {
 		if planned {
-			output.AddRow(t, p.Name, strings.Join(p.Clusters, ","), p.Text)
+			output.AddRow(t, p.Name, strings.Join(p.Clusters, ","), p.Description)
 			continue
 		}
 		output.AddRow(t, p.Name, strings.Join(p.Clusters, ","), tenths(p.WaitedMs), tenths(p.TookMs))
@@ -74,13 +74,13 @@ func FederationNext(doc v1alpha1.FederationReport) []string {
 	for _, list := range []struct {
 		title string
 		steps []v1alpha1.NextStep
-	}{{"Next:", doc.Next}, {"To undo it, run:", doc.Undo}} {
+	}{{"Next:", doc.NextSteps}, {"To undo it, run:", doc.UndoSteps}} {
 		if len(list.steps) == 0 {
 			continue
 		}
 		out = append(out, "", list.title)
 		for _, s := range list.steps {
-			out = append(out, "  "+s.Command, "      "+s.Why)
+			out = append(out, "  "+s.Command, "      "+s.Reason)
 		}
 	}
 	return out

@@ -20,11 +20,11 @@ func TestFederation(t *testing.T) {
 			{Cluster: "us", Issuer: "nobody", CA: ptr.To(certificate("CN=Cilium CA", now.Add(1000*pkitest.Day))), LeafCertificates: 6, Crossed: 6},
 			{Cluster: "eu", Issuer: "nobody", LeafCertificates: 6, ToChange: []string{"secret/a", "secret/b"}},
 		},
-		Phases:  []v1alpha1.RotationPhase{{Name: "chains", Text: "cross certificates are sent", Clusters: []string{"eu"}}},
-		Changes: []v1alpha1.Change{{Cluster: "eu", Object: "secret/a", Result: v1alpha1.ResultPlanned, Message: "a chain"}},
-		Waiting: []string{"eu: not yet"},
-		Next:    []v1alpha1.NextStep{{Command: "connect", Why: "connects them"}},
-		Undo:    []v1alpha1.NextStep{{Command: "off", Why: "separates them"}},
+		Phases:    []v1alpha1.RotationPhase{{Name: "chains", Description: "cross certificates are sent", Clusters: []string{"eu"}}},
+		Changes:   []v1alpha1.Change{{Cluster: "eu", Object: "secret/a", Result: v1alpha1.ResultPlanned, Message: "a chain"}},
+		Waiting:   []string{"eu: not yet"},
+		NextSteps: []v1alpha1.NextStep{{Command: "connect", Reason: "connects them"}},
+		UndoSteps: []v1alpha1.NextStep{{Command: "off", Reason: "separates them"}},
 	}
 	want := `Recipe: cross-certificates: nobody issues them again.
 

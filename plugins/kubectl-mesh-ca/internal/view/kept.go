@@ -12,14 +12,14 @@ import (
 )
 
 // Kept shows the backups of all clusters, and what still uses each.
-func Kept(doc v1alpha1.KeptCAList, now time.Time) []output.Section {
+func Kept(doc v1alpha1.CABackupList, now time.Time) []output.Section {
 	t := output.NewTable("CLUSTER", "NAME", "CA", "AGE", "EXPIRES", "KEY", "IN-USE", "+OF", "+SUBJECT", "+CONTEXT", "+NAMESPACE", "+USED-BY", "+FINGERPRINT")
 	for _, k := range doc.Backups {
 		fingerprint, full, end, subject := "-", "-", "-", "-"
 		if k.Certificate != nil {
 			fingerprint, full, end, subject = pki.Short(k.Fingerprint), k.Fingerprint, expires(k.NotAfter, now), k.Subject
 		}
-		output.AddRow(t, k.Cluster, k.Name, fingerprint, age(now.Sub(k.Since)), end, orDash(k.Key), inUse(k), k.Of, subject, k.Context, k.Namespace, orDash(usedBy(k.Uses)), full)
+		output.AddRow(t, k.Cluster, k.Name, fingerprint, age(now.Sub(k.Since)), end, orDash(k.Key), inUse(k), k.OriginalSecret, subject, k.Context, k.Namespace, orDash(usedBy(k.Uses)), full)
 	}
 	var text []string
 	for _, line := range doc.Unread {
@@ -32,9 +32,9 @@ func Kept(doc v1alpha1.KeptCAList, now time.Time) []output.Section {
 const maxKeptNames = 3
 
 // inUse returns whether a backup is in use, and in which clusters.
-func inUse(k v1alpha1.KeptCA) string {
+func inUse(k v1alpha1.CABackup) string {
 	switch k.State {
-	case v1alpha1.KeptUsed:
+	case v1alpha1.BackupUsed:
 		var where []string
 		for _, u := range k.Uses {
 			if !slices.Contains(where, u.Cluster) {
@@ -45,7 +45,7 @@ func inUse(k v1alpha1.KeptCA) string {
 			return fmt.Sprintf("yes (%d clusters)", len(where))
 		}
 		return "yes (" + strings.Join(where, ", ") + ")"
-	case v1alpha1.KeptUnused:
+	case v1alpha1.BackupUnused:
 		return "no"
 	default:
 		return "?"

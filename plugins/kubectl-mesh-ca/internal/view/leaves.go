@@ -20,7 +20,7 @@ const endsSoon = 60 * 24 * time.Hour
 
 // summary counts the leaf certificates of a cluster: "7 ok", or "2 of 7: wrong CA" with what is wrong, the worst first.
 func summary(c v1alpha1.CACluster, now time.Time) string {
-	if len(c.Leafs) == 0 {
+	if len(c.LeafCertificates) == 0 {
 		if c.NoClusterMesh {
 			return "none (no Cluster Mesh)"
 		}
@@ -28,14 +28,14 @@ func summary(c v1alpha1.CACluster, now time.Time) string {
 	}
 	count := map[string]int{}
 	bad := 0
-	for _, l := range c.Leafs {
+	for _, l := range c.LeafCertificates {
 		if what := trouble(l, now); what != "" {
 			count[what]++
 			bad++
 		}
 	}
 	if bad == 0 {
-		return fmt.Sprintf("%d ok", len(c.Leafs))
+		return fmt.Sprintf("%d ok", len(c.LeafCertificates))
 	}
 	var what []string
 	for _, kind := range troubles() {
@@ -47,7 +47,7 @@ func summary(c v1alpha1.CACluster, now time.Time) string {
 			what = append(what, fmt.Sprintf("%d %s", n, kind))
 		}
 	}
-	return fmt.Sprintf("%d of %d: %s", bad, len(c.Leafs), strings.Join(what, ", "))
+	return fmt.Sprintf("%d of %d: %s", bad, len(c.LeafCertificates), strings.Join(what, ", "))
 }
 
 // What is wrong with a leaf certificate, in one or two words.
@@ -106,7 +106,7 @@ func leaves(doc v1alpha1.CAReport, now time.Time, all bool) *metav1.Table {
 	}
 	for _, c := range doc.Clusters {
 		var rows []row
-		for _, l := range c.Leafs {
+		for _, l := range c.LeafCertificates {
 			if !all && trouble(l, now) == "" {
 				continue
 			}

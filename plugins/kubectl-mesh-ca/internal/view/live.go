@@ -28,10 +28,10 @@ func running(live *v1alpha1.CALive) []output.Section {
 func replicas(live *v1alpha1.CALive) *metav1.Table {
 	t := output.NewTable("CLUSTER", "POD", "SERVES", "ACCEPTED-BY", "TRUST", "+STARTED", "+REASON")
 	for _, c := range live.Clusters {
-		for _, e := range c.Etcd {
-			output.AddRow(t, c.Cluster, e.Pod, serves(e), acceptedBy(e.Accepted), e.Trust, at(e.Started), e.Reason)
+		for _, e := range c.EtcdReplicas {
+			output.AddRow(t, c.Cluster, e.Pod, serves(e), acceptedBy(e.ClientVerdicts), e.Trust, at(e.StartTime), e.Reason)
 		}
-		if len(c.Etcd) == 0 {
+		if len(c.EtcdReplicas) == 0 {
 			output.AddRow(t, c.Cluster, "-", "-", "-", "-", "-", "-")
 		}
 	}
@@ -40,11 +40,11 @@ func replicas(live *v1alpha1.CALive) *metav1.Table {
 
 // serves names the served chain: the leaf certificate, and how many certificates follow it.
 func serves(e v1alpha1.LiveEtcd) string {
-	if len(e.Served) == 0 {
+	if len(e.ServedChain) == 0 {
 		return "?"
 	}
-	s := pki.Short(e.Served[0].Fingerprint)
-	if more := len(e.Served) - 1; more > 0 {
+	s := pki.Short(e.ServedChain[0].Fingerprint)
+	if more := len(e.ServedChain) - 1; more > 0 {
 		s += fmt.Sprintf(" + %d", more)
 	}
 	return s

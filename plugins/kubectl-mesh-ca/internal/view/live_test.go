@@ -20,8 +20,8 @@ func TestStatusLive(t *testing.T) {
 	}
 	served := []v1alpha1.Certificate{certificate("CN=a", now), certificate("CN=X", now)}
 	doc := v1alpha1.CAReport{Live: &v1alpha1.CALive{Clusters: []v1alpha1.LiveCluster{
-		{Cluster: "us", Etcd: []v1alpha1.LiveEtcd{
-			{Pod: "mesh-0", Trust: "fresh", Served: served, Started: ptr.To(now.Add(-time.Hour)), Accepted: []v1alpha1.LiveAcceptance{{Client: "eu", Verdict: "ok"}, {Client: "ap", Verdict: "broken"}}},
+		{Cluster: "us", EtcdReplicas: []v1alpha1.LiveEtcd{
+			{Pod: "mesh-0", Trust: "fresh", ServedChain: served, StartTime: ptr.To(now.Add(-time.Hour)), ClientVerdicts: []v1alpha1.LiveAcceptance{{Client: "eu", Verdict: "ok"}, {Client: "ap", Verdict: "broken"}}},
 			{Pod: "mesh-1", Trust: "unknown", Message: "timeout"},
 		}, Clients: []v1alpha1.LiveClient{
 			agent("a1", "fresh", ptr.To(true)), agent("a2", "stale", ptr.To(true)), agent("a3", "fresh", ptr.To(true)), {Kind: "agent", Pod: "a4", Node: "n", Trust: "unknown"},
@@ -52,10 +52,10 @@ us        kvstoremesh      eu      0 of 1      unknown`
 // In a large mesh each process has a connection to every other cluster; the table stays short.
 func TestStatusLiveOfManyClusters(t *testing.T) {
 	t.Parallel()
-	c := v1alpha1.LiveCluster{Cluster: "us", Etcd: []v1alpha1.LiveEtcd{{Pod: "mesh-0", Trust: "fresh", Served: []v1alpha1.Certificate{certificate("CN=a", now)}}}}
+	c := v1alpha1.LiveCluster{Cluster: "us", EtcdReplicas: []v1alpha1.LiveEtcd{{Pod: "mesh-0", Trust: "fresh", ServedChain: []v1alpha1.Certificate{certificate("CN=a", now)}}}}
 	for i := range 254 {
 		peer := fmt.Sprintf("c%03d", i)
-		c.Etcd[0].Accepted = append(c.Etcd[0].Accepted, v1alpha1.LiveAcceptance{Client: peer, Verdict: "broken"})
+		c.EtcdReplicas[0].ClientVerdicts = append(c.EtcdReplicas[0].ClientVerdicts, v1alpha1.LiveAcceptance{Client: peer, Verdict: "broken"})
 		for _, pod := range []string{"a1", "a2"} {
 			c.Clients = append(c.Clients, v1alpha1.LiveClient{Kind: "agent", Pod: pod, Peer: peer, Trust: "fresh", Connected: ptr.To(true)})
 		}

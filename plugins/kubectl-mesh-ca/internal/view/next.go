@@ -36,7 +36,7 @@ func stepLines(steps []v1alpha1.NextStep, fill func(line, indent string) []strin
 			lines = append(lines, "", cluster+":")
 		}
 		n++
-		lines = append(lines, fill(fmt.Sprintf("  %d. %s", n, s.Why), "     ")...)
+		lines = append(lines, fill(fmt.Sprintf("  %d. %s", n, s.Reason), "     ")...)
 		if len(s.Objects) > 0 {
 			lines = append(lines, fill("     ("+strings.ReplaceAll(strings.Join(s.Objects, ", "), "secret/", "")+")", "      ")...)
 		}

@@ -30,7 +30,7 @@ func Prometheus(w io.Writer, doc v1alpha1.CACheckReport) error {
 	}
 	m.Family("mesh_ca_trust", prometheus.Gauge, "Whether processes of the client's cluster can log in to the server's, by the mounted files: 1 if they can, 0 if not or if it is not known.")
 	for _, p := range doc.Trust {
-		if p.NoClusterMesh == "" {
+		if p.WithoutClusterMesh == "" {
 			m.Sample(prometheus.Truth(p.Verdict == string(pki.OK)), "client", p.Client, "server", p.Server, "configured", strconv.FormatBool(p.Configured))
 		}
 	}

@@ -124,7 +124,7 @@ func checked() v1alpha1.CACheckReport {
 			{Cluster: odd, Kind: "leaf", Name: odd, NotBefore: now, NotAfter: end},
 		},
 		Trust: []v1alpha1.TrustPair{
-			{Client: "us", Server: odd, Verdict: "unknown"}, {Client: odd, Server: "us", Verdict: "ok", Configured: true}, {Client: "us", Server: "x", NoClusterMesh: "x"},
+			{Client: "us", Server: odd, Verdict: "unknown"}, {Client: odd, Server: "us", Verdict: "ok", Configured: true}, {Client: "us", Server: "x", WithoutClusterMesh: "x"},
 		},
 	}
 }

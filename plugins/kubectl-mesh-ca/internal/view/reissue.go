@@ -36,7 +36,7 @@ func phaseSections(doc v1alpha1.CAChangeReport) []output.Section {
 			head += fmt.Sprintf(": done in %s", (time.Duration(*p.TookMs) * time.Millisecond).Round(time.Second/10)) //nolint:mnd // tenths of a second
 		}
 		text = append(text, head)
-		for _, line := range p.Texts {
+		for _, line := range p.Descriptions {
 			if strings.Contains(line, ": runs ") { // a command is not broken
 				text = append(text, "     "+line)
 				continue

@@ -38,17 +38,17 @@ func Rotation(doc v1alpha1.RotationReport) []output.Section {
 }
 
 func rotationHead(doc v1alpha1.RotationReport) []string {
-	if doc.Old == nil {
+	if doc.OldCA == nil {
 		return []string{"No CA with its key was found."}
 	}
-	line := "Previous CA: " + authorityText(doc.Old)
+	line := "Previous CA: " + authorityText(doc.OldCA)
 	switch {
 	case doc.Method == "", !doc.UnderWay && doc.Action != "plan" && doc.Action != "start":
 		return []string{line, "No rotation is under way."}
 	}
 	out := []string{line}
-	if doc.New != nil {
-		out = append(out, "New CA:      "+authorityText(doc.New))
+	if doc.NewCA != nil {
+		out = append(out, "New CA:      "+authorityText(doc.NewCA))
 	}
 	method := "Method:      " + doc.Method
 	if doc.MethodReason != "" {
@@ -71,7 +71,7 @@ func authorityText(c *v1alpha1.Certificate) string {
 func rotationClusters(doc v1alpha1.RotationReport) *metav1.Table {
 	t := output.NewTable("CLUSTER", "OWNER", "LEAF CERTIFICATES", "CA FILES", "PROCESSES BEHIND", "NOT CONNECTED")
 	for _, c := range doc.Clusters {
-		output.AddRow(t, c.Cluster, c.Owner, c.Leaves, c.Trust, fmt.Sprint(len(c.Behind)), fmt.Sprint(len(c.Disconnected)))
+		output.AddRow(t, c.Cluster, c.Owner, c.LeafCertificateState, c.Trust, fmt.Sprint(len(c.Behind)), fmt.Sprint(len(c.Disconnected)))
 	}
 	return t
 }
@@ -85,7 +85,7 @@ func rotationPhases(doc v1alpha1.RotationReport) *metav1.Table {
 	t := output.NewTable(columns...)
 	for _, p := range doc.Phases {
 		if planned {
-			output.AddRow(t, p.Command, p.Name, p.Text)
+			output.AddRow(t, p.Command, p.Name, p.Description)
 			continue
 		}
 		output.AddRow(t, p.Name, strings.Join(p.Clusters, ","), tenths(p.WaitedMs), tenths(p.TookMs))
@@ -137,12 +137,12 @@ func indent(lines []string) []string {
 
 // RotationNext lists the commands that go on from here, or back.
 func RotationNext(doc v1alpha1.RotationReport) []string {
-	if len(doc.Next) == 0 {
+	if len(doc.NextSteps) == 0 {
 		return nil
 	}
 	out := []string{"", "Next:"}
-	for _, s := range doc.Next {
-		out = append(out, "  "+s.Command, "      "+s.Why)
+	for _, s := range doc.NextSteps {
+		out = append(out, "  "+s.Command, "      "+s.Reason)
 	}
 	return out
 }

@@ -36,7 +36,7 @@ func Status(doc v1alpha1.CAReport, now time.Time, wide bool) []output.Section {
 	if t := findings(slices.DeleteFunc(slices.Clone(doc.Findings), isDirection)); len(t.Rows) > 0 {
 		sections = append(sections, output.Section{Title: "Findings", Table: t})
 	}
-	if lines := statusNext(doc.Next); len(lines) > 0 {
+	if lines := statusNext(doc.NextSteps); len(lines) > 0 {
 		sections = append(sections, output.Section{Title: "Next steps, in this order", Text: lines})
 	}
 	for i := range sections {

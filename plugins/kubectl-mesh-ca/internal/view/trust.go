@@ -30,7 +30,7 @@ func trust(doc v1alpha1.CAReport, wide bool) []output.Section {
 	s := output.Section{Title: "Who trusts whom, according to the mounted files (the row logs in to the column)", Table: matrix(doc)}
 	if len(doc.Members) > maxMatrix || output.Width(s.Table) > width {
 		s = counts(doc)
-	} else if slices.ContainsFunc(doc.Trust, func(p v1alpha1.TrustPair) bool { return !p.Configured && p.NoClusterMesh == "" }) {
+	} else if slices.ContainsFunc(doc.Trust, func(p v1alpha1.TrustPair) bool { return !p.Configured && p.WithoutClusterMesh == "" }) {
 		s.Text = append(s.Text, "(In parentheses: the client is not configured to connect to the server.)")
 	}
 	for _, f := range doc.Federations {
@@ -63,7 +63,7 @@ func matrix(doc v1alpha1.CAReport) *metav1.Table {
 		for _, server := range doc.Members {
 			p, judged := pairs[[2]string{client.Name, server.Name}]
 			switch {
-			case client.Name == server.Name, p.NoClusterMesh != "":
+			case client.Name == server.Name, p.WithoutClusterMesh != "":
 				row = append(row, "-")
 			case !judged:
 				row = append(row, "?")
@@ -82,7 +82,7 @@ func matrix(doc v1alpha1.CAReport) *metav1.Table {
 func counts(doc v1alpha1.CAReport) output.Section {
 	good, configured, all := 0, 0, 0
 	for _, p := range doc.Trust {
-		if p.NoClusterMesh != "" {
+		if p.WithoutClusterMesh != "" {
 			continue
 		}
 		all++
@@ -109,7 +109,7 @@ func reasons(doc v1alpha1.CAReport, wide bool) output.Section {
 	left := 0
 	for _, configured := range []bool{true, false} {
 		for _, p := range doc.Trust {
-			if p.Configured != configured || p.Verdict == string(pki.OK) || p.NoClusterMesh != "" {
+			if p.Configured != configured || p.Verdict == string(pki.OK) || p.WithoutClusterMesh != "" {
 				continue
 			}
 			if len(t.Rows) == maxReasons && !wide {

@@ -47,7 +47,7 @@ func TestStatusOfOddities(t *testing.T) {
 			Findings: []v1alpha1.Finding{{ID: "CA011", Object: "us to eu", Message: "secret/ca.crt of eu is strange"}},
 		},
 		Clusters: []v1alpha1.CACluster{
-			{Cluster: "us", CA: &v1alpha1.Authority{Certificate: certificate("CN=\x1b[31mred", now.Add(-time.Hour)), Key: "mismatch", Owner: v1alpha1.Owner{Kind: "certgen"}}, Leafs: []v1alpha1.LeafCertificate{
+			{Cluster: "us", CA: &v1alpha1.Authority{Certificate: certificate("CN=\x1b[31mred", now.Add(-time.Hour)), Key: "mismatch", Owner: v1alpha1.Owner{Kind: "certgen"}}, LeafCertificates: []v1alpha1.LeafCertificate{
 				{Secret: "a", Message: "no permission to read it"},
 				{Secret: "b", Certificate: leaf("CN=remote"), Key: "ok", Owner: &v1alpha1.Owner{Kind: "helm", Name: "cilium"}, Problems: []v1alpha1.LeafProblem{{Message: "it is odd"}, {Message: "twice"}}},
 				{Secret: "c", Certificate: leaf("CN=remote"), Key: "ok", SignedByCA: ptr.To(false)},
@@ -122,8 +122,8 @@ func TestNextLines(t *testing.T) {
 		t.Errorf("nothing to do, but %q", got)
 	}
 	got := strings.Join(view.Next([]v1alpha1.NextStep{
-		{Cluster: "eu", Why: "first", Command: "do it", Objects: []string{"secret/a", "secret/b"}}, {Cluster: "eu", Why: "second"}, {Cluster: "ap", Why: "third", Command: "go"},
-		{Cluster: "eu", Why: "fourth", Command: "restart", AfterAll: true}, {Cluster: "ap", Why: "fifth", AfterAll: true},
+		{Cluster: "eu", Reason: "first", Command: "do it", Objects: []string{"secret/a", "secret/b"}}, {Cluster: "eu", Reason: "second"}, {Cluster: "ap", Reason: "third", Command: "go"},
+		{Cluster: "eu", Reason: "fourth", Command: "restart", AfterAll: true}, {Cluster: "ap", Reason: "fifth", AfterAll: true},
 	}, "kubectl mesh-ca status --contexts a"), "\n")
 	want := "\neu:\n  1. first\n     (a, b)\n     do it\n  2. second\n\nap:\n  1. third\n     go\n\nWhen these steps are done in every cluster:\n\neu:\n  1. fourth\n     restart\n\nap:\n  1. fifth\n\nThen check who trusts whom: kubectl mesh-ca status --contexts a"
 	if !strings.Contains(got, want) {
@@ -141,7 +141,7 @@ func TestFieldDStatusFits(t *testing.T) {
 			c := v1alpha1.CACluster{Cluster: name, CA: &v1alpha1.Authority{Certificate: certificate("CN=Cilium CA", now.AddDate(3, 0, 0)), Key: "ok", Owner: v1alpha1.Owner{Kind: "helm", Name: "cilium"}}}
 			leaf := certificate("CN=clustermesh-apiserver.cilium.io", now.AddDate(3, 0, 0))
 			for _, secret := range []string{"clustermesh-apiserver-server-cert", "clustermesh-apiserver-remote-cert", "hubble-relay-client-certs"} {
-				c.Leafs = append(c.Leafs, v1alpha1.LeafCertificate{Secret: secret, Certificate: &leaf, Key: "ok", SignedByCA: ptr.To(false), Owner: &v1alpha1.Owner{Kind: "helm", Name: "cilium"}})
+				c.LeafCertificates = append(c.LeafCertificates, v1alpha1.LeafCertificate{Secret: secret, Certificate: &leaf, Key: "ok", SignedByCA: ptr.To(false), Owner: &v1alpha1.Owner{Kind: "helm", Name: "cilium"}})
 			}
 			doc.Clusters = append(doc.Clusters, c)
 			for _, other := range names {
@@ -151,7 +151,7 @@ func TestFieldDStatusFits(t *testing.T) {
 			}
 		}
 		doc.Findings = []v1alpha1.Finding{{ID: "CA010", Severity: "error", Clusters: names[:2], Object: names[0] + " to " + names[1], Message: strings.Repeat("it is signed by another CA ", 12)}}
-		doc.Next = []v1alpha1.NextStep{{Clusters: names, Why: strings.Repeat("a long reason ", 30), Objects: []string{"secret/" + strings.Repeat("x", 40), "secret/" + strings.Repeat("y", 60)}}}
+		doc.NextSteps = []v1alpha1.NextStep{{Clusters: names, Reason: strings.Repeat("a long reason ", 30), Objects: []string{"secret/" + strings.Repeat("x", 40), "secret/" + strings.Repeat("y", 60)}}}
 		doc.Federations = []v1alpha1.Federation{{Clusters: names, Means: []string{"cross certificates", "several CA certificates"}}}
 		got := show(t, view.Status(doc, now, false))
 		for line := range strings.Lines(got) {

@@ -21,6 +21,7 @@ import (
 	"github.com/kubectl-mesh/kubectl-mesh/pkg/common/clusters"
 	"github.com/kubectl-mesh/kubectl-mesh/pkg/common/kernel"
 	"github.com/kubectl-mesh/kubectl-mesh/pkg/common/output"
+	"github.com/kubectl-mesh/kubectl-mesh/pkg/common/testkit/documents"
 	"github.com/kubectl-mesh/kubectl-mesh/plugins/kubectl-mesh-probe/internal/helper"
 )
 
@@ -154,6 +155,7 @@ func TestUnreadCluster(t *testing.T) {
 		}, &screen{})
 	}
 	r, err := run(us, eu)
+	documents.CheckValue(t, r.ProbeCleanupReport)
 	if err == nil || !strings.Contains(err.Error(), "eu could not be read; there may be more") || r.Complete || len(r.Changes) != 1 || r.Changes[0].Result != v1alpha1.ResultChanged {
 		t.Errorf("%v, %+v", err, r)
 	}

@@ -10,6 +10,7 @@ import (
 
 	"github.com/kubectl-mesh/kubectl-mesh/pkg/common/cli"
 	"github.com/kubectl-mesh/kubectl-mesh/pkg/common/cli/clitest"
+	"github.com/kubectl-mesh/kubectl-mesh/pkg/common/testkit/documents"
 )
 
 // TestFieldDHelpFits: help is read in terminals of 100 columns.
@@ -29,6 +30,11 @@ func TestHelp(t *testing.T) {
 	clitest.CheckHelp(t, NewRoot(genericiooptions.NewTestIOStreamsDiscard()))
 }
 
+func TestSchema(t *testing.T) {
+	t.Parallel()
+	clitest.CheckSchema(t, NewRoot, "DrillReport", "ProbeCleanupReport", "ProbeComparison", "ProbeRecordLine", "ProbeReport", "ProbeRequest")
+}
+
 // run runs the command line without any cluster and returns what it printed.
 func run(t *testing.T, args ...string) (stdout, stderr string, code int) {
 	t.Helper()
@@ -37,6 +43,7 @@ func run(t *testing.T, args ...string) (stdout, stderr string, code int) {
 	cmd := NewRoot(streams)
 	cmd.SetArgs(args)
 	code = cli.Main(t.Context(), cmd, streams)
+	documents.Check(t, out.String())
 	return out.String(), errOut.String(), code
 }
 

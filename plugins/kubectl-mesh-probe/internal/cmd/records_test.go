@@ -26,7 +26,7 @@ func recorded(t *testing.T, name string, us int, complete bool) string {
 		Document: v1alpha1.Document{APIVersion: v1alpha1.APIVersion, Kind: "ProbeReport", Complete: complete, Members: []v1alpha1.Member{{Name: "us"}, {Name: "eu"}}},
 		Target:   v1alpha1.ProbeTarget{URL: "http://nginx", Method: "GET", Service: "web/nginx", Port: 80},
 		Clients:  []v1alpha1.ProbeClient{{Name: "us", Cluster: "us", Namespace: "web", Pod: "client-1", Tool: "curl 8.5.0", Complete: complete}},
-		Checks:   []v1alpha1.ProbeCheck{{Client: "us", Expr: "errors<5%", Result: "PASS"}},
+		Checks:   []v1alpha1.ProbeCheck{{Client: "us", Expectation: "errors<5%", Result: "PASS"}},
 	}}
 	for n := range 5000 {
 		r := history.Request{Client: "us", Pod: "client-1", Start: start.Add(time.Duration(n) * 5 * time.Millisecond), Duration: time.Duration(2000+n*37%900) * time.Microsecond, Measured: true, Connect: time.Millisecond, Status: 200, Cluster: "eu", Member: true, Evidence: "pod name"}
@@ -52,7 +52,7 @@ func TestReportCommand(t *testing.T) {
 	file := recorded(t, "a.gz", 5, true)
 	page := filepath.Join(t.TempDir(), "page.html")
 	for format, want := range map[string]string{
-		"table": "<all>         5000", "wide": "<= ", "json": `"kind": "ProbeReport"`, "yaml": "kind: ProbeReport", "jsonl": `{"client":"us","pod":"client-1","start":"2026-11-29T12:00:00Z"`,
+		"table": "<all>         5000", "wide": "<= ", "json": `"kind": "ProbeReport"`, "yaml": "kind: ProbeReport", "jsonl": `{"client":"us","pod":"client-1","startTime":"2026-11-29T12:00:00Z"`,
 		"junit": "<testsuite", "prometheus": `mesh_probe_errors{service="web/nginx",client_cluster="us",client_pod="client-1",class="refused"`, "jsonpath={.clients[0].requests}": "5000",
 	} {
 		out, stderr, code := run(t, "report", file, "-o", format, "--report", page)
@@ -115,7 +115,7 @@ func TestCompareAndMergeCommands(t *testing.T) {
 	if _, stderr, code := run(t, "merge", a, same, "--record", joined); code != 0 {
 		t.Fatal(stderr)
 	}
-	if out, stderr, code := run(t, "report", joined, "-o", "jsonpath={.clients[0].requests} {.checks[0].expr}"); code != 0 || out != "10000 errors<5% ("+a+")" {
+	if out, stderr, code := run(t, "report", joined, "-o", "jsonpath={.clients[0].requests} {.checks[0].expectation}"); code != 0 || out != "10000 errors<5% ("+a+")" {
 		t.Errorf("exit code %d: %s%s", code, out, stderr)
 	}
 	if _, stderr, code := run(t, "merge", a, same, "--record", joined); code != 2 || !strings.Contains(stderr, "the file exists") {
@@ -193,7 +193,7 @@ func TestReportPrintsNoControlCharacters(t *testing.T) {
 		Target:   v1alpha1.ProbeTarget{URL: "http://" + evil, Method: "GET", Service: evil},
 		Clients:  []v1alpha1.ProbeClient{{Name: evil, Cluster: evil, Pod: evil, Node: evil, Tool: evil, Complete: true, UnknownSample: evil, Warnings: []string{evil}}},
 		Marks:    []v1alpha1.ProbeMark{{Time: start, Text: evil}},
-		Checks:   []v1alpha1.ProbeCheck{{Client: evil, Expr: evil, Result: "FAIL", Observed: evil, Reason: evil}},
+		Checks:   []v1alpha1.ProbeCheck{{Client: evil, Expectation: evil, Result: "FAIL", Observed: evil, Reason: evil}},
 	}}
 	for n := range 50 {
 		r := history.Request{Client: evil, Pod: evil, Start: start.Add(time.Duration(n) * time.Millisecond), Status: 200, Cluster: evil, Evidence: evil}

@@ -9,6 +9,7 @@ import (
 	"github.com/spf13/cobra"
 	"k8s.io/cli-runtime/pkg/genericiooptions"
 
+	"github.com/kubectl-mesh/kubectl-mesh/pkg/apis/v1alpha1/schema"
 	"github.com/kubectl-mesh/kubectl-mesh/pkg/common/cli"
 	"github.com/kubectl-mesh/kubectl-mesh/pkg/common/kernel"
 	"github.com/kubectl-mesh/kubectl-mesh/pkg/common/output"
@@ -75,6 +76,7 @@ func New(e *kernel.Env) *cobra.Command {
 		Short:   "Count which cluster of a Cilium Cluster Mesh answers",
 		Long:    long,
 		Example: example,
+		Schemas: schema.MeshProbe(),
 	}, e.IOStreams)
 	e.Attach(root)
 	f.addFlags(root.Flags())

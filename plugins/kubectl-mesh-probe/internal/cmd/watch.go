@@ -83,11 +83,11 @@ func watchFrame(p probe.Progress, columns, rows int) []string {
 	shown := p.Intervals[len(p.Intervals)-cells:]
 	lanes := view.Lanes(names, shown, p.Marks)
 	if len(p.ByURL) > 0 {
-		lanes = view.LanesByURL(names, p.URLs, lastOf(p.ByURL, shown[0].Start), p.Marks)
+		lanes = view.LanesByURL(names, p.URLs, lastOf(p.ByURL, shown[0].StartTime), p.Marks)
 	}
 	out := append([]string{head}, lanes...)
 	out = append(out, latencyLine(shown))
-	out = append(out, fmt.Sprintf("%s for each character, from %s UTC", p.Width, shown[0].Start.UTC().Format("15:04:05.0")))
+	out = append(out, fmt.Sprintf("%s for each character, from %s UTC", p.Width, shown[0].StartTime.UTC().Format("15:04:05.0")))
 	out = append(out, view.MarkLegend(p.Marks, p.Begun)...)
 	out = slices.DeleteFunc(out, func(line string) bool { return line == "" })
 	for i, line := range out {
@@ -106,7 +106,7 @@ func lastOf(byURL [][]v1alpha1.ProbeTimeInterval, from time.Time) [][]v1alpha1.P
 	out := make([][]v1alpha1.ProbeTimeInterval, len(byURL))
 	for n, all := range byURL {
 		for _, i := range all {
-			if !i.Start.Before(from) {
+			if !i.StartTime.Before(from) {
 				out[n] = append(out[n], i)
 			}
 		}
@@ -137,16 +137,16 @@ type plainLines struct {
 func (l *plainLines) print(p probe.Progress, last bool) {
 	for n, i := range p.Intervals {
 		over := n < len(p.Intervals)-1 || last
-		if !over || !i.Start.After(l.printed) || last && i.Requests == 0 {
+		if !over || !i.StartTime.After(l.printed) || last && i.Requests == 0 {
 			continue
 		}
-		l.printed = i.Start
+		l.printed = i.StartTime
 		if len(p.ByURL) == 0 {
 			output.Say(l.out, "%s", intervalLine(p, "", i))
 		}
 		for n, url := range p.ByURL {
 			for _, of := range url {
-				if of.Start.Equal(i.Start) {
+				if of.StartTime.Equal(i.StartTime) {
 					output.Say(l.out, "%s", intervalLine(p, p.URLs[n], of))
 				}
 			}
@@ -156,7 +156,7 @@ func (l *plainLines) print(p probe.Progress, last bool) {
 
 // intervalLine shows an interval, and its URL if there are several.
 func intervalLine(p probe.Progress, url string, i v1alpha1.ProbeTimeInterval) string {
-	parts := []string{i.Start.UTC().Format("15:04:05.0")}
+	parts := []string{i.StartTime.UTC().Format("15:04:05.0")}
 	if url != "" {
 		parts = append(parts, output.Clean(url))
 	}
@@ -176,7 +176,7 @@ func intervalLine(p probe.Progress, url string, i v1alpha1.ProbeTimeInterval) st
 		parts = append(parts, "median "+milliseconds(*i.MedianMs), "max "+milliseconds(*i.MaxMs))
 	}
 	for _, m := range p.Marks {
-		if !m.Time.Before(i.Start) && m.Time.Before(i.Start.Add(p.Width)) {
+		if !m.Time.Before(i.StartTime) && m.Time.Before(i.StartTime.Add(p.Width)) {
 			parts = append(parts, "mark: "+m.Text)
 		}
 	}

@@ -25,7 +25,7 @@ func running(intervals int) probe.Progress {
 		Marks: []v1alpha1.ProbeMark{{Time: start.Add(20 * time.Second), Text: "kubectl scale deployment nginx --replicas 0 \x1b[2J" + strings.Repeat("x", 200), Command: "x"}},
 	}
 	for n := range intervals {
-		i := v1alpha1.ProbeTimeInterval{Start: start.Add(time.Duration(n) * time.Second), Requests: 10, Answers: map[string]int{"us": 5, "eu-with-a-very-long-name": 5}, MedianMs: ptr.To(1.5), MaxMs: ptr.To(20.0)}
+		i := v1alpha1.ProbeTimeInterval{StartTime: start.Add(time.Duration(n) * time.Second), Requests: 10, Answers: map[string]int{"us": 5, "eu-with-a-very-long-name": 5}, MedianMs: ptr.To(1.5), MaxMs: ptr.To(20.0)}
 		if n == 21 {
 			i.Answers, i.NoAnswer, i.Errors, i.MedianMs, i.MaxMs = nil, 10, 10, nil, nil
 		}

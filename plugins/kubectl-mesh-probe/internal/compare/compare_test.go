@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/kubectl-mesh/kubectl-mesh/pkg/apis/v1alpha1"
+	"github.com/kubectl-mesh/kubectl-mesh/pkg/common/testkit/documents"
 	"github.com/kubectl-mesh/kubectl-mesh/plugins/kubectl-mesh-probe/internal/history"
 	"github.com/kubectl-mesh/kubectl-mesh/plugins/kubectl-mesh-probe/internal/record"
 	"github.com/kubectl-mesh/kubectl-mesh/plugins/kubectl-mesh-probe/internal/reply"
@@ -46,6 +47,7 @@ func compared(t *testing.T, a, b Run) v1alpha1.ProbeComparison {
 	if err != nil {
 		t.Fatal(err)
 	}
+	documents.CheckValue(t, doc)
 	return doc
 }
 
@@ -87,7 +89,7 @@ func TestCompareANewCluster(t *testing.T) {
 		t.Errorf("%+v", doc.Metrics)
 	}
 	for _, m := range doc.Metrics {
-		if m.Metric == share && m.Cluster == "eu" && (m.Result != Different || !strings.Contains(m.Reason, "one of the runs only") || m.P == nil || *m.P > 1e-6) {
+		if m.Metric == share && m.Cluster == "eu" && (m.Result != Different || !strings.Contains(m.Reason, "one of the runs only") || m.PValue == nil || *m.PValue > 1e-6) {
 			t.Errorf("%+v", m)
 		}
 	}
@@ -184,9 +186,9 @@ func TestMerge(t *testing.T) {
 	t.Parallel()
 	a, b := simulated(1, 300, 0.5, 0.1, 1), simulated(2, 500, 0.9, 0, 1)
 	b.File = "other"
-	a.Report.Checks = []v1alpha1.ProbeCheck{{Client: "us", Expr: "us=50%", Result: "FAIL"}}
+	a.Report.Checks = []v1alpha1.ProbeCheck{{Client: "us", Expectation: "us=50%", Result: "FAIL"}}
 	half := 0.5
-	a.Report.Clients[0].Answers[0].Expected = &half
+	a.Report.Clients[0].Answers[0].ExpectedShare = &half
 	got, err := Merge([]Run{a, b})
 	if err != nil {
 		t.Fatal(err)
@@ -196,14 +198,14 @@ func TestMerge(t *testing.T) {
 		t.Errorf("%+v", c)
 	}
 	for i, answer := range c.Answers {
-		if want := a.Report.Clients[0].Answers[i].Requests + b.Report.Clients[0].Answers[i].Requests; answer.Requests != want || answer.Expected != nil {
+		if want := a.Report.Clients[0].Answers[i].Requests + b.Report.Clients[0].Answers[i].Requests; answer.Requests != want || answer.ExpectedShare != nil {
 			t.Errorf("%s: %d requests, want %d", answer.Name, answer.Requests, want)
 		}
 	}
-	if c.PredictionMessage == "" || got.Report.Checks[0].Expr != "us=50% (run)" || got.Report.Checks[0].Result != "FAIL" {
+	if c.PredictionMessage == "" || got.Report.Checks[0].Expectation != "us=50% (run)" || got.Report.Checks[0].Result != "FAIL" {
 		t.Errorf("%q, %+v", c.PredictionMessage, got.Report.Checks)
 	}
-	if a.Report.Clients[0].Requests != 300 || a.Report.Clients[0].Answers[0].Expected == nil {
+	if a.Report.Clients[0].Requests != 300 || a.Report.Clients[0].Answers[0].ExpectedShare == nil {
 		t.Error("merging changed one of the runs")
 	}
 	b.Report.Target.URL = "http://other/"

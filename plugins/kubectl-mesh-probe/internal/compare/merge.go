@@ -90,7 +90,7 @@ func join(doc *v1alpha1.ProbeReport, r Run) {
 		}
 	}
 	for _, k := range r.Report.Checks {
-		k.Expr = fmt.Sprintf("%s (%s)", k.Expr, r.File)
+		k.Expectation = fmt.Sprintf("%s (%s)", k.Expectation, r.File)
 		doc.Checks = append(doc.Checks, k)
 	}
 	doc.Marks = append(doc.Marks, r.Report.Marks...)
@@ -145,7 +145,7 @@ func joinClient(to *v1alpha1.ProbeClient, c v1alpha1.ProbeClient) {
 	if !maps.Equal(expected(*to), expected(c)) {
 		to.Answers = slices.Clone(to.Answers)
 		for i := range to.Answers {
-			to.Answers[i].Expected = nil
+			to.Answers[i].ExpectedShare = nil
 		}
 		to.PredictionMessage = "the predictions of the joined runs differ"
 	}
@@ -166,8 +166,8 @@ func joinSchedules(a, b *v1alpha1.ProbeSchedule) *v1alpha1.ProbeSchedule {
 func expected(c v1alpha1.ProbeClient) map[string]float64 {
 	out := map[string]float64{}
 	for _, a := range c.Answers {
-		if a.Expected != nil {
-			out[a.Name] = *a.Expected
+		if a.ExpectedShare != nil {
+			out[a.Name] = *a.ExpectedShare
 		}
 	}
 	return out

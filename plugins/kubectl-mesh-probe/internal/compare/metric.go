@@ -99,7 +99,7 @@ func (m metric) judge(opts Options, metrics int) v1alpha1.ProbeMetric {
 	z := stats.Z(alpha)
 	ci := stats.Difference(m.k1, m.n1, m.k2, m.n2, z)
 	p := stats.TwoProportions(m.k1, m.n1, m.k2, m.n2)
-	out.Change, out.CI, out.P = out.B-out.A, v1alpha1.ProbeInterval{Low: ci.Low, High: ci.High}, &p
+	out.Change, out.ConfidenceInterval, out.PValue = out.B-out.A, v1alpha1.ProbeInterval{Low: ci.Low, High: ci.High}, &p
 	certain := ci.Low > 0 || ci.High < 0
 	switch {
 	case m.kind == share && certain && (m.k1 == 0) != (m.k2 == 0):
@@ -121,12 +121,12 @@ func (m metric) judgeLatency(opts Options, alpha float64) v1alpha1.ProbeMetric {
 	at := func(sorted []float64) float64 { return sorted[int(math.Ceil(m.quantile*float64(len(sorted))))-1] }
 	ci := stats.QuantileRatio(m.a, m.b, m.quantile, alpha)
 	out := v1alpha1.ProbeMetric{
-		Client: m.clients.cluster, URL: m.clients.url, Metric: m.kind, Cluster: m.cluster, A: at(m.a), B: at(m.b), CI: v1alpha1.ProbeInterval{Low: ci.Low, High: ci.High}, Tolerance: opts.Latency,
+		Client: m.clients.cluster, URL: m.clients.url, Metric: m.kind, Cluster: m.cluster, A: at(m.a), B: at(m.b), ConfidenceInterval: v1alpha1.ProbeInterval{Low: ci.Low, High: ci.High}, Tolerance: opts.Latency,
 	}
 	out.Change = out.B / out.A
 	if m.kind == p50 {
 		p := stats.MannWhitney(m.a, m.b)
-		out.P = &p
+		out.PValue = &p
 	}
 	most := 1 + opts.Latency
 	within := func(ratio float64) bool {

@@ -85,7 +85,7 @@ func TestMergeURLs(t *testing.T) {
 	a := joined(map[string]Run{"http://a/": simulated(1, 300, 0.5, 0, 1), "http://b/": simulated(2, 500, 0.5, 0, 1)})
 	b := joined(map[string]Run{"http://a/": simulated(3, 30, 0.5, 0, 1), "http://b/": simulated(4, 50, 0.5, 0, 1)})
 	a.File, b.File = "a", "b"
-	a.Report.Checks = []v1alpha1.ProbeCheck{{Client: "us", URL: "http://b/", Expr: "us=50%", Result: "PASS"}}
+	a.Report.Checks = []v1alpha1.ProbeCheck{{Client: "us", URL: "http://b/", Expectation: "us=50%", Result: "PASS"}}
 	got, err := Merge([]Run{a, b})
 	if err != nil {
 		t.Fatal(err)

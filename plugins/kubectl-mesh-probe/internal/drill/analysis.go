@@ -144,7 +144,7 @@ func describeOutage(out *v1alpha1.DrillClient, o history.Outage) {
 	if o.LastFrom.After(o.Mark) {
 		out.LastAnswerMs = since0(o.Mark, o.LastFrom)
 	}
-	out.FirstOtherMs, out.FirstOther = since0(o.Mark, o.FirstTo), o.ToCluster
+	out.FirstOtherMs, out.FirstOtherCluster = since0(o.Mark, o.FirstTo), o.ToCluster
 	if o.Requests == 0 {
 		return
 	}

@@ -294,8 +294,8 @@ func TestErrorsByClass(t *testing.T) {
 	got := analyse(requests, marks{cluster: "us", with: drillrecord.Scale, write: at(100), restore: at(420), end: at(5000)}, true)
 	moment := func(ms int) *time.Time { m := at(ms).UTC(); return &m }
 	want := []v1alpha1.ProbeError{
-		{Class: "connect-timeout", Count: 2, First: moment(100), Last: moment(120), Message: "timed out"},
-		{Class: "http-5xx", Cluster: "eu", Count: 2, First: moment(160), Last: moment(200), Message: "no healthy upstream"},
+		{Class: "connect-timeout", Count: 2, FirstTime: moment(100), LastTime: moment(120), Message: "timed out"},
+		{Class: "http-5xx", Cluster: "eu", Count: 2, FirstTime: moment(160), LastTime: moment(200), Message: "no healthy upstream"},
 	}
 	if d := cmp.Diff(want, got.Errors); d != "" {
 		t.Error(d)

@@ -20,6 +20,7 @@ import (
 	"github.com/kubectl-mesh/kubectl-mesh/pkg/common/cilium"
 	"github.com/kubectl-mesh/kubectl-mesh/pkg/common/clusters"
 	"github.com/kubectl-mesh/kubectl-mesh/pkg/common/testkit"
+	"github.com/kubectl-mesh/kubectl-mesh/pkg/common/testkit/documents"
 	"github.com/kubectl-mesh/kubectl-mesh/plugins/kubectl-mesh-probe/internal/drillrecord"
 	"github.com/kubectl-mesh/kubectl-mesh/plugins/kubectl-mesh-probe/internal/podexec"
 	"github.com/kubectl-mesh/kubectl-mesh/plugins/kubectl-mesh-probe/internal/probe"
@@ -302,6 +303,7 @@ func TestDeclined(t *testing.T) {
 	f.Revive()
 	c.Probe.Clients.From = podexec.Ref{Kind: "pod", Name: "client"}
 	report, err := Run(t.Context(), c, ui)
+	documents.CheckValue(t, report.Document)
 	if !errors.Is(err, ui.no) || ui.asked != 1 || f.Writes() != 0 || report.Document.State != stateRefused || report.Document.Complete {
 		t.Errorf("%v, asked %d times, %d writes, %+v", err, ui.asked, f.Writes(), report)
 	}

@@ -92,7 +92,7 @@ func judged(c observation, k v1alpha1.ProbeCheck) v1alpha1.ProbeCheck {
 
 // checkFollowed expects that only other clusters answer at the end. A client that may have moved too late to show it did not fail.
 func checkFollowed(c observation, cluster string) v1alpha1.ProbeCheck {
-	k := v1alpha1.ProbeCheck{Expr: "moves away from " + cluster, Result: string(judge.Pass)}
+	k := v1alpha1.ProbeCheck{Expectation: "moves away from " + cluster, Result: string(judge.Pass)}
 	switch {
 	case c.FollowedMs != nil:
 		k.Observed = "after " + duration(*c.FollowedMs)
@@ -112,7 +112,7 @@ func checkFollowed(c observation, cluster string) v1alpha1.ProbeCheck {
 
 // check judges one client. A failover is known up to its resolution.
 func (e Expectation) check(c observation) v1alpha1.ProbeCheck {
-	k := v1alpha1.ProbeCheck{Expr: e.expr}
+	k := v1alpha1.ProbeCheck{Expectation: e.expr}
 	verdict := func(v judge.Verdict, reason string) v1alpha1.ProbeCheck {
 		k.Result, k.Reason = string(v), reason
 		return k

@@ -74,7 +74,7 @@ func (r *run) recordMarks() {
 func (r *run) probeChecks(doc v1alpha1.DrillReport) []v1alpha1.ProbeCheck {
 	out := slices.Clone(doc.Checks)
 	add := func(expr string, v judge.Verdict, reason string) {
-		out = append(out, v1alpha1.ProbeCheck{Client: doc.Cluster, Expr: expr, Result: string(v), Reason: reason})
+		out = append(out, v1alpha1.ProbeCheck{Client: doc.Cluster, Expectation: expr, Result: string(v), Reason: reason})
 	}
 	switch {
 	case doc.State == stateNotRestored:

@@ -45,7 +45,7 @@ func TestDrillRecord(t *testing.T) {
 	if m := rec.Report.Marks; len(m) != 3 || !m[0].Time.Equal(*doc.WriteTime) || !m[1].Time.Equal(*doc.RestoreTime) || m[2].Text != "end: no more requests" || !m[2].Time.After(m[1].Time) {
 		t.Errorf("%+v", m)
 	}
-	if k := rec.Report.Checks; len(k) != 3 || k[0].Expr != "moves away from us" || k[2] != (v1alpha1.ProbeCheck{Client: "us", Expr: "the previous values are restored", Result: "PASS"}) {
+	if k := rec.Report.Checks; len(k) != 3 || k[0].Expectation != "moves away from us" || k[2] != (v1alpha1.ProbeCheck{Client: "us", Expectation: "the previous values are restored", Result: "PASS"}) {
 		t.Errorf("%+v", k)
 	}
 	for _, client := range rec.Report.Clients {
@@ -91,14 +91,14 @@ func TestDrillIntervals(t *testing.T) {
 		for n, i := range c.Intervals {
 			sum += i.Requests
 			errs += i.Errors
-			if !i.Start.Equal(doc.Intervals[n].Start) {
-				t.Errorf("the interval begins at %s, and that of the report at %s", i.Start, doc.Intervals[n].Start)
+			if !i.StartTime.Equal(doc.Intervals[n].StartTime) {
+				t.Errorf("the interval begins at %s, and that of the report at %s", i.StartTime, doc.Intervals[n].StartTime)
 			}
 		}
 		if want := c.Before.Requests + c.During.Requests + c.After.Requests; sum != want || sum == 0 {
 			t.Errorf("%d of %d requests are in an interval", sum, want)
 		}
-		if l := c.Before.LatencyMs; l == nil || l.N != c.Before.Requests-c.Before.Errors || l.Max != 1 || l.Histogram != nil {
+		if l := c.Before.LatencyMs; l == nil || l.Count != c.Before.Requests-c.Before.Errors || l.Max != 1 || l.Histogram != nil {
 			t.Errorf("%+v", l)
 		}
 		requests += sum
@@ -138,7 +138,7 @@ func TestDrillRecordOfAFailure(t *testing.T) {
 			t.Fatalf("%s: %v, %+v", name, err, report)
 		}
 		if !slices.ContainsFunc(report.Probe.Checks, func(k v1alpha1.ProbeCheck) bool {
-			return k.Expr == "the drill is complete" && k.Result == "INCONCLUSIVE" && k.Reason == report.Document.Reason && k.Client == "us"
+			return k.Expectation == "the drill is complete" && k.Result == "INCONCLUSIVE" && k.Reason == report.Document.Reason && k.Client == "us"
 		}) {
 			t.Errorf("%s: %+v", name, report.Probe.Checks)
 		}

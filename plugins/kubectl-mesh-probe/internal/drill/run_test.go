@@ -146,7 +146,7 @@ func TestDrill(t *testing.T) {
 		}
 	}
 	for _, k := range doc.Checks {
-		if want := map[string]string{"moves away from us": "PASS", "failover<30s": "PASS", "errors=0%": "FAIL"}[k.Expr]; k.Result != want {
+		if want := map[string]string{"moves away from us": "PASS", "failover<30s": "PASS", "errors=0%": "FAIL"}[k.Expectation]; k.Result != want {
 			t.Errorf("%+v, want %s", k, want)
 		}
 	}

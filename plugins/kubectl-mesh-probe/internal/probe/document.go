@@ -134,7 +134,7 @@ func (r *run) describeChecks(c *client) []v1alpha1.ProbeCheck {
 		if !c.result.Complete && k.Verdict == judge.Pass {
 			k.Verdict, k.Reason = judge.Inconclusive, "the run is not complete"
 		}
-		out = append(out, v1alpha1.ProbeCheck{Client: c.name, URL: c.url, Expr: k.Expr, Result: string(k.Verdict), Observed: k.Observed, Reason: k.Reason})
+		out = append(out, v1alpha1.ProbeCheck{Client: c.name, URL: c.url, Expectation: k.Expr, Result: string(k.Verdict), Observed: k.Observed, Reason: k.Reason})
 	}
 	return out
 }
@@ -159,7 +159,7 @@ func (c *client) describe(members []origin.Member) v1alpha1.ProbeClient {
 	}
 	for _, m := range members {
 		if share, ok := c.prediction.Shares[m.Name]; ok {
-			out.Answers = append(out.Answers, v1alpha1.ProbeAnswer{Name: m.Name, Expected: &share})
+			out.Answers = append(out.Answers, v1alpha1.ProbeAnswer{Name: m.Name, ExpectedShare: &share})
 		}
 	}
 	if took := c.result.End.Sub(c.result.Start); took > 0 {

@@ -108,5 +108,5 @@ func (s *source) describeHelper() *v1alpha1.ProbeHelper {
 	if h == nil || !h.Exists() {
 		return nil
 	}
-	return &v1alpha1.ProbeHelper{Kind: string(h.Kind), ClientPod: h.Client, Left: h.Left}
+	return &v1alpha1.ProbeHelper{Kind: string(h.Kind), ClientPod: h.Client, LeftBehind: h.Left}
 }

@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"github.com/kubectl-mesh/kubectl-mesh/pkg/common/clusters"
+	"github.com/kubectl-mesh/kubectl-mesh/pkg/common/testkit/documents"
 	"github.com/kubectl-mesh/kubectl-mesh/plugins/kubectl-mesh-probe/internal/judge"
 	"github.com/kubectl-mesh/kubectl-mesh/plugins/kubectl-mesh-probe/internal/origin"
 	"github.com/kubectl-mesh/kubectl-mesh/plugins/kubectl-mesh-probe/internal/reply"
@@ -48,13 +49,14 @@ func TestHistoryAgreesWithTheTally(t *testing.T) {
 	r.clients[0].prediction = judge.Prediction{Shares: map[string]float64{"us": 1}}
 	r.mesh.selection.Members = []*clusters.Member{{Name: "us"}, {Name: "eu"}}
 	doc := r.document(t.Context())
+	documents.CheckValue(t, doc)
 	for i, c := range r.clients {
 		got, want := doc.Clients[i], c.tally
 		if got.Requests != want.Requests || got.Answered != want.Answered() || got.Unknown != want.Unknown || got.UnknownErrors != want.UnknownErrors || got.NoAnswer != want.NoAnswer || got.WeakEvidence != want.Weak {
 			t.Errorf("%s: the report has %d requests, %d answered, %d unknown (%d errors), %d without an answer; the tally %+v", got.Cluster, got.Requests, got.Answered, got.Unknown, got.UnknownErrors, got.NoAnswer, want)
 		}
-		if fmt.Sprint(got.RecognisedBy) != fmt.Sprint(want.Recognised) {
-			t.Errorf("%s: recognised by %v, the tally says %v", got.Cluster, got.RecognisedBy, want.Recognised)
+		if fmt.Sprint(got.IdentifiedBy) != fmt.Sprint(want.Recognised) {
+			t.Errorf("%s: recognised by %v, the tally says %v", got.Cluster, got.IdentifiedBy, want.Recognised)
 		}
 		for n, row := range c.tally.Rows(r.mesh.members) {
 			if a := got.Answers[n]; a.Name != row.Name || a.Requests != row.Requests || a.Errors != row.Errors || a.Member != row.Member {
@@ -80,7 +82,7 @@ func TestHistoryAgreesWithTheTally(t *testing.T) {
 	if doc.Clients[0].Errors[0].Cluster != "us" || !doc.Clients[0].Errors[0].Predicted || doc.Clients[1].Errors[0].Cluster != "" {
 		t.Errorf("errors without a reply: %+v, %+v", doc.Clients[0].Errors[0], doc.Clients[1].Errors[0])
 	}
-	if n := len(doc.Intervals); n < 20 || n > 60 || doc.LatencyMs.N != 2700 {
-		t.Errorf("%d intervals, %d latencies", n, doc.LatencyMs.N)
+	if n := len(doc.Intervals); n < 20 || n > 60 || doc.LatencyMs.Count != 2700 {
+		t.Errorf("%d intervals, %d latencies", n, doc.LatencyMs.Count)
 	}
 }

@@ -62,7 +62,7 @@ func answering(cluster string) v1alpha1.ProbeClient {
 }
 
 func check(cluster string, verdict judge.Verdict) v1alpha1.ProbeCheck {
-	return v1alpha1.ProbeCheck{Client: cluster, Expr: "us=0%", Result: string(verdict)}
+	return v1alpha1.ProbeCheck{Client: cluster, Expectation: "us=0%", Result: string(verdict)}
 }
 
 // Without a single answer the result is a failure that is not a missed expectation, and one line suggests what to check.

@@ -12,6 +12,7 @@ import (
 	"github.com/kubectl-mesh/kubectl-mesh/pkg/apis/v1alpha1"
 	"github.com/kubectl-mesh/kubectl-mesh/pkg/common/clusters"
 	"github.com/kubectl-mesh/kubectl-mesh/pkg/common/routing"
+	"github.com/kubectl-mesh/kubectl-mesh/pkg/common/testkit/documents"
 	"github.com/kubectl-mesh/kubectl-mesh/plugins/kubectl-mesh-probe/internal/judge"
 	"github.com/kubectl-mesh/kubectl-mesh/plugins/kubectl-mesh-probe/internal/origin"
 	"github.com/kubectl-mesh/kubectl-mesh/plugins/kubectl-mesh-probe/internal/podexec"
@@ -100,6 +101,7 @@ func TestSeveralURLs(t *testing.T) {
 		s.found = false // nothing is read again
 	}
 	doc := r.document(t.Context())
+	documents.CheckValue(t, doc)
 	for _, s := range r.services {
 		s.found = true
 	}
@@ -110,7 +112,7 @@ func TestSeveralURLs(t *testing.T) {
 	for _, c := range doc.Clients {
 		row := fmt.Sprintf("%s %s %d:", c.Name, c.URL, c.Requests)
 		for _, a := range c.Answers {
-			row += fmt.Sprintf(" %s %d of %.1f", a.Name, a.Requests, *a.Expected)
+			row += fmt.Sprintf(" %s %d of %.1f", a.Name, a.Requests, *a.ExpectedShare)
 		}
 		got = append(got, row)
 	}
@@ -122,7 +124,7 @@ func TestSeveralURLs(t *testing.T) {
 	}
 	var checks []string
 	for _, k := range doc.Checks {
-		checks = append(checks, k.Client+" "+k.URL+" "+k.Expr+" "+k.Result)
+		checks = append(checks, k.Client+" "+k.URL+" "+k.Expectation+" "+k.Result)
 	}
 	if d := cmp.Diff([]string{
 		"us http://web/ errors=0% PASS", "us http://wiki/path errors=0% PASS", "us http://wiki/path us=0% PASS",

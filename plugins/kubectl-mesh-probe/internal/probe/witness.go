@@ -47,12 +47,12 @@ func (r *run) askAgents(ctx context.Context, doc *v1alpha1.ProbeReport) {
 		snaps := r.snapshots(ctx, r.found(), r.mesh.look)
 		var wg sync.WaitGroup
 		for i, c := range r.clients {
-			if c.hasSent() && (round == 0 || found[i].Differs == differsAgent) {
+			if c.hasSent() && (round == 0 || found[i].DifferingLayer == differsAgent) {
 				wg.Go(func() { found[i] = r.askAgent(ctx, c, snaps[c.to]) })
 			}
 		}
 		wg.Wait()
-		if !slices.ContainsFunc(found, func(w v1alpha1.ProbeWitness) bool { return w.Differs == differsAgent }) {
+		if !slices.ContainsFunc(found, func(w v1alpha1.ProbeWitness) bool { return w.DifferingLayer == differsAgent }) {
 			break
 		}
 	}
@@ -90,16 +90,16 @@ func (r *run) judgeAgent(out *v1alpha1.ProbeWitness, c *client, table witness.Ta
 	for _, f := range a.Frontends {
 		out.Frontends = append(out.Frontends, f.String())
 	}
-	out.Backends, out.UnknownBackends, out.Shares = a.Backends, a.Unknown, a.Shares
-	out.Missing, out.Extra = describeBackends(a.Missing), describeBackends(a.Extra)
+	out.Backends, out.UnknownBackends, out.AgentShares = a.Backends, a.Unknown, a.Shares
+	out.MissingBackends, out.ExtraBackends = describeBackends(a.Missing), describeBackends(a.Extra)
 	now := judge.Predict(snap, c.member.Name, c.to.key, c.to.url.Port())
-	out.Predicted, out.Traffic = now.Shares, c.traffic()
+	out.PredictedShares, out.TrafficShares = now.Shares, c.traffic()
 	const unclear = "the agent has the predicted backends, but the traffic cannot be compared: "
 	switch {
 	case a.Why != "":
 		out.Message = a.Why
 	case !a.Agrees():
-		out.Differs, out.Message = differsAgent, describeDifference(a)
+		out.DifferingLayer, out.Message = differsAgent, describeDifference(a)
 	case now.Shares == nil:
 		out.Message = unclear + now.Why
 	case c.changed != "":
@@ -109,9 +109,9 @@ func (r *run) judgeAgent(out *v1alpha1.ProbeWitness, c *client, table witness.Ta
 	default:
 		switch k := r.checkTraffic(c, a, now); k.Verdict {
 		case judge.Pass:
-			out.Differs = differsNone
+			out.DifferingLayer = differsNone
 		case judge.Fail:
-			out.Differs, out.Message = differsTraffic, "the requests were answered with other shares than the agent's backends have"
+			out.DifferingLayer, out.Message = differsTraffic, "the requests were answered with other shares than the agent's backends have"
 		default:
 			out.Message = unclear + k.Reason
 		}
@@ -185,8 +185,8 @@ func describeDifference(a witness.Agent) string {
 
 // checkWitness is the check of one client: the agent has the predicted backends, and the traffic fits them.
 func checkWitness(client string, w v1alpha1.ProbeWitness) v1alpha1.ProbeCheck {
-	k := v1alpha1.ProbeCheck{Client: client, URL: w.URL, Expr: "witness agents", Result: string(judge.Inconclusive), Reason: w.Message}
-	switch w.Differs {
+	k := v1alpha1.ProbeCheck{Client: client, URL: w.URL, Expectation: "witness agents", Result: string(judge.Inconclusive), Reason: w.Message}
+	switch w.DifferingLayer {
 	case differsNone:
 		k.Result = string(judge.Pass)
 	case differsAgent, differsTraffic:

@@ -107,7 +107,7 @@ func TestWitness(t *testing.T) {
 		out := v1alpha1.ProbeWitness{Cluster: "us", Node: "n1", Agent: "cilium-x"}
 		r.judgeAgent(&out, client, table, witnessMesh(c.us, c.eu))
 		got := checkWitness("us", out)
-		if out.Differs != c.differs || got.Result != c.verdict || !strings.Contains(got.Reason, c.reasonPart) {
+		if out.DifferingLayer != c.differs || got.Result != c.verdict || !strings.Contains(got.Reason, c.reasonPart) {
 			t.Errorf("%s: %+v, %+v", name, out, got)
 		}
 	}

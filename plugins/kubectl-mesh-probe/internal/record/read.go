@@ -120,7 +120,7 @@ func (r *reader) line(l line) error {
 	case l.Attribution != nil:
 		a := *l.Attribution
 		r.attributions++
-		r.rec.Log.Attribute(a.by(), a.Reply, a.match())
+		r.rec.Log.Attribute(clientOf(a), a.Reply, matchOf(a))
 	case l.Mark != nil:
 		r.mark(*l.Mark)
 	case l.Trailer != nil:

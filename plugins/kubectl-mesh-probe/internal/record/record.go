@@ -24,52 +24,23 @@ const Version = 1
 // kind marks a record in its first line.
 const kind = "ProbeRecord"
 
-// line is one line of a record. Exactly one of its fields is set.
-type line struct {
-	Header      *header                `json:"header,omitempty"`
-	Request     *v1alpha1.ProbeRequest `json:"request,omitempty"`
-	Attribution *attribution           `json:"attribution,omitempty"`
-	Mark        *v1alpha1.ProbeMark    `json:"mark,omitempty"`
-	Trailer     *trailer               `json:"trailer,omitempty"`
-}
-
-// header is the first line.
-type header struct {
-	Kind    string `json:"kind"`
-	Version int    `json:"version"`
-	// Report has the members, the target, the clients and their prediction. Checks are the expectations to be judged.
-	Report v1alpha1.ProbeReport `json:"report"`
-	Checks []string             `json:"checks,omitempty"`
-}
-
-// attribution says who sent a reply whose sender was unknown when it arrived.
-type attribution struct {
-	Client   string `json:"client"`
-	Pod      string `json:"pod,omitempty"`
-	URL      string `json:"url,omitempty"`
-	Reply    int    `json:"reply"`
-	Cluster  string `json:"cluster"`
-	Member   bool   `json:"member,omitempty"`
-	Evidence string `json:"evidence,omitempty"`
-	Weak     bool   `json:"weak,omitempty"`
-}
-
-// trailer is the last line.
-type trailer struct {
-	Requests     int                  `json:"requests"`
-	Attributions int                  `json:"attributions"`
-	Report       v1alpha1.ProbeReport `json:"report"`
-}
+// What the lines of a record hold.
+type (
+	line        = v1alpha1.ProbeRecordLine
+	header      = v1alpha1.ProbeRecordHeader
+	attribution = v1alpha1.ProbeRecordAttribution
+	trailer     = v1alpha1.ProbeRecordTrailer
+)
 
 // Describe returns a request as documents show it.
 func Describe(r history.Request) v1alpha1.ProbeRequest {
 	out := v1alpha1.ProbeRequest{
-		Client: r.Client, Pod: r.Pod, URL: r.URL, Start: r.Start.UTC(), UncertainMs: summary.Milliseconds(r.Uncertain), Status: r.Status, Class: string(r.Class),
+		Client: r.Client, Pod: r.Pod, URL: r.URL, StartTime: r.Start.UTC(), UncertainMs: summary.Milliseconds(r.Uncertain), Status: r.Status, Class: string(r.Class),
 		Message: r.Message, Cluster: r.Cluster, Member: r.Member, Evidence: r.Evidence, Weak: r.Weak, Reply: r.Reply,
 	}
 	if !r.Due.IsZero() {
 		due := r.Due.UTC()
-		out.Due, out.LagMs = &due, summary.Milliseconds(r.Lag)
+		out.DueTime, out.LagMs = &due, summary.Milliseconds(r.Lag)
 	}
 	if took := summary.Milliseconds(r.Duration); r.Measured {
 		out.DurationMs = &took
@@ -86,11 +57,11 @@ func Describe(r history.Request) v1alpha1.ProbeRequest {
 // parse returns the request that a line describes.
 func parse(p v1alpha1.ProbeRequest) (history.Request, error) {
 	r := history.Request{
-		Client: p.Client, Pod: p.Pod, URL: p.URL, Start: p.Start, Uncertain: duration(p.UncertainMs), Status: p.Status, Class: reply.Class(p.Class),
+		Client: p.Client, Pod: p.Pod, URL: p.URL, Start: p.StartTime, Uncertain: duration(p.UncertainMs), Status: p.Status, Class: reply.Class(p.Class),
 		Message: p.Message, Cluster: p.Cluster, Member: p.Member, Evidence: p.Evidence, Weak: p.Weak, Reply: p.Reply,
 	}
-	if p.Due != nil {
-		r.Due, r.Lag = *p.Due, duration(p.LagMs)
+	if p.DueTime != nil {
+		r.Due, r.Lag = *p.DueTime, duration(p.LagMs)
 	}
 	switch {
 	case p.DurationMs != nil:
@@ -124,10 +95,12 @@ func duration(ms float64) time.Duration {
 	return time.Duration(ms*1000+0.5) * time.Microsecond
 }
 
-func (a attribution) by() history.Client {
+// clientOf is the client whose reply is attributed.
+func clientOf(a attribution) history.Client {
 	return history.Client{Cluster: a.Client, Pod: a.Pod, URL: a.URL}
 }
 
-func (a attribution) match() origin.Match {
+// matchOf is who sent the reply.
+func matchOf(a attribution) origin.Match {
 	return origin.Match{Name: a.Cluster, Member: a.Member, By: a.Evidence, Weak: a.Weak}
 }

@@ -14,6 +14,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/kubectl-mesh/kubectl-mesh/pkg/apis/v1alpha1"
+	"github.com/kubectl-mesh/kubectl-mesh/pkg/common/testkit/documents"
 	"github.com/kubectl-mesh/kubectl-mesh/plugins/kubectl-mesh-probe/internal/history"
 	"github.com/kubectl-mesh/kubectl-mesh/plugins/kubectl-mesh-probe/internal/origin"
 	"github.com/kubectl-mesh/kubectl-mesh/plugins/kubectl-mesh-probe/internal/reply"
@@ -29,8 +30,8 @@ func example() (before, after v1alpha1.ProbeReport, requests []history.Request) 
 		Document: v1alpha1.Document{APIVersion: v1alpha1.APIVersion, Kind: "ProbeReport", Complete: true, Members: []v1alpha1.Member{{Name: "us"}, {Name: "eu"}}},
 		Target:   v1alpha1.ProbeTarget{URL: "http://nginx/", Method: "GET"},
 		Clients: []v1alpha1.ProbeClient{
-			{Cluster: "us", Pod: "client-1", Complete: true, Answers: []v1alpha1.ProbeAnswer{{Name: "us", Expected: &half}, {Name: "eu", Expected: &half}}},
-			{Cluster: "eu", Pod: "client-1", Complete: true},
+			{Cluster: "us", Pod: "client-1", Complete: true, Answers: []v1alpha1.ProbeAnswer{{Name: "us", ExpectedShare: &half}, {Name: "eu", ExpectedShare: &half}}},
+			{Cluster: "eu", Pod: "client-1", Complete: true, Answers: []v1alpha1.ProbeAnswer{}},
 		},
 	}
 	for n := range 2000 {
@@ -58,7 +59,7 @@ func example() (before, after v1alpha1.ProbeReport, requests []history.Request) 
 	after.Clients = slices.Clone(before.Clients)
 	after.Clients[0].Tool, after.Clients[1].Tool = "curl 8.5.0", "curl 8.5.0"
 	after.Marks = []v1alpha1.ProbeMark{{Time: start.Add(500 * time.Millisecond), Text: "kubectl scale", Command: "kubectl scale", EndTime: &end, ExitCode: &code}}
-	after.Checks = []v1alpha1.ProbeCheck{{Client: "us", Expr: "us=50%", Result: "PASS"}}
+	after.Checks = []v1alpha1.ProbeCheck{{Client: "us", Expectation: "us=50%", Result: "PASS"}}
 	return before, after, requests
 }
 
@@ -86,7 +87,22 @@ func written(t *testing.T) ([]byte, v1alpha1.ProbeReport) {
 	if err := w.Close(doc); err != nil {
 		t.Fatal(err)
 	}
+	checkLines(t, disk.Bytes())
 	return disk.Bytes(), doc
+}
+
+// checkLines looks at the schema of every line of a record.
+func checkLines(t *testing.T, raw []byte) {
+	t.Helper()
+	zip, err := gzip.NewReader(bytes.NewReader(raw))
+	if err != nil {
+		t.Fatal(err)
+	}
+	text, err := io.ReadAll(zip)
+	if err != nil {
+		t.Fatal(err)
+	}
+	documents.Check(t, string(text))
 }
 
 func asJSON(t *testing.T, v any) string {
@@ -157,7 +173,7 @@ const head = `{"header":{"kind":"ProbeRecord","version":1,"report":{"clients":[{
 
 func TestNotARecord(t *testing.T) {
 	t.Parallel()
-	request := `{"request":{"client":"us","pod":"a","start":"2026-11-29T12:00:00Z","atMostMs":5,"status":200}}`
+	request := `{"request":{"client":"us","pod":"a","startTime":"2026-11-29T12:00:00Z","atMostMs":5,"status":200}}`
 	end := `{"trailer":{"requests":1,"attributions":0,"report":{"clients":[{"cluster":"us","pod":"a","requests":1}]}}}`
 	for name, c := range map[string]struct {
 		data []byte

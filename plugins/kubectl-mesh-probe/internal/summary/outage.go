@@ -57,12 +57,12 @@ func outage(m v1alpha1.ProbeMark, requests []history.Request) v1alpha1.ProbeOuta
 		o = history.FindOutage(requests, m.Time, from)
 	}
 	out := v1alpha1.ProbeOutage{
-		Mark: m.Text, Time: m.Time, ToCluster: o.ToCluster, FirstAnswer: moment(o.FirstTo),
-		GapMs: Milliseconds(o.Gap), GapStart: o.GapStart.UTC(), GapEnd: o.GapEnd.UTC(), Recovered: o.Recovered,
+		Mark: m.Text, Time: m.Time, ToCluster: o.ToCluster, FirstAnswerTime: moment(o.FirstTo),
+		GapMs: Milliseconds(o.Gap), GapStartTime: o.GapStart.UTC(), GapEndTime: o.GapEnd.UTC(), Recovered: o.Recovered,
 		Requests: o.Requests, Failed: o.Failed, ResolutionMs: Milliseconds(o.Resolution),
 	}
 	if !o.LastFrom.IsZero() {
-		out.Cluster, out.LastAnswer = stopped(requests, o), moment(o.LastFrom)
+		out.Cluster, out.LastAnswerTime = stopped(requests, o), moment(o.LastFrom)
 	}
 	if o.Failed > 0 {
 		out.ErrorsMs = ptr.To(Milliseconds(o.Outage))

@@ -128,7 +128,7 @@ func (p *part) answered(r history.Request) *row {
 // describe fills in one client.
 func (p *part) describe(c *v1alpha1.ProbeClient, members []v1alpha1.Member, last time.Time) {
 	c.Requests, c.Answered, c.Unknown, c.UnknownErrors, c.NoAnswer = p.requests, p.requests-p.noAnswers, p.unknown, p.unknownErrors, p.noAnswers
-	c.RecognisedBy, c.WeakEvidence = p.recognised, p.weak
+	c.IdentifiedBy, c.WeakEvidence = p.recognised, p.weak
 	c.LatencyMs, c.ConnectMs = latency(p.latency), latency(p.connect)
 	c.Answers, c.Errors, c.Intervals, c.RequestsPerSecond = p.answers(c.Answers, members), p.errors(), nil, nil
 	if p.requests > 0 {
@@ -148,7 +148,7 @@ func (p *part) describe(c *v1alpha1.ProbeClient, members []v1alpha1.Member, last
 func (p *part) answers(before []v1alpha1.ProbeAnswer, members []v1alpha1.Member) []v1alpha1.ProbeAnswer {
 	expected := map[string]*float64{}
 	for _, a := range before {
-		expected[a.Name] = a.Expected
+		expected[a.Name] = a.ExpectedShare
 	}
 	var names []string
 	for _, m := range members {
@@ -167,8 +167,8 @@ func (p *part) answers(before []v1alpha1.ProbeAnswer, members []v1alpha1.Member)
 		}
 		ci := stats.Wilson(from.requests, p.requests)
 		a := v1alpha1.ProbeAnswer{
-			Name: name, Member: from.member || i < len(members), Requests: from.requests, Errors: from.errors, Expected: expected[name],
-			CI: v1alpha1.ProbeInterval{Low: ci.Low, High: ci.High}, LatencyMs: latency(from.latency), ConnectMs: latency(from.connect),
+			Name: name, Member: from.member || i < len(members), Requests: from.requests, Errors: from.errors, ExpectedShare: expected[name],
+			ConfidenceInterval: v1alpha1.ProbeInterval{Low: ci.Low, High: ci.High}, LatencyMs: latency(from.latency), ConnectMs: latency(from.connect),
 		}
 		if p.requests > 0 {
 			a.Share = float64(from.requests) / float64(p.requests)
@@ -185,7 +185,7 @@ func Errors(failures *history.Failures) []v1alpha1.ProbeError {
 	var out []v1alpha1.ProbeError
 	for _, f := range failures.Rows() {
 		out = append(out, v1alpha1.ProbeError{
-			Class: string(f.Class), Cluster: f.Cluster, Predicted: f.Predicted, Count: f.Count, First: ptr.To(f.First.UTC()), Last: ptr.To(f.Last.UTC()), Message: f.Sample,
+			Class: string(f.Class), Cluster: f.Cluster, Predicted: f.Predicted, Count: f.Count, FirstTime: ptr.To(f.First.UTC()), LastTime: ptr.To(f.Last.UTC()), Message: f.Sample,
 		})
 	}
 	return out
@@ -201,7 +201,7 @@ func (p *part) intervals(last time.Time) []v1alpha1.ProbeTimeInterval {
 func Intervals(t *history.Timeline) []v1alpha1.ProbeTimeInterval {
 	var out []v1alpha1.ProbeTimeInterval
 	for _, i := range t.Intervals() {
-		x := v1alpha1.ProbeTimeInterval{Start: i.Start, Requests: i.Requests, Answers: i.Answers, Unknown: i.Unknown, NoAnswer: i.NoAnswer, Errors: i.Errors}
+		x := v1alpha1.ProbeTimeInterval{StartTime: i.Start, Requests: i.Requests, Answers: i.Answers, Unknown: i.Unknown, NoAnswer: i.NoAnswer, Errors: i.Errors}
 		if d := i.Max(); d > 0 {
 			x.MedianMs, x.MaxMs = ptr.To(Milliseconds(i.Median())), ptr.To(Milliseconds(d))
 		}
@@ -224,7 +224,7 @@ func latency(times []time.Duration) *v1alpha1.ProbeLatency {
 	if l == nil {
 		return nil
 	}
-	out := &v1alpha1.ProbeLatency{N: l.N, Min: Milliseconds(l.Min), Mean: Milliseconds(l.Mean), Max: Milliseconds(l.Max)}
+	out := &v1alpha1.ProbeLatency{Count: l.N, Min: Milliseconds(l.Min), Mean: Milliseconds(l.Mean), Max: Milliseconds(l.Max)}
 	for _, p := range []struct {
 		from *time.Duration
 		to   **float64
@@ -234,7 +234,7 @@ func latency(times []time.Duration) *v1alpha1.ProbeLatency {
 		}
 	}
 	for _, b := range l.Histogram {
-		out.Histogram = append(out.Histogram, v1alpha1.ProbeBucket{LeMs: Milliseconds(b.Le), Count: b.Count})
+		out.Histogram = append(out.Histogram, v1alpha1.ProbeBucket{UpperBoundMs: Milliseconds(b.Le), Count: b.Count})
 	}
 	return out
 }

@@ -45,10 +45,10 @@ func TestFillOverAll(t *testing.T) {
 	stranger := request(1, "c") // of a pod that is not in the report
 	log.Add(stranger)
 	Fill(&doc, &log)
-	if l := doc.LatencyMs; l.N != 5400 || l.Min != 2 || l.Max != 100 || *l.P99 != 100 {
+	if l := doc.LatencyMs; l.Count != 5400 || l.Min != 2 || l.Max != 100 || *l.P99 != 100 {
 		t.Errorf("latency %+v", l)
 	}
-	if c := doc.ConnectMs; c.N != 5400 || *c.P50 != 1 || *c.P95 != 20 {
+	if c := doc.ConnectMs; c.Count != 5400 || *c.P50 != 1 || *c.P95 != 20 {
 		t.Errorf("connect %+v", c)
 	}
 	sum := v1alpha1.ProbeTimeInterval{Answers: map[string]int{}}
@@ -64,7 +64,7 @@ func TestFillOverAll(t *testing.T) {
 		t.Errorf("%d intervals of %v ms: %+v", len(doc.Intervals), *doc.IntervalMs, sum)
 	}
 	for _, c := range doc.Clients {
-		if c.Requests != 3000 || c.NoAnswer != 300 || c.LatencyMs.N != 2700 || len(c.Intervals) != len(doc.Intervals) {
+		if c.Requests != 3000 || c.NoAnswer != 300 || c.LatencyMs.Count != 2700 || len(c.Intervals) != len(doc.Intervals) {
 			t.Errorf("%s: %d requests, %d intervals", c.Pod, c.Requests, len(c.Intervals))
 		}
 	}

@@ -30,10 +30,10 @@ func Comparison(c v1alpha1.ProbeComparison) []output.Section {
 			value, change = func(v float64) string { return millis(&v) }, times
 		}
 		p := none
-		if m.P != nil {
-			p = strconv.FormatFloat(*m.P, 'g', 2, 64)
+		if m.PValue != nil {
+			p = strconv.FormatFloat(*m.PValue, 'g', 2, 64)
 		}
-		output.AddRow(t, cells(m.URL, m.Client, m.Metric, cluster, value(m.A), value(m.B), change(m.Change), change(m.CI.Low)+" to "+change(m.CI.High), p, m.Result, dash(m.Reason))...)
+		output.AddRow(t, cells(m.URL, m.Client, m.Metric, cluster, value(m.A), value(m.B), change(m.Change), change(m.ConfidenceInterval.Low)+" to "+change(m.ConfidenceInterval.High), p, m.Result, dash(m.Reason))...)
 	}
 	text := []string{
 		fmt.Sprintf("A: %s, %d requests", c.A.File, c.A.Requests), fmt.Sprintf("B: %s, %d requests", c.B.File, c.B.Requests),

@@ -52,7 +52,7 @@ func Drill(r v1alpha1.DrillReport, wide bool) []output.Section {
 	if len(r.Checks) > 0 {
 		t := output.NewTable("CHECK", "FROM", "RESULT", "OBSERVED", "REASON")
 		for _, c := range r.Checks {
-			output.AddRow(t, c.Expr, c.Client, c.Result, dash(c.Observed), dash(c.Reason))
+			output.AddRow(t, c.Expectation, c.Client, c.Result, dash(c.Observed), dash(c.Reason))
 		}
 		out = append(out, output.Section{Table: t})
 	}
@@ -136,8 +136,8 @@ func drillClients(r v1alpha1.DrillReport) output.Section {
 			failover = "over " + failover
 		}
 		other := drillTime(c.FirstOtherMs)
-		if c.FirstOther != "" {
-			other = c.FirstOther + " " + other
+		if c.FirstOtherCluster != "" {
+			other = c.FirstOtherCluster + " " + other
 		}
 		moved, back := none, none
 		if c.Affected {
@@ -200,7 +200,7 @@ func drillErrors(r v1alpha1.DrillReport) (output.Section, bool) {
 	t := output.NewTable("CLIENT", "ERROR", "COUNT", "CLUSTER", "FIRST", "LAST", "+MESSAGE")
 	for _, c := range r.Clients {
 		for _, e := range c.Errors {
-			output.AddRow(t, c.Name, e.Class, strconv.Itoa(e.Count), failing(e), drillMoment(r, e.First), drillMoment(r, e.Last), dash(e.Message))
+			output.AddRow(t, c.Name, e.Class, strconv.Itoa(e.Count), failing(e), drillMoment(r, e.FirstTime), drillMoment(r, e.LastTime), dash(e.Message))
 		}
 	}
 	return output.Section{Table: t}, len(t.Rows) > 0

@@ -29,20 +29,20 @@ func drillReport() v1alpha1.DrillReport {
 		Shifts: []v1alpha1.Shift{{Client: "eu", Port: v1alpha1.Port{Port: 80}, Shares: []v1alpha1.ShareShift{{Cluster: "us", Before: 0.5}, {Cluster: "eu", Before: 0.5, After: 1}, {Cluster: "ap"}}}},
 		Clients: []v1alpha1.DrillClient{
 			{Name: "us/us-worker", Cluster: "us", Pod: "client-1", Node: "us-worker", Affected: true, Complete: true, Before: phase(76, 75, 0), During: phase(3, 420, 77), After: phase(40, 60, 0),
-				LastAnswerMs: ptr.To(61.0), FirstOtherMs: ptr.To(12.0), FirstOther: "eu", FollowedMs: ptr.To(1584.0), FailoverMs: ptr.To(1523.4), Recovered: ptr.To(true), ResolutionMs: ptr.To(21.0),
+				LastAnswerMs: ptr.To(61.0), FirstOtherMs: ptr.To(12.0), FirstOtherCluster: "eu", FollowedMs: ptr.To(1584.0), FailoverMs: ptr.To(1523.4), Recovered: ptr.To(true), ResolutionMs: ptr.To(21.0),
 				OutageMs: ptr.To(1510.0), FirstErrorMs: ptr.To(60.0), LastErrorMs: ptr.To(1550.0),
 				Errors: []v1alpha1.ProbeError{
-					{Class: "connect-timeout", Count: 75, First: ptr.To(at.Add(60 * time.Millisecond)), Last: ptr.To(at.Add(1550 * time.Millisecond))},
-					{Class: "http-5xx", Cluster: "us", Count: 2, First: ptr.To(at.Add(-10 * time.Millisecond)), Last: ptr.To(at.Add(40 * time.Millisecond)), Message: "503"},
+					{Class: "connect-timeout", Count: 75, FirstTime: ptr.To(at.Add(60 * time.Millisecond)), LastTime: ptr.To(at.Add(1550 * time.Millisecond))},
+					{Class: "http-5xx", Cluster: "us", Count: 2, FirstTime: ptr.To(at.Add(-10 * time.Millisecond)), LastTime: ptr.To(at.Add(40 * time.Millisecond)), Message: "503"},
 				},
 				Return: &v1alpha1.DrillReturn{FirstAnswerMs: ptr.To(2310.0)}},
 			{Name: "eu/eu-worker", Cluster: "eu", Pod: "client-2", Node: "eu-worker", Affected: true, Complete: true, Before: phase(70, 81, 0), During: phase(9, 491, 0), After: phase(50, 50, 0),
-				LastAnswerMs: ptr.To(182.0), FirstOtherMs: ptr.To(4.0), FirstOther: "eu", FollowedMs: ptr.To(200.0), FailoverMs: ptr.To(24.0), Recovered: ptr.To(true), ResolutionMs: ptr.To(20.0), Return: &v1alpha1.DrillReturn{FirstAnswerMs: ptr.To(2460.0)}},
+				LastAnswerMs: ptr.To(182.0), FirstOtherMs: ptr.To(4.0), FirstOtherCluster: "eu", FollowedMs: ptr.To(200.0), FailoverMs: ptr.To(24.0), Recovered: ptr.To(true), ResolutionMs: ptr.To(20.0), Return: &v1alpha1.DrillReturn{FirstAnswerMs: ptr.To(2460.0)}},
 		},
 		Propagation:       &v1alpha1.DrillPropagation{FirstMs: ptr.To(200.0), FirstClient: "eu/eu-worker", LastMs: ptr.To(1584.0), LastClient: "us/us-worker", Clients: 2},
 		ReturnPropagation: &v1alpha1.DrillPropagation{FirstMs: ptr.To(2310.0), FirstClient: "us/us-worker", LastMs: ptr.To(2460.0), LastClient: "eu/eu-worker", Clients: 2},
-		Checks: []v1alpha1.ProbeCheck{{Client: "us/us-worker", Expr: "moves away from us", Result: "PASS", Observed: "after 1.58s"},
-			{Client: "us/us-worker", Expr: "failover<1s", Result: "FAIL", Observed: "1.52s, exact to 21ms"}},
+		Checks: []v1alpha1.ProbeCheck{{Client: "us/us-worker", Expectation: "moves away from us", Result: "PASS", Observed: "after 1.58s"},
+			{Client: "us/us-worker", Expectation: "failover<1s", Result: "FAIL", Observed: "1.52s, exact to 21ms"}},
 	}
 }
 
@@ -96,7 +96,7 @@ func timed(r v1alpha1.DrillReport) v1alpha1.DrillReport {
 	start := r.WriteTime.Add(-3 * time.Second)
 	r.IntervalMs = ptr.To(500.0)
 	for n := range 40 {
-		i := v1alpha1.ProbeTimeInterval{Start: start.Add(time.Duration(n) * 500 * time.Millisecond), Requests: 25, Answers: map[string]int{"us": 12, "eu": 13}}
+		i := v1alpha1.ProbeTimeInterval{StartTime: start.Add(time.Duration(n) * 500 * time.Millisecond), Requests: 25, Answers: map[string]int{"us": 12, "eu": 13}}
 		if n >= 6 && n < 28 {
 			i.Answers = map[string]int{"eu": 25}
 		}
@@ -107,8 +107,8 @@ func timed(r v1alpha1.DrillReport) v1alpha1.DrillReport {
 		}
 		r.Clients[0].Intervals = append(r.Clients[0].Intervals, i)
 	}
-	r.Clients[0].Before.LatencyMs = &v1alpha1.ProbeLatency{N: 151, Min: 0.5, Mean: 1.2, P50: ptr.To(1.1), Max: 9}
-	r.Clients[0].During.LatencyMs = &v1alpha1.ProbeLatency{N: 423, Min: 20, Mean: 21, P50: ptr.To(20.6), P95: ptr.To(24.2), Max: 31}
+	r.Clients[0].Before.LatencyMs = &v1alpha1.ProbeLatency{Count: 151, Min: 0.5, Mean: 1.2, P50: ptr.To(1.1), Max: 9}
+	r.Clients[0].During.LatencyMs = &v1alpha1.ProbeLatency{Count: 423, Min: 20, Mean: 21, P50: ptr.To(20.6), P95: ptr.To(24.2), Max: 31}
 	return r
 }
 

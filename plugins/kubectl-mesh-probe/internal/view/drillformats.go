@@ -74,7 +74,7 @@ func DrillPrometheus(w io.Writer, r v1alpha1.DrillReport) error {
 	drillCounts(m, r, of)
 	m.Family("mesh_probe_drill_check_passed", prometheus.Gauge, "Whether the check passed: 1 if it did, 0 if it failed or is inconclusive.")
 	for _, k := range r.Checks {
-		m.Sample(prometheus.Truth(k.Result == "PASS"), labels("client", k.Client, "check", k.Expr, "result", k.Result)...)
+		m.Sample(prometheus.Truth(k.Result == "PASS"), labels("client", k.Client, "check", k.Expectation, "result", k.Result)...)
 	}
 	m.Family("mesh_probe_drill_complete", prometheus.Gauge, "Whether the drill was done and every request is accounted for: 1 if so, 0 if it was refused or ended early.")
 	m.Sample(prometheus.Truth(r.Complete), labels()...)

@@ -21,7 +21,7 @@ func drillTimelines(r v1alpha1.DrillReport) []output.Section {
 	if r.RestoreTime != nil {
 		marks = append(marks, v1alpha1.ProbeMark{Time: *r.RestoreTime, Text: "the restoration"})
 	}
-	start, width := r.Intervals[0].Start, time.Duration(*r.IntervalMs*float64(time.Millisecond))
+	start, width := r.Intervals[0].StartTime, time.Duration(*r.IntervalMs*float64(time.Millisecond))
 	out := []output.Section{{Title: timelineTitle(start, width), Text: MarkLegend(marks, start)}}
 	for _, c := range r.Clients {
 		if len(c.Intervals) > 0 {

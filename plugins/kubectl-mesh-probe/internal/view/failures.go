@@ -17,7 +17,7 @@ func failures(r v1alpha1.ProbeReport) (output.Section, bool) {
 	t := output.NewTable(withURL(r, 1, "URL", "FROM", "ERROR", "COUNT", "CLUSTER", "FIRST", "LAST", "MESSAGE")...)
 	for _, c := range r.Clients {
 		for _, e := range c.Errors {
-			output.AddRow(t, withURL(r, 1, c.URL, c.Name, e.Class, strconv.Itoa(e.Count), failing(e), since(r, e.First), since(r, e.Last), dash(e.Message))...)
+			output.AddRow(t, withURL(r, 1, c.URL, c.Name, e.Class, strconv.Itoa(e.Count), failing(e), since(r, e.FirstTime), since(r, e.LastTime), dash(e.Message))...)
 		}
 	}
 	return output.Section{Table: t}, len(t.Rows) > 0
@@ -39,7 +39,7 @@ func since(r v1alpha1.ProbeReport, at *time.Time) string {
 	if at == nil || len(r.Intervals) == 0 {
 		return none
 	}
-	return offset(at.Sub(r.Intervals[0].Start))
+	return offset(at.Sub(r.Intervals[0].StartTime))
 }
 
 // offset is a time from the beginning of the run, such as +1.25s.

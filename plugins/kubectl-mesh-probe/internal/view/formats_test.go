@@ -40,16 +40,16 @@ func same(t *testing.T, name, got string) {
 func checked() v1alpha1.ProbeReport {
 	r := failover()
 	r.Complete = true
-	r.Marks = []v1alpha1.ProbeMark{{Time: r.Intervals[12].Start, Text: "scale \"us\" <to> 0\x1b[2J", Command: "x", EndTime: ptr.To(r.Intervals[14].Start), ExitCode: ptr.To(0)}}
+	r.Marks = []v1alpha1.ProbeMark{{Time: r.Intervals[12].StartTime, Text: "scale \"us\" <to> 0\x1b[2J", Command: "x", EndTime: ptr.To(r.Intervals[14].StartTime), ExitCode: ptr.To(0)}}
 	r.Clients[0].Outages = []v1alpha1.ProbeOutage{{
-		Mark: r.Marks[0].Text, Time: r.Marks[0].Time, Cluster: "us", LastAnswer: ptr.To(r.Intervals[11].Start), ToCluster: "eu", FirstAnswer: ptr.To(r.Intervals[27].Start),
+		Mark: r.Marks[0].Text, Time: r.Marks[0].Time, Cluster: "us", LastAnswerTime: ptr.To(r.Intervals[11].StartTime), ToCluster: "eu", FirstAnswerTime: ptr.To(r.Intervals[27].StartTime),
 		GapMs: 1515, Recovered: true, Requests: 700, Failed: 375, ResolutionMs: 40,
 	}}
 	r.Clients[0].Complete = true
 	r.Checks = []v1alpha1.ProbeCheck{
-		{Client: "us", Expr: "us>0%", Result: "PASS", Observed: "66.7%"},
-		{Client: "us", Expr: "errors<1%", Result: "FAIL", Observed: "2.1%, 95% CI 1.4% - 3.2%", Reason: "<b>"},
-		{Client: "us", Expr: "us=50%", Result: "INCONCLUSIVE", Observed: "66.7%", Reason: "too few requests"},
+		{Client: "us", Expectation: "us>0%", Result: "PASS", Observed: "66.7%"},
+		{Client: "us", Expectation: "errors<1%", Result: "FAIL", Observed: "2.1%, 95% CI 1.4% - 3.2%", Reason: "<b>"},
+		{Client: "us", Expectation: "us=50%", Result: "INCONCLUSIVE", Observed: "66.7%", Reason: "too few requests"},
 	}
 	return r
 }
@@ -85,7 +85,7 @@ func TestPrometheus(t *testing.T) {
 	t.Parallel()
 	r := checked()
 	r.Clients[0].Answers[0].Name = "Cluster \"1\"\n\\\xff"
-	r.Clients[0].Answers[0].LatencyMs.Histogram = []v1alpha1.ProbeBucket{{LeMs: 1, Count: 60}, {LeMs: 2, Count: 600}, {LeMs: 20, Count: 7}}
+	r.Clients[0].Answers[0].LatencyMs.Histogram = []v1alpha1.ProbeBucket{{UpperBoundMs: 1, Count: 60}, {UpperBoundMs: 2, Count: 600}, {UpperBoundMs: 20, Count: 7}}
 	var out bytes.Buffer
 	if err := Prometheus(&out, r); err != nil {
 		t.Fatal(err)
@@ -117,9 +117,9 @@ func TestComparisonTable(t *testing.T) {
 		Result: "DIFFERENT", Confidence: 0.95,
 		A: v1alpha1.ProbeComparedRun{File: "monday.jsonl.gz", Requests: 4000}, B: v1alpha1.ProbeComparedRun{File: "tuesday.jsonl.gz", Requests: 4100},
 		Metrics: []v1alpha1.ProbeMetric{
-			{Client: "us", Metric: "errors", A: 0.001, B: 0.0305, Change: 0.0295, CI: v1alpha1.ProbeInterval{Low: 0.021, High: 0.038}, Tolerance: 0.01, P: ptr.To(1e-9), Result: "DIFFERENT"},
-			{Client: "us", Metric: "share", Cluster: "eu", A: 0.5, B: 0.49, Change: -0.01, CI: v1alpha1.ProbeInterval{Low: -0.04, High: 0.02}, Tolerance: 0.05, P: ptr.To(0.37), Result: "SAME"},
-			{Client: "us", Metric: "p95", Cluster: "eu", A: 21.5, B: 23.75, Change: 1.105, CI: v1alpha1.ProbeInterval{Low: 0.9, High: 1.3}, Tolerance: 0.2, Result: "INCONCLUSIVE", Reason: "the latencies vary too much for this number of requests"},
+			{Client: "us", Metric: "errors", A: 0.001, B: 0.0305, Change: 0.0295, ConfidenceInterval: v1alpha1.ProbeInterval{Low: 0.021, High: 0.038}, Tolerance: 0.01, PValue: ptr.To(1e-9), Result: "DIFFERENT"},
+			{Client: "us", Metric: "share", Cluster: "eu", A: 0.5, B: 0.49, Change: -0.01, ConfidenceInterval: v1alpha1.ProbeInterval{Low: -0.04, High: 0.02}, Tolerance: 0.05, PValue: ptr.To(0.37), Result: "SAME"},
+			{Client: "us", Metric: "p95", Cluster: "eu", A: 21.5, B: 23.75, Change: 1.105, ConfidenceInterval: v1alpha1.ProbeInterval{Low: 0.9, High: 1.3}, Tolerance: 0.2, Result: "INCONCLUSIVE", Reason: "the latencies vary too much for this number of requests"},
 		},
 	}
 	var out bytes.Buffer

@@ -18,19 +18,19 @@ import (
 func failover() v1alpha1.ProbeReport {
 	start := time.Date(2026, 11, 29, 12, 0, 3, 0, time.UTC)
 	c := client("us")
-	c.LatencyMs = &v1alpha1.ProbeLatency{N: 980, Min: 0.4, Mean: 4, P50: ptr.To(1.25), P95: ptr.To(12.0), Max: 31, Histogram: []v1alpha1.ProbeBucket{{LeMs: 0.5, Count: 3}, {LeMs: 1.5, Count: 600}, {LeMs: 15, Count: 377}}}
-	c.Answers[0].ConnectMs = &v1alpha1.ProbeLatency{N: 667, Min: 0.2, P50: ptr.To(0.3), Max: 2.5}
-	c.ConnectMs = &v1alpha1.ProbeLatency{N: 980, Min: 0.2, P50: ptr.To(0.4), P95: ptr.To(10.5), Max: 12}
+	c.LatencyMs = &v1alpha1.ProbeLatency{Count: 980, Min: 0.4, Mean: 4, P50: ptr.To(1.25), P95: ptr.To(12.0), Max: 31, Histogram: []v1alpha1.ProbeBucket{{UpperBoundMs: 0.5, Count: 3}, {UpperBoundMs: 1.5, Count: 600}, {UpperBoundMs: 15, Count: 377}}}
+	c.Answers[0].ConnectMs = &v1alpha1.ProbeLatency{Count: 667, Min: 0.2, P50: ptr.To(0.3), Max: 2.5}
+	c.ConnectMs = &v1alpha1.ProbeLatency{Count: 980, Min: 0.2, P50: ptr.To(0.4), P95: ptr.To(10.5), Max: 12}
 	c.NoAnswer = 18
 	c.Errors = []v1alpha1.ProbeError{
-		{Class: "connect-timeout", Count: 18, First: ptr.To(start.Add(1200 * time.Millisecond)), Last: ptr.To(start.Add(2700 * time.Millisecond)), Message: "Connection timed out"},
-		{Class: "http-5xx", Cluster: "eu", Count: 2, First: ptr.To(start.Add(3 * time.Second)), Last: ptr.To(start.Add(3 * time.Second)), Message: "HTTP status 503"},
+		{Class: "connect-timeout", Count: 18, FirstTime: ptr.To(start.Add(1200 * time.Millisecond)), LastTime: ptr.To(start.Add(2700 * time.Millisecond)), Message: "Connection timed out"},
+		{Class: "http-5xx", Cluster: "eu", Count: 2, FirstTime: ptr.To(start.Add(3 * time.Second)), LastTime: ptr.To(start.Add(3 * time.Second)), Message: "HTTP status 503"},
 		{Class: "refused", Cluster: "us", Predicted: true, Count: 1},
 	}
 	r := report(c)
 	r.IntervalMs = ptr.To(100.0)
 	for n := range 40 {
-		i := v1alpha1.ProbeTimeInterval{Start: start.Add(time.Duration(n) * 100 * time.Millisecond), Requests: 25, Answers: map[string]int{}}
+		i := v1alpha1.ProbeTimeInterval{StartTime: start.Add(time.Duration(n) * 100 * time.Millisecond), Requests: 25, Answers: map[string]int{}}
 		switch {
 		case n < 12:
 			i.Answers["us"] = 25

@@ -45,7 +45,7 @@ func completeCase(client string, complete bool, reason, table string) junit.Case
 
 // checkCase is the test of a check.
 func checkCase(k v1alpha1.ProbeCheck) junit.Case {
-	one := junit.Case{Class: junit.Text("client " + fromParts(k.Client, k.URL)), Name: junit.Text(k.Expr)}
+	one := junit.Case{Class: junit.Text("client " + fromParts(k.Client, k.URL)), Name: junit.Text(k.Expectation)}
 	text := &junit.Detail{Message: junit.Text(strings.Trim(k.Observed+"; "+k.Reason, "; ")), Type: k.Result}
 	switch k.Result {
 	case "PASS":

@@ -53,7 +53,7 @@ func Prometheus(w io.Writer, r v1alpha1.ProbeReport) error {
 	}
 	m.Family("mesh_probe_check_passed", prometheus.Gauge, "Whether the check passed: 1 if it did, 0 if it failed or is inconclusive.")
 	for _, k := range r.Checks {
-		m.Sample(prometheus.Truth(k.Result == "PASS"), append(of(k.URL), "client", k.Client, "check", k.Expr, "result", k.Result)...)
+		m.Sample(prometheus.Truth(k.Result == "PASS"), append(of(k.URL), "client", k.Client, "check", k.Expectation, "result", k.Result)...)
 	}
 	m.Family("mesh_probe_complete", prometheus.Gauge, "Whether every request is accounted for and every cluster was read: 1 if so, else 0.")
 	each := urls(r)
@@ -85,8 +85,8 @@ func shares(m *prometheus.Metrics, r v1alpha1.ProbeReport, labels func(v1alpha1.
 	m.Family("mesh_probe_expected_share_ratio", prometheus.Gauge, "Predicted share, from 0 to 1.")
 	for _, c := range r.Clients {
 		for _, a := range c.Answers {
-			if a.Expected != nil {
-				m.Sample(prometheus.Number(*a.Expected), labels(c, "server_cluster", a.Name)...)
+			if a.ExpectedShare != nil {
+				m.Sample(prometheus.Number(*a.ExpectedShare), labels(c, "server_cluster", a.Name)...)
 			}
 		}
 	}
@@ -111,11 +111,11 @@ func latencies(m *prometheus.Metrics, r v1alpha1.ProbeReport, labels func(v1alph
 				sum := 0
 				for _, b := range l.Histogram {
 					sum += b.Count
-					m.Series("_bucket", strconv.Itoa(sum), labels(c, "server_cluster", a.Name, "le", prometheus.Number(b.LeMs/1000))...)
+					m.Series("_bucket", strconv.Itoa(sum), labels(c, "server_cluster", a.Name, "le", prometheus.Number(b.UpperBoundMs/1000))...)
 				}
-				m.Series("_bucket", strconv.Itoa(l.N), labels(c, "server_cluster", a.Name, "le", "+Inf")...)
-				m.Series("_sum", prometheus.Number(l.Mean*float64(l.N)/1000), labels(c, "server_cluster", a.Name)...)
-				m.Series("_count", strconv.Itoa(l.N), labels(c, "server_cluster", a.Name)...)
+				m.Series("_bucket", strconv.Itoa(l.Count), labels(c, "server_cluster", a.Name, "le", "+Inf")...)
+				m.Series("_sum", prometheus.Number(l.Mean*float64(l.Count)/1000), labels(c, "server_cluster", a.Name)...)
+				m.Series("_count", strconv.Itoa(l.Count), labels(c, "server_cluster", a.Name)...)
 			}
 		}
 	}

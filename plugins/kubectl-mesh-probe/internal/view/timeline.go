@@ -21,7 +21,7 @@ func timeline(r v1alpha1.ProbeReport) []output.Section {
 	if len(r.Intervals) == 0 || r.IntervalMs == nil {
 		return nil
 	}
-	start := r.Intervals[0].Start
+	start := r.Intervals[0].StartTime
 	width := time.Duration(*r.IntervalMs * float64(time.Millisecond))
 	lines := Lanes(names(r), r.Intervals, r.Marks)
 	if of := urls(r); len(of) > 0 {
@@ -73,12 +73,12 @@ func gaps(r v1alpha1.ProbeReport) []string {
 				line += ", until the end of the run"
 			}
 			out = append(out, line+fmt.Sprintf("; %d of %d requests failed", o.Failed, o.Requests))
-			if o.LastAnswer == nil {
+			if o.LastAnswerTime == nil {
 				continue
 			}
-			line = fmt.Sprintf("  last answer from %s at %s", shortName(o.Cluster), since(r, o.LastAnswer))
-			if o.FirstAnswer != nil {
-				line += fmt.Sprintf("; first one after the mark from %s at %s", shortName(o.ToCluster), since(r, o.FirstAnswer))
+			line = fmt.Sprintf("  last answer from %s at %s", shortName(o.Cluster), since(r, o.LastAnswerTime))
+			if o.FirstAnswerTime != nil {
+				line += fmt.Sprintf("; first one after the mark from %s at %s", shortName(o.ToCluster), since(r, o.FirstAnswerTime))
 			}
 			out = append(out, line)
 		}
@@ -170,7 +170,7 @@ func markCells(intervals []v1alpha1.ProbeTimeInterval, marks []v1alpha1.ProbeMar
 	for n, m := range marks {
 		at := -1
 		for i := range intervals {
-			if !m.Time.Before(intervals[i].Start) {
+			if !m.Time.Before(intervals[i].StartTime) {
 				at = i
 			}
 		}

@@ -56,7 +56,7 @@ func withURL(r v1alpha1.ProbeReport, at int, cell string, row ...string) []strin
 func intervalsOf(r v1alpha1.ProbeReport, url string) []v1alpha1.ProbeTimeInterval {
 	out := make([]v1alpha1.ProbeTimeInterval, len(r.Intervals))
 	for n, i := range r.Intervals {
-		out[n] = v1alpha1.ProbeTimeInterval{Start: i.Start, Answers: map[string]int{}}
+		out[n] = v1alpha1.ProbeTimeInterval{StartTime: i.StartTime, Answers: map[string]int{}}
 	}
 	for _, c := range r.Clients {
 		if c.URL != url {

@@ -24,15 +24,15 @@ func twoURLs() v1alpha1.ProbeReport {
 	a.Schedule, a.PredictionMessage = &v1alpha1.ProbeSchedule{Planned: 1000}, "the Service is headless"
 	for _, i := range r.Intervals {
 		b.Intervals = append(b.Intervals, i)
-		a.Intervals = append(a.Intervals, v1alpha1.ProbeTimeInterval{Start: i.Start, Requests: 10, Answers: map[string]int{"us": 4, "eu": 6}})
+		a.Intervals = append(a.Intervals, v1alpha1.ProbeTimeInterval{StartTime: i.StartTime, Requests: 10, Answers: map[string]int{"us": 4, "eu": 6}})
 	}
-	mark := r.Intervals[10].Start.Add(30 * time.Millisecond)
+	mark := r.Intervals[10].StartTime.Add(30 * time.Millisecond)
 	r.Marks = []v1alpha1.ProbeMark{{Time: mark, Text: "begins"}}
 	b.Outages = []v1alpha1.ProbeOutage{{Mark: "begins", Time: mark, GapMs: 1500, ResolutionMs: 20, Requests: 700, Failed: 375, Recovered: true}}
 	a.Outages = []v1alpha1.ProbeOutage{{Mark: "begins", Time: mark, GapMs: 12, ResolutionMs: 20, Requests: 300, Recovered: true}}
 	r.Clients = []v1alpha1.ProbeClient{a, b}
-	r.Checks = []v1alpha1.ProbeCheck{{Client: "us", URL: health, Expr: "errors<1%", Result: "PASS", Observed: "0.0%"}, {Client: "us", URL: work, Expr: "errors<1%", Result: "FAIL", Observed: "37.5%"}}
-	r.Witnesses = []v1alpha1.ProbeWitness{{Cluster: "us", Node: "n1", URL: work, Agent: "cilium-x", Backends: map[string]int{"us": 2}, Differs: "none"}}
+	r.Checks = []v1alpha1.ProbeCheck{{Client: "us", URL: health, Expectation: "errors<1%", Result: "PASS", Observed: "0.0%"}, {Client: "us", URL: work, Expectation: "errors<1%", Result: "FAIL", Observed: "37.5%"}}
+	r.Witnesses = []v1alpha1.ProbeWitness{{Cluster: "us", Node: "n1", URL: work, Agent: "cilium-x", Backends: map[string]int{"us": 2}, DifferingLayer: "none"}}
 	return r
 }
 
@@ -79,7 +79,7 @@ func TestFormatsOfSeveralURLs(t *testing.T) {
 		t.Errorf("%d tests, %d failures", got.Tests, got.Failures)
 	}
 	r := twoURLs()
-	r.EndTime = ptr.To(r.Intervals[0].Start)
+	r.EndTime = ptr.To(r.Intervals[0].StartTime)
 	out.Reset()
 	if err := Prometheus(&out, r); err != nil {
 		t.Fatal(err)

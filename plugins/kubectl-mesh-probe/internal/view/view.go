@@ -116,11 +116,11 @@ func answers(r v1alpha1.ProbeReport) output.Section {
 		}
 		for _, a := range c.Answers {
 			expected, share, ci := none, none, none
-			if a.Expected != nil {
-				expected = stats.Percent(*a.Expected)
+			if a.ExpectedShare != nil {
+				expected = stats.Percent(*a.ExpectedShare)
 			}
 			if c.Requests > 0 {
-				share, ci = stats.Percent(a.Share), stats.Percent(a.CI.Low)+" - "+stats.Percent(a.CI.High)
+				share, ci = stats.Percent(a.Share), stats.Percent(a.ConfidenceInterval.Low)+" - "+stats.Percent(a.ConfidenceInterval.High)
 			}
 			p50, p95, p99 := none, none, none
 			if l := a.LatencyMs; l != nil {
@@ -179,7 +179,7 @@ func quoted(a v1alpha1.ProbeAnswer) string {
 func checks(r v1alpha1.ProbeReport) output.Section {
 	t := output.NewTable(withURL(r, 2, "URL", "CHECK", "FROM", "RESULT", "OBSERVED", "REASON")...)
 	for _, c := range r.Checks {
-		output.AddRow(t, withURL(r, 2, c.URL, c.Expr, c.Client, c.Result, dash(c.Observed), dash(c.Reason))...)
+		output.AddRow(t, withURL(r, 2, c.URL, c.Expectation, c.Client, c.Result, dash(c.Observed), dash(c.Reason))...)
 	}
 	return output.Section{Table: t}
 }
@@ -198,8 +198,8 @@ func source(r v1alpha1.ProbeReport) []string {
 			line += fmt.Sprintf(", %.0f/s", *c.RequestsPerSecond)
 		}
 		var by []string
-		for _, k := range slices.Sorted(maps.Keys(c.RecognisedBy)) {
-			by = append(by, fmt.Sprintf("%s (%d)", k, c.RecognisedBy[k]))
+		for _, k := range slices.Sorted(maps.Keys(c.IdentifiedBy)) {
+			by = append(by, fmt.Sprintf("%s (%d)", k, c.IdentifiedBy[k]))
 		}
 		if len(by) > 0 {
 			line += "; recognised by " + strings.Join(by, ", ")

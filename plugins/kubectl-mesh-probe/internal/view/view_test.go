@@ -40,11 +40,11 @@ func golden(t *testing.T, name string, r v1alpha1.ProbeReport) {
 func client(cluster string) v1alpha1.ProbeClient {
 	return v1alpha1.ProbeClient{
 		Name: cluster, Cluster: cluster, Context: "kind-" + cluster, Namespace: "default", Pod: "client-1", Tool: "curl 8.5.0", Complete: true, Requests: 1000,
-		RequestsPerSecond: ptr.To(198.4), RecognisedBy: map[string]int{"pod name": 990, "cluster name": 10},
+		RequestsPerSecond: ptr.To(198.4), IdentifiedBy: map[string]int{"pod name": 990, "cluster name": 10},
 		Answers: []v1alpha1.ProbeAnswer{
-			{Name: "us", Member: true, Requests: 667, Share: 0.667, CI: v1alpha1.ProbeInterval{Low: 0.637, High: 0.695}, Expected: ptr.To(2. / 3),
-				LatencyMs: &v1alpha1.ProbeLatency{N: 667, Min: 1, Mean: 2, P50: ptr.To(1.25), P95: ptr.To(12.0), Max: 20}},
-			{Name: "eu", Member: true, Requests: 333, Share: 0.333, CI: v1alpha1.ProbeInterval{Low: 0.305, High: 0.363}, Expected: ptr.To(1. / 3), Errors: 2},
+			{Name: "us", Member: true, Requests: 667, Share: 0.667, ConfidenceInterval: v1alpha1.ProbeInterval{Low: 0.637, High: 0.695}, ExpectedShare: ptr.To(2. / 3),
+				LatencyMs: &v1alpha1.ProbeLatency{Count: 667, Min: 1, Mean: 2, P50: ptr.To(1.25), P95: ptr.To(12.0), Max: 20}},
+			{Name: "eu", Member: true, Requests: 333, Share: 0.333, ConfidenceInterval: v1alpha1.ProbeInterval{Low: 0.305, High: 0.363}, ExpectedShare: ptr.To(1. / 3), Errors: 2},
 		},
 	}
 }
@@ -57,7 +57,7 @@ func report(clients ...v1alpha1.ProbeClient) v1alpha1.ProbeReport {
 func TestConnections(t *testing.T) {
 	t.Parallel()
 	c := client("us")
-	c.Tool, c.RecognisedBy = "bash 5.2", map[string]int{"socket": 1000}
+	c.Tool, c.IdentifiedBy = "bash 5.2", map[string]int{"socket": 1000}
 	c.Requests, c.Answered, c.Unknown = 1013, 1013, 13
 	c.UnknownSamples = []v1alpha1.ProbeUnknown{{Count: 12, Body: "10.96.0.1:5432"}, {Count: 1}}
 	r := report(c)
@@ -69,8 +69,8 @@ func TestOneClient(t *testing.T) {
 	t.Parallel()
 	r := report(client("us"))
 	r.Checks = []v1alpha1.ProbeCheck{
-		{Client: "us", Expr: "prediction", Result: "PASS", Observed: "us 66.7% of 66.7%"},
-		{Client: "us", Expr: "errors<1%", Result: "INCONCLUSIVE", Observed: "0.2%", Reason: "too few requests to tell"},
+		{Client: "us", Expectation: "prediction", Result: "PASS", Observed: "us 66.7% of 66.7%"},
+		{Client: "us", Expectation: "errors<1%", Result: "INCONCLUSIVE", Observed: "0.2%", Reason: "too few requests to tell"},
 	}
 	golden(t, "one", r)
 }
@@ -100,7 +100,7 @@ func TestFieldDRowsAndPercentiles(t *testing.T) {
 	golden(t, "rows", report(c))
 
 	silent := client("us")
-	silent.Answers, silent.Answered, silent.Unknown, silent.RecognisedBy = silent.Answers[:0], 1000, 1000, nil
+	silent.Answers, silent.Answered, silent.Unknown, silent.IdentifiedBy = silent.Answers[:0], 1000, 1000, nil
 	golden(t, "silent", report(silent))
 }
 
@@ -115,10 +115,10 @@ func TestSeveralPodsAndHelpers(t *testing.T) {
 	a, b, eu := pod("client-5d8c7b9f6d-2xk4q"), pod("client-5d8c7b9f6d-9zl7w"), client("eu")
 	a.Errors = []v1alpha1.ProbeError{{Class: "http-5xx", Count: 2}}
 	b.Pod, b.Helper = "mesh-probe-helper-0a1b2c3d", &v1alpha1.ProbeHelper{Kind: "pod", ClientPod: "client-5d8c7b9f6d-9zl7w"}
-	eu.Container, eu.Helper = "mesh-probe-helper-4e5f6071", &v1alpha1.ProbeHelper{Kind: "ephemeral", ClientPod: "client-1", Left: true}
+	eu.Container, eu.Helper = "mesh-probe-helper-4e5f6071", &v1alpha1.ProbeHelper{Kind: "ephemeral", ClientPod: "client-1", LeftBehind: true}
 	r := report(a, b, eu)
 	for _, c := range r.Clients {
-		r.Checks = append(r.Checks, v1alpha1.ProbeCheck{Client: c.Name, Expr: "prediction", Result: "PASS", Observed: "us 66.7% of 66.7%"})
+		r.Checks = append(r.Checks, v1alpha1.ProbeCheck{Client: c.Name, Expectation: "prediction", Result: "PASS", Observed: "us 66.7% of 66.7%"})
 	}
 	golden(t, "pods", r)
 }

@@ -14,7 +14,7 @@ func connects(r v1alpha1.ProbeReport) []output.Section {
 	t := output.NewTable(withURL(r, 1, "URL", "FROM", "CLUSTER", "N", "MIN", "P50", "P95", "P99", "MAX")...)
 	add := func(c v1alpha1.ProbeClient, name string, l *v1alpha1.ProbeLatency) {
 		if l != nil {
-			output.AddRow(t, withURL(r, 1, c.URL, c.Name, name, strconv.Itoa(l.N), millis(&l.Min), millis(l.P50), millis(l.P95), millis(l.P99), millis(&l.Max))...)
+			output.AddRow(t, withURL(r, 1, c.URL, c.Name, name, strconv.Itoa(l.Count), millis(&l.Min), millis(l.P50), millis(l.P95), millis(l.P99), millis(&l.Max))...)
 		}
 	}
 	for _, c := range r.Clients {
@@ -41,7 +41,7 @@ func histograms(r v1alpha1.ProbeReport) []output.Section {
 		}
 		most, size := 1, 0
 		for _, b := range c.LatencyMs.Histogram {
-			most, size = max(most, b.Count), max(size, len(limit(b.LeMs)))
+			most, size = max(most, b.Count), max(size, len(limit(b.UpperBoundMs)))
 		}
 		var lines []string
 		for _, b := range c.LatencyMs.Histogram {
@@ -49,7 +49,7 @@ func histograms(r v1alpha1.ProbeReport) []output.Section {
 			if bar == "" {
 				bar = "▏"
 			}
-			lines = append(lines, fmt.Sprintf("<= %*s ms  %-*s  %d", size, limit(b.LeMs), barWidth, bar, b.Count))
+			lines = append(lines, fmt.Sprintf("<= %*s ms  %-*s  %d", size, limit(b.UpperBoundMs), barWidth, bar, b.Count))
 		}
 		out = append(out, output.Section{Title: "Latency of all answers to " + from(c), Text: lines})
 	}

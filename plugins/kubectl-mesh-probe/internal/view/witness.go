@@ -19,14 +19,14 @@ func witnesses(r v1alpha1.ProbeReport) output.Section {
 		if w.Agent != "" {
 			agent = witnessBackends(w)
 		}
-		differs := w.Differs
+		differs := w.DifferingLayer
 		switch differs {
 		case "":
 			differs = unknown + ": " + w.Message
 		case "none":
 			differs = none
 		}
-		output.AddRow(t, withURL(r, 1, w.URL, w.Cluster+"/"+w.Node, witnessShares(w.Predicted), agent, witnessShares(w.Traffic), differs)...)
+		output.AddRow(t, withURL(r, 1, w.URL, w.Cluster+"/"+w.Node, witnessShares(w.PredictedShares), agent, witnessShares(w.TrafficShares), differs)...)
 	}
 	return output.Section{Table: t}
 }

@@ -63,7 +63,7 @@ func (p *Plan) keepers(i *Item) []keeping {
 func (p *Plan) owners(i *Item) []v1alpha1.Reconciler {
 	var out []v1alpha1.Reconciler
 	for _, o := range p.keepers(i) {
-		out = append(out, v1alpha1.Reconciler{Tool: o.Tool, Source: o.Source(), Manager: o.Manager, Key: o.key, Fix: p.fix(o.Keeper, inNamespace(i.Name, []string{i.Namespace}))})
+		out = append(out, v1alpha1.Reconciler{Tool: o.Tool, Source: o.Source(), FieldManager: o.Manager, Key: o.key, Fix: p.fix(o.Keeper, inNamespace(i.Name, []string{i.Namespace}))})
 	}
 	return out
 }

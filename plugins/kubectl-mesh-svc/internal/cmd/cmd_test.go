@@ -11,6 +11,7 @@ import (
 
 	"github.com/kubectl-mesh/kubectl-mesh/pkg/common/cli"
 	"github.com/kubectl-mesh/kubectl-mesh/pkg/common/cli/clitest"
+	"github.com/kubectl-mesh/kubectl-mesh/pkg/common/testkit/documents"
 )
 
 // TestFieldDHelpFits: help is read in terminals of 100 columns.
@@ -30,6 +31,11 @@ func TestHelp(t *testing.T) {
 	clitest.CheckHelp(t, NewRoot(genericiooptions.NewTestIOStreamsDiscard()))
 }
 
+func TestSchema(t *testing.T) {
+	t.Parallel()
+	clitest.CheckSchema(t, NewRoot, "ChangeReport", "ClusterList", "DrainReport", "FindingList", "MeshGraph", "ServiceList", "ServiceReport")
+}
+
 // run runs the command line without any cluster and returns what it printed.
 func run(t *testing.T, args ...string) (stdout, stderr string, code int) {
 	t.Helper()
@@ -38,6 +44,7 @@ func run(t *testing.T, args ...string) (stdout, stderr string, code int) {
 	cmd := NewRoot(streams)
 	cmd.SetArgs(args)
 	code = cli.Main(t.Context(), cmd, streams)
+	documents.Check(t, out.String())
 	return out.String(), errOut.String(), code
 }
 

@@ -11,6 +11,7 @@ import (
 	"k8s.io/apimachinery/pkg/labels"
 	"k8s.io/cli-runtime/pkg/genericiooptions"
 
+	"github.com/kubectl-mesh/kubectl-mesh/pkg/apis/v1alpha1/schema"
 	"github.com/kubectl-mesh/kubectl-mesh/pkg/common/cli"
 	"github.com/kubectl-mesh/kubectl-mesh/pkg/common/kernel"
 	"github.com/kubectl-mesh/kubectl-mesh/plugins/kubectl-mesh-svc/internal/inspect"
@@ -39,6 +40,7 @@ func New(e *kernel.Env) *cobra.Command {
 
   # See which cluster answers whom, and why
   kubectl mesh-svc describe nginx`,
+		Schemas: schema.MeshSvc(),
 	}, e.IOStreams)
 	e.Attach(root)
 	root.AddCommand(

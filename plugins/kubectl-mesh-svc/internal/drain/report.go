@@ -3,7 +3,6 @@ package drain
 import (
 	"fmt"
 	"slices"
-	"time"
 
 	"github.com/kubectl-mesh/kubectl-mesh/pkg/apis/v1alpha1"
 	"github.com/kubectl-mesh/kubectl-mesh/pkg/common/cli"
@@ -30,6 +29,7 @@ func (r *Report) say(format string, args ...any) {
 // document is the drain as scripts read it.
 func (r *run) document() v1alpha1.DrainReport {
 	doc := v1alpha1.DrainReport{ChangeReport: r.plan.Report(r.sel.Members, string(r.DryRun)), Cluster: r.target.Name, Shifts: r.shifts}
+	doc.Kind = "DrainReport"
 	if r.plan.Wrote() {
 		doc.UndoFile, doc.UndoCommand = r.undoFile, r.undo()
 		if r.restores {
@@ -38,7 +38,7 @@ func (r *run) document() v1alpha1.DrainReport {
 	}
 	if rec := r.record; rec != nil && rec.Member != nil {
 		doc.Record = &v1alpha1.DrainRecord{Cluster: rec.Member.Name, Namespace: rec.Member.CiliumNamespace, Name: drainrecord.Name(rec.Cluster),
-			State: string(rec.State), By: rec.By, Since: rec.Since.UTC().Format(time.RFC3339), Services: len(rec.Entries)}
+			State: string(rec.State), By: rec.By, Since: rec.Since.UTC(), Services: len(rec.Entries)}
 	}
 	return doc
 }

@@ -10,6 +10,7 @@ import (
 	"github.com/kubectl-mesh/kubectl-mesh/pkg/apis/v1alpha1"
 	"github.com/kubectl-mesh/kubectl-mesh/pkg/common/cilium"
 	"github.com/kubectl-mesh/kubectl-mesh/pkg/common/routing"
+	"github.com/kubectl-mesh/kubectl-mesh/pkg/common/testkit/documents"
 	"github.com/kubectl-mesh/kubectl-mesh/plugins/kubectl-mesh-svc/internal/meshtest"
 )
 
@@ -30,6 +31,7 @@ func TestGraph(t *testing.T) {
 		t.Errorf("global: %v", got)
 	}
 	doc := Build(st, members, st.Keys())
+	documents.CheckValue(t, doc)
 	got := map[string]v1alpha1.GraphEdge{}
 	for _, e := range doc.Edges {
 		got[e.From+">"+e.To] = e

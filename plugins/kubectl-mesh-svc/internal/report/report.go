@@ -72,7 +72,7 @@ func perCluster(st *meshstate.State, key routing.Key) []v1alpha1.ServiceCluster 
 			Global:   boolValue(cilium.Global(svc.Annotations)),
 			Shared:   boolValue(cilium.Shared(svc.Annotations)),
 			Affinity: affinityValue(svc.Annotations, c.Version), Drained: drainrecord.OutOfService(svc.Annotations, c.Name),
-			Ready: ptr.To(svc.ReadyEndpoints()), Total: ptr.To(svc.TotalEndpoints()), Proxied: exempt.Proxied(svc),
+			ReadyEndpoints: ptr.To(svc.ReadyEndpoints()), Endpoints: ptr.To(svc.TotalEndpoints()), Proxied: exempt.Proxied(svc),
 		}
 		for _, p := range svc.Ports {
 			sc.Ports = append(sc.Ports, v1alpha1.Port{Name: p.Name, Protocol: p.Protocol, Port: p.Port})
@@ -106,7 +106,7 @@ func Describe(st *meshstate.State, members []*clusters.Member, key routing.Key) 
 		if svc == nil || svc.ReadyEndpoints() == 0 {
 			continue
 		}
-		out.Failures = append(out.Failures, v1alpha1.Failure{Lost: c.Name, Predictions: Predict(st.WithoutEndpoints(c.Name, key), key)})
+		out.Failures = append(out.Failures, v1alpha1.Failure{LostCluster: c.Name, Predictions: Predict(st.WithoutEndpoints(c.Name, key), key)})
 	}
 	return out
 }

@@ -11,6 +11,7 @@ import (
 	"github.com/kubectl-mesh/kubectl-mesh/pkg/apis/v1alpha1"
 	"github.com/kubectl-mesh/kubectl-mesh/pkg/common/cilium"
 	"github.com/kubectl-mesh/kubectl-mesh/pkg/common/routing"
+	"github.com/kubectl-mesh/kubectl-mesh/pkg/common/testkit/documents"
 	"github.com/kubectl-mesh/kubectl-mesh/plugins/kubectl-mesh-svc/internal/meshtest"
 )
 
@@ -31,6 +32,7 @@ func TestDescribeSaysWhatALossDoes(t *testing.T) {
 	t.Parallel()
 	st, members := meshtest.State(t, "us=nginx", "eu=nginx")
 	doc := Describe(st, members, routing.Key{Namespace: "default", Name: "nginx"})
+	documents.CheckValue(t, doc)
 	if len(doc.Predictions) != 2 || len(doc.Failures) != 0 || !doc.Complete {
 		t.Errorf("%d predictions, %d failures, complete %v", len(doc.Predictions), len(doc.Failures), doc.Complete)
 	}
@@ -86,7 +88,7 @@ func TestListLeavesOutWhatIsGlobalNowhere(t *testing.T) {
 	t.Parallel()
 	st, members := meshtest.State(t, "us=nginx,web", "eu=nginx")
 	st.Clusters[0].Services[routing.Key{Namespace: "default", Name: "web"}].Annotations = map[string]string{cilium.AnnotationGlobal: "true"}
-	if got := List(st, members, false).Services; len(got) != 1 || got[0].Name != "web" || got[0].Clusters[1].Present {
+	if got := checked(t, List(st, members, false)).Services; len(got) != 1 || got[0].Name != "web" || got[0].Clusters[1].Present {
 		t.Errorf("%+v", got)
 	}
 	if got := List(st, members, true).Services; len(got) != 2 {
@@ -112,7 +114,7 @@ func TestField05Proxied(t *testing.T) {
 		t.Fatalf("list: %+v", services)
 	}
 	for _, c := range services[0].Clusters {
-		if !c.Proxied || *c.Ready != 0 || *c.Total != 0 {
+		if !c.Proxied || *c.ReadyEndpoints != 0 || *c.Endpoints != 0 {
 			t.Errorf("list: %+v", c)
 		}
 	}
@@ -127,4 +129,11 @@ func TestField16SkippedPeer(t *testing.T) {
 	if c := Clusters(members).Clusters[1]; len(c.SkippedPeers) != 1 || c.SkippedPeers[0].Entry != "us" {
 		t.Errorf("%+v", c)
 	}
+}
+
+// checked returns a document after a look at its schema.
+func checked[T any](t *testing.T, doc T) T {
+	t.Helper()
+	documents.CheckValue(t, doc)
+	return doc
 }

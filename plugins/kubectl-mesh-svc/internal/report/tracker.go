@@ -111,7 +111,7 @@ func changes(before, now shown) []v1alpha1.ServiceChange {
 		add("proxied", strconv.FormatBool(old.Proxied), strconv.FormatBool(c.Proxied))
 		add("affinity", old.Affinity.Value, c.Affinity.Value)
 		add("type", old.Type, c.Type)
-		add("readyEndpoints", strconv.Itoa(*old.Ready), strconv.Itoa(*c.Ready))
+		add("readyEndpoints", strconv.Itoa(*old.ReadyEndpoints), strconv.Itoa(*c.ReadyEndpoints))
 	}
 	for _, c := range before.clusters {
 		if _, lost := was[c.Cluster]; lost {

@@ -65,7 +65,7 @@ func readyOf(c v1alpha1.ServiceCluster) string {
 	if c.Proxied {
 		return "L7 proxy"
 	}
-	return fmt.Sprintf("%d/%d", *c.Ready, *c.Total)
+	return fmt.Sprintf("%d/%d", *c.ReadyEndpoints, *c.Endpoints)
 }
 
 // shared shows the shared setting, and whether a drain wrote it.
@@ -257,7 +257,7 @@ func failures(doc v1alpha1.ServiceReport, names []string) []output.Section {
 			tmp := output.Section{Table: matrixTable("CLIENTS-IN", names)}
 			addPrediction(tmp, p, names)
 			for _, r := range tmp.Table.Rows {
-				row := []string{f.Lost, fmt.Sprint(r.Cells[0]), portName(p.Port)}
+				row := []string{f.LostCluster, fmt.Sprint(r.Cells[0]), portName(p.Port)}
 				for _, c := range r.Cells[1:] {
 					row = append(row, fmt.Sprint(c))
 				}

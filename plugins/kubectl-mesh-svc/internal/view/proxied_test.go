@@ -27,7 +27,7 @@ func TestField05TablesSayProxy(t *testing.T) {
 	var cs []v1alpha1.ServiceCluster
 	var ps []v1alpha1.Prediction
 	for _, c := range []string{"us", "eu"} {
-		cs = append(cs, v1alpha1.ServiceCluster{Cluster: c, Present: true, Type: "LoadBalancer", Global: val("true"), Shared: val("true"), Affinity: val("none"), Ready: ptr.To(0), Total: ptr.To(0), Proxied: true})
+		cs = append(cs, v1alpha1.ServiceCluster{Cluster: c, Present: true, Type: "LoadBalancer", Global: val("true"), Shared: val("true"), Affinity: val("none"), ReadyEndpoints: ptr.To(0), Endpoints: ptr.To(0), Proxied: true})
 		ps = append(ps, v1alpha1.Prediction{Client: c, Kind: "proxy", Complete: true})
 	}
 	described := printed(t, Describe(v1alpha1.ServiceReport{Document: doc, Namespace: "shop", Name: "gw", Clusters: cs, Predictions: ps}))

@@ -166,7 +166,7 @@ func ready(s v1alpha1.ServiceSummary, members []v1alpha1.Member) string {
 		case c.Proxied:
 			parts = append(parts, m.Name+":proxy")
 		default:
-			parts = append(parts, fmt.Sprintf("%s:%d", m.Name, *c.Ready))
+			parts = append(parts, fmt.Sprintf("%s:%d", m.Name, *c.ReadyEndpoints))
 		}
 	}
 	return strings.Join(parts, " ")

@@ -55,8 +55,8 @@ func document() v1alpha1.Document {
 func services() []v1alpha1.ServiceCluster {
 	p := []v1alpha1.Port{{Name: "http", Protocol: "TCP", Port: 80}}
 	return []v1alpha1.ServiceCluster{
-		{Cluster: "us", Present: true, Type: "ClusterIP", Global: val("true"), Shared: &v1alpha1.Value{Value: "true", Source: "default"}, Affinity: val("local"), Ports: p, Ready: ptr.To(2), Total: ptr.To(3)},
-		{Cluster: "eu", Present: true, Type: "ClusterIP", Global: &v1alpha1.Value{Value: "true", Source: "alias", Raw: "TRUE"}, Shared: &v1alpha1.Value{Value: "false", Source: "key", Raw: "yes\x1b[31m"}, Affinity: &v1alpha1.Value{Value: "none", Source: "default"}, Ports: p, Ready: ptr.To(1), Total: ptr.To(1)},
+		{Cluster: "us", Present: true, Type: "ClusterIP", Global: val("true"), Shared: &v1alpha1.Value{Value: "true", Source: "default"}, Affinity: val("local"), Ports: p, ReadyEndpoints: ptr.To(2), Endpoints: ptr.To(3)},
+		{Cluster: "eu", Present: true, Type: "ClusterIP", Global: &v1alpha1.Value{Value: "true", Source: "alias", Raw: "TRUE"}, Shared: &v1alpha1.Value{Value: "false", Source: "key", Raw: "yes\x1b[31m"}, Affinity: &v1alpha1.Value{Value: "none", Source: "default"}, Ports: p, ReadyEndpoints: ptr.To(1), Endpoints: ptr.To(1)},
 	}
 }
 
@@ -100,7 +100,7 @@ func TestDescribe(t *testing.T) {
 		{Client: "ap", Kind: "unread"},
 	}
 	doc := v1alpha1.ServiceReport{Document: document(), Namespace: "default", Name: "nginx", Clusters: services(), Predictions: predictions,
-		Failures: []v1alpha1.Failure{{Lost: "us", Predictions: predictions[1:]}}}
+		Failures: []v1alpha1.Failure{{LostCluster: "us", Predictions: predictions[1:]}}}
 	golden(t, "describe", "", Describe(doc))
 	doc.Clusters[0].Drained, doc.Clusters[0].Shared = true, val("false")
 	doc.Predictions, doc.Failures = nil, nil
@@ -149,11 +149,11 @@ func TestFieldDViewsFit(t *testing.T) {
 		}
 		clusters.Clusters = append(clusters.Clusters, c)
 		report.Predictions = append(report.Predictions, p)
-		report.Clusters = append(report.Clusters, v1alpha1.ServiceCluster{Cluster: name, Present: true, Type: "ClusterIP", Global: val("true"), Shared: val("true"), Affinity: val("local"), Ready: ptr.To(10), Total: ptr.To(12)})
+		report.Clusters = append(report.Clusters, v1alpha1.ServiceCluster{Cluster: name, Present: true, Type: "ClusterIP", Global: val("true"), Shared: val("true"), Affinity: val("local"), ReadyEndpoints: ptr.To(10), Endpoints: ptr.To(12)})
 		changes.Changes = append(changes.Changes, v1alpha1.Change{Cluster: name, Context: m.Context, Namespace: "payments-production", Object: "service/payments-api-gateway", Result: "planned",
 			Before: map[string]*string{"service.cilium.io/affinity": nil}, After: map[string]*string{"service.cilium.io/affinity": ptr.To("local")}})
 	}
-	report.Failures = []v1alpha1.Failure{{Lost: "production-eu-central-00", Predictions: report.Predictions}}
+	report.Failures = []v1alpha1.Failure{{LostCluster: "production-eu-central-00", Predictions: report.Predictions}}
 	services.Services = []v1alpha1.ServiceSummary{{Namespace: "payments-production", Name: "payments-api-gateway", Clusters: report.Clusters}}
 	findings := []v1alpha1.Finding{{ID: "SVC001", Severity: "error", Object: "service/payments-production/payments-api-gateway", Message: strings.Repeat("clients never reach it ", 20), Fix: "kubectl x"}}
 	clusters.Members, report.Members, services.Members, changes.Members = members, members, members, members

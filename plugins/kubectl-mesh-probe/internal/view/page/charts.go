@@ -40,7 +40,7 @@ func newTimeline(r v1alpha1.ProbeReport, intervals []v1alpha1.ProbeTimeInterval,
 		return nil
 	}
 	width := time.Duration(*r.IntervalMs * float64(time.Millisecond))
-	start := intervals[0].Start
+	start := intervals[0].StartTime
 	t := &timeline{Columns: len(intervals), Each: width.String(), Start: start.UTC().Format("15:04:05.0")}
 	length := width * time.Duration(len(intervals))
 	t.Mid, t.End = "+"+(length/2).String(), "+"+length.String()
@@ -133,12 +133,12 @@ func outages(r v1alpha1.ProbeReport, c v1alpha1.ProbeClient, classes map[string]
 			Failed: fmt.Sprintf("%d of %d", o.Failed, o.Requests), Recovered: o.Recovered,
 		}
 		if len(c.Intervals) > 0 {
-			start := c.Intervals[0].Start
-			if o.LastAnswer != nil {
-				x.Text = fmt.Sprintf("Last answer from %s %s.", short(o.Cluster), after(*o.LastAnswer, start))
+			start := c.Intervals[0].StartTime
+			if o.LastAnswerTime != nil {
+				x.Text = fmt.Sprintf("Last answer from %s %s.", short(o.Cluster), after(*o.LastAnswerTime, start))
 			}
-			if o.FirstAnswer != nil && o.Cluster != "" {
-				x.Text += fmt.Sprintf(" First answer after the mark from %s %s.", short(o.ToCluster), after(*o.FirstAnswer, start))
+			if o.FirstAnswerTime != nil && o.Cluster != "" {
+				x.Text += fmt.Sprintf(" First answer after the mark from %s %s.", short(o.ToCluster), after(*o.FirstAnswerTime, start))
 			}
 			x.strip(c.Intervals, o, clusterNames(r), classes, start)
 		}
@@ -151,15 +151,15 @@ func outages(r v1alpha1.ProbeReport, c v1alpha1.ProbeClient, classes map[string]
 func (x *outage) strip(intervals []v1alpha1.ProbeTimeInterval, o v1alpha1.ProbeOutage, names []string, classes map[string]string, start time.Time) {
 	at := 0
 	for i, one := range intervals {
-		if !one.Start.After(o.Time) {
+		if !one.StartTime.After(o.Time) {
 			at = i
 		}
 	}
 	first, last := max(0, at-stripBefore), min(len(intervals), at+stripAfter)
 	x.Columns = last - first
-	x.From, x.To = after(intervals[first].Start, start), after(intervals[last-1].Start, start)
+	x.From, x.To = after(intervals[first].StartTime, start), after(intervals[last-1].StartTime, start)
 	for n, i := range intervals[first:last] {
-		x.cell(n, i, names, classes, after(i.Start, start))
+		x.cell(n, i, names, classes, after(i.StartTime, start))
 	}
 }
 
@@ -193,7 +193,7 @@ func latencies(c v1alpha1.ProbeClient, classes map[string]string, total *v1alpha
 		return nil
 	}
 	row := func(name, class string, l *v1alpha1.ProbeLatency) latencyRow {
-		return latencyRow{Name: name, Class: class, N: l.N, Min: millis(&l.Min), P50: millis(l.P50), P95: millis(l.P95), P99: millis(l.P99), Max: millis(&l.Max)}
+		return latencyRow{Name: name, Class: class, N: l.Count, Min: millis(&l.Min), P50: millis(l.P50), P95: millis(l.P95), P99: millis(l.P99), Max: millis(&l.Max)}
 	}
 	var out []latencyRow
 	for _, a := range c.Answers {
@@ -218,7 +218,7 @@ func bars(buckets []v1alpha1.ProbeBucket) []bar {
 	}
 	var out []bar
 	for _, b := range buckets {
-		out = append(out, bar{Limit: fmt.Sprintf("≤ %g ms", b.LeMs), Count: b.Count, Width: math.Max(0.5, 100*float64(b.Count)/float64(most))})
+		out = append(out, bar{Limit: fmt.Sprintf("≤ %g ms", b.UpperBoundMs), Count: b.Count, Width: math.Max(0.5, 100*float64(b.Count)/float64(most))})
 	}
 	return out
 }
@@ -234,11 +234,11 @@ func errorRows(r v1alpha1.ProbeReport, c v1alpha1.ProbeClient) []errorRow {
 		if at == nil || len(r.Intervals) == 0 {
 			return "-"
 		}
-		return after(*at, r.Intervals[0].Start)
+		return after(*at, r.Intervals[0].StartTime)
 	}
 	var out []errorRow
 	for _, e := range c.Errors {
-		row := errorRow{Class: e.Class, Cluster: "unattributed", Count: e.Count, First: since(e.First), Last: since(e.Last), Message: e.Message}
+		row := errorRow{Class: e.Class, Cluster: "unattributed", Count: e.Count, First: since(e.FirstTime), Last: since(e.LastTime), Message: e.Message}
 		if e.Cluster != "" {
 			row.Cluster = short(e.Cluster)
 		}

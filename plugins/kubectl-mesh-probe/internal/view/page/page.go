@@ -215,11 +215,11 @@ func newClient(r v1alpha1.ProbeReport, c v1alpha1.ProbeClient, classes map[strin
 func newShare(c v1alpha1.ProbeClient, a v1alpha1.ProbeAnswer, class string) shareRow {
 	row := shareRow{Name: short(a.Name), Class: class, Requests: a.Requests, Errors: a.Errors, HasErrors: a.Errors > 0, Share: "-"}
 	if c.Requests > 0 {
-		row.Share, row.Interval = stats.Percent(a.Share), stats.Percent(a.CI.Low)+" – "+stats.Percent(a.CI.High)
-		row.Width, row.Low, row.High, row.HasInterval = 100*a.Share, 100*a.CI.Low, 100*a.CI.High, true
+		row.Share, row.Interval = stats.Percent(a.Share), stats.Percent(a.ConfidenceInterval.Low)+" – "+stats.Percent(a.ConfidenceInterval.High)
+		row.Width, row.Low, row.High, row.HasInterval = 100*a.Share, 100*a.ConfidenceInterval.Low, 100*a.ConfidenceInterval.High, true
 	}
-	if a.Expected != nil {
-		row.Expected, row.Tick, row.HasTick = stats.Percent(*a.Expected), 100**a.Expected, true
+	if a.ExpectedShare != nil {
+		row.Expected, row.Tick, row.HasTick = stats.Percent(*a.ExpectedShare), 100**a.ExpectedShare, true
 	}
 	return row
 }

@@ -28,15 +28,15 @@ func run(clients ...string) v1alpha1.ProbeReport {
 		StartTime: &start, EndTime: ptr.To(start.Add(10 * time.Second)),
 		Marks: []v1alpha1.ProbeMark{{Time: start.Add(2980 * time.Millisecond), Text: "kubectl --context kind-us scale deployment nginx --replicas 0", Command: "x", EndTime: ptr.To(start.Add(3300 * time.Millisecond)), ExitCode: &code}},
 		Checks: []v1alpha1.ProbeCheck{
-			{Client: "us", Expr: "errors<5%", Result: "FAIL", Observed: "15.0% (75 of 500), 95% CI 12.1% - 18.4%"},
-			{Client: "us", Expr: "failover<2s", Result: "PASS", Observed: "1.52s ± 0.02s"},
-			{Client: "eu", Expr: "eu=50%±2", Result: "INCONCLUSIVE", Observed: "54.0% (270 of 500), 95% CI 49.6% - 58.3%", Reason: "too few requests for a verdict; about 4000 are needed"},
+			{Client: "us", Expectation: "errors<5%", Result: "FAIL", Observed: "15.0% (75 of 500), 95% CI 12.1% - 18.4%"},
+			{Client: "us", Expectation: "failover<2s", Result: "PASS", Observed: "1.52s ± 0.02s"},
+			{Client: "eu", Expectation: "eu=50%±2", Result: "INCONCLUSIVE", Observed: "54.0% (270 of 500), 95% CI 49.6% - 58.3%", Reason: "too few requests for a verdict; about 4000 are needed"},
 		},
 	}
 	for _, cluster := range clients {
 		doc.Clients = append(doc.Clients, v1alpha1.ProbeClient{
 			Name: cluster, Cluster: cluster, Namespace: "web", Pod: "client-7d9c5", Node: cluster + "-worker", Tool: "curl 8.5.0", Complete: true, DurationMs: ptr.To(10000.0),
-			Answers: []v1alpha1.ProbeAnswer{{Name: "us", Expected: &half}, {Name: "eu", Expected: &half}},
+			Answers: []v1alpha1.ProbeAnswer{{Name: "us", ExpectedShare: &half}, {Name: "eu", ExpectedShare: &half}},
 		})
 	}
 	var log history.Log
@@ -126,7 +126,7 @@ func TestPageEscapes(t *testing.T) {
 	r.Target.URL, r.Target.Service, r.Target.Method, r.Marks[0].Text = evil, evil, evil, evil
 	r.Targets = []v1alpha1.ProbeTarget{r.Target, r.Target}
 	r.Clients[0].URL, r.Checks[0].URL = evil, evil
-	r.Checks[0].Expr, r.Checks[0].Reason, r.Checks[0].Observed, r.Checks[0].Client = evil, evil, evil, evil
+	r.Checks[0].Expectation, r.Checks[0].Reason, r.Checks[0].Observed, r.Checks[0].Client = evil, evil, evil, evil
 	r.Checks[0].Result = evil
 	for i := range r.Clients {
 		c := &r.Clients[i]
