@@ -18,6 +18,8 @@ import (
 	"sync"
 	"testing"
 	"time"
+
+	"github.com/kubectl-mesh/kubectl-mesh/pkg/common/testkit/documents"
 )
 
 // env is a number out of the environment.
@@ -215,13 +217,14 @@ type position struct {
 	Phase    string `json:"phase"`
 	Next     []struct {
 		Command string `json:"command"`
-	} `json:"next"`
+	} `json:"nextSteps"`
 }
 
 func (s *sequence) position() position {
 	s.t.Helper()
 	var p position
 	r := s.succeed("rotate", "status", "-o", "json")
+	documents.Check(s.t, r.stdout)
 	must(s.t, json.Unmarshal([]byte(r.stdout), &p))
 	return p
 }
