@@ -147,19 +147,27 @@ func (m Matrix) Run(t *testing.T, prepare func(e *Env)) {
 					sheet.add(r, f, e.cell(r, f, baseline, writing))
 				})
 			}
+			m.save(t, &sheet, short)
 		}
 		reading.Wait()
 	}
-	text := sheet.print(m.Root.DisplayName(), short)
+	text := m.save(t, &sheet, short)
+	if sheet.wrong() > 0 {
+		t.Errorf("%d cells are not as documented", sheet.wrong())
+	}
+	t.Log("\n" + text)
+}
+
+// save writes what is known of the matrix: an interrupted run leaves what it has found out.
+func (m Matrix) save(t *testing.T, s *sheet, short bool) string {
+	t.Helper()
+	text := s.print(m.Root.DisplayName(), short)
 	if dir := os.Getenv("FAULTS_DIR"); dir != "" {
 		if err := os.WriteFile(filepath.Join(dir, m.Binary+".txt"), []byte(text), 0o600); err != nil {
 			t.Error(err)
 		}
 	}
-	if sheet.wrong() > 0 {
-		t.Errorf("%d cells are not as documented", sheet.wrong())
-	}
-	t.Log("\n" + text)
+	return text
 }
 
 // name is how the row is called in the matrix.

@@ -40,6 +40,8 @@ func (s *sheet) add(r Row, f Fault, c cell) {
 }
 
 func (s *sheet) wrong() int {
+	s.mu.Lock()
+	defer s.mu.Unlock()
 	n := 0
 	for _, c := range s.cells {
 		if len(c.wrong) > 0 {
@@ -51,6 +53,8 @@ func (s *sheet) wrong() int {
 
 // print returns the matrix, and what is wrong in it.
 func (s *sheet) print(plugin string, short bool) string {
+	s.mu.Lock()
+	defer s.mu.Unlock()
 	var b strings.Builder
 	rows := slices.Concat(s.reading, s.writing)
 	s.table(&b, plugin+": exit codes, if one of three clusters has a fault", rows, Reading, short)
