@@ -38,7 +38,7 @@ type Block struct {
 
 var (
 	heading = regexp.MustCompile(`^#{1,6} (.+)$`)
-	fence   = regexp.MustCompile("^```(.*)$")
+	fence   = regexp.MustCompile("^ *```(.*)$")
 	link    = regexp.MustCompile(`\]\(([^)\s]+)\)|(?:src|srcset|href)="([^"]+)"`)
 	span    = regexp.MustCompile("`([^`]+)`")
 	// A command that the next block takes for granted. Readers do not see it.
