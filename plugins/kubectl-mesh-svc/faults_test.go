@@ -39,6 +39,7 @@ func faultTable() faults.Matrix {
 			{Command: "completion", Args: []string{"kubectl"}, Offline: true},
 			{Command: "help", Offline: true},
 			{Command: "options", Offline: true},
+			{Command: "schema", Offline: true},
 			{Command: "version", Offline: true},
 		},
 	}
