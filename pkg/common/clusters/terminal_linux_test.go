@@ -91,7 +91,10 @@ func runOnTerminal(t *testing.T, k kubeconfigOf, timeout time.Duration, env ...s
 	if err := c.cmd.Start(); err != nil {
 		t.Fatal(err)
 	}
-	t.Cleanup(func() { _ = master.Close() })
+	t.Cleanup(func() {
+		_ = c.cmd.Wait() // the test may have waited already, and how it ended is its affair
+		_ = master.Close()
+	})
 	go func() {
 		buf := make([]byte, 4096)
 		for {

@@ -13,6 +13,7 @@ import (
 	"math/rand/v2"
 	"slices"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -71,7 +72,9 @@ type World struct {
 	Grows bool
 	// Doubts: one in so many times an etcd cannot be asked; 0 for never.
 	Doubts int
-	cache  map[[2][sha256.Size]byte]bool
+	// mu is for what observations of several clusters at once share: cache and R.
+	mu    sync.Mutex
+	cache map[[2][sha256.Size]byte]bool
 	// left is how many requests the process may send until it crashes; negative for never.
 	Left int
 	// Stop, if set, says after which write the process crashes, before it gets the answer.
@@ -84,8 +87,11 @@ type World struct {
 // Now is the time of the model.
 func (w *World) Now() time.Time { return w.At }
 
-// Sleep lets time pass: kubelets project files, and pods start, each when it likes.
+// Sleep lets time pass: kubelets project files, and pods start, each when it likes. A process that has ended does not sleep.
 func (w *World) Sleep(ctx context.Context, d time.Duration) error {
+	if w.Left == 0 {
+		return errCrashed
+	}
 	w.At = w.At.Add(d)
 	for _, p := range w.Mesh {
 		w.tick(p)
@@ -358,7 +364,9 @@ func (w *World) Handshake(client, server *Process) string {
 
 func (w *World) verify(chain, pool []byte, use x509.ExtKeyUsage) bool {
 	key := [2][sha256.Size]byte{sha256.Sum256(chain), sha256.Sum256(append(bytes.Clone(pool), byte(use)))}
+	w.mu.Lock()
 	ok, known := w.cache[key]
+	w.mu.Unlock()
 	if known {
 		return ok
 	}
@@ -371,6 +379,8 @@ func (w *World) verify(chain, pool []byte, use x509.ExtKeyUsage) bool {
 		_, err = certs[0].Verify(x509.VerifyOptions{Roots: roots, Intermediates: mid, CurrentTime: w.At, KeyUsages: []x509.ExtKeyUsage{use}})
 		ok = err == nil
 	}
+	w.mu.Lock()
+	defer w.mu.Unlock()
 	w.cache[key] = ok
 	return ok
 }
@@ -426,7 +436,7 @@ func (w *World) Running(_ context.Context, s *ca.State, _ rotate.Look) (rotate.R
 			if err := errors.Join(err, err2); err != nil {
 				return out, err
 			}
-			if w.Doubts > 0 && secret == serverCert && w.R.IntN(w.Doubts) == 0 {
+			if secret == serverCert && w.doubts() {
 				chain, out.EtcdUnknown = nil, append(out.EtcdUnknown, "etcd could not be asked")
 			}
 			out.Presented = append(out.Presented, rotate.Seen{Where: secret, Certs: chain})
@@ -434,6 +444,13 @@ func (w *World) Running(_ context.Context, s *ca.State, _ rotate.Look) (rotate.R
 		}
 	}
 	return out, nil
+}
+
+// doubts reports whether an etcd cannot be asked this time.
+func (w *World) doubts() bool {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return w.Doubts > 0 && w.R.IntN(w.Doubts) == 0
 }
 
 // Members are the clusters of the mesh.
