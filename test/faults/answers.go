@@ -34,7 +34,7 @@ func late(l *Layer, w http.ResponseWriter, r *http.Request) {
 func statusAnswer(w http.ResponseWriter, code int32, reason metav1.StatusReason, message string) {
 	w.Header().Set("Content-Type", "application/json")
 	w.WriteHeader(int(code))
-	// The client may be gone, which is its own affair.
+	//nolint:errchkjson // The client may be gone, which is its own affair.
 	_ = json.NewEncoder(w).Encode(metav1.Status{
 		TypeMeta: metav1.TypeMeta{Kind: "Status", APIVersion: "v1"}, Status: metav1.StatusFailure, Code: code, Reason: reason, Message: message,
 	})

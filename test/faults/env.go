@@ -155,7 +155,7 @@ func (e *Env) run(r Row, f Fault) run {
 func (e *Env) exec(kubeconfig, dir string, env, args []string) run {
 	ctx, cancel := context.WithTimeout(e.T.Context(), hardLimit)
 	defer cancel()
-	cmd := exec.CommandContext(ctx, e.matrix.Binary, args...) //nolint:gosec // the binary under test
+	cmd := exec.CommandContext(ctx, e.matrix.Binary, args...)
 	cmd.Dir = dir
 	cmd.WaitDelay = time.Second
 	cmd.Env = append([]string{"PATH=" + os.Getenv("PATH"), "HOME=" + dir, "XDG_STATE_HOME=" + filepath.Join(e.Dir, "state"), "COLUMNS=500", "KUBECONFIG=" + kubeconfig}, env...)

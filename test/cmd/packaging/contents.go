@@ -53,10 +53,10 @@ func writeFile(name string, data []byte, mode os.FileMode) error {
 	if err := os.MkdirAll(filepath.Dir(name), 0o755); err != nil { //nolint:gosec // what is packed is public
 		return err
 	}
-	if err := os.WriteFile(name, data, mode); err != nil {
+	if err := os.WriteFile(name, data, mode); err != nil { //nolint:gosec // a file of the release, named by this program
 		return err
 	}
-	return os.Chmod(name, mode)
+	return os.Chmod(name, mode) //nolint:gosec // as above
 }
 
 // command is the name of the binary without the extension of a platform. kubectl looks for it: the dash of the plugin's

@@ -52,7 +52,7 @@ type asset struct{ uri, sha256 string }
 func render(text []byte, tag string, lookUp func(url string) (asset, error)) ([]byte, error) {
 	type values struct{ TagName string }
 	fill := func(t *template.Template, text, tag string) (string, error) {
-		parsed, err := t.Option("missingkey=error").Parse(text)
+		parsed, err := t.Option("missingkey=error").Parse(text) //nolint:gosec // a template of this repository
 		if err != nil {
 			return "", err
 		}

@@ -133,7 +133,7 @@ func broken(released, now fields, reworded bool) []string {
 
 // readReleased returns the fields of the last release.
 func readReleased(root string) (fields, error) {
-	raw, err := os.ReadFile(filepath.Join(root, releasedFile)) //nolint:gosec // a file of this repository
+	raw, err := os.ReadFile(filepath.Join(root, releasedFile))
 	if err != nil {
 		return nil, err
 	}

@@ -19,7 +19,7 @@ func CheckReference(t *testing.T, root *cobra.Command, pkg, page string, update 
 	t.Helper()
 	want := reference(root, pkg)
 	if update {
-		if err := os.WriteFile(page, []byte(want), 0o600); err != nil { //nolint:gosec // a page of this repository
+		if err := os.WriteFile(page, []byte(want), 0o600); err != nil {
 			t.Fatal(err)
 		}
 		return

@@ -254,7 +254,10 @@ func dataFields(f metav1.ManagedFieldsEntry) map[string]any {
 }
 
 func fieldsOf(data map[string]any) *metav1.FieldsV1 {
-	raw, _ := json.Marshal(map[string]any{"f:data": data}) // maps of maps can always be encoded
+	raw, err := json.Marshal(map[string]any{"f:data": data})
+	if err != nil {
+		panic(err) // maps of maps can always be encoded
+	}
 	return metav1.NewFieldsV1(string(raw))
 }
 

@@ -25,8 +25,8 @@ const (
 	phaseAgents  = "agents"
 )
 
-// aSecond is longer than what the API server cuts off its times: a pod that is created in the second in which its CA file was written cannot be told from an older one.
-const aSecond = 1100 * time.Millisecond
+// timeCut is longer than what the API server cuts off its times: a pod that is created in the second in which its CA file was written cannot be told from an older one.
+const timeCut = 1100 * time.Millisecond
 
 // phaseDone is a phase that ended, and how long it took.
 type phaseDone struct {
@@ -55,7 +55,7 @@ func (w *Work) apply(ctx context.Context) error {
 	}
 	w.issued = true
 	if len(w.withAgents()) > 0 {
-		if err := w.Clock.Sleep(ctx, aSecond); err != nil {
+		if err := w.Clock.Sleep(ctx, timeCut); err != nil {
 			return err
 		}
 		g := &gate{work: w, pending: names(w.restarting())}
