@@ -65,12 +65,14 @@ func (b Block) Commands() []Command {
 var (
 	colour = regexp.MustCompile("\x1b\\[[0-9;]*[mK]")
 	number = regexp.MustCompile(`\d+(\.\d+)?`)
+	// erased is the progress that a command has drawn over.
+	erased = regexp.MustCompile("(?m)^.*\x1b\\[J")
 )
 
 // Missing returns the first line of a page's sample that a terminal did not show, in the order of the sample; "" if it showed all. Numbers, colours and the width of blanks
 // do not count, and a line of dots stands for lines that the page leaves out.
 func Missing(sample []string, shown string) string {
-	lines := strings.Split(colour.ReplaceAllString(shown, ""), "\n")
+	lines := strings.Split(colour.ReplaceAllString(erased.ReplaceAllString(shown, ""), ""), "\n")
 	at := 0
 	for _, want := range sample {
 		if w := plain(want); w == "" || w == "..." {

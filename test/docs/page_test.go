@@ -51,7 +51,7 @@ func TestAnchor(t *testing.T) {
 
 func TestMissing(t *testing.T) {
 	t.Parallel()
-	const shown = "CLUSTER   SHARE\r\n\x1b[32mus\x1b[0m   66.9%\r\neu   33%\r\n"
+	const shown = "probing 1/2\r\n\x1b[1A\x1b[J\x1b[1A\x1b[JCLUSTER   SHARE\r\n\x1b[32mus\x1b[0m   66.9%\r\neu   33%\r\n"
 	for name, c := range map[string]struct {
 		sample []string
 		want   string
