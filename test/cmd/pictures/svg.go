@@ -34,7 +34,9 @@ type piece struct {
 
 var (
 	sgr = regexp.MustCompile("\x1b\\[([0-9;]*)m")
-	up  = regexp.MustCompile("^(?:\x1b\\[J)*\x1b\\[([0-9]+)A(?:\x1b\\[J)*")
+	// start is how a line begins that replaces what was there.
+	start = regexp.MustCompile("^(?:\r|\x1b\\[J)+")
+	up    = regexp.MustCompile("^(?:\x1b\\[J)*\x1b\\[([0-9]+)A(?:\x1b\\[J)*")
 )
 
 // lastLines returns the lines that a terminal shows at the end: a progress line goes up and replaces what it wrote before.
@@ -46,7 +48,7 @@ func lastLines(screen string) []string {
 			out = out[:max(0, len(out)-n)]
 			line = line[len(m[0]):]
 		}
-		out = append(out, strings.TrimPrefix(line, "\x1b[J"))
+		out = append(out, start.ReplaceAllString(line, ""))
 	}
 	return out
 }

@@ -27,7 +27,7 @@ func TestParse(t *testing.T) {
 
 func TestLastLines(t *testing.T) {
 	t.Parallel()
-	got := lastLines("$ x\r\n1 of 3\r\n\x1b[J\x1b[1A\x1b[J2 of 3\r\n\x1b[1A\x1b[JTABLE\r\nrow\r\n")
+	got := lastLines("$ x\r\n1 of 3\r\n\x1b[J\x1b[1A\x1b[J2 of 3\r\n\x1b[1A\r\x1b[JTABLE\r\nrow\r\n")
 	if d := cmp.Diff([]string{"$ x", "TABLE", "row"}, got); d != "" {
 		t.Error(d)
 	}
