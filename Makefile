@@ -113,11 +113,11 @@ test-race: ## Run the unit tests with the race detector; requires gcc (PACKAGES=
 	env -u MESHLAB_KUBECONFIG go test -race -count=1 -timeout 60m $(or $(PACKAGES),./...)
 
 .PHONY: faults
-faults: build meshlab bin/tools/kubectl ## Run every command with every fault between it and the lab's API servers, and print the matrix (FAULTS=short, ONLY=drain)
+faults: build meshlab bin/tools/kubectl ## Run every command with every fault between it and the lab's API servers, and print the matrix; search what hostile answers put on the terminal (FAULTS=short, ONLY=drain)
 	@rm -rf dist/faults && mkdir -p dist/faults
 	@status=0; \
 	MESHLAB_STATE='$(CURDIR)/.lab-faults' FAULTS='$(FAULTS)' ONLY='$(ONLY)' FAULTS_DIR='$(CURDIR)/dist/faults' test/with-lab.sh \
-		go test -tags=faults -p 1 -count=1 -timeout 120m -run '^TestFaultMatrix$$' $(foreach p,$(PLUGINS),./plugins/kubectl-mesh-$(p)) >dist/faults/log || status=$$?; \
+		go test -tags=faults -p 1 -count=1 -timeout 120m -run '^(TestFaultMatrix|TestHostile)$$' $(foreach p,$(PLUGINS),./plugins/kubectl-mesh-$(p)) >dist/faults/log || status=$$?; \
 	for p in $(PLUGINS); do cat dist/faults/kubectl-mesh_$$p.txt || true; done; \
 	grep -E '^(ok|FAIL|---|panic)' dist/faults/log || true; \
 	exit $$status

@@ -28,3 +28,8 @@ spec: {ports: [{port: 80}]}
 func TestFaultMatrix(t *testing.T) {
 	faultTable().Run(t, func(e *faults.Env) { e.InNamespace(faultObjects, e.Contexts()...) })
 }
+
+// TestHostile runs every command against an API server whose answers contain what could control a terminal. make faults runs it.
+func TestHostile(t *testing.T) {
+	faultTable().Hostile(t, func(e *faults.Env) { e.InNamespace(faultObjects, e.Contexts()...) })
+}

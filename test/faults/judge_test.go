@@ -121,3 +121,15 @@ func TestPrint(t *testing.T) {
 		}
 	}
 }
+
+// TestReachesTerminal: what is to be found is found, and only that.
+func TestReachesTerminal(t *testing.T) {
+	t.Parallel()
+	for text, want := range map[string]int{
+		"plain\ttext\n": 0, `{"a":"\u001b[2J"}` + "\n": 0, "a \x1b[2J": 1, "a\rb\n": 1, "a \u202e b": 1, "x\u009b31m": 1, injected: 1, "  " + injected: 0,
+	} {
+		if got := reachesTerminal(text); len(got) != want {
+			t.Errorf("%q: %v", text, got)
+		}
+	}
+}

@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"strings"
 	"syscall"
+	"unicode"
 
 	"github.com/spf13/cobra"
 	"k8s.io/cli-runtime/pkg/genericiooptions"
@@ -176,7 +177,7 @@ func report(ctx context.Context, cmd *cobra.Command, err error, streams generici
 
 // IsControlCharacter reports whether a character would control a terminal: controls, line and paragraph separators, and what turns the direction of text.
 func IsControlCharacter(r rune) bool {
-	return r < 0x20 || r >= 0x7f && r < 0xa0 || r >= 0x2028 && r <= 0x202e || r >= 0x2066 && r <= 0x2069
+	return unicode.IsControl(r) || unicode.Is(unicode.Bidi_Control, r) || r == '\u2028' || r == '\u2029'
 }
 
 // OneLine makes an error one line without control characters.

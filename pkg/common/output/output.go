@@ -170,8 +170,8 @@ func flush(w io.Writer, out *bytes.Buffer) error {
 	return err
 }
 
-// printDocument prints in one of cli-runtime's formats, without control characters: a cluster or a reply chose the texts. JSON and YAML escape them. A
-// template prints the texts themselves, and there they are left out, as in tables.
+// printDocument prints in one of cli-runtime's formats, without control characters: a cluster or a reply chose the texts. JSON escapes them, and YAML
+// most of them. It prints those that turn the direction of text as they are, and so do templates: there they are left out, as in tables.
 func (f *Flags) printDocument(out *bytes.Buffer, p printers.ResourcePrinter, doc any) error {
 	var text bytes.Buffer
 	if err := f.printRaw(&text, p, doc); err != nil {
@@ -180,8 +180,6 @@ func (f *Flags) printDocument(out *bytes.Buffer, p printers.ResourcePrinter, doc
 	switch strings.ToLower(f.Format) {
 	case "json":
 		out.Write(EscapeJSON(text.Bytes()))
-	case "yaml", "kyaml":
-		out.Write(text.Bytes())
 	default:
 		out.WriteString(cleanLines(text.String()))
 	}

@@ -191,6 +191,22 @@ func TestStream(t *testing.T) {
 	}
 }
 
+// TestDirectionOfText: what turns the direction of text reaches the terminal in no format.
+func TestDirectionOfText(t *testing.T) {
+	t.Parallel()
+	for _, format := range []string{"yaml", "kyaml", "json", "jsonpath={.a}", "go-template={{.a}}"} {
+		f := NewFlags()
+		f.Format = format
+		var out bytes.Buffer
+		if err := f.Print(&out, map[string]any{"kind": "Example", "a": "x\u202ey\u2066\u061c\u200fz"}, nil); err != nil {
+			t.Fatal(err)
+		}
+		if strings.ContainsAny(out.String(), "\u202e\u2066\u061c\u200f") {
+			t.Errorf("%s: %q", format, out.String())
+		}
+	}
+}
+
 // TestOddCharacters: YAML, where the parser of the printer refuses or folds them, says them as JSON does; documents keep their order and the line between them.
 func TestOddCharacters(t *testing.T) {
 	t.Parallel()

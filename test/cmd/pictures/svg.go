@@ -34,7 +34,7 @@ type piece struct {
 
 var (
 	sgr = regexp.MustCompile("\x1b\\[([0-9;]*)m")
-	// start is how a line begins that replaces what was there.
+	// start is how a line begins that replaces the one before it.
 	start = regexp.MustCompile("^(?:\r|\x1b\\[J)+")
 	up    = regexp.MustCompile("^(?:\x1b\\[J)*\x1b\\[([0-9]+)A(?:\x1b\\[J)*")
 )
