@@ -105,6 +105,24 @@ func checkLines(t *testing.T, raw []byte) {
 	documents.Check(t, string(text))
 }
 
+// TestHeaderWithoutAnswers: a Service without a prediction has no answers at the beginning, and the list is empty, not null.
+func TestHeaderWithoutAnswers(t *testing.T) {
+	t.Parallel()
+	before, doc, _ := example()
+	before.Clients = slices.Clone(before.Clients)
+	before.Clients[0].Answers = nil
+	var disk bytes.Buffer
+	w := NewWriter(&disk)
+	w.Begin(before, nil)
+	if err := w.Close(doc); err != nil {
+		t.Fatal(err)
+	}
+	checkLines(t, disk.Bytes())
+	if before.Clients[0].Answers != nil {
+		t.Error("the caller's document was changed")
+	}
+}
+
 func asJSON(t *testing.T, v any) string {
 	t.Helper()
 	out, err := json.MarshalIndent(v, "", " ")

@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"errors"
 	"io"
+	"slices"
 	"sync"
 
 	"github.com/kubectl-mesh/kubectl-mesh/pkg/apis/v1alpha1"
@@ -75,8 +76,14 @@ func (w *Writer) Close(doc v1alpha1.ProbeReport) error {
 	return w.err
 }
 
-// Begin writes the header.
+// Begin writes the header. Nobody has answered yet: a list without entries is not null.
 func (w *Writer) Begin(doc v1alpha1.ProbeReport, checks []string) {
+	doc.Clients = slices.Clone(doc.Clients)
+	for n := range doc.Clients {
+		if doc.Clients[n].Answers == nil {
+			doc.Clients[n].Answers = []v1alpha1.ProbeAnswer{}
+		}
+	}
 	w.write(line{Header: &header{Kind: kind, Version: Version, Report: doc, Checks: checks}})
 }
 
