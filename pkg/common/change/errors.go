@@ -7,6 +7,7 @@ import (
 	"strings"
 
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 )
 
 // Errors of a step whose object is not what the plan was made for. Nothing was written to it.
@@ -53,7 +54,11 @@ func (t Target) Redact(err error) error {
 	if len(s.Message) < maxMessage && !strings.Contains(s.Message, "PRIVATE KEY") && !strings.Contains(s.Message, encodedPEM) {
 		return err
 	}
+	page := apierrors.IsUnexpectedServerError(err)
 	s.Message, s.Details = fmt.Sprintf("the API server rejected it (%s); its message is left out because it may hold the key", s.Reason), nil
+	if page { // it may not be the API server's answer: what is decided by that stays, without the text
+		s.Details = &metav1.StatusDetails{Causes: []metav1.StatusCause{{Type: metav1.CauseTypeUnexpectedServerResponse}}}
+	}
 	return &apierrors.StatusError{ErrStatus: s}
 }
 

@@ -2,6 +2,7 @@ package clusters
 
 import (
 	"net/http"
+	"strings"
 	"sync"
 	"time"
 )
@@ -86,11 +87,11 @@ type dated struct {
 // WrappedRoundTripper returns what is wrapped, for client-go.
 func (d *dated) WrappedRoundTripper() http.RoundTripper { return d.RoundTripper }
 
-// RoundTrip notes the date of the answer. An answer 5xx may be that of a proxy, whose clock does not matter.
+// RoundTrip notes the date of the answer. An answer 5xx, a redirect or a web page may be that of a proxy, whose clock does not matter.
 func (d *dated) RoundTrip(r *http.Request) (*http.Response, error) {
 	sent := time.Now()
 	resp, err := d.RoundTripper.RoundTrip(r)
-	if err != nil || resp.StatusCode >= http.StatusInternalServerError {
+	if err != nil || resp.StatusCode >= http.StatusInternalServerError || resp.StatusCode/100 == 3 || strings.HasPrefix(resp.Header.Get("Content-Type"), "text/html") {
 		return resp, err
 	}
 	if date, err := http.ParseTime(resp.Header.Get("Date")); err == nil {

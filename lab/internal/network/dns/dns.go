@@ -203,7 +203,7 @@ func roomFor(p net.PacketConn) error {
 	}
 	var set error
 	err = raw.Control(func(fd uintptr) {
-		if set = unix.SetsockoptInt(int(fd), unix.SOL_SOCKET, unix.SO_RCVBUFFORCE, receiveBuffer); errors.Is(set, unix.EPERM) {
+		if set = unix.SetsockoptInt(int(fd), unix.SOL_SOCKET, unix.SO_RCVBUFFORCE, receiveBuffer); set != nil {
 			set = unix.SetsockoptInt(int(fd), unix.SOL_SOCKET, unix.SO_RCVBUF, receiveBuffer)
 		}
 	})

@@ -3,6 +3,7 @@ package federate
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"time"
 
@@ -74,6 +75,7 @@ func (c Config) take(one *cluster) (*step, error) {
 
 // renew says that this run is alive. Of two runs that take over a lock at once, one gets a conflict and ends.
 func (r *run) renew(ctx context.Context) error {
+	var failed []error // a cluster that does not answer does not keep the locks of the others from being renewed
 	for _, c := range r.m.scope {
 		h := c.holder()
 		switch {
@@ -92,13 +94,14 @@ func (r *run) renew(ctx context.Context) error {
 			return c.lockTarget().Patch(ctx, c.lock.UID, c.lock.ResourceVersion, change.Fields{Annotations: map[string]*string{annotationHolder: ptr.To(text)}}, r.Manager, false)
 		})
 		if err != nil {
-			return fmt.Errorf("cluster %q: the lock could not be renewed: %w", c.Member.Name, err)
+			failed = append(failed, fmt.Errorf("cluster %q: the lock could not be renewed: %w", c.Member.Name, err))
+			continue
 		}
 		if lock, ok := got.(*corev1.ConfigMap); ok {
 			c.lock = lock
 		}
 	}
-	return nil
+	return errors.Join(failed...)
 }
 
 func (c *cluster) lockTarget() change.Target {

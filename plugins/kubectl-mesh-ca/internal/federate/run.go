@@ -8,6 +8,8 @@ import (
 	"strings"
 	"time"
 
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+
 	"github.com/kubectl-mesh/kubectl-mesh/pkg/apis/v1alpha1"
 	"github.com/kubectl-mesh/kubectl-mesh/pkg/common/change"
 	"github.com/kubectl-mesh/kubectl-mesh/pkg/common/cli"
@@ -288,14 +290,15 @@ func (r *run) again(ctx context.Context) error {
 // reread reads everything again. A cluster that does not answer is waited for, until --wait is over: nothing is decided without it.
 func (r *run) reread(ctx context.Context) error {
 	for begun, said := r.Clock.Now(), false; ; said = true {
-		err := r.renew(ctx)
-		if err == nil {
-			err = r.read(ctx)
+		err := r.read(ctx)
+		held := r.renew(ctx) // also where a cluster could not be read: the others must not be taken meanwhile
+		if err == nil || errors.Is(held, errTaken) {
+			err = held
 		}
 		switch {
 		case err == nil || ctx.Err() != nil || errors.Is(err, errTaken):
 			return err
-		case r.Clock.Now().Sub(begun) >= r.Wait:
+		case apierrors.IsForbidden(err) || apierrors.IsUnauthorized(err) || r.Clock.Now().Sub(begun) >= r.Wait:
 			return fmt.Errorf("%w. What was written is safe; to go on, run: %s", err, r.command())
 		case !said:
 			r.ui.Say("Waiting: %v", err)

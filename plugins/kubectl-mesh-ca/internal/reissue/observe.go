@@ -31,6 +31,8 @@ type Running struct {
 type Connection struct {
 	Kind, Pod, Peer string // Kind is one of the kinds of package live
 	Connected       bool
+	// Unknown: nobody could say whether it is connected. It counts as not connected where something waits for it.
+	Unknown bool
 	// Read: the client has read its CA file since that was written last, so that a restart would change nothing. Why says what is wrong with the connection.
 	Read bool
 	Why  string
@@ -58,7 +60,7 @@ func (p Processes) Running(ctx context.Context, s *ca.State) Running {
 		}
 		for _, client := range c.Clients {
 			out.Connections = append(out.Connections, Connection{
-				Kind: client.Kind, Pod: client.Pod, Peer: client.Peer, Connected: client.Connected != nil && *client.Connected,
+				Kind: client.Kind, Pod: client.Pod, Peer: client.Peer, Connected: client.Connected != nil && *client.Connected, Unknown: client.Connected == nil,
 				Read: client.Trust == string(pki.Fresh) || client.CAFileReadTime != nil && client.CAFileWriteTime != nil && !client.CAFileReadTime.Before(*client.CAFileWriteTime), Why: client.Reason,
 			})
 		}

@@ -138,7 +138,7 @@ func (w *Work) unread(s *ca.State) string {
 		if peer == name {
 			continue
 		}
-		if _, configured := other.Side.Peers[name]; configured && len(w.before[name].EtcdBehind) > 0 && trusted[[2]string{peer, name}] && !connectedAll(w.before[peer], clientKind(other), name) {
+		if _, configured := other.Side.Peers[name]; configured && len(w.before[name].EtcdBehind) > 0 && trusted[[2]string{peer, name}] && disconnectedAny(w.before[peer], clientKind(other), name) {
 			return fmt.Sprintf("%s is not connected, and etcd may not have read its CA file (%s)", peer, w.before[name].EtcdBehind[0])
 		}
 		if _, configured := s.Side.Peers[peer]; configured && s.Side.KVStoreMesh() && trusted[[2]string{name, peer}] && w.clientBehind(name, peer) {
@@ -156,10 +156,15 @@ func clientKind(s *ca.State) string {
 	return live.KindAgent
 }
 
+// disconnectedAny reports whether a process is known to be disconnected from a peer.
+func disconnectedAny(r Running, kind, peer string) bool {
+	return slices.ContainsFunc(r.Connections, func(c Connection) bool { return c.Kind == kind && c.Peer == peer && !c.Connected && !c.Unknown })
+}
+
 // clientBehind reports whether a process of KVStoreMesh is not connected to a peer, and may not have read its CA file.
 func (w *Work) clientBehind(name, peer string) bool {
 	return slices.ContainsFunc(w.before[name].Connections, func(c Connection) bool {
-		return c.Kind == live.KindKVStoreMesh && c.Peer == peer && !c.Connected && !c.Read
+		return c.Kind == live.KindKVStoreMesh && c.Peer == peer && !c.Connected && !c.Unknown && !c.Read
 	})
 }
 

@@ -53,7 +53,7 @@ func (r *run) carryOut(ctx context.Context, phase Phase, waited time.Duration) e
 	r.report.Phases = append(r.report.Phases, done)
 	switch phase.Kind {
 	case Restart: // before the pods are replaced, the old ones look as if they had to be restarted
-		r.restarts++
+		r.restarts += len(phase.Clusters)
 		return r.settle(ctx, func() []string {
 			left := r.m.missing(Gate{Settled: true}, Phase{}, 0)
 			if len(left) == 0 && r.restarts < mostRestarts*len(r.m.clusters) { // if the CA file was written again meanwhile, another restart follows

@@ -52,8 +52,8 @@ left() {
 # right BYTES [COMMAND...]: starts left itself, if its stdin is a pipe that it can write to. Otherwise a TERM that arrives before the trap
 # would end this shell only, and the tool would go on.
 right() {
-	p=; k=; b=$1; shift
-	trap 'k=1; [ -z "$p" ] || kill "$p" 2>/dev/null' TERM
+	trap 'k=1; [ -z "$p" ] || kill "$p" 2>/dev/null' TERM # p and k are those of work
+	b=$1; shift
 	if [ $# -gt 0 ]; then
 		exec 5>/proc/self/fd/0
 		left "$@" >&5 5>&- &
@@ -71,7 +71,7 @@ right() {
 # work runs one batch after the other. USR1 ends the batch, TERM the run.
 work() {
 	exec 4>&-
-	c=; k=; q=; z=0
+	c=; k=; q=; z=0; p=
 	: | (exec 5>/proc/self/fd/0) 2>/dev/null && H=1 || H=
 	trap 'k=1; [ -z "$c" ] || kill "$c" 2>/dev/null' USR1
 	trap 'q=1; [ -z "$c" ] || kill "$c" 2>/dev/null' TERM
