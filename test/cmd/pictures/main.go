@@ -56,8 +56,16 @@ func run(ctx context.Context, args []string) error {
 		return err
 	}
 	defer os.RemoveAll(home) //nolint:errcheck // a temporary directory
-	// Links show where the commands run, and the state of earlier runs is not theirs.
-	s := &docs.Session{Dir: ".", Env: append(os.Environ(), "KUBECONFIG="+lab, "HOME="+home, "XDG_STATE_HOME="+home, "TERM=xterm")}
+	// The state of earlier runs is not theirs. With the kubeconfig at its usual place, the commands that are printed do not name it.
+	raw, err := os.ReadFile(lab) //nolint:gosec // the lab's own
+	if err != nil {
+		return err
+	}
+	kube := filepath.Join(home, ".kube")
+	if err := errors.Join(os.Mkdir(kube, 0o700), os.WriteFile(filepath.Join(kube, "config"), raw, 0o600)); err != nil {
+		return err
+	}
+	s := &docs.Session{Dir: ".", Env: append(os.Environ(), "KUBECONFIG=", "HOME="+home, "XDG_STATE_HOME="+home, "TERM=xterm")}
 	for _, command := range setup {
 		if err := prepare(ctx, s, command); err != nil {
 			return err

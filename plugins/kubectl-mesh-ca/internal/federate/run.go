@@ -291,9 +291,9 @@ func (r *run) again(ctx context.Context) error {
 func (r *run) reread(ctx context.Context) error {
 	for begun, said := r.Clock.Now(), false; ; said = true {
 		err := r.read(ctx)
-		held := r.renew(ctx) // also where a cluster could not be read: the others must not be taken meanwhile
-		if err == nil || errors.Is(held, errTaken) {
-			err = held
+		renewed := r.renew(ctx) // also where a cluster could not be read: the others must not be taken meanwhile
+		if err == nil || errors.Is(renewed, errTaken) {
+			err = renewed
 		}
 		switch {
 		case err == nil || ctx.Err() != nil || errors.Is(err, errTaken):
