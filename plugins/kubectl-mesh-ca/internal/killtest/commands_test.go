@@ -57,7 +57,7 @@ func TestNoCommandShowsAKey(t *testing.T) {
 	run(anyCode, "status", "--live", "-o", "json")
 	run(anyCode, "check", "-o", "junit")
 	run(0, "rbac", "--write", "--rotate", "--prune")
-	run(0, "schema", "CAReport")
+	run(0, "schema")
 	run(0, "init", "--in", us, "--cilium-namespace", fresh, "--yes")
 	m.keys.note(m.sites[us].client, fresh)
 	file := filepath.Join(m.dir, "cas.age")
