@@ -62,7 +62,7 @@ func run(ctx context.Context, args []string) error {
 		return err
 	}
 	kube := filepath.Join(home, ".kube")
-	if err := errors.Join(os.Mkdir(kube, 0o700), os.WriteFile(filepath.Join(kube, "config"), raw, 0o600)); err != nil {
+	if err := errors.Join(os.Mkdir(kube, 0o700), os.WriteFile(filepath.Join(kube, "config"), raw, 0o600)); err != nil { //nolint:gosec // below the temporary directory
 		return err
 	}
 	s := &docs.Session{Dir: ".", Env: append(os.Environ(), "KUBECONFIG=", "HOME="+home, "XDG_STATE_HOME="+home, "TERM=xterm")}

@@ -30,7 +30,7 @@ func TestStop(t *testing.T) {
 			close(stop)
 		}
 		// The durations are curl's, by another clock than the plugin's: their sum may be a little longer than the time that passed.
-		if r.Start.Add(r.Uncertain + 100*time.Millisecond).Before(last) || r.Start.Before(began) || r.Start.Add(r.Latency).After(time.Now()) {
+		if r.Start.Add(r.Uncertain+100*time.Millisecond).Before(last) || r.Start.Before(began) || r.Start.Add(r.Latency).After(time.Now()) {
 			t.Errorf("request %d starts at %s, after %s", counted, r.Start, last)
 		}
 		last = r.Start
