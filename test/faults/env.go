@@ -199,6 +199,7 @@ func (r Row) document(e *Env) bool {
 func (e *Env) InNamespace(objects string, contexts ...string) {
 	e.T.Helper()
 	for _, c := range contexts {
+		e.Kubectl("", "--context", c, "wait", "--for=delete", "namespace/"+e.Namespace, "--timeout=120s") // that of the test before
 		e.Kubectl("", "--context", c, "create", "namespace", e.Namespace)
 		e.T.Cleanup(func() {
 			cmd := exec.CommandContext(context.Background(), "kubectl", "--kubeconfig", e.Lab, "--context", c, "delete", "namespace", e.Namespace, "--wait=false")
