@@ -283,3 +283,15 @@ func (f *Flags) Identify(ctx context.Context, m *Member) (*Member, error) {
 	again.Err = nil
 	return &again, nil
 }
+
+// WithUnread adds to an error which clusters could not be read, and why: a name may not be found because of that.
+func (s *Selection) WithUnread(err error) error {
+	var unread []string
+	for _, m := range s.Failed() {
+		unread = append(unread, fmt.Sprintf("%s could not be read (%s)", m.Label(), m.Err.Class))
+	}
+	if len(unread) == 0 {
+		return err
+	}
+	return fmt.Errorf("%w; %s", err, strings.Join(unread, ", "))
+}

@@ -13,6 +13,7 @@ import (
 	"github.com/kubectl-mesh/kubectl-mesh/pkg/apis/v1alpha1"
 	"github.com/kubectl-mesh/kubectl-mesh/pkg/common/cilium/pki"
 	"github.com/kubectl-mesh/kubectl-mesh/pkg/common/cilium/pki/pkitest"
+	"github.com/kubectl-mesh/kubectl-mesh/pkg/common/failure"
 	"github.com/kubectl-mesh/kubectl-mesh/pkg/common/output"
 	"github.com/kubectl-mesh/kubectl-mesh/pkg/common/testkit/documents"
 	"github.com/kubectl-mesh/kubectl-mesh/plugins/kubectl-mesh-ca/internal/ca"
@@ -321,4 +322,16 @@ func TestOnlyDue(t *testing.T) {
 		t.Errorf("%+v", report.Phases)
 	}
 	w.ends(true)
+}
+
+// TestUnreadTarget: the name of a cluster that could not be read is not known. The error says why.
+func TestUnreadTarget(t *testing.T) {
+	t.Parallel()
+	w := synced(t, map[string]string{"us": "hand", "eu": "hand"})
+	w.mesh.Members[1].Err = &failure.Error{Class: failure.TLS, Err: errors.New("x509: unknown authority")}
+	w.mesh.Members[1].Name = ""
+	_, err := w.reissue(reissue.Config{In: []string{"eu"}, Means: w.means(false, false)})
+	if err == nil || !strings.Contains(err.Error(), `no cluster "eu"`) || !strings.Contains(err.Error(), "could not be read (tls)") {
+		t.Error(err)
+	}
 }

@@ -219,15 +219,3 @@ func (r *run) observe(ctx context.Context, others []*clusters.Member) {
 		r.ui.Note("%s could not be read: cannot determine whether copies of certificates that change are kept there", strings.Join(unread, ", "))
 	}
 }
-
-// withUnread adds the members whose Cilium name is not known because they could not be read: the name in question may be theirs.
-func withUnread(err error, sel *clusters.Selection) error {
-	var unread []string
-	for _, m := range sel.Failed() {
-		unread = append(unread, fmt.Sprintf("%s could not be read (%s)", m.Label(), m.Err.Class))
-	}
-	if len(unread) == 0 {
-		return err
-	}
-	return fmt.Errorf("%w; %s", err, strings.Join(unread, ", "))
-}

@@ -42,7 +42,7 @@ func Sync(ctx context.Context, c SyncConfig, ui kernel.UI) (*Report, error) {
 	}
 	from, targets, err := c.ends(sel)
 	if err != nil {
-		return nil, withUnread(err, sel)
+		return nil, sel.WithUnread(err)
 	}
 	others := slices.DeleteFunc(slices.Clone(sel.Members), func(m *clusters.Member) bool { return m == from || slices.Contains(targets, m) })
 	if len(c.To) > 0 { // a target that was not named cannot be told from a cluster whose Cilium was merely not found
