@@ -67,16 +67,16 @@ func (l *Layer) poison(w http.ResponseWriter, r *http.Request, names bool, with 
 
 // What a client needs to read an object at all stays, and so do the names, unless names are to be hostile too.
 var (
-	needed = []string{"kind", "apiVersion", "resourceVersion", "uid", "fieldsV1", "fieldsType", "data"}
+	needed = []string{"kind", "apiVersion", "resourceVersion", "uid", "fieldsV1", "fieldsType"}
 	named  = []string{"name", "namespace", "type", "protocol", "addressType", "clusterIP", "clusterIPs", "addresses", "ip", "podIP", "podIPs", "ipFamilies", "phase", "status"}
 )
 
 func poisoned(v any, key string, names bool, with string) any {
 	switch v := v.(type) {
 	case map[string]any:
-		secret := v["kind"] == "Secret" || v["kind"] == "SecretList" || key == "secret"
+		encoded := v["kind"] == "Secret" || key == "items" // in a list, objects have no kind
 		for k, inner := range v {
-			if slices.Contains(needed, k) && (k != "data" || secret || key == "items") || !names && slices.Contains(named, k) {
+			if slices.Contains(needed, k) || k == "data" && encoded || !names && slices.Contains(named, k) {
 				continue
 			}
 			v[k] = poisoned(inner, k, names, with)

@@ -50,7 +50,8 @@ func (s *Selection) Failed() []*Member {
 	return out
 }
 
-// Resolve finds members by Cilium name or by context name. A member that has several contexts uses the one that is named. flag names the flag in errors.
+// Resolve finds members by Cilium name or by context name. A member that has several contexts uses the one that is named. flag names the flag in errors,
+// which also say what could not be read: the name may be that of such a cluster.
 func (s *Selection) Resolve(flag string, names []string) ([]*Member, error) {
 	var out []*Member
 	for _, name := range names {
@@ -62,7 +63,7 @@ func (s *Selection) Resolve(flag string, names []string) ([]*Member, error) {
 		}
 		switch {
 		case len(found) == 0:
-			return nil, fmt.Errorf("%s: no cluster %q among those that are read: %s", flag, name, s.names())
+			return nil, s.WithUnread(fmt.Errorf("%s: no cluster %q among those that are read: %s", flag, name, s.names()))
 		case len(found) > 1:
 			return nil, fmt.Errorf("%s: %q means both %s and %s", flag, name, found[0].Label(), found[1].Label())
 		case !slices.Contains(out, found[0]):
@@ -284,7 +285,7 @@ func (f *Flags) Identify(ctx context.Context, m *Member) (*Member, error) {
 	return &again, nil
 }
 
-// WithUnread adds to an error which clusters could not be read, and why: a name may not be found because of that.
+// WithUnread adds to an error which clusters could not be read, and why.
 func (s *Selection) WithUnread(err error) error {
 	var unread []string
 	for _, m := range s.Failed() {

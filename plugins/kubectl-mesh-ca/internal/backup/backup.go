@@ -46,7 +46,7 @@ func Run(ctx context.Context, c Config, ui UI) (*v1alpha1.CABackupReport, error)
 	members := sel.Members
 	if len(c.In) > 0 {
 		if members, err = sel.Resolve("--in", c.In); err != nil {
-			return nil, sel.WithUnread(err)
+			return nil, err
 		}
 	}
 	read := ca.ReadAll(ctx, members, c.Timeout)

@@ -52,7 +52,7 @@ func take(ctx context.Context, sel *clusters.Selection, in []string, timeout tim
 	if len(in) > 0 {
 		var err error
 		if wanted, err = sel.Resolve("--in", in); err != nil {
-			return nil, sel.WithUnread(err)
+			return nil, err
 		}
 	}
 	read := ca.ReadAll(ctx, sel.Members, timeout)

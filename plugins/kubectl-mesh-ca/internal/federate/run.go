@@ -89,7 +89,7 @@ func Run(ctx context.Context, c Config, ui kernel.UI) (v1alpha1.FederationReport
 	r.members, r.scope = sel.Members, sel.Members
 	if len(c.In) > 0 {
 		if r.scope, err = sel.Resolve("--in", c.In); err != nil {
-			return r.report, sel.WithUnread(err)
+			return r.report, err
 		}
 	}
 	const least = 2

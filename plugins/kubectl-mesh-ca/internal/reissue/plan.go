@@ -71,14 +71,15 @@ func (c *cluster) name() string { return c.State.Member.Name }
 // Plan decides what is done by whom, and refuses what cannot work, before anything is written.
 func Plan(ctx context.Context, j Job, ui kernel.UI) (*Work, error) {
 	w := &Work{Job: j, ui: ui}
+	var trusted map[[2]string]bool
 	if w.Restart {
-		w.before = observeAll(ctx, w.Observer, w.States)
+		w.before, trusted = observeAll(ctx, w.Observer, w.States), w.trusted()
 	}
 	var why []string
 	for _, r := range j.Renewals {
 		lost := false
 		if w.Restart {
-			if why := w.unread(r.State); why != "" {
+			if why := w.unread(r.State, trusted); why != "" {
 				r.Restart(why)
 			}
 			var err error

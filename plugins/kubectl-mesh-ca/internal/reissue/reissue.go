@@ -86,7 +86,7 @@ func Run(ctx context.Context, c Config, ui kernel.UI) (*Report, error) {
 	wanted := sel.Members
 	if len(c.In) > 0 {
 		if wanted, err = sel.Resolve("--in", c.In); err != nil {
-			return nil, sel.WithUnread(err)
+			return nil, err
 		}
 	}
 	read := ca.ReadAll(ctx, sel.Members, c.Change.Timeout)

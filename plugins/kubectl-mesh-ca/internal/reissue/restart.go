@@ -128,11 +128,11 @@ func (w *Work) trusted() map[[2]string]bool {
 // unread says why the clustermesh-apiserver of a cluster must restart although nothing new is written for it, "" if there is no sign of this: a connection is missing
 // between clusters whose files trust each other, and nobody can say that what runs has read them. A pod that started between the copy of a CA and the leaf certificates
 // that it signed has read the previous file, and no time in the API tells.
-func (w *Work) unread(s *ca.State) string {
+func (w *Work) unread(s *ca.State, trusted map[[2]string]bool) string {
 	if s.Side.MeshAPI == nil {
 		return ""
 	}
-	name, trusted := s.Member.Name, w.trusted()
+	name := s.Member.Name
 	for _, other := range w.States {
 		peer := other.Member.Name
 		if peer == name {

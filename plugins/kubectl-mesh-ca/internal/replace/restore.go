@@ -37,7 +37,7 @@ func Restore(ctx context.Context, c RestoreConfig, ui kernel.UI) (*Report, error
 	}
 	found, err := sel.Resolve("--in", []string{c.In})
 	if err != nil {
-		return nil, sel.WithUnread(err)
+		return nil, err
 	}
 	others := slices.DeleteFunc(slices.Clone(sel.Members), func(m *clusters.Member) bool { return slices.Contains(found, m) })
 	if c.File != nil { // the cluster may have been rebuilt

@@ -42,7 +42,7 @@ func Sync(ctx context.Context, c SyncConfig, ui kernel.UI) (*Report, error) {
 	}
 	from, targets, err := c.ends(sel)
 	if err != nil {
-		return nil, sel.WithUnread(err)
+		return nil, err
 	}
 	others := slices.DeleteFunc(slices.Clone(sel.Members), func(m *clusters.Member) bool { return m == from || slices.Contains(targets, m) })
 	if len(c.To) > 0 { // a target that was not named cannot be told from a cluster whose Cilium was merely not found
@@ -103,13 +103,13 @@ func (c SyncConfig) ends(sel *clusters.Selection) (from *clusters.Member, target
 			return nil, nil, err
 		}
 		if slices.Contains(targets, from) {
-			return nil, nil, fmt.Errorf("--to names %s, which is --from", from.Label())
+			return nil, nil, sel.WithUnread(fmt.Errorf("--to names %s, which is --from", from.Label()))
 		}
 		return from, targets, nil
 	}
 	targets = slices.DeleteFunc(slices.Clone(sel.Members), func(m *clusters.Member) bool { return m == from })
 	if len(targets) == 0 {
-		return nil, nil, fmt.Errorf("--to-all: %s is the only cluster that is read; name more with --contexts", from.Label())
+		return nil, nil, sel.WithUnread(fmt.Errorf("--to-all: %s is the only cluster that is read; name more with --contexts", from.Label()))
 	}
 	return from, targets, nil
 }
