@@ -212,6 +212,11 @@ bench-ca: build meshlab bin/tools/kubectl ## Measure mesh-ca status over 255 rem
 	@go build -o bin/bench-svc ./test/cmd/bench-svc
 	@MESHLAB_STATE='$(CURDIR)/.lab-bench' test/with-lab.sh --no-net bin/bench-svc ca
 
+.PHONY: bench-scale
+bench-scale: build meshlab bin/tools/kubectl ## Measure mesh-svc over 3, 30, 255 and 511 remote clusters, and over 50,000 Services in one cluster
+	@go build -o bin/bench-svc ./test/cmd/bench-svc
+	@MESHLAB_STATE='$(CURDIR)/.lab-bench' MESH_CLUSTERS=511 SERVICES=50000 RUNS=3 test/with-lab.sh --no-net bin/bench-svc scale
+
 .PHONY: bench-start
 bench-start: build bin/tools/kubectl ## Compare how the plugins start with kubectl: time, size, kubeconfigs with many credential plugins (RUNS)
 	@go run ./test/cmd/bench-start bin bin/tools/kubectl

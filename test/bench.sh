@@ -10,12 +10,13 @@ page=docs/performance.md
 mkdir -p "$out"
 
 targets=("$@")
-((${#targets[@]})) || targets=(bench-start bench-svc bench-ca bench-probe bench-go)
+((${#targets[@]})) || targets=(bench-start bench-svc bench-scale bench-ca bench-probe bench-go)
 
 declare -A about=(
 	[bench-start]='How fast the plugins start beside kubectl, how large they are, and kubeconfigs whose credential plugins are slow.'
 	[bench-svc]='mesh-svc beside kubectl: three clusters with 10,000 Services each, then 255 clusters with a round trip of 50 ms.'
-	[bench-ca]='mesh-ca status over 255 clusters with a round trip of 50 ms.'
+	[bench-scale]='mesh-svc over 3, 30, 255 and 511 clusters with a round trip of 50 ms, and beside kubectl in one cluster with 50,000 Services.'
+	[bench-ca]='mesh-ca status, and what sync reads and plans, over 255 clusters with a round trip of 50 ms.'
 	[bench-probe]='mesh-probe beside hey, the bare tool of the pod, and the shell loop of the first walk-through.'
 	[bench-go]='The pure core, measured by the benchmarks of Go: prediction, check and report.'
 )

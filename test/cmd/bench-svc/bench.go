@@ -30,7 +30,7 @@ type bench struct {
 	contexts                               []string
 	services, meshServices, clusters, runs int
 	rtt                                    time.Duration
-	certificates                           bool // measure mesh-ca status instead of mesh-svc list
+	mode                                   string // empty, ca or scale
 	out, progress                          io.Writer
 	rows                                   []row
 }
@@ -61,20 +61,38 @@ func (b *bench) all(ctx context.Context) error {
 	if load, err := os.ReadFile("/proc/loadavg"); err == nil {
 		b.print("load of the machine before anything was started (1, 5, 15 minutes): %s; what else runs makes times longer", strings.Join(strings.Fields(string(load))[:3], " "))
 	}
-	if b.certificates {
-		if err := b.far(ctx, b.status()); err != nil {
+	slices.Sort(b.contexts)
+	meshes, subjects := []int{b.clusters}, []func() subject{b.listAll}
+	switch b.mode {
+	case "ca":
+		subjects = []func() subject{b.status, b.sync}
+	case "scale":
+		meshes, b.contexts = []int{3, 30, usualMesh, b.clusters}, b.contexts[:1]
+	}
+	if b.mode != "ca" {
+		if err := b.fill(ctx, 0, b.meshServices); err != nil {
 			return err
 		}
-		b.verdicts()
-		return nil
 	}
+	for _, b.clusters = range meshes {
+		for _, s := range subjects {
+			if err := b.far(ctx, s()); err != nil {
+				return err
+			}
+		}
+	}
+	if b.mode != "ca" {
+		if err := b.near(ctx); err != nil {
+			return err
+		}
+	}
+	b.verdicts()
+	return nil
+}
+
+// near measures large clusters that are not far away.
+func (b *bench) near(ctx context.Context) error {
 	small := b.services / 10
-	if err := b.fill(ctx, 0, b.meshServices); err != nil {
-		return err
-	}
-	if err := b.far(ctx, b.listAll()); err != nil {
-		return err
-	}
 	if err := b.fill(ctx, b.meshServices, small); err != nil {
 		return err
 	}
@@ -85,11 +103,7 @@ func (b *bench) all(ctx context.Context) error {
 	if err := b.fill(ctx, small, b.services); err != nil {
 		return err
 	}
-	if err := b.peer(ctx, few); err != nil {
-		return err
-	}
-	b.verdicts()
-	return nil
+	return b.peer(ctx, few)
 }
 
 // verdicts prints what was measured beside its bounds.
@@ -138,9 +152,13 @@ func (b *bench) verify(ctx context.Context, kubeconfig string, members, services
 	return nil
 }
 
-// list measures list -A over the three clusters.
+func (b *bench) listNear() []string {
+	return []string{"kubectl", "mesh-svc", "list", "-A", "--contexts", strings.Join(b.contexts, ","), "--cluster-timeout", deadline}
+}
+
+// list measures list -A over the clusters of the lab.
 func (b *bench) list(ctx context.Context, services int) (series, error) {
-	command := []string{"kubectl", "mesh-svc", "list", "-A", "--all-contexts", "--cluster-timeout", deadline}
+	command := b.listNear()
 	if err := b.verify(ctx, b.kubeconfig, len(b.contexts), services, command); err != nil {
 		return nil, err
 	}
@@ -173,7 +191,7 @@ func (b *bench) peer(ctx context.Context, few series) error {
 		}
 		return sum, nil
 	}
-	command := []string{"kubectl", "mesh-svc", "list", "-A", "--all-contexts", "--cluster-timeout", deadline}
+	command := b.listNear()
 	if err := b.verify(ctx, b.kubeconfig, len(b.contexts), b.services, command); err != nil {
 		return err
 	}
@@ -263,6 +281,23 @@ func (b *bench) status() subject {
 			return nil
 		},
 	}
+}
+
+// sync is what mesh-ca reads and plans before it copies a CA to all clusters.
+func (b *bench) sync() subject {
+	s := b.status()
+	s.title, s.command = "mesh-ca sync --dry-run=client", []string{"kubectl", "mesh-ca", "sync", "--from", clusterName(0), "--to-all", "--dry-run=client", "--cluster-timeout", deadline}
+	s.verify = func(ctx context.Context, kubeconfig string, command []string) error {
+		cmd := exec.CommandContext(ctx, command[0], slices.Concat(command[1:], []string{"-o", "json"})...)
+		cmd.Env, cmd.Stderr = append(os.Environ(), env(kubeconfig)...), b.progress
+		out, err := cmd.Output()
+		if err != nil {
+			return fmt.Errorf("%s: %w", strings.Join(command, " "), err)
+		}
+		b.say("%s", out)
+		return nil
+	}
+	return s
 }
 
 // far measures a command over many clusters that are a round trip away.

@@ -132,7 +132,7 @@ func slice(id, n int) *discoveryv1.EndpointSlice {
 	for e := range endpointsEach {
 		host := n*endpointsEach + e + 1
 		s.Endpoints = append(s.Endpoints, discoveryv1.Endpoint{
-			Addresses:  []string{fmt.Sprintf("10.%d.%d.%d", 100+id, host>>8, host&255)},
+			Addresses:  []string{fmt.Sprintf("10.%d.%d.%d", 100+id+host>>16, host>>8&255, host&255)},
 			Conditions: discoveryv1.EndpointConditions{Ready: ptr.To(true), Serving: ptr.To(true), Terminating: ptr.To(false)},
 			NodeName:   ptr.To(fmt.Sprintf("node-%03d", host%100)), Zone: ptr.To(fmt.Sprintf("zone-%d", host%3)),
 			TargetRef: &corev1.ObjectReference{Kind: "Pod", Namespace: m.Namespace, Name: fmt.Sprintf("%s-6b7f9c5d8-%05x", m.Name, host), UID: m.UID},

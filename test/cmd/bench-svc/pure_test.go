@@ -21,7 +21,7 @@ func TestNewBench(t *testing.T) {
 		"no number":            {env: []string{kubeconfig, "RUNS=many"}, want: `RUNS="many" is not a number`},
 		"nothing to measure":   {env: []string{kubeconfig, "RUNS=0"}, want: `RUNS="0"`},
 		"no duration":          {env: []string{kubeconfig, "RTT=50"}, want: `RTT="50" is not a duration`},
-		"more than a mesh":     {env: []string{kubeconfig, "MESH_CLUSTERS=256"}, want: "at most 255"},
+		"more than a mesh":     {env: []string{kubeconfig, "MESH_CLUSTERS=512"}, want: "at most 511"},
 		"more than is created": {env: []string{kubeconfig, "SERVICES=500", "MESH_SERVICES=51"}, want: "a tenth of SERVICES=500"},
 	} {
 		t.Run(name, func(t *testing.T) {

@@ -122,6 +122,9 @@ func newMesh(ctx context.Context, kubeconfig, contextName string, count int) ([]
 	for _, v := range secret.Data {
 		peer = v
 	}
+	if count > usualMesh {
+		config.Data["max-connected-clusters"] = strconv.Itoa(largestMesh)
+	}
 	sign, err := newSigner(ctx, client)
 	if err != nil {
 		return nil, nil, err

@@ -21,7 +21,8 @@ const (
 	local     = "kind-us"
 )
 
-// manifest is the Service and its servers, and a pod for the observer and one for mesh-probe.
+// manifest is the Service and its servers, and a pod for the observer and one for mesh-probe. Both are on the node with this name: each node
+// has an agent of its own, which follows a change in its own time.
 const manifest = `
 apiVersion: v1
 kind: Service
@@ -43,12 +44,12 @@ spec:
 apiVersion: v1
 kind: Pod
 metadata: {name: observer}
-spec: {containers: [{name: lab, image: meshlab/web}]}
+spec: {nodeName: NODE, containers: [{name: lab, image: meshlab/web}]}
 ---
 apiVersion: v1
 kind: Pod
 metadata: {name: prober}
-spec: {containers: [{name: busybox, image: meshlab/busybox}]}
+spec: {nodeName: NODE, containers: [{name: busybox, image: meshlab/busybox}]}
 `
 
 type lab struct {
@@ -72,7 +73,7 @@ func (l *lab) kubectl(ctx context.Context, args ...string) error {
 func (l *lab) deploy(ctx context.Context) error {
 	for _, c := range []string{"kind-us", "kind-eu"} {
 		cmd := l.command(ctx, "kubectl", "--context", c, "apply", "-f", "-")
-		cmd.Stdin = strings.NewReader(manifest)
+		cmd.Stdin = strings.NewReader(strings.ReplaceAll(manifest, "NODE", strings.TrimPrefix(c, "kind-")+"-worker"))
 		if out, err := cmd.CombinedOutput(); err != nil {
 			return fmt.Errorf("apply to %s: %w: %s", c, err, out)
 		}
@@ -119,7 +120,7 @@ func (l *lab) observe(ctx context.Context, r *result, long time.Duration) error 
 // probe runs mesh-probe in its pod. Failed requests are what it is asked to see, so that its exit code is not looked at.
 func (l *lab) probe(ctx context.Context, r *result) error {
 	cmd := l.command(ctx, "kubectl", "mesh-probe", "http://"+service, "--from", "pod/prober", "--from-clusters", "us",
-		"--duration", observed.String(), "--max-rate", fmt.Sprint(rate), "--timeout", "2s", "--identify", `body=cluster=(\S+)`, "-o", "json")
+		"--duration", looks.String(), "--max-rate", fmt.Sprint(rate), "--timeout", "2s", "--identify", `body=cluster=(\S+)`, "-o", "json")
 	var errOut bytes.Buffer
 	cmd.Stderr = &errOut
 	out, err := cmd.Output()

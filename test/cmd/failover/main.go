@@ -21,9 +21,9 @@ import (
 )
 
 const (
-	// observed is how long each scenario is observed, eventAt when it begins.
-	observed = 16 * time.Second
-	eventAt  = 4 * time.Second
+	// looks is how long each scenario is observed, eventAt when it begins.
+	looks   = 16 * time.Second
+	eventAt = 4 * time.Second
 	// rate is how many requests mesh-probe sends in a second.
 	rate = 100
 )
@@ -105,7 +105,7 @@ func (l *lab) try(ctx context.Context, s scenario) (*result, error) {
 	defer cancel()
 	r := &result{}
 	errs := make(chan error, 2)
-	go func() { errs <- l.observe(ctx, r, observed) }()
+	go func() { errs <- l.observe(ctx, r, looks) }()
 	go func() { errs <- l.probe(ctx, r) }()
 	time.Sleep(eventAt)
 	r.event = time.Now()

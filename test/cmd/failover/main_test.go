@@ -1,6 +1,7 @@
 package main
 
 import (
+	"io"
 	"slices"
 	"strings"
 	"testing"
@@ -82,8 +83,55 @@ func TestGap(t *testing.T) {
 		"xxuuuuuuuu": 10 * time.Millisecond, // it ended before the write
 	} {
 		r := seen(letters)
-		if got, _ := r.gap(r.event.UnixMilli(), r.event.UnixMilli()+70); got != want {
+		if got := r.gap(r.event.UnixMilli(), r.event.UnixMilli()+70); got.gap != want || got.hole != 10*time.Millisecond {
 			t.Errorf("%s: %s, want %s", letters, got, want)
+		}
+	}
+}
+
+// What the observer did not look at proves nothing about mesh-probe.
+func TestDiffer(t *testing.T) {
+	t.Parallel()
+	const ms = time.Millisecond
+	for name, tc := range map[string]struct {
+		printed    time.Duration
+		o          observed
+		resolution time.Duration
+		equal      bool
+		want       bool
+	}{
+		"the same":                          {300 * ms, observed{gap: 300 * ms, hole: 10 * ms}, 100 * ms, true, false},
+		"mesh-probe prints less":            {100 * ms, observed{gap: 300 * ms, hole: 10 * ms}, 100 * ms, false, true},
+		"mesh-probe prints more":            {500 * ms, observed{gap: 300 * ms, hole: 10 * ms}, 100 * ms, false, false},
+		"more, where both must be equal":    {500 * ms, observed{gap: 300 * ms, hole: 10 * ms}, 100 * ms, true, true},
+		"the observer stood still":          {100 * ms, observed{gap: 300 * ms, hole: 100 * ms}, 100 * ms, false, false},
+		"the observer stood still for long": {100 * ms, observed{gap: 3000 * ms, hole: 900 * ms}, 100 * ms, false, false},
+		"mesh-probe is not exact":           {100 * ms, observed{gap: 300 * ms, hole: 10 * ms}, 200 * ms, false, false},
+	} {
+		if got := differ(tc.printed, tc.o, tc.resolution, tc.equal); got != tc.want {
+			t.Errorf("%s: %v", name, got)
+		}
+	}
+	r := seen("uuuuuuuuu")
+	r.attempts = slices.Delete(r.attempts, 4, 7)
+	if got := r.gap(r.event.UnixMilli(), r.event.UnixMilli()+70); got.hole != 40*ms {
+		t.Errorf("an observer that stood still for 40 ms: %s", got)
+	}
+}
+
+func TestAgain(t *testing.T) {
+	t.Parallel()
+	for results, want := range map[string]string{".": "", "d.": "", "dd.": "", "ddd": "d", "ddd.": "d"} {
+		n := 0
+		got, err := again(io.Discard, func() ([]string, error) {
+			n++
+			if results[n-1] == '.' {
+				return nil, nil
+			}
+			return []string{"d"}, nil
+		})
+		if err != nil || strings.Join(got, "") != want || n > 3 {
+			t.Errorf("%s: %v, %v, after %d", results, got, err, n)
 		}
 	}
 }

@@ -35,51 +35,57 @@ func events() []event {
 // marks compares the gap that mesh-probe prints for a mark with what the observer saw since then, as runDrills does.
 func (l *lab) marks(ctx context.Context, out io.Writer) (bad []string, err error) {
 	for _, e := range events() {
-		if err := l.kubectl(ctx, "mesh-svc", "affinity", e.affinity, service, "--yes"); err != nil {
-			return nil, err
-		}
-		if err := scale(e.local)(ctx, l); err != nil {
-			return nil, err
-		}
-		if err := l.settle(ctx); err != nil {
-			return nil, err
-		}
-		gap, seen, resolution, err := l.marked(ctx, e, out)
+		problems, err := again(out, func() ([]string, error) { return l.compareMark(ctx, e, out) })
 		if err != nil {
 			return nil, fmt.Errorf("%s: %w", e.name, err)
 		}
-		if differ(gap, seen, resolution, e.total) {
-			p := fmt.Sprintf("mesh-probe prints %s without an answer, the observer saw %s", gap, seen)
-			_, _ = fmt.Fprintf(out, "  DIFFERS: %s\n", p)
+		for _, p := range problems {
 			bad = append(bad, e.name+": "+p)
 		}
 	}
 	return bad, errors.Join(scale(2)(ctx, l), l.settle(ctx))
 }
 
+// compareMark causes one failure in a lab that is well, and returns what differs.
+func (l *lab) compareMark(ctx context.Context, e event, out io.Writer) ([]string, error) {
+	if err := l.kubectl(ctx, "mesh-svc", "affinity", e.affinity, service, "--yes"); err != nil {
+		return nil, err
+	}
+	if err := errors.Join(scale(e.local)(ctx, l), l.settle(ctx)); err != nil {
+		return nil, err
+	}
+	gap, o, resolution, err := l.marked(ctx, e, out)
+	if err != nil || !differ(gap, o, resolution, e.total) {
+		return nil, err
+	}
+	return []string{fmt.Sprintf("mesh-probe prints %s without an answer, the observer saw %s", gap, o.gap)}, nil
+}
+
 // marked causes one failure while both look, and returns the longest time without an answer that each of them saw, and how exact mesh-probe says that its own is.
-func (l *lab) marked(ctx context.Context, e event, out io.Writer) (gap, seen, resolution time.Duration, err error) {
+func (l *lab) marked(ctx context.Context, e event, out io.Writer) (gap time.Duration, seen observed, resolution time.Duration, err error) {
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
 	r := &result{}
 	observer := make(chan error, 1)
 	go func() { observer <- l.observe(ctx, r, drilled) }()
 	cmd := l.command(ctx, "kubectl", "mesh-probe", "http://"+service, "--from", "pod/prober", "--from-clusters", "us", "--rate", fmt.Sprint(int(time.Second/drillInterval)),
-		"--duration", observed.String(), "--timeout", "2s", "--identify", `body=cluster=(\S+)`, "--mark-on", e.command, "--mark-after", eventAt.String(), "-o", "json")
+		"--duration", looks.String(), "--timeout", "2s", "--identify", `body=cluster=(\S+)`, "--mark-on", e.command, "--mark-after", eventAt.String(), "-o", "json")
 	var errOut bytes.Buffer
 	cmd.Stderr = &errOut
 	raw, runErr := cmd.Output()
 	var doc v1alpha1.ProbeReport
 	if err := json.Unmarshal(raw, &doc); err != nil || len(doc.Clients) != 1 || len(doc.Clients[0].Outages) == 0 {
-		return 0, 0, 0, fmt.Errorf("mesh-probe: %w: %s%s", errors.Join(runErr, err), raw, errOut.String())
+		return 0, observed{}, 0, fmt.Errorf("mesh-probe: %w: %s%s", errors.Join(runErr, err), raw, errOut.String())
 	}
 	if err := <-observer; err != nil {
-		return 0, 0, 0, err
+		return 0, observed{}, 0, err
 	}
 	o := doc.Clients[0].Outages[0]
 	gap = time.Duration(o.GapMs * float64(time.Millisecond))
-	seen, failed := r.gap(o.Time.UnixMilli(), o.Time.Add(observed-eventAt).UnixMilli())
-	_, _ = fmt.Fprintf(out, "--mark-on, %s: %s without an answer, observer %s (failed attempts: %v); mesh-probe: %d failed %v, exact to %.0f ms\n",
-		e.name, gap.Round(time.Millisecond), seen, failed, o.Failed, o.Errors, o.ResolutionMs)
-	return gap, seen, time.Duration(o.ResolutionMs * float64(time.Millisecond)), nil
+	seen = r.gap(o.Time.UnixMilli(), o.Time.Add(looks-eventAt).UnixMilli())
+	resolution = time.Duration(o.ResolutionMs * float64(time.Millisecond))
+	_, _ = fmt.Fprintf(out, "--mark-on, %s: %s without an answer (exact to %s), %s; mesh-probe: %d failed %v\n",
+		e.name, gap.Round(time.Millisecond), resolution.Round(time.Millisecond), seen, o.Failed, o.Errors)
+	l.count(out, seen, resolution)
+	return gap, seen, resolution, nil
 }
