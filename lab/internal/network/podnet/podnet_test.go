@@ -258,6 +258,31 @@ func TestPodNetwork(t *testing.T) {
 	})
 }
 
+// A source port is used again. What became of its first connection, to a backend that is gone, must not decide about the second for long.
+func TestSourcePortOfALostConnection(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	w.run("client", "10.1.1.2", "curl")
+	w.run("web", "10.1.1.3", "web", "BODY=here")
+	w.serving("10.1.1.3:80")
+	vip := func(backend string) {
+		t.Helper()
+		if err := w.client.SetVIPs(t.Context(), []podwire.VIP{{Cluster: "us", Addr: "172.20.1.5:80", Protocol: "tcp", Backends: []string{backend}}}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	get := []string{"curl", "-s", "-m", "2", "--local-port", "40000", "http://172.20.1.5/"}
+	vip("10.1.1.99:80") // nobody
+	if out, code := w.sh("client", get...); code != 28 {
+		t.Fatalf("nobody answers: exit code %d, %q; want a time-out", code, out)
+	}
+	vip("10.1.1.3:80")
+	time.Sleep(13 * time.Second) // longer than the time for which the lab tracks the first
+	if out, code := w.sh("client", get...); code != 0 || out != "here" {
+		t.Errorf("the second connection of the same port: exit code %d, %q", code, out)
+	}
+}
+
 // answerOnce greets one connection by its address.
 func answerOnce(l net.Listener) {
 	c, err := l.Accept()

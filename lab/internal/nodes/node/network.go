@@ -23,6 +23,8 @@ const (
 	// retransmitted SYN would then draw another backend, which Cilium never does.
 	markLost  = 1
 	lostTable = 100
+	// halfOpen is for how many seconds a connection that is not established is tracked, longer than between two retransmissions of a SYN.
+	halfOpen = "10"
 )
 
 // network is the node's own network namespace, of a router between the pods.
@@ -42,10 +44,15 @@ func newNetwork(clusters []podwire.ClusterNet) (*network, error) {
 		"net/ipv4/ip_forward":             "1",
 		"net/ipv4/conf/all/rp_filter":     "0",
 		"net/ipv4/conf/default/rp_filter": "0",
-		// Thousands of short connections must not fill the table: 10 s instead of 120 s.
-		"net/netfilter/nf_conntrack_tcp_timeout_time_wait": "10",
 	} {
 		if err := sysctl(name, value); err != nil {
+			return nil, err
+		}
+	}
+	// Thousands of short connections must not fill the table. And a connection that began or ended while its backend was gone must not be kept for
+	// minutes: a later one with the same source port would go to that backend and get no answer. Cilium chooses another one.
+	for _, state := range []string{"syn_sent", "syn_recv", "fin_wait", "close_wait", "last_ack", "time_wait"} {
+		if err := sysctl("net/netfilter/nf_conntrack_tcp_timeout_"+state, halfOpen); err != nil {
 			return nil, err
 		}
 	}
