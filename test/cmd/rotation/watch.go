@@ -13,7 +13,9 @@ import (
 	"time"
 
 	discoveryv1 "k8s.io/api/discovery/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	discoveryclient "k8s.io/client-go/kubernetes/typed/discovery/v1"
 	"k8s.io/utils/ptr"
 
 	"github.com/kubectl-mesh/kubectl-mesh/test/labclient"
@@ -105,13 +107,7 @@ func (w *watchers) moves(ctx context.Context, index int, c labclient.Cluster) er
 		w.mu.Lock()
 		w.made[address] = sighting{from: c.Name, made: made}
 		w.mu.Unlock()
-		var err error
-		if n == 0 {
-			_, err = api.Create(ctx, slice, metav1.CreateOptions{})
-		} else {
-			_, err = api.Update(ctx, slice, metav1.UpdateOptions{})
-		}
-		if err != nil {
+		if err := w.write(ctx, api, slice, address); err != nil {
 			return fmt.Errorf("move the endpoint of %s: %w", c.Name, err)
 		}
 		for ctx.Err() == nil && !w.visible(address, c.Name) {
@@ -162,6 +158,28 @@ func (w *watchers) agent(ctx context.Context, c labclient.Cluster) error {
 		w.mu.Unlock()
 	}
 	return cmd.Wait()
+}
+
+// write creates or updates the slice. An API server of a busy machine times out now and then; what it did then is not known, so the write is repeated
+// and counts from its last attempt.
+func (w *watchers) write(ctx context.Context, api discoveryclient.EndpointSliceInterface, slice *discoveryv1.EndpointSlice, address string) (err error) {
+	const attempts = 5
+	for range attempts {
+		w.mu.Lock()
+		s := w.made[address]
+		s.made = time.Now()
+		w.made[address] = s
+		w.mu.Unlock()
+		if _, err = api.Update(ctx, slice, metav1.UpdateOptions{}); apierrors.IsNotFound(err) {
+			_, err = api.Create(ctx, slice, metav1.CreateOptions{})
+		}
+		if err == nil || ctx.Err() != nil {
+			return err
+		}
+		_, _ = fmt.Fprintln(w.l.out, "watcher: an endpoint is written again:", err)
+		time.Sleep(look)
+	}
+	return err
 }
 
 // visible reports whether all other clusters have an endpoint.
