@@ -1,11 +1,11 @@
 package docs
 
 import (
+	"fmt"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"regexp"
-	"slices"
 	"strings"
 	"testing"
 )
@@ -80,21 +80,13 @@ func runPage(t *testing.T, s *Session, p Page, unused map[string]bool) {
 			}
 			w := expected[p.Path][c.Text]
 			delete(unused, p.Path+": "+c.Text)
-			run := strings.Replace(c.Text, " FILE", " "+record, 1)
-			shown, code, err := s.Run(t.Context(), run, w.conversation(c.Text)...)
+			shown, wrong, err := w.try(t, s, p.Path, c, strings.Replace(c.Text, " FILE", " "+record, 1))
 			if err != nil {
 				t.Fatalf("%s:%d: %v", p.Path, c.Line, err)
 			}
-			shown = colour.ReplaceAllString(shown, "")
-			t.Logf("$ %s\n%s(exit code %d)", run, shown, code)
-			if !slices.Contains(append([]int{w.code}, w.or...), code) {
-				t.Errorf("%s:%d: %s: exit code %d, want %d:\n%s", p.Path, c.Line, run, code, w.code, shown)
-			}
-			if !regexp.MustCompile(w.shows).MatchString(shown) {
-				t.Errorf("%s:%d: %s does not show %s:\n%s", p.Path, c.Line, run, w.shows, shown)
-			}
-			if missing := Missing(c.Shown, shown); missing != "" {
-				t.Errorf("%s:%d: %s does not show this line of the page: %s\nIt shows:\n%s", p.Path, c.Line, run, missing, shown)
+			for _, what := range wrong {
+				report(fmt.Sprintf("%s:%d: %s: %s", p.Path, c.Line, c.Text, what), shown)
+				t.Errorf("%s:%d: %s: %s. It shows:\n%s", p.Path, c.Line, c.Text, what, shown)
 			}
 			if m := undoFile.FindStringSubmatch(shown); m != nil {
 				record = m[1]
