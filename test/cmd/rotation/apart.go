@@ -85,7 +85,7 @@ func (l *lab) connectAll(ctx context.Context, w *watchers) error {
 			after = "?"
 		}
 		w.mu.Lock()
-		all, failed := w.between(r.begun, time.Now())
+		all, failed, _ := w.between(r.begun, time.Now())
 		w.mu.Unlock()
 		_, _ = fmt.Fprintf(t, "%s\t%.0f s\t%d\t%s\t%d\t%d\n", s.name, r.end.Sub(r.begun).Seconds(), len(r.restarts), after, all, failed)
 		if failed > 0 {
@@ -145,10 +145,11 @@ func (l *lab) separate(ctx context.Context) (row, error) {
 		return r, err
 	}
 	for _, c := range l.clusters {
+		begun := time.Now()
 		if err := l.replacePods(ctx, c); err != nil {
 			return r, err
 		}
-		r.restarts = append(r.restarts, time.Now())
+		r.restarts = append(r.restarts, restart{begun, time.Now()})
 	}
 	r.end = time.Now()
 	return r, nil
@@ -156,7 +157,7 @@ func (l *lab) separate(ctx context.Context) (row, error) {
 
 // replacePods restarts clustermesh-apiserver as a person does.
 func (l *lab) replacePods(ctx context.Context, c labclient.Cluster) error {
-	for _, args := range [][]string{{"rollout", "restart", "deployment/clustermesh-apiserver"}, {"rollout", "status", "deployment/clustermesh-apiserver", "--timeout=120s"}} {
+	for _, args := range [][]string{{"rollout", "restart", "deployment/clustermesh-apiserver"}, {"rollout", "status", "deployment/clustermesh-apiserver", "--timeout=300s"}} {
 		if out, err := l.command(ctx, append([]string{"--context", c.Context, "-n", "kube-system"}, args...)...).CombinedOutput(); err != nil {
 			return fmt.Errorf("kubectl %s: %w: %s", strings.Join(args, " "), err, out)
 		}
@@ -190,9 +191,10 @@ func (l *lab) naive(ctx context.Context, index int) (row, error) {
 	if _, err := l.meshCA(ctx, "reissue", "--in", c.Name, "--all", "--helm"); err != nil {
 		return r, err
 	}
+	begun := time.Now()
 	if err := l.replacePods(ctx, c); err != nil {
 		return r, err
 	}
-	r.end, r.restarts = time.Now(), []time.Time{time.Now()}
+	r.end, r.restarts = time.Now(), []restart{{begun, time.Now()}}
 	return r, nil
 }

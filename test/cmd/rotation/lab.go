@@ -13,6 +13,8 @@ import (
 	"strings"
 	"time"
 
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+
 	"github.com/kubectl-mesh/kubectl-mesh/test/labclient"
 )
 
@@ -94,9 +96,9 @@ func (l *lab) deploy(ctx context.Context) error {
 		}
 	}
 	for n, c := range l.clusters {
-		wait := [][]string{{"--context", c.Context, "wait", "--for=condition=Ready", "pod/observer", "--timeout=120s"}}
+		wait := [][]string{{"--context", c.Context, "wait", "--for=condition=Ready", "pod/observer", "--timeout=300s"}}
 		if n < 2 {
-			wait = append(wait, []string{"--context", c.Context, "rollout", "status", "deployment/rotation", "--timeout=120s"})
+			wait = append(wait, []string{"--context", c.Context, "rollout", "status", "deployment/rotation", "--timeout=300s"})
 		}
 		for _, args := range wait {
 			if out, err := l.command(ctx, args...).CombinedOutput(); err != nil {
@@ -130,16 +132,58 @@ func (l *lab) meshCA(ctx context.Context, args ...string) (row, error) {
 		return r, err
 	}
 	_, _ = fmt.Fprintln(l.out, "# "+strings.Join(cmd.Args, " "))
+	var ends []<-chan time.Time
 	for lines := bufio.NewScanner(stderr); lines.Scan(); {
 		_, _ = fmt.Fprintf(l.out, "%6.1f s  %s\n", time.Since(r.begun).Seconds(), lines.Text())
 		if strings.HasPrefix(lines.Text(), "Replacing the pods") {
-			r.restarts = append(r.restarts, time.Now())
+			r.restarts = append(r.restarts, restart{begun: time.Now()})
+			ends = append(ends, l.replaced(ctx, lines.Text()))
 		}
 	}
 	err = cmd.Wait()
 	r.end = time.Now()
+	for n, end := range ends {
+		r.restarts[n].end = <-end
+	}
 	if err != nil {
 		return r, fmt.Errorf("%w\n%s", err, out.String())
 	}
 	return r, nil
+}
+
+// replaced follows the Deployments that a message names, and gives the time at which they have only new pods. The message comes before the change: it is
+// waited for, too, but not for ever, as a command may end without it.
+func (l *lab) replaced(ctx context.Context, message string) <-chan time.Time {
+	_, where, _ := strings.Cut(strings.TrimSuffix(message, "."), " in ")
+	done := make(chan time.Time, 1)
+	begun, before := time.Now(), map[string]int64{}
+	for _, c := range l.clusters {
+		if slices.Contains(strings.Split(where, ", "), c.Name) {
+			if d, err := c.Client.AppsV1().Deployments("kube-system").Get(ctx, "clustermesh-apiserver", metav1.GetOptions{}); err == nil {
+				before[c.Name] = d.Generation
+			}
+		}
+	}
+	go func() {
+		end := begun
+		for _, c := range l.clusters {
+			generation, named := before[c.Name]
+			for limit := begun.Add(patience); named && ctx.Err() == nil && time.Now().Before(limit); time.Sleep(look) {
+				d, err := c.Client.AppsV1().Deployments("kube-system").Get(ctx, "clustermesh-apiserver", metav1.GetOptions{})
+				if err != nil {
+					continue
+				}
+				changed := d.Generation != generation || time.Since(begun) > afterRestart // the change may have come before the first look
+				s := d.Status
+				switch replaced := s.ObservedGeneration == d.Generation && s.UpdatedReplicas == *d.Spec.Replicas && s.Replicas == s.UpdatedReplicas && s.AvailableReplicas == s.Replicas; {
+				case !replaced:
+					end = time.Now()
+				case changed:
+					named = false
+				}
+			}
+		}
+		done <- end
+	}()
+	return done
 }
