@@ -33,7 +33,7 @@ func TestRunSendsData(t *testing.T) {
 					shown = shown || commandLinesContain("secret-value")
 				}))
 				defer srv.Close()
-				cfg := testConfig(t, srv.URL, 4)
+				cfg := fieldConfig(t, srv.URL, 4)
 				cfg.Method, cfg.Data, cfg.Schedule, cfg.Rate = "PATCH", []byte(data), schedule, 10
 				seen, res := runPod(t, words, cfg)
 				if !res.Complete || seen.status[200] != 4 || len(got) != 4 {

@@ -2,9 +2,12 @@ package sender
 
 import (
 	"context"
+	"encoding/binary"
 	"errors"
+	"fmt"
 	"net"
 	"net/netip"
+	"os"
 	"os/exec"
 	"path/filepath"
 	"strings"
@@ -14,6 +17,7 @@ import (
 	"time"
 
 	"github.com/google/go-cmp/cmp"
+	"golang.org/x/sys/unix"
 
 	"github.com/kubectl-mesh/kubectl-mesh/plugins/kubectl-mesh-probe/internal/reply"
 	"github.com/kubectl-mesh/kubectl-mesh/plugins/kubectl-mesh-probe/internal/tool"
@@ -212,9 +216,13 @@ func fullListener(t *testing.T) string {
 	}
 	address := netip.AddrPortFrom(netip.MustParseAddr("127.0.0.1"), uint16(name.(*syscall.SockaddrInet4).Port)).String()
 	for range 10 {
-		c, err := net.DialTimeout("tcp", address, 300*time.Millisecond)
-		if err != nil {
+		// The kernel says how many connections wait, and how many may. A dial that takes long would say the same of a busy machine.
+		if info, err := unix.GetsockoptTCPInfo(fd, unix.IPPROTO_TCP, unix.TCP_INFO); err == nil && info.Unacked > info.Sacked {
 			return address
+		}
+		c, err := net.DialTimeout("tcp", address, 10*time.Second)
+		if err != nil {
+			break
 		}
 		t.Cleanup(func() { _ = c.Close() })
 	}
@@ -317,6 +325,14 @@ func TestDialsWithoutATool(t *testing.T) {
 	}
 }
 
+// connecting reports whether a socket of this machine waits for an answer of an address, by the kernel's table.
+func connecting(to netip.AddrPort) bool {
+	table, err := os.ReadFile("/proc/net/tcp")
+	a := to.Addr().As4()
+	remote := fmt.Sprintf(" %08X:%04X 02 ", binary.NativeEndian.Uint32(a[:]), to.Port()) // 02 is SYN_SENT
+	return err == nil && strings.Contains(string(table), remote)
+}
+
 // An interrupt ends the run, also while a connection is being opened, and leaves no process in the pod.
 func TestDialsInterrupted(t *testing.T) {
 	t.Parallel()
@@ -324,7 +340,9 @@ func TestDialsInterrupted(t *testing.T) {
 		for _, open := range []bool{false, true} {
 			t.Run(map[bool]string{false: "closed loop, ", true: "open loop, "}[open]+name, func(t *testing.T) {
 				t.Parallel()
-				cfg := dialConfig(t, fullListener(t), 3)
+				address := fullListener(t)
+				cfg := dialConfig(t, address, 3)
+				cfg.Timeout = 9 * time.Minute
 				if open {
 					cfg.Schedule, cfg.Rate = true, 5
 				}
@@ -332,20 +350,21 @@ func TestDialsInterrupted(t *testing.T) {
 				p := newLocalPod(t, pod.words[0], pod.words[1:]...)
 				p.env = []string{"MESH_PROBE_TEST=" + mark}
 				ctx, cancel := context.WithCancel(t.Context())
-				time.AfterFunc(1500*time.Millisecond, cancel)
+				go func() {
+					defer cancel()
+					for range 600 {
+						if connecting(netip.MustParseAddrPort(address)) {
+							return
+						}
+						time.Sleep(100 * time.Millisecond)
+					}
+				}()
 				res, err := Run(ctx, p, cfg, func(r reply.Reply) { t.Errorf("a reply: %+v", r) })
 				if err != nil || res.Complete {
 					t.Errorf("%v, result %+v", err, res)
 				}
 				<-p.ended
-				var left []string
-				for range 30 {
-					if left = marked(mark); len(left) == 0 {
-						break
-					}
-					time.Sleep(100 * time.Millisecond)
-				}
-				if diff := cmp.Diff([]string(nil), left); diff != "" {
+				if diff := cmp.Diff([]string(nil), lingering(mark)); diff != "" {
 					t.Errorf("processes that are left (-want +got)\n%s", diff)
 				}
 			})

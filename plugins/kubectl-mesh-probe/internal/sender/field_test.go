@@ -16,6 +16,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
+	programs "github.com/kubectl-mesh/kubectl-mesh/pkg/common/testkit/program"
 	"github.com/kubectl-mesh/kubectl-mesh/plugins/kubectl-mesh-probe/internal/reply"
 )
 
@@ -84,9 +85,7 @@ func wrap(t *testing.T, pod *localPod, name, text string) {
 		t.Fatal(err)
 	}
 	text = "#!" + sh + "\n" + strings.ReplaceAll(text, "REAL", program) + "\n"
-	if err := os.WriteFile(file, []byte(text), 0o755); err != nil {
-		t.Fatal(err)
-	}
+	programs.Write(t, file, text)
 }
 
 // runIn is runPod with a prepared pod.

@@ -223,7 +223,7 @@ func TestFieldDBusyboxErrorsKeepTheRate(t *testing.T) {
 func nothingLeft(t *testing.T) {
 	t.Helper()
 	var left []string
-	for range 100 {
+	for range 600 {
 		left = nil
 		for _, dir := range []string{"/dev/shm", "/tmp", "/var/tmp"} {
 			found, _ := filepath.Glob(filepath.Join(dir, ".mesh-probe-*"))

@@ -209,13 +209,16 @@ func (s *server) answer(w http.ResponseWriter, r *http.Request) {
 	}
 }
 
+// defaultTimeout is the time limit of a request in these tests.
+const defaultTimeout = 5 * time.Second
+
 func testConfig(t testing.TB, url string, count int) Config {
 	t.Helper()
 	target, err := request.ParseTarget(url)
 	if err != nil {
 		t.Fatal(err)
 	}
-	return Config{Request: request.Request{Target: target, Method: "GET", UserAgent: "mesh-probe-test", Timeout: 5 * time.Second}, Count: count, Streams: 1, Tool: "auto", BodyLimit: 16 << 10}
+	return Config{Request: request.Request{Target: target, Method: "GET", UserAgent: "mesh-probe-test", Timeout: defaultTimeout}, Count: count, Streams: 1, Tool: "auto", BodyLimit: 16 << 10}
 }
 
 // freePort returns an address that does not listen.

@@ -25,6 +25,10 @@ func openConfig(t testing.TB, url string, count int, rate float64) Config {
 	return cfg
 }
 
+// toolStart is how much earlier than a request is due a tool that measures it may be started: a tool that then starts faster than it did when that was
+// measured begins the request that much earlier. Package wire limits it.
+const toolStart = 200 * time.Millisecond
+
 // checkSchedule checks what holds for every complete run: nothing is missing, and each reply has its times.
 func checkSchedule(t *testing.T, cfg Config, res Result, replies []reply.Reply) {
 	t.Helper()
@@ -39,7 +43,11 @@ func checkSchedule(t *testing.T, cfg Config, res Result, replies []reply.Reply) 
 			t.Errorf("times of reply %d: %+v", i, r)
 		}
 		dues[r.Due] = true
-		if latest := r.Start.Add(r.Uncertain); latest.Before(r.Due.Add(r.Lag-50*time.Millisecond)) || r.Start.Before(r.Due.Add(-time.Second)) {
+		early := 50 * time.Millisecond
+		if r.Measured {
+			early += toolStart
+		}
+		if latest := r.Start.Add(r.Uncertain); latest.Before(r.Due.Add(r.Lag-early)) || r.Start.Before(r.Due.Add(-time.Second)) {
 			t.Errorf("reply %d: due %v, started %v ± %v, lag %v", i, r.Due, r.Start, r.Uncertain, r.Lag)
 		}
 		if r.Lag > interval+50*time.Millisecond {
@@ -268,7 +276,7 @@ func TestOpenLoopInterrupted(t *testing.T) {
 			srv := newServer(t)
 			pod := newLocalPod(t, words[0], words[1:]...)
 			cfg := openConfig(t, srv.URL+"/hangall", 1000, 20)
-			cfg.Timeout = time.Minute
+			cfg.Timeout = 9 * time.Minute
 			ctx, cancel := context.WithCancel(t.Context())
 			defer cancel()
 			go func() {
@@ -280,8 +288,8 @@ func TestOpenLoopInterrupted(t *testing.T) {
 				t.Errorf("%v %+v", err, res)
 			}
 			begin := time.Now()
-			<-pod.ended // its output ends when the last process that inherited it ends
-			if took := time.Since(begin); took > 20*time.Second {
+			<-pod.ended                                          // its output ends when the last process that inherited it ends
+			if took := time.Since(begin); took > 2*time.Minute { // and not after the time limit of the requests
 				t.Errorf("the pod ended %v later", took)
 			}
 		})

@@ -85,7 +85,7 @@ func TestRunCountsEveryRequest(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			srv := newServer(t)
-			got, res := runPod(t, words, testConfig(t, srv.URL, 300))
+			got, res := runPod(t, words, fieldConfig(t, srv.URL, 300))
 			if !res.Complete || res.Requests != 300 {
 				t.Fatalf("result %+v", res)
 			}
@@ -135,7 +135,7 @@ func TestRunClasses(t *testing.T) {
 			t.Run(name+" "+pod, func(t *testing.T) {
 				t.Parallel()
 				srv := newServer(t)
-				got, res := runPod(t, pods[pod], testConfig(t, srv.URL+tc.path, 40))
+				got, res := runPod(t, pods[pod], fieldConfig(t, srv.URL+tc.path, 40))
 				if !res.Complete || res.Requests != 40 {
 					t.Errorf("result %+v", res)
 				}
@@ -156,7 +156,7 @@ func TestRunMixedReplies(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			srv := newServer(t)
-			got, res := runPod(t, words, testConfig(t, srv.URL+"/mixed", 120))
+			got, res := runPod(t, words, fieldConfig(t, srv.URL+"/mixed", 120))
 			if !res.Complete || res.Requests != 120 {
 				t.Fatalf("result %+v", res)
 			}
@@ -204,7 +204,7 @@ func TestRunHang(t *testing.T) {
 			t.Parallel()
 			srv := newServer(t)
 			cfg := testConfig(t, srv.URL+"/hang", 20)
-			cfg.Timeout = time.Second
+			cfg.Timeout = 2 * time.Second
 			got, res := runPod(t, words, cfg)
 			if !res.Complete || res.Requests != 20 {
 				t.Errorf("result %+v", res)
@@ -302,7 +302,7 @@ func TestRunStreams(t *testing.T) {
 	t.Parallel()
 	srv := newServer(t)
 	pods := &freshPods{t: t, words: []string{"dash", "curl"}}
-	cfg := testConfig(t, srv.URL, 500)
+	cfg := fieldConfig(t, srv.URL, 500)
 	cfg.Streams = 4
 	got, sink := collect()
 	res, err := Run(t.Context(), pods, cfg, sink)
@@ -318,9 +318,9 @@ func TestRunDuration(t *testing.T) {
 	t.Parallel()
 	srv := newServer(t)
 	cfg := testConfig(t, srv.URL, 0)
-	cfg.Duration, cfg.Rate = 500*time.Millisecond, 100
+	cfg.Duration, cfg.Rate = 2*time.Second, 100
 	got, res := runPod(t, pods["dash curl"], cfg)
-	if !res.Complete || res.Requests == 0 || res.Requests > 80 {
+	if !res.Complete || res.Requests == 0 || res.Requests > 250 {
 		t.Errorf("result %+v %v", res, got.status)
 	}
 }
@@ -342,7 +342,7 @@ func TestRunUserValuesAreData(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			srv := newServer(t)
-			cfg := testConfig(t, srv.URL, 3)
+			cfg := fieldConfig(t, srv.URL, 3)
 			// Past ParseTarget, which refuses some of these.
 			query := touch("a=$(touch${IFS}%[1]s)&b=`touch${IFS}%[1]s`;touch${IFS}%[1]s&c=[1-3]&d={x,y}&e='&f=")
 			u, err := url.Parse(srv.URL + "/")

@@ -12,14 +12,14 @@ func TestPackedBatchBecomesSlow(t *testing.T) {
 	for _, pod := range []string{"dash GNU wget packed", "ash busybox packed"} {
 		t.Run(pod, func(t *testing.T) {
 			t.Parallel()
-			srv := newTortureServer(t, false, slowAfter(60, 120)...)
-			cfg := testConfig(t, srv.url, 120)
-			cfg.Timeout = time.Second
+			srv := newTortureServer(t, false, slowAfter(60, 160)...)
+			cfg := testConfig(t, srv.url, 160)
+			cfg.Timeout = 2 * time.Second // less than that a busy machine may stand still
 			got, want, res := torture(t, pod, srv, cfg)
-			if n := got[result{200, ""}]; !res.Complete || n != 120 || want[result{200, ""}] != 120 {
+			if n := got[result{200, ""}]; !res.Complete || n != 160 || want[result{200, ""}] != 160 {
 				t.Errorf("result %+v, counts %v, the server's log %v", res, got, want)
 			}
-			if res.End.Sub(res.Start) < 4*time.Second {
+			if res.End.Sub(res.Start) < 6*time.Second {
 				t.Errorf("it took only %s", res.End.Sub(res.Start))
 			}
 		})
