@@ -9,6 +9,8 @@ import (
 	"strings"
 	"sync"
 	"testing"
+
+	"github.com/kubectl-mesh/kubectl-mesh/pkg/common/testkit/program"
 )
 
 // gate is a command whose exit code depends on a sample of requests. By design, true expectations fail in up to 1 % of the runs, and a single request
@@ -76,7 +78,7 @@ func TestMain(m *testing.M) {
 	failures.Lock()
 	defer failures.Unlock()
 	if len(failures.lines) > 0 {
-		fmt.Println("What the pages show and the lab did not do:\n" + strings.Join(failures.lines[:min(mostLines, len(failures.lines))], "\n"))
+		_, _ = fmt.Fprintln(os.Stdout, "What the pages show and the lab did not do:\n"+strings.Join(failures.lines[:min(mostLines, len(failures.lines))], "\n"))
 	}
 	os.Exit(code)
 }
@@ -87,9 +89,7 @@ func TestGateIsTriedTwice(t *testing.T) {
 	dir := t.TempDir()
 	// It notes each run, and exits with the code that its last argument has for this run.
 	const script = "#!/bin/sh\necho \"$*\" >>runs\nfor last; do :; done\necho \"$last\" | cut -c \"$(wc -l <runs)\" >code\necho shown\nexit \"$(cat code)\"\n"
-	if err := os.WriteFile(filepath.Join(dir, "kubectl"), []byte(script), 0o700); err != nil {
-		t.Fatal(err)
-	}
+	program.Write(t, filepath.Join(dir, "kubectl"), script)
 	for run, c := range map[string]struct {
 		want want
 		runs int

@@ -123,8 +123,8 @@ func newWorld(t *testing.T, lab string) *world {
 	for _, c := range contexts {
 		w.kubectl(t, "--context", c, "apply", "-f", objects)
 		t.Cleanup(func() {
-			w.kubectl(t, "--context", c, "delete", "-f", objects, "--timeout=90s")
-			w.kubectl(t, "--context", c, "delete", "namespace", "shop", "--ignore-not-found", "--timeout=90s")
+			w.kubectl(t, "--context", c, "delete", "-f", objects, "--timeout=300s")
+			w.kubectl(t, "--context", c, "delete", "namespace", "shop", "--ignore-not-found", "--timeout=300s")
 			w.deleteRoles(t, c)
 		})
 	}
@@ -157,7 +157,7 @@ func (w *world) reset(t *testing.T) {
 	for _, c := range contexts {
 		for _, d := range []string{"default/client", "default/rebel-base", "meshtest/fftest", "meshtest/aks-helloworld-one"} {
 			namespace, name, _ := strings.Cut(d, "/")
-			w.kubectl(t, "--context", c, "-n", namespace, "rollout", "status", "deployment/"+name, "--timeout=120s")
+			w.kubectl(t, "--context", c, "-n", namespace, "rollout", "status", "deployment/"+name, "--timeout=300s")
 		}
 	}
 }

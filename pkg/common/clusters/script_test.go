@@ -15,6 +15,7 @@ import (
 	clientcmdapi "k8s.io/client-go/tools/clientcmd/api"
 
 	"github.com/kubectl-mesh/kubectl-mesh/pkg/common/execplugin"
+	"github.com/kubectl-mesh/kubectl-mesh/pkg/common/testkit/program"
 )
 
 // watchdog ends a wait that never comes true.
@@ -30,9 +31,7 @@ func newScript(t *testing.T, body string) script {
 	s := script{filepath.Join(dir, "plugin"), filepath.Join(dir, "log")}
 	text := "#!/bin/sh\necho \"run $1\" >> " + s.log + "\n" + body + "\n" +
 		`echo "{\"apiVersion\":\"client.authentication.k8s.io/v1\",\"kind\":\"ExecCredential\",\"status\":{\"token\":\"$1\"}}"` + "\n"
-	if err := os.WriteFile(s.path, []byte(text), 0o700); err != nil {
-		t.Fatal(err)
-	}
+	program.Write(t, s.path, text)
 	return s
 }
 

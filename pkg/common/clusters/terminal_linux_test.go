@@ -171,9 +171,13 @@ func TestField17TerminalDeadline(t *testing.T) {
 	s := newScript(t, `echo "pid $$" >> "$(dirname "$0")/log"; sleep 1000`)
 	k := newKubeconfig("us")
 	k.add("us", us.URL, us.ca(), s.exec(clientcmdapi.IfAvailableExecInteractiveMode, "x"))
-	c := runOnTerminal(t, k, 500*time.Millisecond)
-	c.expect("did not finish within 500ms (--cluster-timeout)")
-	dies(t, s.lines(t, "pid")[0])
+	c := runOnTerminal(t, k, 3*time.Second)
+	c.expect("did not finish within 3s (--cluster-timeout)")
+	pids := s.lines(t, "pid")
+	if len(pids) != 1 {
+		t.Fatalf("pids %q", pids)
+	}
+	dies(t, pids[0])
 }
 
 // TestField17CtrlC: the first Ctrl-C ends the command and the plugin, whichever of them has the terminal.
@@ -201,7 +205,7 @@ func TestField17CtrlC(t *testing.T) {
 			began := time.Now()
 			term.types("\x03")
 			term.expect("INTERRUPTED")
-			if took := time.Since(began); took > 10*time.Second { // the target is a second; this machine may be busy
+			if took := time.Since(began); took > time.Minute { // the target is a second; this machine may be busy, and the deadline is an hour
 				t.Errorf("it took %s", took)
 			}
 			if err := term.cmd.Wait(); term.cmd.ProcessState.ExitCode() != 130 {

@@ -10,6 +10,8 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 	"github.com/spf13/pflag"
+
+	"github.com/kubectl-mesh/kubectl-mesh/pkg/common/testkit/program"
 )
 
 // The names that contexts have in the field, and some that nobody should give them.
@@ -49,9 +51,7 @@ func run(t *testing.T, command string) []string {
 	bin := t.TempDir()
 	const recorder = "#!/bin/sh\nprintf '%s\\0' \"$KUBECONFIG\" \"$@\"\n"
 	for _, tool := range []string{"kubectl", "helm"} {
-		if err := os.WriteFile(filepath.Join(bin, tool), []byte(recorder), 0o700); err != nil {
-			t.Fatal(err)
-		}
+		program.Write(t, filepath.Join(bin, tool), recorder)
 	}
 	sh := exec.CommandContext(t.Context(), "sh", "-c", command)
 	sh.Dir = bin

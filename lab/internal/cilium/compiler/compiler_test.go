@@ -7,6 +7,8 @@ import (
 	"strings"
 	"sync"
 	"testing"
+
+	"github.com/kubectl-mesh/kubectl-mesh/pkg/common/testkit/program"
 )
 
 // fakeClang is a compiler that notes down its runs, preprocesses by copying, and compiles by adding a line.
@@ -32,9 +34,7 @@ func newCache(t *testing.T) Cache {
 	if err := os.Mkdir(c.Dir, 0o700); err != nil {
 		t.Fatal(err)
 	}
-	if err := os.WriteFile(c.Clang, []byte(fakeClang), 0o700); err != nil {
-		t.Fatal(err)
-	}
+	program.Write(t, c.Clang, fakeClang)
 	return c
 }
 
@@ -86,9 +86,7 @@ func TestCompile(t *testing.T) {
 		}
 	}
 	// Another compiler makes other objects.
-	if err := os.WriteFile(c.Clang, []byte(fakeClang+"\n"), 0o700); err != nil {
-		t.Fatal(err)
-	}
+	program.Write(t, c.Clang, fakeClang+"\n")
 	var out bytes.Buffer
 	if _, err := c.Compile(t.Context(), []string{"-O2", "-c", file, "-o", "-"}, &out, &out); err != nil {
 		t.Fatal(err)

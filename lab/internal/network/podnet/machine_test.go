@@ -9,6 +9,7 @@ import (
 
 	"github.com/kubectl-mesh/kubectl-mesh/lab/internal/network/podnet"
 	"github.com/kubectl-mesh/kubectl-mesh/lab/internal/network/podwire"
+	"github.com/kubectl-mesh/kubectl-mesh/pkg/common/testkit/program"
 )
 
 // cniPlugin writes down how it is called, fails while a file exists, and gives every pod the same address.
@@ -36,9 +37,7 @@ func TestMachine(t *testing.T) {
 		}
 	})
 	plugin := filepath.Join(dir, "plugin")
-	if err := os.WriteFile(plugin, fmt.Appendf(nil, cniPlugin, dir), 0o700); err != nil {
-		t.Fatal(err)
-	}
+	program.Write(t, plugin, fmt.Sprintf(cniPlugin, dir))
 	client, err := podnet.Start(t.Context(), binary, podwire.Setup{Kind: podwire.KindMachine, WorkDir: t.TempDir(), Machine: &podwire.Machine{
 		Name: "us-worker", Cgroup: cgroup, Disk: t.TempDir(), Plugin: plugin, Network: `{"cniVersion": "0.3.1", "name": "test", "type": "plugin"}`,
 	}}, t.Output())

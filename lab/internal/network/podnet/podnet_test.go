@@ -128,7 +128,7 @@ func (w *world) sh(pod string, argv ...string) (string, int) {
 // serving waits until a pod accepts connections.
 func (w *world) serving(addr string) {
 	w.t.Helper()
-	ctx, cancel := context.WithTimeout(w.t.Context(), 20*time.Second)
+	ctx, cancel := context.WithTimeout(w.t.Context(), 2*time.Minute)
 	defer cancel()
 	for ctx.Err() == nil {
 		if c, err := w.client.Dial(ctx, "tcp", addr); err == nil {
@@ -142,7 +142,7 @@ func (w *world) serving(addr string) {
 // eventually waits for what other processes do.
 func (w *world) eventually(ok func() bool) {
 	w.t.Helper()
-	ctx, cancel := context.WithTimeout(w.t.Context(), 20*time.Second)
+	ctx, cancel := context.WithTimeout(w.t.Context(), 2*time.Minute)
 	defer cancel()
 	for !ok() {
 		if ctx.Err() != nil {

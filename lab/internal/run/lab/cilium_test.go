@@ -1,13 +1,14 @@
 package lab
 
 import (
-	"os"
 	"os/exec"
 	"path/filepath"
 	"strings"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
+
+	"github.com/kubectl-mesh/kubectl-mesh/pkg/common/testkit/program"
 )
 
 func TestHelmScript(t *testing.T) {
@@ -15,14 +16,10 @@ func TestHelmScript(t *testing.T) {
 	dir := t.TempDir()
 	// It prints its arguments, one a line.
 	helm := filepath.Join(dir, "it's helm")
-	if err := os.WriteFile(helm, []byte("#!/bin/sh\nprintf '%s\\n' \"$@\"\n"), 0o700); err != nil {
-		t.Fatal(err)
-	}
+	program.Write(t, helm, "#!/bin/sh\nprintf '%s\\n' \"$@\"\n")
 	script := filepath.Join(dir, "helm")
 	const chart = "/modules/cilium's chart"
-	if err := os.WriteFile(script, []byte(helmScript(chart, helm)), 0o700); err != nil {
-		t.Fatal(err)
-	}
+	program.Write(t, script, helmScript(chart, helm))
 	for name, tc := range map[string]struct{ args, want []string }{
 		"the repository by name": {
 			[]string{"upgrade", "cilium", "cilium/cilium", "--version", "1.20.2", "-n", "kube-system"},

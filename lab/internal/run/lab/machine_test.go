@@ -7,6 +7,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"github.com/kubectl-mesh/kubectl-mesh/pkg/common/testkit/program"
 )
 
 // What is missing is one line, which also says what still works.
@@ -32,10 +34,8 @@ func TestMachine(t *testing.T) {
 	} {
 		dir := t.TempDir()
 		m := machine{c.euid, filepath.Join(dir, "status"), []string{filepath.Join(dir, "missing"), dir}, func() error { return c.cgroup }}
-		for program, script := range c.programs {
-			if err := os.WriteFile(filepath.Join(dir, program), []byte("#!/bin/sh\n"+script+"\n"), 0o700); err != nil {
-				t.Fatal(err)
-			}
+		for name, script := range c.programs {
+			program.Write(t, filepath.Join(dir, name), "#!/bin/sh\n"+script+"\n")
 		}
 		if err := os.WriteFile(m.status, []byte(c.status), 0o600); err != nil {
 			t.Fatal(err)
@@ -57,9 +57,7 @@ func TestMachine(t *testing.T) {
 func TestOldClang(t *testing.T) {
 	t.Parallel()
 	dir := t.TempDir()
-	if err := os.WriteFile(filepath.Join(dir, "clang"), []byte("#!/bin/sh\necho 'clang version 14.0.6'\n"), 0o700); err != nil {
-		t.Fatal(err)
-	}
+	program.Write(t, filepath.Join(dir, "clang"), "#!/bin/sh\necho 'clang version 14.0.6'\n")
 	if _, err := (machine{dirs: []string{dir}}).findClang(); err == nil || !strings.HasSuffix(err.Error(), "; "+filepath.Join(dir, "clang")+" is clang 14") {
 		t.Errorf("%v", err)
 	}
@@ -94,9 +92,7 @@ func TestClangMajor(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			file := filepath.Join(t.TempDir(), "clang")
-			if err := os.WriteFile(file, []byte("#!/bin/sh\n"+tc.script+"\n"), 0o700); err != nil {
-				t.Fatal(err)
-			}
+			program.Write(t, file, "#!/bin/sh\n"+tc.script+"\n")
 			got, err := clangMajor(file, tc.timeout)
 			if (err != nil) != (tc.want == 0) || err == nil && got != tc.want {
 				t.Errorf("got %d, error %v; want %d", got, err, tc.want)
