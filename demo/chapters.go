@@ -77,7 +77,7 @@ func (d *demo) deploy(file, namespace string, contexts []string, deployments ...
 }
 
 func (d *demo) rollout(context, namespace, name string) error {
-	return d.each(fmt.Sprintf("--context %s -n %s rollout status deployment/%s --timeout=60s", context, namespace, name))
+	return d.each(fmt.Sprintf("--context %s -n %s rollout status deployment/%s --timeout=300s", context, namespace, name))
 }
 
 // firstWalkthrough is the one with kind: two clusters, two kubeconfig files.
@@ -122,7 +122,7 @@ func (d *demo) scale(n int) error {
 		return err
 	}
 	if n == 0 {
-		return d.each("--context kind-us wait --for=delete pod -l app=rebel-base --timeout=60s")
+		return d.each("--context kind-us wait --for=delete pod -l app=rebel-base --timeout=300s")
 	}
 	return d.rollout("kind-us", "default", "rebel-base")
 }

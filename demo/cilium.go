@@ -19,7 +19,7 @@ import (
 )
 
 // connectTime is how long a mesh may take to connect after the last step.
-const connectTime = 3 * time.Minute
+const connectTime = 6 * time.Minute
 
 // syncAndFollow copies the CA, runs the commands that mesh-ca prints as next steps, as printed, and waits until Cilium says
 // that all clusters are connected.
@@ -119,7 +119,7 @@ func (d *demo) shell(step v1alpha1.NextStep, show io.Writer) error {
 func (d *demo) settled() error {
 	for _, c := range d.contexts {
 		for _, workload := range []string{"deployment/clustermesh-apiserver", "daemonset/cilium"} {
-			if err := d.each(fmt.Sprintf("--context %s -n kube-system rollout status %s --timeout=240s", c, workload)); err != nil {
+			if err := d.each(fmt.Sprintf("--context %s -n kube-system rollout status %s --timeout=600s", c, workload)); err != nil {
 				return err
 			}
 		}
