@@ -223,7 +223,7 @@ func TestDrillKilled(t *testing.T) {
 // kubectl runs kubectl on the lab.
 func kubectl(t *testing.T, stdin string, args ...string) string {
 	t.Helper()
-	ctx, cancel := context.WithTimeout(t.Context(), 90*time.Second)
+	ctx, cancel := context.WithTimeout(t.Context(), 5*time.Minute)
 	defer cancel()
 	cmd := exec.CommandContext(ctx, "kubectl", append([]string{"--kubeconfig", os.Getenv("MESHLAB_KUBECONFIG")}, args...)...)
 	cmd.Stdin = strings.NewReader(stdin)

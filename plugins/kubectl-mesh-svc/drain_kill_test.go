@@ -166,7 +166,7 @@ func (b *between) state(t *testing.T, namespace string) map[string]string {
 // alone waits until the objects of earlier tests are gone, because a drain applies to the Services of all namespaces.
 func alone(t *testing.T, client kubernetes.Interface) {
 	t.Helper()
-	err := wait.PollUntilContextTimeout(t.Context(), 200*time.Millisecond, 90*time.Second, true, func(ctx context.Context) (bool, error) {
+	err := wait.PollUntilContextTimeout(t.Context(), 200*time.Millisecond, 5*time.Minute, true, func(ctx context.Context) (bool, error) {
 		list, err := client.CoreV1().Services("").List(ctx, metav1.ListOptions{})
 		if err != nil {
 			return false, err

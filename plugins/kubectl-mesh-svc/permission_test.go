@@ -87,7 +87,7 @@ func (p *grantee) commands(a permissions.Access) map[string][]string {
 // run runs the plugin as the user. A watch is interrupted when it has said the first thing.
 func (p *grantee) run(name string, args []string) (output string, code int) {
 	p.t.Helper()
-	ctx, cancel := context.WithTimeout(p.t.Context(), time.Minute)
+	ctx, cancel := context.WithTimeout(p.t.Context(), 5*time.Minute)
 	defer cancel()
 	args = append(slices.Clone(args), "--as", p.user)
 	if name != "drain" && name != "undrain" { // which work on all namespaces and refuse one
@@ -194,7 +194,7 @@ func (p *grantee) await(ctx string, a permissions.Access, want bool) {
 	if a.Resource == "namespaces" && len(a.Names) == 0 && p.scope.Namespace != "" {
 		attributes.Name = p.ns
 	}
-	deadline := time.Now().Add(time.Minute)
+	deadline := time.Now().Add(5 * time.Minute)
 	for {
 		got, err := p.clients[ctx].AuthorizationV1().SubjectAccessReviews().Create(p.t.Context(),
 			&authv1.SubjectAccessReview{Spec: authv1.SubjectAccessReviewSpec{User: p.user, ResourceAttributes: attributes}}, metav1.CreateOptions{})
