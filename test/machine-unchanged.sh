@@ -14,8 +14,8 @@ trap 'exit 143' TERM
 "$here/machine-state.sh" >"$dir/before"
 status=0
 "$@" || status=$?
-# The kernel frees BPF objects a moment after their last user has gone.
-for _ in 1 2 3 4 5 6 7 8 9 10; do
+# The kernel frees BPF objects and namespaces a moment after their last user has gone, and a busy machine takes longer.
+for _ in {1..60}; do
 	"$here/machine-state.sh" >"$dir/after"
 	if cmp -s "$dir/before" "$dir/after"; then
 		echo "the machine is as before: $(wc -l <"$dir/before") lines of settings, BPF objects, namespaces, mounts, cgroups and interfaces are equal"

@@ -8,4 +8,4 @@ set -euo pipefail
 : "${MESHLAB_KUBECONFIG:?is not set; run this through with-lab.sh}"
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 
-go test -json -count=1 -p 1 -timeout 40m "$@" 2>&1 | go run ./test/cmd/verdict
+go test -json -count=1 -p 1 -timeout 60m "$@" 2>&1 | go run ./test/cmd/verdict

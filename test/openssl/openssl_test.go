@@ -6,6 +6,7 @@ import (
 	"crypto/x509"
 	"errors"
 	"fmt"
+	"math"
 	"math/rand/v2"
 	"net"
 	"os"
@@ -90,7 +91,8 @@ func TestAgreement(t *testing.T) {
 	all := int(judged) + count["beyond"]
 	t.Logf("%d certificates: %d ok, %d broken, as in %d TLS handshakes. OpenSSL agrees on %d; %d go beyond its command, which says otherwise on %d of them. %s",
 		all, count["ok"], count["broken"], all, judged, count["beyond"], count["otherwise"], time.Since(started).Round(time.Second))
-	if count["ok"] < all/8 || count["broken"] < all/8 || count["beyond"] > all*2/3 {
+	chance := int(math.Sqrt(float64(all))) // the cases are drawn, and few of them vary
+	if count["ok"] < all/8-chance || count["broken"] < all/8-chance || count["beyond"] > all*2/3+chance {
 		t.Errorf("the cases are one-sided: %v", count)
 	}
 }
@@ -153,7 +155,7 @@ func connection(t *testing.T) (server, client net.Conn) {
 	check(t, err)
 	check(t, listener.Close())
 	for _, c := range []net.Conn{server, client} {
-		check(t, c.SetDeadline(time.Now().Add(10*time.Second)))
+		check(t, c.SetDeadline(time.Now().Add(2*time.Minute)))
 	}
 	return server, client
 }

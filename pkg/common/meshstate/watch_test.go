@@ -111,7 +111,7 @@ func (s *server) member(name string) *clusters.Member {
 // next waits for an update that satisfies a condition, so that a test does not depend on how changes are gathered.
 func next(t *testing.T, w *Watcher, what string, holds func(Update) bool) Update {
 	t.Helper()
-	ctx, cancel := context.WithTimeout(t.Context(), 30*time.Second)
+	ctx, cancel := context.WithTimeout(t.Context(), 4*time.Minute)
 	defer cancel()
 	for {
 		u, err := w.Next(ctx)

@@ -32,7 +32,7 @@ const (
 	// Afterwards memory is scarcer than time: several API servers share a machine.
 	gcPercentWhenReady = 50
 
-	readyTimeout  = 2 * time.Minute
+	readyTimeout  = 5 * time.Minute
 	readyInterval = 50 * time.Millisecond
 )
 

@@ -18,7 +18,7 @@ import (
 )
 
 // chaosTimeout bounds the writing and the removal, which wait for the API servers.
-const chaosTimeout = 5 * time.Minute
+const chaosTimeout = 20 * time.Minute
 
 const chaosLong = `Make Services in all clusters of the running lab that are well but for faults drawn at
 random, and print what was seeded as JSON: for each fault its kind, where it is, and the

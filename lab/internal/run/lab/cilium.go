@@ -23,7 +23,7 @@ import (
 )
 
 // ciliumReadyTimeout bounds the start of all agents, which compile their datapaths at the same time.
-const ciliumReadyTimeout = 6 * time.Minute
+const ciliumReadyTimeout = 12 * time.Minute
 
 // ciliumPollInterval is long, as agents that compile need the CPUs.
 const ciliumPollInterval = time.Second

@@ -145,7 +145,7 @@ func (m machine) findClang() (string, error) {
 }
 
 // clangTimeout bounds how long a compiler may take to say its version. What is called clang may be anything.
-const clangTimeout = 10 * time.Second
+const clangTimeout = time.Minute
 
 // clangMajor asks a compiler for its version.
 func clangMajor(file string, timeout time.Duration) (int, error) {

@@ -18,13 +18,14 @@ import (
 	"github.com/kubectl-mesh/kubectl-mesh/lab/internal/run/state"
 )
 
+// The timeouts end a start that never succeeds. They are long, because a machine may have much else to do: a lab usually starts in less than a minute.
 const (
-	clusterReadyTimeout = 2 * time.Minute
-	netReadyTimeout     = 2 * time.Minute
-	chooserReadyTimeout = time.Minute
+	clusterReadyTimeout = 6 * time.Minute
+	netReadyTimeout     = 5 * time.Minute
+	chooserReadyTimeout = 5 * time.Minute
 	// It answers one question after another, and one about many Services takes a while.
 	chooserAnswerTimeout = 10 * time.Second
-	installTimeout       = 2 * time.Minute
+	installTimeout       = 5 * time.Minute
 	pollInterval         = 50 * time.Millisecond
 	// logTail is how much of a log is shown when its process fails.
 	logTail = 4096

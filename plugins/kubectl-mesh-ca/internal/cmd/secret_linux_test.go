@@ -41,7 +41,7 @@ func (s *screen) String() string {
 // waitFor waits until the terminal shows a text so often.
 func (s *screen) waitFor(t *testing.T, text string, times int) {
 	t.Helper()
-	for end := time.Now().Add(10 * time.Second); strings.Count(s.String(), text) < times; time.Sleep(5 * time.Millisecond) {
+	for end := time.Now().Add(4 * time.Minute); strings.Count(s.String(), text) < times; time.Sleep(5 * time.Millisecond) {
 		if time.Now().After(end) {
 			t.Fatalf("%q is not shown %d times: %q", text, times, s.String())
 		}
@@ -81,7 +81,7 @@ func silent(t *testing.T, f io.Reader) {
 	if !ok {
 		t.Fatal("not a terminal")
 	}
-	for end := time.Now().Add(10 * time.Second); ; time.Sleep(5 * time.Millisecond) {
+	for end := time.Now().Add(4 * time.Minute); ; time.Sleep(5 * time.Millisecond) {
 		if echo, err := echoes(int(file.Fd())); err != nil || !echo {
 			return
 		}

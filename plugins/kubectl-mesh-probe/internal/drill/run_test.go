@@ -213,7 +213,7 @@ func TestInterruptedWhileAway(t *testing.T) {
 	before := state(t, f)
 	ctx, cancel := context.WithCancel(t.Context())
 	c := scaleDrill(f)
-	c.Times.Hold = time.Minute
+	c.Times.Hold = 20 * time.Minute
 	begun := time.Now()
 	report, err := runWith(ctx, c, ui, (&clients{mesh: f, seen: func(down bool) {
 		if down {
@@ -224,7 +224,7 @@ func TestInterruptedWhileAway(t *testing.T) {
 	if !errors.As(err, &failed) || !failed.Interrupted || err.Error() != "interrupted; the previous values are restored" || state(t, f) != before || report.Document.Complete {
 		t.Errorf("%v, %s", err, state(t, f))
 	}
-	if took := time.Since(begun); took > 40*time.Second {
+	if took := time.Since(begun); took > 5*time.Minute {
 		t.Errorf("it took %s", took)
 	}
 }

@@ -208,7 +208,7 @@ func TestSetInterrupted(t *testing.T) {
 	c := newCluster(t, "us", "ContainerCreating", nil)
 	s := newSet(t, Config{Kind: Pod})
 	s.Add(c.Member, "shop", "client-1")
-	ctx, interrupt := context.WithTimeout(t.Context(), time.Second)
+	ctx, interrupt := context.WithTimeout(t.Context(), 5*time.Second)
 	defer interrupt()
 	if err := s.Start(ctx); !errors.Is(err, context.DeadlineExceeded) || len(c.created) != 1 {
 		t.Fatalf("%v, created %v", err, c.created)

@@ -13,7 +13,7 @@ import (
 )
 
 // watchdog ends a wait that never comes true. It asserts no duration.
-const watchdog = 60 * time.Second
+const watchdog = 4 * time.Minute
 
 // sigusr1 is the sign of life.
 const sigusr1 = syscall.SIGUSR1
@@ -154,9 +154,9 @@ func TestKeeperRefused(t *testing.T) {
 	}
 }
 
-// quick is keepAlive in seconds: it may be without a sign of life for two of them.
+// quick is keepAlive in seconds: it may be without a sign of life for four of them.
 func quick(marker string, lifetime int) []string {
-	return []string{"sh", "-c", fmt.Sprintf(keepAlive, 0, 2, lifetime, 1, 1), marker}
+	return []string{"sh", "-c", fmt.Sprintf(keepAlive, 0, 4, lifetime, 1, 1), marker}
 }
 
 // TestProcessEndsByItself: without a sign of life, and after its lifetime although there are some.
@@ -168,7 +168,7 @@ func TestProcessEndsByItself(t *testing.T) {
 			_, silent := process(t, name, quick(newName(), 3600))
 			await0(t, silent)
 
-			const lifetime = 6
+			const lifetime = 9
 			start := time.Now()
 			cmd, kept := process(t, name, quick(newName(), lifetime))
 			tick := time.NewTicker(300 * time.Millisecond)
