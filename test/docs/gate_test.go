@@ -56,7 +56,7 @@ var failures struct {
 }
 
 // lastLines is how many lines of a command's output are repeated at the end of the tests.
-const lastLines = 6
+const lastLines = 5
 
 // report keeps a problem for the end of the output, which CI shows even where it cuts a long log in the middle.
 func report(problem, shown string) {
@@ -71,7 +71,7 @@ func report(problem, shown string) {
 }
 
 // mostLines is how many lines of problems are repeated at the end: the first problem is often the reason of those after it.
-const mostLines = 14
+const mostLines = 10
 
 func TestMain(m *testing.M) {
 	code := m.Run()
