@@ -14,7 +14,6 @@ import (
 	"time"
 )
 
-// signer is a CA.
 type signer struct {
 	cert *x509.Certificate
 	key  *ecdsa.PrivateKey

@@ -30,7 +30,6 @@ var watched = []struct {
 	{schema.GroupVersionResource{Version: "v1", Resource: "pods"}, "app.kubernetes.io/managed-by=kubectl-mesh-probe"},
 }
 
-// object is one object of one cluster.
 type object struct {
 	context  string
 	resource schema.GroupVersionResource

@@ -21,6 +21,14 @@ var (
 	ErrPreflight = errors.New("preflight failed; nothing was written in any cluster")
 )
 
+// Conflict returns ErrConflict for the answer to a write whose object was changed, or created, since planning. It returns any other error as it is.
+func Conflict(err error) error {
+	if apierrors.IsConflict(err) || apierrors.IsAlreadyExists(err) {
+		return ErrConflict
+	}
+	return err
+}
+
 // rejected reports whether it is certain that the write of an error did not happen: the API server said so, or the connection was never made.
 func rejected(err error) bool {
 	for _, own := range []error{ErrConflict, ErrDeleted, ErrRecreated, ErrNotSent} {

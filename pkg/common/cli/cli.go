@@ -8,12 +8,12 @@ import (
 	"fmt"
 	"strings"
 	"syscall"
-	"unicode"
 
 	"github.com/spf13/cobra"
 	"k8s.io/cli-runtime/pkg/genericiooptions"
 
 	"github.com/kubectl-mesh/kubectl-mesh/pkg/common/confirm"
+	"github.com/kubectl-mesh/kubectl-mesh/pkg/common/text"
 )
 
 // The exit codes. docs/exit-codes.md is the user's page about them.
@@ -171,26 +171,8 @@ func report(ctx context.Context, cmd *cobra.Command, err error, streams generici
 		_, _ = fmt.Fprintf(streams.ErrOut, "error: %s\n", message)
 		return ExitInterrupted
 	}
-	_, _ = fmt.Fprintf(streams.ErrOut, "error: %s\n", OneLine(err))
+	_, _ = fmt.Fprintf(streams.ErrOut, "error: %s\n", text.OneLine(err.Error()))
 	return code
-}
-
-// IsControlCharacter reports whether a character would control a terminal: controls, line and paragraph separators, and what turns the direction of text.
-func IsControlCharacter(r rune) bool {
-	return unicode.IsControl(r) || unicode.Is(unicode.Bidi_Control, r) || r == '\u2028' || r == '\u2029'
-}
-
-// OneLine makes an error one line without control characters.
-func OneLine(err error) string {
-	return strings.Map(func(r rune) rune {
-		switch {
-		case r == '\n' || r == '\t':
-			return ' '
-		case IsControlCharacter(r):
-			return -1
-		}
-		return r
-	}, strings.ReplaceAll(strings.TrimSpace(err.Error()), "\n", "; "))
 }
 
 // usageTemplate is cobra's without the inherited flags, which `options` lists.

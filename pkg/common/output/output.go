@@ -20,8 +20,6 @@ import (
 	utiljson "k8s.io/apimachinery/pkg/util/json"
 	"k8s.io/cli-runtime/pkg/genericclioptions"
 	"k8s.io/cli-runtime/pkg/printers"
-
-	"github.com/kubectl-mesh/kubectl-mesh/pkg/common/cli"
 )
 
 // The formats that cli-runtime does not provide.
@@ -173,15 +171,15 @@ func flush(w io.Writer, out *bytes.Buffer) error {
 // printDocument prints in one of cli-runtime's formats, without control characters: a cluster or a reply chose the texts. JSON escapes them, and YAML
 // most of them. It prints those that turn the direction of text as they are, and so do templates: there they are left out, as in tables.
 func (f *Flags) printDocument(out *bytes.Buffer, p printers.ResourcePrinter, doc any) error {
-	var text bytes.Buffer
-	if err := f.printRaw(&text, p, doc); err != nil {
+	var raw bytes.Buffer
+	if err := f.printRaw(&raw, p, doc); err != nil {
 		return err
 	}
 	switch strings.ToLower(f.Format) {
 	case "json":
-		out.Write(EscapeJSON(text.Bytes()))
+		out.Write(escapeJSON(raw.Bytes()))
 	default:
-		out.WriteString(cleanLines(text.String()))
+		out.WriteString(cleanLines(raw.String()))
 	}
 	return nil
 }
@@ -201,8 +199,8 @@ func (f *Flags) printRaw(out *bytes.Buffer, p printers.ResourcePrinter, doc any)
 		return err
 	}
 	if err := p.PrintObj(u, out); err != nil { // followed by the whole document
-		text, _, _ := strings.Cut(err.Error(), ". Printing more information")
-		return errors.New(cut(text, maxError))
+		message, _, _ := strings.Cut(err.Error(), ". Printing more information")
+		return errors.New(cut(message, maxError))
 	}
 	return nil
 }
@@ -276,90 +274,4 @@ func AddRow(t *metav1.Table, cells ...string) {
 		row.Cells[i] = c
 	}
 	t.Rows = append(t.Rows, row)
-}
-
-// Clean strips control characters: text from a cluster or a response must not control the terminal.
-func Clean(s string) string {
-	return strings.Map(func(r rune) rune {
-		if cli.IsControlCharacter(r) {
-			return -1
-		}
-		return r
-	}, s)
-}
-
-// cleanLines is Clean, but line breaks and tabs stay: the user's template has them.
-func cleanLines(s string) string {
-	return strings.Map(func(r rune) rune {
-		if r != '\n' && r != '\t' && cli.IsControlCharacter(r) {
-			return -1
-		}
-		return r
-	}, s)
-}
-
-// EscapeJSON escapes the control characters that JSON allows in a string as they are: DEL, U+009B and others. What is read back is the same.
-func EscapeJSON(raw []byte) []byte {
-	out := make([]byte, 0, len(raw))
-	for _, r := range string(raw) {
-		if r >= 0x7f && cli.IsControlCharacter(r) {
-			out = fmt.Appendf(out, `\u%04x`, r)
-		} else {
-			out = utf8.AppendRune(out, r)
-		}
-	}
-	return out
-}
-
-// JSONWriter escapes what an encoder of JSON writes, as EscapeJSON does. Each write must have whole characters.
-func JSONWriter(w io.Writer) io.Writer { return jsonWriter{w} }
-
-type jsonWriter struct{ w io.Writer }
-
-func (j jsonWriter) Write(b []byte) (int, error) {
-	if _, err := j.w.Write(EscapeJSON(b)); err != nil {
-		return 0, err
-	}
-	return len(b), nil
-}
-
-// How many characters are left of a word, of a text and of an error. No name is longer than the first, and the ready endpoints in
-// each of 255 clusters are not longer than the second.
-const (
-	maxWord  = 200
-	maxText  = 5000
-	maxError = 500
-)
-
-// Short removes the middle of long words, or of a long text: an annotation can have 256 KB.
-// Documents contain the full text.
-func Short(s string) string { return cut(shortWords(s), maxText) }
-
-// shortWords leaves as many words as there are: a command that names a thousand Services must stay whole.
-func shortWords(s string) string {
-	if len(s) <= maxWord {
-		return s
-	}
-	var out strings.Builder
-	for rest := s; rest != ""; {
-		end := strings.IndexAny(rest, " ,")
-		if end < 0 {
-			end = len(rest)
-		}
-		out.WriteString(cut(rest[:end], maxWord))
-		if end < len(rest) {
-			out.WriteByte(rest[end])
-			end++
-		}
-		rest = rest[end:]
-	}
-	return out.String()
-}
-
-func cut(s string, most int) string {
-	if len(s) <= most || utf8.RuneCountInString(s) <= most {
-		return s
-	}
-	r := []rune(s)
-	return string(r[:most/2]) + "…" + string(r[len(r)-most/2:])
 }

@@ -7,7 +7,7 @@ import (
 
 	"golang.org/x/term"
 
-	"github.com/kubectl-mesh/kubectl-mesh/pkg/common/cli"
+	"github.com/kubectl-mesh/kubectl-mesh/pkg/common/text"
 )
 
 // Say writes one line without control characters. It is for stderr, where a failed write cannot be reported.
@@ -17,7 +17,7 @@ func Say(w io.Writer, format string, args ...any) {
 
 // Unread reports which cluster could not be read and why. The name comes from the cluster or from a peer, so control characters are stripped.
 func Unread(w io.Writer, cluster, class string, err error) {
-	Say(w, "error: cluster %s: %s: %s", cluster, class, cli.OneLine(err))
+	Say(w, "error: cluster %s: %s: %s", cluster, class, text.OneLine(err.Error()))
 }
 
 // IsTerminal reports whether a stream is one.

@@ -54,7 +54,6 @@ func (g gate) bound(runs int) string {
 	return fmt.Sprintf("at most %d pass", g.allowed(runs))
 }
 
-// result is one run.
 type result struct {
 	verdict              string
 	requests, us, failed int
@@ -83,7 +82,6 @@ func (s *series) add(r result) {
 // mean is a sum divided by the number of runs.
 func (s *series) mean(sum float64) float64 { return sum / float64(max(1, s.runs)) }
 
-// kept reports whether the bound is kept.
 func (s *series) kept() bool {
 	if s.runs == 0 || s.pass+s.fail < s.runs-s.gate.allowed(s.runs) {
 		return false // what was not decided proves nothing
@@ -103,7 +101,6 @@ func (s *series) measured() string {
 	return fmt.Sprintf("%.2f%%", 100*float64(n)/float64(max(1, s.requests)))
 }
 
-// manifests are the objects of a cluster.
 func manifests(cluster string) string {
 	var out strings.Builder
 	fmt.Fprintf(&out, "apiVersion: v1\nkind: Namespace\nmetadata: {name: %s}\n", namespace)

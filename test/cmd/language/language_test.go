@@ -50,7 +50,7 @@ func TestCheck(t *testing.T) {
 	}
 }
 
-// TestEveryExpression: each one matches its own name or has a test above; each exemption names an expression and says why.
+// TestEveryExpression: each one is listed once, and says what to write instead; each exemption names an expression and says why.
 func TestEveryExpression(t *testing.T) {
 	t.Parallel()
 	known := map[string]bool{}

@@ -90,7 +90,6 @@ func run(ctx context.Context, kubeconfig string, short, apart bool, out io.Write
 	return judge(rows, w, out)
 }
 
-// row is one command.
 type row struct {
 	name       string
 	begun, end time.Time

@@ -111,7 +111,6 @@ func (c *comments) describe(text string, own map[string]string) string {
 
 func oneLine(s string) string { return strings.Join(strings.Fields(s), " ") }
 
-// field returns the comment of a field.
 func (c *comments) field(typeName, name string) (string, error) {
 	text := c.fields[typeName][name]
 	if text == "" {

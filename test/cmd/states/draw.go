@@ -20,7 +20,6 @@ type state struct {
 	Clusters  map[string]*side // nil where the cluster has no such Service
 }
 
-// name is the Service's.
 func (s state) name() string { return fmt.Sprintf("s%03d", s.Index) }
 
 // side is the Service in one cluster.
@@ -107,7 +106,6 @@ func (d dice) gates(namespaces, clusters []string) map[string]map[string]map[str
 	return out
 }
 
-// state draws one state.
 func (d dice) state(index int, namespaces, clusters []string) state {
 	s := state{Index: index, Namespace: pick(d, namespaces...), Client: pick(d, clusters...), Clusters: map[string]*side{}}
 	// Most states mean the same Service everywhere: where all differ in everything nothing is ever shared.

@@ -32,7 +32,6 @@ const maxStates = 230
 // namespaces is how many there are, each with gates of its own in every cluster.
 const namespaces = 8
 
-// options are the flags.
 type options struct {
 	seed     uint64
 	states   int

@@ -230,7 +230,6 @@ func (m *mesh) document(ctx context.Context, into any, args ...string) error {
 	return err
 }
 
-// create makes an object.
 func create[T any](ctx context.Context, call func(context.Context, T, metav1.CreateOptions) (T, error), object T) error {
 	_, err := call(ctx, object, metav1.CreateOptions{FieldManager: "states"})
 	return err

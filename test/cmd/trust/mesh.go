@@ -26,7 +26,6 @@ const (
 	selector      = "k8s-app=" + meshAPIServer
 )
 
-// mesh is the lab.
 type mesh struct {
 	kubeconfig string
 	contexts   map[string]string

@@ -18,7 +18,6 @@ import (
 // Manager is the name under which certgen manages fields: that of its program.
 const Manager = "cilium-certgen"
 
-// runner is one run.
 type runner struct {
 	Config
 	client kubernetes.Interface

@@ -8,7 +8,6 @@ import (
 	corev1 "k8s.io/api/core/v1"
 )
 
-// kind is one kind of fault.
 type kind struct {
 	name string
 	// possible says whether the mesh can have it; nil means always.

@@ -91,7 +91,6 @@ type Cluster struct {
 	execs  execCount
 }
 
-// node is one virtual node.
 type node struct {
 	state.Node
 	pool    *pool

@@ -273,7 +273,6 @@ func (w *worker) drive(ctx context.Context, pod *corev1.Pod, u *unit, now time.T
 	return 0
 }
 
-// start starts one container.
 func (w *worker) start(ctx context.Context, pod *corev1.Pod, u *unit) error {
 	at := place{cluster: w.cluster.Cluster.Name, podIP: w.ip.String(), hostIP: w.node.Address}
 	if w.node.machine != nil {

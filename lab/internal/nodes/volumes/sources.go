@@ -14,7 +14,6 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 )
 
-// file is a file of a volume.
 type file struct {
 	content []byte
 	mode    fs.FileMode

@@ -164,7 +164,6 @@ func clangMajor(file string, timeout time.Duration) (int, error) {
 	return strconv.Atoi(found[1])
 }
 
-// find looks for a program.
 func (m machine) find(program string) (string, error) {
 	for _, dir := range m.dirs {
 		file := filepath.Join(dir, program)

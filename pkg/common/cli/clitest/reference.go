@@ -112,7 +112,6 @@ func flagTable(fs *pflag.FlagSet) string {
 // markdown escapes what Markdown would read as markup.
 var markdown = strings.NewReplacer("<", `\<`, ">", `\>`, "*", `\*`, "_", `\_`, "[", `\[`, "]", `\]`, "|", `\|`, "\\", `\\`)
 
-// cell is a text on one line.
 func cell(text string) string { return markdown.Replace(strings.Join(strings.Fields(text), " ")) }
 
 // prose keeps the paragraphs of a text. A line that is indented or begins with a dash stays a line of its own.

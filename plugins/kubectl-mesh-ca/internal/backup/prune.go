@@ -61,7 +61,6 @@ func Prune(ctx context.Context, c PruneConfig, ui kernel.UI) (*PruneReport, erro
 	return &PruneReport{CAChangeReport: p.report(), Begun: !declined}, err
 }
 
-// prune is one prune on its way.
 type prune struct {
 	PruneConfig
 	ui  kernel.UI

@@ -83,12 +83,8 @@ func (s *State) formerlyIn(bundle []*x509.Certificate) bool {
 			former = append(former, ca.Chain...)
 		}
 	}
-	for _, spec := range pki.LeafSpecs() {
-		if secret := s.Secrets[spec.Secret].Object; secret != nil {
-			if leaf, err := pki.ParseLeaf(secret.Data); err == nil {
-				former = append(former, leaf.Trust...)
-			}
-		}
+	for _, leaf := range s.LeafCertificates() {
+		former = append(former, leaf.Trust...)
 	}
 	return slices.ContainsFunc(former, func(c *x509.Certificate) bool { return pki.Trusts(bundle, c) })
 }

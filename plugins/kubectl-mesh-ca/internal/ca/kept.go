@@ -5,6 +5,7 @@ import (
 	"crypto/x509"
 	"errors"
 	"fmt"
+	"maps"
 	"slices"
 	"strings"
 	"time"
@@ -225,13 +226,7 @@ func (x examination) inUse(cert *x509.Certificate) bool {
 func (x examination) leaves() []pki.Leaf {
 	var out []pki.Leaf
 	for _, s := range x.states {
-		for _, spec := range pki.LeafSpecs() {
-			if secret := s.Secrets[spec.Secret].Object; secret != nil {
-				if leaf, err := pki.ParseLeaf(secret.Data); err == nil {
-					out = append(out, leaf)
-				}
-			}
-		}
+		out = slices.AppendSeq(out, maps.Values(s.LeafCertificates()))
 	}
 	return out
 }

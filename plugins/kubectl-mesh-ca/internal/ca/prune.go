@@ -58,7 +58,7 @@ func decide(k *KeptSecret, ev Evidence, olderThan time.Duration, now time.Time) 
 	case len(ev.Rotations) > 0:
 		return v1alpha1.ResultRefused, "a rotation is under way, and going back needs the former CA: " + rotationText(ev.Rotations)
 	case len(uses) > 0:
-		return v1alpha1.ResultSkipped, "kept, because it is in use: " + UsesText(uses)
+		return v1alpha1.ResultSkipped, "kept, because it is in use: " + usesText(uses)
 	case len(k.subjects) == 0:
 		return v1alpha1.ResultSkipped, "kept, because it contains no certificate that parses and cannot be judged; delete it by hand"
 	case len(ev.Gaps) > 0:
@@ -87,8 +87,8 @@ func days(d time.Duration) string {
 	return d.Round(time.Minute).String()
 }
 
-// UsesText names what uses a backup, as a sentence ends.
-func UsesText(uses []v1alpha1.CAUse) string {
+// usesText names what uses a backup, as a sentence ends.
+func usesText(uses []v1alpha1.CAUse) string {
 	verbs := map[string]string{v1alpha1.UseHolds: "trusts it", v1alpha1.UseSigned: "is signed by it", v1alpha1.UseKey: "has its key"}
 	const most = 3
 	var out []string

@@ -177,11 +177,10 @@ func (s *State) insteadOfCA() string {
 			continue
 		}
 		var signed []string
+		leaves := s.LeafCertificates()
 		for _, spec := range pki.LeafSpecs() {
-			if secret := s.Secrets[spec.Secret].Object; secret != nil {
-				if leaf, err := pki.ParseLeaf(secret.Data); err == nil && leaf.SignedBy(ca.Signer()) {
-					signed = append(signed, spec.Secret)
-				}
+			if leaf, ok := leaves[spec.Secret]; ok && leaf.SignedBy(ca.Signer()) {
+				signed = append(signed, spec.Secret)
 			}
 		}
 		out += fmt.Sprintf("; secret %s, a name that old charts used, contains the CA %q (SHA-256 %s), which signed ", old.Name, ca.Signer().Subject.String(), pki.Short(pki.Fingerprint(ca.Signer())))

@@ -76,5 +76,18 @@ type Release struct{ Name, Namespace string }
 // Known reports whether there is a release.
 func (r Release) Known() bool { return r.Name != "" }
 
+// LeafCertificates returns the leaf certificates by Secret, without those that do not exist or do not parse.
+func (s *State) LeafCertificates() map[string]pki.Leaf {
+	out := map[string]pki.Leaf{}
+	for _, spec := range pki.LeafSpecs() {
+		if secret := s.Secrets[spec.Secret].Object; secret != nil {
+			if leaf, err := pki.ParseLeaf(secret.Data); err == nil {
+				out[spec.Secret] = leaf
+			}
+		}
+	}
+	return out
+}
+
 // CA returns Secret cilium-ca.
 func (s *State) CA() Secret { return s.Secrets[pki.SecretCA] }

@@ -75,10 +75,7 @@ func (i *Item) replaces() bool { return i.stored() != nil }
 // clean object: no uid, no resourceVersion, no last-applied-configuration of the source.
 func (i *Item) Send(ctx context.Context, dryRun bool) (metav1.Object, error) {
 	got, err := i.send(ctx, dryRun)
-	if apierrors.IsConflict(err) || apierrors.IsAlreadyExists(err) {
-		return nil, change.ErrConflict
-	}
-	return got, err
+	return got, change.Conflict(err)
 }
 
 func (i *Item) send(ctx context.Context, dryRun bool) (metav1.Object, error) {

@@ -5,9 +5,6 @@ import (
 	"fmt"
 	"slices"
 
-	appsv1 "k8s.io/api/apps/v1"
-	"k8s.io/utils/ptr"
-
 	"github.com/kubectl-mesh/kubectl-mesh/pkg/common/cilium/pki"
 	"github.com/kubectl-mesh/kubectl-mesh/plugins/kubectl-mesh-ca/internal/rotate"
 )
@@ -17,7 +14,7 @@ func (m *mesh) missing(g Gate) []string {
 	var out []string
 	for _, c := range m.scope {
 		add := func(format string, args ...any) { out = append(out, c.Member.Name+": "+fmt.Sprintf(format, args...)) }
-		if c.meshAPI != nil && !rolledOut(c.meshAPI) {
+		if c.meshAPI != nil && !rotate.RolledOut(c.meshAPI) {
 			add("the pods of clustermesh-apiserver are being replaced")
 		}
 		if g.Files {
@@ -73,11 +70,4 @@ func (m *mesh) presented(c *cluster, add func(string, ...any)) {
 			}
 		}
 	}
-}
-
-// rolledOut reports whether all pods of a Deployment are of its present template and available, and none of another is left.
-func rolledOut(d *appsv1.Deployment) bool {
-	want := ptr.Deref(d.Spec.Replicas, 1)
-	s := d.Status
-	return s.ObservedGeneration >= d.Generation && s.UpdatedReplicas == want && s.Replicas == want && s.AvailableReplicas == want
 }

@@ -53,7 +53,6 @@ type mesh struct {
 // errIncomplete says that a cluster could not be read.
 var errIncomplete = errors.New("every cluster must be read")
 
-// read reads all clusters.
 func (c Config) read(ctx context.Context, members, scope []*clusters.Member) (*mesh, error) {
 	reading := ca.ReadAll(ctx, members, c.Change.Timeout)
 	if ctx.Err() != nil {
@@ -193,26 +192,13 @@ func (m *mesh) oneCA() bool {
 // uses reports whether a leaf certificate is signed by a CA, or a CA file contains it.
 func (m *mesh) uses(authority *x509.Certificate) bool {
 	for _, c := range m.scope {
-		for _, leaf := range c.leafCertificates() {
+		for _, leaf := range c.LeafCertificates() {
 			if leaf.Relation(authority) == pki.Direct || slices.ContainsFunc(leaf.Trust, func(t *x509.Certificate) bool { return pki.SameAuthority(t, authority) }) {
 				return true
 			}
 		}
 	}
 	return false
-}
-
-// leafCertificates are the leaf certificates of a cluster, by Secret. One that does not parse is left out; checkLeafSecrets refuses it.
-func (c *cluster) leafCertificates() map[string]pki.Leaf {
-	out := map[string]pki.Leaf{}
-	for _, spec := range pki.LeafSpecs() {
-		if secret := c.Secrets[spec.Secret].Object; secret != nil {
-			if leaf, err := pki.ParseLeaf(secret.Data); err == nil {
-				out[spec.Secret] = leaf
-			}
-		}
-	}
-	return out
 }
 
 func (m *mesh) cluster(name string) *cluster {

@@ -86,7 +86,7 @@ func (m *mesh) describe(c *cluster) v1alpha1.FederationCluster {
 	if c.own.Cert != nil {
 		out.CA = ptr.To(ca.Certificate(c.own.Cert))
 	}
-	for _, leaf := range c.leafCertificates() {
+	for _, leaf := range c.LeafCertificates() {
 		out.LeafCertificates++
 		if none(m.authorities, func(a pki.CertKey) bool { return !leaf.SignedBy(a.Cert) }) {
 			out.Crossed++

@@ -309,7 +309,6 @@ func (r *run) reread(ctx context.Context) error {
 	}
 }
 
-// carryOut writes one phase.
 func (r *run) carryOut(ctx context.Context, phase Phase, waited time.Duration) error {
 	begun := r.Clock.Now()
 	if err := r.renew(ctx); err != nil {

@@ -7,7 +7,6 @@ import (
 	"slices"
 
 	corev1 "k8s.io/api/core/v1"
-	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	"github.com/kubectl-mesh/kubectl-mesh/pkg/apis/v1alpha1"
@@ -37,10 +36,7 @@ func (s *step) Permissions() []permissions.Permission { return s.needs }
 // Send writes the object, if it is still as it was read.
 func (s *step) Send(ctx context.Context, dryRun bool) (metav1.Object, error) {
 	got, err := s.send(ctx, dryRun)
-	if apierrors.IsConflict(err) || apierrors.IsAlreadyExists(err) {
-		return nil, change.ErrConflict
-	}
-	return got, err
+	return got, change.Conflict(err)
 }
 
 // Diff compares the data of a Secret. Other objects have no field that anybody else would set.

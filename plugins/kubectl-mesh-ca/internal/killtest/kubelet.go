@@ -32,7 +32,6 @@ type pods interface {
 	serve(ctx context.Context, namespace, pod string, port int, conn net.Conn) error
 }
 
-// logLine is one line of a container's log.
 type logLine struct {
 	at   time.Time
 	text string

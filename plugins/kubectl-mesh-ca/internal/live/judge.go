@@ -138,7 +138,6 @@ func newFileIndex(s *ca.State, files []File) fileIndex {
 	return x
 }
 
-// client judges one client.
 func (x fileIndex) client(c Client) v1alpha1.LiveClient {
 	out := v1alpha1.LiveClient{Kind: c.Kind, Node: c.Node, Pod: c.Pod, Peer: c.Peer, Evidence: c.Evidence, Trust: string(pki.UnknownFreshness)}
 	if c.Unknown != "" {

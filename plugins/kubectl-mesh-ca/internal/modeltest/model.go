@@ -3,21 +3,16 @@
 package modeltest
 
 import (
-	"bytes"
 	"context"
 	"crypto/sha256"
-	"crypto/x509"
-	"errors"
 	"fmt"
 	"maps"
 	"math/rand/v2"
-	"slices"
 	"strings"
 	"sync"
 	"testing"
 	"time"
 
-	appsv1 "k8s.io/api/apps/v1"
 	corev1 "k8s.io/api/core/v1"
 
 	"github.com/kubectl-mesh/kubectl-mesh/pkg/common/cilium/pki"
@@ -25,7 +20,6 @@ import (
 	"github.com/kubectl-mesh/kubectl-mesh/pkg/common/clusters"
 	"github.com/kubectl-mesh/kubectl-mesh/plugins/kubectl-mesh-ca/internal/ca"
 	"github.com/kubectl-mesh/kubectl-mesh/plugins/kubectl-mesh-ca/internal/catest"
-	"github.com/kubectl-mesh/kubectl-mesh/plugins/kubectl-mesh-ca/internal/rotate"
 )
 
 const (
@@ -219,238 +213,6 @@ func (w *World) crashed(bool) bool {
 		w.Left--
 	}
 	return w.Left == 0
-}
-
-// Wrote notes a write, and checks the mesh after it.
-func (w *World) Wrote(p *Process, resource, name string) {
-	line := p.Name + " " + resource + "/" + name
-	w.Log = append(w.Log, line)
-	if w.Stop != nil && w.Stop(line) {
-		w.Left = 0
-	}
-	w.Check("a write to " + p.Name + " " + resource + "/" + name)
-}
-
-// project is one sync of the kubelet: all files at once.
-func (w *World) project(p *Process) {
-	for _, spec := range pki.LeafSpecs() {
-		secret := p.Source.Secret(spec.Secret)
-		if secret == nil || maps.EqualFunc(p.Files[spec.Secret], secret.Data, bytes.Equal) {
-			continue
-		}
-		p.Files[spec.Secret], p.Written[spec.Secret] = secret.Data, w.At
-	}
-}
-
-const (
-	syncChance  = 3 // one in so many ticks
-	rolloutTime = 3 // ticks
-)
-
-func (w *World) tick(p *Process) {
-	w.Sync(p)
-	w.roll(p)
-	w.runJobs(p)
-}
-
-// Sync is one tick of a kubelet and of the clients that read what it has written.
-func (w *World) Sync(p *Process) {
-	if w.R.IntN(syncChance) > 0 {
-		return
-	}
-	w.project(p)
-	for _, config := range []string{"cilium-clustermesh", "cilium-kvstoremesh"} {
-		secret := p.Source.Secret(config)
-		if secret == nil {
-			continue
-		}
-		text := ""
-		for _, peer := range slices.Sorted(maps.Keys(secret.Data)) {
-			text += string(secret.Data[peer])
-		}
-		if p.config[config] != "" && p.config[config] != text { // trigger 2: the text of the configuration changed
-			for _, peer := range slices.Sorted(maps.Keys(p.Clients)) {
-				w.Connect(p, peer)
-			}
-		}
-		p.config[config] = text
-	}
-}
-
-// rollout is the restart of a workload that is done or under way.
-type rollout struct {
-	restart string
-	ticks   int
-}
-
-// due reports whether the new pods are ready now.
-func (r *rollout) due(restartedAt string) bool {
-	switch {
-	case restartedAt != r.restart:
-		r.restart, r.ticks = restartedAt, rolloutTime
-		return false
-	case r.ticks == 0:
-		return false
-	}
-	r.ticks--
-	return r.ticks == 0
-}
-
-const restartedAt = "kubectl.kubernetes.io/restartedAt"
-
-// roll starts the new pods of clustermesh-apiserver and of the agents after a while. clustermesh-apiserver has another etcd then, so that the clients of other
-// clusters connect again, if they still can.
-func (w *World) roll(p *Process) {
-	p.mu.Lock()
-	d := catest.As[*appsv1.Deployment](p.Objects["deployments/clustermesh-apiserver"]).DeepCopy()
-	ds := catest.As[*appsv1.DaemonSet](p.Objects["daemonsets/cilium"]).DeepCopy()
-	p.mu.Unlock()
-	if p.meshAPI.due(d.Spec.Template.Annotations[restartedAt]) {
-		w.Evict(p)
-		d.Status.ObservedGeneration = d.Generation
-		p.mu.Lock()
-		p.Put("deployments", d)
-		p.mu.Unlock()
-	}
-	if p.agents.due(ds.Spec.Template.Annotations[restartedAt]) {
-		w.AgentStarted(p)
-		ds.Status.ObservedGeneration = ds.Generation
-		p.mu.Lock()
-		p.Put("daemonsets", ds)
-		p.mu.Unlock()
-	}
-}
-
-// Evict replaces the pod of clustermesh-apiserver, as a node does that is drained.
-func (w *World) Evict(p *Process) {
-	w.Started(p)
-	p.mu.Lock()
-	p.etcdStarted = w.At
-	p.mu.Unlock()
-}
-
-// Started is what a new pod of clustermesh-apiserver does: it gets the Secrets as they are, and clients find another etcd.
-func (w *World) Started(p *Process) {
-	w.project(p)
-	p.Etcd = p.Files[serverCert]["ca.crt"]
-	for _, peer := range slices.Sorted(maps.Keys(p.Clients)) { // KVStoreMesh runs in the same pod
-		if peer != p.Name {
-			w.Connect(p, peer)
-		}
-	}
-	for _, other := range w.Mesh {
-		if w.Handshake(other, p) == "" && w.R.IntN(4) > 0 { // trigger 1, where it is not late
-			w.Connect(other, p.Name)
-		}
-	}
-}
-
-// AgentStarted is what a new agent does: it gets the Secrets as they are, and connects to the etcd of its own cluster.
-func (w *World) AgentStarted(p *Process) {
-	w.project(p)
-	w.Connect(p, p.Name)
-}
-
-// Handshake says why a client of one cluster cannot connect to another one's etcd; "" if it can. What is presented is read from the files each time.
-func (w *World) Handshake(client, server *Process) string {
-	if !w.verify(server.Files[serverCert]["tls.crt"], client.Clients[server.Name], x509.ExtKeyUsageServerAuth) {
-		return fmt.Sprintf("%s rejects the certificate of etcd in %s", client.Name, server.Name)
-	}
-	if !w.verify(client.Files[clientCert(client.Name, server.Name)]["tls.crt"], server.Etcd, x509.ExtKeyUsageClientAuth) {
-		return fmt.Sprintf("etcd in %s rejects the certificate of %s", server.Name, client.Name)
-	}
-	return ""
-}
-
-func (w *World) verify(chain, pool []byte, use x509.ExtKeyUsage) bool {
-	key := [2][sha256.Size]byte{sha256.Sum256(chain), sha256.Sum256(append(bytes.Clone(pool), byte(use)))}
-	w.mu.Lock()
-	ok, known := w.cache[key]
-	w.mu.Unlock()
-	if known {
-		return ok
-	}
-	certs, err := pki.ParseCertificates(chain)
-	roots, mid := x509.NewCertPool(), x509.NewCertPool()
-	if err == nil && roots.AppendCertsFromPEM(pool) {
-		for _, c := range certs[1:] {
-			mid.AddCert(c)
-		}
-		_, err = certs[0].Verify(x509.VerifyOptions{Roots: roots, Intermediates: mid, CurrentTime: w.At, KeyUsages: []x509.ExtKeyUsage{use}})
-		ok = err == nil
-	}
-	w.mu.Lock()
-	defer w.mu.Unlock()
-	w.cache[key] = ok
-	return ok
-}
-
-// Check fails where a pair of Kept does not trust each other any more.
-func (w *World) Check(after string) {
-	for _, client := range w.Mesh {
-		for _, server := range w.Mesh {
-			pair := client.Name + " " + server.Name
-			if !w.Kept[pair] && !w.Grows {
-				continue
-			}
-			why := w.Handshake(client, server)
-			if why == "" {
-				w.Kept[pair] = true
-			}
-			if w.Kept[pair] && why != "" {
-				for _, line := range w.Log {
-					w.T.Log(line)
-				}
-				w.Fail("after %s: %s", after, why)
-			}
-		}
-	}
-}
-
-// Running is what a command can see of the processes.
-func (w *World) Running(_ context.Context, s *ca.State, _ rotate.Look) (rotate.Running, error) {
-	out := rotate.Running{Agents: 1}
-	for _, p := range w.Mesh {
-		if p.Name != s.Member.Name {
-			continue
-		}
-		if p.crashed(false) {
-			return out, errCrashed
-		}
-		if !bytes.Equal(p.Etcd, s.Secrets[serverCert].Object.Data["ca.crt"]) {
-			out.EtcdBehind = append(out.EtcdBehind, "etcd has not read its CA file")
-		}
-		for _, other := range w.Mesh {
-			if !bytes.Equal(p.Clients[other.Name], s.Secrets[clientCert(p.Name, other.Name)].Object.Data["ca.crt"]) {
-				out.ClientsBehind = append(out.ClientsBehind, "the client of "+other.Name+" has not read its CA file")
-				out.Clients = append(out.Clients, rotate.Client{Peer: other.Name, Text: "it has not read its CA file", Behind: true})
-			}
-			if why := w.Handshake(p, other); why != "" {
-				out.Disconnected = append(out.Disconnected, rotate.Lost{Peer: other.Name, Text: why})
-				out.Clients = append(out.Clients, rotate.Client{Peer: other.Name, Text: why, Disconnected: true})
-			}
-		}
-		for _, secret := range []string{serverCert, remoteCert} {
-			chain, err := pki.ParseCertificates(p.Files[secret]["tls.crt"])
-			trust, err2 := pki.ParseCertificates(p.Files[secret]["ca.crt"])
-			if err := errors.Join(err, err2); err != nil {
-				return out, err
-			}
-			if secret == serverCert && w.doubts() {
-				chain, out.EtcdUnknown = nil, append(out.EtcdUnknown, "etcd could not be asked")
-			}
-			out.Presented = append(out.Presented, rotate.Seen{Where: secret, Certs: chain})
-			out.Files = append(out.Files, rotate.Seen{Where: secret, Certs: trust})
-		}
-	}
-	return out, nil
-}
-
-// doubts reports whether an etcd cannot be asked this time.
-func (w *World) doubts() bool {
-	w.mu.Lock()
-	defer w.mu.Unlock()
-	return w.Doubts > 0 && w.R.IntN(w.Doubts) == 0
 }
 
 // Members are the clusters of the mesh.

@@ -60,7 +60,6 @@ func (w *Work) Fill(doc *v1alpha1.CAChangeReport, planned bool) {
 	}
 }
 
-// add reports one step.
 func (w *Work) add(doc *v1alpha1.CAChangeReport, each change.Step) {
 	t, o := each.Target(), each.Status()
 	c := v1alpha1.Change{Cluster: t.Member.Name, Context: t.Member.Context, Namespace: t.Namespace, Object: t.Kind.Name + "/" + t.Name, Result: o.Result, Message: o.Message}

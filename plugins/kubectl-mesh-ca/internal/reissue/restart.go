@@ -44,7 +44,6 @@ func (g *gate) restartAll(ctx context.Context) error {
 	return nil
 }
 
-// restartNow sends one restart.
 func (w *Work) restartNow(ctx context.Context, s *step) error {
 	w.written = append(w.written, s)
 	if err := w.write(ctx, &change.Phase{Steps: []change.Step{s}}); err != nil {

@@ -10,7 +10,6 @@ import (
 
 	batchv1 "k8s.io/api/batch/v1"
 	corev1 "k8s.io/api/core/v1"
-	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"k8s.io/apimachinery/pkg/types"
@@ -51,10 +50,7 @@ func (s *step) UID() types.UID { return s.uid }
 // Send writes the object, if it is still as it was read.
 func (s *step) Send(ctx context.Context, dryRun bool) (metav1.Object, error) {
 	got, err := s.send(ctx, dryRun)
-	if apierrors.IsConflict(err) || apierrors.IsAlreadyExists(err) {
-		return nil, change.ErrConflict
-	}
-	return got, err
+	return got, change.Conflict(err)
 }
 
 func (s *step) Diff(stored metav1.Object) *change.Difference {

@@ -6,6 +6,7 @@ import (
 	"encoding/base64"
 	"encoding/json"
 	"errors"
+	"fmt"
 	"io"
 	"regexp"
 	"strings"
@@ -26,13 +27,14 @@ import (
 	"github.com/kubectl-mesh/kubectl-mesh/pkg/common/testkit"
 	"github.com/kubectl-mesh/kubectl-mesh/plugins/kubectl-mesh-ca/internal/catest"
 	"github.com/kubectl-mesh/kubectl-mesh/plugins/kubectl-mesh-ca/internal/cmd"
+	"github.com/kubectl-mesh/kubectl-mesh/plugins/kubectl-mesh-ca/internal/keytest"
 )
 
 // mesh is a set of fake clusters and what a command made of them.
 type mesh struct {
 	members []*clusters.Member
 	clients map[string]*fake.Clientset
-	secrets [][]byte // key bytes that must be seen nowhere
+	keys    *keytest.Keyring // what must be seen nowhere
 }
 
 func (m *mesh) add(t *testing.T, name string, in catest.Install) {
@@ -41,14 +43,14 @@ func (m *mesh) add(t *testing.T, name string, in catest.Install) {
 	m.join(name, member, client)
 	for _, ca := range []*pkitest.CA{in.CA, in.LeafCA} {
 		if ca != nil {
-			m.secrets = append(m.secrets, ca.KeyPEM)
+			m.keys.Take(ca.KeyPEM)
 		}
 	}
 }
 
 func (m *mesh) join(name string, member *clusters.Member, client *fake.Clientset) {
 	if m.clients == nil {
-		m.clients = map[string]*fake.Clientset{}
+		m.clients, m.keys = map[string]*fake.Clientset{}, keytest.New()
 	}
 	m.members, m.clients[name] = append(m.members, member), client
 }
@@ -67,25 +69,8 @@ func (m *mesh) run(t *testing.T, args ...string) testkit.Result {
 func (m *mesh) runIn(ctx context.Context, t *testing.T, args ...string) testkit.Result {
 	t.Helper()
 	r := testkit.Command{New: cmd.New, Members: m.members, Now: pkitest.Now}.Run(ctx, t, args...)
-	for _, key := range m.secrets {
-		for _, shown := range []string{r.Out, r.ErrOut} {
-			if holdsKey(shown, key) {
-				t.Errorf("%v shows a private key:\n%s", args, shown)
-			}
-		}
-	}
+	m.keys.Search(t, fmt.Sprint(args), r.Out+r.ErrOut)
 	return r
-}
-
-// holdsKey looks for any line of a PEM key, plain or in base64.
-func holdsKey(s string, key []byte) bool {
-	lines := strings.Split(string(key), "\n")
-	for _, line := range lines[1 : len(lines)-2] {
-		if strings.Contains(s, line) {
-			return true
-		}
-	}
-	return strings.Contains(s, "PRIVATE KEY") || strings.Contains(s, base64.StdEncoding.EncodeToString(key)[:60])
 }
 
 func (m *mesh) writes(name string) []string {

@@ -10,7 +10,6 @@ import (
 	"github.com/kubectl-mesh/kubectl-mesh/pkg/common/cli"
 )
 
-// carryOut writes one phase.
 func (r *run) carryOut(ctx context.Context, phase Phase, waited time.Duration) error {
 	begun := r.Clock.Now()
 	if err := r.hold(ctx); err != nil { // before the plan, because it changes the lock

@@ -72,7 +72,7 @@ func (m *mesh) missing(g Gate, phase Phase, quiet time.Duration) []string {
 		out = append(out, c.Member.Name+": "+fmt.Sprintf(format, args...))
 	}
 	for _, c := range m.clusters {
-		if g.Settled && c.meshAPI != nil && !rolledOut(c.meshAPI) {
+		if g.Settled && c.meshAPI != nil && !RolledOut(c.meshAPI) {
 			add(c, "the pods of clustermesh-apiserver are being replaced")
 		}
 		observed := g.Presented != pki.AcceptsNone || g.Loaded != pki.AcceptsNone || g.Files != pki.AcceptsNone && slices.Contains(phase.Clusters, c.Member.Name)
@@ -215,8 +215,8 @@ func later(a, b time.Time) time.Time {
 	return a
 }
 
-// rolledOut reports whether all pods of a Deployment are of its present template and available, and none of another is left.
-func rolledOut(d *appsv1.Deployment) bool {
+// RolledOut reports whether all pods of a Deployment are of its present template and available, and none of another is left.
+func RolledOut(d *appsv1.Deployment) bool {
 	want := ptr.Deref(d.Spec.Replicas, 1)
 	s := d.Status
 	return s.ObservedGeneration >= d.Generation && s.UpdatedReplicas == want && s.Replicas == want && s.AvailableReplicas == want

@@ -251,7 +251,7 @@ func (m *mesh) positions(goal Goal) []Position {
 	out := make([]Position, 0, len(m.clusters))
 	for _, c := range m.clusters {
 		p := Position{Cluster: c.Member.Name, Prepared: c.prepared(), Left: c.left(), Leaves: map[string]pki.Accepts{}, Trusts: map[string]pki.Accepts{}}
-		for name, leaf := range c.leaves() {
+		for name, leaf := range c.LeafCertificates() {
 			p.Leaves[name], p.Trusts[name] = m.pair().Leaf(leaf.Chain, m.at), m.pair().Trust(leaf.Trust)
 		}
 		p.Authority = m.authorityFits(c, p.leafKind(goal), p.trustKind(goal))
@@ -273,19 +273,6 @@ func common(kinds map[string]pki.Accepts, otherwise pki.Accepts) pki.Accepts {
 		}
 	}
 	return otherwise
-}
-
-// leaves are the leaf certificates of a cluster, by Secret. One that does not parse is left out; checkStart refuses it.
-func (c *cluster) leaves() map[string]pki.Leaf {
-	out := map[string]pki.Leaf{}
-	for _, spec := range pki.LeafSpecs() {
-		if secret := c.Secrets[spec.Secret].Object; secret != nil {
-			if leaf, err := pki.ParseLeaf(secret.Data); err == nil {
-				out[spec.Secret] = leaf
-			}
-		}
-	}
-	return out
 }
 
 // owner says who issues the leaf certificates of a cluster: the strongest of the owners of its Secrets.

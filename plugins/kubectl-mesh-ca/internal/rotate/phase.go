@@ -130,7 +130,7 @@ func (c Config) issue(m *mesh, one *cluster, kind pki.Accepts) ([][]change.Step,
 	trust := common(one.trusts(m), pki.AcceptsOld)
 	first := c.authorityStep(m, one, kind, trust)
 	var leaves []change.Step
-	for _, name := range slices.Sorted(maps.Keys(one.leaves())) {
+	for _, name := range slices.Sorted(maps.Keys(one.LeafCertificates())) {
 		secret := one.Secrets[name].Object
 		data, err := m.leafData(secret, kind)
 		if err != nil {
@@ -166,7 +166,7 @@ func (c Config) trust(m *mesh, one *cluster, kind pki.Accepts) ([][]change.Step,
 	leaf := common(one.kinds(m), pki.AcceptsOld)
 	first := c.authorityStep(m, one, leaf, kind)
 	var files []change.Step
-	for _, name := range slices.Sorted(maps.Keys(one.leaves())) {
+	for _, name := range slices.Sorted(maps.Keys(one.LeafCertificates())) {
 		secret := one.Secrets[name].Object
 		data, err := m.trustData(secret, kind)
 		if err != nil {
@@ -191,7 +191,7 @@ func trustText(kind pki.Accepts) string {
 
 func (c *cluster) kinds(m *mesh) map[string]pki.Accepts {
 	out := map[string]pki.Accepts{}
-	for name, leaf := range c.leaves() {
+	for name, leaf := range c.LeafCertificates() {
 		out[name] = m.pair().Leaf(leaf.Chain, m.at)
 	}
 	return out
@@ -199,7 +199,7 @@ func (c *cluster) kinds(m *mesh) map[string]pki.Accepts {
 
 func (c *cluster) trusts(m *mesh) map[string]pki.Accepts {
 	out := map[string]pki.Accepts{}
-	for name, leaf := range c.leaves() {
+	for name, leaf := range c.LeafCertificates() {
 		out[name] = m.pair().Trust(leaf.Trust)
 	}
 	return out
@@ -209,13 +209,13 @@ func (c *cluster) trusts(m *mesh) map[string]pki.Accepts {
 func (c Config) replace(m *mesh, one *cluster, kind pki.Accepts) ([][]change.Step, error) {
 	first := c.authorityStep(m, one, kind, kind)
 	var leaves []change.Step
-	for _, name := range slices.Sorted(maps.Keys(one.leaves())) {
+	for _, name := range slices.Sorted(maps.Keys(one.LeafCertificates())) {
 		secret := one.Secrets[name].Object
 		data, err := m.leafData(secret, kind)
 		if err != nil {
 			return nil, fmt.Errorf("secret %s: %w", name, err)
 		}
-		if leaf := one.leaves()[name]; m.pair().Trust(leaf.Trust) != kind || !m.pair().Only(leaf.Trust) {
+		if leaf := one.LeafCertificates()[name]; m.pair().Trust(leaf.Trust) != kind || !m.pair().Only(leaf.Trust) {
 			if data == nil {
 				data = map[string][]byte{}
 			}

@@ -37,7 +37,7 @@ func (c Config) checkStart(m *mesh) error {
 	leaves := 0
 	for _, one := range m.clusters {
 		c.checkCluster(m, one, add)
-		leaves += len(one.leaves())
+		leaves += len(one.LeafCertificates())
 	}
 	if err := m.complete(c.Ignore); err != nil {
 		add("%v", err)
@@ -104,7 +104,7 @@ func (c Config) checkAccess(ctx context.Context, m *mesh) error {
 // needed are the permissions for all phases.
 func (c *cluster) needed() []permissions.Permission {
 	secrets := []string{pki.SecretCA, cilium.SecretClusterMesh, cilium.SecretKVStoreMesh}
-	for name := range c.leaves() {
+	for name := range c.LeafCertificates() {
 		secrets = append(secrets, name)
 	}
 	var out []permissions.Permission

@@ -7,7 +7,6 @@ import (
 	"slices"
 
 	corev1 "k8s.io/api/core/v1"
-	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/types"
 
@@ -46,10 +45,7 @@ func (s *step) UID() types.UID { return s.uid }
 // Send writes the object, if it is still as it was read.
 func (s *step) Send(ctx context.Context, dryRun bool) (metav1.Object, error) {
 	got, err := s.send(ctx, dryRun)
-	if apierrors.IsConflict(err) || apierrors.IsAlreadyExists(err) {
-		return nil, change.ErrConflict
-	}
-	return got, err
+	return got, change.Conflict(err)
 }
 
 func (s *step) Diff(stored metav1.Object) *change.Difference {
@@ -106,7 +102,6 @@ func (c *cluster) patchSpec(kind change.Kind, have metav1.Object, fields change.
 	return s
 }
 
-// remove deletes an object.
 func (c *cluster) remove(kind change.Kind, have metav1.Object, what string, access permissions.Access) *step {
 	s := c.step(kind, have.GetName(), what, access)
 	s.deletes, s.uid = true, have.GetUID()

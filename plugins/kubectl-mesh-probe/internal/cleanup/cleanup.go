@@ -37,7 +37,6 @@ type Report struct {
 	Begun bool
 }
 
-// cleanup is one cleanup on its way.
 type cleanup struct {
 	Config
 	members []*clusters.Member

@@ -94,7 +94,6 @@ func newDrillFlags() *drillFlags {
 	return f
 }
 
-// addFlags registers the flags.
 func (f *drillFlags) addFlags(fs *pflag.FlagSet) {
 	probe := pflag.NewFlagSet("", pflag.ContinueOnError)
 	f.flags.addFlags(probe)

@@ -74,7 +74,6 @@ func newFlags() *flags {
 	return &flags{count: 400, maxRate: 200, concurrency: 1, timeout: 5 * time.Second, method: "GET", tool: "auto", identify: "auto", clients: clientFlags{startTimeout: startTimeoutDefault}}
 }
 
-// addFlags registers the flags.
 func (f *flags) addFlags(fs *pflag.FlagSet) {
 	fs.StringVar(&f.from, "from", f.from, "Client pod, which sends the requests: TYPE/NAME, or the name of a pod. TYPE must be one of: deploy, sts, ds, rs, job, svc, pod. Required.")
 	fs.StringSliceVar(&f.fromClusters, "from-clusters", f.fromClusters, "Clusters in which a client pod sends requests, by Cilium name or context, or 'all'. Defaults to the cluster of the current context, or else to the first cluster of --contexts.")

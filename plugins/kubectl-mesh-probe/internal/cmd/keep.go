@@ -47,7 +47,6 @@ func (f *keepFlags) configure(cfg *probe.Config, given func(flag string) bool) e
 	return f.checkFiles(given)
 }
 
-// checkFiles checks the names of the files.
 func (f *keepFlags) checkFiles(given func(flag string) bool) error {
 	switch {
 	case f.record == "" && given("record"):

@@ -68,7 +68,6 @@ func Repair(ctx context.Context, place Place, write Write, ui UI) (*Report, erro
 	return r.report(ctx, errors.Join(errs...))
 }
 
-// find finds the records.
 func (r *repair) find(ctx context.Context) error {
 	namespace := r.Namespace(r.sel.Home())
 	if r.AllNamespaces {

@@ -244,7 +244,6 @@ func (r *run) incomplete(seen []v1alpha1.DrillClient) string {
 	return strings.Join(out, "; ")
 }
 
-// moment is a time of a document.
 func moment(t time.Time) *time.Time {
 	if t.IsZero() {
 		return nil

@@ -17,7 +17,6 @@ import (
 	"github.com/kubectl-mesh/kubectl-mesh/plugins/kubectl-mesh-probe/internal/reply"
 )
 
-// pod is a client pod.
 type pod struct{ cluster, name string }
 
 // watch is the probe that runs during a drill, and what it has seen so far.

@@ -57,8 +57,8 @@ func newName() string {
 	return namePrefix + hex.EncodeToString(b[:])
 }
 
-// IsHelper reports whether a container's name is that of an ephemeral container of this package.
-func IsHelper(container string) bool {
+// isHelper reports whether a container's name is that of an ephemeral container of this package.
+func isHelper(container string) bool {
 	suffix, ok := strings.CutPrefix(container, namePrefix)
 	return ok && len(suffix) == 8 && !slices.ContainsFunc([]rune(suffix), func(r rune) bool { return !strings.ContainsRune("0123456789abcdef", r) })
 }

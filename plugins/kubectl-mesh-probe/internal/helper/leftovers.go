@@ -55,7 +55,7 @@ func Find(ctx context.Context, client kubernetes.Interface, namespace string, ti
 // leftovers returns what of a pod is ours: the pod itself, or ephemeral containers in it. The label alone is not enough, since anyone can copy it.
 func leftovers(pod *corev1.Pod) []Leftover {
 	base := Leftover{Namespace: pod.Namespace, Pod: pod.Name, UID: pod.UID}
-	if pod.Labels[LabelManagedBy] == Manager && IsHelper(pod.Name) {
+	if pod.Labels[LabelManagedBy] == Manager && isHelper(pod.Name) {
 		base.Kind, base.Started, base.State = Pod, pod.CreationTimestamp.Time, podState(pod)
 		if len(pod.Spec.Containers) > 0 {
 			base.Image = pod.Spec.Containers[0].Image
@@ -64,7 +64,7 @@ func leftovers(pod *corev1.Pod) []Leftover {
 	}
 	var out []Leftover
 	for _, c := range pod.Spec.EphemeralContainers {
-		if !IsHelper(c.Name) {
+		if !isHelper(c.Name) {
 			continue
 		}
 		l := base

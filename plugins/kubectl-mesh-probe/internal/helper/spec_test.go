@@ -10,7 +10,6 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 )
 
-// clientPod is a pod of a Deployment.
 func clientPod() *corev1.Pod {
 	return &corev1.Pod{
 		ObjectMeta: metav1.ObjectMeta{Namespace: "shop", Name: "client-1", UID: "u1", Labels: map[string]string{"app": "client", "pod-template-hash": "abc", LabelManagedBy: "Helm"}},
@@ -100,7 +99,7 @@ func TestConflict(t *testing.T) {
 func TestIsHelper(t *testing.T) {
 	t.Parallel()
 	for name, want := range map[string]bool{newName(): true, "mesh-probe-client": false, "mesh-probe-helper-": false, "mesh-probe-helper-0123456g": false, "mesh-probe-helper-012345678": false, "": false} {
-		if IsHelper(name) != want {
+		if isHelper(name) != want {
 			t.Errorf("%q: %v", name, !want)
 		}
 	}

@@ -13,7 +13,7 @@ type Latency struct {
 	Histogram      []Bucket
 }
 
-// Bucket counts the times that are at most Le, and above the Le of the bucket below it in Bounds.
+// Bucket counts the times that are at most Le, and above the Le of the bucket below it in bounds.
 type Bucket struct {
 	Le    time.Duration
 	Count int
@@ -30,9 +30,6 @@ var bounds = func() []time.Duration {
 	return out
 }()
 
-// Bounds are the upper ends of the buckets of a histogram.
-func Bounds() []time.Duration { return slices.Clone(bounds) }
-
 // Summarize returns the summary of times, nil without any. It sorts them.
 func Summarize(times []time.Duration) *Latency {
 	n := len(times)
@@ -46,12 +43,12 @@ func Summarize(times []time.Duration) *Latency {
 		sum += d
 	}
 	l.Mean = sum / time.Duration(n)
-	l.P50, l.P95, l.P99 = Percentile(times, 50), Percentile(times, 95), Percentile(times, 99)
+	l.P50, l.P95, l.P99 = percentile(times, 50), percentile(times, 95), percentile(times, 99)
 	return l
 }
 
-// Percentile is the nearest rank of sorted times. It is nil if fewer than ten values are above it.
-func Percentile(sorted []time.Duration, p int) *time.Duration {
+// percentile is the nearest rank of sorted times. It is nil if fewer than ten values are above it.
+func percentile(sorted []time.Duration, p int) *time.Duration {
 	n := len(sorted)
 	if n*(100-p) < 10*100 {
 		return nil

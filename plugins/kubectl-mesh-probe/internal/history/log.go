@@ -22,7 +22,6 @@ type Log struct {
 	first, last time.Time // the range of Request.From
 }
 
-// entry is one request.
 type entry struct {
 	start, due             int64 // nanoseconds since 1970; due is 0 without a schedule
 	duration, connect, lag uint32

@@ -101,12 +101,12 @@ func TestPercentile(t *testing.T) {
 		values[i] = time.Duration(i + 1)
 	}
 	for p, want := range map[int]time.Duration{50: 500, 95: 950, 99: 990} {
-		if got := Percentile(values, p); got == nil || *got != want {
+		if got := percentile(values, p); got == nil || *got != want {
 			t.Errorf("p%d = %v, want %v", p, got, want)
 		}
 	}
 	for _, tc := range []struct{ n, p int }{{999, 99}, {199, 95}, {19, 50}} {
-		if got := Percentile(values[:tc.n], tc.p); got != nil {
+		if got := percentile(values[:tc.n], tc.p); got != nil {
 			t.Errorf("p%d of %d = %v, too few for one", tc.p, tc.n, *got)
 		}
 	}
@@ -120,7 +120,7 @@ func TestHistogramCountsEverything(t *testing.T) {
 	if d := cmp.Diff(want, Summarize(times).Histogram); d != "" {
 		t.Error(d)
 	}
-	if b := Bounds(); !slices.IsSorted(b) || b[0] != 100*time.Microsecond || b[len(b)-1] != 700*time.Second {
+	if b := bounds; !slices.IsSorted(b) || b[0] != 100*time.Microsecond || b[len(b)-1] != 700*time.Second {
 		t.Errorf("bounds %s", b)
 	}
 }

@@ -7,11 +7,12 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/kubectl-mesh/kubectl-mesh/pkg/common/routing"
+	"github.com/kubectl-mesh/kubectl-mesh/plugins/kubectl-mesh-probe/internal/meshtest"
 )
 
 func TestPredict(t *testing.T) {
 	t.Parallel()
-	snap, key := testSnapshot()
+	snap, key := meshtest.Snapshot()
 	p := Predict(snap, "us", key, 80)
 	if diff := cmp.Diff(map[string]float64{"us": 0.6, "eu": 0.4}, p.Shares); diff != "" || p.Why != "" {
 		t.Errorf("%s %s", p.Why, diff)
@@ -42,7 +43,7 @@ func TestPredict(t *testing.T) {
 }
 
 func changed(f func([]routing.Cluster, routing.Key)) *routing.Snapshot {
-	snap, key := testSnapshot()
+	snap, key := meshtest.Snapshot()
 	f(snap.Clusters, key)
 	return snap
 }

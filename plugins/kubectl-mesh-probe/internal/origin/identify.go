@@ -51,7 +51,7 @@ type Mapping struct{ value, cluster string }
 func ParseMappings(values []string) ([]Mapping, error) {
 	var out []Mapping
 	for _, v := range values {
-		value, cluster, ok := CutLast(v, "=")
+		value, cluster, ok := cutLast(v, "=")
 		if !ok || value == "" || cluster == "" {
 			return nil, fmt.Errorf("--map %q: must be VALUE=CLUSTER", v)
 		}
@@ -241,8 +241,8 @@ func MemberNames(members []Member) string {
 	return strings.Join(names, ", ")
 }
 
-// CutLast is strings.Cut at the last separator.
-func CutLast(s, sep string) (before, after string, ok bool) {
+// cutLast is strings.Cut at the last separator.
+func cutLast(s, sep string) (before, after string, ok bool) {
 	i := strings.LastIndex(s, sep)
 	if i < 0 {
 		return s, "", false

@@ -10,6 +10,7 @@ import (
 
 	"github.com/kubectl-mesh/kubectl-mesh/pkg/apis/v1alpha1"
 	"github.com/kubectl-mesh/kubectl-mesh/pkg/common/clusters"
+	"github.com/kubectl-mesh/kubectl-mesh/pkg/common/text"
 	"github.com/kubectl-mesh/kubectl-mesh/plugins/kubectl-mesh-probe/internal/judge"
 	"github.com/kubectl-mesh/kubectl-mesh/plugins/kubectl-mesh-probe/internal/origin"
 	"github.com/kubectl-mesh/kubectl-mesh/plugins/kubectl-mesh-probe/internal/sender"
@@ -31,7 +32,7 @@ func (r *run) document(ctx context.Context) v1alpha1.ProbeReport {
 		r.warnUnverified(c)
 		r.explainSockets(c, snaps[c.to])
 		if err := c.cause(); err != nil {
-			c.result.Reason = oneLine(err.Error())
+			c.result.Reason = text.OneLine(err.Error())
 		}
 		doc.Complete = doc.Complete && c.result.Complete
 		doc.Clients = append(doc.Clients, c.describe(r.mesh.members))

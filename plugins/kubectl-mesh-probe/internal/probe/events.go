@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/kubectl-mesh/kubectl-mesh/pkg/apis/v1alpha1"
+	"github.com/kubectl-mesh/kubectl-mesh/pkg/common/text"
 	"github.com/kubectl-mesh/kubectl-mesh/plugins/kubectl-mesh-probe/internal/history"
 	"github.com/kubectl-mesh/kubectl-mesh/plugins/kubectl-mesh-probe/internal/origin"
 )
@@ -190,7 +191,7 @@ func (r *run) eventsFailed() error {
 	if r.events.failed == nil {
 		return nil
 	}
-	return errors.New(oneLine(r.events.failed.Error()))
+	return errors.New(text.OneLine(r.events.failed.Error()))
 }
 
 // expectedDuration is how long the run takes if the pods keep the rate. It is 0 if that is unknown.

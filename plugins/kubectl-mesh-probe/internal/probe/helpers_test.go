@@ -14,5 +14,4 @@ func addrs(list ...string) []netip.Addr {
 	return out
 }
 
-// closedPort is the address of a closed port.
 func closedPort() *rest.Config { return &rest.Config{Host: "http://127.0.0.1:1"} }

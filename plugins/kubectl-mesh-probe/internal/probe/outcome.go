@@ -6,10 +6,10 @@ import (
 	"fmt"
 	"slices"
 	"strings"
-	"unicode"
 
 	"github.com/kubectl-mesh/kubectl-mesh/pkg/apis/v1alpha1"
 	"github.com/kubectl-mesh/kubectl-mesh/pkg/common/commandline"
+	"github.com/kubectl-mesh/kubectl-mesh/pkg/common/text"
 	"github.com/kubectl-mesh/kubectl-mesh/plugins/kubectl-mesh-probe/internal/judge"
 	"github.com/kubectl-mesh/kubectl-mesh/plugins/kubectl-mesh-probe/internal/reply"
 	"github.com/kubectl-mesh/kubectl-mesh/plugins/kubectl-mesh-probe/internal/sender"
@@ -170,7 +170,7 @@ func (r *run) whereToLook(c v1alpha1.ProbeClient, clients int) error {
 		}
 	}
 	what := fmt.Sprintf("%s: no request was answered%s: %d of %d failed with %s", where(c), of, count, c.Requests, class)
-	if message = oneLine(message); message != "" {
+	if message = text.OneLine(message); message != "" {
 		what += fmt.Sprintf(" (%s)", message)
 	}
 	if class == reply.ClassTLS && r.tlsHint() != "" {
@@ -212,17 +212,4 @@ func (r *run) advice(to *service, class reply.Class) string {
 		return fmt.Sprintf("connections are established, but no reply arrives: check the logs of the pods of %s, whether they speak %s on port %d, and proxies in between", service, url.Scheme(), url.Port())
 	}
 	return "check that the tool in the client pod works, or choose another with --tool"
-}
-
-// oneLine replaces line breaks, and removes other control characters.
-func oneLine(s string) string {
-	return strings.Map(func(r rune) rune {
-		switch {
-		case r == '\n' || r == '\t':
-			return ' '
-		case unicode.IsControl(r) || unicode.Is(unicode.Bidi_Control, r) || r == '\u2028' || r == '\u2029':
-			return -1
-		}
-		return r
-	}, strings.ReplaceAll(strings.TrimSpace(s), "\n", "; "))
 }

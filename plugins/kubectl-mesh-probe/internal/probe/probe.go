@@ -16,7 +16,6 @@ import (
 	"github.com/kubectl-mesh/kubectl-mesh/plugins/kubectl-mesh-probe/internal/origin"
 )
 
-// run is one probe.
 type run struct {
 	cfg      Config
 	ui       UI

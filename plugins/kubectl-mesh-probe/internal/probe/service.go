@@ -96,7 +96,6 @@ func (r *run) findServices(ctx context.Context) (snapshots, error) {
 	return snaps, r.nameURLs()
 }
 
-// findURL finds the URL of a Service.
 func (r *run) findURL(s *service, snap *routing.Snapshot) (err error) {
 	if s.URL != nil {
 		return nil

@@ -13,6 +13,7 @@ import (
 	"github.com/kubectl-mesh/kubectl-mesh/pkg/apis/v1alpha1"
 	"github.com/kubectl-mesh/kubectl-mesh/pkg/common/fanout"
 	"github.com/kubectl-mesh/kubectl-mesh/pkg/common/routing"
+	"github.com/kubectl-mesh/kubectl-mesh/pkg/common/text"
 	"github.com/kubectl-mesh/kubectl-mesh/plugins/kubectl-mesh-probe/internal/judge"
 	"github.com/kubectl-mesh/kubectl-mesh/plugins/kubectl-mesh-probe/internal/witness"
 )
@@ -77,7 +78,7 @@ func (r *run) askAgent(ctx context.Context, c *client, snap *routing.Snapshot) v
 		return err
 	})
 	if err != nil {
-		out.Message = oneLine(err.Error())
+		out.Message = text.OneLine(err.Error())
 		return out
 	}
 	r.judgeAgent(&out, c, table, snap)

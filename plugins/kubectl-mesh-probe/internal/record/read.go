@@ -99,7 +99,6 @@ func (r *reader) broken(n int, err error, last bool) error {
 	return fmt.Errorf("the record is damaged in line %d: %w", n, err)
 }
 
-// line reads one line.
 func (r *reader) line(l line) error {
 	switch {
 	case l.Header != nil && r.rec == nil:

@@ -108,16 +108,16 @@ func readOpened(values string, bigEndian bool) (Reply, error) {
 	}
 	if f[2] != "-" {
 		var err error
-		if r.Peer, err = ParseSocketAddress(f[2], bigEndian); err != nil {
+		if r.Peer, err = parseSocketAddress(f[2], bigEndian); err != nil {
 			return broken()
 		}
 	}
 	return r, nil
 }
 
-// ParseSocketAddress reads an address as /proc/net/tcp and /proc/net/tcp6 contain it: numbers of 32 bits in the byte order of the machine, and a port.
+// parseSocketAddress reads an address as /proc/net/tcp and /proc/net/tcp6 contain it: numbers of 32 bits in the byte order of the machine, and a port.
 // An IPv4 address in IPv6 form is returned as IPv4.
-func ParseSocketAddress(text string, bigEndian bool) (netip.AddrPort, error) {
+func parseSocketAddress(text string, bigEndian bool) (netip.AddrPort, error) {
 	bad := fmt.Errorf("%q is not the address of a socket", text)
 	addr, port, ok := strings.Cut(text, ":")
 	raw, err := hex.DecodeString(addr)

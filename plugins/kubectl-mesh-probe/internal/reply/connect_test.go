@@ -107,16 +107,16 @@ func TestParseSocketAddress(t *testing.T) {
 		"0000010000000000000000000A000000:0050": "[1::a]:80",
 		"B80D01200000000067452301EFCDAB89:FFFF": "[2001:db8::123:4567:89ab:cdef]:65535",
 	} {
-		got, err := ParseSocketAddress(text, false)
+		got, err := parseSocketAddress(text, false)
 		if err != nil || got != netip.MustParseAddrPort(want) {
 			t.Errorf("%s: %v %v, want %s", text, got, err, want)
 		}
 	}
-	if got, err := ParseSocketAddress("0A01020F:1538", true); err != nil || got.String() != "10.1.2.15:5432" {
+	if got, err := parseSocketAddress("0A01020F:1538", true); err != nil || got.String() != "10.1.2.15:5432" {
 		t.Errorf("big endian: %v %v", got, err)
 	}
 	for _, text := range []string{"", ":", "0100007F", "0100007F:", ":1538", "0100007:1538", "0100007F00:1538", "0100007F:15380", "0100007F:xyzw", "ghijklmn:1538", "0100007F:-538", "0100007F:+538"} {
-		if got, err := ParseSocketAddress(text, false); err == nil {
+		if got, err := parseSocketAddress(text, false); err == nil {
 			t.Errorf("%q: %v", text, got)
 		}
 	}
@@ -126,7 +126,7 @@ func FuzzParseSocketAddress(f *testing.F) {
 	f.Add("0F02010A:1538", false)
 	f.Add("0000000000000000FFFF00000F02010A:1538", true)
 	f.Fuzz(func(t *testing.T, text string, bigEndian bool) {
-		if got, err := ParseSocketAddress(text, bigEndian); err == nil && (!got.IsValid() || got.Addr().Is4In6()) {
+		if got, err := parseSocketAddress(text, bigEndian); err == nil && (!got.IsValid() || got.Addr().Is4In6()) {
 			t.Errorf("%q: %v", text, got)
 		}
 	})

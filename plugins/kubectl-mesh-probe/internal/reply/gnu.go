@@ -199,7 +199,6 @@ func gnuFailure(line string) string {
 	return ""
 }
 
-// gnuClass is the class of a failure.
 func gnuClass(text string) Class {
 	switch {
 	case strings.HasPrefix(text, "Resolving failed: "):

@@ -3,6 +3,7 @@ package sender
 import (
 	"bufio"
 	"context"
+	"encoding/pem"
 	"io"
 	"net/http"
 	"net/http/httptest"
@@ -12,6 +13,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/kubectl-mesh/kubectl-mesh/pkg/common/cilium/pki/pkitest"
 	"github.com/kubectl-mesh/kubectl-mesh/plugins/kubectl-mesh-probe/internal/reply"
 	"github.com/kubectl-mesh/kubectl-mesh/plugins/kubectl-mesh-probe/internal/request"
 	"github.com/kubectl-mesh/kubectl-mesh/plugins/kubectl-mesh-probe/internal/wire"
@@ -24,7 +26,7 @@ func TestField02InsecureAndCACert(t *testing.T) {
 	for _, name := range []string{"dash GNU wget", "dash curl", "ash curl"} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			srv, other := newTLSServer(t, false), newOtherCA(t)
+			srv, other := newTLSServer(t, false), pkitest.NewCA(t, pkitest.Spec{}).CertPEM
 			words := append([]string{"rm"}, pods[name][1:]...)
 			for step, want := range map[string]reply.Class{"nothing": reply.ClassTLS, "insecure": "", "cacert": "", "another CA": reply.ClassTLS} {
 				cfg := fieldConfig(t, srv.URL, 6)
@@ -32,7 +34,7 @@ func TestField02InsecureAndCACert(t *testing.T) {
 				case "insecure":
 					cfg.Insecure = true
 				case "cacert":
-					cfg.CACert = pemOf("CERTIFICATE", srv.Certificate().Raw)
+					cfg.CACert = pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: srv.Certificate().Raw})
 				case "another CA":
 					cfg.CACert = other
 				}
@@ -61,7 +63,7 @@ func TestField02BusyboxInsecure(t *testing.T) {
 // If a tool cannot send a request, one line says so before anything is sent.
 func TestField02RefusedBeforeTheRun(t *testing.T) {
 	t.Parallel()
-	certs := newOtherCA(t)
+	certs := pkitest.NewCA(t, pkitest.Spec{}).CertPEM
 	secret := []string{"Accept-Language: de", "host: x", "X-Api-Key: hunter2", "Content-Type: text/plain"}
 	for name, tc := range map[string]struct {
 		pod  []string

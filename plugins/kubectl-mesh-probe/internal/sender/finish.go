@@ -62,7 +62,7 @@ func (r *run) block(b *wire.Batch, end *wire.End, cur current) reply.Block {
 	block := reply.Block{
 		Data: end.Output.Data, Size: end.Output.Size, Errs: end.Errs, Requests: b.Requests, Code: end.Code,
 		Records: cur.records,
-		Killed:  cur.stopped && !cur.huge && end.Code != 0, Cancelled: !r.giveUp.IsZero() && end.Code >= 128, Trimmed: cur.huge || b.Limited,
+		Killed:  cur.stopped && !cur.huge && end.Code != 0, Cancelled: r.interrupted() && end.Code >= 128, Trimmed: cur.huge || b.Limited,
 		Verifies: r.Target.TLS() && !r.Insecure, BodyLimit: r.BodyLimit,
 	}
 	if cur.last != nil {

@@ -29,6 +29,8 @@ const (
 // openRun sends the requests of one stream by the schedule.
 type openRun struct {
 	job
+	ending
+
 	launches *wire.Launches
 	// mark starts the tool's record. It differs from the nonce of the stream, because the tool's output is part of a framing line.
 	mark     string
@@ -41,8 +43,6 @@ type openRun struct {
 	flying   map[int]flight
 	limited  bool
 	warned   notes
-
-	giveUp time.Time // when to stop waiting for an orderly end; zero before an interrupt
 }
 
 // flight is one request that is under way.
@@ -67,52 +67,9 @@ func newOpenRun(s *wire.Stream, all *runs, first, step int) *openRun {
 
 // run sends the requests. Its error says why the run is incomplete.
 func (r *openRun) run(ctx context.Context) error {
-	err := r.loop(ctx)
+	err := r.loop(ctx, r.launches, r, r.Stop)
 	r.launches.Close(err == nil)
 	return err
-}
-
-func (r *openRun) loop(ctx context.Context) error {
-	timer := time.NewTimer(0)
-	defer timer.Stop()
-	over, interrupted, stop := false, ctx.Done(), r.Stop
-	for {
-		if err := r.read(); err != nil {
-			return err
-		}
-		if ended, err := r.launches.Trailer(); ended {
-			if ctx.Err() != nil {
-				return wire.ErrInterrupted
-			}
-			return err
-		}
-		if over {
-			return r.launches.Ended()
-		}
-		now := time.Now()
-		if !r.giveUp.IsZero() && now.After(r.giveUp) {
-			return wire.ErrInterrupted
-		}
-		if err := r.watch(now); err != nil {
-			return err
-		}
-		if r.giveUp.IsZero() {
-			r.order(now)
-		}
-		timer.Reset(r.sleep(now))
-		select {
-		case <-r.launches.Ready():
-		case <-timer.C:
-		case <-stop:
-			stop = nil
-		case <-r.launches.Done():
-			over = true
-		case <-interrupted:
-			interrupted = nil
-			r.launches.Interrupt()
-			r.giveUp = time.Now().Add(wire.StopTimeout)
-		}
-	}
 }
 
 // due is when a request of the schedule should start.
@@ -138,8 +95,8 @@ func (r *openRun) orderAt() time.Time {
 	return at
 }
 
-// order sends the orders that are due.
-func (r *openRun) order(now time.Time) {
+// send sends the orders that are due.
+func (r *openRun) send(now time.Time) {
 	if r.finished() {
 		if r.launches.Len() == 0 {
 			r.launches.Quit()
@@ -205,7 +162,7 @@ func (r *openRun) read() error {
 	for _, o := range done {
 		f := r.flying[o.ID]
 		delete(r.flying, o.ID)
-		if !r.giveUp.IsZero() && o.Code >= 128 {
+		if r.interrupted() && o.Code >= 128 {
 			continue // the interrupt ended it, so its result is unknown
 		}
 		one, err := r.reply(o, f)
@@ -236,9 +193,6 @@ func (r *openRun) sleep(now time.Time) time.Duration {
 	}
 	if !r.finished() {
 		earlier(r.orderAt())
-	}
-	if !r.giveUp.IsZero() {
-		earlier(r.giveUp)
 	}
 	for id := range r.flying {
 		if o := r.launches.Open()[id]; !o.Seen.IsZero() {

@@ -23,6 +23,8 @@ const (
 // run sends the requests of one stream.
 type run struct {
 	job
+	ending
+
 	batches *wire.Batches
 	budget  *budget
 	pace    pace
@@ -31,7 +33,6 @@ type run struct {
 	warned  notes
 
 	wakeAt time.Time // when the budget allows more requests
-	giveUp time.Time // when to stop waiting for an orderly end; zero before an interrupt
 	late   bool      // a stop was sent after its batch had ended, and may hit the next one
 }
 
@@ -59,7 +60,7 @@ func newRun(s *wire.Stream, j job, b *budget, sink func(reply.Reply)) *run {
 
 // run sends batches until the budget is used up. Its error says why the run is incomplete.
 func (r *run) run(ctx context.Context) error {
-	err := r.loop(ctx)
+	err := r.loop(ctx, r.batches, r, nil)
 	if r.current.last != nil {
 		if one, e := r.tool.Record(record(r.current.last), r.BodyLimit); e == nil {
 			r.current.starts.measured(&one, r.current.arrived)
@@ -74,47 +75,6 @@ func (r *run) run(ctx context.Context) error {
 func (r *run) idle(now time.Time) error {
 	_, err := r.batches.Read(now)
 	return err
-}
-
-func (r *run) loop(ctx context.Context) error {
-	timer := time.NewTimer(0)
-	defer timer.Stop()
-	over, interrupted := false, ctx.Done()
-	for {
-		if err := r.read(); err != nil {
-			return err
-		}
-		if ended, err := r.batches.Trailer(); ended {
-			if ctx.Err() != nil {
-				return wire.ErrInterrupted
-			}
-			return err
-		}
-		if over {
-			return r.batches.Ended()
-		}
-		now := time.Now()
-		if !r.giveUp.IsZero() && now.After(r.giveUp) {
-			return wire.ErrInterrupted
-		}
-		if err := r.watch(now); err != nil {
-			return err
-		}
-		if r.giveUp.IsZero() {
-			r.send(now)
-		}
-		timer.Reset(r.sleep(now))
-		select {
-		case <-r.batches.Ready():
-		case <-timer.C:
-		case <-r.batches.Done():
-			over = true
-		case <-interrupted:
-			interrupted = nil
-			r.batches.Interrupt()
-			r.giveUp = time.Now().Add(wire.StopTimeout)
-		}
-	}
 }
 
 // read processes what the pod has printed.
@@ -198,9 +158,6 @@ func (r *run) sleep(now time.Time) time.Duration {
 	at := r.batches.NextBeat()
 	if r.wakeAt.After(now) && r.wakeAt.Before(at) {
 		at = r.wakeAt
-	}
-	if !r.giveUp.IsZero() && r.giveUp.Before(at) {
-		at = r.giveUp
 	}
 	if b := r.batches.Current(); b != nil {
 		patience := r.patience()

@@ -5,6 +5,7 @@ import (
 	"slices"
 	"testing"
 
+	"github.com/kubectl-mesh/kubectl-mesh/plugins/kubectl-mesh-probe/internal/meshtest"
 	"github.com/kubectl-mesh/kubectl-mesh/plugins/kubectl-mesh-probe/internal/origin"
 	"github.com/kubectl-mesh/kubectl-mesh/plugins/kubectl-mesh-probe/internal/reply"
 )
@@ -22,7 +23,7 @@ func TestTallyAgain(t *testing.T) {
 		t.Fatal(err)
 	}
 	var late []string
-	tl.Reattribute(id.WithTokens(origin.NewTokens(testSnapshot())), func(distinct int, who origin.Match) {
+	tl.Reattribute(id.WithTokens(origin.NewTokens(meshtest.Snapshot())), func(distinct int, who origin.Match) {
 		late = append(late, fmt.Sprint(distinct, " ", who.Name, " by ", who.By))
 	})
 	if !slices.Equal(late, []string{"1 us by " + origin.ByPod}) {

@@ -7,6 +7,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/kubectl-mesh/kubectl-mesh/plugins/kubectl-mesh-probe/internal/meshtest"
 	"github.com/kubectl-mesh/kubectl-mesh/plugins/kubectl-mesh-probe/internal/origin"
 	"github.com/kubectl-mesh/kubectl-mesh/plugins/kubectl-mesh-probe/internal/reply"
 )
@@ -25,7 +26,7 @@ func TestField19PodsThatStartLater(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	tally.Reattribute(id.WithTokens(origin.NewTokens(testSnapshot())), func(int, origin.Match) {})
+	tally.Reattribute(id.WithTokens(origin.NewTokens(meshtest.Snapshot())), func(int, origin.Match) {})
 	rows := map[string]*Row{}
 	for _, r := range tally.Rows(mesh) {
 		rows[r.Name] = r
@@ -104,7 +105,7 @@ func TestConnections(t *testing.T) {
 	if tally.Requests != 6 || tally.Answered() != 5 || tally.Unknown != 5 || tally.NoAnswer != 1 || tally.Failed() != 1 {
 		t.Errorf("%+v", tally)
 	}
-	snap, key := testSnapshot()
+	snap, key := meshtest.Snapshot()
 	for _, svc := range snap.Clusters[0].Services {
 		svc.Endpoints[0].Addr = netip.MustParseAddr("10.7.7.7")
 	}

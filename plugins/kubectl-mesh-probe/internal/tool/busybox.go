@@ -18,7 +18,6 @@ var (
 	busyboxTimeout = regexp.MustCompile(`(?m)^\s*-T SEC|\[-T SEC\]|-T SEC`)
 )
 
-// busybox is the wget of busybox.
 type busybox struct {
 	wget
 	// showsHeaders says that it knows -S, which is new in 1.27.

@@ -73,10 +73,12 @@ func TestDialersWithIPv6(t *testing.T) {
 		t.Fatal(err)
 	}
 	want := []string{"/dev/tcp/fd00::1/80", "nc -w 1 fd00::1 80", "curl -q -s -S -N --noproxy * --connect-timeout 1 telnet://[fd00::1]:80"}
-	for i, one := range FindDialers(wire.Pod{Sockets: true, Help: map[string]string{"bash": bashHelp, "nc": busyboxHelp, "curl": curlHelp}}) {
-		if got := strings.Join(one.Program(request.Request{Target: target, Timeout: time.Second}, "").Words, " "); got != want[i] {
-			t.Errorf("%s, want %s", got, want[i])
-		}
+	var got []string
+	for _, one := range FindDialers(wire.Pod{Sockets: true, Help: map[string]string{"bash": bashHelp, "nc": busyboxHelp, "curl": curlHelp}}) {
+		got = append(got, strings.Join(one.Program(request.Request{Target: target, Timeout: time.Second}, "").Words, " "))
+	}
+	if d := cmp.Diff(want, got); d != "" {
+		t.Errorf("(-want +got)\n%s", d)
 	}
 }
 

@@ -23,13 +23,13 @@ func timeline(r v1alpha1.ProbeReport) []output.Section {
 	}
 	start := r.Intervals[0].StartTime
 	width := time.Duration(*r.IntervalMs * float64(time.Millisecond))
-	lines := Lanes(names(r), r.Intervals, r.Marks)
+	lines := Lanes(Answerers(r), r.Intervals, r.Marks)
 	if of := urls(r); len(of) > 0 {
 		parts := make([][]v1alpha1.ProbeTimeInterval, len(of))
 		for i, url := range of {
 			parts[i] = intervalsOf(r, url)
 		}
-		lines = LanesByURL(names(r), of, parts, r.Marks)
+		lines = LanesByURL(Answerers(r), of, parts, r.Marks)
 	}
 	lines = append(lines, MarkLegend(r.Marks, start)...)
 	return []output.Section{{Title: timelineTitle(start, width), Text: append(lines, gaps(r)...)}}
@@ -181,7 +181,6 @@ func markCells(intervals []v1alpha1.ProbeTimeInterval, marks []v1alpha1.ProbeMar
 	return string(cells)
 }
 
-// shortName is the name of a lane.
 func shortName(name string) string {
 	const most = 15
 	name = output.Clean(name)

@@ -47,8 +47,8 @@ func Sections(r v1alpha1.ProbeReport, wide bool) []output.Section {
 	return append(out, output.Section{Text: source(r)})
 }
 
-// names lists the clusters and values that answered any client, in their order.
-func names(r v1alpha1.ProbeReport) []string {
+// Answerers lists the clusters and values that answered any client, in their order.
+func Answerers(r v1alpha1.ProbeReport) []string {
 	var out []string
 	for _, c := range r.Clients {
 		for _, a := range c.Answers {
@@ -61,7 +61,7 @@ func names(r v1alpha1.ProbeReport) []string {
 }
 
 func matrix(r v1alpha1.ProbeReport) output.Section {
-	columns := names(r)
+	columns := Answerers(r)
 	var unknowns, unanswered bool
 	for _, c := range r.Clients {
 		unknowns = unknowns || c.Unknown > 0

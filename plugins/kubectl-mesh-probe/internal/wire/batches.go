@@ -48,13 +48,12 @@ type End struct {
 
 // Batches are the batches that were sent to the pod and have not ended, in their order. The pod runs one after the other.
 type Batches struct {
-	stream   *Stream
-	pulse    pulse
+	orders
+
 	open     []*Batch
 	sent     int
 	finished int
 	trailer  int  // how many batches the pod says it has finished; -1 before it says so
-	quit     bool // no more batches will be sent
 	output   int  // bytes that the current batch has printed since its last record
 	unframed int  // the same, on both streams
 	packs    bool // the pod can compress the output of a batch
@@ -64,7 +63,7 @@ type Batches struct {
 // Start starts the program in the pod. It then waits for batches.
 func (s *Stream) Start(p Program, pod Pod) *Batches {
 	s.in.send(p.lines("run", pod)...)
-	return &Batches{stream: s, pulse: newPulse(time.Now()), trailer: -1}
+	return &Batches{orders: newOrders(s), trailer: -1}
 }
 
 // Send orders a batch.
@@ -117,38 +116,6 @@ func (b *Batches) Output() int { return b.output }
 // Stop asks the pod to end the current batch.
 func (b *Batches) Stop() { b.stream.in.send("K") }
 
-// Interrupt asks the pod to end the run.
-func (b *Batches) Interrupt() { b.stream.in.send("X") }
-
-// Quit tells the pod that no batch follows. It may be called several times.
-func (b *Batches) Quit() {
-	if !b.quit {
-		b.quit = true
-		b.stream.in.send("Q")
-	}
-}
-
-// Quitting reports whether Quit was called.
-func (b *Batches) Quitting() bool { return b.quit }
-
-// Ready receives a value when there may be something to read.
-func (b *Batches) Ready() <-chan struct{} { return b.stream.out.ready }
-
-// Done is closed when the exec has ended.
-func (b *Batches) Done() <-chan struct{} { return b.stream.done }
-
-// Ended is the error for an exec that has ended without a trailer.
-func (b *Batches) Ended() error { return b.stream.ended("") }
-
-// Close ends the stream. If everything was read (complete), it gives the exec a moment to end by itself.
-func (b *Batches) Close(complete bool) {
-	b.stream.in.close()
-	if complete {
-		b.stream.wait()
-	}
-	b.stream.abort()
-}
-
 // Trailer reports whether the pod has ended the run, and returns an error if the pod did not finish all batches.
 func (b *Batches) Trailer() (bool, error) {
 	switch {
@@ -162,8 +129,7 @@ func (b *Batches) Trailer() (bool, error) {
 
 // Read returns what the pod has printed. The events before an error are valid.
 func (b *Batches) Read(now time.Time) ([]Event, error) {
-	out, errs := b.stream.out.take(), b.stream.errOut.take()
-	b.pulse.hear(out.total+errs.total, now)
+	out, errs := b.take(now)
 	var events []Event
 	// The order between the two streams is unknown, so a batch has ended when its end has arrived on both.
 	for progress := true; progress; {

@@ -2,7 +2,6 @@ package wire
 
 import (
 	"cmp"
-	"errors"
 	"fmt"
 	"slices"
 	"strconv"
@@ -44,11 +43,11 @@ type Clock struct {
 
 // Launches are the requests of the open loop that were ordered and have not ended.
 type Launches struct {
-	// Clock is valid when Prepare has returned.
+	orders
+
+	// Clock is valid when Prepared.
 	Clock Clock
 
-	stream   *Stream
-	pulse    pulse
 	offset   Offset
 	asked    []time.Time // when the plugin asked for the pod's clock; the answers come in this order
 	answered int
@@ -56,7 +55,6 @@ type Launches struct {
 	sent     int
 	ended    int
 	trailer  bool
-	quit     bool
 	ready    bool
 	starts   []time.Duration // how long the tool took to start and end without a request
 	awaited  time.Time       // since when the plugin waits for such a measurement
@@ -65,7 +63,7 @@ type Launches struct {
 // StartOpen starts the program in the pod for the open loop. It then waits for orders.
 func (s *Stream) StartOpen(p Program, pod Pod) *Launches {
 	s.in.send(p.lines("open", pod)...)
-	return &Launches{stream: s, pulse: newPulse(time.Now()), open: map[int]*Launch{}}
+	return &Launches{orders: newOrders(s), open: map[int]*Launch{}}
 }
 
 // Order orders a request. at is when the pod starts it, by its own clock; 0 means at once.
@@ -122,17 +120,6 @@ func (l *Launches) Offset() Offset { return l.offset }
 // Stop ends the process of a request.
 func (l *Launches) Stop(o *Launch) { l.stream.in.send("k " + strconv.Itoa(o.PID)) }
 
-// Interrupt asks the pod to end the run with all its processes.
-func (l *Launches) Interrupt() { l.stream.in.send("X") }
-
-// Quit tells the pod that no order follows. It may be called several times.
-func (l *Launches) Quit() {
-	if !l.quit {
-		l.quit = true
-		l.stream.in.send("Q")
-	}
-}
-
 // Len is the number of requests that have not ended.
 func (l *Launches) Len() int { return len(l.open) }
 
@@ -141,24 +128,6 @@ func (l *Launches) Open() map[int]*Launch { return l.open }
 
 // Prepared reports whether the pod waits for orders.
 func (l *Launches) Prepared() bool { return l.ready }
-
-// Ready receives a value when there may be something to read.
-func (l *Launches) Ready() <-chan struct{} { return l.stream.out.ready }
-
-// Done is closed when the exec has ended.
-func (l *Launches) Done() <-chan struct{} { return l.stream.done }
-
-// Ended is the error for an exec that has ended without a trailer.
-func (l *Launches) Ended() error { return l.stream.ended("") }
-
-// Close ends the stream. If everything was read (complete), it gives the exec a moment to end by itself.
-func (l *Launches) Close(complete bool) {
-	l.stream.in.close()
-	if complete {
-		l.stream.wait()
-	}
-	l.stream.abort()
-}
 
 // Trailer reports whether the pod has ended the run, and returns an error if the pod did not finish all requests.
 func (l *Launches) Trailer() (bool, error) {
@@ -171,28 +140,18 @@ func (l *Launches) Trailer() (bool, error) {
 	return true, nil
 }
 
-// Beat sends a heartbeat if it is time, and asks for the pod's clock. It returns an error if the pod has been silent for too long.
+// Beat is that of orders, and asks for the pod's clock.
 func (l *Launches) Beat(now time.Time) error {
-	if now.Sub(l.pulse.heard) > silence {
-		return errors.New("the exec stream was lost: the pod has not answered for " + silence.String())
+	sent, err := l.tick(now)
+	if sent && l.Clock.Reads {
+		l.AskClock()
 	}
-	if !now.Before(l.pulse.next) {
-		l.stream.in.send("P")
-		l.pulse.next = now.Add(beatEvery)
-		if l.Clock.Reads {
-			l.AskClock()
-		}
-	}
-	return nil
+	return err
 }
-
-// NextBeat is when the next heartbeat is due.
-func (l *Launches) NextBeat() time.Time { return l.pulse.next }
 
 // Read returns the requests that have ended. Those before an error are valid.
 func (l *Launches) Read(now time.Time) ([]*Launch, error) {
-	out, errs := l.stream.out.take(), l.stream.errOut.take()
-	l.pulse.hear(out.total+errs.total, now)
+	out, errs := l.take(now)
 	var done []*Launch
 	for _, f := range out.frames {
 		o, err := l.frame(f)

@@ -90,7 +90,6 @@ func (m *mailbox) Write(b []byte) (int, error) {
 type news struct {
 	frames  []Frame
 	total   int64
-	beats   int
 	beat    string
 	pending int // bytes since the last framing line
 	err     error
@@ -100,7 +99,7 @@ func (m *mailbox) take() news {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	_, size := m.parser.pending()
-	n := news{frames: m.frames, total: m.total, beats: m.parser.beats, beat: m.parser.lastBeat, pending: size, err: m.parser.err}
+	n := news{frames: m.frames, total: m.total, beat: m.parser.lastBeat, pending: size, err: m.parser.err}
 	m.frames = nil
 	return n
 }

@@ -89,11 +89,13 @@ contexts: [{name: kind-us, context: {cluster: c, user: u}}, {name: kind-eu, cont
 // TestOutputIsCompleted: what is offered for -o is what the help says, whatever the command.
 func TestOutputIsCompleted(t *testing.T) {
 	t.Parallel()
+	checked := 0
 	for _, c := range NewRoot(genericiooptions.NewTestIOStreamsDiscard()).Commands() {
 		f := c.Flags().Lookup("output")
 		if f == nil {
 			continue
 		}
+		checked++
 		_, list, _ := strings.Cut(strings.TrimSuffix(f.Usage, "."), ": ")
 		list = strings.ReplaceAll(list, ", ", "|")
 		complete, ok := c.GetFlagCompletionFunc("output")
@@ -105,5 +107,8 @@ func TestOutputIsCompleted(t *testing.T) {
 		if d := cmp.Diff(strings.Split(list, "|"), got); d != "" {
 			t.Errorf("%s: %s", c.Name(), d)
 		}
+	}
+	if checked == 0 {
+		t.Error("no command has --output")
 	}
 }

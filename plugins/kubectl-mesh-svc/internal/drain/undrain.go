@@ -23,7 +23,6 @@ import (
 
 var errNotAllBack = errors.New("not everything could be restored; values that were changed since then were not modified")
 
-// undrain is an undrain on its way.
 type undrain struct {
 	*run
 

@@ -75,7 +75,6 @@ func former(svc *corev1.Service) *string {
 	return nil
 }
 
-// servicesOf lists the Services of one cluster.
 func servicesOf(st *meshstate.State, cluster string) []routing.Key {
 	one := routing.Snapshot{}
 	if c := st.Find(cluster); c != nil {

@@ -17,7 +17,6 @@ import (
 	"github.com/kubectl-mesh/kubectl-mesh/plugins/kubectl-mesh-svc/internal/manifest"
 )
 
-// source is one manifest.
 type source struct {
 	name  string
 	raw   []byte

@@ -126,7 +126,6 @@ func splitBOM(raw []byte) (bom, body []byte) {
 	return nil, raw
 }
 
-// parse returns the documents of a file.
 func parse(file string, raw []byte) ([]*yaml.Node, error) {
 	if bytes.HasPrefix(raw, []byte("\xfe\xff")) || bytes.HasPrefix(raw, []byte("\xff\xfe")) {
 		return nil, &Error{File: file, Text: "it is UTF-16; save it as UTF-8", Kind: NotYAML}

@@ -104,10 +104,7 @@ func PlanSummary(doc v1alpha1.ChangeReport) []output.Section {
 	return []output.Section{{Title: fmt.Sprintf("Plan: %s, %s; -o wide shows each", doc.Action, Count(planned, "change")), Table: t}, {}}
 }
 
-// ChangesSummary shows the results: failed changes one by one, all others counted.
-func ChangesSummary(doc v1alpha1.ChangeReport) []output.Section { return changesSummary(doc, what) }
-
-// changesSummary counts changes by result and by text.
+// changesSummary shows failed changes one by one, and counts all others by result and by text.
 func changesSummary(doc v1alpha1.ChangeReport, what func(v1alpha1.Change) string) []output.Section {
 	var kinds tally
 	failed := output.NewTable("CLUSTER", "NAMESPACE", "SERVICE", "RESULT", "CHANGE")

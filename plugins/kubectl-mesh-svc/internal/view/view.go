@@ -201,7 +201,6 @@ func findingIDs(fs []v1alpha1.Finding, at byObject, s v1alpha1.ServiceSummary) s
 	return strings.Join(ids, ",")
 }
 
-// absentIn reports whether the Service is absent in one of the clusters.
 func absentIn(s v1alpha1.ServiceSummary, clusters []string) bool {
 	return slices.ContainsFunc(s.Clusters, func(c v1alpha1.ServiceCluster) bool { return !c.Present && slices.Contains(clusters, c.Cluster) })
 }
@@ -242,7 +241,7 @@ func Changes(doc v1alpha1.ChangeReport, wide bool) []output.Section {
 	doc, others := refused(doc)
 	sections := eachChange(doc)
 	if Counted(doc) {
-		sections = ChangesSummary(doc)
+		sections = changesSummary(doc, what)
 	}
 	last := &sections[len(sections)-1]
 	last.Text = append(last.Text, others...)

@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"github.com/kubectl-mesh/kubectl-mesh/pkg/apis/v1alpha1"
+	"github.com/kubectl-mesh/kubectl-mesh/plugins/kubectl-mesh-probe/internal/view"
 )
 
 // rect is a rectangle of a chart.
@@ -51,7 +52,7 @@ func newTimeline(r v1alpha1.ProbeReport, intervals []v1alpha1.ProbeTimeInterval,
 			slowest = max(slowest, *i.MaxMs)
 		}
 	}
-	names := clusterNames(r)
+	names := view.Answerers(r)
 	for n, i := range intervals {
 		t.column(n, i, names, classes)
 		if i.MaxMs != nil {
@@ -140,7 +141,7 @@ func outages(r v1alpha1.ProbeReport, c v1alpha1.ProbeClient, classes map[string]
 			if o.FirstAnswerTime != nil && o.Cluster != "" {
 				x.Text += fmt.Sprintf(" First answer after the mark from %s %s.", short(o.ToCluster), after(*o.FirstAnswerTime, start))
 			}
-			x.strip(c.Intervals, o, clusterNames(r), classes, start)
+			x.strip(c.Intervals, o, view.Answerers(r), classes, start)
 		}
 		out = append(out, x)
 	}
@@ -223,7 +224,6 @@ func bars(buckets []v1alpha1.ProbeBucket) []bar {
 	return out
 }
 
-// errorRow is a row of the table of errors.
 type errorRow struct {
 	Class, Cluster, First, Last, Message string
 	Count                                int

@@ -12,7 +12,6 @@ import (
 	"fmt"
 	"html/template"
 	"io"
-	"slices"
 	"strconv"
 	"time"
 
@@ -126,7 +125,6 @@ type shareRow struct {
 // colours is how many colours there are. Further clusters use them again; names are next to every chart.
 const colours = 7
 
-// newData prepares a report.
 func newData(r v1alpha1.ProbeReport) data {
 	d := data{URL: r.Target.URL, Method: r.Target.Method, Service: r.Target.Service, Targets: r.Targets, Checks: r.Checks, Several: len(r.Clients) > 1}
 	if r.StartTime != nil && r.EndTime != nil {
@@ -258,17 +256,4 @@ func millis(v *float64) string {
 		return "-"
 	}
 	return strconv.FormatFloat(*v, 'f', 1, 64) + " ms"
-}
-
-// clusterNames lists the clusters in the order of their colours.
-func clusterNames(r v1alpha1.ProbeReport) []string {
-	var out []string
-	for _, c := range r.Clients {
-		for _, a := range c.Answers {
-			if !slices.Contains(out, a.Name) {
-				out = append(out, a.Name)
-			}
-		}
-	}
-	return out
 }
