@@ -46,9 +46,9 @@ func newCheck(e *kernel.Env) *cobra.Command {
 			"trust between clusters: for CI, for monitoring and for the calendar. It examines everything that status shows.\n\n" +
 			"A CA is due as soon as it expires before leaf certificates that are issued on that day: certgen of chart\n" +
 			"1.20 refuses such a CA, and certificates that Helm issues stop being accepted when the CA expires. A CA\n" +
-			"that cert-manager keeps is due when cert-manager issues it again. A certificate that ends within\n" +
-			"--warn-before is a warning, within --fail-before an error. --at judges as of another date. --for 1.20\n" +
-			"also reports what breaks with that chart. docs/findings.md explains every finding.\n\n" +
+			"that cert-manager keeps is due when cert-manager issues it again. A certificate that ends\n" +
+			"within --warn-before is a warning, within --fail-before an error. --at judges as of another date.\n" +
+			"The flag --for 1.20 also reports what breaks with that chart. docs/findings.md explains every finding.\n\n" +
 			"Exit codes: 0 nothing at or above --fail-on; 1 a finding at or above it; 2 usage, a cluster or a part\n" +
 			"of one that could not be read; 130 interrupted.",
 		Example: `  # Check the mesh of the current context

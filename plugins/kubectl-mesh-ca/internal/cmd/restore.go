@@ -42,8 +42,8 @@ func newRestore(e *kernel.Env) *cobra.Command {
 			"that backup or sync --backup-file wrote. The current CA is kept first, so that you can undo the restore\n" +
 			"too. As after sync, the leaf certificates must be issued again; the command prints the steps.\n\n" +
 			"The command refuses a file that other users can read. It asks for the passphrase without showing it, or\n" +
-			"reads it from a file. A cluster that was rebuilt and has no Cilium yet can get its CA from a file, with\n" +
-			"--cilium-namespace. \"kubectl mesh-ca backups\" lists the Secrets." + kernel.WriteExits,
+			"reads it from a file. A cluster that was rebuilt and has no Cilium yet can get its CA from a file,\n" +
+			"with --cilium-namespace. \"kubectl mesh-ca backups\" lists the Secrets." + kernel.WriteExits,
 		Example: `  # Restore a backup
   kubectl mesh-ca restore --in eu --backup cilium-ca-backup-3f2a91bc --contexts kind-eu
 
