@@ -98,8 +98,8 @@ func newCompletion(p Plugin, streams genericiooptions.IOStreams) *cobra.Command 
 	cmd := &cobra.Command{
 		Use:   "completion kubectl",
 		Short: "Print the script with which kubectl completes this plugin",
-		Long: "Print the script with which kubectl completes this plugin. kubectl runs a file called\n" +
-			shim + " on the PATH; this prints what belongs in it.",
+		Long: "Print the script with which kubectl completes this plugin. Save it on the PATH as\n" +
+			shim + ": kubectl runs a file with this name.",
 		Example:   "  # Install completion for the current user\n  " + p.Display + " completion kubectl > ~/.local/bin/" + shim + " && chmod +x ~/.local/bin/" + shim,
 		Args:      cobra.MatchAll(cobra.ExactArgs(1), cobra.OnlyValidArgs),
 		ValidArgs: []string{"kubectl"},

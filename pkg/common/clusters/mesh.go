@@ -148,7 +148,7 @@ func missingPeers(missing []string, unread, read []*Member, alone bool, w *Warni
 		case alone:
 			out = append(out, &Member{Name: peer, Err: problem(failure.Kubeconfig, "no context in the kubeconfig belongs to this peer; add one and name it with --contexts")})
 		default:
-			w.Add("peer %q has no context in the kubeconfig; what it does is not known here", peer)
+			w.Add("peer %q has no context in the kubeconfig and cannot be read", peer)
 		}
 	}
 	return out

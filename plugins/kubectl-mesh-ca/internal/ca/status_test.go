@@ -114,7 +114,7 @@ func TestStatusNext(t *testing.T) {
 		},
 		"the CA of eu expired": {
 			mesh: pair(catest.Install{CA: &one}, catest.Install{CA: &ended, LeafCA: &one}),
-			want: []string{"the CA of eu is not usable. Replace it by that of us", "sync --from us --to eu"},
+			want: []string{"the CA of eu is not usable. Replace it with that of us", "sync --from us --to eu"},
 		},
 		"the key of eu is another's": {
 			mesh: pair(catest.Install{CA: &one}, catest.Install{CA: &wrong, LeafCA: &one}),

@@ -101,7 +101,7 @@ func (x examination) unite() ([]v1alpha1.NextStep, map[*State]bool) {
 		}
 		why := "these clusters do not trust each other's CA. Give all of them one CA"
 		if unusable := x.unusable(group); len(unusable) > 0 {
-			why = fmt.Sprintf("the CA of %s is not usable. Replace it by that of %s", strings.Join(unusable, ", "), source.Member.Name)
+			why = fmt.Sprintf("the CA of %s is not usable. Replace it with that of %s", strings.Join(unusable, ", "), source.Member.Name)
 		} else if !x.facts(source).refused {
 			why += fmt.Sprintf(", for example that of %s (--from names the cluster whose CA stays)", source.Member.Name)
 		}

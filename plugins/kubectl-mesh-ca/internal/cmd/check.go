@@ -43,12 +43,12 @@ func newCheck(e *kernel.Env) *cobra.Command {
 		Use:   "check",
 		Short: "Find certificates that end soon, and what is wrong with CAs and trust",
 		Long: "Find certificates that end soon, CAs that are due, and what is wrong with CAs, leaf certificates and\n" +
-			"trust between clusters: for CI, for monitoring and for the calendar. It examines what status shows.\n\n" +
-			"A CA is due as soon as it has less time left than leaf certificates that are issued then: certgen of\n" +
-			"chart 1.20 refuses such a CA, and certificates that Helm issues stop being accepted when the CA\n" +
-			"expires. A CA that cert-manager keeps is due when cert-manager issues it again. A certificate that\n" +
-			"ends within --warn-before is a warning, within --fail-before an error. --at judges as of another\n" +
-			"date. --for 1.20 also reports what breaks with that chart. docs/findings.md explains every finding.\n\n" +
+			"trust between clusters: for CI, for monitoring and for the calendar. It examines everything that status shows.\n\n" +
+			"A CA is due as soon as it expires before leaf certificates that are issued on that day: certgen of chart\n" +
+			"1.20 refuses such a CA, and certificates that Helm issues stop being accepted when the CA expires. A CA\n" +
+			"that cert-manager keeps is due when cert-manager issues it again. A certificate that ends\n" +
+			"within --warn-before is a warning, within --fail-before an error. --at judges as of another date.\n" +
+			"The flag --for 1.20 also reports what breaks with that chart. docs/findings.md explains every finding.\n\n" +
 			"Exit codes: 0 nothing at or above --fail-on; 1 a finding at or above it; 2 usage, a cluster or a part\n" +
 			"of one that could not be read; 130 interrupted.",
 		Example: `  # Check the mesh of the current context

@@ -101,7 +101,7 @@ func (disk) Read(path string) ([]byte, error) {
 	case info.IsDir():
 		return nil, fmt.Errorf("%s is a directory", path)
 	case othersMayRead(info):
-		return nil, fmt.Errorf("others than its owner can read or write %s (mode %#o), so that it may be known or changed; run: chmod 600 %s", path, info.Mode().Perm(), commandline.Quote(path))
+		return nil, fmt.Errorf("users other than its owner can read or write %s (mode %#o), so its content may be known or changed; run: chmod 600 %s", path, info.Mode().Perm(), commandline.Quote(path))
 	}
 	return io.ReadAll(io.LimitReader(f, maxRead))
 }

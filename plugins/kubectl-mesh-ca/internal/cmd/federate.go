@@ -22,15 +22,15 @@ const federateLong = `Make clusters with different CAs trust each other. Each cl
 
 No private key leaves its cluster: mesh-ca reads each key into memory to sign a cross certificate of
 the other CAs, and writes it nowhere. First, cross certificates are sent with the leaf certificates of
-every cluster. That works at once, without a restart. What is done besides depends on what issues the
-leaf certificates again, so that the trust lasts:
+every cluster. That works at once, without a restart. To make the trust last when the leaf certificates
+are issued again, the next step depends on who issues them:
 
   certgen   finds the cross certificates in secret cilium-ca and sends them with every certificate
   Helm      finds the CAs of the other clusters in secret cilium-ca and writes them into the CA files;
             clustermesh-apiserver is restarted once, one cluster after the other
   nobody    nothing more: the certificates last
 
-Helm in one cluster and certgen in another do not combine: this is refused. When a cluster joins later,
+The command refuses a mesh with Helm in one cluster and certgen in another. When a cluster joins later,
 run the command for all clusters again; it shows every cluster that must change. --off separates the
 clusters again. docs/mesh-ca.md explains the recipes.`
 
@@ -102,17 +102,17 @@ func newRepair(e *kernel.Env) *cobra.Command {
 	c := newFederation()
 	c.Action = federate.Repair
 	cmd := &cobra.Command{
-		Use: "repair", Short: "Heal a mesh in which one cluster was given another CA by hand",
-		Long: `Heal a mesh in which the leaf certificates of one cluster were issued by another CA than those of the
+		Use: "repair", Short: "Repair a mesh in which one cluster was given another CA by hand",
+		Long: `Repair a mesh in which the leaf certificates of one cluster were issued by another CA than those of the
 others. Cross certificates are sent with the leaf certificates of all clusters, so that each CA verifies
 them. Nothing is restarted, and secret cilium-ca stays as it is.
 
-It lasts until somebody issues the leaf certificates again. Give all clusters one CA soon: the commands
+The repair lasts until somebody issues the leaf certificates again. Give all clusters one CA soon: the commands
 are printed. It needs the key of each CA, in secret cilium-ca of a cluster or in a backup.` + kernel.WriteExits,
 		Example: `  # See what would be written
   kubectl mesh-ca rotate repair --dry-run=server
 
-  # Heal the mesh of the current context
+  # Repair the mesh of the current context
   kubectl mesh-ca rotate repair
 
   # In a script

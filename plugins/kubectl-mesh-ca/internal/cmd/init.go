@@ -56,9 +56,9 @@ func newInit(e *kernel.Env) *cobra.Command {
 		Use:   "init (--in CONTEXT,... | --print-values)",
 		Short: "Create one CA for clusters in which Cilium is not installed yet",
 		Long: "Create one CA for clusters in which Cilium is not installed yet, so that they trust each other from the\n" +
-			"start. It is written as Secret cilium-ca in every cluster that --in names, or in none, with the marks by\n" +
-			"which the coming Helm release adopts it; the installation then signs all certificates with it. A cluster\n" +
-			"that has a CA or Cilium is refused: sync and rotate are for those.\n\n" +
+			"start. The command writes it as Secret cilium-ca in every cluster that --in names, or in none, with the\n" +
+			"labels and annotations by which Helm adopts it. The installation of Cilium then signs all certificates\n" +
+			"with it. The command refuses a cluster that has a CA or Cilium: use sync or rotate there.\n\n" +
 			"With --print-values it prints the CA as values of Cilium's chart instead, with its private key, and only\n" +
 			"to a file or a pipe: encrypt the output." + kernel.WriteExits,
 		Example: `  # Two new clusters

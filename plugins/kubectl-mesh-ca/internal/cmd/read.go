@@ -37,7 +37,7 @@ func exitOf(ctx context.Context, e *kernel.Env, doc v1alpha1.Document, members [
 	case len(dead) > 0:
 		return &cli.ExitError{Code: cli.ExitNoAnswer, Err: fmt.Errorf("%d of %d clusters could not be read; the result is not complete", len(dead), len(members))}
 	case !doc.Complete:
-		return &cli.ExitError{Code: cli.ExitNoAnswer, Err: errors.New("something could not be read or is not understood, see the findings; the result is not complete")}
+		return &cli.ExitError{Code: cli.ExitNoAnswer, Err: errors.New("something could not be read or parsed, see the findings; the result is not complete")}
 	case finding.Worst(doc.Findings, finding.Severity(failOn)):
 		return &cli.ExitError{Code: cli.ExitFailure}
 	}

@@ -131,16 +131,16 @@ func newReissue(e *kernel.Env) *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "reissue [--in CLUSTER,...] [--all]",
 		Short: "Issue leaf certificates again from each cluster's own CA",
-		Long: "Issue the leaf certificates of clusters again, each from the CA of its own cluster, by the means of\n" +
-			"whoever issues them: certgen runs in a Job, cert-manager renews, Helm upgrades. Certificates that\n" +
-			"nobody issues are signed here, with the same names, usages, type of key and validity; the previous\n" +
-			"ones are kept beside them. Without --all, only those are issued again that the CA did not sign, that\n" +
-			"are not usable, or that expire within 60 days.\n\n" +
-			"A CA that cannot be used by whoever signs with it is refused before anything is written. What another\n" +
-			"tool must do is printed, and this command waits for it. With --restart, clustermesh-apiserver and the\n" +
-			"agents then restart where they have read the previous CA. A command that ended early can be run again:\n" +
-			"it does what is missing." + kernel.WriteExits,
-		Example: `  # Issue again what status calls stale, and print the upgrades of Helm
+		Long: "Issue the leaf certificates of clusters again, each from the CA of its own cluster, with the tool that\n" +
+			"issues them: a Job of certgen, a renewal by cert-manager, an upgrade of Helm. If no tool issues them,\n" +
+			"mesh-ca signs them, with the same names, usages, type of key and validity, and keeps the previous ones.\n" +
+			"Without --all, the command issues only those that the CA did not sign, that are not usable, or that\n" +
+			"expire within 60 days.\n\n" +
+			"If that tool could not sign with the CA, the command refuses before it writes anything. If another tool\n" +
+			"must act, the command prints what to do, and waits. With --restart, clustermesh-apiserver and the agents\n" +
+			"then restart where they have read the previous CA. If the command ended early, run it again: it does\n" +
+			"only what is missing." + kernel.WriteExits,
+		Example: `  # Issue what is stale according to status, and print the upgrades of Helm
   kubectl mesh-ca reissue --contexts kind-us,kind-eu
 
   # Do everything, upgrades and restarts included

@@ -40,10 +40,10 @@ func newRestore(e *kernel.Env) *cobra.Command {
 		Short: "Restore a previous CA",
 		Long: "Restore a CA exactly as it was: from a Secret of the same cluster in which sync kept it, or from a file\n" +
 			"that backup or sync --backup-file wrote. The current CA is kept first, so that you can undo the restore\n" +
-			"too. As after sync, the leaf certificates must be renewed; the commands for that are listed.\n\n" +
-			"A file that others than its owner can read is refused. The passphrase is typed without being shown, or\n" +
-			"read from a file. A cluster that was rebuilt and has no Cilium yet can get its CA back from a file, with\n" +
-			"--cilium-namespace. \"kubectl mesh-ca backups\" lists the Secrets." + kernel.WriteExits,
+			"too. As after sync, the leaf certificates must be issued again; the command prints the steps.\n\n" +
+			"The command refuses a file that other users can read. It asks for the passphrase without showing it, or\n" +
+			"reads it from a file. A cluster that was rebuilt and has no Cilium yet can get its CA from a file,\n" +
+			"with --cilium-namespace. \"kubectl mesh-ca backups\" lists the Secrets." + kernel.WriteExits,
 		Example: `  # Restore a backup
   kubectl mesh-ca restore --in eu --backup cilium-ca-backup-3f2a91bc --contexts kind-eu
 

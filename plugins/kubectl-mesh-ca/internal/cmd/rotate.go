@@ -19,20 +19,20 @@ import (
 	"github.com/kubectl-mesh/kubectl-mesh/plugins/kubectl-mesh-ca/internal/view"
 )
 
-const rotateLong = `Replace the CA of a mesh by a new one, in phases that can be interrupted, continued and turned back.
+const rotateLong = `Replace the CA of a mesh with a new one, in phases that can be interrupted, continued and undone.
 
-Between any two writes, clusters that trust each other still do. A phase begins only after the running
-processes were seen to have done what the phase before needs: which certificates each etcd serves,
-which files each node has, and when each client read its CA file. Where the mesh is, is read from the
-certificates themselves, so that any command can go on from any machine after a crash.
+Between any two writes, clusters that trust each other still do. A phase begins only when the running
+processes are ready for it: mesh-ca checks which certificates each etcd serves, which files each node
+has, and when each client read its CA file. The commands read the phase from the certificates
+themselves, so any of them can continue from any machine after a crash.
 
   rotate plan       show the phases; nothing is written (rotate alone does the same)
   rotate start      keep both CAs in every cluster, and make either acceptable everywhere
-  rotate continue   go over to the new CA
+  rotate continue   switch to the new CA
   rotate finish     stop accepting the previous CA
   rotate abort      restore the previous CA, from any phase
   rotate status     show the phase, and what it waits for
-  rotate repair     heal a mesh in which one cluster was given another CA by hand
+  rotate repair     repair a mesh in which one cluster was given another CA by hand
 
 docs/rotation.md is the runbook.`
 
@@ -48,7 +48,7 @@ func newRotate(e *kernel.Env) *cobra.Command {
 	}{
 		{rotate.Plan, "Show the phases of a rotation", "Show the phases of a rotation, the method that suits the owners of the certificates, and what\nprevents it. Nothing is written.", `  # The mesh of the current context
   kubectl mesh-ca rotate plan`},
-		{rotate.Start, "Begin a rotation", "Begin a rotation. Both CAs are kept in every cluster before anything else is written. Then either CA\nbecomes acceptable everywhere: nothing is lost by going back.", `  # Begin, with a new CA that is valid for five years
+		{rotate.Start, "Begin a rotation", "Begin a rotation. Both CAs are kept in every cluster before anything else is written. Then either CA\nbecomes acceptable everywhere. rotate abort goes back, except after --emergency.", `  # Begin, with a new CA that is valid for five years
   kubectl mesh-ca rotate start --valid-for 1825d
 
   # See what would be written first, checked by every API server
@@ -56,13 +56,13 @@ func newRotate(e *kernel.Env) *cobra.Command {
 
   # The key of the CA is known to others: replace it at once
   kubectl mesh-ca rotate start --emergency`},
-		{rotate.Continue, "Go over to the new CA", "Go on with a rotation, from any machine, until only the last phase is left. After a crash it does what\nis missing.", `  # Go on
+		{rotate.Continue, "Switch to the new CA", "Continue a rotation, from any machine, until only the last phase is left. After a crash, the command does\nonly what is missing.", `  # Go on
   kubectl mesh-ca rotate continue`},
 		{rotate.Finish, "Stop accepting the previous CA", "End a rotation: the previous CA is not accepted any more. It stays in a backup Secret in every cluster,\nwith its key, until kubectl mesh-ca backups prune removes it.", `  # End the rotation
   kubectl mesh-ca rotate finish`},
 		{rotate.Abort, "Restore the previous CA", "Restore the previous CA everywhere, from any phase of a rotation that has not ended, without an outage.", `  # Go back
   kubectl mesh-ca rotate abort`},
-		{rotate.Status, "Show where a rotation is", "Show where a rotation is, and what its next phase waits for. Nothing is written.", `  # Where the rotation of the current mesh is
+		{rotate.Status, "Show the phase of a rotation", "Show the phase of a rotation, and what the next phase waits for. Nothing is written.", `  # Where the rotation of the current mesh is
   kubectl mesh-ca rotate status`},
 	} {
 		cmd.AddCommand(newRotation(e, c.action, string(c.action), c.short, c.long, c.example))

@@ -159,7 +159,7 @@ func (s secret) readFile() ([]byte, error) {
 	}
 	defer f.Close() //nolint:errcheck // it was only read
 	if info, err := f.Stat(); err == nil && othersMayRead(info) {
-		s.Warn("others than its owner can read %s (mode %#o)", s.file, info.Mode().Perm())
+		s.Warn("users other than its owner can read %s (mode %#o)", s.file, info.Mode().Perm())
 	}
 	return io.ReadAll(io.LimitReader(f, maxSecret))
 }

@@ -19,9 +19,9 @@ func newStatus(e *kernel.Env) *cobra.Command {
 		Use:   "status",
 		Short: "Show the CA and the certificates of every cluster, and who trusts whom",
 		Long: "Show the CA of every cluster (Secret cilium-ca), the leaf certificates that are derived from it, and\n" +
-			"who trusts whom. Trust is worked out from what each side's processes mount: the leaf that one side\n" +
-			"presents against the ca.crt in the other side's leaf Secret, or its caBundle, and whether etcd knows\n" +
-			"the user that the leaf names. Copying cilium-ca therefore changes nothing here until the leaf\n" +
+			"who trusts whom. Trust follows from what each side's processes mount: the command verifies the leaf\n" +
+			"certificate of one side against the ca.crt in the other side's leaf Secret, or its caBundle, and checks\n" +
+			"whether etcd knows the user in it. Copying cilium-ca therefore changes nothing here until the leaf\n" +
 			"certificates are renewed. Values that it cannot parse are shown as unknown.\n" +
 			"Leaf certificates are listed only where something is wrong (-o wide: all). The next steps follow.\n" +
 			"It also works before the clusters are connected, with --contexts.\n" +

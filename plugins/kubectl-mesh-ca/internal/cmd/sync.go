@@ -30,7 +30,7 @@ func (f *syncFlags) addFlags(fs *pflag.FlagSet) {
 	fs.BoolVar(&f.toAll, "to-all", false, "If true, all clusters that are read get the CA.")
 	fs.StringVar(&f.backupFile, "backup-file", "", "New file for an encrypted copy of every CA that is replaced, written before the first CA is replaced.")
 	f.seal.addFlags(fs)
-	fs.BoolVar(&f.reissue, "reissue", false, "If true, also issue the leaf certificates of all these clusters again, by the means of whoever issues them.")
+	fs.BoolVar(&f.reissue, "reissue", false, "If true, also issue the leaf certificates of all these clusters again, with the tool that issues them.")
 	f.means.addFlags(fs)
 }
 
@@ -82,14 +82,14 @@ func newSync(e *kernel.Env) *cobra.Command {
 		Use:   "sync --from CLUSTER (--to CLUSTER,... | --to-all)",
 		Short: "Copy one cluster's CA to other clusters",
 		Long: "Copy the CA of one cluster, Secret cilium-ca with its key, to other clusters.\n\n" +
-			"The CA is validated first: it parses, its key fits, it is a CA and stays valid. The plan is shown and\n" +
-			"checked in every target; nothing is written unless it can be carried out in all of them. The former\n" +
-			"CA of each target is kept beside it in an immutable Secret. Helm's ownership of the target's Secret\n" +
-			"stays as it is. Replacing a CA is always confirmed. --backup-file also writes the former CAs, encrypted,\n" +
-			"to a file of this machine.\n\n" +
+			"The command validates the CA first: it parses, its key matches, it is a CA and stays valid. It shows the\n" +
+			"plan and checks it in every target, and writes nothing unless every check passes. It keeps the former CA\n" +
+			"of each target in an immutable Secret, and does not change Helm's ownership of the target's Secret. It\n" +
+			"always asks before it replaces a CA. --backup-file also writes the former CAs, encrypted, to a file on\n" +
+			"this machine.\n\n" +
 			"A copied CA changes nothing by itself: certificates stay signed by the former CA until they are\n" +
-			"issued again. The commands for that are listed for each cluster. With --reissue and --restart, sync\n" +
-			"does it: it issues the leaf certificates of all these clusters again, then restarts\n" +
+			"issued again. The command prints the steps for each cluster. With --reissue and --restart, it carries\n" +
+			"them out: it issues the leaf certificates of all these clusters again, then restarts\n" +
 			"clustermesh-apiserver in one cluster after the other, and the agents last." + kernel.WriteExits,
 		Example: `  # Give eu and ap the CA of us
   kubectl mesh-ca sync --from us --to eu,ap --contexts kind-us,kind-eu,kind-ap

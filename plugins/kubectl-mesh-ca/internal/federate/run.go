@@ -94,7 +94,7 @@ func Run(ctx context.Context, c Config, ui kernel.UI) (v1alpha1.FederationReport
 	}
 	const least = 2
 	if len(r.scope) < least {
-		return r.report, errors.New("at least two clusters are needed; name them with --contexts, and those of them that are meant with --in")
+		return r.report, errors.New("at least two clusters are required; name them with --contexts, or choose some of them with --in")
 	}
 	if dead := ui.Unread(sel.Members...); len(dead) > 0 {
 		return r.end(fmt.Errorf("%w; %s could not be read; nothing was written", errIncomplete, strings.Join(dead, ", ")))

@@ -205,7 +205,7 @@ func (r *run) begin(ctx context.Context) error {
 				r.ui.Say("The rotation has ended with the CA %s (SHA-256). Only its leftovers are removed.", pki.Short(pki.Fingerprint(r.m.old.Cert)))
 			}
 		case r.m.method == Emergency && r.Action == Abort:
-			return errors.New("an emergency rotation cannot be turned back: the key of the previous CA is lost or known to others. To accept that CA again, use kubectl mesh-ca restore")
+			return errors.New("an emergency rotation cannot be undone: the key of the previous CA is lost or known to others. To accept that CA again, use kubectl mesh-ca restore")
 		case r.Action == Continue:
 			if r.goal.Until = r.next().Stage; r.goal.Until == Narrow {
 				return fmt.Errorf("all that is left is the last phase, after which the previous CA is not accepted any more; nothing was written. Run: %s", r.command(Finish))

@@ -148,7 +148,7 @@ func CheckJUnit(w io.Writer, doc v1alpha1.CACheckReport, threshold finding.Sever
 }
 
 // incomplete says that something in a cluster was not examined.
-const incomplete = "something could not be read or is not understood, see the findings; the result is not complete"
+const incomplete = "something could not be read or parsed, see the findings; the result is not complete"
 
 func names(members []v1alpha1.Member) []string {
 	out := make([]string, len(members))

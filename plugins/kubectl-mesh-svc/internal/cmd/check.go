@@ -31,11 +31,11 @@ func newCheck(e *kernel.Env) *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "check [NAME... | -l SELECTOR | --all] [-A]",
 		Short: "Find what is wrong with global services",
-		Long: "Find what is wrong with the global services of a namespace, or with those that are named, and with the\n" +
-			"clusters of the mesh: what it is, the rule of Cilium behind it and the version since which it holds, and\n" +
-			"the command that fixes it. docs/findings.md explains every finding by its id.\n\n" +
-			"Beside Services it reads nodes and, where policies mean local pods by default, network policies. What may\n" +
-			"not be read is named with the ids that need it; --ignore does without them.\n\n" +
+		Long: "Find what is wrong with the global services of a namespace, or with those that you name, and with the\n" +
+			"clusters of the mesh. Each finding says what is wrong, which rule of Cilium is behind it and since which\n" +
+			"version, and which command fixes it. docs/findings.md explains every finding by its id.\n\n" +
+			"The command reads Services, nodes and, if policies mean local pods by default, network policies. If it may not\n" +
+			"read something, it prints the ids of the findings that need it; --ignore leaves them out.\n\n" +
 			"Exit codes: 0 nothing at or above --fail-on, 1 a finding at or above it, 2 usage, or a cluster or something\n" +
 			"in one that could not be read, 130 interrupted.",
 		Example: `  # Check the current namespace

@@ -25,10 +25,10 @@ func newDrain(e *kernel.Env) *cobra.Command {
 		Long: "Take a cluster out of every global service, for maintenance: each Service that is global and shared there,\n" +
 			"in all namespaces, gets service.cilium.io/shared: \"false\", so that new connections of clients in other\n" +
 			"clusters no longer go to it. Its own clients still use its endpoints.\n\n" +
-			"The predicted shift of traffic is shown, and you are asked. Nothing is done where clients of another cluster\n" +
-			"would be left without a ready endpoint, where a reconciler owns the annotation, or where a cluster of the mesh\n" +
-			"cannot be read. The previous values are kept in an annotation of each Service and in a ConfigMap of another\n" +
-			"cluster, where undrain finds them from any machine. A drain that was interrupted goes on when it is run again." + kernel.WriteExits,
+			"The command shows how traffic will shift, and asks. It refuses if clients of another cluster would be left\n" +
+			"without a ready endpoint, if a reconciler owns the annotation, or if a cluster of the mesh cannot be read. The\n" +
+			"previous values are stored in an annotation of each Service and in a ConfigMap of another cluster, where\n" +
+			"undrain finds them from any machine. If a drain was interrupted, run it again to continue." + kernel.WriteExits,
 		Example: `  # Take us out of service; it shows what that does to the traffic and asks
   kubectl mesh-svc drain us
 

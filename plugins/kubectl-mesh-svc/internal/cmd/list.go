@@ -37,13 +37,13 @@ func newList(e *kernel.Env) *cobra.Command {
 		Use:     "list [NAME... | -l SELECTOR] [-A] [--all] [-w]",
 		Aliases: []string{"ls"},
 		Short:   "List the global services of all clusters",
-		Long: "List the Services that are global in at least one cluster, or those that are named, one row for each over\n" +
-			"all clusters: in how many it is global and shared, which affinity it has, and its ready endpoints by cluster. 2/2 +1?\n" +
-			"says that one more cluster could not be read.\n\n" +
-			"With --watch a row follows whenever one of these changes in any cluster, with what changed, until Ctrl-C\n" +
-			"(exit code 130); -o json and yaml print one ServiceList for each change, of what changed only. A cluster\n" +
-			"that is lost is reported and shown as ?, and followed again when it is back. Settings of Cilium are those at\n" +
-			"the start." + readExits,
+		Long: "List the Services that are global in at least one cluster, or those that you name. One row shows a Service over\n" +
+			"all clusters: in how many it is global and shared, which affinity it has, and its ready endpoints by cluster.\n" +
+			"2/2 +1? means that one more cluster could not be read.\n\n" +
+			"With --watch, the command prints a row with what changed whenever one of these changes in any cluster, until\n" +
+			"Ctrl-C (exit code 130). -o json and yaml print one ServiceList for each change, with only what changed. If a\n" +
+			"connection to a cluster is lost, the command reports it, shows ?, and tries again. Settings of Cilium are read\n" +
+			"only at the start." + readExits,
 		Example: `  # The global services of the current namespace
   kubectl mesh-svc list
 

@@ -55,7 +55,7 @@ func (l *localFlags) config(f *writeFlags, fs *pflag.FlagSet, edit verb.Edit, na
 	case len(l.files) > 0 && l.kustomize != "":
 		return local.Config{}, errors.New("--filename and --kustomize cannot be used together")
 	case l.inPlace && (l.kustomize != "" || slices.Contains(l.files, "-")):
-		return local.Config{}, errors.New("--in-place writes files back; it goes neither with --kustomize nor with stdin")
+		return local.Config{}, errors.New("--in-place writes files back; it cannot be used with --kustomize or stdin")
 	case l.inPlace && fs.Changed("output"):
 		return local.Config{}, errors.New("--in-place prints no manifest; leave --output out")
 	case format != "" && format != "yaml" && format != "json":

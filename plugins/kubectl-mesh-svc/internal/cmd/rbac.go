@@ -28,10 +28,10 @@ func newRBAC(e *kernel.Env) *cobra.Command {
 		Use:   "rbac [--read-only | --write] [-n NAMESPACE]",
 		Short: "Print the permissions that the commands need, as manifests",
 		Long: "Print the least permissions with which every command of this plugin works, as manifests for kubectl apply:\n" +
-			"those for reading, or with --write those for changing too. They belong in every cluster of the mesh.\n" +
-			"With --namespace they are limited to the Services of one namespace, and are Roles but for the nodes and\n" +
-			"clusterwide policies that check looks at. drain works on all namespaces. Secrets are read by name, never\n" +
-			"listed. docs/rbac.md says what each rule is for and what happens without it.\n\n" +
+			"those for reading, or with --write those for changing too. Grant them in every cluster of the mesh.\n" +
+			"With --namespace they are limited to the Services of one namespace. They are then Roles, except for the\n" +
+			"nodes and clusterwide policies that check reads. drain works on all namespaces. Secrets are read by name,\n" +
+			"never listed. docs/rbac.md explains each rule and what happens without it.\n\n" +
 			"No cluster is asked. Exit codes: 0 printed, 2 usage.",
 		Example: `  # What reading needs, for a group
   kubectl mesh-svc rbac --group sre | kubectl --context kind-us apply -f -

@@ -23,8 +23,8 @@ func newClusters(e *kernel.Env) *cobra.Command {
 		Use:     "clusters",
 		Aliases: []string{"cluster"},
 		Short:   "Show the clusters of the mesh as they see themselves",
-		Long: "Show the clusters of the mesh as they see themselves: Cilium's name and id, its version, and\n" +
-			"whom each is configured to connect to, with a mark where the other side does not connect back.\n" +
+		Long: "Show the clusters of the mesh as they see themselves: Cilium's name and id, its version, and to\n" +
+			"which peers each is configured to connect, with a mark if a peer does not connect back.\n" +
 			"With --contexts it also works before the clusters are connected." + readExits,
 		Example: `  # The mesh of the current context
   kubectl mesh-svc clusters
@@ -62,7 +62,7 @@ func newDescribe(e *kernel.Env) *cobra.Command {
 		Long: "Show one Service in all clusters: its values and where each comes from, which cluster answers\n" +
 			"the clients of which cluster with which share, why a cluster is not used, and what the shares\n" +
 			"become when one cluster loses its endpoints. Shares are those of new connections; each ready\n" +
-			"endpoint has the same weight. Where a cluster could not be read, <= says what the others answer at most." + readExits,
+			"endpoint has the same weight. If a cluster could not be read, shares of the others are upper bounds (<=)." + readExits,
 		Example: `  # Who answers whom
   kubectl mesh-svc describe nginx
 

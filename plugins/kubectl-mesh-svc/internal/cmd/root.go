@@ -30,8 +30,8 @@ func New(e *kernel.Env) *cobra.Command {
 		Display: display,
 		Short:   "Show and change global services in all clusters of a Cilium Cluster Mesh",
 		Long: "Show and change global services in all clusters of a Cilium Cluster Mesh.\n\n" +
-			"Every command reads all clusters of the mesh. Those that write plan first, check in every\n" +
-			"cluster that the plan can be carried out, and change all of them or none.",
+			"Every command reads all clusters of the mesh. A command that writes shows a plan first, checks it\n" +
+			"in every cluster, and changes all clusters or none.",
 		Example: `  # See the clusters of the mesh that the current context belongs to
   kubectl mesh-svc clusters
 

@@ -17,9 +17,9 @@ func newUndo(e *kernel.Env) *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "undo FILE",
 		Short: "Undo a previous change",
-		Long: "Restore the exact previous values, absent ones included, that a change recorded in FILE. Values that were\n" +
-			"changed since then are not modified, and listed. It also cleans up after a change that was interrupted:\n" +
-			"what was never written is unchanged." + kernel.WriteExits,
+		Long: "Restore the exact previous values, absent ones included, that a change recorded in FILE. The command leaves\n" +
+			"values that were changed since then as they are, and lists them. It also cleans up after an interrupted\n" +
+			"change: what was never written stays unchanged." + kernel.WriteExits,
 		Example: `  # Undo the last change; the change itself printed the file's name
   kubectl mesh-svc undo ~/.local/state/kubectl-mesh/undo-20261123T101500Z-globalize-1.json
 

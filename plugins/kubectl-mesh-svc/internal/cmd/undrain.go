@@ -18,9 +18,9 @@ func newUndrain(e *kernel.Env) *cobra.Command {
 		Use:   "undrain CLUSTER",
 		Short: "Restore a drained cluster in every global service",
 		Long: "Restore a drained cluster in every global service: each Service gets exactly the value that it had before the\n" +
-			"drain, absent ones included. It finds them automatically, on any machine, also when the cluster was rebuilt since\n" +
-			"and when the drain was interrupted. What somebody changed since is left as it is, and listed; the exit code is\n" +
-			"then 1." + kernel.WriteExits,
+			"drain, absent ones included. The command finds these values from any machine, even if the cluster was rebuilt or\n" +
+			"the drain was interrupted. It leaves values that somebody changed since as they are, and lists them; the exit\n" +
+			"code is then 1." + kernel.WriteExits,
 		Example: `  # Restore us to service
   kubectl mesh-svc undrain us
 

@@ -17,12 +17,12 @@ import (
 
 const writeUse = " (NAME... | -l SELECTOR | --all) [-A] [--in CLUSTER,...]"
 
-const locally = "\n\nWith --local, manifests are edited instead of clusters: only the lines that differ change, and the result is\n" +
-	"printed or, with --in-place, written back. No cluster is contacted."
+const locally = "\n\nWith --local, the command edits manifests instead of clusters. Only the lines that differ change. It prints the\n" +
+	"result or, with --in-place, writes the files. No cluster is contacted."
 
-const planned = "\n\nThe plan is shown and checked in every cluster first; nothing is written unless it can be carried\n" +
-	"out in all of them. The previous values are kept in a file for the undo command. It asks first\n" +
-	"when the clusters were found (the mesh, a glob, --all-contexts), not when you named them."
+const planned = "\n\nThe command shows the plan and checks it in every cluster. It writes nothing unless every check\n" +
+	"passes. It stores the previous values in a file for the undo command. It asks first if the clusters\n" +
+	"were detected (the mesh, a glob, --all-contexts), not if you named them."
 
 func newGlobalize(e *kernel.Env) *cobra.Command {
 	var affinity, shared string
@@ -71,7 +71,7 @@ func newShare(e *kernel.Env) *cobra.Command {
 		Use:   "share (NAME... | -l SELECTOR | --all) [-A] --in CLUSTER,...",
 		Short: "Offer a global Service's endpoints to other clusters again",
 		Long: "Offer a global Service's endpoints to other clusters again: both shared annotations are removed,\n" +
-			"since a global Service is shared by default. One that drain took out is refused: undrain restores it." + planned + kernel.WriteExits,
+			"since a global Service is shared by default. The command refuses a drained Service: undrain restores it." + planned + kernel.WriteExits,
 		Example: `  # Let other clusters use the endpoints in us again
   kubectl mesh-svc share nginx --in us`,
 	}, true, fixed(verb.Share()))
@@ -82,8 +82,8 @@ func newUnshare(e *kernel.Env) *cobra.Command {
 		Use:   "unshare (NAME... | -l SELECTOR | --all) [-A] --in CLUSTER,...",
 		Short: "Keep a global Service's endpoints for their own cluster",
 		Long: "Keep a global Service's endpoints for their own cluster (service.cilium.io/shared: \"false\"): clients\n" +
-			"of other clusters no longer use them. Its own clients still use all clusters. A Service that drain took out\n" +
-			"is refused: undrain would overwrite it." + planned + kernel.WriteExits,
+			"of other clusters no longer use them. Its own clients still use all clusters. The command refuses a drained\n" +
+			"Service: undrain would overwrite the change." + planned + kernel.WriteExits,
 		Example: `  # No longer let other clusters use the endpoints in us
   kubectl mesh-svc unshare nginx --in us`,
 	}, true, fixed(verb.Unshare()))
@@ -93,10 +93,10 @@ func newAffinity(e *kernel.Env) *cobra.Command {
 	return writing(e, &cobra.Command{
 		Use:   "affinity (local|remote|none)" + writeUse,
 		Short: "Set which endpoints clients prefer",
-		Long: "Set which endpoints the clients of a cluster prefer. local: those of their own cluster while at least one\n" +
-			"is ready. remote: those of other clusters while there is one. none: all equally; the annotation is\n" +
+		Long: "Set which endpoints clients prefer. local: those of their own cluster while at least one is ready.\n" +
+			"remote: those of other clusters while they have one. none: all equally; the annotation is\n" +
 			"removed, because Cilium 1.18 and 1.19.0 to 1.19.5 drop all remote endpoints for the value \"none\".\n" +
-			"Affinity holds for the clients of the cluster in which it is set. remote needs --in." + planned + kernel.WriteExits,
+			"The affinity applies to the clients in the cluster in which it is set. remote requires --in." + planned + kernel.WriteExits,
 		Example: `  # Clients stay in their own cluster while it can answer
   kubectl mesh-svc affinity local nginx
 
