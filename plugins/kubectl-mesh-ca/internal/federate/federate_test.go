@@ -3,7 +3,6 @@ package federate_test
 import (
 	"bytes"
 	"context"
-	"crypto/tls"
 	"errors"
 	"fmt"
 	"slices"

@@ -1,7 +1,6 @@
 package federate_test
 
 import (
-	"crypto/tls"
 	"strings"
 	"testing"
 
