@@ -44,7 +44,7 @@ func newCheck(e *kernel.Env) *cobra.Command {
 		Short: "Find certificates that end soon, and what is wrong with CAs and trust",
 		Long: "Find certificates that end soon, CAs that are due, and what is wrong with CAs, leaf certificates and\n" +
 			"trust between clusters: for CI, for monitoring and for the calendar. It examines everything that status shows.\n\n" +
-			"A CA is due as soon as it expires before leaf certificates that are issued on that day: certgen of chart\n" +
+			"A CA is due when leaf certificates that are issued now would outlive it: certgen of chart\n" +
 			"1.20 refuses such a CA, and certificates that Helm issues stop being accepted when the CA expires. A CA\n" +
 			"that cert-manager keeps is due when cert-manager issues it again. A certificate that ends\n" +
 			"within --warn-before is a warning, within --fail-before an error. --at judges as of another date.\n" +
