@@ -61,7 +61,7 @@ func TestBadFiles(t *testing.T) {
 		"no such file":        {[]string{"--file", filepath.Join(dir, "none")}, "no such file"},
 		"a directory":         {[]string{"--file", dir}, "is a directory"},
 		"open to the group":   {[]string{"--file", put("group.age", raw, 0o640), "--identity", key}, "run: chmod 600 " + filepath.Join(dir, "group.age")},
-		"open to the world":   {[]string{"--file", put("world.age", raw, 0o644), "--identity", key}, "(mode 0644), so that it may be known or changed; run: chmod 600"},
+		"open to the world":   {[]string{"--file", put("world.age", raw, 0o644), "--identity", key}, "(mode 0644), so its content may be known or changed; run: chmod 600"},
 		"changed":             {[]string{"--file", put("changed.age", changed, 0o600), "--identity", key}, "cannot be authenticated"},
 		"cut off":             {[]string{"--file", put("cut.age", raw[:len(raw)-9], 0o600), "--identity", key}, "changed or cut off"},
 		"cut off early":       {[]string{"--file", put("stump.age", raw[:50], 0o600), "--identity", key}, "it is cut off"},
