@@ -7,13 +7,13 @@ import (
 	"testing"
 )
 
-// Write writes an executable file. No process is started meanwhile: between fork and exec, it would have the file open for writing, and for so long the
-// kernel refuses to run the file ("text file busy", https://go.dev/issue/22315). In a test with parallel tests that happens by chance.
+// Write writes an executable file. It lets no process start meanwhile: until its exec, a process that was forked has the file open for writing, and the
+// kernel refuses to run such a file ("text file busy", https://go.dev/issue/22315). Among parallel tests, that happens by chance.
 func Write(t testing.TB, path, text string) {
 	t.Helper()
 	syscall.ForkLock.RLock()
 	defer syscall.ForkLock.RUnlock()
-	if err := os.WriteFile(path, []byte(text), 0o700); err != nil { //nolint:gosec // a program is executable
+	if err := os.WriteFile(path, []byte(text), 0o700); err != nil {
 		t.Fatal(err)
 	}
 }
