@@ -80,6 +80,7 @@ func NewRoot(p Plugin, streams genericiooptions.IOStreams) *cobra.Command {
 		RunE:          func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
 	}
 	root.CompletionOptions.DisableDefaultCmd = true
+	root.SuggestionsMinimumDistance = 2 // cobra sets its default only for the suggestions that it prints itself
 	root.SetHelpCommand(&cobra.Command{Use: "help [command]", Short: "Show the help of a command", RunE: func(_ *cobra.Command, args []string) error {
 		cmd, _, err := root.Find(args)
 		if err == nil && cmd == root && len(args) > 0 {

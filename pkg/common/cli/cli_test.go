@@ -85,6 +85,27 @@ func plugin(t *testing.T, args ...string) (cmd *exec.Cmd, out *bufio.Reader, err
 	return cmd, bufio.NewReader(stdout), errOut
 }
 
+func TestUnknownCommand(t *testing.T) {
+	t.Parallel()
+	for name, want := range map[string]string{
+		"verson":     "; did you mean version?",
+		"Complteion": "; did you mean completion?",
+		"comp":       "; did you mean completion?",
+		"opitons":    "; did you mean options?",
+		"frobnicate": `; run "kubectl mesh-test --help"`,
+	} {
+		for _, args := range [][]string{{name}, {"help", name}} {
+			p := Plugin{Binary: "kubectl-mesh_test", Display: "kubectl mesh-test"}
+			root := NewRoot(p, genericiooptions.NewTestIOStreamsDiscard())
+			root.SetArgs(args)
+			want := fmt.Sprintf("unknown command %q for %q", name, p.Display) + want
+			if err := root.ExecuteContext(t.Context()); err == nil || err.Error() != want {
+				t.Errorf("%q: error %v, want %s", args, err, want)
+			}
+		}
+	}
+}
+
 // TestFieldDSignals: each signal interrupts, with one exit code and one message.
 func TestFieldDSignals(t *testing.T) {
 	t.Parallel()
