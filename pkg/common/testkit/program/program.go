@@ -7,7 +7,7 @@ import (
 	"testing"
 )
 
-// Write writes an executable file. No process is started meanwhile: between fork and exec, it would have the file open for writing, and for so long the
+// Write writes an executable file. No process is started meanwhile: between fork and exec, it would have the file open for writing, and meanwhile the
 // kernel refuses to run the file ("text file busy", https://go.dev/issue/22315). In a test with parallel tests that happens by chance.
 func Write(t testing.TB, path, text string) {
 	t.Helper()
