@@ -100,6 +100,29 @@ test-unit: ## Run the unit tests; they need no lab
 	env -u MESHLAB_KUBECONFIG go test -C lab -timeout 40m ./...
 	go test -C test/workflows ./...
 
+comma := ,
+KUBECTLS := bin/tools/kubectl $(patsubst tools/kubectl/%.mod,bin/tools/kubectl-versions/%/kubectl,$(wildcard tools/kubectl/v*.mod))
+
+.PHONY: test-kubectl
+test-kubectl: build meshlab $(KUBECTLS) ## Run the plugins through kubectl of several minor versions: discovery, streams, exit codes, completion, reads, writes
+	@MESHLAB_STATE='$(CURDIR)/.lab-kubectl' test/with-lab.sh test/kubectl-versions.sh $(KUBECTLS)
+
+# Two clusters of the older minor, so that a mesh of one minor and one of two are both there.
+APISERVER_SCRIPTS := kubectl|globalize|clusters|drain|watch|admission|conflict|permission|check|status|sync|reissue|rotate|backup|refused|identify|judgement|urls|records
+.PHONY: test-apiservers
+test-apiservers: build meshlab bin/tools/kubectl ## Run whole binaries against API servers of two minor versions in one mesh; the first run compiles the older Kubernetes (KUBERNETES=us=1.34.4,ap=1.34.4)
+	@MESHLAB_STATE='$(CURDIR)/.lab-apiservers' test/with-lab.sh --kubernetes-version='$(or $(KUBERNETES),us=1.34.4$(comma)ap=1.34.4)' bash -c \
+		'go test -C lab -count=1 -v -run "^TestLiveControlPlanes$$" ./internal/run/lab && test/whole-binary.sh -run "^TestScripts$$/^($(APISERVER_SCRIPTS))$$" ./plugins/kubectl-mesh-{svc,ca,probe}'
+
+# The same packages with the build constraints of other platforms, tests included. It compiles; nothing is run.
+VET_PLATFORMS ?= linux/amd64 darwin/arm64 windows/amd64
+.PHONY: vet-platforms
+vet-platforms: ## Run go vet for Linux, macOS and Windows (VET_PLATFORMS=windows/amd64)
+	@for p in $(VET_PLATFORMS); do \
+		echo "go vet for $$p"; \
+		GOOS=$${p%/*} GOARCH=$${p#*/} go vet ./... || exit 1; \
+	done
+
 # DOCS_PAGE is a regular expression: only pages whose path matches are run.
 .PHONY: docs-check
 docs-check: build meshlab bin/tools/kubectl ## Check links, anchors and the command reference, and run every command of README and docs against a lab (DOCS_PAGE)
@@ -247,7 +270,6 @@ states: build meshlab bin/tools/kubectl ## Compare predictions with traffic in r
 ##@ Real Cilium
 
 # Root, clang 18 or later, iptables, ipset and iproute2; docs/real-cilium.md.
-comma := ,
 CILIUM_LAB := --datapath=cilium --one-ca
 
 .PHONY: demo-cilium
@@ -341,10 +363,18 @@ bin/tools/golangci-lint: tools/golangci-lint/go.mod tools/golangci-lint/go.sum
 	@echo 'building golangci-lint; the first time takes about four minutes' >&2
 	@$(call tool,golangci-lint,github.com/golangci/golangci-lint/v2/cmd/golangci-lint)
 
+# kubectl MODFILE: its version is that of the module, as a release build stamps it.
+kubectl = v=$$(go list -C tools/kubectl -modfile=$(1) -m -f '{{.Version}}' k8s.io/kubectl) && \
+	go build -C tools/kubectl -modfile=$(1) -ldflags "-s -w -X k8s.io/component-base/version.gitVersion=v1$${v\#v0}" -o $(CURDIR)/$@ . && touch $@
+
 bin/tools/kubectl: tools/kubectl/main.go tools/kubectl/go.mod tools/kubectl/go.sum
 	@echo 'building kubectl' >&2
-	@v=$$(go list -C tools/kubectl -m -f '{{.Version}}' k8s.io/kubectl) && \
-	go build -C tools/kubectl -ldflags "-s -w -X k8s.io/component-base/version.gitVersion=v1$${v#v0}" -o $(CURDIR)/$@ . && touch $@
+	@$(call kubectl,go.mod)
+
+# Other minors, from the same source: tools/kubectl/v1.36.mod.
+bin/tools/kubectl-versions/%/kubectl: tools/kubectl/main.go tools/kubectl/%.mod tools/kubectl/%.sum
+	@echo 'building kubectl $*' >&2
+	@$(call kubectl,$*.mod)
 
 bin/tools/helm: tools/helm/go.mod tools/helm/go.sum
 	@echo 'building helm' >&2

@@ -4,6 +4,7 @@ package labtest
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"fmt"
 	"maps"
@@ -27,7 +28,7 @@ type Commands = map[string]func(ts *testscript.TestScript, neg bool, args []stri
 // (MESHLAB_KUBECONFIG) it skips; under make test a skip fails.
 //
 // Each script has KUBECONFIG, a state directory and a HOME of its own, $NS, a namespace that
-// exists in no cluster yet. Every document that a command prints, and every record of mesh-probe that it leaves, must be as
+// exists in no cluster yet, and KUBECTL_VERSION, an expression for the version of kubectl. Every document that a command prints, and every record of mesh-probe that it leaves, must be as
 // its schema says. Besides testscript's commands:
 //
 //	namespace CONTEXT...      make $NS in these contexts; it is deleted at the end of the script
@@ -69,6 +70,7 @@ func Run(t *testing.T, dir string, more ...Commands) {
 				e.Setenv(name, os.Getenv(name))
 			}
 			e.Setenv("KUBECONFIG", kubeconfig)
+			e.Setenv("KUBECTL_VERSION", cmp.Or(os.Getenv("KUBECTL_VERSION"), "v.*"))
 			e.Setenv("LABDIR", os.Getenv("MESHLAB_STATE"))
 			e.Setenv("HOME", e.WorkDir)
 			e.Setenv("XDG_STATE_HOME", e.WorkDir+"/state")

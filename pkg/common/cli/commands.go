@@ -87,24 +87,46 @@ func newOptions(p Plugin) *cobra.Command {
 	}
 }
 
-// CompletionScript returns the script with which kubectl completes a plugin; display is what the user types, such as "kubectl mesh-svc".
-func CompletionScript(display string) string {
+// CompletionScript returns the script with which kubectl completes a plugin on a platform; display is what the user types, such as "kubectl mesh-svc".
+func CompletionScript(goos, display string) string {
+	if goos == windows {
+		return "@" + display + " __complete %*\r\n"
+	}
 	return fmt.Sprintf("#!/usr/bin/env sh\nexec %s __complete \"$@\"\n", display)
+}
+
+const windows = "windows"
+
+// CompletionFile returns the name of the file with that script. kubectl looks for it on the PATH; Windows requires an extension.
+func CompletionFile(goos, binary string) string {
+	name := "kubectl_complete-" + strings.TrimPrefix(binary, "kubectl-")
+	if goos == windows {
+		name += ".cmd"
+	}
+	return name
+}
+
+// installCompletion returns the command that writes that file.
+func installCompletion(goos string, p Plugin) string {
+	file := CompletionFile(goos, p.Binary)
+	if goos == windows { // > of Windows PowerShell 5.1 would write UTF-16
+		return p.Display + " completion kubectl | Set-Content -Encoding ascii DIRECTORY\\" + file
+	}
+	return p.Display + " completion kubectl > ~/.local/bin/" + file + " && chmod +x ~/.local/bin/" + file
 }
 
 // newCompletion prints the shim that lets kubectl complete our arguments. krew cannot install it.
 func newCompletion(p Plugin, streams genericiooptions.IOStreams) *cobra.Command {
-	shim := "kubectl_complete-" + strings.TrimPrefix(p.Binary, "kubectl-")
 	cmd := &cobra.Command{
 		Use:   "completion kubectl",
 		Short: "Print the script with which kubectl completes this plugin",
 		Long: "Print the script with which kubectl completes this plugin. Save it on the PATH as\n" +
-			shim + ": kubectl runs a file with this name.",
-		Example:   "  # Install completion for the current user\n  " + p.Display + " completion kubectl > ~/.local/bin/" + shim + " && chmod +x ~/.local/bin/" + shim,
+			CompletionFile(runtime.GOOS, p.Binary) + ": kubectl runs a file with this name.",
+		Example:   "  # Install completion for the current user\n  " + installCompletion(runtime.GOOS, p),
 		Args:      cobra.MatchAll(cobra.ExactArgs(1), cobra.OnlyValidArgs),
 		ValidArgs: []string{"kubectl"},
 		RunE: func(*cobra.Command, []string) error {
-			_, err := fmt.Fprint(streams.Out, CompletionScript(p.Display))
+			_, err := fmt.Fprint(streams.Out, CompletionScript(runtime.GOOS, p.Display))
 			return err
 		},
 	}

@@ -4,6 +4,8 @@
 // A printed command does the same from any directory and with any current context. It names the namespace, the contexts and, unless it is the
 // default, the kubeconfig with an absolute path. It never contains a credential.
 //
+// Commands are for PowerShell on Windows and for a POSIX shell on other systems. A Shell has the rules of both, so that tests can compare them anywhere.
+//
 // The package reads no file. It knows how to quote, how a flag is typed again and where each tool takes its flags; it does not know what a command
 // does. Package clusters knows which file defines a context: take a Context from Member.Origin().At and a Mesh from MeshOf.
 package commandline
@@ -39,7 +41,18 @@ func Contexts(names ...string) []string { return []string{"--contexts", List(nam
 // Plugin builds a command of a plugin, such as "kubectl mesh-svc". The words are the command, its arguments and its flags, not quoted. namespace
 // is "" for a command without one.
 func Plugin(plugin string, mesh Mesh, namespace string, words ...string) string {
-	l := line{kubeconfig: mesh.Kubeconfig, takesKubeconfig: true}
+	return here.Plugin(plugin, mesh, namespace, words...)
+}
+
+// Tool builds a command of another tool for one cluster: kubectl, cmctl, flux, helm, argocd or cilium. The words are its command, its arguments
+// and its flags, not quoted. namespace is "" for a command without one.
+func Tool(tool string, at Context, namespace string, words ...string) string {
+	return here.Tool(tool, at, namespace, words...)
+}
+
+// Plugin is the function of the same name for a shell.
+func (s Shell) Plugin(plugin string, mesh Mesh, namespace string, words ...string) string {
+	l := line{shell: s, kubeconfig: mesh.Kubeconfig, takesKubeconfig: true}
 	l.add(strings.Fields(plugin)...)
 	// kubectl refuses flags before the name of a plugin. The namespace follows what it belongs to.
 	flags := slices.IndexFunc(words, func(w string) bool { return strings.HasPrefix(w, "-") })
@@ -54,10 +67,9 @@ func Plugin(plugin string, mesh Mesh, namespace string, words ...string) string 
 	return l.String()
 }
 
-// Tool builds a command of another tool for one cluster: kubectl, cmctl, flux, helm, argocd or cilium. The words are its command, its arguments
-// and its flags, not quoted. namespace is "" for a command without one.
-func Tool(tool string, at Context, namespace string, words ...string) string {
-	l := line{kubeconfig: at.Kubeconfig, takesKubeconfig: true}
+// Tool is the function of the same name for a shell.
+func (s Shell) Tool(tool string, at Context, namespace string, words ...string) string {
+	l := line{shell: s, kubeconfig: at.Kubeconfig, takesKubeconfig: true}
 	flag, more := "--context", at.Flags
 	switch tool {
 	case "helm":
@@ -69,7 +81,7 @@ func Tool(tool string, at Context, namespace string, words ...string) string {
 	}
 	l.add(tool, flag)
 	if at.variable {
-		l.words = append(l.words, `"$`+at.Name+`"`)
+		l.words = append(l.words, s.variable(at.Name))
 	} else {
 		l.add(at.Name)
 	}
@@ -79,27 +91,28 @@ func Tool(tool string, at Context, namespace string, words ...string) string {
 	return l.String()
 }
 
-// Each repeats a command for each context: as a shell loop if all are in one kubeconfig, otherwise one after another.
-func Each(contexts []Context, command func(Context) string) string {
+// Each is the function of the same name for a shell.
+func (s Shell) Each(contexts []Context, command func(Context) string) string {
 	if len(contexts) == 0 {
 		return ""
 	}
 	var all, names []string
 	sameFile := true
 	for _, c := range contexts {
-		all, names = append(all, command(c)), append(names, Quote(c.Name))
+		all, names = append(all, command(c)), append(names, c.Name)
 		sameFile = sameFile && slices.Equal(c.Kubeconfig, contexts[0].Kubeconfig)
 	}
 	if len(contexts) == 1 || !sameFile {
-		return strings.Join(all, " && ")
+		return s.sequence(all)
 	}
 	loop := contexts[0]
 	loop.Name, loop.variable = "c", true
-	return "for c in " + strings.Join(names, " ") + "; do " + command(loop) + "; done"
+	return s.loop(loop.Name, names, command(loop))
 }
 
 // line is a command that is being built.
 type line struct {
+	shell           Shell
 	kubeconfig      Kubeconfig
 	takesKubeconfig bool // by a flag; else by the environment
 	words           []string
@@ -109,7 +122,7 @@ type line struct {
 
 func (l *line) add(words ...string) {
 	for _, w := range words {
-		l.words = append(l.words, Quote(w))
+		l.words = append(l.words, l.shell.Quote(w))
 	}
 }
 
@@ -127,30 +140,20 @@ func (l *line) String() string {
 	}
 	l.add(rest...)
 	l.add(l.more...)
-	prefix := ""
+	inEnvironment := false
 	switch {
 	case len(l.kubeconfig) == 0:
 	case len(l.kubeconfig) == 1 && l.takesKubeconfig:
 		l.add("--kubeconfig", l.kubeconfig[0])
 	default:
-		prefix = "KUBECONFIG=" + Quote(strings.Join(l.kubeconfig, listSeparator)) + " "
+		inEnvironment = true
 	}
 	l.add(after...)
-	return prefix + strings.Join(l.words, " ")
-}
-
-// listSeparator separates the files of KUBECONFIG in the shells for which commands are printed.
-const listSeparator = ":"
-
-// Quote makes one word safe to paste into a shell. Names of contexts and clusters can contain any character.
-func Quote(word string) string {
-	plain := func(r rune) bool {
-		return r >= 'a' && r <= 'z' || r >= 'A' && r <= 'Z' || r >= '0' && r <= '9' || strings.ContainsRune("-_.:/@+,=", r)
+	command := strings.Join(l.words, " ")
+	if inEnvironment {
+		return l.shell.environment(l.kubeconfig, command)
 	}
-	if word != "" && !strings.ContainsFunc(word, func(r rune) bool { return !plain(r) }) {
-		return word
-	}
-	return "'" + strings.ReplaceAll(word, "'", `'\''`) + "'"
+	return command
 }
 
 // List joins names for a repeatable flag that splits at commas, such as --contexts and --in. A name with a comma or a quote

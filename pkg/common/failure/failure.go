@@ -11,8 +11,8 @@ import (
 	"io"
 	"net"
 	"net/http"
+	"runtime"
 	"strings"
-	"syscall"
 
 	"golang.org/x/net/http2"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
@@ -71,6 +71,7 @@ func classOf(err error) Class {
 		alert     tls.AlertError
 		verify    *tls.CertificateVerificationError
 	)
+	class := numbersOf(runtime.GOOS).class(err)
 	switch {
 	case errors.Is(err, context.Canceled):
 		return Interrupted
@@ -79,9 +80,9 @@ func classOf(err error) Class {
 	case errors.As(err, &unknownCA), errors.As(err, &host), errors.As(err, &invalid), errors.As(err, &record),
 		errors.As(err, &alert), errors.As(err, &verify), errors.Is(err, http.ErrSchemeMismatch):
 		return TLS
-	case errors.Is(err, context.DeadlineExceeded), apierrors.IsTimeout(err), apierrors.IsServerTimeout(err):
+	case errors.Is(err, context.DeadlineExceeded), apierrors.IsTimeout(err), apierrors.IsServerTimeout(err), class == Timeout:
 		return Timeout
-	case errors.Is(err, syscall.ECONNREFUSED), errors.Is(err, syscall.EHOSTUNREACH), errors.Is(err, syscall.ENETUNREACH), disconnected(err):
+	case class == Refused, disconnected(err):
 		return Refused
 	case errors.As(err, &netErr) && netErr.Timeout():
 		return Timeout
@@ -103,6 +104,5 @@ func classOf(err error) Class {
 func disconnected(err error) bool {
 	var stream http2.StreamError
 	var away http2.GoAwayError
-	return errors.Is(err, syscall.ECONNRESET) || errors.Is(err, syscall.EPIPE) || errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF) ||
-		errors.As(err, &stream) || errors.As(err, &away)
+	return errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF) || errors.As(err, &stream) || errors.As(err, &away)
 }

@@ -8,6 +8,7 @@ import (
 	"math/rand/v2"
 	"os"
 	"path/filepath"
+	"runtime"
 )
 
 // Target returns the file that is replaced for a path: a link stays a link, and what it leads to is replaced. The file does not exist yet if info
@@ -30,13 +31,21 @@ func Target(path string) (target string, info fs.FileInfo, err error) {
 	case !info.Mode().IsRegular():
 		return "", nil, errors.New("it is not a regular file")
 	case info.Mode().Perm()&0o222 == 0: // root may write it anyway
-		return "", nil, errors.New("it is read-only; make it writable (chmod u+w) or leave it out")
+		return "", nil, fmt.Errorf("it is read-only; make it writable (%s) or leave it out", makeWritable(runtime.GOOS))
 	}
 	f, err := os.OpenFile(target, os.O_WRONLY, 0)
 	if err != nil {
 		return "", nil, err
 	}
 	return target, info, f.Close()
+}
+
+// makeWritable returns the command that makes a file writable on a platform.
+func makeWritable(goos string) string {
+	if goos == "windows" {
+		return "attrib -R"
+	}
+	return "chmod u+w"
 }
 
 // missing is Target for a file that does not exist.

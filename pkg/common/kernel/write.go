@@ -127,7 +127,7 @@ const progressMinimum = 20
 const silence = 2 * time.Second
 
 func (t *terminal) Progress() (events func(change.Event), end func()) {
-	p := &progress{terminal: t, live: output.IsTerminal(t.ErrOut)}
+	p := &progress{terminal: t, live: output.TakesEscapes(t.ErrOut)}
 	return p.event, p.end
 }
 

@@ -72,5 +72,5 @@ func (f *Flags) coloured(w io.Writer) bool {
 	case colourNever:
 		return false
 	}
-	return os.Getenv("NO_COLOR") == "" && os.Getenv("TERM") != "dumb" && IsTerminal(w)
+	return os.Getenv("NO_COLOR") == "" && os.Getenv("TERM") != "dumb" && TakesEscapes(w)
 }

@@ -26,6 +26,12 @@ func IsTerminal(stream any) bool {
 	return ok && term.IsTerminal(int(f.Fd()))
 }
 
+// TakesEscapes reports whether a stream is a terminal on which escape sequences move the cursor and set colours. A console of Windows does not by default.
+func TakesEscapes(stream any) bool {
+	f, ok := stream.(*os.File)
+	return ok && term.IsTerminal(int(f.Fd())) && enableEscapes(f)
+}
+
 // TerminalWidth returns how many columns the terminal behind a stream has now; a person may resize it. It is not ok if the stream is not a
 // terminal, or is one that does not report its width.
 func TerminalWidth(w io.Writer) (columns int, ok bool) {

@@ -1,3 +1,5 @@
+//go:build unix
+
 // Command bench-svc measures kubectl mesh-svc against kubectl, over three clusters with thousands of Services and over hundreds of clusters
 // that are far away; with the argument ca, mesh-ca over the latter alone; with scale, mesh-svc over meshes of 3, 30, 255 and MESH_CLUSTERS clusters, and one
 // cluster with SERVICES. It prints ratios with their bounds. A missed bound is reported, but is not a failure, because the speed of

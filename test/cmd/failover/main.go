@@ -1,3 +1,5 @@
+//go:build unix
+
 // Command failover measures, on a lab that runs Cilium, what clients notice when backends fail, with mesh-probe and with an
 // observer that opens a connection every 10 ms, side by side. Both must see failed requests, or both must see none, and the
 // same cluster must answer afterwards.

@@ -130,7 +130,7 @@ func (b *builder) standIn(on platform, dir string) error {
 		err := errors.Join(
 			writeFile(binary, text, 0o755),
 			writeFile(filepath.Join(contents, noticesFile), text, 0o644),
-			writeFile(filepath.Join(contents, p.completion()), text, 0o755))
+			writeFile(filepath.Join(contents, p.completion(on.OS)), text, 0o755))
 		if err != nil {
 			return err
 		}

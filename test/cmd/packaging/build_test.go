@@ -127,7 +127,7 @@ func TestReleaseFiles(t *testing.T) {
 		t.Errorf("files and modes (-want +got):\n%s", diff)
 	}
 	windowsFiles, err := archiveContents(filepath.Join(b.archives, plugins()[0].archive(b.tag, platform{windows, "amd64"})))
-	if diff := cmp.Diff([]string{licenseName, noticesFile, "kubectl-mesh_svc.exe"}, windowsFiles); err != nil || diff != "" {
+	if diff := cmp.Diff([]string{licenseName, noticesFile, "kubectl-mesh_svc.exe", "kubectl_complete-mesh_svc.cmd"}, windowsFiles); err != nil || diff != "" {
 		t.Errorf("Windows, error %v (-want +got):\n%s", err, diff)
 	}
 }

@@ -20,7 +20,7 @@ const (
 )
 
 // writeContents writes into dir what an archive has besides the binary and LICENSE: the notices of the modules in the
-// binary and, except on Windows, the script for shell completion. source is the checkout that the binary was built from.
+// binary and the script for shell completion. source is the checkout that the binary was built from.
 func writeContents(ctx context.Context, source, binary, dir string) error {
 	info, err := buildinfo.ReadFile(binary)
 	if err != nil {
@@ -42,10 +42,8 @@ func writeContents(ctx context.Context, source, binary, dir string) error {
 	if err := writeFile(filepath.Join(dir, noticesFile), []byte(notices), 0o644); err != nil {
 		return err
 	}
-	if buildSetting(info, "GOOS") == windows {
-		return nil
-	}
-	return writeFile(filepath.Join(dir, p.completion()), []byte(cli.CompletionScript(p.display())), 0o755)
+	goos := buildSetting(info, "GOOS")
+	return writeFile(filepath.Join(dir, p.completion(goos)), []byte(cli.CompletionScript(goos, p.display())), 0o755)
 }
 
 // writeFile also creates the file's directory. The mode does not depend on the umask.
@@ -72,16 +70,11 @@ func (p plugin) mainPackage() string {
 func (p plugin) display() string { return "kubectl " + string(p) }
 
 // completion is the file that kubectl runs to complete the plugin's arguments.
-func (p plugin) completion() string {
-	return strings.Replace(p.command(), "kubectl-", "kubectl_complete-", 1)
-}
+func (p plugin) completion(goos string) string { return cli.CompletionFile(goos, p.command()) }
 
-// contents names the files of an archive. kubectl on Windows cannot run a shell script.
+// contents names the files of an archive.
 func (p plugin) contents(on platform) []string {
-	files := []string{licenseName, noticesFile, p.binary(on)}
-	if on.OS != windows {
-		files = append(files, p.completion())
-	}
+	files := []string{licenseName, noticesFile, p.binary(on), p.completion(on.OS)}
 	slices.Sort(files)
 	return files
 }

@@ -7,6 +7,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"runtime"
 	"strings"
 )
 
@@ -68,7 +69,7 @@ func (c *check) completion(ctx context.Context) error {
 		if err != nil {
 			return err
 		}
-		if err := writeFile(filepath.Join(c.work, "bin", p.completion()), []byte(script), 0o755); err != nil {
+		if err := writeFile(filepath.Join(c.work, "bin", p.completion(runtime.GOOS)), []byte(script), 0o755); err != nil {
 			return err
 		}
 		out, err := c.output(ctx, "kubectl", "__complete", string(p), "versio")

@@ -4,6 +4,7 @@
 package build
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -23,9 +24,14 @@ import (
 // Module is the path of the lab's module.
 const Module = "github.com/kubectl-mesh/kubectl-mesh/lab"
 
-// KubernetesVersion is what the API servers say of themselves; it is the version of
-// k8s.io/kubernetes in go.mod.
-const KubernetesVersion = "v1.37.2"
+// KubernetesVersion is the version of Kubernetes that is built if no other is asked for: that of k8s.io/kubernetes in go.mod.
+const KubernetesVersion = "1.37.2"
+
+// kubernetesModFiles are the files that require a version of Kubernetes in the place of go.mod, for the control plane alone.
+var kubernetesModFiles = map[string]string{KubernetesVersion: "", "1.34.4": "v1.34.mod"}
+
+// KubernetesVersions are the versions of Kubernetes that can be built, in order.
+func KubernetesVersions() []string { return slices.Sorted(maps.Keys(kubernetesModFiles)) }
 
 // unusedFor is how long a program is kept that no lab asked for.
 const unusedFor = 30 * 24 * time.Hour
@@ -37,29 +43,33 @@ type Group struct {
 	Packages map[string]string
 	// Module is the directory of their module, relative to the lab's; empty means the lab's own.
 	Module string
+	// ModFile takes the place of the module's go.mod; empty means go.mod.
+	ModFile string
 	// Notice is printed before a build.
 	Notice string
 	// Flags are further flags of go build.
 	Flags []string
 }
 
-// Cluster is the control plane: the only program with Kubernetes in it. It is
+// Cluster is the control plane of one of KubernetesVersions, or of KubernetesVersion if version is empty, as in a lab of an older meshlab: the only program with Kubernetes in it. It is
 // separate, so that a change elsewhere does not rebuild it.
-func Cluster() Group {
-	// The version that go build would leave empty, as a release build stamps it.
-	major, minor, _ := strings.Cut(strings.TrimPrefix(KubernetesVersion, "v"), ".")
+func Cluster(version string) Group {
+	version = cmp.Or(version, KubernetesVersion)
+	// What go build would leave empty, as a release build stamps it. The API servers say it of themselves.
+	major, minor, _ := strings.Cut(version, ".")
 	minor, _, _ = strings.Cut(minor, ".")
 	flags := []string{"-s", "-w"}
 	for _, pkg := range []string{"k8s.io/component-base/version", "k8s.io/client-go/pkg/version"} {
 		for _, value := range []string{
-			"gitVersion=" + KubernetesVersion, "gitMajor=" + major, "gitMinor=" + minor, "gitTreeState=clean",
+			"gitVersion=v" + version, "gitMajor=" + major, "gitMinor=" + minor, "gitTreeState=clean",
 		} {
 			flags = append(flags, "-X="+pkg+"."+value)
 		}
 	}
 	return Group{
 		Programs: []string{"meshlab-cluster"},
-		Notice: "building the lab's control plane: kube-apiserver, kube-controller-manager and etcd from source. The first build " +
+		ModFile:  kubernetesModFiles[version],
+		Notice: "building the lab's control plane of Kubernetes " + version + ": kube-apiserver, kube-controller-manager and etcd from source. The first build " +
 			"compiles all of Kubernetes and takes about 10 minutes on two cores; the result is cached",
 		Flags: []string{"-ldflags=" + strings.Join(flags, " ")},
 	}
@@ -278,6 +288,9 @@ func (b *Builder) goCommand(ctx context.Context, group Group, args ...string) *e
 	cmd.Dir = b.module(group)
 	// The nodes' programs run where there is no C library.
 	cmd.Env = append(os.Environ(), "CGO_ENABLED=0", "GOWORK=off")
+	if group.ModFile != "" {
+		cmd.Env = append(cmd.Env, strings.TrimSpace("GOFLAGS="+os.Getenv("GOFLAGS")+" -modfile="+group.ModFile))
+	}
 	return cmd
 }
 

@@ -2,6 +2,7 @@ package build
 
 import (
 	"bytes"
+	"cmp"
 	"errors"
 	"os"
 	"path/filepath"
@@ -127,12 +128,15 @@ func TestPrune(t *testing.T) {
 
 func TestKubernetesVersionIsThatOfTheModule(t *testing.T) {
 	t.Parallel()
-	data, err := os.ReadFile("../../../go.mod")
-	if err != nil {
-		t.Fatal(err)
-	}
-	if !bytes.Contains(data, []byte("k8s.io/kubernetes "+KubernetesVersion+"\n")) {
-		t.Errorf("go.mod does not require k8s.io/kubernetes %s, which the API servers would claim to be", KubernetesVersion)
+	for version, file := range kubernetesModFiles {
+		file = cmp.Or(file, "go.mod")
+		data, err := os.ReadFile(filepath.Join("../../..", file))
+		if err != nil {
+			t.Fatal(err)
+		}
+		if !bytes.Contains(data, []byte("k8s.io/kubernetes v"+version+"\n")) {
+			t.Errorf("%s does not require k8s.io/kubernetes v%s, which the API servers would claim to be", file, version)
+		}
 	}
 }
 

@@ -161,8 +161,8 @@ func TestPrintStatus(t *testing.T) {
 	var out bytes.Buffer
 	err := printStatus(&out, &lab.Status{
 		Clusters: []lab.ClusterStatus{
-			{Cluster: state.Cluster{Name: "us", ID: 1, Context: "kind-us", CiliumVersion: "1.18.11", Install: "helm", APIServer: "https://127.0.0.1:20001"}, PartStatus: lab.PartStatus{PID: 42, Condition: lab.Ready}},
-			{Cluster: state.Cluster{Name: "eu", ID: 2, Context: "kind-eu", CiliumVersion: "1.20.2", Install: "certgen", APIServer: "https://127.0.0.1:20002"}, PartStatus: lab.PartStatus{Condition: lab.Stopped}},
+			{Cluster: state.Cluster{Name: "us", ID: 1, Context: "kind-us", KubernetesVersion: "1.37.2", CiliumVersion: "1.18.11", Install: "helm", APIServer: "https://127.0.0.1:20001"}, PartStatus: lab.PartStatus{PID: 42, Condition: lab.Ready}},
+			{Cluster: state.Cluster{Name: "eu", ID: 2, Context: "kind-eu", KubernetesVersion: "1.34.4", CiliumVersion: "1.20.2", Install: "certgen", APIServer: "https://127.0.0.1:20002"}, PartStatus: lab.PartStatus{Condition: lab.Stopped}},
 		},
 		Net:            &lab.PartStatus{PID: 43, Condition: lab.Ready},
 		Chooser:        state.ChooserCilium,
@@ -172,11 +172,11 @@ func TestPrintStatus(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	want := `CLUSTER     ID   CONTEXT   CILIUM    INSTALL   SERVER                    PID   CONDITION
-us          1    kind-us   1.18.11   helm      https://127.0.0.1:20001   42    ready
-eu          2    kind-eu   1.20.2    certgen   https://127.0.0.1:20002   -     stopped
-(nodes)                                                                  43    ready
-(chooser)                  1.20.2                                        44    ready
+	want := `CLUSTER     ID   CONTEXT   KUBERNETES   CILIUM    INSTALL   SERVER                    PID   CONDITION
+us          1    kind-us   1.37.2       1.18.11   helm      https://127.0.0.1:20001   42    ready
+eu          2    kind-eu   1.34.4       1.20.2    certgen   https://127.0.0.1:20002   -     stopped
+(nodes)                                                                               43    ready
+(chooser)                               1.20.2                                        44    ready
 
 Backends are chosen by Cilium's own code (--chooser=cilium).
 `

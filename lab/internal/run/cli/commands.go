@@ -66,12 +66,12 @@ const upExample = `  # Three clusters, us, eu and ap, connected as a mesh
 
 // upFlags is what the user typed.
 type upFlags struct {
-	clusters                      []string
-	versions, installs            string
-	chooser, datapath             string
-	delay                         time.Duration
-	noConnect, noNet, connect, kp bool
-	oneCA, audit                  bool
+	clusters                       []string
+	versions, kubernetes, installs string
+	chooser, datapath              string
+	delay                          time.Duration
+	noConnect, noNet, connect, kp  bool
+	oneCA, audit                   bool
 }
 
 func newUp(manager managerFunc) *cobra.Command {
@@ -101,6 +101,7 @@ func newUp(manager managerFunc) *cobra.Command {
 func (u *upFlags) addFlags(f *pflag.FlagSet) {
 	f.StringSliceVar(&u.clusters, "clusters", nil, "Names of the clusters, in the order of their cluster-ids; the default is $"+clustersVariable+", else us,eu,ap.")
 	f.StringVar(&u.versions, "cilium-version", "", "Version of Cilium, for all clusters (1.18.11) or by name (us=1.18.11,eu=1.20.2).")
+	f.StringVar(&u.kubernetes, "kubernetes-version", "", "Version of Kubernetes, for all clusters or by name (us=1.37.2,eu=1.34.4): "+strings.Join(build.KubernetesVersions(), " or ")+".")
 	f.StringVar(&u.installs, "install", "", "How Cilium is installed: helm, certgen or cert-manager, for all clusters or by name.")
 	f.DurationVar(&u.delay, "propagation-delay", 100*time.Millisecond, "Time until a change in one cluster takes effect in the others.")
 	f.BoolVar(&u.connect, "connect", true, "If true, every cluster has all others as peers.")
@@ -121,6 +122,9 @@ func (u *upFlags) toSpec(changed func(flag string) bool) (lab.Spec, error) {
 	}
 	var err error
 	if spec.CiliumVersion, err = values("--cilium-version", u.versions); err != nil {
+		return spec, err
+	}
+	if spec.KubernetesVersion, err = values("--kubernetes-version", u.kubernetes); err != nil {
 		return spec, err
 	}
 	if spec.Install, err = values("--install", u.installs); err != nil {
@@ -281,12 +285,15 @@ func newCheck() *cobra.Command {
 }
 
 func newBuild(errOut io.Writer) *cobra.Command {
-	var chooser, datapath, version string
+	var chooser, datapath, version, kubernetes string
 	cmd := &cobra.Command{
 		Use: "build", Short: "Build the lab's programs without starting it", Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			builder := &lazyBuilder{log: errOut}
-			groups := []build.Group{build.Cluster(), build.Net()}
+			if versions := build.KubernetesVersions(); !slices.Contains(versions, kubernetes) {
+				return fmt.Errorf("--kubernetes-version is %q; want %s", kubernetes, strings.Join(versions, " or "))
+			}
+			groups := []build.Group{build.Cluster(kubernetes), build.Net()}
 			switch chooser {
 			case state.ChooserRules:
 			case state.ChooserCilium:
@@ -318,6 +325,7 @@ func newBuild(errOut io.Writer) *cobra.Command {
 	}
 	cmd.Flags().StringVar(&chooser, "chooser", state.ChooserRules, "With cilium, also the program that --chooser=cilium of \"meshlab up\" needs.")
 	cmd.Flags().StringVar(&datapath, "datapath", state.DatapathLab, "With cilium, also the programs that --datapath=cilium of \"meshlab up\" needs.")
+	cmd.Flags().StringVar(&kubernetes, "kubernetes-version", build.KubernetesVersion, "The version of Kubernetes: "+strings.Join(build.KubernetesVersions(), " or ")+".")
 	cmd.Flags().StringVar(&version, "cilium-version", build.CiliumVersion, "With --datapath=cilium, the version of Cilium: "+strings.Join(build.CiliumVersions(), " or ")+".")
 	return cmd
 }

@@ -37,15 +37,15 @@ func newStatus(manager managerFunc) *cobra.Command {
 
 func printStatus(out io.Writer, s *lab.Status) error {
 	w := tabwriter.NewWriter(out, 0, 8, 3, ' ', 0)
-	_, _ = fmt.Fprintln(w, "CLUSTER\tID\tCONTEXT\tCILIUM\tINSTALL\tSERVER\tPID\tCONDITION")
+	_, _ = fmt.Fprintln(w, "CLUSTER\tID\tCONTEXT\tKUBERNETES\tCILIUM\tINSTALL\tSERVER\tPID\tCONDITION")
 	for _, c := range s.Clusters {
-		_, _ = fmt.Fprintf(w, "%s\t%d\t%s\t%s\t%s\t%s\t%s\t%s\n", c.Name, c.ID, c.Context, c.CiliumVersion, c.Install, c.APIServer, pid(c.PID), c.Condition)
+		_, _ = fmt.Fprintf(w, "%s\t%d\t%s\t%s\t%s\t%s\t%s\t%s\t%s\n", c.Name, c.ID, c.Context, c.KubernetesVersion, c.CiliumVersion, c.Install, c.APIServer, pid(c.PID), c.Condition)
 	}
 	if s.Net != nil {
-		_, _ = fmt.Fprintf(w, "(nodes)\t\t\t\t\t\t%s\t%s\n", pid(s.Net.PID), s.Net.Condition)
+		_, _ = fmt.Fprintf(w, "(nodes)\t\t\t\t\t\t\t%s\t%s\n", pid(s.Net.PID), s.Net.Condition)
 	}
 	if s.ChooserProcess != nil {
-		_, _ = fmt.Fprintf(w, "(chooser)\t\t\t%s\t\t\t%s\t%s\n", or(s.ChooserVersion, "-"), pid(s.ChooserProcess.PID), s.ChooserProcess.Condition)
+		_, _ = fmt.Fprintf(w, "(chooser)\t\t\t\t%s\t\t\t%s\t%s\n", or(s.ChooserVersion, "-"), pid(s.ChooserProcess.PID), s.ChooserProcess.Condition)
 	}
 	if err := w.Flush(); err != nil {
 		return err

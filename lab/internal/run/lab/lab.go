@@ -125,7 +125,7 @@ func (m *Manager) Start(ctx context.Context, name string) error {
 		}
 		program := record.Path
 		if _, err := os.Stat(program); !ok || err != nil {
-			programs, err := m.Programs.Ensure(ctx, build.Cluster())
+			programs, err := m.Programs.Ensure(ctx, build.Cluster(c.KubernetesVersion))
 			if err != nil {
 				return err
 			}

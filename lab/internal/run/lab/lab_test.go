@@ -60,14 +60,24 @@ func TestSpecByName(t *testing.T) {
 		Clusters:      []string{"a", "b"},
 		CiliumVersion: map[string]string{"": "1.19.5", "b": "1.20.2"},
 		Install:       map[string]string{"a": "certgen"},
+
+		KubernetesVersion: map[string]string{"b": "1.34.4"},
 	}.lab("/lab")
 	if err != nil {
 		t.Fatal(err)
 	}
 	a, b := l.Clusters[0], l.Clusters[1]
-	got := []string{a.CiliumVersion, a.Install, b.CiliumVersion, b.Install}
-	if diff := cmp.Diff([]string{"1.19.5", "certgen", "1.20.2", "helm"}, got); diff != "" {
+	got := []string{a.CiliumVersion, a.Install, a.KubernetesVersion, b.CiliumVersion, b.Install, b.KubernetesVersion}
+	if diff := cmp.Diff([]string{"1.19.5", "certgen", "1.37.2", "1.20.2", "helm", "1.34.4"}, got); diff != "" {
 		t.Errorf("(-want +got):\n%s", diff)
+	}
+	for want, versions := range map[string]map[string]string{
+		`--kubernetes-version names cluster "mars"`:                          {"mars": "1.34.4"},
+		`cluster "us": --kubernetes-version is "1.2.3"; want 1.34.4 or 1.37`: {"": "1.2.3"},
+	} {
+		if _, err := (Spec{KubernetesVersion: versions}).lab("/lab"); err == nil || !strings.HasPrefix(err.Error(), want) {
+			t.Errorf("%v: %v, want %s", versions, err, want)
+		}
 	}
 }
 
@@ -112,17 +122,19 @@ func TestSpecCompatible(t *testing.T) {
 		spec Spec
 		want string
 	}{
-		"nothing asked for": {Spec{}, ""},
-		"the same":          {Spec{Clusters: []string{"us", "eu", "ap"}, CiliumVersion: map[string]string{"eu": "1.20.2"}}, ""},
-		"other clusters":    {Spec{Clusters: []string{"us", "eu"}}, "with the clusters us,eu,ap is there already, not us,eu"},
-		"another order":     {Spec{Clusters: []string{"eu", "us", "ap"}}, "not eu,us,ap"},
-		"another version":   {Spec{CiliumVersion: map[string]string{"": "1.18.11"}}, `cluster "eu" has Cilium 1.20.2, not 1.18.11`},
-		"version of nobody": {Spec{CiliumVersion: map[string]string{"mars": "1.18.11"}}, `names cluster "mars"`},
-		"another way":       {Spec{Install: map[string]string{"us": "certgen"}}, `"us" was installed by helm, not certgen`},
-		"not connected":     {Spec{Connected: &no}, "--connect=true"},
-		"without nodes":     {Spec{Net: &no}, "--net=true"},
-		"another chooser":   {Spec{Chooser: "cilium"}, "a lab is there already with --chooser=rules"},
-		"another delay":     {Spec{PropagationDelay: &delay}, "propagation delay of 100ms"},
+		"nothing asked for":    {Spec{}, ""},
+		"the same":             {Spec{Clusters: []string{"us", "eu", "ap"}, CiliumVersion: map[string]string{"eu": "1.20.2"}}, ""},
+		"other clusters":       {Spec{Clusters: []string{"us", "eu"}}, "with the clusters us,eu,ap is there already, not us,eu"},
+		"another order":        {Spec{Clusters: []string{"eu", "us", "ap"}}, "not eu,us,ap"},
+		"another version":      {Spec{CiliumVersion: map[string]string{"": "1.18.11"}}, `cluster "eu" has Cilium 1.20.2, not 1.18.11`},
+		"version of nobody":    {Spec{CiliumVersion: map[string]string{"mars": "1.18.11"}}, `names cluster "mars"`},
+		"another Kubernetes":   {Spec{KubernetesVersion: map[string]string{"eu": "1.34.4"}}, `cluster "eu" has Kubernetes 1.37.2, not 1.34.4`},
+		"Kubernetes of nobody": {Spec{KubernetesVersion: map[string]string{"mars": "1.34.4"}}, `--kubernetes-version names cluster "mars"`},
+		"another way":          {Spec{Install: map[string]string{"us": "certgen"}}, `"us" was installed by helm, not certgen`},
+		"not connected":        {Spec{Connected: &no}, "--connect=true"},
+		"without nodes":        {Spec{Net: &no}, "--net=true"},
+		"another chooser":      {Spec{Chooser: "cilium"}, "a lab is there already with --chooser=rules"},
+		"another delay":        {Spec{PropagationDelay: &delay}, "propagation delay of 100ms"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()

@@ -16,7 +16,7 @@ import (
 	"k8s.io/client-go/tools/clientcmd"
 	"k8s.io/utils/ptr"
 
-	"github.com/kubectl-mesh/kubectl-mesh/lab/internal/run/build"
+	"github.com/kubectl-mesh/kubectl-mesh/lab/internal/run/state"
 )
 
 // The tests below ask a lab that runs: MESHLAB_KUBECONFIG is its kubeconfig file.
@@ -61,15 +61,21 @@ func eventually(t *testing.T, what string, condition func(context.Context) (bool
 
 func TestLiveControlPlanes(t *testing.T) {
 	t.Parallel()
-	for name, client := range liveClients(t) {
+	clients := liveClients(t)
+	l, err := state.Dir(os.Getenv("MESHLAB_STATE")).Read()
+	if err != nil {
+		t.Fatal(err)
+	}
+	for name, client := range clients {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			version, err := client.Discovery().ServerVersion()
 			if err != nil {
 				t.Fatal(err)
 			}
-			if version.GitVersion != build.KubernetesVersion {
-				t.Errorf("server version %s, want %s", version.GitVersion, build.KubernetesVersion)
+			i := slices.IndexFunc(l.Clusters, func(c state.Cluster) bool { return c.Context == name })
+			if want := "v" + l.Clusters[i].KubernetesVersion; version.GitVersion != want {
+				t.Errorf("server version %s, want %s", version.GitVersion, want)
 			}
 			namespace, err := client.CoreV1().Namespaces().Create(t.Context(), &corev1.Namespace{ObjectMeta: metav1.ObjectMeta{GenerateName: "lab-live-"}}, metav1.CreateOptions{})
 			if err != nil {

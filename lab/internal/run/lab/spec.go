@@ -39,8 +39,9 @@ func defaultClusters() []string { return []string{"us", "eu", "ap"} }
 // has the default, and a lab that is there is good as it is.
 type Spec struct {
 	Clusters []string
-	// CiliumVersion and Install are by cluster name; the key "" is for all others.
+	// CiliumVersion, KubernetesVersion and Install are by cluster name; the key "" is for all others.
 	CiliumVersion        map[string]string
+	KubernetesVersion    map[string]string
 	Install              map[string]string
 	PropagationDelay     *time.Duration
 	Connected            *bool
@@ -64,7 +65,7 @@ func (s Spec) lab(dir state.Dir) (*state.Lab, error) {
 	if err != nil {
 		return nil, err
 	}
-	for flag, values := range map[string]map[string]string{"--cilium-version": s.CiliumVersion, "--install": s.Install} {
+	for flag, values := range map[string]map[string]string{"--cilium-version": s.CiliumVersion, "--kubernetes-version": s.KubernetesVersion, "--install": s.Install} {
 		for name := range values {
 			if name != "" && !slices.Contains(names, name) {
 				return nil, fmt.Errorf("%s names cluster %q; the lab's clusters are %s", flag, name, strings.Join(names, ", "))
@@ -89,6 +90,10 @@ func (s Spec) lab(dir state.Dir) (*state.Lab, error) {
 	for i := range clusters {
 		c := &clusters[i]
 		c.CiliumVersion = choose(s.CiliumVersion, c.Name, version)
+		c.KubernetesVersion = choose(s.KubernetesVersion, c.Name, build.KubernetesVersion)
+		if versions := build.KubernetesVersions(); !slices.Contains(versions, c.KubernetesVersion) {
+			return nil, fmt.Errorf("cluster %q: --kubernetes-version is %q; want %s", c.Name, c.KubernetesVersion, strings.Join(versions, " or "))
+		}
 		c.Install = choose(s.Install, c.Name, string(defaultInstall))
 		c.KubeProxyReplacement = or(s.KubeProxyReplacement, datapath == state.DatapathCilium)
 		if err := install.Check(*c); err != nil {
@@ -145,6 +150,9 @@ func (s Spec) compatible(l *state.Lab) error {
 		if want := choose(s.CiliumVersion, c.Name, c.CiliumVersion); want != c.CiliumVersion {
 			return fmt.Errorf("a lab is there already whose cluster %q has Cilium %s, not %s", c.Name, c.CiliumVersion, want)
 		}
+		if want := choose(s.KubernetesVersion, c.Name, c.KubernetesVersion); want != c.KubernetesVersion {
+			return fmt.Errorf("a lab is there already whose cluster %q has Kubernetes %s, not %s", c.Name, c.KubernetesVersion, want)
+		}
 		if want := choose(s.Install, c.Name, c.Install); want != c.Install {
 			return fmt.Errorf("a lab is there already whose cluster %q was installed by %s, not %s", c.Name, c.Install, want)
 		}
@@ -152,9 +160,11 @@ func (s Spec) compatible(l *state.Lab) error {
 			return fmt.Errorf("a lab is there already with another --kube-proxy-replacement")
 		}
 	}
-	for _, name := range slices.Sorted(maps.Keys(s.CiliumVersion)) {
-		if name != "" && !slices.Contains(names, name) {
-			return fmt.Errorf("--cilium-version names cluster %q, and a lab is there already with %s", name, strings.Join(names, ","))
+	for flag, versions := range map[string]map[string]string{"--cilium-version": s.CiliumVersion, "--kubernetes-version": s.KubernetesVersion} {
+		for _, name := range slices.Sorted(maps.Keys(versions)) {
+			if name != "" && !slices.Contains(names, name) {
+				return fmt.Errorf("%s names cluster %q, and a lab is there already with %s", flag, name, strings.Join(names, ","))
+			}
 		}
 	}
 	switch {

@@ -136,11 +136,16 @@ func (m *Manager) create(spec Spec) (*state.Lab, error) {
 
 // run starts what is missing of the lab and waits until all of it is ready.
 func (m *Manager) run(ctx context.Context, l *state.Lab, took *laps) error {
-	programs, err := m.Programs.Ensure(ctx, build.Cluster())
-	if err != nil {
-		return err
+	controlPlanes := map[string]string{} // by version
+	for _, c := range l.Clusters {
+		programs, err := m.Programs.Ensure(ctx, build.Cluster(c.KubernetesVersion))
+		if err != nil {
+			return err
+		}
+		controlPlanes[c.KubernetesVersion] = filepath.Join(programs, clusterProgram)
 	}
 	netPrograms := ""
+	var err error
 	if l.Net {
 		if netPrograms, err = m.Programs.Ensure(ctx, build.Net()); err != nil {
 			return err
@@ -162,7 +167,7 @@ func (m *Manager) run(ctx context.Context, l *state.Lab, took *laps) error {
 	clusters, clustersCtx := errgroup.WithContext(ctx)
 	for _, c := range l.Clusters {
 		clusters.Go(func() error {
-			return m.runCluster(clustersCtx, filepath.Join(programs, clusterProgram), c, func(ctx context.Context) error {
+			return m.runCluster(clustersCtx, controlPlanes[c.KubernetesVersion], c, func(ctx context.Context) error {
 				if cilium != nil {
 					return m.installByHelm(ctx, cilium, l, c)
 				}

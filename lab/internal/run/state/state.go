@@ -73,6 +73,8 @@ type Cluster struct {
 	// DNSIP is the ClusterIP of Service kube-system/kube-dns.
 	DNSIP         string `json:"dnsIP"`
 	CiliumVersion string `json:"ciliumVersion"`
+	// KubernetesVersion is the version of the control plane.
+	KubernetesVersion string `json:"kubernetesVersion"`
 	// Install is how Cilium was installed: helm, certgen or cert-manager.
 	Install string `json:"install"`
 	// KubeProxyReplacement is Cilium's setting of that name.

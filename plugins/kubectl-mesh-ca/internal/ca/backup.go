@@ -14,6 +14,7 @@ import (
 	"github.com/kubectl-mesh/kubectl-mesh/pkg/apis/v1alpha1"
 	"github.com/kubectl-mesh/kubectl-mesh/pkg/common/change"
 	"github.com/kubectl-mesh/kubectl-mesh/pkg/common/cilium/pki"
+	"github.com/kubectl-mesh/kubectl-mesh/pkg/common/commandline"
 )
 
 // Names and marks of backups. They carry none of Helm's marks: a Helm that takes one for its own deletes it.
@@ -70,7 +71,7 @@ func (s *State) copyOf(have *corev1.Secret, b *Backup) string {
 	template := `go-template={"apiVersion":"v1","kind":"Secret","immutable":true,"type":"Opaque","metadata":{"name":"` + b.Object.Name +
 		`","labels":{"` + pki.LabelManagedBy + `":"` + managedByUs + `","` + labelBackupOf + `":"` + have.Name +
 		`"}},"data":{{"{"}}{{$n := 0}}{{range $k, $v := .data}}{{if $n}},{{end}}{{$n = 1}}{{printf "%q:%q" $k $v}}{{end}}{{"}}"}}`
-	return s.kubectl("get", "secret", have.Name, "-o", template) + " | " + s.kubectl("create", "-f", "-")
+	return commandline.Pipe(s.kubectl("get", "secret", have.Name, "-o", template), s.kubectl("create", "-f", "-"))
 }
 
 // helmMarks remembers Helm's marks.

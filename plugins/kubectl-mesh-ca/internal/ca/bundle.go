@@ -6,6 +6,7 @@ import (
 
 	"github.com/kubectl-mesh/kubectl-mesh/pkg/common/cilium"
 	"github.com/kubectl-mesh/kubectl-mesh/pkg/common/cilium/pki"
+	"github.com/kubectl-mesh/kubectl-mesh/pkg/common/commandline"
 )
 
 // bundles: if processes mount a bundle, it must contain the new CA before any process presents a leaf certificate of that CA.
@@ -52,8 +53,8 @@ func (s *State) writeBundle(bundle pki.Source, of *State) string {
 	if bundle.Ref.Kind == pki.Secret {
 		have = fmt.Sprintf(`go-template={{index .data %q | base64decode}}`, bundle.Key)
 	}
-	return fmt.Sprintf("(%s; echo; %s) > %s", s.kubectl("get", bundle.Ref.String(), "-o", have),
-		of.kubectl("get", "secret", pki.SecretCA, "-o", fmt.Sprintf(`go-template={{index .data %q | base64decode}}`, key)), s.bundleFile())
+	return commandline.Into(s.bundleFile(), s.kubectl("get", bundle.Ref.String(), "-o", have),
+		of.kubectl("get", "secret", pki.SecretCA, "-o", fmt.Sprintf(`go-template={{index .data %q | base64decode}}`, key)))
 }
 
 // bundleFlags are the flags with which an upgrade takes the bundle from the file, once.

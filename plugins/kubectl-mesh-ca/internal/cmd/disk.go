@@ -100,13 +100,13 @@ func (disk) Read(path string) ([]byte, error) {
 		return nil, err
 	case info.IsDir():
 		return nil, fmt.Errorf("%s is a directory", path)
-	case othersMayRead(info):
+	case othersMayRead(runtime.GOOS, info.Mode()):
 		return nil, fmt.Errorf("users other than its owner can read or write %s (mode %#o), so its content may be known or changed; run: chmod 600 %s", path, info.Mode().Perm(), commandline.Quote(path))
 	}
 	return io.ReadAll(io.LimitReader(f, maxRead))
 }
 
-// othersMayRead reports whether a regular file is open to others than its owner.
-func othersMayRead(info os.FileInfo) bool {
-	return runtime.GOOS != windows && info.Mode().IsRegular() && info.Mode().Perm()&modeOthers != 0
+// othersMayRead reports whether a regular file is open to others than its owner. On Windows, Go makes up the mode from the read-only attribute.
+func othersMayRead(goos string, mode os.FileMode) bool {
+	return goos != windows && mode.IsRegular() && mode.Perm()&modeOthers != 0
 }

@@ -7,6 +7,7 @@ import (
 	"io"
 	"os"
 	"path/filepath"
+	"runtime"
 	"strings"
 
 	"github.com/spf13/pflag"
@@ -158,7 +159,7 @@ func (s secret) readFile() ([]byte, error) {
 		return nil, err
 	}
 	defer f.Close() //nolint:errcheck // it was only read
-	if info, err := f.Stat(); err == nil && othersMayRead(info) {
+	if info, err := f.Stat(); err == nil && othersMayRead(runtime.GOOS, info.Mode()) {
 		s.Warn("users other than its owner can read %s (mode %#o)", s.file, info.Mode().Perm())
 	}
 	return io.ReadAll(io.LimitReader(f, maxSecret))

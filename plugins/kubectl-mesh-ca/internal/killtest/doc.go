@@ -1,3 +1,5 @@
+//go:build unix
+
 // Package killtest runs kubectl-mesh_ca itself against real API servers, with the model of package modeltest in place of Cilium's processes, and ends it with SIGKILL
 // between two requests. It is imported by tests only.
 //

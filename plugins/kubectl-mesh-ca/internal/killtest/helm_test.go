@@ -1,4 +1,4 @@
-//go:build charts
+//go:build unix && charts
 
 // Only make helm-charts runs this: it needs six clusters, helm, and Cilium's modules.
 

@@ -1,4 +1,4 @@
-//go:build kill || charts
+//go:build unix && (kill || charts)
 
 package killtest
 

@@ -39,7 +39,7 @@ const progressEvery = 200 * time.Millisecond
 // Show implements probe.UI. On a terminal it redraws in place: one line, or the timeline with --watch, which stays there at the end. Without a
 // terminal, --watch prints one line for each interval.
 func (u *ui) Show(current func() probe.Progress) (stop func()) {
-	terminal := output.IsTerminal(u.out)
+	terminal := output.TakesEscapes(u.out)
 	if !terminal && !u.watch {
 		return func() {}
 	}

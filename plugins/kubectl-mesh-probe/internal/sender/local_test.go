@@ -12,7 +12,6 @@ import (
 	"path/filepath"
 	"strings"
 	"sync/atomic"
-	"syscall"
 	"testing"
 	"time"
 
@@ -57,7 +56,7 @@ func (p *localPod) Exec(ctx context.Context, command []string, stdin io.Reader, 
 	cmd := exec.Command(filepath.Join(p.path, command[0]), command[1:]...)
 	cmd.Args[0] = command[0]
 	cmd.Env = append([]string{"PATH=" + p.path}, p.env...)
-	cmd.SysProcAttr = &syscall.SysProcAttr{Setsid: true} // as a container's runtime does
+	cmd.SysProcAttr = newSession() // as a container's runtime does
 	cmd.Stderr = stderr
 	in, err := cmd.StdinPipe()
 	if err != nil {

@@ -7,6 +7,7 @@ import (
 	"os"
 	"path/filepath"
 	"regexp"
+	"runtime"
 	"strings"
 	"time"
 )
@@ -51,16 +52,38 @@ func (p *Plan) Record(now time.Time) *Record {
 	return r
 }
 
-// StateDir returns where records are kept: $XDG_STATE_HOME/kubectl-mesh, else ~/.local/state/kubectl-mesh.
+// StateDir returns where records are kept: $XDG_STATE_HOME/kubectl-mesh, else ~/.local/state/kubectl-mesh, or %LOCALAPPDATA%\kubectl-mesh on Windows.
 func StateDir() (string, error) {
-	if dir := os.Getenv("XDG_STATE_HOME"); filepath.IsAbs(dir) {
-		return filepath.Join(dir, "kubectl-mesh"), nil
-	}
-	home, err := os.UserHomeDir()
+	dir, err := stateDir(runtime.GOOS, os.Getenv)
 	if err != nil {
 		return "", err
 	}
-	return filepath.Join(home, ".local", "state", "kubectl-mesh"), nil
+	return filepath.Clean(dir), nil
+}
+
+// absoluteOnWindows matches a path with a drive and one on a server.
+var absoluteOnWindows = regexp.MustCompile(`^([A-Za-z]:[\\/]|[\\/]{2}[^\\/])`)
+
+// stateDir is StateDir on a platform. It joins names itself, because package filepath has only the rules of the machine that it was compiled for.
+func stateDir(goos string, getenv func(string) string) (string, error) {
+	const name = "kubectl-mesh"
+	given, home := getenv("XDG_STATE_HOME"), getenv("HOME")
+	if goos == "windows" {
+		switch local := getenv("LOCALAPPDATA"); {
+		case absoluteOnWindows.MatchString(given):
+			return given + `\` + name, nil
+		case local != "":
+			return local + `\` + name, nil
+		}
+		return "", errors.New("%LOCALAPPDATA% is not defined")
+	}
+	switch {
+	case strings.HasPrefix(given, "/"):
+		return given + "/" + name, nil
+	case home != "":
+		return home + "/.local/state/" + name, nil
+	}
+	return "", errors.New("$HOME is not defined")
 }
 
 var unsafeInFile = regexp.MustCompile(`[^a-z0-9]+`)

@@ -97,7 +97,7 @@ func createFix(like *routing.Service, in []commandline.Context) string {
 		return ""
 	}
 	return commandline.Each(in, func(at commandline.Context) string {
-		return fmt.Sprintf("echo %s | %s", commandline.Quote(string(manifest)), commandline.Tool("kubectl", at, "", "create", "-f", "-"))
+		return commandline.Pipe("echo "+commandline.Quote(string(manifest)), commandline.Tool("kubectl", at, "", "create", "-f", "-"))
 	})
 }
 
