@@ -15,7 +15,7 @@ trap 'exit 143' TERM
 status=0
 "$@" || status=$?
 # The kernel frees BPF objects and namespaces a moment after their last user has gone, and a busy machine takes longer.
-for _ in {1..60}; do
+for ((end = SECONDS + 60; SECONDS < end; )); do
 	"$here/machine-state.sh" >"$dir/after"
 	if cmp -s "$dir/before" "$dir/after"; then
 		echo "the machine is as before: $(wc -l <"$dir/before") lines of settings, BPF objects, namespaces, mounts, cgroups and interfaces are equal"
