@@ -49,7 +49,8 @@ func TestDrillRecord(t *testing.T) {
 		t.Errorf("%+v", k)
 	}
 	for _, client := range rec.Report.Clients {
-		if len(client.Outages) != 2 || client.Outages[0].Requests == 0 || client.Outages[1].Requests == 0 {
+		// On a busy machine, requests are still under way at the last mark, which then has an entry, too.
+		if len(client.Outages) < 2 || client.Outages[0].Requests == 0 || client.Outages[1].Requests == 0 {
 			t.Errorf("%+v", client.Outages)
 		}
 	}

@@ -99,7 +99,9 @@ func (k *keeper) hold(ctx context.Context, answer chan<- error) error {
 		_ = stdin.Close() // nobody reads any more
 		ended <- err
 	}()
-	go k.feed(feed)
+	over := make(chan struct{})
+	defer close(over)
+	go k.feed(feed, over)
 	for {
 		select {
 		case line := <-out.found:
@@ -137,8 +139,8 @@ func failed(err error, output string) error {
 	return errors.New("the exec stream ended early")
 }
 
-// feed writes the marker, then signs of life, and at the end that the process is to end.
-func (k *keeper) feed(to *io.PipeWriter) {
+// feed writes the marker, then signs of life, and at the end that the process is to end. It ends when the exec is over.
+func (k *keeper) feed(to *io.PipeWriter, over <-chan struct{}) {
 	defer func() { _ = to.Close() }()
 	tick := time.NewTicker(beatEvery)
 	defer tick.Stop()
@@ -148,6 +150,8 @@ func (k *keeper) feed(to *io.PipeWriter) {
 		}
 		select {
 		case <-tick.C:
+		case <-over:
+			return
 		case <-k.stopping:
 			_, _ = io.WriteString(to, "Q\n") // if it is lost, the process ends for want of signs of life
 			return
