@@ -64,7 +64,7 @@ func runDrills(ctx context.Context, kubeconfig, only string, out io.Writer) erro
 		if err := errors.Join(l.kubectl(ctx, "mesh-svc", "affinity", d.affinity, service, "--yes"), l.settle(ctx)); err != nil {
 			return err
 		}
-		problems, err := again(out, func() ([]string, error) { return l.drill(ctx, d, out) })
+		problems, err := again(out, func() (differs, wrong []string, err error) { return l.drill(ctx, d, out) })
 		if err != nil {
 			return fmt.Errorf("%s: %w", d.with, err)
 		}
@@ -98,14 +98,17 @@ func runDrills(ctx context.Context, kubeconfig, only string, out io.Writer) erro
 	return nil
 }
 
-// again repeats a comparison until it shows no difference, and returns the differences of the last one.
-func again(out io.Writer, compare func() ([]string, error)) (problems []string, err error) {
+// again repeats a comparison of times until it shows no difference, and returns the differences of the last one. What is wrong whatever the time is
+// not repeated.
+func again(out io.Writer, compare func() (differs, wrong []string, err error)) (problems []string, err error) {
 	for range measured {
-		if problems, err = compare(); err != nil || len(problems) == 0 {
-			return problems, err
-		}
+		differs, wrong, err := compare()
+		problems = slices.Concat(differs, wrong)
 		for _, p := range problems {
 			_, _ = fmt.Fprintf(out, "  DIFFERS: %s\n", p)
+		}
+		if err != nil || len(wrong) > 0 || len(differs) == 0 {
+			return problems, err
 		}
 	}
 	return problems, nil
@@ -114,13 +117,13 @@ func again(out io.Writer, compare func() ([]string, error)) (problems []string, 
 // wanted reports whether a part was asked for; no part named asks for all.
 func wanted(part, only string) bool { return strings.Contains(part, only) }
 
-// drill runs one drill while the observer looks, and returns what differs.
-func (l *lab) drill(ctx context.Context, d drillOf, out io.Writer) ([]string, error) {
+// drill runs one drill while the observer looks, and returns which times differ, and what is wrong whatever the time.
+func (l *lab) drill(ctx context.Context, d drillOf, out io.Writer) (differs, wrong []string, err error) {
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
 	before, err := l.state(ctx)
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
 	r := &result{}
 	seen := make(chan error, 1)
@@ -138,22 +141,22 @@ func (l *lab) drill(ctx context.Context, d drillOf, out io.Writer) ([]string, er
 	cmd.Stderr = &errOut
 	raw, runErr := cmd.Output()
 	if err := errOut.wait(); err != nil {
-		return nil, err
+		return nil, nil, err
 	}
 	var doc v1alpha1.DrillReport
 	if err := json.Unmarshal(raw, &doc); err != nil || doc.WriteTime == nil {
-		return nil, fmt.Errorf("mesh-probe drill: %w: %s", errors.Join(runErr, err), errOut.said.String())
+		return nil, nil, fmt.Errorf("mesh-probe drill: %w: %s", errors.Join(runErr, err), errOut.said.String())
 	}
 	if err := <-seen; err != nil {
-		return nil, err
+		return nil, nil, err
 	}
 	after, err := l.state(ctx)
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
 	i := slices.IndexFunc(doc.Clients, func(c v1alpha1.DrillClient) bool { return c.Cluster == "us" })
 	if i < 0 || doc.Clients[i].FailoverMs == nil {
-		return nil, fmt.Errorf("mesh-probe drill saw nothing: %s%s", raw, errOut.said.String())
+		return nil, nil, fmt.Errorf("mesh-probe drill saw nothing: %s%s", raw, errOut.said.String())
 	}
 	end := doc.WriteTime.Add(8 * time.Second)
 	o := r.gap(doc.WriteTime.UnixMilli(), end.UnixMilli())
@@ -169,7 +172,10 @@ func (l *lab) drill(ctx context.Context, d drillOf, out io.Writer) ([]string, er
 		_, _ = fmt.Fprintf(out, "  inconclusive: %s\n%s", doc.Reason, errOut.said.String())
 		runErr = nil
 	}
-	return differences(doc, d.cut, printed, o, resolution, before, after, runErr), nil
+	if differ(printed, o, resolution, d.cut) {
+		differs = append(differs, fmt.Sprintf("the drill prints a failover of %s, the observer saw %s", printed, o.gap))
+	}
+	return differs, leftovers(doc, before, after, runErr), nil
 }
 
 // takenAway is what a drill prints once its write is accepted.
@@ -211,12 +217,8 @@ func sleep(ctx context.Context, d time.Duration) error {
 	}
 }
 
-// differences are what a drill must not leave or print. equal says that nobody answered at all for some time.
-func differences(doc v1alpha1.DrillReport, equal bool, printed time.Duration, o observed, resolution time.Duration, before, after string, runErr error) []string {
-	var out []string
-	if differ(printed, o, resolution, equal) {
-		out = append(out, fmt.Sprintf("the drill prints a failover of %s, the observer saw %s", printed, o.gap))
-	}
+// leftovers are what a drill must not leave.
+func leftovers(doc v1alpha1.DrillReport, before, after string, runErr error) (out []string) {
 	if before != after {
 		out = append(out, fmt.Sprintf("before the drill the state was %s; after it, it is %s", before, after))
 	}
@@ -228,16 +230,19 @@ func differences(doc v1alpha1.DrillReport, equal bool, printed time.Duration, o 
 
 // differ reports whether mesh-probe, exact to resolution, prints less than the observer saw or, where both must see the same, anything else.
 func differ(printed time.Duration, o observed, resolution time.Duration, equal bool) bool {
-	if max(o.hole, resolution) > coarse {
+	if tooCoarse(o, resolution) {
 		return false
 	}
 	allowed := max(drillInterval, resolution) + o.hole + slack
 	return o.gap-printed > allowed || equal && printed-o.gap > allowed
 }
 
+// tooCoarse reports whether one of the two is not exact enough for a comparison.
+func tooCoarse(o observed, resolution time.Duration) bool { return max(o.hole, resolution) > coarse }
+
 // count takes note of a comparison, or says why there is none.
 func (l *lab) count(out io.Writer, o observed, resolution time.Duration) {
-	if max(o.hole, resolution) > coarse {
+	if tooCoarse(o, resolution) {
 		_, _ = fmt.Fprintf(out, "  not compared: the machine was too slow for figures that are exact to %s\n", coarse)
 		return
 	}

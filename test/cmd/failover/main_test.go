@@ -123,14 +123,17 @@ func TestDiffer(t *testing.T) {
 
 func TestAgain(t *testing.T) {
 	t.Parallel()
-	for results, want := range map[string]string{".": "", "d.": "", "dd.": "", "ddd": "d", "ddd.": "d"} {
+	for results, want := range map[string]string{".": "", "d.": "", "dd.": "", "ddd": "d", "ddd.": "d", "w.": "w", "dw.": "w"} {
 		n := 0
-		got, err := again(io.Discard, func() ([]string, error) {
+		got, err := again(io.Discard, func() (differs, wrong []string, err error) {
 			n++
-			if results[n-1] == '.' {
-				return nil, nil
+			switch results[n-1] {
+			case 'd':
+				differs = []string{"d"}
+			case 'w': // a drill that did not restore is not tried again
+				wrong = []string{"w"}
 			}
-			return []string{"d"}, nil
+			return differs, wrong, nil
 		})
 		if err != nil || strings.Join(got, "") != want || n > 3 {
 			t.Errorf("%s: %v, %v, after %d", results, got, err, n)

@@ -37,7 +37,10 @@ func events() []event {
 // marks compares the gap that mesh-probe prints for a mark with what the observer saw since then, as runDrills does.
 func (l *lab) marks(ctx context.Context, out io.Writer) (bad []string, err error) {
 	for _, e := range events() {
-		problems, err := again(out, func() ([]string, error) { return l.compareMark(ctx, e, out) })
+		problems, err := again(out, func() (differs, _ []string, err error) {
+			differs, err = l.compareMark(ctx, e, out)
+			return differs, nil, err
+		})
 		if err != nil {
 			return nil, fmt.Errorf("%s: %w", e.name, err)
 		}
