@@ -7,7 +7,9 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"os"
 	"os/exec"
+	"strconv"
 	"strings"
 	"syscall"
 	"testing"
@@ -32,7 +34,8 @@ func shell(t *testing.T, name string, command []string) []string {
 	return append(append([]string{}, shells[name]...), command[1:]...)
 }
 
-// process starts the process of a container and returns a channel with its exit code.
+// process starts the process of a container and returns a channel with its exit code. It waits until the shell has set both traps: a signal
+// before them ends the shell without an exit code. In a container that is what the signal is for.
 func process(t *testing.T, name string, argv []string) (*exec.Cmd, <-chan int) {
 	t.Helper()
 	argv = shell(t, name, argv)
@@ -45,7 +48,33 @@ func process(t *testing.T, name string, argv []string) (*exec.Cmd, <-chan int) {
 		_ = cmd.Wait()
 		ended <- cmd.ProcessState.ExitCode()
 	}()
+	for deadline := time.Now().Add(watchdog); !handles(t, cmd.Process.Pid, syscall.SIGTERM, sigusr1); time.Sleep(time.Millisecond) {
+		if time.Now().After(deadline) {
+			t.Fatal("the shell sets no traps")
+		}
+	}
 	return cmd, ended
+}
+
+// handles reports whether a process has handlers for the signals.
+func handles(t *testing.T, pid int, signals ...syscall.Signal) bool {
+	t.Helper()
+	status, err := os.ReadFile(fmt.Sprintf("/proc/%d/status", pid))
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, rest, _ := strings.Cut(string(status), "\nSigCgt:")
+	mask, _, _ := strings.Cut(rest, "\n")
+	caught, err := strconv.ParseUint(strings.TrimSpace(mask), 16, 64)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, s := range signals {
+		if caught&(1<<(uint(s)-1)) == 0 {
+			return false
+		}
+	}
+	return true
 }
 
 func await0(t *testing.T, ended <-chan int) {
