@@ -22,11 +22,11 @@ import (
 // signer gives each cluster of the mesh leaf certificates of its own, all of one CA: what mesh-ca judges in a large mesh are their signatures.
 type signer struct {
 	ca     pki.CertKey
-	from   string // the cluster whose leaf Secrets are the model
-	models []corev1.Secret
+	from   string          // the cluster whose leaf Secrets are the model
+	models []corev1.Secret // empty if nobody asks for leaf Secrets
 }
 
-func newSigner(ctx context.Context, client kubernetes.Interface) (*signer, error) {
+func newSigner(ctx context.Context, client kubernetes.Interface, leaves bool) (*signer, error) {
 	s := &signer{}
 	config, err := client.CoreV1().ConfigMaps(metav1.NamespaceSystem).Get(ctx, cilium.ConfigMapName, metav1.GetOptions{})
 	if err != nil {
@@ -35,6 +35,9 @@ func newSigner(ctx context.Context, client kubernetes.Interface) (*signer, error
 	s.from = config.Data["cluster-name"]
 	if s.ca, err = pki.NewCA(pki.CAOptions{Now: time.Now()}); err != nil {
 		return nil, err
+	}
+	if !leaves {
+		return s, nil
 	}
 	for _, spec := range pki.LeafSpecs() {
 		secret, err := client.CoreV1().Secrets(metav1.NamespaceSystem).Get(ctx, spec.Secret, metav1.GetOptions{})

@@ -55,10 +55,14 @@ type answer struct {
 	body        []byte
 }
 
+// withLeaves is the argument of serve that makes leaf certificates. Their keys take minutes, and only mesh-ca reads them.
+const withLeaves = "leaves"
+
 // serve runs clusters in front of the API server of a context until in ends, and writes a kubeconfig with a context for each.
 func serve(ctx context.Context, in io.Reader, out io.Writer, args []string) error {
-	if len(args) != 5 {
-		return errors.New("serve takes KUBECONFIG CONTEXT CLUSTERS ROUND-TRIP NEW-KUBECONFIG")
+	leaves := len(args) == 6 && args[5] == withLeaves
+	if len(args) != 5 && !leaves {
+		return errors.New("serve takes KUBECONFIG CONTEXT CLUSTERS ROUND-TRIP NEW-KUBECONFIG [" + withLeaves + "]")
 	}
 	count, err := strconv.Atoi(args[2])
 	if err != nil {
@@ -68,7 +72,7 @@ func serve(ctx context.Context, in io.Reader, out io.Writer, args []string) erro
 	if err != nil {
 		return err
 	}
-	identities, m, err := newMesh(ctx, args[0], args[1], count)
+	identities, m, err := newMesh(ctx, args[0], args[1], count, leaves)
 	if err != nil {
 		return err
 	}
@@ -103,7 +107,7 @@ func serve(ctx context.Context, in io.Reader, out io.Writer, args []string) erro
 func clusterName(n int) string { return fmt.Sprintf("mesh-%03d", n+1) }
 
 // newMesh reads what makes a cluster of the mesh out of one, and returns for each cluster the answers by path that are its own.
-func newMesh(ctx context.Context, kubeconfig, contextName string, count int) ([]map[string][]byte, *mesh, error) {
+func newMesh(ctx context.Context, kubeconfig, contextName string, count int, leaves bool) ([]map[string][]byte, *mesh, error) {
 	client, cfg, err := connect(kubeconfig, contextName)
 	if err != nil {
 		return nil, nil, err
@@ -127,7 +131,7 @@ func newMesh(ctx context.Context, kubeconfig, contextName string, count int) ([]
 	if count > usualMesh {
 		config.Data["max-connected-clusters"] = strconv.Itoa(largestMesh)
 	}
-	sign, err := newSigner(ctx, client)
+	sign, err := newSigner(ctx, client, leaves)
 	if err != nil {
 		return nil, nil, err
 	}
