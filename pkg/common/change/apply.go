@@ -83,10 +83,16 @@ func (p *Plan) applyGroup(ctx context.Context, phase *Phase, group []Step, o Opt
 		}
 		o.event(Begun, s, *done, total)
 		at := *done
-		heard := context.AfterFunc(ctx, func() { o.event(Finishing, s, at, total) })
+		told := make(chan struct{})
+		hear := context.AfterFunc(ctx, func() {
+			defer close(told)
+			o.event(Finishing, s, at, total)
+		})
 		var sent bool
 		sent, err = p.send(ctx, s, o)
-		heard()
+		if !hear() {
+			<-told // it must not be said after the outcome
+		}
 		if err != nil {
 			break
 		}

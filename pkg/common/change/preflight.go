@@ -80,17 +80,34 @@ func preflightMember(ctx context.Context, m *clusters.Member, steps []Step, o Op
 			settle(h, v1alpha1.ResultFailed, err.Error())
 		}
 	}
+	// A step that fails fails the one that it serves, so what is found is marked when nobody looks any more.
+	waiting := make([]bool, len(steps))
+	for n, s := range steps {
+		waiting[n] = pending(s)
+	}
+	found := make([]finding, len(steps))
 	fanout.Parallel(ctx, len(steps), func(n int) {
 		defer checked(steps[n])
-		if !pending(steps[n]) {
-			return
+		if waiting[n] {
+			found[n] = check(ctx, steps[n], o)
 		}
-		// What an interrupt cut short has not failed.
-		if err := check(ctx, steps[n], o); err != nil && ctx.Err() == nil && pending(steps[n]) {
-			settle(steps[n], v1alpha1.ResultFailed, err.Error())
+		if ctx.Err() != nil { // what an interrupt cut short has not failed
+			found[n] = finding{}
 		}
 	})
+	for _, parts := range []bool{false, true} {
+		for n, s := range steps {
+			if _, part := s.(Part); part == parts && found[n] != (finding{}) && pending(s) {
+				settle(s, found[n].result, found[n].message)
+			}
+		}
+	}
 }
+
+// finding is why a step will not be sent; the zero value says that it may be.
+type finding struct{ result, message string }
+
+func failed(err error) finding { return finding{v1alpha1.ResultFailed, err.Error()} }
 
 // needed collects the permissions of each step and of all that serve it: what one of them lacks, all lack.
 func needed(steps []Step) (heads []Step, needs map[Step][]permissions.Permission) {
@@ -172,14 +189,17 @@ func review(ctx context.Context, m *clusters.Member, p permissions.Permission) e
 
 // check lets a step prepare, and sends its dry run. What admission would turn into something else is refused: the write would fail too, when it is
 // read back, and leave the clusters after it as they were.
-func check(ctx context.Context, s Step, o Options) error {
+func check(ctx context.Context, s Step, o Options) finding {
 	if prepared, ok := s.(Preparer); ok {
-		if err := fanout.Do(ctx, o.Timeout, prepared.Prepare); err != nil || !pending(s) {
-			return err
+		if err := fanout.Do(ctx, o.Timeout, prepared.Prepare); err != nil {
+			return failed(err)
+		}
+		if s.Status().Result != v1alpha1.ResultPlanned {
+			return finding{} // there is nothing to do
 		}
 	}
 	if o.AccessOnly {
-		return nil
+		return finding{}
 	}
 	var got metav1.Object
 	err := fanout.Do(ctx, o.Timeout, func(ctx context.Context) (err error) {
@@ -187,15 +207,15 @@ func check(ctx context.Context, s Step, o Options) error {
 		return err
 	})
 	if err != nil {
-		return explainDryRun(s, err)
+		return failed(explainDryRun(s, err))
 	}
 	if got == nil {
-		return nil
+		return finding{}
 	}
 	if d := s.Diff(got); d != nil {
-		settle(s, v1alpha1.ResultRefused, "admission in the cluster "+d.verb("removes", "changes"))
+		return finding{v1alpha1.ResultRefused, "admission in the cluster " + d.verb("removes", "changes")}
 	}
-	return nil
+	return finding{}
 }
 
 // verb says what has become of a field, with the verbs for one that is gone and for one with another value.

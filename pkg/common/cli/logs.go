@@ -45,9 +45,10 @@ func addVerbosity(root *cobra.Command) {
 	root.PersistentFlags().IntVarP(&level, "v", "v", 0, "Log verbosity on stderr, up to 7: 6 shows each request's URL. Bodies are never logged.")
 	root.PersistentPreRunE = func(*cobra.Command, []string) error {
 		level = min(max(level, 0), maxVerbosity)
-		if level > 0 {
-			logTo(true)
+		if level == 0 {
+			return nil
 		}
+		logTo(true)
 		fs := flag.NewFlagSet("klog", flag.ContinueOnError)
 		klog.InitFlags(fs)
 		return fs.Set("v", strconv.Itoa(level))

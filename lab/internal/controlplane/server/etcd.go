@@ -17,6 +17,8 @@ import (
 const (
 	etcdClientURL = "unix://etcd-client.sock"
 	etcdPeerURL   = "unix://etcd-peer.sock"
+	// advertised goes to other members, and there are none. etcd before 3.7 wants a port in it.
+	advertised = "unix://lab:1"
 )
 
 // startEtcd runs etcd in this process until stop is called.
@@ -41,8 +43,12 @@ func startEtcd(ctx context.Context, dataDir, logFile string) (stop func(), err e
 	if err != nil {
 		return nil, err
 	}
-	config.ListenClientUrls, config.AdvertiseClientUrls = []url.URL{*client}, []url.URL{*client}
-	config.ListenPeerUrls, config.AdvertisePeerUrls = []url.URL{*peer}, []url.URL{*peer}
+	others, err := url.Parse(advertised)
+	if err != nil {
+		return nil, err
+	}
+	config.ListenClientUrls, config.AdvertiseClientUrls = []url.URL{*client}, []url.URL{*others}
+	config.ListenPeerUrls, config.AdvertisePeerUrls = []url.URL{*peer}, []url.URL{*others}
 	config.InitialCluster = config.InitialClusterFromName(config.Name)
 
 	if err := removeSockets("."); err != nil {

@@ -24,20 +24,21 @@ import (
 // since flags are their documented interface. Both are made before either runs: they
 // share the registry of feature gates, which must not grow once it is set.
 func options(files cluster.Files, c state.Cluster) (*apiserveroptions.ServerRunOptions, *controllermanageroptions.KubeControllerManagerOptions, error) {
+	controllers, err := controllermanageroptions.NewKubeControllerManagerOptions()
+	if err != nil {
+		return nil, nil, err
+	}
 	server := apiserveroptions.NewServerRunOptions()
+	// Of Kubernetes 1.34, kube-controller-manager sets the default of a feature gate here, which it must do before any program has flags for them.
+	flags := controllers.Flags(controllermanager.KnownControllers(), controllermanager.ControllersDisabledByDefault(), controllermanager.ControllerAliases())
+	if err := parse("kube-controller-manager", flags, controllerFlags(files, c)); err != nil {
+		return nil, nil, err
+	}
 	serverFlags, err := serverFlags(files, c)
 	if err != nil {
 		return nil, nil, err
 	}
 	if err := parse("kube-apiserver", server.Flags(), serverFlags); err != nil {
-		return nil, nil, err
-	}
-	controllers, err := controllermanageroptions.NewKubeControllerManagerOptions()
-	if err != nil {
-		return nil, nil, err
-	}
-	flags := controllers.Flags(controllermanager.KnownControllers(), controllermanager.ControllersDisabledByDefault(), controllermanager.ControllerAliases())
-	if err := parse("kube-controller-manager", flags, controllerFlags(files, c)); err != nil {
 		return nil, nil, err
 	}
 	if err := server.GenericServerRunOptions.ComponentGlobalsRegistry.Set(); err != nil {

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -24,12 +25,11 @@ import (
 type unstable struct {
 	*modeltest.World
 
-	fails int
+	fails atomic.Int64
 }
 
 func (u *unstable) Running(ctx context.Context, s *ca.State, look rotate.Look) (rotate.Running, error) {
-	if len(u.Log) > 3 && u.fails > 0 {
-		u.fails--
+	if len(u.Log) > 3 && u.fails.Add(-1) >= 0 {
 		return rotate.Running{}, errors.New("connection refused")
 	}
 	return u.World.Running(ctx, s, look)
@@ -38,9 +38,11 @@ func (u *unstable) Running(ctx context.Context, s *ca.State, look rotate.Look) (
 // TestUnstable: a cluster that does not answer for a while is waited for, not longer than --wait.
 func TestUnstable(t *testing.T) {
 	t.Parallel()
-	for fails, want := range map[int]string{7: "", 10000: `"us": what its processes do could not be observed: connection refused. --wait 0 does not observe them. What was written is safe; to go on, run: kubectl mesh-ca federate`} {
+	for fails, want := range map[int64]string{7: "", 10000: `"us": what its processes do could not be observed: connection refused. --wait 0 does not observe them. What was written is safe; to go on, run: kubectl mesh-ca federate`} {
 		w := newWorld(t, "certgen", "us", "eu")
-		_, err := w.run(-1, func(c *federate.Config) { c.Observer = &unstable{w.World, fails} })
+		observer := &unstable{World: w.World}
+		observer.fails.Store(fails)
+		_, err := w.run(-1, func(c *federate.Config) { c.Observer = observer })
 		if want == "" && err != nil || want != "" && (err == nil || !strings.Contains(err.Error(), want)) {
 			t.Errorf("%d failures: %v", fails, err)
 		}

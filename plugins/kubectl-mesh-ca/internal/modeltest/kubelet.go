@@ -23,7 +23,7 @@ func (w *World) Wrote(p *Process, resource, name string) {
 	line := p.Name + " " + resource + "/" + name
 	w.Log = append(w.Log, line)
 	if w.Stop != nil && w.Stop(line) {
-		w.Left = 0
+		w.left.Store(0)
 	}
 	w.Check("a write to " + p.Name + " " + resource + "/" + name)
 }

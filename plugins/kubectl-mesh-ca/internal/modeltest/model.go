@@ -10,6 +10,7 @@ import (
 	"math/rand/v2"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -68,8 +69,8 @@ type World struct {
 	// mu is for what observations of several clusters at once share: cache and R.
 	mu    sync.Mutex
 	cache map[[2][sha256.Size]byte]bool
-	// left is how many requests the process may send until it crashes; negative for never.
-	Left int
+	// left is how many requests the process may send until it crashes; negative for never. Several are sent at once.
+	left atomic.Int64
 	// Stop, if set, says after which write the process crashes, before it gets the answer.
 	Stop func(write string) bool
 	Log  []string
@@ -82,7 +83,7 @@ func (w *World) Now() time.Time { return w.At }
 
 // Sleep lets time pass: kubelets project files, and pods start, each when it likes. A process that has ended does not sleep.
 func (w *World) Sleep(ctx context.Context, d time.Duration) error {
-	if w.Left == 0 {
+	if w.left.Load() == 0 {
 		return errCrashed
 	}
 	w.At = w.At.Add(d)
@@ -127,7 +128,9 @@ func New(t testing.TB, seed uint64, install func(name string, ca *pkitest.CA) ca
 
 // Empty is a world without clusters.
 func Empty(t testing.TB, random *rand.Rand, at time.Time) *World {
-	return &World{T: t, R: random, At: at, Kept: map[string]bool{}, cache: map[[2][sha256.Size]byte]bool{}, Left: -1, Fail: t.Fatalf}
+	w := &World{T: t, R: random, At: at, Kept: map[string]bool{}, cache: map[[2][sha256.Size]byte]bool{}, Fail: t.Fatalf}
+	w.left.Store(-1)
+	return w
 }
 
 // Boot starts the processes of a cluster, and adds it to the mesh. names are all clusters of the mesh.
@@ -208,10 +211,12 @@ func peerConfig(peer string) []byte {
 
 // crashed counts the requests of the process.
 func (w *World) crashed(bool) bool {
-	if w.Left > 0 {
-		w.Left--
+	for {
+		n := w.left.Load()
+		if n <= 0 || w.left.CompareAndSwap(n, n-1) {
+			return n == 0 || n == 1
+		}
 	}
-	return w.Left == 0
 }
 
 // Members are the clusters of the mesh.
@@ -225,9 +230,9 @@ func (w *World) Members() []*clusters.Member {
 
 // Begin notes a command that ends after so many requests; negative for as long as it takes. The function that it returns ends the limit.
 func (w *World) Begin(command string, requests int) func() {
-	w.Left = requests
+	w.left.Store(int64(requests))
 	w.Log = append(w.Log, fmt.Sprintf("--- %s, %d requests", command, requests))
-	return func() { w.Left = -1 }
+	return func() { w.left.Store(-1) }
 }
 
 // Restarted reports whether clustermesh-apiserver was restarted.
