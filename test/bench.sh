@@ -34,7 +34,8 @@ done
 	echo 'Speed and memory are ratios against another tool that ran at the same time on the same machine, because the speed of a machine is'
 	echo 'not a property of the code. A bound that is missed is printed as MISSED. `make bench` runs all of these and writes this page again.'
 	echo
-	echo "This run: $(date -u +%Y-%m-%d), $(nproc) cores ($(sed -n 's/^model name[^:]*: //p' /proc/cpuinfo | head -1)), $(go env GOVERSION)."
+	settings=$(env | grep -E '^(RUNS|ROUNDS|REQUESTS|TOOLS|SERVICES|MESH_SERVICES|MESH_CLUSTERS|RTT)=' | sort | tr '\n' ' ' || true)
+	echo "This run: \`${settings}make bench\`, $(date -u +%Y-%m-%d), $(nproc) cores ($(sed -n 's/^model name[^:]*: //p' /proc/cpuinfo | head -1)), $(go env GOVERSION)."
 	for target in "${targets[@]}"; do
 		printf '\n## make %s\n\n%s\n\n```text\n' "$target" "${about[$target]}"
 		# What is built and how the lab starts is not a result.

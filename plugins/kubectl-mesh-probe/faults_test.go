@@ -21,7 +21,7 @@ func faultTable() faults.Matrix {
 		Rows: []faults.Row{
 			{Args: append([]string{"http://web", "--count", "10", "-o", "json"}, in...)},
 			{
-				Command: "drill", Changes: true, WayBack: "kubectl mesh-probe drill --repair",
+				Command: "drill", Changes: true, Timed: true, WayBack: "kubectl mesh-probe drill --repair",
 				Args: append([]string{"web", "--in", "eu", "--with", "shared", "--from-clusters", "us,eu", "--baseline", "1s", "--hold", "6s", "--rate", "20", "--timeout", "5s", "--restore-timeout", "5s", "--return-timeout", "5s", "--yes"}, in...),
 			},
 			{Command: "cleanup", Args: []string{"-n", "faults-probe", "--yes"}, Prepare: helperPod, WayBack: "deleted|changed"},

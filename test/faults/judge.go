@@ -32,6 +32,9 @@ type wanted struct {
 	document bool   // stdout is a document
 }
 
+// exitCode begins a line about one.
+const exitCode = "exit code "
+
 // judge returns what is not as documented, each in one line.
 func judge(r run, w wanted) []string {
 	var wrong []string
@@ -48,7 +51,7 @@ func judge(r run, w wanted) []string {
 	works := w.works || !r.met || w.eitherOr && r.code == w.baseline.code
 	switch {
 	case works && r.code != w.baseline.code:
-		say("exit code %d, want %d as without the fault", r.code, w.baseline.code)
+		say(exitCode+"%d, want %d as without the fault", r.code, w.baseline.code)
 	case works && !slices.Equal(r.changed, w.baseline.changed):
 		say("changed %q, want %q as without the fault", r.changed, w.baseline.changed)
 	case works && !slices.Equal(r.files, w.baseline.files):
@@ -59,7 +62,7 @@ func judge(r run, w wanted) []string {
 	case len(r.files) > 0:
 		say("failed, and left the files %q", r.files)
 	case r.code != w.code:
-		say("exit code %d, want %d", r.code, w.code)
+		say(exitCode+"%d, want %d", r.code, w.code)
 	default:
 		wrong = append(wrong, reported(r, w)...)
 	}

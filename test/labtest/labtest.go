@@ -34,6 +34,8 @@ type Commands = map[string]func(ts *testscript.TestScript, neg bool, args []stri
 //	namespace CONTEXT...      make $NS in these contexts; it is deleted at the end of the script
 //	lab ARGS...               meshlab ARGS
 //	restarts CLUSTER          start this cluster again at the end, whatever happened
+//	rollout CONTEXT DEPLOYMENT...
+//	                          wait until they are rolled out and the EndpointSlices of $NS are up to date, which is a moment later
 //	waitfor [-stdout RE] ARGS run a command until it succeeds (and prints RE)
 //	gate [-stdout RE] ARGS    run a command whose result depends on a sample of requests, as exec does. If it fails (or does not print RE), it is
 //	                          run once more: a true check fails by chance in up to 1 % of the runs, and by one request that a busy machine lost
@@ -52,6 +54,7 @@ func Run(t *testing.T, dir string, more ...Commands) {
 		"namespace": namespace,
 		"lab":       lab,
 		"restarts":  restarts,
+		"rollout":   rollout,
 		"waitfor":   waitfor,
 		"gate":      gate,
 		"lines":     lines,

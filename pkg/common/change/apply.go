@@ -84,13 +84,13 @@ func (p *Plan) applyGroup(ctx context.Context, phase *Phase, group []Step, o Opt
 		o.event(Begun, s, *done, total)
 		at := *done
 		told := make(chan struct{})
-		hear := context.AfterFunc(ctx, func() {
+		stop := context.AfterFunc(ctx, func() {
 			defer close(told)
 			o.event(Finishing, s, at, total)
 		})
 		var sent bool
 		sent, err = p.send(ctx, s, o)
-		if !hear() {
+		if !stop() {
 			<-told // it must not be said after the outcome
 		}
 		if err != nil {

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -101,6 +102,84 @@ func TestPhases(t *testing.T) {
 	}
 	if want := []string{"us a", "eu a", "gate", "before us", "us b", "before eu", "eu b", "us cleanup"}; !slices.Equal(log, want) {
 		t.Errorf("%q, want %q", log, want)
+	}
+}
+
+// cutting is a step during which the command is interrupted.
+type cutting struct {
+	*step
+
+	interrupt func()
+}
+
+func (c *cutting) Send(ctx context.Context, dryRun bool) (metav1.Object, error) {
+	if !dryRun {
+		c.interrupt()
+	}
+	return c.step.Send(ctx, dryRun)
+}
+
+// TestFinishing: that an interrupted command waits for an outcome is said before the outcome.
+func TestFinishing(t *testing.T) {
+	t.Parallel()
+	ctx, interrupt := context.WithCancel(t.Context())
+	var log []string
+	p := &change.Plan{Action: "test", Phases: []*change.Phase{{Steps: []change.Step{&cutting{newStep(member("us", true), "a", &log), interrupt}}}}}
+	var mu sync.Mutex
+	var said []change.EventKind
+	o := options
+	o.Events = func(e change.Event) {
+		if e.Kind == change.Finishing {
+			time.Sleep(50 * time.Millisecond) // whoever prints may be slow
+		}
+		mu.Lock()
+		defer mu.Unlock()
+		said = append(said, e.Kind)
+	}
+	if err := p.Apply(ctx, o); !errors.Is(err, context.Canceled) {
+		t.Errorf("error %v", err)
+	}
+	mu.Lock()
+	defer mu.Unlock()
+	if want := []change.EventKind{change.Begun, change.Finishing, change.Ended}; !slices.Equal(said, want) {
+		t.Errorf("%q, want %q", said, want)
+	}
+}
+
+// refused is a step whose dry run fails.
+type refused struct {
+	*step
+
+	why string
+}
+
+func (r *refused) Send(context.Context, bool) (metav1.Object, error) {
+	time.Sleep(r.slow)
+	return nil, errors.New(r.why)
+}
+
+// refusedPart is one that serves another.
+type refusedPart struct{ *refused }
+
+func (r *refusedPart) Serves() change.Step { return r.serves }
+
+// TestOwnReason: where a step and its backup both fail the preflight, the step says its own reason.
+func TestOwnReason(t *testing.T) {
+	t.Parallel()
+	var log []string
+	us := member("us", true)
+	head := &refused{newStep(us, "a", &log), "the CA is refused"}
+	backup := &refusedPart{&refused{newStep(us, "b", &log), "the backup is refused"}}
+	backup.serves, head.slow = head, 50*time.Millisecond // the backup's answer comes first
+	p := &change.Plan{Action: "test", Phases: []*change.Phase{{Steps: []change.Step{backup}}, {Steps: []change.Step{head}}}}
+	if err := p.Preflight(t.Context(), options); !errors.Is(err, change.ErrPreflight) {
+		t.Errorf("error %v", err)
+	}
+	if got := head.Status(); got.Result != v1alpha1.ResultFailed || !strings.Contains(got.Message, head.why) {
+		t.Errorf("%s: %s", got.Result, got.Message)
+	}
+	if got := backup.Status(); got.Result != v1alpha1.ResultPlanned {
+		t.Errorf("the backup: %s: %s", got.Result, got.Message)
 	}
 }
 

@@ -80,7 +80,7 @@ func preflightMember(ctx context.Context, m *clusters.Member, steps []Step, o Op
 			settle(h, v1alpha1.ResultFailed, err.Error())
 		}
 	}
-	// A step that fails fails the one that it serves, so what is found is marked when nobody looks any more.
+	// Marking a failed step also marks the step that it serves, which may be checked at that moment. So nothing is marked before all checks have ended.
 	waiting := make([]bool, len(steps))
 	for n, s := range steps {
 		waiting[n] = pending(s)
@@ -95,7 +95,7 @@ func preflightMember(ctx context.Context, m *clusters.Member, steps []Step, o Op
 			found[n] = finding{}
 		}
 	})
-	for _, parts := range []bool{false, true} {
+	for _, parts := range []bool{false, true} { // a step's own reason says more than that of its backup
 		for n, s := range steps {
 			if _, part := s.(Part); part == parts && found[n] != (finding{}) && pending(s) {
 				settle(s, found[n].result, found[n].message)

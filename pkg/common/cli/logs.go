@@ -45,7 +45,7 @@ func addVerbosity(root *cobra.Command) {
 	root.PersistentFlags().IntVarP(&level, "v", "v", 0, "Log verbosity on stderr, up to 7: 6 shows each request's URL. Bodies are never logged.")
 	root.PersistentPreRunE = func(*cobra.Command, []string) error {
 		level = min(max(level, 0), maxVerbosity)
-		if level == 0 {
+		if level == 0 { // klog's flags are global, and tests run commands at the same time
 			return nil
 		}
 		logTo(true)

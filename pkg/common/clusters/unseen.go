@@ -29,7 +29,7 @@ func (m *Member) Unseen(what string, err error) {
 func TakeUnseen(members []*Member) []string {
 	var lines []string
 	names := map[string][]string{}
-	unseenMu.Lock() // a question that nobody waits for any more may still note something
+	unseenMu.Lock() // commands of one process, as in tests, may share members
 	defer unseenMu.Unlock()
 	for _, m := range members {
 		for _, line := range m.unseen[m.told:] {

@@ -10,6 +10,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/kubectl-mesh/kubectl-mesh/pkg/apis/v1alpha1"
+	"github.com/kubectl-mesh/kubectl-mesh/test/docs"
 )
 
 var update = flag.Bool("update", false, "update docs/findings.md")
@@ -31,6 +32,11 @@ minimum severity that causes exit code 1. A rule that is only an inference from 
 func markdown(rules []Rule) string {
 	var b strings.Builder
 	b.WriteString(intro)
+	b.WriteString("| id | what is wrong | severity |\n|---|---|---|\n")
+	for _, r := range rules {
+		fmt.Fprintf(&b, "| [%s](#%s) | %s | %s |\n", r.ID, docs.Anchor(r.ID+": "+r.Title), r.Title, r.Severity)
+	}
+	b.WriteString("\n")
 	for _, r := range rules {
 		fmt.Fprintf(&b, "## %s: %s\n\nSeverity: %s.\n\n**Why.** %s\n\n**Suggested fix.** %s\n\n", r.ID, r.Title, r.Severity, r.Why, r.Advice)
 	}

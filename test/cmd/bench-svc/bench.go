@@ -223,6 +223,9 @@ func (b *bench) peer(ctx context.Context, few series) error {
 	}
 	n := len(b.contexts)
 	b.print("\n%d clusters x %d Services and as many EndpointSlices; median (lowest to highest) of %d runs, in turns", n, b.services, b.runs)
+	if b.services > addresses {
+		b.print("%d of the Services are headless.", b.services-addresses)
+	}
 	b.print("%-58s %-24s %-24s %s", "", "SECONDS", "CPU SECONDS", "MIB AT MOST")
 	for _, l := range []struct {
 		what string

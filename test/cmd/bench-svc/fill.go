@@ -29,6 +29,9 @@ const (
 	namespaces = 20
 	// endpointsEach is how many endpoints an EndpointSlice holds.
 	endpointsEach = 3
+	// addresses is how many Services get a cluster IP. For each one, kube-apiserver counts all of them twice, so that 50,000 would take it more than
+	// an hour. Further ones are headless.
+	addresses = 10000
 	// writers is how many objects are created at once in one cluster.
 	writers = 24
 )
@@ -123,7 +126,11 @@ func meta(n int) metav1.ObjectMeta {
 func service(n int) *corev1.Service {
 	m := meta(n)
 	m.Annotations = map[string]string{cilium.AnnotationGlobal: "true"}
-	return &corev1.Service{ObjectMeta: m, Spec: corev1.ServiceSpec{Ports: []corev1.ServicePort{{Name: "http", Port: 80}, {Name: "metrics", Port: 9090}}}}
+	svc := &corev1.Service{ObjectMeta: m, Spec: corev1.ServiceSpec{Ports: []corev1.ServicePort{{Name: "http", Port: 80}, {Name: "metrics", Port: 9090}}}}
+	if n >= addresses {
+		svc.Spec.ClusterIP = corev1.ClusterIPNone
+	}
+	return svc
 }
 
 func slice(id, n int) *discoveryv1.EndpointSlice {

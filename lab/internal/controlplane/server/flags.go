@@ -29,7 +29,7 @@ func options(files cluster.Files, c state.Cluster) (*apiserveroptions.ServerRunO
 		return nil, nil, err
 	}
 	server := apiserveroptions.NewServerRunOptions()
-	// Of Kubernetes 1.34, kube-controller-manager sets the default of a feature gate here, which it must do before any program has flags for them.
+	// Flags of kube-controller-manager 1.34 changes the default of a feature gate. That fails once there are flags for feature gates, so it comes first.
 	flags := controllers.Flags(controllermanager.KnownControllers(), controllermanager.ControllersDisabledByDefault(), controllermanager.ControllerAliases())
 	if err := parse("kube-controller-manager", flags, controllerFlags(files, c)); err != nil {
 		return nil, nil, err

@@ -1,4 +1,4 @@
-//go:build unix
+//go:build linux
 
 package helper
 
@@ -35,7 +35,7 @@ func shell(t *testing.T, name string, command []string) []string {
 }
 
 // process starts the process of a container and returns a channel with its exit code. It waits until the shell has set both traps: a signal
-// before them ends the shell without an exit code. In a container that is what the signal is for.
+// before them ends the shell without an exit code.
 func process(t *testing.T, name string, argv []string) (*exec.Cmd, <-chan int) {
 	t.Helper()
 	argv = shell(t, name, argv)
