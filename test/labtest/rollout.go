@@ -93,7 +93,7 @@ func behind(list []byte) (string, error) {
 		}
 		for _, address := range served[svc.Name] {
 			if !slices.Contains(there, address) {
-				return fmt.Sprintf("the EndpointSlices of %s have %s, which is no ready pod", svc.Name, address), nil
+				return fmt.Sprintf("the EndpointSlices of %s have %s, but no ready pod has it", svc.Name, address), nil
 			}
 		}
 	}

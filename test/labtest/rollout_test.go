@@ -30,9 +30,9 @@ func TestBehind(t *testing.T) {
 		"no slice":                {[]string{service, pod("a", "10.0.0.1", "True", "")}, "pod a is not in the EndpointSlices of web"},
 		"a pod that is not ready": {[]string{service, pod("a", "10.0.0.1", "False", ""), slice("false", "10.0.0.1")}, ""},
 		"a pod that ends":         {[]string{service, pod("a", "10.0.0.1", "True", deleted), slice("false", "10.0.0.1")}, ""},
-		"it ends, still there":    {[]string{service, pod("a", "10.0.0.1", "True", deleted), slice("true", "10.0.0.1")}, "the EndpointSlices of web have 10.0.0.1, which is no ready pod"},
-		"not ready, still there":  {[]string{service, pod("a", "10.0.0.1", "False", ""), slice("true", "10.0.0.1")}, "the EndpointSlices of web have 10.0.0.1, which is no ready pod"},
-		"a pod that is gone":      {[]string{service, pod("a", "10.0.0.1", "True", ""), slice("true", "10.0.0.1", "10.0.0.9")}, "the EndpointSlices of web have 10.0.0.9, which is no ready pod"},
+		"it ends, still there":    {[]string{service, pod("a", "10.0.0.1", "True", deleted), slice("true", "10.0.0.1")}, "the EndpointSlices of web have 10.0.0.1, but no ready pod has it"},
+		"not ready, still there":  {[]string{service, pod("a", "10.0.0.1", "False", ""), slice("true", "10.0.0.1")}, "the EndpointSlices of web have 10.0.0.1, but no ready pod has it"},
+		"a pod that is gone":      {[]string{service, pod("a", "10.0.0.1", "True", ""), slice("true", "10.0.0.1", "10.0.0.9")}, "the EndpointSlices of web have 10.0.0.9, but no ready pod has it"},
 		"without a selector":      {[]string{`{"kind":"Service","metadata":{"name":"web"}}`, slice("true", "10.0.0.9")}, ""},
 	} {
 		got, err := behind([]byte(`{"items":[` + strings.Join(c.items, ",") + `]}`))

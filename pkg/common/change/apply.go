@@ -91,7 +91,7 @@ func (p *Plan) applyGroup(ctx context.Context, phase *Phase, group []Step, o Opt
 		var sent bool
 		sent, err = p.send(ctx, s, o)
 		if !stop() {
-			<-told // it must not be said after the outcome
+			<-told // not to be printed after the outcome
 		}
 		if err != nil {
 			break

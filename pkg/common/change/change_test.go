@@ -119,7 +119,7 @@ func (c *cutting) Send(ctx context.Context, dryRun bool) (metav1.Object, error) 
 	return c.step.Send(ctx, dryRun)
 }
 
-// TestFinishing: that an interrupted command waits for an outcome is said before the outcome.
+// TestFinishing: "waiting for the outcome" is reported before the outcome.
 func TestFinishing(t *testing.T) {
 	t.Parallel()
 	ctx, interrupt := context.WithCancel(t.Context())

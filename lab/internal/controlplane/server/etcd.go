@@ -17,7 +17,7 @@ import (
 const (
 	etcdClientURL = "unix://etcd-client.sock"
 	etcdPeerURL   = "unix://etcd-peer.sock"
-	// advertised goes to other members, and there are none. etcd before 3.7 wants a port in it.
+	// advertised goes to other members, and there are none. etcd before 3.7 requires a port in it.
 	advertised = "unix://lab:1"
 )
 
