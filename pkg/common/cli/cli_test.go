@@ -9,6 +9,7 @@ import (
 	stdlog "log" //nolint:depguard // what net/http writes to it must not reach the user
 	"os"
 	"os/exec"
+	"os/signal"
 	"path/filepath"
 	"strings"
 	"syscall"
@@ -110,6 +111,9 @@ func TestUnknownCommand(t *testing.T) {
 func TestFieldDSignals(t *testing.T) {
 	t.Parallel()
 	for _, s := range []syscall.Signal{syscall.SIGINT, syscall.SIGTERM, syscall.SIGHUP} {
+		if signal.Ignored(s) {
+			continue // these tests run under nohup, and so do the commands
+		}
 		for command, want := range map[string]string{"wait": "error: interrupted\n", "ask": "\nerror: interrupted; nothing was changed\n"} {
 			t.Run(s.String()+" "+command, func(t *testing.T) {
 				t.Parallel()
