@@ -13,6 +13,7 @@ import (
 	"k8s.io/cli-runtime/pkg/genericiooptions"
 
 	"github.com/kubectl-mesh/kubectl-mesh/pkg/common/confirm"
+	"github.com/kubectl-mesh/kubectl-mesh/pkg/common/failure"
 	"github.com/kubectl-mesh/kubectl-mesh/pkg/common/text"
 )
 
@@ -172,8 +173,22 @@ func report(ctx context.Context, cmd *cobra.Command, err error, streams generici
 		_, _ = fmt.Fprintf(streams.ErrOut, "error: %s\n", message)
 		return ExitInterrupted
 	}
-	_, _ = fmt.Fprintf(streams.ErrOut, "error: %s\n", text.OneLine(err.Error()))
+	_, _ = fmt.Fprintf(streams.ErrOut, "error: %s\n", lines(err))
 	return code
+}
+
+// lines is an error in one line, or, if it has several reasons, in one line for each of them and one before.
+func lines(err error) string {
+	var several *failure.Reasons
+	if !errors.As(err, &several) || len(several.Each) < 2 {
+		return text.OneLine(err.Error())
+	}
+	before, after, _ := strings.Cut(err.Error(), several.Error())
+	out := text.OneLine(before+several.Err.Error()+after) + ":"
+	for _, reason := range several.Each {
+		out += "\n- " + text.OneLine(reason)
+	}
+	return out
 }
 
 // usageTemplate is cobra's without the inherited flags, which `options` lists.

@@ -1,7 +1,6 @@
 package clusters
 
 import (
-	"errors"
 	"fmt"
 	"maps"
 	"os"
@@ -50,6 +49,7 @@ func (f *Flags) load() (*kubeconfig, error) {
 	}
 	kc := &kubeconfig{}
 	var read commandline.Kubeconfig
+	var without []string // why a file has no context
 	for _, file := range files {
 		file, err := filepath.Abs(file) // a printed command holds in any directory, and so does the FILE of FILE::NAME
 		if err != nil {
@@ -57,6 +57,7 @@ func (f *Flags) load() (*kubeconfig, error) {
 		}
 		cfg, err := clientcmd.LoadFromFile(file)
 		if os.IsNotExist(err) && explicit == "" {
+			without = append(without, file+" does not exist")
 			continue
 		}
 		if err != nil {
@@ -65,6 +66,9 @@ func (f *Flags) load() (*kubeconfig, error) {
 		if err := clientcmd.ResolveLocalPaths(cfg); err != nil {
 			return nil, fmt.Errorf("kubeconfig %s: %w", file, err)
 		}
+		if len(cfg.Contexts) == 0 {
+			without = append(without, file+" has no context")
+		}
 		kc.add(file, cfg)
 		read = append(read, file)
 	}
@@ -72,7 +76,7 @@ func (f *Flags) load() (*kubeconfig, error) {
 		kc.files = read
 	}
 	if len(kc.candidates) == 0 {
-		return nil, errors.New("no kubeconfig with a context was found; set KUBECONFIG or --kubeconfig")
+		return nil, fmt.Errorf("no kubeconfig with a context was found: %s; set KUBECONFIG or --kubeconfig", strings.Join(without, ", "))
 	}
 	return kc, kc.finish(rules)
 }

@@ -8,6 +8,7 @@ import (
 	"crypto/tls"
 	"crypto/x509"
 	"errors"
+	"fmt"
 	"io"
 	"net"
 	"net/http"
@@ -47,6 +48,14 @@ func (e *Error) Error() string { return e.Err.Error() }
 
 // Unwrap returns the cause.
 func (e *Error) Unwrap() error { return e.Err }
+
+// WithClass returns the error with its class in front, as lines about a cluster have it. Anything else than the classes that are known stays as it is.
+func (e *Error) WithClass() error {
+	if e.Class == Other {
+		return e
+	}
+	return fmt.Errorf("%s: %w", e.Class, e)
+}
 
 // Classify gives an error its class. Where a permission is missing, the message names it. It returns nil for nil.
 func Classify(err error) *Error {

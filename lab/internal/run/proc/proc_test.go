@@ -40,8 +40,9 @@ func spawnSleep(t *testing.T, marker string) (*Child, string) {
 	t.Helper()
 	dir := t.TempDir()
 	file := filepath.Join(dir, "pid")
-	// The shell waits for its child, so that the marker stays in its command line.
-	child, err := Spawn(Command{Path: "/bin/sh", Args: []string{"-c", "sleep 600; :", marker}, Dir: dir, Log: filepath.Join(dir, "log"), PIDFile: file})
+	// The shell waits for its child, so that the marker stays in its command line. Until the child is sleep, it has the same command line.
+	const script = `sleep 600 & until [ "$(cat /proc/$!/comm)" = sleep ]; do :; done; : >ready; wait`
+	child, err := Spawn(Command{Path: "/bin/sh", Args: []string{"-c", script, marker}, Dir: dir, Log: filepath.Join(dir, "log"), PIDFile: file})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -50,7 +51,14 @@ func spawnSleep(t *testing.T, marker string) (*Child, string) {
 		_ = syscall.Kill(-child.PID, syscall.SIGKILL)
 		<-child.Ended
 	})
-	return child, file
+	for deadline := time.Now().Add(time.Minute); ; time.Sleep(time.Millisecond) { // between two looks
+		if _, err := os.Stat(filepath.Join(dir, "ready")); err == nil {
+			return child, file
+		}
+		if time.Now().After(deadline) {
+			t.Fatal("sleep does not start")
+		}
+	}
 }
 
 func TestLifeOfAProcess(t *testing.T) {

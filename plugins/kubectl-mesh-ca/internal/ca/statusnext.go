@@ -235,7 +235,7 @@ func (x examination) uncovered(steps []v1alpha1.NextStep, replaced map[*State]bo
 			continue
 		}
 		why, objects := reasonOf(p), []string(nil)
-		fix := x.trustFix(p)
+		fix := x.trustFix(p, nil)
 		if strings.HasPrefix(fix, "kubectl ") {
 			out = append(out, v1alpha1.NextStep{Cluster: client.Member.Name, Reason: why, Command: fix})
 			continue

@@ -14,6 +14,7 @@ import (
 // trustFindings returns one finding for each direction that is not ok: each has its own reason and fix.
 func (x examination) trustFindings() []v1alpha1.Finding {
 	var out []v1alpha1.Finding
+	one := x.oneCA()
 	for _, p := range x.pairs {
 		rule, fix := finding.Trust, ""
 		switch {
@@ -22,7 +23,7 @@ func (x examination) trustFindings() []v1alpha1.Finding {
 		case p.Verdict == pki.Unknown:
 			rule = finding.TrustUnknown
 		default:
-			fix = x.trustFix(p)
+			fix = x.trustFix(p, one)
 		}
 		names := []string{p.Client, p.Server}
 		slices.Sort(names)
@@ -43,11 +44,23 @@ func reasonOf(p pki.Pair) string {
 	return p.Login.Reason
 }
 
+// oneCA returns by cluster the command that gives it and others one CA. All findings have the same command: a sync for each pair would copy CAs in a circle.
+func (x examination) oneCA() map[string]v1alpha1.NextStep {
+	out := map[string]v1alpha1.NextStep{}
+	steps, _ := x.unite()
+	for _, step := range steps {
+		for _, cluster := range step.Clusters {
+			out[cluster] = step
+		}
+	}
+	return out
+}
+
 func (x examination) state(cluster string) *State { return x.byName[cluster] }
 
 // trustFix returns the fix for one direction, "" if only the reason helps. It suggests a sync only if that would write something: two clusters with the
 // same cilium-ca need new leaf certificates, and a cluster with copies of its peer's certificates needs new copies.
-func (x examination) trustFix(p pki.Pair) string {
+func (x examination) trustFix(p pki.Pair, one map[string]v1alpha1.NextStep) string {
 	client, server := x.state(p.Client), x.state(p.Server)
 	if client == nil || server == nil {
 		return ""
@@ -67,6 +80,9 @@ func (x examination) trustFix(p pki.Pair) string {
 		return fix
 	}
 	if sync := x.sync(client, server); sync != "" {
+		if step := one[p.Client]; slices.Contains(step.Clusters, p.Server) {
+			sync = step.Command
+		}
 		return sync + "; then renew the leaf certificates (sync lists the commands)"
 	}
 	return x.renew(client, server)

@@ -12,6 +12,7 @@ import (
 	"github.com/kubectl-mesh/kubectl-mesh/pkg/common/cilium"
 	"github.com/kubectl-mesh/kubectl-mesh/pkg/common/cilium/pki"
 	"github.com/kubectl-mesh/kubectl-mesh/pkg/common/clusters"
+	"github.com/kubectl-mesh/kubectl-mesh/pkg/common/failure"
 	"github.com/kubectl-mesh/kubectl-mesh/pkg/common/fanout"
 	"github.com/kubectl-mesh/kubectl-mesh/pkg/common/permissions"
 	"github.com/kubectl-mesh/kubectl-mesh/plugins/kubectl-mesh-ca/internal/ca"
@@ -55,7 +56,9 @@ func (c Config) checkStart(m *mesh) error {
 	}
 	sides := make([]pki.Side, 0, len(m.clusters))
 	for _, one := range m.clusters {
-		sides = append(sides, one.Side)
+		if !m.apart(one) { // that it has another CA is reason enough
+			sides = append(sides, one.Side)
+		}
 		if lost := m.lost(one); len(lost) > 0 {
 			add("%s: %s%s: the mesh must be connected, see kubectl mesh-ca status --live", one.Member.Name, lost[0], more(len(lost)-1))
 		}
@@ -81,7 +84,7 @@ func refusal(why []string) error {
 		return nil
 	}
 	slices.Sort(why)
-	return fmt.Errorf("%w:\n  %s", errRefused, strings.Join(slices.Compact(why), "\n  "))
+	return &failure.Reasons{Err: errRefused, Each: slices.Compact(why)}
 }
 
 // checkAccess asks every cluster for all permissions that the rotation will need until its end, so that it does not get stuck in the middle.
@@ -142,7 +145,7 @@ func (c Config) checkCluster(m *mesh, one *cluster, add func(string, ...any)) {
 	}
 	if authority, err := pki.ParseCA(secret.Object.Data); err != nil {
 		add("%s: secret %s: %v", name, pki.SecretCA, err)
-	} else if m.old.Cert != nil && !authority.Signer().Equal(m.old.Cert) {
+	} else if m.apart(one) {
 		add("%s has another CA (SHA-256 %s) than %s (%s). Give all clusters one CA first: kubectl mesh-ca sync", name,
 			pki.Short(pki.Fingerprint(authority.Signer())), m.clusters[0].Member.Name, pki.Short(pki.Fingerprint(m.old.Cert)))
 	}
@@ -185,7 +188,7 @@ func (c Config) checkLeaves(m *mesh, one *cluster, add func(string, ...any)) {
 			add("%s: secret %s: %s. Re-issue it first: kubectl mesh-ca reissue", name, spec.Secret, cmp.Or(errText(err), leaf.TrustNote))
 			continue
 		}
-		if m.old.Cert != nil && !leaf.SignedBy(m.old.Cert) && m.method != Emergency {
+		if m.old.Cert != nil && !leaf.SignedBy(m.old.Cert) && m.method != Emergency && !m.apart(one) {
 			add("%s: the certificate in secret %s is not signed by the CA in secret %s: re-issue it first, see kubectl mesh-ca status", name, spec.Secret, pki.SecretCA)
 		}
 	}
@@ -203,6 +206,16 @@ func (c Config) checkLeaves(m *mesh, one *cluster, add func(string, ...any)) {
 	default:
 		add("%s: secret %s is %s; suspend it for the rotation and use --force-conflicts", name, pki.SecretCA, o.Kept())
 	}
+}
+
+// apart reports whether a cluster has another CA than the one that is to be replaced.
+func (m *mesh) apart(one *cluster) bool {
+	secret := one.CA()
+	if m.old.Cert == nil || secret.Object == nil {
+		return false
+	}
+	authority, err := pki.ParseCA(secret.Object.Data)
+	return err == nil && !authority.Signer().Equal(m.old.Cert)
 }
 
 // immutable says that a Secret is immutable, and how to replace it.

@@ -14,6 +14,7 @@ import (
 
 	"github.com/kubectl-mesh/kubectl-mesh/pkg/common/cilium/pki"
 	"github.com/kubectl-mesh/kubectl-mesh/pkg/common/cilium/pki/pkitest"
+	"github.com/kubectl-mesh/kubectl-mesh/pkg/common/failure"
 	"github.com/kubectl-mesh/kubectl-mesh/plugins/kubectl-mesh-ca/internal/catest"
 	"github.com/kubectl-mesh/kubectl-mesh/plugins/kubectl-mesh-ca/internal/modeltest"
 	"github.com/kubectl-mesh/kubectl-mesh/plugins/kubectl-mesh-ca/internal/rotate"
@@ -124,6 +125,27 @@ func TestRefused(t *testing.T) {
 			w.refused(rotate.Plan, c.method, c.want...)
 			w.refused(rotate.Start, c.method, append(c.want, "nothing was written")...)
 		})
+	}
+}
+
+// TestAnotherCA: that a cluster has another CA is the only reason, and not also what follows from it. Without a rotation, no CA is the previous one.
+func TestAnotherCA(t *testing.T) {
+	t.Parallel()
+	one, other := pkitest.NewCA(t, pkitest.Spec{}), pkitest.NewCA(t, pkitest.Spec{})
+	w := newWorld(t, 21, func(name string, _ *pkitest.CA) catest.Install {
+		if name == "eu" {
+			return catest.Install{CA: &other}
+		}
+		return catest.Install{CA: &one}
+	}, "us", "eu")
+	_, err := w.run(rotate.Plan, "", -1)
+	var why *failure.Reasons
+	if !errors.As(err, &why) || len(why.Each) != 1 || !strings.HasPrefix(why.Each[0], "us has another CA (SHA-256 ") {
+		t.Errorf("error %v", err)
+	}
+	report, err := w.run(rotate.Status, "", -1)
+	if err != nil || report.UnderWay || report.OldCA != nil {
+		t.Errorf("under way: %v, previous CA %v, error %v", report.UnderWay, report.OldCA, err)
 	}
 }
 

@@ -103,7 +103,7 @@ func calendar(doc v1alpha1.CACheckReport, all bool) *metav1.Table {
 		if more := len(e.names) - 1; more > 0 {
 			name += fmt.Sprintf(" and %d more", more)
 		}
-		output.AddRow(t, e.day.Format(time.DateOnly), fmt.Sprint(int(e.day.Sub(midnight(doc.AsOf)).Hours()/24)), e.cluster, name, e.what, e.renewedBy)
+		output.AddRow(t, e.day.Format(time.DateOnly), fmt.Sprint(daysBetween(doc.AsOf, e.day)), e.cluster, name, e.what, e.renewedBy)
 	}
 	return t
 }

@@ -15,7 +15,7 @@ import (
 func Reissue(doc v1alpha1.CAChangeReport) []output.Section {
 	sections := phaseSections(doc)
 	if len(doc.Changes) == 0 {
-		return append(sections, output.Section{Text: []string{"No leaf certificate must be issued again, and nothing must restart."}})
+		return append(sections, output.Section{Text: []string{"No leaf certificate needs to be issued again, and nothing needs a restart."}})
 	}
 	t := output.NewTable("CLUSTER", "OBJECT", "OLD", "NEW", "RESULT")
 	for _, c := range doc.Changes {

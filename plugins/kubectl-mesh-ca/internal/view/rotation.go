@@ -38,15 +38,16 @@ func Rotation(doc v1alpha1.RotationReport) []output.Section {
 }
 
 func rotationHead(doc v1alpha1.RotationReport) []string {
-	if doc.OldCA == nil {
-		return []string{"No CA with its key was found."}
-	}
-	line := "Previous CA: " + authorityText(doc.OldCA)
+	idle := doc.Method == "" || !doc.UnderWay && doc.Action != "plan" && doc.Action != "start"
 	switch {
-	case doc.Method == "", !doc.UnderWay && doc.Action != "plan" && doc.Action != "start":
-		return []string{line, "No rotation is under way."}
+	case doc.OldCA == nil && idle:
+		return []string{"No rotation is under way.", "The clusters have no CA, or different CAs."}
+	case doc.OldCA == nil:
+		return []string{"No CA with its key was found."}
+	case idle:
+		return []string{"No rotation is under way.", "CA: " + authorityText(doc.OldCA)}
 	}
-	out := []string{line}
+	out := []string{"Previous CA: " + authorityText(doc.OldCA)}
 	if doc.NewCA != nil {
 		out = append(out, "New CA:      "+authorityText(doc.NewCA))
 	}

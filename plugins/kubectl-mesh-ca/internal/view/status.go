@@ -87,19 +87,24 @@ func owner(o *v1alpha1.Owner) string {
 	return o.Kind + "/" + o.Name
 }
 
-// expires returns a date and its distance in whole days.
+// expires returns a date and its distance in days.
 func expires(t, now time.Time) string {
 	day := t.UTC().Format(time.DateOnly)
 	if t.Before(now) {
 		return day + " (expired)"
 	}
-	return fmt.Sprintf("%s (%dd)", day, int(t.Sub(now).Hours()/24))
+	return fmt.Sprintf("%s (%dd)", day, daysBetween(now, t))
 }
 
-// days returns how many whole days are left.
+// days returns how many days are left.
 func days(t, now time.Time) string {
 	if t.Before(now) {
 		return "expired"
 	}
-	return strconv.Itoa(int(t.Sub(now).Hours() / 24))
+	return strconv.Itoa(daysBetween(now, t))
+}
+
+// daysBetween counts days of the calendar (UTC), so that a date and its distance fit in every table.
+func daysBetween(from, to time.Time) int {
+	return int(midnight(to).Sub(midnight(from)).Hours() / 24)
 }

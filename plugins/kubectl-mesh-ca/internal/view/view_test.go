@@ -65,8 +65,8 @@ ap        ? (tls)    ?                   ?          ?         ?         ?
 Leaf certificates that need attention
 CLUSTER   SECRET   EXPIRES           SIGNED-BY    OWNER         STATUS
 us        a        -                 -            -             no permission to read it
-us        b        2026-11-25 (1d)   ?            helm/cilium   it is odd (+1)
-us        c        2026-11-25 (1d)   another CA   -             wrong CA
+us        b        2026-11-25 (2d)   ?            helm/cilium   it is odd (+1)
+us        c        2026-11-25 (2d)   another CA   -             wrong CA
 
 Who trusts whom, according to the mounted files (the row logs in to the column)
 CLIENT   US    EU          AP

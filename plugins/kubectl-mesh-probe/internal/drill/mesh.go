@@ -137,7 +137,7 @@ func (r *run) checkClients(ctx context.Context) error {
 		case ctx.Err() != nil:
 			return ctx.Err()
 		case found.Err != nil:
-			errs = append(errs, fmt.Errorf("cluster %s: %w", found.Member.Label(), found.Err))
+			errs = append(errs, fmt.Errorf("cluster %s: %w", found.Member.Label(), found.Err.WithClass()))
 		case found.Member.Name == r.target.Name && r.namespace == r.key.Namespace:
 			for _, p := range found.Value.Pods {
 				if isBackend(r.backends.pods, p.Name) {

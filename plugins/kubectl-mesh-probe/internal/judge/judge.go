@@ -287,7 +287,7 @@ func judgePrediction(t *tally.Tally, ev Evidence) Check {
 		}
 		observed, shares = append(observed, r.Requests), append(shares, share)
 		smallest = min(smallest, share)
-		c.Observed += fmt.Sprintf("%s%s %s of %s", separator(len(observed)), r.Name, stats.Percent(float64(r.Requests)/float64(t.Requests)), stats.Percent(share))
+		c.Observed += fmt.Sprintf("%s%s %s (predicted %s)", separator(len(observed)), r.Name, stats.Percent(float64(r.Requests)/float64(t.Requests)), stats.Percent(share))
 	}
 	switch {
 	case p.None && t.Answered() == 0 && t.OnlyUnreachable():

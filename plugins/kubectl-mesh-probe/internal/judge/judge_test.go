@@ -143,10 +143,10 @@ func TestField01NotASingleAnswer(t *testing.T) {
 func TestField01PredictionReportsAnswered(t *testing.T) {
 	t.Parallel()
 	for tally, want := range map[*tally.Tally]string{
-		fieldTally(205, 195, 0, 0, nil):                                               "400 of 400 requests were answered: us 51.2% of 50.0%, eu 48.8% of 50.0%; chi-square 0.25, df 1, p 0.617",
-		fieldTally(205, 180, 0, 5, map[reply.Class]int{reply.ClassRefused: 10}):       "390 of 400 requests were answered: us 51.2% of 50.0%, eu 45.0% of 50.0%",
-		fieldTally(0, 0, 0, 0, map[reply.Class]int{reply.ClassRefused: 1}):            "0 of 1 requests were answered: us 0.0% of 50.0%, eu 0.0% of 50.0%",
-		fieldTally(10, 0, 0, 0, map[reply.Class]int{reply.ClassRefused: 1, "dns": 1}): "10 of 12 requests were answered: us 83.3% of 50.0%, eu 0.0% of 50.0%",
+		fieldTally(205, 195, 0, 0, nil):                                               "400 of 400 requests were answered: us 51.2% (predicted 50.0%), eu 48.8% (predicted 50.0%); chi-square 0.25, df 1, p 0.617",
+		fieldTally(205, 180, 0, 5, map[reply.Class]int{reply.ClassRefused: 10}):       "390 of 400 requests were answered: us 51.2% (predicted 50.0%), eu 45.0% (predicted 50.0%)",
+		fieldTally(0, 0, 0, 0, map[reply.Class]int{reply.ClassRefused: 1}):            "0 of 1 requests were answered: us 0.0% (predicted 50.0%), eu 0.0% (predicted 50.0%)",
+		fieldTally(10, 0, 0, 0, map[reply.Class]int{reply.ClassRefused: 1, "dns": 1}): "10 of 12 requests were answered: us 83.3% (predicted 50.0%), eu 0.0% (predicted 50.0%)",
 	} {
 		if c := CheckPrediction(tally, Evidence{Prediction: predictHalf, Members: mesh}); c.Observed != want {
 			t.Errorf("got  %q\nwant %q", c.Observed, want)

@@ -49,7 +49,7 @@ func (r *run) findClients(ctx context.Context) error {
 			return ctx.Err()
 		}
 		if found.Err != nil {
-			err := fmt.Errorf("cluster %s: %w", found.Member.Label(), found.Err)
+			err := fmt.Errorf("cluster %s: %w", found.Member.Label(), found.Err.WithClass())
 			if len(results) == 1 {
 				return err
 			}

@@ -69,7 +69,7 @@ func TestOneClient(t *testing.T) {
 	t.Parallel()
 	r := report(client("us"))
 	r.Checks = []v1alpha1.ProbeCheck{
-		{Client: "us", Expectation: "prediction", Result: "PASS", Observed: "us 66.7% of 66.7%"},
+		{Client: "us", Expectation: "prediction", Result: "PASS", Observed: "us 66.7% (predicted 66.7%)"},
 		{Client: "us", Expectation: "errors<1%", Result: "INCONCLUSIVE", Observed: "0.2%", Reason: "too few requests to tell"},
 	}
 	golden(t, "one", r)
@@ -118,7 +118,7 @@ func TestSeveralPodsAndHelpers(t *testing.T) {
 	eu.Container, eu.Helper = "mesh-probe-helper-4e5f6071", &v1alpha1.ProbeHelper{Kind: "ephemeral", ClientPod: "client-1", LeftBehind: true}
 	r := report(a, b, eu)
 	for _, c := range r.Clients {
-		r.Checks = append(r.Checks, v1alpha1.ProbeCheck{Client: c.Name, Expectation: "prediction", Result: "PASS", Observed: "us 66.7% of 66.7%"})
+		r.Checks = append(r.Checks, v1alpha1.ProbeCheck{Client: c.Name, Expectation: "prediction", Result: "PASS", Observed: "us 66.7% (predicted 66.7%)"})
 	}
 	golden(t, "pods", r)
 }
