@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
-# Runs the benchmarks one after the other and writes docs/performance.md: each figure with the command that printed it.
+# Runs benchmarks one after the other and writes docs/performance.md: each figure with the command that printed it.
 #
-#   bench.sh [TARGET]...   default: every bench target; the page has a section for each that ran
+#   bench.sh [TARGET]...   default: every bench target; the page keeps what the others printed before
 set -euo pipefail
 
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
@@ -9,8 +9,7 @@ out=bin/bench
 page=docs/performance.md
 mkdir -p "$out"
 
-targets=("$@")
-((${#targets[@]})) || targets=(bench-start bench-svc bench-scale bench-ca bench-probe bench-go)
+all=(bench-start bench-svc bench-scale bench-ca bench-probe bench-go)
 
 declare -A about=(
 	[bench-start]='How fast the plugins start beside kubectl, how large they are, and kubeconfigs whose credential plugins are slow.'
@@ -21,9 +20,14 @@ declare -A about=(
 	[bench-go]='The pure core, measured by the benchmarks of Go: prediction, check and report.'
 )
 
+targets=("$@")
+((${#targets[@]})) || targets=("${all[@]}")
+settings=$(env | grep -E '^(RUNS|ROUNDS|REQUESTS|TOOLS|SERVICES|MESH_SERVICES|MESH_CLUSTERS|RTT)=' | sort | tr '\n' ' ' || true)
 for target in "${targets[@]}"; do
 	echo "==> make $target"
-	make --no-print-directory "$target" 2>&1 | tee "$out/$target.txt"
+	make --no-print-directory "$target" 2>&1 | tee "$out/$target.new"
+	echo "$(date -u +%Y-%m-%d), \`${settings}make $target\`, $(nproc) cores ($(sed -n 's/^model name[^:]*: //p' /proc/cpuinfo | head -1)), $(go env GOVERSION)." >"$out/$target.when"
+	mv "$out/$target.new" "$out/$target.txt"
 done
 
 {
@@ -33,11 +37,9 @@ done
 	echo
 	echo 'Speed and memory are ratios against another tool that ran at the same time on the same machine, because the speed of a machine is'
 	echo 'not a property of the code. A bound that is missed is printed as MISSED. `make bench` runs all of these and writes this page again.'
-	echo
-	settings=$(env | grep -E '^(RUNS|ROUNDS|REQUESTS|TOOLS|SERVICES|MESH_SERVICES|MESH_CLUSTERS|RTT)=' | sort | tr '\n' ' ' || true)
-	echo "This run: \`${settings}make bench\`, $(date -u +%Y-%m-%d), $(nproc) cores ($(sed -n 's/^model name[^:]*: //p' /proc/cpuinfo | head -1)), $(go env GOVERSION)."
-	for target in "${targets[@]}"; do
-		printf '\n## make %s\n\n%s\n\n```text\n' "$target" "${about[$target]}"
+	for target in "${all[@]}"; do
+		[[ -f $out/$target.when ]] || continue
+		printf '\n## make %s\n\n%s\n\n%s\n\n```text\n' "$target" "${about[$target]}" "$(<"$out/$target.when")"
 		# What is built and how the lab starts is not a result.
 		grep -v '^\(go: downloading\|go build\|starting cluster\|env \|CGO_ENABLED\|ok  \|PASS$\|the lab started\|its processes use\|goos:\|goarch:\)' "$out/$target.txt" | sed 's/[[:space:]]*$//'
 		echo '```'
