@@ -179,7 +179,7 @@ func report(ctx context.Context, cmd *cobra.Command, err error, streams generici
 
 // lines is an error in one line, or, if it has several reasons, in one line for each of them and one before.
 func lines(err error) string {
-	var several *failure.Reasons
+	var several *failure.ReasonsError
 	if !errors.As(err, &several) || len(several.Each) < 2 {
 		return text.OneLine(err.Error())
 	}

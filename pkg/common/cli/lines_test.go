@@ -11,7 +11,7 @@ import (
 // TestLines: each of several reasons has a line of its own; nothing else begins one.
 func TestLines(t *testing.T) {
 	t.Parallel()
-	why := func(each ...string) error { return &failure.Reasons{Err: errors.New("refused"), Each: each} }
+	why := func(each ...string) error { return &failure.ReasonsError{Err: errors.New("refused"), Each: each} }
 	for want, err := range map[string]error{
 		"one; two":                  errors.New("one\ntwo"),
 		"refused: a":                why("a"),

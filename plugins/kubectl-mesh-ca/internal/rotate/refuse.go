@@ -84,7 +84,7 @@ func refusal(why []string) error {
 		return nil
 	}
 	slices.Sort(why)
-	return &failure.Reasons{Err: errRefused, Each: slices.Compact(why)}
+	return &failure.ReasonsError{Err: errRefused, Each: slices.Compact(why)}
 }
 
 // checkAccess asks every cluster for all permissions that the rotation will need until its end, so that it does not get stuck in the middle.
