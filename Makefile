@@ -135,7 +135,7 @@ docs-check: build meshlab bin/tools/kubectl ## Check links, anchors and the comm
 test-race: export CGO_ENABLED := 1
 test-race: ## Run the unit tests with the race detector; requires gcc (PACKAGES=./pkg/...)
 	@command -v gcc >/dev/null || { echo 'make test-race requires gcc' >&2; exit 1; }
-	env -u MESHLAB_KUBECONFIG go test -race -count=1 -timeout 60m $(or $(PACKAGES),./...)
+	env -u MESHLAB_KUBECONFIG go test -race -timeout 60m $(or $(PACKAGES),./...)
 
 .PHONY: faults
 faults: build meshlab bin/tools/kubectl ## Run every command with every fault between it and the lab's API servers, and print the matrix; search what hostile answers put on the terminal (FAULTS=short, ONLY=drain)
