@@ -49,7 +49,7 @@ func (e *Error) Error() string { return e.Err.Error() }
 // Unwrap returns the cause.
 func (e *Error) Unwrap() error { return e.Err }
 
-// WithClass returns the error with its class in front, as lines about a cluster have it. Anything else than the classes that are known stays as it is.
+// WithClass returns the error with its class in front, as lines about a cluster have it. An error of class Other stays as it is.
 func (e *Error) WithClass() error {
 	if e.Class == Other {
 		return e

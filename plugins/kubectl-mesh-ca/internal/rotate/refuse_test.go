@@ -138,7 +138,10 @@ func TestAnotherCA(t *testing.T) {
 		}
 		return catest.Install{CA: &one}
 	}, "us", "eu")
-	_, err := w.run(rotate.Plan, "", -1)
+	plan, err := w.run(rotate.Plan, "", -1)
+	if plan.OldCA == nil {
+		t.Error("the plan has no previous CA")
+	}
 	var why *failure.ReasonsError
 	if !errors.As(err, &why) || len(why.Each) != 1 || !strings.HasPrefix(why.Each[0], "us has another CA (SHA-256 ") {
 		t.Errorf("error %v", err)

@@ -76,8 +76,9 @@ func (r *run) fill() {
 	doc.Document = clusters.Document(KindReport, r.members)
 	doc.Action, doc.UnderWay, doc.Method, doc.MethodReason = string(r.Action), r.m.started, string(r.m.method), r.report.reason
 	doc.OldCA, doc.NewCA, doc.Clusters = nil, nil, nil
-	// Without a rotation, clusters with different CAs have none that is the previous one.
-	if r.m.old.Cert != nil && (r.m.started || r.m.new.Cert != nil || !slices.ContainsFunc(r.m.clusters, r.m.apart)) {
+	// Without a rotation, not even a planned one, clusters with different CAs have none that is the previous one.
+	none := r.Action == Status && !r.m.started && slices.ContainsFunc(r.m.clusters, r.m.apart)
+	if r.m.old.Cert != nil && !none {
 		doc.OldCA = ptr.To(ca.Certificate(r.m.old.Cert))
 	}
 	if r.m.new.Cert != nil && r.Action != Plan { // start makes another one
