@@ -59,15 +59,15 @@ func (c Config) mark(one *cluster) (string, error) {
 }
 
 // take makes the lock of a cluster, or takes over one whose run has ended.
-func (c Config) take(one *cluster) (*step, error) {
+func (c Config) take(one *cluster) (*ca.Write, error) {
 	text, err := c.mark(one)
 	if err != nil {
 		return nil, err
 	}
 	if one.lock != nil {
-		return one.patch(change.ConfigMap, one.lock, change.Fields{Annotations: map[string]*string{annotationHolder: ptr.To(text)}}, c.Manager, "the lock of this command", ca.AccessFederationLock()), nil
+		return ca.NewPatch(one.State, change.ConfigMap, one.lock, change.Fields{Annotations: map[string]*string{annotationHolder: ptr.To(text)}}, c.Manager, "the lock of this command", ca.AccessFederationLock()), nil
 	}
-	return one.create(change.ConfigMap, &corev1.ConfigMap{
+	return ca.NewCreation(one.State, change.ConfigMap, &corev1.ConfigMap{
 		ObjectMeta: metav1.ObjectMeta{Name: ca.ConfigMapFederation, Namespace: one.Namespace, Labels: map[string]string{pki.LabelManagedBy: managedBy}, Annotations: map[string]string{annotationHolder: text}},
 		Data:       map[string]string{"by": c.Who, "since": c.Clock.Now().UTC().Format(time.RFC3339)},
 	}, c.Manager, "the lock of this command", ca.AccessFederationLock(), ca.AccessCreateLock()), nil

@@ -1,20 +1,13 @@
 package federate
 
 import (
-	"bytes"
 	"fmt"
-	"regexp"
 	"strings"
-	"time"
 
 	"github.com/kubectl-mesh/kubectl-mesh/pkg/common/change"
-	"github.com/kubectl-mesh/kubectl-mesh/pkg/common/cilium"
 	"github.com/kubectl-mesh/kubectl-mesh/pkg/common/cilium/pki"
 	"github.com/kubectl-mesh/kubectl-mesh/plugins/kubectl-mesh-ca/internal/ca"
 )
-
-// restartedAt is what kubectl rollout restart sets.
-const restartedAt = "kubectl.kubernetes.io/restartedAt"
 
 // plan turns a phase into writes.
 func (c Config) plan(m *mesh, phase Phase) (*change.Plan, error) {
@@ -52,7 +45,7 @@ func (c Config) planCluster(m *mesh, one *cluster, kind PhaseKind) (first, secon
 	case Restart:
 		second = append(second, c.restart(one))
 	case Refresh:
-		second = c.refresh(one)
+		second = ca.NewRefresh(one.State, c.Clock.Now(), c.Manager)
 	}
 	return first, second, nil
 }
@@ -68,7 +61,7 @@ func (c Config) lock(one *cluster, edits []edit) (first, second []change.Step, e
 	}
 	if e, replaces := find(edits, pki.SecretCA); replaces && one.former == nil {
 		backup := ca.NewBackup(e.secret, pki.Fingerprint(one.own.Cert))
-		second = append(second, one.create(change.Secret, backup, c.Manager, "keep secret cilium-ca as it is", ca.AccessCreateSecrets()))
+		second = append(second, ca.NewCreation(one.State, change.Secret, backup, c.Manager, "keep secret cilium-ca as it is", ca.AccessCreateSecrets()))
 	}
 	return first, second, nil
 }
@@ -77,14 +70,14 @@ func (c Config) lock(one *cluster, edits []edit) (first, second []change.Step, e
 func (c Config) edits(m *mesh, one *cluster, edits []edit, manager string) (first, second []change.Step) {
 	for _, e := range edits {
 		if e.secret.Name == pki.SecretCA {
-			first = append(first, one.patchSecret(e, c.Manager, m.text(caText)))
+			first = append(first, ca.NewSecretPatch(one.State, e.secret, e.data, c.Manager, m.text(caText)))
 			continue
 		}
 		what := m.text(trustText)
 		if _, chain := e.data[pki.KeyTLSCert]; chain {
 			what = m.text(chainText)
 		}
-		second = append(second, one.patchSecret(e, manager, what))
+		second = append(second, ca.NewSecretPatch(one.State, e.secret, e.data, manager, what))
 	}
 	return first, second
 }
@@ -104,35 +97,8 @@ func (m *mesh) text(of [2]string) string {
 }
 
 // restart replaces the pods of clustermesh-apiserver, as kubectl rollout restart does: etcd reads its CA file only at start.
-func (c Config) restart(one *cluster) *step {
-	template := map[string]any{"template": map[string]any{"metadata": map[string]any{"annotations": map[string]any{restartedAt: c.Clock.Now().UTC().Format(time.RFC3339Nano)}}}}
-	return one.patch(change.Deployment, one.meshAPI, change.Fields{Spec: template}, c.Manager, "restart: etcd reads its CA file only at start", ca.AccessRestart())
-}
-
-// comment is the line that makes a client read its files again. It is not part of the configuration.
-var comment = regexp.MustCompile(`(?m)^# kubectl mesh-ca: .*\n`)
-
-// refresh changes a comment in each configuration of a peer. The clients then connect again at once, with the CA files of that moment
-// (pkg/clustermesh/common/config.go; 1.16 to 1.20, seen with 1.20.2).
-func (c Config) refresh(one *cluster) []change.Step {
-	line := []byte("# kubectl mesh-ca: read the certificates again at " + c.Clock.Now().UTC().Format(time.RFC3339Nano) + "\n")
-	var out []change.Step
-	for _, name := range []string{cilium.SecretClusterMesh, cilium.SecretKVStoreMesh} {
-		secret := one.Secrets[name].Object
-		if secret == nil {
-			continue
-		}
-		data := map[string][]byte{}
-		for key, value := range secret.Data {
-			if bytes.Contains(value, []byte("endpoints:")) { // isEtcdConfigFile in the same file
-				data[key] = append(bytes.Clone(line), comment.ReplaceAll(value, nil)...)
-			}
-		}
-		if len(data) > 0 {
-			out = append(out, one.patchSecret(edit{secret, data}, c.Manager, "a comment that makes clients connect again"))
-		}
-	}
-	return out
+func (c Config) restart(one *cluster) *ca.Write {
+	return ca.NewRestart(one.State, change.Deployment, one.meshAPI, c.Clock.Now(), c.Manager, "restart: etcd reads its CA file only at start", ca.AccessRestart())
 }
 
 // sentence says what a phase does.

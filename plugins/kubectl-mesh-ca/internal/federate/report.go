@@ -26,14 +26,9 @@ const KindReport = "FederationReport"
 func (r *run) record(p *change.Plan) {
 	for _, ph := range p.Phases {
 		for _, each := range ph.Steps {
-			s, ok := each.(*step)
-			if !ok {
-				continue
+			if s, ok := each.(*ca.Write); ok {
+				r.report.Changes = append(r.report.Changes, s.Change())
 			}
-			r.report.Changes = append(r.report.Changes, v1alpha1.Change{
-				Cluster: s.of.Member.Name, Context: s.of.Member.Context, Namespace: s.of.Namespace, Object: s.target.Kind.Name + "/" + s.target.Name,
-				Result: s.Result, Message: cmp.Or(s.Message, s.what),
-			})
 		}
 	}
 }

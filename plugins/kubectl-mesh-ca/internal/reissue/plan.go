@@ -191,8 +191,7 @@ func (w *Work) sign(c *cluster, s ca.Step) (*task, error) {
 		if err != nil {
 			return nil, err
 		}
-		patch := writeLeaf(c.State, have, data, w.Manager)
-		patch.before, patch.after = c.fingerprint(name), ca.FingerprintOf(data)
+		patch := &leaf{ca.NewSecretPatch(c.State, have, data, w.Manager, "signed here with cilium-ca"), c.fingerprint(name), ca.FingerprintOf(data)}
 		keep.Steps, write.Steps = append(keep.Steps, ca.Keep(c.State, have, w.Manager, patch)), append(write.Steps, patch)
 	}
 	return &task{phases: []*change.Phase{keep, write}}, nil
@@ -212,7 +211,7 @@ func (w *Work) drop(c *cluster, s ca.Step) *task {
 	keep, gone := &change.Phase{}, &change.Phase{}
 	for _, name := range s.Names {
 		have := c.State.Secrets[name].Object
-		del := remove(c.State, change.Secret, have, "deleted, so that Helm makes it again", ca.AccessDeleteHubble())
+		del := ca.NewDeletion(c.State, change.Secret, have, "deleted, so that Helm makes it again", ca.AccessDeleteHubble())
 		keep.Steps, gone.Steps = append(keep.Steps, ca.Keep(c.State, have, w.Manager, del)), append(gone.Steps, del)
 	}
 	return &task{phases: []*change.Phase{keep, gone}}
@@ -227,7 +226,7 @@ func (w *Work) dropJobs(ctx context.Context, c *cluster, s ca.Step) (*task, erro
 	}
 	gone := &change.Phase{}
 	for n := range jobs.Items {
-		gone.Steps = append(gone.Steps, remove(c.State, change.Job, &jobs.Items[n], "deleted, so that Helm runs certgen again", ca.AccessDeleteJobs()))
+		gone.Steps = append(gone.Steps, ca.NewDeletion(c.State, change.Job, &jobs.Items[n], "deleted, so that Helm runs certgen again", ca.AccessDeleteJobs()))
 	}
 	return &task{phases: []*change.Phase{gone}}, nil
 }

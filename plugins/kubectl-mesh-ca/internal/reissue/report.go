@@ -67,14 +67,13 @@ func (w *Work) add(doc *v1alpha1.CAChangeReport, each change.Step) {
 		doc.Complete = false
 	}
 	switch s := each.(type) {
-	case *step:
-		if s.deletes && t.Kind.Secret && o.Result != v1alpha1.ResultFailed && o.Result != v1alpha1.ResultUnknown {
+	case *leaf:
+		c.Message, c.Before, c.After = cmp.Or(c.Message, s.What), fingerprint(s.before), fingerprint(s.after)
+	case *ca.Write:
+		if s.Deletes() && t.Kind.Secret && o.Result != v1alpha1.ResultFailed && o.Result != v1alpha1.ResultUnknown {
 			return // what Helm makes of it is reported
 		}
-		c.Message = cmp.Or(c.Message, s.what)
-		if s.before != "" || s.after != "" {
-			c.Before, c.After = fingerprint(s.before), fingerprint(s.after)
-		}
+		c.Message = cmp.Or(c.Message, s.What)
 	case *ca.Backup:
 		c.Message, c.After = cmp.Or(c.Message, "keeps the previous leaf certificate"), fingerprint(ca.FingerprintOf(s.Object.Data))
 		if o.Written || o.Result == v1alpha1.ResultUnchanged {

@@ -44,7 +44,7 @@ func (g *gate) restartAll(ctx context.Context) error {
 	return nil
 }
 
-func (w *Work) restartNow(ctx context.Context, s *step) error {
+func (w *Work) restartNow(ctx context.Context, s *ca.Write) error {
 	w.written = append(w.written, s)
 	if err := w.write(ctx, &change.Phase{Steps: []change.Step{s}}); err != nil {
 		return w.stopped(err)

@@ -11,6 +11,7 @@ import (
 	"github.com/kubectl-mesh/kubectl-mesh/pkg/common/change"
 	"github.com/kubectl-mesh/kubectl-mesh/pkg/common/cilium/pki"
 	"github.com/kubectl-mesh/kubectl-mesh/pkg/common/owners"
+	"github.com/kubectl-mesh/kubectl-mesh/plugins/kubectl-mesh-ca/internal/ca"
 )
 
 // foreignWrite is a write to Secrets of the rotation by something else, after the rotation began. Helm, Argo CD and Flux cannot be suspended from here.
@@ -84,8 +85,8 @@ func (r *run) warnForeign(plan *change.Plan) {
 		again := map[string]bool{}
 		for _, phase := range plan.Phases {
 			for _, each := range phase.Steps {
-				if s, ok := each.(*step); ok && s.of == c && s.data != nil {
-					again[s.target.Name] = true
+				if s, ok := each.(*ca.Write); ok && s.Of == c.State && s.Data != nil {
+					again[s.Target().Name] = true
 				}
 			}
 		}

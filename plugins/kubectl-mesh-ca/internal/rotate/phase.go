@@ -1,10 +1,8 @@
 package rotate
 
 import (
-	"bytes"
 	"fmt"
 	"maps"
-	"regexp"
 	"slices"
 	"strings"
 	"time"
@@ -15,7 +13,6 @@ import (
 	"k8s.io/utils/ptr"
 
 	"github.com/kubectl-mesh/kubectl-mesh/pkg/common/change"
-	"github.com/kubectl-mesh/kubectl-mesh/pkg/common/cilium"
 	"github.com/kubectl-mesh/kubectl-mesh/pkg/common/cilium/pki"
 	"github.com/kubectl-mesh/kubectl-mesh/plugins/kubectl-mesh-ca/internal/ca"
 )
@@ -23,8 +20,6 @@ import (
 const (
 	labelRotation = "mesh.kubectl.io/rotation"
 	managedBy     = "kubectl-mesh-ca"
-	// restartedAt is what kubectl rollout restart sets.
-	restartedAt = "kubectl.kubernetes.io/restartedAt"
 )
 
 // plan turns a phase into writes.
@@ -70,7 +65,7 @@ func (c Config) planCluster(m *mesh, one *cluster, phase Phase) ([][]change.Step
 	case Restart:
 		return [][]change.Step{{c.restart(one)}}, nil
 	case Refresh:
-		return [][]change.Step{c.refresh(one)}, nil
+		return [][]change.Step{ca.NewRefresh(one.State, c.Clock.Now(), c.Manager)}, nil
 	case CleanUp:
 		return c.cleanUp(one), nil
 	}
@@ -86,7 +81,7 @@ func (c Config) prepare(m *mesh, one *cluster) [][]change.Step {
 			have = have.DeepCopy()
 			have.Data = map[string][]byte{pki.KeyCACert: m.old.CertPEM(), pki.KeyCAKey: m.old.KeyPEM()}
 		}
-		keep = append(keep, one.createSecret(ca.NewBackup(have, pki.Fingerprint(m.old.Cert)), c.Manager, "keep the previous CA"))
+		keep = append(keep, ca.NewCreation(one.State, change.Secret, ca.NewBackup(have, pki.Fingerprint(m.old.Cert)), c.Manager, "keep the previous CA", ca.AccessCreateSecrets()))
 	}
 	if one.kept == nil {
 		obj := &corev1.Secret{
@@ -95,13 +90,15 @@ func (c Config) prepare(m *mesh, one *cluster) [][]change.Step {
 				Annotations: map[string]string{annotationReplaces: pki.Fingerprint(m.old.Cert), annotationMethod: string(m.method), annotationClusters: strings.Join(m.names(), ",")}},
 			Type: corev1.SecretTypeOpaque, Data: map[string][]byte{pki.KeyCACert: m.new.CertPEM(), pki.KeyCAKey: m.new.KeyPEM()},
 		}
-		keep = append(keep, one.createSecret(obj, c.Manager, "keep the new CA"))
+		keep = append(keep, ca.NewCreation(one.State, change.Secret, obj, c.Manager, "keep the new CA", ca.AccessCreateSecrets()))
 	}
 	if one.lock == nil {
-		lock = append(lock, one.createLock(&corev1.ConfigMap{
+		taken := ca.NewCreation(one.State, change.ConfigMap, &corev1.ConfigMap{
 			ObjectMeta: metav1.ObjectMeta{Name: ConfigMapLock, Namespace: one.Namespace, Labels: map[string]string{pki.LabelManagedBy: managedBy}},
 			Data:       map[string]string{"by": c.Who, "since": m.at.UTC().Format(time.RFC3339), "from": pki.Short(pki.Fingerprint(m.old.Cert)), "to": pki.Short(pki.Fingerprint(m.new.Cert))},
-		}, c.Manager))
+		}, c.Manager, "the lock of the rotation", ca.AccessRotationLock())
+		taken.Needs = append(taken.Needs, ca.AccessCreateLock().In(one.Namespace, "")...)
+		lock = append(lock, taken)
 	}
 	for _, job := range one.active() {
 		suspend = append(suspend, c.setSuspended(one, job, true))
@@ -109,14 +106,14 @@ func (c Config) prepare(m *mesh, one *cluster) [][]change.Step {
 	return [][]change.Step{keep, lock, suspend}
 }
 
-func (c Config) setSuspended(one *cluster, job *batchv1.CronJob, suspended bool) *step {
+func (c Config) setSuspended(one *cluster, job *batchv1.CronJob, suspended bool) *ca.Write {
 	fields := change.Fields{Spec: map[string]any{"suspend": suspended}, Annotations: map[string]*string{annotationResume: nil}}
 	what := "resume certgen"
 	if suspended {
 		fields.Annotations[annotationResume], what = ptr.To(ConfigMapLock), "suspend certgen"
 	}
-	s := one.patchSpec(change.CronJob, job, fields, c.Manager, what, ca.AccessPatchCronJobs())
-	s.diff = func(stored metav1.Object) *change.Difference {
+	s := ca.NewPatch(one.State, change.CronJob, job, fields, c.Manager, what, ca.AccessPatchCronJobs())
+	s.Compare = func(stored metav1.Object) *change.Difference {
 		if have, ok := stored.(*batchv1.CronJob); ok && ptr.Deref(have.Spec.Suspend, false) == suspended {
 			return nil
 		}
@@ -137,7 +134,7 @@ func (c Config) issue(m *mesh, one *cluster, kind pki.Accepts) ([][]change.Step,
 			return nil, fmt.Errorf("secret %s: %w", name, err)
 		}
 		if len(data) > 0 {
-			leaves = append(leaves, one.patchSecret(secret, data, c.Manager, "leaf certificate: "+leafText(kind)))
+			leaves = append(leaves, ca.NewSecretPatch(one.State, secret, data, c.Manager, "leaf certificate: "+leafText(kind)))
 		}
 	}
 	return [][]change.Step{first, leaves}, nil
@@ -158,7 +155,7 @@ func (c Config) authorityStep(m *mesh, one *cluster, leaf, trust pki.Accepts) []
 	if len(data) == 0 {
 		return nil
 	}
-	return []change.Step{one.patchSecret(one.CA().Object, data, c.Manager, "what the owner of the leaf certificates signs with")}
+	return []change.Step{ca.NewSecretPatch(one.State, one.CA().Object, data, c.Manager, "what the owner of the leaf certificates signs with")}
 }
 
 // trust writes CA files, and cilium-ca first.
@@ -173,7 +170,7 @@ func (c Config) trust(m *mesh, one *cluster, kind pki.Accepts) ([][]change.Step,
 			return nil, fmt.Errorf("secret %s: %w", name, err)
 		}
 		if len(data) > 0 {
-			files = append(files, one.patchSecret(secret, data, pki.FieldManagerTrust, "CA file: "+trustText(kind)))
+			files = append(files, ca.NewSecretPatch(one.State, secret, data, pki.FieldManagerTrust, "CA file: "+trustText(kind)))
 		}
 	}
 	return [][]change.Step{first, files}, nil
@@ -222,46 +219,16 @@ func (c Config) replace(m *mesh, one *cluster, kind pki.Accepts) ([][]change.Ste
 			data[pki.KeyCACert] = pki.EncodeCertificates(m.new.Cert)
 		}
 		if len(data) > 0 {
-			leaves = append(leaves, one.patchSecret(secret, data, pki.FieldManagerTrust, "leaf certificate and CA file: "+trustText(kind)))
+			leaves = append(leaves, ca.NewSecretPatch(one.State, secret, data, pki.FieldManagerTrust, "leaf certificate and CA file: "+trustText(kind)))
 		}
 	}
 	return [][]change.Step{first, leaves}, nil
 }
 
 // restart replaces the pods of clustermesh-apiserver, as kubectl rollout restart does: etcd reads its CA file only at start.
-func (c Config) restart(one *cluster) *step {
-	template := map[string]any{"template": map[string]any{"metadata": map[string]any{"annotations": map[string]any{restartedAt: c.Clock.Now().UTC().Format(time.RFC3339Nano)}}}}
-	return one.patchSpec(change.Deployment, one.meshAPI, change.Fields{Spec: template}, c.Manager, "restart: etcd reads its CA file only at start", ca.AccessRestart())
+func (c Config) restart(one *cluster) *ca.Write {
+	return ca.NewRestart(one.State, change.Deployment, one.meshAPI, c.Clock.Now(), c.Manager, "restart: etcd reads its CA file only at start", ca.AccessRestart())
 }
-
-// comment is the line that makes a client read its files again: the text of a peer's configuration is compared, and the line is not part of it.
-var comment = regexp.MustCompile(`(?m)^# kubectl mesh-ca: .*\n`)
-
-// refresh changes a comment in each configuration of a peer. The clients then connect again at once, with the CA files of that moment, and nothing is
-// counted as a failure (pkg/clustermesh/common/config.go; 1.16 to 1.20, seen with 1.20.2).
-func (c Config) refresh(one *cluster) []change.Step {
-	line := "# kubectl mesh-ca: read the certificates again at " + c.Clock.Now().UTC().Format(time.RFC3339Nano) + "\n"
-	var out []change.Step
-	for _, name := range []string{cilium.SecretClusterMesh, cilium.SecretKVStoreMesh} {
-		secret := one.Secrets[name].Object
-		if secret == nil {
-			continue
-		}
-		data := map[string][]byte{}
-		for key, value := range secret.Data {
-			if bytes.Contains(value, []byte(peerMark)) {
-				data[key] = append([]byte(line), comment.ReplaceAll(value, nil)...)
-			}
-		}
-		if len(data) > 0 {
-			out = append(out, one.patchSecret(secret, data, c.Manager, "a comment that makes clients connect again"))
-		}
-	}
-	return out
-}
-
-// peerMark is the text by which Cilium recognizes the configuration of a peer (isEtcdConfigFile in pkg/clustermesh/common/config.go).
-const peerMark = "endpoints:"
 
 // cleanUp removes what only the rotation needed. The lock goes last: while it is there, the rotation is under way.
 func (c Config) cleanUp(one *cluster) [][]change.Step {
@@ -270,10 +237,10 @@ func (c Config) cleanUp(one *cluster) [][]change.Step {
 		resume = append(resume, c.setSuspended(one, job, false))
 	}
 	if one.kept != nil {
-		keys = append(keys, one.remove(change.Secret, one.kept, "the kept new CA", ca.AccessRemoveRotation()))
+		keys = append(keys, ca.NewDeletion(one.State, change.Secret, one.kept, "the kept new CA", ca.AccessRemoveRotation()))
 	}
 	if one.lock != nil {
-		lock = append(lock, one.remove(change.ConfigMap, one.lock, "the lock of the rotation", ca.AccessRotationLock()))
+		lock = append(lock, ca.NewDeletion(one.State, change.ConfigMap, one.lock, "the lock of the rotation", ca.AccessRotationLock()))
 	}
 	return [][]change.Step{resume, keys, lock}
 }

@@ -32,14 +32,11 @@ type Report struct {
 func (r *Report) add(p *change.Plan) {
 	for _, ph := range p.Phases {
 		for _, each := range ph.Steps {
-			s, ok := each.(*step)
+			s, ok := each.(*ca.Write)
 			if !ok {
 				continue
 			}
-			r.Changes = append(r.Changes, v1alpha1.Change{
-				Cluster: s.of.Member.Name, Context: s.of.Member.Context, Namespace: s.of.Namespace, Object: s.target.Kind.Name + "/" + s.target.Name,
-				Result: s.Result, Message: cmp.Or(s.Message, s.what),
-			})
+			r.Changes = append(r.Changes, s.Change())
 			if s.Incomplete() {
 				r.Complete = false
 			}

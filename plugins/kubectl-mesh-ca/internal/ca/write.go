@@ -1,0 +1,182 @@
+package ca
+
+import (
+	"bytes"
+	"cmp"
+	"context"
+	"maps"
+	"regexp"
+	"slices"
+	"time"
+
+	corev1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/types"
+
+	"github.com/kubectl-mesh/kubectl-mesh/pkg/apis/v1alpha1"
+	"github.com/kubectl-mesh/kubectl-mesh/pkg/common/change"
+	"github.com/kubectl-mesh/kubectl-mesh/pkg/common/cilium"
+	"github.com/kubectl-mesh/kubectl-mesh/pkg/common/cilium/pki"
+	"github.com/kubectl-mesh/kubectl-mesh/pkg/common/permissions"
+)
+
+// Write is one write to an object in Cilium's namespace of a cluster, as a step of a change. It may hold a private key and is never
+// printed; What says what it does.
+type Write struct {
+	change.Outcome
+
+	Of    *State
+	What  string
+	Needs []permissions.Permission
+	// Data are the keys of a Secret that are written, which are compared afterwards; nil for other objects, and if the Secret is deleted.
+	Data map[string][]byte
+	// Compare compares another object with what was to be written; nil if nobody else would set what was.
+	Compare func(stored metav1.Object) *change.Difference
+
+	target  change.Target
+	deletes bool
+	uid     types.UID // of the object that is deleted
+	send    func(ctx context.Context, dryRun bool) (metav1.Object, error)
+}
+
+func newWrite(of *State, kind change.Kind, name, what string, access []permissions.Access) *Write {
+	w := &Write{Of: of, What: what, target: change.Target{Member: of.Member, Kind: kind, Namespace: of.Namespace, Name: name}}
+	w.Result = v1alpha1.ResultPlanned
+	for _, a := range access {
+		w.Needs = append(w.Needs, a.In(of.Namespace, name)...)
+	}
+	return w
+}
+
+// NewSecretPatch writes some keys of a Secret, if it is still as it was read.
+func NewSecretPatch(of *State, have *corev1.Secret, data map[string][]byte, manager, what string) *Write {
+	w := NewPatch(of, change.Secret, have, change.Fields{Data: data}, manager, what, AccessPatchSecrets())
+	w.Data = data
+	return w
+}
+
+// NewPatch changes fields of an object, if it is still as it was read.
+func NewPatch(of *State, kind change.Kind, have metav1.Object, fields change.Fields, manager, what string, access ...permissions.Access) *Write {
+	w := newWrite(of, kind, have.GetName(), what, access)
+	w.send = func(ctx context.Context, dryRun bool) (metav1.Object, error) {
+		return w.target.Patch(ctx, have.GetUID(), have.GetResourceVersion(), fields, manager, dryRun)
+	}
+	return w
+}
+
+// NewRestart replaces the pods of a workload, as kubectl rollout restart does.
+func NewRestart(of *State, kind change.Kind, have metav1.Object, now time.Time, manager, what string, access ...permissions.Access) *Write {
+	const restartedAt = "kubectl.kubernetes.io/restartedAt"
+	template := map[string]any{"template": map[string]any{"metadata": map[string]any{"annotations": map[string]any{restartedAt: now.UTC().Format(time.RFC3339Nano)}}}}
+	return NewPatch(of, kind, have, change.Fields{Spec: template}, manager, what, access...)
+}
+
+// NewCreation creates an object.
+func NewCreation(of *State, kind change.Kind, obj metav1.Object, manager, what string, access ...permissions.Access) *Write {
+	w := newWrite(of, kind, obj.GetName(), what, access)
+	if secret, ok := obj.(*corev1.Secret); ok {
+		w.Data = secret.Data
+	}
+	w.send = func(ctx context.Context, dryRun bool) (metav1.Object, error) {
+		return w.target.Create(ctx, obj, manager, dryRun)
+	}
+	return w
+}
+
+// NewDeletion deletes an object, if it is still as it was read.
+func NewDeletion(of *State, kind change.Kind, have metav1.Object, what string, access ...permissions.Access) *Write {
+	w := newWrite(of, kind, have.GetName(), what, access)
+	w.deletes, w.uid = true, have.GetUID()
+	w.send = func(ctx context.Context, dryRun bool) (metav1.Object, error) {
+		return have, w.target.Delete(ctx, have.GetUID(), have.GetResourceVersion(), dryRun)
+	}
+	return w
+}
+
+// Target is the object.
+func (w *Write) Target() change.Target { return w.target }
+
+// Permissions are those for exactly this write.
+func (w *Write) Permissions() []permissions.Permission { return w.Needs }
+
+// Deletes reports whether the object is deleted.
+func (w *Write) Deletes() bool { return w.deletes }
+
+// UID is that of the object that is deleted: its owner may create it again before it is read back.
+func (w *Write) UID() types.UID { return w.uid }
+
+// Send writes the object, if it is still as it was read.
+func (w *Write) Send(ctx context.Context, dryRun bool) (metav1.Object, error) {
+	got, err := w.send(ctx, dryRun)
+	return got, change.Conflict(err)
+}
+
+// Diff compares what is stored with what was to be written.
+func (w *Write) Diff(stored metav1.Object) *change.Difference {
+	switch {
+	case w.Compare != nil:
+		return w.Compare(stored)
+	case w.Data != nil:
+		return DiffData(stored, w.Data)
+	}
+	return nil
+}
+
+// Change is the write in a document.
+func (w *Write) Change() v1alpha1.Change {
+	return v1alpha1.Change{
+		Cluster: w.Of.Member.Name, Context: w.Of.Member.Context, Namespace: w.Of.Namespace, Object: w.target.Kind.Name + "/" + w.target.Name,
+		Result: w.Result, Message: cmp.Or(w.Message, w.What),
+	}
+}
+
+// comment is the line that makes a client read its files again: the text of a peer's configuration is compared, and the line is not part of it.
+var comment = regexp.MustCompile(`(?m)^# kubectl mesh-ca: .*\n`)
+
+// NewRefresh changes a comment in each configuration of a peer. The clients then connect again at once, with the CA files of that moment, and nothing is
+// counted as a failure (pkg/clustermesh/common/config.go; 1.16 to 1.20, seen with 1.20.2).
+func NewRefresh(of *State, now time.Time, manager string) []change.Step {
+	line := "# kubectl mesh-ca: read the certificates again at " + now.UTC().Format(time.RFC3339Nano) + "\n"
+	var out []change.Step
+	for _, name := range []string{cilium.SecretClusterMesh, cilium.SecretKVStoreMesh} {
+		secret := of.Secrets[name].Object
+		if secret == nil {
+			continue
+		}
+		data := map[string][]byte{}
+		for key, value := range secret.Data {
+			if bytes.Contains(value, []byte(peerMark)) {
+				data[key] = append([]byte(line), comment.ReplaceAll(value, nil)...)
+			}
+		}
+		if len(data) > 0 {
+			out = append(out, NewSecretPatch(of, secret, data, manager, "a comment that makes clients connect again"))
+		}
+	}
+	return out
+}
+
+// After works out what clusters serve and trust after some writes.
+func After(states []*State, steps []change.Step) []pki.Side {
+	sides := make([]pki.Side, len(states))
+	for n, s := range states {
+		sides[n] = s.Side
+		sides[n].Objects = maps.Clone(s.Side.Objects)
+	}
+	for _, each := range steps {
+		w, ok := each.(*Write)
+		if !ok || w.Data == nil {
+			continue
+		}
+		n := slices.Index(states, w.Of)
+		ref := pki.Ref{Kind: pki.Secret, Name: w.target.Name}
+		obj := sides[n].Objects[ref]
+		obj.Data = maps.Clone(obj.Data)
+		if obj.Data == nil {
+			obj.Data = map[string][]byte{}
+		}
+		maps.Copy(obj.Data, w.Data)
+		sides[n].Objects[ref] = obj
+	}
+	return sides
+}
