@@ -81,7 +81,7 @@ func newOptions(p Plugin) *cobra.Command {
 		Example: "  # List the flags that every command takes\n  " + p.Display + " options",
 		Args:    NoArgs(""),
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			cmd.Printf("These flags can be given to every command:\n\n%s", flagUsages(cmd.Root().PersistentFlags()))
+			cmd.Printf("These flags can be given to every command:\n\n%s", pageFor(cmd.OutOrStderr()).flagUsages(cmd.Root().PersistentFlags()))
 			return nil
 		},
 	}

@@ -2,18 +2,36 @@ package cli
 
 import (
 	"fmt"
+	"io"
 	"strings"
 	"unicode/utf8"
 
 	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
+
+	"github.com/kubectl-mesh/kubectl-mesh/pkg/common/output"
 )
 
-// helpWidth is the most columns of a line of help.
-const helpWidth = 100
+// The most columns of a line of help, and on a narrow terminal the least to which that is reduced.
+const (
+	helpWidth    = 100
+	minHelpWidth = 60
+)
 
-// printHelp prints what a command does and how it is used, in lines of at most helpWidth columns.
+// page is help of a width.
+type page struct{ width int }
+
+// pageFor returns the width of help on a stream.
+func pageFor(w io.Writer) page {
+	if columns, ok := output.TerminalWidth(w); ok {
+		return page{min(helpWidth, max(minHelpWidth, columns))}
+	}
+	return page{helpWidth}
+}
+
+// printHelp prints what a command does and how it is used, in lines that fit the terminal.
 func printHelp(cmd *cobra.Command, _ []string) {
+	p := pageFor(cmd.OutOrStdout())
 	text := strings.TrimSpace(cmd.Long)
 	if text == "" {
 		text = cmd.Short
@@ -22,17 +40,17 @@ func printHelp(cmd *cobra.Command, _ []string) {
 	flags := cmd.LocalNonPersistentFlags()
 	line := cmd.UseLine()
 	for _, r := range [][2]string{
-		{"  " + line + "\n", "  " + strings.Join(fill(strings.SplitAfter(line, " "), helpWidth-len("    ")), "\n    ") + "\n"},
-		{cmd.Example, wrapExample(cmd.Example)},
-		{strings.TrimRight(flags.FlagUsages(), " \n"), strings.TrimRight(flagUsages(flags), "\n")},
+		{"  " + line + "\n", "  " + strings.Join(fill(strings.SplitAfter(line, " "), p.width-len("    ")), "\n    ") + "\n"},
+		{cmd.Example, p.example(cmd.Example)},
+		{strings.TrimRight(flags.FlagUsages(), " \n"), strings.TrimRight(p.flagUsages(flags), "\n")},
 	} {
 		usage = strings.Replace(usage, r[0], r[1], 1)
 	}
-	_, _ = fmt.Fprintf(cmd.OutOrStdout(), "%s\n\n%s", wrapText(text), usage)
+	_, _ = fmt.Fprintf(cmd.OutOrStdout(), "%s\n\n%s", p.text(text), usage)
 }
 
 // flagUsages lists flags as pflag does, but without the values that a flag has when none is given: nobody types them.
-func flagUsages(fs *pflag.FlagSet) string {
+func (p page) flagUsages(fs *pflag.FlagSet) string {
 	var left, right []string
 	width := 0
 	fs.VisitAll(func(f *pflag.Flag) {
@@ -61,14 +79,14 @@ func flagUsages(fs *pflag.FlagSet) string {
 	const gap = 3
 	var b strings.Builder
 	for i, name := range left {
-		text := fill(strings.SplitAfter(right[i], " "), helpWidth-width-gap)
+		text := fill(strings.SplitAfter(right[i], " "), p.width-width-gap)
 		fmt.Fprintf(&b, "%-*s%s\n", width+gap, name, strings.Join(text, "\n"+strings.Repeat(" ", width+gap)))
 	}
 	return b.String()
 }
 
-// wrapText fills the paragraphs of a text. Lines that begin with a blank or a dash are kept as they are.
-func wrapText(text string) string {
+// text fills the paragraphs of a text. Lines that begin with a blank or a dash are kept as they are.
+func (p page) text(text string) string {
 	var out []string
 	filling := false
 	for line := range strings.SplitSeq(text, "\n") {
@@ -82,7 +100,7 @@ func wrapText(text string) string {
 		}
 	}
 	for i, line := range out {
-		out[i] = strings.Join(fill(strings.SplitAfter(line, " "), helpWidth), "\n")
+		out[i] = strings.Join(fill(strings.SplitAfter(line, " "), p.width), "\n")
 	}
 	return strings.Join(out, "\n")
 }
@@ -100,20 +118,20 @@ func fill(words []string, width int) []string {
 	return append(lines, strings.TrimRight(line, " "))
 }
 
-// wrapExample continues long commands with a backslash, before a flag or behind a pipe or &&, so that they can still be pasted, and long comments in a second one.
-func wrapExample(example string) string {
+// example continues long commands with a backslash, before a flag or behind a pipe or &&, so that they can still be pasted, and long comments in a second one.
+func (p page) example(example string) string {
 	const indent, more = "  ", "    "
 	lines := strings.Split(example, "\n")
 	for i, line := range lines {
-		if utf8.RuneCountInString(line) <= helpWidth {
+		if utf8.RuneCountInString(line) <= p.width {
 			continue
 		}
 		if comment, ok := strings.CutPrefix(line, indent+"# "); ok {
-			lines[i] = indent + "# " + strings.Join(fill(strings.SplitAfter(comment, " "), helpWidth-len(indent+"# ")), "\n"+indent+"# ")
+			lines[i] = indent + "# " + strings.Join(fill(strings.SplitAfter(comment, " "), p.width-len(indent+"# ")), "\n"+indent+"# ")
 			continue
 		}
 		const end = " \\"
-		lines[i] = indent + strings.Join(fill(arguments(strings.TrimSpace(line)), helpWidth-len(more+end)), end+"\n"+more)
+		lines[i] = indent + strings.Join(fill(arguments(strings.TrimSpace(line)), p.width-len(more+end)), end+"\n"+more)
 	}
 	return strings.Join(lines, "\n")
 }

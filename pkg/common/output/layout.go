@@ -14,9 +14,11 @@ import (
 
 // The measures of a table: those of kubectl's printer, and the width that a table has at most.
 const (
-	padding  = 3
-	minCell  = 6
-	maxWidth = 120
+	padding = 3
+	// narrowPadding is the padding of a table that is too wide although its cells are broken between words.
+	narrowPadding = 2
+	minCell       = 6
+	maxWidth      = 120
 	// minWrapped is the minimum width of a column whose words must be broken.
 	minWrapped = 12
 	// minText is the minimum width of a column whose cells are broken between words, while other columns can still be narrowed.
@@ -31,6 +33,7 @@ type layout struct {
 	colour  bool
 	// verbatim keeps the headers as they are; kubectl prints those of its own tables in capitals.
 	verbatim bool
+	gap      int // the padding between columns
 }
 
 // column is one visible column of a table.
@@ -48,8 +51,9 @@ func (l layout) print(out *bytes.Buffer, t *metav1.Table) {
 		return
 	}
 	columns := l.columns(t)
+	l.gap = padding
 	if !l.wide && l.headers {
-		fit(columns, t, l.limit)
+		l.gap = fit(columns, t, l.limit)
 	}
 	if l.headers {
 		line := make([]string, len(columns))
@@ -113,13 +117,14 @@ func columnsVariable() int {
 }
 
 // fit narrows the widest columns until the table is at most limit wide: first where words end, then, if that is not
-// enough, inside words. A table that has too many columns for that stays too wide.
-func fit(columns []column, t *metav1.Table, limit int) {
-	if total(columns) <= limit {
-		return
+// enough, with less padding, then inside words. A table that has too many columns for that stays too wide. It returns the padding.
+func fit(columns []column, t *metav1.Table, limit int) int {
+	if total(columns, padding) <= limit {
+		return padding
 	}
-	words, least := make([]int, len(columns)), make([]int, len(columns))
+	full, words, least := make([]int, len(columns)), make([]int, len(columns)), make([]int, len(columns))
 	for i, c := range columns {
+		full[i] = c.width
 		least[i] = max(utf8.RuneCountInString(c.header), minWrapped)
 		words[i] = max(utf8.RuneCountInString(c.header), min(c.width, minText))
 		for _, row := range t.Rows {
@@ -128,11 +133,17 @@ func fit(columns []column, t *metav1.Table, limit int) {
 			}
 		}
 	}
-	for _, floor := range [][]int{words, least} {
-		for total(columns) > limit {
+	for _, try := range []struct {
+		floor []int
+		gap   int
+	}{{words, padding}, {words, narrowPadding}, {least, narrowPadding}} {
+		for i := range columns {
+			columns[i].width = full[i]
+		}
+		for total(columns, try.gap) > limit {
 			widest := -1
 			for i, c := range columns {
-				if c.width > floor[i] && (widest < 0 || c.width > columns[widest].width) {
+				if c.width > try.floor[i] && (widest < 0 || c.width > columns[widest].width) {
 					widest = i
 				}
 			}
@@ -141,25 +152,29 @@ func fit(columns []column, t *metav1.Table, limit int) {
 			}
 			columns[widest].width--
 		}
+		if total(columns, try.gap) <= limit {
+			return try.gap
+		}
 	}
+	return narrowPadding
 }
 
 // Fits reports whether a table needs no more than the default width. Views show a matrix of many clusters in another way.
 func Fits(t *metav1.Table) bool {
-	return total(layout{headers: true}.columns(t)) <= tableWidth(os.Stdout)
+	return total(layout{headers: true}.columns(t), padding) <= tableWidth(os.Stdout)
 }
 
 // Width is how many columns a table needs if no cell is broken.
-func Width(t *metav1.Table) int { return total(layout{headers: true}.columns(t)) }
+func Width(t *metav1.Table) int { return total(layout{headers: true}.columns(t), padding) }
 
 // total is the width of a table.
-func total(columns []column) int {
+func total(columns []column, gap int) int {
 	n := 0
 	for i, c := range columns {
 		if i == len(columns)-1 {
 			n += c.width
 		} else {
-			n += max(minCell, c.width+padding)
+			n += max(minCell, c.width+gap)
 		}
 	}
 	return n
@@ -261,7 +276,7 @@ func (l layout) printLine(out *bytes.Buffer, columns []column, line, colours []s
 	for i, text := range line[:last+1] {
 		pad := 0
 		if i < last {
-			pad = max(minCell, columns[i].width+padding) - utf8.RuneCountInString(text)
+			pad = max(minCell, columns[i].width+l.gap) - utf8.RuneCountInString(text)
 		}
 		if len(colours) > 0 && colours[i] != "" && text != "" {
 			text = colours[i] + text + reset

@@ -58,6 +58,16 @@ func TestLaidOutAsKubectlDoes(t *testing.T) {
 	}
 }
 
+// TestPaddingGivesWay: a table that is a little too wide, with nothing to break between words, gets less padding before words are broken.
+func TestPaddingGivesWay(t *testing.T) {
+	t.Setenv("COLUMNS", "40")
+	in := NewTable("CLUSTER", "CONTEXT", "STATUS")
+	AddRow(in, "0123456789ab", "cluster-in-eu", "unreachable")
+	if want, got := "CLUSTER       CONTEXT        STATUS\n0123456789ab  cluster-in-eu  unreachable\n", printed(&Flags{}, in); got != want {
+		t.Errorf("got:\n%s\nwant:\n%s", got, want)
+	}
+}
+
 // TestFieldDTablesFit: whatever is in a table, it is at most 120 columns wide; -o wide and
 // --no-headers, which scripts use, keep each row in one line.
 func TestFieldDTablesFit(t *testing.T) {

@@ -2,6 +2,7 @@ package cmd
 
 import (
 	"cmp"
+	"fmt"
 
 	"github.com/spf13/cobra"
 
@@ -110,6 +111,11 @@ func newAffinity(e *kernel.Env) *cobra.Command {
 			return verb.Edit{}, nil, errAffinityMissing
 		}
 		edit, err := verb.Affinity(args[0])
+		if err != nil && len(args) > 1 {
+			if _, e := verb.Affinity(args[1]); e == nil {
+				err = fmt.Errorf("%w; it comes before the names: affinity %s %s", err, args[1], args[0])
+			}
+		}
 		return edit, args[1:], err
 	})
 }

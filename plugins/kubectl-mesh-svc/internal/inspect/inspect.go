@@ -93,11 +93,16 @@ func (c Config) named(f *Found) ([]routing.Key, error) {
 	for _, n := range c.Names {
 		key := routing.Key{Namespace: f.Namespace, Name: n}
 		if !slices.Contains(f.state.Keys(), key) {
-			return nil, fmt.Errorf("service %s %w", key, ErrNotFound)
+			return nil, notFound(f, key)
 		}
 		keys = append(keys, key)
 	}
 	return keys, nil
+}
+
+// notFound is the error for a Service that no cluster has.
+func notFound(f *Found, key routing.Key) error {
+	return fmt.Errorf("service %s %w; %s", key, ErrNotFound, plugin.WhereServices(commandline.MeshOf(f.Members), key.Namespace))
 }
 
 // Clusters shows the members as they see themselves.
@@ -117,8 +122,7 @@ func Describe(ctx context.Context, c Config) (v1alpha1.ServiceReport, *Found, er
 	}
 	key := routing.Key{Namespace: f.Namespace, Name: c.Names[0]}
 	if len(f.state.Keys()) == 0 {
-		list := plugin.Command(commandline.MeshOf(f.Members), key.Namespace, "list", "--all")
-		return v1alpha1.ServiceReport{}, f, fmt.Errorf("service %s %w; name another namespace with -n, or list all Services of this one: %s", key, ErrNotFound, list)
+		return v1alpha1.ServiceReport{}, f, notFound(f, key)
 	}
 	return report.Describe(f.state, f.Members, key), f, nil
 }

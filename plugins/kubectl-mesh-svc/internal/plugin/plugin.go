@@ -18,3 +18,8 @@ func Command(mesh commandline.Mesh, namespace string, words ...string) string {
 func Undrain(mesh commandline.Mesh, cluster string) string {
 	return Command(mesh, "", "undrain", cluster)
 }
+
+// WhereServices says how a user finds a Service that is not in the namespace.
+func WhereServices(mesh commandline.Mesh, namespace string) string {
+	return "name another namespace with -n, or list all Services of this one: " + Command(mesh, namespace, "list", "--all")
+}
