@@ -15,7 +15,7 @@ import (
 // The most columns of a line of help, and on a narrow terminal the least to which that is reduced.
 const (
 	helpWidth    = 100
-	minHelpWidth = 60
+	minHelpWidth = 80
 )
 
 // page is help of a width.
@@ -31,7 +31,10 @@ func pageFor(w io.Writer) page {
 
 // printHelp prints what a command does and how it is used, in lines that fit the terminal.
 func printHelp(cmd *cobra.Command, _ []string) {
-	p := pageFor(cmd.OutOrStdout())
+	_, _ = io.WriteString(cmd.OutOrStdout(), pageFor(cmd.OutOrStdout()).help(cmd))
+}
+
+func (p page) help(cmd *cobra.Command) string {
 	text := strings.TrimSpace(cmd.Long)
 	if text == "" {
 		text = cmd.Short
@@ -46,7 +49,7 @@ func printHelp(cmd *cobra.Command, _ []string) {
 	} {
 		usage = strings.Replace(usage, r[0], r[1], 1)
 	}
-	_, _ = fmt.Fprintf(cmd.OutOrStdout(), "%s\n\n%s", p.text(text), usage)
+	return p.text(text) + "\n\n" + usage
 }
 
 // flagUsages lists flags as pflag does, but without the values that a flag has when none is given: nobody types them.
