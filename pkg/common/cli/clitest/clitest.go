@@ -39,12 +39,15 @@ func CheckHelp(t *testing.T, root *cobra.Command) {
 	})
 }
 
-// CheckWidth fails for every line of help, flags included, that is wider than 100 columns.
+// CheckWidth fails for every line of help, flags included, that is wider than 100 columns, and in a list of commands, which is not wrapped, wider than 80.
 func CheckWidth(t *testing.T, newRoot func(genericiooptions.IOStreams) *cobra.Command) {
 	t.Helper()
 	var paths [][]string
 	visit(newRoot(genericiooptions.NewTestIOStreamsDiscard()), func(cmd *cobra.Command) {
 		paths = append(paths, append(path(cmd), "--help"))
+		if n := len("  ") + cmd.NamePadding() + len(" ") + utf8.RuneCountInString(cmd.Short); cmd.HasParent() && n > 80 {
+			t.Errorf("%s: %d columns in the list of commands", cmd.CommandPath(), n)
+		}
 	})
 	for _, path := range append(paths, []string{"options"}) {
 		streams, _, out, _ := genericiooptions.NewTestIOStreams()

@@ -41,7 +41,7 @@ func newCheck(e *kernel.Env) *cobra.Command {
 	f := &checkFlags{warn: defaultWarn, fail: defaultFail, failOn: string(finding.Error)}
 	cmd := &cobra.Command{
 		Use:   "check",
-		Short: "Find certificates that end soon, and what is wrong with CAs and trust",
+		Short: "Find certificates that end soon, and faults of CAs and trust",
 		Long: "Find certificates that end soon, CAs that are due, and what is wrong with CAs, leaf certificates and\n" +
 			"trust between clusters: for CI, for monitoring and for the calendar. It examines everything that status shows.\n\n" +
 			"A CA is due when leaf certificates that are issued now would outlive it: certgen of chart\n" +

@@ -17,7 +17,7 @@ func newStatus(e *kernel.Env) *cobra.Command {
 	out, failOn, running := output.NewFlags(), string(finding.Error), false
 	cmd := &cobra.Command{
 		Use:   "status",
-		Short: "Show the CA and the certificates of every cluster, and who trusts whom",
+		Short: "Show each cluster's CA and certificates, and who trusts whom",
 		Long: "Show the CA of every cluster (Secret cilium-ca), the leaf certificates that are derived from it, and\n" +
 			"who trusts whom. Trust follows from what each side's processes mount: the command verifies the leaf\n" +
 			"certificate of one side against the ca.crt in the other side's leaf Secret, or its caBundle, and checks\n" +

@@ -21,7 +21,7 @@ func newCompare(e *kernel.Env) *cobra.Command {
 	f := compareFlags{share: 5, errors: 1, latency: 20, confidence: 95}
 	cmd := &cobra.Command{
 		Use:   "compare A B",
-		Short: "Compare two recorded runs: whether they differ, by how much, and how certain that is",
+		Short: "Compare two recorded runs, and say how certain the difference is",
 		Long: "Compare the records of two runs: the share of each cluster, the requests that failed, and the latency (P50, P95)\n" +
 			"of all answers and of each cluster. Each change has a confidence interval. The result of a metric is\n" +
 			"  SAME          if the whole interval is within the tolerance;\n" +
