@@ -74,7 +74,7 @@ func (l layout) columns(t *metav1.Table) []column {
 		if d.Priority != 0 && !l.wide {
 			continue
 		}
-		c := column{header: d.Name, index: i, state: d.Format == stateFormat}
+		c := column{header: Clean(d.Name), index: i, state: d.Format == stateFormat}
 		if !l.verbatim {
 			c.header = strings.ToUpper(c.header)
 		}
@@ -134,11 +134,11 @@ func fit(columns []column, t *metav1.Table, limit int) int {
 		}
 	}
 	for _, try := range []struct {
-		floor []int
-		gap   int
-	}{{words, padding}, {words, narrowPadding}, {least, narrowPadding}} {
-		for i := range columns {
-			columns[i].width = full[i]
+		floor, from []int // nil: from what the one before has left
+		gap         int
+	}{{words, nil, padding}, {words, full, narrowPadding}, {least, nil, narrowPadding}} {
+		for i := range try.from {
+			columns[i].width = try.from[i]
 		}
 		for total(columns, try.gap) > limit {
 			widest := -1

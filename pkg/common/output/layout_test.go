@@ -58,6 +58,16 @@ func TestLaidOutAsKubectlDoes(t *testing.T) {
 	}
 }
 
+// TestHeadersAreClean: a header may be the name of a cluster or of a context.
+func TestHeadersAreClean(t *testing.T) {
+	t.Parallel()
+	in := NewTable("CLIENT", "kind-eu\x1b[2J\u009b31m\u202e")
+	AddRow(in, "us", "ok")
+	if got := printed(&Flags{}, in); strings.ContainsAny(got, "\x1b\u009b\u202e") || !strings.Contains(got, "KIND-EU") {
+		t.Errorf("%q", got)
+	}
+}
+
 // TestPaddingGivesWay: a table that is a little too wide, with nothing to break between words, gets less padding before words are broken.
 func TestPaddingGivesWay(t *testing.T) {
 	t.Setenv("COLUMNS", "40")
@@ -65,6 +75,17 @@ func TestPaddingGivesWay(t *testing.T) {
 	AddRow(in, "0123456789ab", "cluster-in-eu", "unreachable")
 	if want, got := "CLUSTER       CONTEXT        STATUS\n0123456789ab  cluster-in-eu  unreachable\n", printed(&Flags{}, in); got != want {
 		t.Errorf("got:\n%s\nwant:\n%s", got, want)
+	}
+}
+
+// TestNamesStayWhole: a name that people copy is not broken while a sentence and a longer name can give way.
+func TestNamesStayWhole(t *testing.T) {
+	t.Setenv("COLUMNS", "100")
+	pod, arn := "nginx-deployment-7c5ddbdf54-x8k2p-abcd", "arn:aws:eks:eu-central-1:000000000042:cluster/production-42"
+	in := NewTable("POD", "CONTEXT", "MESSAGE")
+	AddRow(in, pod, arn, strings.TrimSpace(strings.Repeat("words of a sentence ", 5)))
+	if got := printed(&Flags{}, in); !strings.Contains(got, pod) {
+		t.Errorf("the name of the pod is broken:\n%s", got)
 	}
 }
 
