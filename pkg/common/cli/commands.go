@@ -68,7 +68,7 @@ func newVersion(p Plugin, streams genericiooptions.IOStreams) *cobra.Command {
 			return fmt.Errorf("--output %q is not known; it is json or left out", format)
 		},
 	}
-	cmd.Flags().StringVarP(&format, "output", "o", "", "Output format: json.")
+	cmd.Flags().StringVarP(&format, "output", "o", "", "Output format. Must be one of: json.")
 	cmd.DisableFlagsInUseLine = true
 	return cmd
 }

@@ -2,10 +2,12 @@ package cli
 
 import (
 	"context"
+	"regexp"
 	"slices"
 	"strings"
 
 	"github.com/spf13/cobra"
+	"github.com/spf13/pflag"
 )
 
 // CompleteFlag lets the shell complete the values of a flag wherever root or one of its commands has it. A flag that takes several
@@ -32,6 +34,36 @@ func CompleteFlag(root *cobra.Command, flag string, list func(context.Context) [
 		if cmd.Flags().Lookup(flag) != nil || cmd.PersistentFlags().Lookup(flag) != nil {
 			// An error only says that it is registered already, by its command alone or, a persistent flag, from another one.
 			_ = cmd.RegisterFlagCompletionFunc(flag, complete)
+		}
+	})
+}
+
+// choices are the values of a flag in its usage: "Must be one of: full, access."
+var (
+	choices    = regexp.MustCompile(`Must be one of: ([^.;]+)`)
+	inBrackets = regexp.MustCompile(` \([^)]*\)`)
+)
+
+// CompleteChoices lets the shell complete every flag whose usage says what it must be one of. A word in brackets explains the one before; of a word
+// such as jsonpath=TEMPLATE, the part that is always the same is offered.
+func CompleteChoices(root *cobra.Command) {
+	each(root, func(cmd *cobra.Command) {
+		for _, flags := range []*pflag.FlagSet{cmd.Flags(), cmd.PersistentFlags()} {
+			flags.VisitAll(func(f *pflag.Flag) {
+				list := choices.FindStringSubmatch(inBrackets.ReplaceAllString(f.Usage, ""))
+				if list == nil {
+					return
+				}
+				var words []string
+				for word := range strings.SplitSeq(list[1], ", ") {
+					word, _, _ = strings.Cut(word, " ")
+					if name, _, template := strings.Cut(word, "="); template {
+						word = name + "="
+					}
+					words = append(words, word)
+				}
+				CompleteFlag(cmd, f.Name, OneOf(words...))
+			})
 		}
 	})
 }

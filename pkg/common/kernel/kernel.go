@@ -39,7 +39,7 @@ func (e *Env) Attach(root *cobra.Command) {
 	root.SetFlagErrorFunc(func(_ *cobra.Command, err error) error { return err })
 }
 
-// Complete lets the shell complete the flags that name contexts and clusters. It is called when all commands are there.
+// Complete lets the shell complete the flags that name contexts and clusters, and those that must be one of a few words. It is called when all commands are there.
 func (e *Env) Complete(root *cobra.Command, clusterFlags ...string) {
 	for _, flag := range []string{"contexts", "context"} {
 		cli.CompleteFlag(root, flag, e.Flags.ContextNames)
@@ -47,6 +47,7 @@ func (e *Env) Complete(root *cobra.Command, clusterFlags ...string) {
 	for _, flag := range clusterFlags {
 		cli.CompleteFlag(root, flag, e.Flags.MemberNames)
 	}
+	cli.CompleteChoices(root)
 }
 
 // Select finds the members, and tells the user what there is to know about the choice.
@@ -97,7 +98,7 @@ func (e *Env) Unread(members ...*clusters.Member) []string {
 	return names
 }
 
-// Unseen prints what could not be seen for want of permission since the last call.
+// Unseen prints what could not be seen without a permission since the last call.
 func (e *Env) Unseen(members []*clusters.Member) {
 	for _, line := range clusters.TakeUnseen(members) {
 		e.Warn("%s", line)

@@ -12,7 +12,6 @@ import (
 	"github.com/kubectl-mesh/kubectl-mesh/pkg/common/cli"
 	"github.com/kubectl-mesh/kubectl-mesh/pkg/common/finding"
 	"github.com/kubectl-mesh/kubectl-mesh/pkg/common/kernel"
-	"github.com/kubectl-mesh/kubectl-mesh/pkg/common/output"
 	"github.com/kubectl-mesh/kubectl-mesh/plugins/kubectl-mesh-svc/internal/annotate"
 )
 
@@ -20,7 +19,6 @@ import (
 func addCompletion(root *cobra.Command, e *kernel.Env) {
 	e.Complete(root, "in")
 	cli.CompleteFlag(root, "namespace", e.Flags.NamespaceNames)
-	completeWords(root)
 	cli.CompleteFlag(root, "ignore", func(context.Context) []string {
 		rules := finding.Service()
 		ids := make([]string, len(rules))
@@ -58,35 +56,6 @@ func addCompletion(root *cobra.Command, e *kernel.Env) {
 		}
 		return services(ctx, args)
 	})
-}
-
-// completeWords lets the shell complete flags that take one of a few words.
-func completeWords(root *cobra.Command) {
-	for flag, words := range map[string][]string{
-		"dry-run": {"none", "client", "server"}, "preflight": {"full", "access"}, "fail-on": failOnValues(),
-		"color": {"auto", "always", "never"}, "affinity": {"local", "remote", "none"}, "shared": {"true", "false"},
-	} {
-		cli.CompleteFlag(root, flag, cli.OneOf(words...))
-	}
-	for _, c := range root.Commands() {
-		formats := output.NewFlags()
-		switch c.Name() {
-		case "graph":
-			cli.CompleteFlag(c, "output", cli.OneOf(graphFormats...))
-			continue
-		case "version":
-			cli.CompleteFlag(c, "output", cli.OneOf("json"))
-			continue
-		case "check":
-			formats = formats.With(formatSARIF, formatJUnit)
-		case "list":
-			formats = formats.WithNames().WithItems("services")
-		case "clusters", "describe":
-		default:
-			formats = formats.WithNames()
-		}
-		cli.CompleteFlag(c, "output", cli.OneOf(formats.Formats()...))
-	}
 }
 
 // notUndone matches the records that undo refuses.

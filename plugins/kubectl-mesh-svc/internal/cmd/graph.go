@@ -58,7 +58,7 @@ func newGraph(e *kernel.Env) *cobra.Command {
 	}
 	cmd.Flags().BoolVarP(&allNamespaces, "all-namespaces", "A", false, "If true, draw the global services of all namespaces.")
 	cmd.Flags().StringVarP(&selector, "selector", "l", "", "Label selector that the Services must match.")
-	cmd.Flags().StringVarP(&format, "output", "o", "mermaid", "Output format: "+strings.Join(graphFormats, "|")+".")
+	cmd.Flags().StringVarP(&format, "output", "o", "mermaid", "Output format. Must be one of: "+strings.Join(graphFormats, ", ")+".")
 	cmd.DisableFlagsInUseLine = true
 	return cmd
 }
