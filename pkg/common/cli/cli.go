@@ -209,6 +209,6 @@ Flags:
 {{.LocalNonPersistentFlags.FlagUsages | trimTrailingWhitespaces}}
 {{end}}{{if .HasAvailableSubCommands}}
 
-Use "{{.CommandPath}} [command] --help" for more information about a command.{{end}}
+Use "{{.CommandPath}} COMMAND --help" for more about a command.{{end}}
 Use "{{.Root.CommandPath}} options" for a list of flags that every command takes.
 `

@@ -3,6 +3,7 @@ package cli
 import (
 	"fmt"
 	"io"
+	"regexp"
 	"strings"
 	"unicode/utf8"
 
@@ -12,7 +13,7 @@ import (
 	"github.com/kubectl-mesh/kubectl-mesh/pkg/common/output"
 )
 
-// The most columns of a line of help, and on a narrow terminal the least to which that is reduced.
+// The most columns of a line of help, and on a narrow terminal the least to which that is reduced. An argument that is longer, as in some examples, is not cut.
 const (
 	helpWidth    = 100
 	minHelpWidth = 80
@@ -33,6 +34,9 @@ func pageFor(w io.Writer) page {
 func printHelp(cmd *cobra.Command, _ []string) {
 	_, _ = io.WriteString(cmd.OutOrStdout(), pageFor(cmd.OutOrStdout()).help(cmd))
 }
+
+// Help returns what --help prints on a terminal of a width.
+func Help(cmd *cobra.Command, columns int) string { return page{columns}.help(cmd) }
 
 func (p page) help(cmd *cobra.Command) string {
 	text := strings.TrimSpace(cmd.Long)
@@ -88,13 +92,13 @@ func (p page) flagUsages(fs *pflag.FlagSet) string {
 	return b.String()
 }
 
-// text fills the paragraphs of a text. Lines that begin with a blank or a dash are kept as they are.
+// text fills the paragraphs of a text. A line that begins with a blank, or an item of a list, is not joined to the one before; what it continues in is below its text.
 func (p page) text(text string) string {
 	var out []string
 	filling := false
 	for line := range strings.SplitSeq(text, "\n") {
 		switch {
-		case line == "" || strings.HasPrefix(line, " ") || strings.HasPrefix(line, "-"):
+		case line == "" || strings.HasPrefix(line, " ") || strings.HasPrefix(line, "- "):
 			out, filling = append(out, line), false
 		case filling:
 			out[len(out)-1] += " " + line
@@ -103,9 +107,21 @@ func (p page) text(text string) string {
 		}
 	}
 	for i, line := range out {
-		out[i] = strings.Join(fill(strings.SplitAfter(line, " "), p.width), "\n")
+		head := hanging(line)
+		out[i] = line[:head] + strings.Join(fill(strings.SplitAfter(line[head:], " "), p.width-head), "\n"+strings.Repeat(" ", head))
 	}
 	return strings.Join(out, "\n")
+}
+
+// definition is a term of a list and the blanks before its text.
+var definition = regexp.MustCompile(`^ +\S.*? {2,}`)
+
+// hanging returns the column in which the text of a line begins, 0 for a line of a paragraph.
+func hanging(line string) int {
+	if at := definition.FindString(line); at != "" {
+		return len(at)
+	}
+	return len(line) - len(strings.TrimLeft(line, " "))
 }
 
 // fill joins words, each with its blank, to lines of at most width columns.

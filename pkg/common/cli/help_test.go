@@ -8,6 +8,16 @@ import (
 	"github.com/spf13/cobra"
 )
 
+// TestHelpLists: the text of a list stays below itself; a paragraph that begins with a flag is one.
+func TestHelpLists(t *testing.T) {
+	t.Parallel()
+	text := "  Helm      finds the CAs of the others\n            and writes them\n- an item of a list\n--with scale\nscales"
+	want := "  Helm      finds the\n            CAs of the\n            others\n            and writes\n            them\n- an item of a list\n--with scale scales"
+	if got := (page{22}).text(text); got != want {
+		t.Errorf("got:\n%s\nwant:\n%s", got, want)
+	}
+}
+
 // TestHelpFits: help is as wide as its page; nothing of it is lost by that, and a command that continues in the next line can be pasted.
 func TestHelpFits(t *testing.T) {
 	t.Parallel()

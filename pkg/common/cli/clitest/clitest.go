@@ -9,6 +9,8 @@ import (
 	"github.com/spf13/cobra"
 	"k8s.io/cli-runtime/pkg/genericiooptions"
 	"k8s.io/kubectl/pkg/cmd/util/sanity"
+
+	"github.com/kubectl-mesh/kubectl-mesh/pkg/common/cli"
 )
 
 // CheckHelp holds every command of a tree to kubectl's and to the house's rules: flags that kubectl's own
@@ -65,6 +67,16 @@ func CheckWidth(t *testing.T, newRoot func(genericiooptions.IOStreams) *cobra.Co
 			}
 		}
 	}
+	visit(newRoot(genericiooptions.NewTestIOStreamsDiscard()), func(cmd *cobra.Command) {
+		for line := range strings.Lines(cli.Help(cmd, 80)) {
+			if strings.HasPrefix(line, "    -") || strings.HasPrefix(line, "  kubectl ") {
+				continue // an argument of an example is not cut
+			}
+			if n := utf8.RuneCountInString(strings.TrimSuffix(line, "\n")); n > 80 {
+				t.Errorf("%s: %d columns of 80: %s", cmd.CommandPath(), n, line)
+			}
+		}
+	})
 }
 
 // checkExample finds the command and parses the flags of one example line.

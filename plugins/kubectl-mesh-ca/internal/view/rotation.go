@@ -41,7 +41,7 @@ func rotationHead(doc v1alpha1.RotationReport) []string {
 	idle := doc.Method == "" || !doc.UnderWay && doc.Action != "plan" && doc.Action != "start"
 	switch {
 	case doc.OldCA == nil && idle:
-		return []string{"No rotation is under way.", "No CA is common to all clusters. kubectl mesh-ca status shows which CA each cluster has."}
+		return []string{"No rotation is under way.", "No CA is common to all clusters; mesh-ca status, with the same flags, shows which CA each cluster has."}
 	case doc.OldCA == nil:
 		return []string{"No CA with its key was found."}
 	case idle:

@@ -120,7 +120,7 @@ func newDrill(e *kernel.Env) *cobra.Command {
 	f := newDrillFlags()
 	cmd := &cobra.Command{
 		Use:     "drill (URL | SERVICE[:PORT]) --in CLUSTER --from TYPE/NAME",
-		Short:   "Remove a cluster's backends, measure the outage, and restore them",
+		Short:   "Remove a cluster's backends, measure the failover, restore them",
 		Long:    drillLong,
 		Example: drillExample,
 		Args: func(_ *cobra.Command, args []string) error {

@@ -3,14 +3,17 @@ package cmd
 import (
 	"cmp"
 	"fmt"
+	"slices"
 
 	"github.com/spf13/cobra"
 
 	"github.com/kubectl-mesh/kubectl-mesh/pkg/apis/v1alpha1"
 	"github.com/kubectl-mesh/kubectl-mesh/pkg/common/cli"
+	"github.com/kubectl-mesh/kubectl-mesh/pkg/common/commandline"
 	"github.com/kubectl-mesh/kubectl-mesh/pkg/common/kernel"
 	"github.com/kubectl-mesh/kubectl-mesh/pkg/common/output"
 	"github.com/kubectl-mesh/kubectl-mesh/plugins/kubectl-mesh-svc/internal/local"
+	"github.com/kubectl-mesh/kubectl-mesh/plugins/kubectl-mesh-svc/internal/plugin"
 	"github.com/kubectl-mesh/kubectl-mesh/plugins/kubectl-mesh-svc/internal/verb"
 	"github.com/kubectl-mesh/kubectl-mesh/plugins/kubectl-mesh-svc/internal/view"
 	"github.com/kubectl-mesh/kubectl-mesh/plugins/kubectl-mesh-svc/internal/write"
@@ -48,8 +51,8 @@ func newGlobalize(e *kernel.Env) *cobra.Command {
 		edit, err := verb.Globalize(affinity, shared)
 		return edit, nil, err
 	})
-	cmd.Flags().StringVar(&affinity, "affinity", "", "Also set the affinity: local, remote or none.")
-	cmd.Flags().StringVar(&shared, "shared", "", "Also say whether the endpoints are offered to other clusters: true or false.")
+	cmd.Flags().StringVar(&affinity, "affinity", "", "Also set the affinity. Must be one of: local, remote, none.")
+	cmd.Flags().StringVar(&shared, "shared", "", "Also say whether the endpoints are offered to other clusters. Must be one of: true, false.")
 	return cmd
 }
 
@@ -111,10 +114,9 @@ func newAffinity(e *kernel.Env) *cobra.Command {
 			return verb.Edit{}, nil, errAffinityMissing
 		}
 		edit, err := verb.Affinity(args[0])
-		if err != nil && len(args) > 1 {
-			if _, e := verb.Affinity(args[1]); e == nil {
-				err = fmt.Errorf("%w; it comes before the names: affinity %s %s", err, args[1], args[0])
-			}
+		if at := slices.IndexFunc(args, func(a string) bool { _, err := verb.Affinity(a); return err == nil }); err != nil && at > 0 {
+			words := slices.Concat([]string{"affinity", args[at]}, args[:at], args[at+1:])
+			err = fmt.Errorf("%q is not an affinity, which comes before the names: %s", args[0], commandline.Plugin(plugin.Display, commandline.Mesh{}, "", words...))
 		}
 		return edit, args[1:], err
 	})

@@ -21,5 +21,5 @@ func Undrain(mesh commandline.Mesh, cluster string) string {
 
 // WhereServices says how a user finds a Service that is not in the namespace.
 func WhereServices(mesh commandline.Mesh, namespace string) string {
-	return "name another namespace with -n, or list all Services of this one: " + Command(mesh, namespace, "list", "--all")
+	return "name another namespace with -n, or list all Services of this namespace: " + Command(mesh, namespace, "list", "--all")
 }

@@ -151,7 +151,7 @@ func (p planner) checkPresence(plan *annotate.Plan, keys []routing.Key) error {
 		switch {
 		case len(in) == 0:
 			return fmt.Errorf("service %s not found in any cluster that was read: %s; %s", key, p.clusterNames(),
-				plugin.WhereServices(commandline.MeshOf(p.st.Members), key.Namespace))
+				plugin.WhereServices(p.Mesh, key.Namespace))
 		case !targeted:
 			return fmt.Errorf("service %s exists in %s, but not in the clusters to change (--in)", key, strings.Join(in, ", "))
 		case p.Action == "globalize" && len(in) < 2 && len(p.st.Errors) == 0 && p.Named:
