@@ -18,13 +18,14 @@ func faultTable() faults.Matrix {
 		Root:   cmd.NewRoot(genericiooptions.NewTestIOStreamsDiscard()),
 		Faulty: "eu",
 		Global: []string{"--contexts", "kind-us,kind-eu,kind-ap", "--cluster-timeout", "4s"},
+		Note:   "The drill is one --with shared. One --with scale writes through the same steps, one --with evict asks the eviction API.",
 		Rows: []faults.Row{
-			{Args: append([]string{"http://web", "--count", "10", "-o", "json"}, in...)},
+			{Args: append([]string{"http://web", "--count", "10", "--from-clusters", "us,eu", "-o", "json"}, in...)},
 			{
 				Command: "drill", Changes: true, Timed: true, WayBack: "kubectl mesh-probe drill --repair",
 				Args: append([]string{"web", "--in", "eu", "--with", "shared", "--from-clusters", "us,eu", "--baseline", "1s", "--hold", "6s", "--rate", "20", "--timeout", "5s", "--restore-timeout", "5s", "--return-timeout", "5s", "--yes"}, in...),
 			},
-			{Command: "cleanup", Args: []string{"-n", "faults-probe", "--yes"}, Prepare: helperPod, WayBack: "deleted|changed"},
+			{Command: "cleanup", Args: []string{"-n", "faults-probe", "--yes"}, Prepare: helperPod, NoWayBack: "nothing uses a helper pod that is left"},
 			{Command: "compare", Prepare: recorded, Exit: 2, Offline: true},
 			{Command: "merge", Prepare: recorded, Offline: true},
 			{Command: "report", Args: []string{"-o", "json"}, Prepare: func(e *faults.Env) []string { return recorded(e)[:1] }, Offline: true},

@@ -34,7 +34,7 @@ func late(l *Layer, w http.ResponseWriter, r *http.Request) {
 func statusAnswer(w http.ResponseWriter, code int32, reason metav1.StatusReason, message string) {
 	w.Header().Set("Content-Type", "application/json")
 	w.WriteHeader(int(code))
-	//nolint:errchkjson // The client may be gone, which is its own affair.
+	//nolint:errchkjson // The client may be gone.
 	_ = json.NewEncoder(w).Encode(metav1.Status{
 		TypeMeta: metav1.TypeMeta{Kind: "Status", APIVersion: "v1"}, Status: metav1.StatusFailure, Code: code, Reason: reason, Message: message,
 	})
@@ -85,15 +85,24 @@ func resource(path string) string {
 // html is what a captive portal answers, or a load balancer that does not reach its API server.
 func html(_ *Layer, w http.ResponseWriter, _ *http.Request) {
 	w.Header().Set("Content-Type", "text/html; charset=utf-8")
-	// The client may be gone, which is its own affair.
+	// The client may be gone.
 	_, _ = w.Write([]byte("<!DOCTYPE html>\n<html><head><title>Sign in to continue</title></head><body><h1>Welcome to the guest network</h1></body></html>\n"))
 }
+
+// otherJSON is the answer of a server that is not an API server of Kubernetes, or of another version of it.
+func otherJSON(_ *Layer, w http.ResponseWriter, _ *http.Request) {
+	w.Header().Set("Content-Type", "application/json")
+	_, _ = w.Write([]byte(`{"kind": "Greeting", "apiVersion": "example.org/v9", "metadata": [], "items": {"of": "another type"}}`)) // the client may be gone
+}
+
+// mute accepts a request and never answers it.
+func mute(_ *Layer, _ http.ResponseWriter, r *http.Request) { <-r.Context().Done() }
 
 // page502 is what a load balancer answers whose API server does not.
 func page502(_ *Layer, w http.ResponseWriter, _ *http.Request) {
 	w.Header().Set("Content-Type", "text/html; charset=utf-8")
 	w.WriteHeader(http.StatusBadGateway)
-	// The client may be gone, which is its own affair.
+	// The client may be gone.
 	_, _ = w.Write([]byte("<html>\r\n<head><title>502 Bad Gateway</title></head>\r\n<body>\r\n<center><h1>502 Bad Gateway</h1></center>\r\n<hr><center>nginx</center>\r\n</body>\r\n</html>\r\n"))
 }
 

@@ -3,20 +3,28 @@ package faults
 import (
 	"bytes"
 	"context"
+	"encoding/json"
 	"errors"
+	"fmt"
+	"io"
 	"maps"
 	"os"
 	"os/exec"
 	"path/filepath"
+	"regexp"
 	"slices"
 	"strings"
 	"testing"
 	"time"
+	"unicode"
 
+	"github.com/creack/pty"
 	"k8s.io/client-go/dynamic"
 	"k8s.io/client-go/rest"
 	"k8s.io/client-go/tools/clientcmd"
 	clientcmdapi "k8s.io/client-go/tools/clientcmd/api"
+	clientcmdlatest "k8s.io/client-go/tools/clientcmd/api/latest"
+	clientcmdapiv1 "k8s.io/client-go/tools/clientcmd/api/v1"
 )
 
 // Env is the lab as the table uses it.
@@ -82,19 +90,20 @@ func (e *Env) Contexts() []string { return slices.Sorted(maps.Keys(e.configs)) }
 // Plugin runs the plugin without a fault. It must succeed.
 func (e *Env) Plugin(args ...string) (stdout, stderr string) {
 	e.T.Helper()
-	r := e.exec(e.kubeconfig(nil), e.Dir, nil, slices.Concat(args, e.matrix.Global))
+	r := e.exec(e.kubeconfig(nil, ""), e.Dir, nil, slices.Concat(args, e.matrix.Global))
 	if r.code != 0 {
 		e.T.Fatalf("%s %s: exit code %d\n%s%s", e.matrix.Binary, strings.Join(args, " "), r.code, r.stdout, r.stderr)
 	}
 	return r.stdout, r.stderr
 }
 
-// kubeconfig writes one whose contexts lead to layers, the faulty one to the given layer.
-func (e *Env) kubeconfig(faulty *Layer) string {
+// kubeconfig writes one whose contexts lead to layers, the faulty one to the given layer. suffix is added to the names of its entries.
+func (e *Env) kubeconfig(faulty *Layer, suffix string) string {
 	file := clientcmdapi.NewConfig()
 	for name, layer := range e.direct {
 		if faulty != nil && name == "kind-"+e.matrix.Faulty {
 			layer = faulty
+			name += suffix
 		}
 		file.Clusters[name], file.AuthInfos[name] = layer.Cluster(), &clientcmdapi.AuthInfo{Token: "unused"}
 		file.Contexts[name] = &clientcmdapi.Context{Cluster: name, AuthInfo: name}
@@ -103,8 +112,28 @@ func (e *Env) kubeconfig(faulty *Layer) string {
 	dir, err := os.MkdirTemp(e.Dir, "kubeconfig-")
 	e.must(err)
 	path := filepath.Join(dir, "config")
-	e.must(clientcmd.WriteToFile(*file, path))
+	text, err := escaped(file)
+	e.must(err)
+	e.must(os.WriteFile(path, text, 0o600))
 	return path
+}
+
+// escaped writes a kubeconfig as JSON, which is YAML. clientcmd cannot write names with control characters.
+func escaped(file *clientcmdapi.Config) ([]byte, error) {
+	var versioned clientcmdapiv1.Config
+	if err := clientcmdlatest.Scheme.Convert(file, &versioned, nil); err != nil {
+		return nil, err
+	}
+	text, err := json.Marshal(versioned)
+	var out bytes.Buffer
+	for _, r := range string(text) {
+		if r < unicode.MaxASCII {
+			out.WriteRune(r)
+			continue
+		}
+		fmt.Fprintf(&out, `\u%04x`, r)
+	}
+	return out.Bytes(), err
 }
 
 // baseline runs a command without a fault. Its exit code must be that of the row.
@@ -121,7 +150,12 @@ func (e *Env) baseline(r Row) run {
 }
 
 // run prepares and runs a command with a fault, says what it changed, and restores that.
-func (e *Env) run(r Row, f Fault) run {
+func (e *Env) run(r Row, f Fault) run { return e.runIn(r, f, "", e.exec) }
+
+// runner runs the plugin.
+type runner func(kubeconfig, dir string, env, args []string) run
+
+func (e *Env) runIn(r Row, f Fault, suffix string, how runner) run {
 	dir, err := os.MkdirTemp(e.Dir, "run-")
 	e.must(err)
 	serial := r.serial()
@@ -138,11 +172,16 @@ func (e *Env) run(r Row, f Fault) run {
 		e.must(err)
 	}
 	if !r.Offline {
-		args = append(args, e.matrix.Global...)
+		for _, a := range e.matrix.Global {
+			if suffix != "" && strings.Contains(a, "kind-"+e.matrix.Faulty) {
+				a = "kind-*" // its context has another name
+			}
+			args = append(args, a)
+		}
 	}
 	layer, err := Open(e.configs["kind-"+e.matrix.Faulty], f)
 	e.must(err)
-	got := e.exec(e.kubeconfig(layer), dir, layer.Env(), args)
+	got := how(e.kubeconfig(layer, suffix), dir, layer.Env(), args)
 	got.met = !f.Writes || layer.Met() > 0
 	layer.Close()
 	got.files = files(dir)
@@ -159,10 +198,8 @@ func (e *Env) run(r Row, f Fault) run {
 func (e *Env) exec(kubeconfig, dir string, env, args []string) run {
 	ctx, cancel := context.WithTimeout(e.T.Context(), hardLimit)
 	defer cancel()
-	cmd := exec.CommandContext(ctx, e.matrix.Binary, args...)
-	cmd.Dir = dir
+	cmd := e.command(ctx, kubeconfig, dir, append(env, "COLUMNS=500"), args)
 	cmd.WaitDelay = time.Second
-	cmd.Env = append([]string{"PATH=" + os.Getenv("PATH"), "HOME=" + dir, "XDG_STATE_HOME=" + filepath.Join(e.Dir, "state"), "COLUMNS=500", "KUBECONFIG=" + kubeconfig}, env...)
 	var out, errOut bytes.Buffer
 	cmd.Stdout, cmd.Stderr = &out, &errOut
 	err := cmd.Run()
@@ -172,6 +209,39 @@ func (e *Env) exec(kubeconfig, dir string, env, args []string) run {
 		return run{code: -1, stderr: err.Error()}
 	}
 	return run{stdout: out.String(), stderr: errOut.String(), code: cmd.ProcessState.ExitCode(), tooLong: ctx.Err() != nil}
+}
+
+func (e *Env) command(ctx context.Context, kubeconfig, dir string, env, args []string) *exec.Cmd {
+	cmd := exec.CommandContext(ctx, e.matrix.Binary, args...)
+	cmd.Dir = dir
+	cmd.Env = append([]string{"PATH=" + os.Getenv("PATH"), "HOME=" + dir, "XDG_STATE_HOME=" + filepath.Join(e.Dir, "state"), "KUBECONFIG=" + kubeconfig}, env...)
+	return cmd
+}
+
+// ours are the escape sequences that the plugins themselves send to a terminal: colours, and the lines that show progress.
+var ours = regexp.MustCompile(`\x1b\[[0-9;]*m|\x1b\[[KJ]|\x1b\[[0-9]+A|\r`)
+
+// onTerminal runs the plugin in a terminal of 80 columns, without --yes, and answers no to every question. stdout is what the terminal got, without the escape
+// sequences that the plugins send.
+func (e *Env) onTerminal(kubeconfig, dir string, env, args []string) run {
+	ctx, cancel := context.WithTimeout(e.T.Context(), hardLimit)
+	defer cancel()
+	args = slices.DeleteFunc(slices.Clone(args), func(a string) bool { return a == "--yes" })
+	cmd := e.command(ctx, kubeconfig, dir, append(env, "TERM=xterm"), args)
+	screen, err := pty.StartWithSize(cmd, &pty.Winsize{Rows: 24, Cols: 80})
+	if err != nil {
+		e.T.Error(err)
+		return run{code: -1}
+	}
+	_, _ = screen.WriteString("no\n") // read when the command asks
+	shown, _ := io.ReadAll(screen)    // Linux answers EIO when nobody has the terminal open
+	_ = screen.Close()
+	err = cmd.Wait()
+	var exit *exec.ExitError
+	if err != nil && !errors.As(err, &exit) && ctx.Err() == nil {
+		e.T.Error(err)
+	}
+	return run{stdout: ours.ReplaceAllString(string(shown), ""), code: cmd.ProcessState.ExitCode(), tooLong: ctx.Err() != nil}
 }
 
 // files are those that a command left in its directory, by their names. What libraries keep in hidden directories is not meant.

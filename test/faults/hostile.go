@@ -5,13 +5,19 @@ import (
 	"fmt"
 	"net/http"
 	"net/http/httptest"
+	"os"
 	"slices"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 	"unicode"
 
+	"github.com/spf13/cobra"
+
 	"github.com/kubectl-mesh/kubectl-mesh/pkg/common/cli"
+	"github.com/kubectl-mesh/kubectl-mesh/pkg/common/failure"
+	"github.com/kubectl-mesh/kubectl-mesh/pkg/common/output"
 )
 
 // injected begins a line of its own where a line break of a cluster reaches the output.
@@ -21,30 +27,52 @@ const injected = "injected: a line that no command printed"
 // begins a new line.
 const evil = "\x1b[2J\x1b]0;title\x07\u009b31m\u202eevil\u2066\u061c\u2028\r\n" + injected + "\n"
 
-// hostileFaults are what a hostile API server answers: texts only, names as well, and texts of thousands of characters.
-func hostileFaults() []Fault {
+// threat is one way in which a cluster or a kubeconfig is hostile.
+type threat struct {
+	Fault
+
+	// entries is added to the names of the faulty cluster's entries in the kubeconfig.
+	entries string
+	// arrives is what of the threat must be seen in at least one output, without what could control a terminal.
+	arrives string
+}
+
+// threats are what a hostile API server answers and what a hostile kubeconfig names.
+func threats() []threat {
 	long := strings.Repeat("long ", 4000)
-	poisoned := func(names bool, with string) func(*Layer, http.ResponseWriter, *http.Request) {
-		return func(l *Layer, w http.ResponseWriter, r *http.Request) { l.poison(w, r, names, with) }
+	poisoned := func(p poison) func(*Layer, http.ResponseWriter, *http.Request) {
+		return func(l *Layer, w http.ResponseWriter, r *http.Request) { p.answer(l, w, r) }
 	}
-	return []Fault{
-		{Name: "hostile texts", answer: poisoned(false, evil)},
-		{Name: "hostile names", answer: poisoned(true, evil)},
-		{Name: "long texts", answer: poisoned(false, long)},
-		{Name: "hostile errors", answer: func(_ *Layer, w http.ResponseWriter, _ *http.Request) {
-			w.Header().Add("Warning", `299 - "`+strings.NewReplacer("\r", "", "\n", "").Replace(evil)+`"`)
-			statusAnswer(w, http.StatusInternalServerError, "InternalError", evil)
-		}},
-		{Name: "hostile page", answer: func(_ *Layer, w http.ResponseWriter, _ *http.Request) {
+	return []threat{
+		{Fault: Fault{Name: "hostile texts", answer: poisoned(poison{with: evil})}, arrives: "evil"},
+		{Fault: Fault{Name: "hostile names", answer: poisoned(poison{with: evil, names: true})}, arrives: "evil"},
+		{Fault: Fault{Name: "hostile settings", answer: poisoned(poison{with: evil, settings: true})}, arrives: "evil"},
+		{Fault: Fault{Name: "long texts", answer: poisoned(poison{with: long})}, arrives: "long long"},
+		{Fault: Fault{Name: "long names", answer: poisoned(poison{with: long, names: true})}, arrives: "long long"},
+		{Fault: Fault{Name: "hostile errors", Class: failure.Other, answer: hostileError}, arrives: "evil"},
+		{Fault: Fault{Name: "hostile page", Class: failure.Other, answer: func(_ *Layer, w http.ResponseWriter, _ *http.Request) {
 			w.Header().Set("Content-Type", "text/plain")
 			w.WriteHeader(http.StatusBadGateway)
-			_, _ = w.Write([]byte(evil)) // the client may be gone, which is its own affair
-		}},
+			_, _ = w.Write([]byte(evil)) // the client may be gone
+		}}, arrives: "evil"},
+		{Fault: Fault{Name: "hostile kubeconfig"}, entries: evil, arrives: "evil"},
+		{Fault: Fault{Name: "hostile kubeconfig, and errors", Class: failure.Other, answer: hostileError}, entries: evil, arrives: "evil"},
 	}
 }
 
-// poison forwards a request, and adds a text to the strings of its answer.
-func (l *Layer) poison(w http.ResponseWriter, r *http.Request, names bool, with string) {
+func hostileError(_ *Layer, w http.ResponseWriter, _ *http.Request) {
+	w.Header().Add("Warning", `299 - "`+strings.NewReplacer("\r", "", "\n", "").Replace(evil)+`"`)
+	statusAnswer(w, http.StatusInternalServerError, "InternalError", evil)
+}
+
+// poison adds a text to the strings of answers: to those that may be anything, else also to names, or to the settings by which Cilium knows the cluster.
+type poison struct {
+	with            string
+	names, settings bool
+}
+
+// answer forwards a request, and adds the text to its answer.
+func (p poison) answer(l *Layer, w http.ResponseWriter, r *http.Request) {
 	if r.Header.Get("Upgrade") != "" || r.URL.Query().Get("watch") != "" {
 		l.forward.ServeHTTP(w, r)
 		return
@@ -55,78 +83,165 @@ func (l *Layer) poison(w http.ResponseWriter, r *http.Request, names bool, with 
 	body := answer.Body.Bytes()
 	var doc any
 	if json.Unmarshal(body, &doc) == nil {
-		doc = poisoned(doc, "", names, with)
+		doc = p.into(doc, "")
 		if changed, err := json.Marshal(doc); err == nil {
 			body = changed
 		}
 	}
 	w.Header().Set("Content-Type", "application/json")
 	w.WriteHeader(answer.Code)
-	_, _ = w.Write(body) // the client may be gone, which is its own affair
+	_, _ = w.Write(body) // the client may be gone
 }
 
-// What a client needs to read an object at all stays, and so do the names, unless names are to be hostile too.
+// What a client needs to read an object at all stays, and so do names, and what Cilium knows the cluster by, unless these are to be hostile.
 var (
-	needed = []string{"kind", "apiVersion", "resourceVersion", "uid", "fieldsV1", "fieldsType"}
-	named  = []string{"name", "namespace", "type", "protocol", "addressType", "clusterIP", "clusterIPs", "addresses", "ip", "podIP", "podIPs", "ipFamilies", "phase", "status"}
+	needed   = []string{"kind", "apiVersion", "resourceVersion", "uid", "fieldsV1", "fieldsType", "cpu", "memory", "ephemeral-storage"}
+	named    = []string{"name", "namespace", "type", "protocol", "addressType", "clusterIP", "clusterIPs", "addresses", "ip", "podIP", "podIPs", "ipFamilies", "phase", "status"}
+	settings = []string{"cluster-name", "cluster-id", "max-connected-clusters"}
 )
 
-func poisoned(v any, key string, names bool, with string) any {
+func (p poison) into(v any, key string) any {
 	switch v := v.(type) {
 	case map[string]any:
-		encoded := v["kind"] == "Secret" || key == "items" // in a list, objects have no kind
+		encoded := v["kind"] == "Secret" || key == "items" && v["type"] != nil // in a list, objects have no kind; a Secret has a type
 		for k, inner := range v {
-			if slices.Contains(needed, k) || k == "data" && encoded || !names && slices.Contains(named, k) {
+			if slices.Contains(needed, k) || k == "data" && encoded || !p.names && slices.Contains(named, k) || !p.settings && slices.Contains(settings, k) {
 				continue
 			}
-			v[k] = poisoned(inner, k, names, with)
+			v[k] = p.into(inner, k)
 		}
 	case []any:
 		for n, inner := range v {
-			v[n] = poisoned(inner, key, names, with)
+			v[n] = p.into(inner, key)
 		}
 	case string:
 		if _, err := time.Parse(time.RFC3339, v); err != nil && v != "" {
-			return v + with
+			return v + p.with
 		}
 	}
 	return v
 }
 
-// Hostile runs every command against an API server whose answers contain what could control a terminal, and fails if any of it reaches the output.
+// Hostile runs every command against an API server whose answers contain what could control a terminal, and with a kubeconfig whose names do, and fails if any of it
+// reaches the output, or a terminal. The short form leaves out most formats, and most threats to commands that write.
 func (m Matrix) Hostile(t *testing.T, prepare func(e *Env)) {
 	e := newEnv(t, m)
 	prepare(e)
-	runs := 0
+	h := hostility{Env: e, arrived: map[string]int{}, short: os.Getenv("FAULTS") == "short"}
+	limit := make(chan struct{}, together)
+	var reading sync.WaitGroup
 	for _, r := range m.Rows {
 		if r.Offline {
 			continue
 		}
-		for _, output := range [][]string{nil, {"-o", "wide"}, {"-o", "json"}, {"-o", "yaml"}} {
-			if r.serial() && output != nil || cli.IsWriting(m.find(t, r)) && output != nil {
-				continue // what they change is restored each time, which takes long
+		writing := cli.IsWriting(m.find(t, r))
+		for _, format := range h.formats(r, writing) {
+			for n, each := range threats() {
+				if r.serial() || writing { // what they change is restored, and they run alone
+					if !h.short || n < fewThreats {
+						h.try(r, format, each, false)
+					}
+					continue
+				}
+				limit <- struct{}{}
+				reading.Go(func() {
+					defer func() { <-limit }()
+					h.try(r, format, each, false)
+				})
 			}
-			row := r
-			row.Args = append(withoutOutput(r.Args), output...)
-			for _, f := range hostileFaults() {
-				got := e.run(row, f)
-				runs++
-				for stream, text := range map[string]string{"stdout": got.stdout, "stderr": got.stderr} {
-					for _, why := range reachesTerminal(text) {
-						t.Errorf("%s %v, %s: %s: %s", r.name(), output, f.Name, stream, why)
-					}
-					if trace.MatchString(text) {
-						t.Errorf("%s %v, %s: a panic\n%s", r.name(), output, f.Name, text)
-					}
-				}
-				if got.tooLong {
-					t.Errorf("%s %v, %s: it does not end", r.name(), output, f.Name)
-				}
+		}
+		reading.Wait()
+		for n, each := range threats() {
+			if !h.short || n < fewThreats {
+				h.try(r, nil, each, true)
 			}
 		}
 	}
-	t.Logf("%d runs", runs)
+	for _, each := range threats() {
+		if h.arrived[each.Name] == 0 {
+			t.Errorf("%s: nothing of it is in any output: it proves nothing", each.Name)
+		}
+	}
+	t.Logf("%d runs; what of the threats is in how many outputs: %v", h.runs, h.arrived)
 }
+
+// fewThreats is how many threats the short form tries where a run is slow: texts, names and settings.
+const fewThreats = 3
+
+// hostility counts what came of threats. It is safe for concurrent use.
+type hostility struct {
+	*Env
+
+	short   bool
+	mu      sync.Mutex
+	runs    int
+	arrived map[string]int // outputs that contain what is harmless of a threat
+}
+
+// try runs a command with a threat, in a terminal or not.
+func (h *hostility) try(r Row, format []string, each threat, terminal bool) {
+	r.Args = append(withoutOutput(r.Args), format...)
+	if !slices.Contains(h.matrix.Global, "--contexts") && !slices.Contains(format, output.Wide) { // with -o wide, the mesh is detected
+		r.Args = append(r.Args, "--contexts", "kind-*")
+	}
+	how := h.exec
+	if terminal {
+		how, format = h.onTerminal, []string{"in a terminal"}
+	}
+	got := h.runIn(r, each.Fault, each.entries, how)
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	h.runs++
+	if strings.Contains(got.stdout+got.stderr, each.arrives) {
+		h.arrived[each.Name]++
+	}
+	for stream, text := range map[string]string{"stdout": got.stdout, "stderr": got.stderr} {
+		for _, why := range reachesTerminal(text) {
+			if strings.HasPrefix(why, lineBreak) && (terminal || slices.Contains(format, "go-template="+templates["go-template="])) {
+				continue // a cell that is too wide continues in the next line; a template prints texts as they are, as that of kubectl does
+			}
+			h.T.Errorf("%s %v, %s: %s: %s", r.name(), format, each.Name, stream, why)
+		}
+		if trace.MatchString(text) {
+			h.T.Errorf("%s %v, %s: a panic\n%s", r.name(), format, each.Name, text)
+		}
+	}
+	if got.tooLong {
+		h.T.Errorf("%s %v, %s: it does not end", r.name(), format, each.Name)
+	}
+}
+
+// templates are the values of formats that need one.
+var templates = map[string]string{"jsonpath=": "{}", "jsonpath-as-json=": "{}", "go-template=": "{{.}}", "custom-columns=": "ALL:."}
+
+// formats are the formats in which a row is tried: all that its command offers, or, for a command that writes, the default only.
+func (h *hostility) formats(r Row, writing bool) [][]string {
+	out := [][]string{nil}
+	if writing || r.serial() {
+		return out
+	}
+	if h.short {
+		return append(out, []string{"-o", "wide"}, []string{"-o", "json"}, []string{"-o", "yaml"})
+	}
+	offered := h.exec(h.kubeconfig(nil, ""), h.Dir, nil, slices.Concat([]string{cobra.ShellCompNoDescRequestCmd}, strings.Fields(r.Command), []string{"-o", ""}))
+	for line := range strings.Lines(offered.stdout) {
+		name := strings.TrimSpace(line)
+		switch {
+		case name == "" || strings.HasPrefix(name, ":") || strings.HasSuffix(name, "file="):
+		case strings.HasSuffix(name, "="):
+			out = append(out, []string{"-o", name + templates[name]})
+		default:
+			out = append(out, []string{"-o", name})
+		}
+	}
+	if len(out) < 5 {
+		h.T.Errorf("%s: only %d formats are offered: %q", r.name(), len(out), offered.stdout)
+	}
+	return out
+}
+
+// lineBreak begins the report of a line that a cluster began.
+const lineBreak = "a line break of the cluster: "
 
 // withoutOutput leaves -o FORMAT out.
 func withoutOutput(args []string) []string {
@@ -149,7 +264,7 @@ func reachesTerminal(text string) []string {
 			out = append(out, fmt.Sprintf("%q", line[max(0, n-40):min(len(line), n+20)]))
 		}
 		if strings.HasPrefix(line, injected) {
-			out = append(out, "a line break of the cluster: "+line)
+			out = append(out, lineBreak+line)
 		}
 		if len(out) > 2 {
 			return out

@@ -7,7 +7,9 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/kubectl-mesh/kubectl-mesh/pkg/apis/v1alpha1"
 	"github.com/kubectl-mesh/kubectl-mesh/pkg/common/failure"
+	"github.com/kubectl-mesh/kubectl-mesh/pkg/common/testkit/documents"
 )
 
 // run is what one run of a command did.
@@ -30,6 +32,7 @@ type wanted struct {
 	wayBack  *regexp.Regexp
 	cluster  string // the one with the fault, as Cilium calls it
 	document bool   // stdout is a document
+	names    bool   // what is changed cannot be undone, and must be named
 }
 
 // exitCode begins a line about one.
@@ -47,6 +50,9 @@ func judge(r run, w wanted) []string {
 	}
 	if w.document && strings.TrimSpace(r.stdout) != "" && !json.Valid([]byte(r.stdout)) {
 		say("stdout is not a valid document")
+	}
+	for _, err := range documents.Errors(r.stdout) {
+		say("%v", err)
 	}
 	works := w.works || !r.met || w.eitherOr && r.code == w.baseline.code
 	switch {
@@ -72,8 +78,16 @@ func judge(r run, w wanted) []string {
 // reported says what is missing in the report of a command that failed.
 func reported(r run, w wanted) []string {
 	var wrong []string
-	if len(r.changed) > 0 && (w.wayBack == nil || !w.wayBack.MatchString(r.stdout+r.stderr)) {
+	if !w.names && len(r.changed) > 0 && (w.wayBack == nil || !w.wayBack.MatchString(r.stdout+r.stderr)) {
 		wrong = append(wrong, fmt.Sprintf("changed %q, and does not print how to undo it", r.changed))
+	}
+	for _, key := range r.changed {
+		if name := strings.TrimSuffix(key[strings.LastIndexAny(key, "/ ")+1:], "*"); w.names && !strings.Contains(r.stdout+r.stderr, name) {
+			wrong = append(wrong, fmt.Sprintf("changed %q, which cannot be undone, and does not print it", key))
+		}
+	}
+	if got, ok := memberClass(r.stdout, w.cluster); ok && w.class != "" && got != w.class {
+		wrong = append(wrong, fmt.Sprintf("in the document, %s has the class %q, want %q", w.cluster, got, w.class))
 	}
 	names := regexp.MustCompile(`\b` + w.cluster + `\b`)
 	var errorLines []string
@@ -102,6 +116,22 @@ func reported(r run, w wanted) []string {
 		wrong = append(wrong, fmt.Sprintf("no line about %s is of class %s", w.cluster, w.class))
 	}
 	return wrong
+}
+
+// memberClass returns the class of a cluster's error in a document, if it has one.
+func memberClass(stdout, cluster string) (failure.Class, bool) {
+	var doc struct {
+		Members []v1alpha1.Member `json:"members"`
+	}
+	if json.Unmarshal([]byte(stdout), &doc) != nil {
+		return "", false
+	}
+	for _, m := range doc.Members {
+		if m.Name == cluster && m.Error != nil {
+			return failure.Class(m.Error.Class), true
+		}
+	}
+	return "", false
 }
 
 // trace is how a panic of Go begins.

@@ -9,6 +9,7 @@ import (
 	"github.com/spf13/cobra"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 
+	"github.com/kubectl-mesh/kubectl-mesh/pkg/apis/v1alpha1"
 	"github.com/kubectl-mesh/kubectl-mesh/pkg/common/failure"
 )
 
@@ -17,6 +18,9 @@ func TestJudge(t *testing.T) {
 	t.Parallel()
 	writes := wanted{baseline: run{changed: []string{"eu a", "us a"}}, code: 1, class: failure.Refused, cluster: "eu", wayBack: regexp.MustCompile("kubectl mesh-svc undo")}
 	reads := wanted{code: 2, class: failure.Timeout, cluster: "eu", document: true}
+	prunes := writes
+	prunes.wayBack, prunes.names = nil, true
+	const classed = `{"members": [{"name": "us"}, {"name": "eu", "error": {"class": "CLASS"}}]}`
 	works := writes
 	works.works = true
 	either := writes
@@ -44,6 +48,11 @@ func TestJudge(t *testing.T) {
 		"partly, and how to undo it":   {run{code: 1, met: true, stderr: line + "kubectl mesh-svc undo x\n", changed: []string{"us a"}}, writes, ""},
 		"partly, and nothing on that":  {run{code: 1, met: true, stderr: line, changed: []string{"us a"}}, writes, "how to undo"},
 		"a file is left":               {run{code: 1, met: true, stderr: line, files: []string{"cas.age"}}, writes, "cas.age"},
+		"not to be undone, and named":  {run{code: 1, met: true, stderr: line, stdout: "secret/backup-0123abcd deleted", changed: []string{"eu secrets ns/backup-*"}}, prunes, ""},
+		"not to be undone, nor named":  {run{code: 1, met: true, stderr: line, stdout: "1 deleted", changed: []string{"eu secrets ns/backup-*"}}, prunes, "does not print it"},
+		"the class in the document":    {run{code: 2, met: true, stdout: strings.Replace(classed, "CLASS", "timeout", 1), stderr: "error: cluster eu: timeout: x\n"}, reads, ""},
+		"another one in the document":  {run{code: 2, met: true, stdout: strings.Replace(classed, "CLASS", "error", 1), stderr: "error: cluster eu: timeout: x\n"}, reads, "has the class"},
+		"not as the schema says":       {run{code: 2, met: true, stdout: `{"apiVersion": "` + v1alpha1.APIVersion + `", "kind": "Nothing"}`, stderr: "error: cluster eu: timeout: x\n"}, reads, "no schema"},
 		"it works":                     {run{met: true, changed: []string{"eu a", "us a"}}, works, ""},
 		"it works by half":             {run{met: true, changed: []string{"us a"}}, works, "without the fault"},
 		"it must work":                 {run{code: 1, met: true, stderr: line}, works, "exit code 1"},

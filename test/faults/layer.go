@@ -144,7 +144,7 @@ func (l *Layer) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		l.forward.ServeHTTP(w, r)
 		return
 	}
-	if l.fault.Name != "429x1" {
+	if l.fault.Name != "429*" {
 		l.met.Add(1)
 	}
 	l.fault.answer(l, w, r)

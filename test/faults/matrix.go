@@ -33,16 +33,8 @@ type Row struct {
 	Timed bool
 	// WayBack matches what the command must print if it failed and something is changed.
 	WayBack string
-	// Except are the faults after which the documented result is another one, with the reason.
-	Except map[string]Exception
-}
-
-// Exception is a result that is documented for one command.
-type Exception struct {
-	Why string
-	// Works says that the result is that without the fault.
-	Works bool
-	Exit  int
+	// NoWayBack is the reason why what the command changes cannot be undone. It must then print the name of each object that it has changed.
+	NoWayBack string
 }
 
 // Matrix is a plugin with its commands.
@@ -54,6 +46,8 @@ type Matrix struct {
 	Global []string
 	// Faulty is the cluster with the fault, as Cilium calls it. Its context has the prefix kind-.
 	Faulty string
+	// Note is what the matrix does not show, for the reader of it.
+	Note string
 }
 
 const (
@@ -72,8 +66,8 @@ func (m Matrix) EveryCommand(t *testing.T) {
 			t.Errorf("%q has two rows", r.Command)
 		}
 		rows[r.Command] = true
-		if r.WayBack == "" && !r.Offline && cli.IsWriting(m.find(t, r)) {
-			t.Errorf("%q writes, and has no WayBack", r.Command)
+		if r.WayBack == "" && r.NoWayBack == "" && !r.Offline && cli.IsWriting(m.find(t, r)) {
+			t.Errorf("%q writes, and has no WayBack, nor a reason", r.Command)
 		}
 	}
 	for _, c := range commands(m.Root) {
@@ -164,6 +158,9 @@ func (m Matrix) Run(t *testing.T, prepare func(e *Env)) {
 func (m Matrix) save(t *testing.T, s *sheet, short bool) string {
 	t.Helper()
 	text := s.print(m.Root.DisplayName(), short)
+	if m.Note != "" {
+		text += m.Note + "\n\n"
+	}
 	if dir := os.Getenv("FAULTS_DIR"); dir != "" {
 		if err := os.WriteFile(filepath.Join(dir, m.Binary+".txt"), []byte(text), 0o600); err != nil { //nolint:gosec // the directory is the caller's
 			t.Error(err)
@@ -179,7 +176,7 @@ func (r Row) name() string { return cmp.Or(r.Command, "(no subcommand)") }
 func (r Row) writes(writing bool) bool { return !r.Offline && (writing || r.Changes) }
 
 // serial reports whether the row must run alone, since it changes something. What it changes is restored.
-func (r Row) serial() bool { return r.WayBack != "" || r.Prepare != nil }
+func (r Row) serial() bool { return r.WayBack != "" || r.NoWayBack != "" || r.Prepare != nil }
 
 // attempts is how often a cell is tried if a cluster without the fault is late, because the machine is busy.
 const attempts = 4
@@ -199,7 +196,7 @@ func (e *Env) once(r Row, f Fault, baseline run, writing bool) cell {
 	for n := 1; n < attempts && e.late(got, f); n++ {
 		got = e.run(r, f)
 	}
-	w := wanted{baseline: baseline, works: f.Class == "", code: cli.ExitNoAnswer, class: f.Class, cluster: e.matrix.Faulty, document: r.document(e)}
+	w := wanted{baseline: baseline, works: f.Class == "", code: cli.ExitNoAnswer, class: f.Class, cluster: e.matrix.Faulty, document: r.document(e), names: r.NoWayBack != ""}
 	if writing {
 		w.code = cli.ExitFailure
 	}
@@ -211,9 +208,6 @@ func (e *Env) once(r Row, f Fault, baseline run, writing bool) cell {
 	}
 	if r.Offline {
 		w.works = true
-	}
-	if x, ok := r.Except[f.key()]; ok {
-		w.works, w.code, w.class = x.Works, x.Exit, ""
 	}
 	c := cell{text: fmt.Sprint(got.code), wrong: judge(got, w), run: got}
 	if f.Writes && !got.met {
@@ -239,7 +233,7 @@ func (e *Env) late(r run, f Fault) bool {
 	return false
 }
 
-// key names a fault in the exceptions of a row.
+// key names a fault in the matrix.
 func (f Fault) key() string {
 	if f.Writes {
 		return "write " + f.Name

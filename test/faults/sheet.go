@@ -78,6 +78,9 @@ func (s *sheet) print(plugin string, short bool) string {
 // narrowest is the width of a column: an exit code, and a mark if it is wrong.
 const narrowest = 3
 
+// legendWidth is the width of the names of faults in the legend.
+const legendWidth = 6
+
 func (s *sheet) table(b *strings.Builder, title string, rows []string, faults []Fault, short bool) {
 	faults = slices.DeleteFunc(slices.Clone(faults), func(f Fault) bool { return short && !f.Short })
 	if len(rows) == 0 {
@@ -103,6 +106,9 @@ func (s *sheet) table(b *strings.Builder, title string, rows []string, faults []
 			fmt.Fprintf(b, " %*s", max(len(f.Name), narrowest), text)
 		}
 		b.WriteByte('\n')
+	}
+	for _, f := range faults {
+		fmt.Fprintf(b, "  %-*s %s\n", legendWidth, f.Name, f.About)
 	}
 	b.WriteByte('\n')
 }
