@@ -5,9 +5,9 @@
 set -euo pipefail
 
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
-out=bin/bench
 page=docs/performance.md
-mkdir -p "$out"
+new=$(mktemp -d)
+trap 'rm -rf "$new"' EXIT
 
 all=(bench-start bench-svc bench-scale bench-ca bench-probe bench-go)
 
@@ -20,30 +20,64 @@ declare -A about=(
 	[bench-go]='The pure core, measured by the benchmarks of Go: prediction, check and report.'
 )
 
+# What the page has of a target: its text between the heading and the next one.
+kept() {
+	[[ ! -f $page ]] || awk -v h="## make $1" '$0 == h { on = 1; next } /^## / { on = 0 } on' "$page" | sed '1{/^$/d}' | sed '${/^$/d}'
+}
+
+# The rows of the last table of a text, which has what was measured, its bound and the result, for the table of all figures.
+rows() {
+	awk -v target="$1" '
+		function cut(from, to) { t = substr($0, from, to - from); gsub(/^ +| +$/, "", t); gsub(/\|/, "\\|", t); return t }
+		/^MEASURED .*BOUND .*RESULT/ { bound = index($0, "BOUND"); result = index($0, "RESULT"); next }
+		/^```$/ || !NF { bound = 0 }
+		bound { printf "| %s | %s | %s | `make %s` |\n", cut(1, bound), cut(bound, result), cut(result, 1000), target }'
+}
+
+# The page has what was printed now, else what it had.
+write() {
+	local target
+	for target in "${all[@]}"; do
+		[[ -f $new/$target ]] || kept "$target" >"$new/$target"
+	done
+	{
+		echo '# Performance'
+		echo
+		echo '<!-- Written by make bench. -->'
+		echo
+		echo 'Speed and memory are ratios against another tool that ran at the same time on the same machine, because the speed of a machine is'
+		echo 'not a property of the code. A bound that is missed is printed as MISSED. `make bench` runs all of these and writes this page again; `test/bench.sh bench-ca` runs one and'
+		echo 'renews its section.'
+		echo
+		echo '## All figures'
+		echo
+		echo '| measured | bound | result | command |'
+		echo '|---|---|---|---|'
+		for target in "${all[@]}"; do rows "$target" <"$new/$target"; done
+		echo
+		echo 'The bound of a command over many clusters is the longer of two times: twice the slowest of the smallest runs, and the CPU time of the command and of the servers,'
+		echo 'divided by the cores. No run can be shorter than the second one, so from about 100 clusters on the factor says how much of the time the cores were not busy: until the'
+		echo 'mesh of the current context is known, only one cluster can be asked.'
+		for target in "${all[@]}"; do
+			[[ ! -s $new/$target ]] || { printf '\n## make %s\n\n' "$target" && cat "$new/$target"; }
+		done
+	} >"$new/page"
+	cp "$new/page" "$page"
+}
+
 targets=("$@")
 ((${#targets[@]})) || targets=("${all[@]}")
 settings=$(env | grep -E '^(RUNS|ROUNDS|REQUESTS|TOOLS|SERVICES|MESH_SERVICES|MESH_CLUSTERS|RTT)=' | sort | tr '\n' ' ' || true)
 for target in "${targets[@]}"; do
 	echo "==> make $target"
-	make --no-print-directory "$target" 2>&1 | tee "$out/$target.new"
-	echo "$(date -u +%Y-%m-%d), \`${settings}make $target\`, $(nproc) cores ($(sed -n 's/^model name[^:]*: //p' /proc/cpuinfo | head -1)), $(go env GOVERSION)." >"$out/$target.when"
-	mv "$out/$target.new" "$out/$target.txt"
-done
-
-{
-	echo '# Performance'
-	echo
-	echo '<!-- Written by make bench. -->'
-	echo
-	echo 'Speed and memory are ratios against another tool that ran at the same time on the same machine, because the speed of a machine is'
-	echo 'not a property of the code. A bound that is missed is printed as MISSED. `make bench` runs all of these and writes this page again.'
-	for target in "${all[@]}"; do
-		[[ -f $out/$target.when ]] || continue
-		printf '\n## make %s\n\n%s\n\n%s\n\n```text\n' "$target" "${about[$target]}" "$(<"$out/$target.when")"
+	make --no-print-directory "$target" 2>&1 | tee "$new/printed"
+	{
+		printf '%s\n\n' "${about[$target]}"
+		printf '%s, `%smake %s`, %s cores (%s), %s.\n\n```text\n' "$(date -u +%Y-%m-%d)" "$settings" "$target" "$(nproc)" "$(sed -n 's/^model name[^:]*: //p' /proc/cpuinfo | head -1)" "$(go env GOVERSION)"
 		# What is built and how the lab starts is not a result.
-		grep -v '^\(go: downloading\|go build\|starting cluster\|env \|CGO_ENABLED\|ok  \|PASS$\|the lab started\|its processes use\|goos:\|goarch:\)' "$out/$target.txt" | sed 's/[[:space:]]*$//'
+		grep -v '^\(go: downloading\|go build\|starting cluster\|env \|CGO_ENABLED\|ok  \|PASS$\|the lab started\|its processes use\|goos:\|goarch:\)' "$new/printed" | sed 's/[[:space:]]*$//'
 		echo '```'
-	done
-} >"$page.new"
-mv "$page.new" "$page"
+	} >"$new/$target"
+	write # a target that fails loses nothing of the others
+done
 echo "$page is written"

@@ -108,13 +108,13 @@ func (b *bench) near(ctx context.Context) error {
 // verdicts prints what was measured beside its bounds.
 func (b *bench) verdicts() {
 	b.print("")
-	b.print("%-58s %-34s %s", "MEASURED", "BOUND", "RESULT")
+	b.print("%-82s %-34s %s", "MEASURED", "BOUND", "RESULT")
 	for _, r := range b.rows {
 		verdict := "kept"
 		if !r.kept {
 			verdict = "MISSED"
 		}
-		b.print("%-58s %-34s %s: %s", r.what, r.bound, verdict, r.got)
+		b.print("%-82s %-34s %s: %s", r.what, r.bound, verdict, r.got)
 	}
 }
 
