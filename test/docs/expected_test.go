@@ -7,6 +7,8 @@ type want struct {
 	code    int
 	or      []int  // other codes, where the speed of the machine decides
 	shows   string // a regular expression
+	file    string // the name of a file that it writes
+	holds   string // what must be in the file
 	answers []Answer
 }
 
@@ -26,8 +28,12 @@ func (w want) conversation(command string) []Answer {
 // untrusted is a result that names that the clusters do not trust each other, as after fresh installations.
 var untrusted = want{code: 1, shows: `CA010`}
 
-// drilled is the result of a drill. On a slow machine it may be refused, because the client cannot keep the rate, or take longer than expected.
-var drilled = want{shows: `previous values are restored|nothing was changed|Nothing was changed`, or: []int{1, 2}}
+// restored is what a drill ends with.
+const restored = "previous values are restored"
+
+// drilled is the result of a drill. On a slow machine it may be refused, because the client cannot keep the rate, or take longer than expected. Of all drills of the pages,
+// one must come to its end (restored).
+var drilled = want{shows: restored + `|nothing was changed|Nothing was changed`, or: []int{1, 2}}
 
 // expected maps a page and a command, without its comment, to what is special about it.
 var expected = map[string]map[string]want{
@@ -73,10 +79,10 @@ var expected = map[string]map[string]want{
 	},
 	"docs/tasks/failover.md": {
 		"kubectl mesh-probe drill nginx --in us --from deploy/client --expect 'failover<5s' --record drill.jsonl.gz --report drill.html": drilled,
-		"kubectl mesh-probe report drill.jsonl.gz -o junit > drill.xml":                                                                  {or: []int{1, 2}},
+		"kubectl mesh-probe report drill.jsonl.gz -o junit > drill.xml":                                                                  {or: []int{1, 2}, file: "drill.xml", holds: "<testcase "},
 	},
 	"docs/tasks/ci.md": {
-		"kubectl mesh-probe drill nginx --in us --from deploy/client --expect 'failover<5s' --yes -o junit > drill.xml": {or: []int{1, 2}},
+		"kubectl mesh-probe drill nginx --in us --from deploy/client --expect 'failover<5s' --yes -o junit > drill.xml": {or: []int{1, 2}, file: "drill.xml", holds: "<testcase "},
 	},
 	"docs/tasks/rotate-ca.md": {
 		"kubectl mesh-ca check":  untrusted,

@@ -34,6 +34,26 @@ func TestQuotedMessages(t *testing.T) {
 	}
 }
 
+// TestEveryMessageHasCommand: each entry of the FAQ has a command that explains it.
+func TestEveryMessageHasCommand(t *testing.T) {
+	t.Parallel()
+	raw, err := os.ReadFile(filepath.Join(root, "docs", "faq.md"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	entries := strings.Split(string(raw), "\n### ")[1:]
+	for _, e := range entries {
+		heading, body, _ := strings.Cut(e, "\n")
+		body, _, _ = strings.Cut(body, "\n## ")
+		if !strings.Contains(body, "kubectl ") {
+			t.Errorf("no command explains %s", heading)
+		}
+	}
+	if len(entries) < 30 {
+		t.Errorf("only %d entries were found", len(entries))
+	}
+}
+
 // variable is what a message fills in: dots, a quoted word, a number, a context, an object.
 var variable = regexp.MustCompile(`\.\.\.|: |"[^"]*"|\(context [a-z-]+\)|\b\d+\b|default/nginx|\b(in|of) us\b|kube-system`)
 

@@ -49,6 +49,18 @@ func (w want) problems(c Command, shown string, code int) (out []string) {
 	return out
 }
 
+// fileProblems are what is wrong with the file that a command writes.
+func (w want) fileProblems(dir string) []string {
+	content, err := os.ReadFile(filepath.Join(dir, w.file))
+	switch {
+	case err != nil:
+		return []string{err.Error()}
+	case !strings.Contains(string(content), w.holds):
+		return []string{fmt.Sprintf("the file %s does not have %s: %.500s", w.file, w.holds, content)}
+	}
+	return nil
+}
+
 // failures are what report was told of.
 var failures struct {
 	sync.Mutex

@@ -38,10 +38,13 @@ func TestPages(t *testing.T) {
 		}
 		t.Run(p.Path, func(t *testing.T) {
 			w.reset(t)
-			runPage(t, w.session(t), p, unused)
+			runPage(t, w, p, unused)
 		})
 	}
 	if only := os.Getenv("DOCS_PAGE"); only == "" {
+		if !strings.Contains(w.drills.String(), restored) {
+			t.Errorf("no drill of any page restored the previous values:\n%s", w.drills.String())
+		}
 		for command := range unused {
 			t.Errorf("no page shows this command any more: %s", command)
 		}
@@ -66,9 +69,9 @@ func runs(b Block) bool {
 }
 
 // runPage runs the blocks of one page.
-func runPage(t *testing.T, s *Session, p Page, unused map[string]bool) {
+func runPage(t *testing.T, world *world, p Page, unused map[string]bool) {
 	t.Helper()
-	record := ""
+	s, record := world.session(t), ""
 	for _, b := range p.Blocks {
 		if !runs(b) {
 			continue
@@ -80,9 +83,18 @@ func runPage(t *testing.T, s *Session, p Page, unused map[string]bool) {
 			}
 			w := expected[p.Path][c.Text]
 			delete(unused, p.Path+": "+c.Text)
+			if err := os.RemoveAll(filepath.Join(s.Dir, w.file)); w.file != "" && err != nil {
+				t.Fatal(err)
+			}
 			shown, wrong, err := w.try(t, s, p.Path, c, strings.Replace(c.Text, " FILE", " "+record, 1))
 			if err != nil {
 				t.Fatalf("%s:%d: %v", p.Path, c.Line, err)
+			}
+			if strings.HasPrefix(c.Text, "kubectl mesh-probe drill ") {
+				world.drills.WriteString(shown)
+			}
+			if w.file != "" && !strings.Contains(shown, "error: ") { // a drill that is refused writes nothing, and says why
+				wrong = append(wrong, w.fileProblems(s.Dir)...)
 			}
 			for _, what := range wrong {
 				report(fmt.Sprintf("%s:%d: %s: %s", p.Path, c.Line, c.Text, what), shown)
@@ -99,7 +111,8 @@ func runPage(t *testing.T, s *Session, p Page, unused map[string]bool) {
 type world struct {
 	dir     string
 	env     []string
-	objects string // a directory with manifests
+	objects string          // a directory with manifests
+	drills  strings.Builder // what drills of all pages showed
 }
 
 // newWorld applies the objects that the pages take for granted, and removes them at the end.

@@ -120,6 +120,9 @@ func TestReachable(t *testing.T) {
 // isDocumentation reports whether the blocks of a page are run: those of the README and of docs.
 func isDocumentation(p Page) bool { return p.Path == "README.md" || strings.HasPrefix(p.Path, "docs/") }
 
+// shown are the languages of blocks that are not commands, or not of this platform.
+var shown = []string{"", "text", "yaml", "powershell"}
+
 // TestBlocks: a block with commands is marked as such, so that none is left out by mistake. It prints what is not run, and why.
 func TestBlocks(t *testing.T) {
 	t.Parallel()
@@ -142,6 +145,9 @@ func TestBlocks(t *testing.T) {
 				}
 				notRun[reason] = append(notRun[reason], p.Path)
 			default:
+				if !slices.Contains(shown, b.Language()) {
+					t.Errorf("%s:%d: is a block of %q to be run? Call it sh or console; else add the language to those that are shown only", p.Path, b.Line, b.Language())
+				}
 				for i, line := range b.Lines {
 					if word, _, _ := strings.Cut(strings.TrimPrefix(line, "$ "), " "); b.Language() != "text" && (word == "kubectl" || word == "make") {
 						t.Errorf("%s:%d: this is a command; call the block sh or console", p.Path, b.Line+1+i)
