@@ -13,7 +13,8 @@ export GOFLAGS := $(strip $(filter-out -trimpath -buildvcs=%,$(GOFLAGS)) -trimpa
 
 PLUGINS := svc ca probe
 MAINS := $(foreach p,$(PLUGINS),./plugins/kubectl-mesh-$(p)/cmd/kubectl-mesh_$(p))
-# Every module with its own Go code. The other modules below tools/ only name the version of a tool.
+# Every module with its own Go code, except the judges in test/conformance, whose Go code is compiled against versions of Cilium that are not built otherwise; make
+# conformance compiles them. The other modules below tools/ only name the version of a tool.
 MODULES := . lab tools/kubectl test/workflows
 
 # v1.2.3 on a tag, v1.2.3-4-gabcdef0 after it, v0.0.0-dev-gabcdef0 before the first: always a semantic version, as krew requires.
@@ -394,7 +395,7 @@ bin/tools/clustermesh-apiserver: $(exporter)/go.mod $(exporter)/go.sum
 	@echo "building Cilium's clustermesh-apiserver; the first time takes about ten minutes" >&2
 	@go build -C $(exporter) -ldflags '-s -w' -o $(CURDIR)/$@ github.com/cilium/cilium/clustermesh-apiserver && touch $@
 
-# Only a yardstick of bench-probe.
+# Only bench-probe uses it, to compare.
 bin/tools/hey: tools/hey/go.mod tools/hey/go.sum
 	@echo 'building hey' >&2
 	@$(call tool,hey,github.com/rakyll/hey)

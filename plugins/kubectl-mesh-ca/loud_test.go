@@ -25,7 +25,7 @@ var searched = struct {
 // anyCode is for commands whose exit code is their verdict about the mesh.
 const anyCode = "any"
 
-// loud runs a command as loud as it gets. The keys of all Secrets of all clusters are looked for, as they were before it and as they are after it. It is not printed
+// loud runs a command with as much output as it can print. The keys of all Secrets of all clusters are looked for, as they were before it and as they are after it. It is not printed
 // where a key was found.
 func loud(ts *testscript.TestScript, neg bool, args []string) {
 	if neg || len(args) < 2 {

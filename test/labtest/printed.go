@@ -33,8 +33,8 @@ var nextCommand = regexp.MustCompile(`; to [a-z ]+, run: `)
 var commandKeys = []string{"fix", "undoCommand", "retryCommand", "command", "undoCommands"}
 
 // printed runs every command that documents (*.json) and lines for a person (other files) hold, each once, exactly as printed: from another
-// directory and with a KUBECONFIG whose current context leads nowhere. Each must succeed. -refused RE names those that must be refused for
-// want of an answer to a prompt. The arguments of helm, flux, argocd, cilium and cmctl are added to the file recorded.
+// directory and with a KUBECONFIG whose current context leads nowhere. Each must succeed. -refused RE names those that must be refused
+// because nobody answers their prompt. The arguments of helm, flux, argocd, cilium and cmctl are added to the file recorded.
 func printed(ts *testscript.TestScript, neg bool, args []string) {
 	var refused *regexp.Regexp
 	if len(args) > 1 && args[0] == "-refused" {

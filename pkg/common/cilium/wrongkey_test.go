@@ -50,7 +50,7 @@ func TestField16WrongKeys(t *testing.T) {
 	}
 }
 
-// TestField16WeightKeys: the annotation of an EndpointSlice is recognised as those of Services are, wherever it stands.
+// TestField16WeightKeys: the annotation of an EndpointSlice is recognized as those of Services are, wherever it stands.
 func TestField16WeightKeys(t *testing.T) {
 	t.Parallel()
 	for _, key := range []string{

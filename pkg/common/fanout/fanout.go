@@ -17,7 +17,7 @@ import (
 type Member interface {
 	// Failure returns why the cluster cannot be asked, or nil.
 	Failure() *failure.Error
-	// Ask calls ask. Where the cluster rejects that for want of a permission, it may call ask again with other credentials.
+	// Ask calls ask. Where the cluster rejects that because a permission is missing, it may call ask again with other credentials.
 	Ask(ctx context.Context, ask func(context.Context) error) error
 }
 

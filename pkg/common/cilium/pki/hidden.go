@@ -185,7 +185,7 @@ func endsJoined(block []byte) bool {
 	return ok && !bytes.ContainsRune(rest, '\n')
 }
 
-// hint says what hides the PEM in a file in which nothing can be read; "" where nothing is recognised.
+// hint says what hides the PEM in a file in which nothing can be read; "" where nothing is recognized.
 func hint(data []byte) string {
 	parts := HiddenParts(data)
 	if len(parts) == 0 {

@@ -72,7 +72,7 @@ func TestField10FiltersMakeReadable(t *testing.T) {
 	}
 }
 
-// A block on one line is recognised, and no filter is offered that changes nothing.
+// A block on one line is recognized, and no filter is offered that changes nothing.
 func TestField10BlanksForLineBreaks(t *testing.T) {
 	t.Parallel()
 	ca := pkitest.NewCA(t, pkitest.Spec{})

@@ -289,5 +289,5 @@ func (m *mesh) lockText() string {
 	if since == nil {
 		return "secret " + SecretNew + " exists"
 	}
-	return fmt.Sprintf("since %s, begun by %s", since.UTC().Format(time.RFC3339), cmp.Or(by, "nobody knows whom"))
+	return fmt.Sprintf("since %s, begun by %s", since.UTC().Format(time.RFC3339), cmp.Or(by, "an unknown user"))
 }

@@ -104,7 +104,7 @@ func ended(t *corev1.ContainerStateTerminated, image string) error {
 	return fmt.Errorf("the container ended with exit code %d: %s", t.ExitCode, reason(t.Reason, t.Message))
 }
 
-// noShell recognises the error of a container runtime for a missing sh.
+// noShell recognizes the error of a container runtime for a missing sh.
 func noShell(message string) bool {
 	return strings.Contains(message, "executable file not found") || strings.Contains(message, `"sh": no such file`)
 }

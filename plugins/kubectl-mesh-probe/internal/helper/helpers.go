@@ -229,7 +229,7 @@ func (s *Set) Remove(ctx context.Context) []Left {
 	return out
 }
 
-// awaitEnd waits until an ephemeral container has ended, and returns its state. One without a keeper ends for want of signs of life, which takes
+// awaitEnd waits until an ephemeral container has ended, and returns its state. One without a keeper ends because it gets no signs of life, which takes
 // longer than anyone waits.
 func (s *Set) awaitEnd(ctx context.Context, h *Helper) string {
 	limit := endTimeout

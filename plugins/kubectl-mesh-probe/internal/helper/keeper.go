@@ -153,7 +153,7 @@ func (k *keeper) feed(to *io.PipeWriter, over <-chan struct{}) {
 		case <-over:
 			return
 		case <-k.stopping:
-			_, _ = io.WriteString(to, "Q\n") // if it is lost, the process ends for want of signs of life
+			_, _ = io.WriteString(to, "Q\n") // if it is lost, the process ends because it gets no signs of life
 			return
 		}
 	}

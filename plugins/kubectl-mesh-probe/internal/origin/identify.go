@@ -23,7 +23,7 @@ type Member struct {
 	Context string
 }
 
-// Match says which member sent a reply, and how it was recognised.
+// Match says which member sent a reply, and how it was recognized.
 type Match struct {
 	// Name is the name of a member, or the captured value if it does not name a member. It is empty if the sender is unknown.
 	Name   string
@@ -142,10 +142,10 @@ func (id *Identifier) json(path string) error {
 	return nil
 }
 
-// Auto reports whether replies are recognised by names and addresses that the clusters themselves provide.
+// Auto reports whether replies are recognized by names and addresses that the clusters themselves provide.
 func (id *Identifier) Auto() bool { return id.rule == "auto" }
 
-// WithTokens returns a copy that recognises these tokens.
+// WithTokens returns a copy that recognizes these tokens.
 func (id *Identifier) WithTokens(t *Tokens) *Identifier {
 	out := *id
 	out.tokens = t

@@ -65,7 +65,7 @@ type Pod struct {
 	HostNetwork bool
 	// Defaulted lists the containers of which the first was chosen. It is empty if there was no choice.
 	Defaulted []string
-	// Proxy is the proxy of a service mesh that the pod's connections pass through, and how it was recognised. It may pick the backend
+	// Proxy is the proxy of a service mesh that the pod's connections pass through, and how it was recognized. It may pick the backend
 	// instead of Cilium.
 	Proxy string
 	// OtherDNS says that the pod's resolv.conf may have another search path than that of its cluster.

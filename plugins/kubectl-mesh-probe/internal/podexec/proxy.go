@@ -47,7 +47,7 @@ var (
 	}
 )
 
-// proxyInPod returns the proxy in the pod that handles its connections, and how it was recognised. It returns "" if there is none.
+// proxyInPod returns the proxy in the pod that handles its connections, and how it was recognized. It returns "" if there is none.
 func proxyInPod(pod *corev1.Pod) string {
 	for _, m := range marks {
 		if m.isIn(pod.Annotations) {

@@ -28,7 +28,7 @@ func TestHistoryAgreesWithTheTally(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	to.senders = newRecogniser(early)
+	to.senders = newRecognizer(early)
 	for _, c := range r.clients {
 		c.tally = tally.New(r.mesh.members)
 	}
@@ -55,8 +55,8 @@ func TestHistoryAgreesWithTheTally(t *testing.T) {
 		if got.Requests != want.Requests || got.Answered != want.Answered() || got.Unknown != want.Unknown || got.UnknownErrors != want.UnknownErrors || got.NoAnswer != want.NoAnswer || got.WeakEvidence != want.Weak {
 			t.Errorf("%s: the report has %d requests, %d answered, %d unknown (%d errors), %d without an answer; the tally %+v", got.Cluster, got.Requests, got.Answered, got.Unknown, got.UnknownErrors, got.NoAnswer, want)
 		}
-		if fmt.Sprint(got.IdentifiedBy) != fmt.Sprint(want.Recognised) {
-			t.Errorf("%s: recognised by %v, the tally says %v", got.Cluster, got.IdentifiedBy, want.Recognised)
+		if fmt.Sprint(got.IdentifiedBy) != fmt.Sprint(want.Recognized) {
+			t.Errorf("%s: recognized by %v, the tally says %v", got.Cluster, got.IdentifiedBy, want.Recognized)
 		}
 		for n, row := range c.tally.Rows(r.mesh.members) {
 			if a := got.Answers[n]; a.Name != row.Name || a.Requests != row.Requests || a.Errors != row.Errors || a.Member != row.Member {

@@ -94,21 +94,21 @@ func (m *mesh) comparable(snap *routing.Snapshot) bool {
 	})
 }
 
-// recogniser finds out which member sent a reply. It learns names while replies arrive.
-type recogniser struct {
+// recognizer finds out which member sent a reply. It learns names while replies arrive.
+type recognizer struct {
 	rule    *origin.Identifier
 	tokens  *origin.Tokens
 	current atomic.Pointer[origin.Identifier]
 }
 
-func newRecogniser(rule *origin.Identifier) *recogniser {
-	r := &recogniser{rule: rule}
+func newRecognizer(rule *origin.Identifier) *recognizer {
+	r := &recognizer{rule: rule}
 	r.current.Store(rule)
 	return r
 }
 
 // learn adds the names and addresses of a snapshot.
-func (r *recogniser) learn(snap *routing.Snapshot, key routing.Key) {
+func (r *recognizer) learn(snap *routing.Snapshot, key routing.Key) {
 	if !r.rule.Auto() {
 		return
 	}
@@ -121,7 +121,7 @@ func (r *recogniser) learn(snap *routing.Snapshot, key routing.Key) {
 }
 
 // identifier returns an identifier with everything that is known by now.
-func (r *recogniser) identifier() *origin.Identifier { return r.current.Load() }
+func (r *recognizer) identifier() *origin.Identifier { return r.current.Load() }
 
 // identify returns which member sent a reply.
-func (r *recogniser) identify(one *reply.Reply) origin.Match { return r.identifier().Identify(one) }
+func (r *recognizer) identify(one *reply.Reply) origin.Match { return r.identifier().Identify(one) }

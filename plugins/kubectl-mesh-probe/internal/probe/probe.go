@@ -87,7 +87,7 @@ func newRun(ctx context.Context, cfg Config, ui UI) (*run, error) {
 		return nil, err
 	}
 	for i, t := range cfg.Targets {
-		s := &service{Target: t, senders: newRecogniser(id)}
+		s := &service{Target: t, senders: newRecognizer(id)}
 		if s.expect, err = judge.ParseExpectations(expect[i], r.mesh.members, !id.Auto()); err != nil {
 			return nil, err
 		}

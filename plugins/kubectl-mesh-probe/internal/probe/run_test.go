@@ -171,7 +171,7 @@ func TestField19PredictionDuringTheRun(t *testing.T) {
 		t.Fatal(err)
 	}
 	of := func(snap *routing.Snapshot) snapshots { return snapshots{c.to: snap} }
-	c.to.senders = newRecogniser(id)
+	c.to.senders = newRecognizer(id)
 	r.learn(of(state(true, true)))
 	r.predict(of(state(true, true)))
 	if c.prediction.String() != "eu 50.0%, us 50.0%" {

@@ -27,7 +27,7 @@ type service struct {
 	found bool
 	query meshstate.Query // the objects to read
 
-	senders *recogniser
+	senders *recognizer
 	expect  []judge.Expectation
 	live    *history.Timeline // its last intervals, while requests are sent; nil if it is the only target
 }

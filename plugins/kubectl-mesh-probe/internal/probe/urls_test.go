@@ -41,7 +41,7 @@ func urlsRun(t *testing.T, ui UI, expect []string, urls ...string) *run {
 		if err != nil {
 			t.Fatal(err)
 		}
-		s := &service{Target: Target{Typed: raw, URL: &url}, url: url, host: url.Host(), found: true, key: routing.Key{Namespace: "shop", Name: url.Host()}, senders: newRecogniser(id)}
+		s := &service{Target: Target{Typed: raw, URL: &url}, url: url, host: url.Host(), found: true, key: routing.Key{Namespace: "shop", Name: url.Host()}, senders: newRecognizer(id)}
 		if s.expect, err = judge.ParseExpectations(split[i], r.mesh.members, false); err != nil {
 			t.Fatal(err)
 		}

@@ -56,7 +56,7 @@ func Client(c v1alpha1.ProbeClient) history.Client {
 type part struct {
 	rows                                        map[string]*row
 	requests, unknown, unknownErrors, noAnswers int
-	recognised                                  map[string]int
+	recognized                                  map[string]int
 	weak                                        int
 	latency, connect, lags                      []time.Duration
 	timeline                                    *history.Timeline
@@ -71,7 +71,7 @@ type row struct {
 }
 
 func newPart(first time.Time, width time.Duration) *part {
-	return &part{rows: map[string]*row{}, recognised: map[string]int{}, timeline: history.NewTimeline(first, width)}
+	return &part{rows: map[string]*row{}, recognized: map[string]int{}, timeline: history.NewTimeline(first, width)}
 }
 
 func (p *part) add(r history.Request) {
@@ -118,7 +118,7 @@ func (p *part) answered(r history.Request) *row {
 	if !r.OK() {
 		from.errors++
 	}
-	p.recognised[r.Evidence]++
+	p.recognized[r.Evidence]++
 	if r.Weak {
 		p.weak++
 	}
@@ -128,7 +128,7 @@ func (p *part) answered(r history.Request) *row {
 // describe fills in one client.
 func (p *part) describe(c *v1alpha1.ProbeClient, members []v1alpha1.Member, last time.Time) {
 	c.Requests, c.Answered, c.Unknown, c.UnknownErrors, c.NoAnswer = p.requests, p.requests-p.noAnswers, p.unknown, p.unknownErrors, p.noAnswers
-	c.IdentifiedBy, c.WeakEvidence = p.recognised, p.weak
+	c.IdentifiedBy, c.WeakEvidence = p.recognized, p.weak
 	c.LatencyMs, c.ConnectMs = latency(p.latency), latency(p.connect)
 	c.Answers, c.Errors, c.Intervals, c.RequestsPerSecond = p.answers(c.Answers, members), p.errors(), nil, nil
 	if p.requests > 0 {

@@ -18,8 +18,8 @@ type Tally struct {
 	// Unknown counts the replies with an unknown sender. UnknownErrors counts those of them that are errors, such as a 503.
 	Unknown       int
 	UnknownErrors int
-	// Recognised counts the other replies by what identified their sender. Weak counts those that rely on a name that may be there by chance.
-	Recognised map[string]int
+	// Recognized counts the other replies by what identified their sender. Weak counts those that rely on a name that may be there by chance.
+	Recognized map[string]int
 	Weak       int
 	// NoAnswer counts the requests without a reply.
 	NoAnswer int
@@ -47,7 +47,7 @@ type ErrorCount struct {
 
 // New returns a tally with a row for each member.
 func New(members []origin.Member) *Tally {
-	t := &Tally{Recognised: map[string]int{}, rows: map[string]*Row{}, errors: map[reply.Class]*ErrorCount{}}
+	t := &Tally{Recognized: map[string]int{}, rows: map[string]*Row{}, errors: map[reply.Class]*ErrorCount{}}
 	for _, m := range members {
 		t.rows[m.Name] = &Row{Name: m.Name, Member: true}
 	}
@@ -95,7 +95,7 @@ func (t *Tally) attribute(who origin.Match, requests, errors int) {
 	}
 	row.Requests += requests
 	row.Errors += errors
-	t.Recognised[who.By] += requests
+	t.Recognized[who.By] += requests
 	if who.Weak {
 		t.Weak += requests
 	}

@@ -37,8 +37,8 @@ func TestField19PodsThatStartLater(t *testing.T) {
 	if eu := rows["eu"]; eu.Requests != 20000 || eu.Errors != 20000 {
 		t.Errorf("eu: %d requests, %d errors", eu.Requests, eu.Errors)
 	}
-	if tally.Unknown != 20000 || tally.UnknownErrors != 0 || tally.Requests != 60000 || tally.Recognised[origin.ByPod] != 40000 {
-		t.Errorf("%d unknown, %d of them errors, %v", tally.Unknown, tally.UnknownErrors, tally.Recognised)
+	if tally.Unknown != 20000 || tally.UnknownErrors != 0 || tally.Requests != 60000 || tally.Recognized[origin.ByPod] != 40000 {
+		t.Errorf("%d unknown, %d of them errors, %v", tally.Unknown, tally.UnknownErrors, tally.Recognized)
 	}
 	if samples := tally.UnknownSamples(5); len(samples) != 1 || samples[0] != (UnknownSample{20000, "ok"}) {
 		t.Errorf("%+v", samples)
@@ -114,7 +114,7 @@ func TestConnections(t *testing.T) {
 		t.Fatal(err)
 	}
 	tally.Reattribute(id.WithTokens(origin.NewTokens(snap, key)), func(int, origin.Match) {})
-	if name := snap.Clusters[0].Name; tally.Count(name) != 1 || tally.Unknown != 4 || tally.Recognised[origin.BySocket] != 1 {
+	if name := snap.Clusters[0].Name; tally.Count(name) != 1 || tally.Unknown != 4 || tally.Recognized[origin.BySocket] != 1 {
 		t.Errorf("%+v, %d of %s", tally, tally.Count(name), name)
 	}
 	samples := tally.UnknownSamples(5)

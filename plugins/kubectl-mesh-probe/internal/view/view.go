@@ -202,7 +202,7 @@ func source(r v1alpha1.ProbeReport) []string {
 			by = append(by, fmt.Sprintf("%s (%d)", k, c.IdentifiedBy[k]))
 		}
 		if len(by) > 0 {
-			line += "; recognised by " + strings.Join(by, ", ")
+			line += "; identified by " + strings.Join(by, ", ")
 		}
 		if !c.Complete {
 			line += "; NOT COMPLETE: " + c.Reason

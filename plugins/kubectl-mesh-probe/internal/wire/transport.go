@@ -25,7 +25,7 @@ const bootstrap = `s=;while IFS= read -r l&&[ "$l" != "#end" ];do s="$s$l
 // command is the command of the exec. Its last word is $0, which ps and the audit log show.
 func command() []string { return []string{"sh", "-c", bootstrap, "mesh-probe"} }
 
-// execError recognises the error for a missing shell by the texts of runc, crun and CRI-O. The API has no code for it.
+// execError recognizes the error for a missing shell by the texts of runc, crun and CRI-O. The API has no code for it.
 func execError(err error, stderr string) error {
 	if err == nil {
 		return nil
