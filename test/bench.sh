@@ -25,7 +25,7 @@ kept() {
 	[[ ! -f $page ]] || awk -v h="## make $1" '$0 == h { on = 1; next } /^## / { on = 0 } on' "$page" | sed '1{/^$/d}' | sed '${/^$/d}'
 }
 
-# The rows of the last table of a text, which has what was measured, its bound and the result, for the table of all figures.
+# The rows of the tables of a text which have what was measured, its bound and the result, for the table of all figures.
 rows() {
 	awk -v target="$1" '
 		function cut(from, to) { t = substr($0, from, to - from); gsub(/^ +| +$/, "", t); gsub(/\|/, "\\|", t); return t }
@@ -49,7 +49,7 @@ write() {
 		echo 'not a property of the code. A bound that is missed is printed as MISSED. `make bench` runs all of these and writes this page again; `test/bench.sh bench-ca` runs one and'
 		echo 'renews its section.'
 		echo
-		echo '## All figures'
+		echo '## Figures with a bound'
 		echo
 		echo '| measured | bound | result | command |'
 		echo '|---|---|---|---|'
@@ -59,6 +59,9 @@ write() {
 		echo 'divided by the cores. No run can be shorter than the second one, so from about 100 clusters on the factor says how much of the time the cores were not busy: until the'
 		echo 'mesh of the current context is known, only one cluster can be asked.'
 		for target in "${all[@]}"; do
+			[[ -s $new/$target ]] || printf '\n`make %s` was not measured yet.\n' "$target"
+		done
+		for target in "${all[@]}"; do
 			[[ ! -s $new/$target ]] || { printf '\n## make %s\n\n' "$target" && cat "$new/$target"; }
 		done
 	} >"$new/page"
@@ -67,10 +70,14 @@ write() {
 
 targets=("$@")
 ((${#targets[@]})) || targets=("${all[@]}")
+for target in "${targets[@]}"; do
+	[[ -n ${about[$target]:-} ]] || { echo "error: $target is not one of: ${all[*]}" >&2 && exit 1; }
+done
 settings=$(env | grep -E '^(RUNS|ROUNDS|REQUESTS|TOOLS|SERVICES|MESH_SERVICES|MESH_CLUSTERS|RTT)=' | sort | tr '\n' ' ' || true)
+failed=()
 for target in "${targets[@]}"; do
 	echo "==> make $target"
-	make --no-print-directory "$target" 2>&1 | tee "$new/printed"
+	make --no-print-directory "$target" 2>&1 | tee "$new/printed" || { failed+=("$target") && continue; }
 	{
 		printf '%s\n\n' "${about[$target]}"
 		printf '%s, `%smake %s`, %s cores (%s), %s.\n\n```text\n' "$(date -u +%Y-%m-%d)" "$settings" "$target" "$(nproc)" "$(sed -n 's/^model name[^:]*: //p' /proc/cpuinfo | head -1)" "$(go env GOVERSION)"
@@ -80,4 +87,5 @@ for target in "${targets[@]}"; do
 	} >"$new/$target"
 	write # a target that fails loses nothing of the others
 done
+((${#failed[@]} == 0)) || { echo "failed: ${failed[*]}" >&2 && exit 1; }
 echo "$page is written"

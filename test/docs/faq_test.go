@@ -45,7 +45,7 @@ func TestEveryMessageHasCommand(t *testing.T) {
 	for _, e := range entries {
 		heading, body, _ := strings.Cut(e, "\n")
 		body, _, _ = strings.Cut(body, "\n## ")
-		if !strings.Contains(body, "kubectl ") {
+		if !regexp.MustCompile("(?m)`kubectl |^kubectl ").MatchString(body) {
 			t.Errorf("no command explains %s", heading)
 		}
 	}

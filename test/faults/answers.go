@@ -96,7 +96,10 @@ func otherJSON(_ *Layer, w http.ResponseWriter, _ *http.Request) {
 }
 
 // mute accepts a request and never answers it.
-func mute(_ *Layer, _ http.ResponseWriter, r *http.Request) { <-r.Context().Done() }
+func mute(_ *Layer, _ http.ResponseWriter, r *http.Request) {
+	_, _ = io.Copy(io.Discard, r.Body) // with HTTP/1.1, the end of the client is noticed only when the body is read
+	<-r.Context().Done()
+}
 
 // page502 is what a load balancer answers whose API server does not.
 func page502(_ *Layer, w http.ResponseWriter, _ *http.Request) {

@@ -172,11 +172,13 @@ func (e *Env) runIn(r Row, f Fault, suffix string, how runner) run {
 		e.must(err)
 	}
 	if !r.Offline {
-		for _, a := range e.matrix.Global {
-			if suffix != "" && strings.Contains(a, "kind-"+e.matrix.Faulty) {
-				a = "kind-*" // its context has another name
+		args = append(args, e.matrix.Global...)
+	}
+	if suffix != "" {
+		for n, a := range args {
+			if strings.Contains(a, "kind-"+e.matrix.Faulty) {
+				args[n] = strings.Replace(a, "kind-"+e.matrix.Faulty, "kind-"+e.matrix.Faulty+"*", 1) // its context has another name
 			}
-			args = append(args, a)
 		}
 	}
 	layer, err := Open(e.configs["kind-"+e.matrix.Faulty], f)
@@ -188,7 +190,7 @@ func (e *Env) runIn(r Row, f Fault, suffix string, how runner) run {
 	if serial {
 		after, err := observe(e.T.Context(), e.clients)
 		e.must(err)
-		got.changed = changes(before, after)
+		got.changed, got.objects = changes(before, after), differing(before, after)
 		e.must(restore(e.T.Context(), e.clients, origin, after))
 	}
 	return got
@@ -221,7 +223,7 @@ func (e *Env) command(ctx context.Context, kubeconfig, dir string, env, args []s
 // ours are the escape sequences that the plugins themselves send to a terminal: colours, and the lines that show progress.
 var ours = regexp.MustCompile(`\x1b\[[0-9;]*m|\x1b\[[KJ]|\x1b\[[0-9]+A|\r`)
 
-// onTerminal runs the plugin in a terminal of 80 columns, without --yes, and answers no to every question. stdout is what the terminal got, without the escape
+// onTerminal runs the plugin in a terminal of 80 columns, without --yes, and answers no to its question. stdout is what the terminal got, without the escape
 // sequences that the plugins send.
 func (e *Env) onTerminal(kubeconfig, dir string, env, args []string) run {
 	ctx, cancel := context.WithTimeout(e.T.Context(), hardLimit)
@@ -233,8 +235,9 @@ func (e *Env) onTerminal(kubeconfig, dir string, env, args []string) run {
 		e.T.Error(err)
 		return run{code: -1}
 	}
-	_, _ = screen.WriteString("no\n") // read when the command asks
-	shown, _ := io.ReadAll(screen)    // Linux answers EIO when nobody has the terminal open
+	defer context.AfterFunc(ctx, func() { _ = screen.Close() })() // a child of the plugin could keep it open
+	_, _ = screen.WriteString("no\n")                             // read when the command asks
+	shown, _ := io.ReadAll(screen)                                // Linux answers EIO when nobody has the terminal open
 	_ = screen.Close()
 	err = cmd.Wait()
 	var exit *exec.ExitError

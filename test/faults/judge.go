@@ -18,7 +18,8 @@ type run struct {
 	code           int
 	tooLong        bool     // it was ended after the hard limit
 	met            bool     // the command met the fault
-	changed        []string // the objects that are different afterwards, by cluster, kind and name
+	changed        []string // the objects that are different afterwards, by cluster, kind and name, without the random parts of names
+	objects        []string // the same with their full names
 	files          []string // in the directory in which it ran
 }
 
@@ -81,8 +82,8 @@ func reported(r run, w wanted) []string {
 	if !w.names && len(r.changed) > 0 && (w.wayBack == nil || !w.wayBack.MatchString(r.stdout+r.stderr)) {
 		wrong = append(wrong, fmt.Sprintf("changed %q, and does not print how to undo it", r.changed))
 	}
-	for _, key := range r.changed {
-		if name := strings.TrimSuffix(key[strings.LastIndexAny(key, "/ ")+1:], "*"); w.names && !strings.Contains(r.stdout+r.stderr, name) {
+	for _, key := range r.objects {
+		if w.names && !printed(r, key) {
 			wrong = append(wrong, fmt.Sprintf("changed %q, which cannot be undone, and does not print it", key))
 		}
 	}
@@ -116,6 +117,18 @@ func reported(r run, w wanted) []string {
 		wrong = append(wrong, fmt.Sprintf("no line about %s is of class %s", w.cluster, w.class))
 	}
 	return wrong
+}
+
+// printed reports whether a line of an output has the name of an object and that of its cluster.
+func printed(r run, key string) bool {
+	context, object, _ := strings.Cut(key, " ")
+	cluster, name := regexp.MustCompile(`\b`+strings.TrimPrefix(context, "kind-")+`\b`), object[strings.LastIndex(object, "/")+1:]
+	for line := range strings.Lines(r.stdout + "\n" + r.stderr) {
+		if cluster.MatchString(line) && strings.Contains(line, name) {
+			return true
+		}
+	}
+	return false
 }
 
 // memberClass returns the class of a cluster's error in a document, if it has one.

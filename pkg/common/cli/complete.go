@@ -13,9 +13,18 @@ import (
 // CompleteFlag lets the shell complete the values of a flag wherever root or one of its commands has it. A flag that takes several
 // values, separated by commas, is completed value by value. list is called at completion time; its failure is silent.
 func CompleteFlag(root *cobra.Command, flag string, list func(context.Context) []string) {
+	each(root, func(cmd *cobra.Command) {
+		if cmd.Flags().Lookup(flag) != nil || cmd.PersistentFlags().Lookup(flag) != nil {
+			completeFlag(cmd, flag, list)
+		}
+	})
+}
+
+// completeFlag is CompleteFlag for one command that has the flag.
+func completeFlag(cmd *cobra.Command, flag string, list func(context.Context) []string) {
 	complete := func(cmd *cobra.Command, _ []string, typed string) ([]string, cobra.ShellCompDirective) {
 		done := ""
-		if n := strings.LastIndex(typed, ","); n >= 0 {
+		if n := strings.LastIndex(typed, ","); n >= 0 && several(cmd, flag) {
 			done = typed[:n+1]
 		}
 		given := strings.Split(strings.TrimSuffix(done, ","), ",")
@@ -30,12 +39,15 @@ func CompleteFlag(root *cobra.Command, flag string, list func(context.Context) [
 		}
 		return out, cobra.ShellCompDirectiveNoFileComp
 	}
-	each(root, func(cmd *cobra.Command) {
-		if cmd.Flags().Lookup(flag) != nil || cmd.PersistentFlags().Lookup(flag) != nil {
-			// An error only says that it is registered already, by its command alone or, a persistent flag, from another one.
-			_ = cmd.RegisterFlagCompletionFunc(flag, complete)
-		}
-	})
+	// An error only says that it is registered already, by its command alone or, a persistent flag, from another one.
+	_ = cmd.RegisterFlagCompletionFunc(flag, complete)
+}
+
+// several reports whether a flag takes several values.
+func several(cmd *cobra.Command, flag string) bool {
+	f := cmd.Flag(flag)
+	_, list := f.Value.(pflag.SliceValue)
+	return list
 }
 
 // choices are the values of a flag in its usage: "Must be one of: full, access."
@@ -62,7 +74,7 @@ func CompleteChoices(root *cobra.Command) {
 					}
 					words = append(words, word)
 				}
-				CompleteFlag(cmd, f.Name, OneOf(words...))
+				completeFlag(cmd, f.Name, OneOf(words...))
 			})
 		}
 	})

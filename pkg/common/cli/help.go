@@ -92,13 +92,17 @@ func (p page) flagUsages(fs *pflag.FlagSet) string {
 	return b.String()
 }
 
-// text fills the paragraphs of a text. A line that begins with a blank, or an item of a list, is not joined to the one before; what it continues in is below its text.
+// text fills the paragraphs of a text, and the items of lists, which continue below their own text.
 func (p page) text(text string) string {
 	var out []string
 	filling := false
 	for line := range strings.SplitSeq(text, "\n") {
 		switch {
-		case line == "" || strings.HasPrefix(line, " ") || strings.HasPrefix(line, "- "):
+		case line == "":
+			out, filling = append(out, line), false
+		case len(out) > 0 && hanging(out[len(out)-1]) > 0 && indent(line) == hanging(out[len(out)-1]):
+			out[len(out)-1] += " " + strings.TrimLeft(line, " ")
+		case strings.HasPrefix(line, " ") || strings.HasPrefix(line, "- "):
 			out, filling = append(out, line), false
 		case filling:
 			out[len(out)-1] += " " + line
@@ -114,15 +118,17 @@ func (p page) text(text string) string {
 }
 
 // definition is a term of a list and the blanks before its text.
-var definition = regexp.MustCompile(`^ +\S.*? {2,}`)
+var definition = regexp.MustCompile(`^( +\S.*? {2,}|- )`)
 
 // hanging returns the column in which the text of a line begins, 0 for a line of a paragraph.
 func hanging(line string) int {
-	if at := definition.FindString(line); at != "" {
-		return len(at)
+	if at := definition.FindString(line); at != "" && len(at) < minHelpWidth/2 {
+		return utf8.RuneCountInString(at)
 	}
-	return len(line) - len(strings.TrimLeft(line, " "))
+	return indent(line)
 }
+
+func indent(line string) int { return len(line) - len(strings.TrimLeft(line, " ")) }
 
 // fill joins words, each with its blank, to lines of at most width columns.
 func fill(words []string, width int) []string {

@@ -53,7 +53,7 @@ type Member struct {
 
 	plugin *plugin  // the exec credential plugin, nil without one
 	clock  *clock   // of the API server; nil if the member does not have clients
-	unseen []string // what could not be seen without a permission, each once
+	unseen []string // what could not be seen because a permission is missing, each once
 	told   int      // how many of these TakeUnseen has returned
 }
 

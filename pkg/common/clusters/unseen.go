@@ -11,7 +11,7 @@ import (
 // unseenMu guards what all members could not see; members are copied, and so hold none of their own.
 var unseenMu sync.Mutex
 
-// Unseen notes what is not known of a member without a permission, as in "Cilium's version is not known", where the command goes on without it.
+// Unseen notes what is not known of a member because a permission is missing, as in "Cilium's version is not known", where the command goes on without it.
 // It is safe for concurrent use: a member is asked several things at once.
 func (m *Member) Unseen(what string, err error) {
 	line := what

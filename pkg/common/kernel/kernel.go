@@ -98,7 +98,7 @@ func (e *Env) Unread(members ...*clusters.Member) []string {
 	return names
 }
 
-// Unseen prints what could not be seen without a permission since the last call.
+// Unseen prints what could not be seen because a permission is missing since the last call.
 func (e *Env) Unseen(members []*clusters.Member) {
 	for _, line := range clusters.TakeUnseen(members) {
 		e.Warn("%s", line)

@@ -89,7 +89,7 @@ type UI interface {
 	Warn(format string, args ...any)
 	// Unread says which members could not be read, and returns their names.
 	Unread(members ...*clusters.Member) []string
-	// Unseen says what could not be seen without a permission since the last call.
+	// Unseen says what could not be seen because a permission is missing since the last call.
 	Unseen(members []*clusters.Member)
 	// Show shows a plan before it is carried out; wide says whether all of it is to be shown. A plan about which nobody is asked is for people only.
 	Show(plan func(wide bool) []output.Section, asks bool) error

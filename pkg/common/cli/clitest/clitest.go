@@ -14,7 +14,7 @@ import (
 )
 
 // CheckHelp holds every command of a tree to kubectl's and to the house's rules: flags that kubectl's own
-// check accepts, a Short that begins with a capital and ends without a full stop, a Long, and examples that the tree itself can parse.
+// check accepts, values of -o that the shell completes, a Short that begins with a capital and ends without a full stop, a Long, and examples that the tree itself can parse.
 func CheckHelp(t *testing.T, root *cobra.Command) {
 	t.Helper()
 	display := root.DisplayName()
@@ -35,10 +35,27 @@ func CheckHelp(t *testing.T, root *cobra.Command) {
 		if cmd.Example == "" {
 			t.Errorf("%s: no Example", path)
 		}
+		checkOutput(t, cmd)
 		for line := range strings.SplitSeq(cmd.Example, "\n") {
 			checkExample(t, root, cmd, display, strings.TrimSpace(line))
 		}
 	})
+}
+
+// checkOutput fails if the shell does not offer for -o what the help of the command says.
+func checkOutput(t *testing.T, cmd *cobra.Command) {
+	t.Helper()
+	f := cmd.Flags().Lookup("output")
+	if f == nil {
+		return
+	}
+	var got []string
+	if complete, ok := cmd.GetFlagCompletionFunc("output"); ok {
+		got, _ = complete(cmd, nil, "")
+	}
+	if _, want, _ := strings.Cut(strings.TrimSuffix(f.Usage, "."), "Must be one of: "); want != strings.Join(got, ", ") {
+		t.Errorf("%s: for -o, the shell offers %q, and the help says %q", cmd.CommandPath(), got, want)
+	}
 }
 
 // CheckWidth fails for every line of help, flags included, that is wider than 100 columns, and in a list of commands, which is not wrapped, wider than 80.

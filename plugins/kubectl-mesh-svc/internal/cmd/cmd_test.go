@@ -93,7 +93,7 @@ func TestBadInput(t *testing.T) {
 		"affinity missing":       {[]string{"affinity"}, 1, "local, remote or none"},
 		"affinity with a blank":  {[]string{"affinity", "Local ", "nginx"}, 1, "did you mean local?"},
 		"affinity of a cluster":  {[]string{"affinity", "cluster-a", "nginx"}, 1, "must be one of: local, remote, none"},
-		"affinity after a name":  {[]string{"affinity", "nginx", "local", "web"}, 1, "comes before the names: kubectl mesh-svc affinity local nginx web"},
+		"affinity after a name":  {[]string{"affinity", "nginx", "local", "web"}, 1, "comes before the names: affinity local nginx web"},
 		"globalize --affinity":   {[]string{"globalize", "nginx", "--affinity", "x"}, 1, "--affinity:"},
 		"dry-run":                {[]string{"globalize", "nginx", "--dry-run=maybe"}, 1, "--dry-run"},
 		"output":                 {[]string{"list", "-o", "xml"}, 2, "--output"},

@@ -9,7 +9,6 @@ import (
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
-	"k8s.io/cli-runtime/pkg/genericiooptions"
 )
 
 // TestCompletion: what the Tab key offers without any cluster. Completion must never fail aloud.
@@ -83,31 +82,5 @@ contexts: [{name: kind-us, context: {cluster: c, user: u}}, {name: kind-eu, cont
 				t.Errorf("exit code %d, %s", code, cmp.Diff(c.want, got))
 			}
 		})
-	}
-}
-
-// TestOutputIsCompleted: what is offered for -o is what the help says, whatever the command.
-func TestOutputIsCompleted(t *testing.T) {
-	t.Parallel()
-	checked := 0
-	for _, c := range NewRoot(genericiooptions.NewTestIOStreamsDiscard()).Commands() {
-		f := c.Flags().Lookup("output")
-		if f == nil {
-			continue
-		}
-		checked++
-		_, list, _ := strings.Cut(strings.TrimSuffix(f.Usage, "."), ": ")
-		complete, ok := c.GetFlagCompletionFunc("output")
-		if !ok {
-			t.Errorf("%s: nothing is offered", c.Name())
-			continue
-		}
-		got, _ := complete(c, nil, "")
-		if d := cmp.Diff(strings.Split(list, ", "), got); d != "" {
-			t.Errorf("%s: %s", c.Name(), d)
-		}
-	}
-	if checked == 0 {
-		t.Error("no command has --output")
 	}
 }

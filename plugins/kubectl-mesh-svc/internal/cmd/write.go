@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"fmt"
 	"slices"
+	"strings"
 
 	"github.com/spf13/cobra"
 
@@ -13,7 +14,6 @@ import (
 	"github.com/kubectl-mesh/kubectl-mesh/pkg/common/kernel"
 	"github.com/kubectl-mesh/kubectl-mesh/pkg/common/output"
 	"github.com/kubectl-mesh/kubectl-mesh/plugins/kubectl-mesh-svc/internal/local"
-	"github.com/kubectl-mesh/kubectl-mesh/plugins/kubectl-mesh-svc/internal/plugin"
 	"github.com/kubectl-mesh/kubectl-mesh/plugins/kubectl-mesh-svc/internal/verb"
 	"github.com/kubectl-mesh/kubectl-mesh/plugins/kubectl-mesh-svc/internal/view"
 	"github.com/kubectl-mesh/kubectl-mesh/plugins/kubectl-mesh-svc/internal/write"
@@ -116,7 +116,10 @@ func newAffinity(e *kernel.Env) *cobra.Command {
 		edit, err := verb.Affinity(args[0])
 		if at := slices.IndexFunc(args, func(a string) bool { _, err := verb.Affinity(a); return err == nil }); err != nil && at > 0 {
 			words := slices.Concat([]string{"affinity", args[at]}, args[:at], args[at+1:])
-			err = fmt.Errorf("%q is not an affinity, which comes before the names: %s", args[0], commandline.Plugin(plugin.Display, commandline.Mesh{}, "", words...))
+			for i, w := range words {
+				words[i] = commandline.Quote(w)
+			}
+			err = fmt.Errorf("%q is not an affinity, which comes before the names: %s", args[0], strings.Join(words, " "))
 		}
 		return edit, args[1:], err
 	})
