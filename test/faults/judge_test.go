@@ -52,6 +52,8 @@ func TestJudge(t *testing.T) {
 		"not to be undone, nor named":  {run{code: 1, met: true, stderr: line, stdout: "eu secret/backup-0 deleted", objects: []string{"kind-eu secrets ns/backup-0123abcd"}, changed: []string{"kind-eu secrets ns/backup-*"}}, prunes, "does not print it"},
 		"the class in the document":    {run{code: 2, met: true, stdout: strings.Replace(classed, "CLASS", "timeout", 1), stderr: "error: cluster eu: timeout: x\n"}, reads, ""},
 		"another one in the document":  {run{code: 2, met: true, stdout: strings.Replace(classed, "CLASS", "error", 1), stderr: "error: cluster eu: timeout: x\n"}, reads, "has the class"},
+		"the class of its context":     {run{code: 2, met: true, stdout: `{"members": [{"name": "eu", "error": {"class": "kubeconfig", "message": "kind-eu (timeout)"}}]}`, stderr: "error: cluster eu: kind-eu (timeout)\n"}, reads, ""},
+		"another one of its context":   {run{code: 2, met: true, stdout: `{"members": [{"name": "eu", "error": {"class": "kubeconfig", "message": "kind-eu (tls)"}}]}`, stderr: "error: cluster eu: kind-eu (timeout)\n"}, reads, "has the class"},
 		"not as the schema says":       {run{code: 2, met: true, stdout: `{"apiVersion": "` + v1alpha1.APIVersion + `", "kind": "Nothing"}`, stderr: "error: cluster eu: timeout: x\n"}, reads, "no schema"},
 		"it works":                     {run{met: true, changed: []string{"eu a", "us a"}}, works, ""},
 		"it works by half":             {run{met: true, changed: []string{"us a"}}, works, "without the fault"},
