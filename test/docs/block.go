@@ -16,7 +16,7 @@ var reasons = map[string]string{
 	"replaced":      "shows what the plugins replace",
 	"examples":      "the examples of the help, which a unit test parses",
 	"own-lab":       "starts or stops a lab",
-	"install":       "installs or removes programs of your machine, or reads a release; the make targets of packaging do the same",
+	"install":       "installs or removes programs of your machine, or reads a release; make krew-check and make release-check install, run and remove archives and krew plugins in their own way",
 }
 
 // Language is the first word of the info string.

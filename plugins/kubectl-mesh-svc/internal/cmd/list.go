@@ -39,7 +39,8 @@ func newList(e *kernel.Env) *cobra.Command {
 		Short:   "List the global services of all clusters",
 		Long: "List the Services that are global in at least one cluster, or those that you name. One row shows a Service over\n" +
 			"all clusters: in how many it is global and shared, which affinity it has, and its ready endpoints by cluster.\n" +
-			"2/2 +1? means that one more cluster could not be read.\n\n" +
+			"2/2 +1? means that one more cluster could not be read. FINDINGS has the ids of errors and warnings; check\n" +
+			"explains them, and has those of severity info.\n\n" +
 			"With --watch, the command prints a row with what changed whenever one of these changes in any cluster, until\n" +
 			"Ctrl-C (exit code 130). -o json and yaml print one ServiceList for each change, with only what changed. If a\n" +
 			"connection to a cluster is lost, the command reports it, shows ?, and tries again. Settings of Cilium are read\n" +

@@ -25,7 +25,9 @@ func newClusters(e *kernel.Env) *cobra.Command {
 		Short:   "Show the clusters of the mesh as they see themselves",
 		Long: "Show the clusters of the mesh as they see themselves: Cilium's name and id, its version, and to\n" +
 			"which peers each is configured to connect, with a mark if a peer does not connect back.\n" +
-			"With --contexts it also works before the clusters are connected." + readExits,
+			"FINDINGS has the ids of errors and warnings; check explains them, and has those of severity info.\n" +
+			"With --contexts it also works before the clusters are connected. Whether they trust each other's\n" +
+			"certificates is shown by kubectl mesh-ca status." + readExits,
 		Example: `  # The mesh of the current context
   kubectl mesh-svc clusters
 
