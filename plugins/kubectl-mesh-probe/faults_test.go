@@ -20,7 +20,7 @@ func faultTable() faults.Matrix {
 		Global: []string{"--contexts", "kind-us,kind-eu,kind-ap", "--cluster-timeout", "4s"},
 		Note:   "The drill is one --with shared. One --with scale writes through the same steps, one --with evict asks the eviction API.",
 		Rows: []faults.Row{
-			{Args: append([]string{"http://web", "--count", "10", "--from-clusters", "us,eu", "-o", "json"}, in...)},
+			{Args: append([]string{"http://web", "--count", "10", "-o", "json"}, in...), Reach: []string{"--from-clusters", "us,eu"}},
 			{
 				Command: "drill", Changes: true, Timed: true, WayBack: "kubectl mesh-probe drill --repair",
 				Args: append([]string{"web", "--in", "eu", "--with", "shared", "--from-clusters", "us,eu", "--baseline", "1s", "--hold", "6s", "--rate", "20", "--timeout", "5s", "--restore-timeout", "5s", "--return-timeout", "5s", "--yes"}, in...),

@@ -184,7 +184,7 @@ type hostility struct {
 	short   bool
 	mu      sync.Mutex
 	runs    int
-	arrived map[string]int  // outputs that contain what is harmless of a threat
+	arrived map[string]int // outputs that contain what is harmless of a threat
 	tried   map[string]bool
 	unseen  map[string]bool // commands that read, of which no output contained a text or a name of the cluster
 }
@@ -192,6 +192,9 @@ type hostility struct {
 // try runs a command with a threat, in a terminal or not.
 func (h *hostility) try(r Row, format []string, each threat, terminal bool) {
 	r.Args = append(withoutOutput(r.Args), format...)
+	if each.Class == "" {
+		r.Args = append(r.Args, r.Reach...)
+	}
 	if !slices.Contains(h.matrix.Global, "--contexts") && !slices.Contains(format, output.Wide) { // with -o wide, the mesh is detected
 		r.Args = append(r.Args, "--contexts", "kind-*")
 	}

@@ -21,6 +21,8 @@ import (
 type Row struct {
 	Command string   // the words after the plugin; empty for the plugin itself
 	Args    []string // what follows
+	// Reach are further arguments with which the command shows more of the faulty cluster, for threats (Hostile) that let it be read.
+	Reach []string
 	// Exit is the exit code without a fault. A command may end with a finding.
 	Exit int
 	// Offline commands ask no cluster: no fault changes what they do.
