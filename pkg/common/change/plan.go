@@ -17,7 +17,7 @@ import (
 
 // Step is one write to one object of one member.
 type Step interface {
-	// Target is the object.
+	// Target is the object. It may be called while Send runs.
 	Target() Target
 	// Permissions are what sending and reading back need. The access review of the preflight asks for exactly these.
 	Permissions() []permissions.Permission

@@ -40,6 +40,7 @@ type Step struct {
 
 	record *Record
 	keeper *clusters.Member
+	target change.Target
 	edit   func(*Record) // what an existing record becomes; nil deletes it
 	lost   bool          // the last write got no clear answer
 }
@@ -47,6 +48,7 @@ type Step struct {
 // Store makes a record in a member or, where it is stored already, changes it.
 func Store(r *Record, keeper *clusters.Member, edit func(*Record)) *Step {
 	s := &Step{record: r, keeper: keeper, edit: edit}
+	s.target = change.Target{Member: keeper, Kind: change.ConfigMap, Namespace: keeper.CiliumNamespace, Name: Name(r.Cluster)}
 	s.Result = v1alpha1.ResultPlanned
 	return s
 }
@@ -54,10 +56,8 @@ func Store(r *Record, keeper *clusters.Member, edit func(*Record)) *Step {
 // Remove deletes a record that is stored.
 func Remove(r *Record) *Step { return Store(r, r.Member, nil) }
 
-// Target is the ConfigMap of the record.
-func (s *Step) Target() change.Target {
-	return change.Target{Member: s.keeper, Kind: change.ConfigMap, Namespace: s.keeper.CiliumNamespace, Name: Name(s.record.Cluster)}
-}
+// Target is the ConfigMap of the record. It does not look at the record, which Send writes meanwhile.
+func (s *Step) Target() change.Target { return s.target }
 
 // Permissions are those for the record as it is stored now.
 func (s *Step) Permissions() []permissions.Permission {
