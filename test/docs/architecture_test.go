@@ -3,7 +3,6 @@ package docs
 import (
 	"cmp"
 	"io/fs"
-	"os"
 	"path/filepath"
 	"regexp"
 	"strings"
@@ -13,10 +12,7 @@ import (
 // TestArchitectureNamesPackages: docs/architecture.md names every package of the plugins, of pkg and of test. A lab has a page of its own, and so have the judges.
 func TestArchitectureNamesPackages(t *testing.T) {
 	t.Parallel()
-	page, err := os.ReadFile(filepath.Join(root, "docs", "architecture.md"))
-	if err != nil {
-		t.Fatal(err)
-	}
+	page := readDoc(t, "architecture.md")
 	seen := map[string]bool{}
 	for _, top := range []string{"pkg", "plugins", "test"} {
 		err := filepath.WalkDir(filepath.Join(root, top), func(file string, entry fs.DirEntry, err error) error {
@@ -28,7 +24,7 @@ func TestArchitectureNamesPackages(t *testing.T) {
 				return nil
 			}
 			seen[name] = true
-			if !regexp.MustCompile(`(^|[^a-z-])` + regexp.QuoteMeta(name) + `([^a-z-]|$)`).Match(page) {
+			if !regexp.MustCompile(`(^|[^a-z-])` + regexp.QuoteMeta(name) + `([^a-z-]|$)`).MatchString(page) {
 				t.Errorf("docs/architecture.md does not name %s", filepath.Dir(file))
 			}
 			return nil

@@ -12,11 +12,7 @@ import (
 // TestQuotedMessages: every message that the FAQ quotes from the plugins is in their code. What differs from case to case may be any verb of Printf.
 func TestQuotedMessages(t *testing.T) {
 	t.Parallel()
-	raw, err := os.ReadFile(filepath.Join(root, "docs", "faq.md"))
-	if err != nil {
-		t.Fatal(err)
-	}
-	_, section, ok := strings.Cut(string(raw), "\n## Messages of the plugins\n")
+	_, section, ok := strings.Cut(readDoc(t, "faq.md"), "\n## Messages of the plugins\n")
 	if !ok {
 		t.Fatal("the FAQ has no section about the messages of the plugins")
 	}
@@ -37,21 +33,28 @@ func TestQuotedMessages(t *testing.T) {
 // TestEveryMessageHasCommand: each entry of the FAQ has a command that explains it.
 func TestEveryMessageHasCommand(t *testing.T) {
 	t.Parallel()
-	raw, err := os.ReadFile(filepath.Join(root, "docs", "faq.md"))
-	if err != nil {
-		t.Fatal(err)
-	}
-	entries := strings.Split(string(raw), "\n### ")[1:]
+	command := regexp.MustCompile("(?m)`kubectl |^kubectl ")
+	entries := strings.Split(readDoc(t, "faq.md"), "\n### ")[1:]
 	for _, e := range entries {
 		heading, body, _ := strings.Cut(e, "\n")
 		body, _, _ = strings.Cut(body, "\n## ")
-		if !regexp.MustCompile("(?m)`kubectl |^kubectl ").MatchString(body) {
+		if !command.MatchString(body) {
 			t.Errorf("no command explains %s", heading)
 		}
 	}
 	if len(entries) < 30 {
 		t.Errorf("only %d entries were found", len(entries))
 	}
+}
+
+// readDoc returns a page of docs.
+func readDoc(t *testing.T, name string) string {
+	t.Helper()
+	raw, err := os.ReadFile(filepath.Join(root, "docs", name))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return string(raw)
 }
 
 // variable is what a message fills in: dots, a quoted word, a number, a context, an object.

@@ -1,8 +1,6 @@
 package docs
 
 import (
-	"os"
-	"path/filepath"
 	"regexp"
 	"strings"
 	"testing"
@@ -22,14 +20,10 @@ func readReference(t *testing.T) commands {
 	t.Helper()
 	out := commands{}
 	for _, name := range []string{"svc", "ca", "probe"} {
-		raw, err := os.ReadFile(filepath.Join(root, "docs", "reference", "kubectl-mesh-"+name+".md"))
-		if err != nil {
-			t.Fatal(err)
-		}
 		display := "kubectl mesh-" + name
 		out[display] = map[string]bool{"--help": true, "-h": true}
 		section := ""
-		for line := range strings.Lines(string(raw)) {
+		for line := range strings.Lines(readDoc(t, "reference/kubectl-mesh-"+name+".md")) {
 			if h, ok := strings.CutPrefix(strings.TrimSpace(line), "## "); ok {
 				section = h
 				if h == "Without a command" {

@@ -62,22 +62,29 @@ func CompleteChoices(root *cobra.Command) {
 	each(root, func(cmd *cobra.Command) {
 		for _, flags := range []*pflag.FlagSet{cmd.Flags(), cmd.PersistentFlags()} {
 			flags.VisitAll(func(f *pflag.Flag) {
-				list := choices.FindStringSubmatch(inBrackets.ReplaceAllString(f.Usage, ""))
-				if list == nil {
-					return
+				if words := choicesOf(f.Usage); len(words) > 0 {
+					completeFlag(cmd, f.Name, OneOf(words...))
 				}
-				var words []string
-				for word := range strings.SplitSeq(list[1], ", ") {
-					word, _, _ = strings.Cut(word, " ")
-					if name, _, template := strings.Cut(word, "="); template {
-						word = name + "="
-					}
-					words = append(words, word)
-				}
-				completeFlag(cmd, f.Name, OneOf(words...))
 			})
 		}
 	})
+}
+
+// choicesOf are the words that the usage of a flag says it must be one of; none if it does not say so.
+func choicesOf(usage string) []string {
+	list := choices.FindStringSubmatch(inBrackets.ReplaceAllString(usage, ""))
+	if list == nil {
+		return nil
+	}
+	var words []string
+	for word := range strings.SplitSeq(list[1], ", ") {
+		word, _, _ = strings.Cut(word, " ")
+		if name, _, template := strings.Cut(word, "="); template {
+			word = name + "="
+		}
+		words = append(words, word)
+	}
+	return words
 }
 
 // OneOf lists the values that a flag takes, for CompleteFlag.

@@ -111,8 +111,9 @@ func (p page) text(text string) string {
 		}
 	}
 	for i, line := range out {
-		head := hanging(line)
-		out[i] = line[:head] + strings.Join(fill(strings.SplitAfter(line[head:], " "), p.width-head), "\n"+strings.Repeat(" ", head))
+		head, rest := line[:hanging(line)], line[hanging(line):]
+		width := utf8.RuneCountInString(head)
+		out[i] = head + strings.Join(fill(strings.SplitAfter(rest, " "), p.width-width), "\n"+strings.Repeat(" ", width))
 	}
 	return strings.Join(out, "\n")
 }
@@ -120,10 +121,10 @@ func (p page) text(text string) string {
 // definition is a term of a list and the blanks before its text.
 var definition = regexp.MustCompile(`^( +\S.*? {2,}|- )`)
 
-// hanging returns the column in which the text of a line begins, 0 for a line of a paragraph.
+// hanging returns where the text of a line begins, 0 for a line of a paragraph.
 func hanging(line string) int {
 	if at := definition.FindString(line); at != "" && len(at) < minHelpWidth/2 {
-		return utf8.RuneCountInString(at)
+		return len(at)
 	}
 	return indent(line)
 }

@@ -11,8 +11,8 @@ import (
 // TestHelpLists: the text of a list stays below itself; a paragraph that begins with a flag is one.
 func TestHelpLists(t *testing.T) {
 	t.Parallel()
-	text := "  Helm      finds the CAs of the others\n            and writes them\n  nobody    nothing\n- an item of a list that is long\n--with scale\nscales"
-	want := "  Helm      finds the\n            CAs of the\n            others and\n            writes\n            them\n  nobody    nothing\n- an item of a list\n  that is long\n--with scale scales"
+	text := "  Helm      finds the CAs of the others\n            and writes them\n  nobodÿ    nothing\n- an item of a list that is long\n--with scale\nscales"
+	want := "  Helm      finds the\n            CAs of the\n            others and\n            writes\n            them\n  nobodÿ    nothing\n- an item of a list\n  that is long\n--with scale scales"
 	if got := (page{22}).text(text); got != want {
 		t.Errorf("got:\n%s\nwant:\n%s", got, want)
 	}

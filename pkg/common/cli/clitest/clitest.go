@@ -78,22 +78,24 @@ func CheckWidth(t *testing.T, newRoot func(genericiooptions.IOStreams) *cobra.Co
 		if out.Len() == 0 {
 			t.Errorf("%s: no help", path)
 		}
-		for line := range strings.Lines(out.String()) {
-			if n := utf8.RuneCountInString(strings.TrimSuffix(line, "\n")); n > 100 {
-				t.Errorf("%s: %d columns: %s", path, n, line)
-			}
-		}
+		checkLines(t, strings.Join(path, " "), out.String(), 100, func(string) bool { return false })
 	}
 	visit(newRoot(genericiooptions.NewTestIOStreamsDiscard()), func(cmd *cobra.Command) {
-		for line := range strings.Lines(cli.Help(cmd, 80)) {
-			if strings.HasPrefix(line, "    -") || strings.HasPrefix(line, "  kubectl ") {
-				continue // an argument of an example is not cut
-			}
-			if n := utf8.RuneCountInString(strings.TrimSuffix(line, "\n")); n > 80 {
-				t.Errorf("%s: %d columns of 80: %s", cmd.CommandPath(), n, line)
-			}
-		}
+		// An argument of an example is not cut.
+		checkLines(t, cmd.CommandPath(), cli.Help(cmd, 80), 80, func(line string) bool {
+			return strings.HasPrefix(line, "    -") || strings.HasPrefix(line, "  kubectl ")
+		})
 	})
+}
+
+// checkLines fails for every line of a text that is too wide, unless it may be.
+func checkLines(t *testing.T, name, text string, width int, may func(line string) bool) {
+	t.Helper()
+	for line := range strings.Lines(text) {
+		if n := utf8.RuneCountInString(strings.TrimSuffix(line, "\n")); n > width && !may(line) {
+			t.Errorf("%s: %d columns of %d: %s", name, n, width, line)
+		}
+	}
 }
 
 // checkExample finds the command and parses the flags of one example line.

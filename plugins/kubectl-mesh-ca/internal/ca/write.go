@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"cmp"
 	"context"
+	"fmt"
 	"maps"
 	"regexp"
 	"slices"
@@ -71,6 +72,11 @@ func NewRestart(of *State, kind change.Kind, have metav1.Object, now time.Time, 
 	return NewPatch(of, kind, have, change.Fields{Spec: template}, manager, what, access...)
 }
 
+// NewMeshAPIRestart restarts clustermesh-apiserver, whose etcd reads its CA file only at start.
+func NewMeshAPIRestart(of *State, have metav1.Object, now time.Time, manager string) *Write {
+	return NewRestart(of, change.Deployment, have, now, manager, "restart: etcd reads its CA file only at start", AccessRestart())
+}
+
 // NewCreation creates an object.
 func NewCreation(of *State, kind change.Kind, obj metav1.Object, manager, what string, access ...permissions.Access) *Write {
 	w := newWrite(of, kind, obj.GetName(), what, access)
@@ -124,10 +130,15 @@ func (w *Write) Diff(stored metav1.Object) *change.Difference {
 
 // Change is the write in a document.
 func (w *Write) Change() v1alpha1.Change {
-	return v1alpha1.Change{
-		Cluster: w.Of.Member.Name, Context: w.Of.Member.Context, Namespace: w.Of.Namespace, Object: w.target.Kind.Name + "/" + w.target.Name,
-		Result: w.Result, Message: cmp.Or(w.Message, w.What),
-	}
+	c := ChangeOf(w)
+	c.Message = cmp.Or(c.Message, w.What)
+	return c
+}
+
+// ChangeOf is a step in a document.
+func ChangeOf(s change.Step) v1alpha1.Change {
+	t, o := s.Target(), s.Status()
+	return v1alpha1.Change{Cluster: t.Member.Name, Context: t.Member.Context, Namespace: t.Namespace, Object: t.Kind.Name + "/" + t.Name, Result: o.Result, Message: o.Message}
 }
 
 // comment is the line that makes a client read its files again: the text of a peer's configuration is compared, and the line is not part of it.
@@ -179,4 +190,14 @@ func After(states []*State, steps []change.Step) []pki.Side {
 		sides[n].Objects[ref] = obj
 	}
 	return sides
+}
+
+// KeepsTrust returns an error for the first pair of clusters that trusts each other before and not after, apart from those that are separated on purpose.
+func KeepsTrust(before, after []pki.Pair, separates func(client, server string) bool) error {
+	for n, pair := range after {
+		if before[n].Verdict == pki.OK && pair.Verdict != pki.OK && !separates(pair.Client, pair.Server) {
+			return fmt.Errorf("this would end the trust between %s and %s (%s%s); nothing was written", pair.Client, pair.Server, pair.Login.Reason, pair.Identity.Reason)
+		}
+	}
+	return nil
 }

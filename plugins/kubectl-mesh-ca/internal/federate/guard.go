@@ -10,13 +10,7 @@ import (
 
 // guard simulates the writes on what was read: clusters that trust each other must do so afterwards, apart from those that are separated on purpose.
 func (m *mesh) guard(steps []change.Step) error {
-	before, after := m.simulate(nil), m.simulate(steps)
-	for n, pair := range after {
-		if before[n].Verdict == pki.OK && pair.Verdict != pki.OK && !m.separates(pair.Client, pair.Server) {
-			return fmt.Errorf("this would end the trust between %s and %s (%s%s); nothing was written", pair.Client, pair.Server, pair.Login.Reason, pair.Identity.Reason)
-		}
-	}
-	return nil
+	return ca.KeepsTrust(m.simulate(nil), m.simulate(steps), m.separates)
 }
 
 // separated returns an error if clusters would still trust each other after all writes of Off: one trusts the CA of a third cluster, which signed a cross

@@ -43,7 +43,7 @@ func (c Config) planCluster(m *mesh, one *cluster, kind PhaseKind) (first, secon
 	case Trust:
 		first, second = c.edits(m, one, trust, pki.FieldManagerTrust)
 	case Restart:
-		second = append(second, c.restart(one))
+		second = append(second, ca.NewMeshAPIRestart(one.State, one.meshAPI, c.Clock.Now(), c.Manager))
 	case Refresh:
 		second = ca.NewRefresh(one.State, c.Clock.Now(), c.Manager)
 	}
@@ -94,11 +94,6 @@ func (m *mesh) text(of [2]string) string {
 		return of[1]
 	}
 	return of[0]
-}
-
-// restart replaces the pods of clustermesh-apiserver, as kubectl rollout restart does: etcd reads its CA file only at start.
-func (c Config) restart(one *cluster) *ca.Write {
-	return ca.NewRestart(one.State, change.Deployment, one.meshAPI, c.Clock.Now(), c.Manager, "restart: etcd reads its CA file only at start", ca.AccessRestart())
 }
 
 // sentence says what a phase does.

@@ -62,18 +62,19 @@ func (w *Work) Fill(doc *v1alpha1.CAChangeReport, planned bool) {
 
 func (w *Work) add(doc *v1alpha1.CAChangeReport, each change.Step) {
 	t, o := each.Target(), each.Status()
-	c := v1alpha1.Change{Cluster: t.Member.Name, Context: t.Member.Context, Namespace: t.Namespace, Object: t.Kind.Name + "/" + t.Name, Result: o.Result, Message: o.Message}
+	c := ca.ChangeOf(each)
 	if o.Incomplete() {
 		doc.Complete = false
 	}
 	switch s := each.(type) {
 	case *leaf:
-		c.Message, c.Before, c.After = cmp.Or(c.Message, s.What), fingerprint(s.before), fingerprint(s.after)
+		c = s.Change()
+		c.Before, c.After = fingerprint(s.before), fingerprint(s.after)
 	case *ca.Write:
 		if s.Deletes() && t.Kind.Secret && o.Result != v1alpha1.ResultFailed && o.Result != v1alpha1.ResultUnknown {
 			return // what Helm makes of it is reported
 		}
-		c.Message = cmp.Or(c.Message, s.What)
+		c = s.Change()
 	case *ca.Backup:
 		c.Message, c.After = cmp.Or(c.Message, "keeps the previous leaf certificate"), fingerprint(ca.FingerprintOf(s.Object.Data))
 		if o.Written || o.Result == v1alpha1.ResultUnchanged {

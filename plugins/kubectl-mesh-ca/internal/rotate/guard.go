@@ -11,11 +11,8 @@ import (
 // guard simulates the writes on what was read: a pair of clusters that trusts each other must do so after all of them.
 func (m *mesh) guard(steps []change.Step) error {
 	now, then := ca.After(m.states(), nil), ca.After(m.states(), steps)
-	before := pki.Matrix(now, m.at)
-	for n, pair := range pki.Matrix(then, m.at) {
-		if before[n].Verdict == pki.OK && pair.Verdict != pki.OK {
-			return fmt.Errorf("this would end the trust between %s and %s (%s%s); nothing was written", pair.Client, pair.Server, pair.Login.Reason, pair.Identity.Reason)
-		}
+	if err := ca.KeepsTrust(pki.Matrix(now, m.at), pki.Matrix(then, m.at), func(string, string) bool { return false }); err != nil {
+		return err
 	}
 	inside := m.inside(now)
 	for n, link := range m.inside(then) {

@@ -63,7 +63,7 @@ func (c Config) planCluster(m *mesh, one *cluster, phase Phase) ([][]change.Step
 	case Replace:
 		return c.replace(m, one, phase.Leaf)
 	case Restart:
-		return [][]change.Step{{c.restart(one)}}, nil
+		return [][]change.Step{{ca.NewMeshAPIRestart(one.State, one.meshAPI, c.Clock.Now(), c.Manager)}}, nil
 	case Refresh:
 		return [][]change.Step{ca.NewRefresh(one.State, c.Clock.Now(), c.Manager)}, nil
 	case CleanUp:
@@ -223,11 +223,6 @@ func (c Config) replace(m *mesh, one *cluster, kind pki.Accepts) ([][]change.Ste
 		}
 	}
 	return [][]change.Step{first, leaves}, nil
-}
-
-// restart replaces the pods of clustermesh-apiserver, as kubectl rollout restart does: etcd reads its CA file only at start.
-func (c Config) restart(one *cluster) *ca.Write {
-	return ca.NewRestart(one.State, change.Deployment, one.meshAPI, c.Clock.Now(), c.Manager, "restart: etcd reads its CA file only at start", ca.AccessRestart())
 }
 
 // cleanUp removes what only the rotation needed. The lock goes last: while it is there, the rotation is under way.
