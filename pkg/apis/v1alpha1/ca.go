@@ -53,6 +53,16 @@ type CACluster struct {
 	FormerCAs []FormerCA `json:"formerCAs,omitempty"`
 	// FormerCAsMessage says what could not be searched for former CAs.
 	FormerCAsMessage string `json:"formerCAsMessage,omitempty"`
+	// TrustEnds lists CA certificates at whose end processes of the cluster no longer accept leaf certificates that are still valid, apart from the
+	// certificates of the present CAs.
+	TrustEnds []TrustEnd `json:"trustEnds,omitempty"`
+}
+
+// TrustEnd is a CA certificate that ends before leaf certificates which only it makes acceptable.
+type TrustEnd struct {
+	Certificate `json:",inline"`
+	// Files lists the CA files of the cluster, as TYPE/NAME[KEY], with which its processes accept those leaf certificates.
+	Files []string `json:"files"`
 }
 
 // FormerCA is a CA that no cluster signs with any more.

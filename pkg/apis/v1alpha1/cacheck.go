@@ -11,10 +11,30 @@ type CACheckReport struct {
 	ForChart string `json:"forChart,omitempty"`
 	// Certificates are the CAs and leaf certificates that were examined, by cluster.
 	Certificates []CheckedCertificate `json:"certificates"`
+	// TrustFiles lists the CA files with a CA certificate that ends before leaf certificates which only it makes acceptable.
+	TrustFiles []CheckedTrustFile `json:"trustFiles,omitempty"`
 	// Trust has one entry for each ordered pair of clusters that could be read.
 	Trust []TrustPair `json:"trust"`
 	// NotExamined lists what could not be read in clusters that could; the document is then not complete.
 	NotExamined []NotExamined `json:"notExamined,omitempty"`
+}
+
+// CheckedTrustFile is a CA file, and its CA certificate that ends first.
+type CheckedTrustFile struct {
+	// Cluster is Cilium's name of the cluster.
+	Cluster string `json:"cluster"`
+	// File is the CA file, as TYPE/NAME[KEY].
+	File string `json:"file"`
+	// Fingerprint is the SHA-256 of the CA certificate, in hexadecimal.
+	Fingerprint string `json:"fingerprint"`
+	// Subject is the distinguished name of the CA.
+	Subject string `json:"subject"`
+	// NotBefore is when the CA certificate becomes valid.
+	NotBefore time.Time `json:"notBefore"`
+	// NotAfter is when the CA certificate expires. From then on the file accepts fewer leaf certificates.
+	NotAfter time.Time `json:"notAfter"`
+	// RenewedBy says in a few words what writes the file again, "nothing" included.
+	RenewedBy string `json:"renewedBy"`
 }
 
 // CheckedCertificate is one certificate with its dates.

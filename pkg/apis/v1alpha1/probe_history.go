@@ -82,6 +82,10 @@ type ProbeMark struct {
 	EndTime *time.Time `json:"endTime,omitempty"`
 	// ExitCode is the exit code of the command; absent if it did not end.
 	ExitCode *int `json:"exitCode,omitempty"`
+	// RunStartTime is when the first request of the mark's run started, if the report joins several runs. The mark applies to no earlier request.
+	RunStartTime *time.Time `json:"runStartTime,omitempty"`
+	// RunEndTime is when the last request of the mark's run started, if the report joins several runs. The mark applies to no later request.
+	RunEndTime *time.Time `json:"runEndTime,omitempty"`
 }
 
 // ProbeOutage is what one client saw after a mark. A successful answer counts when it arrives.

@@ -48,8 +48,6 @@ const (
 	LabelManagedBy = "endpointslice.kubernetes.io/managed-by"
 	// ManagedByMesh marks EndpointSlices that Cilium synchronized from other clusters. Cilium's own watch ignores them.
 	ManagedByMesh = "endpointslice-mesh-controller.cilium.io"
-	// DerivedServicePrefix is the prefix of Services that the MCS-API controller derives and overwrites.
-	DerivedServicePrefix = "derived-"
 )
 
 // Ignored reports whether an agent leaves a Service to another proxy by its label. proxyName is the agent's option
@@ -64,6 +62,13 @@ func Ignored(labels map[string]string, proxyName string) bool {
 		return ok
 	}
 	return !ok || v != proxyName
+}
+
+// LabelledHeadless reports whether nobody serves the cluster IP of a Service because of LabelHeadless: kube-proxy, too, leaves out what has this label.
+// headless is whether the Service has no cluster IP; the label then changes nothing.
+func LabelledHeadless(labels map[string]string, headless bool) bool {
+	_, labelled := labels[LabelHeadless]
+	return labelled && !headless
 }
 
 // Source says where the value of a setting comes from.

@@ -13,6 +13,9 @@ type WrongKey struct {
 	// Meant is the annotation that Cilium reads, and On the kind of object on which it does.
 	Meant string
 	On    string
+	// Now is the value that the same object has under Meant, or under its deprecated spelling: that one decides. It is nil if the object has none, and
+	// if Cilium does not read Meant on this kind of object.
+	Now *string
 }
 
 // Misplaced reports whether the key is spelt correctly, but is in the wrong place.
@@ -79,7 +82,7 @@ func WrongServiceKeys(ann, labels map[string]string) []WrongKey {
 			out = append(out, WrongKey{Key: key, Value: value, Label: true, Meant: meant, On: KindService})
 		}
 	}
-	return sortedKeys(out)
+	return complete(out, ann, KindService)
 }
 
 // WrongNamespaceKeys lists the keys of a Namespace that look like an annotation that Cilium reads, sorted. A key with the word
@@ -101,7 +104,7 @@ func WrongNamespaceKeys(ann, labels map[string]string) []WrongKey {
 	for key, value := range labels {
 		add(key, value, true)
 	}
-	return sortedKeys(out)
+	return complete(out, ann, KindNamespace)
 }
 
 // WrongSliceKeys lists the keys of an EndpointSlice that look like an annotation that Cilium reads, sorted. Of the labels only weights are listed:
@@ -122,10 +125,29 @@ func WrongSliceKeys(ann, labels map[string]string) []WrongKey {
 			out = append(out, WrongKey{Key: key, Value: value, Meant: meant, On: KindService})
 		}
 	}
-	return sortedKeys(out)
+	return complete(out, ann, KindSlice)
 }
 
-func sortedKeys(keys []WrongKey) []WrongKey {
+// ValueOf returns the value of an annotation of a Service, under its deprecated spelling too.
+func ValueOf(ann map[string]string, key string) (value string, ok bool) {
+	if v, ok := ann[key]; ok {
+		return v, true
+	}
+	for _, k := range serviceKeys {
+		if k.key == key && k.alias != "" {
+			value, ok = ann[k.alias]
+		}
+	}
+	return value, ok
+}
+
+// complete sorts wrong keys of an object of a kind, and adds the values that decide in their place.
+func complete(keys []WrongKey, ann map[string]string, kind string) []WrongKey {
+	for i, w := range keys {
+		if v, ok := ValueOf(ann, w.Meant); ok && w.On == kind {
+			keys[i].Now = &v
+		}
+	}
 	slices.SortFunc(keys, func(a, b WrongKey) int {
 		if a.Label != b.Label {
 			if a.Label {

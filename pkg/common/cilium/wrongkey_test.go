@@ -5,6 +5,7 @@ import (
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
+	"k8s.io/utils/ptr"
 )
 
 // TestField16WrongKeys: what looks like one of Cilium's keys is told from what is somebody else's.
@@ -97,19 +98,23 @@ func TestField16WrongPlaces(t *testing.T) {
 		t.Error(d)
 	}
 	got = WrongSliceKeys(map[string]string{AnnotationWeight: "3", "service.cilium.io/wieght": "4", AnnotationGlobal: "true", "endpoints.kubernetes.io/last-change-trigger-time": "x"}, nil)
-	if d := cmp.Diff([]WrongKey{{Key: AnnotationGlobal, Value: "true", Meant: AnnotationGlobal, On: KindService}, {Key: "service.cilium.io/wieght", Value: "4", Meant: AnnotationWeight, On: KindSlice}}, got); d != "" {
+	if d := cmp.Diff([]WrongKey{{Key: AnnotationGlobal, Value: "true", Meant: AnnotationGlobal, On: KindService}, {Key: "service.cilium.io/wieght", Value: "4", Meant: AnnotationWeight, On: KindSlice, Now: ptr.To("3")}}, got); d != "" {
 		t.Error(d)
 	}
 	got = WrongNamespaceKeys(map[string]string{AnnotationNamespaceGlobal: "true", "clustermesh.io.cilium/global": "true", AnnotationGlobal: "true", "cilium.io/global": "false", "service.cilium.io/affinity": "local", "example.com/global": "1"},
 		map[string]string{AnnotationNamespaceGlobal: "true", "kubernetes.io/metadata.name": "shop"})
 	want = []WrongKey{
-		{Key: "cilium.io/global", Value: "false", Meant: AnnotationNamespaceGlobal, On: KindNamespace},
-		{Key: "clustermesh.io.cilium/global", Value: "true", Meant: AnnotationNamespaceGlobal, On: KindNamespace},
+		{Key: "cilium.io/global", Value: "false", Meant: AnnotationNamespaceGlobal, On: KindNamespace, Now: ptr.To("true")},
+		{Key: "clustermesh.io.cilium/global", Value: "true", Meant: AnnotationNamespaceGlobal, On: KindNamespace, Now: ptr.To("true")},
 		{Key: AnnotationAffinity, Value: "local", Meant: AnnotationAffinity, On: KindService},
 		{Key: AnnotationGlobal, Value: "true", Meant: AnnotationGlobal, On: KindService},
-		{Key: AnnotationNamespaceGlobal, Value: "true", Label: true, Meant: AnnotationNamespaceGlobal, On: KindNamespace},
+		{Key: AnnotationNamespaceGlobal, Value: "true", Label: true, Meant: AnnotationNamespaceGlobal, On: KindNamespace, Now: ptr.To("true")},
 	}
 	if d := cmp.Diff(want, got); d != "" {
+		t.Error(d)
+	}
+	got = WrongServiceKeys(map[string]string{AnnotationGlobalAlias: "false", "service.cilium.io/globl": "true"}, nil)
+	if d := cmp.Diff([]WrongKey{{Key: "service.cilium.io/globl", Value: "true", Meant: AnnotationGlobal, On: KindService, Now: ptr.To("false")}}, got); d != "" {
 		t.Error(d)
 	}
 }

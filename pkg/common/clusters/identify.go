@@ -46,11 +46,10 @@ func (m *Member) readConfig(ctx context.Context, ciliumNamespace string) error {
 	if err != nil {
 		return err
 	}
-	m.CiliumNamespace = cm.Namespace
 	if m.Config, err = cilium.ParseConfig(cm.Data); err != nil {
 		return err
 	}
-	m.Name = m.Config.ClusterName
+	m.CiliumNamespace, m.Name = cm.Namespace, m.Config.ClusterName
 	m.Keeper = keeperOf(cm.ObjectMeta)
 	m.installed.config = cm.ObjectMeta
 	return nil

@@ -18,7 +18,7 @@ import (
 // Member is one cluster of the mesh, or one that should be: Err is set when it could not be read. Only this package changes a member; what others
 // find out about one is in a copy that it makes for them.
 type Member struct {
-	Name             string   // Cilium's cluster name; the context's name where that is not known
+	Name             string   // Cilium's cluster name; where that is not known, the context's name, or context/NAME if another member is called so
 	Context          string   // as it is shown and as --contexts takes it: NAME, or FILE::NAME where two files define it differently
 	ContextInFile    string   // its name in the kubeconfig file, without FILE::; empty where that is Context
 	Kubeconfig       string   // absolute path of the file that defines it; empty for the default file, which every tool finds
@@ -68,6 +68,23 @@ func (m *Member) WithError(err *failure.Error) *Member {
 	out := *m
 	out.Err = err
 	return &out
+}
+
+// Identified reports whether Cilium's name of the cluster is known, from the cluster itself or from the kubeconfig's entries. If not, the member is called by its context.
+func (m *Member) Identified() bool {
+	return m.CiliumNamespace != "" || m.Name != m.Context && !strings.HasPrefix(m.Name, apart)
+}
+
+// apart begins the name of a member that is not identified and whose context's name is taken. No Cilium name contains a slash.
+const apart = "context/"
+
+// Apart returns what a member is called that cannot have a Cilium name of its own: its context or, where that is taken too, context/NAME.
+func (m *Member) Apart(taken func(name string) bool) string {
+	name := m.Context
+	for taken(name) {
+		name = apart + name
+	}
+	return name
 }
 
 // Called returns a copy of the member with another name.

@@ -253,16 +253,32 @@ func nameUnread(members []*Member) {
 	}
 }
 
-// uniqueNames calls members by their contexts where two have one Cilium name, such as the unset "default".
+// uniqueNames gives each member a name of its own. Members that have one Cilium name, such as the unset "default", are called by their contexts. So is
+// a member whose Cilium name is not known, and it never takes the Cilium name of another one: clients and peers know that one by it.
 func uniqueNames(members []*Member, w *Warnings) {
 	count := map[string]int{}
 	for _, m := range members {
-		count[m.Name]++
+		if m.Identified() {
+			count[m.Name]++
+		}
+	}
+	taken := map[string]bool{}
+	for name, n := range count {
+		taken[name] = n == 1
 	}
 	for _, m := range members {
-		if count[m.Name] > 1 {
+		switch {
+		case !m.Identified():
+			m.Name = m.Apart(func(name string) bool { return taken[name] || count[name] > 0 })
+		case count[m.Name] > 1:
 			w.Add("more than one cluster is called %q; they are shown by their contexts", m.Name)
-			m.Name = m.Context
+			m.Name = m.Apart(func(name string) bool { return taken[name] })
+		default:
+			continue
+		}
+		taken[m.Name] = true
+		if m.Name != m.Context {
+			w.Add("context %q is shown as %q, because another cluster is called %q", m.Context, m.Name, m.Context)
 		}
 	}
 }

@@ -13,7 +13,7 @@ import (
 )
 
 func member(name string, id uint32, peers ...string) *Member {
-	return &Member{Name: name, Context: "kind-" + name, UID: "uid-" + name, Config: cilium.Config{ClusterName: name, ClusterID: id}, Peers: peers, PeersKnown: true}
+	return &Member{Name: name, Context: "kind-" + name, UID: "uid-" + name, CiliumNamespace: "kube-system", Config: cilium.Config{ClusterName: name, ClusterID: id}, Peers: peers, PeersKnown: true}
 }
 
 func dead(context string, class failure.Class) *Member {
@@ -131,6 +131,51 @@ func TestNameUnread(t *testing.T) {
 	nameUnread(ms)
 	if d := cmp.Diff([]string{"us", "a!refused", "b-eu!refused", "c-eu!refused"}, memberNames(ms)); d != "" {
 		t.Error(d)
+	}
+}
+
+// TestUniqueNames: a cluster keeps its Cilium name unless another cluster has it. The context of a member whose name is not known is not such a name.
+func TestUniqueNames(t *testing.T) {
+	t.Parallel()
+	in := func(context string, m *Member) *Member { m.Context = context; return m }
+	const shared = `more than one cluster is called "default"; they are shown by their contexts`
+	cases := map[string]struct {
+		members []*Member
+		want    []string
+		warn    []string
+	}{
+		"each its own": {[]*Member{member("us", 1), member("eu", 2), dead("ap", failure.Refused)}, []string{"us", "eu", "ap!refused"}, nil},
+		"the context of a dead member": {[]*Member{member("us", 1, "eu"), dead("eu", failure.Refused), in("eu-direct", member("eu", 2, "us"))},
+			[]string{"us", "context/eu!refused", "eu"}, []string{`context "eu" is shown as "context/eu", because another cluster is called "eu"`}},
+		"and of one without Cilium": {[]*Member{in("eu-direct", member("eu", 2, "us")), dead("eu", failure.NoCilium)},
+			[]string{"eu", "context/eu!no-cilium"}, []string{`context "eu" is shown as "context/eu", because another cluster is called "eu"`}},
+		"that label is a context too": {[]*Member{member("eu", 2), dead("eu", failure.Refused), dead("context/eu", failure.Refused)},
+			[]string{"eu", "context/eu!refused", "context/context/eu!refused"}, []string{`context "eu" is shown as "context/eu", because another cluster is called "eu"`,
+				`context "context/eu" is shown as "context/context/eu", because another cluster is called "context/eu"`}},
+		"one name twice": {[]*Member{in("a", member("default", 0)), in("b", member("default", 0)), member("eu", 2)}, []string{"a", "b", "eu"}, []string{shared}},
+		"one name twice, and a dead context of that name": {[]*Member{in("a", member("default", 0)), in("b", member("default", 0)), dead("default", failure.Refused)},
+			[]string{"a", "b", "context/default!refused"}, []string{shared, `context "default" is shown as "context/default", because another cluster is called "default"`}},
+		"one name twice, in the context of another name": {[]*Member{in("us", member("default", 0)), in("eu", member("default", 0)), member("us", 1)},
+			[]string{"context/us", "eu", "us"}, []string{shared, `context "us" is shown as "context/us", because another cluster is called "us"`}},
+	}
+	for name, c := range cases {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			w := &Warnings{}
+			nameUnread(c.members)
+			uniqueNames(c.members, w)
+			if d := cmp.Diff(c.want, memberNames(c.members)); d != "" {
+				t.Error(d)
+			}
+			if d := cmp.Diff(c.warn, w.Lines()); d != "" {
+				t.Error(d)
+			}
+			for _, m := range c.members {
+				if m.Err != nil && m.Identified() {
+					t.Errorf("%s: its new name counts as one that Cilium knows", m.Name)
+				}
+			}
+		})
 	}
 }
 

@@ -31,7 +31,7 @@ var (
 		"Plan the replacement of the CA in all clusters before the next renewal of the leaf certificates."}
 	Trust = Rule{"CA010", Error, "two clusters do not accept each other",
 		"Trust depends on the files that the processes mount. The server's etcd verifies the client's leaf certificate against its ca.crt (or caBundle). The client verifies the server's leaf certificate against its own. An established connection stays up until it is re-established.",
-		"The message has the reason for each direction. If the CAs differ, use one CA for both (`kubectl mesh-ca sync --from CLUSTER --to CLUSTER`), then renew the leaf certificates; sync lists the commands. If a leaf certificate does not belong to its cluster's CA, renew it. If a cluster keeps copies of a peer's certificates, renew the copies."}
+		"The message has the reason for each direction. If a cluster does not trust the CA of the other one, use one CA for both (`kubectl mesh-ca sync --from CLUSTER --to CLUSTER`), then renew the leaf certificates; sync lists the commands. If a leaf certificate does not belong to its cluster's CA, has expired or has the wrong names or usages, renew it. If a cluster keeps copies of a peer's certificates, renew the copies."}
 	TrustUnknown = Rule{"CA011", Warning, "cannot determine whether two clusters accept each other",
 		"Values that the plugin cannot read or parse are reported as unknown, never as good.",
 		"The message says what is missing: a permission, a Secret, or clustermesh-apiserver itself."}
@@ -74,6 +74,9 @@ var (
 	PeerSkipped = Rule{"CA027", Warning, "Cilium skips the configuration of a peer",
 		"Agents and KVStoreMesh use a key of the Secret as a peer's configuration only if its value contains the text endpoints: (isEtcdConfigFile in pkg/clustermesh/common/config.go, 1.16 to 1.20). JSON, and YAML with quoted keys, do not contain it.",
 		"Write the value as YAML with the bare key endpoints:."}
+	TrustEnds = Rule{"CA028", Warning, "a CA file expires soon",
+		"A verifier stops accepting a leaf certificate when the CA certificate in its CA file expires, even if the leaf certificate and cilium-ca are valid for longer. If a CA is issued again under its key and its name, as cert-manager does with rotationPolicy Never, its former certificate stays in ca.crt of the leaf certificates and in trust bundles until somebody writes these files again (all versions). `kubectl mesh-ca check` raises it to an error within --fail-before.",
+		"Update the files that the message names. For a ca.crt, renew the leaf certificate. For a bundle, change its source. Then restart deployment/clustermesh-apiserver, which reads them only at start."}
 	ChartOneYear = Rule{"CA030", Warning, "with chart 1.20, leaf certificates live for one year",
 		"From chart 1.20 on, the leaf certificates of Cluster Mesh are valid for 365 days by default. With the method helm only a Helm upgrade renews them, so Cilium must be upgraded at least once a year (upgrade notes of 1.20).",
 		"Upgrade at least once a year, set clustermesh.apiserver.tls.auto.certValidityDuration, or let certgen or cert-manager issue the certificates (clustermesh.apiserver.tls.auto.method)."}
@@ -99,6 +102,6 @@ var (
 
 // Authority lists the rules about certificates, by id.
 func Authority() []Rule {
-	return []Rule{CAMissing, CAKey, CAExpired, CAEnds, CANotCA, CAChain, FormerTrusted, FormerKey, CADue, Trust, TrustUnknown, Inside, InsideUnknown, EtcdStale, RelayTrust, NoMeshAPI, LeafBad, LeafNames, LeafStale, LeafEnds, EtcdUser, CertgenRefuses, HiddenPart, PeerSkipped,
+	return []Rule{CAMissing, CAKey, CAExpired, CAEnds, CANotCA, CAChain, FormerTrusted, FormerKey, CADue, Trust, TrustUnknown, Inside, InsideUnknown, EtcdStale, RelayTrust, NoMeshAPI, LeafBad, LeafNames, LeafStale, LeafEnds, EtcdUser, CertgenRefuses, HiddenPart, PeerSkipped, TrustEnds,
 		ChartOneYear, ChartNames, ChartValues, LiveStale, LiveUnknown, LiveServed, LiveRejected}
 }

@@ -31,12 +31,16 @@ type WriteFlags struct {
 
 	dryRun                            cli.DryRun
 	preflight, manager                string
+	defaultManager                    string
 	yes, allowPartial, forceConflicts bool
 }
 
+// fullPreflight is the default of --preflight.
+const fullPreflight = "full"
+
 // NewWriteFlags returns the flags with their defaults.
 func NewWriteFlags(manager string) *WriteFlags {
-	return &WriteFlags{Out: output.NewFlags().WithNames(), preflight: "full", manager: manager}
+	return &WriteFlags{Out: output.NewFlags().WithNames(), preflight: fullPreflight, manager: manager, defaultManager: manager}
 }
 
 // AddFlags registers the flags.
@@ -61,6 +65,9 @@ type Write struct {
 	AllowPartial   bool
 	ForceConflicts bool
 	Change         change.Options
+	// RetryFlags are the flags that say so and do not have their default, as they are typed again, without those of the output, --dry-run and --yes. A printed
+	// command that goes on after this one needs them: without them it may be refused.
+	RetryFlags []string
 }
 
 // Config checks the flags, and warns of old spellings. From then on, nobody who stops reading the output ends the command between two writes.
@@ -73,13 +80,30 @@ func (f *WriteFlags) Config(e *Env) (Write, error) {
 		e.Warn("%s", f.dryRun.Deprecated)
 	}
 	switch {
-	case f.preflight != "full" && f.preflight != "access":
+	case f.preflight != fullPreflight && f.preflight != "access":
 		return Write{}, fmt.Errorf("--preflight %q is invalid; it must be one of: full, access", f.preflight)
 	case f.manager == "":
 		return Write{}, errors.New("--field-manager is empty")
 	}
-	return Write{DryRun: f.dryRun.Value, Manager: f.manager, AllowPartial: f.allowPartial, ForceConflicts: f.forceConflicts,
+	return Write{DryRun: f.dryRun.Value, Manager: f.manager, AllowPartial: f.allowPartial, ForceConflicts: f.forceConflicts, RetryFlags: f.retryFlags(),
 		Change: change.Options{Timeout: e.Flags.Timeout, AccessOnly: f.preflight == "access", AllowPartial: f.allowPartial}}, nil
+}
+
+func (f *WriteFlags) retryFlags() []string {
+	var out []string
+	if f.allowPartial {
+		out = append(out, "--allow-partial")
+	}
+	if f.forceConflicts {
+		out = append(out, "--force-conflicts")
+	}
+	if f.preflight != fullPreflight {
+		out = append(out, "--preflight="+f.preflight)
+	}
+	if f.manager != f.defaultManager {
+		out = append(out, "--field-manager="+f.manager)
+	}
+	return out
 }
 
 // UI is how a use case talks to the person who runs it.

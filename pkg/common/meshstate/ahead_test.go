@@ -59,7 +59,7 @@ func TestAhead(t *testing.T) {
 			renamed := us.member("us").Called("kind-us")
 			members := []*clusters.Member{renamed, eu.member("eu"), ap.member("ap")}
 			st := a.Read(t.Context(), members, Query{Namespace: c.namespace})
-			if len(st.Errors) > 0 || len(st.Clusters) != 3 || st.Clusters[0].Name != "kind-us" {
+			if len(st.Errors) > 0 || len(st.Clusters) != 3 || st.Clusters[0].Name != "kind-us" || !st.Clusters[0].NamespacesHidden || st.Clusters[1].NamespacesHidden {
 				t.Errorf("%v, %+v", st.Errors, st.Clusters)
 			}
 			if d := cmp.Diff(c.want, []int{lists(us), lists(eu), lists(ap), lists(other)}); d != "" {

@@ -32,9 +32,9 @@ const (
 // if that fails, the member is lost.
 func (f *feed) run(ctx context.Context, identify func(context.Context, *clusters.Member) (*clusters.Member, error)) {
 	pause := firstPause
-	lost := f.m.Err != nil
+	lost := f.member().Err != nil
 	if lost {
-		f.fail(f.m.Err)
+		f.fail(f.member().Err)
 	}
 	for ctx.Err() == nil {
 		began := time.Now()
@@ -73,17 +73,42 @@ func (f *feed) identified(ctx context.Context, lost bool, identify func(context.
 	if !lost {
 		return nil
 	}
-	m, err := identify(ctx, f.m)
+	m, err := identify(ctx, f.member())
 	if err != nil {
 		return err
 	}
 	f.w.mu.Lock()
 	defer f.w.mu.Unlock()
-	if slices.ContainsFunc(f.w.feeds, func(o *feed) bool { return o != f && o.m.Name == m.Name }) {
-		m = m.Called(m.Context) // as when members are selected
-	}
-	f.m, f.changed = m.WithError(f.m.Err), true // until its Services are read
+	f.m, f.changed = f.apart(m).WithError(f.m.Err), true // until its Services are read
 	return nil
+}
+
+// member returns the member as it is now. Until it is identified, another member may take its name.
+func (f *feed) member() *clusters.Member {
+	f.w.mu.Lock()
+	defer f.w.mu.Unlock()
+	return f.m
+}
+
+// apart gives the feed's member, which was just identified, a name that no other one has, as when members are selected: another one that is only called so
+// by its context gets another name. The caller holds the lock.
+func (f *feed) apart(m *clusters.Member) *clusters.Member {
+	other := func(name string) *feed {
+		at := slices.IndexFunc(f.w.feeds, func(o *feed) bool { return o != f && o.m.Name == name })
+		if at < 0 {
+			return nil
+		}
+		return f.w.feeds[at]
+	}
+	switch o := other(m.Name); {
+	case o == nil:
+		return m
+	case o.m.Identified():
+		return m.Called(m.Apart(func(name string) bool { return other(name) != nil }))
+	default:
+		o.m, o.changed = o.m.Called(o.m.Apart(func(name string) bool { return name == m.Name || other(name) != nil })), true
+		return m
+	}
 }
 
 // fail records that the member cannot be read. It is reported once, whatever the number of attempts.
@@ -197,7 +222,7 @@ func (f *feed) namespaceByName(ctx context.Context, next *content, refusal error
 		ns, err := get(ctx, f.w.timeout, name, f.m.Client.CoreV1().Namespaces().Get)
 		switch {
 		case err == nil:
-			next.namespaces[name] = ns.Annotations
+			next.namespace(ns, false)
 			return nil
 		case apierrors.IsNotFound(err):
 			return nil

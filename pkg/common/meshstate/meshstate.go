@@ -295,10 +295,9 @@ func (r *reader) namespaces(ctx context.Context, m *clusters.Member, s *memberSt
 		})
 	}
 	if apierrors.IsForbidden(err) {
-		s.ungated = err
+		s.ungated, into.NamespacesHidden = err, true
 		return nil
 	}
-	into.NamespacesKnown = err == nil
 	return err
 }
 

@@ -14,8 +14,10 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/types"
 
+	"github.com/kubectl-mesh/kubectl-mesh/pkg/common/cilium"
 	"github.com/kubectl-mesh/kubectl-mesh/pkg/common/clusters"
 	"github.com/kubectl-mesh/kubectl-mesh/pkg/common/failure"
+	"github.com/kubectl-mesh/kubectl-mesh/pkg/common/owners"
 	"github.com/kubectl-mesh/kubectl-mesh/pkg/common/routing"
 )
 
@@ -72,10 +74,14 @@ type feed struct {
 // content is what a member holds. Its methods take in one object, or its end, and return the Services that it concerns;
 // a key without a name means all that any member has in the namespace.
 type content struct {
-	services   map[routing.Key]*routing.Service              // without endpoints
-	endpoints  map[routing.Key]map[string][]routing.Endpoint // by EndpointSlice
-	serviceOf  map[types.NamespacedName]routing.Key          // of each EndpointSlice: its label may change
+	services  map[routing.Key]*routing.Service              // without endpoints
+	endpoints map[routing.Key]map[string][]routing.Endpoint // by EndpointSlice
+	serviceOf map[types.NamespacedName]routing.Key          // of each EndpointSlice: its label may change
+	// wrongKeys holds, by EndpointSlice, the keys that only look like one of Cilium's, for the few slices that have any.
+	wrongKeys  map[routing.Key]map[string][]cilium.WrongKey
 	namespaces map[string]map[string]string
+	// namespaceOwners is the controllers that write a namespace, for those that any does.
+	namespaceOwners map[string]*owners.Object
 	// namespacesHidden says that namespaces may not be read: one that is not there may exist.
 	namespacesHidden bool
 }
@@ -83,7 +89,8 @@ type content struct {
 func newContent() *content {
 	return &content{
 		services: map[routing.Key]*routing.Service{}, endpoints: map[routing.Key]map[string][]routing.Endpoint{},
-		serviceOf: map[types.NamespacedName]routing.Key{}, namespaces: map[string]map[string]string{},
+		serviceOf: map[types.NamespacedName]routing.Key{}, wrongKeys: map[routing.Key]map[string][]cilium.WrongKey{},
+		namespaces: map[string]map[string]string{}, namespaceOwners: map[string]*owners.Object{},
 	}
 }
 
@@ -188,10 +195,11 @@ func (w *Watcher) State(keys []routing.Key) *State {
 			continue
 		}
 		c := clusterOf(f.m)
-		c.Namespaces, c.NamespacesKnown = maps.Clone(f.namespaces), !f.namespacesHidden
+		c.Namespaces, c.NamespacesHidden, c.NamespaceOwners = maps.Clone(f.namespaces), f.namespacesHidden, maps.Clone(f.namespaceOwners)
 		for _, k := range keys {
 			if svc := f.services[k]; svc != nil {
 				whole := *svc
+				whole.WrongSliceKeys = maps.Clone(f.wrongKeys[k])
 				// In an order that does not depend on when they came.
 				for _, name := range slices.Sorted(maps.Keys(f.endpoints[k])) {
 					whole.AddEndpoints(f.endpoints[k][name])
@@ -244,6 +252,10 @@ func (c *content) slice(s *discoveryv1.EndpointSlice, gone bool) []routing.Key {
 		if len(c.endpoints[was]) == 0 {
 			delete(c.endpoints, was)
 		}
+		delete(c.wrongKeys[was], s.Name)
+		if len(c.wrongKeys[was]) == 0 {
+			delete(c.wrongKeys, was)
+		}
 	}
 	if gone {
 		return concerned
@@ -253,11 +265,21 @@ func (c *content) slice(s *discoveryv1.EndpointSlice, gone bool) []routing.Key {
 		c.endpoints[k] = map[string][]routing.Endpoint{}
 	}
 	c.serviceOf[id], c.endpoints[k][s.Name] = k, endpoints
+	if wrong := cilium.WrongSliceKeys(s.Annotations, s.Labels); len(wrong) > 0 {
+		if c.wrongKeys[k] == nil {
+			c.wrongKeys[k] = map[string][]cilium.WrongKey{}
+		}
+		c.wrongKeys[k][s.Name] = wrong
+	}
 	return append(concerned, k)
 }
 
 func (c *content) namespace(ns *corev1.Namespace, gone bool) []routing.Key {
 	was, there := c.namespaces[ns.Name]
+	delete(c.namespaceOwners, ns.Name)
+	if o := owners.Of(ns.ObjectMeta); o != nil && !gone {
+		c.namespaceOwners[ns.Name] = o
+	}
 	if !gone && there && maps.Equal(was, ns.Annotations) {
 		return nil
 	}

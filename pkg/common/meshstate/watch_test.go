@@ -278,7 +278,7 @@ func TestWatchSliceOfAnotherService(t *testing.T) {
 func namespacesOf(w *Watcher) string {
 	var out []string
 	for _, c := range w.State([]routing.Key{webKey}).Clusters {
-		known := map[bool]string{true: "", false: "?"}[c.NamespacesKnown]
+		known := map[bool]string{false: "", true: "?"}[c.NamespacesHidden]
 		out = append(out, c.Name+":"+strings.Join(slices.Sorted(maps.Keys(c.Namespaces)), ",")+known)
 	}
 	return strings.Join(out, " ")
@@ -366,20 +366,44 @@ func TestWatchSaysOnceWhatIsUnseen(t *testing.T) {
 	}
 }
 
-// TestWatchNames: a member that turns out to have the name of another is shown by its context, as it is when members are selected.
+// TestWatchNames: a member that turns out to have the name of another is shown by its context, as it is when members are selected. If the other one is
+// only called so by its context, it gets another name.
 func TestWatchNames(t *testing.T) {
 	t.Parallel()
-	us, eu := newServer(webService()).member("default"), newServer().member("kind-eu")
-	us.Context, eu.Context = "kind-us", "kind-eu"
-	eu.Err = &failure.Error{Class: failure.Timeout, Err: errors.New("no answer")}
-	identify := func(_ context.Context, m *clusters.Member) (*clusters.Member, error) {
-		found := *m
-		found.Name = "default"
-		return &found, nil
+	unread := func(context string) *clusters.Member {
+		m := newServer().member(context)
+		m.Context, m.CiliumNamespace, m.Err = context, "", &failure.Error{Class: failure.Timeout, Err: errors.New("no answer")}
+		return m
 	}
-	w := Watch(t.Context(), []*clusters.Member{us, eu}, 10*time.Second, Query{Namespace: "shop"}, identify)
-	next(t, w, "both", func(u Update) bool { return u.Members[1].Err == nil })
-	if d := cmp.Diff("default:0 kind-eu:-", ready(w)); d != "" {
-		t.Error(d)
+	cases := map[string]struct {
+		other *clusters.Member
+		name  string // of the one that answers later, whose context is kind-eu
+		want  string
+	}{
+		"the name of one that is read":         {newServer().member("default"), "default", "default:- kind-eu:-"},
+		"the context of one that is not read":  {unread("eu"), "eu", "context/eu:? eu:-"},
+		"the context of none":                  {unread("eu"), "ap", "eu:? ap:-"},
+		"the name is its own context, and not": {newServer().member("kind-eu"), "kind-eu", "kind-eu:- context/kind-eu:-"},
+	}
+	for name, c := range cases {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			identify := func(_ context.Context, m *clusters.Member) (*clusters.Member, error) {
+				if m.Context != "kind-eu" {
+					return nil, m.Err
+				}
+				found := *m
+				found.Name, found.CiliumNamespace = c.name, "kube-system"
+				return &found, nil
+			}
+			if c.other.Err == nil {
+				c.other.Context = "other"
+			}
+			w := Watch(t.Context(), []*clusters.Member{c.other, unread("kind-eu")}, 10*time.Second, Query{Namespace: "shop"}, identify)
+			next(t, w, "the member", func(u Update) bool { return u.Members[1].Err == nil })
+			if d := cmp.Diff(c.want, ready(w)); d != "" {
+				t.Error(d)
+			}
+		})
 	}
 }

@@ -72,6 +72,22 @@ func unsureExports(snap *Snapshot, c *Cluster, svc *Service) []string {
 	return out
 }
 
+// disputed names the clusters of whose endpoints it is unknown which conditions or ports count.
+func disputed(snap *Snapshot, c *Cluster, svc *Service) []string {
+	var out []string
+	for i := range snap.Clusters {
+		m := &snap.Clusters[i]
+		there := m.Services[svc.Key]
+		switch {
+		case there == nil:
+		case m.Name == c.Name && there.DisputedConditions,
+			m.Name != c.Name && (there.DisputedConditions || there.DisputedPorts) && c.usesRemote(svc) && cilium.Shared(there.Annotations).Value:
+			out = append(out, m.Name)
+		}
+	}
+	return out
+}
+
 // sharedIDs says which peers have one cluster-id: the agents connect to whichever they meet first and refuse the others
 // (pkg/clustermesh/idsmgr.go, 1.16.19 to 1.20.2, read).
 func sharedIDs(snap *Snapshot, c *Cluster, svc *Service) []string {

@@ -2,6 +2,7 @@ package routing
 
 import (
 	"fmt"
+	"strings"
 
 	"github.com/kubectl-mesh/kubectl-mesh/pkg/common/cilium"
 )
@@ -29,6 +30,20 @@ func (d *Decision) noteCaveats(snap *Snapshot, c *Cluster, svc *Service) {
 	d.noteUnknown(snap, c, svc)
 }
 
+// doubtGates notes the clusters whose namespace may not be read, where that decides about who answers: endpoints that are used count as
+// exported, and others would be used if they were.
+func (d *Decision) doubtGates(snap *Snapshot, offers []offer) {
+	var names []string
+	for i, o := range offers {
+		if o.cluster != d.Client && (o.use || o.reason.Code == ReasonNamespace) && snap.Clusters[i].GateUnknown(d.Service.Namespace) {
+			names = append(names, o.cluster)
+		}
+	}
+	if len(names) > 0 {
+		d.open(fmt.Sprintf("cannot determine whether namespace %s is global in %s, because you have no permission to read it there: it counts as not annotated (Cilium 1.20)", d.Service.Namespace, strings.Join(names, ", ")))
+	}
+}
+
 // noteUnknown adds what leaves open who answers.
 func (d *Decision) noteUnknown(snap *Snapshot, c *Cluster, svc *Service) {
 	if !svc.Headless && svc.TotalEndpoints() < len(svc.Endpoints) {
@@ -36,6 +51,9 @@ func (d *Decision) noteUnknown(snap *Snapshot, c *Cluster, svc *Service) {
 	}
 	for _, p := range unread(snap, c, svc) {
 		d.open("the cluster also connects to " + p + ", which is not read: the shares do not include it")
+	}
+	for _, name := range disputed(snap, c, svc) {
+		d.open("an address is in two EndpointSlices of the Service in " + name + ", with different conditions or ports: Cilium uses the slice that it reads last")
 	}
 	for _, line := range sharedIDs(snap, c, svc) {
 		d.open(line)

@@ -108,7 +108,7 @@ func (s *Service) NoteSlice(slice *discoveryv1.EndpointSlice) {
 	}
 }
 
-// AddEndpoints adds what one or more EndpointSlices hold: an address in two of them is one endpoint with the ports of both.
+// AddEndpoints adds what one or more EndpointSlices hold: an address in two of them is one endpoint with the ports of both. See Service.DisputedPorts.
 func (s *Service) AddEndpoints(endpoints []Endpoint) {
 	// Nearly all Services have a few endpoints; to make an index of those takes longer than to look at each.
 	const few = 8
@@ -127,6 +127,8 @@ func (s *Service) AddEndpoints(endpoints []Endpoint) {
 			ok = i >= 0
 		}
 		if ok {
+			s.DisputedConditions = s.DisputedConditions || s.Endpoints[i].conditions() != e.conditions()
+			s.DisputedPorts = s.DisputedPorts || !slices.Equal(s.Endpoints[i].Ports, e.Ports)
 			s.Endpoints[i].Ports = mergePorts(s.Endpoints[i].Ports, e.Ports)
 			continue
 		}
@@ -135,6 +137,11 @@ func (s *Service) AddEndpoints(endpoints []Endpoint) {
 		}
 		s.Endpoints = append(s.Endpoints, e)
 	}
+}
+
+// conditions are what two EndpointSlices may say differently of one address, apart from its ports.
+func (e Endpoint) conditions() [5]any {
+	return [5]any{e.Ready, e.Serving, e.Terminating, e.Weight, e.Weighted}
 }
 
 func mergePorts(a, b []Port) []Port {

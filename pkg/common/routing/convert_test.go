@@ -51,3 +51,29 @@ func TestFromService(t *testing.T) {
 		t.Errorf("frontends %+v", fes)
 	}
 }
+
+// TestDisputed: which of two slices counts matters only where they differ.
+func TestDisputed(t *testing.T) {
+	t.Parallel()
+	addr := netip.MustParseAddr("10.1.0.1")
+	http, web := []Port{{Name: "http", Protocol: "TCP", Port: 8080}}, []Port{{Name: "web", Protocol: "TCP", Port: 8080}}
+	ready := Endpoint{Addr: addr, Ports: http, Ready: true, Serving: true}
+	for name, c := range map[string]struct {
+		other             Endpoint
+		conditions, ports bool
+	}{
+		"the same":           {ready, false, false},
+		"of another node":    {Endpoint{Addr: addr, Ports: http, Ready: true, Serving: true, Node: "n", Pod: "p"}, false, false},
+		"not ready":          {Endpoint{Addr: addr, Ports: http, Serving: true}, true, false},
+		"another port":       {Endpoint{Addr: addr, Ports: web, Ready: true, Serving: true}, false, true},
+		"another weight":     {Endpoint{Addr: addr, Ports: http, Ready: true, Serving: true, Weighted: true}, true, false},
+		"of another address": {Endpoint{Addr: netip.MustParseAddr("10.1.0.2"), Ports: web}, false, false},
+	} {
+		svc := &Service{}
+		svc.AddEndpoints([]Endpoint{ready})
+		svc.AddEndpoints([]Endpoint{c.other})
+		if svc.DisputedConditions != c.conditions || svc.DisputedPorts != c.ports {
+			t.Errorf("%s: disputed: conditions %v, ports %v", name, svc.DisputedConditions, svc.DisputedPorts)
+		}
+	}
+}

@@ -180,10 +180,9 @@ func Decide(snap *Snapshot, client string, key Key, fe Frontend) Decision {
 	return d
 }
 
-// ignored reports whether Cilium leaves a Service to others. The kube-proxy, too, leaves out what is labelled as headless.
+// ignored reports whether Cilium leaves a Service to another proxy, or to nobody.
 func ignored(c *Cluster, svc *Service) bool {
-	_, headless := svc.Labels[cilium.LabelHeadless]
-	return cilium.Ignored(svc.Labels, c.ServiceProxyName) || headless && !svc.Headless
+	return cilium.Ignored(svc.Labels, c.ServiceProxyName) || cilium.LabelledHeadless(svc.Labels, svc.Headless)
 }
 
 // ownProxies names the other clusters with an option k8s-service-proxy-name whose exporter may have it too, which is not read.
@@ -265,6 +264,7 @@ func decide(snap *Snapshot, c *Cluster, svc *Service, fe Frontend, rules cilium.
 		applyAffinity(offers, c.Name, affinity)
 		d.doubtPlaceholders(offers, affinity)
 	}
+	d.doubtGates(snap, offers)
 	return outcome(snap, offers)
 }
 

@@ -205,14 +205,40 @@ func TestDoubt(t *testing.T) {
 		client string
 		doubt  string // "" is certain
 	}{
-		"all is known":                        {identified(three(), 255, 1, 2, 3), "us", ""},
-		"a member that was not read":          {with(func(c []Cluster) { c[1] = Cluster{Name: "eu", Gap: "timeout"} }), "us", "could not be read"},
-		"many exporters of unknown version":   {unknown, "c0", "the Cilium versions of c1, c2, c3, c4 are unknown"},
-		"two peers with one id":               {identified(three(), 255, 1, 2, 2), "us", "eu and ap have the same cluster-id 2"},
-		"two peers with the client's id":      {identified(three(), 255, 2, 2, 2), "us", ""},
-		"a peer outside the snapshot":         {with(func(c []Cluster) { c[0].Peers = append(c[0].Peers, "sa") }), "us", "sa, which is not read"},
-		"the same, not global":                {with(func(c []Cluster) { c[0].Peers = append(c[0].Peers, "sa"); c[0].Services[key] = service(1, 1, "") }), "us", ""},
-		"two remote clusters, one address":    {with(func(c []Cluster) { c[2].Services[key] = service(2, 1, "global") }), "us", "endpoints of eu and ap have the same addresses"},
+		"all is known":                      {identified(three(), 255, 1, 2, 3), "us", ""},
+		"a member that was not read":        {with(func(c []Cluster) { c[1] = Cluster{Name: "eu", Gap: "timeout"} }), "us", "could not be read"},
+		"many exporters of unknown version": {unknown, "c0", "the Cilium versions of c1, c2, c3, c4 are unknown"},
+		"two peers with one id":             {identified(three(), 255, 1, 2, 2), "us", "eu and ap have the same cluster-id 2"},
+		"two peers with the client's id":    {identified(three(), 255, 2, 2, 2), "us", ""},
+		"a peer outside the snapshot":       {with(func(c []Cluster) { c[0].Peers = append(c[0].Peers, "sa") }), "us", "sa, which is not read"},
+		"the same, not global":              {with(func(c []Cluster) { c[0].Peers = append(c[0].Peers, "sa"); c[0].Services[key] = service(1, 1, "") }), "us", ""},
+		"two remote clusters, one address":  {with(func(c []Cluster) { c[2].Services[key] = service(2, 1, "global") }), "us", "endpoints of eu and ap have the same addresses"},
+		"a namespace that may not be read":  {with(func(c []Cluster) { c[1].NamespacesHidden = true }), "us", "cannot determine whether namespace default is global in eu"},
+		"the same, not global by default":   {with(func(c []Cluster) { c[1].NamespacesHidden, c[1].DefaultGlobalNamespace = true, false }), "us", "is global in eu"},
+		"the same, version unknown":         {with(func(c []Cluster) { c[1].NamespacesHidden, c[1].Version = true, cilium.Version{} }), "us", "is global in eu"},
+		"two of them":                       {with(func(c []Cluster) { c[1].NamespacesHidden, c[2].NamespacesHidden = true, true }), "us", "is global in eu, ap"},
+		"the same, no gate before 1.20":     {with(func(c []Cluster) { c[1].NamespacesHidden, c[1].Version = true, cilium.ParseVersion("1.19.7") }), "us", ""},
+		"the same, its annotations are known": {with(func(c []Cluster) {
+			c[1].NamespacesHidden, c[1].Namespaces = true, map[string]map[string]string{"default": nil}
+		}), "us", ""},
+		"the same, in the client's cluster": {with(func(c []Cluster) { c[0].NamespacesHidden = true }), "us", ""},
+		"the same, not shared": {with(func(c []Cluster) {
+			c[1].NamespacesHidden = true
+			c[1].Services[key] = service(2, 1, "global,shared=false")
+		}), "us", ""},
+		"the same, no endpoints": {with(func(c []Cluster) { c[1].NamespacesHidden = true; c[1].Services[key] = service(2, 0, "global") }), "us", ""},
+		"the same, affinity local": {with(func(c []Cluster) {
+			c[1].NamespacesHidden = true
+			c[0].Services[key] = service(1, 1, "global,affinity=local")
+		}), "us", ""},
+		"one address in two slices":               {with(func(c []Cluster) { c[1].Services[key].DisputedPorts = true }), "us", "two EndpointSlices of the Service in eu"},
+		"the same, its conditions":                {with(func(c []Cluster) { c[1].Services[key].DisputedConditions = true }), "us", "two EndpointSlices of the Service in eu"},
+		"the same, the ports of the client's own": {with(func(c []Cluster) { c[0].Services[key].DisputedPorts = true }), "us", ""},
+		"the same, the client's own":              {with(func(c []Cluster) { c[0].Services[key].DisputedConditions = true }), "us", "two EndpointSlices of the Service in us"},
+		"two slices, not shared": {with(func(c []Cluster) {
+			c[1].Services[key] = service(2, 1, "global,shared=false")
+			c[1].Services[key].DisputedPorts = true
+		}), "us", ""},
 		"the client's and another's, one too": {with(func(c []Cluster) { c[1].Services[key] = service(1, 1, "global") }), "us", ""},
 	}
 	for name, c := range cases {
@@ -223,6 +249,35 @@ func TestDoubt(t *testing.T) {
 				t.Errorf("%d outcomes, certain %v, incomplete %v, doubt %q, want %q", len(d.Outcomes), certain(d), d.Incomplete, d.Doubt, c.doubt)
 			}
 		})
+	}
+}
+
+// Which clusters may have backends that the snapshot does not have.
+func TestUnread(t *testing.T) {
+	t.Parallel()
+	for name, c := range map[string]struct {
+		change func(c []Cluster)
+		want   string
+	}{
+		"all were read":              {func([]Cluster) {}, "[] []"},
+		"a peer outside":             {func(c []Cluster) { c[0].Peers = append(c[0].Peers, "sa"); c[2].Peers = append(c[2].Peers, "sa", "af") }, "[af sa] []"},
+		"a peer of a local Service":  {func(c []Cluster) { c[0].Peers = append(c[0].Peers, "sa"); c[0].Services[key] = service(1, 1, "") }, "[] []"},
+		"a peer, no Service":         {func(c []Cluster) { c[0].Peers = append(c[0].Peers, "sa"); delete(c[0].Services, key) }, "[] []"},
+		"a member that was not read": {func(c []Cluster) { c[1] = Cluster{Name: "eu", Gap: "timeout"} }, "[eu] []"},
+		"nobody's peer": {func(c []Cluster) {
+			c[1] = Cluster{Name: "kind-old", Gap: "timeout"}
+			c[0].Peers, c[2].Peers = []string{"ap"}, []string{"us"}
+		}, "[] []"},
+		"a peer of another name":      {func(c []Cluster) { c[1] = Cluster{Name: "kind-eu", Gap: "timeout"} }, "[eu] []"},
+		"unknown peers":               {func(c []Cluster) { c[1].PeersKnown, c[1].Peers = false, nil }, "[] [eu]"},
+		"unknown peers, of cluster 0": {func(c []Cluster) { c[1].PeersKnown, c[1].Peers, c[1].IDKnown = false, nil, true }, "[] []"},
+	} {
+		snap := mesh("1.20.2", service(1, 1, "global"), service(2, 1, "global"), service(3, 1, "global"))
+		c.change(snap.Clusters)
+		names, peersOf := snap.Unread(key)
+		if got := fmt.Sprint(names, " ", peersOf); got != c.want {
+			t.Errorf("%s: %s, want %s", name, got, c.want)
+		}
 	}
 }
 

@@ -138,6 +138,13 @@ func (c *Cluster) offers(key Key, ungated bool) ([]Endpoint, Reason) {
 	return out, Reason{Code: ReasonUsed}
 }
 
+// GateUnknown reports whether it is unknown if the cluster exports Services from a namespace: its version has the namespace gate, and
+// the namespace may not be read.
+func (c *Cluster) GateUnknown(namespace string) bool {
+	_, read := c.Namespaces[namespace]
+	return c.NamespacesHidden && !read && c.exporter().NamespaceGate
+}
+
 // exporter returns the rules by which the cluster exports. An unknown version counts as the newest; gateCases and
 // unsureExports ask for the others.
 func (c *Cluster) exporter() cilium.Rules { return cilium.RulesFor(c.Version)[0].Rules }

@@ -67,8 +67,8 @@ type Cluster struct {
 	ServiceProxyName string
 	// Namespaces holds the annotations of each namespace that was read. A Service's namespace that is not in it counts as not annotated.
 	Namespaces map[string]map[string]string
-	// NamespacesKnown says whether a namespace that is not in Namespaces does not exist; false where they may not be read.
-	NamespacesKnown bool
+	// NamespacesHidden says that namespaces may not be read: one that is not in Namespaces may exist, with any annotations.
+	NamespacesHidden bool
 	// NamespaceOwners tells which controllers write a namespace, for those that any does.
 	NamespaceOwners map[string]*owners.Object
 	// WrongKeys holds, by namespace, the keys of Namespaces that look like one that Cilium reads; see cilium.WrongNamespaceKeys.
@@ -99,6 +99,10 @@ type Service struct {
 	IPv4, IPv6 bool
 	Ports      []Port
 	Endpoints  []Endpoint
+	// DisputedConditions and DisputedPorts say that an address is in two EndpointSlices with other conditions, or other ports. Endpoints has the conditions of
+	// the first and the ports of both. Cilium uses the slice that it reads last, in an order that is not fixed: agents for each port, exporters for the address
+	// (updateBackends in pkg/loadbalancer/writer/writer.go at 058b84f0, Convert in operator/watchers/service_sync.go at 04630cd6, read).
+	DisputedConditions, DisputedPorts bool
 	// WrongSliceKeys holds, by the name of an EndpointSlice, its annotations that look like one that Cilium reads; see cilium.WrongSliceKeys.
 	WrongSliceKeys map[string][]cilium.WrongKey
 	// Owners tells which controllers write it; nil for none.
@@ -203,6 +207,27 @@ func (s *Service) ReadyEndpoints() int {
 // outside reports whether the cluster's agents connect to no other cluster, whatever is configured (cilium.Refusal).
 func (c *Cluster) outside() bool { return c.IDKnown && c.ID == 0 }
 
+// Unread returns the clusters that may have backends of a Service for clients of a cluster in the snapshot, and whose backends it does not have:
+// peers that could not be read or are not in it. peersOf are the clusters whose peers are unknown: each may have further ones. A member that could not
+// be read and is nobody's peer does not count: if it is a peer under another name, that name is not in the snapshot.
+// Both are sorted and empty if the snapshot has all backends.
+func (s *Snapshot) Unread(key Key) (names, peersOf []string) {
+	for i := range s.Clusters {
+		c := &s.Clusters[i]
+		svc := c.Services[key]
+		switch {
+		case svc == nil || !c.usesRemote(svc):
+		case !c.PeersKnown:
+			peersOf = append(peersOf, c.Name)
+		default:
+			names = append(names, s.unreadPeers(c)...)
+		}
+	}
+	slices.Sort(names)
+	slices.Sort(peersOf)
+	return slices.Compact(names), peersOf
+}
+
 // usesRemote reports whether clients of c use other clusters' backends of a Service, if there are any.
 func (c *Cluster) usesRemote(svc *Service) bool {
 	return cilium.Global(svc.Annotations).Value && !c.outside()
@@ -211,4 +236,20 @@ func (c *Cluster) usesRemote(svc *Service) bool {
 // peered reports whether clients of c can use backends of d, as far as c's configuration tells.
 func (c *Cluster) peered(d string) bool {
 	return !c.PeersKnown || slices.Contains(c.Peers, d)
+}
+
+// PeersRead reports whether every cluster that c connects to was read, so that no other one can answer its clients or use its endpoints.
+func (s *Snapshot) PeersRead(c *Cluster) bool {
+	return c.PeersKnown && len(s.unreadPeers(c)) == 0
+}
+
+// unreadPeers lists the peers of a cluster that could not be read or are not in the snapshot.
+func (s *Snapshot) unreadPeers(c *Cluster) []string {
+	var out []string
+	for _, p := range c.Peers {
+		if peer := s.Find(p); peer == nil || peer.Gap != "" {
+			out = append(out, p)
+		}
+	}
+	return out
 }

@@ -1,6 +1,12 @@
 package routing
 
-import "slices"
+import (
+	"maps"
+	"slices"
+	"strconv"
+
+	"github.com/kubectl-mesh/kubectl-mesh/pkg/common/cilium"
+)
 
 // WithServices returns a snapshot in which some Services of one cluster are others, to predict
 // what a change of them does. The input is not changed.
@@ -29,7 +35,7 @@ func (s *Snapshot) WithoutEndpoints(cluster string, key Key) *Snapshot {
 	changed := map[Key]*Service{}
 	if c := s.Find(cluster); c != nil && c.Services[key] != nil {
 		without := *c.Services[key]
-		without.Endpoints = nil
+		without.Endpoints, without.DisputedConditions, without.DisputedPorts = nil, false, false
 		changed[key] = &without
 	}
 	return s.WithServices(cluster, changed)
@@ -50,6 +56,25 @@ func (s *Snapshot) ReadyOnly(keys []Key) *Snapshot {
 			}
 		}
 		c.Services = services
+	}
+	return out
+}
+
+// AssumeGates returns a snapshot in which the namespaces that may not be read are global in one cluster and not global in the others.
+// The input is not changed.
+func (s *Snapshot) AssumeGates(global string) *Snapshot {
+	out := &Snapshot{Clusters: slices.Clone(s.Clusters)}
+	for i := range out.Clusters {
+		c := &out.Clusters[i]
+		if !c.NamespacesHidden {
+			continue
+		}
+		assumed := map[string]map[string]string{}
+		for key := range c.Services {
+			assumed[key.Namespace] = map[string]string{cilium.AnnotationNamespaceGlobal: strconv.FormatBool(c.Name == global)}
+		}
+		maps.Copy(assumed, c.Namespaces)
+		c.Namespaces, c.NamespacesHidden = assumed, false
 	}
 	return out
 }

@@ -1,6 +1,10 @@
 package routing
 
-import "testing"
+import (
+	"testing"
+
+	"github.com/kubectl-mesh/kubectl-mesh/pkg/common/cilium"
+)
 
 // TestWhatIf: the snapshot that was read stays as it is, and what is not changed is in both.
 func TestWhatIf(t *testing.T) {
@@ -21,6 +25,13 @@ func TestWhatIf(t *testing.T) {
 	ready := snap.ReadyOnly([]Key{a})
 	if left := ready.Find("us").Services[a].Endpoints; len(left) != 1 || left[0].Pod != "1" || ready.Find("us").Services[b] != nil {
 		t.Errorf("the ready ones: %+v", left)
+	}
+	snap.Clusters[0].NamespacesHidden, snap.Clusters[0].Namespaces = true, map[string]map[string]string{"other": {"read": "too"}}
+	snap.Clusters[1].NamespacesHidden = true
+	assumed := snap.AssumeGates("eu")
+	if us, eu := assumed.Find("us"), assumed.Find("eu"); us.Namespaces["n"][cilium.AnnotationNamespaceGlobal] != "false" || us.Namespaces["other"]["read"] != "too" ||
+		eu.Namespaces["n"][cilium.AnnotationNamespaceGlobal] != "true" || us.NamespacesHidden || eu.NamespacesHidden || len(snap.Clusters[0].Namespaces) != 1 {
+		t.Errorf("assumed gates: %v, %v", us.Namespaces, eu.Namespaces)
 	}
 	if len(snap.Find("us").Services[a].Endpoints) != 2 || snap.Find("us").Services[a].Type != "" || len(snap.Find("us").Services) != 2 {
 		t.Errorf("what was read is changed: %+v", snap.Find("us").Services[a])

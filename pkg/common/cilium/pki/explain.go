@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"strings"
 	"time"
 )
 
@@ -60,10 +61,15 @@ func explain(err error, chain, roots []*x509.Certificate, use purpose, host stri
 		return fmt.Errorf("name constraints of its chain do not permit its names (%s)", names(leaf))
 	case errors.As(err, &authority):
 		return unknownAuthority(leaf, signers, roots, now)
+	case strings.Contains(err.Error(), signatureLimit):
+		return fmt.Errorf("%d certificates are sent with it, and %d are trusted: Go programs give up after they have tried 100 links between certificates", len(chain)-1, len(roots))
 	default:
 		return errors.New(clean(err.Error()))
 	}
 }
+
+// signatureLimit is in the error of crypto/x509 for a chain that it does not follow to its end, which has no type (errSignatureLimit, Go 1.26).
+const signatureLimit = "signature check attempts limit"
 
 // unknownAuthority says why no trusted CA is found for a leaf certificate.
 func unknownAuthority(leaf *x509.Certificate, signers, roots []*x509.Certificate, now time.Time) error {

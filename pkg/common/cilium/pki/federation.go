@@ -1,8 +1,10 @@
 package pki
 
 import (
+	"bytes"
 	"crypto/x509"
 	"errors"
+	"fmt"
 	"time"
 )
 
@@ -40,6 +42,28 @@ func CrossLasts(cross, of, by *x509.Certificate, now time.Time) bool {
 		ends = by.NotAfter
 	}
 	return withinValidity(cross, now) == nil && !cross.NotAfter.Add(crossMargin).Before(ends)
+}
+
+// mostCrosses is how many cross certificates of one name, signed by CAs of that name, may be sent with a leaf certificate so that every Go program finds the one
+// that leads to the CA that it trusts. Go tries them in their order, and gives up after 100 candidates (crypto/x509 maxChainSignatureChecks). Go 1.26 counts a
+// candidate before it sees that its key is in the chain already (golang/go issue 78282), so that each cross certificate for another CA costs the number of all
+// of them plus 2: with 9 the last one needs 91 candidates, with 10 it needs 111. Measured with Go 1.26.8. A Go that counts only the signatures that it checks
+// gives up from 51 on; which Go a process of Cilium was built with depends on its version.
+const mostCrosses = 9
+
+// TooManyCrosses says why some Go programs cannot verify a chain, although each of its cross certificates leads to a CA that they trust; nil if all can. The Go of
+// this program may count in another way than the Go of the processes of Cilium, so that its verifier alone does not tell.
+func TooManyCrosses(chain []*x509.Certificate) error {
+	n := 0
+	for _, c := range chain[1:] {
+		if bytes.Equal(c.RawSubject, c.RawIssuer) && !SelfSigned(c) {
+			n++
+		}
+	}
+	if n <= mostCrosses {
+		return nil
+	}
+	return fmt.Errorf("%d cross certificates of one name are sent with it: some Go programs give up if there are more than %d", n, mostCrosses)
 }
 
 // CertgenFederation returns the certificates of Secret cilium-ca with which certgen issues leaf certificates that other CAs verify too. certgen signs with

@@ -1,12 +1,53 @@
 package pki_test
 
 import (
+	"cmp"
 	"crypto/x509"
+	"fmt"
+	"strings"
 	"testing"
 
 	"github.com/kubectl-mesh/kubectl-mesh/pkg/common/cilium/pki"
 	"github.com/kubectl-mesh/kubectl-mesh/pkg/common/cilium/pki/pkitest"
 )
+
+// TestTooManyCrosses: with as many cross certificates as are allowed, Go's verifier finds each of them, whatever its position. With one more it gives up.
+func TestTooManyCrosses(t *testing.T) {
+	t.Parallel()
+	const most = 9
+	for name, c := range map[string]struct {
+		n       int
+		subject func(n int) string
+		tooMany bool
+		verify  bool
+	}{
+		"as many as are allowed": {most, func(int) string { return "" }, false, true},
+		"one more":               {most + 1, func(int) string { return "" }, true, false},
+		"many of other names":    {40, func(n int) string { return fmt.Sprint("CA ", n) }, false, true},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			own := pkitest.NewCA(t, pkitest.Spec{})
+			leaf := own.Issue(t, pkitest.Spec{Name: "remote"})
+			var peers []pkitest.CA
+			chain := []*x509.Certificate{leaf.Cert}
+			for n := range c.n {
+				peer := pkitest.NewCA(t, pkitest.Spec{Name: c.subject(n)})
+				peers, chain = append(peers, peer), append(chain, peer.Cross(t, own).Cert)
+			}
+			if err := pki.TooManyCrosses(chain); (err != nil) != c.tooMany {
+				t.Error(err)
+			}
+			var failed error
+			for _, peer := range peers {
+				failed = cmp.Or(failed, pki.Verifies(chain, peer.Cert, pkitest.Now))
+			}
+			if (failed == nil) != c.verify || failed != nil && !strings.Contains(failed.Error(), "give up after they have tried 100 links") {
+				t.Error(failed)
+			}
+		})
+	}
+}
 
 // TestParseAuthority: in a federation the first certificate of cilium-ca is not always the one by which the CA is known.
 func TestParseAuthority(t *testing.T) {

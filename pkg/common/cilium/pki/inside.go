@@ -129,7 +129,7 @@ func RelayMatrix(sides []Side, now time.Time) []Pair {
 			_, configured := client.Peers[server.Name]
 			p := Pair{
 				Client: client.Name, Server: server.Name, Configured: configured,
-				Login: v.half(relay, agent, purposeClient, nil), Identity: v.half(agent, relay, purposeServer, []string{hubbleName(server.Name)}),
+				Login: v.half(relay, agent, purposeClient, nil), Identity: v.half(agent, relay, purposeServer, []string{hubbleName(server.ClusterName())}),
 			}
 			p.Verdict = worst(p.Login.Verdict, p.Identity.Verdict)
 			pairs = append(pairs, p)

@@ -204,11 +204,11 @@ func (c CertKey) Reissue(previous *x509.Certificate, now time.Time) (CertKey, er
 	if err != nil {
 		return CertKey{}, err
 	}
-	return c.reissue(previous, now, key)
+	return c.ReissueWith(previous, now, key)
 }
 
-// reissue is Reissue for a key that exists.
-func (c CertKey) reissue(previous *x509.Certificate, now time.Time, key crypto.Signer) (CertKey, error) {
+// ReissueWith is Reissue with a key that exists. A rehearsal needs no key of its own for each certificate, and making RSA keys takes long.
+func (c CertKey) ReissueWith(previous *x509.Certificate, now time.Time, key crypto.Signer) (CertKey, error) {
 	serial, err := newSerial()
 	if err != nil {
 		return CertKey{}, err

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"crypto/x509"
 	"slices"
+	"time"
 )
 
 // Relation says how a leaf certificate relates to a CA.
@@ -25,8 +26,7 @@ const (
 // SignedBy reports whether the chain ends at the given certificate authority, whatever the clock says: an expired leaf is still signed.
 // The chain may contain several cross certificates of the signer, one for each CA by which it is to be trusted.
 func (l Leaf) SignedBy(ca *x509.Certificate) bool {
-	r := l.Relation(ca)
-	return r == Direct || r == Cross
+	return ca != nil && len(l.Chain) > 0 && (issuedBy(l.Chain[0], ca) || l.crossed(ca))
 }
 
 // Relation says how the leaf certificate relates to a CA, whatever the clock says.
@@ -65,6 +65,25 @@ func (l Leaf) crossed(ca *x509.Certificate) bool {
 	return false
 }
 
+// Above returns those of the certificates sent with a leaf certificate that lead from its signer to other CAs, in their order: certificates of the signer's name
+// and key, as cross certificates are, and whatever signed one of these or the signer.
+func Above(signer *x509.Certificate, sent []*x509.Certificate) []*x509.Certificate {
+	out := []*x509.Certificate{}
+	leads := func(c *x509.Certificate) bool {
+		return SameAuthority(c, signer) || issuedBy(signer, c) || slices.ContainsFunc(out, func(below *x509.Certificate) bool { return issuedBy(below, c) })
+	}
+	for found := 0; ; found = len(out) { // until nothing is found any more: a certificate may come before the one that it signed
+		for _, c := range sent {
+			if !slices.ContainsFunc(out, c.Equal) && leads(c) {
+				out = append(out, c)
+			}
+		}
+		if len(out) == found {
+			return out
+		}
+	}
+}
+
 // issuedBy compares names as well as the signature: a CA reissued under its old key but with another subject does not verify the old leaf certificates.
 func issuedBy(cert, parent *x509.Certificate) bool {
 	return bytes.Equal(cert.RawIssuer, parent.RawSubject) && cert.CheckSignatureFrom(parent) == nil
@@ -91,6 +110,29 @@ func Trusts(roots []*x509.Certificate, signer *x509.Certificate) bool {
 	// Comparing is much cheaper than verifying, and all of Cilium's own CAs have the same name.
 	return slices.ContainsFunc(roots, func(c *x509.Certificate) bool { return SameAuthority(c, signer) }) ||
 		slices.ContainsFunc(roots, func(c *x509.Certificate) bool { return issuedBy(signer, c) })
+}
+
+// TrustEnd returns until when a CA file verifies the leaf certificates of a CA: when the last of its certificates ends that do (see Trusts). Zero if none does.
+func TrustEnd(roots []*x509.Certificate, signer *x509.Certificate) time.Time {
+	end := latest(roots, func(c *x509.Certificate) bool { return SameAuthority(c, signer) })
+	if !end.IsZero() && !end.Before(signer.NotAfter) {
+		return end // comparing is much cheaper than verifying
+	}
+	if by := latest(roots, func(c *x509.Certificate) bool { return issuedBy(signer, c) }); by.After(end) {
+		return by
+	}
+	return end
+}
+
+// latest returns when the last of some certificates ends.
+func latest(certs []*x509.Certificate, is func(*x509.Certificate) bool) time.Time {
+	var end time.Time
+	for _, c := range certs {
+		if is(c) && c.NotAfter.After(end) {
+			end = c.NotAfter
+		}
+	}
+	return end
 }
 
 // PartRole says what a certificate of Secret cilium-ca is there for.

@@ -67,6 +67,39 @@ func TestRelation(t *testing.T) {
 	}
 }
 
+// TestAbove: what leads from a signer to other CAs is found in any order, and nothing else is.
+func TestAbove(t *testing.T) {
+	t.Parallel()
+	own, peer, root := pkitest.NewCA(t, pkitest.Spec{}), pkitest.NewCA(t, pkitest.Spec{}), pkitest.NewCA(t, pkitest.Spec{Name: "Root"})
+	x := peer.Cross(t, own)
+	upper := root.Intermediate(t, pkitest.Spec{Name: "upper"})
+	lower := upper.Intermediate(t, pkitest.Spec{Name: "lower"})
+	for name, tc := range map[string]struct {
+		signer     pkitest.CA
+		sent, want []pkitest.CA
+	}{
+		"nothing":                   {own, nil, nil},
+		"a cross certificate":       {own, []pkitest.CA{x}, []pkitest.CA{x}},
+		"that of another CA":        {peer, []pkitest.CA{x}, nil},
+		"another CA":                {own, []pkitest.CA{peer}, nil},
+		"the CA that signed X":      {own, []pkitest.CA{x, peer}, []pkitest.CA{x, peer}},
+		"itself":                    {own, []pkitest.CA{own}, []pkitest.CA{own}},
+		"its issuers, in any order": {lower, []pkitest.CA{root, own, upper}, []pkitest.CA{upper, root}},
+		"what it signed itself":     {root, []pkitest.CA{upper}, nil},
+	} {
+		certs := func(of []pkitest.CA) []*x509.Certificate {
+			var out []*x509.Certificate
+			for _, c := range of {
+				out = append(out, c.Cert)
+			}
+			return out
+		}
+		if got := pki.Above(tc.signer.Cert, certs(tc.sent)); !slices.EqualFunc(got, certs(tc.want), (*x509.Certificate).Equal) {
+			t.Errorf("%s: %d certificates, want %d", name, len(got), len(tc.want))
+		}
+	}
+}
+
 func TestTrusts(t *testing.T) {
 	t.Parallel()
 	one, two := pkitest.NewCA(t, pkitest.Spec{}), pkitest.NewCA(t, pkitest.Spec{})

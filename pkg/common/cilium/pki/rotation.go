@@ -43,9 +43,7 @@ func (r Rotation) Leaf(chain []*x509.Certificate, now time.Time) Accepts {
 	if len(chain) == 0 {
 		return AcceptsNone
 	}
-	verifies := func(ca *x509.Certificate) bool {
-		return verifyChain(chain, []*x509.Certificate{ca}, purpose(x509.ExtKeyUsageAny), "", now) == nil
-	}
+	verifies := func(ca *x509.Certificate) bool { return Verifies(chain, ca, now) == nil }
 	return Accepts{Old: verifies(r.Old), New: verifies(r.New)}
 }
 

@@ -48,7 +48,7 @@ func Trial(data map[string][]byte, by OwnerKind, leaves []*x509.Certificate, now
 	}
 	trust, appended := Issues(by, ca.Chain)
 	for _, previous := range leaves {
-		made, err := signer.reissue(previous, now, key)
+		made, err := signer.ReissueWith(previous, now, key)
 		if err != nil {
 			return fmt.Errorf("it cannot sign %q again: %w", clean(previous.Subject.CommonName), err)
 		}

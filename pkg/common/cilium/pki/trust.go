@@ -1,6 +1,8 @@
 package pki
 
 import (
+	"cmp"
+	"crypto/x509"
 	"errors"
 	"fmt"
 	"net/url"
@@ -31,7 +33,9 @@ type PeerFiles struct{ TrustedCAFile, CertFile, KeyFile string }
 
 // Side is one cluster as far as trust is concerned.
 type Side struct {
-	Name      string // Cilium's cluster name
+	Name string // tells it from the others: Cilium's cluster name, or the name of its context if several clusters have one name
+	// Cluster is Cilium's cluster name, which is in the names of users and of Hubble's servers; empty if it is Name.
+	Cluster   string
 	Namespace string // Cilium's namespace
 	// Objects are the Secrets and ConfigMaps that MountedRefs names, and those that could not be read.
 	Objects map[Ref]Object
@@ -43,6 +47,9 @@ type Side struct {
 	Peers     map[string]PeerConfig
 	PeersNote string
 }
+
+// ClusterName is Cilium's name of the cluster.
+func (s Side) ClusterName() string { return cmp.Or(s.Cluster, s.Name) }
 
 // Paths inside the pods: charts 1.15 to 1.20, clustermesh-apiserver/deployment.yaml and cilium-agent/daemonset.yaml.
 const (
@@ -83,6 +90,23 @@ func MountedRefs(workloads ...*Workload) []Ref {
 	return slices.Compact(refs)
 }
 
+// Mounts reports whether clustermesh-apiserver, the agents or Hubble Relay mount a file.
+func (s Side) Mounts(file Source) bool {
+	for _, w := range []*Workload{s.MeshAPI, s.Agent, s.Relay} {
+		if w == nil {
+			continue
+		}
+		for _, v := range w.Volumes {
+			for _, p := range v.Sources {
+				if p.Ref == file.Ref && (len(p.Items) == 0 || slices.ContainsFunc(p.Items, func(i Item) bool { return i.Key == file.Key })) {
+					return true
+				}
+			}
+		}
+	}
+	return false
+}
+
 // KVStoreMesh reports whether the cluster runs KVStoreMesh, by the same test as cilium-cli: a container of that name.
 func (s Side) KVStoreMesh() bool {
 	_, ok := s.MeshAPI.Container(containerKVStore)
@@ -104,6 +128,12 @@ type Check struct {
 	Trust     Source // the CA file, in the verifier's cluster
 	Verdict   Verdict
 	Reason    string // empty when OK
+	// Renewable: the CA file accepts, or would accept, another leaf certificate of the CA that signed the presented one. If the verdict is Broken, then only
+	// the clock, the names, the usages, the private key or the user are wrong, or the endpoint. False if the certificate or the CA file cannot be read.
+	Renewable bool
+	// Limit is the CA certificate at whose end the certificate is no longer accepted although it is still valid; nil if there is none, or if the certificate is
+	// not accepted now.
+	Limit *x509.Certificate
 	// User is the verdict on the user of etcd where that is what is wrong: it does not exist, or may not be enough. Empty elsewhere.
 	User Verdict
 }
@@ -148,7 +178,7 @@ func (v *verifier) judge(client, server Side, listener endpoint, users etcdUsers
 	if !configured {
 		// What the chart writes for a peer (clustermesh-config/_helpers.tpl), so that clusters can be judged before they are connected.
 		peer = PeerConfig{
-			Endpoints: []string{"https://" + server.Name + "." + meshDomain},
+			Endpoints: []string{"https://" + server.ClusterName() + "." + meshDomain},
 			PeerFiles: clientFiles(dirClusterMesh, "common-etcd-client"),
 		}
 	}
@@ -164,8 +194,9 @@ func (v *verifier) judge(client, server Side, listener endpoint, users etcdUsers
 		p.Identity = Check{Presented: listener.cert.source, Trust: dialer.trust.source, Verdict: Unknown, Reason: err.Error()}
 	case slices.Contains(hosts, ownService(client)):
 		// cilium-cli 0.19 wrote such (cilium issue 45777). Whatever answers there, it is not the peer.
-		p.Identity = Check{Presented: listener.cert.source, Trust: dialer.trust.source, Verdict: Broken,
-			Reason: fmt.Sprintf("the endpoint for %s in %s of %s is %s itself", server.Name, client.ConfigSecret(), client.Name, client.Name)}
+		p.Identity = v.half(listener, dialer, purposeServer, nil)
+		p.Identity.Limit = nil
+		p.Identity.Verdict, p.Identity.Reason = Broken, fmt.Sprintf("the endpoint for %s in %s of %s is %s itself", server.Name, client.ConfigSecret(), client.Name, client.Name)
 	default:
 		p.Identity = v.half(listener, dialer, purposeServer, hosts)
 	}

@@ -217,6 +217,88 @@ func TestMatrix(t *testing.T) {
 	}
 }
 
+// TestRenewable: whether another leaf certificate of the CA that signed the presented one would be accepted.
+func TestRenewable(t *testing.T) {
+	t.Parallel()
+	one, two := pkitest.NewCA(t, pkitest.Spec{}), pkitest.NewCA(t, pkitest.Spec{})
+	client := []x509.ExtKeyUsage{x509.ExtKeyUsageClientAuth}
+	limited := pkitest.NewCA(t, pkitest.Spec{Permitted: []string{"example.com"}})
+	noClients := pkitest.NewCA(t, pkitest.Spec{Usages: []x509.ExtKeyUsage{x509.ExtKeyUsageServerAuth}})
+	ended := pkitest.NewCA(t, pkitest.Spec{NotBefore: pkitest.Now.Add(-9 * pkitest.Day), NotAfter: pkitest.Now.Add(-pkitest.Day)})
+	past := pkitest.Spec{Name: "remote", NotBefore: pkitest.Now.Add(-9 * pkitest.Day), NotAfter: pkitest.Now.Add(-time.Hour)}
+	plain := pkitest.Spec{Name: "remote", DNS: []string{"x.example"}, Usages: client}
+	for name, tc := range map[string]struct {
+		trusted pkitest.CA // by us
+		leaf    map[string][]byte
+		verdict pki.Verdict
+		want    bool
+	}{
+		"accepted":                    {one, pkitest.LeafSecret(one.Issue(t, plain), one.CertPEM), pki.OK, true},
+		"expired":                     {one, pkitest.LeafSecret(one.Issue(t, past), one.CertPEM), pki.Broken, true},
+		"for servers only":            {one, pkitest.LeafSecret(one.Issue(t, pkitest.Spec{Name: "remote", Usages: []x509.ExtKeyUsage{x509.ExtKeyUsageServerAuth}}), one.CertPEM), pki.Broken, true},
+		"a user that etcd has not":    {one, pkitest.LeafSecret(one.Issue(t, pkitest.Spec{Name: "mesh", Usages: client}), one.CertPEM), pki.Broken, true},
+		"the key of another":          {one, map[string][]byte{"tls.crt": one.Issue(t, plain).CertPEM, "tls.key": two.KeyPEM, "ca.crt": one.CertPEM}, pki.Broken, true},
+		"an expired CA":               {ended, pkitest.LeafSecret(ended.Issue(t, plain), ended.CertPEM), pki.Broken, true},
+		"another CA":                  {one, pkitest.LeafSecret(two.Issue(t, plain), two.CertPEM), pki.Broken, false},
+		"another CA, expired":         {one, pkitest.LeafSecret(two.Issue(t, past), two.CertPEM), pki.Broken, false},
+		"name constraints of the CA":  {limited, pkitest.LeafSecret(limited.Issue(t, plain), limited.CertPEM), pki.Broken, false},
+		"usages of the CA":            {noClients, pkitest.LeafSecret(noClients.Issue(t, plain), noClients.CertPEM), pki.Broken, false},
+		"through a cross certificate": {one, pkitest.LeafSecret(two.Issue(t, past).With(one.Cross(t, two)), two.CertPEM), pki.Broken, true},
+		"missing":                     {one, map[string][]byte{}, pki.Broken, false},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			us, eu := pkitest.Side(t, "us", tc.trusted), pkitest.Side(t, "eu", tc.trusted)
+			eu.Objects[secret(pki.SecretRemote)] = pki.Object{Data: tc.leaf}
+			if got := pki.Matrix([]pki.Side{us, eu}, pkitest.Now)[1].Login; got.Verdict != tc.verdict || got.Renewable != tc.want {
+				t.Errorf("%s, renewable %v: %s", got.Verdict, got.Renewable, got.Reason)
+			}
+		})
+	}
+	// The endpoint is wrong, and nothing else.
+	us, eu := pkitest.Side(t, "us", one), pkitest.Side(t, "eu", one)
+	us.Peers["eu"] = pki.PeerConfig{Endpoints: []string{"https://clustermesh-apiserver.kube-system.svc:2379"}, PeerFiles: pki.PeerFiles{
+		TrustedCAFile: "/var/lib/cilium/clustermesh/common-etcd-client-ca.crt", CertFile: "/var/lib/cilium/clustermesh/common-etcd-client.crt", KeyFile: "/var/lib/cilium/clustermesh/common-etcd-client.key",
+	}}
+	if got := pki.Matrix([]pki.Side{us, eu}, pkitest.Now)[0].Identity; got.Verdict != pki.Broken || !got.Renewable {
+		t.Errorf("%+v", got)
+	}
+}
+
+// TestLimit: the CA certificate at whose end a leaf certificate is no longer accepted.
+func TestLimit(t *testing.T) {
+	t.Parallel()
+	old := pkitest.NewCA(t, pkitest.Spec{NotAfter: pkitest.Now.Add(5 * pkitest.Day)})
+	now := pkitest.NewCA(t, pkitest.Spec{Key: old.Key})
+	other := pkitest.NewCA(t, pkitest.Spec{})
+	plain := pkitest.Spec{Name: "remote", NotAfter: pkitest.Now.Add(100 * pkitest.Day), Usages: []x509.ExtKeyUsage{x509.ExtKeyUsageClientAuth}}
+	leaf, cross := now.Issue(t, plain), old.Cross(t, other)
+	for name, tc := range map[string]struct {
+		leaf  pkitest.CA
+		trust pkitest.CA
+		want  *x509.Certificate
+	}{
+		"the former certificate":   {leaf, old, old.Cert},
+		"the present certificate":  {leaf, now, nil},
+		"both":                     {leaf, old.With(now), nil},
+		"the leaf ends first":      {now.Issue(t, pkitest.Spec{Name: "remote", NotAfter: pkitest.Now.Add(2 * pkitest.Day)}), old, nil},
+		"a cross certificate":      {other.Issue(t, plain).With(cross), old, old.Cert},
+		"not accepted, no limit":   {other.Issue(t, plain), old, nil},
+		"crossed, and its own too": {other.Issue(t, plain).With(cross), old.With(other), nil},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			us, eu := pkitest.Side(t, "us", other), pkitest.Side(t, "eu", other)
+			us.Objects[secret(pki.SecretServer)].Data["ca.crt"] = tc.trust.CertPEM
+			eu.Objects[secret(pki.SecretRemote)] = pki.Object{Data: pkitest.LeafSecret(tc.leaf, nil)}
+			got := pki.Matrix([]pki.Side{us, eu}, pkitest.Now)[1].Login
+			if (got.Limit == nil) != (tc.want == nil) || tc.want != nil && !got.Limit.NotAfter.Equal(tc.want.NotAfter) {
+				t.Errorf("%s %s, limit %v", got.Verdict, got.Reason, got.Limit)
+			}
+		})
+	}
+}
+
 // TestMatrixOfManyClusters: the largest mesh, one CA, but for one cluster.
 func TestMatrixOfManyClusters(t *testing.T) {
 	t.Parallel()

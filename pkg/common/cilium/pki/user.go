@@ -54,7 +54,7 @@ const (
 // etcdUsers are the users of one cluster's etcd. etcd takes the user of a connection from the common name of its certificate; the names of the
 // certificate (SANs) do not count.
 type etcdUsers struct {
-	cluster string // Cilium's name of the cluster
+	cluster string // as sentences name it
 	roles   map[string]role
 	// managed says that clustermesh-apiserver adds the users of other clusters (authMode migration or cluster).
 	managed bool
@@ -67,7 +67,7 @@ type etcdUsers struct {
 // users lists the users of a cluster's etcd: root, admin-<cluster>, local-<cluster> and remote, which the init container makes in every authMode
 // (pkg/kvstore/etcdinit/init.go, 1.16 to 1.20), and with authMode migration or cluster those of ConfigMap clustermesh-remote-users.
 func (s Side) users() etcdUsers {
-	cluster := s.Name
+	cluster := s.ClusterName()
 	if c, ok := s.MeshAPI.initContainer(containerEtcdInit); ok {
 		cluster = c.Flag("cluster-name", cmp.Or(c.Env["CILIUM_CLUSTER_NAME"], cluster))
 	}
@@ -88,7 +88,7 @@ func (s Side) users() etcdUsers {
 		u.doubt = fmt.Sprintf("%s: %v", src, err)
 		return u
 	}
-	if err := u.add(text, s.Name); err != nil {
+	if err := u.add(text, s.ClusterName()); err != nil {
 		u.doubt = fmt.Sprintf("%s does not parse", src)
 	}
 	return u
@@ -113,7 +113,7 @@ func (s Side) AuthMode() AuthMode {
 	}
 	leaf, err := ParseLeaf(s.Objects[Ref{Kind: Secret, Name: SecretRemote}].Data)
 	switch {
-	case err == nil && leaf.Cert().Subject.CommonName == "remote-"+s.Name:
+	case err == nil && leaf.Cert().Subject.CommonName == "remote-"+s.ClusterName():
 		return AuthCluster
 	case s.users().managed:
 		return AuthMigration

@@ -125,6 +125,30 @@ func TestField06EtcdUserInTheCluster(t *testing.T) {
 	}
 }
 
+// TestTwoClustersOfOneName: clusters that are not connected yet may have one name. Users and Hubble's servers have Cilium's name.
+func TestTwoClustersOfOneName(t *testing.T) {
+	t.Parallel()
+	one := pkitest.NewCA(t, pkitest.Spec{})
+	sides := []pki.Side{pkitest.Side(t, "default", one), pkitest.Side(t, "default", one)}
+	for i, name := range []string{"kind-a", "kind-b"} {
+		sides[i].Name, sides[i].Cluster = name, "default"
+	}
+	for _, p := range append(pki.Matrix(sides, pkitest.Now), pki.RelayMatrix(sides, pkitest.Now)...) {
+		if p.Verdict != pki.OK || p.Client == p.Server {
+			t.Errorf("%+v", p)
+		}
+	}
+	for _, l := range pki.Inside(sides[0], pkitest.Now) {
+		if l.Verdict != pki.OK {
+			t.Errorf("%+v", l)
+		}
+	}
+	issue(t, sides[0], one, pki.SecretRemote, "remote-default")
+	if got := sides[0].AuthMode(); got != pki.AuthCluster {
+		t.Errorf("authMode %s", got)
+	}
+}
+
 // TestField10RelayMountsTheBundle: Relay's Secret holds an old ca.crt that Relay does not mount.
 func TestField10RelayMountsTheBundle(t *testing.T) {
 	t.Parallel()

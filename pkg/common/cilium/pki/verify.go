@@ -3,7 +3,9 @@ package pki
 import (
 	"crypto/sha256"
 	"crypto/x509"
+	"errors"
 	"fmt"
+	"slices"
 	"strings"
 	"time"
 )
@@ -20,7 +22,13 @@ const (
 // about 65,000 pairs.
 type verifier struct {
 	now  time.Time
-	done map[question]error
+	done map[question]answer
+}
+
+// answer says whether the certificate is accepted. limit is the CA certificate at whose end that ends, nil if the leaf certificate ends first.
+type answer struct {
+	limit *x509.Certificate
+	err   error
 }
 
 // question is one certificate file against one CA file.
@@ -30,22 +38,28 @@ type question struct {
 	host               string
 }
 
-func newVerifier(now time.Time) *verifier { return &verifier{now: now, done: map[question]error{}} }
+func newVerifier(now time.Time) *verifier { return &verifier{now: now, done: map[question]answer{}} }
 
-func (v *verifier) verify(presented, trusted material, use purpose, host string) error {
+func (v *verifier) verify(presented, trusted material, use purpose, host string) answer {
 	q := question{presented.id, trusted.id, use, host}
-	err, known := v.done[q]
+	a, known := v.done[q]
 	if !known {
-		err = verifyChain(presented.certs, trusted.certs, use, host, v.now)
-		v.done[q] = err
+		a.limit, a.err = accept(presented.certs, trusted.certs, use, host, v.now)
+		v.done[q] = a
 	}
+	return a
+}
+
+// verifyChain is accept for those who only need to know whether it is accepted.
+func verifyChain(chain, roots []*x509.Certificate, use purpose, host string, now time.Time) error {
+	_, err := accept(chain, roots, use, host, now)
 	return err
 }
 
-// verifyChain does what crypto/tls does at a handshake, on either side: the presented leaf with its intermediates against a pool of roots. etcd and
+// accept does what crypto/tls does at a handshake, on either side: the presented leaf with its intermediates against a pool of roots. etcd and
 // Cilium are Go programs, so Go's verifier is not an approximation here. host is empty for a client's certificate.
-// The error says in one clause what a person can act on.
-func verifyChain(chain, roots []*x509.Certificate, use purpose, host string, now time.Time) error {
+// The error says in one clause what a person can act on; limit is that of an answer.
+func accept(chain, roots []*x509.Certificate, use purpose, host string, now time.Time) (limit *x509.Certificate, err error) {
 	leaf := chain[0]
 	opts := x509.VerifyOptions{
 		Roots: x509.NewCertPool(), Intermediates: x509.NewCertPool(), CurrentTime: now, DNSName: host,
@@ -57,10 +71,60 @@ func verifyChain(chain, roots []*x509.Certificate, use purpose, host string, now
 	for _, c := range chain[1:] {
 		opts.Intermediates.AddCert(c)
 	}
-	if _, err := leaf.Verify(opts); err != nil {
-		return explain(err, chain, roots, use, host, now)
+	chains, err := leaf.Verify(opts)
+	if err != nil {
+		return nil, refusal{explain(err, chain, roots, use, host, now), renewable(err, chain, roots, use)}
 	}
-	return nil
+	return limitOf(chains), nil
+}
+
+// limitOf returns the certificate that ends first in that of the chains which ends last; nil if it is the leaf certificate.
+func limitOf(chains [][]*x509.Certificate) *x509.Certificate {
+	var limit *x509.Certificate
+	for _, chain := range chains {
+		first := chain[0]
+		for _, cert := range chain[1:] {
+			if cert.NotAfter.Before(first.NotAfter) {
+				first = cert
+			}
+		}
+		if limit == nil || first.NotAfter.After(limit.NotAfter) {
+			limit = first
+		}
+	}
+	if limit == chains[0][0] {
+		return nil
+	}
+	return limit
+}
+
+// refusal is why a chain does not verify.
+type refusal struct {
+	error
+	// renewable: another leaf certificate of the same CA would verify.
+	renewable bool
+}
+
+// renewable reports whether another leaf certificate of the same CA would verify: a trusted certificate signed the chain, and the CA itself is not what
+// does not permit the present one. That a CA has expired does not count: it can be issued again under its key.
+func renewable(err error, chain, roots []*x509.Certificate, use purpose) bool {
+	var invalid x509.CertificateInvalidError
+	if errors.As(err, &invalid) {
+		switch invalid.Reason {
+		case x509.TooManyIntermediates, x509.CANotAuthorizedForThisName:
+			return false
+		case x509.IncompatibleUsage:
+			if allows(chain[0], x509.ExtKeyUsage(use)) {
+				return false
+			}
+		}
+	}
+	return slices.ContainsFunc(roots, Leaf{Chain: chain}.SignedBy)
+}
+
+// Verifies says why a CA alone does not verify a chain as it is presented, whatever the certificate is used for; nil if it does.
+func Verifies(chain []*x509.Certificate, ca *x509.Certificate, now time.Time) error {
+	return verifyChain(chain, []*x509.Certificate{ca}, purpose(x509.ExtKeyUsageAny), "", now)
 }
 
 // issuerOf names who signed a certificate. All of Cilium's own CAs are called "Cilium CA", so the authority key id is what tells them apart.
@@ -123,17 +187,23 @@ func (v *verifier) half(presenter, judge endpoint, use purpose, hosts []string) 
 		check.Verdict, check.Reason = Unknown, fmt.Sprintf("private key of %s: %v", presenter.cluster, presenter.keyErr)
 	} else if presenter.keyMismatch != nil {
 		check.Verdict, check.Reason = Broken, fmt.Sprintf("%s cannot present %s: %v", presenter.cluster, check.Presented, presenter.keyMismatch)
+		check.Renewable = slices.ContainsFunc(judge.trust.certs, Leaf{Chain: presenter.cert.certs}.SignedBy)
 		return check
 	}
 	if hosts == nil {
 		hosts = []string{""}
 	}
 	for _, host := range hosts {
-		if err := v.verify(presenter.cert, judge.trust, use, host); err != nil {
-			check.Verdict, check.Reason = Broken, where+err.Error()
+		a := v.verify(presenter.cert, judge.trust, use, host)
+		if a.err != nil {
+			check.Verdict, check.Reason = Broken, where+a.err.Error()
+			var why refusal
+			check.Renewable = errors.As(a.err, &why) && why.renewable
 			return check
 		}
+		check.Limit = a.limit
 	}
+	check.Renewable = true
 	if check.Verdict == "" {
 		check.Verdict = OK
 	}
