@@ -51,7 +51,7 @@ func NewBackup(have *corev1.Secret, id string) *corev1.Secret {
 	}
 }
 
-// BackupName is the name of the Secret that keeps the CA with a fingerprint.
+// BackupName is the name of the first Secret that keeps the CA with a fingerprint; see ReadFormer for the others.
 func BackupName(fingerprint string) string {
 	return pki.SecretCA + backupInfix + pki.Short(fingerprint)
 }
@@ -135,6 +135,9 @@ func Restore(target *State, backup *corev1.Secret, o Options, now time.Time) (*P
 	if len(i.write) == 0 {
 		i.Result = v1alpha1.ResultUnchanged
 		return p, nil
+	}
+	if note := target.UpgradeNote(); note != "" && of != pki.SecretCA && pki.FindOwner(have.ObjectMeta).Kind == pki.OwnerHelm {
+		i.Notes = append(i.Notes, note)
 	}
 	i.keep(have)
 	i.refuse(have, o)

@@ -9,10 +9,11 @@ import (
 	"github.com/kubectl-mesh/kubectl-mesh/pkg/common/commandline"
 )
 
-// bundles: if processes mount a bundle, it must contain the new CA before any process presents a leaf certificate of that CA.
+// bundles: if processes mount a bundle, it must contain the new CA before any process presents a leaf certificate of that CA. A CA that was issued again
+// under its key is a new one too, at the latest when the former certificate ends.
 func (n *steps) bundles(leaves []stale) {
 	for _, b := range n.state.bundles() {
-		if pki.Trusts(b.Certs, n.signer) {
+		if pki.Trusts(b.Certs, n.signer) && n.state.outlasts(b.Certs, n.state.authorityOwner(), n.signer) {
 			continue
 		}
 		why := fmt.Sprintf("processes trust %s instead of the ca.crt of the leaf certificates (Helm's tls.caBundle): add the new CA to it in every cluster first, then restart deployment/%s", b.Source, cilium.DeploymentMeshAPI)

@@ -15,6 +15,23 @@ func (s *State) keepsCopies(ref pki.Ref) bool {
 	return ref.Kind == pki.Secret && slices.Contains(configSecrets(), ref.Name)
 }
 
+// Followed lists what a person must do in clusters that have copies of certificates that are issued again, or bundles without their CA.
+func Followed(all []*State, renewals []*Renewal, now time.Time) []Step {
+	var out []Step
+	for _, s := range all {
+		bundles := s.bundles()
+		for _, r := range renewals {
+			if !r.usesCA() {
+				continue
+			}
+			for _, n := range s.followed(r.State, r.signer, bundles, now) {
+				out = append(out, Step{NextStep: n})
+			}
+		}
+	}
+	return out
+}
+
 // followed lists the steps in a cluster that has certificates of another cluster, whose leaf certificates signer will sign: copies of its
 // certificates next to its configuration, and bundles that contain its previous CA but not the new one. Nothing renews these automatically. Copies that
 // are not usable by themselves, such as expired ones, are listed too. bundles are those of the cluster (see bundles).
@@ -25,7 +42,7 @@ func (s *State) followed(other *State, signer *x509.Certificate, bundles []pki.B
 	var out []v1alpha1.NextStep
 	var stale, bad []string
 	for _, c := range s.Side.Copies(other.Side.Name) {
-		good := pki.Trusts(c.Certs, signer)
+		good := pki.Trusts(c.Certs, signer) && other.outlasts(c.Certs, other.copiedFrom(), signer)
 		if !c.Trust {
 			good = len(c.Certs) > 0 && pki.Leaf{Chain: c.Certs}.SignedBy(signer)
 		}
@@ -47,13 +64,21 @@ func (s *State) followed(other *State, signer *x509.Certificate, bundles []pki.B
 			"this cluster has copies of certificates of %s (clustermesh.config.clusters[].tls in the values) that cannot be used, and nothing renews them: %s", name, renew)})
 	}
 	for _, b := range bundles {
-		if pki.Trusts(b.Certs, signer) || !other.formerlyIn(b.Certs) {
+		if pki.Trusts(b.Certs, signer) && other.outlasts(b.Certs, other.authorityOwner(), signer) || !other.formerlyIn(b.Certs) {
 			continue
 		}
 		out = append(out, v1alpha1.NextStep{Cluster: s.Member.Name, Objects: []string{b.Source.Ref.String()}, Reason: fmt.Sprintf(
 			"%s contains the previous CA of %s, but not the new one: add the new CA before the leaf certificates of %s are renewed, then restart deployment/clustermesh-apiserver here", b.Source, other.Member.Name, other.Member.Name)})
 	}
 	return out
+}
+
+// copiedFrom says by whose rules the CA file is written that peers copy from a cluster.
+func (s *State) copiedFrom() pki.OwnerKind {
+	if secret := s.Secrets[pki.SecretRemote].Object; secret != nil {
+		return s.fileOwner(pki.FindOwner(secret.ObjectMeta))
+	}
+	return s.authorityOwner()
 }
 
 // bundles returns the trust bundles of a cluster, without the copies of peers' CAs.

@@ -2,6 +2,7 @@ package ca
 
 import (
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/kubectl-mesh/kubectl-mesh/pkg/apis/v1alpha1"
@@ -116,14 +117,15 @@ const (
 
 // RenewedBy says in a few words what renews a certificate before it expires. Nothing renews a CA but cert-manager and what keeps it from elsewhere:
 // neither Helm nor certgen do.
-func (s *State) RenewedBy(kind, secret string, owner *v1alpha1.Owner) string {
+func (s *State) RenewedBy(kind, name string, owner *v1alpha1.Owner) string {
 	const nothing = "nothing"
+	secret, _, _ := strings.Cut(strings.TrimPrefix(name, "secret/"), "[") // a CA file is named as secret/NAME[KEY]
 	if owner == nil {
 		return nothing
 	}
-	name := owner.Kind
+	by := owner.Kind
 	if owner.Name != "" {
-		name += "/" + owner.Name
+		by += "/" + owner.Name
 	}
 	switch pki.OwnerKind(owner.Kind) {
 	case pki.OwnerHand, pki.OwnerMeshCA, pki.OwnerUnknown, "":
@@ -148,5 +150,5 @@ func (s *State) RenewedBy(kind, secret string, owner *v1alpha1.Owner) string {
 		}
 		return "certgen, when Helm runs it again"
 	}
-	return name
+	return by
 }

@@ -24,6 +24,7 @@ type examination struct {
 	members      int               // those that could not be read included
 	pairs, relay []pki.Pair
 	inside       map[*State][]pki.Link // within each cluster
+	ends         map[*State][]trustEnd // see trustEnds
 	kept         []Kept                // in any cluster
 	// known and renewals cache results for a cluster, and used whether a CA is in use, by its public key.
 	known    map[*State]caFacts
@@ -41,6 +42,7 @@ func (x examination) find(r v1alpha1.CAReport) []v1alpha1.Finding {
 		out = append(out, formerFindings(r.Clusters[i])...)
 		out = append(out, skippedFindings(s)...)
 		out = append(out, hiddenFindings(s)...)
+		out = append(out, x.trustEndFindings(s)...)
 	}
 	out = append(out, x.trustFindings()...)
 	out = append(out, x.noMeshFindings()...)

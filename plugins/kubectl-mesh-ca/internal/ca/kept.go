@@ -44,6 +44,7 @@ func (s *State) readKept(ctx context.Context) error {
 	// Without permission only a hint is missing: the certificates themselves tell the state.
 	_, err := s.Member.Client.CoreV1().ConfigMaps(s.Namespace).Get(ctx, ConfigMapRotation, metav1.GetOptions{})
 	s.Rotating = err == nil
+	s.readDeleted(ctx)
 	if err := s.readBackups(ctx); err != nil {
 		return err
 	}

@@ -4,6 +4,7 @@ import (
 	"crypto/x509"
 	"fmt"
 	"slices"
+	"time"
 
 	"github.com/kubectl-mesh/kubectl-mesh/pkg/apis/v1alpha1"
 	"github.com/kubectl-mesh/kubectl-mesh/pkg/common/cilium/pki"
@@ -107,14 +108,15 @@ func (x examination) stray(s *State, signer *x509.Certificate) []stale {
 		return all
 	}
 	return slices.DeleteFunc(all, func(l stale) bool {
-		return !slices.Contains([]pki.OwnerKind{pki.OwnerHelm, pki.OwnerCertgen, pki.OwnerFlux}, l.owner.Kind)
+		return !l.ends && !slices.Contains([]pki.OwnerKind{pki.OwnerHelm, pki.OwnerCertgen, pki.OwnerFlux}, l.owner.Kind)
 	})
 }
 
-// distrusted reports whether a certificate of a cluster is not accepted where it must be, or does not accept one, for another reason than the user.
+// distrusted reports whether a certificate of a cluster is not accepted where it must be, or does not accept one, because of its CA: not because of the user,
+// or because it has expired.
 func (x examination) distrusted(s *State) bool {
 	refused := func(checks ...pki.Check) bool {
-		return slices.ContainsFunc(checks, func(c pki.Check) bool { return c.Verdict == pki.Broken && c.User != pki.Broken })
+		return slices.ContainsFunc(checks, func(c pki.Check) bool { return c.Verdict == pki.Broken && c.User != pki.Broken && !c.Renewable })
 	}
 	for _, p := range x.pairs {
 		if (p.Client == s.Side.Name || p.Server == s.Side.Name) && p.NoMesh == "" && refused(p.Login, p.Identity) {
@@ -126,16 +128,37 @@ func (x examination) distrusted(s *State) bool {
 
 // worn lists the leaf certificates that the CA signed but that must be renewed: they are not usable by themselves, or expire soon.
 func (x examination) worn(s *State, signer *x509.Certificate) []stale {
-	renewed := s.staleCertificates(signer)
+	return x.unfit(s, signer, s.staleCertificates(signer), x.Warn)
+}
+
+// due lists the leaf certificates that must be renewed: those of stray and of worn, and those of another PKI that are not usable.
+func (x examination) due(s *State, signer *x509.Certificate) []stale {
+	leaves := append(x.stray(s, signer), x.worn(s, signer)...)
+	return append(leaves, x.spoiled(s, signer, leaves)...)
+}
+
+// spoiled lists the leaf certificates that are not usable by themselves and that are not listed yet: another CA signed them on purpose (see stray), or only
+// their ca.crt lacks the CA.
+func (x examination) spoiled(s *State, signer *x509.Certificate, listed []stale) []stale {
+	out := x.unfit(s, signer, listed, 0)
+	for i := range out {
+		leaf, err := pki.ParseLeaf(s.dataOf(out[i].spec.Secret))
+		out[i].foreign = err != nil || !leaf.SignedBy(signer)
+	}
+	return out
+}
+
+// unfit lists the leaf certificates apart from some that are not usable by themselves, or that have less life left than soon.
+func (x examination) unfit(s *State, signer *x509.Certificate, except []stale, soon time.Duration) []stale {
 	var out []stale
 	for _, spec := range pki.LeafSpecs() {
 		secret := s.Secrets[spec.Secret].Object
-		if secret == nil || slices.ContainsFunc(renewed, func(l stale) bool { return l.spec.Secret == spec.Secret }) {
+		if secret == nil || slices.ContainsFunc(except, func(l stale) bool { return l.spec.Secret == spec.Secret }) {
 			continue
 		}
 		l, ok := s.leaf(spec, signer, x.Now)
 		serious := func(p v1alpha1.LeafProblem) bool { return p.Severity == string(finding.Error) }
-		ends := l.Certificate != nil && x.Now.Add(x.Warn).After(l.NotAfter)
+		ends := l.Certificate != nil && x.Now.Add(soon).After(l.NotAfter)
 		if ok && (l.Message != "" || ends || slices.ContainsFunc(l.Problems, serious)) {
 			out = append(out, stale{spec: spec, owner: pki.FindOwner(secret.ObjectMeta), worn: true})
 		}

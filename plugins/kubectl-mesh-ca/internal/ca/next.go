@@ -19,21 +19,37 @@ type stale struct {
 	owner pki.Owner
 	// worn: the certificate belongs to the CA, but ends or is wrong by itself. A renewal then changes nothing that is trusted.
 	worn bool
+	// ends: the CA signed the certificate and its ca.crt contains the CA, but ends before the CA: the CA was issued again under its key.
+	ends bool
+	// gone: the Secret does not exist (see readDeleted). It is worn too.
+	gone bool
+	// foreign: another PKI issues the certificate on purpose (see spoiled), which cilium-ca cannot do. It is worn too.
+	foreign bool
 }
 
-// staleCertificates lists the leaf certificates that a CA did not sign, or whose ca.crt does not contain it.
+// ours reports whether the CA signed the certificate, and its ca.crt contains it.
+func (l stale) ours() bool { return l.worn || l.ends }
+
+// staleCertificates lists the leaf certificates that a CA did not sign, or whose ca.crt does not contain it until it ends, and those that are
+// missing after a command deleted them.
 func (s *State) staleCertificates(signer *x509.Certificate) []stale {
 	var out []stale
 	for _, spec := range pki.LeafSpecs() {
 		secret := s.Secrets[spec.Secret]
 		if secret.Object == nil {
+			if owner, deleted := s.Deleted[spec.Secret]; deleted {
+				out = append(out, stale{spec: spec, owner: owner, worn: true, gone: true})
+			}
 			continue
 		}
+		owner := pki.FindOwner(secret.Object.ObjectMeta)
 		leaf, err := pki.ParseLeaf(secret.Object.Data)
-		if err == nil && leaf.SignedBy(signer) && pki.Trusts(leaf.Trust, signer) {
+		belongs := err == nil && leaf.SignedBy(signer) && pki.Trusts(leaf.Trust, signer)
+		file := pki.Source{Ref: pki.Ref{Kind: pki.Secret, Name: spec.Secret}, Key: pki.KeyCACert}
+		if belongs && (!s.Side.Mounts(file) || s.outlasts(leaf.Trust, s.fileOwner(owner), signer)) {
 			continue
 		}
-		out = append(out, stale{spec: spec, owner: pki.FindOwner(secret.Object.ObjectMeta)})
+		out = append(out, stale{spec: spec, owner: owner, ends: belongs})
 	}
 	return out
 }
@@ -53,14 +69,21 @@ func Next(s *State, signer *x509.Certificate, now time.Time) []v1alpha1.NextStep
 // renew returns the steps after which leaf certificates are renewed by what issues them, and after which etcd uses the CA.
 func (s *State) renew(signer *x509.Certificate, leaves []stale, now time.Time) []Step {
 	replaced := slices.ContainsFunc(leaves, func(l stale) bool { return !l.worn })
+	ends := s.bundleEnds(signer)
 	n := &steps{state: s, signer: signer, now: now}
-	if len(leaves) == 0 {
+	switch {
+	case len(leaves) == 0 && ends: // a person changes the bundle first, so that no command restarts anything
+		n.bundles(nil)
+		if s.Side.MeshAPI != nil {
+			n.add("etcd reads its CA file only at start", nil, s.restart())
+		}
+		return n.out
+	case len(leaves) == 0:
 		if s.etcdStale() != "" {
 			n.do(Action{Kind: ActRestart}, "etcd reads its CA file only at start, and has not read it since it was written", nil, s.restart())
 		}
 		return n.out
-	}
-	if replaced {
+	case replaced || ends:
 		n.bundles(leaves)
 	}
 	byOwner := map[pki.OwnerKind][]stale{}
@@ -83,10 +106,13 @@ func (s *State) renew(signer *x509.Certificate, leaves []stale, now time.Time) [
 		case pki.OwnerFlux:
 			n.flux(byOwner[kind])
 		default:
-			n.byHand(byOwner[kind])
+			isForeign := func(l stale) bool { return l.foreign }
+			isOwn := func(l stale) bool { return !l.foreign }
+			n.byHand(slices.DeleteFunc(slices.Clone(byOwner[kind]), isForeign))
+			n.byHand(slices.DeleteFunc(slices.Clone(byOwner[kind]), isOwn))
 		}
 	}
-	if s.Side.MeshAPI != nil && slices.ContainsFunc(leaves, func(l stale) bool { return l.spec.Family == pki.FamilyMesh && !l.worn }) {
+	if s.Side.MeshAPI != nil && (ends || slices.ContainsFunc(leaves, func(l stale) bool { return l.spec.Family == pki.FamilyMesh && !l.worn })) {
 		n.do(Action{Kind: ActRestart}, "etcd reads its CA file only at start", nil, s.restart())
 	}
 	return n.out
@@ -142,7 +168,7 @@ func (n *steps) dropHubble(leaves []stale) {
 	v := n.state.Member.Version
 	var kept []string
 	for _, l := range leaves {
-		if l.spec.Secret == pki.SecretHubbleServer || l.spec.Secret == pki.SecretHubbleRelay {
+		if !l.gone && slices.Contains(keptByHelm(), l.spec.Secret) {
 			kept = append(kept, l.spec.Secret)
 		}
 	}
@@ -189,6 +215,9 @@ func (n *steps) upgrade(why string, objects []string, r Release) {
 		words = append(words, "--version", v)
 	}
 	words = append(words, "--reuse-values")
+	if n.state.helmConflicts() {
+		words = append(words, flagForceConflicts)
+	}
 	bundle := n.bundleFlags()
 	words = append(words, bundle...)
 	if v := n.state.Values; !v.Known || v.SetsCA {
@@ -213,7 +242,7 @@ func versionOf(s *State) string {
 // release returns the Helm release that owns the leaf certificates, otherwise the release that installed Cilium.
 func release(leaves []stale, s *State) Release {
 	for _, l := range leaves {
-		if l.owner.Kind == pki.OwnerHelm && l.owner.Name != "" {
+		if l.owner.Kind == pki.OwnerHelm && l.owner.Name != "" && !l.gone {
 			m := s.Secrets[l.spec.Secret].Object
 			return Release{Name: l.owner.Name, Namespace: cmp.Or(m.Annotations[pki.AnnotationReleaseNamespace], s.Namespace)}
 		}
@@ -263,21 +292,32 @@ func (n *steps) certManager(leaves []stale) {
 		certificates = append(certificates, cmp.Or(l.owner.Name, l.spec.Secret))
 	}
 	words := append([]string{"renew"}, certificates...)
-	n.do(Action{Kind: ActRenew, Names: certificates}, "cert-manager signs these with its issuer, not with cilium-ca: give the CA to the issuer (certManagerIssuerRef in Cilium's values), then renew", names(leaves),
-		n.state.tool("cmctl", n.state.Namespace, words...))
+	why := "cert-manager signs these with its issuer, not with cilium-ca: give the CA to the issuer (certManagerIssuerRef in Cilium's values), then renew"
+	if allOurs(leaves) {
+		why = "cert-manager issues these certificates again"
+	}
+	n.do(Action{Kind: ActRenew, Names: certificates}, why, names(leaves), n.state.tool("cmctl", n.state.Namespace, words...))
 }
 
-// byHand handles leaf certificates that none of the tools above issues.
+// byHand handles leaf certificates that none of the tools above issues: all of them are foreign, or none is.
 func (n *steps) byHand(leaves []stale) {
+	if len(leaves) == 0 {
+		return
+	}
 	a := Action{}
-	if k := leaves[0].owner.Kind; k == pki.OwnerHand || k == pki.OwnerUnknown || k == pki.OwnerMeshCA || k == "" {
+	if signedHere(leaves[0].owner) && !leaves[0].foreign {
 		a = Action{Kind: ActSign, Names: secrets(leaves)}
 	}
-	if !slices.ContainsFunc(leaves, func(l stale) bool { return !l.worn }) {
+	if allOurs(leaves) {
 		n.do(a, fmt.Sprintf("managed by %s: issue new certificates at their source; the findings say what is wrong with the present ones", leaves[0].owner), names(leaves), "")
 		return
 	}
 	n.do(a, fmt.Sprintf("managed by %s: issue new certificates from the new CA at their source, with the same names and usages", leaves[0].owner), names(leaves), "")
+}
+
+// allOurs reports whether all leaf certificates belong to the CA.
+func allOurs(leaves []stale) bool {
+	return !slices.ContainsFunc(leaves, func(l stale) bool { return !l.ours() })
 }
 
 func names(leaves []stale) []string { return objects(secrets(leaves)) }

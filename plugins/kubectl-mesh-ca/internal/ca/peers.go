@@ -81,7 +81,7 @@ func skippedFindings(s *State) []v1alpha1.Finding {
 	var out []v1alpha1.Finding
 	for _, name := range configSecrets() {
 		ref := pki.Ref{Kind: pki.Secret, Name: name}
-		_, skipped := cilium.PeersFromSecret(s.Side.Objects[ref].Data, s.Side.Name, s.Member.Version)
+		_, skipped := cilium.PeersFromSecret(s.Side.Objects[ref].Data, s.Side.ClusterName(), s.Member.Version)
 		for _, entry := range skipped {
 			out = append(out, finding.PeerSkipped.New(pki.Source{Ref: ref, Key: entry.Entry}.String(), []string{s.Member.Name},
 				fmt.Sprintf("it looks like the configuration of peer %s, but Cilium skips it: %s", entry.Peer(), entry.Reason), ""))

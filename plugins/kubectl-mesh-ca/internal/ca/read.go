@@ -49,7 +49,7 @@ const maxReads = 8
 // Read reads one cluster. The State records absent and forbidden objects; any other failure is an error.
 func Read(ctx context.Context, m *clusters.Member) (*State, error) {
 	s := &State{Member: m, Namespace: cmp.Or(m.CiliumNamespace, cilium.DefaultNamespace), Secrets: map[string]Secret{}, Written: map[pki.Source]Written{}}
-	s.Side = pki.Side{Name: m.Name, Namespace: s.Namespace, Objects: map[pki.Ref]pki.Object{}}
+	s.Side = pki.Side{Name: m.Name, Cluster: m.Config.ClusterName, Namespace: s.Namespace, Objects: map[pki.Ref]pki.Object{}}
 	r := &reader{member: m, state: s}
 	names := []string{pki.SecretCA, cilium.SecretClusterMesh, cilium.SecretKVStoreMesh}
 	for _, leaf := range pki.LeafSpecs() {

@@ -62,6 +62,7 @@ func ReadReleases(ctx context.Context, states []*State, timeout time.Duration) {
 }
 
 func (s *State) readRelease(ctx context.Context) error {
+	s.readDeleted(ctx)
 	if !s.Release.Known() {
 		return nil
 	}

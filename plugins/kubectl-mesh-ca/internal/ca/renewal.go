@@ -31,8 +31,12 @@ type DueLeaf struct {
 	Owner  pki.Owner
 	// Fingerprint is that of the present certificate; empty if it cannot be parsed.
 	Fingerprint string
-	// Worn: the CA signed it, and it is issued again for another reason. Nothing that is trusted changes then.
+	// Worn: it is issued again although nothing that is trusted changes, because it ends or is wrong by itself, or all are issued again.
 	Worn bool
+	// Ours: the new certificate is of the same CA: the CA signed the present one and its CA file contains it, or it is foreign.
+	Ours bool
+	// Foreign: another PKI issues it on purpose. Only its owner can issue it again, and the CA does not sign the new one either.
+	Foreign bool
 }
 
 // Restarts reports whether clustermesh-apiserver must restart.
@@ -58,7 +62,8 @@ type Which struct {
 }
 
 // Renewals plans to issue leaf certificates of the targets again, each by the CA of its own cluster: those that status calls stale or that expire soon, or
-// all. states are all clusters that were read: whether a PKI of one's own works depends on the others too.
+// all. Those of another PKI that are not usable are issued again where they come from. states are all clusters that were read: whether a PKI of one's own
+// works depends on the others too.
 func Renewals(members []*clusters.Member, states, targets []*State, which Which, now time.Time) ([]*Renewal, error) {
 	x := newExamination(members, states, Judgement{Now: now, Warn: which.Soon})
 	var out []*Renewal
@@ -75,7 +80,7 @@ func Renewals(members []*clusters.Member, states, targets []*State, which Which,
 		if err != nil {
 			return nil, fmt.Errorf("cluster %q: secret %s/%s: %w", s.Member.Name, s.Namespace, pki.SecretCA, err)
 		}
-		leaves := append(x.stray(s, ca.Signer()), x.worn(s, ca.Signer())...)
+		leaves := x.due(s, ca.Signer())
 		if which.All {
 			leaves = s.allLeaves(ca.Signer())
 		}
@@ -100,8 +105,8 @@ func (s *State) allLeaves(signer *x509.Certificate) []stale {
 func (s *State) renewal(data map[string][]byte, signer *x509.Certificate, leaves []stale, now time.Time) *Renewal {
 	r := &Renewal{State: s, Steps: s.renew(signer, leaves, now), data: data, signer: signer}
 	for _, l := range leaves {
-		d := DueLeaf{Secret: l.spec.Secret, Owner: l.owner, Worn: l.worn}
-		if leaf, err := pki.ParseLeaf(s.Secrets[l.spec.Secret].Object.Data); err == nil {
+		d := DueLeaf{Secret: l.spec.Secret, Owner: l.owner, Worn: l.worn, Ours: l.ours(), Foreign: l.foreign}
+		if leaf, err := pki.ParseLeaf(s.dataOf(l.spec.Secret)); err == nil {
 			d.Fingerprint = pki.Fingerprint(leaf.Cert())
 		}
 		r.Leaves = append(r.Leaves, d)
@@ -134,13 +139,16 @@ func (p *Plan) Renewals() []*Renewal {
 
 // Unfit says why the CA cannot be used by what issues the leaf certificates of the cluster, or nil. It signs a trial certificate for each.
 func (r *Renewal) Unfit(now time.Time) error {
+	if !r.usesCA() {
+		return nil
+	}
 	byOwner := map[pki.OwnerKind][]*x509.Certificate{}
 	for _, l := range r.Leaves {
 		kind := r.issuedBy(l)
 		if kind == "" {
 			continue
 		}
-		leaf, err := pki.ParseLeaf(r.State.Secrets[l.Secret].Object.Data)
+		leaf, err := pki.ParseLeaf(r.State.dataOf(l.Secret))
 		switch {
 		case err == nil:
 			byOwner[kind] = append(byOwner[kind], leaf.Cert())
@@ -173,9 +181,17 @@ func (r *Renewal) Unfit(now time.Time) error {
 	return r.undone()
 }
 
+// usesCA reports whether the CA signs a leaf certificate.
+func (r *Renewal) usesCA() bool {
+	return slices.ContainsFunc(r.Leaves, func(l DueLeaf) bool { return !l.Foreign })
+}
+
 // issuedBy says by whose rules a leaf certificate is issued: those of Helm also where Argo CD or Flux render Cilium's chart. Empty: by an issuer that does
-// not read cilium-ca.
+// not use cilium-ca.
 func (r *Renewal) issuedBy(l DueLeaf) pki.OwnerKind {
+	if l.Foreign {
+		return ""
+	}
 	switch l.Owner.Kind {
 	case pki.OwnerHelm, pki.OwnerFlux, pki.OwnerArgoCD:
 		return pki.OwnerHelm
@@ -220,7 +236,9 @@ func (r *Renewal) undone() error {
 }
 
 // Sign issues a leaf certificate again that nobody else issues, and returns what its Secret gets: the same names, usages, type of key and validity, and the CA
-// file that the owner of cilium-ca would write. The result holds a private key.
+// file that the owner of cilium-ca would write. What makes other clusters trust the certificate, or be trusted, may be in this Secret alone, and is kept: the
+// cross certificates and issuers of the signer that are sent with the certificate, and the CAs in the CA file that are not replaced. The result holds a private
+// key.
 func (r *Renewal) Sign(secret string, now time.Time) (map[string][]byte, error) {
 	previous, err := pki.ParseLeaf(r.State.Secrets[secret].Object.Data)
 	if err != nil {
@@ -238,8 +256,15 @@ func (r *Renewal) Sign(secret string, now time.Time) (map[string][]byte, error) 
 	if err != nil {
 		return nil, err
 	}
-	trust, appended := pki.Issues(r.authorityOwner(), ca.Chain)
-	out := map[string][]byte{pki.KeyTLSCert: pki.EncodeCertificates(append([]*x509.Certificate{made.Cert}, appended...)...), pki.KeyTLSKey: made.KeyPEM()}
+	trust, appended := pki.Issues(r.State.authorityOwner(), ca.Chain)
+	sent := append([]*x509.Certificate{made.Cert}, appended...)
+	for _, cert := range pki.Above(signer.Cert, previous.Chain[1:]) {
+		if !slices.ContainsFunc(sent, cert.Equal) {
+			sent = append(sent, cert)
+		}
+	}
+	trust = append(slices.Clone(trust), r.stillTrusted(previous, trust)...)
+	out := map[string][]byte{pki.KeyTLSCert: pki.EncodeCertificates(sent...), pki.KeyTLSKey: made.KeyPEM()}
 	// A CA file that is right is not written: the time of its last write tells whether etcd has read it.
 	if !pki.SameCertificates(previous.Trust, trust) {
 		out[pki.KeyCACert] = pki.EncodeCertificates(trust...)
@@ -247,12 +272,28 @@ func (r *Renewal) Sign(secret string, now time.Time) (map[string][]byte, error) 
 	return out, nil
 }
 
-// authorityOwner says who keeps cilium-ca, whose way to fill the CA files is followed.
-func (r *Renewal) authorityOwner() pki.OwnerKind {
-	if secret := r.State.CA().Object; secret != nil {
-		return pki.FindOwner(secret.ObjectMeta).Kind
+// stillTrusted returns the CAs in the CA file of a leaf Secret that stay in it, in addition to those that its certificate is issued with. The CA that signed the
+// previous certificate does not, if another one signs now. It does if the present CA verifies the previous certificate too, as in a federation: other
+// clusters use it.
+func (r *Renewal) stillTrusted(previous pki.Leaf, trust []*x509.Certificate) []*x509.Certificate {
+	signed := func(relation pki.Relation) func(*x509.Certificate) bool {
+		return func(c *x509.Certificate) bool { return previous.Relation(c) == relation }
 	}
-	return pki.OwnerHelm
+	replaced := signed(pki.Direct)
+	switch {
+	case previous.Relation(r.signer) == pki.Direct, previous.SignedBy(r.signer) && pki.Trusts(previous.Trust, r.signer):
+		replaced = func(*x509.Certificate) bool { return false }
+	case !previous.SignedBy(r.signer) && !slices.ContainsFunc(previous.Trust, replaced):
+		replaced = signed(pki.Cross) // an intermediate CA signed it, which is sent with it
+	}
+	return slices.DeleteFunc(slices.Clone(previous.Trust), func(c *x509.Certificate) bool {
+		return replaced(c) || slices.ContainsFunc(trust, func(t *x509.Certificate) bool { return pki.SameAuthority(t, c) })
+	})
+}
+
+// Replaces reports whether another CA than before issues leaf certificates of the cluster, so that who trusts whom changes on purpose.
+func (r *Renewal) Replaces() bool {
+	return slices.ContainsFunc(r.Leaves, func(l DueLeaf) bool { return !l.Ours })
 }
 
 // Reissued says whether a leaf certificate has been issued again in a cluster that was read since, and why not. It fails if waiting will not help.
@@ -266,7 +307,7 @@ func (r *Renewal) Reissued(now *State, l DueLeaf) (waiting string, err error) {
 		return "secret " + l.Secret + ": " + err.Error(), nil //nolint:nilerr // it may be in the middle of a change
 	}
 	changed := pki.Fingerprint(leaf.Cert()) != l.Fingerprint
-	fits := leaf.SignedBy(r.signer) && pki.Trusts(leaf.Trust, r.signer)
+	fits := l.Foreign || leaf.SignedBy(r.signer) && pki.Trusts(leaf.Trust, r.signer) && now.outlasts(leaf.Trust, r.State.fileOwner(l.Owner), r.signer)
 	switch {
 	case changed && !fits && l.Owner.Kind == pki.OwnerCertManager:
 		return "", fmt.Errorf("cluster %q: cert-manager issued the certificate in secret %s again, but not with the CA in secret %s: give that CA to its issuer (certManagerIssuerRef in Cilium's values), then run this command again",
@@ -277,23 +318,6 @@ func (r *Renewal) Reissued(now *State, l DueLeaf) (waiting string, err error) {
 		return "the certificate in secret " + l.Secret + " has not been issued again yet", nil
 	}
 	return "", nil
-}
-
-// Followed lists what a person must do in clusters that have copies of certificates that are issued again, or bundles without their CA.
-func Followed(all []*State, renewals []*Renewal, now time.Time) []Step {
-	var out []Step
-	for _, s := range all {
-		bundles := s.bundles()
-		for _, r := range renewals {
-			if len(r.Leaves) == 0 {
-				continue
-			}
-			for _, n := range s.followed(r.State, r.signer, bundles, now) {
-				out = append(out, Step{NextStep: n})
-			}
-		}
-	}
-	return out
 }
 
 // FingerprintOf returns the fingerprint of the leaf certificate in the data of a Secret, "" if it cannot be parsed.

@@ -78,10 +78,12 @@ func newExamination(members []*clusters.Member, states []*State, j Judgement) ex
 	for i, s := range states {
 		inside[s] = links[i]
 	}
-	return examination{
+	x := examination{
 		Judgement: j, states: states, byName: byName, members: len(members), kept: kept, pairs: pairs, relay: relay, inside: inside,
 		known: map[*State]caFacts{}, renewals: map[*State][]v1alpha1.NextStep{}, used: usedKeys(states),
 	}
+	x.ends = x.trustEnds()
+	return x
 }
 
 func trustPairs(pairs []pki.Pair) []v1alpha1.TrustPair {
@@ -109,6 +111,7 @@ func (x examination) cluster(s *State) v1alpha1.CACluster {
 	c := v1alpha1.CACluster{
 		Cluster: s.Member.Name, Context: s.Member.Context, Namespace: s.Namespace, LeafCertificates: []v1alpha1.LeafCertificate{},
 		NoClusterMesh: !s.Side.HasMesh(), AuthMode: string(s.Side.AuthMode()), RotationUnderWay: s.Rotating, FormerCAsMessage: s.KeptNote,
+		TrustEnds: x.trustEndList(s),
 	}
 	now := x.Now
 	var signer *x509.Certificate
@@ -201,6 +204,9 @@ func (s *State) leaf(spec pki.LeafSpec, signer *x509.Certificate, now time.Time)
 	case secret.Unreadable != "":
 		out.Message = secret.Unreadable
 		return out, !spec.Optional
+	case secret.Object == nil && s.Deleted[spec.Secret].Kind != "":
+		out.Message = "it does not exist, although processes mount it; a backup shows that mesh-ca deleted it earlier. A Helm upgrade recreates it"
+		return out, true
 	case secret.Object == nil:
 		// Without clustermesh-apiserver nothing needs one.
 		out.Message = "it does not exist"

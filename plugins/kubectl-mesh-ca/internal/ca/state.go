@@ -41,6 +41,10 @@ type State struct {
 	Chart   owners.Chart
 	// Values are the release's values for the CA. Only ReadReleases and ReadKept read them.
 	Values Values
+	// Deleted are the owners of leaf Secrets that are missing and that a command of mesh-ca deleted earlier, so that Helm recreates them. DeletedNote says why
+	// that is unknown. ReadReleases and ReadKept read them.
+	Deleted     map[string]pki.Owner
+	DeletedNote string
 	// Rotating: a rotation of the CA is under way. Kept are the CAs whose certificates or keys are kept outside of cilium-ca and the leaf Secrets, and
 	// KeptNote says what could not be searched. Only ReadKept reads these.
 	Rotating bool
@@ -87,6 +91,14 @@ func (s *State) LeafCertificates() map[string]pki.Leaf {
 		}
 	}
 	return out
+}
+
+// dataOf returns the data of a Secret, nil if it does not exist.
+func (s *State) dataOf(secret string) map[string][]byte {
+	if obj := s.Secrets[secret].Object; obj != nil {
+		return obj.Data
+	}
+	return nil
 }
 
 // CA returns Secret cilium-ca.

@@ -2,6 +2,7 @@ package ca_test
 
 import (
 	"bytes"
+	"crypto/x509"
 	"encoding/json"
 	"fmt"
 	"maps"
@@ -92,6 +93,17 @@ func TestStatusNext(t *testing.T) {
 			s[leaf].Data = pkitest.LeafSecret(old, one.CertPEM)
 		}
 	}
+	// Clusters with different CAs that trust each other, by a bundle.
+	federated := func(own *pkitest.CA, edit func(map[string]*corev1.Secret)) catest.Install {
+		return catest.Install{CA: own, UseBundle: true, Bundle: append(bytes.Clone(one.CertPEM), two.CertPEM...), Edit: edit}
+	}
+	leaf := func(signer pkitest.CA, spec pkitest.Spec) func(map[string]*corev1.Secret) {
+		return func(s map[string]*corev1.Secret) {
+			s["clustermesh-apiserver-remote-cert"].Data = pkitest.LeafSecret(signer.Issue(t, spec), signer.CertPEM)
+		}
+	}
+	past := pkitest.Spec{Name: "remote", NotBefore: pkitest.Now.Add(-9 * pkitest.Day), NotAfter: pkitest.Now.Add(-time.Hour)}
+	const apart = "do not trust each other's CA"
 	rotation := &corev1.ConfigMap{ObjectMeta: metav1.ObjectMeta{Name: "mesh-ca-rotation", Namespace: catest.Namespace}}
 	const restart = "rollout restart deployment/clustermesh-apiserver"
 	for name, tc := range map[string]struct {
@@ -128,9 +140,40 @@ func TestStatusNext(t *testing.T) {
 			mesh: pair(catest.Install{CA: &one}, catest.Install{CA: &one, Edit: expired}),
 			want: []string{"delete secret hubble-server-certs", "helm --kube-context kind-eu"}, not: []string{restart, "sync", "daemonset/cilium"},
 		},
+		"federated": {mesh: pair(federated(&one, nil), federated(&two, nil)), none: true},
+		"federated, a leaf certificate expired": {
+			mesh: pair(federated(&one, nil), federated(&two, leaf(two, past))),
+			want: []string{"eu: the upgrade signs the leaf certificates again", "secret/clustermesh-apiserver-remote-cert", "helm --kube-context kind-eu"}, not: []string{"sync", apart, "kind-us", restart},
+		},
+		"federated, a leaf certificate for servers only": {
+			mesh: pair(federated(&one, nil), federated(&two, leaf(two, pkitest.Spec{Name: "remote", Usages: []x509.ExtKeyUsage{x509.ExtKeyUsageServerAuth}}))),
+			want: []string{"helm --kube-context kind-eu"}, not: []string{"sync", apart, "kind-us"},
+		},
+		"federated, a leaf certificate is missing": {
+			mesh: pair(federated(&one, nil), federated(&two, func(s map[string]*corev1.Secret) { delete(s, "clustermesh-apiserver-remote-cert") })),
+			want: []string{"eu: certificate of eu", "it does not exist"}, not: []string{"sync", apart},
+		},
+		"federated, us connects to itself": {
+			mesh: pair(federated(&one, func(s map[string]*corev1.Secret) {
+				s["cilium-kvstoremesh"].Data["eu"] = bytes.ReplaceAll(peerConfig("eu"), []byte("eu.mesh.cilium.io"), []byte("clustermesh-apiserver.kube-system.svc"))
+			}), federated(&two, nil)),
+			want: []string{"us: the endpoint for eu", "is us itself"}, not: []string{"sync", apart},
+		},
+		"an expired leaf certificate of a CA that is not trusted": {
+			mesh: pair(catest.Install{CA: &one}, catest.Install{CA: &two, Edit: leaf(two, past)}),
+			want: []string{apart, "sync --from us --to eu"},
+		},
 		// A PKI of one's own, which cilium-ca has nothing to do with.
 		"certificates of another CA by hand, all accepted": {
 			mesh: pair(catest.Install{CA: &one, LeafCA: &three, Method: "hand"}, catest.Install{CA: &two, LeafCA: &three, Method: "hand"}), none: true,
+		},
+		"the same, but a leaf certificate of eu expired": {
+			mesh: pair(catest.Install{CA: &one, LeafCA: &three, Method: "hand"}, catest.Install{CA: &two, LeafCA: &three, Method: "hand", Edit: leaf(three, past)}),
+			want: []string{"eu: managed by hand: issue new certificates at their source", "secret/clustermesh-apiserver-remote-cert"}, not: []string{"the new CA", "sync", apart, "secret/clustermesh-apiserver-admin-cert", "us:", restart},
+		},
+		"the same by cert-manager": {
+			mesh: pair(catest.Install{CA: &one, LeafCA: &three, Method: "cert-manager", CAOwner: "helm"}, catest.Install{CA: &two, LeafCA: &three, Method: "cert-manager", CAOwner: "helm", Edit: leaf(three, past)}),
+			want: []string{"eu: cert-manager issues these certificates again", "renew clustermesh-apiserver-remote-cert"}, not: []string{"give the CA to the issuer", "sync", apart, "us:", restart},
 		},
 		"the same, but eu's user is unknown": {
 			mesh: pair(catest.Install{CA: &one, LeafCA: &three, Method: "hand"}, catest.Install{CA: &two, LeafCA: &three, Method: "hand", Edit: func(s map[string]*corev1.Secret) {
@@ -189,6 +232,22 @@ func TestCopiesThatStayBroken(t *testing.T) {
 	}
 	if got := stepText(p.Report([]*clusters.Member{src, dst}, "none").NextSteps); !strings.Contains(got, "us: this cluster has copies of certificates of eu") {
 		t.Errorf("sync:\n%s", got)
+	}
+}
+
+// TestTwoClustersOfOneName: before a mesh is set up, its clusters may have one name. They are told apart by their contexts; users have Cilium's name.
+func TestTwoClustersOfOneName(t *testing.T) {
+	t.Parallel()
+	one := pkitest.NewCA(t, pkitest.Spec{})
+	var members []*clusters.Member
+	for _, context := range []string{"kind-a", "kind-b"} {
+		m, _ := catest.Member(t, "default", catest.Install{CA: &one})
+		m.Name, m.Context = context, context
+		members = append(members, m)
+	}
+	r := ca.Report(members, ca.ReadAll(t.Context(), members, time.Minute).States, pkitest.Now)
+	if len(r.Findings) > 0 || len(r.NextSteps) > 0 || r.Clusters[1].Cluster != "kind-b" || r.Trust[0].Verdict != "ok" || r.Relay[0].Verdict != "ok" {
+		t.Errorf("%+v\n%+v", r.Findings, r.NextSteps)
 	}
 }
 

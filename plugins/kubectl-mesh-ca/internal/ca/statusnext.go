@@ -154,7 +154,7 @@ func (x examination) apart() [][]*State {
 		if group[client] != 0 && group[client] == group[server] || len(client.Side.Copies(p.Server)) > 0 {
 			continue
 		}
-		if !x.sameCA(client, server) && x.sync(client, server) != "" {
+		if x.needsOneCA(p) && !x.sameCA(client, server) && x.sync(client, server) != "" {
 			join(client, server)
 		}
 	}
@@ -185,6 +185,24 @@ func (x examination) apart() [][]*State {
 		out[i] = append(out[i], s)
 	}
 	return out
+}
+
+// needsOneCA reports whether a direction is broken because of the CAs: other leaf certificates of the present CAs would not help.
+func (x examination) needsOneCA(p pki.Pair) bool {
+	client, server := x.state(p.Client), x.state(p.Server)
+	return x.rejectsCA(p.Login, client, server) || x.rejectsCA(p.Identity, server, client)
+}
+
+// rejectsCA reports whether a cluster does not accept the leaf certificates of another one's CA. If the present leaf certificate is missing or cannot be
+// parsed, cilium-ca tells.
+func (x examination) rejectsCA(c pki.Check, presenter, judge *State) bool {
+	if c.Verdict != pki.Broken || c.Renewable {
+		return false
+	}
+	if chain := x.chain(presenter); len(chain) > 0 && len(certificatesOf(presenter, c.Presented)) == 0 {
+		return !pki.Trusts(certificatesOf(judge, c.Trust), chain[0])
+	}
+	return true
 }
 
 // sameCA reports whether two clusters sign with the same CA.

@@ -58,8 +58,9 @@ func (x examination) oneCA() map[string]v1alpha1.NextStep {
 
 func (x examination) state(cluster string) *State { return x.byName[cluster] }
 
-// trustFix returns the fix for one direction, "" if only the reason helps. It suggests a sync only if that would write something: two clusters with the
-// same cilium-ca need new leaf certificates, and a cluster with copies of its peer's certificates needs new copies.
+// trustFix returns the fix for one direction, "" if only the reason helps. It suggests a sync only if that would write something and the CAs are
+// the cause: two clusters with the same cilium-ca, or whose CAs are trusted, need new leaf certificates, and a cluster with copies of its peer's
+// certificates needs new copies.
 func (x examination) trustFix(p pki.Pair, one map[string]v1alpha1.NextStep) string {
 	client, server := x.state(p.Client), x.state(p.Server)
 	if client == nil || server == nil {
@@ -80,7 +81,12 @@ func (x examination) trustFix(p pki.Pair, one map[string]v1alpha1.NextStep) stri
 		return fix
 	}
 	if sync := x.sync(client, server); sync != "" {
-		if step := one[p.Client]; slices.Contains(step.Clusters, p.Server) {
+		step := one[p.Client]
+		together := slices.Contains(step.Clusters, p.Server)
+		if !together && !x.needsOneCA(p) {
+			return x.renew(client, server)
+		}
+		if together {
 			sync = step.Command
 		}
 		return sync + "; then renew the leaf certificates (sync lists the commands)"
@@ -142,6 +148,9 @@ func (x examination) replace(s *State) string {
 	return ""
 }
 
+// renewPrefix begins a fix that renews leaf certificates.
+const renewPrefix = "renew the leaf certificates: "
+
 // renew lists the steps after which the leaf certificates of two clusters belong to their CAs.
 func (x examination) renew(states ...*State) string {
 	var out []string
@@ -157,7 +166,7 @@ func (x examination) renew(states ...*State) string {
 	if len(out) == 0 {
 		return ""
 	}
-	return "renew the leaf certificates: " + strings.Join(out, "; ")
+	return renewPrefix + strings.Join(out, "; ")
 }
 
 // renewal returns the steps after which the leaf certificates of a cluster belong to its own CA, and are usable.
@@ -165,7 +174,7 @@ func (x examination) renewal(s *State) []v1alpha1.NextStep {
 	steps, known := x.renewals[s]
 	if !known {
 		if chain := x.facts(s).ca.Chain; len(chain) > 0 {
-			steps = plain(s.renew(chain[0], append(x.stray(s, chain[0]), x.worn(s, chain[0])...), x.Now))
+			steps = plain(s.renew(chain[0], x.due(s, chain[0]), x.Now))
 		}
 		x.renewals[s] = steps
 	}

@@ -10,6 +10,7 @@ import (
 	"slices"
 	"time"
 
+	appsv1 "k8s.io/api/apps/v1"
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/types"
@@ -31,7 +32,8 @@ type Write struct {
 	Needs []permissions.Permission
 	// Data are the keys of a Secret that are written, which are compared afterwards; nil for other objects, and if the Secret is deleted.
 	Data map[string][]byte
-	// Compare compares another object with what was to be written; nil if nobody else would set what was.
+	// Compare compares another object with what was to be written; nil if the object tells nothing, as a Job that was created. A write that the API server
+	// did not answer clearly is judged by it.
 	Compare func(stored metav1.Object) *change.Difference
 
 	target  change.Target
@@ -59,6 +61,9 @@ func NewSecretPatch(of *State, have *corev1.Secret, data map[string][]byte, mana
 // NewPatch changes fields of an object, if it is still as it was read.
 func NewPatch(of *State, kind change.Kind, have metav1.Object, fields change.Fields, manager, what string, access ...permissions.Access) *Write {
 	w := newWrite(of, kind, have.GetName(), what, access)
+	if fields.Annotations != nil {
+		w.Compare = func(stored metav1.Object) *change.Difference { return compareAnnotations(stored, fields.Annotations) }
+	}
 	w.send = func(ctx context.Context, dryRun bool) (metav1.Object, error) {
 		return w.target.Patch(ctx, have.GetUID(), have.GetResourceVersion(), fields, manager, dryRun)
 	}
@@ -67,9 +72,42 @@ func NewPatch(of *State, kind change.Kind, have metav1.Object, fields change.Fie
 
 // NewRestart replaces the pods of a workload, as kubectl rollout restart does.
 func NewRestart(of *State, kind change.Kind, have metav1.Object, now time.Time, manager, what string, access ...permissions.Access) *Write {
-	const restartedAt = "kubectl.kubernetes.io/restartedAt"
-	template := map[string]any{"template": map[string]any{"metadata": map[string]any{"annotations": map[string]any{restartedAt: now.UTC().Format(time.RFC3339Nano)}}}}
-	return NewPatch(of, kind, have, change.Fields{Spec: template}, manager, what, access...)
+	at := now.UTC().Format(time.RFC3339Nano)
+	template := map[string]any{"template": map[string]any{"metadata": map[string]any{"annotations": map[string]any{restartedAt: at}}}}
+	w := NewPatch(of, kind, have, change.Fields{Spec: template}, manager, what, access...)
+	former := restarted(have)
+	w.Compare = func(stored metav1.Object) *change.Difference {
+		if got := restarted(stored); got != at && (got == "" || got == former) { // another time is a later restart, which does the same
+			return &change.Difference{Field: "the annotation " + restartedAt, Value: got, Gone: got == ""}
+		}
+		return nil
+	}
+	return w
+}
+
+// restartedAt is the annotation of a pod template whose change replaces the pods.
+const restartedAt = "kubectl.kubernetes.io/restartedAt"
+
+// restarted is the annotation of a workload, "" if it has none.
+func restarted(o metav1.Object) string {
+	switch w := o.(type) {
+	case *appsv1.Deployment:
+		return w.Spec.Template.Annotations[restartedAt]
+	case *appsv1.DaemonSet:
+		return w.Spec.Template.Annotations[restartedAt]
+	}
+	return ""
+}
+
+// compareAnnotations compares some annotations of an object with what was to be written; nil stands for one that was removed.
+func compareAnnotations(stored metav1.Object, want map[string]*string) *change.Difference {
+	for _, k := range slices.Sorted(maps.Keys(want)) {
+		have, ok := stored.GetAnnotations()[k]
+		if ok != (want[k] != nil) || ok && have != *want[k] {
+			return &change.Difference{Field: "the annotation " + k, Value: have, Gone: !ok}
+		}
+	}
+	return nil
 }
 
 // NewMeshAPIRestart restarts clustermesh-apiserver, whose etcd reads its CA file only at start.
@@ -80,13 +118,30 @@ func NewMeshAPIRestart(of *State, have metav1.Object, now time.Time, manager str
 // NewCreation creates an object.
 func NewCreation(of *State, kind change.Kind, obj metav1.Object, manager, what string, access ...permissions.Access) *Write {
 	w := newWrite(of, kind, obj.GetName(), what, access)
-	if secret, ok := obj.(*corev1.Secret); ok {
-		w.Data = secret.Data
+	switch o := obj.(type) {
+	case *corev1.Secret:
+		w.Data = o.Data
+	case *corev1.ConfigMap: // a lock: another run may have made one of the same name
+		w.Compare = func(stored metav1.Object) *change.Difference {
+			if have, ok := stored.(*corev1.ConfigMap); !ok || !maps.Equal(have.Data, o.Data) {
+				return &change.Difference{Field: "data"}
+			}
+			return compareAnnotations(stored, pointers(o.Annotations))
+		}
 	}
 	w.send = func(ctx context.Context, dryRun bool) (metav1.Object, error) {
 		return w.target.Create(ctx, obj, manager, dryRun)
 	}
 	return w
+}
+
+// pointers returns annotations as they are compared.
+func pointers(annotations map[string]string) map[string]*string {
+	out := make(map[string]*string, len(annotations))
+	for k, v := range annotations {
+		out[k] = &v
+	}
+	return out
 }
 
 // NewDeletion deletes an object, if it is still as it was read.
@@ -192,11 +247,25 @@ func After(states []*State, steps []change.Step) []pki.Side {
 	return sides
 }
 
-// KeepsTrust returns an error for the first pair of clusters that trusts each other before and not after, apart from those that are separated on purpose.
+// KeepsTrust returns an error for the first pair of clusters that trusts each other before and not after, apart from those that are separated on purpose. Only
+// the caller knows whether its command has written anything yet.
 func KeepsTrust(before, after []pki.Pair, separates func(client, server string) bool) error {
 	for n, pair := range after {
 		if before[n].Verdict == pki.OK && pair.Verdict != pki.OK && !separates(pair.Client, pair.Server) {
-			return fmt.Errorf("this would end the trust between %s and %s (%s%s); nothing was written", pair.Client, pair.Server, pair.Login.Reason, pair.Identity.Reason)
+			return fmt.Errorf("this would end the trust between %s and %s (%s%s)", pair.Client, pair.Server, pair.Login.Reason, pair.Identity.Reason)
+		}
+	}
+	return nil
+}
+
+// KeepsInside returns an error for the first connection within a cluster that works before some writes and not after.
+func KeepsInside(before, after []pki.Side, now time.Time) error {
+	for n, side := range after {
+		was := pki.Inside(before[n], now)
+		for i, link := range pki.Inside(side, now) {
+			if was[i].Verdict == pki.OK && link.Verdict != pki.OK {
+				return fmt.Errorf("this would end the trust within %s (%s)", side.Name, link.Name)
+			}
 		}
 	}
 	return nil

@@ -3,11 +3,13 @@ package ca_test
 import (
 	"testing"
 
+	appsv1 "k8s.io/api/apps/v1"
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	"github.com/kubectl-mesh/kubectl-mesh/pkg/common/change"
 	"github.com/kubectl-mesh/kubectl-mesh/pkg/common/cilium/pki"
+	"github.com/kubectl-mesh/kubectl-mesh/pkg/common/cilium/pki/pkitest"
 	"github.com/kubectl-mesh/kubectl-mesh/pkg/common/clusters"
 	"github.com/kubectl-mesh/kubectl-mesh/plugins/kubectl-mesh-ca/internal/ca"
 )
@@ -31,6 +33,52 @@ func TestKeepsTrust(t *testing.T) {
 	} {
 		if err := ca.KeepsTrust(of(c.before), of(c.after), c.separates); (err != nil) != c.refused {
 			t.Errorf("%s: %v", name, err)
+		}
+	}
+}
+
+// TestComparesWhatWasWritten: what is read back tells whether a write without a clear answer was done.
+func TestComparesWhatWasWritten(t *testing.T) {
+	t.Parallel()
+	state := &ca.State{Member: &clusters.Member{Name: "us"}}
+	const restartedAt = "kubectl.kubernetes.io/restartedAt"
+	workload := func(at string) *appsv1.Deployment {
+		d := &appsv1.Deployment{}
+		if at != "" {
+			d.Spec.Template.Annotations = map[string]string{restartedAt: at}
+		}
+		return d
+	}
+	agents := func(at string) *appsv1.DaemonSet {
+		return &appsv1.DaemonSet{Spec: appsv1.DaemonSetSpec{Template: workload(at).Spec.Template}}
+	}
+	lock := func(holder, since string) *corev1.ConfigMap {
+		return &corev1.ConfigMap{ObjectMeta: metav1.ObjectMeta{Annotations: map[string]string{"run": holder}}, Data: map[string]string{"since": since}}
+	}
+	ours, other, now := "2026-11-23T12:00:00Z", "2026-11-23T12:00:05Z", pkitest.Now
+	mine := "me"
+	restart := ca.NewRestart(state, change.Deployment, workload("2026-01-01T00:00:00Z"), now, "test", "")
+	first := ca.NewRestart(state, change.DaemonSet, agents(""), now, "test", "")
+	taken := ca.NewPatch(state, change.ConfigMap, lock("other", "1"), change.Fields{Annotations: map[string]*string{"run": &mine, "gone": nil}}, "test", "")
+	made := ca.NewCreation(state, change.ConfigMap, lock("me", "2"), "test", "")
+	for name, c := range map[string]struct {
+		write  *ca.Write
+		stored metav1.Object
+		done   bool
+	}{
+		"restarted":                     {restart, workload(ours), true},
+		"not restarted":                 {restart, workload("2026-01-01T00:00:00Z"), false},
+		"the annotation was removed":    {restart, workload(""), false},
+		"restarted once more by others": {restart, workload(other), true},
+		"agents, restarted":             {first, agents(ours), true},
+		"agents, not restarted":         {first, agents(""), false},
+		"lock taken":                    {taken, lock("me", "1"), true},
+		"lock not taken":                {taken, lock("other", "1"), false},
+		"lock made":                     {made, lock("me", "2"), true},
+		"lock made by another run":      {made, lock("other", "1"), false},
+	} {
+		if got := c.write.Diff(c.stored); (got == nil) != c.done {
+			t.Errorf("%s: %+v", name, got)
 		}
 	}
 }

@@ -6,6 +6,7 @@ import (
 	"cmp"
 	"context"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/kubectl-mesh/kubectl-mesh/pkg/apis/v1alpha1"
@@ -49,7 +50,7 @@ func Run(ctx context.Context, c Config) (v1alpha1.CACheckReport, []*clusters.Mem
 func (c Config) report(read ca.Reading) v1alpha1.CACheckReport {
 	j := ca.Judgement{Now: c.At, Warn: c.Warn, Fail: c.Fail}
 	all := ca.Examine(read.Members, read.States, j)
-	doc := v1alpha1.CACheckReport{Document: all.Document, AsOf: c.At.UTC(), ForChart: c.Chart, Certificates: certificates(all, read.States), Trust: all.Trust}
+	doc := v1alpha1.CACheckReport{Document: all.Document, AsOf: c.At.UTC(), ForChart: c.Chart, Certificates: certificates(all, read.States), TrustFiles: trustFiles(all, read.States), Trust: all.Trust}
 	doc.Kind = kind
 	if c.Chart != "" {
 		found, gaps := ca.Chart120(read.States, j)
@@ -93,6 +94,37 @@ func certificates(r v1alpha1.CAReport, states []*ca.State) []v1alpha1.CheckedCer
 		}
 	}
 	return out
+}
+
+// trustFiles lists the CA files that end before leaf certificates, each once, by cluster.
+func trustFiles(r v1alpha1.CAReport, states []*ca.State) []v1alpha1.CheckedTrustFile {
+	var out []v1alpha1.CheckedTrustFile
+	for i, c := range r.Clusters {
+		listed := map[string]bool{}
+		for _, e := range c.TrustEnds { // the first to end comes first
+			for _, file := range e.Files {
+				if listed[file] {
+					continue
+				}
+				listed[file] = true
+				out = append(out, v1alpha1.CheckedTrustFile{
+					Cluster: c.Cluster, File: file, Fingerprint: e.Fingerprint, Subject: e.Subject, NotBefore: e.NotBefore, NotAfter: e.NotAfter,
+					RenewedBy: states[i].RenewedBy(ca.KindLeaf, file, ownerOf(c, file)),
+				})
+			}
+		}
+	}
+	return out
+}
+
+// ownerOf returns who keeps the leaf Secret of a CA file, nil for another object.
+func ownerOf(c v1alpha1.CACluster, file string) *v1alpha1.Owner {
+	for _, l := range c.LeafCertificates {
+		if strings.HasPrefix(file, "secret/"+l.Secret+"[") {
+			return l.Owner
+		}
+	}
+	return nil
 }
 
 // copyKind is the kind of a copy of a peer's certificate, "" for a leaf Secret: only those have an owner.

@@ -108,6 +108,31 @@ func TestDocument(t *testing.T) {
 	}
 }
 
+// TestTrustEnds: a CA file whose certificate ends before the leaf certificates that it verifies is in the calendar, and an error within --fail-before.
+func TestTrustEnds(t *testing.T) {
+	t.Parallel()
+	former := pkitest.NewCA(t, pkitest.Spec{NotAfter: pkitest.Now.Add(5 * pkitest.Day)})
+	now := pkitest.NewCA(t, pkitest.Spec{Key: former.Key})
+	us, _ := catest.Member(t, "us", catest.Install{CA: &now})
+	eu, _ := catest.Member(t, "eu", catest.Install{CA: &now, LeafCA: &former})
+	members := []*clusters.Member{us, eu}
+	r := run(t, members, "-o", "json")
+	doc := document(t, r)
+	var files []string
+	for _, f := range doc.TrustFiles {
+		files = append(files, f.Cluster+" "+f.File+" "+f.RenewedBy)
+	}
+	if r.Code != 1 || len(doc.Findings) != 1 || doc.Findings[0].ID != "CA028" || doc.Findings[0].Severity != "error" || !slices.Contains(files, "eu secret/hubble-server-certs[ca.crt] the next Helm upgrade") {
+		t.Errorf("code %d, %+v, %q", r.Code, doc.Findings, files)
+	}
+	if table := run(t, members).Out; !strings.Contains(table, "  secret/clustermesh-apiserver-admin-cert[ca.") {
+		t.Errorf("%s", table)
+	}
+	if r := run(t, members, "-o", "prometheus", "--fail-on", "never"); !strings.Contains(r.Out, `mesh_ca_trust_file_not_after_timestamp_seconds{cluster="eu",file="secret/hubble-server-certs[ca.crt]"}`) {
+		t.Errorf("%s", r.Out)
+	}
+}
+
 // TestForChart120: what cannot be read makes the result incomplete, unless its findings are ignored.
 func TestForChart120(t *testing.T) {
 	t.Parallel()

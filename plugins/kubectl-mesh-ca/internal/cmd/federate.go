@@ -30,9 +30,9 @@ are issued again, the next step depends on who issues them:
             clustermesh-apiserver is restarted once, one cluster after the other
   nobody    nothing more: the certificates last
 
-The command refuses a mesh with Helm in one cluster and certgen in another. When a cluster joins later,
-run the command for all clusters again; it shows every cluster that must change. --off separates the
-clusters again. docs/mesh-ca.md explains the recipes.`
+The command refuses a mesh with Helm in one cluster and certgen in another, and more than ten CAs of one
+name. When a cluster joins later, run the command for all clusters again; it shows every cluster that
+must change. --off separates the clusters again. docs/mesh-ca.md explains the recipes.`
 
 // federateFlags are what the user typed.
 type federateFlags struct {
@@ -141,6 +141,7 @@ func runFederation(ctx context.Context, e *kernel.Env, w *kernel.WriteFlags, c f
 	if c.Write, err = w.Config(e); err != nil {
 		return err
 	}
+	c.RetryFlags = append(c.RetryFlags, waitFlag(c.Wait, federate.DefaultWait)...)
 	c.Select, c.Clock = e.Select, clock{e.Now}
 	c.Observer = rotate.Processes{Observer: live.New(e.Flags.Timeout, e.Now), Now: e.Now}
 	c.Who, c.ID = whoAmI()

@@ -51,6 +51,14 @@ func (l *lifetime) Set(text string) error {
 	return nil
 }
 
+// waitFlag is --wait as it is typed again, nothing for its default.
+func waitFlag(wait, standard time.Duration) []string {
+	if wait == standard {
+		return nil
+	}
+	return []string{"--wait=" + (*lifetime)(&wait).String()}
+}
+
 // String prints whole days as days.
 func (l *lifetime) String() string {
 	const day = 24 * time.Hour

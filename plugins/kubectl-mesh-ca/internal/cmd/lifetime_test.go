@@ -18,6 +18,9 @@ func TestLifetime(t *testing.T) {
 			t.Errorf("%s prints as %s, %v", text, l.String(), err)
 		}
 	}
+	if got := waitFlag(90*time.Minute, time.Hour); len(got) != 1 || got[0] != "--wait=1h30m" || waitFlag(time.Hour, time.Hour) != nil {
+		t.Error(got)
+	}
 	for _, text := range []string{"", "60", "d", "-3d", "1.5d", "3x", "3d ", "99999w", "9999999d", "3d-1h", "-3h", "1d1.5h"} {
 		var l lifetime
 		if err := l.Set(text); err == nil {

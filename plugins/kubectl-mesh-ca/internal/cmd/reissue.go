@@ -45,7 +45,7 @@ func (f *meansFlags) words() []string {
 	if f.restart {
 		out = append(out, "--restart")
 	}
-	return out
+	return append(out, waitFlag(f.wait, reissue.DefaultWait)...)
 }
 
 // means are what the use case gets. goOn is the command that goes on, without these flags.
@@ -157,7 +157,7 @@ func newReissue(e *kernel.Env) *cobra.Command {
 			if err != nil {
 				return err
 			}
-			means, err := f.means(e, reissueWords(in, all)...)
+			means, err := f.means(e, append(reissueWords(in, all), base.RetryFlags...)...)
 			if err != nil {
 				return err
 			}

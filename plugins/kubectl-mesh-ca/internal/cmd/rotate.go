@@ -115,6 +115,7 @@ func newRotation(e *kernel.Env, action rotate.Action, use, short, long, example 
 				return err
 			}
 			config.Ignore.Clusters = ignoreClusters
+			config.RetryFlags = append(config.RetryFlags, waitFlag(config.Wait, rotate.DefaultWait)...)
 			config.NewCA = pki.CAOptions{KeyType: pki.KeyType(keyType), Validity: time.Duration(validFor)}
 			config.Select, config.Clock = e.Select, clock{e.Now}
 			config.Observer = rotate.Processes{Observer: live.New(e.Flags.Timeout, e.Now), Now: e.Now}

@@ -63,7 +63,7 @@ func (f *syncFlags) config(e *kernel.Env, w *kernel.WriteFlags) (replace.SyncCon
 		if len(f.to) > 0 {
 			words = []string{"sync", "--from", f.from, "--to", commandline.List(f.to...), "--reissue"}
 		}
-		means, err := f.means.means(e, words...)
+		means, err := f.means.means(e, append(words, c.RetryFlags...)...)
 		if err != nil {
 			return out, err
 		}

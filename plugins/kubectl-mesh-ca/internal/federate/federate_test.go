@@ -26,10 +26,11 @@ type unstable struct {
 	*modeltest.World
 
 	fails atomic.Int64
+	after int // lines in the log
 }
 
 func (u *unstable) Running(ctx context.Context, s *ca.State, look rotate.Look) (rotate.Running, error) {
-	if len(u.Log) > 3 && u.fails.Add(-1) >= 0 {
+	if len(u.Log) > max(3, u.after) && u.fails.Add(-1) >= 0 {
 		return rotate.Running{}, errors.New("connection refused")
 	}
 	return u.World.Running(ctx, s, look)
@@ -45,6 +46,36 @@ func TestUnstable(t *testing.T) {
 		_, err := w.run(-1, func(c *federate.Config) { c.Observer = observer })
 		if want == "" && err != nil || want != "" && (err == nil || !strings.Contains(err.Error(), want)) {
 			t.Errorf("%d failures: %v", fails, err)
+		}
+	}
+}
+
+// TestGoesOnWithItsFlags: the printed command has the flags without which it would be refused.
+func TestGoesOnWithItsFlags(t *testing.T) {
+	t.Parallel()
+	for action, want := range map[federate.Action]string{
+		federate.Off:      "go on, run: kubectl mesh-ca federate --off --allow-disconnect --force-conflicts --wait=20m --in us,eu --contexts",
+		federate.Federate: "go on, run: kubectl mesh-ca federate --files-only --force-conflicts --wait=20m --in us,eu --contexts",
+		federate.Repair:   "go on, run: kubectl mesh-ca rotate repair --force-conflicts --wait=20m --contexts",
+	} {
+		w := newWorld(t, "certgen", "us", "eu")
+		if action == federate.Off {
+			w.federate()
+			w.Grows, w.Kept = false, map[string]bool{} // they are separated on purpose
+		}
+		observer := &unstable{World: w.World}
+		observer.fails.Store(10000)
+		written := len(w.Log)
+		observer.after = written + 3
+		_, err := w.run(-1, func(c *federate.Config) {
+			c.Action, c.AllowDisconnect, c.FilesOnly, c.Observer = action, true, true, observer
+			c.RetryFlags = []string{"--force-conflicts", "--wait=20m"}
+			if action != federate.Repair {
+				c.In = []string{"us", "eu"}
+			}
+		})
+		if err == nil || !strings.Contains(err.Error(), want) {
+			t.Errorf("%s: %v", action, err)
 		}
 	}
 }

@@ -64,7 +64,7 @@ func (m *mesh) presented(c *cluster, add func(string, ...any)) {
 	}
 	for _, seen := range c.running.Presented {
 		for _, a := range m.authorities {
-			if len(seen.Certs) == 0 || !(pki.Leaf{Chain: seen.Certs}).SignedBy(a.Cert) {
+			if len(seen.Certs) == 0 || m.accepts(seen.Certs, a.Cert) != nil {
 				add("%s presents a certificate that the CA %s does not verify yet", seen.Where, pki.Short(pki.Fingerprint(a.Cert)))
 				break
 			}

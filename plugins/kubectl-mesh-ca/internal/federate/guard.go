@@ -1,16 +1,27 @@
 package federate
 
 import (
+	"context"
+	"crypto/sha256"
+	"crypto/x509"
+	"errors"
 	"fmt"
+	"slices"
 
 	"github.com/kubectl-mesh/kubectl-mesh/pkg/common/change"
 	"github.com/kubectl-mesh/kubectl-mesh/pkg/common/cilium/pki"
+	"github.com/kubectl-mesh/kubectl-mesh/pkg/common/cli"
 	"github.com/kubectl-mesh/kubectl-mesh/plugins/kubectl-mesh-ca/internal/ca"
 )
 
-// guard simulates the writes on what was read: clusters that trust each other must do so afterwards, apart from those that are separated on purpose.
+// guard simulates the writes on what was read: clusters that trust each other must do so afterwards, apart from those that are separated on purpose. What
+// connects within a cluster must do so too.
 func (m *mesh) guard(steps []change.Step) error {
-	return ca.KeepsTrust(m.simulate(nil), m.simulate(steps), m.separates)
+	now, then := ca.After(m.states(m.all), nil), ca.After(m.states(m.all), steps)
+	if err := ca.KeepsTrust(pki.Matrix(now, m.at), pki.Matrix(then, m.at), m.separates); err != nil {
+		return err
+	}
+	return ca.KeepsInside(now, then, m.at)
 }
 
 // separated returns an error if clusters would still trust each other after all writes of Off: one trusts the CA of a third cluster, which signed a cross
@@ -25,17 +36,90 @@ func (m *mesh) separated(steps []change.Step) error {
 	return nil
 }
 
+// verified returns an error if a CA would not accept a leaf certificate of another cluster after all writes, although its key signed a cross certificate for it. The
+// writes only add to what is trusted, so that the guard does not see it where clusters do not trust each other yet.
+func (m *mesh) verified(steps []change.Step) error {
+	if m.off {
+		return nil
+	}
+	for n, side := range ca.After(m.states(m.scope), steps) {
+		for _, spec := range pki.LeafSpecs() {
+			leaf, err := pki.ParseLeaf(side.Objects[pki.Ref{Kind: pki.Secret, Name: spec.Secret}].Data)
+			if err != nil {
+				continue // it is not mounted, or checkLeafSecrets refuses it
+			}
+			err = pki.TooManyCrosses(leaf.Chain)
+			for _, a := range m.authorities {
+				if err == nil {
+					err = m.accepts(leaf.Chain, a.Cert)
+				}
+			}
+			if err != nil {
+				return fmt.Errorf("%w: %s: not every cluster would accept the certificate in secret %s: %w. Give the clusters one CA (kubectl mesh-ca sync), or federate fewer clusters", errRefused, m.scope[n].Member.Name, spec.Secret, err)
+			}
+		}
+	}
+	return nil
+}
+
+// accepts says why a CA does not verify a chain as it is presented, or nil. Only the verifier of Cilium's processes tells: it gives up on long chains, whoever
+// signed them. A certificate that is not valid at the moment is accepted by nobody, which is not for a federation to change.
+func (m *mesh) accepts(chain []*x509.Certificate, by *x509.Certificate) error {
+	sum := sha256.New()
+	for _, c := range append(slices.Clone(chain), by) {
+		sum.Write(c.Raw)
+	}
+	id := [sha256.Size]byte(sum.Sum(nil))
+	if err, known := m.accepted[id]; known {
+		return err
+	}
+	err := pki.Verifies(chain, by, m.at)
+	if expired := m.at.Before(chain[0].NotBefore) || m.at.After(chain[0].NotAfter); expired && (pki.Leaf{Chain: chain}).SignedBy(by) {
+		err = nil
+	}
+	m.accepted[id] = err
+	return err
+}
+
 // simulate works out who trusts whom after some writes.
 func (m *mesh) simulate(steps []change.Step) []pki.Pair {
-	states := make([]*ca.State, len(m.all))
-	for n, c := range m.all {
-		states[n] = c.State
-	}
-	return pki.Matrix(ca.After(states, steps), m.at)
+	return pki.Matrix(ca.After(m.states(m.all), steps), m.at)
 }
 
 // separates reports whether two clusters are to trust each other no longer.
 func (m *mesh) separates(a, b string) bool {
 	one, other := m.cluster(a), m.cluster(b)
 	return m.off && one != nil && other != nil && !pki.SameAuthority(one.own.Cert, other.own.Cert)
+}
+
+// preflight checks all writes that are known beforehand in all clusters, so that nothing is written unless everything can be.
+func (r *run) preflight(ctx context.Context) error {
+	phase, err := r.next()
+	if err == nil && phase.Kind == Done && r.m.recipe != Roots { // with Roots an upgrade may have dropped the cross certificates, which are not needed any more
+		err = r.m.verified(nil)
+	}
+	if err != nil || phase.Kind == Done {
+		return err
+	}
+	if err := r.m.heldBy(r.ID); err != nil {
+		return err
+	}
+	plan := &change.Plan{Action: string(r.Action)}
+	for _, kind := range []PhaseKind{Lock, Chains, Trust} {
+		part, err := r.plan(r.m, Phase{Kind: kind, Clusters: r.names()})
+		if err != nil {
+			return r.unbegun(err)
+		}
+		plan.Phases = append(plan.Phases, part.Phases...)
+	}
+	if err := errors.Join(r.m.separated(plan.Pending()), r.m.verified(plan.Pending())); err != nil {
+		return err
+	}
+	if r.DryRun != cli.DryRunClient {
+		err = plan.Preflight(ctx, r.Change)
+	}
+	if err != nil || r.DryRun != cli.DryRunNone {
+		r.record(plan)
+	}
+	return err
 }

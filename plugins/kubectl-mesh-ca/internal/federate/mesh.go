@@ -2,6 +2,7 @@ package federate
 
 import (
 	"context"
+	"crypto/sha256"
 	"crypto/x509"
 	"errors"
 	"fmt"
@@ -33,8 +34,8 @@ type cluster struct {
 
 	lock     *corev1.ConfigMap
 	rotating bool
-	former   *corev1.Secret // the backup of cilium-ca
-	backups  []pki.CertKey  // the CAs that are kept; only a repair reads them
+	former   ca.Former     // the backup of cilium-ca
+	backups  []pki.CertKey // the CAs that are kept; only a repair reads them
 	meshAPI  *appsv1.Deployment
 	running  rotate.Running
 }
@@ -45,6 +46,7 @@ type mesh struct {
 	// authorities are the CAs of the clusters in scope, each once, in their order.
 	authorities []pki.CertKey
 	crosses     map[[2]string]*x509.Certificate
+	accepted    map[[sha256.Size]byte]error // by chain and CA; see accepts
 	recipe      Recipe
 	off         bool
 	at          time.Time
@@ -63,7 +65,7 @@ func (c Config) read(ctx context.Context, members, scope []*clusters.Member) (*m
 			return nil, fmt.Errorf("%w; %s could not be read: %w", errIncomplete, m.Label(), m.Err)
 		}
 	}
-	m := &mesh{at: c.Clock.Now(), off: c.Action == Off}
+	m := &mesh{at: c.Clock.Now(), off: c.Action == Off, accepted: map[[sha256.Size]byte]error{}}
 	of := map[*clusters.Member]*cluster{}
 	for _, s := range reading.States {
 		one := c.newCluster(s)
@@ -131,7 +133,7 @@ func (c *cluster) readMore(ctx context.Context, kept bool) error {
 	}
 	c.rotating = rotation != nil || next != nil
 	if c.own.Cert != nil {
-		c.former, err = optional(api.CoreV1().Secrets(c.Namespace).Get(ctx, ca.BackupName(pki.Fingerprint(c.own.Cert)), metav1.GetOptions{}))
+		c.former, err = c.ReadFormer(ctx, pki.Fingerprint(c.own.Cert), pki.ParseAuthority)
 	}
 	if kept && err == nil {
 		c.backups, err = c.readBackups(ctx)
@@ -230,11 +232,14 @@ func (m *mesh) positions(id string) ([]Position, error) {
 		}
 		p.Chains, p.Trust = len(chains) == 0, len(trust) == 0
 		_, replaces := find(slices.Concat(chains, trust), pki.SecretCA)
-		p.Locked = c.holder().ID == id && id != "" && (c.former != nil || !replaces)
+		p.Locked = c.holder().ID == id && id != "" && (c.keeps() || !replaces)
 		out = append(out, p)
 	}
 	return out, nil
 }
+
+// keeps reports whether cilium-ca is kept: with its key, unless it has none itself.
+func (c *cluster) keeps() bool { return c.former.Secret != nil && (c.former.Key || c.keyNote != "") }
 
 // optional turns "not found" into nil.
 func optional[T any](got *T, err error) (*T, error) {
@@ -247,10 +252,10 @@ func optional[T any](got *T, err error) (*T, error) {
 	return got, nil
 }
 
-// states are the clusters in scope as they were read.
-func (m *mesh) states() []*ca.State {
-	out := make([]*ca.State, len(m.scope))
-	for n, c := range m.scope {
+// states are some clusters as they were read.
+func (*mesh) states(of []*cluster) []*ca.State {
+	out := make([]*ca.State, len(of))
+	for n, c := range of {
 		out[n] = c.State
 	}
 	return out

@@ -59,8 +59,9 @@ func (c Config) lock(one *cluster, edits []edit) (first, second []change.Step, e
 		}
 		first = append(first, taken)
 	}
-	if e, replaces := find(edits, pki.SecretCA); replaces && one.former == nil {
+	if e, replaces := find(edits, pki.SecretCA); replaces && !one.keeps() {
 		backup := ca.NewBackup(e.secret, pki.Fingerprint(one.own.Cert))
+		backup.Name = one.former.Free
 		second = append(second, ca.NewCreation(one.State, change.Secret, backup, c.Manager, "keep secret cilium-ca as it is", ca.AccessCreateSecrets()))
 	}
 	return first, second, nil

@@ -13,6 +13,7 @@ import (
 
 	"github.com/kubectl-mesh/kubectl-mesh/pkg/common/cilium/pki"
 	"github.com/kubectl-mesh/kubectl-mesh/pkg/common/clusters"
+	"github.com/kubectl-mesh/kubectl-mesh/plugins/kubectl-mesh-ca/internal/ca"
 	"github.com/kubectl-mesh/kubectl-mesh/plugins/kubectl-mesh-ca/internal/rotate"
 )
 
@@ -181,13 +182,21 @@ func (c Config) checkSigner(m *mesh, one *cluster, secret string, leaf pki.Leaf,
 	}
 }
 
-// checkOff refuses to disconnect clusters unless that was asked for, and to judge clusters that were not read.
+// checkOff refuses to disconnect clusters unless that was asked for, to judge clusters that were not read, and to leave a cluster with a CA file that does not
+// verify its own leaf certificates, or with an empty one, which no pod could mount.
 func (c Config) checkOff(m *mesh, r *refusal) {
 	read := map[string]bool{}
-	for _, one := range m.all {
-		read[one.Member.Name] = true
+	members := make([]*clusters.Member, len(m.all))
+	for n, one := range m.all {
+		read[one.Member.Name], members[n] = true, one.Member
 	}
 	for _, one := range m.scope {
+		for secret, leaf := range one.LeafCertificates() {
+			if m.orphans(one, leaf) {
+				r.add("%s: the CA of another cluster signed the certificate in secret %s, and its CA file would not contain that CA any more: issue it again first, with: %s", one.Member.Name, secret,
+					ca.Command(members, "reissue", "--all", "--in", one.Member.Name)) // without --all it leaves a certificate whose cross certificate its own CA signed
+			}
+		}
 		for peer := range one.Side.Peers {
 			other := m.cluster(peer)
 			switch {
@@ -200,9 +209,30 @@ func (c Config) checkOff(m *mesh, r *refusal) {
 	}
 }
 
+// orphans reports whether a CA file verifies the certificate beside it, and does not do so any more when the CAs of the other clusters are removed.
+func (m *mesh) orphans(c *cluster, leaf pki.Leaf) bool {
+	then := leaf
+	if signer, ok := m.signerOf(leaf); ok {
+		rest, err := m.withCrosses(leaf.Chain[1:], signer)
+		if err != nil {
+			return false // nothing is signed when clusters are separated
+		}
+		then.Chain = append([]*x509.Certificate{leaf.Cert()}, rest...)
+	}
+	return slices.ContainsFunc(leaf.Trust, leaf.SignedBy) && !slices.ContainsFunc(m.withRoots(leaf.Trust, c.own.Cert), then.SignedBy)
+}
+
 func errText(err error) string {
 	if err == nil {
 		return ""
 	}
 	return err.Error()
+}
+
+// unbegun adds what was written to the error of a phase that could not be planned.
+func (r *run) unbegun(err error) error {
+	if !r.wrote {
+		return fmt.Errorf("%w; nothing was written", err)
+	}
+	return fmt.Errorf("%w. This phase has written nothing, and what was written before is safe", err)
 }

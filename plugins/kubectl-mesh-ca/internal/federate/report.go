@@ -83,7 +83,7 @@ func (m *mesh) describe(c *cluster) v1alpha1.FederationCluster {
 	}
 	for _, leaf := range c.LeafCertificates() {
 		out.LeafCertificates++
-		if none(m.authorities, func(a pki.CertKey) bool { return !leaf.SignedBy(a.Cert) }) {
+		if none(m.authorities, func(a pki.CertKey) bool { return m.accepts(leaf.Chain, a.Cert) != nil }) {
 			out.Crossed++
 		}
 		if none(m.authorities, func(a pki.CertKey) bool { return !pki.Trusts(leaf.Trust, a.Cert) }) {
@@ -141,6 +141,9 @@ func (r *run) warnings() []string {
 	out, wrong := rotate.Clocks(r.scope)
 	out = append(out, wrong...)
 	for _, c := range r.m.scope {
+		if note := c.UpgradeNote(); note != "" && (c.issuer == Helm || c.issuer == Mixed) {
+			out = append(out, c.Member.Name+": "+note)
+		}
 		switch {
 		case r.m.off || r.m.oneCA():
 		case r.m.recipe == Files && (c.issuer == Helm || c.issuer == Mixed):
@@ -237,8 +240,8 @@ func (r *run) undo() []v1alpha1.NextStep {
 		out = append(out, v1alpha1.NextStep{Clusters: r.names(), Reason: "removes the certificates of the other CAs", Command: r.plugin("federate", "--off")})
 	}
 	for _, c := range r.m.scope {
-		if c.former != nil && !bytes.Equal(c.former.Data[c.authority.Layout.Cert], c.CA().Object.Data[c.authority.Layout.Cert]) {
-			out = append(out, v1alpha1.NextStep{Cluster: c.Member.Name, Reason: "restores secret cilium-ca as it was kept; the key is the same", Command: r.plugin("restore", "--in", c.Member.Name, "--backup", c.former.Name)})
+		if c.former.Key && !bytes.Equal(c.former.Secret.Data[c.authority.Layout.Cert], c.CA().Object.Data[c.authority.Layout.Cert]) {
+			out = append(out, v1alpha1.NextStep{Cluster: c.Member.Name, Reason: "restores secret cilium-ca as it was kept; the key is the same", Command: r.plugin("restore", "--in", c.Member.Name, "--backup", c.former.Secret.Name)})
 		}
 	}
 	if r.Action == Off {
@@ -263,16 +266,19 @@ func (r *run) plugin(words ...string) string {
 	return commandline.Plugin("kubectl mesh-ca", commandline.MeshOf(r.members), "", words...)
 }
 
-// command is the command itself.
+// command is the command itself, with every flag without which it would not go on.
 func (r *run) command() string {
-	switch r.Action {
-	case Off:
-		return r.plugin("federate", "--off")
-	case Repair:
-		return r.plugin("rotate", "repair")
+	words := []string{"federate"}
+	switch {
+	case r.Action == Repair:
+		words = []string{"rotate", "repair"}
+	case r.Action == Off:
+		words = append(words, "--off")
+		if r.AllowDisconnect {
+			words = append(words, "--allow-disconnect")
+		}
+	case r.FilesOnly:
+		words = append(words, "--files-only")
 	}
-	if r.FilesOnly {
-		return r.plugin("federate", "--files-only")
-	}
-	return r.plugin("federate")
+	return r.plugin(append(words, r.RetryFlags...)...)
 }

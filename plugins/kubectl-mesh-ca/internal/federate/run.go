@@ -11,7 +11,6 @@ import (
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 
 	"github.com/kubectl-mesh/kubectl-mesh/pkg/apis/v1alpha1"
-	"github.com/kubectl-mesh/kubectl-mesh/pkg/common/change"
 	"github.com/kubectl-mesh/kubectl-mesh/pkg/common/cli"
 	"github.com/kubectl-mesh/kubectl-mesh/pkg/common/clusters"
 	"github.com/kubectl-mesh/kubectl-mesh/pkg/common/fanout"
@@ -102,7 +101,7 @@ func Run(ctx context.Context, c Config, ui kernel.UI) (v1alpha1.FederationReport
 	if err := r.read(ctx); err != nil {
 		return r.end(err)
 	}
-	ca.ReadReleases(ctx, r.m.states(), c.Change.Timeout)
+	ca.ReadReleases(ctx, r.m.states(r.m.scope), c.Change.Timeout)
 	if err := r.begin(ctx); err != nil {
 		return r.end(err)
 	}
@@ -117,7 +116,7 @@ func (r *run) read(ctx context.Context) error {
 	}
 	m.recipe = r.recipe
 	if r.m != nil {
-		m.crosses = r.m.crosses
+		m.crosses, m.accepted = r.m.crosses, r.m.accepted
 	}
 	r.m = m
 	if r.Wait == 0 {
@@ -158,35 +157,6 @@ func (r *run) begin(ctx context.Context) error {
 		return err
 	}
 	return r.preflight(ctx)
-}
-
-// preflight checks all writes that are known beforehand in all clusters, so that nothing is written unless everything can be.
-func (r *run) preflight(ctx context.Context) error {
-	if phase, err := r.next(); err != nil || phase.Kind == Done {
-		return err
-	}
-	if err := r.m.heldBy(r.ID); err != nil {
-		return err
-	}
-	plan := &change.Plan{Action: string(r.Action)}
-	for _, kind := range []PhaseKind{Lock, Chains, Trust} {
-		part, err := r.plan(r.m, Phase{Kind: kind, Clusters: r.names()})
-		if err != nil {
-			return err
-		}
-		plan.Phases = append(plan.Phases, part.Phases...)
-	}
-	if err := r.m.separated(plan.Pending()); err != nil {
-		return err
-	}
-	var err error
-	if r.DryRun != cli.DryRunClient {
-		err = plan.Preflight(ctx, r.Change)
-	}
-	if err != nil || r.DryRun != cli.DryRunNone {
-		r.record(plan)
-	}
-	return err
 }
 
 // next is the phase that is to be done next. Without an observation nothing is known of the processes, and nothing is restarted.
@@ -316,7 +286,7 @@ func (r *run) carryOut(ctx context.Context, phase Phase, waited time.Duration) e
 	}
 	plan, err := r.plan(r.m, phase)
 	if err != nil {
-		return err
+		return r.unbegun(err)
 	}
 	r.ui.Say("%s", r.m.sentence(phase))
 	if err := plan.Preflight(ctx, r.Change); err != nil {

@@ -83,7 +83,7 @@ func etcd(s *ca.State, served Served, states []*ca.State, now time.Time) v1alpha
 		if client == s || len(served.Chain) == 0 {
 			continue
 		}
-		check := pki.VerifyServed(served.Chain, client.Side, s.Side.Name, now)
+		check := pki.VerifyServed(served.Chain, client.Side, s.Side.ClusterName(), now)
 		a := v1alpha1.LiveAcceptance{Client: client.Member.Name, Verdict: string(check.Verdict), Reason: check.Reason}
 		if check.Trust.Key != "" {
 			a.Trust = check.Trust.String()

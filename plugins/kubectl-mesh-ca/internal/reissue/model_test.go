@@ -39,6 +39,7 @@ type world struct {
 	said             []string
 	declines, slow   bool // nobody agrees; the tools do nothing
 	jobFails         bool
+	helmFails        bool
 	blind            bool // nothing can be observed
 	starting         int  // for so many polls agents have read everything, and are not connected yet
 }
@@ -253,6 +254,9 @@ func (w *world) Run(_ context.Context, args, _ []string) error {
 	w.log = append(w.log, "helm "+cluster)
 	if !slices.Contains(args, "--reuse-values") || !slices.Contains(args, "upgrade") {
 		return fmt.Errorf("helm %v", args)
+	}
+	if w.helmFails {
+		return errors.New("exit status 1")
 	}
 	kept := w.kept(cluster)
 	for _, name := range helmKeeps {

@@ -102,6 +102,9 @@ func Plan(ctx context.Context, j Job, ui kernel.UI) (*Work, error) {
 		}
 		w.clusters = append(w.clusters, c)
 	}
+	if err := w.keepsTrust(); err != nil && len(why) == 0 {
+		why = append(why, fmt.Sprintf("%v. Issue the leaf certificates where they come from, or give the clusters one CA: kubectl mesh-ca sync", err))
+	}
 	if len(why) > 0 {
 		return nil, fmt.Errorf("the leaf certificates cannot be issued again as things are; nothing was changed: %s", strings.Join(why, "; "))
 	}

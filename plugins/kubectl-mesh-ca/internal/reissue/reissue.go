@@ -105,6 +105,11 @@ func Run(ctx context.Context, c Config, ui kernel.UI) (*Report, error) {
 		return unwritten(c.Write, read.Members, err)
 	}
 	ca.ReadReleases(ctx, targets, c.Change.Timeout)
+	for _, s := range targets {
+		if s.DeletedNote != "" {
+			ui.Note("%s: leaf certificates of Hubble are missing. Cannot determine whether a command of mesh-ca deleted them (%s); a Helm upgrade recreates them", s.Member.Name, s.DeletedNote)
+		}
+	}
 	renewals, err := ca.Renewals(read.Members, read.States, targets, c.Which, c.Clock.Now())
 	if err != nil {
 		return unwritten(c.Write, read.Members, fmt.Errorf("%w; nothing was changed", err))

@@ -5,10 +5,14 @@ import (
 	"errors"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/google/go-cmp/cmp"
 	corev1 "k8s.io/api/core/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/runtime"
+	ktesting "k8s.io/client-go/testing"
 
 	"github.com/kubectl-mesh/kubectl-mesh/pkg/apis/v1alpha1"
 	"github.com/kubectl-mesh/kubectl-mesh/pkg/common/cilium/pki"
@@ -166,6 +170,136 @@ func TestEndsEarly(t *testing.T) {
 	}
 }
 
+// TestHelmFails: Hubble's Secrets that were deleted for the upgrade are there again if helm fails. If the command is killed before it can do that, status and the
+// next command know that they are missing.
+func TestHelmFails(t *testing.T) {
+	t.Parallel()
+	one := pkitest.NewCA(t, pkitest.Spec{})
+	hubble := []string{pki.SecretHubbleServer, pki.SecretHubbleRelay}
+	w := newWorld(t, func(string) catest.Install {
+		return catest.Install{CA: &one, EtcdStarted: pkitest.Now, Edit: func(s map[string]*corev1.Secret) {
+			for _, name := range hubble { // only these are due
+				leaf, err := pki.ParseLeaf(s[name].Data)
+				must(t, err)
+				soon := one.Issue(t, pkitest.Spec{Name: leaf.Cert().Subject.CommonName, DNS: leaf.Cert().DNSNames, NotBefore: pkitest.Now.Add(-900 * pkitest.Day), NotAfter: pkitest.Now.Add(10 * pkitest.Day)})
+				s[name].Data = pkitest.LeafSecret(soon, one.CertPEM)
+			}
+		}}
+	}, "us")
+	before := map[string]*corev1.Secret{}
+	for _, name := range hubble {
+		before[name] = w.secret("us", name)
+	}
+	run := func() (*reissue.Report, error) {
+		t.Helper()
+		return w.reissue(reissue.Config{Means: w.means(false, true), Which: ca.Which{Soon: reissue.DefaultSoon}})
+	}
+	w.helmFails = true
+	report, err := run()
+	if err == nil || !strings.Contains(err.Error(), `cluster "us": helm failed: exit status 1. To go on, run: kubectl mesh-ca reissue`) || report.Complete || len(report.UndoCommands) > 0 {
+		t.Fatalf("%v, %+v", err, report)
+	}
+	for _, name := range hubble {
+		got := w.secret("us", name)
+		if got == nil || !cmp.Equal(got.Data, before[name].Data) || !cmp.Equal(got.Labels, before[name].Labels) || !cmp.Equal(got.Annotations, before[name].Annotations) || got.Type != before[name].Type {
+			t.Fatalf("%s: %+v", name, got)
+		}
+	}
+	// It was killed while helm ran.
+	for _, name := range hubble {
+		must(t, w.mesh.API["us"].CoreV1().Secrets(catest.Namespace).Delete(t.Context(), name, metav1.DeleteOptions{Preconditions: &metav1.Preconditions{}}))
+	}
+	states := ca.ReadAll(t.Context(), w.mesh.Members, time.Minute).States
+	ca.ReadKept(t.Context(), states, time.Minute)
+	status := ca.Report(w.mesh.Members, states, pkitest.Now)
+	if len(status.Findings) != 1 || status.Findings[0].ID != "CA020" || !strings.Contains(status.Findings[0].Message, "a backup shows that mesh-ca deleted it earlier. A Helm upgrade recreates it") || len(status.Findings[0].Objects) != 2 || len(status.NextSteps) != 1 || !strings.Contains(status.NextSteps[0].Command, "helm --kube-context kind-us -n kube-system upgrade cilium") {
+		t.Errorf("%+v\n%+v", status.Findings, status.NextSteps)
+	}
+	w.helmFails = false
+	report, err = run()
+	if err != nil || !report.Complete {
+		t.Fatal(err, report.Waiting)
+	}
+	w.ends(false)
+	for _, name := range hubble {
+		if w.secret("us", name) == nil {
+			t.Errorf("secret %s is missing", name)
+		}
+	}
+	if diff := cmp.Diff([]string{"helm us", "helm us"}, w.log); diff != "" {
+		t.Error(diff)
+	}
+	if report, err := run(); err != nil || len(report.Changes) > 0 {
+		t.Errorf("again: %v, %+v", err, report.Changes)
+	}
+}
+
+// TestReissuedCA: a CA that was issued again under its key is in every CA file afterwards, and etcd restarts.
+func TestReissuedCA(t *testing.T) {
+	t.Parallel()
+	former := pkitest.NewCA(t, pkitest.Spec{NotAfter: pkitest.Now.Add(5 * pkitest.Day)})
+	now := pkitest.NewCA(t, pkitest.Spec{Key: former.Key})
+	w := newWorld(t, func(string) catest.Install { return catest.Install{CA: &now, LeafCA: &former, Method: "hand"} }, "us", "eu")
+	if report, err := w.reissue(reissue.Config{Means: w.means(true, false)}); err != nil {
+		t.Fatal(err, report.Waiting)
+	}
+	must(t, w.Sleep(t.Context(), time.Second)) // the model's kubelets act when time passes
+	w.ends(true)
+	for _, cluster := range []string{"us", "eu"} {
+		if got := w.trust(cluster, pki.SecretServer); got != string(now.CertPEM) {
+			t.Errorf("%s: %s", cluster, got)
+		}
+	}
+	if diff := cmp.Diff([]string{"restart us", "restart eu", "agents us", "agents eu"}, w.log); diff != "" {
+		t.Error(diff)
+	}
+}
+
+// TestRootEndsFirst: cilium-ca is an intermediate CA that outlives its root. The files that are signed here end with the root, and nothing waits for others.
+func TestRootEndsFirst(t *testing.T) {
+	t.Parallel()
+	root := pkitest.NewCA(t, pkitest.Spec{Name: "Root", NotAfter: pkitest.Now.Add(90 * pkitest.Day)})
+	below := root.Intermediate(t, pkitest.Spec{Name: "below"})
+	chain := below.With(root)
+	w := newWorld(t, func(string) catest.Install {
+		former := pkitest.NewCA(t, pkitest.Spec{})
+		return catest.Install{CA: &chain, LeafCA: &former, Method: "hand", CAOwner: "certgen", EtcdStarted: pkitest.Now}
+	}, "us", "eu")
+	if report, err := w.reissue(reissue.Config{Means: w.means(false, false)}); err != nil {
+		t.Fatal(err, report.Waiting)
+	}
+	if got := w.trust("us", pki.SecretServer); got != string(root.CertPEM) {
+		t.Error(got)
+	}
+	if report, err := w.reissue(reissue.Config{Means: w.means(false, false)}); err != nil || len(report.Changes) > 0 {
+		t.Errorf("again: %v, %+v", err, report.Changes)
+	}
+}
+
+// TestRestartThatIsNotWritten: an API server that answers a restart with an error has not restarted anything.
+func TestRestartThatIsNotWritten(t *testing.T) {
+	t.Parallel()
+	w := synced(t, map[string]string{"us": "hand"})
+	w.mesh.API["us"].PrependReactor("patch", "deployments", func(a ktesting.Action) (bool, runtime.Object, error) {
+		if catest.DryRun(a) {
+			return false, nil, nil
+		}
+		return true, nil, apierrors.NewInternalError(errors.New("failed calling webhook \"pods.example.com\""))
+	})
+	report, err := w.reissue(reissue.Config{Means: w.means(true, false)})
+	if err == nil || errors.Is(err, reissue.ErrWaiting) || !strings.Contains(err.Error(), "deployment kube-system/clustermesh-apiserver: it was not written: ") || !strings.Contains(err.Error(), "pods.example.com") {
+		t.Fatal(err)
+	}
+	for _, c := range report.Changes {
+		if c.Object == "deployment/clustermesh-apiserver" && c.Result != v1alpha1.ResultFailed {
+			t.Errorf("%+v", c)
+		}
+	}
+	if len(w.log) > 0 {
+		t.Errorf("%q", w.log)
+	}
+}
+
 // TestGoesOn: after a crash between the restarts, the same command does what is missing.
 func TestGoesOn(t *testing.T) {
 	t.Parallel()
@@ -290,6 +424,29 @@ func TestNameConstraints(t *testing.T) {
 	}
 }
 
+// TestForeignExpired: the command asks a person to issue an expired leaf certificate of another PKI again, waits for it, and signs nothing with cilium-ca.
+func TestForeignExpired(t *testing.T) {
+	t.Parallel()
+	other := pkitest.NewCA(t, pkitest.Spec{})
+	w := newWorld(t, func(name string) catest.Install {
+		own := pkitest.NewCA(t, pkitest.Spec{})
+		return catest.Install{CA: &own, LeafCA: &other, Method: "hand", CAOwner: "helm", EtcdStarted: pkitest.Now, Edit: func(s map[string]*corev1.Secret) {
+			if name == "eu" {
+				s[pki.SecretRemote].Data = pkitest.LeafSecret(other.Issue(t, pkitest.Spec{Name: "remote", NotBefore: pkitest.Now.Add(-9 * pkitest.Day), NotAfter: pkitest.Now.Add(-time.Hour)}), other.CertPEM)
+			}
+		}}
+	}, "us", "eu")
+	before := w.secret("eu", pki.SecretRemote)
+	report, err := w.reissue(reissue.Config{Means: w.means(false, false), In: []string{"eu"}, Which: ca.Which{Soon: reissue.DefaultSoon}})
+	said := strings.Join(w.said, "\n")
+	if !errors.Is(err, reissue.ErrWaiting) || !strings.Contains(said, "managed by hand: issue new certificates at their source") || !cmp.Equal(before, w.secret("eu", pki.SecretRemote)) {
+		t.Fatalf("%v\n%s", err, said)
+	}
+	if len(report.NextSteps) != 1 || !cmp.Equal(report.NextSteps[0].Objects, []string{"secret/" + pki.SecretRemote}) {
+		t.Errorf("%+v", report.NextSteps)
+	}
+}
+
 // TestDeclined: every item is listed as not written.
 func TestDeclined(t *testing.T) {
 	t.Parallel()
@@ -322,6 +479,107 @@ func TestOnlyDue(t *testing.T) {
 		t.Errorf("%+v", report.Phases)
 	}
 	w.ends(true)
+}
+
+// leaves changes all leaf Secrets of a cluster: certificates are sent in addition, and the CA file contains others.
+func leaves(secrets map[string]*corev1.Secret, sent, trust []pkitest.CA) {
+	for _, spec := range pki.LeafSpecs() {
+		s := secrets[spec.Secret]
+		if s == nil {
+			continue
+		}
+		for _, c := range sent {
+			s.Data[pki.KeyTLSCert] = append(s.Data[pki.KeyTLSCert], c.CertPEM...)
+		}
+		s.Data[pki.KeyCACert] = files(trust...)
+	}
+}
+
+func files(of ...pkitest.CA) []byte {
+	var out []byte
+	for _, c := range of {
+		out = append(out, c.CertPEM...)
+	}
+	return out
+}
+
+// trusted lists the pairs of clusters that trust each other.
+func (w *world) trusted() []string {
+	var out []string
+	for _, p := range pki.Matrix(ca.After(ca.ReadAll(w.t.Context(), w.mesh.Members, time.Minute).States, nil), w.at) {
+		if p.Verdict == pki.OK {
+			out = append(out, p.Client+" "+p.Server)
+		}
+	}
+	return out
+}
+
+// TestKeepsTrust: what makes other clusters trust a leaf certificate, or be trusted, may be in its Secret alone. It survives the re-issue, or nothing is written.
+func TestKeepsTrust(t *testing.T) {
+	t.Parallel()
+	one, two, root := pkitest.NewCA(t, pkitest.Spec{}), pkitest.NewCA(t, pkitest.Spec{}), pkitest.NewCA(t, pkitest.Spec{Name: "Root"})
+	again := pkitest.NewCA(t, pkitest.Spec{Name: "Root", Key: root.Key, NotAfter: root.Cert.NotAfter.Add(pkitest.Day)})
+	x12, x21 := two.Cross(t, one), one.Cross(t, two)
+	below, beside := root.Intermediate(t, pkitest.Spec{Name: "below"}), root.Intermediate(t, pkitest.Spec{Name: "beside"})
+	type list = []pkitest.CA
+	type side struct {
+		ca          *pkitest.CA // its certificate signs
+		leaf        *pkitest.CA // it signed the leaf certificates; ca by default
+		with        list        // in cilium-ca
+		sent, trust list
+	}
+	for name, c := range map[string]struct {
+		us, eu  side
+		refused string
+		want    list // the CA file of us afterwards
+	}{
+		"federated by cross certificates": {us: side{ca: &one, sent: list{x12}, trust: list{one}}, eu: side{ca: &two, sent: list{x21}, trust: list{two}}, want: list{one}},
+		"federated by CA files":           {us: side{ca: &one, trust: list{one, two}}, eu: side{ca: &two, trust: list{two, one}}, want: list{one, two}},
+		"below a root": {us: side{ca: &below, with: list{root}, sent: list{below}, trust: list{root}}, eu: side{ca: &beside, with: list{root}, sent: list{beside}, trust: list{root}},
+			want: list{below, root}},
+		"below a root that is not in cilium-ca":      {us: side{ca: &below, sent: list{below}, trust: list{root}}, eu: side{ca: &beside, sent: list{beside}, trust: list{root}}, want: list{below, root}},
+		"signed by the other, before federate --off": {us: side{ca: &one, leaf: &two, sent: list{x21}, trust: list{two, one}}, eu: side{ca: &two, trust: list{two, one}}, want: list{one, two}},
+		"another CA than before":                     {us: side{ca: &two, leaf: &one, trust: list{one, two, root}}, eu: side{ca: &two, trust: list{two, one}}, want: list{two, root}},
+		"federated, then the CA of the other":        {us: side{ca: &two, leaf: &one, sent: list{x12}, trust: list{one}}, eu: side{ca: &two, sent: list{x21}, trust: list{two}}, want: list{two}},
+		"another root than before":                   {us: side{ca: &two, leaf: &below, sent: list{below}, trust: list{root, two}}, eu: side{ca: &two, trust: list{two, root}}, want: list{two}},
+		"who trusts only the intermediate CA": {us: side{ca: &root, leaf: &below, sent: list{below}, trust: list{below, root}}, eu: side{ca: &below, trust: list{below}},
+			refused: "this would end the trust between us and eu"},
+		"the same, and the root was issued again": {us: side{ca: &again, leaf: &below, sent: list{below}, trust: list{below, root}}, eu: side{ca: &below, trust: list{below}},
+			refused: "this would end the trust between us and eu"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			w := newWorld(t, func(name string) catest.Install {
+				s := c.us
+				if name == "eu" {
+					s = c.eu
+				}
+				return catest.Install{CA: s.ca, LeafCA: s.leaf, Method: "hand", EtcdStarted: pkitest.Now, Edit: func(secrets map[string]*corev1.Secret) {
+					secrets["cilium-ca"].Data["ca.crt"] = files(append(list{*s.ca}, s.with...)...)
+					leaves(secrets, s.sent, s.trust)
+				}}
+			}, "us", "eu")
+			before := w.trusted()
+			_, err := w.reissue(reissue.Config{Means: w.means(false, false), In: []string{"us"}, Which: ca.Which{All: true}})
+			if c.refused != "" {
+				if err == nil || !strings.Contains(err.Error(), c.refused) || !strings.Contains(err.Error(), "nothing was changed") || w.mesh.Writes() > 0 {
+					t.Errorf("%v; %d writes", err, w.mesh.Writes())
+				}
+				return
+			}
+			must(t, err)
+			if diff := cmp.Diff(before, w.trusted()); diff != "" || len(before) != 2 || w.mesh.Writes() == 0 {
+				t.Errorf("trust (-before +after), %d writes\n%s", w.mesh.Writes(), diff)
+			}
+			leaf, err := pki.ParseLeaf(w.secret("us", pki.SecretServer).Data)
+			must(t, err)
+			want, err := pki.ParseCertificates(files(c.want...))
+			must(t, err)
+			if !pki.SameCertificates(leaf.Trust, want) {
+				t.Errorf("the CA file has %d certificates, want %d", len(leaf.Trust), len(want))
+			}
+		})
+	}
 }
 
 // TestUnreadTarget: the name of a cluster that could not be read is not known. The error says why.

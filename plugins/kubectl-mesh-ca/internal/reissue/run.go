@@ -12,6 +12,7 @@ import (
 	corev1 "k8s.io/api/core/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 
+	"github.com/kubectl-mesh/kubectl-mesh/pkg/apis/v1alpha1"
 	"github.com/kubectl-mesh/kubectl-mesh/pkg/common/change"
 	"github.com/kubectl-mesh/kubectl-mesh/pkg/common/clusters"
 	"github.com/kubectl-mesh/kubectl-mesh/pkg/common/fanout"
@@ -116,7 +117,45 @@ func (w *Work) do(ctx context.Context, c *cluster, t *task) error {
 	}
 	w.ui.Say("%s: running: %s", c.name(), t.step.Command)
 	if err := w.Helm.Run(ctx, t.step.Helm, t.step.Env); err != nil {
-		return fmt.Errorf("cluster %q: helm failed: %w", c.name(), err)
+		err = fmt.Errorf("cluster %q: helm failed: %w", c.name(), err)
+		if left := w.recreate(ctx, c); left != nil {
+			err = fmt.Errorf("%w; what was deleted for it could not be created again: %w", err, left)
+		}
+		return err
+	}
+	return nil
+}
+
+// recreate creates the Secrets again that were deleted for Helm, and that Helm has not made: without them Hubble has no certificates.
+func (w *Work) recreate(ctx context.Context, c *cluster) error {
+	ctx = context.WithoutCancel(ctx)
+	again := &change.Phase{}
+	var deleted []*ca.Write
+	for _, t := range c.tasks {
+		for _, phase := range t.phases {
+			for _, each := range phase.Steps {
+				del, ok := each.(*ca.Write)
+				if !ok || !del.Deletes() || !del.Written || del.Target().Kind.Name != change.Secret.Name {
+					continue
+				}
+				err := fanout.Do(ctx, w.Change.Timeout, func(ctx context.Context) error {
+					_, err := del.Target().Get(ctx)
+					return err
+				})
+				if apierrors.IsNotFound(err) {
+					deleted, again.Steps = append(deleted, del), append(again.Steps, ca.NewRecreation(c.State, del.Target().Name, w.Manager))
+				} else if err != nil {
+					return fmt.Errorf("cannot determine whether it has created %s again: %w", del.Target(), err)
+				}
+			}
+		}
+	}
+	if err := w.write(ctx, again); err != nil {
+		return err
+	}
+	for _, del := range deleted { // it is as if nothing had been deleted
+		del.Written, del.Result, del.Message = false, v1alpha1.ResultUnchanged, "created again, because helm failed"
+		w.ui.Say("%s: %s was created again as it was", c.name(), del.Target())
 	}
 	return nil
 }

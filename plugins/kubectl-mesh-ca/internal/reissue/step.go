@@ -53,8 +53,31 @@ func renew(of *ca.State, have *unstructured.Unstructured, manager string, now ti
 		"type": "Issuing", "status": "True", "reason": "ManuallyTriggered", "message": "Certificate re-issuance manually triggered",
 		"lastTransitionTime": now.UTC().Format(time.RFC3339), "observedGeneration": have.GetGeneration(),
 	})
-	return ca.NewPatch(of, change.Certificate, have, change.Fields{Status: map[string]any{"conditions": conditions}}, manager, "renewed by cert-manager",
+	w := ca.NewPatch(of, change.Certificate, have, change.Fields{Status: map[string]any{"conditions": conditions}}, manager, "renewed by cert-manager",
 		ca.AccessReadCertificates(), ca.AccessRenewCertificates())
+	w.Compare = func(stored metav1.Object) *change.Difference {
+		// cert-manager may have issued the certificate since. If nothing about its issuance has changed, the condition was not set.
+		now, ok := stored.(*unstructured.Unstructured)
+		if ok && (issuance(now)[0] == "True" || !slices.Equal(issuance(now), issuance(have))) {
+			return nil
+		}
+		return &change.Difference{Field: "the condition Issuing", Gone: true}
+	}
+	return w
+}
+
+// issuance is what tells whether cert-manager issues a Certificate again, or has done so: the status of the condition Issuing, when it changed, the revision,
+// and the last failure.
+func issuance(c *unstructured.Unstructured) []string {
+	status, _, _ := unstructured.NestedMap(c.Object, "status") // what is missing is compared as such
+	var is, since any
+	conditions, _, _ := unstructured.NestedSlice(c.Object, "status", "conditions")
+	for _, each := range conditions {
+		if m, ok := each.(map[string]any); ok && m["type"] == "Issuing" {
+			is, since = m["status"], m["lastTransitionTime"]
+		}
+	}
+	return []string{fmt.Sprint(is), fmt.Sprint(since), fmt.Sprint(status["revision"]), fmt.Sprint(status["lastFailureTime"])}
 }
 
 // restart replaces the pods of a workload, as kubectl rollout restart does.

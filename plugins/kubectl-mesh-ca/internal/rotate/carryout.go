@@ -17,7 +17,7 @@ func (r *run) carryOut(ctx context.Context, phase Phase, waited time.Duration) e
 	}
 	plan, err := r.Config.plan(r.m, phase)
 	if err != nil {
-		return err
+		return r.unbegun(err)
 	}
 	if len(plan.Pending()) == 0 && phase.Kind == Refresh {
 		return r.settle(ctx, func() []string { return r.m.clientsBehind(phase.Clusters) })
@@ -76,7 +76,7 @@ func (r *run) check(ctx context.Context, phase Phase) error {
 	}
 	plan, err := r.Config.plan(r.m, phase)
 	if err != nil {
-		return err
+		return r.unbegun(err)
 	}
 	err = plan.Preflight(ctx, r.Change)
 	r.report.add(plan)

@@ -1,7 +1,9 @@
 package rotate
 
 import (
-	"fmt"
+	"crypto/ecdsa"
+	"crypto/elliptic"
+	"crypto/rand"
 
 	"github.com/kubectl-mesh/kubectl-mesh/pkg/common/change"
 	"github.com/kubectl-mesh/kubectl-mesh/pkg/common/cilium/pki"
@@ -14,35 +16,32 @@ func (m *mesh) guard(steps []change.Step) error {
 	if err := ca.KeepsTrust(pki.Matrix(now, m.at), pki.Matrix(then, m.at), func(string, string) bool { return false }); err != nil {
 		return err
 	}
-	inside := m.inside(now)
-	for n, link := range m.inside(then) {
-		if inside[n].ok && !link.ok {
-			return fmt.Errorf("this would end the trust within %s (%s); nothing was written", link.cluster, link.name)
-		}
+	return ca.KeepsInside(now, then, m.at)
+}
+
+// rehearse plans the phase that follows Prepare, and discards it: what the guard refuses there must be refused before Prepare is written.
+func (r *run) rehearse() error {
+	trial := *r.m
+	var err error
+	if trial.rehearsal, err = ecdsa.GenerateKey(elliptic.P256(), rand.Reader); err != nil {
+		return err
 	}
-	return nil
+	at := trial.positions(r.goal)
+	for n := range at {
+		at[n].Prepared = true
+	}
+	phase := Next(trial.method, Goal{Until: Narrow}, at)
+	if trial.method == Emergency || phase.Kind != Issue && phase.Kind != Trust {
+		return nil
+	}
+	_, err = r.plan(&trial, phase)
+	return err
 }
 
 func (m *mesh) states() []*ca.State {
 	out := make([]*ca.State, len(m.clusters))
 	for n, c := range m.clusters {
 		out[n] = c.State
-	}
-	return out
-}
-
-// link is a connection within a cluster.
-type link struct {
-	cluster, name string
-	ok            bool
-}
-
-func (m *mesh) inside(sides []pki.Side) []link {
-	var out []link
-	for _, side := range sides {
-		for _, l := range pki.Inside(side, m.at) {
-			out = append(out, link{side.Name, l.Name, l.Verdict == pki.OK})
-		}
 	}
 	return out
 }

@@ -6,16 +6,20 @@ import (
 	"slices"
 
 	batchv1 "k8s.io/api/batch/v1"
-	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
+	"github.com/kubectl-mesh/kubectl-mesh/pkg/common/cilium/pki"
 	"github.com/kubectl-mesh/kubectl-mesh/pkg/common/clusters"
 	"github.com/kubectl-mesh/kubectl-mesh/pkg/common/fanout"
-	"github.com/kubectl-mesh/kubectl-mesh/plugins/kubectl-mesh-ca/internal/ca"
 )
 
-// prepared reports whether all that a rotation needs in this cluster is there.
-func (c *cluster) prepared() bool {
-	return c.kept != nil && c.former != nil && c.lock != nil && len(c.active()) == 0
+// prepared reports whether all that a rotation needs in a cluster is there.
+func (m *mesh) prepared(c *cluster) bool {
+	return c.kept != nil && m.keeps(c) && c.lock != nil && len(c.active()) == 0
+}
+
+// keeps reports whether a cluster keeps OLD: with its key, unless no cluster has that any more.
+func (m *mesh) keeps(c *cluster) bool {
+	return c.former.Secret != nil && (c.former.Key || !m.old.HasKey())
 }
 
 // left reports whether something is there that a clean-up removes.
@@ -56,6 +60,6 @@ func (c *cluster) readFormer(ctx context.Context, old string) error {
 		return nil
 	}
 	var err error
-	c.former, err = optional(c.Member.Client.CoreV1().Secrets(c.Namespace).Get(ctx, ca.BackupName(old), metav1.GetOptions{}))
+	c.former, err = c.ReadFormer(ctx, old, pki.ParseSigner)
 	return err
 }

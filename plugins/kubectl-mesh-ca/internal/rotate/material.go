@@ -122,11 +122,18 @@ func (m *mesh) leafData(secret *corev1.Secret, kind pki.Accepts) (map[string][]b
 	if leaf.Key == pki.KeyMatches && (pki.Leaf{Chain: leaf.Chain[:1]}).SignedBy(signer.Cert) && m.at.Before(leaf.Cert().NotAfter) {
 		return map[string][]byte{pki.KeyTLSCert: pki.EncodeCertificates(append([]*x509.Certificate{leaf.Cert()}, with...)...)}, nil
 	}
-	made, err := signer.Reissue(leaf.Cert(), m.at)
+	made, err := m.reissue(signer, leaf.Cert())
 	if err != nil {
 		return nil, err
 	}
 	return map[string][]byte{pki.KeyTLSCert: pki.EncodeCertificates(append([]*x509.Certificate{made.Cert}, with...)...), pki.KeyTLSKey: made.KeyPEM()}, nil
+}
+
+func (m *mesh) reissue(signer pki.CertKey, previous *x509.Certificate) (pki.CertKey, error) {
+	if m.rehearsal != nil {
+		return signer.ReissueWith(previous, m.at, m.rehearsal)
+	}
+	return signer.Reissue(previous, m.at)
 }
 
 // trustData returns what must be written to a leaf Secret so that its CA file is of a kind. Certificates of the file that belong to neither CA stay at its end.

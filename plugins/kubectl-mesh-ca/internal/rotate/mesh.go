@@ -3,6 +3,7 @@ package rotate
 import (
 	"cmp"
 	"context"
+	"crypto"
 	"crypto/x509"
 	"errors"
 	"fmt"
@@ -41,7 +42,7 @@ type cluster struct {
 	*ca.State
 
 	kept     *corev1.Secret // SecretNew
-	former   *corev1.Secret // the backup of OLD
+	former   ca.Former      // the backup of OLD
 	lock     *corev1.ConfigMap
 	cronJobs []*batchv1.CronJob
 	meshAPI  *appsv1.Deployment
@@ -60,6 +61,8 @@ type mesh struct {
 	old, new pki.CertKey
 	x        *x509.Certificate // NEW, signed by OLD; nil with Bundle
 	started  bool              // NEW is kept in at least one cluster
+	// rehearsal is the key of all leaf certificates of a rehearsal, which are discarded; nil elsewhere.
+	rehearsal crypto.Signer
 }
 
 func (m *mesh) pair() pki.Rotation { return pki.Rotation{Old: m.old.Cert, New: m.new.Cert} }
@@ -208,7 +211,7 @@ func (m *mesh) keys() error {
 		m.started, m.new, m.method = true, signer, Method(c.kept.Annotations[annotationMethod])
 	}
 	for _, c := range m.clusters {
-		for _, secret := range []*corev1.Secret{c.former, c.CA().Object} {
+		for _, secret := range []*corev1.Secret{c.former.Secret, c.CA().Object} {
 			if secret == nil || m.old.HasKey() {
 				continue
 			}
@@ -250,7 +253,7 @@ func (c *cluster) replaces() string {
 func (m *mesh) positions(goal Goal) []Position {
 	out := make([]Position, 0, len(m.clusters))
 	for _, c := range m.clusters {
-		p := Position{Cluster: c.Member.Name, Prepared: c.prepared(), Left: c.left(), Leaves: map[string]pki.Accepts{}, Trusts: map[string]pki.Accepts{}}
+		p := Position{Cluster: c.Member.Name, Prepared: m.prepared(c), Left: c.left(), Leaves: map[string]pki.Accepts{}, Trusts: map[string]pki.Accepts{}}
 		for name, leaf := range c.LeafCertificates() {
 			p.Leaves[name], p.Trusts[name] = m.pair().Leaf(leaf.Chain, m.at), m.pair().Trust(leaf.Trust)
 		}

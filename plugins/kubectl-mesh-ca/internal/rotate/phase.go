@@ -75,13 +75,16 @@ func (c Config) planCluster(m *mesh, one *cluster, phase Phase) ([][]change.Step
 // prepare keeps both CAs before anything else is written, then takes the lock, then keeps certgen from writing by itself.
 func (c Config) prepare(m *mesh, one *cluster) [][]change.Step {
 	var keep, lock, suspend []change.Step
-	if one.former == nil {
+	if !m.keeps(one) {
 		have := one.CA().Object
-		if now, err := pki.ParseCA(have.Data); err != nil || !now.Signer().Equal(m.old.Cert) { // it was replaced meanwhile
+		now, err := pki.ParseCA(have.Data)
+		if err != nil || !now.Signer().Equal(m.old.Cert) || now.Key != pki.KeyMatches && m.old.HasKey() { // it was replaced meanwhile, or only other clusters have its key
 			have = have.DeepCopy()
 			have.Data = map[string][]byte{pki.KeyCACert: m.old.CertPEM(), pki.KeyCAKey: m.old.KeyPEM()}
 		}
-		keep = append(keep, ca.NewCreation(one.State, change.Secret, ca.NewBackup(have, pki.Fingerprint(m.old.Cert)), c.Manager, "keep the previous CA", ca.AccessCreateSecrets()))
+		backup := ca.NewBackup(have, pki.Fingerprint(m.old.Cert))
+		backup.Name = one.former.Free
+		keep = append(keep, ca.NewCreation(one.State, change.Secret, backup, c.Manager, "keep the previous CA", ca.AccessCreateSecrets()))
 	}
 	if one.kept == nil {
 		obj := &corev1.Secret{

@@ -143,11 +143,15 @@ func (c Config) checkCluster(m *mesh, one *cluster, add func(string, ...any)) {
 	case secret.Object.Immutable != nil && *secret.Object.Immutable:
 		add("%s", one.immutable(pki.SecretCA))
 	}
-	if authority, err := pki.ParseCA(secret.Object.Data); err != nil {
+	authority, err := pki.ParseCA(secret.Object.Data)
+	if err != nil {
 		add("%s: secret %s: %v", name, pki.SecretCA, err)
 	} else if m.apart(one) {
 		add("%s has another CA (SHA-256 %s) than %s (%s). Give all clusters one CA first: kubectl mesh-ca sync", name,
 			pki.Short(pki.Fingerprint(authority.Signer())), m.clusters[0].Member.Name, pki.Short(pki.Fingerprint(m.old.Cert)))
+	}
+	if err == nil && !m.apart(one) {
+		m.checkParts(one, authority, add)
 	}
 	if _, ok := one.Side.MeshAPI.Container("etcd"); one.Side.MeshAPI != nil && !ok {
 		add("%s: clustermesh-apiserver has no etcd of its own (an external kvstore): its certificates are not in these Secrets. Replace their CA where they are issued", name)
@@ -167,6 +171,26 @@ func (c Config) checkCluster(m *mesh, one *cluster, add func(string, ...any)) {
 		add("%s: the rotation writes a cross certificate and a CA into secret %s, and only %v. Upgrade Cilium's chart, or set certgen.image.tag to a known version", name, pki.SecretCA, err)
 	}
 	c.checkLeaves(m, one, add)
+}
+
+// checkParts: a rotation writes only OLD, NEW and X into cilium-ca. What else the Secret contains would be lost, and with it the trust that comes from it.
+func (m *mesh) checkParts(one *cluster, authority pki.CA, add func(string, ...any)) {
+	if m.method == Emergency { // it ends the trust anyway
+		return
+	}
+	const federation = "Clusters that are federated cannot be rotated: separate them first, with kubectl mesh-ca federate --off"
+	name, crossed := one.Member.Name, !pki.SelfSigned(authority.Signer())
+	for _, part := range authority.Parts() {
+		sha := pki.Short(pki.Fingerprint(part.Cert))
+		switch {
+		case part.Role == pki.PartCross, part.Role == pki.PartRoot && crossed:
+			add("%s: secret %s contains cross certificates for other CAs, and a rotation would remove them. %s", name, pki.SecretCA, federation)
+		case part.Role == pki.PartIssuer && m.method == Cross:
+			add("%s: secret %s also contains the CA that signed its first certificate (SHA-256 %s). CA files may contain only that one, and do not verify a cross certificate that the first one signs. %s", name, pki.SecretCA, sha, m.instead())
+		case part.Role == pki.PartOther:
+			add("%s: secret %s also contains another CA (SHA-256 %s), and a rotation would remove it. %s. If no other cluster has this CA, remove its certificate from the Secret", name, pki.SecretCA, sha, federation)
+		}
+	}
 }
 
 // checkLeaves adds the reasons of the leaf Secrets of one cluster.
@@ -263,6 +287,14 @@ func (m *mesh) chooseMethod(want string) (method Method, reason string, err erro
 			strings.Join(others, ", "), strings.Join(helm, ", ")), nil
 	}
 	return Cross, "no cluster's leaf certificates are issued by Helm: one restart of clustermesh-apiserver for each cluster is enough", nil
+}
+
+// unbegun adds what was written to the error of a phase that could not be planned.
+func (r *run) unbegun(err error) error {
+	if len(r.report.Changes) == 0 {
+		return r.unwritten(err)
+	}
+	return fmt.Errorf("%w. This phase has written nothing, and what was written before is safe", err)
 }
 
 // unwritten adds "nothing was written" to the error of a command that can write.

@@ -73,6 +73,39 @@ func TestRefused(t *testing.T) {
 			s[name].Immutable = &yes
 		}
 	}
+	// several is a mesh whose clusters have the same cilium-ca, with the certificates with and the key of signer. sent are sent with the leaf certificates, whose CA file
+	// is trust.
+	several := func(method string, file func(own, other pkitest.CA) (signer pkitest.CA, with, sent, trust []pkitest.CA)) func(testing.TB) func(string) catest.Install {
+		return func(t testing.TB) func(string) catest.Install {
+			own, other := pkitest.NewCA(t, pkitest.Spec{}), pkitest.NewCA(t, pkitest.Spec{})
+			signer, with, sent, trust := file(own, other)
+			return func(string) catest.Install {
+				in := catest.Install{CA: &signer, Method: method, Edit: func(s map[string]*corev1.Secret) {
+					s[pki.SecretCA].Data["ca.crt"] = pkitest.CA{}.With(with...).CertPEM
+					for _, spec := range pki.LeafSpecs() {
+						if leaf := s[spec.Secret]; leaf != nil {
+							leaf.Data["tls.crt"] = append(leaf.Data["tls.crt"], pkitest.CA{}.With(sent...).CertPEM...)
+							leaf.Data["ca.crt"] = pkitest.CA{}.With(trust...).CertPEM
+						}
+					}
+				}}
+				if method == "certgen" {
+					in.CronJobs = []string{"clustermesh-apiserver-generate-certs", "hubble-generate-certs"}
+				}
+				return in
+			}
+		}
+	}
+	type list = []pkitest.CA
+	below := func(with ...bool) func(root, _ pkitest.CA) (pkitest.CA, list, list, list) {
+		return func(root, _ pkitest.CA) (pkitest.CA, list, list, list) {
+			signer := root.Intermediate(t, pkitest.Spec{Name: "below"})
+			if len(with) > 0 {
+				return signer, list{signer, root}, list{signer}, list{root}
+			}
+			return signer, list{signer}, list{signer}, list{root}
+		}
+	}
 	ended := pkitest.Spec{NotBefore: pkitest.Now.Add(-9 * pkitest.Day), NotAfter: pkitest.Now.Add(-pkitest.Day)}
 	for name, c := range map[string]struct {
 		install func(testing.TB) func(string) catest.Install
@@ -111,6 +144,20 @@ func TestRefused(t *testing.T) {
 			other := pkitest.NewCA(t, pkitest.Spec{})
 			in.LeafCA = &other
 		}), "", []string{"eu: the certificate in secret clustermesh-apiserver-server-cert is not signed by the CA", "re-issue it first"}},
+		"an intermediate CA, certgen": {several("certgen", below(true)), "", []string{"eu: secret cilium-ca also contains the CA that signed its first certificate", "--emergency"}},
+		"an intermediate CA, by hand": {several("hand", below(true)), rotate.Cross, []string{"us: secret cilium-ca also contains the CA that signed its first certificate", "--method bundle"}},
+		"federated, certgen": {several("certgen", func(own, other pkitest.CA) (pkitest.CA, list, list, list) {
+			x := other.Cross(t, own)
+			return own, list{x, own}, list{x}, list{own}
+		}), "", []string{"eu: secret cilium-ca contains cross certificates for other CAs", "federate --off"}},
+		"federated, Helm": {several("helm", func(own, other pkitest.CA) (pkitest.CA, list, list, list) {
+			return own, list{own, other}, nil, list{own, other}
+		}), "", []string{"eu: secret cilium-ca also contains another CA", "federate --off"}},
+		// What no check knows is refused by the guard, which sees it in the phase after the first writes.
+		"an intermediate CA that is alone in cilium-ca": {several("hand", below()), rotate.Cross, []string{"this would end the trust"}},
+		"a CA file with an earlier certificate of the CA, whose path length is 0": {several("certgen", func(own, _ pkitest.CA) (pkitest.CA, list, list, list) {
+			return own, list{own}, nil, list{pkitest.NewCA(t, pkitest.Spec{Key: own.Key, NoPath: true})}
+		}), "", []string{"this would end the trust", "path length"}},
 		"lost key": {func(t testing.TB) func(string) catest.Install {
 			one := pkitest.NewCA(t, pkitest.Spec{})
 			return func(string) catest.Install {

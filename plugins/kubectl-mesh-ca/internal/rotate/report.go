@@ -161,6 +161,9 @@ func (r *run) warnings() []string {
 		case owner.Reconciles():
 			warn(c, "suspend %s until the rotation has ended: it would write its own certificates again", owner)
 		}
+		if note := c.UpgradeNote(); note != "" && owner.Kind == pki.OwnerHelm {
+			warn(c, "%s", note)
+		}
 		if r.m.method == Cross && r.m.old.Cert != nil && c.certgen() {
 			r.warnCertgen(c, func(text string) { warn(c, "%s", text) })
 		}
@@ -264,9 +267,10 @@ func (r *run) names() []string {
 	return out
 }
 
-// command is a command of the rotation for exactly these clusters.
+// command is a command of the rotation for exactly these clusters, with every flag of this one without which it would not go on.
 func (r *run) command(a Action) string {
-	return commandline.Plugin("kubectl mesh-ca", commandline.MeshOf(r.members), "", append([]string{"rotate", string(a)}, r.Ignore.words()...)...)
+	words := slices.Concat([]string{"rotate", string(a)}, r.Ignore.words(), r.RetryFlags)
+	return commandline.Plugin("kubectl mesh-ca", commandline.MeshOf(r.members), "", words...)
 }
 
 // lockedSince is when the rotation began, and who began it, by the first lock.

@@ -185,8 +185,14 @@ func (r *run) begin(ctx context.Context) error {
 			return r.unwritten(err)
 		}
 		r.goal.Until = Widen
-		if err := r.checkStart(r.m); err != nil || r.Action == Plan {
+		if err := r.checkStart(r.m); err != nil {
 			return err
+		}
+		if err := r.rehearse(); err != nil {
+			return fmt.Errorf("%w: %w", errRefused, err)
+		}
+		if r.Action == Plan {
+			return nil
 		}
 		return r.checkAccess(ctx, r.m)
 	case Status:

@@ -5,6 +5,7 @@ import (
 	"crypto/x509"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -14,6 +15,7 @@ import (
 	"github.com/kubectl-mesh/kubectl-mesh/pkg/common/clusters"
 	"github.com/kubectl-mesh/kubectl-mesh/pkg/common/output"
 	"github.com/kubectl-mesh/kubectl-mesh/pkg/common/testkit/documents"
+	"github.com/kubectl-mesh/kubectl-mesh/plugins/kubectl-mesh-ca/internal/ca"
 	"github.com/kubectl-mesh/kubectl-mesh/plugins/kubectl-mesh-ca/internal/catest"
 	"github.com/kubectl-mesh/kubectl-mesh/plugins/kubectl-mesh-ca/internal/modeltest"
 	"github.com/kubectl-mesh/kubectl-mesh/plugins/kubectl-mesh-ca/internal/rotate"
@@ -356,6 +358,75 @@ func TestUnaskedEtcd(t *testing.T) {
 		if strings.Contains(line, "deployments/") || strings.Contains(line, "-cert") {
 			t.Error(line)
 		}
+	}
+}
+
+// TestKeptWithoutKey: the key of the previous CA was missing once, and a backup from then is there without it. The CA is kept again, with its key, so that abort
+// works and nothing is lost.
+func TestKeptWithoutKey(t *testing.T) {
+	t.Parallel()
+	for name, cases := range map[string]struct {
+		install  func(string, *pkitest.CA) catest.Install
+		clusters []string
+		actions  []rotate.Action
+	}{
+		"abort":  {byHelm, []string{"us", "eu"}, []rotate.Action{rotate.Start, rotate.Continue, rotate.Abort}},
+		"finish": {byCertgen, []string{"us"}, []rotate.Action{rotate.Start, rotate.Continue, rotate.Finish}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			w := newWorld(t, 27, cases.install, "us", "eu")
+			first := firstCA(t, w).Signer()
+			for _, p := range w.Mesh {
+				if !slices.Contains(cases.clusters, p.Name) {
+					continue
+				}
+				keyless := p.Secret(pki.SecretCA)
+				delete(keyless.Data, "ca.key")
+				backup := ca.NewBackup(keyless, pki.Fingerprint(first))
+				p.Put("secrets", backup)
+			}
+			for _, action := range cases.actions {
+				if report, err := w.run(action, "", -1); err != nil {
+					t.Fatalf("%s: %v (%v)", action, err, report.Waiting)
+				}
+				for _, p := range w.Mesh {
+					for _, lost := range modeltest.Lost(p.Secrets(), first) {
+						t.Errorf("after %s: %s: %s", action, p.Name, lost)
+					}
+				}
+			}
+			w.ends(cases.actions[2] == rotate.Abort, first)
+		})
+	}
+}
+
+// TestGuardInTheMiddle: somebody replaces certificates after the first writes, so that the next phase would end trust. The error does not say that nothing was
+// written.
+func TestGuardInTheMiddle(t *testing.T) {
+	t.Parallel()
+	root := pkitest.NewCA(t, pkitest.Spec{Name: "Root"})
+	below := root.Intermediate(t, pkitest.Spec{Name: "below"})
+	w := newWorld(t, 26, func(name string, _ *pkitest.CA) catest.Install { return byCertgen(name, &below) }, "us", "eu")
+	done := false
+	w.Stop = func(write string) bool {
+		if done || !strings.HasSuffix(write, "cronjobs/hubble-generate-certs") {
+			return false
+		}
+		done = true
+		for _, p := range w.Mesh {
+			for _, spec := range pki.LeafSpecs() {
+				if secret := p.Secret(spec.Secret); secret != nil {
+					secret.Data["tls.crt"], secret.Data["ca.crt"] = append(secret.Data["tls.crt"], below.CertPEM...), root.CertPEM
+					p.Put("secrets", secret)
+				}
+			}
+		}
+		return false
+	}
+	report, err := w.run(rotate.Start, "", -1)
+	if err == nil || !strings.Contains(err.Error(), "this would end the trust") || !strings.Contains(err.Error(), "what was written before is safe") || strings.Contains(err.Error(), "nothing was written") || len(report.Changes) == 0 {
+		t.Errorf("%v, %d changes", err, len(report.Changes))
 	}
 }
 

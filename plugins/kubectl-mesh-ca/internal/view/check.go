@@ -93,6 +93,9 @@ func calendar(doc v1alpha1.CACheckReport, all bool) *metav1.Table {
 		}
 		add(entry{day: midnight(c.NotAfter), cluster: c.Cluster, what: "expires", renewedBy: c.RenewedBy}, c.Name)
 	}
+	for _, f := range doc.TrustFiles {
+		add(entry{day: midnight(f.NotAfter), cluster: f.Cluster, what: "expires", renewedBy: f.RenewedBy}, f.File)
+	}
 	slices.SortStableFunc(entries, func(a, b *entry) int { return cmp.Or(a.day.Compare(b.day), cmp.Compare(a.cluster, b.cluster)) })
 	t := output.NewTable("DATE", "DAYS", "CLUSTER", "CERTIFICATE", "EVENT", "RENEWED-BY")
 	for _, e := range entries {

@@ -39,7 +39,7 @@ func Federation(doc v1alpha1.FederationReport) []output.Section {
 }
 
 func federationClusters(doc v1alpha1.FederationReport) *metav1.Table {
-	t := output.NewTable("CLUSTER", "CA", "VALID UNTIL", "ISSUER", "ACCEPTED BY ALL", "CA FILES WITH ALL", "TO CHANGE")
+	t := output.NewTable("CLUSTER", "CA", "EXPIRES", "ISSUER", "ACCEPTED-BY-ALL", "TRUST-ALL", "TO-CHANGE")
 	for _, c := range doc.Clusters {
 		id, until := "-", "-"
 		if c.CA != nil {

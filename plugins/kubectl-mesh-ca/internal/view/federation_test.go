@@ -29,9 +29,9 @@ func TestFederation(t *testing.T) {
 	want := `Recipe: cross-certificates: nobody issues them again.
 
 Clusters
-CLUSTER   CA         VALID UNTIL   ISSUER   ACCEPTED BY ALL   CA FILES WITH ALL   TO CHANGE
-us        abababab   2029-08-19    nobody   6 of 6            0 of 6              0
-eu        -          -             nobody   0 of 6            0 of 6              2
+CLUSTER   CA         EXPIRES      ISSUER   ACCEPTED-BY-ALL   TRUST-ALL   TO-CHANGE
+us        abababab   2029-08-19   nobody   6 of 6            0 of 6      0
+eu        -          -            nobody   0 of 6            0 of 6      2
 
 Phases
 PHASE    CLUSTERS   WHAT

@@ -11,7 +11,8 @@ import (
 )
 
 // Prometheus writes the report in the text format of Prometheus, version 0.0.4, as the textfile collector of node_exporter reads it. All metrics are gauges. The
-// labels of a certificate are cluster, kind (ca, leaf or copy) and name. A direction of trust that is not known is 0, as a broken one: unknown is never ok.
+// labels of a certificate are cluster, kind (ca, leaf or copy) and name. Those of a CA file are cluster and
+// file. A direction of trust that is not known is 0, as a broken one: unknown is never ok.
 func Prometheus(w io.Writer, doc v1alpha1.CACheckReport) error {
 	m := &prometheus.Metrics{}
 	m.Family("mesh_ca_certificate_not_after_timestamp_seconds", prometheus.Gauge, "When the certificate expires, in seconds since 1970.")
@@ -21,6 +22,12 @@ func Prometheus(w io.Writer, doc v1alpha1.CACheckReport) error {
 	m.Family("mesh_ca_certificate_not_before_timestamp_seconds", prometheus.Gauge, "From when the certificate is valid, in seconds since 1970.")
 	for _, c := range doc.Certificates {
 		m.Sample(prometheus.Seconds(c.NotBefore), "cluster", c.Cluster, "kind", c.Kind, "name", c.Name)
+	}
+	if len(doc.TrustFiles) > 0 {
+		m.Family("mesh_ca_trust_file_not_after_timestamp_seconds", prometheus.Gauge, "When a CA file no longer accepts leaf certificates that are still valid, in seconds since 1970.")
+		for _, f := range doc.TrustFiles {
+			m.Sample(prometheus.Seconds(f.NotAfter), "cluster", f.Cluster, "file", f.File)
+		}
 	}
 	m.Family("mesh_ca_due_timestamp_seconds", prometheus.Gauge, "When a new certificate is needed, in seconds since 1970: of a CA, from when it has less time left than leaf certificates that are issued then; of what cert-manager keeps, when cert-manager issues it again.")
 	for _, c := range doc.Certificates {

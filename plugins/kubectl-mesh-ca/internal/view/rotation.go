@@ -70,7 +70,7 @@ func authorityText(c *v1alpha1.Certificate) string {
 }
 
 func rotationClusters(doc v1alpha1.RotationReport) *metav1.Table {
-	t := output.NewTable("CLUSTER", "OWNER", "LEAF CERTIFICATES", "CA FILES", "PROCESSES BEHIND", "NOT CONNECTED")
+	t := output.NewTable("CLUSTER", "OWNER", "LEAF-CERTIFICATES", "CA-FILES", "BEHIND", "NOT-CONNECTED")
 	for _, c := range doc.Clusters {
 		output.AddRow(t, c.Cluster, c.Owner, c.LeafCertificateState, c.Trust, fmt.Sprint(len(c.Behind)), fmt.Sprint(len(c.Disconnected)))
 	}
