@@ -422,7 +422,7 @@ func (p *grantee) without(a permissions.Access, name string, args []string) {
 	where := "a ClusterRole"
 	if ns := p.where(a); ns != "" {
 		where = regexp.QuoteMeta("a Role in namespace " + ns)
-	} else if a.Resource == "services" && slices.Contains(a.Verbs, "patch") {
+	} else if a.Resource == "services" && !slices.Contains(a.Verbs, "list") {
 		where = `a Role in namespace \S+` // asked for each namespace in which there is something to change
 	}
 	one := a

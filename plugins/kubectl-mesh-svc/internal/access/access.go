@@ -13,7 +13,7 @@ import (
 // the commands by what they read and write.
 var (
 	cmdDrain  = []string{"drain", "undrain"}
-	cmdOne    = []string{"describe", "globalize", "unglobalize", "share", "unshare", "affinity", "undo"}
+	cmdOne    = append([]string{"describe", "globalize", "unglobalize", "share", "unshare", "affinity", "undo"}, cmdDrain...)
 	cmdMany   = append([]string{"list", "check", "graph", "globalize", "unglobalize", "share", "unshare", "affinity"}, cmdDrain...)
 	cmdRead   = append([]string{"describe"}, cmdMany...)
 	cmdWrites = append([]string{"globalize", "unglobalize", "share", "unshare", "affinity", "undo"}, cmdDrain...)
@@ -26,9 +26,8 @@ const someCluster = "us"
 func All() []permissions.Access {
 	return append(permissions.Mesh(), []permissions.Access{
 		{Resource: "namespaces", Verbs: []string{"get", "list", "watch"}, Place: permissions.InServices, Commands: cmdRead,
-			For: "whether a namespace is global (1.20)", Without: "the namespace counts as not annotated"},
-		{Resource: "services", Verbs: []string{"get"}, Place: permissions.InServices, Commands: cmdOne,
-			For: "one named Service"},
+			For: "whether a namespace is global (1.20)", Without: "the namespace counts as not annotated; predictions that depend on it are not certain, and `drain` then needs `--allow-partial`"},
+		forCommands(annotate.AccessReadBack(), cmdOne...),
 		{Resource: "services", Verbs: []string{"list"}, Place: permissions.InServices, Commands: cmdMany,
 			For: "several Services"},
 		{Group: "discovery.k8s.io", Resource: "endpointslices", Verbs: []string{"list"}, Place: permissions.InServices, Commands: cmdRead,

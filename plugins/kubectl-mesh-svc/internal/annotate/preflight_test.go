@@ -118,7 +118,29 @@ func TestPreflightSeesWhatAdmissionMakesOfIt(t *testing.T) {
 	}
 }
 
-// TestPreflightOfHundreds: permission is asked for once for each namespace, every Service is checked, and nothing is written.
+// TestPreflightAsksForTheReadBack: a role that may list and patch Services, but not read one, cannot read back what it wrote.
+func TestPreflightAsksForTheReadBack(t *testing.T) {
+	t.Parallel()
+	var log []string
+	us := newCluster(t, "us", &log, nginx(nil), true)
+	us.api.PrependReactor("create", "selfsubjectaccessreviews", func(a k8stesting.Action) (bool, runtime.Object, error) {
+		create, ok := a.(k8stesting.CreateAction)
+		if !ok {
+			return false, nil, nil
+		}
+		review, ok := create.GetObject().(*authv1.SelfSubjectAccessReview)
+		return true, &authv1.SelfSubjectAccessReview{Status: authv1.SubjectAccessReviewStatus{Allowed: ok && review.Spec.ResourceAttributes.Verb != "get"}}, nil
+	})
+	plan := &Plan{Action: "globalize", Manager: "mesh-svc", Items: []*Item{NewItem(us.Member, nginx(nil), Values{"x/global": ptr.To("true")})}}
+	if err := preflight(t.Context(), plan, options); !errors.Is(err, change.ErrPreflight) {
+		t.Errorf("error %v", err)
+	}
+	if got, want := plan.Items[0].Message, "resources: [services], verbs: [get]}"; !strings.Contains(got, want) {
+		t.Errorf("message %q, want %q", got, want)
+	}
+}
+
+// TestPreflightOfHundreds: permission is asked for once for each namespace and verb, every Service is checked, and nothing is written.
 func TestPreflightOfHundreds(t *testing.T) {
 	t.Parallel()
 	var reviews, dry, other atomic.Int64
@@ -148,7 +170,7 @@ func TestPreflightOfHundreds(t *testing.T) {
 	if err := preflight(t.Context(), plan, o); err != nil {
 		t.Fatal(err)
 	}
-	if got := []int64{reviews.Load(), dry.Load(), other.Load(), told.Load()}; !slices.Equal(got, []int64{3, 300, 0, 300}) {
+	if got := []int64{reviews.Load(), dry.Load(), other.Load(), told.Load()}; !slices.Equal(got, []int64{6, 300, 0, 300}) {
 		t.Errorf("reviews, dry runs, writes, progress: %v", got)
 	}
 }

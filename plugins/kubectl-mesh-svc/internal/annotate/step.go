@@ -23,8 +23,15 @@ func (i *Item) Target() change.Target {
 	return change.Target{Member: i.Member, Kind: change.Service, Namespace: i.Namespace, Name: i.Name}
 }
 
-// Permissions are asked for once for each namespace: rules do not name single Services.
-func (i *Item) Permissions() []permissions.Permission { return Access().In(i.Namespace, "") }
+// AccessReadBack is the permission to read an item back after it was written.
+func AccessReadBack() permissions.Access {
+	return permissions.Access{Resource: "services", Verbs: []string{"get"}, Place: permissions.InServices, For: "one named Service, and each Service that was written, which is read back"}
+}
+
+// Permissions are asked for once for each namespace: rules do not name single Services. A list has read the Services, which is not the permission to read one back.
+func (i *Item) Permissions() []permissions.Permission {
+	return append(AccessReadBack().In(i.Namespace, ""), Access().In(i.Namespace, "")...)
+}
 
 // attempts is how often a write is tried when only unrelated fields changed meanwhile.
 const attempts = 3

@@ -15,6 +15,7 @@ import (
 	"github.com/kubectl-mesh/kubectl-mesh/pkg/common/clusters"
 	"github.com/kubectl-mesh/kubectl-mesh/pkg/common/failure"
 	"github.com/kubectl-mesh/kubectl-mesh/pkg/common/finding"
+	"github.com/kubectl-mesh/kubectl-mesh/pkg/common/meshstate"
 	"github.com/kubectl-mesh/kubectl-mesh/pkg/common/routing"
 	"github.com/kubectl-mesh/kubectl-mesh/plugins/kubectl-mesh-svc/internal/drainrecord"
 	"github.com/kubectl-mesh/kubectl-mesh/plugins/kubectl-mesh-svc/internal/meshtest"
@@ -95,22 +96,26 @@ func TestServices(t *testing.T) {
 		"internal traffic policy": {[]meshtest.Cluster{us, {Name: "eu", Service: func(s *corev1.Service) {
 			s.Spec.InternalTrafficPolicy = ptr.To(corev1.ServiceInternalTrafficPolicyLocal)
 		}}}, []string{"SVC016 eu"}},
-		"another proxy":              {[]meshtest.Cluster{us, {Name: "eu", Service: func(s *corev1.Service) { s.Labels[cilium.LabelServiceProxyName] = "x" }}}, []string{"SVC017 eu"}},
-		"another proxy, no name":     {[]meshtest.Cluster{us, {Name: "eu", Service: labelled("")}}, []string{"SVC017 eu"}},
-		"the proxy is Cilium":        {[]meshtest.Cluster{us, {Name: "eu", Service: labelled("cilium"), Routing: proxied}}, nil},
-		"the proxy is another":       {[]meshtest.Cluster{us, {Name: "eu", Service: labelled("x"), Routing: proxied}}, []string{"SVC017 eu"}},
-		"no proxy is named":          {[]meshtest.Cluster{us, {Name: "eu", Routing: proxied}}, []string{"SVC017 eu"}},
-		"namespace gate":             {[]meshtest.Cluster{us, {Name: "eu", Version: "1.20.2", Routing: gated}}, []string{"SVC019 eu"}},
-		"namespace gate, not seen":   {[]meshtest.Cluster{us, {Name: "eu", Version: "1.20.2", Routing: func(c *routing.Cluster) { gated(c); c.Namespaces, c.NamespacesKnown = nil, false }}}, nil},
-		"namespace gate before 1.20": {[]meshtest.Cluster{us, {Name: "eu", Version: "1.19.6", Routing: gated}}, nil},
-		"node ports":                 {[]meshtest.Cluster{{Name: "us", Service: nodePort}, {Name: "eu", Service: nodePort}}, []string{"SVC020 us,eu"}},
-		"node ports with KPR":        {[]meshtest.Cluster{{Name: "us", Service: nodePort, Config: kpr}, {Name: "eu", Service: nodePort, Config: kpr}}, nil},
-		"a node port in one":         {[]meshtest.Cluster{us, {Name: "eu", Service: nodePort, Config: kpr}}, []string{"SVC023 us,eu"}},
-		"external name everywhere":   {[]meshtest.Cluster{{Name: "us", Service: external}, {Name: "eu", Service: external}}, []string{"SVC021 us,eu"}},
-		"external name in one":       {[]meshtest.Cluster{us, {Name: "eu", Service: external}}, []string{"SVC024 eu"}},
-		"external name, not global":  {[]meshtest.Cluster{us, {Name: "eu", Service: func(s *corev1.Service) { external(s); local(s) }}}, []string{"SVC024 eu"}},
-		"no namespace in one":        {[]meshtest.Cluster{us, {Name: "eu"}, {Name: "ap", Absent: true, Routing: noNamespace}}, []string{"SVC022 ap"}},
-		"namespaces unreadable": {[]meshtest.Cluster{us, {Name: "eu"}, {Name: "ap", Absent: true, Routing: func(c *routing.Cluster) { c.Namespaces, c.NamespacesKnown = nil, false }}},
+		"another proxy":                   {[]meshtest.Cluster{us, {Name: "eu", Service: func(s *corev1.Service) { s.Labels[cilium.LabelServiceProxyName] = "x" }}}, []string{"SVC017 eu"}},
+		"another proxy, no name":          {[]meshtest.Cluster{us, {Name: "eu", Service: labelled("")}}, []string{"SVC017 eu"}},
+		"labelled as headless":            {[]meshtest.Cluster{us, {Name: "eu", Service: func(s *corev1.Service) { s.Labels[cilium.LabelHeadless] = "false" }}}, []string{"SVC017 eu"}},
+		"labelled as headless, and it is": {[]meshtest.Cluster{{Name: "us", Service: headless, Routing: synced}, {Name: "eu", Service: with(headless, func(s *corev1.Service) { s.Labels[cilium.LabelHeadless] = "" }), Routing: synced}}, nil},
+		"the proxy is Cilium":             {[]meshtest.Cluster{us, {Name: "eu", Service: labelled("cilium"), Routing: proxied}}, nil},
+		"the proxy is another":            {[]meshtest.Cluster{us, {Name: "eu", Service: labelled("x"), Routing: proxied}}, []string{"SVC017 eu"}},
+		"no proxy is named":               {[]meshtest.Cluster{us, {Name: "eu", Routing: proxied}}, []string{"SVC017 eu"}},
+		"namespace gate":                  {[]meshtest.Cluster{us, {Name: "eu", Version: "1.20.2", Routing: gated}}, []string{"SVC019 eu"}},
+		"namespace gate, not seen":        {[]meshtest.Cluster{us, {Name: "eu", Version: "1.20.2", Routing: func(c *routing.Cluster) { gated(c); c.Namespaces, c.NamespacesHidden = nil, true }}}, nil},
+		"namespace gate, clients only":    {[]meshtest.Cluster{us, {Name: "eu", Version: "1.20.2", Routing: gated, Service: func(s *corev1.Service) { s.Spec.Selector = nil }, Slice: func(s *discoveryv1.EndpointSlice) { s.Endpoints = nil }}}, nil},
+		"namespace gate, not shared":      {[]meshtest.Cluster{us, {Name: "eu", Version: "1.20.2", Routing: gated, Service: meshtest.Annotate(cilium.AnnotationShared, "false")}}, []string{"SVC004 eu"}},
+		"namespace gate before 1.20":      {[]meshtest.Cluster{us, {Name: "eu", Version: "1.19.6", Routing: gated}}, nil},
+		"node ports":                      {[]meshtest.Cluster{{Name: "us", Service: nodePort}, {Name: "eu", Service: nodePort}}, []string{"SVC020 us,eu"}},
+		"node ports with KPR":             {[]meshtest.Cluster{{Name: "us", Service: nodePort, Config: kpr}, {Name: "eu", Service: nodePort, Config: kpr}}, nil},
+		"a node port in one":              {[]meshtest.Cluster{us, {Name: "eu", Service: nodePort, Config: kpr}}, []string{"SVC023 us,eu"}},
+		"external name everywhere":        {[]meshtest.Cluster{{Name: "us", Service: external}, {Name: "eu", Service: external}}, []string{"SVC021 us,eu"}},
+		"external name in one":            {[]meshtest.Cluster{us, {Name: "eu", Service: external}}, []string{"SVC024 eu"}},
+		"external name, not global":       {[]meshtest.Cluster{us, {Name: "eu", Service: func(s *corev1.Service) { external(s); local(s) }}}, []string{"SVC024 eu"}},
+		"no namespace in one":             {[]meshtest.Cluster{us, {Name: "eu"}, {Name: "ap", Absent: true, Routing: noNamespace}}, []string{"SVC022 ap"}},
+		"namespaces unreadable": {[]meshtest.Cluster{us, {Name: "eu"}, {Name: "ap", Absent: true, Routing: func(c *routing.Cluster) { c.Namespaces, c.NamespacesHidden = nil, true }}},
 			[]string{"SVC002 ap"}},
 		"namespace nobody needs":       {[]meshtest.Cluster{{Name: "us", Service: local}, {Name: "eu", Absent: true, Routing: noNamespace}}, nil},
 		"one target port on 1.18.9":    {[]meshtest.Cluster{{Name: "us", Version: "1.18.9", Service: twoPorts, Slice: oneTarget}, {Name: "eu", Service: twoPorts, Slice: oneTarget}}, []string{"SVC025 us"}},
@@ -224,23 +229,61 @@ func oneTarget(s *discoveryv1.EndpointSlice) {
 	s.Ports = append(s.Ports, discoveryv1.EndpointPort{Name: ptr.To("metrics"), Port: s.Ports[0].Port})
 }
 
-// TestDerived: what the MCS-API controller made is looked at, and no advice is given to change it.
+// TestGlobalInOneCluster: the finding tells that this has no effect only where no cluster that was not read may have the Service.
+func TestGlobalInOneCluster(t *testing.T) {
+	t.Parallel()
+	const effect = "; global in only one cluster has no effect"
+	for name, c := range map[string]struct {
+		change func(*meshstate.State)
+		want   string
+	}{
+		"all are read":     {func(*meshstate.State) {}, effect},
+		"a peer is not":    {func(st *meshstate.State) { st.Clusters[0].Peers = append(st.Clusters[0].Peers, "sa") }, ""},
+		"a peer of others": {func(st *meshstate.State) { st.Clusters[1].Peers = append(st.Clusters[1].Peers, "sa") }, effect},
+		"a gap":            {func(st *meshstate.State) { st.Clusters[2] = routing.Cluster{Name: "ap", Gap: "timeout"} }, ""},
+		"unknown peers":    {func(st *meshstate.State) { st.Clusters[0].Peers, st.Clusters[0].PeersKnown = nil, false }, ""},
+	} {
+		st, members := meshtest.Build(meshtest.Cluster{Name: "us"}, meshtest.Cluster{Name: "eu", Absent: true}, meshtest.Cluster{Name: "ap", Absent: true})
+		c.change(st)
+		found := false
+		for _, f := range Services(st, members, []routing.Key{meshtest.Nginx}) {
+			found = found || f.ID == finding.ServiceMissing.ID && strings.HasSuffix(f.Message, "clients there cannot resolve the name"+c.want)
+		}
+		if !found {
+			t.Errorf("%s: no finding ends with %q", name, c.want)
+		}
+	}
+}
+
+// TestDerived: what the MCS-API controller made is looked at, and no advice is given to change it. A ServiceExport need not be in the first cluster.
 func TestDerived(t *testing.T) {
 	t.Parallel()
+	imported := func(s *corev1.Service) { s.Labels[cilium.LabelImportedService] = "web" }
+	importedOnly := func(s *corev1.Service) { imported(s); s.Spec.Selector = nil }
 	cases := map[string]struct {
-		name string
-		svc  func(*corev1.Service)
-		want []string
-		fix  string
+		name   string
+		us, eu func(*corev1.Service)
+		want   []string
+		fix    string
 	}{
-		"by its label":        {"derived-web", func(s *corev1.Service) { s.Labels[labelMCSService] = "web" }, []string{"SVC005 us", "SVC018 us"}, "kubectl --context kind-us -n default edit serviceexport web"},
-		"by its name":         {"derived-0123456789", func(*corev1.Service) {}, []string{"SVC005 us", "SVC018 us"}, "kubectl --context kind-us -n default get serviceexports"},
-		"somebody's own name": {"derived-data", func(*corev1.Service) {}, []string{"SVC005 us"}, "kubectl mesh-svc share derived-data -n default --in us --contexts kind-us"},
+		"by its label":            {"derived-web", imported, imported, []string{"SVC005 us", "SVC018 us,eu"}, "kubectl --context kind-us -n default edit serviceexport web"},
+		"exported by another one": {"derived-web", importedOnly, imported, []string{"SVC005 us", "SVC018 us,eu"}, "kubectl --context kind-eu -n default edit serviceexport web"},
+		"exported by none":        {"derived-web", importedOnly, importedOnly, []string{"SVC005 us", "SVC018 us,eu"}, "kubectl --context kind-us -n default get serviceexports"},
+		"by its name":             {"derived-0123456789", nil, nil, []string{"SVC005 us", "SVC018 us,eu"}, "kubectl --context kind-us -n default get serviceexports"},
+		"somebody's own name":     {"derived-data", nil, nil, []string{"SVC005 us"}, "kubectl mesh-svc share derived-data -n default --in us --contexts kind-us,kind-eu"},
 	}
 	for name, c := range cases {
-		st, members := meshtest.Build(meshtest.Cluster{Name: "us", Service: with(c.svc, meshtest.Annotate(cilium.AnnotationShared, "yes"))})
+		edit := func(f func(*corev1.Service)) func(*corev1.Service) {
+			if f == nil {
+				return func(*corev1.Service) {}
+			}
+			return f
+		}
+		st, members := meshtest.Build(meshtest.Cluster{Name: "us", Service: with(edit(c.us), meshtest.Annotate(cilium.AnnotationShared, "yes"))}, meshtest.Cluster{Name: "eu", Service: edit(c.eu)})
 		key := routing.Key{Namespace: "default", Name: c.name}
-		st.Clusters[0].Services = map[routing.Key]*routing.Service{key: st.Clusters[0].Services[meshtest.Nginx]}
+		for i := range st.Clusters {
+			st.Clusters[i].Services = map[routing.Key]*routing.Service{key: st.Clusters[i].Services[meshtest.Nginx]}
+		}
 		fs := Services(st, members, []routing.Key{key})
 		if d := cmp.Diff(c.want, summary(fs)); d != "" {
 			t.Errorf("%s: %s", name, d)
@@ -267,6 +310,7 @@ func TestFixes(t *testing.T) {
 		"a field": {"SVC016", `kubectl --context kind-eu -n default patch service nginx -p '{"spec":{"internalTrafficPolicy":"Cluster"}}'`, []meshtest.Cluster{us, {Name: "eu", Service: func(s *corev1.Service) {
 			s.Spec.InternalTrafficPolicy = ptr.To(corev1.ServiceInternalTrafficPolicyLocal)
 		}}}},
+		"a label that nobody serves": {"SVC017", "kubectl --context kind-eu -n default label service nginx service.kubernetes.io/headless-", []meshtest.Cluster{us, {Name: "eu", Service: func(s *corev1.Service) { s.Labels[cilium.LabelHeadless] = "" }}}},
 		"no command for it": {"SVC024", "", []meshtest.Cluster{us, {Name: "eu", Service: func(s *corev1.Service) {
 			s.Spec.Type, s.Spec.ClusterIP, s.Spec.ClusterIPs = corev1.ServiceTypeExternalName, "", nil
 		}}}},

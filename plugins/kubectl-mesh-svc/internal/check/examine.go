@@ -77,7 +77,7 @@ func gates(st *meshstate.State, keys []routing.Key, ignored Ignored) []v1alpha1.
 	ids := ignored.rest(finding.NamespaceGate)
 	for i := range st.Clusters {
 		c := &st.Clusters[i]
-		if c.Gap == "" && !c.NamespacesKnown && len(ids) > 0 && cilium.RulesFor(c.Version)[0].NamespaceGate && anyGlobal(c, keys) {
+		if c.Gap == "" && c.NamespacesHidden && len(ids) > 0 && cilium.RulesFor(c.Version)[0].NamespaceGate && anyGlobal(c, keys) {
 			out = append(out, notExamined(c.Name, "get, list", "namespaces", "", ids, string(failure.Forbidden), ""))
 		}
 	}

@@ -154,7 +154,7 @@ func TestNotExamined(t *testing.T) {
 	t.Parallel()
 	forbidden := &failure.Error{Class: failure.Forbidden, Err: errors.New("no")}
 	around := &meshstate.Around{Unread: []meshstate.Unread{{Cluster: "eu", Resource: meshstate.ResourceCiliumNodes, Err: forbidden}}}
-	unreadable := func(c *routing.Cluster) { c.Namespaces, c.NamespacesKnown = nil, false }
+	unreadable := func(c *routing.Cluster) { c.Namespaces, c.NamespacesHidden = nil, true }
 	st, members := meshtest.Build(meshtest.Cluster{Name: "us", Version: "1.20.2", Routing: unreadable}, meshtest.Cluster{Name: "eu", Version: "1.20.2"})
 	doc := All(st, members, []routing.Key{meshtest.Nginx}, around, nil)
 	var got []string

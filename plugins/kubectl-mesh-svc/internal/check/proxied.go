@@ -1,6 +1,7 @@
 package check
 
 import (
+	"slices"
 	"strings"
 
 	"github.com/kubectl-mesh/kubectl-mesh/pkg/common/cilium"
@@ -62,13 +63,13 @@ func (c *checker) sharing() int {
 }
 
 // isSharedNowhere reports whether no cluster shares the Service, and this is not the effect of a drain. Invalid values
-// have their own finding.
+// have their own finding. A peer that was not read may share it.
 func (c *checker) isSharedNowhere() bool {
 	written := false
 	for _, p := range c.global {
 		written = written || !cilium.Shared(p.svc.Annotations).Junk() && !drainrecord.OutOfService(p.svc.Annotations, p.name())
 	}
-	return len(c.global) > 1 && c.sharing() == 0 && written
+	return len(c.global) > 1 && c.sharing() == 0 && written && !slices.ContainsFunc(c.global, func(p place) bool { return !c.st.PeersRead(p.cluster) })
 }
 
 func (c *checker) remoteEverywhere() bool {

@@ -42,7 +42,7 @@ func (c *checker) checkReach(absent map[string]*absence) {
 	}
 	var missing []*routing.Cluster
 	for _, cl := range c.missing {
-		if _, there := cl.Namespaces[c.key.Namespace]; !there && cl.NamespacesKnown {
+		if _, there := cl.Namespaces[c.key.Namespace]; !there && !cl.NamespacesHidden {
 			c.noteAbsence(absent, cl)
 			continue
 		}
@@ -52,7 +52,7 @@ func (c *checker) checkReach(absent map[string]*absence) {
 		return
 	}
 	effect := ""
-	if len(c.present) == 1 {
+	if len(c.present) == 1 && c.st.PeersRead(c.present[0].cluster) {
 		effect = "; global in only one cluster has no effect"
 	}
 	names := namesOf(missing)

@@ -3,7 +3,6 @@ package check
 import (
 	"fmt"
 	"maps"
-	"regexp"
 	"slices"
 	"strings"
 
@@ -41,10 +40,13 @@ func (c *checker) checkService(p place) {
 	c.checkGate(p)
 }
 
-// checkProxy checks whether another proxy serves the Service.
+// checkProxy checks whether another proxy serves the Service, or none.
 func (c *checker) checkProxy(p place) {
 	v, labelled := p.svc.Labels[cilium.LabelServiceProxyName]
 	name := p.cluster.ServiceProxyName
+	if cilium.LabelledHeadless(p.svc.Labels, p.svc.Headless) && !p.external() {
+		c.tellFix(finding.ProxyName, p, c.apiFix(p, "label service", cilium.LabelHeadless+"-"), "with the label %s, whatever its value, neither Cilium nor kube-proxy serves the cluster IP", cilium.LabelHeadless)
+	}
 	fix := []string{cilium.LabelServiceProxyName + "-"}
 	if name != "" {
 		fix = []string{cilium.LabelServiceProxyName + "=" + name, "--overwrite"}
@@ -58,9 +60,10 @@ func (c *checker) checkProxy(p place) {
 	}
 }
 
-// checkGate checks whether the namespace is global. If namespaces could not be read, the reader has already warned.
+// checkGate checks whether the namespace is global. Only exports depend on it: a Service that offers nothing to other clusters loses nothing, and its own
+// clients use the endpoints of other clusters anyway. If namespaces could not be read, the reader has already warned.
 func (c *checker) checkGate(p place) {
-	if !p.cluster.NamespacesKnown {
+	if p.cluster.NamespacesHidden || p.nothingToShare() || !cilium.Shared(p.svc.Annotations).Value {
 		return
 	}
 	ns := cilium.NamespaceGlobal(p.cluster.Namespaces[c.key.Namespace], p.cluster.DefaultGlobalNamespace)
@@ -184,33 +187,24 @@ func (c *checker) helmFix(p place, set string) string {
 	return commandline.Tool("helm", m.Origin().At(), m.Release.Namespace, append(words, "--reuse-values", "--set", set)...)
 }
 
-// derivedName is how the MCS-API controller names a Service: derived- and ten characters of base32hex.
-var derivedName = regexp.MustCompile(`^` + cilium.DerivedServicePrefix + `[0-9a-v]{10}$`)
-
-// labelMCSService on a derived Service names the ServiceExport and ServiceImport behind it.
-const labelMCSService = "multicluster.kubernetes.io/service-name"
-
 // derived reports whether the MCS-API controller made the Service.
 func (c *checker) derived() bool {
-	if !strings.HasPrefix(c.key.Name, cilium.DerivedServicePrefix) {
-		return false
-	}
-	return derivedName.MatchString(c.key.Name) || slices.ContainsFunc(c.present, func(p place) bool { return p.svc.Labels[labelMCSService] != "" })
+	return slices.ContainsFunc(c.present, func(p place) bool { return cilium.DerivedService(c.key.Name, p.svc.Labels) })
 }
 
 // redirectDerived adds a finding with the owner of a derived Service, and replaces every fix that would change it.
+// The ServiceImport is in every cluster, but a ServiceExport only in those that export: there the derived Service has the selector of the exported one.
 func (c *checker) redirectDerived() {
-	export := ""
-	for _, p := range c.global {
+	what, fix := "a ServiceExport", c.kubectl(c.global[0].cluster, c.key.Namespace, "get", "serviceexports")
+	for _, p := range slices.Backward(c.global) {
+		export := p.svc.Labels[cilium.LabelImportedService]
 		if export == "" {
-			export = p.svc.Labels[labelMCSService]
+			continue
 		}
-	}
-	fix := c.kubectl(c.global[0].cluster, c.key.Namespace, "get", "serviceexports")
-	what := "a ServiceExport"
-	if export != "" {
-		fix = c.kubectl(c.global[0].cluster, c.key.Namespace, "edit", "serviceexport", export)
 		what = "ServiceExport " + export
+		if p.svc.Selector {
+			fix = c.kubectl(p.cluster, c.key.Namespace, "edit", "serviceexport", export)
+		}
 	}
 	for i := range c.out {
 		if c.out[i].Fix != "" {

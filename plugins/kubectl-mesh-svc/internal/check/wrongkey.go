@@ -18,26 +18,47 @@ import (
 // checkWrongKeys finds keys that only resemble a key of Cilium, whether or not the Service is global.
 func (c *checker) checkWrongKeys(p place) {
 	for _, w := range cilium.WrongServiceKeys(p.svc.Annotations, p.svc.Labels) {
-		rule := finding.WrongKey
-		text := notRead(w, cilium.KindService)
-		value, write := "", false
-		switch now, there := current(p.svc.Annotations, w.Meant); {
-		case p.proxied(): // nothing about Cluster Mesh has an effect on it
-			rule.Severity, text = finding.Info, "Cilium does not read "+w.Place()+" "+w.Key
-		case w.On != cilium.KindService:
-		case there && strings.EqualFold(now, w.Value):
-			rule.Severity, text = finding.Info, fmt.Sprintf("Cilium does not read %s %s; %s is also set and decides", w.Place(), w.Key, w.Meant)
-		case there:
-			text = fmt.Sprintf("Cilium does not read %s %s; %s is also set, has another value, and decides", w.Place(), w.Key, w.Meant)
-		default:
-			value, write = writable(w)
-			if value == "" {
-				text += fmt.Sprintf(", and its value %q is not valid", w.Value)
-			}
+		j := judge(w, cilium.KindService)
+		if p.proxied() { // nothing about Cluster Mesh has an effect on it
+			j = judgement{rule: finding.WrongKey, text: "Cilium does not read " + w.Place() + " " + w.Key}
+			j.rule.Severity = finding.Info
 		}
-		c.merge(note{rule: rule, text: text, cluster: []string{p.name()}, command: []string{
-			rename(w, value, write, func(verb string, args ...string) string { return c.apiFix(p, verb+" service", args...) })}})
+		c.merge(note{rule: j.rule, text: j.text, cluster: []string{p.name()}, command: []string{
+			rename(w, j.value, j.write, func(verb string, args ...string) string { return c.apiFix(p, verb+" service", args...) })}})
 	}
+}
+
+// judgement is what a wrong key means for its object: the finding, and the value that the right key should get.
+type judgement struct {
+	rule  finding.Rule
+	text  string
+	value string
+	write bool
+}
+
+// judge judges a wrong key of an object of a kind. Where the right key is set too, that one decides, and its value is somebody's decision: the wrong key is only removed.
+func judge(w cilium.WrongKey, kind string) judgement {
+	j := judgement{rule: finding.WrongKey, text: notRead(w, kind)}
+	switch {
+	case w.On != kind:
+	case w.Now != nil && strings.EqualFold(*w.Now, w.Value):
+		j.rule.Severity, j.text = finding.Info, fmt.Sprintf("Cilium does not read %s %s; %s is also set and decides", w.Place(), w.Key, beside(w))
+	case w.Now != nil:
+		j.text = fmt.Sprintf("Cilium does not read %s %s; %s is also set, has another value, and decides", w.Place(), w.Key, beside(w))
+	default:
+		if j.value, j.write = writable(w); j.value == "" {
+			j.text += fmt.Sprintf(", and its value %q is not valid", w.Value)
+		}
+	}
+	return j
+}
+
+// beside names the annotation that Cilium reads, if a wrong key is on the same object.
+func beside(w cilium.WrongKey) string {
+	if w.Label && w.Misplaced() {
+		return "the annotation"
+	}
+	return w.Meant
 }
 
 // checkSliceKeys finds keys of EndpointSlices that Cilium does not read there. The chart and the operator copy the annotations of a Service to its
@@ -45,25 +66,24 @@ func (c *checker) checkWrongKeys(p place) {
 func (c *checker) checkSliceKeys(p place) {
 	for _, slice := range slices.Sorted(maps.Keys(p.svc.WrongSliceKeys)) {
 		for _, w := range p.svc.WrongSliceKeys[slice] {
-			if _, there := current(p.svc.Annotations, w.Meant); there && w.On == cilium.KindService {
+			if _, there := cilium.ValueOf(p.svc.Annotations, w.Meant); there && w.On == cilium.KindService {
 				continue
 			}
 			if _, copied := p.svc.Labels[w.Key]; copied && w.Label {
 				continue // the Service's own is the finding
 			}
-			value, write := writable(w)
 			onSlice := func(verb string, args ...string) string {
 				return c.kubectl(p.cluster, c.key.Namespace, append([]string{verb, "endpointslice", slice}, args...)...)
 			}
-			text := "EndpointSlice " + slice + ": " + notRead(w, cilium.KindSlice)
-			fix := rename(w, value, write, onSlice)
+			j := judge(w, cilium.KindSlice)
+			fix := rename(w, j.value, j.write, onSlice)
 			if w.On == cilium.KindService {
 				fix = onSlice("annotate", w.Key+"-")
-				if write && !p.proxied() {
+				if value, write := writable(w); write && !p.proxied() {
 					fix = joinFixes([]string{c.apiFix(p, "annotate service", w.Meant+"="+value), fix})
 				}
 			}
-			c.tellFix(finding.WrongKey, p, fix, "%s", text)
+			c.tellFix(j.rule, p, fix, "%s", "EndpointSlice "+slice+": "+j.text)
 		}
 	}
 }
@@ -89,17 +109,6 @@ func article(noun string) string {
 		return "an " + noun
 	}
 	return "a " + noun
-}
-
-// current is the value of an annotation of a Service, under its deprecated spelling too.
-func current(ann map[string]string, key string) (string, bool) {
-	alias := map[string]string{cilium.AnnotationGlobal: cilium.AnnotationGlobalAlias, cilium.AnnotationShared: cilium.AnnotationSharedAlias, cilium.AnnotationAffinity: cilium.AnnotationAffinityAlias}[key]
-	for _, k := range []string{key, alias} {
-		if v, ok := ann[k]; ok && k != "" {
-			return v, true
-		}
-	}
-	return "", false
 }
 
 // writable returns the value for the right key, "" if the value is not valid, and whether it must be written:
@@ -143,18 +152,13 @@ func Namespaces(st *meshstate.State, members []*clusters.Member) []v1alpha1.Find
 		c := &st.Clusters[i]
 		for _, ns := range slices.Sorted(maps.Keys(c.WrongKeys)) {
 			for _, w := range c.WrongKeys[ns] {
-				text, value, write := notRead(w, cilium.KindNamespace), "", false
-				if w.On == cilium.KindNamespace {
-					if value, write = writable(w); value == "" {
-						text += fmt.Sprintf(", and its value %q is not valid", w.Value)
-					}
-				}
+				j := judge(w, cilium.KindNamespace)
 				k := byNamespace[ns]
 				if k == nil {
 					k = &checker{}
 					byNamespace[ns] = k
 				}
-				k.merge(note{rule: finding.WrongKey, text: text, cluster: []string{c.Name}, command: []string{rename(w, value, write, func(verb string, args ...string) string {
+				k.merge(note{rule: j.rule, text: j.text, cluster: []string{c.Name}, command: []string{rename(w, j.value, j.write, func(verb string, args ...string) string {
 					return cmp.Or(keptEdit(c.NamespaceOwners[ns].Keeper, verb, args...), cmds.kubectl(c, "", slices.Concat([]string{verb, "namespace", ns}, args)...))
 				})}})
 			}

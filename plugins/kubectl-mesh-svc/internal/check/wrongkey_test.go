@@ -96,25 +96,47 @@ func TestField16KeyOnSlice(t *testing.T) {
 	if d := cmp.Diff(want, lines(Services(st, members, []routing.Key{meshtest.Nginx}))); d != "" {
 		t.Error(d)
 	}
+	weighted := func(kv ...string) func(*discoveryv1.EndpointSlice) {
+		return slice(append(kv, cilium.AnnotationWeight+"=3")...)
+	}
+	st, members = meshtest.Build(meshtest.Cluster{Name: "us", Service: annotations(), Slice: weighted("service.cilium.io/wieght=3")}, meshtest.Cluster{Name: "eu", Service: annotations(), Slice: weighted("service.cilium.io/wieght=5")})
+	want = []string{
+		`SVC047 warning service/default/nginx: eu: EndpointSlice nginx-a: Cilium does not read annotation service.cilium.io/wieght; service.cilium.io/weight is also set, has another value, and decides => kubectl --context kind-eu -n default annotate endpointslice nginx-a service.cilium.io/wieght-`,
+		`SVC047 info service/default/nginx: us: EndpointSlice nginx-a: Cilium does not read annotation service.cilium.io/wieght; service.cilium.io/weight is also set and decides => kubectl --context kind-us -n default annotate endpointslice nginx-a service.cilium.io/wieght-`,
+	}
+	if d := cmp.Diff(want, lines(Services(st, members, []routing.Key{meshtest.Nginx}))); d != "" {
+		t.Error(d)
+	}
 	st, members = meshtest.Build(meshtest.Cluster{Name: "us", Slice: slice(cilium.AnnotationGlobal + "=true")}, meshtest.Cluster{Name: "eu"})
 	if got := Services(st, members, []routing.Key{meshtest.Nginx}); len(got) > 0 {
 		t.Error(lines(got))
 	}
 }
 
-// TestField16WrongNamespaceKey: Namespaces have one annotation of Cilium's, and none of those of Services.
+// TestField16WrongNamespaceKey: Namespaces have one annotation of Cilium's, and none of those of Services. If that one is set, it decides: no fix changes it.
 func TestField16WrongNamespaceKey(t *testing.T) {
 	t.Parallel()
-	st, _ := meshtest.Build(meshtest.Cluster{Name: "us"}, meshtest.Cluster{Name: "eu"})
-	st.Clusters[0].WrongKeys = map[string][]cilium.WrongKey{"default": cilium.WrongNamespaceKeys(map[string]string{"clustermesh.io.cilium/global": "false", cilium.AnnotationGlobal: "true"},
-		map[string]string{cilium.AnnotationNamespaceGlobal: "true"})}
-	want := []string{
-		`SVC047 warning namespace/default: us: Cilium does not read annotation clustermesh.io.cilium/global; it reads clustermesh.cilium.io/global => kubectl --context kind-us annotate namespace default clustermesh.cilium.io/global=false clustermesh.io.cilium/global-`,
-		`SVC047 warning namespace/default: us: Cilium does not read annotation service.cilium.io/global on a Namespace; it reads it on a Service => kubectl --context kind-us annotate namespace default service.cilium.io/global-`,
-		`SVC047 warning namespace/default: us: Cilium does not read label clustermesh.cilium.io/global; it reads the annotation => kubectl --context kind-us annotate namespace default clustermesh.cilium.io/global=true && kubectl --context kind-us label namespace default clustermesh.cilium.io/global-`,
-	}
-	if d := cmp.Diff(want, lines(Namespaces(st, nil))); d != "" {
-		t.Error(d)
+	const misspelt = "clustermesh.io.cilium/global"
+	for name, c := range map[string]struct{ annotations, labels, want []string }{
+		"alone": {[]string{misspelt + "=false", cilium.AnnotationGlobal + "=true"}, []string{cilium.AnnotationNamespaceGlobal + "=true"}, []string{
+			`SVC047 warning namespace/default: us: Cilium does not read annotation clustermesh.io.cilium/global; it reads clustermesh.cilium.io/global => kubectl --context kind-us annotate namespace default clustermesh.cilium.io/global=false clustermesh.io.cilium/global-`,
+			`SVC047 warning namespace/default: us: Cilium does not read annotation service.cilium.io/global on a Namespace; it reads it on a Service => kubectl --context kind-us annotate namespace default service.cilium.io/global-`,
+			`SVC047 warning namespace/default: us: Cilium does not read label clustermesh.cilium.io/global; it reads the annotation => kubectl --context kind-us annotate namespace default clustermesh.cilium.io/global=true && kubectl --context kind-us label namespace default clustermesh.cilium.io/global-`,
+		}},
+		"the right one says something else": {[]string{misspelt + "=true", cilium.AnnotationNamespaceGlobal + "=false"}, []string{cilium.AnnotationNamespaceGlobal + "=true"}, []string{
+			`SVC047 warning namespace/default: us: Cilium does not read annotation clustermesh.io.cilium/global; clustermesh.cilium.io/global is also set, has another value, and decides => kubectl --context kind-us annotate namespace default clustermesh.io.cilium/global-`,
+			`SVC047 warning namespace/default: us: Cilium does not read label clustermesh.cilium.io/global; the annotation is also set, has another value, and decides => kubectl --context kind-us label namespace default clustermesh.cilium.io/global-`,
+		}},
+		"the right one says the same": {[]string{misspelt + "=true", cilium.AnnotationNamespaceGlobal + "=true"}, []string{cilium.AnnotationNamespaceGlobal + "=True"}, []string{
+			`SVC047 info namespace/default: us: Cilium does not read annotation clustermesh.io.cilium/global; clustermesh.cilium.io/global is also set and decides => kubectl --context kind-us annotate namespace default clustermesh.io.cilium/global-`,
+			`SVC047 info namespace/default: us: Cilium does not read label clustermesh.cilium.io/global; the annotation is also set and decides => kubectl --context kind-us label namespace default clustermesh.cilium.io/global-`,
+		}},
+	} {
+		st, _ := meshtest.Build(meshtest.Cluster{Name: "us"}, meshtest.Cluster{Name: "eu"})
+		st.Clusters[0].WrongKeys = map[string][]cilium.WrongKey{"default": cilium.WrongNamespaceKeys(meshtest.Annotations(nil, c.annotations...), meshtest.Annotations(nil, c.labels...))}
+		if d := cmp.Diff(c.want, lines(Namespaces(st, nil))); d != "" {
+			t.Errorf("%s: %s", name, d)
+		}
 	}
 }
 
@@ -133,6 +155,8 @@ func TestField16SettingsThatCancel(t *testing.T) {
 			`SVC048 warning service/default/nginx: us, eu: affinity is remote in every cluster; clients of each cluster use the other clusters, and no cluster serves its own clients => kubectl mesh-svc affinity none nginx -n default --in us,eu --contexts kind-us,kind-eu`}},
 		"both": {annotations(g, unshared, remote), annotations(g, unshared, remote), []string{
 			`SVC048 warning service/default/nginx: us, eu: global, but no cluster shares its endpoints; clients of each cluster use only their own; affinity remote has no effect => kubectl mesh-svc share nginx -n default --in us,eu --contexts kind-us,kind-eu`}},
+		"a peer was not read": {annotations(g, unshared), annotations(g, unshared), []string{
+			`SVC004 info service/default/nginx: us, eu: other clusters do not use the endpoints there => kubectl mesh-svc share nginx -n default --in us,eu --contexts kind-us,kind-eu`}},
 		"shared in one":             {annotations(g, unshared), annotations(g), []string{`SVC004 info service/default/nginx: us: other clusters do not use the endpoints there => kubectl mesh-svc share nginx -n default --in us --contexts kind-us,kind-eu`}},
 		"remote in one":             {annotations(g, remote), annotations(g), nil},
 		"remote, and one shares":    {annotations(g, remote, unshared), annotations(g, remote), []string{`SVC004 info service/default/nginx: us: other clusters do not use the endpoints there => kubectl mesh-svc share nginx -n default --in us --contexts kind-us,kind-eu`}},
@@ -141,6 +165,9 @@ func TestField16SettingsThatCancel(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			st, members := meshtest.Build(meshtest.Cluster{Name: "us", Service: c.us}, meshtest.Cluster{Name: "eu", Service: c.eu})
+			if name == "a peer was not read" {
+				st.Clusters[0].Peers = append(st.Clusters[0].Peers, "sa")
+			}
 			got := lines(Services(st, members, []routing.Key{meshtest.Nginx}))
 			if name == "values that are not known" {
 				if len(got) != 2 || !strings.HasPrefix(got[0], "SVC005") || !strings.HasPrefix(got[1], "SVC005") {

@@ -89,6 +89,8 @@ func TestBadInput(t *testing.T) {
 		"-A with a name":         {[]string{"globalize", "nginx", "-A"}, 1, "--all-namespaces needs"},
 		"share without --in":     {[]string{"share", "nginx"}, 1, "share requires --in"},
 		"unshare without --in":   {[]string{"unshare", "nginx"}, 1, "unshare requires --in"},
+		"globalized, unshared":   {[]string{"globalize", "nginx", "--shared=false", "--contexts", "us,eu"}, 1, "globalize --shared=false requires --in"},
+		"globalized, remote":     {[]string{"globalize", "nginx", "--affinity", "remote"}, 1, "globalize --affinity remote requires --in"},
 		"remote without --in":    {[]string{"affinity", "remote", "nginx"}, 1, "requires --in"},
 		"affinity missing":       {[]string{"affinity"}, 1, "local, remote or none"},
 		"affinity with a blank":  {[]string{"affinity", "Local ", "nginx"}, 1, "did you mean local?"},

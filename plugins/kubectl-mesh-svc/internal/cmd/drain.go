@@ -58,7 +58,7 @@ func newDrain(e *kernel.Env) *cobra.Command {
 	f.AddFlags(cmd.Flags(), kernel.WriteUsages{
 		Manager:        managerUsage,
 		Yes:            "If true, do not ask.",
-		AllowPartial:   "If true, go on although clients of a cluster that cannot be read may be left without an endpoint.",
+		AllowPartial:   "If true, go on although the command cannot determine whether clients would be left without an endpoint.",
 		ForceConflicts: "If true, also change annotations that a reconciler such as Argo CD, Flux or Helm owns.",
 	})
 	cmd.Flags().BoolVar(&skipRefused, "skip-refused", false, "If true, leave Services as they are that cannot be drained, list them and drain the rest. The exit code is then 1.")

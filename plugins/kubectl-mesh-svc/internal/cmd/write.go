@@ -51,8 +51,8 @@ func newGlobalize(e *kernel.Env) *cobra.Command {
 		edit, err := verb.Globalize(affinity, shared)
 		return edit, nil, err
 	})
-	cmd.Flags().StringVar(&affinity, "affinity", "", "Also set the affinity. Must be one of: local, remote, none.")
-	cmd.Flags().StringVar(&shared, "shared", "", "Also say whether the endpoints are offered to other clusters. Must be one of: true, false.")
+	cmd.Flags().StringVar(&affinity, "affinity", "", "Also set the affinity. Must be one of: local, remote, none. remote requires --in, except with --local.")
+	cmd.Flags().StringVar(&shared, "shared", "", "Also set whether the endpoints are offered to other clusters. Must be one of: true, false. false requires --in, except with --local.")
 	return cmd
 }
 
@@ -100,7 +100,7 @@ func newAffinity(e *kernel.Env) *cobra.Command {
 		Long: "Set which endpoints clients prefer. local: those of their own cluster while at least one is ready.\n" +
 			"remote: those of other clusters while they have one. none: all equally; the annotation is\n" +
 			"removed, because Cilium 1.18 and 1.19.0 to 1.19.5 drop all remote endpoints for the value \"none\".\n" +
-			"The affinity applies to the clients in the cluster in which it is set. remote requires --in." + planned + kernel.WriteExits,
+			"The affinity applies to the clients in the cluster in which it is set. remote requires --in, except with --local." + planned + kernel.WriteExits,
 		Example: `  # Clients stay in their own cluster while it can answer
   kubectl mesh-svc affinity local nginx
 

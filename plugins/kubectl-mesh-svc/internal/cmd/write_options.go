@@ -77,8 +77,8 @@ func (f *writeFlags) config(edit verb.Edit, names []string) (write.Config, error
 		return write.Config{}, errors.New("no Service is named; give names, --selector or --all")
 	case f.allNamespaces && !bulk:
 		return write.Config{}, errors.New("--all-namespaces needs --selector or --all")
-	case edit.NeedsIn && len(f.in) == 0:
-		return write.Config{}, fmt.Errorf("%s requires --in CLUSTER, because it applies to selected clusters only", edit.Action)
+	case edit.NeedsIn != "" && len(f.in) == 0:
+		return write.Config{}, fmt.Errorf("%s requires --in CLUSTER, because it applies to selected clusters only", edit.NeedsIn)
 	}
 	w, err := f.write.Config(f.env)
 	if err != nil {

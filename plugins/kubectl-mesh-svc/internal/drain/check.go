@@ -36,7 +36,7 @@ func (r *run) unreachable() error {
 	return fmt.Errorf("cluster %q cannot be reached, and annotations cannot drain it then: they are written through its own API server; nothing was changed", name)
 }
 
-// certain refuses where clients may exist whom nobody can predict for.
+// certain refuses where it cannot be predicted what clients would have left.
 func (r *run) certain() error {
 	r.ui.Unread(r.others...)
 	if len(readable(r.others)) == 0 {
@@ -47,10 +47,11 @@ func (r *run) certain() error {
 	case why == "":
 		return nil
 	case r.AllowPartial:
-		r.ui.Warn("cannot determine whether clients there would be left without an endpoint: %s", why)
+		r.ui.Warn("cannot determine whether clients of other clusters would be left without an endpoint: %s", why)
 		return nil
 	}
-	return fmt.Errorf("cannot determine whether clients there would be left without an endpoint: %s; nothing was changed. Name the contexts with --contexts, or go on without knowing with --allow-partial", why)
+	return fmt.Errorf("cannot determine whether clients of other clusters would be left without an endpoint: %s; nothing was changed. "+
+		"Name the contexts of all clusters with --contexts, grant the permissions that are missing, or go on without knowing with --allow-partial", why)
 }
 
 // check is the preflight, and the refusal of what cannot be drained.
@@ -171,7 +172,7 @@ func (r *run) incompleteError(ctx context.Context, err error) error {
 	ours := r.record
 	if taken := r.checkRecord(ctx); r.record != ours {
 		return fmt.Errorf("all Services are written and carry their previous values themselves, but %w; to undo the drain, run: %s; to take it out of service and record it again, run: %s",
-			taken, r.command("undrain"), r.command("drain"))
+			taken, r.command("undrain"), r.again())
 	}
 	return fmt.Errorf("all Services are written, but %s could not be marked as complete: %w; run the command again", place, err)
 }

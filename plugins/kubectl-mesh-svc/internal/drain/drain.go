@@ -66,6 +66,15 @@ func (r *run) command(verb string) string {
 	return plugin.Command(commandline.MeshOf(r.sel.Members), "", verb, r.target.Name)
 }
 
+// again is this drain as it is typed again, with every flag without which it would be refused.
+func (r *run) again() string {
+	words := []string{"drain", r.target.Name}
+	if r.SkipRefused {
+		words = append(words, "--skip-refused")
+	}
+	return plugin.Command(commandline.MeshOf(r.sel.Members), "", append(words, r.RetryFlags...)...)
+}
+
 // begin finds the members, and the cluster that is meant among them.
 func begin(ctx context.Context, c Config, ui kernel.UI, verb string) (*run, error) {
 	sel, err := c.Select(ctx)

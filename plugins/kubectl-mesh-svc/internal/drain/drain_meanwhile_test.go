@@ -210,14 +210,14 @@ func TestRecordNotMarkedAsComplete(t *testing.T) {
 		<-ctx.Done()
 		return ctx.Err()
 	})
-	out, err := f.run(t, "drain", late, "-o=json", "--cluster-timeout=300ms")
+	out, err := f.run(t, "drain", late, "-o=json", "--cluster-timeout=300ms", "--skip-refused", "--preflight=access")
 	if err == nil || !strings.Contains(err.Error(), "could not be marked as complete: cluster \"ap\": drain us configmap kube-system/kubectl-mesh-drain-us: it was not written: no answer within 300ms (--cluster-timeout)") {
 		t.Errorf("%v\n%s", err, out)
 	}
 	if got := document(t, out).state(); got != "draining" {
 		t.Errorf("the record is %q in the document", got)
 	}
-	if !strings.Contains(out, "The drain of us is not marked as complete. To go on, run: kubectl mesh-svc drain us --contexts kind-us,kind-eu,kind-ap") {
+	if !strings.Contains(out, "The drain of us is not marked as complete. To go on, run: kubectl mesh-svc drain us --skip-refused --preflight=access --contexts kind-us,kind-eu,kind-ap") {
 		t.Error(out)
 	}
 }

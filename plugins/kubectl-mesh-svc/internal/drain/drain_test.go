@@ -13,7 +13,12 @@ import (
 	"github.com/google/go-cmp/cmp"
 	corev1 "k8s.io/api/core/v1"
 	discoveryv1 "k8s.io/api/discovery/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/runtime"
+	"k8s.io/apimachinery/pkg/runtime/schema"
+	"k8s.io/apimachinery/pkg/types"
+	k8stesting "k8s.io/client-go/testing"
 
 	"github.com/kubectl-mesh/kubectl-mesh/pkg/common/cilium"
 	"github.com/kubectl-mesh/kubectl-mesh/pkg/common/clusters"
@@ -346,11 +351,14 @@ func TestDrainOfADeadCluster(t *testing.T) {
 	}
 }
 
-// own makes a Service of us that of an Argo CD application, which owns shared or leaves it to others.
-func (f *mesh) own(t *testing.T, name string, ann map[string]string, owns bool) {
+// own makes a Service of us that of an Argo CD application, which owns shared or leaves it to others. uid is that of a Service that was recreated.
+func (f *mesh) own(t *testing.T, name string, ann map[string]string, owns bool, uid ...types.UID) {
 	t.Helper()
 	svc := testkit.Service(name, ann)
 	svc.ResourceVersion = "2"
+	if len(uid) > 0 {
+		svc.UID = uid[0]
+	}
 	svc.Annotations["argocd.argoproj.io/tracking-id"] = "shop-" + name + ":/Service:shop/" + name
 	if owns {
 		svc.ManagedFields = []metav1.ManagedFieldsEntry{{Manager: "argocd-controller", Operation: metav1.ManagedFieldsOperationApply, APIVersion: "v1", FieldsType: "FieldsV1",
@@ -390,19 +398,70 @@ func TestDrainNamesReconcilers(t *testing.T) {
 		t.Errorf("--force-conflicts: %v\n%s", err, out)
 	}
 	drained(t, f)
-	// It takes the annotation back without changing its value: somebody committed what drain wrote.
-	state := f.State(t, "us")
-	f.own(t, "explicit", map[string]string{cilium.AnnotationGlobal: "True", cilium.AnnotationShared: "false", drainrecord.AnnotationDrained: state["explicit "+drainrecord.AnnotationDrained]}, true)
-	if out, err := f.run(t, "undrain", nil); err == nil || !strings.Contains(out, owned+"share explicit -n shop --local -f FILE") {
-		t.Errorf("undrain: %v\n%s", err, out)
-	}
-	if d := cmp.Diff(state, f.State(t, "us")); d != "" {
-		t.Errorf("undrain, refused: %s", d)
+	// It takes the annotation back without changing its value: somebody committed what drain wrote. Or it has recreated the Service from there, and the
+	// record alone has the former value.
+	mark := f.State(t, "us")["explicit "+drainrecord.AnnotationDrained]
+	for _, c := range []struct {
+		name, uid string
+		ann       map[string]string
+	}{
+		{"recreated", "uid-recreated", map[string]string{cilium.AnnotationGlobal: "True", cilium.AnnotationShared: "false"}},
+		{"with its mark", "uid-explicit", map[string]string{cilium.AnnotationGlobal: "True", cilium.AnnotationShared: "false", drainrecord.AnnotationDrained: mark}},
+	} {
+		f.own(t, "explicit", c.ann, true, types.UID(c.uid))
+		state := f.State(t, "us")
+		for _, set := range []string{"--allow-partial=false", "--allow-partial=true"} {
+			out, err := f.run(t, "undrain", nil, set)
+			if err == nil || !strings.Contains(err.Error(), "preflight failed") || !strings.Contains(out, owned+"share explicit -n shop --local -f FILE") || strings.Contains(out, "is deleted") {
+				t.Errorf("undrain %s, %s: %v\n%s", set, c.name, err, out)
+			}
+			if d := cmp.Diff(state, f.State(t, "us")); d != "" {
+				t.Errorf("undrain %s, %s, refused: %s", set, c.name, d)
+			}
+		}
 	}
 	if out, err := f.run(t, "undrain", nil, force); err != nil {
 		t.Errorf("undrain --force-conflicts: %v\n%s", err, out)
 	}
 	if d := cmp.Diff(want, f.State(t, "us")); d != "" {
 		t.Error(d)
+	}
+}
+
+// TestDrainWithoutKnowing: what cannot be read stops a drain only where it leaves open whether clients would be left without an endpoint, and
+// --allow-partial goes on.
+func TestDrainWithoutKnowing(t *testing.T) {
+	t.Setenv("XDG_STATE_HOME", t.TempDir())
+	hide := func(cluster string) func(*mesh) {
+		return func(f *mesh) {
+			f.API[cluster].PrependReactor("list", "namespaces", func(k8stesting.Action) (bool, runtime.Object, error) {
+				return true, nil, apierrors.NewForbidden(schema.GroupResource{Resource: "namespaces"}, "", errors.New("not yours"))
+			})
+		}
+	}
+	for name, c := range map[string]struct {
+		lack func(*mesh)
+		want string // "": nothing stops it
+	}{
+		"the peers":                 {func(f *mesh) { f.Members[0].Peers, f.Members[0].PeersKnown = nil, false }, "the peers of us are unknown"},
+		"namespaces of a server":    {hide("eu"), "namespaces may not be read in eu, and clients of shop/web may have no other endpoint"},
+		"namespaces of the clients": {hide("ap"), ""},
+		"its own namespaces":        {hide("us"), ""},
+	} {
+		f := onlyInUsAndEU(t)
+		c.lack(f)
+		out, err := f.run(t, "drain", nil)
+		if c.want == "" {
+			if err != nil {
+				t.Errorf("%s: %v\n%s", name, err, out)
+			}
+			continue
+		}
+		if err == nil || !strings.Contains(err.Error(), c.want) || f.State(t, "us")["web "+cilium.AnnotationShared] != "" {
+			t.Errorf("%s: %v\n%s", name, err, out)
+		}
+		if out, err := f.run(t, "drain", nil, "--allow-partial"); err != nil || !strings.Contains(out, c.want) || f.State(t, "us")["web "+cilium.AnnotationShared] != "false" {
+			t.Errorf("%s: %v\n%s", name, err, out)
+		}
 	}
 }

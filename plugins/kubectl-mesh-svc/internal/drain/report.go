@@ -98,7 +98,7 @@ func (r *run) report(failure error) (*Report, error) {
 		if inService+r.count(v1alpha1.ResultUnknown) == 0 {
 			how = "The drain of %s is not marked as complete."
 		}
-		report.say(how+" To go on, run: %s", name, r.command("drain"))
+		report.say(how+" To go on, run: %s", name, r.again())
 	}
 	if forReal && r.plan.Wrote() {
 		report.say("Undo file on this machine: %s", r.undoFile)

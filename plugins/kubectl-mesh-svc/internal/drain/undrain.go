@@ -148,7 +148,11 @@ func (u *undrain) check(ctx context.Context) error {
 			return fmt.Errorf("cluster %q: %w; nothing was changed", rec.Member.Name, err)
 		}
 	}
-	return write.Preflight(ctx, u.plan, u.Write)
+	// --allow-partial applies to clusters that cannot be read, not to Services. If one is refused, nothing is written: the record is deleted at the end, and
+	// may be the only place of its previous value.
+	w := u.Write
+	w.Change.AllowPartial = false
+	return write.Preflight(ctx, u.plan, w)
 }
 
 // carryOut writes the undo file and then, as one change, takes over the records, writes the Services, and deletes the records when everything in them is

@@ -51,10 +51,13 @@ func TestDrain(t *testing.T) {
 		"another port name": {map[string]meshtest.Cart{"us": ready, "eu": {Annotations: meshtest.Global, Ready: 1, Edit: func(s *corev1.Service) {
 			s.Spec.Ports = append(s.Spec.Ports, corev1.ServicePort{Name: "", Port: 81})
 		}}}, "", "planned", "<absent>"},
-		"derived": {map[string]meshtest.Cart{"us": {Annotations: meshtest.Global, Ready: 1, Edit: func(s *corev1.Service) { s.Name = "derived-abc" }}}, "",
+		"internalTrafficPolicy, no endpoints": {map[string]meshtest.Cart{"us": ready, "ap": {Annotations: meshtest.Global, Edit: nodeLocal}}, "", "refused clients in ap would be left without a ready endpoint", ""},
+		"internalTrafficPolicy":               {map[string]meshtest.Cart{"us": ready, "ap": {Annotations: meshtest.Global, Ready: 1, Edit: nodeLocal}}, "", "planned", "<absent>"}, // TestUncertain
+		"derived": {map[string]meshtest.Cart{"us": {Annotations: meshtest.Global, Ready: 1, Edit: func(s *corev1.Service) { s.Name = "derived-0123456789" }}}, "",
 			"refused Cilium derives it from a ServiceImport and overwrites its annotations; set them in the ServiceExport (spec.exportedAnnotations)", ""},
-		"derived, without pods": {map[string]meshtest.Cart{"us": {Annotations: meshtest.Global, Edit: func(s *corev1.Service) { s.Name = "derived-abc" }}}, "",
+		"derived, without pods": {map[string]meshtest.Cart{"us": {Annotations: meshtest.Global, Edit: func(s *corev1.Service) { s.Name = "derived-0123456789" }}}, "",
 			"skipped Cilium derives it from a ServiceImport and overwrites its annotations; set them in the ServiceExport (spec.exportedAnnotations)", ""},
+		"somebody's own derived-": {map[string]meshtest.Cart{"us": {Annotations: meshtest.Global, Ready: 1, Edit: func(s *corev1.Service) { s.Name = "derived-data" }}}, "", "planned", "<absent>"},
 		"external name": {map[string]meshtest.Cart{"us": {Annotations: meshtest.Global, Edit: func(s *corev1.Service) { s.Spec.Type = corev1.ServiceTypeExternalName }}}, "",
 			"skipped it is an ExternalName Service and has no endpoints", ""},
 		"another proxy": {map[string]meshtest.Cart{"us": {Annotations: meshtest.Global, Ready: 1, Edit: func(s *corev1.Service) { s.Labels = map[string]string{cilium.LabelServiceProxyName: "x"} }}, "eu": {Annotations: meshtest.Global}}, "",
@@ -92,6 +95,10 @@ func show(v *string) string {
 	return fmt.Sprintf("%q", *v)
 }
 
+func nodeLocal(s *corev1.Service) {
+	s.Spec.InternalTrafficPolicy = ptr.To(corev1.ServiceInternalTrafficPolicyLocal)
+}
+
 // TestDrainWithoutKnowing: what a cluster that is not read may have is not taken for nothing.
 func TestDrainWithoutKnowing(t *testing.T) {
 	t.Parallel()
@@ -101,11 +108,17 @@ func TestDrainWithoutKnowing(t *testing.T) {
 			st.Clusters[2] = routing.Cluster{Name: "ap", Gap: "timeout"}
 		},
 		"a peer that is not read": func(_ *meshstate.State, us *clusters.Member) { us.Peers = []string{"eu", "ap", "sa"} },
+		"unknown peers":           func(_ *meshstate.State, us *clusters.Member) { us.PeersKnown = false },
+		"hidden namespaces": func(st *meshstate.State, _ *clusters.Member) {
+			ready := *st.Clusters[0].Services[meshtest.CartKey]
+			st.Clusters[2].Services[meshtest.CartKey] = &ready
+			st.Clusters[2].NamespacesHidden, st.Clusters[2].DefaultGlobalNamespace = true, false
+		},
 	} {
 		st, us := meshtest.Carts("1.20.2", in)
 		lack(st, us)
 		p := Drain(st, us, &drainrecord.Record{ID: "new"}, "eu")
-		if got, want := p.Items[0].Message, "clients in eu would be left without a ready endpoint, unless a cluster that could not be read has one"; got != want {
+		if got, want := p.Items[0].Message, "clients in eu would be left without a ready endpoint, unless a cluster that could not be read completely has one"; got != want {
 			t.Errorf("%s: %q, want %q", name, got, want)
 		}
 	}
@@ -134,11 +147,55 @@ func TestDrainWritesTheMarkWithTheValue(t *testing.T) {
 
 func TestUncertain(t *testing.T) {
 	t.Parallel()
-	st, us := meshtest.Carts("1.20.2", nil)
-	us.Peers = []string{"ap", "eu", "sa"}
-	st.Clusters[1].Gap = "timeout"
-	if d := cmp.Diff([]string{"eu could not be read (timeout)", "sa is a peer, but was not read"}, Uncertain(st, us)); d != "" {
-		t.Error(d)
+	ready, none := meshtest.Cart{Annotations: meshtest.Global, Ready: 1}, meshtest.Cart{Annotations: meshtest.Global}
+	hide := func(n int) func(*meshstate.State, *clusters.Member) {
+		return func(st *meshstate.State, _ *clusters.Member) { st.Clusters[n].NamespacesHidden = true }
+	}
+	own := meshtest.Cart{Annotations: meshtest.Global, Ready: 1, Edit: nodeLocal}
+	all := func(*meshstate.State, *clusters.Member) {}
+	const onNodes = "in ap, clients on nodes without an endpoint of shop/cart would have no other one (internalTrafficPolicy is Local), and nodes are not read"
+	const inEU = "namespaces may not be read in eu, and clients of shop/cart may have no other endpoint"
+	for name, c := range map[string]struct {
+		version string
+		in      map[string]meshtest.Cart
+		lack    func(*meshstate.State, *clusters.Member)
+		want    []string
+	}{
+		"clusters": {"1.20.2", nil, func(st *meshstate.State, us *clusters.Member) {
+			us.Peers, st.Clusters[1].Gap = []string{"ap", "eu", "sa"}, "timeout"
+		}, []string{"eu could not be read (timeout)", "sa is a peer, but was not read"}},
+		"peers":                       {"1.20.2", nil, func(_ *meshstate.State, us *clusters.Member) { us.PeersKnown = false }, []string{"the peers of us are unknown"}},
+		"namespaces":                  {"1.20.2", map[string]meshtest.Cart{"us": ready, "eu": ready, "ap": none}, hide(1), []string{inEU}},
+		"namespaces, unknown version": {"unknown", map[string]meshtest.Cart{"us": ready, "eu": ready, "ap": none}, hide(1), []string{inEU}},
+		"no gate before 1.20":         {"1.19.7", map[string]meshtest.Cart{"us": ready, "eu": ready, "ap": none}, hide(1), nil},
+		"the clients have their own":  {"1.20.2", map[string]meshtest.Cart{"us": ready, "eu": ready, "ap": ready}, hide(1), nil},
+		"no endpoints there":          {"1.20.2", map[string]meshtest.Cart{"us": ready, "eu": none, "ap": none}, hide(1), nil}, // it is refused
+		"namespaces of clients":       {"1.20.2", map[string]meshtest.Cart{"us": ready, "eu": ready, "ap": none}, hide(2), nil},
+		"namespaces of the drained":   {"1.20.2", map[string]meshtest.Cart{"us": ready, "eu": ready, "ap": none}, hide(0), nil},
+		"it may be out of use already": {"1.20.2", map[string]meshtest.Cart{"us": ready, "ap": none}, func(st *meshstate.State, us *clusters.Member) {
+			hide(0)(st, us)
+			st.Clusters[0].DefaultGlobalNamespace = false
+		}, []string{"namespaces may not be read in us, and clients of shop/cart may have no other endpoint"}},
+		"a namespace that was read": {"1.20.2", map[string]meshtest.Cart{"us": ready, "eu": ready, "ap": none}, func(st *meshstate.State, us *clusters.Member) {
+			hide(1)(st, us)
+			st.Clusters[1].Namespaces = map[string]map[string]string{"shop": nil}
+		}, nil},
+		"a Service that is not shared": {"1.20.2", map[string]meshtest.Cart{"us": {Annotations: meshtest.Annotations(meshtest.Global, cilium.AnnotationShared+"=false"), Ready: 1}, "eu": ready, "ap": none}, hide(1), nil},
+		"nodes":                        {"1.20.2", map[string]meshtest.Cart{"us": ready, "ap": own}, all, []string{onNodes}},
+		"nodes, and affinity local":    {"1.20.2", map[string]meshtest.Cart{"us": ready, "ap": {Annotations: meshtest.Annotations(meshtest.Global, cilium.AnnotationAffinity+"=local"), Ready: 1, Edit: nodeLocal}}, all, []string{onNodes}},
+		"nodes, another has one":       {"1.20.2", map[string]meshtest.Cart{"us": ready, "eu": ready, "ap": own}, all, nil},
+		"nodes, no own endpoints":      {"1.20.2", map[string]meshtest.Cart{"us": ready, "ap": {Annotations: meshtest.Global, Edit: nodeLocal}}, all, nil}, // it is refused
+		"nodes, not global there":      {"1.20.2", map[string]meshtest.Cart{"us": ready, "ap": {Ready: 1, Edit: nodeLocal}}, all, nil},
+		"nodes of the drained one":     {"1.20.2", map[string]meshtest.Cart{"us": own, "eu": ready}, all, nil},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			st, us := meshtest.Carts(c.version, c.in)
+			c.lack(st, us)
+			if d := cmp.Diff(c.want, Uncertain(st, us)); d != "" {
+				t.Error(d)
+			}
+		})
 	}
 }
 

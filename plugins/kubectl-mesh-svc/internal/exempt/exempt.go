@@ -2,8 +2,6 @@
 package exempt
 
 import (
-	"strings"
-
 	corev1 "k8s.io/api/core/v1"
 
 	"github.com/kubectl-mesh/kubectl-mesh/pkg/common/cilium"
@@ -12,12 +10,12 @@ import (
 
 const typeExternalName = string(corev1.ServiceTypeExternalName)
 
-// Always says why no command changes a Service, whatever its flags; "" if commands may change it.
-func Always(k routing.Key) string {
+// Always says why no command changes a Service of this name and these labels, whatever its flags; "" if commands may change it.
+func Always(k routing.Key, labels map[string]string) string {
 	switch {
 	case k == (routing.Key{Namespace: "default", Name: "kubernetes"}):
 		return "it is the API server of each cluster; if it were global, clients would reach the API server of another cluster"
-	case strings.HasPrefix(k.Name, cilium.DerivedServicePrefix):
+	case cilium.DerivedService(k.Name, labels):
 		return "Cilium derives it from a ServiceImport and overwrites its annotations; set them in the ServiceExport (spec.exportedAnnotations)"
 	}
 	return ""

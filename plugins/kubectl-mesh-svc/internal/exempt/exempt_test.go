@@ -10,15 +10,23 @@ import (
 
 func TestAlways(t *testing.T) {
 	t.Parallel()
-	for key, want := range map[routing.Key]bool{
-		{Namespace: "default", Name: "kubernetes"}:  true,
-		{Namespace: "shop", Name: "kubernetes"}:     false,
-		{Namespace: "shop", Name: "derived-abc"}:    true,
-		{Namespace: "default", Name: "nginx"}:       false,
-		{Namespace: "kube-system", Name: "kubedns"}: false, // --include-system
+	imported := map[string]string{cilium.LabelImportedService: "web"}
+	for name, c := range map[string]struct {
+		namespace, name string
+		labels          map[string]string
+		want            bool
+	}{
+		"the API server":               {"default", "kubernetes", nil, true},
+		"another Service of that name": {"shop", "kubernetes", nil, false},
+		"derived, by its name":         {"shop", "derived-0123456789", nil, true},
+		"derived, by its label":        {"shop", "derived-web", imported, true},
+		"somebody's own":               {"shop", "derived-data", nil, false},
+		"only the label":               {"shop", "web", imported, false},
+		"ordinary":                     {"default", "nginx", nil, false},
+		"--include-system":             {"kube-system", "kubedns", nil, false},
 	} {
-		if got := Always(key); (got != "") != want {
-			t.Errorf("%s: %q", key, got)
+		if got := Always(routing.Key{Namespace: c.namespace, Name: c.name}, c.labels); (got != "") != c.want {
+			t.Errorf("%s: %q", name, got)
 		}
 	}
 }

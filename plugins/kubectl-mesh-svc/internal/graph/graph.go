@@ -104,7 +104,7 @@ func (d *edge) put(low, high, share float64) {
 // add takes in the prediction for one port of one Service.
 func (e *edges) add(p v1alpha1.Prediction) {
 	for _, o := range p.Outcomes {
-		e.clients[p.Client] = e.clients[p.Client] || false
+		e.clients[p.Client] = e.clients[p.Client] || !p.Complete // a cluster that was not read may answer
 		for _, s := range o.Shares {
 			d := e.at(p.Client, s.Cluster)
 			d.codes[s.Code] = true

@@ -53,7 +53,12 @@ func TestGraph(t *testing.T) {
 	if d := cmp.Diff(nodes, doc.Clusters); d != "" {
 		t.Error(d)
 	}
-	st.Clusters = st.Clusters[:2]
+	web := routing.Key{Namespace: "default", Name: "web"}
+	st.Clusters[0].Services[web].Annotations = map[string]string{cilium.AnnotationGlobal: "true"}
+	st.Clusters = st.Clusters[:2] // ap is a peer still, and may answer
+	if c := Build(st, members, []routing.Key{web}).Clusters[0]; c.Services != 1 || c.Unanswered != 0 {
+		t.Errorf("a peer that is not read: %+v", c)
+	}
 	for _, e := range Build(st, members, []routing.Key{nginx}).Edges {
 		if *e.Share != e.Low || *e.Share != e.High || e.Low == 0 {
 			t.Errorf("all is read: %+v", e)

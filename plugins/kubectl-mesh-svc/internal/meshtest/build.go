@@ -51,7 +51,7 @@ func Build(cs ...Cluster) (*meshstate.State, []*clusters.Member) {
 			c.Config(&m.Config)
 		}
 		rc := routing.Cluster{Name: c.Name, Context: m.Context, Version: m.Version, DefaultGlobalNamespace: true,
-			Services: map[routing.Key]*routing.Service{}, Namespaces: map[string]map[string]string{"default": {}}, NamespacesKnown: true,
+			Services: map[routing.Key]*routing.Service{}, Namespaces: map[string]map[string]string{"default": {}},
 			Peers: slices.Clone(m.Peers), PeersKnown: true}
 		svc := &corev1.Service{ObjectMeta: metav1.ObjectMeta{Namespace: "default", Name: "nginx", Annotations: map[string]string{cilium.AnnotationGlobal: "true"}, Labels: map[string]string{}},
 			Spec: corev1.ServiceSpec{Type: corev1.ServiceTypeClusterIP, ClusterIP: "172.20.1.1", ClusterIPs: []string{"172.20.1.1"}, Selector: map[string]string{"a": "b"},

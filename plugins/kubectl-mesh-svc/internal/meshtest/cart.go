@@ -45,7 +45,7 @@ func Carts(version string, in map[string]Cart) (*meshstate.State, *clusters.Memb
 	st := &meshstate.State{Errors: map[string]*failure.Error{}, Services: map[string]map[routing.Key]*corev1.Service{}}
 	var us *clusters.Member
 	for n, name := range []string{"us", "eu", "ap"} {
-		m := &clusters.Member{Name: name, Context: "kind-" + name, UID: "uid-" + name}
+		m := &clusters.Member{Name: name, Context: "kind-" + name, UID: "uid-" + name, PeersKnown: true}
 		if name == "us" {
 			us = m
 		}

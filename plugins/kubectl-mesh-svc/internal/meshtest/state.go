@@ -14,7 +14,7 @@ import (
 	"github.com/kubectl-mesh/kubectl-mesh/pkg/common/routing"
 )
 
-// State puts Services NAME into clusters; a cluster is "us=nginx,web".
+// State puts Services NAME into clusters that are all peers of one another; a cluster is "us=nginx,web".
 func State(t *testing.T, specs ...string) (*meshstate.State, []*clusters.Member) {
 	t.Helper()
 	st := &meshstate.State{Errors: map[string]*failure.Error{}, Services: map[string]map[routing.Key]*corev1.Service{}}
@@ -24,7 +24,12 @@ func State(t *testing.T, specs ...string) (*meshstate.State, []*clusters.Member)
 		m := &clusters.Member{Name: cluster, Context: "kind-" + cluster, CiliumNamespace: "cilium"}
 		m.Config.ClusterID = uint32(n + 1)
 		st.Services[cluster] = map[routing.Key]*corev1.Service{}
-		c := routing.Cluster{Name: cluster, Version: cilium.ParseVersion("1.18.11"), Services: map[routing.Key]*routing.Service{}}
+		c := routing.Cluster{Name: cluster, Version: cilium.ParseVersion("1.18.11"), PeersKnown: true, NamespacesHidden: true, Services: map[routing.Key]*routing.Service{}}
+		for _, other := range specs {
+			if peer, _, _ := strings.Cut(other, "="); peer != cluster {
+				c.Peers = append(c.Peers, peer)
+			}
+		}
 		for s := range strings.SplitSeq(list, ",") {
 			if s == "" {
 				continue

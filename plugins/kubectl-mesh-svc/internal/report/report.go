@@ -45,13 +45,17 @@ func List(st *meshstate.State, members []*clusters.Member, all bool, names ...st
 	return out
 }
 
-func globalAnywhere(s v1alpha1.ServiceSummary) bool {
-	for _, c := range s.Clusters {
-		if c.Global != nil && c.Global.Value == "true" {
-			return true
-		}
-	}
-	return false
+func globalAnywhere(s v1alpha1.ServiceSummary) bool { return slices.ContainsFunc(s.Clusters, isGlobal) }
+
+func isGlobal(c v1alpha1.ServiceCluster) bool { return c.Global != nil && c.Global.Value == "true" }
+
+// AffectedBy reports whether a finding of the namespace of a Service affects it: the Service is global, and does not exist in a cluster of the finding.
+func AffectedBy(s v1alpha1.ServiceSummary, f v1alpha1.Finding) bool {
+	return f.Object == "namespace/"+s.Namespace &&
+		slices.ContainsFunc(s.Clusters, func(c v1alpha1.ServiceCluster) bool { return isGlobal(c) && !c.Proxied }) &&
+		slices.ContainsFunc(s.Clusters, func(c v1alpha1.ServiceCluster) bool {
+			return !c.Present && slices.Contains(f.Clusters, c.Cluster)
+		})
 }
 
 // perCluster is one Service in each cluster that was read.

@@ -7,6 +7,7 @@ import (
 
 	"github.com/kubectl-mesh/kubectl-mesh/pkg/apis/v1alpha1"
 	"github.com/kubectl-mesh/kubectl-mesh/pkg/common/clusters"
+	"github.com/kubectl-mesh/kubectl-mesh/pkg/common/finding"
 	"github.com/kubectl-mesh/kubectl-mesh/pkg/common/meshstate"
 	"github.com/kubectl-mesh/kubectl-mesh/pkg/common/routing"
 	"github.com/kubectl-mesh/kubectl-mesh/plugins/kubectl-mesh-svc/internal/check"
@@ -37,15 +38,17 @@ func (t *Tracker) Changed(st *meshstate.State, members []*clusters.Member, keys 
 	for _, f := range check.Services(st, members, keys) {
 		found[f.Object] = append(found[f.Object], f)
 	}
+	told := map[string]bool{} // namespaces whose findings are in the document
 	for _, key := range keys {
 		s := v1alpha1.ServiceSummary{Namespace: key.Namespace, Name: key.Name, Clusters: perCluster(st, key)}
 		mine := found["service/"+key.String()]
+		ofNamespace := slices.DeleteFunc(slices.Clone(found["namespace/"+key.Namespace]), func(f v1alpha1.Finding) bool { return !AffectedBy(s, f) })
 		before, known := t.shown[key]
 		listed := (t.all || globalAnywhere(s)) && slices.ContainsFunc(s.Clusters, func(c v1alpha1.ServiceCluster) bool { return c.Present })
 		if !listed && !known {
 			continue
 		}
-		now := shown{s.Clusters, ids(mine)}
+		now := shown{s.Clusters, ids(slices.Concat(mine, ofNamespace))}
 		if known {
 			if s.Changes = changes(before, now); len(s.Changes) == 0 {
 				continue
@@ -58,7 +61,12 @@ func (t *Tracker) Changed(st *meshstate.State, members []*clusters.Member, keys 
 		}
 		doc.Services = append(doc.Services, s)
 		doc.Findings = append(doc.Findings, mine...)
+		if len(ofNamespace) > 0 && !told[key.Namespace] { // several Services have it
+			told[key.Namespace] = true
+			doc.Findings = append(doc.Findings, ofNamespace...)
+		}
 	}
+	finding.Sort(doc.Findings)
 	return doc
 }
 
@@ -72,7 +80,9 @@ func (t *Tracker) Keys() []routing.Key {
 	return keys
 }
 
+// ids are the ids of findings as a list shows them, in its order.
 func ids(fs []v1alpha1.Finding) string {
+	finding.Sort(fs)
 	var out []string
 	for _, f := range fs {
 		if f.Severity != "info" && !slices.Contains(out, f.ID) {

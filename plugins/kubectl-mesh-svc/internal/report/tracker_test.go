@@ -116,3 +116,48 @@ func TestTrackerFindings(t *testing.T) {
 		t.Error(d)
 	}
 }
+
+// TestTrackerHasWhatListHas: at the same moment, a watch has the findings of a list, those of the namespace and of EndpointSlices too, each once.
+func TestTrackerHasWhatListHas(t *testing.T) {
+	t.Parallel()
+	st, members := meshtest.State(t, "us=nginx,plain,web", "eu=nginx,plain,web", "ap=")
+	for i := range st.Clusters {
+		c := &st.Clusters[i]
+		c.NamespacesHidden, c.Namespaces = false, map[string]map[string]string{"default": {}}
+		for key, svc := range c.Services {
+			if key.Name != "plain" {
+				svc.Annotations = map[string]string{cilium.AnnotationGlobal: "true"}
+			}
+		}
+	}
+	st.Clusters[2].Namespaces = map[string]map[string]string{}
+	nginx := routing.Key{Namespace: "default", Name: "nginx"}
+	st.Clusters[1].Services[nginx].WrongSliceKeys = map[string][]cilium.WrongKey{"nginx-1": cilium.WrongSliceKeys(map[string]string{"service.cilium.io/wieght": "3"}, nil)}
+	findings := func(doc v1alpha1.ServiceList) []string {
+		var out []string
+		for _, f := range doc.Findings {
+			out = append(out, f.ID+" "+f.Object)
+		}
+		return out
+	}
+	want := []string{"SVC022 namespace/default", "SVC047 service/default/nginx"}
+	if d := cmp.Diff(want, findings(List(st, members, true))); d != "" {
+		t.Errorf("list: %s", d)
+	}
+	tr := NewTracker(true)
+	if d := cmp.Diff(want, findings(tr.Changed(st, members, st.Keys()))); d != "" {
+		t.Errorf("watch: %s", d)
+	}
+	// The namespace is made: what is missing there now is the Service.
+	st.Clusters[2].Namespaces["default"] = nil
+	doc := tr.Changed(st, members, st.Keys())
+	got := map[string][]v1alpha1.ServiceChange{}
+	for _, s := range doc.Services {
+		got[s.Name] = s.Changes
+	}
+	if d := cmp.Diff(map[string][]v1alpha1.ServiceChange{
+		"nginx": {{Field: "findings", From: "SVC022,SVC047", To: "SVC002,SVC047"}}, "web": {{Field: "findings", From: "SVC022", To: "SVC002"}},
+	}, got); d != "" {
+		t.Error(d)
+	}
+}

@@ -19,12 +19,13 @@ type Edit struct {
 	Values annotate.Values
 	// Note is printed after the change, unless it is "".
 	Note string
-	// NeedsIn: the verb requires --in, because without it the verb would change clusters that the user did not name.
-	NeedsIn bool
+	// NeedsIn is what of the command line requires --in, because without it the verb would change clusters that the user did not name; "" if nothing does.
+	NeedsIn string
 }
 
 // Globalize makes a Service global. It removes a leftover alias, so that only one key
-// decides. It also sets affinity and shared if they are given.
+// decides. It also sets affinity and shared if they are given. Where the separate verb for such a value requires --in, so does this one:
+// in all clusters, a Service would be shared nowhere or prefer remote endpoints everywhere.
 func Globalize(affinity, shared string) (Edit, error) {
 	e := Edit{Action: "globalize", Values: annotate.Values{
 		cilium.AnnotationGlobal: ptr.To("true"), cilium.AnnotationGlobalAlias: nil,
@@ -35,6 +36,9 @@ func Globalize(affinity, shared string) (Edit, error) {
 			return e, fmt.Errorf("--affinity: %w", err)
 		}
 		merge(e.Values, a.Values)
+		if a.NeedsIn != "" {
+			e.NeedsIn = "globalize --affinity " + affinity
+		}
 	}
 	switch shared {
 	case "":
@@ -42,6 +46,7 @@ func Globalize(affinity, shared string) (Edit, error) {
 		merge(e.Values, Share().Values)
 	case "false":
 		merge(e.Values, Unshare().Values)
+		e.NeedsIn = "globalize --shared=false"
 	default:
 		return e, fmt.Errorf("--shared %q: must be one of: true, false", shared)
 	}
@@ -56,12 +61,12 @@ func Unglobalize() Edit {
 
 // Share removes both shared keys: a global Service is shared by default.
 func Share() Edit {
-	return Edit{Action: "share", NeedsIn: true, Values: annotate.Values{cilium.AnnotationShared: nil, cilium.AnnotationSharedAlias: nil}}
+	return Edit{Action: "share", NeedsIn: "share", Values: annotate.Values{cilium.AnnotationShared: nil, cilium.AnnotationSharedAlias: nil}}
 }
 
 // Unshare keeps a global Service's endpoints for its own cluster.
 func Unshare() Edit {
-	return Edit{Action: "unshare", NeedsIn: true, Values: annotate.Values{cilium.AnnotationShared: ptr.To("false"), cilium.AnnotationSharedAlias: nil}}
+	return Edit{Action: "unshare", NeedsIn: "unshare", Values: annotate.Values{cilium.AnnotationShared: ptr.To("false"), cilium.AnnotationSharedAlias: nil}}
 }
 
 // Affinity sets which endpoints a cluster's clients prefer. "none" removes both
@@ -74,7 +79,7 @@ func Affinity(value string) (Edit, error) {
 		e.Values[cilium.AnnotationAffinity] = ptr.To(value)
 	case string(cilium.AffinityRemote):
 		e.Values[cilium.AnnotationAffinity] = ptr.To(value)
-		e.NeedsIn = true
+		e.NeedsIn = e.Action
 	default:
 		hint := ""
 		if lower := strings.ToLower(strings.TrimSpace(value)); lower != value && (lower == "local" || lower == "remote" || lower == "none") {

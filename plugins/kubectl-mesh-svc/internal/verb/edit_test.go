@@ -44,6 +44,13 @@ func TestEdits(t *testing.T) {
 			t.Errorf("affinity %q: %v", c[0], err)
 		}
 	}
+	for _, c := range []struct{ affinity, shared, needsIn string }{
+		{"", "", ""}, {"local", "true", ""}, {"none", "", ""}, {"remote", "", "globalize --affinity remote"}, {"", "false", "globalize --shared=false"}, {"remote", "false", "globalize --shared=false"},
+	} {
+		if e, err := Globalize(c.affinity, c.shared); err != nil || e.NeedsIn != c.needsIn {
+			t.Errorf("--affinity %q --shared %q: --in is required by %q, want %q (%v)", c.affinity, c.shared, e.NeedsIn, c.needsIn, err)
+		}
+	}
 	if _, err := Globalize("", "yes"); err == nil {
 		t.Error("--shared yes was accepted")
 	}

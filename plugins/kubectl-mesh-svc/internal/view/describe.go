@@ -206,7 +206,7 @@ func Percent(f float64) string {
 var kinds = map[string]string{
 	"missing":       "the Service does not exist in this cluster: clients there cannot resolve its name",
 	"external-name": "the Service is an ExternalName; DNS answers with another name",
-	"ignored":       "another proxy serves it, not Cilium (label service.kubernetes.io/service-proxy-name and option k8s-service-proxy-name)",
+	"ignored":       "Cilium does not serve it: with label service.kubernetes.io/service-proxy-name (and option k8s-service-proxy-name) another proxy does, with label service.kubernetes.io/headless none does",
 	"proxy":         "the L7 proxy of this cluster answers (the only endpoint is Cilium's placeholder); its routes decide which Services get the requests, and the global annotation has no effect on this one",
 	"unread":        "this cluster could not be read",
 	"headless":      "the Service is headless: DNS returns the pods and Cilium does not load-balance; the shares are those of the DNS records",
@@ -225,8 +225,8 @@ func reasons(p v1alpha1.Prediction) []string {
 			}
 		}
 	}
-	if len(p.Outcomes) > 0 && nobody(p.Outcomes[0]) {
-		out = append(out, fmt.Sprintf("  %s: nobody answers; connections are refused", p.Client))
+	if p.Complete && len(p.Outcomes) > 0 && !slices.ContainsFunc(p.Outcomes, answered) {
+		out = append(out, "  "+p.Client+": "+nobodyAnswers(p.Kind))
 	}
 	for _, c := range p.Caveats {
 		out = append(out, fmt.Sprintf("  %s: %s", p.Client, c))
@@ -234,13 +234,16 @@ func reasons(p v1alpha1.Prediction) []string {
 	return out
 }
 
-func nobody(o v1alpha1.Outcome) bool {
-	for _, s := range o.Shares {
-		if s.Used == nil || *s.Used {
-			return false
-		}
+// answered reports whether a cluster answers, or may answer.
+func answered(o v1alpha1.Outcome) bool {
+	return slices.ContainsFunc(o.Shares, func(s v1alpha1.Share) bool { return s.Used == nil || *s.Used })
+}
+
+func nobodyAnswers(kind string) string {
+	if kind == "headless" {
+		return "DNS returns no pods"
 	}
-	return true
+	return "nobody answers; connections are refused"
 }
 
 // failures shows the shares after one cluster has lost its endpoints.
@@ -282,7 +285,7 @@ func fold(t *metav1.Table, keys int) {
 			}
 		}
 		if len(answers) == 0 {
-			answers = []string{"nobody"}
+			answers = []string{"no cluster that was read"}
 		}
 		t.Rows[i].Cells = slices.Insert(row.Cells, keys, any(strings.Join(answers, ", ")))
 	}

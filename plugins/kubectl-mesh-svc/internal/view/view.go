@@ -12,6 +12,7 @@ import (
 
 	"github.com/kubectl-mesh/kubectl-mesh/pkg/apis/v1alpha1"
 	"github.com/kubectl-mesh/kubectl-mesh/pkg/common/output"
+	"github.com/kubectl-mesh/kubectl-mesh/plugins/kubectl-mesh-svc/internal/report"
 )
 
 // Clusters shows one row for each member, including members that could not be read.
@@ -187,7 +188,7 @@ func indexed(fs []v1alpha1.Finding) byObject {
 func findingIDs(fs []v1alpha1.Finding, at byObject, s v1alpha1.ServiceSummary) string {
 	mine := slices.Clone(at["service/"+s.Namespace+"/"+s.Name])
 	for _, i := range at["namespace/"+s.Namespace] {
-		if absentIn(s, fs[i].Clusters) {
+		if report.AffectedBy(s, fs[i]) {
 			mine = append(mine, i)
 		}
 	}
@@ -199,10 +200,6 @@ func findingIDs(fs []v1alpha1.Finding, at byObject, s v1alpha1.ServiceSummary) s
 		}
 	}
 	return strings.Join(ids, ",")
-}
-
-func absentIn(s v1alpha1.ServiceSummary, clusters []string) bool {
-	return slices.ContainsFunc(s.Clusters, func(c v1alpha1.ServiceCluster) bool { return !c.Present && slices.Contains(clusters, c.Cluster) })
 }
 
 func types(s v1alpha1.ServiceSummary) string {

@@ -14,6 +14,7 @@ import (
 	"k8s.io/utils/ptr"
 
 	"github.com/kubectl-mesh/kubectl-mesh/pkg/apis/v1alpha1"
+	"github.com/kubectl-mesh/kubectl-mesh/pkg/common/cilium"
 	"github.com/kubectl-mesh/kubectl-mesh/pkg/common/finding"
 	"github.com/kubectl-mesh/kubectl-mesh/pkg/common/output"
 )
@@ -95,7 +96,7 @@ func TestDescribe(t *testing.T) {
 			{Versions: []string{"1.20"}, Shares: []v1alpha1.Share{most(share("us", 2.0/3, 2, "local", "used")), most(share("eu", 1.0/3, 1, "used", "used")), unread}},
 			{Versions: []string{"1.18.0 to 1.19.5"}, Shares: []v1alpha1.Share{most(share("us", 1, 2, "local", "used")), most(share("eu", 0, 0, "affinity-drops", "not used, it drops")), unread}},
 		}},
-		{Client: "eu", Kind: "balanced", Port: port, IPFamily: "IPv4", Caveats: []string{"sessionAffinity is ClientIP"}, Outcomes: []v1alpha1.Outcome{
+		{Client: "eu", Kind: "balanced", Complete: true, Port: port, IPFamily: "IPv4", Caveats: []string{"sessionAffinity is ClientIP"}, Outcomes: []v1alpha1.Outcome{
 			{Shares: []v1alpha1.Share{share("us", 0, 0, "not-shared", "not used, its Service is not shared"), share("eu", 0, 0, "no-ready-endpoints", "not used, it has no endpoints"), share("ap", 0, 0, "missing", "not used, it has no such Service")}}}},
 		{Client: "ap", Kind: "unread"},
 	}
@@ -106,6 +107,41 @@ func TestDescribe(t *testing.T) {
 	doc.Predictions, doc.Failures = nil, nil
 	doc.Findings = []v1alpha1.Finding{finding.Drained.New("service/default/nginx", []string{"us"}, "us: drained", "kubectl mesh-svc undrain us")}
 	golden(t, "describe-drained", "", Describe(doc))
+}
+
+// TestIgnored: the reason holds for each label by which Cilium does not serve a Service.
+func TestIgnored(t *testing.T) {
+	t.Parallel()
+	got := strings.Join(reasons(v1alpha1.Prediction{Client: "us", Kind: "ignored"}), "\n")
+	for _, label := range []string{cilium.LabelServiceProxyName, cilium.LabelHeadless} {
+		if !strings.Contains(got, label) {
+			t.Errorf("%s is not a reason: %s", label, got)
+		}
+	}
+}
+
+// TestNobodyAnswers: describe tells that nobody answers only for a prediction that leaves nothing else open.
+func TestNobodyAnswers(t *testing.T) {
+	t.Parallel()
+	outcome := func(used bool) v1alpha1.Outcome {
+		return v1alpha1.Outcome{Shares: []v1alpha1.Share{{Cluster: "us", Share: ptr.To(0.0), Used: ptr.To(used), Reason: "because"}}}
+	}
+	none, some := outcome(false), outcome(true)
+	for name, c := range map[string]struct {
+		prediction v1alpha1.Prediction
+		want       string
+	}{
+		"nobody":                   {v1alpha1.Prediction{Kind: "balanced", Complete: true, Outcomes: []v1alpha1.Outcome{none, none}}, "  us: nobody answers; connections are refused"},
+		"a cluster is not read":    {v1alpha1.Prediction{Kind: "balanced", Outcomes: []v1alpha1.Outcome{none}}, ""},
+		"in some versions":         {v1alpha1.Prediction{Kind: "balanced", Complete: true, Outcomes: []v1alpha1.Outcome{none, some}}, ""},
+		"DNS has nobody to return": {v1alpha1.Prediction{Kind: "headless", Complete: true, Outcomes: []v1alpha1.Outcome{none}}, "  us: DNS returns no pods"},
+	} {
+		c.prediction.Client = "us"
+		got := strings.Join(reasons(c.prediction), "\n")
+		if !strings.Contains(got, c.want) || c.want == "" && strings.Contains(got, "nobody") {
+			t.Errorf("%s: %s", name, got)
+		}
+	}
 }
 
 func TestChanges(t *testing.T) {

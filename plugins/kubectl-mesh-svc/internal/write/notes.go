@@ -52,7 +52,7 @@ func (p planner) idle(plan *annotate.Plan) []string {
 	var groups []group
 	members := map[group][]routing.Key{}
 	for _, key := range keys {
-		g := group{key.Namespace, strings.Join(in[key], ", "), p.places(key) < 2 && len(p.st.Errors) == 0}
+		g := group{key.Namespace, strings.Join(in[key], ", "), p.lonely(key)}
 		if members[g] == nil {
 			groups = append(groups, g)
 		}

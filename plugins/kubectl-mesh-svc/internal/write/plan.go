@@ -33,10 +33,7 @@ type planner struct {
 // exist in any target, or must not be changed.
 func (p planner) plan(targets []*clusters.Member) (*annotate.Plan, error) {
 	out := &annotate.Plan{Action: p.Action, Manager: plugin.FieldManager}
-	keys, err := p.keys()
-	if err != nil {
-		return nil, err
-	}
+	keys := p.keys()
 	for _, m := range targets {
 		if m.Err != nil {
 			continue
@@ -66,12 +63,15 @@ func (p planner) item(m *clusters.Member, svc *corev1.Service) (*annotate.Item, 
 	if p.Selector != nil && !p.Selector.Matches(labels.Set(svc.Labels)) && item.Requested() {
 		skip("its labels do not match --selector in this cluster")
 	}
-	if why := exempt.Always(key); why != "" {
+	if why := exempt.Always(key, svc.Labels); why != "" {
+		if !p.Bulk {
+			return nil, fmt.Errorf("service %s is refused: %s", key, why)
+		}
 		skip(why)
 		return item, nil
 	}
 	everywhere := p.Bulk && p.Action == "globalize"
-	if everywhere && len(p.st.Errors) == 0 && item.Requested() && p.places(key) < 2 {
+	if everywhere && item.Requested() && p.lonely(key) {
 		skip("no other cluster " + p.named() + "has it; global in only one cluster has no effect")
 	}
 	if everywhere && item.Requested() && exempt.ProxiedIn(&p.st.Snapshot, m.Name, key) {
@@ -104,32 +104,38 @@ func (p planner) edit(m *clusters.Member, svc *corev1.Service) *annotate.Item {
 }
 
 // keys lists the Services that the request selects.
-func (p planner) keys() ([]routing.Key, error) {
+func (p planner) keys() []routing.Key {
 	if p.Bulk {
-		return p.st.Keys(), nil
+		return p.st.Keys()
 	}
 	var keys []routing.Key
 	for _, n := range p.Names {
 		k := routing.Key{Namespace: p.Namespace, Name: n}
-		if why := exempt.Always(k); why != "" {
-			return nil, fmt.Errorf("service %s is refused: %s", k, why)
-		}
 		if !slices.Contains(keys, k) {
 			keys = append(keys, k)
 		}
 	}
-	return keys, nil
+	return keys
 }
 
-// places counts the clusters that have a Service.
-func (p planner) places(key routing.Key) int {
-	n := 0
-	for _, c := range p.st.Clusters {
-		if c.Services[key] != nil {
-			n++
-		}
+// lonely reports whether a Service is in one cluster at most, as far as that matters: of all clusters that the user named, or of the whole mesh. A
+// cluster that was not read may have it too.
+func (p planner) lonely(key routing.Key) bool {
+	if len(p.st.Errors) > 0 {
+		return false
 	}
-	return n
+	var only *routing.Cluster
+	for i := range p.st.Clusters {
+		c := &p.st.Clusters[i]
+		if c.Services[key] == nil {
+			continue
+		}
+		if only != nil {
+			return false
+		}
+		only = c
+	}
+	return p.Named || only == nil || p.st.PeersRead(only)
 }
 
 // checkPresence refuses a Service that does not exist in any target. For globalize it also refuses a Service that exists in
@@ -154,10 +160,10 @@ func (p planner) checkPresence(plan *annotate.Plan, keys []routing.Key) error {
 				plugin.WhereServices(p.Mesh, key.Namespace))
 		case !targeted:
 			return fmt.Errorf("service %s exists in %s, but not in the clusters to change (--in)", key, strings.Join(in, ", "))
-		case p.Action == "globalize" && len(in) < 2 && len(p.st.Errors) == 0 && p.Named:
+		case p.Action == "globalize" && p.lonely(key) && p.Named:
 			return fmt.Errorf("service %s exists in cluster %s only; a global service needs the same namespace and name in at least two of the named clusters (%s). Name more contexts with --contexts; or omit it, so that the whole mesh is read, and use --in %s",
 				key, in[0], p.clusterNames(), commandline.Quote(in[0]))
-		case p.Action == "globalize" && len(in) < 2 && len(p.st.Errors) == 0:
+		case p.Action == "globalize" && p.lonely(key):
 			return fmt.Errorf("service %s exists in cluster %s only; a global service needs the same namespace and name in at least two of %s", key, in[0], p.clusterNames())
 		}
 	}

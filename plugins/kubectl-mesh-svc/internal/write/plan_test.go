@@ -124,9 +124,12 @@ func TestPlan(t *testing.T) {
 		want    string
 		err     string
 	}{
-		"all clusters":        {[]string{"us=nginx", "eu=nginx"}, nil, verb.Request{Edit: globalize, Names: []string{"nginx"}}, "us/nginx:planned eu/nginx:planned", ""},
-		"absent in one":       {[]string{"us=nginx", "eu=nginx", "ap="}, nil, verb.Request{Edit: globalize, Names: []string{"nginx"}}, "us/nginx:planned eu/nginx:planned ap/nginx:absent", ""},
-		"in one cluster only": {[]string{"us=nginx", "eu="}, nil, verb.Request{Edit: globalize, Names: []string{"nginx"}}, "", "exists in cluster us only"},
+		"all clusters":                           {[]string{"us=nginx", "eu=nginx"}, nil, verb.Request{Edit: globalize, Names: []string{"nginx"}}, "us/nginx:planned eu/nginx:planned", ""},
+		"absent in one":                          {[]string{"us=nginx", "eu=nginx", "ap="}, nil, verb.Request{Edit: globalize, Names: []string{"nginx"}}, "us/nginx:planned eu/nginx:planned ap/nginx:absent", ""},
+		"in one cluster only":                    {[]string{"us=nginx", "eu="}, nil, verb.Request{Edit: globalize, Names: []string{"nginx"}}, "", "exists in cluster us only"},
+		"in one cluster, and a peer is not read": {[]string{"us=nginx", "eu="}, nil, verb.Request{Edit: globalize, Names: []string{"nginx"}}, "us/nginx:planned eu/nginx:absent", ""},
+		"bulk, and a peer is not read":           {[]string{"us=lonely", "eu=other"}, nil, verb.Request{Edit: globalize, Bulk: true}, "us/lonely:planned eu/other:skipped", ""},
+		"named, and a peer is not read":          {[]string{"us=nginx", "eu="}, nil, verb.Request{Edit: globalize, Names: []string{"nginx"}, Named: true}, "", "in at least two of the named clusters (us, eu)"},
 		"in one that is named": {[]string{"us=nginx"}, nil, verb.Request{Edit: globalize, Names: []string{"nginx"}, Named: true}, "",
 			"in at least two of the named clusters (us). Name more contexts with --contexts; or omit it, so that the whole mesh is read, and use --in us"},
 		"nowhere":                {[]string{"us=", "eu="}, nil, verb.Request{Edit: globalize, Names: []string{"nginx"}}, "", "not found in any cluster that was read: us, eu"},
@@ -135,15 +138,19 @@ func TestPlan(t *testing.T) {
 		"unglobalize a lone one": {[]string{"us=nginx", "eu="}, nil, verb.Request{Edit: verb.Unglobalize(), Names: []string{"nginx"}}, "us/nginx:unchanged eu/nginx:absent", ""},
 		"share is there already": {[]string{"us=nginx"}, nil, verb.Request{Edit: verb.Share(), Names: []string{"nginx"}}, "us/nginx:unchanged", ""},
 		"kubernetes":             {[]string{"us=kubernetes", "eu=kubernetes"}, nil, verb.Request{Edit: globalize, Names: []string{"kubernetes"}, IncludeSystem: true}, "", "is refused"},
-		"derived":                {[]string{"us=derived-abc", "eu="}, nil, verb.Request{Edit: globalize, Names: []string{"derived-abc"}, IncludeSystem: true}, "", "ServiceImport"},
+		"derived":                {[]string{"us=derived-0123456789", "eu="}, nil, verb.Request{Edit: globalize, Names: []string{"derived-0123456789"}, IncludeSystem: true}, "", "ServiceImport"},
+		"called derived-":        {[]string{"us=derived-data", "eu=derived-data"}, nil, verb.Request{Edit: globalize, Names: []string{"derived-data"}}, "us/derived-data:planned eu/derived-data:planned", ""},
 		"cilium's own":           {[]string{"us=cilium/hubble", "eu=cilium/hubble"}, nil, verb.Request{Edit: globalize, Namespace: "cilium", Names: []string{"hubble"}}, "", "--include-system"},
 		"bulk, in one cluster":   {[]string{"us=nginx,lonely", "eu=nginx"}, nil, verb.Request{Edit: globalize, Bulk: true}, "us/lonely:skipped us/nginx:planned eu/nginx:planned", ""},
-		"bulk skips":             {[]string{"us=nginx,kubernetes,derived-x,kube-system/dns", "eu=nginx"}, nil, verb.Request{Edit: globalize, Bulk: true}, "us/derived-x:skipped us/kubernetes:skipped us/nginx:planned us/dns:skipped eu/nginx:planned", ""},
+		"bulk skips":             {[]string{"us=nginx,kubernetes,derived-0123456789,kube-system/dns", "eu=nginx"}, nil, verb.Request{Edit: globalize, Bulk: true}, "us/derived-0123456789:skipped us/kubernetes:skipped us/nginx:planned us/dns:skipped eu/nginx:planned", ""},
 	}
 	for name, c := range cases {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			st, members := meshtest.State(t, c.mesh...)
+			if strings.HasSuffix(name, "a peer is not read") {
+				st.Clusters[0].Peers = append(st.Clusters[0].Peers, "sa")
+			}
 			targets := members
 			if c.in != nil {
 				targets = nil
