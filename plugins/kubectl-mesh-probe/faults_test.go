@@ -13,18 +13,21 @@ import (
 // faultTable has a row for every command of kubectl mesh-probe. The client pods and the Service are those of permissionObjects.
 func faultTable() faults.Matrix {
 	in := []string{"-n", "faults-probe", "--from", "deploy/client"}
+	drill := func(variant, with string) faults.Row {
+		return faults.Row{
+			Command: "drill", Variant: variant, Changes: true, Timed: true, WayBack: "kubectl mesh-probe drill --repair",
+			Args: append([]string{"web", "--in", "eu", "--with", with, "--from-clusters", "us,eu", "--baseline", "1s", "--hold", "6s", "--rate", "20", "--timeout", "5s", "--restore-timeout", "5s", "--return-timeout", "5s", "--yes"}, in...),
+		}
+	}
 	return faults.Matrix{
 		Binary: "kubectl-mesh_probe",
 		Root:   cmd.NewRoot(genericiooptions.NewTestIOStreamsDiscard()),
 		Faulty: "eu",
 		Global: []string{"--contexts", "kind-us,kind-eu,kind-ap", "--cluster-timeout", "4s"},
-		Note:   "The drill is one --with shared. One --with scale writes through the same steps, one --with evict asks the eviction API.",
+		Note:   "The row drill is one --with shared.",
 		Rows: []faults.Row{
 			{Args: append([]string{"http://web", "--count", "10", "-o", "json"}, in...), Reach: []string{"--from-clusters", "us,eu"}},
-			{
-				Command: "drill", Changes: true, Timed: true, WayBack: "kubectl mesh-probe drill --repair",
-				Args: append([]string{"web", "--in", "eu", "--with", "shared", "--from-clusters", "us,eu", "--baseline", "1s", "--hold", "6s", "--rate", "20", "--timeout", "5s", "--restore-timeout", "5s", "--return-timeout", "5s", "--yes"}, in...),
-			},
+			drill("", "shared"), drill("--with scale", "scale"), drill("--with evict", "evict"),
 			{Command: "cleanup", Args: []string{"-n", "faults-probe", "--yes"}, Prepare: helperPod, NoWayBack: "nothing uses a helper pod that is left"},
 			{Command: "compare", Prepare: recorded, Exit: 2, Offline: true},
 			{Command: "merge", Prepare: recorded, Offline: true},

@@ -5,10 +5,12 @@ import (
 	"fmt"
 	"io/fs"
 	"os"
+	"path/filepath"
 	"sync"
 	"time"
 
 	"github.com/kubectl-mesh/kubectl-mesh/pkg/apis/v1alpha1"
+	"github.com/kubectl-mesh/kubectl-mesh/pkg/common/commandline"
 	"github.com/kubectl-mesh/kubectl-mesh/plugins/kubectl-mesh-probe/internal/record"
 )
 
@@ -126,7 +128,11 @@ func readRecord(path string, cut bool) (*record.Record, error) {
 	rec, err := record.Read(f, cut)
 	switch {
 	case errors.Is(err, record.ErrCut):
-		return nil, fmt.Errorf("%s: %w; use --partial to read what it has", path, err)
+		file := path
+		if abs, err := filepath.Abs(path); err == nil {
+			file = abs
+		}
+		return nil, fmt.Errorf("%s: %w; to print what it has, run: %s", path, err, commandline.Plugin(display, commandline.Mesh{}, "", "report", file, "--partial"))
 	case err != nil:
 		return nil, fmt.Errorf("%s: %w", path, err)
 	}

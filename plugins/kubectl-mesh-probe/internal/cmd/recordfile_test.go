@@ -77,7 +77,7 @@ func TestRecordIsFlushed(t *testing.T) {
 			t.Fatal("nothing was written")
 		}
 	}
-	if _, err := readRecord(path+partialSuffix, false); err == nil || !strings.Contains(err.Error(), "cut short after 10 requests; use --partial") {
+	if _, err := readRecord(path+partialSuffix, false); err == nil || !strings.Contains(err.Error(), "cut short after 10 requests; to print what it has, run: kubectl mesh-probe report "+path+partialSuffix+" --partial") {
 		t.Errorf("%v", err)
 	}
 	f.abandon()

@@ -6,6 +6,8 @@ import (
 	"testing"
 	"time"
 
+	"github.com/google/go-cmp/cmp"
+
 	"github.com/kubectl-mesh/kubectl-mesh/pkg/apis/v1alpha1"
 	"github.com/kubectl-mesh/kubectl-mesh/pkg/common/testkit/documents"
 	"github.com/kubectl-mesh/kubectl-mesh/plugins/kubectl-mesh-probe/internal/history"
@@ -123,7 +125,7 @@ func TestCompareNeverSkipsSilently(t *testing.T) {
 		"another URL":        {func(_, b *Run) { b.Report.Target.URL = "http://other/" }, "the runs call different URLs"},
 		"another method":     {func(_, b *Run) { b.Report.Target.Method = "HEAD" }, "the runs call different targets: GET of no Service and HEAD of no Service"},
 		"another Service":    {func(_, b *Run) { b.Report.Target.Service, b.Report.Target.Port = "shop/nginx", 80 }, "GET of Service shop/nginx port 80"},
-		"a tool without one": {func(_, b *Run) { alter(b, func(r *history.Request) { r.Measured = false }) }, "p95 of all answers was not compared: it requires 200 measured answers in each run, and run has 6000, run has 0; use a client pod with curl, or --rate"},
+		"a tool without one": {func(_, b *Run) { alter(b, func(r *history.Request) { r.Measured = false }) }, "p95 of all answers was not compared: it requires 200 measured answers in each run, and run has 6000, run has 0; use a client pod with curl, or --rate (bodies above 32 KiB require --rate)"},
 		"neither measures": {func(a, b *Run) {
 			alter(a, func(r *history.Request) { r.Measured = false })
 			alter(b, func(r *history.Request) { r.Measured = false })
@@ -211,6 +213,56 @@ func TestMerge(t *testing.T) {
 	b.Report.Target.URL = "http://other/"
 	if _, err := Merge([]Run{a, b}); err == nil || !strings.Contains(err.Error(), "different targets") {
 		t.Errorf("%v", err)
+	}
+}
+
+// marked is a run that started later, with a client pod of that name, and with a mark in the middle and one at the end.
+func marked(r Run, later time.Duration, pod string) Run {
+	log := &history.Log{}
+	for one := range r.Log.All() {
+		one.Start, one.Pod = one.Start.Add(later), pod
+		log.Add(one)
+	}
+	first, last := log.Span()
+	doc := r.Report
+	doc.Clients = []v1alpha1.ProbeClient{{Cluster: "us", Pod: pod, Complete: true}}
+	doc.Marks = []v1alpha1.ProbeMark{{Time: first.Add(last.Sub(first) / 2), Text: "begins"}, {Time: last.Add(time.Minute), Text: "end"}}
+	summary.Fill(&doc, log)
+	return Run{File: r.File, Record: &record.Record{Report: doc, Log: log}}
+}
+
+// A mark applies to its run only: the time between two runs is not an outage.
+func TestMergeMarks(t *testing.T) {
+	t.Parallel()
+	const day = 24 * time.Hour
+	monday, tuesday, other := marked(simulated(1, 300, 0.5, 0.1, 1), 0, "client-1"), marked(simulated(2, 300, 1, 0.1, 1), day, "client-1"), marked(simulated(3, 300, 0.5, 0, 1), 2*day, "client-2")
+	outages := func(runs ...Run) []v1alpha1.ProbeOutage {
+		var out []v1alpha1.ProbeOutage
+		for _, r := range runs {
+			out = append(out, r.Report.Clients[0].Outages...)
+		}
+		return out
+	}
+	merge := func(runs ...Run) Run {
+		rec, err := Merge(runs)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return Run{Record: rec}
+	}
+	for name, got := range map[string]Run{"at once": merge(monday, tuesday, other), "one after the other": merge(merge(monday, tuesday), other), "in another order": merge(other, merge(tuesday, monday))} {
+		summary.Fill(&got.Report, got.Log) // as reading the record does
+		clients := map[string][]v1alpha1.ProbeOutage{}
+		for _, c := range got.Report.Clients {
+			clients[c.Pod] = c.Outages
+		}
+		want := map[string][]v1alpha1.ProbeOutage{"client-1": outages(monday, tuesday), "client-2": outages(other)}
+		if d := cmp.Diff(want, clients); d != "" || len(clients["client-1"]) != 2 || clients["client-1"][1].GapMs > 1000 {
+			t.Errorf("%s: %s", name, d)
+		}
+	}
+	if monday.Report.Marks[0].RunEndTime != nil {
+		t.Error("merging changed one of the runs")
 	}
 }
 

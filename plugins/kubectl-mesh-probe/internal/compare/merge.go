@@ -93,8 +93,23 @@ func join(doc *v1alpha1.ProbeReport, r Run) {
 		k.Expectation = fmt.Sprintf("%s (%s)", k.Expectation, r.File)
 		doc.Checks = append(doc.Checks, k)
 	}
-	doc.Marks = append(doc.Marks, r.Report.Marks...)
+	for _, m := range r.Report.Marks {
+		doc.Marks = append(doc.Marks, ofRun(m, r.Log))
+	}
 	doc.Witnesses = append(doc.Witnesses, r.Report.Witnesses...)
+}
+
+// ofRun sets to which requests a mark applies: those of its run. Otherwise the time between two runs would count as an outage.
+func ofRun(m v1alpha1.ProbeMark, log *history.Log) v1alpha1.ProbeMark {
+	if m.RunStartTime != nil && m.RunEndTime != nil {
+		return m // the run was joined before
+	}
+	first, last := log.Span()
+	if log.Len() == 0 {
+		first, last = m.Time, m.Time
+	}
+	m.RunStartTime, m.RunEndTime = &first, &last
+	return m
 }
 
 // nameClients makes the names unambiguous, as those of a run are: two runs may have had different pods of a cluster.

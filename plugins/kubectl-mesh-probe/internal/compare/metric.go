@@ -50,7 +50,7 @@ func (m missing) describe(a, b string) string {
 		of = "the answers of " + m.cluster
 	}
 	if m.cluster == "" && (m.a == 0 || m.b == 0) {
-		advice = "; use a client pod with curl, or --rate"
+		advice = "; use a client pod with curl, or --rate (bodies above 32 KiB require --rate)"
 	}
 	return fmt.Sprintf("%s of %s was not compared: it requires %d measured answers in each run, and %s has %d, %s has %d%s", m.kind, of, m.needs, a, m.a, b, m.b, advice)
 }

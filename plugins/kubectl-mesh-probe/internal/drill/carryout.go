@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/kubectl-mesh/kubectl-mesh/pkg/apis/v1alpha1"
+	"github.com/kubectl-mesh/kubectl-mesh/plugins/kubectl-mesh-probe/internal/drillrecord"
 	"github.com/kubectl-mesh/kubectl-mesh/plugins/kubectl-mesh-probe/internal/history"
 	"github.com/kubectl-mesh/kubectl-mesh/plugins/kubectl-mesh-probe/internal/sender"
 )
@@ -94,12 +95,16 @@ func (r *run) hold(ctx context.Context) error {
 	return err
 }
 
-// giveBack restores the previous values, also after an interrupt, and tries again while an API server does not answer.
+// giveBack restores the previous values and deletes the record, also after an interrupt, and tries again while an API server does not answer. After an
+// eviction it only deletes the record.
 func (r *run) giveBack(ctx context.Context) error {
 	if r.record.Member == nil && r.store.Result != v1alpha1.ResultUnknown {
 		return nil // the record was not stored, so nothing was written
 	}
-	if ctx.Err() != nil {
+	switch {
+	case ctx.Err() != nil && r.With == drillrecord.Evict:
+		r.ui.Note("Interrupted. Deleting the record of the drill first. A second interrupt ends the drill at once, without deleting it; then run: %s", r.repair())
+	case ctx.Err() != nil:
 		r.ui.Note("Interrupted. Restoring the previous values first. A second interrupt ends the drill at once, without restoring; then run: %s", r.repair())
 	}
 	rec := *r.record
@@ -115,7 +120,11 @@ func (r *run) giveBack(ctx context.Context) error {
 
 // awaitReturn waits until the drilled cluster answers every client that it answered before, and a little longer.
 func (r *run) awaitReturn(ctx context.Context) error {
-	r.ui.Note("The restoration is done. Waiting until %s answers again, at most %s (--return-timeout).", r.target.Name, r.Times.Return)
+	done := "The restoration is done."
+	if r.With == drillrecord.Evict {
+		done = "The drill does not replace evicted pods: their controller does."
+	}
+	r.ui.Note("%s Waiting until %s answers again, at most %s (--return-timeout).", done, r.target.Name, r.Times.Return)
 	err := r.watch.wait(ctx, r.Now().Add(r.Times.Return), func(seen map[pod][]history.Request) bool { return r.back(seen) })
 	if err == nil {
 		err = r.watch.wait(ctx, r.Now().Add(r.Times.Tail), never)

@@ -130,7 +130,7 @@ func (e Expectation) check(c observation) v1alpha1.ProbeCheck {
 	case *c.FailoverMs-slack >= limit:
 		return verdict(judge.Fail, "")
 	case !*c.Recovered:
-		return verdict(judge.Inconclusive, "requests still failed when the backends were restored; raise --hold")
+		return verdict(judge.Inconclusive, "requests still failed at the end of --hold; raise --hold")
 	case *c.FailoverMs < limit:
 		return verdict(judge.Pass, "")
 	}

@@ -77,6 +77,8 @@ func (r *run) probeChecks(doc v1alpha1.DrillReport) []v1alpha1.ProbeCheck {
 		out = append(out, v1alpha1.ProbeCheck{Client: doc.Cluster, Expectation: expr, Result: string(v), Reason: reason})
 	}
 	switch {
+	case doc.State == stateNotRestored && r.With == drillrecord.Evict:
+		add("the record of the drill is deleted", judge.Fail, doc.Reason)
 	case doc.State == stateNotRestored:
 		add("the previous values are restored", judge.Fail, doc.Reason)
 	case !doc.Complete:

@@ -1,8 +1,10 @@
 package drill
 
 import (
+	"cmp"
 	"context"
 	"errors"
+	"fmt"
 	"strings"
 	"sync/atomic"
 	"testing"
@@ -287,6 +289,54 @@ func TestEvict(t *testing.T) {
 	}
 	if err := r.giveBack(t.Context()); err != nil || !r.restored.done {
 		t.Errorf("%v", err)
+	}
+}
+
+// Nobody restored the evicted pods: what controls them replaces them, and nothing that a user reads says more, however the drill ends.
+func TestNothingIsRestoredAfterAnEviction(t *testing.T) {
+	t.Parallel()
+	const who = "the drill does not replace evicted pods: their controller does"
+	for want, tc := range map[string]struct {
+		interrupt bool
+		lost      bool // the API server, before the record is deleted
+		err       error
+	}{
+		"":                                {},
+		"interrupted; " + who:             {interrupt: true},
+		"us did not answer again; " + who: {err: errors.New("us did not answer again")},
+		"the record of the drill is not deleted:": {lost: true},
+	} {
+		f, ui := fakeMesh(t), &screen{}
+		evictable(f, false)
+		r := drillOn(t, f, drillrecord.Evict, ui)
+		r.Times, r.RestoreWithin = Times{Return: 10 * time.Second}, 0
+		r.marks = marks{cluster: r.target.Name, with: r.With}
+		ctx, cancel := context.WithCancel(t.Context())
+		err := r.takeAway(ctx)
+		if tc.interrupt {
+			cancel()
+		}
+		if tc.lost {
+			f.Break(1, testkit.CutBefore, nil)
+		}
+		restoreErr := r.giveBack(ctx)
+		if want == "" {
+			r.watch = (&clients{mesh: f, stays: true}).start(ctx, r.Probe, nil, ui, time.Minute)
+			err = r.awaitReturn(ctx)
+			r.endWatch()
+		}
+		report, failure := r.conclude(ctx, cmp.Or(err, tc.err), restoreErr)
+		cancel()
+		got := ""
+		if failure != nil {
+			got = failure.Error()
+		}
+		if !strings.HasPrefix(got, want) || (got == "") != (want == "") {
+			t.Errorf("%q, want %q", got, want)
+		}
+		if all := fmt.Sprint(got, ui.String(), report.Document.Reason, r.probeChecks(report.Document)); strings.Contains(all, "previous values") || strings.Contains(all, "estor") && !tc.lost {
+			t.Errorf("%q: %s", want, all)
+		}
 	}
 }
 

@@ -200,7 +200,10 @@ func (r *run) failure(ctx context.Context, doc *v1alpha1.DrillReport, err, resto
 
 // disturbed says what is not restored, or that somebody else restored it; nil if everything is as it was. It counts more than an interrupt.
 func (r *run) disturbed(restoreErr error) error {
+	evicted := r.With == drillrecord.Evict
 	switch {
+	case restoreErr != nil && evicted:
+		return fmt.Errorf("the record of the drill is not deleted: %w; run: %s", restoreErr, r.repair())
 	case restoreErr != nil && r.recordLost():
 		return fmt.Errorf("the previous values are not restored: %w; the record of the drill was deleted, so restore them by hand: %s", restoreErr, strings.Join(r.restored.unsettled(), "; "))
 	case restoreErr != nil:
@@ -211,6 +214,8 @@ func (r *run) disturbed(restoreErr error) error {
 		return nil // the error of the write says it
 	case r.recordLost() && !r.restored.writes.time().IsZero():
 		return errors.New("somebody deleted the record of the drill meanwhile, and the result proves nothing; the drill restored the previous values without it")
+	case r.recordLost() && evicted:
+		return errors.New("somebody deleted the record of the drill meanwhile, and the result proves nothing")
 	case r.recordLost():
 		return errors.New("the record of the drill is gone: somebody restored the previous values meanwhile, and the result proves nothing")
 	}
@@ -219,8 +224,11 @@ func (r *run) disturbed(restoreErr error) error {
 
 // outcome says what became of the objects of a drill that ended early.
 func (r *run) outcome() string {
-	if !r.wrote() {
+	switch {
+	case !r.wrote():
 		return "nothing was changed"
+	case r.With == drillrecord.Evict:
+		return "the drill does not replace evicted pods: their controller does"
 	}
 	return "the previous values are restored"
 }

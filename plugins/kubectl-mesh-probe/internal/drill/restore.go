@@ -78,7 +78,11 @@ func (r *restoration) run(ctx context.Context) error {
 		}
 		if err.Error() != last {
 			last = err.Error()
-			r.ui.Warn("the previous values are not restored yet: %v; retrying until %s (--restore-timeout)", err, deadline.Format(time.TimeOnly))
+			open := "the previous values are not restored yet"
+			if r.record.With == drillrecord.Evict {
+				open = "the record of the drill is not deleted yet"
+			}
+			r.ui.Warn("%s: %v; retrying until %s (--restore-timeout)", open, err, deadline.Format(time.TimeOnly))
 		}
 		timer := time.NewTimer(retryEvery)
 		select {

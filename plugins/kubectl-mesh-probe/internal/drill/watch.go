@@ -58,7 +58,7 @@ type starter func(ctx context.Context, cfg probe.Config, mesh probe.Mesh, ui pro
 func startWatch(ctx context.Context, cfg probe.Config, mesh probe.Mesh, ui probe.UI, longest time.Duration) *watch {
 	w := &watch{requests: map[pod][]history.Request{}, stop: make(chan struct{}), done: make(chan struct{})}
 	ctx, w.cancel = context.WithCancel(context.WithoutCancel(ctx))
-	cfg.Mesh, cfg.Observe, cfg.FollowEvery = mesh, w.observe, follow
+	cfg.Mesh, cfg.Observe, cfg.FollowEvery, cfg.Clients.NoHelper = mesh, w.observe, follow, true
 	// An open loop: requests that wait for a dead backend must not hold back those that would show when another one answers.
 	cfg.Send.Schedule, cfg.Send.Stop, cfg.Send.Count, cfg.Send.Duration, cfg.MaxCount = true, w.stop, 0, longest, 0
 	go func() {

@@ -63,6 +63,6 @@ func conflict(client map[string]string, all []Selector) error {
 		return nil
 	}
 	slices.Sort(found)
-	return fmt.Errorf("--copy-labels: a helper pod with these labels is selected: %s; use --client=ephemeral, which has the labels of the client pod because it is in it, or leave out --copy-labels",
+	return fmt.Errorf("--copy-labels: a helper pod with these labels is selected: %s; use --client=ephemeral without --copy-labels, which has the labels of the client pod because it is in it, or leave out --copy-labels",
 		strings.Join(found, "; "))
 }

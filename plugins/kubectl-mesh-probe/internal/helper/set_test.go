@@ -7,6 +7,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -21,7 +22,9 @@ import (
 	"k8s.io/client-go/kubernetes/fake"
 	ktesting "k8s.io/client-go/testing"
 
+	"github.com/kubectl-mesh/kubectl-mesh/pkg/common/change"
 	"github.com/kubectl-mesh/kubectl-mesh/pkg/common/clusters"
+	"github.com/kubectl-mesh/kubectl-mesh/pkg/common/permissions"
 )
 
 // cluster is a fake API server with a kubelet that starts the command of every helper as a process of this machine.
@@ -248,5 +251,18 @@ func TestSetSelected(t *testing.T) {
 			t.Errorf("%s: %v, exists %v", name, h.Err, h.Exists())
 		}
 		s.Remove(t.Context())
+	}
+}
+
+// TestStepsAskForTheReadBack: what is written is read back, which is a permission of its own.
+func TestStepsAskForTheReadBack(t *testing.T) {
+	t.Parallel()
+	m, pod := &clusters.Member{Name: "us"}, clientPod()
+	for name, s := range map[string]change.Step{
+		"a helper pod": create(m, pod), "an ephemeral container": add(m, pod, corev1.EphemeralContainer{}), "a removal": Remove(m, Leftover{Namespace: pod.Namespace, Pod: pod.Name}),
+	} {
+		if !slices.ContainsFunc(s.Permissions(), func(p permissions.Permission) bool { return p.Resource == "pods" && p.Verb == "get" }) {
+			t.Errorf("%s: %+v", name, s.Permissions())
+		}
 	}
 }

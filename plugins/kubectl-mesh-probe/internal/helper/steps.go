@@ -20,6 +20,7 @@ import (
 var (
 	accessCreate    = permissions.Access{Resource: "pods", Verbs: []string{"create", "get", "delete"}}
 	accessEphemeral = permissions.Access{Resource: "pods/ephemeralcontainers", Verbs: []string{"patch"}}
+	accessReadBack  = permissions.Access{Resource: "pods", Verbs: []string{"get"}}
 	accessDelete    = permissions.Access{Resource: "pods", Verbs: []string{"get", "delete"}}
 )
 
@@ -75,7 +76,8 @@ func create(m *clusters.Member, pod *corev1.Pod) *step {
 func add(m *clusters.Member, client *corev1.Pod, c corev1.EphemeralContainer) *step {
 	t := change.Target{Member: m, Kind: change.Pod, Namespace: client.Namespace, Name: client.Name}
 	return &step{
-		Outcome: change.Outcome{Result: v1alpha1.ResultPlanned}, target: t, needs: accessEphemeral.In(client.Namespace, client.Name),
+		Outcome: change.Outcome{Result: v1alpha1.ResultPlanned}, target: t,
+		needs: append(accessEphemeral.In(client.Namespace, client.Name), accessReadBack.In(client.Namespace, client.Name)...),
 		send: func(ctx context.Context, dryRun bool) (metav1.Object, error) {
 			patch, err := json.Marshal(map[string]any{
 				"metadata": map[string]any{"uid": client.UID},

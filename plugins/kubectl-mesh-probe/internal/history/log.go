@@ -14,7 +14,8 @@ import (
 type Log struct {
 	chunks  [][]entry
 	clients table[Client]
-	texts   table[string]
+	classes table[reply.Class]
+	texts   table[string]           // of messages
 	senders []origin.Match          // by entry.sender
 	known   map[origin.Match]uint32 // senders that do not change
 	replies map[replyKey]uint32     // senders of replies that may be attributed later
@@ -40,8 +41,10 @@ type replyKey struct {
 const (
 	// chunkSize is how many entries are allocated at once, so that a growing log is never copied.
 	chunkSize = 8192
-	// maxTexts limits the texts. Messages beyond it are dropped: the class says what failed.
+	// maxTexts limits the messages. Those beyond it are dropped: the class says what failed.
 	maxTexts = 1 << 14
+	// maxClasses limits the classes. They have a table of their own, because a request without its class would count as answered.
+	maxClasses = math.MaxUint16
 )
 
 // table numbers distinct values. The zero value of the type has number 0.
@@ -74,7 +77,7 @@ func (l *Log) Add(r Request) {
 	e := entry{
 		start: r.Start.UnixNano(), duration: micros(r.Duration), connect: micros(r.Connect), lag: micros(r.Lag), uncertain: micros(r.Uncertain), measured: r.Measured,
 		client: uint16(l.clients.add(r.By(), math.MaxUint16)),
-		status: uint16(r.Status), class: uint16(l.texts.add(string(r.Class), maxTexts)), message: uint32(l.texts.add(r.Message, maxTexts)),
+		status: uint16(r.Status), class: uint16(l.classes.add(r.Class, maxClasses)), message: uint32(l.texts.add(r.Message, maxTexts)),
 	}
 	if !r.Due.IsZero() {
 		e.due = r.Due.UnixNano()
@@ -157,7 +160,7 @@ func (l *Log) request(e *entry) Request {
 	client, from := l.clients.values[e.client], l.senders[e.sender]
 	r := Request{
 		Client: client.Cluster, Pod: client.Pod, URL: client.URL, Start: time.Unix(0, e.start).UTC(), Uncertain: duration(e.uncertain), Duration: duration(e.duration),
-		Measured: e.measured, Connect: duration(e.connect), Lag: duration(e.lag), Status: int(e.status), Class: reply.Class(l.texts.values[e.class]),
+		Measured: e.measured, Connect: duration(e.connect), Lag: duration(e.lag), Status: int(e.status), Class: l.classes.values[e.class],
 		Message: l.texts.values[e.message], Cluster: from.Name, Member: from.Member, Evidence: from.By, Weak: from.Weak,
 	}
 	if e.due != 0 {

@@ -68,8 +68,11 @@ func TestLogLimitsMessages(t *testing.T) {
 		r.Message = fmt.Sprint("reset ", n)
 		log.Add(r)
 	}
+	last := sent(maxTexts+100, 1, "", reply.ClassDNS) // the first one of its class
+	last.Message = "new"
+	log.Add(last)
 	all := slices.Collect(log.All())
-	if len(log.texts.values) != maxTexts || all[0].Message != "reset 0" || all[len(all)-1].Message != "" || all[len(all)-1].Class != reply.ClassReset {
+	if len(log.texts.values) != maxTexts || all[0].Message != "reset 0" || all[len(all)-1].Message != "" || all[len(all)-2].Class != reply.ClassReset || all[len(all)-1].Class != reply.ClassDNS {
 		t.Errorf("%d texts, the last request %+v", len(log.texts.values), all[len(all)-1])
 	}
 }

@@ -1,6 +1,8 @@
 package judge
 
 import (
+	"cmp"
+	"fmt"
 	"math/rand/v2"
 	"strings"
 	"testing"
@@ -11,18 +13,25 @@ import (
 
 func TestDrift(t *testing.T) {
 	t.Parallel()
-	half := func(int) float64 { return 0.5 }
+	half, failover := func(int) float64 { return 0.5 }, func(i int) float64 { return 0.5 - 0.5*float64(i/1000) }
+	never := func(int) string { return "" }
 	for name, tc := range map[string]struct {
 		us       func(i int) float64 // the share of us at each request
 		requests int
+		rare     func(i int) string // who else answers a request; "" for nobody
 		drift    bool
 	}{
-		"steady":           {half, 2000, false},
-		"few":              {func(i int) float64 { return float64(i / 8) }, 16, false},
-		"changes half":     {func(i int) float64 { return 0.5 - 0.5*float64(i/1000) }, 2000, true},
-		"there and back":   {func(i int) float64 { return 0.5 - 0.4*float64(i/500%2) }, 2000, true},
-		"slowly":           {func(i int) float64 { return 0.7 - 0.4*float64(i)/2000 }, 2000, true},
-		"large and steady": {half, 200000, false},
+		"steady":           {half, 2000, never, false},
+		"few":              {func(i int) float64 { return float64(i / 8) }, 16, never, false},
+		"changes half":     {failover, 2000, never, true},
+		"there and back":   {func(i int) float64 { return 0.5 - 0.4*float64(i/500%2) }, 2000, never, true},
+		"slowly":           {func(i int) float64 { return 0.7 - 0.4*float64(i)/2000 }, 2000, never, true},
+		"large and steady": {half, 200000, never, false},
+		// Rare names do not count, and do not keep the others from being tested.
+		"changes half, a third cluster answers once": {failover, 2000, func(i int) string { return map[bool]string{true: "ap"}[i == 700] }, true},
+		"changes half, many values":                  {failover, 2000, func(i int) string { return map[bool]string{true: fmt.Sprint("pod-", i)}[i%3 == 0] }, true},
+		"steady, many values":                        {half, 2000, func(i int) string { return map[bool]string{true: fmt.Sprint("pod-", i)}[i%3 == 0] }, false},
+		"only rare values":                           {half, 2000, func(i int) string { return fmt.Sprint("pod-", i/10) }, false},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
@@ -32,7 +41,7 @@ func TestDrift(t *testing.T) {
 				if random.Float64() < tc.us(i) {
 					who = "us"
 				}
-				x.Add(reply.Reply{Status: 200}, from(who))
+				x.Add(reply.Reply{Status: 200}, from(cmp.Or(tc.rare(i), who)))
 			}
 			if got := Drift(x); (got != "") != tc.drift {
 				t.Errorf("%q", got)

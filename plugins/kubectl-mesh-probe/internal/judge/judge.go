@@ -33,6 +33,13 @@ type Evidence struct {
 	Mark time.Time
 	// Drift says how the shares changed during the run. It is empty if they did not.
 	Drift string
+	// Reused is a name or an address by which replies were attributed, and which a second cluster had from some moment of the run on. It is
+	// empty if there is none.
+	Reused string
+	// Connections says that the requests only open connections: --identify has nothing to read.
+	Connections bool
+	// Timed says that the run has a duration, not a number of requests.
+	Timed bool
 }
 
 const noneAnswered = "no request was answered"
@@ -108,7 +115,7 @@ func (e Expectation) judgeErrors(t *tally.Tally, ev Evidence, c Check) Check {
 	}
 	share := float64(t.Failed()) / float64(t.Requests)
 	c.Needs = stats.SampleSize(max(share, e.value/10), max(e.value-share, e.value/10), quantile(ev.Looks))
-	return c.tooFew()
+	return c.tooFew(ev)
 }
 
 // judgeOnly judges only=NAME and NAME=100%.
@@ -124,7 +131,7 @@ func (e Expectation) judgeOnly(t *tally.Tally, ev Evidence, c Check) Check {
 	case t.UnattributedErrors() > 0 && !ev.ErrorsJudged && (sole == e.name || e.kind == kindShare && t.NoAnswer > 0):
 		return c.end(Fail, fmt.Sprintf("%d requests failed, and only %s should have answered them", t.UnattributedErrors(), e.name))
 	}
-	return c.unattributed(t)
+	return c.unattributed(t, ev)
 }
 
 // judgeNever judges NAME=0%.
@@ -137,7 +144,7 @@ func (e Expectation) judgeNever(t *tally.Tally, ev Evidence, c Check) Check {
 	case ev.Prediction.sole() == e.name:
 		return c.end(Fail, fmt.Sprintf("only %s can have answered the %d unattributed requests", e.name, u))
 	}
-	return c.unattributed(t)
+	return c.unattributed(t, ev)
 }
 
 func (e Expectation) judgeShare(t *tally.Tally, ev Evidence, c Check) Check {
@@ -152,12 +159,12 @@ func (e Expectation) judgeShare(t *tally.Tally, ev Evidence, c Check) Check {
 	case low == n && ci.Low > e.value:
 		return c.end(Fail, "no other cluster answered")
 	case t.Unattributed() > 0:
-		return c.unattributed(t)
+		return c.unattributed(t, ev)
 	case low > 0 && low < n && ci.Low >= e.value-e.tolerance && ci.High <= e.value+e.tolerance:
 		return c.end(Pass, "")
 	}
 	c.Needs = max(e.Needs(ev.Looks), n+1)
-	return c.tooFew()
+	return c.tooFew(ev)
 }
 
 // bounds returns how many requests the cluster answered at least and at most, and the interval of its share. An unattributed request may
@@ -189,38 +196,56 @@ func (e Expectation) judgeBound(t *tally.Tally, ev Evidence, c Check) Check {
 	case missed:
 		return c.end(Fail, "")
 	case t.Unattributed() > 0:
-		return c.unattributed(t)
+		return c.unattributed(t, ev)
 	}
 	share := float64(t.Count(e.name)) / float64(n)
 	c.Needs = max(n+1, stats.SampleSize(share, max(math.Abs(share-e.value), 0.005), quantile(ev.Looks)))
-	return c.tooFew()
+	return c.tooFew(ev)
 }
 
-func (c Check) tooFew() Check {
-	return c.end(Inconclusive, fmt.Sprintf("too few requests for a verdict; about %d are needed: raise --max-count or --duration", c.Needs))
+func (c Check) tooFew(ev Evidence) Check {
+	return c.end(Inconclusive, fmt.Sprintf("too few requests for a verdict; about %d are needed: raise %s", c.Needs, ev.longer("--max-count")))
+}
+
+// longer is the flag that makes the run longer: --duration, or else the given one. They cannot be used together.
+func (ev Evidence) longer(count string) string {
+	if ev.Timed {
+		return "--duration"
+	}
+	return count
 }
 
 // unattributed is the verdict if some requests may belong to any cluster.
-func (c Check) unattributed(t *tally.Tally) Check {
+func (c Check) unattributed(t *tally.Tally, ev Evidence) Check {
+	what, fix := "replies", "; use --identify"
+	if ev.Connections {
+		what, fix = "connections", "" // a warning of the run says why
+	}
 	switch failed := t.UnattributedErrors(); {
 	case failed == t.Unattributed():
 		return c.end(Inconclusive, fmt.Sprintf("%d requests failed, and it is unknown which cluster should have answered them", failed))
 	case failed > 0:
-		return c.end(Inconclusive, fmt.Sprintf("%d requests could not be attributed, %d of them failed; use --identify", t.Unattributed(), failed))
+		return c.end(Inconclusive, fmt.Sprintf("%d requests could not be attributed, %d of them failed%s", t.Unattributed(), failed, fix))
 	}
-	return c.end(Inconclusive, fmt.Sprintf("%d replies could not be attributed; use --identify", t.Unknown))
+	return c.end(Inconclusive, fmt.Sprintf("%d %s could not be attributed%s", t.Unknown, what, fix))
 }
 
-// doubtNames withdraws a verdict that relies on names which may be in the replies by chance, unless the prediction confirms them.
+// doubtNames withdraws a verdict that relies on names which a second cluster had during the run, or which may be in the replies by chance,
+// unless the prediction confirms them.
 func (ev Evidence) doubtNames(t *tally.Tally, c Check) Check {
-	if t.Weak == 0 || c.Verdict == Inconclusive {
-		return c
-	}
 	switch {
+	case c.Verdict == Inconclusive:
+		return c
+	case ev.Reused != "":
+		return c.end(Inconclusive, fmt.Sprintf("during the run, a second cluster had the same %s, so some requests may be counted for the wrong cluster; run the command again", ev.Reused))
+	case t.Weak == 0:
+		return c
 	case Contradicts(t, ev.Prediction, ev.Members):
 		return c.end(Inconclusive, "the tally relies on cluster names in the replies and contradicts the prediction; "+useIdentify)
 	case ev.Prediction.Shares == nil && c.Verdict == Pass:
 		return c.end(Inconclusive, "the tally relies on cluster names in the replies, and no prediction confirms it; "+useIdentify)
+	case ev.Prediction.Doubt != "" && c.Verdict == Pass:
+		return c.end(Inconclusive, "the tally relies on cluster names in the replies, and the prediction is not certain: "+ev.Prediction.Doubt+"; "+useIdentify)
 	}
 	return c
 }
@@ -299,12 +324,12 @@ func judgePrediction(t *tally.Tally, ev Evidence) Check {
 	case t.UnattributedErrors() > 0 && !ev.ErrorsJudged:
 		return c.end(Fail, fmt.Sprintf("%d requests failed", t.UnattributedErrors()))
 	case t.Unattributed() > 0:
-		return c.unattributed(t)
+		return c.unattributed(t, ev)
 	case len(observed) == 1:
 		return c.end(Pass, "")
 	case float64(attributed)*smallest < 5:
 		c.Needs = int(5/smallest) + 1
-		return c.tooFew()
+		return c.tooFew(ev)
 	}
 	chi2, df, prob := stats.ChiSquare(observed, shares)
 	c.Observed += fmt.Sprintf("; chi-square %.2f, df %d, p %.3g", chi2, df, prob)

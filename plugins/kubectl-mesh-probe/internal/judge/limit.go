@@ -65,7 +65,7 @@ func (e Expectation) judgePercentile(t *tally.Tally, ev Evidence, c Check) Check
 	}
 	switch {
 	case own.unmeasured > 0:
-		return c.end(Inconclusive, fmt.Sprintf("the tool did not measure %d of the requests; use a client pod with curl, or --rate", own.unmeasured))
+		return c.end(Inconclusive, fmt.Sprintf("the tool did not measure %d of the requests; use a client pod with curl, or --rate (bodies above 32 KiB require --rate)", own.unmeasured))
 	case own.requests == 0:
 		return c.end(Inconclusive, cmp.Or(e.name, "nobody")+" answered no request")
 	}
@@ -87,7 +87,7 @@ func (e Expectation) judgePercentile(t *tally.Tally, ev Evidence, c Check) Check
 		needs = int(float64(needs) * float64(t.Requests) / float64(n))
 	}
 	c.Needs = max(needs, t.Requests+1)
-	return c.tooFew()
+	return c.tooFew(ev)
 }
 
 // slowness counts requests that took a limit or longer.
@@ -133,13 +133,13 @@ func (e Expectation) judgeFailover(ev Evidence, c Check) Check {
 	case o.Gap-o.Resolution >= e.limit:
 		return c.end(Fail, "")
 	case !o.Recovered, endsFailing(all):
-		return c.end(Inconclusive, "the last requests failed, so the failover may take longer than the run; raise --duration or --count")
+		return c.end(Inconclusive, "the last requests failed, so the failover may take longer than the run; raise "+ev.longer("--count"))
 	case o.Gap < e.limit: // the true interruption is not longer than the gap
 		return c.end(Pass, "")
 	}
 	advice := "raise --rate"
 	if slices.ContainsFunc(all, func(r history.Request) bool { return r.OK() && !r.Measured }) {
-		advice = "the tool did not measure the requests; use a client pod with curl"
+		advice = "the tool did not measure the requests; use a client pod with curl (bodies above 32 KiB require --rate)"
 	}
 	return c.end(Inconclusive, fmt.Sprintf("the failover is only known to ± %s, and the limit is within that; %s", o.Resolution.Round(time.Millisecond), advice))
 }

@@ -1,6 +1,7 @@
 package judge
 
 import (
+	"strings"
 	"testing"
 
 	"github.com/kubectl-mesh/kubectl-mesh/plugins/kubectl-mesh-probe/internal/origin"
@@ -26,6 +27,8 @@ func TestField03WeakNamesPassNothing(t *testing.T) {
 		{"us=50%", 1505, 1495, predictHalf, Pass},
 		{"only=us", 205, 195, predictHalf, Fail},
 		{"errors=0%", 400, 0, predictHalf, Pass},
+		{"only=us", 400, 0, predictUSInDoubt, Inconclusive}, // a peer that is not read may be the sender
+		{"eu=0%", 400, 0, predictUSInDoubt, Inconclusive},
 	} {
 		es, err := ParseExpectations([]string{tc.expr}, mesh, false)
 		if err != nil {
@@ -40,8 +43,28 @@ func TestField03WeakNamesPassNothing(t *testing.T) {
 			t.Errorf("%v: %+v", shares, c)
 		}
 	}
+	if c := CheckPrediction(weakTally(400, 0), Evidence{Prediction: predictUSInDoubt, Members: mesh}); c.Verdict != Inconclusive {
+		t.Errorf("%+v", c)
+	}
 	if Contradicts(weakTally(3, 0), predictHalf, mesh) || !Contradicts(weakTally(40, 0), predictHalf, mesh) || !Contradicts(weakTally(1, 0), predictEU, mesh) {
 		t.Error("what contradicts a prediction")
+	}
+}
+
+// predictUSInDoubt is the prediction without a peer that is not read.
+var predictUSInDoubt = Prediction{Shares: map[string]float64{"us": 1}, Doubt: "the cluster also connects to ap, which is not read"}
+
+// A name that a second cluster had during the run proves nothing about who answered. Errors have no sender.
+func TestReusedNames(t *testing.T) {
+	t.Parallel()
+	for expr, want := range map[string]Verdict{"only=us": Inconclusive, "us=0%": Inconclusive, "eu=0%": Inconclusive, "us>10%": Inconclusive, "errors=0%": Pass} {
+		c := expectation(t, expr).Judge(tallyOf(400, 0, 0, 0), Evidence{Prediction: predictUS, Members: mesh, Reused: "pod name web-0"})
+		if c.Verdict != want || want == Inconclusive && !strings.Contains(c.Reason, "a second cluster had the same pod name web-0") {
+			t.Errorf("%s: %+v", expr, c)
+		}
+	}
+	if c := CheckPrediction(tallyOf(400, 0, 0, 0), Evidence{Prediction: predictUS, Members: mesh, Reused: "pod name web-0"}); c.Verdict != Inconclusive {
+		t.Errorf("%+v", c)
 	}
 }
 

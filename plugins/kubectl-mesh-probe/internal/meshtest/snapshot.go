@@ -14,7 +14,7 @@ func Snapshot() (*routing.Snapshot, routing.Key) {
 		return routing.Endpoint{Pod: pod, Addr: netip.MustParseAddr(ip), Node: node, Ready: true, Serving: true, Ports: []routing.Port{{Protocol: "TCP", Port: 80}}}
 	}
 	cluster := func(name string, eps ...routing.Endpoint) routing.Cluster {
-		return routing.Cluster{Name: name, Context: "kind-" + name, DefaultGlobalNamespace: true, Services: map[routing.Key]*routing.Service{key: {
+		return routing.Cluster{Name: name, Context: "kind-" + name, PeersKnown: true, Peers: []string{"us", "eu"}, DefaultGlobalNamespace: true, Services: map[routing.Key]*routing.Service{key: {
 			Key: key, Type: "ClusterIP", ClusterIPs: []netip.Addr{netip.MustParseAddr("172.20.1.5")},
 			Annotations: map[string]string{"service.cilium.io/global": "true"},
 			Ports:       []routing.Port{{Protocol: "TCP", Port: 80}}, Endpoints: eps,

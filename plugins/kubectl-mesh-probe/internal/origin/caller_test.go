@@ -1,6 +1,7 @@
 package origin
 
 import (
+	"net/netip"
 	"testing"
 
 	"github.com/kubectl-mesh/kubectl-mesh/plugins/kubectl-mesh-probe/internal/reply"
@@ -32,5 +33,40 @@ func TestField03Caller(t *testing.T) {
 		if got := id.Identify(tc.reply); got.Name != tc.want {
 			t.Errorf("%s: %+v, want %q", name, got, tc.want)
 		}
+	}
+}
+
+// The address of a client pod that is a backend itself may be that of the caller or of the sender.
+func TestOwnAddress(t *testing.T) {
+	t.Parallel()
+	own := []netip.Addr{netip.MustParseAddr("10.1.1.2"), netip.MustParseAddr("fd00:1::2")}
+	for name, tc := range map[string]struct {
+		reply     *reply.Reply
+		want, own string
+	}{
+		"the address only":     {answered(`{"ip":"10.1.1.2"}`), "", "10.1.1.2"},
+		"a greeting":           {answered("Hello, 10.1.1.2"), "", "10.1.1.2"},
+		"the other family":     {answered("Hello, [fd00:1::2]:4711"), "", "fd00:1::2"},
+		"in a header":          {answered("", "X-Addr: 10.1.1.2"), "", "10.1.1.2"},
+		"mapped":               {answered("::ffff:10.1.1.2"), "", "10.1.1.2"},
+		"and the sender's":     {answered("10.1.1.2 called 10.2.1.2"), "eu", "10.1.1.2"},
+		"and the sender's pod": {answered("10.1.1.2 called web-eu-1"), "eu", "10.1.1.2"},
+		"its own name":         {answered("web-us-1"), "us", ""},
+		"another backend's":    {answered("10.1.1.20"), "us", ""},
+	} {
+		id := fieldIdentifier(t).CalledFrom(own)
+		if got := id.Identify(tc.reply); got.Name != tc.want {
+			t.Errorf("%s: %+v, want %q", name, got, tc.want)
+		}
+		if _, got := id.Undecided(tc.reply); got != tc.own {
+			t.Errorf("%s: undecided %q", name, got)
+		}
+		if got := fieldIdentifier(t).Identify(tc.reply); tc.want == "" && got.Name != "us" {
+			t.Errorf("%s, of another client: %+v", name, got)
+		}
+	}
+	// A socket leads to the pod itself only if the pod is the backend.
+	if got := fieldIdentifier(t).CalledFrom(own).Identify(&reply.Reply{Connected: true, Peer: netip.MustParseAddrPort("10.1.1.2:5432")}); got.Name != "us" {
+		t.Errorf("%+v", got)
 	}
 }

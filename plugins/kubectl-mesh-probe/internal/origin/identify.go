@@ -7,6 +7,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"net/netip"
 	"regexp"
 	"regexp/syntax"
 	"strings"
@@ -42,6 +43,7 @@ type Identifier struct {
 	path    *jsonpath.JSONPath
 	aliases map[string]string // from values to names of members
 	tokens  *Tokens
+	own     []netip.Addr // of the client pod, unmapped and without a zone
 }
 
 // Mapping is one --map: the cluster that a captured value refers to.
@@ -152,6 +154,31 @@ func (id *Identifier) WithTokens(t *Tokens) *Identifier {
 	return &out
 }
 
+// CalledFrom returns a copy for the replies to a client pod with these addresses. In a reply, they may be those of the caller.
+func (id *Identifier) CalledFrom(own []netip.Addr) *Identifier {
+	out := *id
+	out.own = own
+	return &out
+}
+
+// Late returns the kinds of names that identified one member until a second one had the same during the run, each with an example. What was
+// attributed by such a name before may have come from either.
+func (id *Identifier) Late() map[string]string {
+	if id.tokens == nil {
+		return nil
+	}
+	return id.tokens.late()
+}
+
+// Undecided returns what would identify the sender of a reply, and does not: a name that a cluster which was not read may have too (open), and an
+// address of the client pod (own). Each is empty if the reply has none.
+func (id *Identifier) Undecided(r *reply.Reply) (open, own string) {
+	if id.tokens == nil || r.Connected || id.rule != "auto" {
+		return "", ""
+	}
+	return id.tokens.undecided(r, id.own)
+}
+
 // Identify returns which member sent a reply.
 func (id *Identifier) Identify(r *reply.Reply) Match {
 	if r.Connected && id.tokens != nil {
@@ -166,7 +193,7 @@ func (id *Identifier) Identify(r *reply.Reply) Match {
 		if id.tokens == nil {
 			return Match{}
 		}
-		return id.tokens.find(r)
+		return id.tokens.find(r, id.own)
 	case "body":
 		if m := id.expr.FindSubmatch(r.Body); m != nil {
 			value, ok = string(m[1]), true

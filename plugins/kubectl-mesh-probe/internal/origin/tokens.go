@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"cmp"
 	"net/netip"
+	"regexp"
 	"slices"
 
 	"github.com/kubectl-mesh/kubectl-mesh/pkg/common/routing"
@@ -36,17 +37,29 @@ type token struct {
 	by     string
 	weak   bool
 	shared bool // several members have it, such as pod web-0 of a StatefulSet in each cluster
+	open   bool // a cluster that was not read may have it too
+	late   bool // shared, and identified one member before
 }
 
-// NewTokens collects the words of a Service's endpoints in each member.
+// unique reports whether only one member can have it.
+func (tk token) unique() bool { return !tk.shared && !tk.open }
+
+// generated is a name that Kubernetes generated: its end is random, so that no other cluster has the same. The characters are those of
+// apimachinery's util/rand. Names of StatefulSets' pods (web-0), of pods that a person or an operator named, and of nodes are not random.
+var generated = regexp.MustCompile(`-[bcdfghjklmnpqrstvwxz2456789]{5}$`)
+
+// NewTokens collects the words of a Service's endpoints in each member. If a cluster that may answer was not read, names that it may have too
+// identify nobody. Addresses of pods are unique in a mesh.
 func NewTokens(snap *routing.Snapshot, key routing.Key) *Tokens {
 	t := &Tokens{words: map[string]token{}, addrs: map[netip.Addr]token{}, found: &found{}}
+	names, peersOf := snap.Unread(key)
+	open := len(names)+len(peersOf) > 0
 	for i := range snap.Clusters {
 		c := &snap.Clusters[i]
 		if svc := c.Services[key]; svc != nil {
 			for _, e := range svc.Endpoints {
-				t.word(e.Pod, token{member: c.Name, by: ByPod, weak: isPlainWord(e.Pod)})
-				t.word(e.Node, token{member: c.Name, by: ByNode, weak: isPlainWord(e.Node)})
+				t.word(e.Pod, token{member: c.Name, by: ByPod, weak: isPlainWord(e.Pod), open: open && !generated.MatchString(e.Pod)})
+				t.word(e.Node, token{member: c.Name, by: ByNode, weak: isPlainWord(e.Node), open: open})
 				if e.Addr.IsValid() {
 					t.addr(e.Addr, token{member: c.Name, by: ByIP})
 				}
@@ -69,6 +82,35 @@ func (t *Tokens) Merge(o *Tokens) *Tokens {
 			out.addr(addr, tk)
 		}
 	}
+	markLate(t.words, out.words)
+	markLate(t.addrs, out.addrs)
+	return out
+}
+
+// markLate marks the tokens that identified one member before, and now are those of several.
+func markLate[K comparable](before, now map[K]token) {
+	for text, had := range before {
+		if tk := now[text]; had.unique() && tk.shared {
+			tk.late = true
+			now[text] = tk
+		}
+	}
+}
+
+// late returns an example for each kind of name that identified one member until a second one had it.
+func (t *Tokens) late() map[string]string {
+	out := map[string]string{}
+	note := func(text string, tk token) {
+		if had, ok := out[tk.by]; tk.late && (!ok || text < had) { // so that the example is the same in every run
+			out[tk.by] = text
+		}
+	}
+	for text, tk := range t.words {
+		note(text, tk)
+	}
+	for addr, tk := range t.addrs {
+		note(addr.String(), tk)
+	}
 	return out
 }
 
@@ -84,16 +126,18 @@ func (t *Tokens) word(text string, tk token) {
 }
 
 func (t *Tokens) addr(addr netip.Addr, tk token) {
-	tk.weak = false // an address is not a word of a language
+	tk.weak, tk.open = false, false // an address is not a word of a language, and no two clusters have it
 	addr = addr.Unmap().WithZone("")
 	t.addrs[addr] = merge(t.addrs[addr], tk)
 }
 
 // merge combines two tokens with the same text. The weaker one counts.
 func merge(had, tk token) token {
-	switch {
-	case had.member == "":
+	if had.member == "" {
 		return tk
+	}
+	had.open, tk.open = had.open || tk.open, had.open || tk.open
+	switch {
 	case had.member != tk.member, had.shared, tk.shared:
 		had.shared = true
 	case tk.weak && !had.weak:
@@ -116,12 +160,13 @@ func isPlainWord(s string) bool {
 type hit struct {
 	token
 	start, end int
+	addr       netip.Addr // if it is an address
 }
 
 // find returns which member sent a reply. Strong evidence decides alone: the name of a pod, else its address, else the name of a node. Without
 // strong evidence, names of clusters and contexts count where a program writes them. If evidence of one rank identifies two members, the
-// sender is unknown.
-func (t *Tokens) find(r *reply.Reply) Match {
+// sender is unknown. An address of the client pod (own) is not evidence: a server may print who called it.
+func (t *Tokens) find(r *reply.Reply, own []netip.Addr) Match {
 	strong := slices.Clip(t.strong(r.Body))
 	for _, line := range r.Header {
 		name, value, ok := reply.SplitHeader(line)
@@ -133,6 +178,9 @@ func (t *Tokens) find(r *reply.Reply) Match {
 			found = slices.DeleteFunc(slices.Clone(found), func(h hit) bool { return h.by == ByIP })
 		}
 		strong = append(strong, found...)
+	}
+	if isOwn := func(h hit) bool { return slices.Contains(own, h.addr) }; slices.ContainsFunc(strong, isOwn) {
+		strong = slices.DeleteFunc(slices.Clone(strong), isOwn)
 	}
 	for _, by := range []string{ByPod, ByIP, ByNode} {
 		if rank := keep(strong, by); len(rank) > 0 {
@@ -149,6 +197,30 @@ func (t *Tokens) connectedTo(addr netip.Addr) Match {
 		return Match{}
 	}
 	return Match{Name: tk.member, Member: true, By: BySocket}
+}
+
+// undecided returns what would identify the sender of a reply: a name that a cluster which was not read may have too (open), or an address of
+// the client pod (own). Both are empty if there is no such thing.
+func (t *Tokens) undecided(r *reply.Reply, own []netip.Addr) (open, callers string) {
+	texts := [][]byte{r.Body}
+	for _, line := range r.Header {
+		if _, value, ok := reply.SplitHeader(line); ok {
+			texts = append(texts, []byte(value))
+		}
+	}
+	for _, text := range texts {
+		for word, tk := range t.words {
+			if tk.open && !tk.shared && (open == "" || word < open) && len(slices.Collect(wordsIn(text, word))) > 0 {
+				open = word
+			}
+		}
+		for _, h := range t.strong(text) {
+			if slices.Contains(own, h.addr) {
+				callers = h.addr.String()
+			}
+		}
+	}
+	return open, callers
 }
 
 func keep(all []hit, by string) []hit {
@@ -186,7 +258,7 @@ func (t *Tokens) search(text []byte) []hit {
 			continue
 		}
 		for at := range wordsIn(text, word) {
-			words = append(words, hit{tk, at, at + len(word)})
+			words = append(words, hit{token: tk, start: at, end: at + len(word)})
 		}
 	}
 	slices.SortFunc(words, func(a, b hit) int { return cmp.Or(cmp.Compare(a.start, b.start), cmp.Compare(b.end, a.end)) })
@@ -197,14 +269,14 @@ func (t *Tokens) search(text []byte) []hit {
 			continue
 		}
 		end = m.end
-		if !m.shared {
+		if m.unique() {
 			out = append(out, m)
 		}
 	}
 	if len(t.addrs) > 0 {
 		for at, addr := range addressesIn(text) {
 			if tk, ok := t.addrs[addr]; ok && !tk.shared && !callerKey.MatchString(keyBefore(bytes.TrimRight(text[:at], "["))) {
-				out = append(out, hit{token: tk})
+				out = append(out, hit{token: tk, addr: addr})
 			}
 		}
 	}

@@ -2,6 +2,7 @@ package origin
 
 import (
 	"net/netip"
+	"strings"
 	"testing"
 
 	"github.com/kubectl-mesh/kubectl-mesh/pkg/common/routing"
@@ -171,6 +172,81 @@ func TestField03AddressesOfTwoMembers(t *testing.T) {
 	for text, want := range map[string]string{"10.9.9.9": "us", "10.1.1.2": "", "::ffff:10.1.1.2": "", "10.1.1.20": "us"} {
 		if got := id.Identify(answered(text)); got.Name != want {
 			t.Errorf("%q: %q, want %q", text, got.Name, want)
+		}
+	}
+}
+
+// A name that a cluster which was not read may have too identifies nobody: that of a StatefulSet's pod, of one that a person named, or of a node.
+// Names that Kubernetes generated and addresses are unique.
+func TestNamesOfClustersThatAreNotRead(t *testing.T) {
+	t.Parallel()
+	const global = "service.cilium.io/global"
+	for name, tc := range map[string]struct {
+		change func(us, eu *routing.Cluster, svc *routing.Service)
+		unique bool
+	}{
+		"all were read": {func(_, _ *routing.Cluster, _ *routing.Service) {}, true},
+		"a peer is not": {func(us, _ *routing.Cluster, _ *routing.Service) { us.Peers = append(us.Peers, "ap") }, false},
+		"a local Service": {func(us, _ *routing.Cluster, svc *routing.Service) {
+			us.Peers = append(us.Peers, "ap")
+			delete(svc.Annotations, global)
+		}, true},
+		"a member is not":   {func(_, eu *routing.Cluster, _ *routing.Service) { eu.Gap, eu.Services = "timeout", nil }, false},
+		"the peers are not": {func(us, _ *routing.Cluster, _ *routing.Service) { us.PeersKnown, us.Peers = false, nil }, false},
+		"the only cluster":  {func(us, eu *routing.Cluster, _ *routing.Service) { us.Peers, eu.Peers = nil, nil }, true},
+	} {
+		snap, key := fieldSnapshot()
+		us, eu := &snap.Clusters[0], &snap.Clusters[1]
+		us.PeersKnown, us.Peers, eu.PeersKnown, eu.Peers = true, []string{"eu"}, true, []string{"us"}
+		svc := us.Services[key]
+		svc.Annotations = map[string]string{global: "true"}
+		svc.Endpoints = []routing.Endpoint{
+			{Pod: "web-0", Node: "worker-1", Addr: netip.MustParseAddr("10.1.1.2")}, {Pod: "web-7d9f8b6c5d-x2x4z", Node: "10.1.0.1"}, {Pod: "web-canary", Node: "master"}, {Pod: "mail", Node: "node.eu.example"},
+		}
+		tc.change(us, eu, svc)
+		id := fieldIdentifier(t).WithTokens(NewTokens(snap, key))
+		for text, always := range map[string]bool{
+			"web-0": false, "worker-1": false, "web-canary": false, "hostname: mail": false, `{"node":"master"}`: false, "node.eu.example": false,
+			"web-7d9f8b6c5d-x2x4z": true, "10.1.1.2": true, "web-0 of web-7d9f8b6c5d-x2x4z": true, "10.1.0.1": true, `{"cluster":"us"}`: true,
+		} {
+			want := ""
+			if tc.unique || always {
+				want = "us"
+			}
+			got := id.Identify(answered(text))
+			if got.Name != want {
+				t.Errorf("%s: %q: %q by %q, want %q", name, text, got.Name, got.By, want)
+			}
+			if open, _ := id.Undecided(answered("", "X-Server: "+text)); got.Name == "" && (open == "" || !strings.Contains(text, open)) {
+				t.Errorf("%s: %q: undecided %q", name, text, open)
+			}
+		}
+	}
+}
+
+// A name that a second cluster has from some moment of the run on identifies nobody from then on, and is remembered: what was attributed by it before
+// may be wrong.
+func TestNamesOfASecondCluster(t *testing.T) {
+	t.Parallel()
+	before, key := fieldSnapshot()
+	before.Clusters[0].Services[key].Endpoints = []routing.Endpoint{{Pod: "web-0", Addr: netip.MustParseAddr("10.1.1.2")}, {Pod: "web-1"}}
+	before.Clusters[1].Services[key].Endpoints = nil
+	after, _ := fieldSnapshot()
+	after.Clusters[1].Services[key].Endpoints = []routing.Endpoint{{Pod: "web-1"}, {Pod: "web-0"}}
+	gap, _ := fieldSnapshot()
+	gap.Clusters[1].Gap, gap.Clusters[1].Services = "timeout", nil
+	tokens := NewTokens(before, key)
+	id := fieldIdentifier(t)
+	for _, snap := range []*routing.Snapshot{before, gap} {
+		tokens = tokens.Merge(NewTokens(snap, key))
+		if got := id.WithTokens(tokens).Late(); len(got) > 0 {
+			t.Errorf("%v", got)
+		}
+	}
+	for range 2 { // it is not forgotten
+		tokens = tokens.Merge(NewTokens(after, key))
+		if got := id.WithTokens(tokens); len(got.Late()) != 1 || got.Late()[ByPod] != "web-0" || got.Identify(answered("web-0")).Name != "" || got.Identify(answered("10.1.1.2")).Name != "us" {
+			t.Errorf("%v", got.Late())
 		}
 	}
 }

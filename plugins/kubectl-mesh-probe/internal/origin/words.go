@@ -43,7 +43,7 @@ func (tk token) named(key string) bool {
 func (t *Tokens) weakIn(r *reply.Reply) []hit {
 	var out []hit
 	value := func(s string) {
-		if tk, ok := t.words[s]; ok && tk.weak && !tk.shared {
+		if tk, ok := t.words[s]; ok && tk.weak && tk.unique() {
 			out = append(out, hit{token: tk})
 		}
 	}
@@ -75,7 +75,7 @@ func (t *Tokens) weakIn(r *reply.Reply) []hit {
 func (t *Tokens) afterKey(text []byte) []hit {
 	var out []hit
 	for word, tk := range t.words {
-		if !tk.weak || tk.shared {
+		if !tk.weak || !tk.unique() {
 			continue
 		}
 		for at := range wordsIn(text, word) {

@@ -7,6 +7,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"net/netip"
 	"slices"
 	"strings"
 
@@ -68,6 +69,8 @@ type Pod struct {
 	// Proxy is the proxy of a service mesh that the pod's connections pass through, and how it was recognized. It may pick the backend
 	// instead of Cilium.
 	Proxy string
+	// IPs are its addresses, unmapped and without a zone.
+	IPs []netip.Addr
 	// OtherDNS says that the pod's resolv.conf may have another search path than that of its cluster.
 	OtherDNS bool
 }
@@ -97,6 +100,11 @@ func Describe(ctx context.Context, client kubernetes.Interface, pod *corev1.Pod,
 func describe(pod *corev1.Pod, container string, namespace func() map[string]string) (Pod, error) {
 	out := Pod{Namespace: pod.Namespace, Name: pod.Name, Node: pod.Spec.NodeName, HostNetwork: pod.Spec.HostNetwork}
 	out.OtherDNS = otherDNS(&pod.Spec)
+	for _, one := range pod.Status.PodIPs {
+		if addr, err := netip.ParseAddr(one.IP); err == nil {
+			out.IPs = append(out.IPs, addr.Unmap().WithZone(""))
+		}
+	}
 	if out.Proxy = proxyInPod(pod); out.Proxy == "" {
 		var labels map[string]string
 		if !pod.Spec.HostNetwork && pod.Labels[labelDataplaneMode] == "" {

@@ -2,6 +2,7 @@ package podexec
 
 import (
 	"errors"
+	"fmt"
 	"strings"
 	"testing"
 	"time"
@@ -126,5 +127,16 @@ func TestFindForbidden(t *testing.T) {
 	want := `no permission: a Role in namespace shop needs {apiGroups: [apps], resources: [deployments], verbs: [get]}`
 	if err == nil || err.Error() != want || !apierrors.IsForbidden(err) {
 		t.Errorf("error %v, want %s", err, want)
+	}
+}
+
+// The addresses of a pod are known in the form in which addresses are compared.
+func TestAddresses(t *testing.T) {
+	t.Parallel()
+	pod := &corev1.Pod{Spec: corev1.PodSpec{Containers: []corev1.Container{{Name: "a"}}}}
+	pod.Status.PodIPs = []corev1.PodIP{{IP: "10.1.2.3"}, {IP: "::ffff:10.1.2.4"}, {IP: "fd00:0:0::3"}, {IP: "none"}}
+	got, err := describe(pod, "", func() map[string]string { return nil })
+	if want := "[10.1.2.3 10.1.2.4 fd00::3]"; err != nil || fmt.Sprint(got.IPs) != want {
+		t.Errorf("%v, %v, want %s", got.IPs, err, want)
 	}
 }

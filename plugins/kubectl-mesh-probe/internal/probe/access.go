@@ -15,7 +15,7 @@ func Accesses() []permissions.Access {
 	get := []string{"get"}
 	out := append(permissions.Mesh(), []permissions.Access{
 		{Resource: "namespaces", Verbs: get, Place: permissions.InServices,
-			For: "whether the Service's namespace is global (1.20), and whether its label requests a proxy", Without: "the namespace counts as not annotated"},
+			For: "whether the Service's namespace is global (1.20), and whether its label requests a proxy", Without: "the namespace counts as not annotated; predictions that depend on it are not certain, and a drill is then refused"},
 		{Group: "multicluster.x-k8s.io", Resource: "serviceimports", Verbs: get, Place: permissions.InServices,
 			For: "names of `clusterset.local`", Without: "there is no prediction for such a name"},
 		{Resource: "services", Verbs: []string{"get", "list"}, Place: permissions.InServices,

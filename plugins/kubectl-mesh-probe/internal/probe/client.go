@@ -8,6 +8,7 @@ import (
 	"github.com/kubectl-mesh/kubectl-mesh/plugins/kubectl-mesh-probe/internal/helper"
 	"github.com/kubectl-mesh/kubectl-mesh/plugins/kubectl-mesh-probe/internal/history"
 	"github.com/kubectl-mesh/kubectl-mesh/plugins/kubectl-mesh-probe/internal/judge"
+	"github.com/kubectl-mesh/kubectl-mesh/plugins/kubectl-mesh-probe/internal/origin"
 	"github.com/kubectl-mesh/kubectl-mesh/plugins/kubectl-mesh-probe/internal/podexec"
 	"github.com/kubectl-mesh/kubectl-mesh/plugins/kubectl-mesh-probe/internal/sender"
 	"github.com/kubectl-mesh/kubectl-mesh/plugins/kubectl-mesh-probe/internal/tally"
@@ -61,6 +62,11 @@ func (c *client) by() history.Client {
 	return history.Client{Cluster: c.member.Name, Pod: c.pod.Name, URL: c.url}
 }
 
+// identifier returns an identifier with everything that is known by now, for the replies to this client.
+func (c *client) identifier() *origin.Identifier {
+	return c.to.senders.identifier().CalledFrom(c.pod.IPs)
+}
+
 // hasSent reports whether the client sent anything.
 func (c *client) hasSent() bool { return !c.result.Start.IsZero() }
 
@@ -87,9 +93,14 @@ func (r *run) describePod(s *source) {
 }
 
 // explain names the client, and suggests a fix if its container has no shell or no tool.
-func (s *source) explain(err error) error {
-	const fix = "choose another container with --container or another pod with --from, or bring a tool: --client=ephemeral --image IMAGE adds a container to the client pod, --client=pod --image IMAGE creates a helper pod beside it"
+func (s *source) explain(err error, c Clients) error {
+	fix := "choose another container with --container or another pod with --from"
+	if !c.NoHelper {
+		fix += ", or bring a tool: --client=ephemeral --image IMAGE adds a container to the client pod, --client=pod --image IMAGE creates a helper pod beside it"
+	}
 	switch {
+	case s.helper != nil && errors.Is(err, wire.ErrNoShell):
+		err = fmt.Errorf("%w; use an --image with sh, sleep, and curl or wget", wire.ErrNoShell)
 	case s.helper != nil && errors.Is(err, tool.ErrNoTool):
 		err = fmt.Errorf("%w; use an --image with curl or wget", err)
 	case s.helper != nil && errors.Is(err, tool.ErrNoDialer):

@@ -115,19 +115,25 @@ func TestLifetime(t *testing.T) {
 	}
 }
 
-// TestExplainSuggestsAClient: only where there is none yet.
+// TestExplainSuggestsAClient: only where there is none yet, and where the command can have one.
 func TestExplainSuggestsAClient(t *testing.T) {
 	t.Parallel()
 	for _, cause := range []error{wire.ErrNoShell, tool.ErrNoTool, tool.ErrNoDialer} {
 		c := &source{member: &clusters.Member{Name: "us"}, name: "us", pod: podexec.Pod{Namespace: "shop", Name: "a"}}
-		if got := c.explain(cause).Error(); !strings.Contains(got, "--client=ephemeral --image IMAGE") || !strings.Contains(got, "--client=pod --image IMAGE") {
+		if got := c.explain(cause, Clients{}).Error(); !strings.Contains(got, "--client=ephemeral --image IMAGE") || !strings.Contains(got, "--client=pod --image IMAGE") {
+			t.Error(got)
+		}
+		if got := c.explain(cause, Clients{NoHelper: true}).Error(); strings.Contains(got, "--client") || !strings.HasSuffix(got, "or another pod with --from") {
 			t.Error(got)
 		}
 		c.helper = &helper.Helper{}
-		if got := c.explain(tool.ErrNoTool).Error(); !strings.HasSuffix(got, "use an --image with curl or wget") {
+		if got := c.explain(tool.ErrNoTool, Clients{}).Error(); !strings.HasSuffix(got, "use an --image with curl or wget") {
 			t.Error(got)
 		}
-		if got := c.explain(tool.ErrNoDialer).Error(); !strings.HasSuffix(got, "use an --image with bash, nc or curl") {
+		if got := c.explain(tool.ErrNoDialer, Clients{}).Error(); !strings.HasSuffix(got, "use an --image with bash, nc or curl") {
+			t.Error(got)
+		}
+		if got := c.explain(wire.ErrNoShell, Clients{}).Error(); strings.Contains(got, "--container") || !strings.Contains(got, "use an --image with sh") {
 			t.Error(got)
 		}
 	}

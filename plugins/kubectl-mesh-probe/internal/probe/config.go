@@ -83,6 +83,8 @@ type Clients struct {
 	Which podexec.Which
 	// Helper is what sends the requests instead of the client pods, nil for none. Its lifetime is set by the run.
 	Helper *helper.Config
+	// NoHelper says that the user cannot ask for one: messages must not suggest it.
+	NoHelper bool
 }
 
 // describesClientPod reports whether properties of the client pod affect the connections. A helper pod has properties of its own.

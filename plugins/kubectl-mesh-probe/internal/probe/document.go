@@ -31,6 +31,7 @@ func (r *run) document(ctx context.Context) v1alpha1.ProbeReport {
 		r.reviewPrediction(c)
 		r.warnUnverified(c)
 		r.explainSockets(c, snaps[c.to])
+		r.explainNames(c)
 		if err := c.cause(); err != nil {
 			c.result.Reason = text.OneLine(err.Error())
 		}
@@ -108,13 +109,18 @@ func (r *run) warnUnverified(c *client) {
 	}
 }
 
-// checks compares one client's tally with all expectations.
-func (r *run) checks(c *client) []judge.Check {
-	ev := judge.Evidence{
+// evidence is what is known of one client besides its tally.
+func (r *run) evidence(c *client) judge.Evidence {
+	return judge.Evidence{
 		Prediction: c.prediction, Members: r.mesh.members,
 		ErrorsJudged: slices.ContainsFunc(c.to.expect, judge.Expectation.AboutErrors), Looks: judge.Looks(r.cfg.Send.Count, r.cfg.MaxCount), Drift: judge.Drift(c.tally), Requests: r.requestsOf(c),
-		Mark: r.failoverMark(),
+		Mark: r.failoverMark(), Reused: c.reused(), Connections: c.to.url.TCP(), Timed: r.cfg.Send.Duration > 0,
 	}
+}
+
+// checks compares one client's tally with all expectations.
+func (r *run) checks(c *client) []judge.Check {
+	ev := r.evidence(c)
 	var out []judge.Check
 	if c.aborted {
 		out = append(out, c.abort.Check())

@@ -63,7 +63,11 @@ func (r *run) act(ctx context.Context) (wait func()) {
 		defer close(ended)
 		if !r.due(ctx, a.After, over) {
 			if ctx.Err() == nil {
-				r.events.failed = fmt.Errorf("the run ended before the command of --mark-on was due (--mark-after %s); raise --duration or --count, or lower --mark-after", a.After)
+				longer := "--count"
+				if r.cfg.Send.Duration > 0 {
+					longer = "--duration"
+				}
+				r.events.failed = fmt.Errorf("the run ended before the command of --mark-on was due (--mark-after %s); raise %s, or lower --mark-after", a.After, longer)
 			}
 			return
 		}

@@ -43,7 +43,7 @@ func TestHistoryAgreesWithTheTally(t *testing.T) {
 			one.Status, one.Class = 503, reply.Class5xx
 		}
 		c := r.clients[n/6%2]
-		r.count(c, one, to.senders.identify(&one))
+		r.count(c, one, c.identifier().Identify(&one))
 	}
 	to.senders.current.Store(late)
 	r.clients[0].prediction = judge.Prediction{Shares: map[string]float64{"us": 1}}

@@ -10,7 +10,6 @@ import (
 	"github.com/kubectl-mesh/kubectl-mesh/pkg/common/meshstate"
 	"github.com/kubectl-mesh/kubectl-mesh/pkg/common/routing"
 	"github.com/kubectl-mesh/kubectl-mesh/plugins/kubectl-mesh-probe/internal/origin"
-	"github.com/kubectl-mesh/kubectl-mesh/plugins/kubectl-mesh-probe/internal/reply"
 )
 
 // mesh is the members of the mesh and how their state is read.
@@ -96,9 +95,11 @@ func (m *mesh) comparable(snap *routing.Snapshot) bool {
 
 // recognizer finds out which member sent a reply. It learns names while replies arrive.
 type recognizer struct {
-	rule    *origin.Identifier
-	tokens  *origin.Tokens
-	current atomic.Pointer[origin.Identifier]
+	rule   *origin.Identifier
+	tokens *origin.Tokens
+	// unread and peersOf are those of routing.Snapshot.Unread, when there were any last.
+	unread, peersOf []string
+	current         atomic.Pointer[origin.Identifier]
 }
 
 func newRecognizer(rule *origin.Identifier) *recognizer {
@@ -112,6 +113,9 @@ func (r *recognizer) learn(snap *routing.Snapshot, key routing.Key) {
 	if !r.rule.Auto() {
 		return
 	}
+	if unread, peersOf := snap.Unread(key); len(unread)+len(peersOf) > 0 {
+		r.unread, r.peersOf = unread, peersOf
+	}
 	tokens := origin.NewTokens(snap, key)
 	if r.tokens != nil {
 		tokens = r.tokens.Merge(tokens)
@@ -122,6 +126,3 @@ func (r *recognizer) learn(snap *routing.Snapshot, key routing.Key) {
 
 // identifier returns an identifier with everything that is known by now.
 func (r *recognizer) identifier() *origin.Identifier { return r.current.Load() }
-
-// identify returns which member sent a reply.
-func (r *recognizer) identify(one *reply.Reply) origin.Match { return r.identifier().Identify(one) }

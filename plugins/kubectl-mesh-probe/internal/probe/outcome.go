@@ -204,12 +204,24 @@ func (r *run) advice(to *service, class reply.Class) string {
 		}
 		return fmt.Sprintf("check the port %d in the URL, the ready endpoints of %s%s, and network policies", url.Port(), service, describe)
 	case reply.ClassTLS:
-		if len(r.cfg.Send.CACert) > 0 {
-			return "check that the file of --cacert has the CA that signed the server's certificate, and that the certificate is valid for the name in the URL"
-		}
-		return "use --cacert FILE with the CA that signed the server's certificate, or skip the verification with --insecure"
+		return r.tlsAdvice()
 	case reply.ClassReset, reply.ClassReadTimeout, reply.ClassEmpty, reply.ClassTruncated:
 		return fmt.Sprintf("connections are established, but no reply arrives: check the logs of the pods of %s, whether they speak %s on port %d, and proxies in between", service, url.Scheme(), url.Port())
 	}
 	return "check that the tool in the client pod works, or choose another with --tool"
+}
+
+// tlsAdvice says how to proceed if TLS failed. --cacert and --insecure exclude each other, and need a run in which all URLs are https.
+func (r *run) tlsAdvice() string {
+	if r.cfg.Send.Insecure {
+		return "check that the port speaks TLS, and that the tool and the server share a TLS version"
+	}
+	if len(r.cfg.Send.CACert) > 0 {
+		return "check that the file of --cacert has the CA that signed the server's certificate, and that the certificate is valid for the name in the URL"
+	}
+	advice := "use --cacert FILE with the CA that signed the server's certificate, or skip the verification with --insecure"
+	if len(r.services) > 1 && slices.ContainsFunc(r.services, func(s *service) bool { return !s.url.TLS() }) {
+		advice += "; both need a run without the http URLs"
+	}
+	return advice
 }

@@ -40,6 +40,11 @@ func fieldRun(t *testing.T, ui UI, names ...string) *run {
 		cfg:    Config{Send: sender.Config{Count: 400}, MaxCount: 400}, ui: ui, mesh: &mesh{selection: &clusters.Selection{}, timeout: 10 * time.Second},
 		services: []*service{{url: url, found: true, key: routing.Key{Namespace: "shop", Name: "web"}}},
 	}
+	id, err := origin.Parse("auto", nil, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	r.services[0].senders = newRecognizer(id)
 	for _, name := range names {
 		m := &clusters.Member{Name: name}
 		r.mesh.selection.Members = append(r.mesh.selection.Members, m)
@@ -83,6 +88,37 @@ func TestField01NotASingleAnswer(t *testing.T) {
 			if text := err.Error(); !strings.HasPrefix(text, want) || !strings.Contains(text, advice) || strings.ContainsAny(text, "\n\x1b") {
 				t.Errorf("%s: %q", class, text)
 			}
+		}
+	}
+}
+
+// What is suggested can be added to the command as it was typed.
+func TestTLSAdvice(t *testing.T) {
+	t.Parallel()
+	https, err := request.ParseTarget("https://web.shop/")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for name, tc := range map[string]struct {
+		insecure bool
+		cacert   string
+		http     bool // another URL is http
+		want     string
+	}{
+		"neither":        {want: "use --cacert FILE with the CA that signed the server's certificate, or skip the verification with --insecure"},
+		"insecure":       {insecure: true, want: "check that the port speaks TLS, and that the tool and the server share a TLS version"},
+		"a CA":           {cacert: "x", want: "check that the file of --cacert has the CA that signed the server's certificate, and that the certificate is valid for the name in the URL"},
+		"an http target": {http: true, want: "use --cacert FILE with the CA that signed the server's certificate, or skip the verification with --insecure; both need a run without the http URLs"},
+	} {
+		var ui screen
+		r := fieldRun(t, &ui, "us")
+		if tc.http {
+			r.services = append(r.services, &service{url: r.services[0].url})
+		}
+		r.services[0].url = https
+		r.cfg.Send.Insecure, r.cfg.Send.CACert = tc.insecure, []byte(tc.cacert)
+		if got := r.advice(r.services[0], "tls"); got != tc.want {
+			t.Errorf("%s: %q", name, got)
 		}
 	}
 }
@@ -157,7 +193,7 @@ func TestField19PredictionDuringTheRun(t *testing.T) {
 		for name, ready := range map[string]bool{"us": us, "eu": eu} {
 			svc := &routing.Service{Key: key, Type: "ClusterIP", ClusterIPs: addrs("172.20.1.5"), Annotations: map[string]string{"service.cilium.io/global": "true"}, Ports: []routing.Port{{Protocol: "TCP", Port: 8080}}}
 			svc.Endpoints = []routing.Endpoint{{Pod: "web-" + name, Addr: addrs(map[string]string{"us": "10.1.1.1", "eu": "10.2.1.1"}[name])[0], Ready: ready, Serving: ready, Ports: svc.Ports}}
-			snap.Clusters = append(snap.Clusters, routing.Cluster{Name: name, DefaultGlobalNamespace: true, Services: map[routing.Key]*routing.Service{key: svc}})
+			snap.Clusters = append(snap.Clusters, routing.Cluster{Name: name, PeersKnown: true, Peers: []string{"us", "eu"}, DefaultGlobalNamespace: true, Services: map[routing.Key]*routing.Service{key: svc}})
 		}
 		return snap
 	}

@@ -4,11 +4,13 @@ import (
 	"cmp"
 	"context"
 	"iter"
+	"maps"
 	"slices"
 	"sync"
 	"time"
 
 	"github.com/kubectl-mesh/kubectl-mesh/pkg/apis/v1alpha1"
+	"github.com/kubectl-mesh/kubectl-mesh/pkg/common/routing"
 	"github.com/kubectl-mesh/kubectl-mesh/plugins/kubectl-mesh-probe/internal/history"
 	"github.com/kubectl-mesh/kubectl-mesh/plugins/kubectl-mesh-probe/internal/judge"
 	"github.com/kubectl-mesh/kubectl-mesh/plugins/kubectl-mesh-probe/internal/origin"
@@ -46,13 +48,13 @@ func (r *run) sendFrom(ctx context.Context, c *client, gate *sender.Gate) {
 	r.setGoal(c, cfg.Count)
 	for look := 1; ; look++ {
 		res, err := sender.Run(ctx, c.exec(), cfg, func(one reply.Reply) {
-			from := c.to.senders.identify(&one)
+			from := c.identifier().Identify(&one)
 			r.mu.Lock()
 			defer r.mu.Unlock()
 			r.count(c, one, from)
 		})
 		if err != nil {
-			err = c.explain(err)
+			err = c.explain(err, r.cfg.Clients)
 			if look == 1 {
 				c.unsent = err
 				return
@@ -146,7 +148,7 @@ func (r *run) startTimelines(first time.Time) {
 
 // reattribute attributes unknown replies of a client with the names that are known by now, in the tally and in the history.
 func (r *run) reattribute(c *client) {
-	c.tally.Reattribute(c.to.senders.identifier(), func(distinct int, from origin.Match) {
+	c.tally.Reattribute(c.identifier(), func(distinct int, from origin.Match) {
 		r.history.Attribute(c.by(), distinct, from)
 		if r.cfg.Recorder != nil {
 			r.cfg.Recorder.Attributed(c.by(), distinct, from)
@@ -252,14 +254,21 @@ func (r *run) follow(ctx context.Context) (stop func()) {
 			if ctx.Err() != nil {
 				return
 			}
-			r.compare(snaps)
-			r.learn(snaps)
+			r.notice(snaps)
 		}
 	})
 	return func() {
 		close(over) // finish a reading that has begun: client-go logs one that is cancelled
 		wg.Wait()
 	}
+}
+
+// notice compares and learns what was read during the run. If a member did not answer, it learns nothing: what it had before still counts, and it
+// is read again at the end.
+func (r *run) notice(snaps snapshots) {
+	r.compare(snaps)
+	maps.DeleteFunc(snaps, func(_ *service, snap *routing.Snapshot) bool { return !r.mesh.comparable(snap) })
+	r.learn(snaps)
 }
 
 // requestsOf returns the requests of one client. The caller holds the lock, or nothing is sent any more.

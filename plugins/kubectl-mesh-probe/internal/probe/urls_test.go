@@ -63,7 +63,7 @@ func urlsRun(t *testing.T, ui UI, expect []string, urls ...string) *run {
 func shopState(endpoints map[string][2]int) *routing.Snapshot {
 	snap := &routing.Snapshot{}
 	for i, cluster := range []string{"us", "eu"} {
-		c := routing.Cluster{Name: cluster, DefaultGlobalNamespace: true, Services: map[routing.Key]*routing.Service{}}
+		c := routing.Cluster{Name: cluster, PeersKnown: true, Peers: []string{"us", "eu"}, DefaultGlobalNamespace: true, Services: map[routing.Key]*routing.Service{}}
 		for name, n := range endpoints {
 			key := routing.Key{Namespace: "shop", Name: name}
 			svc := &routing.Service{Key: key, Type: "ClusterIP", ClusterIPs: addrs("172.20.1.5"), Annotations: map[string]string{"service.cilium.io/global": "true"}, Ports: []routing.Port{{Protocol: "TCP", Port: 80}}}
@@ -94,7 +94,7 @@ func TestSeveralURLs(t *testing.T) {
 				body = "wiki-eu-0"
 			}
 			one := reply.Reply{Status: 200, Body: []byte(body), Start: start.Add(time.Duration(n) * time.Millisecond), Latency: time.Millisecond, Measured: true}
-			r.count(c, one, c.to.senders.identify(&one))
+			r.count(c, one, c.identifier().Identify(&one))
 		}
 	}
 	for _, s := range r.services {

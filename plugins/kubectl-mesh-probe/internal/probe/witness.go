@@ -122,10 +122,11 @@ func (r *run) judgeAgent(out *v1alpha1.ProbeWitness, c *client, table witness.Ta
 // checkTraffic compares the requests of a client with the backends of its agent, as --expect-prediction compares them with the prediction, and
 // with the same doubts. A request that failed proves nothing about the agent's table.
 func (r *run) checkTraffic(c *client, a witness.Agent, now judge.Prediction) judge.Check {
-	table := judge.Prediction{
+	ev := r.evidence(c)
+	ev.ErrorsJudged, ev.Prediction = true, judge.Prediction{
 		Shares: atLeastEmpty(a.Shares), None: len(a.Shares) == 0, Doubt: cmp.Or(now.Doubt, c.prediction.Doubt), Caveats: slices.Concat(now.Caveats, c.caveats),
 	}
-	return judge.CheckPrediction(c.tally, judge.Evidence{Prediction: table, Members: r.mesh.members, ErrorsJudged: true, Drift: judge.Drift(c.tally)})
+	return judge.CheckPrediction(c.tally, ev)
 }
 
 // atLeastEmpty keeps an agent without backends from having no shares: then nobody should answer.

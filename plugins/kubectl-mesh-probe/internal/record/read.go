@@ -24,8 +24,9 @@ type Record struct {
 }
 
 const (
-	// maxLine limits a line. The longest are the header and the trailer, which have a report.
-	maxLine = 16 << 20
+	// maxLine limits the bytes of a line, and so the memory that reading takes. The longest lines are the header and the trailer: with 255 clusters
+	// as clients of 255 clusters, their report has about 28 MiB.
+	maxLine = 1 << 30
 	// maxRequests limits the memory that a record takes: 50 bytes for each request.
 	maxRequests = 50_000_000
 )
@@ -33,8 +34,12 @@ const (
 // ErrCut is the error of a record without its end.
 var ErrCut = errors.New("the record was cut short")
 
+// errLong is the error of a line that is longer than maxLine.
+var errLong = errors.New("a line is too long")
+
 // reader is the state of reading.
 type reader struct {
+	longest      int // the limit of a line
 	rec          *Record
 	requests     int
 	attributions int
@@ -47,7 +52,7 @@ func Read(in io.Reader, cut bool) (*Record, error) {
 	if err != nil {
 		return nil, fmt.Errorf("not a record of mesh-probe: %w", err)
 	}
-	r := &reader{}
+	r := &reader{longest: maxLine}
 	whole := r.lines(zip)
 	switch {
 	case errors.Is(whole, ErrCut) && cut && r.rec != nil:
@@ -60,31 +65,55 @@ func Read(in io.Reader, cut bool) (*Record, error) {
 
 // lines reads all lines. The error of a record without its end is ErrCut.
 func (r *reader) lines(zip io.Reader) error {
-	scan := bufio.NewScanner(zip)
-	scan.Buffer(make([]byte, 0, 64<<10), maxLine)
-	for n := 1; scan.Scan(); n++ {
-		if len(bytes.TrimSpace(scan.Bytes())) == 0 {
-			continue
+	in := bufio.NewReaderSize(zip, 64<<10)
+	for n := 1; ; n++ {
+		text, err := r.next(in)
+		if len(bytes.TrimSpace(text)) > 0 {
+			var l line
+			if err := json.Unmarshal(text, &l); err != nil {
+				_, after := in.Peek(1)
+				return r.broken(n, err, after != nil)
+			}
+			if err := r.line(l); err != nil {
+				return fmt.Errorf("line %d: %w", n, err)
+			}
 		}
-		var l line
-		if err := json.Unmarshal(scan.Bytes(), &l); err != nil {
-			return r.broken(n, err, !scan.Scan())
-		}
-		if err := r.line(l); err != nil {
-			return fmt.Errorf("line %d: %w", n, err)
+		if err != nil {
+			return r.ended(err)
 		}
 	}
-	switch err := scan.Err(); {
-	case r.rec == nil && (err == nil || errors.Is(err, io.ErrUnexpectedEOF)):
+}
+
+// next reads a line. The last one has an error too, as that of bufio.Reader.
+func (r *reader) next(in *bufio.Reader) ([]byte, error) {
+	var whole []byte
+	for {
+		part, err := in.ReadSlice('\n')
+		switch {
+		case len(whole)+len(part) > r.longest:
+			return nil, errLong
+		case err == nil && len(whole) == 0:
+			return part, nil // until the next line is read
+		}
+		whole = append(whole, part...)
+		if !errors.Is(err, bufio.ErrBufferFull) {
+			return whole, err
+		}
+	}
+}
+
+// ended is the error of a record that has no further line: nil if it has its end. A line that is too long can only be the trailer; the requests before
+// it are whole.
+func (r *reader) ended(err error) error {
+	switch end := errors.Is(err, io.EOF); {
+	case r.rec == nil && (end || errors.Is(err, io.ErrUnexpectedEOF)):
 		return errors.New("not a record of mesh-probe: it has no header")
-	case errors.Is(err, io.ErrUnexpectedEOF):
+	case r.rec != nil && (errors.Is(err, io.ErrUnexpectedEOF) || errors.Is(err, errLong) || end && r.trailer == nil):
 		return fmt.Errorf("%w after %d requests", ErrCut, r.requests)
-	case err != nil:
-		return fmt.Errorf("the record is damaged after %d requests: %w", r.requests, err)
-	case r.trailer == nil:
-		return fmt.Errorf("%w after %d requests", ErrCut, r.requests)
+	case end:
+		return nil
 	}
-	return nil
+	return fmt.Errorf("the record is damaged after %d requests: %w", r.requests, err)
 }
 
 // broken is the error of a line that is not JSON. The last line of a record that was cut may be a part of one.

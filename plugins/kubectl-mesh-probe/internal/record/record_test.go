@@ -5,6 +5,7 @@ import (
 	"compress/gzip"
 	"encoding/json"
 	"errors"
+	"fmt"
 	"io"
 	"slices"
 	"strings"
@@ -279,6 +280,86 @@ func TestFlushKeepsWholeLines(t *testing.T) {
 	}
 }
 
+// A record of the largest mesh can be read: each of 255 clusters is a client, and has a row for each of them.
+func TestLargestMesh(t *testing.T) {
+	t.Parallel()
+	const clusters = 255
+	doc := v1alpha1.ProbeReport{
+		Document: v1alpha1.Document{APIVersion: v1alpha1.APIVersion, Kind: "ProbeReport", Complete: true},
+		Target:   v1alpha1.ProbeTarget{URL: "http://nginx/", Method: "GET"},
+	}
+	name := func(i int) string { return fmt.Sprintf("production-europe-west-%d", i) }
+	share := 1.0 / clusters
+	var rows []v1alpha1.ProbeAnswer
+	for i := range clusters {
+		rows = append(rows, v1alpha1.ProbeAnswer{Name: name(i), ExpectedShare: &share})
+		doc.Members = append(doc.Members, v1alpha1.Member{Name: name(i)})
+	}
+	for i := range clusters {
+		doc.Clients = append(doc.Clients, v1alpha1.ProbeClient{Name: name(i), Cluster: name(i), Pod: "client-7d9f8b6c5d-x2x4z", Complete: true, Answers: rows})
+	}
+	var disk bytes.Buffer
+	w, log := NewWriter(&disk), history.Log{}
+	w.Begin(doc, nil)
+	for i := range 400 * clusters / 10 {
+		r := history.Request{Client: name(i % clusters), Pod: "client-7d9f8b6c5d-x2x4z", Start: start.Add(time.Duration(i) * time.Millisecond), Duration: time.Millisecond, Measured: true,
+			Status: 200, Cluster: name(i / clusters * 7 % clusters), Member: true, Evidence: origin.ByPod}
+		w.Request(r)
+		log.Add(r)
+	}
+	doc.Clients = slices.Clone(doc.Clients)
+	for i := range doc.Clients {
+		doc.Clients[i].Answers = slices.Clone(rows)
+	}
+	summary.Fill(&doc, &log)
+	// With 400 requests from each client, every row has latencies.
+	for i := range doc.Clients {
+		for j := range doc.Clients[i].Answers {
+			a := &doc.Clients[i].Answers[j]
+			if a.LatencyMs == nil {
+				a.LatencyMs = &v1alpha1.ProbeLatency{Count: 2, Min: 1, Mean: 1, Max: 1, Histogram: make([]v1alpha1.ProbeBucket, 2)}
+			}
+		}
+	}
+	if err := w.Close(doc); err != nil {
+		t.Fatal(err)
+	}
+	if n := w.line.Len(); n < 16<<20 {
+		t.Fatalf("the trailer has only %d bytes", n)
+	}
+	rec, err := Read(bytes.NewReader(disk.Bytes()), false)
+	if err != nil || len(rec.Report.Clients) != clusters || rec.Log.Len() != log.Len() {
+		t.Fatalf("%v", err)
+	}
+}
+
+// A line that is too long is not written. If it is the trailer, what was written before can be read, as it can in a record with such a line.
+func TestLongLine(t *testing.T) {
+	t.Parallel()
+	before, doc, requests := example()
+	for name, limit := range map[string]struct{ write, read int }{"when written": {5000, maxLine}, "when read": {maxLine, 5000}} {
+		var disk bytes.Buffer
+		w := NewWriter(&disk)
+		w.longest = limit.write
+		w.Begin(before, nil)
+		for _, r := range requests[:20] {
+			w.Request(r)
+		}
+		doc.Target.URL = "http://nginx/" + strings.Repeat("x", 6000)
+		if err := w.Close(doc); (err != nil) != (limit.write < maxLine) || err != nil && !strings.Contains(err.Error(), "a line is too long") {
+			t.Errorf("%s: %v", name, err)
+		}
+		zip, err := gzip.NewReader(&disk)
+		if err != nil {
+			t.Fatal(err)
+		}
+		r := &reader{longest: limit.read}
+		if err := r.lines(zip); !errors.Is(err, ErrCut) || r.partial().Log.Len() != 20 {
+			t.Errorf("%s: %v", name, err)
+		}
+	}
+}
+
 func FuzzRead(f *testing.F) {
 	before, doc, requests := example()
 	var disk bytes.Buffer
@@ -301,7 +382,7 @@ func FuzzRead(f *testing.F) {
 	f.Add(plain)
 	f.Add([]byte(head + "\n" + `{"attribution":{"reply":1}}` + "\n" + `{"mark":{}}`))
 	f.Fuzz(func(t *testing.T, plain []byte) {
-		r := &reader{}
+		r := &reader{longest: maxLine}
 		err := r.lines(bytes.NewReader(plain))
 		if err != nil && errors.Is(err, ErrCut) && r.rec != nil {
 			if rec := r.partial(); rec.Report.Complete {

@@ -2,9 +2,11 @@ package record
 
 import (
 	"bufio"
+	"bytes"
 	"compress/gzip"
 	"encoding/json"
 	"errors"
+	"fmt"
 	"io"
 	"slices"
 	"sync"
@@ -20,7 +22,9 @@ type Writer struct {
 	mu                     sync.Mutex
 	zip                    *gzip.Writer
 	buffer                 *bufio.Writer
-	lines                  *json.Encoder
+	lines                  *json.Encoder // to line
+	line                   bytes.Buffer
+	longest                int // the limit of a line
 	requests, attributions int
 	err                    error
 }
@@ -29,9 +33,10 @@ type Writer struct {
 func NewWriter(w io.Writer) *Writer {
 	zip := gzip.NewWriter(w)
 	buffer := bufio.NewWriterSize(zip, 64<<10)
-	lines := json.NewEncoder(buffer)
-	lines.SetEscapeHTML(false)
-	return &Writer{zip: zip, buffer: buffer, lines: lines}
+	out := &Writer{zip: zip, buffer: buffer, longest: maxLine}
+	out.lines = json.NewEncoder(&out.line)
+	out.lines.SetEscapeHTML(false)
+	return out
 }
 
 func (w *Writer) write(l line) {
@@ -46,7 +51,15 @@ func (w *Writer) write(l line) {
 	if l.Attribution != nil {
 		w.attributions++
 	}
-	w.err = w.lines.Encode(l)
+	w.line.Reset()
+	if w.err = w.lines.Encode(l); w.err != nil {
+		return
+	}
+	if n := w.line.Len(); n > w.longest {
+		w.err = fmt.Errorf("%w: it has %d bytes, and at most %d can be read", errLong, n, w.longest)
+		return
+	}
+	_, w.err = w.buffer.Write(w.line.Bytes())
 }
 
 // Flush writes what was kept back, so that a crash keeps it.
@@ -70,8 +83,8 @@ func (w *Writer) Close(doc v1alpha1.ProbeReport) error {
 	w.write(line{Trailer: &trailer{Requests: w.requests, Attributions: w.attributions, Report: doc}})
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	if w.err == nil {
-		w.err = errors.Join(w.buffer.Flush(), w.zip.Close())
+	if w.err == nil || errors.Is(w.err, errLong) { // what was written before can be read
+		w.err = errors.Join(w.err, w.buffer.Flush(), w.zip.Close())
 	}
 	return w.err
 }

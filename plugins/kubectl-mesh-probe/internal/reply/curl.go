@@ -20,7 +20,12 @@ type Record struct {
 	Text string // the values of the format, separated by spaces
 	Data []byte
 	Size int // of the output in the stream; more than len(Data) if some was dropped
+	// Trimmed says that the plugin limited the output. If curl could not write all of it, that is not an error.
+	Trimmed bool
 }
+
+// curlWriteError is curl's exit code if nobody reads its output any more. curl ignores SIGPIPE.
+const curlWriteError = 23
 
 // ReadCurl reads a record and the output before it. code is the exit code of the process, which counts if the record contains none.
 func ReadCurl(f Record, limit, code int) (Reply, error) {
@@ -41,9 +46,6 @@ func ReadCurl(f Record, limit, code int) (Reply, error) {
 	if err1 != nil || err2 != nil {
 		return Reply{}, fmt.Errorf("the pod's output is broken: curl's record %q", f.Text)
 	}
-	r := Reply{Status: n[0], Measured: true, Latency: inSeconds(total), Connect: inSeconds(connect)}
-	fits := r.takeCurl(f, n[2], n[3], limit)
-
 	message := ""
 	if len(args) > 6 {
 		if v, err := strconv.Atoi(args[6]); err == nil {
@@ -51,14 +53,21 @@ func ReadCurl(f Record, limit, code int) (Reply, error) {
 		}
 		message = strings.Join(args[7:], " ")
 	}
+	if f.Trimmed = f.Trimmed && code == curlWriteError; f.Trimmed {
+		code = 0 // curl failed only because nobody read the rest
+	}
+
+	r := Reply{Status: n[0], Measured: true, Latency: inSeconds(total), Connect: inSeconds(connect)}
+	fits := r.takeCurl(f, n[2], n[3], limit)
 	if code > 0 {
 		r.Class, r.Message = curlClass(code, connect, message), message
 		if message == "" {
 			r.Message = "curl exit code " + strconv.Itoa(code)
 		}
-	} else if r.Reused = n[1] == 0; r.Status == 0 {
+	} else if r.Status == 0 {
 		r.Class, r.Message = ClassUnknown, "no HTTP status"
 	}
+	r.Reused = n[1] == 0 && (code == 0 || r.Status != 0) // without a reply, curl may have failed to connect
 	switch {
 	case r.Status >= 400:
 		r.Class = "" // the status says more than the fate of the body
@@ -88,6 +97,9 @@ func (r *Reply) takeCurl(f Record, head, size, limit int) string {
 		return "the header has no end"
 	}
 	data = data[body:]
+	if f.Trimmed {
+		size = max(size, len(data)) // after a failure to write, curl does not count what it has written of a chunked body
+	}
 	r.Body, r.Size = append([]byte(nil), data[:min(len(data), size, limit)]...), size
 	return ""
 }
@@ -101,7 +113,9 @@ func CutCurl(b Block, exitCodes bool) (Cut, error) {
 		if exitCodes {
 			code = 0
 		}
-		r, err := ReadCurl(*b.Record, b.BodyLimit, code)
+		rec := *b.Record
+		rec.Trimmed = b.Trimmed
+		r, err := ReadCurl(rec, b.BodyLimit, code)
 		if err != nil {
 			return Cut{}, err
 		}

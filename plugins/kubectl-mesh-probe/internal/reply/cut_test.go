@@ -3,6 +3,7 @@ package reply
 import (
 	"strings"
 	"testing"
+	"time"
 )
 
 const (
@@ -102,6 +103,11 @@ func TestCutGNU(t *testing.T) {
 		"204":               {out: gnuOK, errs: gnuSays("  HTTP/1.1 204 No Content\n", "2026-11-23 05:59:30 (0.00 B/s) - written to stdout [0]\n\n") + gnuOKSays, n: 2, classes: ","},
 		"302":               {out: gnuOK, errs: gnuSays("  HTTP/1.1 302 Found\n  Location: /\n", "Location: / [following]\n0 redirections exceeded.\n") + gnuOKSays, n: 2, rc: 8, classes: ","},
 		"304":               {out: "HTTP/1.1 304 Not Modified\r\n\r\n" + gnuOK, errs: gnuSays("  HTTP/1.1 304 Not Modified\n", saving+"2026-11-23 05:59:30 ERROR 304: Not Modified.\n\n") + gnuOKSays, n: 2, rc: 8, classes: ","},
+		"302, no Location":  {out: gnuOK, errs: gnuSays("  HTTP/1.1 302 Found\n  Content-Length: 3\n", "Location: unspecified\nERROR: Redirection (302) without location.\n") + gnuOKSays, n: 2, rc: 8, classes: ","},
+		"401":               {out: gnuOK, errs: gnuSays("  HTTP/1.1 401 Unauthorized\n  WWW-Authenticate: Bearer\n", "\nUsername/Password Authentication Failed.\n") + gnuOKSays, n: 2, rc: 6, classes: "http-4xx,"},
+		"401 at the end":    {out: gnuOK, errs: gnuOKSays + gnuSays("  HTTP/1.1 401 Unauthorized\n", "\nUsername/Password Authentication Failed.\n"), n: 2, rc: 6, classes: ",http-4xx"},
+		"401 of old wgets":  {out: gnuOK, errs: gnuSays("  HTTP/1.1 401 Unauthorized\n", "Unknown authentication scheme.\n\nUsername/Password Authentication Failed.\n") + gnuOKSays, n: 2, rc: 6, classes: "http-4xx,"},
+		"416":               {out: gnuOK, errs: gnuSays("  HTTP/1.1 416 Range Not Satisfiable\n", "\n    The file is already fully retrieved; nothing to do.\n\n") + gnuOKSays, n: 2, classes: "http-4xx,"},
 		"no length":         {out: onolength + gnuOK, errs: nolength + gnuOKSays, n: 2, classes: ","},
 		"truncated":         {out: oshort + gnuOK, errs: short + gnuOKSays, n: 2, rc: 4, classes: "truncated,"},
 		"killed":            {out: gnuOK, errs: gnuOKSays + failed(awaiting), n: 4, rc: 143, killed: true, classes: ",read-timeout", unsent: 2},
@@ -196,6 +202,37 @@ func FuzzCut(f *testing.F) {
 			t.Fatalf("raw: %d replies", len(c.Replies))
 		}
 	})
+}
+
+// curl fails to write the rest of a reply if the plugin limits its output. That is a failure only if the plugin did not.
+func TestCutCurlTrimmed(t *testing.T) {
+	t.Parallel()
+	const data = "HTTP/1.1 200 OK\r\nContent-Length: 100000\r\n\r\nhello"
+	for name, tc := range map[string]struct {
+		record  string
+		trimmed bool
+		classes string
+	}{
+		"limited":              {"200 1 43 98000 0.001 0.005 23 Failure writing output to destination", true, ""},
+		"limited, chunked":     {"200 1 43 0 0.001 0.005 23 Failure writing output to destination", true, ""},
+		"limited, 503":         {"503 1 43 98000 0.001 0.005 23 Failure writing output to destination", true, "http-5xx"},
+		"not limited":          {"200 1 43 98000 0.001 0.005 23 Failure writing output to destination", false, "tool"},
+		"limited, reset":       {"200 1 43 98000 0.001 0.005 56 Recv failure: Connection reset by peer", true, "reset"},
+		"limited, all written": {"200 1 43 100000 0.001 0.005 0 ", true, ""},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			rec := Record{Text: tc.record, Data: []byte(data), Size: 1 << 30}
+			got, err := CutCurl(Block{Requests: 1, Records: 1, Record: &rec, Trimmed: tc.trimmed, BodyLimit: 5}, true)
+			if err != nil {
+				t.Fatal(err)
+			}
+			checkCut(t, got, tc.classes, 0, false)
+			if r := got.Replies[0]; !r.Measured || r.Latency != 5*time.Millisecond || r.Message == "Failure writing output to destination" && r.Class != ClassTool {
+				t.Errorf("%+v", r)
+			}
+		})
+	}
 }
 
 func FuzzCurlRecord(f *testing.F) {

@@ -19,6 +19,10 @@ var (
 	gnuShort  = regexp.MustCompile(`^\([^)]*\) - (.* at byte (\d+).*)$`)
 )
 
+// gnuDropped are the beginnings of the lines that end a request whose reply wget does not write to standard output: one to HEAD, 401, and a redirect
+// without a Location.
+var gnuDropped = []string{"Remote file ", "Username/Password Authentication Failed.", "Unknown authentication scheme.", "ERROR: Redirection ("}
+
 // gnuReply is what wget printed on standard error about one request.
 type gnuReply struct {
 	Reply
@@ -87,8 +91,10 @@ func gnuCut(b Block, requests []gnuReply) Cut {
 			}
 			return c.inFlight(b, q.Reply)
 		default:
-			// It neither ended nor failed with a known message.
-			q.Class, q.Message, explained = ClassTool, "cannot parse the tool's output", true
+			// It neither ended nor failed with a known message. A status that is an error says enough.
+			if explained = true; q.Class == "" {
+				q.Class, q.Message = ClassTool, "cannot parse the tool's output"
+			}
 			c.Replies = append(c.Replies, q.Reply)
 		}
 	}
@@ -141,8 +147,9 @@ func readGNU(text []byte, died bool) gnuReply {
 
 // end reads the line that ends a request.
 func (q *gnuReply) end(line string) bool {
+	begins := func(prefix string) bool { return strings.HasPrefix(line, prefix) }
 	switch {
-	case strings.HasSuffix(line, "redirections exceeded."), q.Status != 0 && strings.HasPrefix(line, "Remote file "):
+	case strings.HasSuffix(line, "redirections exceeded."), q.Status != 0 && slices.ContainsFunc(gnuDropped, begins):
 		q.ended = true
 		return true
 	}

@@ -52,6 +52,9 @@ func ParseTarget(raw string) (Target, error) {
 	}
 	if u.User != nil {
 		raw = u.Redacted()
+		if u.Scheme == "tcp" { // a connection has no header
+			return quoted("contains credentials; must be tcp://HOST:PORT")
+		}
 		return quoted("contains credentials, which would be written to logs; use --header 'Authorization: ...'")
 	}
 	// The fragment is not sent to a server; everything before it is.

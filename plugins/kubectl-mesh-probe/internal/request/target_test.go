@@ -47,7 +47,7 @@ func TestParseTarget(t *testing.T) {
 		"tcp://db:5432/":                "must be tcp://HOST:PORT",
 		"tcp://db:5432?a":               "must be tcp://HOST:PORT",
 		"tcp://db:5432#a":               "must be tcp://HOST:PORT",
-		"tcp://user@db:5432":            "credentials",
+		"tcp://user@db:5432":            "credentials; must be tcp://HOST:PORT",
 		"tcp://db;reboot:5432":          "not allowed in a host name",
 		"tcp://$(id):1":                 "shell substitution",
 		"http://user:pw@nginx/":         "credentials",

@@ -1,15 +1,18 @@
 package sender
 
 import (
+	"bufio"
 	"context"
 	"crypto/tls"
 	"fmt"
 	"log/slog"
 	"net"
+	"net/http"
 	"net/http/httptest"
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -284,6 +287,56 @@ func TestField02UnusualReplies(t *testing.T) {
 				}
 			})
 		}
+	}
+}
+
+// keepingServer leaves each connection open, whatever it is asked to do. The body of a reply is the number of its connection.
+func keepingServer(t *testing.T) string {
+	t.Helper()
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = l.Close() })
+	go func() {
+		for n := 1; ; n++ {
+			c, err := l.Accept()
+			if err != nil {
+				return
+			}
+			go func() {
+				defer c.Close()
+				in := bufio.NewReader(c)
+				for {
+					r, err := http.ReadRequest(in)
+					if err != nil {
+						return
+					}
+					_ = r.Body.Close()
+					body := fmt.Sprint(n)
+					_, _ = fmt.Fprintf(c, "HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n%s", len(body), body)
+				}
+			}()
+		}
+	}()
+	return "http://" + l.Addr().String()
+}
+
+// Only the first request of a connection counts: Cilium picks a backend for a connection.
+func TestReusedConnectionsAreNotCounted(t *testing.T) {
+	t.Parallel()
+	for _, name := range []string{"dash busybox", "dash GNU wget", "dash curl", "dash curl packed"} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			got, res := runPod(t, pods[name], fieldConfig(t, keepingServer(t), 60))
+			if !res.Complete || res.Requests != 60 || got.class[""] != 60 || len(got.bodies) != 60 {
+				t.Errorf("%d connections, classes %v, result %+v", len(got.bodies), got.class, res)
+			}
+			warned := slices.ContainsFunc(res.Warnings, func(w string) bool { return strings.Contains(w, "an earlier connection were not counted") })
+			if warned != (toolOf(name) == "curl") {
+				t.Errorf("warnings %q", res.Warnings)
+			}
+		})
 	}
 }
 

@@ -99,7 +99,7 @@ func (r *run) settle(b *wire.Batch, cut reply.Cut, trimmed bool, now time.Time) 
 			one.Classify()
 		}
 		failed = failed || !one.Answered() && one.Class != ""
-		r.count(one)
+		r.count(b, one)
 	}
 	r.budget.giveBack(cut.Unsent)
 	r.pace.ended(b.Requests, b.Requests-cut.Unsent, now.Sub(b.Begun), failed)

@@ -124,6 +124,9 @@ func newServer(t testing.TB) *server {
 	return s
 }
 
+// largeBody is the size of a body of which the open loop passes on only the beginning. No pipe holds all of it.
+const largeBody = 600_000
+
 func (s *server) answer(w http.ResponseWriter, r *http.Request) {
 	n := s.requests.Add(1)
 	select {
@@ -175,6 +178,8 @@ func (s *server) answer(w http.ResponseWriter, r *http.Request) {
 			b[i] = byte(i * int(n))
 		}
 		_, _ = w.Write(b)
+	case "/large":
+		_, _ = w.Write([]byte(strings.Repeat(cluster, largeBody/len(cluster))))
 	case "/huge":
 		w.Header().Set("Content-Length", "20000000")
 		chunk := []byte(strings.Repeat(cluster+" ", 5000))

@@ -89,7 +89,7 @@ func (r *openRun) finished() bool {
 // orderAt is when the plugin sends the order for the next request, at the latest.
 func (r *openRun) orderAt() time.Time {
 	at := r.due(r.next).Add(-r.toolTime)
-	if r.launches.Clock.Waits {
+	if r.launches.Waits() {
 		at = at.Add(-leastAhead)
 	}
 	return at
@@ -107,7 +107,7 @@ func (r *openRun) send(now time.Time) {
 		return
 	}
 	until := now
-	if r.launches.Clock.Waits {
+	if r.launches.Waits() {
 		until = now.Add(mostAhead)
 	}
 	for !r.finished() {
@@ -122,7 +122,7 @@ func (r *openRun) send(now time.Time) {
 			continue
 		}
 		f := flight{due: due}
-		if r.launches.Clock.Waits {
+		if r.launches.Waits() {
 			f.at = r.launches.Offset().Pod(start)
 		}
 		var o *wire.Launch

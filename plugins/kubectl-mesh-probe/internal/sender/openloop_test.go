@@ -136,6 +136,33 @@ func TestOpenLoopReplies(t *testing.T) {
 	}
 }
 
+// Once a reply was large, the pod passes on only the beginning of the others. They count as answered, although nobody reads what the tool writes.
+func TestOpenLoopLargeBodies(t *testing.T) {
+	t.Parallel()
+	for name, words := range openPods {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			srv := newServer(t)
+			cfg := openConfig(t, srv.URL+"/large", 10, 10)
+			cfg.Timeout = time.Minute
+			replies, res := runOpenPod(t, words, cfg)
+			checkSchedule(t, cfg, res, replies)
+			limited := 0
+			for _, r := range replies {
+				if r.Class != "" || r.Status != 200 || len(r.Body) != cfg.BodyLimit {
+					t.Errorf("%q %s, status %d, %d bytes", r.Class, r.Message, r.Status, len(r.Body))
+				}
+				if r.Size < largeBody {
+					limited++
+				}
+			}
+			if limited == 0 {
+				t.Error("the output of no request was limited")
+			}
+		})
+	}
+}
+
 // silentServer answers at once, except from one moment to another: who asks then gets no answer.
 func silentServer(t *testing.T, silent func() bool) *httptest.Server {
 	t.Helper()

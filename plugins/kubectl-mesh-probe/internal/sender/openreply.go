@@ -42,7 +42,7 @@ func (r *openRun) reply(o *wire.Launch, f flight) (reply.Reply, error) {
 		one.Class, one.Message = "", "" // the plugin cut it off
 		one.Classify()
 	}
-	r.times(&one, o, f)
+	f.times(&one, o, r.launches.Offset(), r.toolTime)
 	return one, nil
 }
 
@@ -59,22 +59,23 @@ func lastRecord(output []byte, marker string) (reply.Record, bool) {
 
 // times sets when the request should have started and when it did. The tool was running from Began to Finished by the pod's clock. A tool
 // that measures the request itself leaves open when in that time the request took place. Any other tool is measured from its start to
-// its end. Without a clock in the pod, the request started between the order and the report of its start, and it ended before its result
-// arrived.
-func (r *openRun) times(one *reply.Reply, o *wire.Launch, f flight) {
+// its end. If the pod has no clock, or if its clock was set, the request started between the order and the report of its start, and it ended before its
+// result arrived.
+func (f flight) times(one *reply.Reply, o *wire.Launch, offset wire.Offset, toolTime time.Duration) {
 	one.Due = f.due
-	offset := r.launches.Offset()
+	took := time.Duration(o.Finished-o.Began) * time.Microsecond
 	latest := o.Seen
-	if o.Began > 0 && o.Finished >= o.Began && offset.Known() {
-		took := time.Duration(o.Finished-o.Began) * time.Microsecond
+	// A request does not start before its order or after the report of its start, and does not end after its result arrived.
+	if o.Began > 0 && took >= 0 && offset.Known() && offset.Allows(o.Began, o.Ordered, o.Seen) && offset.Allows(o.Finished, o.Ordered, o.Arrived) {
 		if !one.Measured {
 			one.Latency, one.Measured = took, true
 		}
 		began, slack := offset.Local(o.Began), max(0, took-one.Latency)
 		one.Start, one.Uncertain = began.Add(-offset.Error()), slack+2*offset.Error()
 		latest = began.Add(slack)
-		if f.at > 0 { // the difference of two times of the pod's clock is exact
-			latest = f.due.Add(time.Duration(o.Began-f.at)*time.Microsecond + slack - r.toolTime)
+		// The difference of two times of the pod's clock is exact, unless the clock was set between the order and the start.
+		if start := f.due.Add(-toolTime); f.at > 0 && offset.Allows(f.at, start, start) {
+			latest = start.Add(time.Duration(o.Began-f.at)*time.Microsecond + slack)
 		}
 	} else {
 		one.Start = o.Ordered

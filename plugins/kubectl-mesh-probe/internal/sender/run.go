@@ -61,10 +61,10 @@ func newRun(s *wire.Stream, j job, b *budget, sink func(reply.Reply)) *run {
 // run sends batches until the budget is used up. Its error says why the run is incomplete.
 func (r *run) run(ctx context.Context) error {
 	err := r.loop(ctx, r.batches, r, nil)
-	if r.current.last != nil {
+	if b := r.batches.Current(); b != nil && r.current.last != nil {
 		if one, e := r.tool.Record(record(r.current.last), r.BodyLimit); e == nil {
 			r.current.starts.measured(&one, r.current.arrived)
-			r.count(one)
+			r.count(b, one)
 		}
 	}
 	r.batches.Close(err == nil)
@@ -119,7 +119,7 @@ func (r *run) record(b *wire.Batch, f *wire.Frame, now time.Time) error {
 		return err
 	}
 	r.current.starts.measured(&one, arrived)
-	r.count(one)
+	r.count(b, one)
 	return nil
 }
 
@@ -194,8 +194,8 @@ func (r *run) watch(now time.Time) error {
 	return nil
 }
 
-// count hands a reply on, and adapts the run to it.
-func (r *run) count(one reply.Reply) {
+// count hands on a reply to a request of a batch, and adapts the run to it.
+func (r *run) count(b *wire.Batch, one reply.Reply) {
 	if _, known := one.Length(); !known && one.Status != 0 && one.Class == "" && r.traits.NeedsLength {
 		r.pace.single()
 	}
@@ -203,5 +203,11 @@ func (r *run) count(one reply.Reply) {
 		r.pace.limited = true
 	}
 	r.warned.about(r.traits, one)
+	if one.Reused && b.Requests > 1 { // alone in its process, a request has no earlier connection
+		r.warned.add("the server kept connections open although %s asked it to close them: requests over an earlier connection were not counted, because no backend was picked for them, and since then each request had its own process", r.traits.Name)
+		r.pace.single()
+		r.budget.sendAgain(1)
+		return
+	}
 	r.sink(one)
 }

@@ -95,9 +95,6 @@ func (n notes) about(t tool.Traits, one reply.Reply) {
 	if one.Redirected {
 		n.add("the Service replies with redirects, and %s follows them: each hop is a connection of its own, and the last reply is counted", t.Name)
 	}
-	if one.Reused {
-		n.add("some requests reused an earlier connection, so no backend was picked for them")
-	}
 }
 
 func (n notes) list() []string { return slices.Collect(maps.Keys(n)) }

@@ -144,8 +144,12 @@ func replyTo(w io.Writer, kind string, n int) {
 		send("204 No Content", "", "")
 	case "302":
 		send("302 Found", "Location: /landing\r\nContent-Length: 0\r\n", "")
+	case "302 bare":
+		length("302 Found", "nowhere")
 	case "304":
 		send("304 Not Modified", "", "")
+	case "401":
+		send("401 Unauthorized", "WWW-Authenticate: Bearer\r\nContent-Length: 3\r\n", "no\n")
 	case "404":
 		length("404 Not Found", "sorry\n")
 	case "500":

@@ -36,8 +36,8 @@ type result struct {
 // tortured is what each way to reply must become. A tool of which this is not true has an exception.
 var tortured = map[string]result{
 	"ok": {200, ""}, "no body": {200, ""}, "5 kB": {200, ""}, "15 kB": {200, ""}, "200 kB": {200, ""}, "5 MB": {200, ""}, "binary": {200, ""},
-	"frame-like": {200, ""}, "chunked": {200, ""}, "no length": {200, ""}, "204": {204, ""}, "302": {302, ""}, "304": {304, ""},
-	"404": {404, reply.Class4xx}, "500": {500, reply.Class5xx}, "503": {503, reply.Class5xx},
+	"frame-like": {200, ""}, "chunked": {200, ""}, "no length": {200, ""}, "204": {204, ""}, "302": {302, ""}, "302 bare": {302, ""}, "304": {304, ""},
+	"401": {401, reply.Class4xx}, "404": {404, reply.Class4xx}, "500": {500, reply.Class5xx}, "503": {503, reply.Class5xx},
 	"half-closed": {0, reply.ClassEmpty}, "reset": {0, reply.ClassReset}, "reset in body": {200, reply.ClassReset},
 	"short": {200, reply.ClassTruncated}, "short chunk": {200, reply.ClassTruncated}, "slow": {200, ""}, "junk": {0, reply.ClassUnknown},
 }
@@ -121,10 +121,10 @@ func TestTortureClasses(t *testing.T) {
 // mixes are ways to reply that follow one another. The tally must equal the server's log: no request is sent again.
 var mixes = map[string][]string{
 	"answers":    {"ok", "no body", "5 kB", "binary", "ok", "frame-like", "15 kB", "204"},
-	"errors":     {"ok", "503", "ok", "404", "500", "ok", "half-closed", "ok", "short"},
+	"errors":     {"ok", "503", "ok", "401", "404", "500", "ok", "half-closed", "ok", "short"},
 	"redirects":  {"ok", "302", "304", "ok"},
 	"lengths":    {"ok", "chunked", "no length", "ok", "5 kB"},
-	"everything": {"ok", "reset", "chunked", "503", "no length", "reset in body", "binary", "204", "302", "short", "frame-like", "junk", "15 kB", "short chunk"},
+	"everything": {"ok", "reset", "chunked", "503", "no length", "reset in body", "binary", "204", "302", "401", "302 bare", "short", "frame-like", "junk", "15 kB", "short chunk"},
 	"same":       {"ok"},
 }
 

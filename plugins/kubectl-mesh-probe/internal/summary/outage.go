@@ -1,6 +1,7 @@
 package summary
 
 import (
+	"slices"
 	"time"
 
 	"k8s.io/utils/ptr"
@@ -29,26 +30,19 @@ func outages(doc *v1alpha1.ProbeReport, log *history.Log) {
 			if n+1 < len(doc.Marks) {
 				until = doc.Marks[n+1].Time
 			}
-			c.Outages = append(c.Outages, outage(m, before(requests, until)))
-		}
-		if last := len(c.Outages) - 1; c.Outages[last].Requests == 0 { // a mark at the end of the run shows nothing
-			c.Outages = c.Outages[:last]
+			if o := outage(m, ofMark(requests, m, until)); o.Requests > 0 { // a mark at the end of the run shows nothing
+				c.Outages = append(c.Outages, o)
+			}
 		}
 	}
 }
 
-// before returns the requests that count from a moment before until. Zero means all.
-func before(requests []history.Request, until time.Time) []history.Request {
-	if until.IsZero() {
-		return requests
-	}
-	var out []history.Request
-	for _, r := range requests {
-		if r.From().Before(until) {
-			out = append(out, r)
-		}
-	}
-	return out
+// ofMark returns the requests to which a mark applies: those of its run that count from a moment before until. If until is zero, there is no later mark.
+func ofMark(requests []history.Request, m v1alpha1.ProbeMark, until time.Time) []history.Request {
+	return slices.DeleteFunc(slices.Clone(requests), func(r history.Request) bool {
+		from := r.From()
+		return !until.IsZero() && !from.Before(until) || m.RunStartTime != nil && from.Before(*m.RunStartTime) || m.RunEndTime != nil && from.After(*m.RunEndTime)
+	})
 }
 
 func outage(m v1alpha1.ProbeMark, requests []history.Request) v1alpha1.ProbeOutage {

@@ -117,6 +117,13 @@ func (t *Tally) Reattribute(id *origin.Identifier, attributed func(distinct int,
 	})
 }
 
+// EachUnknown calls f for each distinct reply that is still unknown and was kept, with how often it arrived.
+func (t *Tally) EachUnknown(f func(r *reply.Reply, count int)) {
+	for _, g := range t.unknown.groups {
+		f(&g.reply, g.count)
+	}
+}
+
 // UnknownSamples returns distinct replies that are still unknown, the most frequent first. It returns at most the given number.
 func (t *Tally) UnknownSamples(most int) []UnknownSample { return t.unknown.samples(most) }
 

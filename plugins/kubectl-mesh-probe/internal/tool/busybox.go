@@ -54,7 +54,7 @@ func (b busybox) Refuse(r request.Request) error {
 		return err
 	}
 	if len(r.CACert) > 0 {
-		return fmt.Errorf("%s cannot verify certificates with --cacert; use a client pod with curl or GNU wget, or skip the verification with --insecure", b.Traits())
+		return fmt.Errorf("%s cannot verify certificates with --cacert; use a client pod with curl or GNU wget, or skip the verification with --insecure instead of --cacert", b.Traits())
 	}
 	return refuseHeaders(b.Traits(), r)
 }

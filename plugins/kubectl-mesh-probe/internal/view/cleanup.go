@@ -11,7 +11,7 @@ import (
 func Cleanup(doc v1alpha1.ProbeCleanupReport) []output.Section {
 	var out []output.Section
 	if len(doc.Changes) > 0 {
-		t := output.NewTable("CLUSTER", "NAMESPACE", "HELPER POD", "STATE", "RESULT", "+IMAGE")
+		t := output.NewTable("CLUSTER", "NAMESPACE", "HELPER-POD", "STATE", "RESULT", "+IMAGE")
 		var lines []string
 		for i, c := range doc.Changes {
 			p := doc.HelperPods[i]
@@ -23,7 +23,7 @@ func Cleanup(doc v1alpha1.ProbeCleanupReport) []output.Section {
 		out = append(out, output.Section{Table: t, Text: lines})
 	}
 	if len(doc.EphemeralContainers) > 0 {
-		t := output.NewTable("CLUSTER", "NAMESPACE", "POD", "EPHEMERAL CONTAINER", "STATE", "+IMAGE")
+		t := output.NewTable("CLUSTER", "NAMESPACE", "POD", "EPHEMERAL-CONTAINER", "STATE", "+IMAGE")
 		for _, e := range doc.EphemeralContainers {
 			output.AddRow(t, e.Cluster, e.Namespace, e.Pod, e.Container, e.State, e.Image)
 		}

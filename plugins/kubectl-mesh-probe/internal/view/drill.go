@@ -246,14 +246,23 @@ func drillSource(r v1alpha1.DrillReport) []string {
 		out = append(out, "FAILOVER is the longest time without a successful answer, exact to "+drillTime(&resolution))
 	}
 	switch {
+	case r.State == "restored" && r.Reason == "" && onlyEvictions(r):
+		out = append(out, "The drill does not replace evicted pods: their controller does.")
 	case r.State == "restored" && r.Reason == "" && len(r.Changes) > 0:
 		out = append(out, "The previous values are restored.")
 	case r.State == "restored" && len(r.Changes) == 0:
 		out = append(out, r.Reason)
+	case r.RepairCommand != "" && onlyEvictions(r):
+		out = append(out, "The record of the drill is NOT deleted. Run: "+r.RepairCommand)
 	case r.RepairCommand != "":
 		out = append(out, "The previous values are NOT restored. Run: "+r.RepairCommand)
 	}
 	return out
+}
+
+// onlyEvictions reports whether all changes are evictions of pods, which have no previous value that a drill could restore.
+func onlyEvictions(r v1alpha1.DrillReport) bool {
+	return len(r.Changes) > 0 && !slices.ContainsFunc(r.Changes, func(c v1alpha1.DrillChange) bool { return c.Field != "" })
 }
 
 func drillPropagation(p v1alpha1.DrillPropagation) string {

@@ -2,6 +2,7 @@ package view
 
 import (
 	"bytes"
+	"errors"
 	"os"
 	"path/filepath"
 	"strings"
@@ -69,6 +70,34 @@ func TestDrill(t *testing.T) {
 			if n := utf8.RuneCountInString(strings.TrimSuffix(line, "\n")); n > 80 && flags.Format != output.Wide && !strings.Contains(line, "--repair") {
 				t.Errorf("%s: %d columns: %s", name, n, line)
 			}
+		}
+	}
+}
+
+// Nothing says that a drill restored evicted pods.
+func TestDrillWithEvictions(t *testing.T) {
+	t.Parallel()
+	r := drillReport()
+	r.With, r.Complete, r.RestoreTime = "evict", true, nil
+	r.Changes = []v1alpha1.DrillChange{{Cluster: "us", Namespace: "shop", Object: "pod/web-1", Result: "changed"}}
+	for _, state := range []string{"restored", "notRestored"} {
+		r.State = state
+		want := "The drill does not replace evicted pods: their controller does."
+		if state == "notRestored" {
+			r.RepairCommand, want = "kubectl mesh-probe drill web --repair", "The record of the drill is NOT deleted. Run: kubectl mesh-probe drill web --repair"
+		}
+		var tests, metrics, table bytes.Buffer
+		if err := errors.Join(DrillJUnit(&tests, r), DrillPrometheus(&metrics, r), output.NewFlags().Print(&table, nil, Drill(r, false))); err != nil {
+			t.Fatal(err)
+		}
+		if !strings.Contains(table.String(), want) || strings.Contains(table.String(), "previous values") {
+			t.Errorf("%s", table.String())
+		}
+		if strings.Contains(metrics.String(), "mesh_probe_drill_restored") || strings.Contains(metrics.String(), "previous values") {
+			t.Errorf("%s", metrics.String())
+		}
+		if !strings.Contains(tests.String(), `name="done"`) || strings.Contains(tests.String(), "done and restored") || strings.Contains(tests.String(), "previous values") {
+			t.Errorf("%s", tests.String())
 		}
 	}
 }

@@ -12,11 +12,17 @@ import (
 	"github.com/kubectl-mesh/kubectl-mesh/pkg/common/prometheus"
 )
 
+// evict is the drill that has nothing to restore.
+const evict = "evict"
+
 // DrillJUnit writes one test for the drill itself, one for each client that says whether its requests are complete, and one for each check. A drill that
 // was refused, or that could not restore, is an error, as is an inconclusive check.
 func DrillJUnit(w io.Writer, r v1alpha1.DrillReport) error {
 	out := junit.Suite{Name: junit.Text(fmt.Sprintf("kubectl mesh-probe drill %s in %s with %s", r.Service, r.Cluster, r.With))}
 	whole := junit.Case{Class: "drill", Name: "done and restored", Out: r.State}
+	if r.With == evict {
+		whole.Name, whole.Out = "done", ""
+	}
 	if r.State == "refused" || r.State == "notRestored" || r.State == "restored" && !r.Complete {
 		whole.Out, whole.Error = "", &junit.Detail{Message: junit.Text(r.Reason), Type: r.State}
 	}
@@ -78,7 +84,7 @@ func DrillPrometheus(w io.Writer, r v1alpha1.DrillReport) error {
 	}
 	m.Family("mesh_probe_drill_complete", prometheus.Gauge, "Whether the drill was done and every request is accounted for: 1 if so, 0 if it was refused or ended early.")
 	m.Sample(prometheus.Truth(r.Complete), labels()...)
-	if r.State == "restored" || r.State == "notRestored" {
+	if r.With != evict && (r.State == "restored" || r.State == "notRestored") {
 		m.Family("mesh_probe_drill_restored", prometheus.Gauge, "Whether the previous values are restored: 1 if so, else 0.")
 		m.Sample(prometheus.Truth(r.State == "restored"), labels()...)
 	}

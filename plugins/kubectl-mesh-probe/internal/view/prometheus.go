@@ -47,8 +47,8 @@ func Prometheus(w io.Writer, r v1alpha1.ProbeReport) error {
 	latencies(m, r, labels)
 	m.Family("mesh_probe_gap_seconds", prometheus.Gauge, "Longest time without a successful answer after a mark.")
 	for _, c := range r.Clients {
-		for i, o := range c.Outages {
-			m.Sample(prometheus.Number(o.GapMs/1000), labels(c, "mark", o.Mark, "number", strconv.Itoa(i+1))...)
+		for _, o := range c.Outages {
+			m.Sample(prometheus.Number(o.GapMs/1000), labels(c, "mark", o.Mark, "number", strconv.Itoa(markNumber(r, o)))...)
 		}
 	}
 	m.Family("mesh_probe_check_passed", prometheus.Gauge, "Whether the check passed: 1 if it did, 0 if it failed or is inconclusive.")

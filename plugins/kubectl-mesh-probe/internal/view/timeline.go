@@ -63,12 +63,17 @@ func markRune(i int) rune {
 	return '+'
 }
 
+// markNumber is the number of the mark to which an outage refers, as MarkLegend shows it.
+func markNumber(r v1alpha1.ProbeReport, o v1alpha1.ProbeOutage) int {
+	return 1 + slices.IndexFunc(r.Marks, func(m v1alpha1.ProbeMark) bool { return m.Time.Equal(o.Time) && m.Text == o.Mark })
+}
+
 // gaps describes what each client saw after each mark.
 func gaps(r v1alpha1.ProbeReport) []string {
 	var out []string
 	for _, c := range r.Clients {
-		for i, o := range c.Outages {
-			line := fmt.Sprintf("%s, mark %d: %.2fs ±%.2fs without a successful answer", from(c), i+1, o.GapMs/1000, o.ResolutionMs/1000)
+		for _, o := range c.Outages {
+			line := fmt.Sprintf("%s, mark %d: %.2fs ±%.2fs without a successful answer", from(c), markNumber(r, o), o.GapMs/1000, o.ResolutionMs/1000)
 			if !o.Recovered {
 				line += ", until the end of the run"
 			}

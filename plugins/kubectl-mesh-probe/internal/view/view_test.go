@@ -137,12 +137,12 @@ func TestCleanup(t *testing.T) {
 	if err := output.NewFlags().Print(&buf, nil, Cleanup(doc)); err != nil {
 		t.Fatal(err)
 	}
-	want := `CLUSTER   NAMESPACE   HELPER POD                   STATE     RESULT
+	want := `CLUSTER   NAMESPACE   HELPER-POD                   STATE     RESULT
 us        shop        mesh-probe-helper-0a1b2c3d   running   planned
 eu        shop        mesh-probe-helper-4e5f6071   ended     failed
 eu: shop/mesh-probe-helper-4e5f6071: no permission
 
-CLUSTER   NAMESPACE   POD        EPHEMERAL CONTAINER          STATE
+CLUSTER   NAMESPACE   POD        EPHEMERAL-CONTAINER          STATE
 us        shop        client-1   mesh-probe-helper-99999999   ended
 
 Kubernetes cannot remove ephemeral containers. Their processes have ended or end soon, and the entries go away with the pods.

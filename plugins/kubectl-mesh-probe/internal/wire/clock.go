@@ -13,10 +13,14 @@ type Offset struct {
 // offsetAge is for how long a measurement is preferred to a less exact one. Clocks drift apart by less than a millisecond in that time.
 const offsetAge = 10 * time.Second
 
-// learn takes a measurement: the pod's clock was read between two moments of the plugin's clock.
-func (o *Offset) learn(pod int64, asked, answered time.Time) {
+// leastStep is by how much two readings of a clock must contradict each other so that it was set meanwhile. A smaller difference is drift.
+const leastStep = 10 * time.Millisecond
+
+// Learn takes a measurement: the pod's clock was read between two moments of the plugin's clock. One that contradicts the last measurement replaces it,
+// because the clock was set.
+func (o *Offset) Learn(pod int64, asked, answered time.Time) {
 	width := answered.Sub(asked)
-	if !o.asked.IsZero() && width > o.width && asked.Sub(o.asked) < offsetAge {
+	if o.Known() && width > o.width && asked.Sub(o.asked) < offsetAge && o.Allows(pod, asked, answered) {
 		return
 	}
 	*o = Offset{zero: asked.Add(width/2 - time.Duration(pod)*time.Microsecond), width: width, asked: asked}
@@ -27,6 +31,13 @@ func (o Offset) Known() bool { return !o.asked.IsZero() }
 
 // Error is by how much a conversion may be wrong, in either direction.
 func (o Offset) Error() time.Duration { return o.width / 2 }
+
+// Allows reports whether the pod's clock can have shown a time between two moments of the plugin's clock. If not, it was set since the measurement, or
+// between it and that time. It is true without a measurement.
+func (o Offset) Allows(pod int64, earliest, latest time.Time) bool {
+	at, wrong := o.Local(pod), o.Error()+leastStep
+	return !o.Known() || !at.Add(wrong).Before(earliest) && !at.Add(-wrong).After(latest)
+}
 
 // Local returns the plugin's time at which the pod's clock showed a time.
 func (o Offset) Local(pod int64) time.Time { return o.zero.Add(time.Duration(pod) * time.Microsecond) }

@@ -114,8 +114,11 @@ func (l *Launches) ToolStart() time.Duration {
 // Starts are the measurements that have arrived.
 func (l *Launches) Starts() []time.Duration { return l.starts }
 
-// Offset is the difference between the two clocks, as far as it is known.
+// Offset is the difference between the two clocks, as far as it is known. After the pod's clock was set, it is unknown for a moment.
 func (l *Launches) Offset() Offset { return l.offset }
+
+// Waits reports whether an order can name the time at which the pod starts the request.
+func (l *Launches) Waits() bool { return l.Clock.Waits && l.offset.Known() }
 
 // Stop ends the process of a request.
 func (l *Launches) Stop(o *Launch) { l.stream.in.send("k " + strconv.Itoa(o.PID)) }
@@ -174,7 +177,7 @@ func (l *Launches) frame(f Frame) (*Launch, error) {
 			l.ready, l.Clock = true, Clock{Waits: f.Text == "yes yes", Reads: f.Text != "no no"}
 			return nil, nil
 		}
-		return nil, fmt.Errorf("the pod cannot keep a schedule: %s; leave out --rate", f.Text)
+		return nil, fmt.Errorf("the pod cannot keep a schedule: %s; choose another client pod with --from; a probe also works without --rate", f.Text)
 	case 'Z':
 		l.trailer = true
 		return nil, nil
@@ -201,7 +204,10 @@ func (l *Launches) part(o *Launch, f Frame, rest string) (*Launch, error) {
 		if o.PID, err = strconv.Atoi(pid); err != nil || o.PID < 1 || !o.Seen.IsZero() {
 			return nil, broken("start %q of request %d", rest, o.ID)
 		}
-		o.Began, o.Seen = microseconds(clock), f.Arrived
+		if o.Began, o.Seen = microseconds(clock), f.Arrived; o.Began > 0 && !l.offset.Allows(o.Began, o.Ordered, o.Seen) {
+			l.offset = Offset{} // the pod's clock was set
+			l.AskClock()
+		}
 	case 'E':
 		o.Errs = append(o.Errs, rest...)
 	case 'R':
@@ -242,7 +248,7 @@ func (l *Launches) heardClock(f Frame) error {
 	l.asked = l.asked[1:]
 	l.answered++
 	if pod := microseconds(f.Text); pod > 0 {
-		l.offset.learn(pod, asked, f.Arrived)
+		l.offset.Learn(pod, asked, f.Arrived)
 	}
 	return nil
 }

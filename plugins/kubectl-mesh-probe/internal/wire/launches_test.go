@@ -1,6 +1,7 @@
 package wire
 
 import (
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -72,21 +73,77 @@ func TestOffset(t *testing.T) {
 	t.Parallel()
 	var o Offset
 	base := time.Unix(1000, 0)
-	o.learn(5_000_000, base, base.Add(10*time.Millisecond))
+	o.Learn(5_000_000, base, base.Add(10*time.Millisecond))
 	if got := o.Local(6_000_000).Sub(base); got != 1005*time.Millisecond || o.Error() != 5*time.Millisecond || !o.Known() {
 		t.Errorf("%v ± %v", got, o.Error())
 	}
-	o.learn(7_000_000, base.Add(2*time.Second), base.Add(2*time.Second+20*time.Millisecond)) // less exact
+	o.Learn(7_000_000, base.Add(2*time.Second), base.Add(2*time.Second+20*time.Millisecond)) // less exact
 	if o.Error() != 5*time.Millisecond {
 		t.Errorf("± %v", o.Error())
 	}
-	o.learn(7_000_000, base.Add(2*time.Second), base.Add(2*time.Second+2*time.Millisecond))
+	o.Learn(7_000_000, base.Add(2*time.Second), base.Add(2*time.Second+2*time.Millisecond))
 	if got := o.Pod(base.Add(3 * time.Second)); got != 7_999_000 || o.Error() != time.Millisecond {
 		t.Errorf("%v ± %v", got, o.Error())
 	}
-	o.learn(17_000_000, base.Add(13*time.Second), base.Add(13*time.Second+20*time.Millisecond)) // the last one is old: clocks drift
+	o.Learn(17_000_000, base.Add(13*time.Second), base.Add(13*time.Second+20*time.Millisecond)) // the last one is old: clocks drift
 	if got := o.Local(17_000_000).Sub(base); got != 13010*time.Millisecond {
 		t.Errorf("%v", got)
+	}
+	o.Learn(20_015_000, base.Add(16*time.Second), base.Add(16*time.Second+40*time.Millisecond)) // less exact, and it fits
+	if o.Error() != 10*time.Millisecond {
+		t.Errorf("± %v", o.Error())
+	}
+	o.Learn(23_000_000, base.Add(17*time.Second), base.Add(17*time.Second+40*time.Millisecond)) // the clock was set: 2 s more
+	if got := o.Local(23_000_000).Sub(base); got != 17020*time.Millisecond || o.Error() != 20*time.Millisecond {
+		t.Errorf("%v ± %v", got, o.Error())
+	}
+	for pod, want := range map[int64]bool{22_900_000: false, 22_990_000: true, 23_000_000: true, 23_130_000: true, 23_300_000: false} {
+		if got := o.Allows(pod, base.Add(17*time.Second), base.Add(17*time.Second+120*time.Millisecond)); got != want {
+			t.Errorf("%d: %v", pod, got)
+		}
+	}
+	if !(Offset{}).Allows(1, base, base) {
+		t.Error("without a measurement, every time is possible")
+	}
+}
+
+// When the start of a request contradicts what is known about the pod's clock, the clock was set, and the plugin asks for it.
+func TestLaunchesClockStep(t *testing.T) {
+	t.Parallel()
+	for name, tc := range map[string]struct {
+		step  time.Duration
+		known bool
+	}{"no step": {0, true}, "forwards": {2 * time.Second, false}, "backwards": {-time.Second, false}} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			l, pod := newLaunches()
+			shown := func(step time.Duration) string { return strconv.FormatInt(time.Now().Add(step).UnixMicro(), 10) }
+			say := func(text ...string) {
+				_, _ = pod.Write(lines(text...))
+				if _, err := l.Read(time.Now()); err != nil {
+					t.Fatal(err)
+				}
+			}
+			say("W yes yes")
+			l.AskClock()
+			say("Y " + shown(0))
+			if !l.Waits() {
+				t.Fatal("the clock is unknown")
+			}
+			l.Order(0)
+			say("P 1 70 " + shown(tc.step))
+			if l.Waits() != tc.known || len(l.asked) > 0 == tc.known {
+				t.Errorf("offset %+v, asked %v", l.Offset(), l.asked)
+			}
+			if !tc.known {
+				say("Y " + shown(tc.step))
+				l.Order(0)
+				say("P 2 71 " + shown(tc.step))
+			}
+			if !l.Waits() || len(l.asked) > 0 {
+				t.Errorf("offset %+v, asked %v", l.Offset(), l.asked)
+			}
+		})
 	}
 }
 
