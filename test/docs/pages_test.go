@@ -9,6 +9,8 @@ import (
 	"slices"
 	"strings"
 	"testing"
+
+	"sigs.k8s.io/yaml"
 )
 
 const root = "../.."
@@ -119,6 +121,27 @@ func TestReachable(t *testing.T) {
 
 // isDocumentation reports whether the blocks of a page are run: those of the README and of docs.
 func isDocumentation(p Page) bool { return p.Path == "README.md" || strings.HasPrefix(p.Path, "docs/") }
+
+// TestYAML: a manifest that a reader copies can be read, and no key is in it twice.
+func TestYAML(t *testing.T) {
+	t.Parallel()
+	found := 0
+	for _, p := range sorted(pages(t)) {
+		for _, b := range p.Blocks {
+			if b.Language() != "yaml" {
+				continue
+			}
+			found++
+			var manifest map[string]any
+			if err := yaml.UnmarshalStrict([]byte(strings.Join(b.Lines, "\n")), &manifest); err != nil || len(manifest) == 0 {
+				t.Errorf("%s:%d: %d keys, %v", p.Path, b.Line, len(manifest), err)
+			}
+		}
+	}
+	if found == 0 {
+		t.Error("no page has a block of YAML")
+	}
+}
 
 // shown are the languages of blocks that are not commands, or not of this platform.
 var shown = []string{"", "text", "yaml", "powershell"}

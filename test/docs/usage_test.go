@@ -98,9 +98,14 @@ func TestCommandsExist(t *testing.T) {
 			check(s.Line, s.Text)
 		}
 		for _, b := range p.Blocks {
-			if b.Language() == "sh" || b.Language() == "console" {
+			switch b.Language() {
+			case "sh", "console":
 				for _, c := range b.Commands() {
 					check(c.Line, c.Text)
+				}
+			case "yaml": // the steps of a workflow
+				for i, line := range b.Lines {
+					check(b.Line+1+i, line)
 				}
 			}
 		}

@@ -40,6 +40,10 @@ func statusAnswer(w http.ResponseWriter, code int32, reason metav1.StatusReason,
 	})
 }
 
+func status404(_ *Layer, w http.ResponseWriter, _ *http.Request) {
+	statusAnswer(w, http.StatusNotFound, metav1.StatusReasonNotFound, "the server could not find the requested resource")
+}
+
 func status409(_ *Layer, w http.ResponseWriter, _ *http.Request) {
 	statusAnswer(w, http.StatusConflict, metav1.StatusReasonConflict, "the object has been modified; please apply your changes to the latest version and try again")
 }

@@ -90,16 +90,20 @@ func (e *Env) Contexts() []string { return slices.Sorted(maps.Keys(e.configs)) }
 // Plugin runs the plugin without a fault. It must succeed.
 func (e *Env) Plugin(args ...string) (stdout, stderr string) {
 	e.T.Helper()
-	r := e.exec(e.kubeconfig(nil, ""), e.Dir, nil, slices.Concat(args, e.matrix.Global))
+	r := e.exec(e.kubeconfig(nil, "", false), e.Dir, nil, slices.Concat(args, e.matrix.Global))
 	if r.code != 0 {
 		e.T.Fatalf("%s %s: exit code %d\n%s%s", e.matrix.Binary, strings.Join(args, " "), r.code, r.stdout, r.stderr)
 	}
 	return r.stdout, r.stderr
 }
 
-// kubeconfig writes one whose contexts lead to layers, the faulty one to the given layer. suffix is added to the names of its entries.
-func (e *Env) kubeconfig(faulty *Layer, suffix string) string {
+// kubeconfig writes one whose contexts lead to layers, the faulty one to the given layer. suffix is added to the names of its entries. current makes it the current context.
+func (e *Env) kubeconfig(faulty *Layer, suffix string, current bool) string {
 	file := clientcmdapi.NewConfig()
+	file.CurrentContext = "kind-us"
+	if current {
+		file.CurrentContext = "kind-" + e.matrix.Faulty + suffix
+	}
 	for name, layer := range e.direct {
 		if faulty != nil && name == "kind-"+e.matrix.Faulty {
 			layer = faulty
@@ -108,7 +112,6 @@ func (e *Env) kubeconfig(faulty *Layer, suffix string) string {
 		file.Clusters[name], file.AuthInfos[name] = layer.Cluster(), &clientcmdapi.AuthInfo{Token: "unused"}
 		file.Contexts[name] = &clientcmdapi.Context{Cluster: name, AuthInfo: name}
 	}
-	file.CurrentContext = "kind-us"
 	dir, err := os.MkdirTemp(e.Dir, "kubeconfig-")
 	e.must(err)
 	path := filepath.Join(dir, "config")
@@ -137,11 +140,12 @@ func escaped(file *clientcmdapi.Config) ([]byte, error) {
 }
 
 // baseline runs a command without a fault. Its exit code must be that of the row.
-func (e *Env) baseline(r Row) run {
-	got := e.run(r, Fault{})
+func (e *Env) baseline(r Row, current bool) run {
+	none := Fault{Current: current}
+	got := e.run(r, none)
 	if r.Timed && got.code != r.Exit {
 		e.T.Logf("%s without a fault: exit code %d; it is run once more\n%s%s", r.Command, got.code, got.stdout, got.stderr)
-		got = e.run(r, Fault{})
+		got = e.run(r, none)
 	}
 	if got.code != r.Exit {
 		e.T.Errorf("%s without a fault: exit code %d, want %d\n%s%s", r.Command, got.code, r.Exit, got.stdout, got.stderr)
@@ -183,7 +187,7 @@ func (e *Env) runIn(r Row, f Fault, suffix string, how runner) run {
 	}
 	layer, err := Open(e.configs["kind-"+e.matrix.Faulty], f)
 	e.must(err)
-	got := how(e.kubeconfig(layer, suffix), dir, layer.Env(), args)
+	got := how(e.kubeconfig(layer, suffix, f.Current), dir, layer.Env(), args)
 	got.met = !f.Writes || layer.Met() > 0
 	layer.Close()
 	got.files = files(dir)

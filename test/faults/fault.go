@@ -18,6 +18,8 @@ type Fault struct {
 	Writes bool
 	// Short says that the short form of the matrix includes the fault.
 	Short bool
+	// Current says that the cluster with the fault is that of the current context.
+	Current bool
 
 	// At most one of these is set. Without any, nothing is wrong.
 	answer  func(l *Layer, w http.ResponseWriter, r *http.Request) // answers in place of the API server
@@ -34,6 +36,7 @@ const (
 	closedHandshake            // the other end closes the connection in the middle of the TLS handshake
 	refused                    // nobody listens
 	dropped                    // packets are dropped: the connection is never made
+	unknownName                // the name of the API server cannot be looked up
 )
 
 // proxying is how a command reaches the API server through an HTTP proxy.
@@ -64,9 +67,11 @@ var Reading = []Fault{
 	{Name: "mute", About: "the request is accepted and never answered", Class: failure.Timeout, answer: mute},
 	{Name: "401", About: "expired credentials", Class: failure.Unauthorized, Short: true, answer: status401},
 	{Name: "403", About: "no permission", Class: failure.Forbidden, answer: status403},
+	{Name: "404", About: "404 Not Found for everything, as from another server", Class: failure.NotFound, answer: status404},
 	{Name: "cert", About: "a certificate of an unknown CA", Class: failure.TLS, Short: true, connect: untrusted},
 	{Name: "eof", About: "the TLS handshake is closed, and client-go tries again", Class: failure.Timeout, connect: closedHandshake},
 	{Name: "dead", About: "connection refused", Class: failure.Refused, Short: true, connect: refused},
+	{Name: "dns", About: "the name of the API server cannot be looked up", Class: failure.DNS, connect: unknownName},
 	{Name: "drop", About: "packets are dropped: the connection hangs", Class: failure.Timeout, Short: true, connect: dropped},
 	{Name: "prxy", About: "a proxy-url that works", proxy: proxyURL},
 	{Name: "env", About: "an HTTPS_PROXY that works", proxy: proxyEnv},

@@ -134,7 +134,7 @@ func (m Matrix) Hostile(t *testing.T, prepare func(e *Env)) {
 	limit := make(chan struct{}, together)
 	var reading sync.WaitGroup
 	for _, r := range m.Rows {
-		if r.Offline || !only.MatchString(r.Command) {
+		if r.Offline || r.Variant != "" || !only.MatchString(r.Command) {
 			continue
 		}
 		writing := cli.IsWriting(m.find(t, r))
@@ -238,7 +238,7 @@ func (h *hostility) formats(r Row, writing bool) [][]string {
 	if writing || r.serial() {
 		return out
 	}
-	offered := h.exec(h.kubeconfig(nil, ""), h.Dir, nil, slices.Concat([]string{cobra.ShellCompNoDescRequestCmd}, strings.Fields(r.Command), []string{"-o", ""}))
+	offered := h.exec(h.kubeconfig(nil, "", false), h.Dir, nil, slices.Concat([]string{cobra.ShellCompNoDescRequestCmd}, strings.Fields(r.Command), []string{"-o", ""}))
 	for line := range strings.Lines(offered.stdout) {
 		name := strings.TrimSpace(line)
 		switch {

@@ -157,7 +157,8 @@ var trace = regexp.MustCompile(`(?m)^(panic: |fatal error: |goroutine \d+ \[)`)
 
 // says reports whether a line gives its reason the class: by its word, or by the error that stands for it.
 func says(line string, class failure.Class) bool {
-	return strings.Contains(line, string(class)+": ") || strings.Contains(line, "("+string(class)+")") || words[class].MatchString(line)
+	word := words[class]
+	return strings.Contains(line, string(class)+": ") || strings.Contains(line, "("+string(class)+")") || word != nil && word.MatchString(line)
 }
 
 // words are what errors of a class are recognized by where the class is not printed.
@@ -167,5 +168,7 @@ var words = map[failure.Class]*regexp.Regexp{
 	failure.TLS:          regexp.MustCompile(`x509|tls|HTTPS client`),
 	failure.Unauthorized: regexp.MustCompile(`Unauthorized|credentials`),
 	failure.Forbidden:    regexp.MustCompile(`no permission|forbidden`),
+	failure.DNS:          regexp.MustCompile(`no such host`),
+	failure.NotFound:     regexp.MustCompile(`not found|could not find`),
 	failure.Other:        regexp.MustCompile(`: `),
 }

@@ -2,6 +2,7 @@ package faults
 
 import (
 	"regexp"
+	"slices"
 	"strings"
 	"testing"
 
@@ -115,20 +116,34 @@ func TestPrint(t *testing.T) {
 	var s sheet
 	r := Row{Command: "rotate continue"}
 	s.row(r.name(), true)
-	for n, f := range append(append([]Fault{}, Reading...), Writing...) {
+	all := r.faults(true, false)
+	for n, f := range all {
 		c := cell{text: "1"}
 		if n == 3 {
 			c.wrong = []string{"a panic"}
 		}
 		s.add(r, f, c)
 	}
-	text := s.print("kubectl mesh-ca", false)
+	text := s.print("kubectl mesh-ca")
+	if got := strings.Count(text, " 1"); got < len(all) || !strings.Contains(text, "the cluster of the current context has the fault") {
+		t.Errorf("%d cells of %d are printed, or no table has the current context\n%s", got, len(all), text)
+	}
 	if s.wrong() != 1 || strings.Count(text, " 1!") != 1 || !strings.Contains(text, "WRONG: a panic") {
 		t.Errorf("%d wrong\n%s", s.wrong(), text)
 	}
 	for line := range strings.Lines(text) {
 		if len(line) > 121 {
 			t.Errorf("%d columns: %s", len(line), line)
+		}
+	}
+}
+
+// TestWords: an error of each class that a fault has is recognized, whether its class is printed or not.
+func TestWords(t *testing.T) {
+	t.Parallel()
+	for _, f := range append(slices.Clone(Reading), Writing...) {
+		if f.Class != "" && words[f.Class] == nil {
+			t.Errorf("%s: no words for class %s", f.key(), f.Class)
 		}
 	}
 }

@@ -81,6 +81,8 @@ func (l *Layer) open() error {
 		l.address, err = nobody()
 	case dropped:
 		l.address, end, err = blackHole()
+	case unknownName:
+		l.address = "api..invalid:6443" // an empty label: it is found to be wrong without a request to a DNS server
 	case connects, untrusted, closedHandshake:
 	}
 	if err == nil && l.fault.proxy != direct {

@@ -21,6 +21,8 @@ import (
 type Row struct {
 	Command string   // the words after the plugin; empty for the plugin itself
 	Args    []string // what follows
+	// Variant names a further row of a command, which only meets the faults at writes: it reads as the first row does.
+	Variant string
 	// Reach are further arguments with which the command shows more of the faulty cluster, for threats (Hostile) that let it be read.
 	Reach []string
 	// Exit is the exit code without a fault. A command may end with a finding.
@@ -62,12 +64,15 @@ const (
 // EveryCommand fails for each command of the plugin without a row, and for each row without a command.
 func (m Matrix) EveryCommand(t *testing.T) {
 	t.Helper()
-	rows := map[string]bool{}
+	rows, names := map[string]bool{}, map[string]bool{}
 	for _, r := range m.Rows {
-		if rows[r.Command] {
-			t.Errorf("%q has two rows", r.Command)
+		if names[r.name()] {
+			t.Errorf("%q has two rows", r.name())
 		}
-		rows[r.Command] = true
+		names[r.name()] = true
+		if r.Variant == "" {
+			rows[r.Command] = true
+		}
 		if r.WayBack == "" && r.NoWayBack == "" && !r.Offline && cli.IsWriting(m.find(t, r)) {
 			t.Errorf("%q writes, and has no WayBack, nor a reason", r.Command)
 		}
@@ -126,15 +131,12 @@ func (m Matrix) Run(t *testing.T, prepare func(e *Env)) {
 				continue
 			}
 			sheet.row(r.name(), r.writes(writing))
-			all := slices.Clone(Reading)
-			if r.writes(writing) {
-				all = append(all, Writing...)
-			}
-			baseline := e.baseline(r)
-			for _, f := range all {
-				if short && !f.Short {
-					continue
+			baselines := map[bool]run{}
+			for _, f := range r.faults(writing, short) {
+				if _, known := baselines[f.Current]; !known {
+					baselines[f.Current] = e.baseline(r, f.Current)
 				}
+				baseline := baselines[f.Current]
 				if r.serial() {
 					sheet.add(r, f, e.cell(r, f, baseline, writing))
 					continue
@@ -145,11 +147,11 @@ func (m Matrix) Run(t *testing.T, prepare func(e *Env)) {
 					sheet.add(r, f, e.cell(r, f, baseline, writing))
 				})
 			}
-			m.save(t, &sheet, short)
+			m.save(t, &sheet)
 		}
 		reading.Wait()
 	}
-	text := m.save(t, &sheet, short)
+	text := m.save(t, &sheet)
 	if sheet.wrong() > 0 {
 		t.Errorf("%d cells are not as documented", sheet.wrong())
 	}
@@ -157,9 +159,9 @@ func (m Matrix) Run(t *testing.T, prepare func(e *Env)) {
 }
 
 // save writes what is known of the matrix: an interrupted run leaves what it has found out.
-func (m Matrix) save(t *testing.T, s *sheet, short bool) string {
+func (m Matrix) save(t *testing.T, s *sheet) string {
 	t.Helper()
-	text := s.print(m.Root.DisplayName(), short)
+	text := s.print(m.Root.DisplayName())
 	if m.Note != "" {
 		text += m.Note + "\n\n"
 	}
@@ -172,10 +174,35 @@ func (m Matrix) save(t *testing.T, s *sheet, short bool) string {
 }
 
 // name is how the row is called in the matrix.
-func (r Row) name() string { return cmp.Or(r.Command, "(no subcommand)") }
+func (r Row) name() string {
+	return strings.TrimSpace(cmp.Or(r.Command, "(no subcommand)") + " " + r.Variant)
+}
 
 // writes reports whether faults at writes are tried.
 func (r Row) writes(writing bool) bool { return !r.Offline && (writing || r.Changes) }
+
+// faults are those that the row meets: all, or the most important ones only, in a cluster that is not that of the current context; then the most important ones in that of the
+// current context, of which the short form leaves out those of commands that change something.
+func (r Row) faults(writing, short bool) []Fault {
+	var all []Fault
+	if r.Variant == "" {
+		all = append(all, Reading...)
+	}
+	if r.writes(writing) {
+		all = append(all, Writing...)
+	}
+	var out, current []Fault
+	for _, f := range all {
+		if !short || f.Short {
+			out = append(out, f)
+		}
+		if f.Short && (!short || !r.serial()) {
+			f.Current = true
+			current = append(current, f)
+		}
+	}
+	return append(out, current...)
+}
 
 // serial reports whether the row must run alone, since it changes something. What it changes is restored.
 func (r Row) serial() bool { return r.WayBack != "" || r.NoWayBack != "" || r.Prepare != nil }
@@ -237,8 +264,12 @@ func (e *Env) late(r run, f Fault) bool {
 
 // key names a fault in the matrix.
 func (f Fault) key() string {
+	key := f.Name
 	if f.Writes {
-		return "write " + f.Name
+		key = "write " + key
 	}
-	return f.Name
+	if f.Current {
+		key = "current " + key
+	}
+	return key
 }

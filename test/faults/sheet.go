@@ -52,15 +52,24 @@ func (s *sheet) wrong() int {
 }
 
 // print returns the matrix, and what is wrong in it.
-func (s *sheet) print(plugin string, short bool) string {
+func (s *sheet) print(plugin string) string {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	var b strings.Builder
 	rows := slices.Concat(s.reading, s.writing)
-	s.table(&b, plugin+": exit codes, if one of three clusters has a fault", rows, Reading, short)
-	s.table(&b, plugin+": exit codes, if the fault begins with the first write (-: nothing is written there)", s.writing, Writing, short)
+	current := func(faults []Fault) []Fault {
+		out := slices.Clone(faults)
+		for n := range out {
+			out[n].Current = true
+		}
+		return out
+	}
+	s.table(&b, plugin+": exit codes, if one of three clusters has a fault", rows, Reading)
+	s.table(&b, plugin+": exit codes, if the fault begins with the first write (-: nothing is written there)", s.writing, Writing)
+	s.table(&b, plugin+": exit codes, if the cluster of the current context has the fault", rows, current(Reading))
+	s.table(&b, plugin+": exit codes, if the fault begins with the first write, in the cluster of the current context", s.writing, current(Writing))
 	for _, name := range rows {
-		for _, f := range slices.Concat(Reading, Writing) {
+		for _, f := range slices.Concat(Reading, Writing, current(Reading), current(Writing)) {
 			c := s.cells[name+"\x00"+f.key()]
 			if len(c.wrong) == 0 {
 				continue
@@ -75,14 +84,21 @@ func (s *sheet) print(plugin string, short bool) string {
 	return b.String()
 }
 
-// narrowest is the width of a column: an exit code, and a mark if it is wrong.
-const narrowest = 3
+const (
+	// narrowest is the width of a column: an exit code, and a mark if it is wrong.
+	narrowest = 3
+	// widest is the width of a table.
+	widest = 120
+)
 
 // legendWidth is the width of the names of faults in the legend.
 const legendWidth = 6
 
-func (s *sheet) table(b *strings.Builder, title string, rows []string, faults []Fault, short bool) {
-	faults = slices.DeleteFunc(slices.Clone(faults), func(f Fault) bool { return short && !f.Short })
+// table prints the rows and faults of which there is a cell.
+func (s *sheet) table(b *strings.Builder, title string, rows []string, faults []Fault) {
+	tried := func(row string, f Fault) bool { _, ok := s.cells[row+"\x00"+f.key()]; return ok }
+	rows = slices.DeleteFunc(slices.Clone(rows), func(r string) bool { return !slices.ContainsFunc(faults, func(f Fault) bool { return tried(r, f) }) })
+	faults = slices.DeleteFunc(slices.Clone(faults), func(f Fault) bool { return !slices.ContainsFunc(rows, func(r string) bool { return tried(r, f) }) })
 	if len(rows) == 0 {
 		return
 	}
@@ -90,7 +106,30 @@ func (s *sheet) table(b *strings.Builder, title string, rows []string, faults []
 	for _, r := range rows {
 		width = max(width, len(r))
 	}
-	fmt.Fprintf(b, "%s\n%-*s", title, width, "")
+	b.WriteString(title + "\n")
+	for first := 0; first < len(faults); {
+		// As many columns as fit.
+		last, columns := first, width
+		for last < len(faults) && columns < widest {
+			columns += 1 + max(len(faults[last].Name), narrowest)
+			last++
+		}
+		if columns > widest {
+			last--
+		}
+		s.columns(b, width, rows, faults[first:last])
+		first = last
+	}
+	for _, f := range faults {
+		if !f.Current { // it is explained above
+			fmt.Fprintf(b, "  %-*s %s\n", legendWidth, f.Name, f.About)
+		}
+	}
+	b.WriteByte('\n')
+}
+
+func (s *sheet) columns(b *strings.Builder, width int, rows []string, faults []Fault) {
+	fmt.Fprintf(b, "%-*s", width, "")
 	for _, f := range faults {
 		fmt.Fprintf(b, " %*s", narrowest, f.Name)
 	}
@@ -107,10 +146,6 @@ func (s *sheet) table(b *strings.Builder, title string, rows []string, faults []
 		}
 		b.WriteByte('\n')
 	}
-	for _, f := range faults {
-		fmt.Fprintf(b, "  %-*s %s\n", legendWidth, f.Name, f.About)
-	}
-	b.WriteByte('\n')
 }
 
 // excerpt is the beginning of an output.

@@ -144,8 +144,11 @@ func namespace(ts *testscript.TestScript, neg bool, contexts []string) {
 		_, err := run(ts, "kubectl", "--kubeconfig", kubeconfig, "--context", c, "create", "namespace", ns)
 		ts.Check(err)
 		ts.Defer(func() {
-			if _, err := run(ts, "kubectl", "--kubeconfig", kubeconfig, "--context", c, "delete", "namespace", ns, "--wait=false"); err != nil {
-				ts.Logf("%v", err)
+			// The Services at once: the next script may drain the whole cluster while the namespace is still being deleted.
+			for _, args := range [][]string{{"delete", "services", "--all", "-n", ns}, {"delete", "namespace", ns, "--wait=false"}} {
+				if _, err := run(ts, "kubectl", append([]string{"--kubeconfig", kubeconfig, "--context", c}, args...)...); err != nil {
+					ts.Logf("%v", err)
+				}
 			}
 		})
 	}

@@ -109,6 +109,22 @@ func TestWorkflows(t *testing.T) {
 	}
 }
 
+// TestDocumentedWorkflow: the workflow that docs/tasks/ci.md shows is one that GitHub Actions accepts.
+func TestDocumentedWorkflow(t *testing.T) {
+	t.Parallel()
+	page, err := os.ReadFile(filepath.Join(repository, "docs", "tasks", "ci.md"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	found := regexp.MustCompile("(?s)\n```yaml\n(.*?\njobs:\n.*?)```\n").FindAllStringSubmatch(string(page), -1)
+	if len(found) != 1 {
+		t.Fatalf("docs/tasks/ci.md shows %d workflows", len(found))
+	}
+	for _, problem := range lint(t, "ci.md", found[0][1]) {
+		t.Error(problem)
+	}
+}
+
 // TestRelease compares the permissions of the job that publishes, and the identity that it signs with, with the docs.
 func TestRelease(t *testing.T) {
 	t.Parallel()
