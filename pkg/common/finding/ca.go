@@ -72,8 +72,8 @@ var (
 		"PEM readers (crypto/x509, etcd, Cilium) skip text that does not look like a block at the start of a line, without an error. They trust and present only the rest.",
 		"Write the file again as plain PEM."}
 	PeerSkipped = Rule{"CA027", Warning, "Cilium skips the configuration of a peer",
-		"Agents and KVStoreMesh use a key of the Secret as a peer's configuration only if its value contains the text endpoints: (isEtcdConfigFile in pkg/clustermesh/common/config.go, 1.16 to 1.20). JSON, and YAML with quoted keys, do not contain it.",
-		"Write the value as YAML with the bare key endpoints:."}
+		"Agents and KVStoreMesh use a key of the Secret as a peer's configuration only if its value contains the text `endpoints:` (isEtcdConfigFile in pkg/clustermesh/common/config.go, 1.16 to 1.20). JSON, and YAML with quoted keys, do not contain it.",
+		"Write the value as YAML with the bare key `endpoints:`."}
 	TrustEnds = Rule{"CA028", Warning, "a CA file expires soon",
 		"A verifier stops accepting a leaf certificate when the CA certificate in its CA file expires, even if the leaf certificate and cilium-ca are valid for longer. If a CA is issued again under its key and its name, as cert-manager does with rotationPolicy Never, its former certificate stays in ca.crt of the leaf certificates and in trust bundles until somebody writes these files again (all versions). `kubectl mesh-ca check` raises it to an error within --fail-before.",
 		"Update the files that the message names. For a ca.crt, renew the leaf certificate. For a bundle, change its source. Then restart deployment/clustermesh-apiserver, which reads them only at start."}
@@ -93,7 +93,7 @@ var (
 		"A process counts as fresh only if it provably read its CA file after the last change of the file. Every renewal of a leaf certificate writes the Secret of the CA file too, and then nothing tells whether the CA was the same before. Readiness and the number of connected clusters prove nothing: both stay good for minutes beside a process that trusts only the former CA.",
 		"Grant the permission that the message names (`kubectl mesh-ca rbac --live`). If the message names times, a process that reads its file again is fresh: change the text of the peer's configuration in Secret cilium-clustermesh or cilium-kvstoremesh. A comment as its first line is enough."}
 	LiveServed = Rule{"CA042", Error, "a running etcd serves a certificate that other clusters do not accept",
-		"The chain that a replica serves in a TLS handshake is verified against the CA file that the clients of the other cluster mount. etcd reads its certificate at every handshake, so that it serves what its file contains (etcd 3.5 to 3.7).",
+		"The chain that a replica serves in a TLS handshake is verified against the CA file that the clients of the other cluster mount. etcd reads its certificate at every handshake, so it serves what its file contains (etcd 3.5 to 3.7).",
 		"The message has the reason. If the files of the two clusters accept each other (CA010 is not reported), wait until the kubelet has updated the files, which takes up to two minutes."}
 	LiveRejected = Rule{"CA043", Warning, "TLS handshakes with etcd fail because of a certificate",
 		"etcd logs `rejected connection on client endpoint` for each. clustermesh-apiserver and KVStoreMesh dial their own etcd every 30 seconds, agents and other clusters only when they connect again (1.20.2, measured). It is an early warning: established connections continue.",

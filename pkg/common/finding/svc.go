@@ -147,7 +147,7 @@ var (
 		"A Service that is global but not shared in any cluster has local endpoints only. With affinity remote in every cluster, clients use their own endpoints only while no other cluster has any (all versions).",
 		"Share the endpoints of at least one cluster, or prefer remote endpoints in some clusters only."}
 	SkippedPeer = Rule{"SVC049", Warning, "Cilium skips the configuration of a peer",
-		"Agents and KVStoreMesh use an entry of the Secret as a peer's configuration only if it contains the text endpoints: anywhere. A quoted key, as JSON and Terraform write it, does not contain that text. From 1.17 on, the name of the entry must also be a valid cluster name. Cilium skips other entries silently (all versions).",
+		"Agents and KVStoreMesh use an entry of the Secret as a peer's configuration only if it contains the text `endpoints:`. JSON and Terraform quote the key, so what they write does not contain this text. From 1.17 on, the name of the entry must also be a valid cluster name. Cilium skips other entries silently (all versions).",
 		"Write the entry as YAML with the bare key `endpoints:`, under the name of the cluster. If a tool cannot write a bare key, add a comment with that text: `# endpoints: see below`."}
 )
 

@@ -66,7 +66,7 @@ func (f *Flags) IsCustom() bool { return slices.Contains(f.own, f.Format) }
 func (f *Flags) AddFlags(fs *pflag.FlagSet) {
 	fs.StringVarP(&f.Format, "output", "o", f.Format, "Output format. Must be one of: "+strings.Join(f.Formats(), ", ")+".")
 	fs.BoolVar(&f.NoHeaders, "no-headers", f.NoHeaders, "If true, print tables without their headers.")
-	fs.StringVar(&f.Colour, "color", colourAuto, "Colour of results in tables. Must be one of: auto (on a terminal, unless NO_COLOR is set), always, never.")
+	fs.StringVar(&f.Colour, "color", colourAuto, "Color of results in tables. Must be one of: auto (on a terminal, unless NO_COLOR is set), always, never.")
 	if f.items != "" {
 		fs.StringVar(&f.SortBy, "sort-by", "", "JSONPath of a field of the listed objects to sort by, such as .name.")
 	}

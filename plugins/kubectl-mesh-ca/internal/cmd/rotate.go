@@ -30,7 +30,7 @@ themselves, so any of them can continue from any machine after a crash.
   rotate start      keep both CAs in every cluster, and make either acceptable everywhere
   rotate continue   switch to the new CA
   rotate finish     stop accepting the previous CA
-  rotate abort      restore the previous CA, from any phase
+  rotate abort      restore the previous CA, until finish has removed what it needs
   rotate status     show the phase, and what it waits for
   rotate repair     repair a mesh in which one cluster was given another CA by hand
 
@@ -60,7 +60,7 @@ func newRotate(e *kernel.Env) *cobra.Command {
   kubectl mesh-ca rotate continue`},
 		{rotate.Finish, "Stop accepting the previous CA", "End a rotation: the previous CA is not accepted any more. It stays in a backup Secret in every cluster,\nwith its key, until kubectl mesh-ca backups prune removes it.", `  # End the rotation
   kubectl mesh-ca rotate finish`},
-		{rotate.Abort, "Restore the previous CA", "Restore the previous CA everywhere, from any phase of a rotation that has not ended, without an outage.", `  # Go back
+		{rotate.Abort, "Restore the previous CA", "Restore the previous CA everywhere, without an outage. This works in every phase of a rotation that has\nnot ended, but not after rotate start --emergency.", `  # Go back
   kubectl mesh-ca rotate abort`},
 		{rotate.Status, "Show the phase of a rotation", "Show the phase of a rotation, and what the next phase waits for. Nothing is written.", `  # Where the rotation of the current mesh is
   kubectl mesh-ca rotate status`},

@@ -43,9 +43,25 @@ func foresee(snap *routing.Snapshot, cluster string, key routing.Key, port int32
 		for _, fe := range svc.Frontends() {
 			f.add(routing.Decide(snap, c.Name, key, fe), routing.Decide(after, c.Name, key, fe), cluster, fe.Port.Port == port)
 		}
+		if svc.InternalLocal && c.Name != cluster && nodesLeft(snap, after, c.Name, key) {
+			f.doubt("in %s, clients on nodes without an endpoint of %s would have no backend (internalTrafficPolicy is Local), and nodes are not read", c.Name, key)
+		}
 	}
 	return f
 }
+
+// nodesLeft reports whether clients on nodes without an endpoint lose all backends. With internalTrafficPolicy Local, Cilium does not use the endpoints of other
+// nodes of the cluster there, only those of other clusters.
+func nodesLeft(before, after *routing.Snapshot, client string, key routing.Key) bool {
+	before, after = before.WithoutEndpoints(client, key), after.WithoutEndpoints(client, key)
+	empty := func(snap *routing.Snapshot, fe routing.Frontend) bool {
+		d := routing.Decide(snap, client, key, fe)
+		return d.Kind == routing.KindBalanced && slices.ContainsFunc(d.Outcomes, noBackends)
+	}
+	return slices.ContainsFunc(before.Find(client).Services[key].Frontends(), func(fe routing.Frontend) bool { return empty(after, fe) && !empty(before, fe) })
+}
+
+func noBackends(o routing.Outcome) bool { return len(o.Backends) == 0 }
 
 // without is the state in which the backends are gone. What is terminating does not count: it ends meanwhile.
 func without(snap *routing.Snapshot, cluster string, key routing.Key, with drillrecord.With) *routing.Snapshot {
@@ -79,8 +95,7 @@ func (f *forecast) add(before, after routing.Decision, cluster string, called bo
 	case before.Incomplete || after.Incomplete:
 		f.doubt("clients in %s: %s", before.Client, before.Doubt+strings.TrimPrefix(after.Doubt, before.Doubt))
 	}
-	empty := func(o routing.Outcome) bool { return len(o.Backends) == 0 }
-	if slices.ContainsFunc(after.Outcomes, empty) && !slices.ContainsFunc(before.Outcomes, empty) && !slices.Contains(f.left, before.Client) {
+	if slices.ContainsFunc(after.Outcomes, noBackends) && !slices.ContainsFunc(before.Outcomes, noBackends) && !slices.Contains(f.left, before.Client) {
 		f.left = append(f.left, before.Client)
 	}
 	had, has := uses(before, cluster), uses(after, cluster)

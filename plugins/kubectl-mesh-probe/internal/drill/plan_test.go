@@ -54,6 +54,12 @@ func TestForesee(t *testing.T) {
 	gap.Clusters[1].Gap, gap.Clusters[1].Services = "timeout", nil
 	headless := mesh(with(), 2, 2)
 	headless.Clusters[0].Services[shopWeb].Headless = true
+	local := func(snap *routing.Snapshot) *routing.Snapshot {
+		for _, c := range snap.Clusters {
+			c.Services[shopWeb].InternalLocal = true
+		}
+		return snap
+	}
 	for name, c := range map[string]struct {
 		snap     *routing.Snapshot
 		with     drillrecord.With
@@ -74,6 +80,8 @@ func TestForesee(t *testing.T) {
 		"a cluster without a Service": {mesh(with(), 2, 2, -1), drillrecord.Scale, "eu us", ""},
 		"a cluster was not read":      {gap, drillrecord.Scale, "", "cannot determine whether another cluster can answer: cluster eu could not be read (timeout)"},
 		"headless":                    {headless, drillrecord.Scale, "", "do not reach the Service through Cilium's load balancing (headless)"},
+		"nodes without an endpoint":   {local(mesh(with(), 2, 2)), drillrecord.Scale, "", "in eu, clients on nodes without an endpoint of shop/web would have no backend"},
+		"nodes, a third cluster":      {local(mesh(with(), 2, 2, 1)), drillrecord.Scale, "ap eu us", ""},
 	} {
 		f := foresee(c.snap, "us", shopWeb, 80, c.with)
 		err := f.err("us", c.with, []string{"us", "eu", "ap"})
