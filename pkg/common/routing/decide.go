@@ -24,8 +24,8 @@ func (f Frontend) Family() string {
 }
 
 // Frontends lists the ports of a Service times its cluster IP families, in the Service's order.
-// A headless Service has one for each port and family that DNS answers with for its pods. It may have no ports, and DNS answers all the
-// same: it then has one without a port for each family.
+// A headless Service has one for each port and family that DNS answers with for its pods. It may have no ports, and DNS answers anyway:
+// it then has one without a port for each family.
 func (s *Service) Frontends() []Frontend {
 	var out []Frontend
 	if s.Headless {

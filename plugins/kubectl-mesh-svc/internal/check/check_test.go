@@ -442,7 +442,7 @@ func TestClusters(t *testing.T) {
 	}
 }
 
-// TestMismatchWithoutPorts: a headless Service may have no ports, and the families of its endpoints differ all the same.
+// TestMismatchWithoutPorts: a headless Service may have no ports, and the families of its endpoints differ.
 func TestMismatchWithoutPorts(t *testing.T) {
 	t.Parallel()
 	m := mismatch{reason: "not used, it has no IPv4 endpoints", clients: []string{"us"}, remotes: []string{"eu"}}

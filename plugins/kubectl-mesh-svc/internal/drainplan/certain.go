@@ -19,7 +19,7 @@ import (
 // loss is what a drain takes from the clients of one Service.
 type loss struct {
 	clients []string // the clusters whose clients would have no endpoint, some with the ports
-	open    bool     // they may have one all the same, because something is unknown
+	open    bool     // they may have one, because something is unknown
 }
 
 // losses names, for each Service, the clusters whose clients have a ready endpoint now and would have none if the given cluster did not
