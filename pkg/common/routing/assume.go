@@ -78,10 +78,11 @@ func disputed(snap *Snapshot, c *Cluster, svc *Service) []string {
 	for i := range snap.Clusters {
 		m := &snap.Clusters[i]
 		there := m.Services[svc.Key]
-		switch {
-		case there == nil:
-		case m.Name == c.Name && there.DisputedConditions,
-			m.Name != c.Name && (there.DisputedConditions || there.DisputedPorts) && c.usesRemote(svc) && cilium.Shared(there.Annotations).Value:
+		remote := m.Name != c.Name
+		if there == nil || remote && !(c.usesRemote(svc) && cilium.Shared(there.Annotations).Value) {
+			continue
+		}
+		if slices.ContainsFunc(there.Endpoints, func(e Endpoint) bool { return e.disputed(remote) }) {
 			out = append(out, m.Name)
 		}
 	}
@@ -95,17 +96,35 @@ func sharedIDs(snap *Snapshot, c *Cluster, svc *Service) []string {
 		return nil
 	}
 	var out []string
-	first := make(map[uint32]string, len(snap.Clusters))
-	for i := range snap.Clusters {
-		m := &snap.Clusters[i]
-		if m == c || !m.IDKnown || m.ID == 0 || c.IDKnown && m.ID == c.ID || !c.peered(m.Name) {
+	for _, group := range snap.sameIDs(c) {
+		for _, m := range group[1:] {
+			out = append(out, fmt.Sprintf("%s and %s have the same cluster-id %d: the cluster connects to only one of them, whichever it finds first", group[0].Name, m.Name, m.ID))
+		}
+	}
+	return out
+}
+
+// sameIDs lists the clusters that c may connect to and that share a cluster-id, one group for each.
+func (s *Snapshot) sameIDs(c *Cluster) [][]*Cluster {
+	var out [][]*Cluster
+	first := make(map[uint32]*Cluster, len(s.Clusters))
+	group := map[uint32]int{} // its place in out
+	for i := range s.Clusters {
+		m := &s.Clusters[i]
+		if m.Name == c.Name || !m.IDKnown || m.ID == 0 || c.IDKnown && m.ID == c.ID || !c.peered(m.Name) {
 			continue
 		}
-		if other, taken := first[m.ID]; taken {
-			out = append(out, fmt.Sprintf("%s and %s have the same cluster-id %d: the cluster connects to only one of them, whichever it finds first", other, m.Name, m.ID))
+		other := first[m.ID]
+		if other == nil {
+			first[m.ID] = m
 			continue
 		}
-		first[m.ID] = m.Name
+		n, found := group[m.ID]
+		if !found {
+			n = len(out)
+			group[m.ID], out = n, append(out, []*Cluster{other})
+		}
+		out[n] = append(out[n], m)
 	}
 	return out
 }

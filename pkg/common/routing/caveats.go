@@ -31,11 +31,20 @@ func (d *Decision) noteCaveats(snap *Snapshot, c *Cluster, svc *Service) {
 }
 
 // doubtGates notes the clusters whose namespace may not be read, where that decides about who answers: endpoints that are used count as
-// exported, and others would be used if they were.
-func (d *Decision) doubtGates(snap *Snapshot, offers []offer) {
+// exported, and ungated returns what a cluster would offer if it exported the Service. localOnly says that clients would not use that.
+func (d *Decision) doubtGates(snap *Snapshot, offers []offer, localOnly bool, ungated func(m *Cluster) offer) {
 	var names []string
 	for i, o := range offers {
-		if o.cluster != d.Client && (o.use || o.reason.Code == ReasonNamespace) && snap.Clusters[i].GateUnknown(d.Service.Namespace) {
+		m := &snap.Clusters[i]
+		if m.Name == d.Client || !m.GateUnknown(d.Service.Namespace) {
+			continue
+		}
+		decides := o.use
+		if o.reason.Code == ReasonNamespace && !localOnly {
+			exported := ungated(m)
+			decides = exported.use || exported.placeholder
+		}
+		if decides {
 			names = append(names, o.cluster)
 		}
 	}
@@ -48,6 +57,9 @@ func (d *Decision) doubtGates(snap *Snapshot, offers []offer) {
 func (d *Decision) noteUnknown(snap *Snapshot, c *Cluster, svc *Service) {
 	if !svc.Headless && svc.TotalEndpoints() < len(svc.Endpoints) {
 		d.open("the Service also has the placeholder of an L7 proxy: on ports that Cilium redirects to the proxy, its routes decide who answers")
+	}
+	if !c.PeersKnown && c.usesRemote(svc) {
+		d.open("the peers of the cluster could not be read (Secret cilium-clustermesh or ConfigMap clustermesh-remote-users): it counts as connected to every cluster that was read, and to no other")
 	}
 	for _, p := range unread(snap, c, svc) {
 		d.open("the cluster also connects to " + p + ", which is not read: the shares do not include it")

@@ -108,7 +108,7 @@ func (s *Service) NoteSlice(slice *discoveryv1.EndpointSlice) {
 	}
 }
 
-// AddEndpoints adds what one or more EndpointSlices hold: an address in two of them is one endpoint with the ports of both. See Service.DisputedPorts.
+// AddEndpoints adds what one or more EndpointSlices hold: an address in two of them is one endpoint with the ports of both. See Endpoint.DisputedPorts.
 func (s *Service) AddEndpoints(endpoints []Endpoint) {
 	// Nearly all Services have a few endpoints; to make an index of those takes longer than to look at each.
 	const few = 8
@@ -127,9 +127,10 @@ func (s *Service) AddEndpoints(endpoints []Endpoint) {
 			ok = i >= 0
 		}
 		if ok {
-			s.DisputedConditions = s.DisputedConditions || s.Endpoints[i].conditions() != e.conditions()
-			s.DisputedPorts = s.DisputedPorts || !slices.Equal(s.Endpoints[i].Ports, e.Ports)
-			s.Endpoints[i].Ports = mergePorts(s.Endpoints[i].Ports, e.Ports)
+			have := &s.Endpoints[i]
+			have.DisputedConditions = have.DisputedConditions || have.conditions() != e.conditions()
+			have.DisputedPorts = have.DisputedPorts || !slices.Equal(have.Ports, e.Ports)
+			have.Ports = mergePorts(have.Ports, e.Ports)
 			continue
 		}
 		if index != nil {

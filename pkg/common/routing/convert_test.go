@@ -72,8 +72,8 @@ func TestDisputed(t *testing.T) {
 		svc := &Service{}
 		svc.AddEndpoints([]Endpoint{ready})
 		svc.AddEndpoints([]Endpoint{c.other})
-		if svc.DisputedConditions != c.conditions || svc.DisputedPorts != c.ports {
-			t.Errorf("%s: disputed: conditions %v, ports %v", name, svc.DisputedConditions, svc.DisputedPorts)
+		if e := svc.Endpoints[0]; e.DisputedConditions != c.conditions || e.DisputedPorts != c.ports {
+			t.Errorf("%s: disputed: conditions %v, ports %v", name, e.DisputedConditions, e.DisputedPorts)
 		}
 	}
 }

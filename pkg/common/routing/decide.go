@@ -24,12 +24,17 @@ func (f Frontend) Family() string {
 }
 
 // Frontends lists the ports of a Service times its cluster IP families, in the Service's order.
-// A headless Service has one for each port and family that DNS answers with for its pods.
+// A headless Service has one for each port and family that DNS answers with for its pods. It may have no ports, and DNS answers anyway:
+// it then has one without a port for each family.
 func (s *Service) Frontends() []Frontend {
 	var out []Frontend
 	if s.Headless {
+		ports := s.Ports
+		if len(ports) == 0 {
+			ports = []Port{{}}
+		}
 		for _, v6 := range s.headlessFamilies() {
-			for _, p := range s.Ports {
+			for _, p := range ports {
 				out = append(out, Frontend{Port: p, IPv6: v6})
 			}
 		}
@@ -259,12 +264,16 @@ func decide(snap *Snapshot, c *Cluster, svc *Service, fe Frontend, rules cilium.
 		}
 	}
 	d.settleConflicts(offers, svc, rules)
+	only := false
 	if d.Kind == KindBalanced {
 		affinity := cilium.AffinityOf(svc.Annotations, rules)
+		only = localOnly(offers, c.Name, affinity)
 		applyAffinity(offers, c.Name, affinity)
-		d.doubtPlaceholders(offers, affinity)
+		if !only {
+			d.doubtPlaceholders(offers)
+		}
 	}
-	d.doubtGates(snap, offers)
+	d.doubtGates(snap, offers, only, func(m *Cluster) offer { return remoteOffer(c, svc, m, fe, rules, true) })
 	return outcome(snap, offers)
 }
 
@@ -299,39 +308,4 @@ func outcome(snap *Snapshot, offers []offer) Outcome {
 		o.Reasons = append(o.Reasons, r)
 	}
 	return o
-}
-
-// applyAffinity keeps the local or the remote offers as the client's affinity says.
-// local: remote ones only when no local backend is active; remote: the other way round.
-// Source: pkg/clustermesh/loadbalancer/selectbackends.go (1.18+, run); up to 1.17 preferred
-// backends (segregateBackends) come to the same.
-func applyAffinity(offers []offer, client string, affinity cilium.AffinitySetting) {
-	var localActive, remote int
-	for _, o := range offers {
-		if o.cluster == client {
-			localActive = o.active()
-		} else if o.use {
-			remote += len(o.backends)
-		}
-	}
-	drop := func(local bool, code Code) {
-		for i := range offers {
-			if o := &offers[i]; (o.cluster == client) == local && o.use {
-				o.use = false
-				o.reason = Reason{Code: code, Value: affinity.Raw, Key: affinity.Key}
-			}
-		}
-	}
-	switch affinity.Value {
-	case cilium.AffinityLocal:
-		if localActive > 0 {
-			drop(false, ReasonAffinityLocal)
-		}
-	case cilium.AffinityRemote:
-		if remote > 0 {
-			drop(true, ReasonAffinityRemote)
-		}
-	case cilium.AffinityDropRemote:
-		drop(false, ReasonAffinityJunk)
-	}
 }

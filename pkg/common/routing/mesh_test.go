@@ -148,6 +148,20 @@ func TestServiceCache(t *testing.T) {
 	}
 }
 
+// connected returns the snapshot with every cluster as the peer of every other.
+func connected(snap *Snapshot) *Snapshot {
+	for i := range snap.Clusters {
+		c := &snap.Clusters[i]
+		c.PeersKnown = true
+		for _, o := range snap.Clusters {
+			if o.Name != c.Name {
+				c.Peers = append(c.Peers, o.Name)
+			}
+		}
+	}
+	return snap
+}
+
 // TestManyUnknownExporters: both assumptions for each of a few, one and a caveat for many.
 func TestManyUnknownExporters(t *testing.T) {
 	t.Parallel()
@@ -160,7 +174,7 @@ func TestManyUnknownExporters(t *testing.T) {
 			}
 			snap.Clusters = append(snap.Clusters, c)
 		}
-		return snap
+		return connected(snap)
 	}
 	for n, want := range map[int]int{0: 1, 1: 2, 2: 4, 3: 8, 4: 1} {
 		d := Decide(build(n), "c0", key, http)
@@ -200,6 +214,7 @@ func TestDoubt(t *testing.T) {
 		unknown.Clusters = append(unknown.Clusters, Cluster{Name: fmt.Sprintf("c%d", i), DefaultGlobalNamespace: i == 0, Services: map[Key]*Service{key: service(i+1, 1, "global")}})
 	}
 	unknown.Clusters[0].Version = cilium.ParseVersion("1.20.2")
+	connected(unknown)
 	cases := map[string]struct {
 		snap   *Snapshot
 		client string
@@ -231,13 +246,36 @@ func TestDoubt(t *testing.T) {
 			c[1].NamespacesHidden = true
 			c[0].Services[key] = service(1, 1, "global,affinity=local")
 		}), "us", ""},
-		"one address in two slices":               {with(func(c []Cluster) { c[1].Services[key].DisputedPorts = true }), "us", "two EndpointSlices of the Service in eu"},
-		"the same, its conditions":                {with(func(c []Cluster) { c[1].Services[key].DisputedConditions = true }), "us", "two EndpointSlices of the Service in eu"},
-		"the same, the ports of the client's own": {with(func(c []Cluster) { c[0].Services[key].DisputedPorts = true }), "us", ""},
-		"the same, the client's own":              {with(func(c []Cluster) { c[0].Services[key].DisputedConditions = true }), "us", "two EndpointSlices of the Service in us"},
+		"not global by default, affinity local": {with(func(c []Cluster) {
+			c[1].NamespacesHidden, c[1].DefaultGlobalNamespace = true, false
+			c[0].Services[key] = service(1, 1, "global,affinity=local")
+		}), "us", ""},
+		"the same, no own endpoints": {with(func(c []Cluster) {
+			c[1].NamespacesHidden, c[1].DefaultGlobalNamespace = true, false
+			c[0].Services[key] = service(1, 0, "global,affinity=local")
+		}), "us", "is global in eu"},
+		"the same, affinity junk on 1.18": {with(func(c []Cluster) {
+			c[1].NamespacesHidden, c[1].DefaultGlobalNamespace = true, false
+			c[0].Services[key], c[0].Version = service(1, 0, "global,affinity=junk"), cilium.ParseVersion("1.18.0")
+		}), "us", ""},
+		"not global by default, no endpoints": {with(func(c []Cluster) {
+			c[1].NamespacesHidden, c[1].DefaultGlobalNamespace, c[1].Services[key] = true, false, service(2, 0, "global")
+		}), "us", ""},
+		"unknown peers":             {with(func(c []Cluster) { c[0].PeersKnown, c[0].Peers = false, nil }), "us", "the peers of the cluster could not be read"},
+		"unknown peers of another":  {with(func(c []Cluster) { c[1].PeersKnown, c[1].Peers = false, nil }), "us", ""},
+		"unknown peers, not global": {with(func(c []Cluster) { c[0].PeersKnown = false; c[0].Services[key] = service(1, 1, "") }), "us", ""},
+		"unknown peers, headless":   {with(func(c []Cluster) { c[0].PeersKnown = false; c[0].Services[key].Headless = true }), "us", ""},
+		"unknown peers, mirrored": {with(func(c []Cluster) {
+			c[0].PeersKnown, c[0].EndpointSliceSync = false, true
+			c[0].Services[key].Headless = true
+		}), "us", "the peers of the cluster"},
+		"one address in two slices":               {with(func(c []Cluster) { c[1].Services[key].Endpoints[0].DisputedPorts = true }), "us", "two EndpointSlices of the Service in eu"},
+		"the same, its conditions":                {with(func(c []Cluster) { c[1].Services[key].Endpoints[0].DisputedConditions = true }), "us", "two EndpointSlices of the Service in eu"},
+		"the same, the ports of the client's own": {with(func(c []Cluster) { c[0].Services[key].Endpoints[0].DisputedPorts = true }), "us", ""},
+		"the same, the client's own":              {with(func(c []Cluster) { c[0].Services[key].Endpoints[0].DisputedConditions = true }), "us", "two EndpointSlices of the Service in us"},
 		"two slices, not shared": {with(func(c []Cluster) {
 			c[1].Services[key] = service(2, 1, "global,shared=false")
-			c[1].Services[key].DisputedPorts = true
+			c[1].Services[key].Endpoints[0].DisputedPorts = true
 		}), "us", ""},
 		"the client's and another's, one too": {with(func(c []Cluster) { c[1].Services[key] = service(1, 1, "global") }), "us", ""},
 	}
@@ -322,6 +360,14 @@ func TestHeadlessFamilies(t *testing.T) {
 			t.Errorf("no frontend for %s", family)
 		}
 	}
+	svc.Ports = nil
+	if fes := svc.Frontends(); len(fes) != 2 || fes[0].IPv6 || !fes[1].IPv6 {
+		t.Errorf("without ports: %v", fes)
+	}
+	if d := Decide(snap, "us", key, svc.Frontends()[1]); shares(d.Outcomes[0]) != "us=1" {
+		t.Errorf("without ports: %+v", d.Outcomes)
+	}
+	svc.Ports = service(1, 1, "").Ports
 	svc.Endpoints = svc.Endpoints[:2]
 	if fes := svc.Frontends(); len(fes) != 1 || fes[0].IPv6 {
 		t.Errorf("both families by default, IPv4 endpoints only: %v", fes)

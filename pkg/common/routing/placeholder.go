@@ -38,16 +38,8 @@ func (e Endpoint) imports(fe Frontend, rules cilium.Rules) bool {
 }
 
 // doubtPlaceholders notes the clusters whose placeholder the clients' agents import: nobody answers there, so that a part of the
-// connections may fail. Affinity may keep it out.
-func (d *Decision) doubtPlaceholders(offers []offer, affinity cilium.AffinitySetting) {
-	if affinity.Value == cilium.AffinityDropRemote {
-		return
-	}
-	for _, o := range offers {
-		if affinity.Value == cilium.AffinityLocal && o.cluster == d.Client && o.active() > 0 {
-			return
-		}
-	}
+// connections may fail.
+func (d *Decision) doubtPlaceholders(offers []offer) {
 	for _, o := range offers {
 		if o.placeholder {
 			d.open("Cilium in " + o.cluster + " exports the placeholder of its L7 proxy (192.192.192.192:9999) like an endpoint: nothing listens there, and connections to it fail")

@@ -99,10 +99,6 @@ type Service struct {
 	IPv4, IPv6 bool
 	Ports      []Port
 	Endpoints  []Endpoint
-	// DisputedConditions and DisputedPorts say that an address is in two EndpointSlices with other conditions, or other ports. Endpoints has the conditions of
-	// the first and the ports of both. Cilium uses the slice that it reads last, in an order that is not fixed: agents for each port, exporters for the address
-	// (updateBackends in pkg/loadbalancer/writer/writer.go at 058b84f0, Convert in operator/watchers/service_sync.go at 04630cd6, read).
-	DisputedConditions, DisputedPorts bool
 	// WrongSliceKeys holds, by the name of an EndpointSlice, its annotations that look like one that Cilium reads; see cilium.WrongSliceKeys.
 	WrongSliceKeys map[string][]cilium.WrongKey
 	// Owners tells which controllers write it; nil for none.
@@ -129,6 +125,15 @@ type Endpoint struct {
 	Weighted bool
 	Node     string
 	Pod      string // name of the pod behind it, if any
+	// DisputedConditions and DisputedPorts say that the address is in two EndpointSlices with other conditions, or other ports. The endpoint has the conditions
+	// of the first and the ports of both. Cilium uses the slice that it reads last, in an order that is not fixed: agents for each port, exporters for the address
+	// (updateBackends in pkg/loadbalancer/writer/writer.go at 058b84f0, Convert in operator/watchers/service_sync.go at 04630cd6, read).
+	DisputedConditions, DisputedPorts bool
+}
+
+// disputed reports whether it is unknown if the endpoint is used by clients of its own cluster, or, if remote, by those of other clusters.
+func (e Endpoint) disputed(remote bool) bool {
+	return e.DisputedConditions || remote && e.DisputedPorts
 }
 
 // exported reports whether clustermesh-apiserver of a version with these rules offers the endpoint to other clusters: ready or serving.
@@ -230,7 +235,12 @@ func (s *Snapshot) Unread(key Key) (names, peersOf []string) {
 
 // usesRemote reports whether clients of c use other clusters' backends of a Service, if there are any.
 func (c *Cluster) usesRemote(svc *Service) bool {
-	return cilium.Global(svc.Annotations).Value && !c.outside()
+	return cilium.Global(svc.Annotations).Value && !c.outside() && (!svc.Headless || c.mirrors(svc))
+}
+
+// mirrors reports whether DNS in c names other clusters' endpoints of a headless Service, because Cilium mirrors their EndpointSlices.
+func (c *Cluster) mirrors(svc *Service) bool {
+	return cilium.SyncsSlices(svc.Annotations, true, c.EndpointSliceSync, c.Version) == ""
 }
 
 // peered reports whether clients of c can use backends of d, as far as c's configuration tells.

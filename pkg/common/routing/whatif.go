@@ -1,12 +1,6 @@
 package routing
 
-import (
-	"maps"
-	"slices"
-	"strconv"
-
-	"github.com/kubectl-mesh/kubectl-mesh/pkg/common/cilium"
-)
+import "slices"
 
 // WithServices returns a snapshot in which some Services of one cluster are others, to predict
 // what a change of them does. The input is not changed.
@@ -35,13 +29,13 @@ func (s *Snapshot) WithoutEndpoints(cluster string, key Key) *Snapshot {
 	changed := map[Key]*Service{}
 	if c := s.Find(cluster); c != nil && c.Services[key] != nil {
 		without := *c.Services[key]
-		without.Endpoints, without.DisputedConditions, without.DisputedPorts = nil, false, false
+		without.Endpoints = nil
 		changed[key] = &without
 	}
 	return s.WithServices(cluster, changed)
 }
 
-// ReadyOnly returns a snapshot of the given Services with their ready endpoints alone. Who answers in it
+// ReadyOnly returns a snapshot of the given Services with their ready endpoints alone, and those that may be. Who answers in it
 // goes on answering; an endpoint that is terminating does not. The input is not changed.
 func (s *Snapshot) ReadyOnly(keys []Key) *Snapshot {
 	out := &Snapshot{Clusters: slices.Clone(s.Clusters)}
@@ -51,30 +45,11 @@ func (s *Snapshot) ReadyOnly(keys []Key) *Snapshot {
 		for _, key := range keys {
 			if svc := c.Services[key]; svc != nil {
 				ready := *svc
-				ready.Endpoints = slices.DeleteFunc(slices.Clone(svc.Endpoints), func(e Endpoint) bool { return !e.Ready && !e.isPlaceholder() })
+				ready.Endpoints = slices.DeleteFunc(slices.Clone(svc.Endpoints), func(e Endpoint) bool { return !e.Ready && !e.DisputedConditions && !e.isPlaceholder() })
 				services[key] = &ready
 			}
 		}
 		c.Services = services
-	}
-	return out
-}
-
-// AssumeGates returns a snapshot in which the namespaces that may not be read are global in one cluster and not global in the others.
-// The input is not changed.
-func (s *Snapshot) AssumeGates(global string) *Snapshot {
-	out := &Snapshot{Clusters: slices.Clone(s.Clusters)}
-	for i := range out.Clusters {
-		c := &out.Clusters[i]
-		if !c.NamespacesHidden {
-			continue
-		}
-		assumed := map[string]map[string]string{}
-		for key := range c.Services {
-			assumed[key.Namespace] = map[string]string{cilium.AnnotationNamespaceGlobal: strconv.FormatBool(c.Name == global)}
-		}
-		maps.Copy(assumed, c.Namespaces)
-		c.Namespaces, c.NamespacesHidden = assumed, false
 	}
 	return out
 }

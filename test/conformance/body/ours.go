@@ -16,6 +16,12 @@ func snapshot(version string, clusters []Cluster) *routing.Snapshot {
 			Name: c.Name, Version: cilium.ParseVersion(version), DefaultGlobalNamespace: c.GlobalByDefault,
 			Namespaces: map[string]map[string]string{},
 			Services:   map[routing.Key]*routing.Service{},
+			PeersKnown: true,
+		}
+		for _, peer := range clusters {
+			if peer.Name != c.Name {
+				r.Peers = append(r.Peers, peer.Name)
+			}
 		}
 		if c.Service != nil {
 			svc := routing.FromService(c.Service, c.Slices)

@@ -25,7 +25,7 @@ var shopWeb = routing.Key{Namespace: "shop", Name: "web"}
 func mesh(annotations map[string]string, ready ...int) *routing.Snapshot {
 	snap := &routing.Snapshot{}
 	for i, n := range ready {
-		c := routing.Cluster{Name: []string{"us", "eu", "ap"}[i], Version: cilium.ParseVersion("1.20.2"), DefaultGlobalNamespace: true, Services: map[routing.Key]*routing.Service{}}
+		c := routing.Cluster{Name: []string{"us", "eu", "ap"}[i], Version: cilium.ParseVersion("1.20.2"), DefaultGlobalNamespace: true, PeersKnown: true, Peers: []string{"us", "eu", "ap"}[:len(ready)], Services: map[routing.Key]*routing.Service{}}
 		if n >= 0 {
 			svc := &routing.Service{Key: shopWeb, Type: "ClusterIP", ClusterIPs: []netip.Addr{netip.MustParseAddr("172.20.1.5")}, Annotations: annotations, Ports: []routing.Port{{Protocol: "TCP", Port: 80}}}
 			for e := range n {
@@ -52,6 +52,8 @@ func TestForesee(t *testing.T) {
 	terminating.Clusters[1].Services[shopWeb].Endpoints[0].Ready, terminating.Clusters[1].Services[shopWeb].Endpoints[0].Terminating = false, true
 	gap := mesh(with(), 2, 2)
 	gap.Clusters[1].Gap, gap.Clusters[1].Services = "timeout", nil
+	stranger := mesh(with(), 2, 2)
+	stranger.Clusters[1].PeersKnown, stranger.Clusters[1].Peers = false, nil
 	headless := mesh(with(), 2, 2)
 	headless.Clusters[0].Services[shopWeb].Headless = true
 	local := func(snap *routing.Snapshot) *routing.Snapshot {
@@ -79,6 +81,7 @@ func TestForesee(t *testing.T) {
 		"no client uses it":           {mesh(with(cilium.AnnotationShared, "false"), 0, 2), drillrecord.Scale, "", "would have no backend"},
 		"a cluster without a Service": {mesh(with(), 2, 2, -1), drillrecord.Scale, "eu us", ""},
 		"a cluster was not read":      {gap, drillrecord.Scale, "", "cannot determine whether another cluster can answer: cluster eu could not be read (timeout)"},
+		"unknown peers":               {stranger, drillrecord.Scale, "", "cannot determine whether another cluster can answer: clients in eu: the peers of the cluster could not be read"},
 		"headless":                    {headless, drillrecord.Scale, "", "do not reach the Service through Cilium's load balancing (headless)"},
 		"nodes without an endpoint":   {local(mesh(with(), 2, 2)), drillrecord.Scale, "", "in eu, clients on nodes without an endpoint of shop/web would have no backend"},
 		"nodes, a third cluster":      {local(mesh(with(), 2, 2, 1)), drillrecord.Scale, "ap eu us", ""},

@@ -34,6 +34,10 @@ func TestPredict(t *testing.T) {
 	if diff := cmp.Diff(p.Shares, doubt.Shares); diff != "" || !strings.Contains(doubt.Doubt, "ap, which is not read") {
 		t.Errorf("a peer that was not asked: %q %s", doubt.Doubt, diff)
 	}
+	doubt = Predict(changed(func(c []routing.Cluster, _ routing.Key) { c[0].PeersKnown, c[0].Peers = false, nil }), "us", key, 80)
+	if diff := cmp.Diff(p.Shares, doubt.Shares); diff != "" || !strings.Contains(doubt.Doubt, "the peers of the cluster could not be read") {
+		t.Errorf("unknown peers: %q %s", doubt.Doubt, diff)
+	}
 	none := Predict(changed(func(c []routing.Cluster, k routing.Key) {
 		c[0].Services[k].Endpoints, c[1].Services[k].Endpoints = nil, nil
 	}), "us", key, 80)

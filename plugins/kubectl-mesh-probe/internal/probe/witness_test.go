@@ -25,7 +25,7 @@ func witnessMesh(us, eu int) *routing.Snapshot {
 		for e := range n {
 			svc.Endpoints = append(svc.Endpoints, routing.Endpoint{Addr: addrs(fmt.Sprintf("10.%d.0.%d", i+1, e+1))[0], Ready: true, Serving: true, Ports: svc.Ports})
 		}
-		snap.Clusters = append(snap.Clusters, routing.Cluster{Name: []string{"us", "eu"}[i], Version: cilium.ParseVersion("1.20.2"), DefaultGlobalNamespace: true, Services: map[routing.Key]*routing.Service{key: svc}})
+		snap.Clusters = append(snap.Clusters, routing.Cluster{Name: []string{"us", "eu"}[i], Version: cilium.ParseVersion("1.20.2"), DefaultGlobalNamespace: true, PeersKnown: true, Peers: []string{"us", "eu"}, Services: map[routing.Key]*routing.Service{key: svc}})
 	}
 	return snap
 }

@@ -130,7 +130,7 @@ func state(us, eu int) *routing.Snapshot {
 		for e := range n {
 			svc.Endpoints = append(svc.Endpoints, routing.Endpoint{Addr: netip.MustParseAddr(fmt.Sprintf("10.%d.0.%d", i+1, e+1)), Ready: true, Serving: true, Ports: []routing.Port{{Protocol: "TCP", Port: 8080}}})
 		}
-		snap.Clusters = append(snap.Clusters, routing.Cluster{Name: []string{"us", "eu"}[i], Version: cilium.ParseVersion("1.20.2"), DefaultGlobalNamespace: true, Services: map[routing.Key]*routing.Service{web: svc}})
+		snap.Clusters = append(snap.Clusters, routing.Cluster{Name: []string{"us", "eu"}[i], Version: cilium.ParseVersion("1.20.2"), DefaultGlobalNamespace: true, PeersKnown: true, Peers: []string{"us", "eu"}, Services: map[routing.Key]*routing.Service{web: svc}})
 	}
 	return snap
 }

@@ -441,3 +441,12 @@ func TestClusters(t *testing.T) {
 		})
 	}
 }
+
+// TestMismatchWithoutPorts: a headless Service may have no ports, and the families of its endpoints differ.
+func TestMismatchWithoutPorts(t *testing.T) {
+	t.Parallel()
+	m := mismatch{reason: "not used, it has no IPv4 endpoints", clients: []string{"us"}, remotes: []string{"eu"}}
+	if got, want := m.message(), "clients in us: eu is not used, it has no IPv4 endpoints"; got != want {
+		t.Errorf("%q, want %q", got, want)
+	}
+}

@@ -23,7 +23,11 @@ func (m mismatch) message() string {
 	if len(m.remotes) > 1 {
 		who = "each of " + who
 	}
-	return fmt.Sprintf("clients in %s on port %s: %s %s", strings.Join(m.clients, ", "), portText(m.frontend), who, m.reason)
+	clients := strings.Join(m.clients, ", ")
+	if m.frontend.Port.Port != 0 { // else a headless Service without ports
+		clients += " on port " + portText(m.frontend)
+	}
+	return fmt.Sprintf("clients in %s: %s %s", clients, who, m.reason)
 }
 
 // checkPorts uses package routing to find out why endpoints are not used, so that prediction and finding cannot differ.

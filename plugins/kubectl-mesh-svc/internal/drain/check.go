@@ -77,7 +77,8 @@ func (r *run) check(ctx context.Context) error {
 func (r *run) replan(ctx context.Context, others []*drainrecord.Record) error {
 	st := meshstate.Read(ctx, r.sel.Members, r.Change.Timeout, meshstate.Query{Objects: true})
 	r.seen(st)
-	why := strings.Join(drainplan.Uncertain(st, r.target), ", ")
+	expected := drainplan.WithDrains(st, others)
+	why := strings.Join(drainplan.Uncertain(expected, r.target), ", ")
 	switch {
 	case ctx.Err() != nil:
 		return ctx.Err()
@@ -89,7 +90,7 @@ func (r *run) replan(ctx context.Context, others []*drainrecord.Record) error {
 	plan := func(st *meshstate.State) *annotate.Plan {
 		return drainplan.Drain(st, r.target, r.record, r.keeper.Name)
 	}
-	changed := drainplan.Differences(plan(r.state), plan(drainplan.WithDrains(st, others)))
+	changed := drainplan.Differences(plan(r.state), plan(expected))
 	if len(changed) == 0 {
 		return nil
 	}

@@ -19,6 +19,7 @@ import (
 	"k8s.io/apimachinery/pkg/runtime/schema"
 	"k8s.io/apimachinery/pkg/types"
 	k8stesting "k8s.io/client-go/testing"
+	"k8s.io/utils/ptr"
 
 	"github.com/kubectl-mesh/kubectl-mesh/pkg/common/cilium"
 	"github.com/kubectl-mesh/kubectl-mesh/pkg/common/clusters"
@@ -251,6 +252,33 @@ func TestDrainOfAnotherClusterMeanwhile(t *testing.T) {
 	}
 }
 
+// TestDrainOfAnotherClusterThatServesNodes: what is certain with the other cluster may not be without it.
+func TestDrainOfAnotherClusterThatServesNodes(t *testing.T) {
+	t.Setenv("XDG_STATE_HOME", t.TempDir())
+	f := newMesh(t, []string{"us", "eu", "ap"}, map[string]map[string]string{"web": {cilium.AnnotationGlobal: "true"}})
+	services := f.API["ap"].CoreV1().Services("shop")
+	svc, err := services.Get(t.Context(), "web", metav1.GetOptions{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	svc.Spec.InternalTrafficPolicy = ptr.To(corev1.ServiceInternalTrafficPolicyLocal)
+	if err := f.API["ap"].Tracker().Update(corev1.SchemeGroupVersion.WithResource("services"), svc, "shop"); err != nil {
+		t.Fatal(err)
+	}
+	out, err := f.run(t, "drain", f.meanwhile("new record", func(context.Context) error {
+		f.Cut(2, false) // only its record is written
+		out, err := f.runOn(t, "drain", "eu", nil)
+		if f.Revive(); err == nil {
+			t.Error(out)
+		}
+		return nil
+	}))
+	want := "since planning: in ap, clients on nodes without an endpoint of shop/web would have no other one (internalTrafficPolicy is Local), and nodes are not read; no Service was changed"
+	if err == nil || !strings.Contains(err.Error(), want) || !strings.Contains(err.Error(), "eu is draining since") || f.State(t, "us")["web "+cilium.AnnotationShared] != "" {
+		t.Errorf("%v\n%s", err, out)
+	}
+}
+
 // TestAnInterruptedDrainAndAnother: a drain that goes on, and may not, leaves its record as it found it.
 func TestAnInterruptedDrainAndAnother(t *testing.T) {
 	t.Setenv("XDG_STATE_HOME", t.TempDir())
@@ -447,6 +475,8 @@ func TestDrainWithoutKnowing(t *testing.T) {
 		"namespaces of a server":    {hide("eu"), "namespaces may not be read in eu, and clients of shop/web may have no other endpoint"},
 		"namespaces of the clients": {hide("ap"), ""},
 		"its own namespaces":        {hide("us"), ""},
+		"the peers of the clients":  {func(f *mesh) { f.Members[2].Peers, f.Members[2].PeersKnown = nil, false }, "the peers of ap are unknown, and clients of shop/web may have no other endpoint"},
+		"the peers of a server":     {func(f *mesh) { f.Members[1].Peers, f.Members[1].PeersKnown = nil, false }, ""},
 	} {
 		f := onlyInUsAndEU(t)
 		c.lack(f)

@@ -107,8 +107,9 @@ func TestDrainWithoutKnowing(t *testing.T) {
 		"a gap": func(st *meshstate.State, _ *clusters.Member) {
 			st.Clusters[2] = routing.Cluster{Name: "ap", Gap: "timeout"}
 		},
-		"a peer that is not read": func(_ *meshstate.State, us *clusters.Member) { us.Peers = []string{"eu", "ap", "sa"} },
-		"unknown peers":           func(_ *meshstate.State, us *clusters.Member) { us.PeersKnown = false },
+		"a peer that is not read":      func(_ *meshstate.State, us *clusters.Member) { us.Peers = []string{"eu", "ap", "sa"} },
+		"unknown peers of the clients": func(st *meshstate.State, _ *clusters.Member) { st.Clusters[1].PeersKnown = false },
+		"unknown peers":                func(_ *meshstate.State, us *clusters.Member) { us.PeersKnown = false },
 		"hidden namespaces": func(st *meshstate.State, _ *clusters.Member) {
 			ready := *st.Clusters[0].Services[meshtest.CartKey]
 			st.Clusters[2].Services[meshtest.CartKey] = &ready
@@ -152,6 +153,13 @@ func TestUncertain(t *testing.T) {
 		return func(st *meshstate.State, _ *clusters.Member) { st.Clusters[n].NamespacesHidden = true }
 	}
 	own := meshtest.Cart{Annotations: meshtest.Global, Ready: 1, Edit: nodeLocal}
+	needy := map[string]meshtest.Cart{"us": ready, "eu": ready, "ap": none}
+	stranger := func(n int) func(*meshstate.State, *clusters.Member) {
+		return func(st *meshstate.State, _ *clusters.Member) {
+			st.Clusters[n].PeersKnown, st.Clusters[n].Peers = false, nil
+		}
+	}
+	const ofAP = "the peers of ap are unknown, and clients of shop/cart may have no other endpoint"
 	all := func(*meshstate.State, *clusters.Member) {}
 	const onNodes = "in ap, clients on nodes without an endpoint of shop/cart would have no other one (internalTrafficPolicy is Local), and nodes are not read"
 	const inEU = "namespaces may not be read in eu, and clients of shop/cart may have no other endpoint"
@@ -180,13 +188,36 @@ func TestUncertain(t *testing.T) {
 			hide(1)(st, us)
 			st.Clusters[1].Namespaces = map[string]map[string]string{"shop": nil}
 		}, nil},
-		"a Service that is not shared": {"1.20.2", map[string]meshtest.Cart{"us": {Annotations: meshtest.Annotations(meshtest.Global, cilium.AnnotationShared+"=false"), Ready: 1}, "eu": ready, "ap": none}, hide(1), nil},
-		"nodes":                        {"1.20.2", map[string]meshtest.Cart{"us": ready, "ap": own}, all, []string{onNodes}},
-		"nodes, and affinity local":    {"1.20.2", map[string]meshtest.Cart{"us": ready, "ap": {Annotations: meshtest.Annotations(meshtest.Global, cilium.AnnotationAffinity+"=local"), Ready: 1, Edit: nodeLocal}}, all, []string{onNodes}},
-		"nodes, another has one":       {"1.20.2", map[string]meshtest.Cart{"us": ready, "eu": ready, "ap": own}, all, nil},
-		"nodes, no own endpoints":      {"1.20.2", map[string]meshtest.Cart{"us": ready, "ap": {Annotations: meshtest.Global, Edit: nodeLocal}}, all, nil}, // it is refused
-		"nodes, not global there":      {"1.20.2", map[string]meshtest.Cart{"us": ready, "ap": {Ready: 1, Edit: nodeLocal}}, all, nil},
-		"nodes of the drained one":     {"1.20.2", map[string]meshtest.Cart{"us": own, "eu": ready}, all, nil},
+		"a Service that is not shared":   {"1.20.2", map[string]meshtest.Cart{"us": {Annotations: meshtest.Annotations(meshtest.Global, cilium.AnnotationShared+"=false"), Ready: 1}, "eu": ready, "ap": none}, hide(1), nil},
+		"peers of clients":               {"1.20.2", needy, stranger(2), []string{ofAP}},
+		"peers of a server":              {"1.20.2", needy, stranger(1), nil},
+		"peers of clients, of their own": {"1.20.2", map[string]meshtest.Cart{"us": ready, "eu": ready, "ap": ready}, stranger(2), nil},
+		"peers of clients, on nodes":     {"1.20.2", map[string]meshtest.Cart{"us": ready, "eu": ready, "ap": own}, stranger(2), []string{ofAP}},
+		"peers of two clusters": {"1.20.2", map[string]meshtest.Cart{"us": ready, "eu": none, "ap": ready}, func(st *meshstate.State, us *clusters.Member) {
+			stranger(1)(st, us)
+			stranger(2)(st, us)
+		}, []string{"the peers of eu are unknown, and clients of shop/cart may have no other endpoint"}},
+		"peers and namespaces": {"1.20.2", needy, func(st *meshstate.State, us *clusters.Member) {
+			hide(1)(st, us)
+			stranger(2)(st, us)
+		}, []string{"the peers of ap are unknown, namespaces may not be read in eu, and clients of shop/cart may have no other endpoint"}},
+		"two slices": {"1.20.2", needy, func(st *meshstate.State, _ *clusters.Member) {
+			st.Clusters[1].Services[meshtest.CartKey].Endpoints[0].DisputedConditions = true
+		}, []string{"an address is in two EndpointSlices in eu, with different conditions or ports, and clients of shop/cart may have no other endpoint"}},
+		"two slices, and another endpoint": {"1.20.2", map[string]meshtest.Cart{"us": ready, "eu": {Annotations: meshtest.Global, Ready: 2}, "ap": none}, func(st *meshstate.State, _ *clusters.Member) {
+			st.Clusters[1].Services[meshtest.CartKey].Endpoints[0].DisputedConditions = true
+		}, nil},
+		"one cluster-id": {"1.20.2", needy, func(st *meshstate.State, _ *clusters.Member) {
+			for i, id := range []uint32{1, 1, 3} {
+				st.Clusters[i].ID, st.Clusters[i].MaxClusters, st.Clusters[i].IDKnown = id, 255, true
+			}
+		}, []string{"us, eu have the same cluster-id 1, and clients of shop/cart may have no other endpoint"}},
+		"nodes":                     {"1.20.2", map[string]meshtest.Cart{"us": ready, "ap": own}, all, []string{onNodes}},
+		"nodes, and affinity local": {"1.20.2", map[string]meshtest.Cart{"us": ready, "ap": {Annotations: meshtest.Annotations(meshtest.Global, cilium.AnnotationAffinity+"=local"), Ready: 1, Edit: nodeLocal}}, all, []string{onNodes}},
+		"nodes, another has one":    {"1.20.2", map[string]meshtest.Cart{"us": ready, "eu": ready, "ap": own}, all, nil},
+		"nodes, no own endpoints":   {"1.20.2", map[string]meshtest.Cart{"us": ready, "ap": {Annotations: meshtest.Global, Edit: nodeLocal}}, all, nil}, // it is refused
+		"nodes, not global there":   {"1.20.2", map[string]meshtest.Cart{"us": ready, "ap": {Ready: 1, Edit: nodeLocal}}, all, nil},
+		"nodes of the drained one":  {"1.20.2", map[string]meshtest.Cart{"us": own, "eu": ready}, all, nil},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
@@ -194,6 +225,38 @@ func TestUncertain(t *testing.T) {
 			c.lack(st, us)
 			if d := cmp.Diff(c.want, Uncertain(st, us)); d != "" {
 				t.Error(d)
+			}
+		})
+	}
+}
+
+// TestHeadlessWithoutPorts: DNS answers for a headless Service without ports too, and its clients can be left without an endpoint.
+func TestHeadlessWithoutPorts(t *testing.T) {
+	t.Parallel()
+	headless := func(s *corev1.Service) {
+		s.Spec.ClusterIP, s.Spec.ClusterIPs, s.Spec.Ports = corev1.ClusterIPNone, []string{corev1.ClusterIPNone}, nil
+	}
+	for name, c := range map[string]struct {
+		in     map[string]meshtest.Cart
+		want   string
+		shifts []string
+	}{
+		"another has one": {map[string]meshtest.Cart{"us": {Annotations: meshtest.Global, Ready: 1, Edit: headless}, "eu": {Annotations: meshtest.Global, Ready: 1, Edit: headless}}, "", []string{"eu {  0} IPv4 [{us 0.5 0} {eu 0.5 1}]"}},
+		"the last one":    {map[string]meshtest.Cart{"us": {Annotations: meshtest.Global, Ready: 1, Edit: headless}, "eu": {Annotations: meshtest.Global, Edit: headless}}, "clients in eu would be left without a ready endpoint", nil},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			st, us := meshtest.Carts("1.20.2", c.in)
+			for i := range st.Clusters {
+				st.Clusters[i].EndpointSliceSync = true
+			}
+			p := Drain(st, us, &drainrecord.Record{ID: "new"}, "eu")
+			var shifts []string
+			for _, s := range Shifts(st, p, "us") {
+				shifts = append(shifts, fmt.Sprint(s.Client, " ", s.Port, " ", s.IPFamily, " ", s.Shares))
+			}
+			if d := cmp.Diff(c.shifts, shifts); d != "" || p.Items[0].Message != c.want {
+				t.Errorf("%q %s", p.Items[0].Message, d)
 			}
 		})
 	}

@@ -88,6 +88,7 @@ type transition struct {
 	versions      []string
 	before, after routing.Outcome
 	complete      bool
+	open          bool // what happens after it is not all that may happen
 }
 
 // transitions predicts one client cluster's frontend in two snapshots. Where Cilium's versions differ and are not known
@@ -99,7 +100,7 @@ func transitions(before, after *routing.Snapshot, client string, key routing.Key
 		for _, oa := range a.Outcomes {
 			versions, meet := common(ob.Versions, oa.Versions)
 			if meet {
-				out = append(out, transition{versions, ob, oa, !b.Incomplete && !a.Incomplete})
+				out = append(out, transition{versions, ob, oa, !b.Incomplete && !a.Incomplete, a.Incomplete})
 			}
 		}
 	}

@@ -3,6 +3,7 @@ package meshtest
 import (
 	"fmt"
 	"net/netip"
+	"slices"
 	"strings"
 
 	corev1 "k8s.io/api/core/v1"
@@ -40,16 +41,18 @@ func Annotations(ann map[string]string, more ...string) map[string]string {
 	return out
 }
 
-// Carts builds the state of Service shop/cart in us, eu and ap; a cluster that is not named lacks it.
+// Carts builds the state of Service shop/cart in us, eu and ap, which are all peers of one another; a cluster that is not named lacks it.
 func Carts(version string, in map[string]Cart) (*meshstate.State, *clusters.Member) {
 	st := &meshstate.State{Errors: map[string]*failure.Error{}, Services: map[string]map[routing.Key]*corev1.Service{}}
 	var us *clusters.Member
-	for n, name := range []string{"us", "eu", "ap"} {
+	names := []string{"us", "eu", "ap"}
+	for n, name := range names {
 		m := &clusters.Member{Name: name, Context: "kind-" + name, UID: "uid-" + name, PeersKnown: true}
 		if name == "us" {
 			us = m
 		}
-		c := routing.Cluster{Name: name, Version: cilium.ParseVersion(version), DefaultGlobalNamespace: true, Services: map[routing.Key]*routing.Service{}}
+		c := routing.Cluster{Name: name, Version: cilium.ParseVersion(version), DefaultGlobalNamespace: true, Services: map[routing.Key]*routing.Service{},
+			PeersKnown: true, Peers: slices.DeleteFunc(slices.Clone(names), func(o string) bool { return o == name })}
 		st.Services[name] = map[routing.Key]*corev1.Service{}
 		if o, ok := in[name]; ok {
 			svc := &corev1.Service{ObjectMeta: metav1.ObjectMeta{Namespace: "shop", Name: "cart", UID: "u1", Annotations: o.Annotations},

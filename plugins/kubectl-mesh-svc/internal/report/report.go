@@ -126,7 +126,7 @@ func Predict(snap *routing.Snapshot, key routing.Key) []v1alpha1.Prediction {
 			continue
 		}
 		frontends := svc.Frontends()
-		if len(frontends) == 0 {
+		if len(frontends) == 0 { // an ExternalName Service has no cluster IP
 			frontends = []routing.Frontend{{}}
 		}
 		for _, fe := range frontends {

@@ -104,6 +104,9 @@ func ports(ps []v1alpha1.Port) string {
 }
 
 func portName(p v1alpha1.Port) string {
+	if p.Port == 0 { // a headless Service without ports
+		return "<none>"
+	}
 	s := fmt.Sprintf("%d/%s", p.Port, p.Protocol)
 	if p.Name != "" {
 		s += "(" + p.Name + ")"
@@ -119,8 +122,11 @@ type group struct {
 }
 
 func (g group) title() string {
-	if g.family == "" {
+	switch {
+	case g.family == "":
 		return ""
+	case g.port.Port == 0: // a headless Service without ports
+		return ", " + g.family
 	}
 	return fmt.Sprintf(" on port %d/%s, %s", g.port.Port, g.port.Protocol, g.family)
 }

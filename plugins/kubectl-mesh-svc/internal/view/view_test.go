@@ -144,6 +144,16 @@ func TestNobodyAnswers(t *testing.T) {
 	}
 }
 
+// TestWithoutPorts: a headless Service may have no ports.
+func TestWithoutPorts(t *testing.T) {
+	t.Parallel()
+	g := groups([]v1alpha1.Prediction{{Client: "us", IPFamily: "IPv6"}, {Client: "us", IPFamily: "IPv4", Port: v1alpha1.Port{Port: 80, Protocol: "TCP"}}})
+	got := []string{g[0].title(), g[1].title(), portName(g[0].port), portName(g[1].port)}
+	if d := cmp.Diff([]string{", IPv6", " on port 80/TCP, IPv4", "<none>", "80/TCP"}, got); d != "" {
+		t.Error(d)
+	}
+}
+
 func TestChanges(t *testing.T) {
 	t.Parallel()
 	doc := v1alpha1.ChangeReport{Document: document(), Action: "globalize", DryRun: "server", Changes: []v1alpha1.Change{

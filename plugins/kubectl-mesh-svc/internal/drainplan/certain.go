@@ -1,0 +1,200 @@
+package drainplan
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+
+	"k8s.io/utils/ptr"
+
+	"github.com/kubectl-mesh/kubectl-mesh/pkg/common/cilium"
+	"github.com/kubectl-mesh/kubectl-mesh/pkg/common/clusters"
+	"github.com/kubectl-mesh/kubectl-mesh/pkg/common/meshstate"
+	"github.com/kubectl-mesh/kubectl-mesh/pkg/common/routing"
+	"github.com/kubectl-mesh/kubectl-mesh/plugins/kubectl-mesh-svc/internal/annotate"
+	"github.com/kubectl-mesh/kubectl-mesh/plugins/kubectl-mesh-svc/internal/drainrecord"
+	"github.com/kubectl-mesh/kubectl-mesh/plugins/kubectl-mesh-svc/internal/exempt"
+)
+
+// loss is what a drain takes from the clients of one Service.
+type loss struct {
+	clients []string // the clusters whose clients would have no endpoint, some with the ports
+	open    bool     // they may have one, because something is unknown
+}
+
+// losses names, for each Service, the clusters whose clients have a ready endpoint now and would have none if the given cluster did not
+// share it. Clusters without a ready endpoint now do not count, and neither do terminating endpoints.
+func losses(snap *routing.Snapshot, cluster string, keys []routing.Key) map[routing.Key]loss {
+	before, after := drained(snap, cluster, keys)
+	out := map[routing.Key]loss{}
+	for _, key := range keys {
+		var l loss
+		for i := range before.Clusters {
+			client := &before.Clusters[i]
+			if client.Name == cluster || client.Services[key] == nil {
+				continue
+			}
+			lost, open := lostPorts(before, after, client.Name, key)
+			l.open = l.open || open
+			switch {
+			case len(lost) == 0:
+			case len(lost) == len(client.Services[key].Frontends()):
+				l.clients = append(l.clients, client.Name)
+			default:
+				l.clients = append(l.clients, client.Name+" (port "+strings.Join(lost, "; ")+")")
+			}
+		}
+		if len(l.clients) > 0 {
+			out[key] = l
+		}
+	}
+	return out
+}
+
+// drained returns the ready endpoints of Services now, and with a cluster that does not share them.
+func drained(snap *routing.Snapshot, cluster string, keys []routing.Key) (before, after *routing.Snapshot) {
+	before = snap.ReadyOnly(keys)
+	changed := map[routing.Key]*routing.Service{}
+	for _, key := range keys {
+		changed[key] = annotated(before.Find(cluster).Services[key], annotate.Values{cilium.AnnotationShared: ptr.To(drainrecord.Unshared)})
+	}
+	return before, before.WithServices(cluster, changed)
+}
+
+// lostPorts lists the ports and families on which the clients of a cluster have a backend before a change, and none after it. open says that they may have
+// one, because something is unknown.
+func lostPorts(before, after *routing.Snapshot, client string, key routing.Key) (lost []string, open bool) {
+	for _, fe := range before.Find(client).Services[key].Frontends() {
+		for _, t := range transitions(before, after, client, key, fe) {
+			if len(t.before.Backends) > 0 && len(t.after.Backends) == 0 {
+				lost, open = append(lost, fmt.Sprintf("%d/%s, %s", fe.Port.Port, fe.Protocol, fe.Family())), open || t.open
+				break
+			}
+		}
+	}
+	return lost, open
+}
+
+// Uncertain says why it cannot be predicted whether clients would be left without an endpoint: members that could not be read, peers of the
+// drained cluster that are unknown or have no context, whatever else is unknown and decides about it, and nodes, which nobody reads.
+func Uncertain(st *meshstate.State, m *clusters.Member) []string {
+	var out []string
+	for i := range st.Clusters {
+		if c := &st.Clusters[i]; c.Gap != "" && c.Name != m.Name {
+			out = append(out, fmt.Sprintf("%s could not be read (%s)", c.Name, c.Gap))
+		}
+	}
+	for _, p := range m.Peers {
+		if st.Find(p) == nil {
+			out = append(out, p+" is a peer, but was not read")
+		}
+	}
+	if !m.PeersKnown {
+		out = append(out, "the peers of "+m.Name+" are unknown")
+	}
+	keys := slices.DeleteFunc(servicesOf(st, m.Name), func(key routing.Key) bool {
+		svc := st.Find(m.Name).Services[key]
+		return exempt.Always(key, svc.Labels) != "" || !cilium.Shared(svc.Annotations).Value
+	})
+	return append(out, uncertainServices(&st.Snapshot, m.Name, keys)...)
+}
+
+// uncertainServices names the Services whose clients may be left without an endpoint, because of what is unknown or on some of their nodes. Those whose clients are
+// left without one for certain are refused, whatever else is unknown.
+func uncertainServices(snap *routing.Snapshot, cluster string, keys []routing.Key) []string {
+	certain := losses(snap, cluster, keys)
+	keys = slices.DeleteFunc(slices.Clone(keys), func(key routing.Key) bool { return len(certain[key].clients) > 0 })
+	before, after := drained(snap, cluster, keys)
+	onNodes := make([][]string, len(snap.Clusters)) // Services, by client cluster
+	var reasons groups
+	for _, key := range keys {
+		var unknown []routing.Unknown
+		for i := range before.Clusters {
+			client := &before.Clusters[i]
+			if client.Name == cluster || client.Services[key] == nil {
+				continue
+			}
+			if lostOnNodes(before, after, client, key) {
+				onNodes[i] = append(onNodes[i], key.String())
+				continue
+			}
+			worstBefore, why := before.Worst(client.Name, cluster, key)
+			if len(why) == 0 {
+				continue
+			}
+			worstAfter, _ := after.Worst(client.Name, cluster, key)
+			if lost, _ := lostPorts(worstBefore, worstAfter, client.Name, key); len(lost) > 0 || lostOnNodes(worstBefore, worstAfter, client, key) {
+				unknown = append(unknown, why...)
+			}
+		}
+		reasons.add(reasonText(unknown), key.String())
+	}
+	out := reasons.lines()
+	for i, services := range onNodes {
+		if len(services) > 0 {
+			out = append(out, fmt.Sprintf("in %s, clients on nodes without an endpoint of %s would have no other one (internalTrafficPolicy is Local), and nodes are not read",
+				snap.Clusters[i].Name, annotate.List(services, namedServices)))
+		}
+	}
+	return out
+}
+
+// lostOnNodes reports whether clients may be left without an endpoint on some of their nodes. With internalTrafficPolicy Local, Cilium does not use the endpoints
+// on other nodes of the client's own cluster, but uses those of other clusters.
+func lostOnNodes(before, after *routing.Snapshot, client *routing.Cluster, key routing.Key) bool {
+	if svc := client.Services[key]; !svc.InternalLocal || svc.Headless || svc.Proxied() {
+		return false
+	}
+	one := []routing.Key{key} // WithoutEndpoints copies all Services
+	with, _ := lostPorts(before, after, client.Name, key)
+	without, _ := lostPorts(before.ReadyOnly(one).WithoutEndpoints(client.Name, key), after.ReadyOnly(one).WithoutEndpoints(client.Name, key), client.Name, key)
+	return len(without) > len(with)
+}
+
+// reasonText says what is unknown: one text for each kind, with all clusters to which it applies.
+func reasonText(unknown []routing.Unknown) string {
+	var texts []string
+	names := map[string][]string{}
+	for _, u := range unknown {
+		if !slices.Contains(texts, u.Text) {
+			texts = append(texts, u.Text)
+		}
+		if !slices.Contains(names[u.Text], u.Cluster) {
+			names[u.Text] = append(names[u.Text], u.Cluster)
+		}
+	}
+	for i, text := range texts {
+		texts[i] = strings.ReplaceAll(text, "%s", strings.Join(names[text], ", "))
+	}
+	return strings.Join(texts, ", ")
+}
+
+// groups gathers the Services for which the same is unknown.
+type groups struct {
+	reasons  []string
+	services map[string][]string
+}
+
+func (g *groups) add(reason, service string) {
+	if reason == "" {
+		return
+	}
+	if g.services == nil {
+		g.services = map[string][]string{}
+	}
+	if g.services[reason] == nil {
+		g.reasons = append(g.reasons, reason)
+	}
+	g.services[reason] = append(g.services[reason], service)
+}
+
+func (g *groups) lines() []string {
+	var out []string
+	for _, r := range g.reasons {
+		out = append(out, fmt.Sprintf("%s, and clients of %s may have no other endpoint", r, annotate.List(g.services[r], namedServices)))
+	}
+	return out
+}
+
+// namedServices is how many Services a reason names; the rest is counted.
+const namedServices = 5
