@@ -82,7 +82,7 @@ var expected = map[string]map[string]want{
 		"kubectl mesh-probe report drill.jsonl.gz -o junit > drill.xml":                                                                  {or: []int{1, 2}, file: "drill.xml", holds: "<testcase "},
 	},
 	"docs/tasks/ci.md": {
-		"kubectl mesh-ca check -o junit > mesh-ca.xml": {code: 1, file: "mesh-ca.xml", holds: "CA010"},
+		"kubectl mesh-ca check -o junit > mesh-ca.xml":                                                                  {code: 1, file: "mesh-ca.xml", holds: "CA010"},
 		"kubectl mesh-probe drill nginx --in us --from deploy/client --expect 'failover<5s' --yes -o junit > drill.xml": {or: []int{1, 2}, file: "drill.xml", holds: "<testcase "},
 	},
 	"docs/tasks/rotate-ca.md": {
