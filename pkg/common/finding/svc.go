@@ -54,7 +54,7 @@ var (
 		"Cilium leaves a Service with the label service.kubernetes.io/service-proxy-name to another proxy, whatever the value. If k8s-service-proxy-name is set, the agents serve only Services whose label has that value (all versions). The cluster IP of a Service with the label service.kubernetes.io/headless is served neither by Cilium nor by kube-proxy.",
 		"Set or remove the label as the message says. Or leave the Service to the other proxy and remove it from the mesh."}
 	DerivedService = Rule{"SVC018", Info, "a Service that the MCS-API controller derives",
-		"The controller derives a Service from each ServiceImport. Its name is derived- and ten characters. The controller overwrites its annotations at every reconciliation, from the ServiceExports of all clusters (MCS-API, 1.17 and later).",
+		"The controller derives a Service from each ServiceImport. Its name is derived- and ten characters of a hash, and its label multicluster.kubernetes.io/service-name names the ServiceImport. The controller overwrites its annotations at every reconciliation, from the ServiceExports of all clusters (MCS-API, 1.17 and later).",
 		"Change the ServiceExport (spec.exportedAnnotations) or the Service that it exports, never the derived Service."}
 	NamespaceGate = Rule{"SVC019", Error, "the namespace is not global",
 		"From 1.20 on, a cluster exports Services only from global namespaces. The annotation clustermesh.cilium.io/global decides. Without it, clustermesh-default-global-namespace decides (default true).",

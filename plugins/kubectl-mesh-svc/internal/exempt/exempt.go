@@ -15,7 +15,7 @@ func Always(k routing.Key, labels map[string]string) string {
 	switch {
 	case k == (routing.Key{Namespace: "default", Name: "kubernetes"}):
 		return "it is the API server of each cluster; if it were global, clients would reach the API server of another cluster"
-	case cilium.DerivedService(k.Name, labels):
+	case cilium.DerivedService(k.Namespace, k.Name, labels):
 		return "Cilium derives it from a ServiceImport and overwrites its annotations; set them in the ServiceExport (spec.exportedAnnotations)"
 	}
 	return ""

@@ -18,9 +18,8 @@ func TestAlways(t *testing.T) {
 	}{
 		"the API server":               {"default", "kubernetes", nil, true},
 		"another Service of that name": {"shop", "kubernetes", nil, false},
-		"derived, by its name":         {"shop", "derived-0123456789", nil, true},
-		"derived, by its label":        {"shop", "derived-web", imported, true},
-		"somebody's own":               {"shop", "derived-data", nil, false},
+		"derived":                      {"shop", "derived-isrlchlhrq", imported, true},
+		"somebody's own":               {"shop", "derived-production", nil, false},
 		"only the label":               {"shop", "web", imported, false},
 		"ordinary":                     {"default", "nginx", nil, false},
 		"--include-system":             {"kube-system", "kubedns", nil, false},
