@@ -232,7 +232,7 @@ func (c *checker) checkAnnotations(p place) {
 	if p.proxied() {
 		c.checkProxied(p)
 	} else if p.global.Junk() {
-		c.tell(finding.GlobalJunk, p, "globalize", "%s is %q, not \"true\": the Service is local there", p.global.Key, p.global.Raw)
+		c.tellGlobalize(finding.GlobalJunk, p, "%s is %q, not \"true\": the Service is local there", p.global.Key, p.global.Raw)
 	}
 	if left, edits := aliases(p); len(left) > 0 && !p.proxied() {
 		c.tellFix(finding.AliasLeft, p, c.apiFix(p, "annotate service", edits...), "%s", strings.Join(left, ", "))

@@ -313,6 +313,12 @@ func TestFixes(t *testing.T) {
 			s.Spec.InternalTrafficPolicy = ptr.To(corev1.ServiceInternalTrafficPolicyLocal)
 		}}}},
 		"a label that nobody serves": {"SVC017", "kubectl --context kind-eu -n default label service nginx service.kubernetes.io/headless-", []meshtest.Cluster{us, {Name: "eu", Service: func(s *corev1.Service) { s.Labels[cilium.LabelHeadless] = "" }}}},
+		"not global in the only cluster": {"SVC003", "kubectl --context kind-us -n default annotate service nginx service.cilium.io/global=true --overwrite", []meshtest.Cluster{
+			{Name: "us", Service: meshtest.Annotate(cilium.AnnotationGlobal, "yes")}, {Name: "eu", Absent: true}}},
+		"the same by its alias": {"SVC003", "kubectl --context kind-us -n default annotate service nginx service.cilium.io/global=true io.cilium/global-service- --overwrite", []meshtest.Cluster{
+			{Name: "us", Service: meshtest.Annotate(cilium.AnnotationGlobal, "-", cilium.AnnotationGlobalAlias, "yes")}, {Name: "eu", Absent: true}}},
+		"synchronized by the alias only": {"SVC027", "kubectl --context kind-us -n default annotate service nginx service.cilium.io/global=true io.cilium/global-service- --overwrite", []meshtest.Cluster{
+			{Name: "us", Service: meshtest.Annotate(cilium.AnnotationGlobal, "-", cilium.AnnotationGlobalAlias, "true", cilium.AnnotationSyncEndpointSlices, "true"), Routing: synced}, {Name: "eu", Absent: true}}},
 		"no command for it": {"SVC024", "", []meshtest.Cluster{us, {Name: "eu", Service: func(s *corev1.Service) {
 			s.Spec.Type, s.Spec.ClusterIP, s.Spec.ClusterIPs = corev1.ServiceTypeExternalName, "", nil
 		}}}},

@@ -136,7 +136,7 @@ func (c *checker) checkSync(p place) {
 	case cilium.SyncJunk:
 		c.tellFix(rule, p, c.apiFix(p, "annotate service", cilium.AnnotationSyncEndpointSlices+"=true", "--overwrite"), "%s is %q, not \"true\"", cilium.AnnotationSyncEndpointSlices, p.svc.Annotations[cilium.AnnotationSyncEndpointSlices])
 	case cilium.SyncAliasOnly:
-		c.tell(rule, p, "globalize", "only %s makes the Service global, and EndpointSlice synchronization does not read that key", cilium.AnnotationGlobalAlias)
+		c.tellGlobalize(rule, p, "only %s makes the Service global, and EndpointSlice synchronization does not read that key", cilium.AnnotationGlobalAlias)
 	case cilium.SyncTooOld:
 		c.tellFix(rule, p, "", "Cilium %s does not have EndpointSlice synchronization", p.cluster.Version)
 	case cilium.SyncOff:
