@@ -149,6 +149,9 @@ var (
 	SkippedPeer = Rule{"SVC049", Warning, "Cilium skips the configuration of a peer",
 		"Agents and KVStoreMesh use an entry of the Secret as a peer's configuration only if it contains the text `endpoints:`. JSON and Terraform quote the key, so what they write does not contain this text. From 1.17 on, the name of the entry must also be a valid cluster name. Cilium skips other entries silently (all versions).",
 		"Write the entry as YAML with the bare key `endpoints:`, under the name of the cluster. If a tool cannot write a bare key, add a comment with that text: `# endpoints: see below`."}
+	APIServer = Rule{"SVC050", Error, "the Service of the API server is global",
+		"The endpoints of default/kubernetes are the API servers of its own cluster. Cilium makes no exception for it (read in the code of the exporter and of the agent, not run). If the Service is global in two clusters, clients in one of them may reach the API servers of the other. Those servers have another certificate and do not accept the clients' tokens.",
+		"Run `kubectl mesh-svc unglobalize kubernetes -n default`."}
 )
 
 // Service lists the rules about global services, by id.
@@ -158,5 +161,5 @@ func Service() []Rule {
 		NamespaceMissing, TypeDiffers, ExternalNamePartly, SharedTargetPort, HeadlessAlone, SyncUnheard, PolicyIngress, PolicyEgress,
 		ClusterID, ClusterName, MaxClusters, VersionSkew, OneSided,
 		HostsLocal, PodCIDR, PodPool, NodeAddress, Datapath, NameRule, IDRule, MaxRule, NativeCIDR, PolicyDefault, Drained,
-		Proxied, WrongKey, Cancelled, SkippedPeer}
+		Proxied, WrongKey, Cancelled, SkippedPeer, APIServer}
 }

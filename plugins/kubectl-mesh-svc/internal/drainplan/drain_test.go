@@ -57,6 +57,8 @@ func TestDrain(t *testing.T) {
 			"refused Cilium derives it from a ServiceImport and overwrites its annotations; set them in the ServiceExport (spec.exportedAnnotations)", ""},
 		"derived, without pods": {map[string]meshtest.Cart{"us": {Annotations: meshtest.Global, Edit: meshtest.Derived}}, "",
 			"skipped Cilium derives it from a ServiceImport and overwrites its annotations; set them in the ServiceExport (spec.exportedAnnotations)", ""},
+		"the API server": {map[string]meshtest.Cart{"us": {Annotations: meshtest.Global, Ready: 1, Edit: func(s *corev1.Service) { s.Namespace, s.Name = "default", "kubernetes" }}}, "",
+			"refused it is the API server of its cluster; as a global service, it leads clients to the API servers of other clusters; to remove the global annotation, run: kubectl mesh-svc unglobalize kubernetes -n default --in us --include-system --contexts kind-us", ""},
 		"somebody's own derived-": {map[string]meshtest.Cart{"us": {Annotations: meshtest.Global, Ready: 1, Edit: func(s *corev1.Service) { s.Name = "derived-production" }}}, "", "planned", "<absent>"},
 		"external name": {map[string]meshtest.Cart{"us": {Annotations: meshtest.Global, Edit: func(s *corev1.Service) { s.Spec.Type = corev1.ServiceTypeExternalName }}}, "",
 			"skipped it is an ExternalName Service and has no endpoints", ""},

@@ -2,6 +2,7 @@ package exempt
 
 import (
 	"net/netip"
+	"strings"
 	"testing"
 
 	"github.com/kubectl-mesh/kubectl-mesh/pkg/common/cilium"
@@ -16,6 +17,8 @@ func TestAlways(t *testing.T) {
 		labels          map[string]string
 		want            bool
 	}{
+		"unglobalize the API server":   {"default", "kubernetes", nil, false},
+		"unglobalize a derived one":    {"shop", "derived-isrlchlhrq", imported, true},
 		"the API server":               {"default", "kubernetes", nil, true},
 		"another Service of that name": {"shop", "kubernetes", nil, false},
 		"derived":                      {"shop", "derived-isrlchlhrq", imported, true},
@@ -24,7 +27,11 @@ func TestAlways(t *testing.T) {
 		"ordinary":                     {"default", "nginx", nil, false},
 		"--include-system":             {"kube-system", "kubedns", nil, false},
 	} {
-		if got := Always(routing.Key{Namespace: c.namespace, Name: c.name}, c.labels); (got != "") != c.want {
+		action := "globalize"
+		if strings.HasPrefix(name, Unglobalize) {
+			action = Unglobalize
+		}
+		if got := Always(action, routing.Key{Namespace: c.namespace, Name: c.name}, c.labels); (got != "") != c.want {
 			t.Errorf("%s: %q", name, got)
 		}
 	}

@@ -63,7 +63,7 @@ func (p planner) item(m *clusters.Member, svc *corev1.Service) (*annotate.Item, 
 	if p.Selector != nil && !p.Selector.Matches(labels.Set(svc.Labels)) && item.Requested() {
 		skip("its labels do not match --selector in this cluster")
 	}
-	if why := exempt.Always(key, svc.Labels); why != "" {
+	if why := exempt.Always(p.Action, key, svc.Labels); why != "" {
 		if !p.Bulk {
 			return nil, fmt.Errorf("service %s is refused: %s", key, why)
 		}

@@ -138,6 +138,7 @@ func TestPlan(t *testing.T) {
 		"unglobalize a lone one": {[]string{"us=nginx", "eu="}, nil, verb.Request{Edit: verb.Unglobalize(), Names: []string{"nginx"}}, "us/nginx:unchanged eu/nginx:absent", ""},
 		"share is there already": {[]string{"us=nginx"}, nil, verb.Request{Edit: verb.Share(), Names: []string{"nginx"}}, "us/nginx:unchanged", ""},
 		"kubernetes":             {[]string{"us=kubernetes", "eu=kubernetes"}, nil, verb.Request{Edit: globalize, Names: []string{"kubernetes"}, IncludeSystem: true}, "", "is refused"},
+		"unglobalize kubernetes": {[]string{"us=kubernetes", "eu=kubernetes"}, nil, verb.Request{Edit: verb.Unglobalize(), Names: []string{"kubernetes"}}, "us/kubernetes:unchanged eu/kubernetes:unchanged", ""},
 		"derived":                {[]string{"us=derived-gapqrqeg1j", "eu="}, nil, verb.Request{Edit: globalize, Names: []string{"derived-gapqrqeg1j"}, IncludeSystem: true}, "", "ServiceImport"},
 		"called derived-":        {[]string{"us=derived-production", "eu=derived-production"}, nil, verb.Request{Edit: globalize, Names: []string{"derived-production"}}, "us/derived-production:planned eu/derived-production:planned", ""},
 		"cilium's own":           {[]string{"us=cilium/hubble", "eu=cilium/hubble"}, nil, verb.Request{Edit: globalize, Namespace: "cilium", Names: []string{"hubble"}}, "", "--include-system"},
