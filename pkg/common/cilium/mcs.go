@@ -1,7 +1,8 @@
 package cilium
 
 import (
-	"regexp"
+	"crypto/sha256"
+	"encoding/base32"
 	"strings"
 )
 
@@ -16,13 +17,18 @@ const (
 	LabelImportedService = "multicluster.kubernetes.io/service-name"
 )
 
-// derivedName is how the MCS-API controller names a Service: derived- and ten characters of base32hex.
-var derivedName = regexp.MustCompile(`^` + derivedServicePrefix + `[0-9a-v]{10}$`)
+// DerivedService reports whether the MCS-API controller derives a Service with this name and these labels from a ServiceImport, and overwrites its
+// annotations. The controller labels each derived Service. A Service of a user may have such a name, or a copy of the label, but not both.
+// Source: Reconcile in service_controller.go (two versions, with and without the EndpointSlice mirror controller, read).
+func DerivedService(namespace, name string, labels map[string]string) bool {
+	imported := labels[LabelImportedService]
+	return imported != "" && name == derivedServiceName(namespace, imported)
+}
 
-const derivedServicePrefix = "derived-"
-
-// DerivedService reports whether the MCS-API controller derives a Service of this name and these labels from a ServiceImport, and overwrites its annotations.
-// A Service of a user may be called derived-something too. Source: derivedName and Reconcile in service_controller.go (1.17, read).
-func DerivedService(name string, labels map[string]string) bool {
-	return derivedName.MatchString(name) || strings.HasPrefix(name, derivedServicePrefix) && labels[LabelImportedService] != ""
+// derivedServiceName returns the name of the Service that is derived from a ServiceImport: derived- and the first ten characters of a hash.
+// Source: derivedName in service_controller.go (the same two versions, read).
+func derivedServiceName(namespace, serviceImport string) string {
+	const hashCharacters = 10
+	hash := sha256.Sum256([]byte(namespace + "/" + serviceImport))
+	return "derived-" + strings.ToLower(base32.HexEncoding.EncodeToString(hash[:]))[:hashCharacters]
 }

@@ -77,7 +77,7 @@ func preferred(m, o *Member, current string, named map[string]bool) bool {
 func (m *Member) use(context *Member) {
 	old, others := *m, m.alternatives
 	*m = *context
-	m.Home, m.origin.Selection = old.Home, old.origin.Selection
+	m.Home, m.origin.Selection, m.origin.Ambiguous = old.Home, old.origin.Selection, old.origin.Ambiguous
 	if old.Name != old.Context {
 		m.Name = old.Name
 	}

@@ -9,6 +9,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 	"github.com/spf13/pflag"
 	"k8s.io/client-go/tools/clientcmd"
+	clientcmdapi "k8s.io/client-go/tools/clientcmd/api"
 
 	"github.com/kubectl-mesh/kubectl-mesh/pkg/common/commandline"
 )
@@ -214,5 +215,35 @@ func TestField12FileAndName(t *testing.T) {
 		if found, err := kc.find(typed); err == nil {
 			t.Errorf("%q means %v", typed, found[0].name)
 		}
+	}
+}
+
+// TestNameThatIsAContextToo: where a name of a cluster is the context of another one, printed commands name the context of the cluster. Resolve goes on
+// to refuse the name: a person who types it may mean either.
+func TestNameThatIsAContextToo(t *testing.T) {
+	t.Parallel()
+	us, eu := newFakeAPI(t, "us", 1, "eu"), newFakeAPI(t, "eu", 2, "us")
+	k := newKubeconfig("kind-us")
+	k.api("kind-us", us, "x")
+	k.api("kind-eu", eu, "x")
+	k.add("us", "https://127.0.0.1:1", nil, &clientcmdapi.AuthInfo{Token: "x"})
+	sel, err := k.flags(t, "kind-us", "kind-eu", "us").Select(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := sel.Resolve("--in", []string{"us"}); err == nil || !strings.Contains(err.Error(), `"us" means both us (context kind-us) and context/us`) {
+		t.Errorf("resolved, or %v", err)
+	}
+	mesh := commandline.MeshOf(sel.Members)
+	if got := mesh.Clusters("us", "eu", "context/us"); got != "kind-us,eu,context/us" {
+		t.Errorf("printed commands name %s", got)
+	}
+	for _, m := range sel.Members {
+		if got, err := sel.Resolve("--in", []string{mesh.Cluster(m.Name)}); err != nil || got[0] != m {
+			t.Errorf("%s: %v", m.Name, err)
+		}
+	}
+	if mesh := commandline.MeshOf(sel.Members[1:2]); mesh.Cluster("eu") != "eu" {
+		t.Errorf("the other cluster is named %s", mesh.Cluster("eu"))
 	}
 }

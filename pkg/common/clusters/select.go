@@ -55,12 +55,7 @@ func (s *Selection) Failed() []*Member {
 func (s *Selection) Resolve(flag string, names []string) ([]*Member, error) {
 	var out []*Member
 	for _, name := range names {
-		var found []*Member
-		for _, m := range s.Members {
-			if m.Name == name || m.Context == name || slices.Contains(m.Aliases, name) {
-				found = append(found, m)
-			}
-		}
+		found := s.answering(name)
 		switch {
 		case len(found) == 0:
 			return nil, s.WithUnread(fmt.Errorf("%s: no cluster %q among those that are read: %s", flag, name, s.names()))
@@ -72,6 +67,27 @@ func (s *Selection) Resolve(flag string, names []string) ([]*Member, error) {
 		}
 	}
 	return out, nil
+}
+
+// answering returns the members that a name means. To write to the wrong one of two is worse than to ask.
+func (s *Selection) answering(name string) []*Member {
+	var found []*Member
+	for _, m := range s.Members {
+		if m.Name == name || m.Context == name || slices.Contains(m.Aliases, name) {
+			found = append(found, m)
+		}
+	}
+	return found
+}
+
+// noteAmbiguous notes the clusters whose name means another one too, such as the context of a cluster that could not be read. Resolve refuses these names,
+// so printed commands use contexts.
+func (s *Selection) noteAmbiguous() {
+	for _, m := range s.Members {
+		if len(s.answering(m.Name)) > 1 {
+			m.origin.Ambiguous = m.Name
+		}
+	}
 }
 
 func (s *Selection) names() string {
@@ -126,6 +142,7 @@ func (f *Flags) Select(ctx context.Context) (*Selection, error) {
 	for _, m := range sel.Members {
 		m.origin.Selection = selection
 	}
+	sel.noteAmbiguous()
 	warnSkipped(sel.Members, w)
 	sel.ContextOnly = ptr.Deref(f.Config.Context, "") != "" && len(f.Contexts) == 0
 	sel.Warnings, sel.Later = append(sel.Warnings, w.Lines()...), w

@@ -33,6 +33,25 @@ type Mesh struct {
 	Selection  []string // the flags that choose the clusters, such as those of Contexts; not quoted
 	Kubeconfig Kubeconfig
 	Flags      []string // more flags of the connection that were set, such as --cilium-namespace=cilium; not quoted
+
+	contexts map[string]string // by cluster, for those whose name another cluster answers to; see Cluster
+}
+
+// Cluster returns what a command names a cluster: its name, or its context where another cluster answers to that name, too.
+func (m Mesh) Cluster(name string) string {
+	if context, ambiguous := m.contexts[name]; ambiguous {
+		return context
+	}
+	return name
+}
+
+// Clusters returns clusters as a flag such as --in takes them; see Cluster and List.
+func (m Mesh) Clusters(names ...string) string {
+	out := make([]string, len(names))
+	for i, name := range names {
+		out[i] = m.Cluster(name)
+	}
+	return List(out...)
 }
 
 // Contexts returns the selection of exactly these contexts.

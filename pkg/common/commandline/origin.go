@@ -17,6 +17,7 @@ type Origin struct {
 	Files     Kubeconfig    // all files that were read; none where that is the default file
 	Flags     []*pflag.Flag // the flags of the connection that were set
 	Selection []string      // the flags with which the clusters were selected
+	Ambiguous string        // the name of the cluster, if another one answers to it too; else empty
 }
 
 // Placed is a cluster whose origin is known.
@@ -85,18 +86,38 @@ func MeshOf[P Placed](clusters []P) Mesh {
 	}
 	if len(origins) > mostContexts && len(first.Selection) > 0 {
 		mesh.Selection, mesh.Kubeconfig = first.Selection, first.Files
+		mesh.contexts = ambiguous(origins, func(o Origin) string { return o.Context })
 		return mesh
 	}
 	oneFile := len(mesh.Kubeconfig) < 2 && !slices.ContainsFunc(origins, func(o Origin) bool { return !slices.Equal(o.kubeconfig(), mesh.Kubeconfig) })
 	if !oneFile {
 		mesh.Kubeconfig = first.Files
 	}
+	context := func(o Origin) string {
+		if oneFile { // where NAME is not ambiguous
+			return o.name()
+		}
+		return o.Context
+	}
 	names := make([]string, len(origins))
 	for i, o := range origins {
-		if names[i] = o.Context; oneFile { // where NAME is not ambiguous
-			names[i] = o.name()
-		}
+		names[i] = context(o)
 	}
-	mesh.Selection = Contexts(names...)
+	mesh.Selection, mesh.contexts = Contexts(names...), ambiguous(origins, context)
 	return mesh
+}
+
+// ambiguous returns the contexts of the clusters whose name another cluster answers to, by that name; nil for none.
+func ambiguous(origins []Origin, context func(Origin) string) map[string]string {
+	var out map[string]string
+	for _, o := range origins {
+		if o.Ambiguous == "" {
+			continue
+		}
+		if out == nil {
+			out = map[string]string{}
+		}
+		out[o.Ambiguous] = context(o)
+	}
+	return out
 }

@@ -54,7 +54,7 @@ var (
 		"Cilium leaves a Service with the label service.kubernetes.io/service-proxy-name to another proxy, whatever the value. If k8s-service-proxy-name is set, the agents serve only Services whose label has that value (all versions). The cluster IP of a Service with the label service.kubernetes.io/headless is served neither by Cilium nor by kube-proxy.",
 		"Set or remove the label as the message says. Or leave the Service to the other proxy and remove it from the mesh."}
 	DerivedService = Rule{"SVC018", Info, "a Service that the MCS-API controller derives",
-		"The controller derives a Service from each ServiceImport. Its name is derived- and ten characters. The controller overwrites its annotations at every reconciliation, from the ServiceExports of all clusters (MCS-API, 1.17 and later).",
+		"The controller derives a Service from each ServiceImport. Its name is derived- and ten characters of a hash, and its label multicluster.kubernetes.io/service-name names the ServiceImport. The controller overwrites its annotations at every reconciliation, from the ServiceExports of all clusters (MCS-API, 1.17 and later).",
 		"Change the ServiceExport (spec.exportedAnnotations) or the Service that it exports, never the derived Service."}
 	NamespaceGate = Rule{"SVC019", Error, "the namespace is not global",
 		"From 1.20 on, a cluster exports Services only from global namespaces. The annotation clustermesh.cilium.io/global decides. Without it, clustermesh-default-global-namespace decides (default true).",
@@ -149,6 +149,9 @@ var (
 	SkippedPeer = Rule{"SVC049", Warning, "Cilium skips the configuration of a peer",
 		"Agents and KVStoreMesh use an entry of the Secret as a peer's configuration only if it contains the text `endpoints:`. JSON and Terraform quote the key, so what they write does not contain this text. From 1.17 on, the name of the entry must also be a valid cluster name. Cilium skips other entries silently (all versions).",
 		"Write the entry as YAML with the bare key `endpoints:`, under the name of the cluster. If a tool cannot write a bare key, add a comment with that text: `# endpoints: see below`."}
+	APIServer = Rule{"SVC050", Error, "the Service of the API server is global",
+		"The endpoints of default/kubernetes are the API servers of its own cluster. Cilium makes no exception for it (read in the code of the exporter and of the agent, not run). If the Service is global in two clusters, clients in one of them may reach the API servers of the other. Those servers have another certificate and do not accept the clients' tokens.",
+		"Run `kubectl mesh-svc unglobalize kubernetes -n default`."}
 )
 
 // Service lists the rules about global services, by id.
@@ -158,5 +161,5 @@ func Service() []Rule {
 		NamespaceMissing, TypeDiffers, ExternalNamePartly, SharedTargetPort, HeadlessAlone, SyncUnheard, PolicyIngress, PolicyEgress,
 		ClusterID, ClusterName, MaxClusters, VersionSkew, OneSided,
 		HostsLocal, PodCIDR, PodPool, NodeAddress, Datapath, NameRule, IDRule, MaxRule, NativeCIDR, PolicyDefault, Drained,
-		Proxied, WrongKey, Cancelled, SkippedPeer}
+		Proxied, WrongKey, Cancelled, SkippedPeer, APIServer}
 }

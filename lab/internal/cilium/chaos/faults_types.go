@@ -1,6 +1,8 @@
 package chaos
 
 import (
+	"crypto/sha256"
+	"encoding/base32"
 	"slices"
 	"strings"
 
@@ -140,15 +142,11 @@ func serviceKinds() []kind {
 			}
 			s.expect("SVC017", in...)
 		}},
-		// derived- and ten characters of base32hex: what the MCS-API controller makes, in every cluster.
+		// The MCS-API controller makes such a Service in every cluster: derived- and ten characters of a hash in base32hex.
 		{name: "derived", seed: func(s *seeding) {
-			const base32hex = "0123456789abcdefghijklmnopqrstuv"
-			var b strings.Builder
-			for range 10 {
-				b.WriteByte(base32hex[s.IntN(len(base32hex))])
-			}
 			export := s.svc.name
-			s.svc.name = "derived-" + b.String()
+			hash := sha256.Sum256([]byte(s.svc.namespace + "/" + export))
+			s.svc.name = "derived-" + strings.ToLower(base32.HexEncoding.EncodeToString(hash[:]))[:10]
 			for _, at := range s.svc.sites {
 				at.labels = map[string]string{"multicluster.kubernetes.io/service-name": export}
 			}

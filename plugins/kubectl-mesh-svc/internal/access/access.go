@@ -26,7 +26,7 @@ const someCluster = "us"
 func All() []permissions.Access {
 	return append(permissions.Mesh(), []permissions.Access{
 		{Resource: "namespaces", Verbs: []string{"get", "list", "watch"}, Place: permissions.InServices, Commands: cmdRead,
-			For: "whether a namespace is global (1.20)", Without: "the namespace counts as not annotated; predictions that depend on it are not certain, and `drain` then needs `--allow-partial`"},
+			For: "whether a namespace is global (1.20), and keys on it that Cilium does not read", Without: "the namespace counts as not annotated; predictions that depend on it are not certain, `drain` then needs `--allow-partial`, and `check` exits with 2"},
 		forCommands(annotate.AccessReadBack(), cmdOne...),
 		{Resource: "services", Verbs: []string{"list"}, Place: permissions.InServices, Commands: cmdMany,
 			For: "several Services"},

@@ -119,6 +119,10 @@ func newChecker(st *meshstate.State, key routing.Key, cmds commands) *checker {
 
 // run does all checks. Missing namespaces are collected over all Services.
 func (c *checker) run(absent map[string]*absence) []v1alpha1.Finding {
+	if c.key == exempt.APIServer {
+		c.checkAPIServer()
+		return c.out
+	}
 	c.sharedNowhere = c.isSharedNowhere()
 	for _, p := range c.present {
 		c.checkAnnotations(p)
@@ -232,7 +236,7 @@ func (c *checker) checkAnnotations(p place) {
 	if p.proxied() {
 		c.checkProxied(p)
 	} else if p.global.Junk() {
-		c.tell(finding.GlobalJunk, p, "globalize", "%s is %q, not \"true\": the Service is local there", p.global.Key, p.global.Raw)
+		c.tellGlobalize(finding.GlobalJunk, p, "%s is %q, not \"true\": the Service is local there", p.global.Key, p.global.Raw)
 	}
 	if left, edits := aliases(p); len(left) > 0 && !p.proxied() {
 		c.tellFix(finding.AliasLeft, p, c.apiFix(p, "annotate service", edits...), "%s", strings.Join(left, ", "))

@@ -259,27 +259,29 @@ func TestGlobalInOneCluster(t *testing.T) {
 func TestDerived(t *testing.T) {
 	t.Parallel()
 	imported := func(s *corev1.Service) { s.Labels[cilium.LabelImportedService] = "web" }
-	importedOnly := func(s *corev1.Service) { imported(s); s.Spec.Selector = nil }
+	selector := meshtest.Cluster{Service: imported}
+	mirrored := meshtest.Cluster{Service: with(imported, func(s *corev1.Service) { s.Spec.Selector = nil })}
+	importedOnly := meshtest.Cluster{Service: mirrored.Service, Slice: func(s *discoveryv1.EndpointSlice) { s.Endpoints = nil }}
 	cases := map[string]struct {
 		name   string
-		us, eu func(*corev1.Service)
+		us, eu meshtest.Cluster
 		want   []string
 		fix    string
 	}{
-		"by its label":            {"derived-web", imported, imported, []string{"SVC005 us", "SVC018 us,eu"}, "kubectl --context kind-us -n default edit serviceexport web"},
-		"exported by another one": {"derived-web", importedOnly, imported, []string{"SVC005 us", "SVC018 us,eu"}, "kubectl --context kind-eu -n default edit serviceexport web"},
-		"exported by none":        {"derived-web", importedOnly, importedOnly, []string{"SVC005 us", "SVC018 us,eu"}, "kubectl --context kind-us -n default get serviceexports"},
-		"by its name":             {"derived-0123456789", nil, nil, []string{"SVC005 us", "SVC018 us,eu"}, "kubectl --context kind-us -n default get serviceexports"},
-		"somebody's own name":     {"derived-data", nil, nil, []string{"SVC005 us"}, "kubectl mesh-svc share derived-data -n default --in us --contexts kind-us,kind-eu"},
+		"exported by both":          {"derived-gapqrqeg1j", selector, selector, []string{"SVC005 us", "SVC018 us,eu"}, "kubectl --context kind-us -n default edit serviceexport web"},
+		"exported by another one":   {"derived-gapqrqeg1j", importedOnly, selector, []string{"SVC018 us,eu"}, "kubectl --context kind-eu -n default edit serviceexport web"},
+		"mirrored from another one": {"derived-gapqrqeg1j", importedOnly, mirrored, []string{"SVC018 us,eu"}, "kubectl --context kind-eu -n default edit serviceexport web"},
+		"exported by none":          {"derived-gapqrqeg1j", importedOnly, importedOnly, []string{"SVC018 us,eu"}, "kubectl --context kind-us -n default get serviceexports"},
+		"somebody's own name":       {"derived-production", meshtest.Cluster{}, meshtest.Cluster{}, []string{"SVC005 us"}, "kubectl mesh-svc share derived-production -n default --in us --contexts kind-us,kind-eu"},
 	}
 	for name, c := range cases {
-		edit := func(f func(*corev1.Service)) func(*corev1.Service) {
-			if f == nil {
-				return func(*corev1.Service) {}
-			}
-			return f
+		c.us.Name, c.eu.Name = "us", "eu"
+		junk := meshtest.Annotate(cilium.AnnotationShared, "yes")
+		if c.us.Service != nil {
+			junk = with(c.us.Service, junk)
 		}
-		st, members := meshtest.Build(meshtest.Cluster{Name: "us", Service: with(edit(c.us), meshtest.Annotate(cilium.AnnotationShared, "yes"))}, meshtest.Cluster{Name: "eu", Service: edit(c.eu)})
+		c.us.Service = junk
+		st, members := meshtest.Build(c.us, c.eu)
 		key := routing.Key{Namespace: "default", Name: c.name}
 		for i := range st.Clusters {
 			st.Clusters[i].Services = map[routing.Key]*routing.Service{key: st.Clusters[i].Services[meshtest.Nginx]}
@@ -311,6 +313,12 @@ func TestFixes(t *testing.T) {
 			s.Spec.InternalTrafficPolicy = ptr.To(corev1.ServiceInternalTrafficPolicyLocal)
 		}}}},
 		"a label that nobody serves": {"SVC017", "kubectl --context kind-eu -n default label service nginx service.kubernetes.io/headless-", []meshtest.Cluster{us, {Name: "eu", Service: func(s *corev1.Service) { s.Labels[cilium.LabelHeadless] = "" }}}},
+		"not global in the only cluster": {"SVC003", "kubectl --context kind-us -n default annotate service nginx service.cilium.io/global=true --overwrite", []meshtest.Cluster{
+			{Name: "us", Service: meshtest.Annotate(cilium.AnnotationGlobal, "yes")}, {Name: "eu", Absent: true}}},
+		"the same by its alias": {"SVC003", "kubectl --context kind-us -n default annotate service nginx service.cilium.io/global=true io.cilium/global-service- --overwrite", []meshtest.Cluster{
+			{Name: "us", Service: meshtest.Annotate(cilium.AnnotationGlobal, "-", cilium.AnnotationGlobalAlias, "yes")}, {Name: "eu", Absent: true}}},
+		"synchronized by the alias only": {"SVC027", "kubectl --context kind-us -n default annotate service nginx service.cilium.io/global=true io.cilium/global-service- --overwrite", []meshtest.Cluster{
+			{Name: "us", Service: meshtest.Annotate(cilium.AnnotationGlobal, "-", cilium.AnnotationGlobalAlias, "true", cilium.AnnotationSyncEndpointSlices, "true"), Routing: synced}, {Name: "eu", Absent: true}}},
 		"no command for it": {"SVC024", "", []meshtest.Cluster{us, {Name: "eu", Service: func(s *corev1.Service) {
 			s.Spec.Type, s.Spec.ClusterIP, s.Spec.ClusterIPs = corev1.ServiceTypeExternalName, "", nil
 		}}}},

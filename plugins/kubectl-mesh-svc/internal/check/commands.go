@@ -52,7 +52,7 @@ func (c commands) change(verb string, key routing.Key, in []string, flags ...str
 	}
 	words = append(words, key.Name)
 	if len(in) > 0 {
-		words = append(words, "--in", commandline.List(in...))
+		words = append(words, "--in", c.mesh.Clusters(in...))
 	}
 	return plugin.Command(c.mesh, key.Namespace, append(append(words, more...), flags...)...)
 }

@@ -59,26 +59,34 @@ func anyGlobal(c *routing.Cluster, keys []routing.Key) bool {
 	})
 }
 
-// All does all checks, and lists those that could not be done.
-func All(st *meshstate.State, members []*clusters.Member, keys []routing.Key, around *meshstate.Around, ignored Ignored) v1alpha1.FindingList {
+// All does all checks, and lists those that could not be done. namespace is the only one that was read, "" for all.
+func All(st *meshstate.State, members []*clusters.Member, keys []routing.Key, around *meshstate.Around, namespace string, ignored Ignored) v1alpha1.FindingList {
 	doc := v1alpha1.FindingList{Document: clusters.Document("FindingList", members), Services: len(keys)}
 	doc.Findings = slices.Concat(Clusters(members), Hosts(st, members, keys), Nodes(members, around),
 		Services(st, members, keys), Namespaces(st, members), Policies(st, members, keys, around))
 	doc.Findings = slices.DeleteFunc(doc.Findings, func(f v1alpha1.Finding) bool { return slices.Contains(ignored, f.ID) })
 	finding.Sort(doc.Findings)
-	doc.NotExamined = append(gates(st, keys, ignored), unread(around, ignored)...)
+	doc.NotExamined = append(hiddenNamespaces(st, keys, namespace, ignored), unread(around, ignored)...)
 	doc.Complete = doc.Complete && len(doc.NotExamined) == 0
 	return doc
 }
 
-// gates lists the clusters whose namespaces may not be read although they may keep Services from being exported.
-func gates(st *meshstate.State, keys []routing.Key, ignored Ignored) []v1alpha1.NotExamined {
+// hiddenNamespaces lists the clusters whose namespaces may not be read, and what is not examined there: the keys of the namespaces and, if Services are
+// global, whether the namespaces keep them from being exported. namespace is the only one to read, "" for all.
+func hiddenNamespaces(st *meshstate.State, keys []routing.Key, namespace string, ignored Ignored) []v1alpha1.NotExamined {
+	verbs := "get, list"
+	if namespace != "" {
+		verbs = "get"
+	}
 	var out []v1alpha1.NotExamined
-	ids := ignored.rest(finding.NamespaceGate)
 	for i := range st.Clusters {
 		c := &st.Clusters[i]
-		if c.Gap == "" && c.NamespacesHidden && len(ids) > 0 && cilium.RulesFor(c.Version)[0].NamespaceGate && anyGlobal(c, keys) {
-			out = append(out, notExamined(c.Name, "get, list", "namespaces", "", ids, string(failure.Forbidden), ""))
+		rules := []finding.Rule{finding.WrongKey}
+		if cilium.RulesFor(c.Version)[0].NamespaceGate && anyGlobal(c, keys) {
+			rules = []finding.Rule{finding.NamespaceGate, finding.WrongKey}
+		}
+		if ids := ignored.rest(rules...); c.Gap == "" && c.NamespacesHidden && len(ids) > 0 {
+			out = append(out, notExamined(c.Name, verbs, "namespaces", namespace, ids, string(failure.Forbidden), ""))
 		}
 	}
 	return out

@@ -156,20 +156,20 @@ func TestNotExamined(t *testing.T) {
 	around := &meshstate.Around{Unread: []meshstate.Unread{{Cluster: "eu", Resource: meshstate.ResourceCiliumNodes, Err: forbidden}}}
 	unreadable := func(c *routing.Cluster) { c.Namespaces, c.NamespacesHidden = nil, true }
 	st, members := meshtest.Build(meshtest.Cluster{Name: "us", Version: "1.20.2", Routing: unreadable}, meshtest.Cluster{Name: "eu", Version: "1.20.2"})
-	doc := All(st, members, []routing.Key{meshtest.Nginx}, around, nil)
+	doc := All(st, members, []routing.Key{meshtest.Nginx}, around, "", nil)
 	var got []string
 	for _, n := range doc.NotExamined {
 		got = append(got, n.Cluster+": "+n.Message)
 	}
 	want := []string{
-		`us: no permission: a ClusterRole needs {apiGroups: [""], resources: [namespaces], verbs: [get, list]}; not examined: SVC019; to skip: --ignore SVC019`,
+		`us: no permission: a ClusterRole needs {apiGroups: [""], resources: [namespaces], verbs: [get, list]}; not examined: SVC019, SVC047; to skip: --ignore SVC019,SVC047`,
 		`eu: no permission: a ClusterRole needs {apiGroups: [cilium.io], resources: [ciliumnodes], verbs: [list]}; not examined: SVC036, SVC037, SVC038, SVC043; to skip: --ignore SVC036,SVC037,SVC038,SVC043`,
 	}
 	if d := cmp.Diff(want, got); d != "" || doc.Complete {
 		t.Errorf("complete %v: %s", doc.Complete, d)
 	}
-	ignored := Ignored{"SVC019", "SVC036", "SVC037", "SVC038", "SVC043"}
-	if doc := All(st, members, []routing.Key{meshtest.Nginx}, &meshstate.Around{}, ignored); !doc.Complete {
+	ignored := Ignored{"SVC019", "SVC047", "SVC036", "SVC037", "SVC038", "SVC043"}
+	if doc := All(st, members, []routing.Key{meshtest.Nginx}, &meshstate.Around{}, "", ignored); !doc.Complete {
 		t.Errorf("not complete: %+v", doc.NotExamined)
 	}
 	q := Around(st, members, []routing.Key{meshtest.Nginx}, "", ignored)
@@ -181,6 +181,38 @@ func TestNotExamined(t *testing.T) {
 	}
 	if q := Around(st, members, nil, "", nil); q.Policies(members[0]) {
 		t.Error("reads policies although nothing is global")
+	}
+}
+
+// TestHiddenNamespaces: keys of namespaces are looked for in every version, and whether Services are exported only where namespaces decide about it.
+func TestHiddenNamespaces(t *testing.T) {
+	t.Parallel()
+	const all = `us: no permission: a ClusterRole needs {apiGroups: [""], resources: [namespaces], verbs: [get, list]}; not examined: `
+	const one = `us: no permission: a Role in namespace default needs {apiGroups: [""], resources: [namespaces], verbs: [get]}; not examined: `
+	local := meshtest.Annotate(cilium.AnnotationGlobal, "-")
+	for name, c := range map[string]struct {
+		us        meshtest.Cluster
+		namespace string
+		ignored   Ignored
+		want      []string
+	}{
+		"1.20":                 {meshtest.Cluster{Version: "1.20.2"}, "", nil, []string{all + "SVC019, SVC047; to skip: --ignore SVC019,SVC047"}},
+		"1.19":                 {meshtest.Cluster{Version: "1.19.7"}, "", nil, []string{all + "SVC047; to skip: --ignore SVC047"}},
+		"1.20, nothing global": {meshtest.Cluster{Version: "1.20.2", Service: local}, "", nil, []string{all + "SVC047; to skip: --ignore SVC047"}},
+		"1.20, one ignored":    {meshtest.Cluster{Version: "1.20.2"}, "", Ignored{"SVC019"}, []string{all + "SVC047; to skip: --ignore SVC047"}},
+		"1.19, it is ignored":  {meshtest.Cluster{Version: "1.19.7"}, "", Ignored{"SVC047"}, nil},
+		"1.19, one namespace":  {meshtest.Cluster{Version: "1.19.7"}, "default", nil, []string{one + "SVC047; to skip: --ignore SVC047"}},
+	} {
+		c.us.Name, c.us.Routing = "us", func(c *routing.Cluster) { c.Namespaces, c.NamespacesHidden = nil, true }
+		st, members := meshtest.Build(c.us, meshtest.Cluster{Name: "eu"})
+		doc := All(st, members, []routing.Key{meshtest.Nginx}, &meshstate.Around{}, c.namespace, c.ignored)
+		var got []string
+		for _, n := range doc.NotExamined {
+			got = append(got, n.Cluster+": "+n.Message)
+		}
+		if d := cmp.Diff(c.want, got); d != "" || doc.Complete != (c.want == nil) {
+			t.Errorf("%s: complete %v: %s", name, doc.Complete, d)
+		}
 	}
 }
 
@@ -203,6 +235,6 @@ func BenchmarkAll(b *testing.B) {
 	}
 	around := &meshstate.Around{Policies: map[string][]policy.Policy{"eu": {p}}}
 	for b.Loop() {
-		All(st, members, keys, around, nil)
+		All(st, members, keys, around, "", nil)
 	}
 }

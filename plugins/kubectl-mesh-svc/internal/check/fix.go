@@ -5,6 +5,7 @@ import (
 	"strings"
 
 	"github.com/kubectl-mesh/kubectl-mesh/pkg/common/cilium"
+	"github.com/kubectl-mesh/kubectl-mesh/pkg/common/finding"
 	"github.com/kubectl-mesh/kubectl-mesh/pkg/common/owners"
 )
 
@@ -12,6 +13,20 @@ import (
 // "patch service"; args are the arguments of the edit.
 func (c *checker) keptElsewhere(p place, verb string, args ...string) string {
 	return keptEdit(p.svc.Owners.ServiceKeeper, verb, args...)
+}
+
+// tellGlobalize adds a note that globalize fixes. That command refuses a Service of only one cluster, so there the fix is the same edit with kubectl;
+// then a Service that is missing in the other clusters has its own finding.
+func (c *checker) tellGlobalize(r finding.Rule, p place, format string, args ...any) {
+	if len(c.present) > 1 {
+		c.tell(r, p, "globalize", format, args...)
+		return
+	}
+	edit := []string{cilium.AnnotationGlobal + "=true"}
+	if _, there := p.svc.Annotations[cilium.AnnotationGlobalAlias]; there {
+		edit = append(edit, cilium.AnnotationGlobalAlias+"-")
+	}
+	c.tellFix(r, p, c.apiFix(p, "annotate service", append(edit, "--overwrite")...), format, args...)
 }
 
 // keptEdit is keptElsewhere for any object; keeper tells who keeps fields of it.

@@ -45,10 +45,15 @@ func (c *checker) checkCancelled() {
 		if c.remoteEverywhere() {
 			idle = "; affinity remote has no effect"
 		}
-		c.add(finding.Cancelled, names, c.svcFix("share", names...), "%s: global, but no cluster shares its endpoints; clients of each cluster use only their own%s", all, idle)
+		c.add(finding.Cancelled, names, c.svcFix("share", c.inService()...), "%s: global, but no cluster shares its endpoints; clients of each cluster use only their own%s", all, idle)
 	case c.remoteEverywhere() && c.sharing() > 1:
 		c.add(finding.Cancelled, names, c.svcFix("affinity none", names...), "%s: affinity is remote in every cluster; clients of each cluster use the other clusters, and no cluster serves its own clients", all)
 	}
+}
+
+// inService names the clusters that are not drained. The command share refuses the others until undrain.
+func (c *checker) inService() []string {
+	return placeNames(slices.DeleteFunc(slices.Clone(c.global), func(p place) bool { return drainrecord.OutOfService(p.svc.Annotations, p.name()) }))
 }
 
 // sharing counts the clusters that share the Service.

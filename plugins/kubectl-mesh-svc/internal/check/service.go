@@ -136,7 +136,7 @@ func (c *checker) checkSync(p place) {
 	case cilium.SyncJunk:
 		c.tellFix(rule, p, c.apiFix(p, "annotate service", cilium.AnnotationSyncEndpointSlices+"=true", "--overwrite"), "%s is %q, not \"true\"", cilium.AnnotationSyncEndpointSlices, p.svc.Annotations[cilium.AnnotationSyncEndpointSlices])
 	case cilium.SyncAliasOnly:
-		c.tell(rule, p, "globalize", "only %s makes the Service global, and EndpointSlice synchronization does not read that key", cilium.AnnotationGlobalAlias)
+		c.tellGlobalize(rule, p, "only %s makes the Service global, and EndpointSlice synchronization does not read that key", cilium.AnnotationGlobalAlias)
 	case cilium.SyncTooOld:
 		c.tellFix(rule, p, "", "Cilium %s does not have EndpointSlice synchronization", p.cluster.Version)
 	case cilium.SyncOff:
@@ -189,11 +189,12 @@ func (c *checker) helmFix(p place, set string) string {
 
 // derived reports whether the MCS-API controller made the Service.
 func (c *checker) derived() bool {
-	return slices.ContainsFunc(c.present, func(p place) bool { return cilium.DerivedService(c.key.Name, p.svc.Labels) })
+	return slices.ContainsFunc(c.present, func(p place) bool { return cilium.DerivedService(c.key.Namespace, c.key.Name, p.svc.Labels) })
 }
 
 // redirectDerived adds a finding with the owner of a derived Service, and replaces every fix that would change it.
-// The ServiceImport is in every cluster, but a ServiceExport only in those that export: there the derived Service has the selector of the exported one.
+// The ServiceImport is in every cluster, but a ServiceExport only in those that export: there the derived Service has the selector of the exported one or,
+// with the EndpointSlice mirror controller, its endpoints and no selector (service_controller.go and endpointslice_mirror_controller.go, read).
 func (c *checker) redirectDerived() {
 	what, fix := "a ServiceExport", c.kubectl(c.global[0].cluster, c.key.Namespace, "get", "serviceexports")
 	for _, p := range slices.Backward(c.global) {
@@ -202,7 +203,7 @@ func (c *checker) redirectDerived() {
 			continue
 		}
 		what = "ServiceExport " + export
-		if p.svc.Selector {
+		if !p.nothingToShare() {
 			fix = c.kubectl(p.cluster, c.key.Namespace, "edit", "serviceexport", export)
 		}
 	}

@@ -155,6 +155,9 @@ func TestField16SettingsThatCancel(t *testing.T) {
 			`SVC048 warning service/default/nginx: us, eu: affinity is remote in every cluster; clients of each cluster use the other clusters, and no cluster serves its own clients => kubectl mesh-svc affinity none nginx -n default --in us,eu --contexts kind-us,kind-eu`}},
 		"both": {annotations(g, unshared, remote), annotations(g, unshared, remote), []string{
 			`SVC048 warning service/default/nginx: us, eu: global, but no cluster shares its endpoints; clients of each cluster use only their own; affinity remote has no effect => kubectl mesh-svc share nginx -n default --in us,eu --contexts kind-us,kind-eu`}},
+		"one is drained": {with(annotations(g), meshtest.DrainedBy("us", "false")), annotations(g, unshared), []string{
+			`SVC048 warning service/default/nginx: us, eu: global, but no cluster shares its endpoints; clients of each cluster use only their own => kubectl mesh-svc share nginx -n default --in eu --contexts kind-us,kind-eu`,
+			`SVC045 info service/default/nginx: us: drained: other clusters do not use the endpoints there until undrain => kubectl mesh-svc undrain us --contexts kind-us,kind-eu`}},
 		"a peer was not read": {annotations(g, unshared), annotations(g, unshared), []string{
 			`SVC004 info service/default/nginx: us, eu: other clusters do not use the endpoints there => kubectl mesh-svc share nginx -n default --in us,eu --contexts kind-us,kind-eu`}},
 		"shared in one":             {annotations(g, unshared), annotations(g), []string{`SVC004 info service/default/nginx: us: other clusters do not use the endpoints there => kubectl mesh-svc share nginx -n default --in us --contexts kind-us,kind-eu`}},

@@ -63,16 +63,18 @@ type run struct {
 
 // command is a command about this cluster, over all members that were read.
 func (r *run) command(verb string) string {
-	return plugin.Command(commandline.MeshOf(r.sel.Members), "", verb, r.target.Name)
+	mesh := commandline.MeshOf(r.sel.Members)
+	return plugin.Command(mesh, "", verb, mesh.Cluster(r.target.Name))
 }
 
 // again is this drain as it is typed again, with every flag without which it would be refused.
 func (r *run) again() string {
-	words := []string{"drain", r.target.Name}
+	mesh := commandline.MeshOf(r.sel.Members)
+	words := []string{"drain", mesh.Cluster(r.target.Name)}
 	if r.SkipRefused {
 		words = append(words, "--skip-refused")
 	}
-	return plugin.Command(commandline.MeshOf(r.sel.Members), "", append(words, r.RetryFlags...)...)
+	return plugin.Command(mesh, "", append(words, r.RetryFlags...)...)
 }
 
 // begin finds the members, and the cluster that is meant among them.

@@ -94,7 +94,7 @@ func Uncertain(st *meshstate.State, m *clusters.Member) []string {
 	}
 	keys := slices.DeleteFunc(servicesOf(st, m.Name), func(key routing.Key) bool {
 		svc := st.Find(m.Name).Services[key]
-		return exempt.Always(key, svc.Labels) != "" || !cilium.Shared(svc.Annotations).Value
+		return exempt.Always(actionDrain, key, svc.Labels) != "" || !cilium.Shared(svc.Annotations).Value
 	})
 	return append(out, uncertainServices(&st.Snapshot, m.Name, keys)...)
 }

@@ -12,6 +12,7 @@ import (
 	"github.com/kubectl-mesh/kubectl-mesh/pkg/apis/v1alpha1"
 	"github.com/kubectl-mesh/kubectl-mesh/pkg/common/cilium"
 	"github.com/kubectl-mesh/kubectl-mesh/pkg/common/clusters"
+	"github.com/kubectl-mesh/kubectl-mesh/pkg/common/commandline"
 	"github.com/kubectl-mesh/kubectl-mesh/pkg/common/meshstate"
 	"github.com/kubectl-mesh/kubectl-mesh/pkg/common/routing"
 	"github.com/kubectl-mesh/kubectl-mesh/plugins/kubectl-mesh-svc/internal/annotate"
@@ -25,7 +26,7 @@ import (
 //
 // rec is the record that will store the previous values. Drain does not change it; Entries returns what it must contain.
 func Drain(st *meshstate.State, m *clusters.Member, rec *drainrecord.Record, keeper string) *annotate.Plan {
-	p := &annotate.Plan{Action: "drain " + m.Name, Manager: plugin.FieldManager}
+	p := &annotate.Plan{Action: actionDrain + " " + m.Name, Manager: plugin.FieldManager}
 	var keys []routing.Key
 	for _, key := range servicesOf(st, m.Name) {
 		svc := st.Services[m.Name][key]
@@ -44,8 +45,11 @@ func Drain(st *meshstate.State, m *clusters.Member, rec *drainrecord.Record, kee
 			item.Result, item.Message = v1alpha1.ResultSkipped, exempt.ProxiedMessage
 		} else if why := exempt.WithoutEffect(string(svc.Spec.Type), svc.Labels, m.Config.ServiceProxyName); why != "" {
 			item.Result, item.Message = v1alpha1.ResultSkipped, why
-		} else if why := exempt.Always(key, svc.Labels); why != "" {
+		} else if why := exempt.Always(actionDrain, key, svc.Labels); why != "" {
 			item.Result, item.Message = v1alpha1.ResultSkipped, why
+			if key == exempt.APIServer {
+				item.Message += "; to remove the global annotation, run: " + unglobalize(m, key)
+			}
 			if st.Find(m.Name).Services[key].ReadyEndpoints() > 0 {
 				item.Result = v1alpha1.ResultRefused
 			}
@@ -64,6 +68,14 @@ func Drain(st *meshstate.State, m *clusters.Member, rec *drainrecord.Record, kee
 		}
 	}
 	return p
+}
+
+// actionDrain is the action of Drain without the name of its cluster.
+const actionDrain = "drain"
+
+// unglobalize returns the command that makes a Service of the system local in one cluster.
+func unglobalize(m *clusters.Member, key routing.Key) string {
+	return plugin.Command(commandline.MeshOf([]*clusters.Member{m}), key.Namespace, exempt.Unglobalize, key.Name, "--in", m.Name, "--include-system")
 }
 
 // former returns the value of the annotation that drain overwrites.

@@ -10,12 +10,18 @@ import (
 
 const typeExternalName = string(corev1.ServiceTypeExternalName)
 
-// Always says why no command changes a Service of this name and these labels, whatever its flags; "" if commands may change it.
-func Always(k routing.Key, labels map[string]string) string {
+// APIServer is the Service that Kubernetes keeps for the API servers of each cluster.
+var APIServer = routing.Key{Namespace: "default", Name: "kubernetes"}
+
+// Unglobalize is the action of the verb that always may change APIServer: it undoes what no other command should have done.
+const Unglobalize = "unglobalize"
+
+// Always says why an action leaves a Service of this name and these labels unchanged, whatever its flags; "" if it may change it.
+func Always(action string, k routing.Key, labels map[string]string) string {
 	switch {
-	case k == (routing.Key{Namespace: "default", Name: "kubernetes"}):
-		return "it is the API server of each cluster; if it were global, clients would reach the API server of another cluster"
-	case cilium.DerivedService(k.Name, labels):
+	case k == APIServer && action != Unglobalize:
+		return "it is the API server of its cluster; as a global service, it leads clients to the API servers of other clusters"
+	case cilium.DerivedService(k.Namespace, k.Name, labels):
 		return "Cilium derives it from a ServiceImport and overwrites its annotations; set them in the ServiceExport (spec.exportedAnnotations)"
 	}
 	return ""

@@ -2,6 +2,7 @@ package exempt
 
 import (
 	"net/netip"
+	"strings"
 	"testing"
 
 	"github.com/kubectl-mesh/kubectl-mesh/pkg/common/cilium"
@@ -16,16 +17,21 @@ func TestAlways(t *testing.T) {
 		labels          map[string]string
 		want            bool
 	}{
+		"unglobalize the API server":   {"default", "kubernetes", nil, false},
+		"unglobalize a derived one":    {"shop", "derived-isrlchlhrq", imported, true},
 		"the API server":               {"default", "kubernetes", nil, true},
 		"another Service of that name": {"shop", "kubernetes", nil, false},
-		"derived, by its name":         {"shop", "derived-0123456789", nil, true},
-		"derived, by its label":        {"shop", "derived-web", imported, true},
-		"somebody's own":               {"shop", "derived-data", nil, false},
+		"derived":                      {"shop", "derived-isrlchlhrq", imported, true},
+		"somebody's own":               {"shop", "derived-production", nil, false},
 		"only the label":               {"shop", "web", imported, false},
 		"ordinary":                     {"default", "nginx", nil, false},
 		"--include-system":             {"kube-system", "kubedns", nil, false},
 	} {
-		if got := Always(routing.Key{Namespace: c.namespace, Name: c.name}, c.labels); (got != "") != c.want {
+		action := "globalize"
+		if strings.HasPrefix(name, Unglobalize) {
+			action = Unglobalize
+		}
+		if got := Always(action, routing.Key{Namespace: c.namespace, Name: c.name}, c.labels); (got != "") != c.want {
 			t.Errorf("%s: %q", name, got)
 		}
 	}

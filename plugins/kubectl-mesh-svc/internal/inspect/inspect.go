@@ -194,7 +194,7 @@ func Check(ctx context.Context, c Config, ignore []string) (v1alpha1.FindingList
 		}
 	}
 	around := meshstate.ReadAround(ctx, f.Members, c.Timeout, check.Around(f.state, f.Members, keys, f.Namespace, ignore))
-	return check.All(f.state, f.Members, keys, around, ignore), f, nil
+	return check.All(f.state, f.Members, keys, around, f.Namespace, ignore), f, nil
 }
 
 // Graph shows which cluster serves whom: for the Services that are named or, else, for all that are global. found is false where there is none.

@@ -39,6 +39,9 @@ func State(t *testing.T, specs ...string) (*meshstate.State, []*clusters.Member)
 				ns, name = "default", s
 			}
 			svc := &corev1.Service{ObjectMeta: metav1.ObjectMeta{Namespace: ns, Name: name}, Spec: corev1.ServiceSpec{Type: corev1.ServiceTypeClusterIP, ClusterIPs: []string{"172.20.1.1"}, Ports: []corev1.ServicePort{{Port: 80}}}}
+			if name == derivedFromWeb[ns] {
+				Derived(svc)
+			}
 			key := routing.Key{Namespace: ns, Name: name}
 			st.Services[cluster][key], c.Services[key] = svc, routing.FromService(svc, nil)
 		}
@@ -46,4 +49,13 @@ func State(t *testing.T, specs ...string) (*meshstate.State, []*clusters.Member)
 		members = append(members, m)
 	}
 	return st, members
+}
+
+// derivedFromWeb are the names that Cilium derives from ServiceImport web, by namespace.
+var derivedFromWeb = map[string]string{"default": "derived-gapqrqeg1j", "shop": "derived-isrlchlhrq"}
+
+// Derived makes a Service the one that Cilium derives from ServiceImport web of its namespace.
+func Derived(s *corev1.Service) {
+	s.Name = derivedFromWeb[s.Namespace]
+	s.Labels = map[string]string{cilium.LabelImportedService: "web"}
 }

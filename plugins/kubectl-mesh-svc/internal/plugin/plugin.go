@@ -16,7 +16,7 @@ func Command(mesh commandline.Mesh, namespace string, words ...string) string {
 
 // Undrain returns the command that ends the drain of a cluster.
 func Undrain(mesh commandline.Mesh, cluster string) string {
-	return Command(mesh, "", "undrain", cluster)
+	return Command(mesh, "", "undrain", mesh.Cluster(cluster))
 }
 
 // WhereServices says how a user finds a Service that is not in the namespace.

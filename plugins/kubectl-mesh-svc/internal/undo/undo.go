@@ -70,7 +70,7 @@ func Run(ctx context.Context, c Config, ui kernel.UI) (*write.Report, error) {
 
 // drainCommand is a command about a drain.
 func (r *run) drainCommand(verb, cluster string) string {
-	return plugin.Command(r.whole, "", verb, cluster)
+	return plugin.Command(r.whole, "", verb, r.whole.Cluster(cluster))
 }
 
 func (r *run) undo(ctx context.Context, sel *clusters.Selection) (*write.Report, error) {

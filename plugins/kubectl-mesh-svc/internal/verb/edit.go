@@ -10,6 +10,7 @@ import (
 
 	"github.com/kubectl-mesh/kubectl-mesh/pkg/common/cilium"
 	"github.com/kubectl-mesh/kubectl-mesh/plugins/kubectl-mesh-svc/internal/annotate"
+	"github.com/kubectl-mesh/kubectl-mesh/plugins/kubectl-mesh-svc/internal/exempt"
 )
 
 // Edit is what a verb writes.
@@ -55,7 +56,7 @@ func Globalize(affinity, shared string) (Edit, error) {
 
 // Unglobalize removes both keys: the new key alone would let a leftover alias take over again.
 func Unglobalize() Edit {
-	return Edit{Action: "unglobalize", Values: annotate.Values{cilium.AnnotationGlobal: nil, cilium.AnnotationGlobalAlias: nil},
+	return Edit{Action: exempt.Unglobalize, Values: annotate.Values{cilium.AnnotationGlobal: nil, cilium.AnnotationGlobalAlias: nil},
 		Note: "shared and affinity annotations are kept; without global they have no effect"}
 }
 

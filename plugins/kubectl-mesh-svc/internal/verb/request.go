@@ -42,7 +42,7 @@ func (r Request) Selects(svc *corev1.Service) (wanted bool, skipped string, err 
 		return false, "", nil
 	}
 	key := routing.Key{Namespace: cmp.Or(svc.Namespace, r.Namespace, "default"), Name: svc.Name}
-	if why := exempt.Always(key, svc.Labels); why != "" {
+	if why := exempt.Always(r.Action, key, svc.Labels); why != "" {
 		if len(r.Names) > 0 {
 			return false, "", fmt.Errorf("service %s is refused: %s", key, why)
 		}

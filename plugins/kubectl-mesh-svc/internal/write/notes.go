@@ -10,7 +10,6 @@ import (
 
 	"github.com/kubectl-mesh/kubectl-mesh/pkg/apis/v1alpha1"
 	"github.com/kubectl-mesh/kubectl-mesh/pkg/common/cilium"
-	"github.com/kubectl-mesh/kubectl-mesh/pkg/common/commandline"
 	"github.com/kubectl-mesh/kubectl-mesh/pkg/common/routing"
 	"github.com/kubectl-mesh/kubectl-mesh/plugins/kubectl-mesh-svc/internal/annotate"
 	"github.com/kubectl-mesh/kubectl-mesh/plugins/kubectl-mesh-svc/internal/drainrecord"
@@ -92,7 +91,7 @@ func (p planner) globalizeCommand(keys []routing.Key, in []string, lonely bool) 
 	for _, k := range keys {
 		words = append(words, k.Name)
 	}
-	words = append(words, "--in", commandline.List(in...))
+	words = append(words, "--in", p.Mesh.Clusters(in...))
 	if p.IncludeSystem {
 		words = append(words, "--include-system")
 	}

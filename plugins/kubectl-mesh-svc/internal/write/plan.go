@@ -63,7 +63,7 @@ func (p planner) item(m *clusters.Member, svc *corev1.Service) (*annotate.Item, 
 	if p.Selector != nil && !p.Selector.Matches(labels.Set(svc.Labels)) && item.Requested() {
 		skip("its labels do not match --selector in this cluster")
 	}
-	if why := exempt.Always(key, svc.Labels); why != "" {
+	if why := exempt.Always(p.Action, key, svc.Labels); why != "" {
 		if !p.Bulk {
 			return nil, fmt.Errorf("service %s is refused: %s", key, why)
 		}
@@ -162,7 +162,7 @@ func (p planner) checkPresence(plan *annotate.Plan, keys []routing.Key) error {
 			return fmt.Errorf("service %s exists in %s, but not in the clusters to change (--in)", key, strings.Join(in, ", "))
 		case p.Action == "globalize" && p.lonely(key) && p.Named:
 			return fmt.Errorf("service %s exists in cluster %s only; a global service needs the same namespace and name in at least two of the named clusters (%s). Name more contexts with --contexts; or omit it, so that the whole mesh is read, and use --in %s",
-				key, in[0], p.clusterNames(), commandline.Quote(in[0]))
+				key, in[0], p.clusterNames(), commandline.Quote(p.Mesh.Cluster(in[0])))
 		case p.Action == "globalize" && p.lonely(key):
 			return fmt.Errorf("service %s exists in cluster %s only; a global service needs the same namespace and name in at least two of %s", key, in[0], p.clusterNames())
 		}

@@ -138,11 +138,12 @@ func TestPlan(t *testing.T) {
 		"unglobalize a lone one": {[]string{"us=nginx", "eu="}, nil, verb.Request{Edit: verb.Unglobalize(), Names: []string{"nginx"}}, "us/nginx:unchanged eu/nginx:absent", ""},
 		"share is there already": {[]string{"us=nginx"}, nil, verb.Request{Edit: verb.Share(), Names: []string{"nginx"}}, "us/nginx:unchanged", ""},
 		"kubernetes":             {[]string{"us=kubernetes", "eu=kubernetes"}, nil, verb.Request{Edit: globalize, Names: []string{"kubernetes"}, IncludeSystem: true}, "", "is refused"},
-		"derived":                {[]string{"us=derived-0123456789", "eu="}, nil, verb.Request{Edit: globalize, Names: []string{"derived-0123456789"}, IncludeSystem: true}, "", "ServiceImport"},
-		"called derived-":        {[]string{"us=derived-data", "eu=derived-data"}, nil, verb.Request{Edit: globalize, Names: []string{"derived-data"}}, "us/derived-data:planned eu/derived-data:planned", ""},
+		"unglobalize kubernetes": {[]string{"us=kubernetes", "eu=kubernetes"}, nil, verb.Request{Edit: verb.Unglobalize(), Names: []string{"kubernetes"}}, "us/kubernetes:unchanged eu/kubernetes:unchanged", ""},
+		"derived":                {[]string{"us=derived-gapqrqeg1j", "eu="}, nil, verb.Request{Edit: globalize, Names: []string{"derived-gapqrqeg1j"}, IncludeSystem: true}, "", "ServiceImport"},
+		"called derived-":        {[]string{"us=derived-production", "eu=derived-production"}, nil, verb.Request{Edit: globalize, Names: []string{"derived-production"}}, "us/derived-production:planned eu/derived-production:planned", ""},
 		"cilium's own":           {[]string{"us=cilium/hubble", "eu=cilium/hubble"}, nil, verb.Request{Edit: globalize, Namespace: "cilium", Names: []string{"hubble"}}, "", "--include-system"},
 		"bulk, in one cluster":   {[]string{"us=nginx,lonely", "eu=nginx"}, nil, verb.Request{Edit: globalize, Bulk: true}, "us/lonely:skipped us/nginx:planned eu/nginx:planned", ""},
-		"bulk skips":             {[]string{"us=nginx,kubernetes,derived-0123456789,kube-system/dns", "eu=nginx"}, nil, verb.Request{Edit: globalize, Bulk: true}, "us/derived-0123456789:skipped us/kubernetes:skipped us/nginx:planned us/dns:skipped eu/nginx:planned", ""},
+		"bulk skips":             {[]string{"us=nginx,kubernetes,derived-gapqrqeg1j,kube-system/dns", "eu=nginx"}, nil, verb.Request{Edit: globalize, Bulk: true}, "us/derived-gapqrqeg1j:skipped us/kubernetes:skipped us/nginx:planned us/dns:skipped eu/nginx:planned", ""},
 	}
 	for name, c := range cases {
 		t.Run(name, func(t *testing.T) {
