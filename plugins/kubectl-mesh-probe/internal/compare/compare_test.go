@@ -145,6 +145,9 @@ func TestCompareNeverSkipsSilently(t *testing.T) {
 			silent := v1alpha1.ProbeClient{Cluster: "ap", Pod: "client-1", Complete: true}
 			a.Report.Clients, b.Report.Clients = append(a.Report.Clients, silent), append(b.Report.Clients, silent)
 		}, "no client in cluster ap sent a request"},
+		"requests that were not sent": {func(_, b *Run) {
+			b.Report.Clients[0].Schedule = &v1alpha1.ProbeSchedule{Planned: 6003, Dropped: 3}
+		}, "run: 3 requests were not sent, and it is unknown how they would have ended; use a shorter --timeout or a lower --rate"},
 		"other clients": {func(_, b *Run) { alter(b, func(r *history.Request) { r.Client = "eu" }) }, "the clients are in different clusters: us and eu"},
 	} {
 		a, b := simulated(1, 6000, 0.5, 0, 1), simulated(2, 6000, 0.5, 0, 1)

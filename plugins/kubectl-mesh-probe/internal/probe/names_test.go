@@ -69,6 +69,21 @@ func TestNamesOfUnreadClusters(t *testing.T) {
 	}
 }
 
+// Checks know the requests that were not sent.
+func TestChecksOfRequestsThatWereNotSent(t *testing.T) {
+	t.Parallel()
+	for dropped, want := range map[int]judge.Verdict{0: judge.Pass, 1: judge.Inconclusive} {
+		var ui screen
+		r := fieldRun(t, &ui, "us")
+		c := r.clients[0]
+		c.tally, c.result.Schedule.Dropped = tally.New(r.mesh.members), dropped
+		c.tally.Add(reply.Reply{Status: 200}, origin.Match{})
+		if got := verdictOf(t, r, c, "errors=0%"); got.Verdict != want {
+			t.Errorf("%d not sent: %+v", dropped, got)
+		}
+	}
+}
+
 // verdictOf judges one expectation.
 func verdictOf(t *testing.T, r *run, c *client, expr string) judge.Check {
 	t.Helper()
