@@ -269,6 +269,53 @@ func TestMergeMarks(t *testing.T) {
 	}
 }
 
+// concurrent is a run of 10 s with a request every 20 ms, after the others, from one pod. It has no answer between two moments, and marks at others.
+func concurrent(cluster string, begins, from, to time.Duration, marks ...time.Duration) Run {
+	start := time.Date(2026, 11, 29, 12, 0, 0, 0, time.UTC)
+	log := &history.Log{}
+	for at := begins; at < begins+10*time.Second; at += 20 * time.Millisecond {
+		r := history.Request{Client: cluster, Pod: "client", Start: start.Add(at), Duration: time.Millisecond, Measured: true, Status: 200, Cluster: "us", Member: true}
+		if at >= from && at < to {
+			r.Status, r.Class, r.Cluster, r.Member = 0, reply.ClassRefused, "", false
+		}
+		log.Add(r)
+	}
+	doc := v1alpha1.ProbeReport{
+		Document: v1alpha1.Document{Complete: true, Members: []v1alpha1.Member{{Name: "us"}, {Name: "eu"}}},
+		Target:   v1alpha1.ProbeTarget{URL: "http://nginx/", Method: "GET"}, Clients: []v1alpha1.ProbeClient{{Name: cluster, Cluster: cluster, Pod: "client", Complete: true}},
+	}
+	for _, m := range marks {
+		doc.Marks = append(doc.Marks, v1alpha1.ProbeMark{Time: start.Add(m), Text: "scale"})
+	}
+	summary.Fill(&doc, log)
+	return Run{File: cluster, Record: &record.Record{Report: doc, Log: log}}
+}
+
+// Of runs that overlap, a mark applies to the clients of its run, until the next mark of its run.
+func TestMergeMarksOfRunsThatOverlap(t *testing.T) {
+	t.Parallel()
+	const s = time.Second
+	for name, c := range map[string]struct{ a, b Run }{
+		"one starts after the other's mark": {concurrent("us", 0, 3*s, 5*s, 3*s), concurrent("eu", 5*s, 0, 0)},
+		"both have a mark for the event":    {concurrent("us", 0, 3*s, 5*s, 3*s, 9*s), concurrent("eu", s, 3*s, 5*s, 3200*time.Millisecond, 6*s)},
+	} {
+		rec, err := Merge([]Run{c.a, c.b})
+		if err != nil {
+			t.Fatal(err)
+		}
+		summary.Fill(&rec.Report, rec.Log) // as reading the record does
+		documents.CheckValue(t, rec.Report)
+		for i, r := range []Run{c.a, c.b} {
+			if d := cmp.Diff(r.Report.Clients[0].Outages, rec.Report.Clients[i].Outages); d != "" {
+				t.Errorf("%s: client in %s: %s", name, r.File, d)
+			}
+		}
+		if gap := rec.Report.Clients[0].Outages[0].GapMs; gap < 1990 || gap > 2030 {
+			t.Errorf("%s: %v ms", name, gap)
+		}
+	}
+}
+
 // A request counts once: neither a run twice, nor a run and the sum that it is a part of. Nothing is joined then.
 func TestMergeNothingTwice(t *testing.T) {
 	t.Parallel()
