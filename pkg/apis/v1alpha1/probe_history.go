@@ -86,6 +86,18 @@ type ProbeMark struct {
 	RunStartTime *time.Time `json:"runStartTime,omitempty"`
 	// RunEndTime is when the last request of the mark's run started, if the report joins several runs. The mark applies to no later request.
 	RunEndTime *time.Time `json:"runEndTime,omitempty"`
+	// RunClients are the clients of the mark's run, if the report joins several runs. The mark applies to no other client.
+	RunClients []ProbeRunClient `json:"runClients,omitempty"`
+}
+
+// ProbeRunClient is a client of one of the runs that a report joins.
+type ProbeRunClient struct {
+	// Cluster is the cluster of the client pod.
+	Cluster string `json:"cluster"`
+	// Pod is the name of the client pod.
+	Pod string `json:"pod,omitempty"`
+	// URL is the URL that the client calls, if the run has several.
+	URL string `json:"url,omitempty"`
 }
 
 // ProbeOutage is what one client saw after a mark. A successful answer counts when it arrives.

@@ -290,7 +290,7 @@ func TestDoubt(t *testing.T) {
 	}
 }
 
-// Which clusters may have backends that the snapshot does not have.
+// Which clusters may have backends for clients in us and ap that the snapshot does not have.
 func TestUnread(t *testing.T) {
 	t.Parallel()
 	for name, c := range map[string]struct {
@@ -299,6 +299,10 @@ func TestUnread(t *testing.T) {
 	}{
 		"all were read":              {func([]Cluster) {}, "[] []"},
 		"a peer outside":             {func(c []Cluster) { c[0].Peers = append(c[0].Peers, "sa"); c[2].Peers = append(c[2].Peers, "sa", "af") }, "[af sa] []"},
+		"a peer of a peer":           {func(c []Cluster) { c[1].Peers = append(c[1].Peers, "sa") }, "[] []"},
+		"unknown peers of a peer":    {func(c []Cluster) { c[1].PeersKnown, c[1].Peers = false, nil }, "[] []"},
+		"the clients' cluster":       {func(c []Cluster) { c[0] = Cluster{Name: "us", Gap: "timeout"} }, "[us] []"},
+		"a cluster that is missing":  {func(c []Cluster) { c[0].Name = "old" }, "[us] []"},
 		"a peer of a local Service":  {func(c []Cluster) { c[0].Peers = append(c[0].Peers, "sa"); c[0].Services[key] = service(1, 1, "") }, "[] []"},
 		"a peer, no Service":         {func(c []Cluster) { c[0].Peers = append(c[0].Peers, "sa"); delete(c[0].Services, key) }, "[] []"},
 		"a member that was not read": {func(c []Cluster) { c[1] = Cluster{Name: "eu", Gap: "timeout"} }, "[eu] []"},
@@ -307,12 +311,12 @@ func TestUnread(t *testing.T) {
 			c[0].Peers, c[2].Peers = []string{"ap"}, []string{"us"}
 		}, "[] []"},
 		"a peer of another name":      {func(c []Cluster) { c[1] = Cluster{Name: "kind-eu", Gap: "timeout"} }, "[eu] []"},
-		"unknown peers":               {func(c []Cluster) { c[1].PeersKnown, c[1].Peers = false, nil }, "[] [eu]"},
-		"unknown peers, of cluster 0": {func(c []Cluster) { c[1].PeersKnown, c[1].Peers, c[1].IDKnown = false, nil, true }, "[] []"},
+		"unknown peers":               {func(c []Cluster) { c[2].PeersKnown, c[2].Peers = false, nil }, "[] [ap]"},
+		"unknown peers, of cluster 0": {func(c []Cluster) { c[2].PeersKnown, c[2].Peers, c[2].IDKnown = false, nil, true }, "[] []"},
 	} {
 		snap := mesh("1.20.2", service(1, 1, "global"), service(2, 1, "global"), service(3, 1, "global"))
 		c.change(snap.Clusters)
-		names, peersOf := snap.Unread(key)
+		names, peersOf := snap.Unread(key, "us", "ap", "us")
 		if got := fmt.Sprint(names, " ", peersOf); got != c.want {
 			t.Errorf("%s: %s, want %s", name, got, c.want)
 		}

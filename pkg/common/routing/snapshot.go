@@ -212,15 +212,17 @@ func (s *Service) ReadyEndpoints() int {
 // outside reports whether the cluster's agents connect to no other cluster, whatever is configured (cilium.Refusal).
 func (c *Cluster) outside() bool { return c.IDKnown && c.ID == 0 }
 
-// Unread returns the clusters that may have backends of a Service for clients of a cluster in the snapshot, and whose backends it does not have:
-// peers that could not be read or are not in it. peersOf are the clusters whose peers are unknown: each may have further ones. A member that could not
-// be read and is nobody's peer does not count: if it is a peer under another name, that name is not in the snapshot.
-// Both are sorted and empty if the snapshot has all backends.
-func (s *Snapshot) Unread(key Key) (names, peersOf []string) {
-	for i := range s.Clusters {
-		c := &s.Clusters[i]
-		svc := c.Services[key]
-		switch {
+// Unread returns the clusters that may have backends of a Service for clients in some clusters, and whose backends the snapshot does not have: the
+// clients' clusters and their peers that could not be read or are not in it. A peer of other clusters does not answer these clients. peersOf are the
+// clusters whose peers are unknown: each may have further ones. Both are sorted and empty if the snapshot has all backends.
+func (s *Snapshot) Unread(key Key, clients ...string) (names, peersOf []string) {
+	for _, client := range clients {
+		c := s.Find(client)
+		if c == nil || c.Gap != "" {
+			names = append(names, client)
+			continue
+		}
+		switch svc := c.Services[key]; {
 		case svc == nil || !c.usesRemote(svc):
 		case !c.PeersKnown:
 			peersOf = append(peersOf, c.Name)
@@ -230,7 +232,7 @@ func (s *Snapshot) Unread(key Key) (names, peersOf []string) {
 	}
 	slices.Sort(names)
 	slices.Sort(peersOf)
-	return slices.Compact(names), peersOf
+	return slices.Compact(names), slices.Compact(peersOf)
 }
 
 // usesRemote reports whether clients of c use other clusters' backends of a Service, if there are any.

@@ -13,6 +13,7 @@ import (
 
 	"github.com/kubectl-mesh/kubectl-mesh/pkg/apis/v1alpha1"
 	"github.com/kubectl-mesh/kubectl-mesh/plugins/kubectl-mesh-probe/internal/record"
+	"github.com/kubectl-mesh/kubectl-mesh/plugins/kubectl-mesh-probe/internal/sender"
 )
 
 // The results of a comparison and of its metrics.
@@ -47,6 +48,11 @@ func Compare(a, b Run, opts Options) (v1alpha1.ProbeComparison, error) {
 	byURL := len(a.Report.Targets)+len(b.Report.Targets) > 0
 	left, right := samples(a, byURL), samples(b, byURL)
 	compareTargets(a.Report, b.Report, &doc)
+	for _, r := range []Run{a, b} {
+		if n := dropped(r.Report); n > 0 {
+			doc.Warnings = append(doc.Warnings, fmt.Sprintf("%s: %s", r.File, sender.NotSent(n)))
+		}
+	}
 	names, err := clients(left, right, &doc)
 	if err != nil {
 		return doc, err
@@ -72,6 +78,17 @@ func describe(r Run) v1alpha1.ProbeComparedRun {
 		out.URLs = append(out.URLs, t.URL)
 	}
 	return out
+}
+
+// dropped counts the requests of a run that were planned and not sent.
+func dropped(r v1alpha1.ProbeReport) int {
+	n := 0
+	for _, c := range r.Clients {
+		if c.Schedule != nil {
+			n += c.Schedule.Dropped
+		}
+	}
+	return n
 }
 
 // group are the clients of a cluster that call a URL. The URL is empty if both runs have only one.

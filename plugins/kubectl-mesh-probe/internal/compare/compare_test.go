@@ -6,8 +6,6 @@ import (
 	"testing"
 	"time"
 
-	"github.com/google/go-cmp/cmp"
-
 	"github.com/kubectl-mesh/kubectl-mesh/pkg/apis/v1alpha1"
 	"github.com/kubectl-mesh/kubectl-mesh/pkg/common/testkit/documents"
 	"github.com/kubectl-mesh/kubectl-mesh/plugins/kubectl-mesh-probe/internal/history"
@@ -145,6 +143,9 @@ func TestCompareNeverSkipsSilently(t *testing.T) {
 			silent := v1alpha1.ProbeClient{Cluster: "ap", Pod: "client-1", Complete: true}
 			a.Report.Clients, b.Report.Clients = append(a.Report.Clients, silent), append(b.Report.Clients, silent)
 		}, "no client in cluster ap sent a request"},
+		"requests that were not sent": {func(_, b *Run) {
+			b.Report.Clients[0].Schedule = &v1alpha1.ProbeSchedule{Planned: 6003, Dropped: 3}
+		}, "run: 3 requests were not sent, and it is unknown how they would have ended; use a shorter --timeout or a lower --rate"},
 		"other clients": {func(_, b *Run) { alter(b, func(r *history.Request) { r.Client = "eu" }) }, "the clients are in different clusters: us and eu"},
 	} {
 		a, b := simulated(1, 6000, 0.5, 0, 1), simulated(2, 6000, 0.5, 0, 1)
@@ -180,142 +181,5 @@ func TestCompareClients(t *testing.T) {
 	a.Log = both
 	if _, err := Compare(a, b, defaults); err == nil || !strings.Contains(err.Error(), "nothing in common") {
 		t.Errorf("%v", err)
-	}
-}
-
-// Merged runs have the sum of all counts.
-func TestMerge(t *testing.T) {
-	t.Parallel()
-	a, b := simulated(1, 300, 0.5, 0.1, 1), simulated(2, 500, 0.9, 0, 1)
-	b.File = "other"
-	a.Report.Checks = []v1alpha1.ProbeCheck{{Client: "us", Expectation: "us=50%", Result: "FAIL"}}
-	half := 0.5
-	a.Report.Clients[0].Answers[0].ExpectedShare = &half
-	got, err := Merge([]Run{a, b})
-	if err != nil {
-		t.Fatal(err)
-	}
-	c := got.Report.Clients[0]
-	if len(got.Report.Clients) != 1 || c.Requests != 800 || c.NoAnswer != a.Report.Clients[0].NoAnswer || got.Log.Len() != 800 {
-		t.Errorf("%+v", c)
-	}
-	for i, answer := range c.Answers {
-		if want := a.Report.Clients[0].Answers[i].Requests + b.Report.Clients[0].Answers[i].Requests; answer.Requests != want || answer.ExpectedShare != nil {
-			t.Errorf("%s: %d requests, want %d", answer.Name, answer.Requests, want)
-		}
-	}
-	if c.PredictionMessage == "" || got.Report.Checks[0].Expectation != "us=50% (run)" || got.Report.Checks[0].Result != "FAIL" {
-		t.Errorf("%q, %+v", c.PredictionMessage, got.Report.Checks)
-	}
-	if a.Report.Clients[0].Requests != 300 || a.Report.Clients[0].Answers[0].ExpectedShare == nil {
-		t.Error("merging changed one of the runs")
-	}
-	b.Report.Target.URL = "http://other/"
-	if _, err := Merge([]Run{a, b}); err == nil || !strings.Contains(err.Error(), "different targets") {
-		t.Errorf("%v", err)
-	}
-}
-
-// marked is a run that started later, with a client pod of that name, and with a mark in the middle and one at the end.
-func marked(r Run, later time.Duration, pod string) Run {
-	log := &history.Log{}
-	for one := range r.Log.All() {
-		one.Start, one.Pod = one.Start.Add(later), pod
-		log.Add(one)
-	}
-	first, last := log.Span()
-	doc := r.Report
-	doc.Clients = []v1alpha1.ProbeClient{{Cluster: "us", Pod: pod, Complete: true}}
-	doc.Marks = []v1alpha1.ProbeMark{{Time: first.Add(last.Sub(first) / 2), Text: "begins"}, {Time: last.Add(time.Minute), Text: "end"}}
-	summary.Fill(&doc, log)
-	return Run{File: r.File, Record: &record.Record{Report: doc, Log: log}}
-}
-
-// A mark applies to its run only: the time between two runs is not an outage.
-func TestMergeMarks(t *testing.T) {
-	t.Parallel()
-	const day = 24 * time.Hour
-	monday, tuesday, other := marked(simulated(1, 300, 0.5, 0.1, 1), 0, "client-1"), marked(simulated(2, 300, 1, 0.1, 1), day, "client-1"), marked(simulated(3, 300, 0.5, 0, 1), 2*day, "client-2")
-	outages := func(runs ...Run) []v1alpha1.ProbeOutage {
-		var out []v1alpha1.ProbeOutage
-		for _, r := range runs {
-			out = append(out, r.Report.Clients[0].Outages...)
-		}
-		return out
-	}
-	merge := func(runs ...Run) Run {
-		rec, err := Merge(runs)
-		if err != nil {
-			t.Fatal(err)
-		}
-		return Run{Record: rec}
-	}
-	for name, got := range map[string]Run{"at once": merge(monday, tuesday, other), "one after the other": merge(merge(monday, tuesday), other), "in another order": merge(other, merge(tuesday, monday))} {
-		summary.Fill(&got.Report, got.Log) // as reading the record does
-		clients := map[string][]v1alpha1.ProbeOutage{}
-		for _, c := range got.Report.Clients {
-			clients[c.Pod] = c.Outages
-		}
-		want := map[string][]v1alpha1.ProbeOutage{"client-1": outages(monday, tuesday), "client-2": outages(other)}
-		if d := cmp.Diff(want, clients); d != "" || len(clients["client-1"]) != 2 || clients["client-1"][1].GapMs > 1000 {
-			t.Errorf("%s: %s", name, d)
-		}
-	}
-	if monday.Report.Marks[0].RunEndTime != nil {
-		t.Error("merging changed one of the runs")
-	}
-}
-
-// A request counts once: neither a run twice, nor a run and the sum that it is a part of. Nothing is joined then.
-func TestMergeNothingTwice(t *testing.T) {
-	t.Parallel()
-	a, b := simulated(1, 300, 0.5, 0.1, 1), simulated(2, 500, 0.9, 0, 1)
-	a.File, b.File = "a", "b"
-	copied := a
-	copied.File = "copy"
-	both, err := Merge([]Run{b, a})
-	if err != nil {
-		t.Fatal(err)
-	}
-	for name, c := range map[string]struct {
-		runs []Run
-		want string
-	}{
-		"the same file": {[]Run{a, a}, "a and a have the same requests"},
-		"a copy":        {[]Run{b, a, copied}, "a and copy have the same requests"},
-		"a part":        {[]Run{{File: "sum", Record: both}, a}, "sum and a have the same requests"},
-		"the whole":     {[]Run{a, {File: "sum", Record: both}}, "a and sum have the same requests"},
-	} {
-		if rec, err := Merge(c.runs); err == nil || !strings.Contains(err.Error(), c.want) || rec != nil {
-			t.Errorf("%s: %v", name, err)
-		}
-	}
-}
-
-// The schedule of a client is that of all its runs, and so is what its agents had.
-func TestMergeSchedules(t *testing.T) {
-	t.Parallel()
-	a, b := simulated(1, 100, 1, 0, 1), simulated(2, 100, 1, 0, 1)
-	for i, r := range []*Run{&a, &b} {
-		log := &history.Log{}
-		for one := range r.Log.All() {
-			one.Due, one.Lag = one.Start, time.Duration(1+i*9)*time.Millisecond
-			log.Add(one)
-		}
-		r.Log = log
-		r.Report.Clients[0].Schedule = &v1alpha1.ProbeSchedule{Planned: 100 + i, Late: 2, Dropped: i}
-		r.Report.Witnesses = []v1alpha1.ProbeWitness{{Cluster: "us"}}
-		summary.Fill(&r.Report, r.Log)
-	}
-	got, err := Merge([]Run{a, b})
-	if err != nil {
-		t.Fatal(err)
-	}
-	s := got.Report.Clients[0].Schedule
-	if s == nil || s.Planned != 201 || s.Late != 4 || s.Dropped != 1 || s.LagMs == nil || s.LagMs.Max != 10 || s.LagMs.P99 != 10 || len(got.Report.Witnesses) != 2 {
-		t.Errorf("%+v, lag %+v, %d witnesses", s, s.LagMs, len(got.Report.Witnesses))
-	}
-	if s := a.Report.Clients[0].Schedule; s.Planned != 100 || s.LagMs.Max != 1 {
-		t.Errorf("merging changed one of the runs: %+v", s)
 	}
 }

@@ -94,21 +94,25 @@ func join(doc *v1alpha1.ProbeReport, r Run) {
 		doc.Checks = append(doc.Checks, k)
 	}
 	for _, m := range r.Report.Marks {
-		doc.Marks = append(doc.Marks, ofRun(m, r.Log))
+		doc.Marks = append(doc.Marks, ofRun(m, r))
 	}
 	doc.Witnesses = append(doc.Witnesses, r.Report.Witnesses...)
 }
 
-// ofRun sets to which requests a mark applies: those of its run. Otherwise the time between two runs would count as an outage.
-func ofRun(m v1alpha1.ProbeMark, log *history.Log) v1alpha1.ProbeMark {
+// ofRun sets to which requests a mark applies: those of its run. Otherwise the time between two runs would count as an outage, and so would the time
+// until a client of another run starts.
+func ofRun(m v1alpha1.ProbeMark, r Run) v1alpha1.ProbeMark {
 	if m.RunStartTime != nil && m.RunEndTime != nil {
 		return m // the run was joined before
 	}
-	first, last := log.Span()
-	if log.Len() == 0 {
+	first, last := r.Log.Span()
+	if r.Log.Len() == 0 {
 		first, last = m.Time, m.Time
 	}
 	m.RunStartTime, m.RunEndTime = &first, &last
+	for _, c := range r.Report.Clients {
+		m.RunClients = append(m.RunClients, v1alpha1.ProbeRunClient(summary.Client(c)))
+	}
 	return m
 }
 

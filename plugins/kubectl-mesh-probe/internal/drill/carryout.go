@@ -130,7 +130,7 @@ func (r *run) awaitReturn(ctx context.Context) error {
 		err = r.watch.wait(ctx, r.Now().Add(r.Times.Tail), never)
 	}
 	switch {
-	case errors.Is(err, errLate) && r.back(r.watch.seen()):
+	case errors.Is(err, errLate) && r.isBack():
 		return nil
 	case errors.Is(err, errLate):
 		return fmt.Errorf("%s did not answer every client again within %s (--return-timeout)", r.target.Name, r.Times.Return)
@@ -138,6 +138,15 @@ func (r *run) awaitReturn(ctx context.Context) error {
 		return fmt.Errorf("the requests ended before %s answered again: %w", r.target.Name, r.watch.failure())
 	}
 	return err
+}
+
+// isBack reports whether the drilled cluster has answered every client again, also by answers whose sender is known only once the requests have ended.
+func (r *run) isBack() bool {
+	if r.back(r.watch.seen()) {
+		return true
+	}
+	r.endWatch()
+	return r.back(r.watch.attributed())
 }
 
 // back reports whether the drilled cluster has answered every client that is affected since the values were restored.

@@ -10,6 +10,7 @@ import (
 	"github.com/kubectl-mesh/kubectl-mesh/pkg/apis/v1alpha1"
 	"github.com/kubectl-mesh/kubectl-mesh/plugins/kubectl-mesh-probe/internal/drillrecord"
 	"github.com/kubectl-mesh/kubectl-mesh/plugins/kubectl-mesh-probe/internal/judge"
+	"github.com/kubectl-mesh/kubectl-mesh/plugins/kubectl-mesh-probe/internal/sender"
 	"github.com/kubectl-mesh/kubectl-mesh/plugins/kubectl-mesh-probe/internal/summary"
 )
 
@@ -129,7 +130,7 @@ func (e Expectation) check(c observation) v1alpha1.ProbeCheck {
 	switch {
 	case *c.FailoverMs-slack >= limit:
 		return verdict(judge.Fail, "")
-	case !*c.Recovered:
+	case !*c.Recovered, c.tail.before == endFailed && c.tail.answers == 0: // the longest gap has ended, but a later one has not
 		return verdict(judge.Inconclusive, "requests still failed at the end of --hold; raise --hold")
 	case *c.FailoverMs < limit:
 		return verdict(judge.Pass, "")
@@ -149,7 +150,7 @@ func (e Expectation) checkErrors(c observation, verdict func(judge.Verdict, stri
 	case !met(c.During.Errors):
 		return verdict(judge.Fail, "")
 	case !met(c.During.Errors + c.dropped):
-		return verdict(judge.Inconclusive, fmt.Sprintf("%d requests were not sent, because too many others were under way; use a shorter --timeout or a lower --rate", c.dropped))
+		return verdict(judge.Inconclusive, sender.NotSent(c.dropped))
 	}
 	return verdict(judge.Pass, "")
 }

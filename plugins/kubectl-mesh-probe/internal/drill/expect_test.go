@@ -47,6 +47,8 @@ func TestChecks(t *testing.T) {
 		o.During.Errors, o.dropped = errors, dropped
 		return o
 	}
+	downAgain := client(800, 20, true)
+	downAgain.tail = tail{before: endFailed}
 	part := client(500, 20, true)
 	part.Complete = false
 	silent := client(500, 20, true)
@@ -62,6 +64,7 @@ func TestChecks(t *testing.T) {
 		"just below":              {client(1999, 20, true), "failover<2s", "PASS"},
 		"not over, below":         {client(1500, 20, false), "failover<2s", "INCONCLUSIVE"},
 		"not over, above already": {client(2500, 20, false), "failover<2s", "FAIL"},
+		"over, then down again":   {downAgain, "failover<2s", "INCONCLUSIVE"},
 		"errors, below":           {client(0, 20, true), "errors<2%", "PASS"},
 		"errors, at the limit":    {client(0, 20, true), "errors<1%", "FAIL"},
 		"errors, some":            {client(0, 20, true), "errors=0%", "FAIL"},

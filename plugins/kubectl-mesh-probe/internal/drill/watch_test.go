@@ -82,6 +82,37 @@ func TestLaterAttribution(t *testing.T) {
 	}
 }
 
+// The return also counts if the names of the pods that answered are known only at the end.
+func TestLaterReturn(t *testing.T) {
+	t.Parallel()
+	for late, want := range map[string]string{"us": "", "eu": "us did not answer every client again within"} {
+		w := &watch{requests: map[pod][]history.Request{}, stop: make(chan struct{}), done: make(chan struct{}), cancel: func() {}}
+		var log history.Log
+		for _, one := range seen(strings.Repeat("-", 20)) {
+			one.Reply = 1
+			w.observe(one)
+			log.Add(one)
+		}
+		go func() {
+			<-w.stop
+			log.Attribute(history.Client{Cluster: "us", Pod: "client"}, 1, origin.Match{Name: late, Member: true})
+			w.report = &probe.Report{Requests: &log}
+			close(w.done)
+		}()
+		r := &run{
+			Config: Config{Write: Write{Now: time.Now}, With: drillrecord.Scale}, ui: &screen{}, watch: w, target: &members.Member{Name: "us"},
+			marks: marks{cluster: "us", with: drillrecord.Scale, restore: at(0)}, forecast: forecast{affected: map[string]bool{"us": true}},
+		}
+		got := ""
+		if err := r.awaitReturn(t.Context()); err != nil {
+			got = err.Error()
+		}
+		if !strings.HasPrefix(got, want) || (got == "") != (want == "") {
+			t.Errorf("%s: %q", late, got)
+		}
+	}
+}
+
 // A drill that judged nobody has no result.
 func TestNothingChecked(t *testing.T) {
 	t.Parallel()

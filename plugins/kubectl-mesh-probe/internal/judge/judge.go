@@ -29,6 +29,8 @@ type Evidence struct {
 	Looks int
 	// Requests are those of the client. Percentiles and failover need them. It may be nil.
 	Requests iter.Seq[history.Request]
+	// Dropped counts the requests that were planned and not sent. During an outage they are most of those that would have failed.
+	Dropped int
 	// Mark is the moment from which a failover counts. It is zero if there is none.
 	Mark time.Time
 	// Drift says how the shares changed during the run. It is empty if they did not.
@@ -53,15 +55,14 @@ func (e Expectation) Judge(t *tally.Tally, ev Evidence) Check {
 	}
 	switch e.kind {
 	case kindPercentile:
-		return e.judgePercentile(t, ev, c)
+		if c = e.judgePercentile(t, ev, c); e.name == "" {
+			return c
+		}
+		return ev.doubtNames(t, c)
 	case kindFailover:
 		return e.judgeFailover(ev, c)
 	case kindNoErrors:
-		c.Observed = ratio(t.Failed(), t.Requests)
-		if t.Failed() > 0 {
-			return c.end(Fail, "")
-		}
-		return c.end(Pass, "")
+		return judgeNoErrors(t, ev, c)
 	case kindErrors:
 		return e.judgeErrors(t, ev, c)
 	}
@@ -103,20 +104,6 @@ func (e Expectation) predicted(p Prediction) bool {
 
 // useIdentify is the advice for a tally that relies on weak names.
 const useIdentify = "use --identify to select the part of the reply that identifies the cluster"
-
-func (e Expectation) judgeErrors(t *tally.Tally, ev Evidence, c Check) Check {
-	ci := stats.WilsonAt(t.Failed(), t.Requests, quantile(ev.Looks))
-	c.Observed = fmt.Sprintf("%s, 95%% CI %s", ratio(t.Failed(), t.Requests), interval(ci))
-	switch {
-	case ci.High < e.value:
-		return c.end(Pass, "")
-	case ci.Low >= e.value:
-		return c.end(Fail, "")
-	}
-	share := float64(t.Failed()) / float64(t.Requests)
-	c.Needs = stats.SampleSize(max(share, e.value/10), max(e.value-share, e.value/10), quantile(ev.Looks))
-	return c.tooFew(ev)
-}
 
 // judgeOnly judges only=NAME and NAME=100%.
 func (e Expectation) judgeOnly(t *tally.Tally, ev Evidence, c Check) Check {

@@ -45,7 +45,8 @@ func parseLimit(left, right string) (Expectation, error) {
 }
 
 // judgePercentile judges p99<250ms as what it means: fewer than 1 % of the requests take 250 ms or longer. So a percentile has an interval
-// like any other share. A request without an answer did not end within the limit. The unattributed requests may be those of the cluster.
+// like any other share. A request without an answer did not end within the limit. The unattributed requests may be those of the cluster, and so
+// may those that were not sent, which may have been slow.
 func (e Expectation) judgePercentile(t *tally.Tally, ev Evidence, c Check) Check {
 	var own, other slowness // of the answers that count, and of those that may count
 	for r := range ev.requests() {
@@ -75,7 +76,7 @@ func (e Expectation) judgePercentile(t *tally.Tally, ev Evidence, c Check) Check
 	c.Observed = fmt.Sprintf("%s took %s or longer, 95%% CI %s", ratio(slow, n), e.limit, interval(ci))
 	switch {
 	case ci.High < e.value:
-		return c.end(Pass, "")
+		return ev.needAll(c.end(Pass, ""), stats.WilsonAt(slow+openSlow+ev.Dropped, n+openSlow+ev.Dropped, z).High < e.value)
 	case ci.Low >= e.value:
 		return c.end(Fail, "")
 	case openSlow > 0:

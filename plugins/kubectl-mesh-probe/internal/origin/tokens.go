@@ -48,12 +48,11 @@ func (tk token) unique() bool { return !tk.shared && !tk.open }
 // apimachinery's util/rand. Names of StatefulSets' pods (web-0), of pods that a person or an operator named, and of nodes are not random.
 var generated = regexp.MustCompile(`-[bcdfghjklmnpqrstvwxz2456789]{5}$`)
 
-// NewTokens collects the words of a Service's endpoints in each member. If a cluster that may answer was not read, names that it may have too
-// identify nobody. Addresses of pods are unique in a mesh.
-func NewTokens(snap *routing.Snapshot, key routing.Key) *Tokens {
+// NewTokens collects the words of a Service's endpoints in each member. If a cluster that may answer is unread, names that it may have too identify
+// nobody. Addresses of pods are unique in a mesh.
+func NewTokens(snap *routing.Snapshot, key routing.Key, unread ...string) *Tokens {
 	t := &Tokens{words: map[string]token{}, addrs: map[netip.Addr]token{}, found: &found{}}
-	names, peersOf := snap.Unread(key)
-	open := len(names)+len(peersOf) > 0
+	open := len(unread) > 0
 	for i := range snap.Clusters {
 		c := &snap.Clusters[i]
 		if svc := c.Services[key]; svc != nil {

@@ -191,9 +191,10 @@ func TestNamesOfClustersThatAreNotRead(t *testing.T) {
 			us.Peers = append(us.Peers, "ap")
 			delete(svc.Annotations, global)
 		}, true},
-		"a member is not":   {func(_, eu *routing.Cluster, _ *routing.Service) { eu.Gap, eu.Services = "timeout", nil }, false},
-		"the peers are not": {func(us, _ *routing.Cluster, _ *routing.Service) { us.PeersKnown, us.Peers = false, nil }, false},
-		"the only cluster":  {func(us, eu *routing.Cluster, _ *routing.Service) { us.Peers, eu.Peers = nil, nil }, true},
+		"a peer of a peer is not": {func(_, eu *routing.Cluster, _ *routing.Service) { eu.Peers = append(eu.Peers, "ap") }, true},
+		"a member is not":         {func(_, eu *routing.Cluster, _ *routing.Service) { eu.Gap, eu.Services = "timeout", nil }, false},
+		"the peers are not":       {func(us, _ *routing.Cluster, _ *routing.Service) { us.PeersKnown, us.Peers = false, nil }, false},
+		"the only cluster":        {func(us, eu *routing.Cluster, _ *routing.Service) { us.Peers, eu.Peers = nil, nil }, true},
 	} {
 		snap, key := fieldSnapshot()
 		us, eu := &snap.Clusters[0], &snap.Clusters[1]
@@ -204,7 +205,8 @@ func TestNamesOfClustersThatAreNotRead(t *testing.T) {
 			{Pod: "web-0", Node: "worker-1", Addr: netip.MustParseAddr("10.1.1.2")}, {Pod: "web-7d9f8b6c5d-x2x4z", Node: "10.1.0.1"}, {Pod: "web-canary", Node: "master"}, {Pod: "mail", Node: "node.eu.example"},
 		}
 		tc.change(us, eu, svc)
-		id := fieldIdentifier(t).WithTokens(NewTokens(snap, key))
+		names, peersOf := snap.Unread(key, "us")
+		id := fieldIdentifier(t).WithTokens(NewTokens(snap, key, append(names, peersOf...)...))
 		for text, always := range map[string]bool{
 			"web-0": false, "worker-1": false, "web-canary": false, "hostname: mail": false, `{"node":"master"}`: false, "node.eu.example": false,
 			"web-7d9f8b6c5d-x2x4z": true, "10.1.1.2": true, "web-0 of web-7d9f8b6c5d-x2x4z": true, "10.1.0.1": true, `{"cluster":"us"}`: true,

@@ -114,3 +114,12 @@ func (r *run) addSource(m *clusters.Member, name string, pod podexec.Pod) *sourc
 func (r *run) clientsOf(to *service) []*client {
 	return slices.DeleteFunc(slices.Clone(r.clients), func(c *client) bool { return c.to != to })
 }
+
+// clientClusters returns the cluster of each client that calls a target.
+func (r *run) clientClusters(to *service) []string {
+	var out []string
+	for _, c := range r.clientsOf(to) {
+		out = append(out, c.member.Name)
+	}
+	return out
+}

@@ -114,7 +114,7 @@ func (r *run) evidence(c *client) judge.Evidence {
 	return judge.Evidence{
 		Prediction: c.prediction, Members: r.mesh.members,
 		ErrorsJudged: slices.ContainsFunc(c.to.expect, judge.Expectation.AboutErrors), Looks: judge.Looks(r.cfg.Send.Count, r.cfg.MaxCount), Drift: judge.Drift(c.tally), Requests: r.requestsOf(c),
-		Mark: r.failoverMark(), Reused: c.reused(), Connections: c.to.url.TCP(), Timed: r.cfg.Send.Duration > 0,
+		Mark: r.failoverMark(), Reused: c.reused(), Dropped: c.result.Schedule.Dropped, Connections: c.to.url.TCP(), Timed: r.cfg.Send.Duration > 0,
 	}
 }
 

@@ -86,18 +86,22 @@ func (m *mesh) state(ctx context.Context, members []*clusters.Member, q meshstat
 	return st
 }
 
-// comparable reports whether the snapshot has every member that could be read at the start.
-func (m *mesh) comparable(snap *routing.Snapshot) bool {
-	return !slices.ContainsFunc(snap.Clusters, func(c routing.Cluster) bool {
-		return c.Gap != "" && !slices.Contains(m.unread, c.Name)
-	})
+// silent lists the members that could be read at the start and are not in the snapshot.
+func (m *mesh) silent(snap *routing.Snapshot) []string {
+	var out []string
+	for _, c := range snap.Clusters {
+		if c.Gap != "" && !slices.Contains(m.unread, c.Name) {
+			out = append(out, c.Name)
+		}
+	}
+	return out
 }
 
 // recognizer finds out which member sent a reply. It learns names while replies arrive.
 type recognizer struct {
 	rule   *origin.Identifier
 	tokens *origin.Tokens
-	// unread and peersOf are those of routing.Snapshot.Unread, when there were any last.
+	// unread and peersOf are those of routing.Snapshot.Unread for the clients, when there were any last.
 	unread, peersOf []string
 	current         atomic.Pointer[origin.Identifier]
 }
@@ -108,15 +112,17 @@ func newRecognizer(rule *origin.Identifier) *recognizer {
 	return r
 }
 
-// learn adds the names and addresses of a snapshot.
-func (r *recognizer) learn(snap *routing.Snapshot, key routing.Key) {
+// learn adds the names and addresses of a snapshot. clients are the clusters that send requests, and silent those that do not count as unread.
+func (r *recognizer) learn(snap *routing.Snapshot, key routing.Key, clients, silent []string) {
 	if !r.rule.Auto() {
 		return
 	}
-	if unread, peersOf := snap.Unread(key); len(unread)+len(peersOf) > 0 {
+	unread, peersOf := snap.Unread(key, clients...)
+	unread = slices.DeleteFunc(unread, func(name string) bool { return slices.Contains(silent, name) })
+	if len(unread)+len(peersOf) > 0 {
 		r.unread, r.peersOf = unread, peersOf
 	}
-	tokens := origin.NewTokens(snap, key)
+	tokens := origin.NewTokens(snap, key, slices.Concat(unread, peersOf)...)
 	if r.tokens != nil {
 		tokens = r.tokens.Merge(tokens)
 	}

@@ -69,6 +69,39 @@ func TestNamesOfUnreadClusters(t *testing.T) {
 	}
 }
 
+// In a hub-and-spoke mesh, the clients of a spoke are answered by their own cluster and the hub, and by no other spoke.
+func TestNamesOfPeersOfPeers(t *testing.T) {
+	t.Parallel()
+	one := reply.Reply{Status: 200, Body: []byte("web-0")}
+	for from, want := range map[string]string{"us": "us", "us,eu": ""} {
+		var ui screen
+		r := fieldRun(t, &ui, "us", "eu")
+		r.clients = r.clients[:len(strings.Split(from, ","))]
+		snap := setState(map[string][]string{"us": {"web-0"}, "eu": {"web-1"}})
+		snap.Clusters[1].Peers = append(snap.Clusters[1].Peers, "ap")
+		r.learn(snapshots{r.services[0]: snap})
+		r.notice(snapshots{r.services[0]: snap})
+		if got := r.clients[0].identifier().Identify(&one); got.Name != want {
+			t.Errorf("clients in %s: %+v", from, got)
+		}
+	}
+}
+
+// Checks know the requests that were not sent.
+func TestChecksOfRequestsThatWereNotSent(t *testing.T) {
+	t.Parallel()
+	for dropped, want := range map[int]judge.Verdict{0: judge.Pass, 1: judge.Inconclusive} {
+		var ui screen
+		r := fieldRun(t, &ui, "us")
+		c := r.clients[0]
+		c.tally, c.result.Schedule.Dropped = tally.New(r.mesh.members), dropped
+		c.tally.Add(reply.Reply{Status: 200}, origin.Match{})
+		if got := verdictOf(t, r, c, "errors=0%"); got.Verdict != want {
+			t.Errorf("%d not sent: %+v", dropped, got)
+		}
+	}
+}
+
 // verdictOf judges one expectation.
 func verdictOf(t *testing.T, r *run, c *client, expr string) judge.Check {
 	t.Helper()
@@ -102,7 +135,7 @@ func TestNamesThatAreReused(t *testing.T) {
 	}
 }
 
-// A member that once does not answer during the run does not make the names of the others doubtful.
+// A member that once does not answer during the run does not make the names of the others doubtful, and does not keep new ones from being learned.
 func TestMemberDoesNotAnswerOnce(t *testing.T) {
 	t.Parallel()
 	var ui screen
@@ -110,14 +143,16 @@ func TestMemberDoesNotAnswerOnce(t *testing.T) {
 	c := r.clients[0]
 	pods := map[string][]string{"us": {"web-0"}, "eu": {"web-1"}}
 	r.learn(snapshots{c.to: setState(pods)})
-	gap := setState(pods)
+	gap := setState(map[string][]string{"us": {"web-0", "web-2"}})
 	gap.Clusters[1].Gap, gap.Clusters[1].Services = "timeout", nil
 	c.changed = "not compared here"
 	r.notice(snapshots{c.to: gap})
-	one := reply.Reply{Status: 200, Body: []byte("web-0")}
-	if got := c.identifier().Identify(&one); got != (origin.Match{Name: "us", Member: true, By: origin.ByPod}) {
-		t.Errorf("%+v", got)
+	for pod, want := range map[string]string{"web-0": "us", "web-1": "eu", "web-2": "us"} {
+		if got := c.identifier().Identify(&reply.Reply{Status: 200, Body: []byte(pod)}); got != (origin.Match{Name: want, Member: true, By: origin.ByPod}) {
+			t.Errorf("%s: %+v", pod, got)
+		}
 	}
+	one := reply.Reply{Status: 200, Body: []byte("web-0")}
 	r.learn(snapshots{c.to: gap}) // at the end
 	if got := c.identifier().Identify(&one); got.Name != "" {
 		t.Errorf("%+v", got)

@@ -4,13 +4,11 @@ import (
 	"cmp"
 	"context"
 	"iter"
-	"maps"
 	"slices"
 	"sync"
 	"time"
 
 	"github.com/kubectl-mesh/kubectl-mesh/pkg/apis/v1alpha1"
-	"github.com/kubectl-mesh/kubectl-mesh/pkg/common/routing"
 	"github.com/kubectl-mesh/kubectl-mesh/plugins/kubectl-mesh-probe/internal/history"
 	"github.com/kubectl-mesh/kubectl-mesh/plugins/kubectl-mesh-probe/internal/judge"
 	"github.com/kubectl-mesh/kubectl-mesh/plugins/kubectl-mesh-probe/internal/origin"
@@ -263,12 +261,13 @@ func (r *run) follow(ctx context.Context) (stop func()) {
 	}
 }
 
-// notice compares and learns what was read during the run. If a member did not answer, it learns nothing: what it had before still counts, and it
-// is read again at the end.
+// notice compares and learns what was read during the run. A member that does not answer now does not make the names of the others doubtful: what it
+// had before still counts, and it is read again at the end.
 func (r *run) notice(snaps snapshots) {
 	r.compare(snaps)
-	maps.DeleteFunc(snaps, func(_ *service, snap *routing.Snapshot) bool { return !r.mesh.comparable(snap) })
-	r.learn(snaps)
+	for s, snap := range snaps {
+		s.senders.learn(snap, s.key, r.clientClusters(s), r.mesh.silent(snap))
+	}
 }
 
 // requestsOf returns the requests of one client. The caller holds the lock, or nothing is sent any more.

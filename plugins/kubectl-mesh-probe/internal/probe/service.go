@@ -68,7 +68,7 @@ func (r *run) found() []*service {
 // learn adds the names and addresses that identify who answers.
 func (r *run) learn(snaps snapshots) {
 	for s, snap := range snaps {
-		s.senders.learn(snap, s.key)
+		s.senders.learn(snap, s.key, r.clientClusters(s), nil)
 	}
 }
 
@@ -100,15 +100,10 @@ func (r *run) findURL(s *service, snap *routing.Snapshot) (err error) {
 	if s.URL != nil {
 		return nil
 	}
-	clients := r.clientsOf(s)
-	if clients[0].meaning.Why != "" && !s.found {
+	if clients := r.clientsOf(s); clients[0].meaning.Why != "" && !s.found {
 		return fmt.Errorf("%q: %s; a URL starts with %s://", s.Typed, clients[0].unnamed, r.cfg.scheme())
 	}
-	var names []string
-	for _, c := range clients {
-		names = append(names, c.member.Name)
-	}
-	s.url, err = target.URL(snap, names, s.key, r.cfg.scheme(), s.Typed)
+	s.url, err = target.URL(snap, r.clientClusters(s), s.key, r.cfg.scheme(), s.Typed)
 	return err
 }
 

@@ -48,7 +48,8 @@ type openRun struct {
 // flight is one request that is under way.
 type flight struct {
 	due     time.Time
-	at      int64 // the pod's clock when the tool is to start; 0 if the plugin orders at the right time
+	at      int64         // the pod's clock when the tool is to start; 0 if the plugin orders at the right time
+	wrong   time.Duration // by how much at may be wrong, in either direction
 	stopped time.Time
 }
 
@@ -123,7 +124,8 @@ func (r *openRun) send(now time.Time) {
 		}
 		f := flight{due: due}
 		if r.launches.Waits() {
-			f.at = r.launches.Offset().Pod(start)
+			offset := r.launches.Offset()
+			f.at, f.wrong = offset.Pod(start), offset.Error()
 		}
 		var o *wire.Launch
 		if r.limited {

@@ -73,8 +73,9 @@ func (f flight) times(one *reply.Reply, o *wire.Launch, offset wire.Offset, tool
 		began, slack := offset.Local(o.Began), max(0, took-one.Latency)
 		one.Start, one.Uncertain = began.Add(-offset.Error()), slack+2*offset.Error()
 		latest = began.Add(slack)
-		// The difference of two times of the pod's clock is exact, unless the clock was set between the order and the start.
-		if start := f.due.Add(-toolTime); f.at > 0 && offset.Allows(f.at, start, start) {
+		// The difference of two times of the pod's clock is exact, unless the clock was set between the order and the start. A better measurement since
+		// the order is not such a step.
+		if start := f.due.Add(-toolTime); f.at > 0 && offset.Allows(f.at, start.Add(-f.wrong), start.Add(f.wrong)) {
 			latest = start.Add(time.Duration(o.Began-f.at)*time.Microsecond + slack)
 		}
 	} else {

@@ -8,6 +8,34 @@ import (
 	"github.com/kubectl-mesh/kubectl-mesh/plugins/kubectl-mesh-probe/internal/wire"
 )
 
+// A measurement of the pod's clock that is better than that of the order is not a step of the clock. The lag is exact: both of its times are the pod's.
+func TestTimesAfterABetterMeasurement(t *testing.T) {
+	t.Parallel()
+	const ms = time.Millisecond
+	base := time.Unix(1_800_000_000, 0)
+	at := base.Add
+	for name, tc := range map[string]struct {
+		wrong, error time.Duration // by how much the time of the order was wrong, and how wrong it could be
+		lag          time.Duration
+	}{
+		"exact":                 {0, 5 * ms, 3 * ms},
+		"too early, as allowed": {-45 * ms, 50 * ms, 3 * ms},
+		"too late, as allowed":  {45 * ms, 50 * ms, 3 * ms},
+		"the clock was set":     {100 * ms, 50 * ms, 103 * ms},
+		"it was set a little":   {45 * ms, 5 * ms, 48 * ms},
+	} {
+		var offset wire.Offset
+		offset.Learn(at(0).UnixMicro(), at(-5*ms), at(5*ms))
+		start := 200*ms + tc.wrong
+		f := flight{due: at(200 * ms), at: at(start).UnixMicro(), wrong: tc.error}
+		o := &wire.Launch{Ordered: at(0), Seen: at(start + 5*ms), Arrived: at(start + 40*ms), Began: at(start + 3*ms).UnixMicro(), Finished: at(start + 33*ms).UnixMicro()}
+		var r reply.Reply
+		if f.times(&r, o, offset, 0); r.Lag != tc.lag || !r.Measured || r.Uncertain != 10*ms {
+			t.Errorf("%s: %+v", name, r)
+		}
+	}
+}
+
 // A pod's clock that is set during the run changes no time by its step: neither when a request started, nor how late it was, nor how long it took.
 func TestTimesWhenTheClockIsSet(t *testing.T) {
 	t.Parallel()

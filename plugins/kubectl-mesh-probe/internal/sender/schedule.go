@@ -40,6 +40,11 @@ func (c Config) Overload(requests int) string {
 // LessLoad is how a user avoids an overload.
 const LessLoad = "use a shorter --timeout or a lower --rate"
 
+// NotSent says why there is no verdict about the requests of a schedule, if n of them were not sent.
+func NotSent(n int) string {
+	return fmt.Sprintf("%d requests were not sent, and it is unknown how they would have ended; %s", n, LessLoad)
+}
+
 // Planned is the number of requests that the schedule had, except those without a result.
 func (s Schedule) Planned() int { return len(s.Lags) + s.Dropped }
 

@@ -10,7 +10,7 @@ import (
 	"github.com/kubectl-mesh/kubectl-mesh/plugins/kubectl-mesh-probe/internal/history"
 )
 
-// outages fills in what each client saw after each mark, until the next one.
+// outages fills in what each client saw after each mark of its run, until the next one.
 func outages(doc *v1alpha1.ProbeReport, log *history.Log) {
 	if len(doc.Marks) == 0 {
 		return
@@ -26,15 +26,30 @@ func outages(doc *v1alpha1.ProbeReport, log *history.Log) {
 			continue
 		}
 		for n, m := range doc.Marks {
-			var until time.Time
-			if n+1 < len(doc.Marks) {
-				until = doc.Marks[n+1].Time
+			if len(m.RunClients) > 0 && !slices.Contains(m.RunClients, v1alpha1.ProbeRunClient(Client(*c))) {
+				continue
 			}
-			if o := outage(m, ofMark(requests, m, until)); o.Requests > 0 { // a mark at the end of the run shows nothing
+			if o := outage(m, ofMark(requests, m, until(doc.Marks[n:]))); o.Requests > 0 { // a mark at the end of the run shows nothing
 				c.Outages = append(c.Outages, o)
 			}
 		}
 	}
+}
+
+// until is the time of the next mark of the first one's run. It is zero if there is none.
+func until(marks []v1alpha1.ProbeMark) time.Time {
+	for _, next := range marks[1:] {
+		if isSameRun(marks[0], next) {
+			return next.Time
+		}
+	}
+	return time.Time{}
+}
+
+// isSameRun reports whether two marks are of one run. Those of a report that does not join runs are.
+func isSameRun(a, b v1alpha1.ProbeMark) bool {
+	equal := func(a, b *time.Time) bool { return a == b || a != nil && b != nil && a.Equal(*b) }
+	return equal(a.RunStartTime, b.RunStartTime) && equal(a.RunEndTime, b.RunEndTime) && slices.Equal(a.RunClients, b.RunClients)
 }
 
 // ofMark returns the requests to which a mark applies: those of its run that count from a moment before until. If until is zero, there is no later mark.
