@@ -150,7 +150,7 @@ func TestBundleInValues(t *testing.T) {
 	}
 }
 
-// TestMissingInFederation: one CA for all is no fix for a file that is missing in a federation. A leaf Secret also holds the CA file of its cluster.
+// TestMissingInFederation: one CA for all does not help where a file is missing in a federation. A leaf Secret also holds the CA file of its cluster.
 func TestMissingInFederation(t *testing.T) {
 	t.Parallel()
 	all := map[string]pkitest.CA{}
