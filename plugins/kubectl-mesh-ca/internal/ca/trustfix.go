@@ -182,8 +182,8 @@ func (x examination) renewal(s *State) []v1alpha1.NextStep {
 }
 
 func join(a, b string) string {
-	if a == "" {
-		return b
+	if a == "" || b == "" {
+		return a + b
 	}
 	return a + "; " + b
 }
