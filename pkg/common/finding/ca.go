@@ -76,7 +76,7 @@ var (
 		"Write the value as YAML with the bare key `endpoints:`."}
 	TrustEnds = Rule{"CA028", Warning, "a CA file expires soon",
 		"A verifier stops accepting a leaf certificate when the CA certificate in its CA file expires, even if the leaf certificate and cilium-ca are valid for longer. If a CA is issued again under its key and its name, as cert-manager does with rotationPolicy Never, its former certificate stays in ca.crt of the leaf certificates and in trust bundles until somebody writes these files again (all versions). `kubectl mesh-ca check` raises it to an error within --fail-before.",
-		"Update the files that the message names. For a ca.crt, renew the leaf certificate. For a bundle, change its source. Then restart deployment/clustermesh-apiserver, which reads them only at start."}
+		"Update the files that the message names. For a ca.crt, renew the leaf certificate. If the CA is that of another cluster, run `kubectl mesh-ca federate`, which writes its present certificate. For a bundle, change its source. Then restart deployment/clustermesh-apiserver, which reads them only at start."}
 	ChartOneYear = Rule{"CA030", Warning, "with chart 1.20, leaf certificates live for one year",
 		"From chart 1.20 on, the leaf certificates of Cluster Mesh are valid for 365 days by default. With the method helm only a Helm upgrade renews them, so Cilium must be upgraded at least once a year (upgrade notes of 1.20).",
 		"Upgrade at least once a year, set clustermesh.apiserver.tls.auto.certValidityDuration, or let certgen or cert-manager issue the certificates (clustermesh.apiserver.tls.auto.method)."}

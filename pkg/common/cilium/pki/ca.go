@@ -6,6 +6,7 @@ import (
 	"encoding/hex"
 	"errors"
 	"fmt"
+	"slices"
 	"time"
 )
 
@@ -48,6 +49,12 @@ type CA struct {
 
 // Signer returns the certificate that signs the leaf certificates: the first one.
 func (c CA) Signer() *x509.Certificate { return c.Chain[0] }
+
+// TrustedBy reports whether a CA file verifies the leaf certificates that are issued with this CA. In a federation the file of the CA may contain several
+// certificates of the signer: itself, and a cross certificate for each other CA, in any order.
+func (c CA) TrustedBy(roots []*x509.Certificate) bool {
+	return slices.ContainsFunc(c.Chain, func(cert *x509.Certificate) bool { return SameAuthority(cert, c.Signer()) && Trusts(roots, cert) })
+}
 
 // ParseCA reads the data of Secret cilium-ca. A CA without a key, or with a wrong key, is returned with that fact in Key, because its certificate is still
 // worth showing. An error means that there is no certificate.

@@ -129,8 +129,10 @@ type Check struct {
 	Verdict   Verdict
 	Reason    string // empty when OK
 	// Renewable: the CA file accepts, or would accept, another leaf certificate of the CA that signed the presented one. If the verdict is Broken, then only
-	// the clock, the names, the usages, the private key or the user are wrong, or the endpoint. False if the certificate or the CA file cannot be read.
+	// the clock, the names, the usages, the private key or the user are wrong, or the endpoint. False if Missing.
 	Renewable bool
+	// Missing: the certificate or the CA file does not exist, or cannot be read or parsed. The check then tells nothing about any CA.
+	Missing bool
 	// Limit is the CA certificate at whose end the certificate is no longer accepted although it is still valid; nil if there is none, or if the certificate is
 	// not accepted now.
 	Limit *x509.Certificate

@@ -180,6 +180,7 @@ func (v *verifier) half(presenter, judge endpoint, use purpose, hosts []string) 
 		}
 	}
 	if check.Reason != "" {
+		check.Missing = true
 		return check
 	}
 	where := fmt.Sprintf("%s of %s is not accepted by %s: ", check.Presented, presenter.cluster, judge.cluster)

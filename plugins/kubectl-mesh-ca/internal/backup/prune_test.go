@@ -139,6 +139,15 @@ func TestPrune(t *testing.T) {
 				t.Fatal(err)
 			}
 		}, []string{"--yes"}, 1, "a rotation of the CA is under way; finish or abort it first", nil},
+		"its Secret is missing": {func(t *testing.T, m *mesh) {
+			t.Helper()
+			s := kept(t, idle, 40*pkitest.Day)
+			s.Name, s.UID, s.Labels["mesh.kubectl.io/backup-of"] = "hubble-server-certs-backup", "hubble", "hubble-server-certs"
+			s.Data = idle.LeafSecrets(t, "us")["hubble-server-certs"]
+			if err := errors.Join(m.clients["us"].Tracker().Add(s), m.clients["us"].Tracker().Delete(secrets, catest.Namespace, "hubble-server-certs")); err != nil {
+				t.Fatal(err)
+			}
+		}, []string{"--yes"}, 0, "kept, because secret hubble-server-certs does not exist, although processes mount it", []string{"us delete " + name(idle)}},
 		"no permission to read the lock": {func(_ *testing.T, m *mesh) {
 			m.clients["ap"].PrependReactor("get", "configmaps", func(ktesting.Action) (bool, kruntime.Object, error) { return true, nil, forbidden() })
 		}, []string{"--yes"}, 1, "nothing was deleted", nil},

@@ -58,22 +58,14 @@ func (s *State) asked() time.Duration {
 
 // signedByCA reports whether cilium-ca signed a leaf certificate.
 func (s *State) signedByCA(leaf pki.Leaf) bool {
-	secret := s.CA().Object
-	if secret == nil {
-		return false
-	}
-	ca, err := pki.ParseCA(secret.Data)
-	return err == nil && leaf.SignedBy(ca.Signer())
+	ca := s.Authority()
+	return len(ca.Chain) > 0 && leaf.SignedBy(ca.Signer())
 }
 
 // certgenRefuses returns the time from which certgen no longer signs with the CA.
 func (s *State) certgenRefuses() (time.Time, bool) {
-	secret := s.CA().Object
-	if secret == nil {
-		return time.Time{}, false
-	}
-	ca, err := pki.ParseCA(secret.Data)
-	if err != nil {
+	ca := s.Authority()
+	if len(ca.Chain) == 0 {
 		return time.Time{}, false
 	}
 	var first time.Time

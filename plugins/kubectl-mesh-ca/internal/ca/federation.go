@@ -74,7 +74,8 @@ func (x examination) means(p pki.Pair, client, server *State) string {
 	if len(client.Side.Copies(p.Server)) > 0 {
 		return meansCopies
 	}
-	if pki.Trusts(certificatesOf(server, p.Login.Trust), x.chain(client)[0]) {
+	// The first certificate of certgen's cilium-ca may be a cross certificate, which the server's CA signed.
+	if pki.Trusts(certificatesOf(server, p.Login.Trust), x.facts(client).ca.Identity()) {
 		return meansRoots
 	}
 	return meansCross

@@ -10,6 +10,7 @@ import (
 	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/runtime"
 
+	"github.com/kubectl-mesh/kubectl-mesh/pkg/common/cilium/pki"
 	"github.com/kubectl-mesh/kubectl-mesh/pkg/common/cilium/pki/pkitest"
 	"github.com/kubectl-mesh/kubectl-mesh/pkg/common/clusters"
 	"github.com/kubectl-mesh/kubectl-mesh/plugins/kubectl-mesh-ca/internal/ca"
@@ -146,5 +147,89 @@ func TestBundleInValues(t *testing.T) {
 				t.Errorf("the bundle is taken once:\n%s", got)
 			}
 		})
+	}
+}
+
+// TestMissingInFederation: one CA for all does not help where a file is missing in a federation. A leaf Secret also holds the CA file of its cluster.
+func TestMissingInFederation(t *testing.T) {
+	t.Parallel()
+	all := map[string]pkitest.CA{}
+	names, root := []string{"us", "eu", "ap"}, pkitest.NewCA(t, pkitest.Spec{Name: "Root"})
+	for _, name := range names {
+		all[name] = pkitest.NewCA(t, pkitest.Spec{})
+	}
+	type secrets = map[string]*corev1.Secret
+	remove := func(name, key string) func(secrets) { return func(s secrets) { delete(s[name].Data, key) } }
+	kinds := map[string]func(name string, peers ...pkitest.CA) catest.Install{
+		"certgen": func(name string, peers ...pkitest.CA) catest.Install {
+			own := all[name]
+			return catest.Install{CA: &own, Method: "certgen", Edit: func(s secrets) {
+				federated(t, name, own, peers...)(s)
+				chain := []byte{}
+				for _, p := range peers {
+					chain = append(chain, p.Cross(t, own).CertPEM...)
+				}
+				s[pki.SecretCA].Data[pki.KeyCACert] = append(chain, own.CertPEM...)
+			}}
+		},
+		"helm": func(name string, peers ...pkitest.CA) catest.Install {
+			own := all[name].With(peers...)
+			return catest.Install{CA: &own}
+		},
+		"another PKI": func(name string, _ ...pkitest.CA) catest.Install {
+			own := all[name]
+			return catest.Install{CA: &own, LeafCA: &root, Method: "hand"}
+		},
+		"files only": func(name string, peers ...pkitest.CA) catest.Install {
+			own := all[name]
+			return catest.Install{CA: &own, Method: "hand", Edit: federated(t, name, own, peers...)}
+		},
+	}
+	means := map[string]string{"certgen": "cross certificates", "helm": "several CA certificates", "files only": "cross certificates"}
+	for what, edit := range map[string]func(secrets){
+		"nothing":              func(secrets) {},
+		"the server's Secret":  func(s secrets) { delete(s, pki.SecretServer) },
+		"the clients' Secret":  func(s secrets) { delete(s, pki.SecretRemote) },
+		"the server's CA file": remove(pki.SecretServer, pki.KeyCACert),
+		"the clients' CA file": remove(pki.SecretRemote, pki.KeyCACert),
+		"a certificate":        func(s secrets) { s[pki.SecretRemote].Data[pki.KeyTLSCert] = []byte("x") },
+	} {
+		for kind, install := range kinds {
+			t.Run(kind+": "+what, func(t *testing.T) {
+				t.Parallel()
+				var mesh installs
+				for n, name := range names {
+					in := install(name, all[names[(n+1)%3]], all[names[(n+2)%3]])
+					if first := in.Edit; name == "eu" {
+						in.Edit = func(s secrets) {
+							if first != nil {
+								first(s)
+							}
+							edit(s)
+						}
+					}
+					mesh = append(mesh, struct {
+						name string
+						in   catest.Install
+					}{name, in})
+				}
+				r := mesh.report(t)
+				found := findingsOf(r, "CA010")
+				if means[kind] != "" && what == "nothing" && (len(r.Federations) != 1 || strings.Join(r.Federations[0].Means, ", ") != means[kind]) {
+					t.Errorf("%+v", r.Federations)
+				}
+				if (what == "nothing") != (len(found) == 0) {
+					t.Errorf("%d findings", len(found))
+				}
+				for _, f := range found {
+					if strings.Contains(f.Fix, "sync") {
+						t.Errorf("%s: %s", f.Object, f.Fix)
+					}
+				}
+				if steps := stepText(r.NextSteps); strings.Contains(steps, "sync") {
+					t.Errorf("next:\n%s", steps)
+				}
+			})
+		}
 	}
 }

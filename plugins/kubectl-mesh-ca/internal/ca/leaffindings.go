@@ -113,10 +113,12 @@ func (x examination) stray(s *State, signer *x509.Certificate) []stale {
 }
 
 // distrusted reports whether a certificate of a cluster is not accepted where it must be, or does not accept one, because of its CA: not because of the user,
-// or because it has expired.
+// because it has expired, or because a file is missing.
 func (x examination) distrusted(s *State) bool {
 	refused := func(checks ...pki.Check) bool {
-		return slices.ContainsFunc(checks, func(c pki.Check) bool { return c.Verdict == pki.Broken && c.User != pki.Broken && !c.Renewable })
+		return slices.ContainsFunc(checks, func(c pki.Check) bool {
+			return c.Verdict == pki.Broken && c.User != pki.Broken && !c.Renewable && !c.Missing
+		})
 	}
 	for _, p := range x.pairs {
 		if (p.Client == s.Side.Name || p.Server == s.Side.Name) && p.NoMesh == "" && refused(p.Login, p.Identity) {
@@ -148,7 +150,7 @@ func (x examination) spoiled(s *State, signer *x509.Certificate, listed []stale)
 	return out
 }
 
-// unfit lists the leaf certificates apart from some that are not usable by themselves, or that have less life left than soon.
+// unfit lists the leaf certificates apart from some that are not usable by themselves, that have less life left than soon, or that have lost their CA file.
 func (x examination) unfit(s *State, signer *x509.Certificate, except []stale, soon time.Duration) []stale {
 	var out []stale
 	for _, spec := range pki.LeafSpecs() {
@@ -159,9 +161,15 @@ func (x examination) unfit(s *State, signer *x509.Certificate, except []stale, s
 		l, ok := s.leaf(spec, signer, x.Now)
 		serious := func(p v1alpha1.LeafProblem) bool { return p.Severity == string(finding.Error) }
 		ends := l.Certificate != nil && x.Now.Add(soon).After(l.NotAfter)
-		if ok && (l.Message != "" || ends || slices.ContainsFunc(l.Problems, serious)) {
+		if ok && (l.Message != "" || ends || s.lacksTrust(spec.Secret) || slices.ContainsFunc(l.Problems, serious)) {
 			out = append(out, stale{spec: spec, owner: pki.FindOwner(secret.ObjectMeta), worn: true})
 		}
 	}
 	return out
+}
+
+// lacksTrust reports whether processes mount the CA file of a leaf Secret, and it is missing or cannot be parsed.
+func (s *State) lacksTrust(secret string) bool {
+	leaf, err := pki.ParseLeaf(s.dataOf(secret))
+	return err == nil && len(leaf.Trust) == 0 && s.Side.Mounts(pki.Source{Ref: pki.Ref{Kind: pki.Secret, Name: secret}, Key: pki.KeyCACert})
 }

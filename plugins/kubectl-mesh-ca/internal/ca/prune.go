@@ -59,6 +59,8 @@ func decide(k *KeptSecret, ev Evidence, olderThan time.Duration, now time.Time) 
 		return v1alpha1.ResultRefused, "a rotation is under way, and going back needs the former CA: " + rotationText(ev.Rotations)
 	case len(uses) > 0:
 		return v1alpha1.ResultSkipped, "kept, because it is in use: " + usesText(uses)
+	case k.State.misses(k.Of()): // see readDeleted
+		return v1alpha1.ResultSkipped, fmt.Sprintf("kept, because secret %s does not exist, although processes mount it: restore the Secret or let its owner create it again", k.Of())
 	case len(k.subjects) == 0:
 		return v1alpha1.ResultSkipped, "kept, because it contains no certificate that parses and cannot be judged; delete it by hand"
 	case len(ev.Gaps) > 0:

@@ -2,6 +2,8 @@ package ca_test
 
 import (
 	"crypto/x509"
+	"maps"
+	"slices"
 	"testing"
 	"time"
 
@@ -72,5 +74,65 @@ func TestForeignRenewals(t *testing.T) {
 				}
 			})
 		}
+	}
+}
+
+// TestMissingFiles: a file that is missing, or that cannot be parsed, tells nothing about a CA. Leaf certificates of another PKI stay, also in the other clusters.
+func TestMissingFiles(t *testing.T) {
+	t.Parallel()
+	one, two, three, other := pkitest.NewCA(t, pkitest.Spec{}), pkitest.NewCA(t, pkitest.Spec{}), pkitest.NewCA(t, pkitest.Spec{}), pkitest.NewCA(t, pkitest.Spec{Name: "Root"})
+	all := slices.Sorted(maps.Keys(other.LeafSecrets(t, "eu")))
+	type secrets = map[string]*corev1.Secret
+	without := func(name, key string) func(secrets) { return func(s secrets) { delete(s[name].Data, key) } }
+	for name, c := range map[string]struct {
+		edit func(secrets)
+		want []string // is issued again in eu
+		own  bool     // cilium-ca is of the PKI
+	}{
+		"nothing":                                         {edit: func(secrets) {}},
+		"the Secret of clients":                           {edit: func(s secrets) { delete(s, pki.SecretRemote) }},
+		"the Secret of the server":                        {edit: func(s secrets) { delete(s, pki.SecretServer) }},
+		"a CA file":                                       {edit: without(pki.SecretServer, pki.KeyCACert), want: []string{pki.SecretServer}},
+		"a certificate":                                   {edit: without(pki.SecretRemote, pki.KeyTLSCert), want: []string{pki.SecretRemote}},
+		"a certificate inside":                            {edit: without(pki.SecretAdmin, pki.KeyTLSCert), want: []string{pki.SecretAdmin}},
+		"a certificate that is damaged":                   {edit: func(s secrets) { s[pki.SecretServer].Data[pki.KeyTLSCert] = []byte("x") }, want: []string{pki.SecretServer}},
+		"a CA file that is damaged":                       {edit: func(s secrets) { s[pki.SecretRemote].Data[pki.KeyCACert] = []byte("x") }, want: []string{pki.SecretRemote}},
+		"the private key of a leaf":                       {edit: without(pki.SecretServer, pki.KeyTLSKey), want: []string{pki.SecretServer}},
+		"a CA file, and cilium-ca signed the certificate": {own: true, edit: without(pki.SecretServer, pki.KeyCACert), want: []string{pki.SecretServer}},
+		"a certificate of another PKI":                    {edit: func(s secrets) { s[pki.SecretRemote].Data = three.LeafSecrets(t, "eu")[pki.SecretRemote] }, want: all},
+		"a CA file that lacks the others":                 {edit: func(s secrets) { s[pki.SecretServer].Data[pki.KeyCACert] = three.CertPEM }, want: all},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			install := func(authority *pkitest.CA, edit func(secrets)) catest.Install {
+				if c.own {
+					authority = &other
+				}
+				return catest.Install{CA: authority, LeafCA: &other, Method: "hand", CAOwner: "helm", Edit: edit}
+			}
+			mesh := installs{{"us", install(&one, nil)}, {"eu", install(&two, c.edit)}, {"ap", install(&three, nil)}}
+			members, states := mesh.read(t)
+			got, err := ca.Renewals(members, states, states, ca.Which{Soon: 60 * pkitest.Day}, pkitest.Now)
+			if err != nil {
+				t.Fatal(err)
+			}
+			for n, r := range got {
+				var leaves []string
+				for _, l := range r.Leaves {
+					leaves = append(leaves, l.Secret)
+					if l.Foreign == c.own && len(c.want) == 1 {
+						t.Errorf("%s: foreign %v", l.Secret, l.Foreign)
+					}
+				}
+				slices.Sort(leaves)
+				want := c.want
+				if states[n].Member.Name != "eu" && len(want) == 1 {
+					want = nil
+				}
+				if !slices.Equal(leaves, want) {
+					t.Errorf("%s: %v, want %v", states[n].Member.Name, leaves, want)
+				}
+			}
+		})
 	}
 }

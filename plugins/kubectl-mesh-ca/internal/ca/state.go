@@ -103,3 +103,12 @@ func (s *State) dataOf(secret string) map[string][]byte {
 
 // CA returns Secret cilium-ca.
 func (s *State) CA() Secret { return s.Secrets[pki.SecretCA] }
+
+// Authority returns the CA in Secret cilium-ca, without certificates if there is none that can be parsed.
+func (s *State) Authority() pki.CA {
+	ca, err := pki.ParseCA(s.dataOf(pki.SecretCA))
+	if err != nil {
+		return pki.CA{}
+	}
+	return ca
+}

@@ -194,15 +194,27 @@ func (x examination) needsOneCA(p pki.Pair) bool {
 }
 
 // rejectsCA reports whether a cluster does not accept the leaf certificates of another one's CA. If the present leaf certificate is missing or cannot be
-// parsed, cilium-ca tells.
+// parsed, cilium-ca and the other leaf certificates tell. If the CA file is, this half tells nothing.
 func (x examination) rejectsCA(c pki.Check, presenter, judge *State) bool {
-	if c.Verdict != pki.Broken || c.Renewable {
+	switch {
+	case c.Verdict != pki.Broken, c.Renewable:
 		return false
-	}
-	if chain := x.chain(presenter); len(chain) > 0 && len(certificatesOf(presenter, c.Presented)) == 0 {
-		return !pki.Trusts(certificatesOf(judge, c.Trust), chain[0])
+	case c.Missing:
+		roots := certificatesOf(judge, c.Trust)
+		return len(roots) > 0 && !x.facts(presenter).ca.TrustedBy(roots) && !presenter.leavesTrustedBy(roots)
 	}
 	return true
+}
+
+// leavesTrustedBy reports whether a CA file verifies a leaf certificate of the cluster, whatever the clock and the usages say. The CA that signs the leaf
+// certificates, or what is sent with them, is not always in cilium-ca.
+func (s *State) leavesTrustedBy(roots []*x509.Certificate) bool {
+	for _, leaf := range s.LeafCertificates() {
+		if slices.ContainsFunc(roots, leaf.SignedBy) {
+			return true
+		}
+	}
+	return false
 }
 
 // sameCA reports whether two clusters sign with the same CA.

@@ -70,6 +70,8 @@ func (x examination) trustEndFindings(s *State) []v1alpha1.Finding {
 		fix := ""
 		if chain := x.chain(s); len(chain) > 0 && pki.Trusts([]*x509.Certificate{e.cert}, chain[0]) {
 			fix = strings.TrimPrefix(x.renew(s), renewPrefix) // a bundle may be all that must change
+		} else {
+			fix = x.federate(s, []*x509.Certificate{e.cert})
 		}
 		found := x.soon(finding.TrustEnds, "CA "+pki.Short(pki.Fingerprint(e.cert)), []string{s.Member.Name}, e.cert.NotAfter,
 			fmt.Sprintf("the CA certificate %q expires on %s. From then on, %s not accept leaf certificates that are still valid", e.cert.Subject.String(), date(e.cert.NotAfter), where), fix)
@@ -79,6 +81,26 @@ func (x examination) trustEndFindings(s *State) []v1alpha1.Finding {
 		out = append(out, found...)
 	}
 	return out
+}
+
+// federate returns the command that replaces former certificates in a CA file by the present one of another cluster's CA, which was issued again under its key
+// for longer; "" if the file has none. A trust bundle is not written by mesh-ca.
+func (x examination) federate(judge *State, file []*x509.Certificate) string {
+	own := x.chain(judge)
+	if len(own) == 0 || len(judge.bundles()) > 0 {
+		return ""
+	}
+	for _, s := range x.states {
+		if len(x.chain(s)) == 0 {
+			continue
+		}
+		now := x.facts(s).ca.Identity()
+		of := func(c *x509.Certificate) bool { return pki.SameAuthority(c, now) }
+		if slices.ContainsFunc(file, of) && !of(own[0]) && pki.TrustEnd(file, now).Before(now.NotAfter) {
+			return plugin(x.read(), "federate", "--in", judge.Member.Name+","+s.Member.Name)
+		}
+	}
+	return ""
 }
 
 // trustEndList is the list as it is printed.

@@ -5,6 +5,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	corev1 "k8s.io/api/core/v1"
 
@@ -159,6 +160,35 @@ func TestTrustEnded(t *testing.T) {
 			r := tc.mesh.report(t)
 			if got := stepText(r.NextSteps); !strings.Contains(got, tc.want) || strings.Contains(got, "sync") || len(findingsOf(r, "CA010")) == 0 {
 				t.Errorf("%s\n%+v", got, findingsOf(r, "CA010"))
+			}
+		})
+	}
+}
+
+// TestTrustEndOfPeer: the CA of another cluster was issued again for longer. federate writes its present certificate into the CA files, before the former one has
+// ended and afterwards.
+func TestTrustEndOfPeer(t *testing.T) {
+	t.Parallel()
+	for name, end := range map[string]time.Duration{"CA028": 5 * pkitest.Day, "CA010": -pkitest.Day} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			own, third := pkitest.NewCA(t, pkitest.Spec{}), pkitest.NewCA(t, pkitest.Spec{})
+			former := pkitest.NewCA(t, pkitest.Spec{NotBefore: pkitest.Now.Add(-9 * pkitest.Day), NotAfter: pkitest.Now.Add(end)})
+			now := pkitest.NewCA(t, pkitest.Spec{Key: former.Key})
+			us, eu, ap := own.With(former, third), now.With(own, third), third.With(own, now)
+			r := installs{{"us", catest.Install{CA: &us}}, {"eu", catest.Install{CA: &eu}}, {"ap", catest.Install{CA: &ap}}}.report(t)
+			const fix = "kubectl mesh-ca federate --in us,eu --contexts kind-us,kind-eu,kind-ap"
+			found := findingsOf(r, name)
+			if len(found) == 0 {
+				t.Fatalf("%+v", r.Findings)
+			}
+			for _, f := range found {
+				if f.Fix != fix {
+					t.Errorf("%s: %q", f.Object, f.Fix)
+				}
+			}
+			if got := stepText(r.NextSteps); name == "CA010" && !strings.Contains(got, fix) || strings.Contains(got, "sync") {
+				t.Errorf("next:\n%s", got)
 			}
 		})
 	}

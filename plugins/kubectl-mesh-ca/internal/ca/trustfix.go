@@ -1,6 +1,7 @@
 package ca
 
 import (
+	"cmp"
 	"fmt"
 	"slices"
 	"strings"
@@ -84,14 +85,19 @@ func (x examination) trustFix(p pki.Pair, one map[string]v1alpha1.NextStep) stri
 		step := one[p.Client]
 		together := slices.Contains(step.Clusters, p.Server)
 		if !together && !x.needsOneCA(p) {
-			return x.renew(client, server)
+			return x.renewTrust(p, client, server)
 		}
 		if together {
 			sync = step.Command
 		}
 		return sync + "; then renew the leaf certificates (sync lists the commands)"
 	}
-	return x.renew(client, server)
+	return x.renewTrust(p, client, server)
+}
+
+// renewTrust returns the fix for one direction if new leaf certificates or present CA files are enough.
+func (x examination) renewTrust(p pki.Pair, client, server *State) string {
+	return cmp.Or(x.renew(client, server), x.federate(server, certificatesOf(server, p.Login.Trust)), x.federate(client, certificatesOf(client, p.Identity.Trust)))
 }
 
 // caFacts holds whether a CA can be copied from a cluster, or to it. They are cached, because a mesh of 255 clusters has 65,000 pairs.
@@ -182,8 +188,8 @@ func (x examination) renewal(s *State) []v1alpha1.NextStep {
 }
 
 func join(a, b string) string {
-	if a == "" {
-		return b
+	if a == "" || b == "" {
+		return a + b
 	}
 	return a + "; " + b
 }

@@ -252,7 +252,7 @@ func After(states []*State, steps []change.Step) []pki.Side {
 func KeepsTrust(before, after []pki.Pair, separates func(client, server string) bool) error {
 	for n, pair := range after {
 		if before[n].Verdict == pki.OK && pair.Verdict != pki.OK && !separates(pair.Client, pair.Server) {
-			return fmt.Errorf("this would end the trust between %s and %s (%s%s)", pair.Client, pair.Server, pair.Login.Reason, pair.Identity.Reason)
+			return fmt.Errorf("this would end the trust between %s and %s (%s)", pair.Client, pair.Server, join(pair.Login.Reason, pair.Identity.Reason))
 		}
 	}
 	return nil

@@ -1,6 +1,7 @@
 package ca_test
 
 import (
+	"strings"
 	"testing"
 
 	appsv1 "k8s.io/api/apps/v1"
@@ -33,6 +34,18 @@ func TestKeepsTrust(t *testing.T) {
 	} {
 		if err := ca.KeepsTrust(of(c.before), of(c.after), c.separates); (err != nil) != c.refused {
 			t.Errorf("%s: %v", name, err)
+		}
+	}
+}
+
+// TestKeepsTrustSentence: the reasons of both halves are told apart.
+func TestKeepsTrustSentence(t *testing.T) {
+	t.Parallel()
+	for want, reasons := range map[string][2]string{"(one; two)": {"one", "two"}, "(one)": {"one", ""}, "(two)": {"", "two"}} {
+		before := []pki.Pair{{Client: "us", Server: "eu", Verdict: pki.OK}}
+		after := []pki.Pair{{Client: "us", Server: "eu", Verdict: pki.Broken, Login: pki.Check{Reason: reasons[0]}, Identity: pki.Check{Reason: reasons[1]}}}
+		if err := ca.KeepsTrust(before, after, func(string, string) bool { return false }); err == nil || !strings.HasSuffix(err.Error(), want) {
+			t.Errorf("%v, want %s", err, want)
 		}
 	}
 }

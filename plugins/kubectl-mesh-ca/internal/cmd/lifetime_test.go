@@ -1,9 +1,28 @@
 package cmd
 
 import (
+	"strings"
 	"testing"
 	"time"
+
+	"github.com/kubectl-mesh/kubectl-mesh/pkg/common/cilium/pki"
 )
+
+// TestStartFlags: a printed start has every flag of the plan.
+func TestStartFlags(t *testing.T) {
+	t.Parallel()
+	long := lifetime(3650 * 24 * time.Hour)
+	for want, got := range map[string][]string{
+		"":            startFlags("", false, pki.ECDSA, lifetime(pki.DefaultCAValidity)),
+		"--emergency": startFlags("", true, pki.ECDSA, lifetime(pki.DefaultCAValidity)),
+		"--emergency --key-type=rsa --valid-for=3650d":     startFlags("", true, pki.RSA, long),
+		"--method=bundle --key-type=rsa --valid-for=3650d": startFlags("bundle", false, pki.RSA, long),
+	} {
+		if strings.Join(got, " ") != want {
+			t.Errorf("%v, want %s", got, want)
+		}
+	}
+}
 
 func TestLifetime(t *testing.T) {
 	t.Parallel()

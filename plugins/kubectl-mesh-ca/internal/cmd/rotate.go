@@ -116,6 +116,7 @@ func newRotation(e *kernel.Env, action rotate.Action, use, short, long, example 
 			}
 			config.Ignore.Clusters = ignoreClusters
 			config.RetryFlags = append(config.RetryFlags, waitFlag(config.Wait, rotate.DefaultWait)...)
+			config.StartFlags = startFlags(c.Method, emergency, pki.KeyType(keyType), validFor)
 			config.NewCA = pki.CAOptions{KeyType: pki.KeyType(keyType), Validity: time.Duration(validFor)}
 			config.Select, config.Clock = e.Select, clock{e.Now}
 			config.Observer = rotate.Processes{Observer: live.New(e.Flags.Timeout, e.Now), Now: e.Now}
@@ -143,6 +144,24 @@ func newRotation(e *kernel.Env, action rotate.Action, use, short, long, example 
 	usages.ForceConflicts = "If true, also rotate where a reconciler such as Argo CD or Flux keeps the certificates."
 	f.AddFlags(fs, usages)
 	return cli.Writes(cmd)
+}
+
+// startFlags are the flags of rotate start as they are typed again, nothing for their defaults.
+func startFlags(method string, emergency bool, key pki.KeyType, validFor lifetime) []string {
+	var out []string
+	if emergency {
+		out = append(out, "--emergency")
+	}
+	if method != "" {
+		out = append(out, "--method="+method)
+	}
+	if key != pki.ECDSA {
+		out = append(out, "--key-type="+string(key))
+	}
+	if validFor != lifetime(pki.DefaultCAValidity) {
+		out = append(out, "--valid-for="+validFor.String())
+	}
+	return out
 }
 
 // minRotationValidity is that of the leaf certificates that Cilium's chart makes from 1.20 on: one year.

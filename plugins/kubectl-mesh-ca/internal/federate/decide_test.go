@@ -1,6 +1,7 @@
 package federate
 
 import (
+	"crypto/x509"
 	"errors"
 	"testing"
 
@@ -10,6 +11,7 @@ import (
 	"github.com/kubectl-mesh/kubectl-mesh/pkg/common/cilium/pki/pkitest"
 	"github.com/kubectl-mesh/kubectl-mesh/pkg/common/clusters"
 	"github.com/kubectl-mesh/kubectl-mesh/plugins/kubectl-mesh-ca/internal/ca"
+	"github.com/kubectl-mesh/kubectl-mesh/plugins/kubectl-mesh-ca/internal/rotate"
 )
 
 func TestIssuerOf(t *testing.T) {
@@ -112,6 +114,33 @@ func TestCheckCertgen(t *testing.T) {
 		Config{}.checkCertgen(&mesh{authorities: c.others, at: pkitest.Now}, one, r)
 		if len(r.why) != c.want {
 			t.Errorf("%s: %v", name, r.why)
+		}
+	}
+}
+
+// TestFilesGate: a node has the content of a Secret when its file trusts each other CA until it ends: a former certificate of the CA is not enough.
+func TestFilesGate(t *testing.T) {
+	t.Parallel()
+	own, former := pkitest.NewCA(t, pkitest.Spec{}), pkitest.NewCA(t, pkitest.Spec{})
+	now := pkitest.NewCA(t, pkitest.Spec{Key: former.Key, NotAfter: former.Cert.NotAfter.Add(pkitest.Day)})
+	for name, c := range map[string]struct {
+		file []*x509.Certificate
+		off  bool
+		open bool
+	}{
+		"present":           {file: []*x509.Certificate{own.Cert, now.Cert}, open: true},
+		"former":            {file: []*x509.Certificate{own.Cert, former.Cert}},
+		"neither":           {file: []*x509.Certificate{own.Cert}},
+		"off, present":      {file: []*x509.Certificate{own.Cert, now.Cert}, off: true},
+		"off, former":       {file: []*x509.Certificate{own.Cert, former.Cert}, off: true},
+		"off, only the own": {file: []*x509.Certificate{own.Cert}, off: true, open: true},
+	} {
+		m := &mesh{off: c.off, authorities: []pki.CertKey{{Cert: own.Cert}, {Cert: now.Cert}}}
+		one := &cluster{own: pki.CertKey{Cert: own.Cert}, running: rotate.Running{Files: []rotate.Seen{{Certs: c.file}}}}
+		open := true
+		m.files(one, func(string, ...any) { open = false })
+		if open != c.open {
+			t.Errorf("%s: open %t", name, open)
 		}
 	}
 }

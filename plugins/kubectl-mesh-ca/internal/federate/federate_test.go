@@ -3,6 +3,7 @@ package federate_test
 import (
 	"bytes"
 	"context"
+	"crypto/x509"
 	"errors"
 	"fmt"
 	"slices"
@@ -128,6 +129,46 @@ func TestFederate(t *testing.T) {
 				w.off(before, method == "hand")
 			})
 		}
+	}
+}
+
+// TestIssuedAgain: the CA of one cluster is issued again under its key, for longer. The next run writes the present certificate everywhere, and the processes load it.
+func TestIssuedAgain(t *testing.T) {
+	t.Parallel()
+	for _, method := range []string{"helm", "certgen"} {
+		t.Run(method, func(t *testing.T) {
+			t.Parallel()
+			w := newWorld(t, method, "us", "eu", "ap")
+			w.federate()
+			us, eu := w.Mesh[0], w.Mesh[1]
+			former := w.cas["eu"]
+			now := pkitest.NewCA(t, pkitest.Spec{Key: former.Key, NotAfter: former.Cert.NotAfter.Add(900 * pkitest.Day)})
+			secret := eu.Secret(pki.SecretCA)
+			secret.Data["ca.crt"] = bytes.Replace(secret.Data["ca.crt"], bytes.TrimSpace(former.CertPEM), bytes.TrimSpace(now.CertPEM), 1)
+			eu.Put("secrets", secret)
+			w.issue(eu, method)
+			w.settle()
+			written := len(w.Log)
+			w.federate()
+			w.trusted("federated again")
+			for _, p := range w.Mesh {
+				restarts := strings.Count(strings.Join(w.Log[written:], "\n"), p.Name+" deployments/")
+				if want := map[string]int{"helm": 1}[method]; restarts != want {
+					t.Errorf("%s: %d restarts", p.Name, restarts)
+				}
+			}
+			for object, data := range everything(us) {
+				file, err := pki.ParseCertificates(data["ca.crt"])
+				must(t, err)
+				of := func(c *x509.Certificate) bool { return pki.SameAuthority(c, now.Cert) }
+				if n := slices.IndexFunc(file, of); method == "helm" && (n < 0 || !file[n].Equal(now.Cert) || len(file) != 3) {
+					t.Errorf("%s has %d certificates, that of eu is number %d", object, len(file), n)
+				}
+			}
+			if again := w.federate(); len(again.Changes) > 0 {
+				t.Errorf("another run changed %v", again.Changes)
+			}
+		})
 	}
 }
 

@@ -48,8 +48,11 @@ func (m *mesh) behind(c *cluster) bool {
 func (m *mesh) files(c *cluster, add func(string, ...any)) {
 	for _, seen := range c.running.Files {
 		for _, other := range m.authorities {
-			has := slices.ContainsFunc(seen.Certs, func(f *x509.Certificate) bool { return pki.SameAuthority(f, other.Cert) })
-			if has == m.off && !pki.SameAuthority(other.Cert, c.own.Cert) {
+			former := !lasts(seen.Certs, other.Cert)
+			if m.off {
+				former = slices.ContainsFunc(seen.Certs, func(f *x509.Certificate) bool { return pki.SameAuthority(f, other.Cert) })
+			}
+			if former && !pki.SameAuthority(other.Cert, c.own.Cert) {
 				add("%s does not have the content of its Secret yet", seen.Where)
 				break
 			}

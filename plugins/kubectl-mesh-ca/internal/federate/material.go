@@ -60,7 +60,8 @@ func (m *mesh) cross(of, by pki.CertKey) (*x509.Certificate, error) {
 	return x, nil
 }
 
-// withRoots returns a CA file that trusts the other CAs too, or does not any more. What belongs to none of them stays.
+// withRoots returns a CA file that trusts the other CAs until they end, or does not trust them any more. What belongs to none of them stays. If a CA was issued
+// again under its key for longer, its present certificate takes the place of the former one.
 func (m *mesh) withRoots(have []*x509.Certificate, own *x509.Certificate) []*x509.Certificate {
 	out := slices.Clone(have)
 	for _, other := range m.authorities {
@@ -69,11 +70,20 @@ func (m *mesh) withRoots(have []*x509.Certificate, own *x509.Certificate) []*x50
 		case pki.SameAuthority(other.Cert, own):
 		case m.off:
 			out = slices.DeleteFunc(out, same)
-		case !slices.ContainsFunc(out, same):
-			out = append(out, other.Cert)
+		case !lasts(out, other.Cert):
+			at := slices.IndexFunc(out, same)
+			if at < 0 {
+				at = len(out)
+			}
+			out = slices.Insert(slices.DeleteFunc(out, same), at, other.Cert)
 		}
 	}
 	return out
+}
+
+// lasts reports whether a CA file trusts a CA until it ends.
+func lasts(file []*x509.Certificate, authority *x509.Certificate) bool {
+	return !pki.TrustEnd(file, authority).Before(authority.NotAfter)
 }
 
 // chainData returns what must be written to a leaf Secret so that every CA verifies its certificate: nothing where that is so.

@@ -6,11 +6,14 @@ import (
 	"github.com/kubectl-mesh/kubectl-mesh/plugins/kubectl-mesh-ca/internal/ca"
 )
 
-// keepsTrust simulates what is signed here: clusters that trust each other must do so afterwards. Clusters that change to another CA are left out, because they
-// trust each other only when all of them have changed, and others issue certificates too.
+// keepsTrust simulates what is signed here: clusters that trust each other must do so afterwards. Left out are those that change to another CA if they trust each
+// other when both have changed: others issue certificates too, and later. A CA that was replaced on purpose changes who trusts whom.
 func (w *Work) keepsTrust() error {
 	var signed []change.Step
-	replaces := map[string]bool{}
+	replaces, authorities := map[string]bool{}, map[string]pki.CA{}
+	for _, s := range w.States {
+		authorities[s.Side.Name] = s.Authority()
+	}
 	for _, c := range w.clusters {
 		replaces[c.State.Side.Name] = c.Replaces()
 		for _, t := range c.tasks {
@@ -28,6 +31,7 @@ func (w *Work) keepsTrust() error {
 	}
 	now := w.Clock.Now()
 	return ca.KeepsTrust(pki.Matrix(ca.After(w.States, nil), now), pki.Matrix(ca.After(w.States, signed), now), func(client, server string) bool {
-		return replaces[client] || replaces[server]
+		a, b := authorities[client], authorities[server]
+		return (replaces[client] || replaces[server]) && (w.ReplacesCA || a.TrustedBy(b.Chain) && b.TrustedBy(a.Chain))
 	})
 }

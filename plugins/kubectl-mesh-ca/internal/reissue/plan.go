@@ -26,6 +26,8 @@ type Job struct {
 	Members  []*clusters.Member // of the document
 	States   []*ca.State        // all clusters that were read
 	Renewals []*ca.Renewal
+	// ReplacesCA: the same command replaces CAs.
+	ReplacesCA bool
 }
 
 // Work is a plan that has been checked, and what became of it. It holds private keys and is never printed.

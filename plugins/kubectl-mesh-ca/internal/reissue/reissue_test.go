@@ -532,6 +532,7 @@ func TestKeepsTrust(t *testing.T) {
 		us, eu  side
 		refused string
 		want    list // the CA file of us afterwards
+		ends    bool // the trust ends until eu has changed too
 	}{
 		"federated by cross certificates": {us: side{ca: &one, sent: list{x12}, trust: list{one}}, eu: side{ca: &two, sent: list{x21}, trust: list{two}}, want: list{one}},
 		"federated by CA files":           {us: side{ca: &one, trust: list{one, two}}, eu: side{ca: &two, trust: list{two, one}}, want: list{one, two}},
@@ -541,8 +542,11 @@ func TestKeepsTrust(t *testing.T) {
 		"signed by the other, before federate --off": {us: side{ca: &one, leaf: &two, sent: list{x21}, trust: list{two, one}}, eu: side{ca: &two, trust: list{two, one}}, want: list{one, two}},
 		"another CA than before":                     {us: side{ca: &two, leaf: &one, trust: list{one, two, root}}, eu: side{ca: &two, trust: list{two, one}}, want: list{two, root}},
 		"federated, then the CA of the other":        {us: side{ca: &two, leaf: &one, sent: list{x12}, trust: list{one}}, eu: side{ca: &two, sent: list{x21}, trust: list{two}}, want: list{two}},
+		"another CA than before, the same in both":   {us: side{ca: &one, leaf: &root, trust: list{root}}, eu: side{ca: &one, leaf: &root, trust: list{root}}, want: list{one}, ends: true},
 		"another root than before":                   {us: side{ca: &two, leaf: &below, sent: list{below}, trust: list{root, two}}, eu: side{ca: &two, trust: list{two, root}}, want: list{two}},
 		"who trusts only the intermediate CA": {us: side{ca: &root, leaf: &below, sent: list{below}, trust: list{below, root}}, eu: side{ca: &below, trust: list{below}},
+			refused: "this would end the trust between us and eu"},
+		"certificates of another PKI, unlike every cilium-ca": {us: side{ca: &one, leaf: &root, trust: list{root}}, eu: side{ca: &two, leaf: &root, trust: list{root}},
 			refused: "this would end the trust between us and eu"},
 		"the same, and the root was issued again": {us: side{ca: &again, leaf: &below, sent: list{below}, trust: list{below, root}}, eu: side{ca: &below, trust: list{below}},
 			refused: "this would end the trust between us and eu"},
@@ -568,7 +572,7 @@ func TestKeepsTrust(t *testing.T) {
 				return
 			}
 			must(t, err)
-			if diff := cmp.Diff(before, w.trusted()); diff != "" || len(before) != 2 || w.mesh.Writes() == 0 {
+			if diff := cmp.Diff(before, w.trusted()); (diff != "") != c.ends || len(before) != 2 || w.mesh.Writes() == 0 {
 				t.Errorf("trust (-before +after), %d writes\n%s", w.mesh.Writes(), diff)
 			}
 			leaf, err := pki.ParseLeaf(w.secret("us", pki.SecretServer).Data)

@@ -270,7 +270,18 @@ func (r *run) names() []string {
 // command is a command of the rotation for exactly these clusters, with every flag of this one without which it would not go on.
 func (r *run) command(a Action) string {
 	words := slices.Concat([]string{"rotate", string(a)}, r.Ignore.words(), r.RetryFlags)
+	if a == Start {
+		words = append(words, r.StartFlags...)
+	}
 	return commandline.Plugin("kubectl mesh-ca", commandline.MeshOf(r.members), "", words...)
+}
+
+// goOn is the action that goes on from here.
+func (r *run) goOn() Action {
+	if r.Action == Start {
+		return Continue
+	}
+	return r.Action
 }
 
 // lockedSince is when the rotation began, and who began it, by the first lock.

@@ -49,6 +49,8 @@ type Config struct {
 	Method string
 	// NewCA describes the new CA.
 	NewCA pki.CAOptions
+	// StartFlags are the flags that only start has and that do not have their default, as they are typed again.
+	StartFlags []string
 	// Wait is how long the gate of one phase may take, Quiet how long no etcd may have rejected a connection, and Poll how often is looked.
 	Wait, Quiet, Poll time.Duration
 	// Ignore is what the gates do not wait for.
@@ -339,12 +341,4 @@ func (r *run) ask(ctx context.Context) error {
 		Abort:    "Restore the previous CA of %s?",
 	}[r.Action]
 	return r.ui.Confirm(ctx, fmt.Sprintf(question, strings.Join(r.names(), ", ")))
-}
-
-// goOn is the action that goes on from here.
-func (r *run) goOn() Action {
-	if r.Action == Start {
-		return Continue
-	}
-	return r.Action
 }

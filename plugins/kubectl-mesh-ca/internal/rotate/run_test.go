@@ -221,6 +221,7 @@ type world struct {
 	quiet   time.Duration
 	observe rotate.Observer // in place of the model's
 	ignore  rotate.Ignore
+	flags   []string                     // StartFlags
 	first   map[string]*x509.Certificate // the CA with which each cluster began
 	said    *[]string
 	heard   func(line string) // is called with each line that a person reads, if it is not nil
@@ -254,7 +255,7 @@ func (w *world) run(action rotate.Action, method rotate.Method, requests int) (r
 	c := rotate.Config{
 		Write:  modeltest.Write(),
 		Action: action, Select: func(context.Context) (*clusters.Selection, error) { return &clusters.Selection{Members: members}, nil },
-		Observer: observer, Clock: machine{w.World, w.ahead}, Quiet: w.quiet, Ignore: w.ignore, Who: "test", ID: fmt.Sprint("run-", len(w.Log)), Method: string(method), Wait: 20 * time.Minute, Poll: 10 * time.Second,
+		Observer: observer, Clock: machine{w.World, w.ahead}, Quiet: w.quiet, Ignore: w.ignore, StartFlags: w.flags, Who: "test", ID: fmt.Sprint("run-", len(w.Log)), Method: string(method), Wait: 20 * time.Minute, Poll: 10 * time.Second,
 		Show: func(rotate.Report, bool) []output.Section { return nil },
 	}
 	report, err := rotate.Run(w.T.Context(), c, recorder{modeltest.UI{T: w.T}, w.said, w.heard})
@@ -341,6 +342,24 @@ func TestSubset(t *testing.T) {
 	}
 }
 
+// TestStartFlags: the printed start begins the rotation that the plan shows.
+func TestStartFlags(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, 9, byHelm, "us", "eu")
+	w.flags = []string{"--emergency", "--valid-for=3650d"}
+	for _, action := range []rotate.Action{rotate.Plan, rotate.Start} {
+		report, err := w.run(action, "", -1)
+		if err != nil || len(report.NextSteps) == 0 {
+			t.Fatalf("%s: %v, %+v", action, err, report.NextSteps)
+		}
+		for _, step := range report.NextSteps {
+			if strings.Contains(step.Command, strings.Join(w.flags, " ")) != (action == rotate.Plan) {
+				t.Errorf("%s: %s", action, step.Command)
+			}
+		}
+	}
+}
+
 // TestUnaskedEtcd is not restarted, and no certificate is written that it must have read before.
 func TestUnaskedEtcd(t *testing.T) {
 	t.Parallel()
@@ -351,8 +370,13 @@ func TestUnaskedEtcd(t *testing.T) {
 	w.Doubts = 1
 	writes := len(w.Log)
 	_, err := w.run(rotate.Continue, "", -1)
-	if !errors.Is(err, rotate.ErrWaiting) {
+	if !errors.Is(err, rotate.ErrWaiting) || !strings.Contains(err.Error(), "and the clusters trust each other") {
 		t.Errorf("%v", err)
+	}
+	emergency := newWorld(t, 7, byCertgen, "us", "eu")
+	emergency.Doubts, emergency.Kept = 1, map[string]bool{}
+	if _, err := emergency.run(rotate.Start, rotate.Emergency, -1); !errors.Is(err, rotate.ErrWaiting) || !strings.Contains(err.Error(), "but clusters may not accept each other") {
+		t.Errorf("emergency: %v", err)
 	}
 	for _, line := range w.Log[writes:] {
 		if strings.Contains(line, "deployments/") || strings.Contains(line, "-cert") {

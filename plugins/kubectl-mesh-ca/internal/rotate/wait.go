@@ -62,7 +62,11 @@ func (r *run) await(ctx context.Context, phase Phase) (bool, error) {
 			r.ui.Say("Waiting before phase %q: %s%s%s", phase.Kind, missing[0], more(len(missing)-1), without)
 		}
 		if r.Clock.Now().After(end) {
-			return false, fmt.Errorf("%w (%s, --wait); what was written is safe, and the clusters trust each other. Go on with: %s", ErrWaiting, r.Wait, r.command(r.goOn()))
+			trust := "and the clusters trust each other"
+			if r.m.method == Emergency {
+				trust = "but clusters may not accept each other until the rotation has ended"
+			}
+			return false, fmt.Errorf("%w (%s, --wait); what was written is safe, %s. Go on with: %s", ErrWaiting, r.Wait, trust, r.command(r.goOn()))
 		}
 		if err := r.hold(ctx); err != nil {
 			return false, err
