@@ -14,6 +14,7 @@ import (
 type editor struct {
 	file    string
 	text    *text
+	docs    []*yaml.Node
 	aliased map[*yaml.Node]bool // what an alias refers to
 	edited  map[*yaml.Node]annotate.Values
 }
@@ -61,7 +62,7 @@ func (e *editor) edit(n *yaml.Node, values annotate.Values) (before, after annot
 		err = e.editBlock(meta, ann, after)
 	}
 	if err != nil {
-		return nil, nil, e.fail(meta, "the annotations of service %s cannot be edited as text (%v); write them in plain block style", get(meta, "name").Value, err)
+		return nil, nil, e.fail(meta, "the annotations of service %s cannot be edited as text (%v); write them in plain block style", scalar(get(meta, "name")), err)
 	}
 	return before, after, nil
 }
