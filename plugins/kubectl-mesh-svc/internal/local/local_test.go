@@ -246,6 +246,28 @@ func TestOneOfATree(t *testing.T) {
 	}
 }
 
+// TestLinkToADirectory: a directory may be named by a link to it, and its files are called as the user called it.
+func TestLinkToADirectory(t *testing.T) {
+	t.Parallel()
+	dir, now := files(t, "real/a.yaml", "real/sub/b.yaml")
+	link := filepath.Join(t.TempDir(), "link")
+	if err := os.Symlink(filepath.Join(dir, "real"), link); err != nil {
+		t.Fatal(err)
+	}
+	for suffix, args := range map[string][]string{"": nil, "/": nil, "//": {"-R"}} {
+		_, stderr, code := run(t, append([]string{"globalize", "--local", "-f", link + suffix}, args...)...)
+		if code != 0 || !strings.HasPrefix(stderr, filepath.Join(link, "a.yaml")+":1: service web: ") || strings.Contains(stderr, "b.yaml") != (args != nil) {
+			t.Errorf("link%s %v: exit code %d, %s", suffix, args, code, stderr)
+		}
+	}
+	if _, stderr, code := run(t, "globalize", "--local", "-R", "-f", link, "--in-place"); code != 0 {
+		t.Errorf("exit code %d, %s", code, stderr)
+	}
+	if d := cmp.Diff(map[string]string{"real/a.yaml": localGlobal, "real/sub/b.yaml": localGlobal}, now()); d != "" {
+		t.Error(d)
+	}
+}
+
 // TestFieldDInPlaceReadOnly: the mode of a file says whether it may be changed, to root too, and then no other file is changed either.
 func TestFieldDInPlaceReadOnly(t *testing.T) {
 	t.Parallel()
