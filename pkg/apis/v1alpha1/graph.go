@@ -33,6 +33,11 @@ type GraphCluster struct {
 	Unanswered int `json:"unanswered,omitempty"`
 	// Proxied counts those of Services for which the L7 proxy of the client's own cluster answers: no edge leads from them.
 	Proxied int `json:"proxied,omitempty"`
+	// Unserved counts those of Services that Cilium does not serve in this cluster, such as ExternalName Services: no edge leads from them.
+	Unserved int `json:"unserved,omitempty"`
+	// Uncertain counts those of Services for which the prediction is not certain, because something could not be read or determined.
+	// The ServiceReport of such a Service names it.
+	Uncertain int `json:"uncertain,omitempty"`
 	// ReadyEndpoints counts those of all Services of the graph.
 	ReadyEndpoints int `json:"readyEndpoints,omitempty"`
 }
@@ -56,6 +61,9 @@ type GraphEdge struct {
 	Low float64 `json:"low"`
 	// High is the greatest share over the Services, their ports, IP families and possible Cilium versions.
 	High float64 `json:"high"`
+	// Bounded is true if a cluster that was not read may answer too, for at least one Service that counts here: Share and High are then
+	// upper bounds.
+	Bounded bool `json:"bounded,omitempty"`
 	// Code is why no endpoint is used, if none is and the reason is the same everywhere.
 	Code string `json:"code,omitempty"`
 }

@@ -41,8 +41,17 @@ func rejected(err error) bool {
 		code := status.Status().Code
 		return code >= 400 && code < 500 && finished(err)
 	}
-	var op *net.OpError
-	return errors.As(err, &op) && op.Op == "dial"
+	return neverConnected(err)
+}
+
+// neverConnected reports whether the connection to the API server, or to the proxy before it, was never made.
+func neverConnected(err error) bool {
+	for op := (*net.OpError)(nil); errors.As(err, &op); err = op.Err {
+		if op.Op != "proxyconnect" { // whatever happened between the proxy and the API server, or before that
+			return op.Op == "dial"
+		}
+	}
+	return false
 }
 
 // finished reports whether an error is the answer of an API server that is done with the write. A load balancer or a proxy that answers instead may have sent the write on,

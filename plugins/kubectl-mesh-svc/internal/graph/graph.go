@@ -2,6 +2,8 @@
 package graph
 
 import (
+	"slices"
+
 	"k8s.io/utils/ptr"
 
 	"github.com/kubectl-mesh/kubectl-mesh/pkg/apis/v1alpha1"
@@ -9,7 +11,6 @@ import (
 	"github.com/kubectl-mesh/kubectl-mesh/pkg/common/clusters"
 	"github.com/kubectl-mesh/kubectl-mesh/pkg/common/meshstate"
 	"github.com/kubectl-mesh/kubectl-mesh/pkg/common/routing"
-	"github.com/kubectl-mesh/kubectl-mesh/plugins/kubectl-mesh-svc/internal/exempt"
 	"github.com/kubectl-mesh/kubectl-mesh/plugins/kubectl-mesh-svc/internal/report"
 )
 
@@ -40,19 +41,22 @@ func Build(st *meshstate.State, members []*clusters.Member, keys []routing.Key) 
 		for _, c := range st.Clusters {
 			if svc := c.Services[key]; svc != nil {
 				nodes[c.Name].ReadyEndpoints += svc.ReadyEndpoints()
-				if exempt.ProxiedIn(&st.Snapshot, c.Name, key) { // its clients resolve it, and no edge leads anywhere
-					nodes[c.Name].Services++
-					nodes[c.Name].Proxied++
-				}
 			}
 		}
 		for _, p := range report.Predict(&st.Snapshot, key) {
-			own.add(p)
+			own.add(p, hasUnreadPeer(st, p.Client))
+			if c := st.Find(p.Client); c.Services[key] != nil && len(p.Outcomes) == 0 { // its clients resolve it, and no edge leads anywhere
+				count(nodes[p.Client], routing.Kind(p.Kind))
+			}
 		}
-		for client, answered := range own.clients {
-			nodes[client].Services++
-			if !answered {
-				nodes[client].Unanswered++
+		for name, c := range own.clients {
+			n := nodes[name]
+			n.Services++
+			if c.uncertain {
+				n.Uncertain++
+			}
+			if !c.answered {
+				n.Unanswered++
 			}
 		}
 		list := own.list(st)
@@ -64,6 +68,22 @@ func Build(st *meshstate.State, members []*clusters.Member, keys []routing.Key) 
 	}
 	out.Edges = append(out.Edges, all.list(st)...)
 	return out
+}
+
+// count counts a Service for which no cluster's endpoints are chosen.
+func count(n *v1alpha1.GraphCluster, kind routing.Kind) {
+	n.Services++
+	if kind == routing.KindProxied {
+		n.Proxied++
+		return
+	}
+	n.Unserved++
+}
+
+// hasUnreadPeer reports whether a cluster has a peer that is not among the clusters of the state: it may answer for global services.
+func hasUnreadPeer(st *meshstate.State, client string) bool {
+	c := st.Find(client)
+	return c != nil && slices.ContainsFunc(c.Peers, func(p string) bool { return st.Find(p) == nil })
 }
 
 type clusterPair struct{ from, to string }
@@ -79,12 +99,18 @@ type edge struct {
 // edges gathers those of one Service, or of all.
 type edges struct {
 	byPair map[clusterPair]*edge
-	// clients holds the clusters whose clients can resolve the Service, and whether anybody answers or may answer.
-	clients map[string]bool
+	// clients holds the clusters whose clients can resolve the Service.
+	clients map[string]*client
+}
+
+// client is what is predicted for the clients of one cluster.
+type client struct {
+	answered  bool // somebody answers or may answer
+	uncertain bool
 }
 
 func newEdges() *edges {
-	return &edges{byPair: map[clusterPair]*edge{}, clients: map[string]bool{}}
+	return &edges{byPair: map[clusterPair]*edge{}, clients: map[string]*client{}}
 }
 
 func (e *edges) at(from, to string) *edge {
@@ -101,22 +127,36 @@ func (d *edge) put(low, high, share float64) {
 	d.count++
 }
 
-// add takes in the prediction for one port of one Service.
-func (e *edges) add(p v1alpha1.Prediction) {
+// add takes in the prediction for one port of one Service. unreadPeer says that the client's cluster has a peer that was not read.
+func (e *edges) add(p v1alpha1.Prediction, unreadPeer bool) {
+	if len(p.Outcomes) == 0 {
+		return
+	}
+	if e.clients[p.Client] == nil {
+		e.clients[p.Client] = &client{}
+	}
+	c := e.clients[p.Client]
+	c.uncertain = c.uncertain || !p.Complete
+	c.answered = c.answered || !p.Complete // a cluster that was not read may answer
 	for _, o := range p.Outcomes {
-		e.clients[p.Client] = e.clients[p.Client] || !p.Complete // a cluster that was not read may answer
 		for _, s := range o.Shares {
 			d := e.at(p.Client, s.Cluster)
 			d.codes[s.Code] = true
 			if s.Share == nil {
 				d.Unknown = 1
-				e.clients[p.Client] = true
+				c.answered = true
 				continue
 			}
-			d.put(ptr.Deref(s.Low, *s.Share), ptr.Deref(s.High, *s.Share), *s.Share)
+			low, high := ptr.Deref(s.Low, *s.Share), ptr.Deref(s.High, *s.Share)
+			bounded := s.Low != nil
+			if !p.Complete && unreadPeer { // the prediction leaves it out, and it may have any part
+				low, bounded = 0, true
+			}
+			d.put(low, high, *s.Share)
 			if *s.Used {
 				d.Services = 1
-				e.clients[p.Client] = true
+				d.Bounded = d.Bounded || bounded
+				c.answered = true
 			}
 		}
 	}
@@ -128,6 +168,7 @@ func (e *edges) merge(list []v1alpha1.GraphEdge) {
 		d := e.at(s.From, s.To)
 		if s.Services > 0 {
 			d.put(s.Low, s.High, *s.Share)
+			d.Bounded = d.Bounded || s.Bounded
 		}
 		d.codes[s.Code] = true
 		d.Services += s.Services

@@ -5,6 +5,7 @@ import (
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
+	corev1 "k8s.io/api/core/v1"
 	"k8s.io/utils/ptr"
 
 	"github.com/kubectl-mesh/kubectl-mesh/pkg/apis/v1alpha1"
@@ -39,17 +40,17 @@ func TestGraph(t *testing.T) {
 	want := map[string]v1alpha1.GraphEdge{
 		// web has no endpoints and is not global: nobody answers its clients in us.
 		// ap may answer too, so that the others' shares are what they have at most.
-		"us>us": {From: "us", To: "us", Services: 1, Share: ptr.To(1.0 / 3), High: 1.0 / 3},
-		"us>eu": {From: "us", To: "eu", Services: 1, Share: ptr.To(2.0 / 3), High: 2.0 / 3},
+		"us>us": {From: "us", To: "us", Services: 1, Share: ptr.To(1.0 / 3), High: 1.0 / 3, Bounded: true},
+		"us>eu": {From: "us", To: "eu", Services: 1, Share: ptr.To(2.0 / 3), High: 2.0 / 3, Bounded: true},
 		"us>ap": {From: "us", To: "ap", Unknown: 1, High: 1},
-		"eu>us": {From: "eu", To: "us", Services: 1, Share: ptr.To(1.0 / 3), High: 1.0 / 3},
-		"eu>eu": {From: "eu", To: "eu", Services: 1, Share: ptr.To(2.0 / 3), High: 2.0 / 3},
+		"eu>us": {From: "eu", To: "us", Services: 1, Share: ptr.To(1.0 / 3), High: 1.0 / 3, Bounded: true},
+		"eu>eu": {From: "eu", To: "eu", Services: 1, Share: ptr.To(2.0 / 3), High: 2.0 / 3, Bounded: true},
 		"eu>ap": {From: "eu", To: "ap", Unknown: 1, High: 1, Code: "not-read"},
 	}
 	if d := cmp.Diff(want, got); d != "" {
 		t.Error(d)
 	}
-	nodes := []v1alpha1.GraphCluster{{Name: "us", Read: true, Services: 2, Unanswered: 1, ReadyEndpoints: 1}, {Name: "eu", Read: true, Services: 1, ReadyEndpoints: 2}, {Name: "ap"}}
+	nodes := []v1alpha1.GraphCluster{{Name: "us", Read: true, Services: 2, Unanswered: 1, Uncertain: 1, ReadyEndpoints: 1}, {Name: "eu", Read: true, Services: 1, Uncertain: 1, ReadyEndpoints: 2}, {Name: "ap"}}
 	if d := cmp.Diff(nodes, doc.Clusters); d != "" {
 		t.Error(d)
 	}
@@ -59,10 +60,25 @@ func TestGraph(t *testing.T) {
 	if c := Build(st, members, []routing.Key{web}).Clusters[0]; c.Services != 1 || c.Unanswered != 0 {
 		t.Errorf("a peer that is not read: %+v", c)
 	}
-	for _, e := range Build(st, members, []routing.Key{nginx}).Edges {
-		if *e.Share != e.Low || *e.Share != e.High || e.Low == 0 {
+	doc = Build(st, members, []routing.Key{nginx})
+	for _, e := range append(doc.Edges, doc.Services[0].Edges...) {
+		if *e.Share != e.High || e.Low != 0 || !e.Bounded {
+			t.Errorf("ap may answer too: %+v", e)
+		}
+	}
+	for i := range st.Clusters {
+		if st.Clusters[i].Peers = []string{"us", "eu"}; doc.Clusters[i].Uncertain != 1 {
+			t.Errorf("ap may answer too: %+v", doc.Clusters[i])
+		}
+	}
+	doc = Build(st, members, []routing.Key{nginx})
+	for _, e := range doc.Edges {
+		if *e.Share != e.Low || *e.Share != e.High || e.Low == 0 || e.Bounded {
 			t.Errorf("all is read: %+v", e)
 		}
+	}
+	if c := doc.Clusters[0]; c.Uncertain != 0 {
+		t.Errorf("all is read: %+v", c)
 	}
 }
 
@@ -82,5 +98,23 @@ func TestField05Proxied(t *testing.T) {
 	}
 	if len(g.Edges) > 0 {
 		t.Errorf("graph: %+v", g.Edges)
+	}
+}
+
+// TestUnserved: a Service exists for the clients of a cluster in which Cilium does not serve it.
+func TestUnserved(t *testing.T) {
+	t.Parallel()
+	external := func(s *corev1.Service) {
+		s.Spec.Type, s.Spec.ClusterIP, s.Spec.ClusterIPs, s.Spec.ExternalName = corev1.ServiceTypeExternalName, "", nil, "web.example.com"
+	}
+	label := func(s *corev1.Service) { s.Labels[cilium.LabelServiceProxyName] = "other" }
+	st, members := meshtest.Build(meshtest.Cluster{Name: "us", Service: external}, meshtest.Cluster{Name: "eu", Service: label}, meshtest.Cluster{Name: "ap"}, meshtest.Cluster{Name: "sa", Absent: true})
+	var got []v1alpha1.GraphCluster
+	for _, c := range Build(st, members, []routing.Key{meshtest.Nginx}).Clusters {
+		got = append(got, v1alpha1.GraphCluster{Name: c.Name, Services: c.Services, Unserved: c.Unserved, Unanswered: c.Unanswered})
+	}
+	want := []v1alpha1.GraphCluster{{Name: "us", Services: 1, Unserved: 1}, {Name: "eu", Services: 1, Unserved: 1}, {Name: "ap", Services: 1}, {Name: "sa"}}
+	if d := cmp.Diff(want, got); d != "" {
+		t.Error(d)
 	}
 }

@@ -210,6 +210,64 @@ func TestFieldDTreeWithTemplates(t *testing.T) {
 	}
 }
 
+// TestOneOfATree: whatever else is in a tree does not prevent the edit of the Service that is named, and templates of other objects hide no refusal.
+func TestOneOfATree(t *testing.T) {
+	t.Parallel()
+	const api = "apiVersion: v1\nkind: Service\nmetadata: {name: api, labels: &l {app: api}, annotations: {a: b, a: c}}\n"
+	for name, c := range map[string]struct {
+		other string
+		args  []string
+		says  string
+		code  int
+	}{
+		"the other is named":     {api, []string{"api"}, "z.yaml:3: annotations contains a twice\n", 1},
+		"this one is named":      {api, []string{"web"}, "a.yaml:1: service web: service.cilium.io/global: <absent>", 0},
+		"the other is selected":  {api + "spec: {selector: *l}\n", []string{"-l", "app=api"}, "z.yaml:3: annotations contains a twice\n", 1},
+		"this one is selected":   {api + "spec: {selector: *l}\n", []string{"-l", "app!=api"}, "a.yaml:1: service web: ", 0},
+		"all":                    {api, nil, "z.yaml:3: annotations contains a twice\n", 1},
+		"all, beside an alert":   {"kind: ConfigMap\ndata: {a: '{{ $labels.instance }}'}\n---\n" + api, nil, "z.yaml:6: annotations contains a twice\n", 1},
+		"all, and a template":    {api + "spec: {type: '{{ .Values.type }}'}\n", nil, "Note: skipped 1 file that is a template: ", 0},
+		"all, and ytt":           {"apiVersion: v1\nkind: Service\nmetadata:\n  name: #@ data.values.name\n", nil, "Note: skipped 1 file that is a template: ", 0},
+		"another namespace":      {"x: &ns prod\napiVersion: v1\nkind: Service\nmetadata: {name: web, namespace: *ns}\n", []string{"-n=shop", "--all"}, "a.yaml:1: service web: ", 0},
+		"kube-system, as a link": {"x: &ns kube-system\napiVersion: v1\nkind: Service\nmetadata: {name: dns, namespace: *ns}\n", nil, "z.yaml) is left out: it is in kube-system\n", 0},
+	} {
+		dir, now := files(t, "a.yaml")
+		if err := os.WriteFile(filepath.Join(dir, "z.yaml"), []byte(c.other), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		_, stderr, code := run(t, append([]string{"globalize", "--local", "-f", dir, "--in-place"}, c.args...)...)
+		want := map[string]string{"a.yaml": localGlobal, "z.yaml": c.other}
+		if c.code != 0 {
+			want["a.yaml"] = localService
+		}
+		if d := cmp.Diff(want, now()); d != "" || code != c.code || !strings.Contains(stderr, c.says) {
+			t.Errorf("%s: exit code %d, %s%s", name, code, stderr, d)
+		}
+	}
+}
+
+// TestLinkToADirectory: a directory may be named by a link to it, and its files are called as the user called it.
+func TestLinkToADirectory(t *testing.T) {
+	t.Parallel()
+	dir, now := files(t, "real/a.yaml", "real/sub/b.yaml")
+	link := filepath.Join(t.TempDir(), "link")
+	if err := os.Symlink(filepath.Join(dir, "real"), link); err != nil {
+		t.Fatal(err)
+	}
+	for suffix, args := range map[string][]string{"": nil, "/": nil, "//": {"-R"}} {
+		_, stderr, code := run(t, append([]string{"globalize", "--local", "-f", link + suffix}, args...)...)
+		if code != 0 || !strings.HasPrefix(stderr, filepath.Join(link, "a.yaml")+":1: service web: ") || strings.Contains(stderr, "b.yaml") != (args != nil) {
+			t.Errorf("link%s %v: exit code %d, %s", suffix, args, code, stderr)
+		}
+	}
+	if _, stderr, code := run(t, "globalize", "--local", "-R", "-f", link, "--in-place"); code != 0 {
+		t.Errorf("exit code %d, %s", code, stderr)
+	}
+	if d := cmp.Diff(map[string]string{"real/a.yaml": localGlobal, "real/sub/b.yaml": localGlobal}, now()); d != "" {
+		t.Error(d)
+	}
+}
+
 // TestFieldDInPlaceReadOnly: the mode of a file says whether it may be changed, to root too, and then no other file is changed either.
 func TestFieldDInPlaceReadOnly(t *testing.T) {
 	t.Parallel()

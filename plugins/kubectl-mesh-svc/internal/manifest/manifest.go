@@ -10,10 +10,8 @@ import (
 	"fmt"
 	"maps"
 	"slices"
-	"strings"
 
 	corev1 "k8s.io/api/core/v1"
-	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"sigs.k8s.io/kustomize/kyaml/yaml"
 
 	"github.com/kubectl-mesh/kubectl-mesh/plugins/kubectl-mesh-svc/internal/annotate"
@@ -61,23 +59,47 @@ type Result struct {
 
 // Edit sets values on the Services for which want returns true. A nil value removes the annotation.
 func Edit(file string, raw []byte, want func(*corev1.Service) bool, values annotate.Values) (*Result, error) {
-	r, err := edit(file, raw, want, values)
-	// Whatever is odd about a template, it is because something is still to be filled in.
-	if e := (*Error)(nil); errors.As(err, &e) && bytes.Contains(raw, []byte("{{")) {
-		e.Kind = Template
-	}
-	return r, err
-}
-
-func edit(file string, raw []byte, want func(*corev1.Service) bool, values annotate.Values) (*Result, error) {
 	bom, body := splitBOM(raw)
 	docs, err := parse(file, body)
 	if err != nil {
 		return nil, err
 	}
-	e := &editor{file: file, text: newText(body), aliased: map[*yaml.Node]bool{}, edited: map[*yaml.Node]annotate.Values{}}
+	e := &editor{file: file, text: newText(body), docs: docs, aliased: map[*yaml.Node]bool{}, edited: map[*yaml.Node]annotate.Values{}}
+	r, err := e.run(want, values)
+	if err != nil {
+		return nil, e.explain(err)
+	}
+	r.Text = append(bom, r.Text...) //nolint:gocritic // a new slice is meant
+	return r, nil
+}
+
+// explain notes in an error of a Service that its document is a template: what is odd about it is then still to be filled in.
+// A template elsewhere in the file, such as that of an alert, explains nothing.
+func (e *editor) explain(err error) error {
+	if refused := (*Error)(nil); errors.As(err, &refused) && isTemplate(e.document(refused.Line)) {
+		refused.Kind = Template
+		refused.Text += templateHint
+	}
+	return err
+}
+
+// document returns the text of the document that a line is in.
+func (e *editor) document(line int) []byte {
+	from, to := 0, len(e.text.raw)
+	for _, d := range e.docs[min(1, len(e.docs)):] { // what precedes the first is part of it
+		switch start := e.text.lines[d.Line-1]; {
+		case d.Line <= line:
+			from = start
+		case start < to:
+			to = start
+		}
+	}
+	return e.text.raw[from:to]
+}
+
+func (e *editor) run(want func(*corev1.Service) bool, values annotate.Values) (*Result, error) {
 	var services []*yaml.Node
-	for _, d := range docs {
+	for _, d := range e.docs {
 		e.findAliased(d)
 		services = append(services, findServices(d, 0)...)
 	}
@@ -88,7 +110,10 @@ func edit(file string, raw []byte, want func(*corev1.Service) bool, values annot
 			return nil, err
 		}
 		s := Service{Service: svc, Line: n.Line}
-		if want(svc) {
+		if want(svc) { // a Service that is not meant is not edited, so that it may be written in any way
+			if err := e.check(n); err != nil {
+				return nil, err
+			}
 			if s.Before, s.After, err = e.edit(n, values); err != nil {
 				return nil, err
 			}
@@ -97,13 +122,13 @@ func edit(file string, raw []byte, want func(*corev1.Service) bool, values annot
 	}
 	out, err := e.text.apply()
 	if err != nil {
-		return nil, &Error{File: file, Text: err.Error()}
+		return nil, &Error{File: e.file, Line: firstEdited(e.edited), Text: err.Error()}
 	}
-	again, err := parse(file, out)
-	if err != nil || !e.same(docs, again) {
-		return nil, &Error{File: file, Line: firstEdited(e.edited), Text: "the annotations cannot be changed without changing something else here; write the Service's metadata in plain block style"}
+	again, err := parse(e.file, out)
+	if err != nil || !e.same(e.docs, again) {
+		return nil, &Error{File: e.file, Line: firstEdited(e.edited), Text: "the annotations cannot be changed without changing something else here; write the Service's metadata in plain block style"}
 	}
-	r.Text = append(bom, out...) //nolint:gocritic // a new slice is meant
+	r.Text = out
 	return r, nil
 }
 
@@ -135,88 +160,6 @@ func parse(file string, raw []byte) ([]*yaml.Node, error) {
 		return nil, p.refuse(file, raw)
 	}
 	return docs, nil
-}
-
-// maxDepth bounds how deep lists of lists are searched.
-const maxDepth = 16
-
-// findServices returns the mappings that are Services, including those in lists.
-func findServices(n *yaml.Node, depth int) []*yaml.Node {
-	if n.Kind == yaml.DocumentNode && len(n.Content) == 1 {
-		n = n.Content[0]
-	}
-	if n.Kind != yaml.MappingNode || depth > maxDepth || scalar(get(n, "apiVersion")) != "v1" {
-		return nil
-	}
-	kind, items := scalar(get(n, "kind")), get(n, "items")
-	switch {
-	case kind == "Service":
-		return []*yaml.Node{n}
-	case kind != "List" && kind != "ServiceList" || items == nil || items.Kind != yaml.SequenceNode:
-		return nil
-	}
-	var out []*yaml.Node
-	for _, i := range items.Content {
-		// The API leaves out of the items what the list says already.
-		if kind == "ServiceList" && i.Kind == yaml.MappingNode && get(i, "kind") == nil && get(i, "apiVersion") == nil {
-			out = append(out, i)
-			continue
-		}
-		out = append(out, findServices(i, depth+1)...)
-	}
-	return out
-}
-
-// get returns the first value of a key, nil if there is none.
-func get(m *yaml.Node, key string) *yaml.Node {
-	if m == nil || m.Kind != yaml.MappingNode {
-		return nil
-	}
-	for i := 0; i+1 < len(m.Content); i += 2 {
-		if m.Content[i].Kind == yaml.ScalarNode && m.Content[i].Value == key {
-			return m.Content[i+1]
-		}
-	}
-	return nil
-}
-
-func scalar(n *yaml.Node) string {
-	if n == nil || n.Kind != yaml.ScalarNode {
-		return ""
-	}
-	return n.Value
-}
-
-// read reads the fields of a Service that decide whether it is selected, and refuses a Service that cannot be edited safely.
-func (e *editor) read(n *yaml.Node) (*corev1.Service, error) {
-	if err := e.plain(n, "the Service"); err != nil {
-		return nil, err
-	}
-	meta := get(n, "metadata")
-	if scalar(get(meta, "name")) == "" {
-		return nil, e.fail(n, "a Service without metadata.name%s", template(e.text.raw))
-	}
-	if name := scalar(get(meta, "name")); strings.Contains(name, "{{") { // in quotes it parses, but it is still a template
-		return nil, e.fail(n, "metadata.name is %q%s", name, template(e.text.raw))
-	}
-	if err := e.plain(meta, "metadata"); err != nil {
-		return nil, err
-	}
-	svc := &corev1.Service{ObjectMeta: metav1.ObjectMeta{Name: scalar(get(meta, "name")), Namespace: scalar(get(meta, "namespace"))}}
-	svc.Spec.Type = corev1.ServiceType(scalar(get(get(n, "spec"), "type")))
-	svc.Labels = pairs(get(meta, "labels"))
-	if ann := get(meta, "annotations"); ann != nil && !null(ann) {
-		if err := e.plain(ann, "annotations"); err != nil {
-			return nil, err
-		}
-		for i := 1; i < len(ann.Content); i += 2 {
-			if v := ann.Content[i]; v.Kind != yaml.ScalarNode && v.Kind != yaml.AliasNode {
-				return nil, e.fail(v, "annotation %s is not a string", ann.Content[i-1].Value)
-			}
-		}
-		svc.Annotations = pairs(ann)
-	}
-	return svc, nil
 }
 
 // plain refuses a mapping that has an alias, merges another mapping, or contains a key twice.
@@ -267,25 +210,6 @@ func (e *editor) markAliased(n *yaml.Node) {
 
 func (e *editor) fail(n *yaml.Node, format string, args ...any) error {
 	return &Error{File: e.file, Line: n.Line, Text: fmt.Sprintf(format, args...)}
-}
-
-// null reports whether a node is YAML's null, written out or not.
-func null(n *yaml.Node) bool { return n.Kind == yaml.ScalarNode && n.ShortTag() == "!!null" }
-
-// pairs returns the scalars of a mapping.
-func pairs(m *yaml.Node) map[string]string {
-	if m == nil || m.Kind != yaml.MappingNode {
-		return nil
-	}
-	out := map[string]string{}
-	for i := 0; i+1 < len(m.Content); i += 2 {
-		v := m.Content[i+1]
-		if v.Kind == yaml.AliasNode && v.Alias != nil {
-			v = v.Alias
-		}
-		out[m.Content[i].Value] = scalar(v)
-	}
-	return out
 }
 
 // same reports whether two manifests mean the same but for the edited annotations.

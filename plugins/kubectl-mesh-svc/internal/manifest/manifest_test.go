@@ -234,6 +234,7 @@ func FuzzEdit(f *testing.F) {
 	f.Add([]byte("? apiVersion\n: v1\nkind: Service\nmetadata: !!map\n  ? name\n  : web\n  annotations: ~\n"))
 	f.Add([]byte(head + "  name: web\n  annotations:\n    plain: this is\n\n      folded\t\n     plain # c\n    " + global + ": no,\n     or yes\n"))
 	f.Add([]byte("apiVersion: v1\r\nkind: Service\r\nmetadata: {name: web, annotations: {a: this is\r\n\r\n folded, " + alias + ":\r\n b\r\n c }}\r\n"))
+	f.Add([]byte("x: &x {a: &n web, namespace: ~}\n" + head + "  name: *n\n  labels: {<<: [*x, *x]}\n---\n&l\napiVersion: v1\nkind: List\nitems: [*l, {<<: *l, kind: Service}]\n"))
 	f.Fuzz(func(t *testing.T, raw []byte) {
 		r, err := Edit("f", raw, all, globalize)
 		if e := (&Error{}); errors.As(err, &e) && strings.HasPrefix(e.Text, "this is not valid YAML") && (e.Line < 1 || e.Line > len(newText(raw).lines)) {

@@ -86,20 +86,26 @@ func (p *problem) refuse(file string, raw []byte) error {
 		e.Text += fmt.Sprintf(", opened in line %d", opened)
 	}
 	switch {
-	case bytes.Contains(raw, []byte("{{")):
-		e.Text += template(raw)
+	case bytes.Contains(raw, []byte(templateMark)):
+		e.Kind, e.Text = Template, e.Text+templateHint
 	case twice(raw):
 		e.Text = "a second JSON document begins here, but a file can have only one: put --- between them, or make them items of a List"
 	}
 	return e
 }
 
-// template says what to do if a file is not YAML but becomes YAML.
-func template(raw []byte) string {
-	if bytes.Contains(raw, []byte("{{")) {
-		return "; it looks like a template: edit the rendered manifest, or set the annotations in the values"
-	}
-	return ""
+// templateMark begins what a template of Go, Helm or Jinja fills in.
+const templateMark = "{{"
+
+// templateHint says what to do about a file that becomes a manifest.
+const templateHint = "; it looks like a template: edit the rendered manifest, or set the annotations in the values"
+
+// yttMark begins what ytt fills in. It is a comment, so that the file is YAML.
+var yttMark = regexp.MustCompile(`(?m)(^|\s)#@`)
+
+// isTemplate reports whether a document that is YAML becomes a manifest.
+func isTemplate(document []byte) bool {
+	return bytes.Contains(document, []byte(templateMark)) || yttMark.Match(document)
 }
 
 // twice reports whether one JSON document follows another.

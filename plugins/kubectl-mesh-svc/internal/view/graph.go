@@ -51,12 +51,8 @@ func newPicture(doc v1alpha1.MeshGraph) picture {
 		p.clients = append(p.clients, node{c.Name, clientNote(c, one), !c.Read})
 		p.servers = append(p.servers, node{c.Name, serverNote(c), !c.Read})
 	}
-	bounded := map[string]bool{} // Services for which a cluster that could not be read may also answer
 	for _, e := range doc.Edges {
-		bounded[e.From] = bounded[e.From] || e.Unknown > 0
-	}
-	for _, e := range doc.Edges {
-		l := line{from: index[e.From], to: index[e.To], share: ptr.Deref(e.Share, 0), label: edgeLabel(e, one, bounded[e.From])}
+		l := line{from: index[e.From], to: index[e.To], share: ptr.Deref(e.Share, 0), label: edgeLabel(e, one)}
 		switch {
 		case e.Services == 0 && e.Unknown > 0:
 			l.unknown = true
@@ -96,17 +92,28 @@ func clientNote(c v1alpha1.GraphCluster, one bool) string {
 		return "no such Service"
 	case c.Proxied > 0 && one:
 		return "its L7 proxy answers"
+	case c.Unserved > 0 && one:
+		return "Cilium does not serve it"
 	case c.Unanswered > 0 && one:
 		return "nobody answers"
+	case c.Uncertain > 0 && one:
+		return "prediction not certain"
 	case one:
 		return ""
 	}
 	note := Count(c.Services, "service")
-	if c.Proxied > 0 {
-		note += fmt.Sprintf(", %d answered by its L7 proxy", c.Proxied)
-	}
-	if c.Unanswered > 0 {
-		note += fmt.Sprintf(", %d answered by nobody", c.Unanswered)
+	for _, n := range []struct {
+		count int
+		what  string
+	}{
+		{c.Proxied, "answered by its L7 proxy"},
+		{c.Unserved, "not served by Cilium"},
+		{c.Unanswered, "answered by nobody"},
+		{c.Uncertain, "not certain"},
+	} {
+		if n.count > 0 {
+			note += fmt.Sprintf(", %d %s", n.count, n.what)
+		}
 	}
 	return note
 }
@@ -119,13 +126,13 @@ func serverNote(c v1alpha1.GraphCluster) string {
 }
 
 // edgeLabel shows the share, or its range if one Service has several shares. For many Services it shows their number and the mean.
-// bounded: a cluster that could not be read may answer too, so the share is an upper bound.
-func edgeLabel(e v1alpha1.GraphEdge, one, bounded bool) string {
+// If a cluster that was not read may answer too, it is an upper bound.
+func edgeLabel(e v1alpha1.GraphEdge, one bool) string {
 	share := Percent(ptr.Deref(e.Share, 0))
 	switch {
-	case one && bounded:
+	case one && e.Bounded:
 		share = "up to " + Percent(e.High)
-	case bounded:
+	case e.Bounded:
 		share = "up to " + share
 	case one && Percent(e.Low) != Percent(e.High):
 		share = Percent(e.Low) + " to " + Percent(e.High)

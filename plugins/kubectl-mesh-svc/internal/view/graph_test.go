@@ -36,14 +36,14 @@ func graphOf(services int, names ...string) v1alpha1.MeshGraph {
 		}
 		doc.Clusters = append(doc.Clusters, c)
 		for j, to := range names {
-			e := v1alpha1.GraphEdge{From: from, To: to, Services: services, Share: ptr.To(share), High: share}
+			e := v1alpha1.GraphEdge{From: from, To: to, Services: services, Share: ptr.To(share), High: share, Bounded: true}
 			switch {
 			case i == last:
 				continue
 			case j == last:
-				e.Services, e.Unknown, e.Share, e.High = 0, services, nil, 1
+				e.Services, e.Unknown, e.Share, e.High, e.Bounded = 0, services, nil, 1, false
 			case i == 1 && j == 0:
-				e.Services, e.Share, e.High, e.Code = 0, ptr.To(0.0), 0, "affinity-local"
+				e.Services, e.Share, e.High, e.Bounded, e.Code = 0, ptr.To(0.0), 0, false, "affinity-local"
 			}
 			doc.Edges = append(doc.Edges, e)
 		}
@@ -111,21 +111,43 @@ func TestGraphCounts(t *testing.T) {
 func TestEdgeLabel(t *testing.T) {
 	t.Parallel()
 	for name, c := range map[string]struct {
-		edge         v1alpha1.GraphEdge
-		one, bounded bool
-		want         string
+		edge v1alpha1.GraphEdge
+		one  bool
+		want string
 	}{
-		"one Service":               {v1alpha1.GraphEdge{Services: 1, Share: ptr.To(0.5), Low: 0.5, High: 0.5}, true, false, "50%"},
-		"several ports":             {v1alpha1.GraphEdge{Services: 1, Share: ptr.To(0.5), Low: 0.25, High: 0.75}, true, false, "25% to 75%"},
-		"many Services":             {v1alpha1.GraphEdge{Services: 2, Share: ptr.To(0.5), High: 1}, false, false, "50% of 2 services"},
-		"one, beside an unread one": {v1alpha1.GraphEdge{Services: 1, Share: ptr.To(0.4), High: 0.5}, true, true, "up to 50%"},
-		"many, beside it":           {v1alpha1.GraphEdge{Services: 2, Share: ptr.To(0.5), High: 1}, false, true, "up to 50% of 2 services"},
-		"the unread one":            {v1alpha1.GraphEdge{Unknown: 1, High: 1, Code: "not-read"}, true, true, "?"},
-		"not used":                  {v1alpha1.GraphEdge{Share: ptr.To(0.0), Code: "not-shared"}, true, true, "not shared"},
+		"one Service":               {v1alpha1.GraphEdge{Services: 1, Share: ptr.To(0.5), Low: 0.5, High: 0.5}, true, "50%"},
+		"several ports":             {v1alpha1.GraphEdge{Services: 1, Share: ptr.To(0.5), Low: 0.25, High: 0.75}, true, "25% to 75%"},
+		"many Services":             {v1alpha1.GraphEdge{Services: 2, Share: ptr.To(0.5), High: 1}, false, "50% of 2 services"},
+		"one, beside an unread one": {v1alpha1.GraphEdge{Services: 1, Share: ptr.To(0.4), High: 0.5, Bounded: true}, true, "up to 50%"},
+		"many, beside it":           {v1alpha1.GraphEdge{Services: 2, Share: ptr.To(0.5), High: 1, Bounded: true}, false, "up to 50% of 2 services"},
+		"the unread one":            {v1alpha1.GraphEdge{Unknown: 1, High: 1, Code: "not-read"}, true, "?"},
+		"not used":                  {v1alpha1.GraphEdge{Share: ptr.To(0.0), Code: "not-shared"}, true, "not shared"},
 	} {
-		if got := edgeLabel(c.edge, c.one, c.bounded); got != c.want {
+		if got := edgeLabel(c.edge, c.one); got != c.want {
 			t.Errorf("%s: %q", name, got)
 		}
+	}
+}
+
+// TestClientNote: what is counted at the clients is shown, of one Service and of many.
+func TestClientNote(t *testing.T) {
+	t.Parallel()
+	for want, c := range map[string]v1alpha1.GraphCluster{
+		"could not be read":        {},
+		"no such Service":          {Read: true},
+		"its L7 proxy answers":     {Read: true, Services: 1, Proxied: 1},
+		"Cilium does not serve it": {Read: true, Services: 1, Unserved: 1},
+		"nobody answers":           {Read: true, Services: 1, Unanswered: 1},
+		"prediction not certain":   {Read: true, Services: 1, Uncertain: 1},
+		"":                         {Read: true, Services: 1},
+	} {
+		if got := clientNote(c, true); got != want {
+			t.Errorf("%q, want %q", got, want)
+		}
+	}
+	many := v1alpha1.GraphCluster{Read: true, Services: 9, Proxied: 1, Unserved: 2, Unanswered: 3, Uncertain: 4}
+	if got := clientNote(many, false); got != "9 services, 1 answered by its L7 proxy, 2 not served by Cilium, 3 answered by nobody, 4 not certain" {
+		t.Error(got)
 	}
 }
 
