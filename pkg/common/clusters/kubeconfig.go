@@ -9,7 +9,8 @@ import (
 	"slices"
 	"strings"
 
-	_ "k8s.io/client-go/plugin/pkg/client/auth" // the credential plugins that kubectl has built in, such as oidc
+	_ "k8s.io/client-go/plugin/pkg/client/auth/azure" // its error says what to use instead of the auth provider that was removed
+	_ "k8s.io/client-go/plugin/pkg/client/auth/gcp"
 	"k8s.io/client-go/rest"
 	"k8s.io/client-go/tools/clientcmd"
 	clientcmdapi "k8s.io/client-go/tools/clientcmd/api"
