@@ -54,8 +54,8 @@ func (j jsonWriter) Write(b []byte) (int, error) {
 	return len(b), nil
 }
 
-// How many characters are left of a word, of a text and of an error. Longer than the first are no name of Kubernetes (253), no key of an annotation (317), and
-// hardly a path. The ready endpoints in each of 255 clusters are not longer than the second.
+// How many characters are left of a word, of a text and of an error. A word may be a name of Kubernetes (253), a key of an annotation (317) or a path. The ready endpoints
+// in each of 255 clusters are not longer than the second.
 const (
 	maxWord  = 400
 	maxText  = 5000
