@@ -17,6 +17,7 @@ type entry struct {
 	names      []string // of the context, of its cluster entry and of its user entry
 	server     string
 	serverName string // the TLS server name, by which some proxies tell clusters apart
+	proxy      string // the proxy of the cluster entry; behind another one the same address is that of another network
 	ca         string // data or path, "" for the system's
 	user       string // fingerprint of credentials that are stored, "" for none and for a login
 	login      string // fingerprint of the program or provider that fetches credentials, "" without one
@@ -27,7 +28,7 @@ func (c candidate) entry() entry {
 	ctx := c.config.Contexts[c.context]
 	e := entry{names: []string{c.context, ctx.Cluster, ctx.AuthInfo}}
 	if cluster := c.config.Clusters[ctx.Cluster]; cluster != nil {
-		e.server, e.serverName, e.ca = cluster.Server, cluster.TLSServerName, string(cluster.CertificateAuthorityData)
+		e.server, e.serverName, e.proxy, e.ca = cluster.Server, cluster.TLSServerName, cluster.ProxyURL, string(cluster.CertificateAuthorityData)
 		if e.ca == "" {
 			e.ca = cluster.CertificateAuthority
 		}
@@ -64,7 +65,7 @@ func otherLogins(a, b entry) bool { return a.login != "" && b.login != "" && a.l
 
 // sameCluster reports whether the kubeconfig alone shows that two contexts lead to one cluster.
 func sameCluster(a, b entry) bool {
-	return a.server != "" && a.server == b.server && a.serverName == b.serverName && a.ca == b.ca && !otherLogins(a, b)
+	return a.server != "" && a.server == b.server && a.serverName == b.serverName && a.proxy == b.proxy && a.ca == b.ca && !otherLogins(a, b)
 }
 
 // looksLike reports whether the entries of a context resemble those of another one so much that it does not show a further cluster:

@@ -34,6 +34,8 @@ type Flags struct {
 	// ServerProgress is set: the log of a script needs no line about a slow server, but one about a plugin that hangs.
 	Progress       func(line string)
 	ServerProgress bool
+	// Warnings collects what API servers warn of. A selection takes those until its end; the later ones are for whoever prints them.
+	Warnings *Warnings
 
 	host       *execplugin.Host // of the context that Select was called with
 	found      Found            // told of members while they are selected; nil for nobody
@@ -48,7 +50,7 @@ func NewFlags() *Flags {
 	cf := genericclioptions.NewConfigFlags(true)
 	// Discovery is not cached: none of our commands asks for it.
 	cf.CacheDir = nil
-	return &Flags{Config: cf, Timeout: DefaultTimeout, headStart: headStart}
+	return &Flags{Config: cf, Timeout: DefaultTimeout, Warnings: &Warnings{}, headStart: headStart}
 }
 
 // AddFlags registers kubectl's own connection flags and ours.

@@ -9,7 +9,8 @@ import (
 	"slices"
 	"strings"
 
-	_ "k8s.io/client-go/plugin/pkg/client/auth" // the credential plugins that kubectl has built in, such as oidc
+	_ "k8s.io/client-go/plugin/pkg/client/auth/azure" // its error says what to use instead of the auth provider that was removed
+	_ "k8s.io/client-go/plugin/pkg/client/auth/gcp"
 	"k8s.io/client-go/rest"
 	"k8s.io/client-go/tools/clientcmd"
 	clientcmdapi "k8s.io/client-go/tools/clientcmd/api"
@@ -51,6 +52,9 @@ func (f *Flags) load() (*kubeconfig, error) {
 	var read commandline.Kubeconfig
 	var without []string // why a file has no context
 	for _, file := range files {
+		if file == "" { // KUBECONFIG=$KUBECONFIG:FILE with the variable unset; kubectl skips it too
+			continue
+		}
 		file, err := filepath.Abs(file) // a printed command holds in any directory, and so does the FILE of FILE::NAME
 		if err != nil {
 			return nil, fmt.Errorf("kubeconfig %s: %w", file, err)
@@ -76,6 +80,9 @@ func (f *Flags) load() (*kubeconfig, error) {
 		kc.files = read
 	}
 	if len(kc.candidates) == 0 {
+		if len(without) == 0 {
+			without = []string{"KUBECONFIG does not contain the name of a file"}
+		}
 		return nil, fmt.Errorf("no kubeconfig with a context was found: %s; set KUBECONFIG or --kubeconfig", strings.Join(without, ", "))
 	}
 	return kc, kc.finish(rules)

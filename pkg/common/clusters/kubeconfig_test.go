@@ -12,6 +12,8 @@ import (
 	"github.com/spf13/pflag"
 	"k8s.io/client-go/rest"
 	"k8s.io/utils/ptr"
+
+	"github.com/kubectl-mesh/kubectl-mesh/pkg/common/commandline"
 )
 
 // writeConfig writes a kubeconfig with contexts NAME=SERVER; each has a cluster of the same name and a user of its own token.
@@ -72,6 +74,32 @@ func TestLoadKeepsFilesApart(t *testing.T) {
 	found, err := kc.find("b.yaml::kind-us")
 	if err != nil || len(found) != 1 || found[0].file != b {
 		t.Errorf("FILE::NAME: %v, %v", names(found), err)
+	}
+}
+
+// TestEmptyElementsOfKUBECONFIG: kubectl skips them, and so must the plugins, which would otherwise read the working directory as a file.
+func TestEmptyElementsOfKUBECONFIG(t *testing.T) {
+	dir := t.TempDir()
+	a := writeConfig(t, dir, "a.yaml", "a", "a=https://127.0.0.1:1")
+	b := writeConfig(t, dir, "b.yaml", "b", "b=https://127.0.0.1:2")
+	for _, tc := range []struct{ elements, want []string }{
+		{elements: []string{a, ""}, want: []string{a}},
+		{elements: []string{"", a}, want: []string{a}},
+		{elements: []string{a, "", b}, want: []string{a, b}},
+	} {
+		t.Setenv("KUBECONFIG", strings.Join(tc.elements, string(filepath.ListSeparator)))
+		kc, err := NewFlags().load()
+		if err != nil {
+			t.Errorf("%q: %v", tc.elements, err)
+			continue
+		}
+		if d := cmp.Diff(commandline.Kubeconfig(tc.want), kc.files); d != "" {
+			t.Errorf("%q: files of printed commands: %s", tc.elements, d)
+		}
+	}
+	t.Setenv("KUBECONFIG", string(filepath.ListSeparator))
+	if _, err := NewFlags().load(); err == nil || !strings.Contains(err.Error(), "KUBECONFIG does not contain the name of a file") {
+		t.Errorf("only empty elements: %v", err)
 	}
 }
 

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"strings"
 	"sync"
+	"time"
 
 	"k8s.io/client-go/kubernetes"
 	"k8s.io/client-go/rest"
@@ -108,6 +109,9 @@ func (f *Flags) newMember(c candidate, single bool, warn rest.WarningHandlerWith
 		m.Kubeconfig = c.file
 	}
 	cfg, ns, err := f.restConfig(c, single)
+	if err == nil {
+		err = useIDToken(cfg, m.Origin().At(), time.Now())
+	}
 	if err != nil {
 		m.Err = &failure.Error{Class: failure.Kubeconfig, Err: err}
 		return m

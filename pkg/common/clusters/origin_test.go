@@ -74,6 +74,16 @@ func TestField11Flags(t *testing.T) {
 	if m := NewFlags().CommandMesh(); len(m.Flags) > 0 {
 		t.Error(m)
 	}
+	for want, args := range map[string][]string{
+		"--as=alice --as-user-extra=tenant=a --proxy-url=http://proxy:3128": {"--as=alice", "--as-user-extra=tenant=a", "--proxy-url=http://proxy:3128", "--cluster-timeout=3s"},
+		"--certificate-authority=" + dir + "/ca.crt --client-certificate=" + dir + "/c.crt --client-key=" + dir + "/c.key --cluster=us --server=https://127.0.0.1:2 --tls-server-name=us --user=us": {
+			"--server=https://127.0.0.1:2", "--tls-server-name=us", "--certificate-authority=ca.crt", "--client-certificate=c.crt", "--client-key=c.key", "--user=us", "--cluster=us", "--token=secret"},
+	} {
+		m := membersOf(t, flagsOf(t, append(args, "--kubeconfig=k")...), "eu")[0]
+		if got, want := commandline.Tool("kubectl", m.Origin().At(), "", "get", "ns"), "kubectl --context eu get ns "+want+" --kubeconfig "+file; got != want {
+			t.Errorf("got  %s\nwant %s", got, want)
+		}
+	}
 	f := flagsOf(t, "--kubeconfig=k", "--as=alice", "--cilium-namespace=x")
 	if got, want := commandline.Tool("kubectl", membersOf(t, f, "eu")[0].Origin().At(), "", "get", "ns"), "kubectl --context eu get ns --as=alice --kubeconfig "+file; got != want {
 		t.Errorf("got  %s\nwant %s", got, want)

@@ -25,8 +25,6 @@ type Selection struct {
 	Warnings    []string
 	// Notes say what was left out on purpose. They do not mean that the result is not complete.
 	Notes []string
-	// Later collects what API servers warn of after the selection.
-	Later *Warnings
 }
 
 // Home returns the member of the current context or the first named, or nil.
@@ -117,7 +115,7 @@ func (f *Flags) Select(ctx context.Context) (*Selection, error) {
 	if err != nil {
 		return &Selection{}, err
 	}
-	w := &Warnings{}
+	w := f.Warnings
 	f.host = execplugin.FromContext(ctx)
 	var sel *Selection
 	switch patterns := f.patterns(); {
@@ -145,7 +143,7 @@ func (f *Flags) Select(ctx context.Context) (*Selection, error) {
 	sel.noteAmbiguous()
 	warnSkipped(sel.Members, w)
 	sel.ContextOnly = ptr.Deref(f.Config.Context, "") != "" && len(f.Contexts) == 0
-	sel.Warnings, sel.Later = append(sel.Warnings, w.Lines()...), w
+	sel.Warnings = append(sel.Warnings, w.Lines()...)
 	sel.Warnings = append(sel.Warnings, TakeUnseen(sel.Members)...)
 	return sel, nil
 }

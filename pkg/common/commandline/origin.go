@@ -34,8 +34,12 @@ func (o Origin) At() Context {
 	return at
 }
 
-// kubectlFlags are the flags of the connection that a printed command of kubectl repeats.
-var kubectlFlags = []string{"as", "as-group", "as-uid", "insecure-skip-tls-verify"}
+// kubectlFlags are the flags of the connection that a printed command of kubectl repeats: all that change which API server it reaches, and as whom. A kubectl
+// that is too old for one refuses it, which is better than acting elsewhere.
+var kubectlFlags = []string{
+	"as", "as-group", "as-uid", "as-user-extra", "user", "client-certificate", "client-key",
+	"server", "cluster", "proxy-url", "tls-server-name", "certificate-authority", "insecure-skip-tls-verify",
+}
 
 // name returns what the context's file calls it.
 func (o Origin) name() string { return cmp.Or(o.InFile, o.Context) }

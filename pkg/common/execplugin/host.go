@@ -23,7 +23,7 @@ const (
 	maxRunning = 64
 	// failureMemory is how long a plugin that failed is not run again. It is longer than a command takes, but for one that watches.
 	failureMemory = time.Minute
-	// maxRejected is how often in a row an API server may reject credentials before the plugin is not run again.
+	// maxRejected is of how many runs in a row an API server may reject the credentials before the plugin is not run again.
 	maxRejected = 2
 	// drainTime is how long the host waits at the end for its wrappers to end their plugins.
 	drainTime = 700 * time.Millisecond
@@ -45,12 +45,13 @@ type Host struct {
 
 // plugin is what the host knows of a plugin between its runs.
 type plugin struct {
-	command  string
-	timeout  time.Duration
-	failure  *FailureError
-	failed   time.Time
-	rejected int
-	ahead    *ahead // nil: its credentials are needed
+	command      string
+	timeout      time.Duration
+	failure      *FailureError
+	failed       time.Time
+	rejected     bool   // the last response rejected credentials
+	rejectedRuns int    // runs in a row whose credentials were rejected, without the last run
+	ahead        *ahead // nil: its credentials are needed
 }
 
 // run is one wrapper that is connected.
@@ -195,9 +196,9 @@ func (h *Host) enqueue(r *run) bool {
 	if h.over || p == nil || p.ahead != nil && p.ahead.ended {
 		return false
 	}
-	if p.rejected >= maxRejected {
+	if p.rejected && p.rejectedRuns+1 >= maxRejected {
 		p.failure, p.failed = &FailureError{Message: fmt.Sprintf("the API server rejects the credentials of credential plugin %q", p.command)}, time.Now()
-		p.rejected = 0
+		p.rejected, p.rejectedRuns = false, 0
 	}
 	if p.failure != nil && time.Since(p.failed) < failureMemory {
 		return false
@@ -233,6 +234,7 @@ func (h *Host) dequeue(r *run, end *wrapper.Report) {
 	p := h.plugins[r.key]
 	if !r.ended {
 		p.failure, p.failed = p.failureOf(end), time.Now()
+		p.renewed()
 	}
 	if end != nil {
 		p.show(end.Stderr)

@@ -39,7 +39,8 @@ func (e *Env) Attach(root *cobra.Command) {
 	root.SetFlagErrorFunc(func(_ *cobra.Command, err error) error { return err })
 }
 
-// Complete lets the shell complete the flags that name contexts and clusters, and those that must be one of a few words. It is called when all commands are there.
+// Complete lets the shell complete the flags that name contexts and clusters, and those that must be one of a few words, and lets commands end with the warnings
+// of API servers. It is called when all commands are there, with what they run.
 func (e *Env) Complete(root *cobra.Command, clusterFlags ...string) {
 	for _, flag := range []string{"contexts", "context"} {
 		cli.CompleteFlag(root, flag, e.Flags.ContextNames)
@@ -48,6 +49,26 @@ func (e *Env) Complete(root *cobra.Command, clusterFlags ...string) {
 		cli.CompleteFlag(root, flag, e.Flags.MemberNames)
 	}
 	cli.CompleteChoices(root)
+	e.sayLater(root)
+}
+
+// sayLater makes a command and its subcommands print, at their end, what API servers warned of since the selection, such as the warning of an
+// admission webhook about a write. kubectl prints it too.
+func (e *Env) sayLater(cmd *cobra.Command) {
+	for _, sub := range cmd.Commands() {
+		e.sayLater(sub)
+	}
+	run := cmd.RunE
+	if run == nil {
+		return
+	}
+	cmd.RunE = func(cmd *cobra.Command, args []string) error {
+		err := run(cmd, args)
+		for _, w := range e.Flags.Warnings.Lines() {
+			e.Warn("%s", w)
+		}
+		return err
+	}
 }
 
 // Select finds the members, and tells the user what there is to know about the choice.

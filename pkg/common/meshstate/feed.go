@@ -90,8 +90,8 @@ func (f *feed) member() *clusters.Member {
 	return f.m
 }
 
-// apart gives the feed's member, which was just identified, a name that no other one has, as when members are selected: another one that is only called so
-// by its context gets another name. The caller holds the lock.
+// apart gives the feed's member, which was just identified, a name that no other one has, as when members are selected: another one
+// that did not report the name itself gets another name. The caller holds the lock.
 func (f *feed) apart(m *clusters.Member) *clusters.Member {
 	other := func(name string) *feed {
 		at := slices.IndexFunc(f.w.feeds, func(o *feed) bool { return o != f && o.m.Name == name })
@@ -103,9 +103,9 @@ func (f *feed) apart(m *clusters.Member) *clusters.Member {
 	switch o := other(m.Name); {
 	case o == nil:
 		return m
-	case o.m.Identified():
+	case o.m.CiliumNamespace != "" || o.m.Context == "": // it was read, or it is a peer without a context, which has no other name
 		return m.Called(m.Apart(func(name string) bool { return other(name) != nil }))
-	default:
+	default: // also if the kubeconfig's entries gave it the name, which was wrong
 		o.m, o.changed = o.m.Called(o.m.Apart(func(name string) bool { return name == m.Name || other(name) != nil })), true
 		return m
 	}

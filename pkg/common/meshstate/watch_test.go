@@ -375,6 +375,8 @@ func TestWatchNames(t *testing.T) {
 		m.Context, m.CiliumNamespace, m.Err = context, "", &failure.Error{Class: failure.Timeout, Err: errors.New("no answer")}
 		return m
 	}
+	without := unread("")
+	without.Name = "eu"
 	cases := map[string]struct {
 		other *clusters.Member
 		name  string // of the one that answers later, whose context is kind-eu
@@ -382,6 +384,8 @@ func TestWatchNames(t *testing.T) {
 	}{
 		"the name of one that is read":         {newServer().member("default"), "default", "default:- kind-eu:-"},
 		"the context of one that is not read":  {unread("eu"), "eu", "context/eu:? eu:-"},
+		"the guessed name of one not read":     {unread("old-eu").Called("eu"), "eu", "old-eu:? eu:-"},
+		"the name of a peer without context":   {without, "eu", "eu:? kind-eu:-"},
 		"the context of none":                  {unread("eu"), "ap", "eu:? ap:-"},
 		"the name is its own context, and not": {newServer().member("kind-eu"), "kind-eu", "kind-eu:- context/kind-eu:-"},
 	}

@@ -54,10 +54,10 @@ func (j jsonWriter) Write(b []byte) (int, error) {
 	return len(b), nil
 }
 
-// How many characters are left of a word, of a text and of an error. No name is longer than the first, and the ready endpoints in
-// each of 255 clusters are not longer than the second.
+// How many characters are left of a word, of a text and of an error. A word may be a name of Kubernetes (253), a key of an annotation (317) or a path. The ready endpoints
+// in each of 255 clusters are not longer than the second.
 const (
-	maxWord  = 200
+	maxWord  = 400
 	maxText  = 5000
 	maxError = 500
 )
@@ -66,14 +66,18 @@ const (
 // Documents contain the full text.
 func Short(s string) string { return cut(shortWords(s), maxText) }
 
-// shortWords leaves as many words as there are: a command that names a thousand Services must stay whole.
+// separators end a word: the blank and the comma between the names of a command, and what is between the files of KUBECONFIG. A command that reads the
+// file of each cluster has thousands of characters without a blank.
+const separators = " ,:;"
+
+// shortWords leaves as many words as there are: a command that names a thousand Services, or a hundred kubeconfig files, must stay whole.
 func shortWords(s string) string {
 	if len(s) <= maxWord {
 		return s
 	}
 	var out strings.Builder
 	for rest := s; rest != ""; {
-		end := strings.IndexAny(rest, " ,")
+		end := strings.IndexAny(rest, separators)
 		if end < 0 {
 			end = len(rest)
 		}

@@ -283,16 +283,16 @@ func TestShort(t *testing.T) {
 	for n := range 255 {
 		peers, ready = append(peers, fmt.Sprintf("cluster-%03d", n)), append(ready, fmt.Sprintf("cluster-%03d:12", n))
 	}
-	fix := "kubectl --context " + strings.Repeat("c", 150) + " annotate service nginx " + strings.Repeat("a", 150) + "=true"
+	fix := "kubectl --context " + strings.Repeat("c", 150) + " annotate service " + strings.Repeat("n", 253) + " " + strings.Repeat("a", 253) + "/" + strings.Repeat("b", 63) + "=true"
 	cases := map[string][2]string{
 		"a word":        {"short", "short"},
 		"peers":         {strings.Join(peers, ","), strings.Join(peers, ",")},
 		"ready":         {strings.Join(ready, " "), strings.Join(ready, " ")},
 		"a command":     {fix, fix},
-		"a blown value": {`eu: affinity "` + strings.Repeat("é", 200000) + `" counts as none`, `eu: affinity "` + strings.Repeat("é", 99) + "…" + strings.Repeat("é", 99) + `" counts as none`},
-		"two":           {strings.Repeat("a", 50000) + " -> " + strings.Repeat("b", 201), strings.Repeat("a", 100) + "…" + strings.Repeat("a", 100) + " -> " + strings.Repeat("b", 100) + "…" + strings.Repeat("b", 100)},
+		"a blown value": {`eu: affinity "` + strings.Repeat("é", 200000) + `" counts as none`, `eu: affinity "` + strings.Repeat("é", 199) + "…" + strings.Repeat("é", 199) + `" counts as none`},
+		"two":           {strings.Repeat("a", 50000) + " -> " + strings.Repeat("b", 401), strings.Repeat("a", 200) + "…" + strings.Repeat("a", 200) + " -> " + strings.Repeat("b", 200) + "…" + strings.Repeat("b", 200)},
 		"with blanks":   {strings.Repeat("a ", 50000) + "b", strings.Repeat("a ", 1250) + "…" + strings.Repeat(" a", 1249) + " b"},
-		"no UTF-8":      {strings.Repeat("\xff", 50000), strings.Repeat("\ufffd", 100) + "…" + strings.Repeat("\ufffd", 100)},
+		"no UTF-8":      {strings.Repeat("\xff", 50000), strings.Repeat("\ufffd", 200) + "…" + strings.Repeat("\ufffd", 200)},
 	}
 	for name, c := range cases {
 		table := NewTable("A")
@@ -303,15 +303,22 @@ func TestShort(t *testing.T) {
 	}
 }
 
-// TestShortText: a line below a table names as many Services as there are, and no value in full.
+// TestShortText: a line below a table names as many Services and kubeconfig files as there are, and no value in full.
 func TestShortText(t *testing.T) {
 	t.Parallel()
 	command := "  SVC003: kubectl mesh-svc globalize" + strings.Repeat(" service-of-mine", 1000)
+	var files, on []string
+	for n := range 100 {
+		name := "/" + strings.Repeat("folder/", 40) + fmt.Sprintf("%03d.yaml", n)
+		files, on = append(files, name), append(on, strings.ReplaceAll("C:"+name, "/", `\`))
+	}
+	ours := "  SVC003: KUBECONFIG=" + strings.Join(files, ":") + " kubectl --context " + files[0] + "::arn:aws:eks:eu-west-1:123456789012:cluster/us mesh-svc share"
+	windows := `  SVC003: $env:KUBECONFIG = "` + strings.Join(on, ";") + `"; kubectl --context us annotate service nginx`
 	var out bytes.Buffer
-	if err := NewFlags().Print(&out, nil, []Section{{Text: []string{command, `us -> eu: global is "` + strings.Repeat("x", 50000) + `"`}}}); err != nil {
+	if err := NewFlags().Print(&out, nil, []Section{{Text: []string{command, ours, windows, `us -> eu: global is "` + strings.Repeat("x", 50000) + `"`}}}); err != nil {
 		t.Fatal(err)
 	}
-	if d := cmp.Diff(command+"\nus -> eu: global is \""+strings.Repeat("x", 99)+"…"+strings.Repeat("x", 99)+"\"\n", out.String()); d != "" {
+	if d := cmp.Diff(command+"\n"+ours+"\n"+windows+"\nus -> eu: global is \""+strings.Repeat("x", 199)+"…"+strings.Repeat("x", 199)+"\"\n", out.String()); d != "" {
 		t.Error(d)
 	}
 }

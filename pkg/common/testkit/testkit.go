@@ -48,7 +48,7 @@ func (c Command) Run(ctx context.Context, t testing.TB, args ...string) Result {
 	}
 	if c.Members != nil {
 		e.Find = func(context.Context, clusters.Found, ...string) (*clusters.Selection, error) {
-			return &clusters.Selection{Members: c.Members, Later: &clusters.Warnings{}}, nil
+			return &clusters.Selection{Members: c.Members}, nil
 		}
 	}
 	root := c.New(e)

@@ -84,7 +84,6 @@ func New(e *kernel.Env) *cobra.Command {
 	out.AddFlags(root.Flags())
 
 	root.AddCommand(newDrill(e), newReport(e), newCompare(e), newMerge(e), newRBAC(e), newCleanup(e))
-	e.Complete(root, "from-clusters", "in")
 
 	// Unlike the other plugins, the root itself is the command.
 	root.Use += " (URL | SERVICE[:PORT])... --from TYPE/NAME"
@@ -117,6 +116,7 @@ func New(e *kernel.Env) *cobra.Command {
 		}
 		return runProbe(cmd.Context(), e, out, keep, cfg)
 	}
+	e.Complete(root, "from-clusters", "in")
 	return root
 }
 

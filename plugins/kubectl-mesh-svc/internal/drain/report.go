@@ -8,7 +8,6 @@ import (
 	"github.com/kubectl-mesh/kubectl-mesh/pkg/common/cli"
 	"github.com/kubectl-mesh/kubectl-mesh/plugins/kubectl-mesh-svc/internal/annotate"
 	"github.com/kubectl-mesh/kubectl-mesh/plugins/kubectl-mesh-svc/internal/drainrecord"
-	"github.com/kubectl-mesh/kubectl-mesh/plugins/kubectl-mesh-svc/internal/write"
 )
 
 // Report is what a drain or an undrain came to.
@@ -51,9 +50,7 @@ func (r *run) undo() string {
 	return r.command("undrain")
 }
 
-// newReport also says what API servers warned of.
 func (r *run) newReport() *Report {
-	write.SayLater(r.sel.Later, r.ui)
 	return &Report{DrainReport: r.document(), Begun: true}
 }
 

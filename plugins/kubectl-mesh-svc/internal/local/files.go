@@ -154,16 +154,20 @@ func (l *editor) expand(name string, skipped *skips) ([]source, error) {
 		raw, err := os.ReadFile(name)
 		return []source{{name: name, raw: raw}}, err
 	}
+	root := name
+	if !os.IsPathSeparator(name[len(name)-1]) {
+		root += string(filepath.Separator) // a link to a directory is followed only so
+	}
 	var out []source
 	files := 0
-	err = filepath.WalkDir(name, func(path string, d os.DirEntry, err error) error {
+	err = filepath.WalkDir(root, func(path string, d os.DirEntry, err error) error {
 		switch {
-		case err != nil && path == name:
+		case err != nil && path == root:
 			return err
 		case err != nil:
 			skipped.add(unreadable, path, err)
 			return nil
-		case d.IsDir() && path != name && !l.Recursive:
+		case d.IsDir() && path != root && !l.Recursive:
 			return filepath.SkipDir
 		case d.IsDir() || !slices.Contains([]string{".yaml", ".yml", ".json"}, filepath.Ext(path)):
 			return nil

@@ -98,10 +98,10 @@ func (r *run) undo(ctx context.Context, sel *clusters.Selection) (*write.Report,
 			plan.Items = append(plan.Items, i)
 		}
 	}
-	change := write.Change{Write: r.Write, Plan: plan, Targets: targets, Literal: true, Later: sel.Later, Undo: r.redo(),
+	change := write.Change{Write: r.Write, Plan: plan, Targets: targets, Literal: true, Undo: r.redo(),
 		Retry: plugin.Command(r.mesh, "", r.Retry...)}
 	if plan.Failed() && !r.AllowPartial {
-		return change.Refuse(errors.New("not every Service of the record could be read; nothing was changed"), r.ui)
+		return change.Refuse(errors.New("not every Service of the record could be read; nothing was changed"))
 	}
 	report, err := write.CarryOut(ctx, change, r.ui)
 	if err != nil {

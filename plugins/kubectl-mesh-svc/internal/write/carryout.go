@@ -21,9 +21,8 @@ type Change struct {
 
 	Plan    *annotate.Plan
 	Targets []*clusters.Member
-	Literal bool               // the user named the clusters, so that nobody has to be asked
-	Later   *clusters.Warnings // what API servers warn of; nil for nothing
-	Note    string             // what to know once it is done
+	Literal bool   // the user named the clusters, so that nobody has to be asked
+	Note    string // what to know once it is done
 
 	Undo  func(file string) string // the command that undoes it
 	Retry string                   // the command that completes it
@@ -45,17 +44,17 @@ type Report struct {
 func CarryOut(ctx context.Context, c Change, ui kernel.UI) (*Report, error) {
 	SayOwners(c.Plan, ui)
 	if len(c.Plan.Pending()) == 0 || c.DryRun == cli.DryRunClient {
-		return c.report("", c.leftOut(), ui)
+		return c.report("", c.leftOut())
 	}
 	events, end := ui.Progress()
 	c.Write.Change.Events = events
 	err := Preflight(ctx, c.Plan, c.Write)
 	end()
 	if err != nil {
-		return c.report("", err, ui)
+		return c.report("", err)
 	}
 	if c.DryRun == cli.DryRunServer {
-		return c.report("", c.leftOut(), ui)
+		return c.report("", c.leftOut())
 	}
 	if err := ui.Show(c.planned, !c.Literal); err != nil {
 		return nil, err
@@ -63,7 +62,7 @@ func CarryOut(ctx context.Context, c Change, ui kernel.UI) (*Report, error) {
 	file, err := c.begin(ctx, ui)
 	if err != nil {
 		// For a person the reason alone: the plan was shown.
-		report, err := c.Refuse(err, ui)
+		report, err := c.Refuse(err)
 		report.Begun = false
 		return report, err
 	}
@@ -72,7 +71,7 @@ func CarryOut(ctx context.Context, c Change, ui kernel.UI) (*Report, error) {
 	if err == nil {
 		err = c.leftOut()
 	}
-	return c.report(file, err, ui)
+	return c.report(file, err)
 }
 
 // SayOwners names the reconcilers that a plan meets.
@@ -82,16 +81,6 @@ func SayOwners(p *annotate.Plan, ui kernel.UI) {
 		ui.Note("%s", line)
 	}
 	for _, line := range owned {
-		ui.Warn("%s", line)
-	}
-}
-
-// SayLater says what API servers warned of since the selection; nil for nothing.
-func SayLater(later *clusters.Warnings, ui kernel.UI) {
-	if later == nil {
-		return
-	}
-	for _, line := range later.Lines() {
 		ui.Warn("%s", line)
 	}
 }
@@ -134,14 +123,13 @@ func (c Change) leftOut() error {
 }
 
 // Refuse ends a change that cannot be made, and reports why for each item.
-func (c Change) Refuse(failure error, ui kernel.UI) (*Report, error) {
+func (c Change) Refuse(failure error) (*Report, error) {
 	c.Plan.Stop()
-	return c.report("", failure, ui)
+	return c.report("", failure)
 }
 
 // report says what became of each item, how to undo it and, after a failure, how to complete it.
-func (c Change) report(undoFile string, failure error, ui kernel.UI) (*Report, error) {
-	SayLater(c.Later, ui)
+func (c Change) report(undoFile string, failure error) (*Report, error) {
 	wrote := c.Plan.Wrote()
 	r := &Report{ChangeReport: c.Plan.Report(c.Targets, string(c.DryRun)), Begun: true, Nothing: len(c.Plan.Items) == 0}
 	if wrote {

@@ -73,7 +73,7 @@ func Run(ctx context.Context, c Config, ui kernel.UI) (*Report, error) {
 		ui.Note("%s", line)
 	}
 	return CarryOut(ctx, Change{
-		Write: c.Write, Plan: plan, Targets: targets, Literal: sel.Literal || len(c.In) > 0, Later: sel.Later, Note: c.Edit.Note,
+		Write: c.Write, Plan: plan, Targets: targets, Literal: sel.Literal || len(c.In) > 0, Note: c.Edit.Note,
 		Undo:  func(file string) string { return plugin.Command(request.Mesh, "", "undo", file) },
 		Retry: plugin.Command(request.Mesh, request.Namespace, c.Retry...),
 	}, ui)
