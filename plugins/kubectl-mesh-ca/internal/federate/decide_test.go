@@ -3,6 +3,7 @@ package federate
 import (
 	"crypto/x509"
 	"errors"
+	"slices"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
@@ -123,8 +124,11 @@ func TestFilesGate(t *testing.T) {
 	t.Parallel()
 	own, former := pkitest.NewCA(t, pkitest.Spec{}), pkitest.NewCA(t, pkitest.Spec{})
 	now := pkitest.NewCA(t, pkitest.Spec{Key: former.Key, NotAfter: former.Cert.NotAfter.Add(pkitest.Day)})
+	root := pkitest.NewCA(t, pkitest.Spec{Name: "root"})
+	below := root.Intermediate(t, pkitest.Spec{Name: "below"})
 	for name, c := range map[string]struct {
 		file []*x509.Certificate
+		now  pkitest.CA // where it is another one
 		off  bool
 		open bool
 	}{
@@ -133,14 +137,23 @@ func TestFilesGate(t *testing.T) {
 		"neither":           {file: []*x509.Certificate{own.Cert}},
 		"off, present":      {file: []*x509.Certificate{own.Cert, now.Cert}, off: true},
 		"off, former":       {file: []*x509.Certificate{own.Cert, former.Cert}, off: true},
+		"its root only":     {file: []*x509.Certificate{own.Cert, root.Cert}, now: below},
+		"below its root":    {file: []*x509.Certificate{own.Cert, root.Cert, below.Cert}, now: below, open: true},
 		"off, only the own": {file: []*x509.Certificate{own.Cert}, off: true, open: true},
 	} {
-		m := &mesh{off: c.off, authorities: []pki.CertKey{{Cert: own.Cert}, {Cert: now.Cert}}}
+		authority := now.Cert
+		if c.now.Cert != nil {
+			authority = c.now.Cert
+		}
+		m := &mesh{off: c.off, authorities: []pki.CertKey{{Cert: own.Cert}, {Cert: authority}}}
 		one := &cluster{own: pki.CertKey{Cert: own.Cert}, running: rotate.Running{Files: []rotate.Seen{{Certs: c.file}}}}
 		open := true
 		m.files(one, func(string, ...any) { open = false })
 		if open != c.open {
 			t.Errorf("%s: open %t", name, open)
+		}
+		if written := m.withRoots(c.file, own.Cert); !c.off && !slices.ContainsFunc(written, authority.Equal) {
+			t.Errorf("%s: the file that is written does not contain the CA", name)
 		}
 	}
 }

@@ -81,9 +81,11 @@ func (m *mesh) withRoots(have []*x509.Certificate, own *x509.Certificate) []*x50
 	return out
 }
 
-// lasts reports whether a CA file trusts a CA until it ends.
+// lasts reports whether a CA file contains a CA until it ends. The CA that signed it does not count: Helm does not send an intermediate CA.
 func lasts(file []*x509.Certificate, authority *x509.Certificate) bool {
-	return !pki.TrustEnd(file, authority).Before(authority.NotAfter)
+	return slices.ContainsFunc(file, func(c *x509.Certificate) bool {
+		return pki.SameAuthority(c, authority) && !c.NotAfter.Before(authority.NotAfter)
+	})
 }
 
 // chainData returns what must be written to a leaf Secret so that every CA verifies its certificate: nothing where that is so.
