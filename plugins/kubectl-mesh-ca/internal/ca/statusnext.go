@@ -267,6 +267,9 @@ func (x examination) uncovered(steps []v1alpha1.NextStep, replaced map[*State]bo
 		why, objects := reasonOf(p), []string(nil)
 		fix := x.trustFix(p, nil)
 		if strings.HasPrefix(fix, "kubectl ") {
+			if slices.ContainsFunc(out, func(s v1alpha1.NextStep) bool { return s.Command == fix }) {
+				continue // the same command fixes both directions
+			}
 			out = append(out, v1alpha1.NextStep{Cluster: client.Member.Name, Reason: why, Command: fix})
 			continue
 		}

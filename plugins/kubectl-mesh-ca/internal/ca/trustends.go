@@ -87,11 +87,11 @@ func (x examination) trustEndFindings(s *State) []v1alpha1.Finding {
 // for longer; "" if the file has none. A trust bundle is not written by mesh-ca.
 func (x examination) federate(judge *State, file []*x509.Certificate) string {
 	own := x.chain(judge)
-	if len(own) == 0 || len(judge.bundles()) > 0 {
+	if len(own) == 0 || len(judge.bundles()) > 0 || pki.CanCrossSign(x.facts(judge).ca.Identity(), x.Now) != nil {
 		return ""
 	}
 	for _, s := range x.states {
-		if len(x.chain(s)) == 0 {
+		if len(x.chain(s)) == 0 || len(s.bundles()) > 0 || pki.CanCrossSign(x.facts(s).ca.Identity(), x.Now) != nil {
 			continue
 		}
 		now := x.facts(s).ca.Identity()

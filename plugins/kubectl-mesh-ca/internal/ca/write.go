@@ -249,9 +249,9 @@ func After(states []*State, steps []change.Step) []pki.Side {
 
 // KeepsTrust returns an error for the first pair of clusters that trusts each other before and not after, apart from those that are separated on purpose. Only
 // the caller knows whether its command has written anything yet.
-func KeepsTrust(before, after []pki.Pair, separates func(client, server string) bool) error {
+func KeepsTrust(before, after []pki.Pair, separates func(pki.Pair) bool) error {
 	for n, pair := range after {
-		if before[n].Verdict == pki.OK && pair.Verdict != pki.OK && !separates(pair.Client, pair.Server) {
+		if before[n].Verdict == pki.OK && pair.Verdict != pki.OK && !separates(pair) {
 			return fmt.Errorf("this would end the trust between %s and %s (%s)", pair.Client, pair.Server, join(pair.Login.Reason, pair.Identity.Reason))
 		}
 	}

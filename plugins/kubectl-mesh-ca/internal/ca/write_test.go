@@ -19,10 +19,10 @@ import (
 func TestKeepsTrust(t *testing.T) {
 	t.Parallel()
 	of := func(v pki.Verdict) []pki.Pair { return []pki.Pair{{Client: "us", Server: "eu", Verdict: v}} }
-	never, always := func(string, string) bool { return false }, func(string, string) bool { return true }
+	never, always := func(pki.Pair) bool { return false }, func(pki.Pair) bool { return true }
 	for name, c := range map[string]struct {
 		before, after pki.Verdict
-		separates     func(string, string) bool
+		separates     func(pki.Pair) bool
 		refused       bool
 	}{
 		"kept":      {pki.OK, pki.OK, never, false},
@@ -44,7 +44,7 @@ func TestKeepsTrustSentence(t *testing.T) {
 	for want, reasons := range map[string][2]string{"(one; two)": {"one", "two"}, "(one)": {"one", ""}, "(two)": {"", "two"}} {
 		before := []pki.Pair{{Client: "us", Server: "eu", Verdict: pki.OK}}
 		after := []pki.Pair{{Client: "us", Server: "eu", Verdict: pki.Broken, Login: pki.Check{Reason: reasons[0]}, Identity: pki.Check{Reason: reasons[1]}}}
-		if err := ca.KeepsTrust(before, after, func(string, string) bool { return false }); err == nil || !strings.HasSuffix(err.Error(), want) {
+		if err := ca.KeepsTrust(before, after, func(pki.Pair) bool { return false }); err == nil || !strings.HasSuffix(err.Error(), want) {
 			t.Errorf("%v, want %s", err, want)
 		}
 	}

@@ -124,9 +124,10 @@ func (c *cleaned) flush() {
 func newReissue(e *kernel.Env) *cobra.Command {
 	w := kernel.NewWriteFlags(pki.FieldManager)
 	var (
-		f   meansFlags
-		in  []string
-		all bool
+		f               meansFlags
+		in              []string
+		all             bool
+		allowDisconnect bool
 	)
 	cmd := &cobra.Command{
 		Use:   "reissue [--in CLUSTER,...] [--all]",
@@ -157,11 +158,11 @@ func newReissue(e *kernel.Env) *cobra.Command {
 			if err != nil {
 				return err
 			}
-			means, err := f.means(e, append(reissueWords(in, all), base.RetryFlags...)...)
+			means, err := f.means(e, append(reissueWords(in, all, allowDisconnect), base.RetryFlags...)...)
 			if err != nil {
 				return err
 			}
-			c := reissue.Config{Write: base, Means: means, Select: e.Select, In: in, Which: ca.Which{All: all, Soon: reissue.DefaultSoon}, Show: view.Reissue}
+			c := reissue.Config{Write: base, Means: means, Select: e.Select, In: in, Which: ca.Which{All: all, Soon: reissue.DefaultSoon}, AllowDisconnect: allowDisconnect, Show: view.Reissue}
 			report, err := reissue.Run(cmd.Context(), c, w.UI(e))
 			if report == nil {
 				return err
@@ -172,6 +173,7 @@ func newReissue(e *kernel.Env) *cobra.Command {
 	fs := cmd.Flags()
 	fs.StringSliceVar(&in, "in", nil, "Clusters whose leaf certificates are issued again, by Cilium name or context (repeatable). Defaults to all clusters that are read.")
 	fs.BoolVar(&all, "all", false, "If true, all leaf certificates are issued again.")
+	fs.BoolVar(&allowDisconnect, "allow-disconnect", false, "If true, clusters that trust each other may stop doing so, for example before federate.")
 	f.addFlags(fs)
 	usages := writeUsages
 	usages.ForceConflicts = ""
@@ -181,13 +183,16 @@ func newReissue(e *kernel.Env) *cobra.Command {
 }
 
 // reissueWords are the command as it is typed again.
-func reissueWords(in []string, all bool) []string {
+func reissueWords(in []string, all, allowDisconnect bool) []string {
 	words := []string{"reissue"}
 	if len(in) > 0 {
 		words = append(words, "--in", commandline.List(in...))
 	}
 	if all {
 		words = append(words, "--all")
+	}
+	if allowDisconnect {
+		words = append(words, "--allow-disconnect")
 	}
 	return words
 }

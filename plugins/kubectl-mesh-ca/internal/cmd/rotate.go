@@ -21,10 +21,10 @@ import (
 
 const rotateLong = `Replace the CA of a mesh with a new one, in phases that can be interrupted, continued and undone.
 
-Between any two writes, clusters that trust each other still do. A phase begins only when the running
-processes are ready for it: mesh-ca checks which certificates each etcd serves, which files each node
-has, and when each client read its CA file. The commands read the phase from the certificates
-themselves, so any of them can continue from any machine after a crash.
+Between any two writes, clusters that trust each other still do, except with --emergency. A phase
+begins only when the running processes are ready for it: mesh-ca checks which certificates each etcd
+serves, which files each node has, and when each client read its CA file. The commands read the phase
+from the certificates themselves, so any of them can continue from any machine after a crash.
 
   rotate plan       show the phases; nothing is written (rotate alone does the same)
   rotate start      keep both CAs in every cluster, and make either acceptable everywhere

@@ -28,7 +28,7 @@ func (m *mesh) guard(steps []change.Step) error {
 // certificate of the other.
 func (m *mesh) separated(steps []change.Step) error {
 	for _, pair := range m.simulate(steps) {
-		if pair.Verdict == pki.OK && m.separates(pair.Client, pair.Server) {
+		if pair.Verdict == pki.OK && m.separates(pair) {
 			return fmt.Errorf("%w: %s and %s would still trust each other, by the CA of a third cluster with which both are federated: name all clusters with --in, then federate those that belong together",
 				errRefused, pair.Client, pair.Server)
 		}
@@ -87,8 +87,8 @@ func (m *mesh) simulate(steps []change.Step) []pki.Pair {
 }
 
 // separates reports whether two clusters are to trust each other no longer.
-func (m *mesh) separates(a, b string) bool {
-	one, other := m.cluster(a), m.cluster(b)
+func (m *mesh) separates(p pki.Pair) bool {
+	one, other := m.cluster(p.Client), m.cluster(p.Server)
 	return m.off && one != nil && other != nil && !pki.SameAuthority(one.own.Cert, other.own.Cert)
 }
 

@@ -175,7 +175,7 @@ func (c Config) checkSigner(m *mesh, one *cluster, secret string, leaf pki.Leaf,
 		return
 	}
 	if (pki.Leaf{Chain: leaf.Chain[:1]}).Relation(one.own.Cert) != pki.Direct {
-		r.add("%s: the certificate in secret %s is not signed by the CA in secret %s: issue it again first (see kubectl mesh-ca status), or run: kubectl mesh-ca rotate repair", name, secret, pki.SecretCA)
+		r.add("%s: the certificate in secret %s is not signed by the CA in secret %s: issue it again first (kubectl mesh-ca reissue --all), or run: kubectl mesh-ca rotate repair", name, secret, pki.SecretCA)
 	}
 	if !pki.Trusts(leaf.Trust, one.own.Cert) {
 		r.add("%s: the CA file in secret %s does not contain the CA in secret %s: issue it again first, see kubectl mesh-ca status", name, secret, pki.SecretCA)

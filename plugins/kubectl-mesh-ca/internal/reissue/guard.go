@@ -6,13 +6,13 @@ import (
 	"github.com/kubectl-mesh/kubectl-mesh/plugins/kubectl-mesh-ca/internal/ca"
 )
 
-// keepsTrust simulates what is signed here: clusters that trust each other must do so afterwards. Left out are those that change to another CA if they trust each
-// other when both have changed: others issue certificates too, and later. A CA that was replaced on purpose changes who trusts whom.
+// keepsTrust simulates what is signed here: clusters that trust each other must do so afterwards. Left out are those that change to another CA if they do not
+// connect, or trust each other when both have changed: others issue certificates too, and later.
 func (w *Work) keepsTrust() error {
 	var signed []change.Step
-	replaces, authorities := map[string]bool{}, map[string]pki.CA{}
+	replaces, states := map[string]bool{}, map[string]*ca.State{}
 	for _, s := range w.States {
-		authorities[s.Side.Name] = s.Authority()
+		states[s.Side.Name] = s
 	}
 	for _, c := range w.clusters {
 		replaces[c.State.Side.Name] = c.Replaces()
@@ -26,12 +26,12 @@ func (w *Work) keepsTrust() error {
 			}
 		}
 	}
-	if len(signed) == 0 {
+	if len(signed) == 0 || w.AllowDisconnect {
 		return nil
 	}
 	now := w.Clock.Now()
-	return ca.KeepsTrust(pki.Matrix(ca.After(w.States, nil), now), pki.Matrix(ca.After(w.States, signed), now), func(client, server string) bool {
-		a, b := authorities[client], authorities[server]
-		return (replaces[client] || replaces[server]) && (w.ReplacesCA || a.TrustedBy(b.Chain) && b.TrustedBy(a.Chain))
+	return ca.KeepsTrust(pki.Matrix(ca.After(w.States, nil), now), pki.Matrix(ca.After(w.States, signed), now), func(p pki.Pair) bool {
+		a, b := states[p.Client], states[p.Server]
+		return (replaces[p.Client] || replaces[p.Server]) && (!p.Configured || a.TrustedBy(b) && b.TrustedBy(a))
 	})
 }

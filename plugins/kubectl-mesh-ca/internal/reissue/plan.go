@@ -26,8 +26,8 @@ type Job struct {
 	Members  []*clusters.Member // of the document
 	States   []*ca.State        // all clusters that were read
 	Renewals []*ca.Renewal
-	// ReplacesCA: the same command replaces CAs.
-	ReplacesCA bool
+	// AllowDisconnect lets clusters that trust each other stop doing so, as when the same command replaces a CA.
+	AllowDisconnect bool
 }
 
 // Work is a plan that has been checked, and what became of it. It holds private keys and is never printed.
@@ -105,7 +105,7 @@ func Plan(ctx context.Context, j Job, ui kernel.UI) (*Work, error) {
 		w.clusters = append(w.clusters, c)
 	}
 	if err := w.keepsTrust(); err != nil && len(why) == 0 {
-		why = append(why, fmt.Sprintf("%v. Issue the leaf certificates where they come from, or give the clusters one CA: kubectl mesh-ca sync", err))
+		why = append(why, fmt.Sprintf("%v. Issue the leaf certificates where they come from, give the clusters one CA (kubectl mesh-ca sync), or, if they shall have different CAs, use --allow-disconnect", err))
 	}
 	if len(why) > 0 {
 		return nil, fmt.Errorf("the leaf certificates cannot be issued again as things are; nothing was changed: %s", strings.Join(why, "; "))

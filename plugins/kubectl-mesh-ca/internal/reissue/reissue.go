@@ -60,6 +60,8 @@ type Config struct {
 	Select func(context.Context) (*clusters.Selection, error)
 	In     []string // empty for all clusters that are read
 	Which  ca.Which
+	// AllowDisconnect lets clusters that trust each other stop doing so.
+	AllowDisconnect bool
 	// Show turns a report into tables.
 	Show func(v1alpha1.CAChangeReport) []output.Section
 }
@@ -114,7 +116,7 @@ func Run(ctx context.Context, c Config, ui kernel.UI) (*Report, error) {
 	if err != nil {
 		return unwritten(c.Write, read.Members, fmt.Errorf("%w; nothing was changed", err))
 	}
-	w, err := Plan(ctx, Job{Write: c.Write, Means: c.Means, Members: read.Members, States: read.States, Renewals: renewals}, ui)
+	w, err := Plan(ctx, Job{Write: c.Write, Means: c.Means, Members: read.Members, States: read.States, Renewals: renewals, AllowDisconnect: c.AllowDisconnect}, ui)
 	if err != nil {
 		return unwritten(c.Write, read.Members, err)
 	}

@@ -532,7 +532,9 @@ func TestKeepsTrust(t *testing.T) {
 		us, eu  side
 		refused string
 		want    list // the CA file of us afterwards
-		ends    bool // the trust ends until eu has changed too
+		ends    bool // the trust ends, perhaps until eu has changed too
+		allow   bool
+		apart   bool // the clusters are not peers
 	}{
 		"federated by cross certificates": {us: side{ca: &one, sent: list{x12}, trust: list{one}}, eu: side{ca: &two, sent: list{x21}, trust: list{two}}, want: list{one}},
 		"federated by CA files":           {us: side{ca: &one, trust: list{one, two}}, eu: side{ca: &two, trust: list{two, one}}, want: list{one, two}},
@@ -548,7 +550,11 @@ func TestKeepsTrust(t *testing.T) {
 			refused: "this would end the trust between us and eu"},
 		"certificates of another PKI, unlike every cilium-ca": {us: side{ca: &one, leaf: &root, trust: list{root}}, eu: side{ca: &two, leaf: &root, trust: list{root}},
 			refused: "this would end the trust between us and eu"},
-		"the same, and the root was issued again": {us: side{ca: &again, leaf: &below, sent: list{below}, trust: list{below, root}}, eu: side{ca: &below, trust: list{below}},
+		"the same, allowed": {us: side{ca: &one, leaf: &root, trust: list{root}}, eu: side{ca: &two, leaf: &root, trust: list{root}}, want: list{one}, ends: true, allow: true},
+		"the same, not peers": {us: side{ca: &one, leaf: &root, trust: list{root}}, eu: side{ca: &two, leaf: &root, trust: list{root}}, want: list{one}, ends: true, apart: true},
+		"the same, below a root that is not sent": {us: side{ca: &below, with: list{root}, leaf: &one, trust: list{one}}, eu: side{ca: &beside, with: list{root}, leaf: &one, trust: list{one}},
+			refused: "this would end the trust between us and eu"},
+		"who trusts only the intermediate CA, and the root was issued again": {us: side{ca: &again, leaf: &below, sent: list{below}, trust: list{below, root}}, eu: side{ca: &below, trust: list{below}},
 			refused: "this would end the trust between us and eu"},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -561,10 +567,15 @@ func TestKeepsTrust(t *testing.T) {
 				return catest.Install{CA: s.ca, LeafCA: s.leaf, Method: "hand", EtcdStarted: pkitest.Now, Edit: func(secrets map[string]*corev1.Secret) {
 					secrets["cilium-ca"].Data["ca.crt"] = files(append(list{*s.ca}, s.with...)...)
 					leaves(secrets, s.sent, s.trust)
+					for _, peers := range []string{"cilium-clustermesh", "cilium-kvstoremesh"} {
+						if c.apart && secrets[peers] != nil {
+							secrets[peers].Data = nil
+						}
+					}
 				}}
 			}, "us", "eu")
 			before := w.trusted()
-			_, err := w.reissue(reissue.Config{Means: w.means(false, false), In: []string{"us"}, Which: ca.Which{All: true}})
+			_, err := w.reissue(reissue.Config{Means: w.means(false, false), In: []string{"us"}, Which: ca.Which{All: true}, AllowDisconnect: c.allow})
 			if c.refused != "" {
 				if err == nil || !strings.Contains(err.Error(), c.refused) || !strings.Contains(err.Error(), "nothing was changed") || w.mesh.Writes() > 0 {
 					t.Errorf("%v; %d writes", err, w.mesh.Writes())

@@ -87,7 +87,7 @@ func (c SyncConfig) follow(ctx context.Context, plan *ca.Plan, members []*cluste
 	for _, other := range plan.Others {
 		members = append(members, other.Member)
 	}
-	return reissue.Plan(ctx, reissue.Job{Write: c.Write, Means: *c.Reissue, Members: members, States: states, Renewals: plan.Renewals(), ReplacesCA: true}, ui)
+	return reissue.Plan(ctx, reissue.Job{Write: c.Write, Means: *c.Reissue, Members: members, States: states, Renewals: plan.Renewals(), AllowDisconnect: true}, ui)
 }
 
 // ends finds the source and the targets among the members.

@@ -13,7 +13,7 @@ import (
 // guard simulates the writes on what was read: a pair of clusters that trusts each other must do so after all of them.
 func (m *mesh) guard(steps []change.Step) error {
 	now, then := ca.After(m.states(), nil), ca.After(m.states(), steps)
-	if err := ca.KeepsTrust(pki.Matrix(now, m.at), pki.Matrix(then, m.at), func(string, string) bool { return false }); err != nil {
+	if err := ca.KeepsTrust(pki.Matrix(now, m.at), pki.Matrix(then, m.at), func(pki.Pair) bool { return false }); err != nil {
 		return err
 	}
 	return ca.KeepsInside(now, then, m.at)

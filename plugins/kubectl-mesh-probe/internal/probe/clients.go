@@ -115,11 +115,13 @@ func (r *run) clientsOf(to *service) []*client {
 	return slices.DeleteFunc(slices.Clone(r.clients), func(c *client) bool { return c.to != to })
 }
 
-// clientClusters returns the cluster of each client that calls a target.
+// clientClusters returns the cluster of each client that calls a target and can send requests.
 func (r *run) clientClusters(to *service) []string {
 	var out []string
 	for _, c := range r.clientsOf(to) {
-		out = append(out, c.member.Name)
+		if c.err == nil {
+			out = append(out, c.member.Name)
+		}
 	}
 	return out
 }

@@ -100,10 +100,15 @@ func (r *run) findURL(s *service, snap *routing.Snapshot) (err error) {
 	if s.URL != nil {
 		return nil
 	}
-	if clients := r.clientsOf(s); clients[0].meaning.Why != "" && !s.found {
+	clients := r.clientsOf(s)
+	if clients[0].meaning.Why != "" && !s.found {
 		return fmt.Errorf("%q: %s; a URL starts with %s://", s.Typed, clients[0].unnamed, r.cfg.scheme())
 	}
-	s.url, err = target.URL(snap, r.clientClusters(s), s.key, r.cfg.scheme(), s.Typed)
+	names := make([]string, len(clients))
+	for i, c := range clients {
+		names[i] = c.member.Name
+	}
+	s.url, err = target.URL(snap, names, s.key, r.cfg.scheme(), s.Typed)
 	return err
 }
 
