@@ -279,7 +279,7 @@ func decide(snap *Snapshot, c *Cluster, svc *Service, fe Frontend, rules cilium.
 
 // outcome adds the backends that are left up to shares.
 func outcome(snap *Snapshot, offers []offer) Outcome {
-	var o Outcome
+	o := Outcome{Shares: make([]Share, 0, len(offers)), Reasons: make([]Reason, 0, len(offers))}
 	anyActive := false
 	for _, of := range offers {
 		anyActive = anyActive || (of.use && of.active() > 0)

@@ -41,7 +41,7 @@ func (s *Snapshot) Worst(client, lost string, key Key) (*Snapshot, []Unknown) {
 	}
 	for i := range s.Clusters {
 		m := &s.Clusters[i]
-		if there := m.Services[key]; m.Name != client && c.peered(m.Name) && there.offered() {
+		if there := m.Services[key]; m.Name != client && there.offered() && c.peered(m.Name) {
 			w.disputes(m, there)
 			w.exports(m, there)
 		}
@@ -82,8 +82,8 @@ func (w *worst) change(cluster, text string, change func(*Cluster)) {
 
 // disputes settles the endpoints of a cluster whose EndpointSlices contradict each other.
 func (w *worst) disputes(m *Cluster, svc *Service) {
-	disputed := func(e Endpoint) bool { return e.disputed(m.Name != w.client) }
-	if !slices.ContainsFunc(svc.Endpoints, disputed) {
+	remote := m.Name != w.client
+	if !svc.disputed(remote) {
 		return
 	}
 	settled := *svc
@@ -94,7 +94,7 @@ func (w *worst) disputes(m *Cluster, svc *Service) {
 			e.Ready = e.Ready || e.DisputedConditions
 		}
 	} else {
-		settled.Endpoints = slices.DeleteFunc(settled.Endpoints, disputed)
+		settled.Endpoints = slices.DeleteFunc(settled.Endpoints, func(e Endpoint) bool { return e.disputed(remote) })
 	}
 	w.change(m.Name, unknownSlices, func(m *Cluster) { m.Services = map[Key]*Service{svc.Key: &settled} })
 }
