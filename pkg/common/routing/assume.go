@@ -159,7 +159,8 @@ func (s *Snapshot) repeatsID() bool {
 }
 
 // decideUnder adds the outcome, or the two ends of what may happen, under one set of rules and one assumption about the exporters.
-func (d *Decision) decideUnder(snap *Snapshot, c *Cluster, svc *Service, rs cilium.RuleSet, gates gateCase) {
+// It returns what decide says of the client's affinity.
+func (d *Decision) decideUnder(snap *Snapshot, c *Cluster, svc *Service, rs cilium.RuleSet, gates gateCase) (localBackendsOnly bool) {
 	versions := rs.Versions
 	if c.Version.Known() {
 		versions = c.Version.String()
@@ -176,10 +177,10 @@ func (d *Decision) decideUnder(snap *Snapshot, c *Cluster, svc *Service, rs cili
 	}
 	rules := rs.Rules
 	rules.LosesSharedTargetPorts = false
-	kept := decide(snap, c, svc, d.Frontend, rules, gates, d)
+	kept, localBackendsOnly := decide(snap, c, svc, d.Frontend, rules, gates, d)
 	lost := kept
 	if rs.LosesSharedTargetPorts {
-		lost = decide(snap, c, svc, d.Frontend, rs.Rules, gates, d)
+		lost, _ = decide(snap, c, svc, d.Frontend, rs.Rules, gates, d)
 	}
 	switch {
 	// Which name is kept is random for each endpoint.
@@ -192,6 +193,7 @@ func (d *Decision) decideUnder(snap *Snapshot, c *Cluster, svc *Service, rs cili
 	default:
 		add(kept, versions)
 	}
+	return localBackendsOnly
 }
 
 // address is what two clusters cannot both have.
