@@ -20,7 +20,7 @@ const (
 	unknownPeers     = "the peers of %s are unknown"
 	unknownNamespace = "namespaces may not be read in %s"
 	unknownSlices    = "an address is in two EndpointSlices in %s, with different conditions or ports"
-	unknownProxy     = "%s has k8s-service-proxy-name, which may also apply to what it exports"
+	unknownProxy     = "k8s-service-proxy-name is set in %s, and may also apply to exported Services"
 )
 
 // Worst returns the worst that a snapshot may mean for the clients of one cluster that lose another cluster's endpoints of a Service: everything that is

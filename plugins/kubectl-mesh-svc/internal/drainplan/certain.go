@@ -115,8 +115,7 @@ func Uncertain(st *meshstate.State, m *clusters.Member) []string {
 // uncertainServices names the Services whose clients may be left without an endpoint, because of what is unknown or on some of their nodes. Those whose clients are
 // left without one for certain are refused, whatever else is unknown.
 func uncertainServices(snap *routing.Snapshot, cluster string, keys []routing.Key) []string {
-	var reasons groups
-	onNodes := map[string][]string{} // Services, by client cluster
+	var rs reasons
 	for _, part := range parallel.Map(keys, func(keys []routing.Key) []doubt {
 		before, after := drained(snap, cluster, keys)
 		var out []doubt
@@ -129,21 +128,19 @@ func uncertainServices(snap *routing.Snapshot, cluster string, keys []routing.Ke
 		return out
 	}) {
 		for _, d := range part {
-			reasons.add(reasonText(d.unknown), d.service)
+			for _, u := range d.unknown {
+				rs.at(u.Text+", and clients of %s may have no other endpoint").add(u.Cluster, d.service)
+			}
 			for _, client := range d.onNodes {
-				onNodes[client] = append(onNodes[client], d.service)
+				rs.at(onNodes).add(client, d.service)
 			}
 		}
 	}
-	out := reasons.lines()
-	for i := range snap.Clusters {
-		if services := onNodes[snap.Clusters[i].Name]; len(services) > 0 {
-			out = append(out, fmt.Sprintf("in %s, clients on nodes without an endpoint of %s would have no other one (internalTrafficPolicy is Local), and nodes are not read",
-				snap.Clusters[i].Name, annotate.List(services, namedServices)))
-		}
-	}
-	return out
+	return rs.lines()
 }
+
+// onNodes is the text of a reason: nobody reads nodes.
+const onNodes = "in %s, clients on nodes without an endpoint of %s would have no other one (internalTrafficPolicy is Local), and nodes are not read"
 
 // doubt is why clients of a Service may be left without an endpoint.
 type doubt struct {
@@ -188,50 +185,52 @@ func lostOnNodes(before, after *routing.Snapshot, client *routing.Cluster, key r
 	return len(without) > len(with)
 }
 
-// reasonText says what is unknown: one text for each kind, with all clusters to which it applies.
-func reasonText(unknown []routing.Unknown) string {
-	var texts []string
-	names := map[string][]string{}
-	for _, u := range unknown {
-		if !slices.Contains(texts, u.Text) {
-			texts = append(texts, u.Text)
+// reason is something that is unknown, with all clusters and Services to which it applies.
+type reason struct {
+	text               string // with %s for the clusters, unless it names them, and for the Services
+	clusters, services []string
+}
+
+func (r *reason) add(cluster, service string) {
+	if !slices.Contains(r.clusters, cluster) {
+		r.clusters = append(r.clusters, cluster)
+	}
+	if n := len(r.services); n == 0 || r.services[n-1] != service { // they come in order
+		r.services = append(r.services, service)
+	}
+}
+
+func (r *reason) String() string {
+	lists := []any{annotate.List(slices.Sorted(slices.Values(r.clusters)), namedInReason), annotate.List(r.services, namedInReason)}
+	return fmt.Sprintf(r.text, lists[2-strings.Count(r.text, "%s"):]...)
+}
+
+// reasons has one reason for each text, in the order in which they are found. A mesh with many clusters and Services has no more of them than a small one.
+type reasons struct{ list []*reason }
+
+func (rs *reasons) at(text string) *reason {
+	for _, r := range rs.list {
+		if r.text == text {
+			return r
 		}
-		if !slices.Contains(names[u.Text], u.Cluster) {
-			names[u.Text] = append(names[u.Text], u.Cluster)
-		}
 	}
-	for i, text := range texts {
-		texts[i] = strings.ReplaceAll(text, "%s", strings.Join(names[text], ", "))
-	}
-	return strings.Join(texts, ", ")
+	rs.list = append(rs.list, &reason{text: text})
+	return rs.list[len(rs.list)-1]
 }
 
-// groups gathers the Services for which the same is unknown.
-type groups struct {
-	reasons  []string
-	services map[string][]string
-}
-
-func (g *groups) add(reason, service string) {
-	if reason == "" {
-		return
-	}
-	if g.services == nil {
-		g.services = map[string][]string{}
-	}
-	if g.services[reason] == nil {
-		g.reasons = append(g.reasons, reason)
-	}
-	g.services[reason] = append(g.services[reason], service)
-}
-
-func (g *groups) lines() []string {
+// lines returns the first reasons; the rest is counted.
+func (rs *reasons) lines() []string {
 	var out []string
-	for _, r := range g.reasons {
-		out = append(out, fmt.Sprintf("%s, and clients of %s may have no other endpoint", r, annotate.List(g.services[r], namedServices)))
+	for i, r := range rs.list {
+		if i == maxReasons {
+			return append(out, fmt.Sprintf("and %d more", len(rs.list)-i))
+		}
+		out = append(out, r.String())
 	}
 	return out
 }
 
-// namedServices is how many Services a reason names; the rest is counted.
-const namedServices = 5
+const (
+	maxReasons    = 3
+	namedInReason = 5 // how many clusters and Services a reason names; the rest is counted
+)
