@@ -51,13 +51,42 @@ func (s *Snapshot) Worst(client, lost string, key Key) (*Snapshot, []Unknown) {
 		for i, m := range group {
 			names[i] = m.Name
 		}
+		kept := w.worstOf(group, c.Services[key])
 		for _, m := range group {
-			if m.Name != lost && m.Services[key].offered() {
+			if m.Name != lost && m.Name != kept && m.Services[key].offered() {
 				w.change(m.Name, fmt.Sprintf("%s have the same cluster-id %d", strings.Join(names, ", "), m.ID), func(m *Cluster) { m.Services = nil })
 			}
 		}
 	}
 	return w.out, w.unknown
+}
+
+// worstOf returns which of the clusters with the same cluster-id the clients' cluster connects to at worst, if its clients keep a backend whichever it is: the one
+// with the fewest. It returns "" if it may connect to the lost one, or to one that does not answer on every port.
+func (w *worst) worstOf(group []*Cluster, svc *Service) (name string) {
+	c, fewest := w.out.Find(w.client), 0
+	for _, m := range group {
+		m = w.out.Find(m.Name)
+		if m.Name == w.lost || !c.answered(svc, m) {
+			return ""
+		}
+		if n := m.Services[svc.Key].ReadyEndpoints(); name == "" || n < fewest {
+			name, fewest = m.Name, n
+		}
+	}
+	return name
+}
+
+// answered reports whether the clients of c can use backends of m on every port, whatever the version of Cilium.
+func (c *Cluster) answered(svc *Service, m *Cluster) bool {
+	for _, fe := range svc.Frontends() {
+		for _, rs := range cilium.RulesFor(c.Version) {
+			if !remoteOffer(c, svc, m, fe, rs.Rules, false).use {
+				return false
+			}
+		}
+	}
+	return true
 }
 
 // offered reports whether other clusters may use the endpoints of a Service, which may be nil.
