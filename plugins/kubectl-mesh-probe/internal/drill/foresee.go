@@ -48,22 +48,22 @@ func foresee(snap *routing.Snapshot, cluster string, key routing.Key, port int32
 			p.mayLose = prediction{before: routing.Decide(worst, c.Name, key, fe), after: routing.Decide(worstAfter, c.Name, key, fe)}.loses()
 			f.add(p, cluster, fe.Port.Port == port)
 		}
-		if svc.InternalLocal && c.Name != cluster && (nodesLeft(snap, after, c.Name, key) || nodesLeft(worst, worstAfter, c.Name, key)) {
+		if c.Name != cluster && (lostOnNodes(snap, after, c.Name, key) || lostOnNodes(worst, worstAfter, c.Name, key)) {
 			f.doubt("in %s, clients on nodes without an endpoint of %s would have no backend (internalTrafficPolicy is Local), and nodes are not read", c.Name, key)
 		}
 	}
 	return f
 }
 
-// nodesLeft reports whether clients on nodes without an endpoint lose all backends. With internalTrafficPolicy Local, Cilium does not use the endpoints of other
-// nodes of the cluster there, only those of other clusters.
-func nodesLeft(before, after *routing.Snapshot, client string, key routing.Key) bool {
-	before, after = before.WithoutEndpoints(client, key), after.WithoutEndpoints(client, key)
-	empty := func(snap *routing.Snapshot, fe routing.Frontend) bool {
-		d := routing.Decide(snap, client, key, fe)
-		return d.Kind == routing.KindBalanced && slices.ContainsFunc(d.Outcomes, noBackends)
+// lostOnNodes reports whether clients on nodes without an endpoint lose all backends; see Snapshot.OnEmptyNodes.
+func lostOnNodes(before, after *routing.Snapshot, client string, key routing.Key) bool {
+	nodesBefore, nodesAfter := before.OnEmptyNodes(client, key), after.OnEmptyNodes(client, key)
+	if nodesBefore == nil || nodesAfter == nil {
+		return false
 	}
-	return slices.ContainsFunc(before.Find(client).Services[key].Frontends(), func(fe routing.Frontend) bool { return empty(after, fe) && !empty(before, fe) })
+	return slices.ContainsFunc(before.Find(client).Services[key].Frontends(), func(fe routing.Frontend) bool {
+		return prediction{before: routing.Decide(nodesBefore, client, key, fe), after: routing.Decide(nodesAfter, client, key, fe)}.loses()
+	})
 }
 
 func noBackends(o routing.Outcome) bool { return len(o.Backends) == 0 }

@@ -157,7 +157,7 @@ func doubtOf(before, after *routing.Snapshot, cluster string, key routing.Key) d
 		if client.Name == cluster || client.Services[key] == nil {
 			continue
 		}
-		if lostOnNodes(before, after, client, key) {
+		if lostOnNodes(before, after, client.Name, key) {
 			d.onNodes = append(d.onNodes, client.Name)
 			continue
 		}
@@ -166,22 +166,21 @@ func doubtOf(before, after *routing.Snapshot, cluster string, key routing.Key) d
 			continue
 		}
 		worstAfter, _ := after.Worst(client.Name, cluster, key)
-		if lost, _ := lostPorts(worstBefore, worstAfter, client.Name, key); len(lost) > 0 || lostOnNodes(worstBefore, worstAfter, client, key) {
+		if lost, _ := lostPorts(worstBefore, worstAfter, client.Name, key); len(lost) > 0 || lostOnNodes(worstBefore, worstAfter, client.Name, key) {
 			d.unknown = append(d.unknown, why...)
 		}
 	}
 	return d
 }
 
-// lostOnNodes reports whether clients may be left without an endpoint on some of their nodes. With internalTrafficPolicy Local, Cilium does not use the endpoints
-// on other nodes of the client's own cluster, but uses those of other clusters.
-func lostOnNodes(before, after *routing.Snapshot, client *routing.Cluster, key routing.Key) bool {
-	if svc := client.Services[key]; !svc.InternalLocal || svc.Headless || svc.Proxied() {
+// lostOnNodes reports whether clients may be left without an endpoint on some of their nodes; see Snapshot.OnEmptyNodes.
+func lostOnNodes(before, after *routing.Snapshot, client string, key routing.Key) bool {
+	nodesBefore, nodesAfter := before.OnEmptyNodes(client, key), after.OnEmptyNodes(client, key)
+	if nodesBefore == nil || nodesAfter == nil {
 		return false
 	}
-	one := []routing.Key{key} // WithoutEndpoints copies all Services
-	with, _ := lostPorts(before, after, client.Name, key)
-	without, _ := lostPorts(before.ReadyOnly(one).WithoutEndpoints(client.Name, key), after.ReadyOnly(one).WithoutEndpoints(client.Name, key), client.Name, key)
+	with, _ := lostPorts(before, after, client, key)
+	without, _ := lostPorts(nodesBefore, nodesAfter, client, key)
 	return len(without) > len(with)
 }
 
