@@ -37,8 +37,7 @@ func TestOnEmptyNodes(t *testing.T) {
 		"Cluster":  {func(*Service) {}, "as all"},
 		"Local":    {func(s *Service) { s.InternalLocal = true }, "eu=1"},
 		"headless": {func(s *Service) { s.InternalLocal, s.Headless = true, true }, "as all"},
-		"proxied": {func(s *Service) {
-			s.InternalLocal, s.Endpoints = true, proxied(1, "").Endpoints }, "as all"},
+		"proxied":  {func(s *Service) { s.InternalLocal, s.Endpoints = true, proxied(1, "").Endpoints }, "as all"},
 	} {
 		snap := mesh("1.20.2", service(1, 2, "global"), service(2, 1, "global"))
 		c.change(snap.Clusters[0].Services[key])
