@@ -49,6 +49,7 @@ type plugin struct {
 	timeout      time.Duration
 	failure      *FailureError
 	failed       time.Time
+	runs         int    // that have given credentials
 	rejected     bool   // the last response rejected credentials
 	rejectedRuns int    // runs in a row whose credentials were rejected, without the last run
 	ahead        *ahead // nil: its credentials are needed

@@ -17,24 +17,42 @@ type watch struct {
 func (w *watch) WrappedRoundTripper() http.RoundTripper { return w.RoundTripper }
 
 // RoundTrip notes whether the credentials were rejected. Responses are not counted: requests that run in parallel are rejected together when a token ends.
+// Credentials that were sent before a run ended are not those of that run.
 func (w *watch) RoundTrip(r *http.Request) (*http.Response, error) {
+	runs := w.host.runs(w.key)
 	resp, err := w.RoundTripper.RoundTrip(r)
 	if err != nil {
 		return resp, err
 	}
 	w.host.mu.Lock()
 	defer w.host.mu.Unlock()
-	if p := w.host.plugins[w.key]; p != nil {
-		if p.rejected = resp.StatusCode == http.StatusUnauthorized; !p.rejected {
-			p.rejectedRuns = 0
-		}
+	switch p := w.host.plugins[w.key]; {
+	case p == nil:
+	case resp.StatusCode != http.StatusUnauthorized:
+		p.rejected, p.rejectedRuns = false, 0
+	case p.runs == runs:
+		p.rejected = true
 	}
 	return resp, nil
 }
 
+// runs returns how many runs of a plugin have given credentials.
+func (h *Host) runs(key string) int {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	if p := h.plugins[key]; p != nil {
+		return p.runs
+	}
+	return 0
+}
+
 // renewed notes that a run has ended. If the credentials of the run before it were rejected, the next response tells of those of this run.
 func (p *plugin) renewed() {
-	if p.failure == nil && p.rejected {
+	if p.failure != nil {
+		return
+	}
+	p.runs++
+	if p.rejected {
 		p.rejected = false
 		p.rejectedRuns++
 	}

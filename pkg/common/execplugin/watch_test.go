@@ -49,6 +49,48 @@ func TestRejectedCredentials(t *testing.T) {
 	}
 }
 
+// TestLateRejection: a response to the old token may arrive when the plugin has run again. It tells nothing of the new token.
+func TestLateRejection(t *testing.T) {
+	t.Parallel()
+	h := newHost()
+	p := &plugin{command: "plugin"}
+	h.plugins["key"] = p
+	run := func() bool {
+		r := &run{key: "key", begin: make(chan struct{}), done: make(chan struct{})}
+		if !h.enqueue(r) {
+			return false
+		}
+		h.dequeue(r, &wrapper.Report{})
+		return true
+	}
+	rejected := func(meanwhile func()) {
+		answer := roundTripper(func(*http.Request) (*http.Response, error) {
+			meanwhile()
+			return &http.Response{StatusCode: http.StatusUnauthorized, Body: http.NoBody}, nil
+		})
+		resp, err := h.Watch("key", answer).RoundTrip(nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		_ = resp.Body.Close()
+	}
+	run()
+	rejected(func() {
+		rejected(func() {}) // another request is rejected first, and the plugin runs again
+		run()
+	})
+	if p.rejected || p.rejectedRuns != 1 {
+		t.Errorf("after the late response: rejected %v, in %d runs before", p.rejected, p.rejectedRuns)
+	}
+	if !run() {
+		t.Error("the plugin is not run, although the API server has not judged its last token")
+	}
+	rejected(func() {})
+	if run() {
+		t.Error("the plugin is run again after two tokens that were rejected")
+	}
+}
+
 type roundTripper func(*http.Request) (*http.Response, error)
 
 func (f roundTripper) RoundTrip(r *http.Request) (*http.Response, error) { return f(r) }

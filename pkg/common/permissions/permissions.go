@@ -50,7 +50,7 @@ func Mesh() []Access {
 		{Resource: "secrets", Names: []string{cilium.SecretClusterMesh}, Verbs: []string{"get"}, Place: InMeshNamespace,
 			For: "the peers", Without: "the peers come from ConfigMap " + cilium.ConfigMapRemoteUsers},
 		{Resource: "configmaps", Names: []string{cilium.ConfigMapRemoteUsers}, Verbs: []string{"get"}, Place: InMeshNamespace,
-			For: "the peers, if the Secret may not be read", Without: "the clusters must be named with `--contexts`, if the Secret may not be read either"},
+			For: "the peers, if the Secret may not be read", Without: "if the Secret may not be read either: the clusters must be named with `--contexts`, predictions are not certain, `drain` may need `--allow-partial`, and a drill may be refused"},
 		{Group: "apps", Resource: "daemonsets", Names: []string{cilium.DaemonSetName}, Verbs: []string{"get"}, Place: InMeshNamespace,
 			For: "Cilium's version", Without: "all versions are taken into account"},
 		{Group: "apps", Resource: "deployments", Names: []string{cilium.DeploymentMeshAPI}, Verbs: []string{"get"}, Place: InMeshNamespace,

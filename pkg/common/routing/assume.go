@@ -82,11 +82,21 @@ func disputed(snap *Snapshot, c *Cluster, svc *Service) []string {
 		if there == nil || remote && !(c.usesRemote(svc) && cilium.Shared(there.Annotations).Value) {
 			continue
 		}
-		if slices.ContainsFunc(there.Endpoints, func(e Endpoint) bool { return e.disputed(remote) }) {
+		if there.disputed(remote) {
 			out = append(out, m.Name)
 		}
 	}
 	return out
+}
+
+// disputed reports whether any of the endpoints is; see Endpoint.disputed. It runs for each cluster in every prediction, so it copies no endpoint.
+func (s *Service) disputed(remote bool) bool {
+	for i := range s.Endpoints {
+		if s.Endpoints[i].disputed(remote) {
+			return true
+		}
+	}
+	return false
 }
 
 // sharedIDs says which peers have one cluster-id: the agents connect to whichever they meet first and refuse the others
@@ -106,6 +116,9 @@ func sharedIDs(snap *Snapshot, c *Cluster, svc *Service) []string {
 
 // sameIDs lists the clusters that c may connect to and that share a cluster-id, one group for each.
 func (s *Snapshot) sameIDs(c *Cluster) [][]*Cluster {
+	if !s.repeatsID() { // nearly always, and every prediction asks
+		return nil
+	}
 	var out [][]*Cluster
 	first := make(map[uint32]*Cluster, len(s.Clusters))
 	group := map[uint32]int{} // its place in out
@@ -129,8 +142,25 @@ func (s *Snapshot) sameIDs(c *Cluster) [][]*Cluster {
 	return out
 }
 
+// repeatsID reports whether any two clusters have the same cluster-id.
+func (s *Snapshot) repeatsID() bool {
+	var seen [512]bool // an array, because it is cheaper than a map; ids are at most 511
+	for i := range s.Clusters {
+		id := s.Clusters[i].ID
+		if id == 0 || !s.Clusters[i].IDKnown {
+			continue
+		}
+		if id >= uint32(len(seen)) || seen[id] { // sameIDs tells about an id that is too large
+			return true
+		}
+		seen[id] = true
+	}
+	return false
+}
+
 // decideUnder adds the outcome, or the two ends of what may happen, under one set of rules and one assumption about the exporters.
-func (d *Decision) decideUnder(snap *Snapshot, c *Cluster, svc *Service, rs cilium.RuleSet, gates gateCase) {
+// It returns what decide says of the client's affinity.
+func (d *Decision) decideUnder(snap *Snapshot, c *Cluster, svc *Service, rs cilium.RuleSet, gates gateCase) (localBackendsOnly bool) {
 	versions := rs.Versions
 	if c.Version.Known() {
 		versions = c.Version.String()
@@ -147,10 +177,10 @@ func (d *Decision) decideUnder(snap *Snapshot, c *Cluster, svc *Service, rs cili
 	}
 	rules := rs.Rules
 	rules.LosesSharedTargetPorts = false
-	kept := decide(snap, c, svc, d.Frontend, rules, gates, d)
+	kept, localBackendsOnly := decide(snap, c, svc, d.Frontend, rules, gates, d)
 	lost := kept
 	if rs.LosesSharedTargetPorts {
-		lost = decide(snap, c, svc, d.Frontend, rs.Rules, gates, d)
+		lost, _ = decide(snap, c, svc, d.Frontend, rs.Rules, gates, d)
 	}
 	switch {
 	// Which name is kept is random for each endpoint.
@@ -163,6 +193,7 @@ func (d *Decision) decideUnder(snap *Snapshot, c *Cluster, svc *Service, rs cili
 	default:
 		add(kept, versions)
 	}
+	return localBackendsOnly
 }
 
 // address is what two clusters cannot both have.

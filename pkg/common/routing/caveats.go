@@ -7,8 +7,8 @@ import (
 	"github.com/kubectl-mesh/kubectl-mesh/pkg/common/cilium"
 )
 
-// noteCaveats adds what makes single clients differ from the shares, and what leaves open who answers.
-func (d *Decision) noteCaveats(snap *Snapshot, c *Cluster, svc *Service) {
+// noteCaveats adds what makes single clients differ from the shares.
+func (d *Decision) noteCaveats(c *Cluster, svc *Service) {
 	if svc.SessionAffinity {
 		d.Caveats = append(d.Caveats, "sessionAffinity is ClientIP: each client stays with one backend")
 	}
@@ -27,12 +27,12 @@ func (d *Decision) noteCaveats(snap *Snapshot, c *Cluster, svc *Service) {
 	if cilium.L7Balanced(svc.Annotations) && d.Kind == KindBalanced {
 		d.Caveats = append(d.Caveats, cilium.AnnotationL7+" is enabled: if Cilium has loadbalancer.l7.backend=envoy, the Envoy of the client's node picks an endpoint for each request, and the shares apply to requests")
 	}
-	d.noteUnknown(snap, c, svc)
 }
 
 // doubtGates notes the clusters whose namespace may not be read, where that decides about who answers: endpoints that are used count as
-// exported, and ungated returns what a cluster would offer if it exported the Service. localOnly says that clients would not use that.
-func (d *Decision) doubtGates(snap *Snapshot, offers []offer, localOnly bool, ungated func(m *Cluster) offer) {
+// exported, and ungated returns what a cluster would offer if it exported the Service. localBackendsOnly says that clients would
+// not use that.
+func (d *Decision) doubtGates(snap *Snapshot, offers []offer, localBackendsOnly bool, ungated func(m *Cluster) offer) {
 	var names []string
 	for i, o := range offers {
 		m := &snap.Clusters[i]
@@ -40,7 +40,7 @@ func (d *Decision) doubtGates(snap *Snapshot, offers []offer, localOnly bool, un
 			continue
 		}
 		decides := o.use
-		if o.reason.Code == ReasonNamespace && !localOnly {
+		if o.reason.Code == ReasonNamespace && !localBackendsOnly {
 			exported := ungated(m)
 			decides = exported.use || exported.placeholder
 		}
@@ -53,19 +53,25 @@ func (d *Decision) doubtGates(snap *Snapshot, offers []offer, localOnly bool, un
 	}
 }
 
-// noteUnknown adds what leaves open who answers.
-func (d *Decision) noteUnknown(snap *Snapshot, c *Cluster, svc *Service) {
+// noteUnknown adds what leaves open who answers. localBackendsOnly says that the client's affinity keeps out all remote backends: nothing that is unknown
+// about other clusters decides then.
+func (d *Decision) noteUnknown(snap *Snapshot, c *Cluster, svc *Service, localBackendsOnly bool) {
 	if !svc.Headless && svc.TotalEndpoints() < len(svc.Endpoints) {
 		d.open("the Service also has the placeholder of an L7 proxy: on ports that Cilium redirects to the proxy, its routes decide who answers")
 	}
-	if !c.PeersKnown && c.usesRemote(svc) {
+	for _, name := range disputed(snap, c, svc) {
+		if name == c.Name || !localBackendsOnly {
+			d.open("an address is in two EndpointSlices of the Service in " + name + ", with different conditions or ports: Cilium uses the slice that it reads last")
+		}
+	}
+	if localBackendsOnly || !c.usesRemote(svc) {
+		return
+	}
+	if !c.PeersKnown {
 		d.open("the peers of the cluster could not be read (Secret cilium-clustermesh or ConfigMap clustermesh-remote-users): it counts as connected to every cluster that was read, and to no other")
 	}
 	for _, p := range unread(snap, c, svc) {
 		d.open("the cluster also connects to " + p + ", which is not read: the shares do not include it")
-	}
-	for _, name := range disputed(snap, c, svc) {
-		d.open("an address is in two EndpointSlices of the Service in " + name + ", with different conditions or ports: Cilium uses the slice that it reads last")
 	}
 	for _, line := range sharedIDs(snap, c, svc) {
 		d.open(line)

@@ -172,13 +172,15 @@ func Decide(snap *Snapshot, client string, key Key, fe Frontend) Decision {
 	default:
 		d.Kind = KindBalanced
 	}
-	d.noteCaveats(snap, c, svc)
+	d.noteCaveats(c, svc)
 	gates := gateCases(snap, c, svc, &d)
+	localBackendsOnly := true // under all rules
 	for _, rs := range cilium.RulesFor(c.Version) {
 		for _, g := range gates {
-			d.decideUnder(snap, c, svc, rs, g)
+			localBackendsOnly = d.decideUnder(snap, c, svc, rs, g) && localBackendsOnly
 		}
 	}
+	d.noteUnknown(snap, c, svc, localBackendsOnly)
 	if len(d.Outcomes) == 1 {
 		d.Outcomes[0].Versions = nil
 	}
@@ -249,8 +251,8 @@ func (d *Decision) addOutcome(o Outcome) {
 	d.Outcomes = append(d.Outcomes, o)
 }
 
-// decide works out one outcome under the importing cluster's rules.
-func decide(snap *Snapshot, c *Cluster, svc *Service, fe Frontend, rules cilium.Rules, gates gateCase, d *Decision) Outcome {
+// decide works out one outcome under the importing cluster's rules. localBackendsOnly says that affinity keeps out all remote backends, whichever there are.
+func decide(snap *Snapshot, c *Cluster, svc *Service, fe Frontend, rules cilium.Rules, gates gateCase, d *Decision) (o Outcome, localBackendsOnly bool) {
 	offers := make([]offer, len(snap.Clusters))
 	for i := range snap.Clusters {
 		m := &snap.Clusters[i]
@@ -264,22 +266,21 @@ func decide(snap *Snapshot, c *Cluster, svc *Service, fe Frontend, rules cilium.
 		}
 	}
 	d.settleConflicts(offers, svc, rules)
-	only := false
 	if d.Kind == KindBalanced {
 		affinity := cilium.AffinityOf(svc.Annotations, rules)
-		only = localOnly(offers, c.Name, affinity)
+		localBackendsOnly = localOnly(offers, c.Name, affinity)
 		applyAffinity(offers, c.Name, affinity)
-		if !only {
+		if !localBackendsOnly {
 			d.doubtPlaceholders(offers)
 		}
 	}
-	d.doubtGates(snap, offers, only, func(m *Cluster) offer { return remoteOffer(c, svc, m, fe, rules, true) })
-	return outcome(snap, offers)
+	d.doubtGates(snap, offers, localBackendsOnly, func(m *Cluster) offer { return remoteOffer(c, svc, m, fe, rules, true) })
+	return outcome(snap, offers), localBackendsOnly
 }
 
 // outcome adds the backends that are left up to shares.
 func outcome(snap *Snapshot, offers []offer) Outcome {
-	var o Outcome
+	o := Outcome{Shares: make([]Share, 0, len(offers)), Reasons: make([]Reason, 0, len(offers))}
 	anyActive := false
 	for _, of := range offers {
 		anyActive = anyActive || (of.use && of.active() > 0)

@@ -261,8 +261,28 @@ func TestDoubt(t *testing.T) {
 		"not global by default, no endpoints": {with(func(c []Cluster) {
 			c[1].NamespacesHidden, c[1].DefaultGlobalNamespace, c[1].Services[key] = true, false, service(2, 0, "global")
 		}), "us", ""},
-		"unknown peers":             {with(func(c []Cluster) { c[0].PeersKnown, c[0].Peers = false, nil }), "us", "the peers of the cluster could not be read"},
-		"unknown peers of another":  {with(func(c []Cluster) { c[1].PeersKnown, c[1].Peers = false, nil }), "us", ""},
+		"unknown peers":            {with(func(c []Cluster) { c[0].PeersKnown, c[0].Peers = false, nil }), "us", "the peers of the cluster could not be read"},
+		"unknown peers of another": {with(func(c []Cluster) { c[1].PeersKnown, c[1].Peers = false, nil }), "us", ""},
+		"unknown peers, affinity local": {with(func(c []Cluster) {
+			c[0].PeersKnown, c[0].Peers = false, nil
+			c[0].Services[key] = service(1, 1, "global,affinity=local")
+		}), "us", ""},
+		"unknown peers, affinity local, no own endpoints": {with(func(c []Cluster) {
+			c[0].PeersKnown, c[0].Peers = false, nil
+			c[0].Services[key] = service(1, 0, "global,affinity=local")
+		}), "us", "the peers of the cluster could not be read"},
+		"a peer outside the snapshot, affinity local": {with(func(c []Cluster) {
+			c[0].Peers = append(c[0].Peers, "sa")
+			c[0].Services[key] = service(1, 1, "global,affinity=local")
+		}), "us", ""},
+		"two peers with one id, affinity local": {with(func(c []Cluster) {
+			identified(&Snapshot{c}, 255, 1, 2, 2)
+			c[0].Services[key] = service(1, 1, "global,affinity=local")
+		}), "us", ""},
+		"one address in two slices of another, affinity local": {with(func(c []Cluster) {
+			c[1].Services[key].Endpoints[0].DisputedConditions = true
+			c[0].Services[key] = service(1, 1, "global,affinity=local")
+		}), "us", ""},
 		"unknown peers, not global": {with(func(c []Cluster) { c[0].PeersKnown = false; c[0].Services[key] = service(1, 1, "") }), "us", ""},
 		"unknown peers, headless":   {with(func(c []Cluster) { c[0].PeersKnown = false; c[0].Services[key].Headless = true }), "us", ""},
 		"unknown peers, mirrored": {with(func(c []Cluster) {

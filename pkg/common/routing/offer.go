@@ -128,7 +128,7 @@ func (c *Cluster) offers(key Key, ungated bool) ([]Endpoint, Reason) {
 	if n := cilium.NamespaceGlobal(c.Namespaces[key.Namespace], c.DefaultGlobalNamespace); !n.Value && !ungated && c.exporter().NamespaceGate {
 		return no(ReasonNamespace, n)
 	}
-	var out []Endpoint
+	out := slices.Grow([]Endpoint(nil), len(svc.Endpoints))
 	rules := c.exporter()
 	for _, e := range svc.Endpoints {
 		if e.exported(rules) {

@@ -53,3 +53,24 @@ func (s *Snapshot) ReadyOnly(keys []Key) *Snapshot {
 	}
 	return out
 }
+
+// OnEmptyNodes returns what clients on nodes without an endpoint of a Service may use, in a snapshot for these clients and this Service only; nil if that is what
+// all clients of their cluster use. With internalTrafficPolicy Local, Cilium does not use the endpoints on other nodes of the client's own cluster, but uses those
+// of other clusters. The input is not changed.
+func (s *Snapshot) OnEmptyNodes(client string, key Key) *Snapshot {
+	c := s.Find(client)
+	if c == nil || c.Services[key] == nil {
+		return nil
+	}
+	if svc := c.Services[key]; !svc.InternalLocal || svc.Headless || svc.Proxied() {
+		return nil
+	}
+	one := &Snapshot{Clusters: slices.Clone(s.Clusters)} // WithoutEndpoints copies all Services
+	for i := range one.Clusters {
+		one.Clusters[i].Services = nil
+		if svc := s.Clusters[i].Services[key]; svc != nil {
+			one.Clusters[i].Services = map[Key]*Service{key: svc}
+		}
+	}
+	return one.WithoutEndpoints(client, key)
+}

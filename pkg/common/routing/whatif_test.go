@@ -26,3 +26,27 @@ func TestWhatIf(t *testing.T) {
 		t.Errorf("what was read is changed: %+v", snap.Find("us").Services[a])
 	}
 }
+
+// TestOnEmptyNodes: who answers clients in us on nodes without an endpoint.
+func TestOnEmptyNodes(t *testing.T) {
+	t.Parallel()
+	for name, c := range map[string]struct {
+		change func(*Service)
+		want   string
+	}{
+		"Cluster":  {func(*Service) {}, "as all"},
+		"Local":    {func(s *Service) { s.InternalLocal = true }, "eu=1"},
+		"headless": {func(s *Service) { s.InternalLocal, s.Headless = true, true }, "as all"},
+		"proxied":  {func(s *Service) { s.InternalLocal, s.Endpoints = true, proxied(1, "").Endpoints }, "as all"},
+	} {
+		snap := mesh("1.20.2", service(1, 2, "global"), service(2, 1, "global"))
+		c.change(snap.Clusters[0].Services[key])
+		was, got := dump(t, snap), "as all"
+		if nodes := snap.OnEmptyNodes("us", key); nodes != nil {
+			got = shares(Decide(nodes, "us", key, http).Outcomes[0])
+		}
+		if got != c.want || dump(t, snap) != was {
+			t.Errorf("%s: got %q, want %q", name, got, c.want)
+		}
+	}
+}

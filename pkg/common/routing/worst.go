@@ -20,7 +20,7 @@ const (
 	unknownPeers     = "the peers of %s are unknown"
 	unknownNamespace = "namespaces may not be read in %s"
 	unknownSlices    = "an address is in two EndpointSlices in %s, with different conditions or ports"
-	unknownProxy     = "%s has k8s-service-proxy-name, which may also apply to what it exports"
+	unknownProxy     = "k8s-service-proxy-name is set in %s, and may also apply to exported Services"
 )
 
 // Worst returns the worst that a snapshot may mean for the clients of one cluster that lose another cluster's endpoints of a Service: everything that is
@@ -41,7 +41,7 @@ func (s *Snapshot) Worst(client, lost string, key Key) (*Snapshot, []Unknown) {
 	}
 	for i := range s.Clusters {
 		m := &s.Clusters[i]
-		if there := m.Services[key]; m.Name != client && c.peered(m.Name) && there.offered() {
+		if there := m.Services[key]; m.Name != client && there.offered() && c.peered(m.Name) {
 			w.disputes(m, there)
 			w.exports(m, there)
 		}
@@ -51,13 +51,42 @@ func (s *Snapshot) Worst(client, lost string, key Key) (*Snapshot, []Unknown) {
 		for i, m := range group {
 			names[i] = m.Name
 		}
+		kept := w.worstOf(group, c.Services[key])
 		for _, m := range group {
-			if m.Name != lost && m.Services[key].offered() {
+			if m.Name != lost && m.Name != kept && m.Services[key].offered() {
 				w.change(m.Name, fmt.Sprintf("%s have the same cluster-id %d", strings.Join(names, ", "), m.ID), func(m *Cluster) { m.Services = nil })
 			}
 		}
 	}
 	return w.out, w.unknown
+}
+
+// worstOf returns which of the clusters with the same cluster-id the clients' cluster connects to at worst, if its clients keep a backend whichever it is: the one
+// with the fewest. It returns "" if it may connect to the lost one, or to one that does not answer on every port.
+func (w *worst) worstOf(group []*Cluster, svc *Service) (name string) {
+	c, fewest := w.out.Find(w.client), 0
+	for _, m := range group {
+		m = w.out.Find(m.Name)
+		if m.Name == w.lost || !c.answered(svc, m) {
+			return ""
+		}
+		if n := m.Services[svc.Key].ReadyEndpoints(); name == "" || n < fewest {
+			name, fewest = m.Name, n
+		}
+	}
+	return name
+}
+
+// answered reports whether the clients of c can use backends of m on every port, whatever the version of Cilium.
+func (c *Cluster) answered(svc *Service, m *Cluster) bool {
+	for _, fe := range svc.Frontends() {
+		for _, rs := range cilium.RulesFor(c.Version) {
+			if !remoteOffer(c, svc, m, fe, rs.Rules, false).use {
+				return false
+			}
+		}
+	}
+	return true
 }
 
 // offered reports whether other clusters may use the endpoints of a Service, which may be nil.
@@ -82,8 +111,8 @@ func (w *worst) change(cluster, text string, change func(*Cluster)) {
 
 // disputes settles the endpoints of a cluster whose EndpointSlices contradict each other.
 func (w *worst) disputes(m *Cluster, svc *Service) {
-	disputed := func(e Endpoint) bool { return e.disputed(m.Name != w.client) }
-	if !slices.ContainsFunc(svc.Endpoints, disputed) {
+	remote := m.Name != w.client
+	if !svc.disputed(remote) {
 		return
 	}
 	settled := *svc
@@ -94,7 +123,7 @@ func (w *worst) disputes(m *Cluster, svc *Service) {
 			e.Ready = e.Ready || e.DisputedConditions
 		}
 	} else {
-		settled.Endpoints = slices.DeleteFunc(settled.Endpoints, disputed)
+		settled.Endpoints = slices.DeleteFunc(settled.Endpoints, func(e Endpoint) bool { return e.disputed(remote) })
 	}
 	w.change(m.Name, unknownSlices, func(m *Cluster) { m.Services = map[Key]*Service{svc.Key: &settled} })
 }

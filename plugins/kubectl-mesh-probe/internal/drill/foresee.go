@@ -40,25 +40,30 @@ func foresee(snap *routing.Snapshot, cluster string, key routing.Key, port int32
 		if svc == nil {
 			continue // no client there can call it
 		}
+		// What is unknown prevents a prediction only if it may leave the clients without a backend.
+		worst, _ := snap.Worst(c.Name, cluster, key)
+		worstAfter, _ := after.Worst(c.Name, cluster, key)
 		for _, fe := range svc.Frontends() {
-			f.add(routing.Decide(snap, c.Name, key, fe), routing.Decide(after, c.Name, key, fe), cluster, fe.Port.Port == port)
+			p := prediction{before: routing.Decide(snap, c.Name, key, fe), after: routing.Decide(after, c.Name, key, fe)}
+			p.mayLose = prediction{before: routing.Decide(worst, c.Name, key, fe), after: routing.Decide(worstAfter, c.Name, key, fe)}.loses()
+			f.add(p, cluster, fe.Port.Port == port)
 		}
-		if svc.InternalLocal && c.Name != cluster && nodesLeft(snap, after, c.Name, key) {
+		if c.Name != cluster && (lostOnNodes(snap, after, c.Name, key) || lostOnNodes(worst, worstAfter, c.Name, key)) {
 			f.doubt("in %s, clients on nodes without an endpoint of %s would have no backend (internalTrafficPolicy is Local), and nodes are not read", c.Name, key)
 		}
 	}
 	return f
 }
 
-// nodesLeft reports whether clients on nodes without an endpoint lose all backends. With internalTrafficPolicy Local, Cilium does not use the endpoints of other
-// nodes of the cluster there, only those of other clusters.
-func nodesLeft(before, after *routing.Snapshot, client string, key routing.Key) bool {
-	before, after = before.WithoutEndpoints(client, key), after.WithoutEndpoints(client, key)
-	empty := func(snap *routing.Snapshot, fe routing.Frontend) bool {
-		d := routing.Decide(snap, client, key, fe)
-		return d.Kind == routing.KindBalanced && slices.ContainsFunc(d.Outcomes, noBackends)
+// lostOnNodes reports whether clients on nodes without an endpoint lose all backends; see Snapshot.OnEmptyNodes.
+func lostOnNodes(before, after *routing.Snapshot, client string, key routing.Key) bool {
+	nodesBefore, nodesAfter := before.OnEmptyNodes(client, key), after.OnEmptyNodes(client, key)
+	if nodesBefore == nil || nodesAfter == nil {
+		return false
 	}
-	return slices.ContainsFunc(before.Find(client).Services[key].Frontends(), func(fe routing.Frontend) bool { return empty(after, fe) && !empty(before, fe) })
+	return slices.ContainsFunc(before.Find(client).Services[key].Frontends(), func(fe routing.Frontend) bool {
+		return prediction{before: routing.Decide(nodesBefore, client, key, fe), after: routing.Decide(nodesAfter, client, key, fe)}.loses()
+	})
 }
 
 func noBackends(o routing.Outcome) bool { return len(o.Backends) == 0 }
@@ -84,18 +89,30 @@ func (f *forecast) doubt(format string, args ...any) {
 	}
 }
 
+// prediction is who answers the clients of one cluster on one port, before and after the backends are taken away.
+type prediction struct {
+	before, after routing.Decision
+	mayLose       bool // at worst they lose their last backend
+}
+
+// loses reports whether the clients lose their last backend, or may lose it because of a Cilium version that is unknown.
+func (p prediction) loses() bool {
+	return slices.ContainsFunc(p.after.Outcomes, noBackends) && !slices.ContainsFunc(p.before.Outcomes, noBackends)
+}
+
 // add compares the decisions for the clients of one cluster on one port. called says that it is the port that the clients of the drill call.
-func (f *forecast) add(before, after routing.Decision, cluster string, called bool) {
+func (f *forecast) add(p prediction, cluster string, called bool) {
+	before, after := p.before, p.after
 	switch {
 	case before.Kind != routing.KindBalanced && called:
 		f.doubt("the clients in %s do not reach the Service through Cilium's load balancing (%s)", before.Client, before.Kind)
 		return
 	case before.Kind != routing.KindBalanced:
 		return
-	case before.Incomplete || after.Incomplete:
+	case p.mayLose && (before.Incomplete || after.Incomplete):
 		f.doubt("clients in %s: %s", before.Client, before.Doubt+strings.TrimPrefix(after.Doubt, before.Doubt))
 	}
-	if slices.ContainsFunc(after.Outcomes, noBackends) && !slices.ContainsFunc(before.Outcomes, noBackends) && !slices.Contains(f.left, before.Client) {
+	if p.loses() && !slices.Contains(f.left, before.Client) {
 		f.left = append(f.left, before.Client)
 	}
 	had, has := uses(before, cluster), uses(after, cluster)

@@ -3,6 +3,7 @@ package drill
 import (
 	"fmt"
 	"net/netip"
+	"slices"
 	"strings"
 	"testing"
 
@@ -54,11 +55,20 @@ func TestForesee(t *testing.T) {
 	gap.Clusters[1].Gap, gap.Clusters[1].Services = "timeout", nil
 	stranger := mesh(with(), 2, 2)
 	stranger.Clusters[1].PeersKnown, stranger.Clusters[1].Peers = false, nil
+	// ap keeps its own backends, whoever its peers are.
+	own := mesh(with(), 2, 2, 2)
+	own.Clusters[2].PeersKnown, own.Clusters[2].Peers = false, nil
+	needy := mesh(with(), 2, 2, 0)
+	needy.Clusters[2].PeersKnown, needy.Clusters[2].Peers = false, nil
+	ownLocal := mesh(with(), 2, 2, 2)
+	ownLocal.Clusters[2].PeersKnown, ownLocal.Clusters[2].Peers = false, nil
+	ownLocal.Clusters[2].Services[shopWeb].Annotations = with(cilium.AnnotationAffinity, "local")
 	headless := mesh(with(), 2, 2)
 	headless.Clusters[0].Services[shopWeb].Headless = true
-	local := func(snap *routing.Snapshot) *routing.Snapshot {
-		for _, c := range snap.Clusters {
-			c.Services[shopWeb].InternalLocal = true
+	local := func(snap *routing.Snapshot, strangers ...string) *routing.Snapshot {
+		for i := range snap.Clusters {
+			c := &snap.Clusters[i]
+			c.Services[shopWeb].InternalLocal, c.PeersKnown = true, !slices.Contains(strangers, c.Name)
 		}
 		return snap
 	}
@@ -81,7 +91,11 @@ func TestForesee(t *testing.T) {
 		"no client uses it":           {mesh(with(cilium.AnnotationShared, "false"), 0, 2), drillrecord.Scale, "", "would have no backend"},
 		"a cluster without a Service": {mesh(with(), 2, 2, -1), drillrecord.Scale, "eu us", ""},
 		"a cluster was not read":      {gap, drillrecord.Scale, "", "cannot determine whether another cluster can answer: cluster eu could not be read (timeout)"},
-		"unknown peers":               {stranger, drillrecord.Scale, "", "cannot determine whether another cluster can answer: clients in eu: the peers of the cluster could not be read"},
+		"unknown peers":               {needy, drillrecord.Scale, "", "cannot determine whether another cluster can answer: clients in ap: the peers of the cluster could not be read"},
+		"unknown peers, own backends": {stranger, drillrecord.Scale, "eu us", ""},
+		"a third cluster's peers":     {own, drillrecord.Scale, "ap eu us", ""},
+		"the same, affinity local":    {ownLocal, drillrecord.Scale, "eu us", ""},
+		"the same, on nodes":          {local(mesh(with(), 2, 2, 2), "ap"), drillrecord.Scale, "", "in ap, clients on nodes without an endpoint of shop/web would have no backend"},
 		"headless":                    {headless, drillrecord.Scale, "", "do not reach the Service through Cilium's load balancing (headless)"},
 		"nodes without an endpoint":   {local(mesh(with(), 2, 2)), drillrecord.Scale, "", "in eu, clients on nodes without an endpoint of shop/web would have no backend"},
 		"nodes, a third cluster":      {local(mesh(with(), 2, 2, 1)), drillrecord.Scale, "ap eu us", ""},

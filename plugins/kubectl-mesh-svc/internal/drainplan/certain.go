@@ -2,6 +2,7 @@ package drainplan
 
 import (
 	"fmt"
+	"maps"
 	"slices"
 	"strings"
 
@@ -14,41 +15,53 @@ import (
 	"github.com/kubectl-mesh/kubectl-mesh/plugins/kubectl-mesh-svc/internal/annotate"
 	"github.com/kubectl-mesh/kubectl-mesh/plugins/kubectl-mesh-svc/internal/drainrecord"
 	"github.com/kubectl-mesh/kubectl-mesh/plugins/kubectl-mesh-svc/internal/exempt"
+	"github.com/kubectl-mesh/kubectl-mesh/plugins/kubectl-mesh-svc/internal/parallel"
 )
 
 // loss is what a drain takes from the clients of one Service.
 type loss struct {
-	clients []string // the clusters whose clients would have no endpoint, some with the ports
-	open    bool     // they may have one, because something is unknown
+	clients        []string // the clusters whose clients would have no endpoint, some with the ports
+	mayHaveBackend bool     // they may have one, because something is unknown
 }
 
 // losses names, for each Service, the clusters whose clients have a ready endpoint now and would have none if the given cluster did not
 // share it. Clusters without a ready endpoint now do not count, and neither do terminating endpoints.
 func losses(snap *routing.Snapshot, cluster string, keys []routing.Key) map[routing.Key]loss {
-	before, after := drained(snap, cluster, keys)
 	out := map[routing.Key]loss{}
-	for _, key := range keys {
-		var l loss
-		for i := range before.Clusters {
-			client := &before.Clusters[i]
-			if client.Name == cluster || client.Services[key] == nil {
-				continue
-			}
-			lost, open := lostPorts(before, after, client.Name, key)
-			l.open = l.open || open
-			switch {
-			case len(lost) == 0:
-			case len(lost) == len(client.Services[key].Frontends()):
-				l.clients = append(l.clients, client.Name)
-			default:
-				l.clients = append(l.clients, client.Name+" (port "+strings.Join(lost, "; ")+")")
+	for _, part := range parallel.Map(keys, func(keys []routing.Key) map[routing.Key]loss {
+		before, after := drained(snap, cluster, keys)
+		out := map[routing.Key]loss{}
+		for _, key := range keys {
+			if l := lossOf(before, after, cluster, key); len(l.clients) > 0 {
+				out[key] = l
 			}
 		}
-		if len(l.clients) > 0 {
-			out[key] = l
-		}
+		return out
+	}) {
+		maps.Copy(out, part)
 	}
 	return out
+}
+
+// lossOf is losses for one Service, in the snapshots that drained returns.
+func lossOf(before, after *routing.Snapshot, cluster string, key routing.Key) loss {
+	var l loss
+	for i := range before.Clusters {
+		client := &before.Clusters[i]
+		if client.Name == cluster || client.Services[key] == nil {
+			continue
+		}
+		lost, mayHave := lostPorts(before, after, client.Name, key)
+		l.mayHaveBackend = l.mayHaveBackend || mayHave
+		switch {
+		case len(lost) == 0:
+		case len(lost) == len(client.Services[key].Frontends()):
+			l.clients = append(l.clients, client.Name)
+		default:
+			l.clients = append(l.clients, client.Name+" (port "+strings.Join(lost, "; ")+")")
+		}
+	}
+	return l
 }
 
 // drained returns the ready endpoints of Services now, and with a cluster that does not share them.
@@ -61,18 +74,18 @@ func drained(snap *routing.Snapshot, cluster string, keys []routing.Key) (before
 	return before, before.WithServices(cluster, changed)
 }
 
-// lostPorts lists the ports and families on which the clients of a cluster have a backend before a change, and none after it. open says that they may have
-// one, because something is unknown.
-func lostPorts(before, after *routing.Snapshot, client string, key routing.Key) (lost []string, open bool) {
+// lostPorts lists the ports and families on which the clients of a cluster have a backend before a change, and none after it. mayHaveBackend
+// says that they may have one, because something is unknown.
+func lostPorts(before, after *routing.Snapshot, client string, key routing.Key) (lost []string, mayHaveBackend bool) {
 	for _, fe := range before.Find(client).Services[key].Frontends() {
 		for _, t := range transitions(before, after, client, key, fe) {
 			if len(t.before.Backends) > 0 && len(t.after.Backends) == 0 {
-				lost, open = append(lost, fmt.Sprintf("%d/%s, %s", fe.Port.Port, fe.Protocol, fe.Family())), open || t.open
+				lost, mayHaveBackend = append(lost, fmt.Sprintf("%d/%s, %s", fe.Port.Port, fe.Protocol, fe.Family())), mayHaveBackend || t.incompleteAfter
 				break
 			}
 		}
 	}
-	return lost, open
+	return lost, mayHaveBackend
 }
 
 // Uncertain says why it cannot be predicted whether clients would be left without an endpoint: members that could not be read, peers of the
@@ -102,99 +115,121 @@ func Uncertain(st *meshstate.State, m *clusters.Member) []string {
 // uncertainServices names the Services whose clients may be left without an endpoint, because of what is unknown or on some of their nodes. Those whose clients are
 // left without one for certain are refused, whatever else is unknown.
 func uncertainServices(snap *routing.Snapshot, cluster string, keys []routing.Key) []string {
-	certain := losses(snap, cluster, keys)
-	keys = slices.DeleteFunc(slices.Clone(keys), func(key routing.Key) bool { return len(certain[key].clients) > 0 })
-	before, after := drained(snap, cluster, keys)
-	onNodes := make([][]string, len(snap.Clusters)) // Services, by client cluster
-	var reasons groups
-	for _, key := range keys {
-		var unknown []routing.Unknown
-		for i := range before.Clusters {
-			client := &before.Clusters[i]
-			if client.Name == cluster || client.Services[key] == nil {
-				continue
-			}
-			if lostOnNodes(before, after, client, key) {
-				onNodes[i] = append(onNodes[i], key.String())
-				continue
-			}
-			worstBefore, why := before.Worst(client.Name, cluster, key)
-			if len(why) == 0 {
-				continue
-			}
-			worstAfter, _ := after.Worst(client.Name, cluster, key)
-			if lost, _ := lostPorts(worstBefore, worstAfter, client.Name, key); len(lost) > 0 || lostOnNodes(worstBefore, worstAfter, client, key) {
-				unknown = append(unknown, why...)
+	var rs reasons
+	for _, part := range parallel.Map(keys, func(keys []routing.Key) []doubt {
+		before, after := drained(snap, cluster, keys)
+		var out []doubt
+		for _, key := range keys {
+			// Nearly always nothing is unknown, and what is lost for certain need not be predicted again.
+			if d := doubtOf(before, after, cluster, key); (len(d.unknown) > 0 || len(d.onNodes) > 0) && len(lossOf(before, after, cluster, key).clients) == 0 {
+				out = append(out, d)
 			}
 		}
-		reasons.add(reasonText(unknown), key.String())
-	}
-	out := reasons.lines()
-	for i, services := range onNodes {
-		if len(services) > 0 {
-			out = append(out, fmt.Sprintf("in %s, clients on nodes without an endpoint of %s would have no other one (internalTrafficPolicy is Local), and nodes are not read",
-				snap.Clusters[i].Name, annotate.List(services, namedServices)))
+		return out
+	}) {
+		for _, d := range part {
+			for _, u := range d.unknown {
+				rs.at(u.Text+", and clients of %s may have no other endpoint").add(u.Cluster, d.service)
+			}
+			for _, client := range d.onNodes {
+				rs.at(onNodes).add(client, d.service)
+			}
 		}
 	}
-	return out
+	return rs.lines()
 }
 
-// lostOnNodes reports whether clients may be left without an endpoint on some of their nodes. With internalTrafficPolicy Local, Cilium does not use the endpoints
-// on other nodes of the client's own cluster, but uses those of other clusters.
-func lostOnNodes(before, after *routing.Snapshot, client *routing.Cluster, key routing.Key) bool {
-	if svc := client.Services[key]; !svc.InternalLocal || svc.Headless || svc.Proxied() {
+// onNodes is the text of a reason: nobody reads nodes.
+const onNodes = "in %s, clients on nodes without an endpoint of %s would have no other one (internalTrafficPolicy is Local), and nodes are not read"
+
+// doubt is why clients of a Service may be left without an endpoint.
+type doubt struct {
+	service string
+	unknown []routing.Unknown
+	onNodes []string // clusters: clients on some of their nodes
+}
+
+// doubtOf looks for what may leave clients of a Service without an endpoint, in the snapshots that drained returns.
+func doubtOf(before, after *routing.Snapshot, cluster string, key routing.Key) doubt {
+	d := doubt{service: key.String()}
+	for i := range before.Clusters {
+		client := &before.Clusters[i]
+		if client.Name == cluster || client.Services[key] == nil {
+			continue
+		}
+		if lostOnNodes(before, after, client.Name, key) {
+			d.onNodes = append(d.onNodes, client.Name)
+			continue
+		}
+		worstBefore, why := before.Worst(client.Name, cluster, key)
+		if len(why) == 0 {
+			continue
+		}
+		worstAfter, _ := after.Worst(client.Name, cluster, key)
+		if lost, _ := lostPorts(worstBefore, worstAfter, client.Name, key); len(lost) > 0 || lostOnNodes(worstBefore, worstAfter, client.Name, key) {
+			d.unknown = append(d.unknown, why...)
+		}
+	}
+	return d
+}
+
+// lostOnNodes reports whether clients may be left without an endpoint on some of their nodes; see Snapshot.OnEmptyNodes.
+func lostOnNodes(before, after *routing.Snapshot, client string, key routing.Key) bool {
+	nodesBefore, nodesAfter := before.OnEmptyNodes(client, key), after.OnEmptyNodes(client, key)
+	if nodesBefore == nil || nodesAfter == nil {
 		return false
 	}
-	one := []routing.Key{key} // WithoutEndpoints copies all Services
-	with, _ := lostPorts(before, after, client.Name, key)
-	without, _ := lostPorts(before.ReadyOnly(one).WithoutEndpoints(client.Name, key), after.ReadyOnly(one).WithoutEndpoints(client.Name, key), client.Name, key)
+	with, _ := lostPorts(before, after, client, key)
+	without, _ := lostPorts(nodesBefore, nodesAfter, client, key)
 	return len(without) > len(with)
 }
 
-// reasonText says what is unknown: one text for each kind, with all clusters to which it applies.
-func reasonText(unknown []routing.Unknown) string {
-	var texts []string
-	names := map[string][]string{}
-	for _, u := range unknown {
-		if !slices.Contains(texts, u.Text) {
-			texts = append(texts, u.Text)
+// reason is something that is unknown, with all clusters and Services to which it applies.
+type reason struct {
+	text               string // with %s for the clusters, unless it names them, and for the Services
+	clusters, services []string
+}
+
+func (r *reason) add(cluster, service string) {
+	if !slices.Contains(r.clusters, cluster) {
+		r.clusters = append(r.clusters, cluster)
+	}
+	if n := len(r.services); n == 0 || r.services[n-1] != service { // they come in order
+		r.services = append(r.services, service)
+	}
+}
+
+func (r *reason) String() string {
+	lists := []any{annotate.List(slices.Sorted(slices.Values(r.clusters)), namedInReason), annotate.List(r.services, namedInReason)}
+	return fmt.Sprintf(r.text, lists[2-strings.Count(r.text, "%s"):]...)
+}
+
+// reasons has one reason for each text, in the order in which they are found. A mesh with many clusters and Services has no more of them than a small one.
+type reasons struct{ list []*reason }
+
+func (rs *reasons) at(text string) *reason {
+	for _, r := range rs.list {
+		if r.text == text {
+			return r
 		}
-		if !slices.Contains(names[u.Text], u.Cluster) {
-			names[u.Text] = append(names[u.Text], u.Cluster)
-		}
 	}
-	for i, text := range texts {
-		texts[i] = strings.ReplaceAll(text, "%s", strings.Join(names[text], ", "))
-	}
-	return strings.Join(texts, ", ")
+	rs.list = append(rs.list, &reason{text: text})
+	return rs.list[len(rs.list)-1]
 }
 
-// groups gathers the Services for which the same is unknown.
-type groups struct {
-	reasons  []string
-	services map[string][]string
-}
-
-func (g *groups) add(reason, service string) {
-	if reason == "" {
-		return
-	}
-	if g.services == nil {
-		g.services = map[string][]string{}
-	}
-	if g.services[reason] == nil {
-		g.reasons = append(g.reasons, reason)
-	}
-	g.services[reason] = append(g.services[reason], service)
-}
-
-func (g *groups) lines() []string {
+// lines returns the first reasons; the rest is counted.
+func (rs *reasons) lines() []string {
 	var out []string
-	for _, r := range g.reasons {
-		out = append(out, fmt.Sprintf("%s, and clients of %s may have no other endpoint", r, annotate.List(g.services[r], namedServices)))
+	for i, r := range rs.list {
+		if i == maxReasons {
+			return append(out, fmt.Sprintf("and %d more", len(rs.list)-i))
+		}
+		out = append(out, r.String())
 	}
 	return out
 }
 
-// namedServices is how many Services a reason names; the rest is counted.
-const namedServices = 5
+const (
+	maxReasons    = 3
+	namedInReason = 5 // how many clusters and Services a reason names; the rest is counted
+)

@@ -58,11 +58,12 @@ func Drain(st *meshstate.State, m *clusters.Member, rec *drainrecord.Record, kee
 		}
 		p.Items = append(p.Items, item)
 	}
-	left, uncertain := losses(&st.Snapshot, m.Name, keys), len(Uncertain(st, m)) > 0
+	left := losses(&st.Snapshot, m.Name, keys)
+	uncertain := len(left) > 0 && len(Uncertain(st, m)) > 0
 	for _, i := range p.Items {
 		if lost := left[routing.Key{Namespace: i.Namespace, Name: i.Name}]; len(lost.clients) > 0 {
 			i.Result, i.Message = v1alpha1.ResultRefused, "clients in "+strings.Join(lost.clients, ", ")+" would be left without a ready endpoint"
-			if uncertain || lost.open {
+			if uncertain || lost.mayHaveBackend {
 				i.Message += ", unless a cluster that could not be read completely has one"
 			}
 		}

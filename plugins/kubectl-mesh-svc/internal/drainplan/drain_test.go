@@ -202,7 +202,7 @@ func TestUncertain(t *testing.T) {
 		"peers and namespaces": {"1.20.2", needy, func(st *meshstate.State, us *clusters.Member) {
 			hide(1)(st, us)
 			stranger(2)(st, us)
-		}, []string{"the peers of ap are unknown, namespaces may not be read in eu, and clients of shop/cart may have no other endpoint"}},
+		}, []string{ofAP, inEU}},
 		"two slices": {"1.20.2", needy, func(st *meshstate.State, _ *clusters.Member) {
 			st.Clusters[1].Services[meshtest.CartKey].Endpoints[0].DisputedConditions = true
 		}, []string{"an address is in two EndpointSlices in eu, with different conditions or ports, and clients of shop/cart may have no other endpoint"}},
@@ -229,6 +229,41 @@ func TestUncertain(t *testing.T) {
 				t.Error(d)
 			}
 		})
+	}
+}
+
+// TestManyReasons: the text stays short however many clusters and Services there are.
+func TestManyReasons(t *testing.T) {
+	t.Parallel()
+	const services = "shop/service-00000, shop/service-00001, shop/service-00002, shop/service-00003, shop/service-00004 and 7 more"
+	st, m := bigMesh(30, 12)
+	for n := range st.Clusters {
+		c := &st.Clusters[n]
+		switch {
+		case n == 0:
+		case n < 10: // clients, which have some of the Services without endpoints
+			c.PeersKnown = n%2 == 0
+			for i, key := range servicesOf(st, c.Name) {
+				if (n+i)%3 > 0 {
+					c.Services[key].Endpoints = nil
+				}
+			}
+		case n < 20:
+			c.NamespacesHidden = true
+		case n < 25:
+			c.ServiceProxyName = "other"
+		default:
+			c.ID = 200
+		}
+	}
+	want := []string{
+		"the peers of mesh-001, mesh-003, mesh-005, mesh-007, mesh-009 are unknown, and clients of " + services + " may have no other endpoint",
+		"namespaces may not be read in mesh-010, mesh-011, mesh-012, mesh-013, mesh-014 and 5 more, and clients of " + services + " may have no other endpoint",
+		"k8s-service-proxy-name is set in mesh-020, mesh-021, mesh-022, mesh-023, mesh-024, and may also apply to exported Services, and clients of " + services + " may have no other endpoint",
+		"and 1 more",
+	}
+	if d := cmp.Diff(want, Uncertain(st, m)); d != "" {
+		t.Error(d)
 	}
 }
 

@@ -85,10 +85,10 @@ func Shifts(st *meshstate.State, p *annotate.Plan, cluster string) []v1alpha1.Sh
 
 // transition is what happens before and after a change, under the rules of the same Cilium versions.
 type transition struct {
-	versions      []string
-	before, after routing.Outcome
-	complete      bool
-	open          bool // what happens after it is not all that may happen
+	versions        []string
+	before, after   routing.Outcome
+	complete        bool
+	incompleteAfter bool // the outcome after the change is not all that may happen
 }
 
 // transitions predicts one client cluster's frontend in two snapshots. Where Cilium's versions differ and are not known

@@ -32,9 +32,11 @@ func Keys(st *meshstate.State) []routing.Key {
 func Build(st *meshstate.State, members []*clusters.Member, keys []routing.Key) v1alpha1.MeshGraph {
 	out := v1alpha1.MeshGraph{Document: clusters.Document("MeshGraph", members), Services: []v1alpha1.GraphService{}, Clusters: []v1alpha1.GraphCluster{}, Edges: []v1alpha1.GraphEdge{}}
 	all := newEdges()
-	nodes := map[string]*v1alpha1.GraphCluster{}
-	for _, c := range st.Clusters {
+	nodes, unreadPeer := map[string]*v1alpha1.GraphCluster{}, map[string]bool{}
+	for i := range st.Clusters {
+		c := &st.Clusters[i]
 		nodes[c.Name] = &v1alpha1.GraphCluster{Name: c.Name, Read: c.Gap == ""}
+		unreadPeer[c.Name] = hasUnreadPeer(st, c)
 	}
 	for _, key := range keys {
 		own := newEdges()
@@ -44,10 +46,10 @@ func Build(st *meshstate.State, members []*clusters.Member, keys []routing.Key) 
 			}
 		}
 		for _, p := range report.Predict(&st.Snapshot, key) {
-			own.add(p, hasUnreadPeer(st, p.Client))
-			if c := st.Find(p.Client); c.Services[key] != nil && len(p.Outcomes) == 0 { // its clients resolve it, and no edge leads anywhere
-				count(nodes[p.Client], routing.Kind(p.Kind))
-			}
+			own.add(p, unreadPeer[p.Client])
+		}
+		for name, kind := range own.without {
+			count(nodes[name], kind)
 		}
 		for name, c := range own.clients {
 			n := nodes[name]
@@ -81,9 +83,8 @@ func count(n *v1alpha1.GraphCluster, kind routing.Kind) {
 }
 
 // hasUnreadPeer reports whether a cluster has a peer that is not among the clusters of the state: it may answer for global services.
-func hasUnreadPeer(st *meshstate.State, client string) bool {
-	c := st.Find(client)
-	return c != nil && slices.ContainsFunc(c.Peers, func(p string) bool { return st.Find(p) == nil })
+func hasUnreadPeer(st *meshstate.State, c *routing.Cluster) bool {
+	return slices.ContainsFunc(c.Peers, func(p string) bool { return st.Find(p) == nil })
 }
 
 type clusterPair struct{ from, to string }
@@ -99,8 +100,10 @@ type edge struct {
 // edges gathers those of one Service, or of all.
 type edges struct {
 	byPair map[clusterPair]*edge
-	// clients holds the clusters whose clients can resolve the Service.
+	// clients holds the clusters for whose clients the prediction has shares.
 	clients map[string]*client
+	// without holds the clusters whose clients can resolve the Service, but no cluster's endpoints are chosen for them. The kind is the same for all ports.
+	without map[string]routing.Kind
 }
 
 // client is what is predicted for the clients of one cluster.
@@ -110,7 +113,7 @@ type client struct {
 }
 
 func newEdges() *edges {
-	return &edges{byPair: map[clusterPair]*edge{}, clients: map[string]*client{}}
+	return &edges{byPair: map[clusterPair]*edge{}, clients: map[string]*client{}, without: map[string]routing.Kind{}}
 }
 
 func (e *edges) at(from, to string) *edge {
@@ -130,6 +133,9 @@ func (d *edge) put(low, high, share float64) {
 // add takes in the prediction for one port of one Service. unreadPeer says that the client's cluster has a peer that was not read.
 func (e *edges) add(p v1alpha1.Prediction, unreadPeer bool) {
 	if len(p.Outcomes) == 0 {
+		if kind := routing.Kind(p.Kind); kind != routing.KindMissing && kind != routing.KindUnread {
+			e.without[p.Client] = kind
+		}
 		return
 	}
 	if e.clients[p.Client] == nil {

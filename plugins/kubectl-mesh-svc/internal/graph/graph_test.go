@@ -86,10 +86,16 @@ func endpoint(cluster, n int) routing.Endpoint {
 	return routing.Endpoint{Addr: netip.AddrFrom4([4]byte{10, byte(cluster), 0, byte(n + 1)}), Ready: true, Serving: true, Ports: []routing.Port{{Protocol: "TCP", Port: 80}}}
 }
 
+func secondPort(s *corev1.Service) {
+	s.Spec.Ports = append(s.Spec.Ports, corev1.ServicePort{Name: "second", Protocol: corev1.ProtocolTCP, Port: 8443})
+}
+
 // TestField05Proxied: a Service that the L7 proxy answers is counted, and has no edges.
 func TestField05Proxied(t *testing.T) {
 	t.Parallel()
-	st, members := meshtest.Build(meshtest.Gateway("us"), meshtest.Gateway("eu"))
+	us := meshtest.Gateway("us")
+	us.Service = secondPort // it is one Service, however many ports it has
+	st, members := meshtest.Build(us, meshtest.Gateway("eu"))
 	g := Build(st, members, []routing.Key{meshtest.Nginx})
 	for _, c := range g.Clusters {
 		if c.ReadyEndpoints != 0 || c.Services != 1 || c.Proxied != 1 || c.Unanswered != 0 {
@@ -107,7 +113,10 @@ func TestUnserved(t *testing.T) {
 	external := func(s *corev1.Service) {
 		s.Spec.Type, s.Spec.ClusterIP, s.Spec.ClusterIPs, s.Spec.ExternalName = corev1.ServiceTypeExternalName, "", nil, "web.example.com"
 	}
-	label := func(s *corev1.Service) { s.Labels[cilium.LabelServiceProxyName] = "other" }
+	label := func(s *corev1.Service) {
+		secondPort(s)
+		s.Labels[cilium.LabelServiceProxyName] = "other"
+	}
 	st, members := meshtest.Build(meshtest.Cluster{Name: "us", Service: external}, meshtest.Cluster{Name: "eu", Service: label}, meshtest.Cluster{Name: "ap"}, meshtest.Cluster{Name: "sa", Absent: true})
 	var got []v1alpha1.GraphCluster
 	for _, c := range Build(st, members, []routing.Key{meshtest.Nginx}).Clusters {
