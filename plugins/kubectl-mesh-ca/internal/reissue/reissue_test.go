@@ -550,7 +550,7 @@ func TestKeepsTrust(t *testing.T) {
 			refused: "this would end the trust between us and eu"},
 		"certificates of another PKI, unlike every cilium-ca": {us: side{ca: &one, leaf: &root, trust: list{root}}, eu: side{ca: &two, leaf: &root, trust: list{root}},
 			refused: "this would end the trust between us and eu"},
-		"the same, allowed": {us: side{ca: &one, leaf: &root, trust: list{root}}, eu: side{ca: &two, leaf: &root, trust: list{root}}, want: list{one}, ends: true, allow: true},
+		"the same, allowed":   {us: side{ca: &one, leaf: &root, trust: list{root}}, eu: side{ca: &two, leaf: &root, trust: list{root}}, want: list{one}, ends: true, allow: true},
 		"the same, not peers": {us: side{ca: &one, leaf: &root, trust: list{root}}, eu: side{ca: &two, leaf: &root, trust: list{root}}, want: list{one}, ends: true, apart: true},
 		"the same, below a root that is not sent": {us: side{ca: &below, with: list{root}, leaf: &one, trust: list{one}}, eu: side{ca: &beside, with: list{root}, leaf: &one, trust: list{one}},
 			refused: "this would end the trust between us and eu"},
