@@ -79,7 +79,7 @@ func disputed(snap *Snapshot, c *Cluster, svc *Service) []string {
 		m := &snap.Clusters[i]
 		there := m.Services[svc.Key]
 		remote := m.Name != c.Name
-		if there == nil || remote && !(c.usesRemote(svc) && cilium.Shared(there.Annotations).Value) {
+		if there == nil || remote && (!c.usesRemote(svc) || !cilium.Shared(there.Annotations).Value) {
 			continue
 		}
 		if there.disputed(remote) {
@@ -144,13 +144,13 @@ func (s *Snapshot) sameIDs(c *Cluster) [][]*Cluster {
 
 // repeatsID reports whether any two clusters have the same cluster-id.
 func (s *Snapshot) repeatsID() bool {
-	var seen [512]bool // an array, because it is cheaper than a map; ids are at most 511
+	seen := make([]bool, 512) // cheaper than a map; ids are at most 511
 	for i := range s.Clusters {
 		id := s.Clusters[i].ID
 		if id == 0 || !s.Clusters[i].IDKnown {
 			continue
 		}
-		if id >= uint32(len(seen)) || seen[id] { // sameIDs tells about an id that is too large
+		if int(id) >= len(seen) || seen[id] { // sameIDs tells about an id that is too large
 			return true
 		}
 		seen[id] = true

@@ -67,7 +67,7 @@ func (x examination) trustEndFindings(s *State) []v1alpha1.Finding {
 		if more := len(e.files) - 1; more > 0 {
 			where = fmt.Sprintf("%s and %d more do", e.files[0], more)
 		}
-		fix := ""
+		var fix string
 		if chain := x.chain(s); len(chain) > 0 && pki.Trusts([]*x509.Certificate{e.cert}, chain[0]) {
 			fix = strings.TrimPrefix(x.renew(s), renewPrefix) // a bundle may be all that must change
 		} else {

@@ -69,7 +69,7 @@ func Edit(file string, raw []byte, want func(*corev1.Service) bool, values annot
 	if err != nil {
 		return nil, e.explain(err)
 	}
-	r.Text = append(bom, r.Text...) //nolint:gocritic // a new slice is meant
+	r.Text = append(bom, r.Text...)
 	return r, nil
 }
 
