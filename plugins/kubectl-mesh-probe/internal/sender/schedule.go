@@ -42,9 +42,6 @@ const LessLoad = "use a shorter --timeout or a lower --rate"
 
 // NotSent says why there is no verdict about the requests of a schedule, if n of them were not sent.
 func NotSent(n int) string {
-	if n == 1 {
-		return "one request was not sent, and it is unknown how it would have ended; " + LessLoad
-	}
 	return fmt.Sprintf("%d requests were not sent, and it is unknown how they would have ended; %s", n, LessLoad)
 }
 
