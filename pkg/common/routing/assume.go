@@ -54,14 +54,11 @@ func gateCases(snap *Snapshot, c *Cluster, svc *Service, d *Decision) []gateCase
 }
 
 // unsureExports names the exporters of unknown version that offer endpoints from 1.18 on which before they would not.
-func unsureExports(snap *Snapshot, c *Cluster, svc *Service) []string {
-	if !c.usesRemote(svc) {
-		return nil
-	}
+func unsureExports(snap *Snapshot, c *Cluster, key Key) []string {
 	var out []string
 	for i := range snap.Clusters {
 		m := &snap.Clusters[i]
-		there := m.Services[svc.Key]
+		there := m.Services[key]
 		if m.Name == c.Name || m.Version.Known() || there == nil || !cilium.Shared(there.Annotations).Value {
 			continue
 		}
@@ -72,17 +69,18 @@ func unsureExports(snap *Snapshot, c *Cluster, svc *Service) []string {
 	return out
 }
 
-// disputed names the clusters of whose endpoints it is unknown which conditions or ports count.
-func disputed(snap *Snapshot, c *Cluster, svc *Service) []string {
+// disputed names the clusters of whose endpoints it is unknown which conditions or ports count: the client's own and, with remote, those of other clusters that
+// share the Service.
+func disputed(snap *Snapshot, c *Cluster, key Key, remote bool) []string {
 	var out []string
 	for i := range snap.Clusters {
 		m := &snap.Clusters[i]
-		there := m.Services[svc.Key]
-		remote := m.Name != c.Name
-		if there == nil || remote && (!c.usesRemote(svc) || !cilium.Shared(there.Annotations).Value) {
+		there := m.Services[key]
+		other := m.Name != c.Name
+		if there == nil || other && (!remote || !cilium.Shared(there.Annotations).Value) {
 			continue
 		}
-		if there.disputed(remote) {
+		if there.disputed(other) {
 			out = append(out, m.Name)
 		}
 	}
@@ -101,10 +99,7 @@ func (s *Service) disputed(remote bool) bool {
 
 // sharedIDs says which peers have one cluster-id: the agents connect to whichever they meet first and refuse the others
 // (pkg/clustermesh/idsmgr.go, 1.16.19 to 1.20.2, read).
-func sharedIDs(snap *Snapshot, c *Cluster, svc *Service) []string {
-	if !c.usesRemote(svc) {
-		return nil
-	}
+func sharedIDs(snap *Snapshot, c *Cluster) []string {
 	var out []string
 	for _, group := range snap.sameIDs(c) {
 		for _, m := range group[1:] {

@@ -59,27 +59,26 @@ func (d *Decision) noteUnknown(snap *Snapshot, c *Cluster, svc *Service, localBa
 	if !svc.Headless && svc.TotalEndpoints() < len(svc.Endpoints) {
 		d.open("the Service also has the placeholder of an L7 proxy: on ports that Cilium redirects to the proxy, its routes decide who answers")
 	}
-	for _, name := range disputed(snap, c, svc) {
-		if name == c.Name || !localBackendsOnly {
-			d.open("an address is in two EndpointSlices of the Service in " + name + ", with different conditions or ports: Cilium uses the slice that it reads last")
-		}
+	remote := !localBackendsOnly && c.usesRemote(svc)
+	for _, name := range disputed(snap, c, svc.Key, remote) {
+		d.open("an address is in two EndpointSlices of the Service in " + name + ", with different conditions or ports: Cilium uses the slice that it reads last")
 	}
-	if localBackendsOnly || !c.usesRemote(svc) {
+	if !remote {
 		return
 	}
 	if !c.PeersKnown {
 		d.open("the peers of the cluster could not be read (Secret cilium-clustermesh or ConfigMap clustermesh-remote-users): it counts as connected to every cluster that was read, and to no other")
 	}
-	for _, p := range unread(snap, c, svc) {
+	for _, p := range unread(snap, c) {
 		d.open("the cluster also connects to " + p + ", which is not read: the shares do not include it")
 	}
-	for _, line := range sharedIDs(snap, c, svc) {
+	for _, line := range sharedIDs(snap, c) {
 		d.open(line)
 	}
-	for _, name := range ownProxies(snap, c, svc) {
+	for _, name := range ownProxies(snap, c, svc.Key) {
 		d.open(name + " has k8s-service-proxy-name, which the chart does not pass to clustermesh-apiserver: Services without the label " + cilium.LabelServiceProxyName + " count as exported, others do not")
 	}
-	for _, name := range unsureExports(snap, c, svc) {
+	for _, name := range unsureExports(snap, c, svc.Key) {
 		d.open("the Cilium version of " + name + " is unknown: before 1.18 other clusters would not use its endpoints that serve but are not ready")
 	}
 }

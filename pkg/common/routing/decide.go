@@ -193,12 +193,12 @@ func ignored(c *Cluster, svc *Service) bool {
 }
 
 // ownProxies names the other clusters with an option k8s-service-proxy-name whose exporter may have it too, which is not read.
-func ownProxies(snap *Snapshot, c *Cluster, svc *Service) []string {
+func ownProxies(snap *Snapshot, c *Cluster, key Key) []string {
 	var out []string
 	for i := range snap.Clusters {
 		m := &snap.Clusters[i]
-		there := m.Services[svc.Key]
-		if m.Name != c.Name && m.ServiceProxyName != "" && there != nil && c.usesRemote(svc) && cilium.Shared(there.Annotations).Value {
+		there := m.Services[key]
+		if m.Name != c.Name && m.ServiceProxyName != "" && there != nil && cilium.Shared(there.Annotations).Value {
 			out = append(out, m.Name)
 		}
 	}
@@ -227,8 +227,8 @@ func (d *Decision) open(line string) {
 }
 
 // unread names the peers of the client's cluster that are not in the snapshot: for a global Service they may answer too.
-func unread(snap *Snapshot, c *Cluster, svc *Service) []string {
-	if !c.PeersKnown || !c.usesRemote(svc) {
+func unread(snap *Snapshot, c *Cluster) []string {
+	if !c.PeersKnown {
 		return nil
 	}
 	var out []string
