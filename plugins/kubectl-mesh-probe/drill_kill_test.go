@@ -181,7 +181,7 @@ func TestDrillKilled(t *testing.T) {
 	ready := func() {
 		t.Helper()
 		for _, name := range []string{"kind-us", "kind-eu"} {
-			kubectl(t, "", "--context", name, "-n", ns, "rollout", "status", "deploy/web", "deploy/client")
+			rolledOut(t, name, ns)
 		}
 	}
 	ready()
@@ -220,16 +220,27 @@ func TestDrillKilled(t *testing.T) {
 	}
 }
 
+// rolledOut waits for the pods of permissionObjects.
+func rolledOut(t *testing.T, contextName, ns string) {
+	t.Helper()
+	if err := labtest.RolledOut(func(args ...string) (string, error) {
+		return kubectl(t, "", append([]string{"--context", contextName, "-n", ns}, args...)...), nil
+	}, "deploy/web", "deploy/client"); err != nil {
+		t.Fatal(err)
+	}
+}
+
 // kubectl runs kubectl on the lab.
 func kubectl(t *testing.T, stdin string, args ...string) string {
 	t.Helper()
-	ctx, cancel := context.WithTimeout(t.Context(), 5*time.Minute)
+	ctx, cancel := context.WithTimeout(t.Context(), 10*time.Minute)
 	defer cancel()
 	cmd := exec.CommandContext(ctx, "kubectl", append([]string{"--kubeconfig", os.Getenv("MESHLAB_KUBECONFIG")}, args...)...)
 	cmd.Stdin = strings.NewReader(stdin)
-	out, err := cmd.CombinedOutput()
-	if err != nil {
-		t.Fatalf("kubectl %v: %v\n%s", args, err, out)
+	var out, errOut bytes.Buffer
+	cmd.Stdout, cmd.Stderr = &out, &errOut
+	if err := cmd.Run(); err != nil {
+		t.Fatalf("kubectl %v: %v\n%s", args, err, errOut.String())
 	}
-	return string(out)
+	return out.String()
 }

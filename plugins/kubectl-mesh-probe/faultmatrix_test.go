@@ -7,6 +7,7 @@ import (
 	"testing"
 
 	"github.com/kubectl-mesh/kubectl-mesh/test/faults"
+	"github.com/kubectl-mesh/kubectl-mesh/test/labtest"
 )
 
 // TestFaultMatrix runs every command with every fault. make faults runs it.
@@ -26,7 +27,10 @@ func deployed(e *faults.Env) {
 		e.InNamespace(strings.ReplaceAll(permissionObjects, "CLUSTER", strings.TrimPrefix(c, "kind-")), c)
 	}
 	for _, c := range contexts {
-		e.Kubectl("", "--context", c, "-n", e.Namespace, "rollout", "status", "deploy/web", "deploy/client", "--timeout=120s")
+		if err := labtest.RolledOut(func(args ...string) (string, error) {
+			return e.Kubectl("", append([]string{"--context", c, "-n", e.Namespace}, args...)...), nil
+		}, "deploy/web", "deploy/client"); err != nil {
+			e.T.Fatal(err)
+		}
 	}
-
 }

@@ -36,9 +36,8 @@ func TestFieldDPermissions(t *testing.T) {
 		}
 		labtest.Grant(t, clients[name], user, g.Manifests(probe.Accesses()))
 	}
-	wait := exec.CommandContext(t.Context(), "kubectl", "--kubeconfig", os.Getenv("MESHLAB_KUBECONFIG"), "--context", "kind-us", "-n", ns, "rollout", "status", "deploy/web", "deploy/client")
-	if out, err := wait.CombinedOutput(); err != nil {
-		t.Fatalf("%v\n%s", err, out)
+	for _, name := range []string{"kind-us", "kind-eu"} {
+		rolledOut(t, name, ns)
 	}
 	args := []string{"http://web", "--from", "deploy/client", "-n", ns, "--contexts", "kind-us,kind-eu", "--count", "20"}
 	out, stderr, code := labtest.As(t, user, "kubectl-mesh_probe", args...)

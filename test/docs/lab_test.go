@@ -1,6 +1,7 @@
 package docs
 
 import (
+	"bytes"
 	"fmt"
 	"os"
 	"os/exec"
@@ -8,6 +9,8 @@ import (
 	"regexp"
 	"strings"
 	"testing"
+
+	"github.com/kubectl-mesh/kubectl-mesh/test/labtest"
 )
 
 var contexts = []string{"kind-us", "kind-eu", "kind-ap"}
@@ -170,9 +173,12 @@ func (w *world) reset(t *testing.T) {
 	}
 	w.kubectl(t, "--context", contexts[0], "scale", "deployment", "rebel-base", "--replicas=2")
 	for _, c := range contexts {
-		for _, d := range []string{"default/client", "default/rebel-base", "meshtest/fftest", "meshtest/aks-helloworld-one"} {
-			namespace, name, _ := strings.Cut(d, "/")
-			w.kubectl(t, "--context", c, "-n", namespace, "rollout", "status", "deployment/"+name, "--timeout=300s")
+		for namespace, deployments := range map[string][]string{"default": {"deployment/client", "deployment/rebel-base"}, "meshtest": {"deployment/fftest", "deployment/aks-helloworld-one"}} {
+			if err := labtest.RolledOut(func(args ...string) (string, error) {
+				return w.kubectl(t, append([]string{"--context", c, "-n", namespace}, args...)...), nil
+			}, deployments...); err != nil {
+				t.Fatal(err)
+			}
 		}
 	}
 }
@@ -200,11 +206,12 @@ func (w *world) kubectl(t *testing.T, args ...string) string {
 	t.Helper()
 	cmd := exec.Command("kubectl", args...)
 	cmd.Env = w.env
-	out, err := cmd.CombinedOutput()
-	if err != nil {
-		t.Errorf("kubectl %s: %v\n%s", strings.Join(args, " "), err, out)
+	var out, errOut bytes.Buffer
+	cmd.Stdout, cmd.Stderr = &out, &errOut
+	if err := cmd.Run(); err != nil {
+		t.Errorf("kubectl %s: %v\n%s", strings.Join(args, " "), err, errOut.String())
 	}
-	return string(out)
+	return out.String()
 }
 
 // restoreCA restores cilium-ca at the end and removes the backups of mesh-ca.

@@ -19,6 +19,7 @@ func TestBehind(t *testing.T) {
 		}
 		return `{"kind":"EndpointSlice","metadata":{"labels":{"kubernetes.io/service-name":"web"}},"endpoints":[` + strings.Join(endpoints, ",") + `]}`
 	}
+	const deployment = `{"kind":"Deployment","metadata":{"name":"web"},"spec":{"replicas":1,"selector":{"matchLabels":{"app":"web"}}}}`
 	const deleted = `,"deletionTimestamp":"2026-01-01T00:00:00Z"`
 	for name, c := range map[string]struct {
 		items []string
@@ -34,13 +35,17 @@ func TestBehind(t *testing.T) {
 		"not ready, still there":  {[]string{service, pod("a", "10.0.0.1", "False", ""), slice("true", "10.0.0.1")}, "the EndpointSlices of web have 10.0.0.1, but no ready pod has it"},
 		"a pod that is gone":      {[]string{service, pod("a", "10.0.0.1", "True", ""), slice("true", "10.0.0.1", "10.0.0.9")}, "the EndpointSlices of web have 10.0.0.9, but no ready pod has it"},
 		"without a selector":      {[]string{`{"kind":"Service","metadata":{"name":"web"}}`, slice("true", "10.0.0.9")}, ""},
+		"an evicted pod":          {[]string{deployment, service}, "deployment web has 0 of 1 ready pods"},
+		"and it ends":             {[]string{deployment, service, pod("a", "10.0.0.1", "True", deleted)}, "deployment web has 0 of 1 ready pods"},
+		"its replacement":         {[]string{deployment, service, pod("b", "10.0.0.2", "True", ""), slice("true", "10.0.0.2")}, ""},
+		"another Deployment":      {[]string{strings.Replace(deployment, `"web"`, `"api"`, 1), service}, ""},
 	} {
-		got, err := behind([]byte(`{"items":[` + strings.Join(c.items, ",") + `]}`))
+		got, err := behind([]byte(`{"items":[`+strings.Join(c.items, ",")+`]}`), []string{"deploy/web"})
 		if err != nil || got != c.want {
 			t.Errorf("%s: %q, %v; want %q", name, got, err, c.want)
 		}
 	}
-	if _, err := behind([]byte(`{"items":[{"kind":"Pod","metadata":1}]}`)); err == nil {
+	if _, err := behind([]byte(`{"items":[{"kind":"Pod","metadata":1}]}`), nil); err == nil {
 		t.Error("no error for what is not a pod")
 	}
 }
