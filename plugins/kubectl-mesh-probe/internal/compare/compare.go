@@ -48,11 +48,6 @@ func Compare(a, b Run, opts Options) (v1alpha1.ProbeComparison, error) {
 	byURL := len(a.Report.Targets)+len(b.Report.Targets) > 0
 	left, right := samples(a, byURL), samples(b, byURL)
 	compareTargets(a.Report, b.Report, &doc)
-	for _, r := range []Run{a, b} {
-		if n := dropped(r.Report); n > 0 {
-			doc.Warnings = append(doc.Warnings, fmt.Sprintf("%s: %s", r.File, sender.NotSent(n)))
-		}
-	}
 	names, err := clients(left, right, &doc)
 	if err != nil {
 		return doc, err
@@ -69,6 +64,12 @@ func Compare(a, b Run, opts Options) (v1alpha1.ProbeComparison, error) {
 		doc.Metrics = append(doc.Metrics, m.judge(opts, len(metrics)))
 	}
 	doc.Result = result(doc)
+	// The metrics allow for these requests, so the result does not depend on these warnings.
+	for _, r := range []Run{a, b} {
+		if n := dropped(r.Report); n > 0 {
+			doc.Warnings = append(doc.Warnings, fmt.Sprintf("%s: %s", r.File, sender.NotSent(n)))
+		}
+	}
 	return doc, nil
 }
 
@@ -108,6 +109,7 @@ func compareGroups(a, b group) int {
 // sample is what the clients of one group saw.
 type sample struct {
 	requests, errors int
+	dropped          int // planned and not sent
 	answers          map[string]int
 	latency          map[string][]float64 // in milliseconds, by who answered; "" has all answers
 }
@@ -126,7 +128,10 @@ func samples(r Run, byURL bool) map[group]*sample {
 		return out[g]
 	}
 	for _, c := range r.Report.Clients {
-		of(c.Cluster, c.URL)
+		s := of(c.Cluster, c.URL)
+		if c.Schedule != nil {
+			s.dropped += c.Schedule.Dropped
+		}
 	}
 	for r := range r.Log.All() {
 		s := of(r.Client, r.URL)
@@ -138,7 +143,7 @@ func samples(r Run, byURL bool) map[group]*sample {
 			s.answers[r.Cluster]++
 		}
 		if r.Measured && r.Answered() {
-			ms := max(0.001, float64(r.Latency())/float64(time.Millisecond))
+			ms := max(fastest, float64(r.Latency())/float64(time.Millisecond))
 			s.latency[""] = append(s.latency[""], ms)
 			if r.Cluster != "" {
 				s.latency[r.Cluster] = append(s.latency[r.Cluster], ms)

@@ -2,6 +2,7 @@ package compare
 
 import (
 	"math/rand/v2"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -143,9 +144,6 @@ func TestCompareNeverSkipsSilently(t *testing.T) {
 			silent := v1alpha1.ProbeClient{Cluster: "ap", Pod: "client-1", Complete: true}
 			a.Report.Clients, b.Report.Clients = append(a.Report.Clients, silent), append(b.Report.Clients, silent)
 		}, "no client in cluster ap sent a request"},
-		"requests that were not sent": {func(_, b *Run) {
-			b.Report.Clients[0].Schedule = &v1alpha1.ProbeSchedule{Planned: 6003, Dropped: 3}
-		}, "run: 3 requests were not sent, and it is unknown how they would have ended; use a shorter --timeout or a lower --rate"},
 		"other clients": {func(_, b *Run) { alter(b, func(r *history.Request) { r.Client = "eu" }) }, "the clients are in different clusters: us and eu"},
 	} {
 		a, b := simulated(1, 6000, 0.5, 0, 1), simulated(2, 6000, 0.5, 0, 1)
@@ -156,6 +154,51 @@ func TestCompareNeverSkipsSilently(t *testing.T) {
 		doc := compared(t, a, b)
 		if doc.Result != Inconclusive || !strings.Contains(strings.Join(doc.Warnings, "\n"), c.want) {
 			t.Errorf("%s: %s, %q", name, doc.Result, doc.Warnings)
+		}
+	}
+}
+
+// Nobody knows how requests that were not sent would have ended: a result must hold however they would have.
+func TestCompareNotSent(t *testing.T) {
+	t.Parallel()
+	fast, slow := simulated(1, 6000, 0.5, 0, 1), simulated(2, 6000, 0.5, 0, 2)
+	const many = "it depends on the requests that were not sent"
+	for name, c := range map[string]struct {
+		a, b                   Run
+		dropped                int
+		want                   string
+		errors, shares, slower string // the reasons of errors, of the share of us, and of p95
+	}{
+		"a few":                         {fast, simulated(2, 6000, 0.5, 0, 1), 3, Same, "", "", ""},
+		"more than errors may differ":   {fast, simulated(2, 6000, 0.5, 0, 1), 90, Inconclusive, many, "", ""},
+		"more than all may differ":      {fast, simulated(2, 6000, 0.5, 0, 1), 600, Inconclusive, many, many, many},
+		"slower, and a few":             {fast, slow, 3, Different, "", "", ""},
+		"slower, whatever was so":       {fast, slow, 200, Different, many, "", ""},
+		"shares differ, and a few":      {fast, simulated(2, 6000, 0.7, 0, 1), 3, Different, "", "", ""},
+		"shares differ, and a lot":      {fast, simulated(2, 6000, 0.6, 0, 1), 3000, Inconclusive, many, many, many},
+		"a difference that can turn":    {simulated(1, 3000, 0.4, 0, 1), simulated(2, 3000, 0.6, 0, 1), 9000, Inconclusive, many, many, many},
+		"errors differ whatever was so": {fast, simulated(2, 6000, 0.5, 0.2, 1), 60, Different, "", "", ""},
+	} {
+		for _, second := range []bool{false, true} {
+			a, b := c.a, c.b
+			one := &b
+			if !second {
+				one = &a
+			}
+			record := *one.Record
+			record.Report.Clients = slices.Clone(record.Report.Clients)
+			record.Report.Clients[0].Schedule = &v1alpha1.ProbeSchedule{Planned: record.Log.Len() + c.dropped, Dropped: c.dropped}
+			one.Record = &record
+			doc := compared(t, a, b)
+			if doc.Result != c.want || len(doc.Warnings) != 1 || !strings.Contains(doc.Warnings[0], "were not sent, and it is unknown how they would have ended") {
+				t.Errorf("%s, second run: %v: %s, %q", name, second, doc.Result, doc.Warnings)
+			}
+			for _, m := range doc.Metrics {
+				want, judged := map[string]string{errorRate: c.errors, share + "us": c.shares, p95: c.slower}[m.Metric+m.Cluster]
+				if judged && m.Reason != want {
+					t.Errorf("%s, second run: %v: %s: %s, %q, want %q", name, second, m.Metric, m.Result, m.Reason, want)
+				}
+			}
 		}
 	}
 }

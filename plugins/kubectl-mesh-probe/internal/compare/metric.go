@@ -21,6 +21,9 @@ const (
 // smallest is the difference of latencies, in milliseconds, below which they count as the same.
 const smallest = 1.0
 
+// Latencies, in milliseconds, that no request is outside of.
+const fastest, slowest = 0.001, 1e9
+
 // metric is one value of both runs.
 type metric struct {
 	clients        group
@@ -28,6 +31,7 @@ type metric struct {
 	k1, n1, k2, n2 int       // of a share
 	a, b           []float64 // latencies, sorted
 	quantile       float64
+	d1, d2         int // requests that were not sent
 }
 
 // percentiles are those that are compared. One needs ten values above it in both runs.
@@ -57,7 +61,11 @@ func (m missing) describe(a, b string) string {
 
 // metricsOf lists what can be compared, and the percentiles that cannot: of all answers, and of the clusters for which one run has enough answers.
 func metricsOf(clients group, a, b *sample) (out []metric, without []missing) {
-	out = []metric{{clients: clients, kind: errorRate, k1: a.errors, n1: a.requests, k2: b.errors, n2: b.requests}}
+	add := func(m metric) {
+		m.clients, m.d1, m.d2 = clients, a.dropped, b.dropped
+		out = append(out, m)
+	}
+	add(metric{kind: errorRate, k1: a.errors, n1: a.requests, k2: b.errors, n2: b.requests})
 	names := map[string]bool{}
 	for _, s := range []*sample{a, b} {
 		for name := range s.answers {
@@ -65,7 +73,7 @@ func metricsOf(clients group, a, b *sample) (out []metric, without []missing) {
 		}
 	}
 	for _, name := range slices.Sorted(maps.Keys(names)) {
-		out = append(out, metric{clients: clients, kind: share, cluster: name, k1: a.answers[name], n1: a.requests, k2: b.answers[name], n2: b.requests})
+		add(metric{kind: share, cluster: name, k1: a.answers[name], n1: a.requests, k2: b.answers[name], n2: b.requests})
 	}
 	timed := len(a.latency[""]) > 0 && len(b.latency[""]) > 0
 	for _, name := range append([]string{""}, slices.Sorted(maps.Keys(names))...) {
@@ -76,7 +84,7 @@ func metricsOf(clients group, a, b *sample) (out []metric, without []missing) {
 			x, y := a.latency[name], b.latency[name]
 			switch {
 			case min(len(x), len(y)) >= q.needs:
-				out = append(out, metric{clients: clients, kind: q.kind, cluster: name, a: x, b: y, quantile: q.quantile})
+				add(metric{kind: q.kind, cluster: name, a: x, b: y, quantile: q.quantile})
 			case name == "" || max(len(x), len(y)) >= q.needs:
 				without = append(without, missing{q.kind, name, q.needs, len(x), len(y)})
 			}
@@ -85,8 +93,50 @@ func metricsOf(clients group, a, b *sample) (out []metric, without []missing) {
 	return out, without
 }
 
-// judge compares one of so many metrics. The chance of an error is divided by their number (Bonferroni).
+// judge compares one of so many metrics. Nobody knows how the requests that were not sent would have ended, so a result must hold in both extreme cases.
 func (m metric) judge(opts Options, metrics int) v1alpha1.ProbeMetric {
+	out := m.judgeSent(opts, metrics)
+	if m.d1+m.d2 == 0 || out.Result == Inconclusive {
+		return out
+	}
+	for _, c := range m.extremes() {
+		if got := c.judgeSent(opts, metrics); got.Result != out.Result || out.Result == Different && (got.Change > c.equal()) != (out.Change > m.equal()) {
+			out.Result, out.Reason = Inconclusive, "it depends on the requests that were not sent"
+		}
+	}
+	return out
+}
+
+// extremes are the metric as it could be if all requests had been sent: the second run as much above the first one as possible, and as much below it.
+func (m metric) extremes() []metric {
+	above, below := m, m
+	if m.a == nil {
+		above.n1, above.n2 = m.n1+m.d1, m.n2+m.d2
+		below.n1, below.n2 = above.n1, above.n2
+		above.k2, below.k1 = m.k2+m.d2, m.k1+m.d1
+		return []metric{above, below}
+	}
+	fast := func(sorted []float64, n int) []float64 {
+		return slices.Concat(slices.Repeat([]float64{fastest}, n), sorted)
+	}
+	slow := func(sorted []float64, n int) []float64 {
+		return slices.Concat(sorted, slices.Repeat([]float64{slowest}, n))
+	}
+	above.a, above.b = fast(m.a, m.d1), slow(m.b, m.d2)
+	below.a, below.b = slow(m.a, m.d1), fast(m.b, m.d2)
+	return []metric{above, below}
+}
+
+// equal is the change between two equal values.
+func (m metric) equal() float64 {
+	if m.a == nil {
+		return 0 // a difference
+	}
+	return 1 // a quotient
+}
+
+// judgeSent compares the requests that were sent. The chance of an error is divided by the number of metrics (Bonferroni).
+func (m metric) judgeSent(opts Options, metrics int) v1alpha1.ProbeMetric {
 	alpha := (1 - opts.Confidence) / float64(metrics)
 	if m.a != nil {
 		return m.judgeLatency(opts, alpha)
