@@ -7,9 +7,9 @@ import (
 	"github.com/kubectl-mesh/kubectl-mesh/pkg/common/cilium/pki"
 )
 
-// TrustedBy reports whether the leaf certificates that are issued with a cluster's CA are accepted where the leaf certificates of another cluster are issued with
+// AcceptedBy reports whether the leaf certificates that are issued with a cluster's CA are accepted where the leaf certificates of another cluster are issued with
 // that one's CA. A CA that signed an intermediate one is not enough: only certgen sends what is in cilium-ca beside the CA.
-func (s *State) TrustedBy(judge *State) bool {
+func (s *State) AcceptedBy(judge *State) bool {
 	own, other := s.Authority(), judge.Authority()
 	if len(own.Chain) == 0 || len(other.Chain) == 0 {
 		return false

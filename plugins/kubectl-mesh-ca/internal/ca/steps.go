@@ -262,3 +262,8 @@ func (u *unlock) removeMark(ctx context.Context) (metav1.Object, error) {
 	}
 	return u.Target().Patch(ctx, secret.UID, secret.ResourceVersion, change.Fields{Annotations: map[string]*string{annotationRun: nil}}, lockManager, false)
 }
+
+// Unbegun adds to the error of a phase that could not be planned that only earlier phases have written.
+func Unbegun(err error) error {
+	return fmt.Errorf("%w. This phase has written nothing, and what was written before is safe", err)
+}

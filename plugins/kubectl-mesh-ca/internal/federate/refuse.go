@@ -234,5 +234,5 @@ func (r *run) unbegun(err error) error {
 	if !r.wrote {
 		return fmt.Errorf("%w; nothing was written", err)
 	}
-	return fmt.Errorf("%w. This phase has written nothing, and what was written before is safe", err)
+	return ca.Unbegun(err)
 }

@@ -32,6 +32,6 @@ func (w *Work) keepsTrust() error {
 	now := w.Clock.Now()
 	return ca.KeepsTrust(pki.Matrix(ca.After(w.States, nil), now), pki.Matrix(ca.After(w.States, signed), now), func(p pki.Pair) bool {
 		a, b := states[p.Client], states[p.Server]
-		return (replaces[p.Client] || replaces[p.Server]) && (!p.Configured || a.TrustedBy(b) && b.TrustedBy(a))
+		return (replaces[p.Client] || replaces[p.Server]) && (!p.Configured || a.AcceptedBy(b) && b.AcceptedBy(a))
 	})
 }

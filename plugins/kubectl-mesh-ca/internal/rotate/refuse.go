@@ -294,7 +294,7 @@ func (r *run) unbegun(err error) error {
 	if len(r.report.Changes) == 0 {
 		return r.unwritten(err)
 	}
-	return fmt.Errorf("%w. This phase has written nothing, and what was written before is safe", err)
+	return ca.Unbegun(err)
 }
 
 // unwritten adds "nothing was written" to the error of a command that can write.
