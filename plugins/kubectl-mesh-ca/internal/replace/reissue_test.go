@@ -6,6 +6,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/google/go-cmp/cmp"
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
@@ -116,9 +117,34 @@ func TestReissueChangesNothing(t *testing.T) {
 	}
 }
 
-func rotating(t *testing.T, m *mesh) {
+// TestRestoreDuringARotation: a former CA would end the trust between the clusters, and the rotation could neither go on nor be aborted. A cluster that was rebuilt
+// while the others rotate their CA must get one again.
+func TestRestoreDuringARotation(t *testing.T) {
+	t.Parallel()
+	for _, cluster := range []string{"eu", "us"} {
+		m := byHand(t, nil)
+		if r := m.run(t, "sync", "--from", "us", "--to", "eu", "--yes"); r.Code != 0 {
+			t.Fatal(r.ErrOut)
+		}
+		rotatingIn(t, m, cluster)
+		kept, err := m.clients["eu"].CoreV1().Secrets(catest.Namespace).List(t.Context(), metav1.ListOptions{LabelSelector: "mesh.kubectl.io/backup-of=cilium-ca"})
+		if err != nil || len(kept.Items) != 1 {
+			t.Fatal(err, len(kept.Items))
+		}
+		before := m.secret(t, "eu", "cilium-ca")
+		r := m.run(t, "restore", "--in", "eu", "--backup", kept.Items[0].Name, "--yes")
+		same := cmp.Equal(before.Data, m.secret(t, "eu", "cilium-ca").Data)
+		if refused := r.Code == 1 && same && strings.Contains(r.ErrOut, "a rotation of the CA is under way in eu; nothing was changed"); refused != (cluster == "eu") {
+			t.Errorf("rotation in %s: code %d, the same CA: %t\n%s", cluster, r.Code, same, r.ErrOut)
+		}
+	}
+}
+
+func rotating(t *testing.T, m *mesh) { rotatingIn(t, m, "eu") }
+
+func rotatingIn(t *testing.T, m *mesh, cluster string) {
 	t.Helper()
-	_, err := m.clients["eu"].CoreV1().ConfigMaps(catest.Namespace).Create(t.Context(), &corev1.ConfigMap{ObjectMeta: metav1.ObjectMeta{Name: "mesh-ca-rotation", Namespace: catest.Namespace}}, metav1.CreateOptions{})
+	_, err := m.clients[cluster].CoreV1().ConfigMaps(catest.Namespace).Create(t.Context(), &corev1.ConfigMap{ObjectMeta: metav1.ObjectMeta{Name: "mesh-ca-rotation", Namespace: catest.Namespace}}, metav1.CreateOptions{})
 	if err != nil {
 		t.Fatal(err)
 	}

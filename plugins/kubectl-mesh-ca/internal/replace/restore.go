@@ -16,6 +16,7 @@ import (
 	"github.com/kubectl-mesh/kubectl-mesh/pkg/common/kernel"
 	"github.com/kubectl-mesh/kubectl-mesh/plugins/kubectl-mesh-ca/internal/archive"
 	"github.com/kubectl-mesh/kubectl-mesh/plugins/kubectl-mesh-ca/internal/ca"
+	"github.com/kubectl-mesh/kubectl-mesh/plugins/kubectl-mesh-ca/internal/reissue"
 )
 
 // RestoreConfig says which backup is restored, and where.
@@ -63,6 +64,10 @@ func Restore(ctx context.Context, c RestoreConfig, ui kernel.UI) (*Report, error
 	}
 	r := &run{Config: c.Config, ui: ui, plan: plan, members: found}
 	r.observe(ctx, others)
+	// A rotation in other clusters alone is no reason: this one may have been rebuilt meanwhile, and cannot be part of it without a CA.
+	if err := reissue.NotRotating(ctx, states, states, c.Change.Timeout, ui); err != nil {
+		return c.unwritten("restore", found, err)
+	}
 	return r.carryOut(ctx)
 }
 

@@ -208,7 +208,11 @@ func (c Config) checkLeaves(m *mesh, one *cluster, add func(string, ...any)) {
 			add("%s", one.immutable(spec.Secret))
 		}
 		leaf, err := pki.ParseLeaf(secret.Object.Data)
-		if err != nil || leaf.TrustNote != "" {
+		switch {
+		case err != nil && m.method == Emergency: // reissue needs the CA that may be lost
+			add("%s: secret %s: %v. Delete the Secret first; its owner creates it again after the rotation, see kubectl mesh-ca status", name, spec.Secret, err)
+			continue
+		case (err != nil || leaf.TrustNote != "") && m.method != Emergency: // an emergency writes the CA file, whatever it contained
 			add("%s: secret %s: %s. Re-issue it first: kubectl mesh-ca reissue", name, spec.Secret, cmp.Or(errText(err), leaf.TrustNote))
 			continue
 		}

@@ -104,6 +104,13 @@ func TestEmergency(t *testing.T) {
 						p.Put("secrets", secret)
 					}
 				}
+				if lost { // CA files that nobody can write again without that key
+					missing, damaged := w.Mesh[0].Secret(pki.SecretLocal), w.Mesh[1].Secret(pki.SecretServer)
+					delete(missing.Data, "ca.crt")
+					damaged.Data["ca.crt"] = []byte("x")
+					w.Mesh[0].Put("secrets", missing)
+					w.Mesh[1].Put("secrets", damaged)
+				}
 				if _, err := w.run(rotate.Start, "", -1); lost == (err == nil) {
 					t.Fatalf("without --emergency: %v", err)
 				} else if !lost {
