@@ -6,6 +6,7 @@ import (
 
 	"github.com/kubectl-mesh/kubectl-mesh/pkg/common/cilium"
 	"github.com/kubectl-mesh/kubectl-mesh/pkg/common/finding"
+	"github.com/kubectl-mesh/kubectl-mesh/pkg/common/routing"
 	"github.com/kubectl-mesh/kubectl-mesh/plugins/kubectl-mesh-svc/internal/drainrecord"
 	"github.com/kubectl-mesh/kubectl-mesh/plugins/kubectl-mesh-svc/internal/exempt"
 )
@@ -35,7 +36,8 @@ func (c *checker) checkProxied(p place) {
 	c.tell(rule, p, "unglobalize", "%s; Cilium exports the placeholder anyway, and connections of clients in %s to it fail", text, strings.Join(hit, ", "))
 }
 
-// checkCancelled finds settings of the clusters that cancel each other: not shared in any cluster, or affinity remote in all.
+// checkCancelled finds settings of the clusters that cancel each other: not shared in any cluster, or affinity remote in all. Affinity remote in all is a normal
+// configuration while only one cluster has endpoints: that cluster serves its own clients.
 func (c *checker) checkCancelled() {
 	names := placeNames(c.global)
 	all := strings.Join(names, ", ")
@@ -46,7 +48,7 @@ func (c *checker) checkCancelled() {
 			idle = "; affinity remote has no effect"
 		}
 		c.add(finding.Cancelled, names, c.svcFix("share", c.inService()...), "%s: global, but no cluster shares its endpoints; clients of each cluster use only their own%s", all, idle)
-	case c.remoteEverywhere() && c.sharing() > 1:
+	case c.remoteEverywhere() && !c.anyServesItself():
 		c.add(finding.Cancelled, names, c.svcFix("affinity none", names...), "%s: affinity is remote in every cluster; clients of each cluster use the other clusters, and no cluster serves its own clients", all)
 	}
 }
@@ -84,4 +86,18 @@ func (c *checker) remoteEverywhere() bool {
 		}
 	}
 	return len(c.global) > 1
+}
+
+// anyServesItself reports whether the clients of any cluster may use endpoints of that cluster, or of no cluster. It asks package routing, so that the finding and
+// the prediction cannot differ.
+func (c *checker) anyServesItself() bool {
+	return slices.ContainsFunc(c.global, func(p place) bool {
+		frontends := p.svc.Frontends()
+		return len(frontends) == 0 || slices.ContainsFunc(frontends, func(fe routing.Frontend) bool {
+			outcomes := routing.Decide(&c.st.Snapshot, p.name(), c.key, fe).Outcomes
+			return len(outcomes) == 0 || slices.ContainsFunc(outcomes, func(o routing.Outcome) bool {
+				return len(o.Backends) == 0 || slices.ContainsFunc(o.Backends, func(b routing.Backend) bool { return b.Cluster == p.name() })
+			})
+		})
+	})
 }
