@@ -19,6 +19,8 @@ func TestAPIServer(t *testing.T) {
 	g := cilium.AnnotationGlobal + "=true"
 	us := func(annotations ...string) meshtest.Cluster { return apiServer("us", annotations) }
 	eu := func(annotations ...string) meshtest.Cluster { return apiServer("eu", annotations) }
+	kept := eu(g)
+	kept.Service = with(kept.Service, wroteAnnotation("helm", cilium.AnnotationGlobal))
 	for name, c := range map[string]struct {
 		mesh []meshtest.Cluster
 		want []string
@@ -30,6 +32,9 @@ func TestAPIServer(t *testing.T) {
 			"global in us, eu: clients in eu may reach the API servers of other clusters => kubectl mesh-svc unglobalize kubernetes -n default --in us,eu --contexts kind-us,kind-eu"}},
 		"global in one": {[]meshtest.Cluster{us(g), eu()}, []string{about +
 			"global in us: if it becomes global in another cluster too, clients may reach the API servers of other clusters => kubectl mesh-svc unglobalize kubernetes -n default --in us --contexts kind-us,kind-eu"}},
+		"kept by Helm": {[]meshtest.Cluster{us(), kept}, []string{about +
+			"global in eu: if it becomes global in another cluster too, clients may reach the API servers of other clusters => remove service.cilium.io/global in the values of its release; " +
+			`on the object itself it would not last: field manager "helm" (Helm) would write it again`}},
 		"not global, by a value": {[]meshtest.Cluster{us(cilium.AnnotationGlobal + "=yes"), eu()}, nil},
 		"not global, by a key":   {[]meshtest.Cluster{us("service.io.cilium/global=true"), eu()}, nil},
 	} {

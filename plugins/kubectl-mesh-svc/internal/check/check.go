@@ -205,14 +205,6 @@ func (c *checker) settle() {
 	}
 }
 
-// svcFix is a mesh-svc command on this Service in some clusters.
-func (c *checker) svcFix(verb string, in ...string) string {
-	if c.system() && !strings.Contains(verb, "--include-system") {
-		return c.change(verb, c.key, in, "--include-system")
-	}
-	return c.change(verb, c.key, in)
-}
-
 // system reports whether the writing commands require --include-system for the Service.
 func (c *checker) system() bool {
 	return slices.ContainsFunc(c.present, func(p place) bool {

@@ -2,12 +2,87 @@ package check
 
 import (
 	"fmt"
+	"maps"
+	"slices"
 	"strings"
 
 	"github.com/kubectl-mesh/kubectl-mesh/pkg/common/cilium"
 	"github.com/kubectl-mesh/kubectl-mesh/pkg/common/finding"
 	"github.com/kubectl-mesh/kubectl-mesh/pkg/common/owners"
+	"github.com/kubectl-mesh/kubectl-mesh/plugins/kubectl-mesh-svc/internal/annotate"
+	"github.com/kubectl-mesh/kubectl-mesh/plugins/kubectl-mesh-svc/internal/exempt"
+	"github.com/kubectl-mesh/kubectl-mesh/plugins/kubectl-mesh-svc/internal/verb"
 )
+
+// svcFix fixes this Service in some clusters with a mesh-svc command, such as "affinity none". That command is refused in a cluster where a controller owns
+// an annotation that it would change (annotate.Plan.RefuseConflicts); there the fix is the same edit at its source.
+func (c *checker) svcFix(command string, in ...string) string {
+	values := written(command)
+	var accepting, sources []string
+	clustersOf := map[string][]string{} // by source
+	for _, p := range c.present {
+		if !slices.Contains(in, p.name()) {
+			continue
+		}
+		source := p.keptAnnotations(values)
+		switch {
+		case source == "":
+			accepting = append(accepting, p.name())
+			continue
+		case clustersOf[source] == nil:
+			sources = append(sources, source)
+		}
+		clustersOf[source] = append(clustersOf[source], p.name())
+	}
+	var fixes []string
+	for _, source := range sources {
+		fix := source
+		if len(clustersOf[source]) < len(in) {
+			fix = "in " + strings.Join(clustersOf[source], ", ") + ": " + source
+		}
+		fixes = append(fixes, fix)
+	}
+	if len(accepting) > 0 {
+		var flags []string
+		if c.system() && !strings.Contains(command, "--include-system") {
+			flags = []string{"--include-system"}
+		}
+		fixes = append(fixes, c.change(command, c.key, accepting, flags...))
+	}
+	return joinFixes(fixes)
+}
+
+// written returns what a mesh-svc command of a fix writes. No fix has a flag that writes more.
+func written(command string) annotate.Values {
+	var edit verb.Edit
+	switch words := strings.Fields(command); words[0] {
+	case "globalize":
+		edit, _ = verb.Globalize("", "") // fails only for a value of its flags
+	case exempt.Unglobalize:
+		edit = verb.Unglobalize()
+	case "share":
+		edit = verb.Share()
+	case "affinity":
+		edit, _ = verb.Affinity(words[1]) // a fix has a valid value
+	}
+	return edit.Values
+}
+
+// keptAnnotations returns the durable fix in place of a change to these values, "" if no controller owns an annotation that would change.
+func (p place) keptAnnotations(values annotate.Values) string {
+	var edits []string
+	for _, key := range slices.Backward(slices.Sorted(maps.Keys(values))) { // a deprecated key comes last
+		value := values[key]
+		now, there := p.svc.Annotations[key]
+		switch {
+		case value != nil && (!there || now != *value):
+			edits = append(edits, key+"="+*value)
+		case value == nil && there:
+			edits = append(edits, key+"-")
+		}
+	}
+	return keptEdit(p.svc.Owners.Keeper, "annotate", edits...)
+}
 
 // keptElsewhere returns the durable fix in place of a kubectl edit of the Service, "" if the edit lasts. verb is "annotate service", "label service" or
 // "patch service"; args are the arguments of the edit.

@@ -1,6 +1,8 @@
 package check
 
 import (
+	"math/rand/v2"
+	"slices"
 	"strings"
 	"testing"
 
@@ -9,11 +11,15 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/utils/ptr"
 
+	"github.com/kubectl-mesh/kubectl-mesh/pkg/apis/v1alpha1"
 	"github.com/kubectl-mesh/kubectl-mesh/pkg/common/cilium"
 	"github.com/kubectl-mesh/kubectl-mesh/pkg/common/clusters"
 	"github.com/kubectl-mesh/kubectl-mesh/pkg/common/owners"
 	"github.com/kubectl-mesh/kubectl-mesh/pkg/common/routing"
+	"github.com/kubectl-mesh/kubectl-mesh/plugins/kubectl-mesh-svc/internal/annotate"
 	"github.com/kubectl-mesh/kubectl-mesh/plugins/kubectl-mesh-svc/internal/meshtest"
+	"github.com/kubectl-mesh/kubectl-mesh/plugins/kubectl-mesh-svc/internal/plugin"
+	"github.com/kubectl-mesh/kubectl-mesh/plugins/kubectl-mesh-svc/internal/verb"
 )
 
 // ownedBy records a field manager's fields.
@@ -174,5 +180,155 @@ func TestField09NoCommandInASentence(t *testing.T) {
 	}
 	if n != 2 {
 		t.Errorf("%d findings", n)
+	}
+}
+
+// wroteAnnotation records that a field manager owns an annotation.
+func wroteAnnotation(manager, key string) func(*corev1.Service) {
+	return writtenBy(manager, `{"f:metadata":{"f:annotations":{"f:`+key+`":{}}}}`)
+}
+
+// TestMeshFixesRespectOwners: a mesh-svc command that would be refused because a controller owns the annotation is not printed; the change at its source is.
+func TestMeshFixesRespectOwners(t *testing.T) {
+	t.Parallel()
+	const global, shared, affinity = cilium.AnnotationGlobal, cilium.AnnotationShared, cilium.AnnotationAffinity
+	g := global + "=true"
+	service := func(kv ...string) func(*corev1.Service) { return annotations(append([]string{g}, kv...)...) }
+	gateway := meshtest.Gateway("us")
+	for name, c := range map[string]struct {
+		id, key, edit string // edit is what is to be done at the source
+		us, eu        meshtest.Cluster
+	}{
+		"not global in one":   {"SVC001", global, "set " + global + ` to "true"`, meshtest.Cluster{}, meshtest.Cluster{Service: annotations(global + "=false")}},
+		"global says yes":     {"SVC003", global, "set " + global + ` to "true"`, meshtest.Cluster{}, meshtest.Cluster{Service: annotations(global + "=yes")}},
+		"its alias":           {"SVC003", cilium.AnnotationGlobalAlias, "set " + global + ` to "true" and remove ` + cilium.AnnotationGlobalAlias, meshtest.Cluster{}, meshtest.Cluster{Service: annotations(cilium.AnnotationGlobalAlias + "=yes")}},
+		"not shared":          {"SVC004", shared, "remove " + shared, meshtest.Cluster{}, meshtest.Cluster{Service: service(shared + "=false")}},
+		"shared says yes":     {"SVC005", shared, "remove " + shared, meshtest.Cluster{}, meshtest.Cluster{Service: service(shared + "=yes")}},
+		"affinity drops":      {"SVC006", affinity, "remove " + affinity, meshtest.Cluster{}, meshtest.Cluster{Service: service(affinity + "=none")}},
+		"affinity is invalid": {"SVC007", affinity, "remove " + affinity, meshtest.Cluster{}, meshtest.Cluster{Version: "1.20.2", Service: service(affinity + "=Local ")}},
+		"local and remote":    {"SVC008", affinity, "remove " + affinity, meshtest.Cluster{Service: service(affinity + "=local")}, meshtest.Cluster{Service: service(affinity + "=remote")}},
+		"an ExternalName":     {"SVC021", global, "remove " + global, meshtest.Cluster{Service: external}, meshtest.Cluster{Service: external}},
+		"the L7 proxy":        {"SVC046", global, "remove " + global, gateway, meshtest.Cluster{Version: "1.20.2"}},
+		"shared nowhere":      {"SVC048", shared, "remove " + shared, meshtest.Cluster{Service: service(shared + "=false")}, meshtest.Cluster{Service: service(shared + "=false")}},
+		"remote everywhere":   {"SVC048", affinity, "remove " + affinity, meshtest.Cluster{Service: service(affinity + "=remote")}, meshtest.Cluster{Service: service(affinity + "=remote")}},
+	} {
+		for manager, keeps := range map[string]bool{"helm": true, "argocd-controller": true, "kubectl-edit": false, "mesh-svc": false} {
+			mesh := []meshtest.Cluster{c.us, c.eu}
+			for i, own := range []func(*corev1.Service){c.us.Service, c.eu.Service} {
+				mesh[i].Name = []string{"us", "eu"}[i]
+				if own == nil {
+					own = func(*corev1.Service) {}
+				}
+				mesh[i].Service = with(own, wroteAnnotation(manager, c.key))
+			}
+			st, members := meshtest.Build(mesh...)
+			found := false
+			for _, f := range Services(st, members, []routing.Key{meshtest.Nginx}) {
+				if f.ID != c.id {
+					continue
+				}
+				found = true
+				switch {
+				case keeps && (!strings.HasPrefix(f.Fix, c.edit+" in ") || strings.Contains(f.Fix, "kubectl") || strings.Count(f.Fix, notLasting) != 1):
+					t.Errorf("%s, %s: %s", name, manager, f.Fix)
+				case !keeps && !strings.HasPrefix(f.Fix, "kubectl mesh-svc "):
+					t.Errorf("%s, %s: %s", name, manager, f.Fix)
+				}
+			}
+			if !found {
+				t.Errorf("%s, %s: no %s", name, manager, c.id)
+			}
+		}
+	}
+}
+
+// TestMeshFixPerCluster: the command remains for the clusters where it is not refused. An owner of other fields does not count: the command asks for the annotation only.
+func TestMeshFixPerCluster(t *testing.T) {
+	t.Parallel()
+	unshared := annotations(cilium.AnnotationGlobal+"=true", cilium.AnnotationShared+"=false")
+	const last = `; on the object itself it would not last: field manager `
+	const helm = `remove service.cilium.io/shared in the values of its release` + last + `"helm" (Helm) would write it again`
+	const argo = `remove service.cilium.io/shared in the manifest in the Git repository of its source` + last + `"argocd-controller" (Argo CD) would write it again`
+	for name, c := range map[string]struct {
+		us, eu func(*corev1.Service)
+		want   string
+	}{
+		"one is kept":     {unshared, with(unshared, wroteAnnotation("helm", cilium.AnnotationShared)), "in eu: " + helm + ". kubectl mesh-svc share nginx -n default --in us --contexts kind-us,kind-eu"},
+		"both, by two":    {with(unshared, wroteAnnotation("argocd-controller", cilium.AnnotationShared)), with(unshared, wroteAnnotation("helm", cilium.AnnotationShared)), "in us: " + argo + ". in eu: " + helm},
+		"another key":     {unshared, with(unshared, wroteAnnotation("helm", cilium.AnnotationGlobal)), "kubectl mesh-svc share nginx -n default --in us,eu --contexts kind-us,kind-eu"},
+		"the spec":        {unshared, with(unshared, writtenBy("sync", `{"f:spec":{"f:ports":{}}}`)), "kubectl mesh-svc share nginx -n default --in us,eu --contexts kind-us,kind-eu"},
+		"a key, not set":  {unshared, with(unshared, wroteAnnotation("helm", cilium.AnnotationSharedAlias)), "kubectl mesh-svc share nginx -n default --in us,eu --contexts kind-us,kind-eu"},
+		"all annotations": {unshared, with(unshared, writtenBy("helm", `{"f:metadata":{"f:annotations":{}}}`)), "in eu: " + helm + ". kubectl mesh-svc share nginx -n default --in us --contexts kind-us,kind-eu"},
+	} {
+		st, members := meshtest.Build(meshtest.Cluster{Name: "us", Service: c.us}, meshtest.Cluster{Name: "eu", Service: c.eu})
+		fs := Services(st, members, []routing.Key{meshtest.Nginx})
+		if len(fs) != 1 || fs[0].ID != "SVC048" || fs[0].Fix != c.want {
+			t.Errorf("%s: %v", name, lines(fs))
+		}
+	}
+}
+
+// TestMeshFixesAreNotRefused: no mesh-svc command that a fix contains is refused in any of its clusters, whoever owns which annotation.
+func TestMeshFixesAreNotRefused(t *testing.T) {
+	t.Parallel()
+	globalize, err := verb.Globalize("", "")
+	if err != nil {
+		t.Fatal(err)
+	}
+	none, err := verb.Affinity("none")
+	if err != nil {
+		t.Fatal(err)
+	}
+	edits := map[string]verb.Edit{"globalize": globalize, "unglobalize": verb.Unglobalize(), "share": verb.Share(), "affinity none": none}
+	keys := []string{cilium.AnnotationGlobal, cilium.AnnotationGlobalAlias, cilium.AnnotationShared, cilium.AnnotationSharedAlias, cilium.AnnotationAffinity, cilium.AnnotationAffinityAlias}
+	values := []string{"", "true", "false", "yes", "none", "local", "remote"}
+	random := rand.New(rand.NewPCG(1, 2))
+	checked := map[string]int{}
+	for range 400 {
+		var mesh []meshtest.Cluster
+		for _, name := range []string{"us", "eu", "ap"} {
+			mesh = append(mesh, meshtest.Cluster{Name: name, Service: func(s *corev1.Service) {
+				if random.IntN(8) == 0 {
+					external(s)
+				}
+				for _, key := range keys {
+					if random.IntN(2) == 0 {
+						meshtest.Annotate(key, values[random.IntN(len(values))])(s)
+					}
+					wroteAnnotation([]string{"kubectl-edit", "mesh-svc", "helm", "argocd-controller"}[random.IntN(4)], key)(s)
+				}
+			}})
+		}
+		st, members := meshtest.Build(mesh...)
+		for _, f := range Services(st, members, []routing.Key{meshtest.Nginx}) {
+			_, command, found := strings.Cut(f.Fix, "kubectl mesh-svc ")
+			if !found {
+				continue
+			}
+			name, rest, _ := strings.Cut(command, " nginx -n default --in ")
+			edit, known := edits[name]
+			if !known {
+				t.Fatalf("no command of this test: %s", f.Fix)
+			}
+			in := strings.Split(strings.Fields(rest)[0], ",")
+			plan := &annotate.Plan{Action: edit.Action, Manager: plugin.FieldManager}
+			for _, m := range members {
+				if slices.Contains(in, m.Name) {
+					plan.Items = append(plan.Items, annotate.NewItem(m, st.Services[m.Name][meshtest.Nginx], edit.Values))
+				}
+			}
+			plan.RefuseConflicts()
+			for _, i := range plan.Items {
+				if i.Result != v1alpha1.ResultPlanned {
+					t.Errorf("%s %s: %s: %s: %s %s", f.ID, f.Message, f.Fix, i.Member.Name, i.Result, i.Message)
+				}
+			}
+			checked[name] += len(plan.Items)
+		}
+	}
+	for name := range edits {
+		if checked[name] == 0 {
+			t.Errorf("%s was in no fix", name)
+		}
 	}
 }
