@@ -205,9 +205,9 @@ func (r *openRun) sleep(now time.Time) time.Duration {
 }
 
 // patience is how long a request may take. A tool that limits the time itself may apply the limit to the name, the connection and the
-// reply in turn.
+// reply in turn. If its limit is rounded up, it would accept an answer that is late: then the plugin ends the request.
 func (j job) patience() time.Duration {
-	if j.traits.LimitsTime {
+	if j.traits.LimitsTime && (!j.traits.WholeSeconds || j.Timeout%time.Second == 0) {
 		return 2*j.Timeout + 2*time.Second
 	}
 	return j.Timeout

@@ -41,7 +41,7 @@ func newBusybox(help string, command ...string) (Tool, bool) {
 
 // Traits implements Tool.
 func (b busybox) Traits() Traits {
-	t := Traits{Name: "busybox wget", Version: b.version, Flag: "wget", MaxBatch: 1, LimitsTime: b.timeout, NeedsLength: true}
+	t := Traits{Name: "busybox wget", Version: b.version, Flag: "wget", MaxBatch: 1, LimitsTime: b.timeout, WholeSeconds: b.timeout, NeedsLength: true}
 	if b.showsHeaders {
 		t.MaxBatch = maxURLs
 	}
@@ -82,5 +82,5 @@ func (b busybox) Cut(block reply.Block) (reply.Cut, error) {
 	return reply.CutBusybox(block), nil
 }
 
-// wholeSeconds rounds up, because busybox takes no fractions.
+// wholeSeconds rounds up, because busybox, nc and curl before 7.32 take no fractions.
 func wholeSeconds(d time.Duration) int { return max(1, int((d+time.Second-1)/time.Second)) }

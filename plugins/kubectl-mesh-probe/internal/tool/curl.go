@@ -23,6 +23,8 @@ type curl struct {
 	exitCodes bool
 	// raw says that it knows --data-raw, which is new in 7.43.
 	raw bool
+	// fractions says that a time limit may have a fraction, which is new in 7.32. Before, curl ignores such a line of its configuration.
+	fractions bool
 }
 
 // newCurl reads the output of curl -V.
@@ -31,14 +33,24 @@ func newCurl(text string) (Tool, bool) {
 	if m == nil {
 		return nil, false
 	}
+	return curl{
+		version: strings.TrimPrefix(m[0], "curl "), exitCodes: curlSince(m, 75), raw: curlSince(m, 43), fractions: curlSince(m, curlFractions),
+	}, true
+}
+
+// curlFractions is the first minor version of curl 7 whose time limits may have a fraction.
+const curlFractions = 32
+
+// curlSince reports whether a match of curlVersion is at least this minor version of curl 7.
+func curlSince(m []string, minor int) bool {
 	major, _ := strconv.Atoi(m[1])
-	minor, _ := strconv.Atoi(m[2])
-	return curl{version: strings.TrimPrefix(m[0], "curl "), exitCodes: major > 7 || major == 7 && minor >= 75, raw: major > 7 || major == 7 && minor >= 43}, true
+	n, _ := strconv.Atoi(m[2])
+	return major > 7 || major == 7 && n >= minor
 }
 
 // Traits implements Tool.
 func (c curl) Traits() Traits {
-	t := Traits{Name: "curl", Version: c.version, Flag: "curl", MaxBatch: 1, LimitsTime: true, Measures: true}
+	t := Traits{Name: "curl", Version: c.version, Flag: "curl", MaxBatch: 1, LimitsTime: true, WholeSeconds: !c.fractions, Measures: true}
 	if c.exitCodes {
 		t.MaxBatch = maxCurlRequests
 	}
@@ -74,7 +86,7 @@ func (c curl) config(r request.Request, nonce string) []string {
 	conf := []string{
 		"silent", "show-error", "http1.1",
 		option("noproxy", "*"),
-		option("max-time", seconds(r.Timeout)),
+		option("max-time", curlSeconds(r.Timeout, c.fractions)),
 		option("user-agent", r.UserAgent),
 		option("header", "Connection: close"), // curl has no other way to open a connection for each request
 		option("output", "-"),
@@ -97,11 +109,8 @@ func (c curl) config(r request.Request, nonce string) []string {
 		conf = append(conf, fmt.Sprintf(`%s = "%s"`, name, curlEscapeData(r.Data)), option("header", "Expect:"))
 	}
 	if !r.Resolve.IsZero() {
-		address := r.Resolve.Address.String()
-		if r.Resolve.Address.Is6() {
-			address = "[" + address + "]"
-		}
-		conf = append(conf, option("resolve", fmt.Sprintf("%s:%d:%s", r.Resolve.Host, r.Resolve.Port, address)))
+		// No brackets: before 7.57, curl silently ignores an IPv6 address in brackets and asks the DNS.
+		conf = append(conf, option("resolve", fmt.Sprintf("%s:%d:%s", r.Resolve.Host, r.Resolve.Port, r.Resolve.Address)))
 	}
 	for _, h := range r.Headers {
 		conf = append(conf, option("header", h))
@@ -134,6 +143,14 @@ func curlQuote(s string) string { return strings.NewReplacer(`\`, `\\`, `"`, `\"
 // curlEscapeData escapes data for double quotes in curl's configuration, in which it is one line.
 func curlEscapeData(data []byte) string {
 	return strings.NewReplacer(`\`, `\\`, `"`, `\"`, "\n", `\n`, "\r", `\r`).Replace(string(data))
+}
+
+// curlSeconds writes a time limit for a curl that takes fractions of a second, or else rounds it up.
+func curlSeconds(d time.Duration, fractions bool) string {
+	if fractions {
+		return seconds(d)
+	}
+	return strconv.Itoa(wholeSeconds(d))
 }
 
 // seconds writes a duration in seconds, with a fraction if necessary.

@@ -83,10 +83,11 @@ func FindDialers(pod wire.Pod) []Tool {
 			break
 		}
 	}
-	if m := curlVersion.FindString(pod.Help["curl"]); m != "" && regexp.MustCompile(`(?m)^Protocols:.* telnet\b`).MatchString(pod.Help["curl"]) {
-		add(Traits{Name: "curl", Version: strings.TrimPrefix(m, "curl "), Flag: "curl", LimitsTime: true}, func(r request.Request) []string {
+	if m := curlVersion.FindStringSubmatch(pod.Help["curl"]); m != nil && regexp.MustCompile(`(?m)^Protocols:.* telnet\b`).MatchString(pod.Help["curl"]) {
+		fractions := curlSince(m, curlFractions)
+		add(Traits{Name: "curl", Version: strings.TrimPrefix(m[0], "curl "), Flag: "curl", LimitsTime: true, WholeSeconds: !fractions}, func(r request.Request) []string {
 			address := net.JoinHostPort(r.Target.Host(), strconv.Itoa(int(r.Target.Port())))
-			return []string{"curl", "-q", "-s", "-S", "-N", "--noproxy", "*", "--connect-timeout", seconds(r.Timeout), "telnet://" + address}
+			return []string{"curl", "-q", "-s", "-S", "-N", "--noproxy", "*", "--connect-timeout", curlSeconds(r.Timeout, fractions), "telnet://" + address}
 		})
 	}
 	return all
@@ -94,7 +95,7 @@ func FindDialers(pod wire.Pod) []Tool {
 
 // netcat reads the help of a nc. option is what makes it print errors.
 func netcat(help string) (t Traits, option []string, ok bool) {
-	t = Traits{Flag: "nc", LimitsTime: true}
+	t = Traits{Flag: "nc", LimitsTime: true, WholeSeconds: true}
 	if m := busyboxVersion.FindStringSubmatch(help); m != nil && strings.Contains(help, "Usage: nc") {
 		t.Name, t.Version, t.LimitsTime = "busybox nc", m[1], strings.Contains(help, "-w")
 		return t, nil, true

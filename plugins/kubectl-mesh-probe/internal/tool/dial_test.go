@@ -21,6 +21,7 @@ const (
 	ncatHelp    = "Ncat 7.93 ( https://nmap.org/ncat )\nUsage: ncat [options] [hostname] [port]\n"
 	oldHelp     = "[v1.10-47]\nconnect to somewhere:\tnc [-options] hostname port[s] [ports] ...\n"
 	curlHelp    = "curl 7.88.1 (x86_64-pc-linux-gnu) libcurl/7.88.1\nProtocols: dict file http https telnet tftp\n"
+	curlOld     = "curl 7.29.0 (x86_64-redhat-linux-gnu) libcurl/7.29.0\nProtocols: dict file http https telnet tftp\n"
 	curlHTTP    = "curl 8.1.0 (x86_64-pc-linux-gnu) libcurl/8.1.0\nProtocols: http https\n"
 )
 
@@ -46,6 +47,7 @@ func TestFindDialers(t *testing.T) {
 		"ncat":               {wire.Pod{Sockets: true, Help: map[string]string{"nc": ncatHelp}}, []string{"ncat 7.93: nc -w 2 db.shop 5432"}},
 		"traditional":        {wire.Pod{Sockets: true, Help: map[string]string{"nc": oldHelp}}, []string{"traditional nc 1.10-47: nc -v -w 2 db.shop 5432"}},
 		"curl":               {wire.Pod{Sockets: true, Help: map[string]string{"curl": curlHelp}}, []string{"curl 7.88.1: curl -q -s -S -N --noproxy * --connect-timeout 1.5 telnet://db.shop:5432"}},
+		"old curl":           {wire.Pod{Sockets: true, Help: map[string]string{"curl": curlOld}}, []string{"curl 7.29.0: curl -q -s -S -N --noproxy * --connect-timeout 2 telnet://db.shop:5432"}},
 		"curl without it":    {wire.Pod{Sockets: true, Help: map[string]string{"curl": curlHTTP}}, nil},
 		"junk":               {wire.Pod{Sockets: true, Help: map[string]string{"nc": "Segmentation fault", "bash": "bash: Permission denied", "curl": "sh: curl: x"}}, nil},
 	} {

@@ -18,7 +18,7 @@ func TestFind(t *testing.T) {
 	}
 	busyboxTraits := Traits{Name: "busybox wget", Version: "1.36.1", Flag: "wget", MaxBatch: 1000, NeedsLength: true}
 	withTimeout := busyboxTraits
-	withTimeout.LimitsTime = true
+	withTimeout.LimitsTime, withTimeout.WholeSeconds = true, true
 	curlTraits := Traits{Name: "curl", Version: "8.5.0", Flag: "curl", MaxBatch: 4000, LimitsTime: true, Measures: true}
 	gnuTraits := func(version string) Traits {
 		return Traits{Name: "GNU wget", Version: version, Flag: "wget", MaxBatch: 1000, LimitsTime: true}
@@ -40,7 +40,11 @@ func TestFind(t *testing.T) {
 		},
 		"old curl last": {
 			map[string]string{"curl": "curl 7.29.0 (x86_64-redhat-linux-gnu)\n", "wget": "GNU Wget 1.14, a non-interactive network retriever.\n"},
-			[]Traits{gnuTraits("1.14"), {Name: "curl", Version: "7.29.0", Flag: "curl", MaxBatch: 1, LimitsTime: true, Measures: true}},
+			[]Traits{gnuTraits("1.14"), {Name: "curl", Version: "7.29.0", Flag: "curl", MaxBatch: 1, LimitsTime: true, WholeSeconds: true, Measures: true}},
+		},
+		"curl 7.32": {
+			map[string]string{"curl": "curl 7.32.0 (x86_64-redhat-linux-gnu)\n"},
+			[]Traits{{Name: "curl", Version: "7.32.0", Flag: "curl", MaxBatch: 1, LimitsTime: true, Measures: true}},
 		},
 		"wget2": {
 			map[string]string{"wget": "GNU Wget2 V1.99.1 - multithreaded metalink/file/website downloader\n"},

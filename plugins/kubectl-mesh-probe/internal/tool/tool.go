@@ -38,6 +38,8 @@ type Traits struct {
 	MaxBatch int
 	// LimitsTime says that the tool itself ends a request that takes too long.
 	LimitsTime bool
+	// WholeSeconds says that the tool's own time limit is rounded up to whole seconds.
+	WholeSeconds bool
 	// Measures says that the tool measures each request.
 	Measures bool
 	// NeedsLength says that the replies of a batch can be told apart only if each has a known length.
