@@ -34,7 +34,10 @@ func CutRaw(b Block) Cut {
 		if r.Class == "" && b.Code != 0 && (b.Code != 8 || r.Status < 300) {
 			r.Class, r.Message = ClassTool, toolEnded(b.Code)
 		}
-		if want, known := r.Length(); r.Class == "" && known && r.Size < want && !b.Trimmed {
+		// wget2 decompresses a body and keeps the header, whose Content-Length is the length before.
+		encoding, encoded := r.Get("Content-Encoding")
+		encoded = encoded && !strings.EqualFold(encoding, "identity")
+		if want, known := r.Length(); r.Class == "" && known && r.Size < want && !b.Trimmed && !encoded {
 			r.Class, r.Message = ClassTruncated, "the body ended early"
 		}
 	}

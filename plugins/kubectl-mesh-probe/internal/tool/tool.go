@@ -73,7 +73,7 @@ type wget struct {
 }
 
 // optionalOptions are options that not every version or build of wget knows.
-var optionalOptions = []string{"--content-on-error", "--method", "--no-check-certificate", "--no-config", "--no-hsts", "--show-progress"}
+var optionalOptions = []string{"--content-on-error", "--http2", "--method", "--no-check-certificate", "--no-config", "--no-hsts", "--show-progress"}
 
 func newWget(command []string, version, help string) wget {
 	w := wget{command: command, version: version}

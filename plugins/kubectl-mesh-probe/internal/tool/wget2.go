@@ -3,6 +3,8 @@ package tool
 import (
 	"net/http"
 	"regexp"
+	"slices"
+	"strings"
 
 	"github.com/kubectl-mesh/kubectl-mesh/plugins/kubectl-mesh-probe/internal/reply"
 	"github.com/kubectl-mesh/kubectl-mesh/plugins/kubectl-mesh-probe/internal/request"
@@ -42,8 +44,19 @@ func (w wget2) Program(r request.Request, _ string) wire.Program {
 	words = append(words, w.optional("--no-config", "--no-hsts")...)
 	words = append(words, "-q", "--save-headers", "--content-on-error", "--tries=1", "-T"+seconds(r.Timeout), "--no-proxy", "--max-redirect=0",
 		"-O", "-", "-U", r.UserAgent)
+	if slices.Contains(w.options, "--http2") {
+		words = append(words, "--no-http2") // it saves the header of an HTTP/2 reply without a status line
+	}
+	if !slices.ContainsFunc(r.Headers, isAcceptEncoding) {
+		words = append(words, "--header", "Accept-Encoding: identity") // else it asks for compressed bodies
+	}
 	words = append(words, w.tls(r)...)
 	return wire.Program{URL: r.Target.String(), Words: append(words, w.headers(r)...)}
+}
+
+func isAcceptEncoding(header string) bool {
+	name, _, _ := reply.SplitHeader(header)
+	return strings.EqualFold(name, "Accept-Encoding")
 }
 
 // Cut implements Tool.
