@@ -71,7 +71,8 @@ func readConnect(output string, code int, bigEndian bool) (Reply, error) {
 	case code == 0:
 		return Reply{Connected: true}, nil // the server closed the connection before the script saw the socket
 	case isCurl:
-		r.Class, r.Message = curlClass(code, 0, text), curlMessage([]byte(text))
+		r.Message = curlMessage([]byte(text))
+		r.Class = curlClass(code, 0, r.Message)
 	case text == "":
 		r.Class, r.Message = ClassTool, toolEnded(code)
 	default:

@@ -43,6 +43,8 @@ func TestReadConnect(t *testing.T) {
 		"curl, refused":               {"curl: (7) Failed to connect to db port 5432 after 0 ms: Couldn't connect to server\n", "7", failed(ClassRefused, "(7) Failed to connect to db port 5432 after 0 ms: Couldn't connect to server")},
 		"curl, unknown name":          {"curl: (6) Could not resolve host: db\n", "6", failed(ClassDNS, "(6) Could not resolve host: db")},
 		"curl, time-out":              {"curl: (28) Failed to connect to db port 5432 after 1001 ms: Timeout was reached\n", "28", failed(ClassConnectTimeout, "(28) Failed to connect to db port 5432 after 1001 ms: Timeout was reached")},
+		"curl, DNS time-out":          {"curl: (28) Resolving timed out after 5000 milliseconds\n", "28", failed(ClassDNS, "(28) Resolving timed out after 5000 milliseconds")},
+		"curl, time-out of something": {"curl: (28) Timeout was reached\n", "28", failed(ClassTool, "(28) Timeout was reached")},
 		"no such program":             {"mesh-probe: 1: nc: not found\n", "127", failed(ClassTool, "1: nc: not found")},
 		"a crash":                     {"", "139", failed(ClassTool, "the tool ended with code 139 (signal 11)")},
 		"a wrapper's words about TLS": {"ssl: no certificate\n", "1", failed(ClassTool, "ssl: no certificate")},

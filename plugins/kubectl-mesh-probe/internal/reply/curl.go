@@ -28,7 +28,10 @@ type Record struct {
 const curlWriteError = 23
 
 // ReadCurl reads a record and the output before it. code is the exit code of the process, which counts if the record contains none.
-func ReadCurl(f Record, limit, code int) (Reply, error) {
+func ReadCurl(f Record, limit, code int) (Reply, error) { return readCurl(f, limit, code, "") }
+
+// readCurl does what ReadCurl does. message is what curl printed on standard error, which counts if the record contains no exit code.
+func readCurl(f Record, limit, code int, message string) (Reply, error) {
 	args := strings.Fields(f.Text)
 	if len(args) < 6 {
 		return Reply{}, fmt.Errorf("the pod's output is broken: curl's record %q", f.Text)
@@ -46,7 +49,6 @@ func ReadCurl(f Record, limit, code int) (Reply, error) {
 	if err1 != nil || err2 != nil {
 		return Reply{}, fmt.Errorf("the pod's output is broken: curl's record %q", f.Text)
 	}
-	message := ""
 	if len(args) > 6 {
 		if v, err := strconv.Atoi(args[6]); err == nil {
 			code = v
@@ -109,18 +111,18 @@ func CutCurl(b Block, exitCodes bool) (Cut, error) {
 	var c Cut
 	missing := b.Requests - b.Records
 	if b.Record != nil {
-		code := b.Code
+		code, message := b.Code, curlMessage(b.Errs)
 		if exitCodes {
-			code = 0
+			code, message = 0, ""
 		}
 		rec := *b.Record
 		rec.Trimmed = b.Trimmed
-		r, err := ReadCurl(rec, b.BodyLimit, code)
+		r, err := readCurl(rec, b.BodyLimit, code, message)
 		if err != nil {
 			return Cut{}, err
 		}
 		if !exitCodes {
-			r.Message = cmp.Or(curlMessage(b.Errs), r.Message)
+			r.Message = cmp.Or(message, r.Message)
 			return Cut{Replies: []Reply{r}}, nil
 		}
 		c.Replies = []Reply{r}
@@ -171,10 +173,7 @@ func curlClass(rc int, connect float64, message string) Class {
 	case 18:
 		return ClassTruncated
 	case 28:
-		if connect == 0 {
-			return ClassConnectTimeout
-		}
-		return ClassReadTimeout
+		return curlTimeout(connect, message)
 	case 35, 51, 53, 54, 58, 59, 60, 64, 66, 77, 80, 82, 83, 90, 91, 98:
 		return ClassTLS
 	case 52:
@@ -187,4 +186,23 @@ func curlClass(rc int, connect float64, message string) Class {
 		}
 	}
 	return ClassTool
+}
+
+// curlTimeout returns the class of exit code 28. curl also ends with it if the look-up of the name took too long, and only the message says so: the
+// time of a look-up is no evidence, because curl before 7.61 rounds it to milliseconds. Source: multi_handle_timeout in lib/multi.c and
+// resolve_server in lib/url.c, up to curl 8.
+func curlTimeout(connect float64, message string) Class {
+	text := strings.TrimPrefix(message, "(28) ")
+	for _, part := range []string{"Resolving timed out", "name lookup timed out", "Failed to resolve"} {
+		if strings.Contains(text, part) {
+			return ClassDNS
+		}
+	}
+	switch {
+	case connect > 0:
+		return ClassReadTimeout
+	case text == "" || text == "Timeout was reached":
+		return ClassTool // either of the two: it must not count as a Service that does not answer
+	}
+	return ClassConnectTimeout
 }

@@ -235,6 +235,39 @@ func TestCutCurlTrimmed(t *testing.T) {
 	}
 }
 
+// A look-up of a name that took too long is not a Service that does not answer. Before 7.75, curl says it on standard error only.
+func TestCurlTimeouts(t *testing.T) {
+	t.Parallel()
+	for _, tc := range []struct {
+		connect, message string
+		want             Class
+	}{
+		{"0.000000", "Resolving timed out after 5000 milliseconds", ClassDNS},
+		{"0.000000", "name lookup timed out", ClassDNS},
+		{"0.000", "Failed to resolve host 'nginx' with timeout after 5000 ms", ClassDNS},
+		{"0.000000", "Connection timed out after 5000 milliseconds", ClassConnectTimeout},
+		{"0.000000", "Failed to connect to resolver port 80 after 5001 ms: Timeout was reached", ClassConnectTimeout},
+		{"0.001000", "Operation timed out after 5000 milliseconds with 0 bytes received", ClassReadTimeout},
+		{"0.001000", "", ClassReadTimeout},
+		{"0.000000", "Timeout was reached", ClassTool},
+		{"0.000000", "", ClassTool},
+	} {
+		text := "000 0 0 0 " + tc.connect + " 5.000"
+		one, err := ReadCurl(Record{Text: text + " 28 " + tc.message}, 100, 0)
+		if err != nil || one.Class != tc.want || tc.message != "" && one.Message != tc.message {
+			t.Errorf("%s, %q: %+v, %v, want %q", tc.connect, tc.message, one, err, tc.want)
+		}
+		b := Block{Requests: 1, Records: 1, Record: &Record{Text: text}, Code: 28, BodyLimit: 100}
+		if tc.message != "" {
+			b.Errs = []byte("curl: (28) " + tc.message + "\n")
+		}
+		old, err := CutCurl(b, false)
+		if err != nil || len(old.Replies) != 1 || old.Replies[0].Class != tc.want || tc.message != "" && old.Replies[0].Message != "(28) "+tc.message {
+			t.Errorf("old curl, %s, %q: %+v, %v, want %q", tc.connect, tc.message, old, err, tc.want)
+		}
+	}
+}
+
 func FuzzCurlRecord(f *testing.F) {
 	f.Add("200 1 10 5 0.001 0.002 0 ", []byte("HTTP/1.1 2\nhello"))
 	f.Add("000 0 0 0 0.0 1.0 28 timed out", []byte{})
