@@ -69,7 +69,8 @@ func (d *Decision) noteUnknown(snap *Snapshot, c *Cluster, svc *Service, localBa
 	if !c.PeersKnown {
 		d.open("the peers of the cluster could not be read (Secret cilium-clustermesh or ConfigMap clustermesh-remote-users): it counts as connected to every cluster that was read, and to no other")
 	}
-	for _, p := range unread(snap, c) {
+	d.UnreadPeers = unread(snap, c)
+	for _, p := range d.UnreadPeers {
 		d.open("the cluster also connects to " + p + ", which is not read: the shares do not include it")
 	}
 	for _, line := range sharedIDs(snap, c) {

@@ -136,6 +136,8 @@ type Decision struct {
 	// Incomplete: the outcomes are not all that may happen, because something is not known. Doubt says what, the first where there are several.
 	Incomplete bool
 	Doubt      string
+	// UnreadPeers are peers of the client's cluster that are not in the snapshot and may have any part of the shares.
+	UnreadPeers []string
 	// Caveats are properties of the Service that make single clients differ from the shares.
 	Caveats []string
 }

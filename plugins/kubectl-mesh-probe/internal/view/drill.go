@@ -118,6 +118,9 @@ func drillShifts(r v1alpha1.DrillReport) (output.Section, bool) {
 				others = append(others, sh.Cluster+" "+arrow)
 			}
 		}
+		if !s.Complete {
+			others = append(others, "(not certain: a cluster was not read, or kubectl mesh-svc describe names a caveat)")
+		}
 		port := strconv.Itoa(int(s.Port.Port))
 		if s.IPFamily == "IPv6" {
 			port += " IPv6"

@@ -27,7 +27,7 @@ func drillReport() v1alpha1.DrillReport {
 		Service:  "shop/web", Cluster: "us", With: "scale", DryRun: "none", State: "restored", HoldMs: ptr.To(10000.0), FailoverMs: ptr.To(1523.4),
 		Changes:   []v1alpha1.DrillChange{{Cluster: "us", Namespace: "shop", Object: "deployment/web", Field: "spec.replicas", Before: ptr.To("2"), After: ptr.To("0"), Result: "restored"}},
 		WriteTime: &at, RestoreTime: ptr.To(at.Add(10 * time.Second)),
-		Shifts: []v1alpha1.Shift{{Client: "eu", Port: v1alpha1.Port{Port: 80}, Shares: []v1alpha1.ShareShift{{Cluster: "us", Before: 0.5}, {Cluster: "eu", Before: 0.5, After: 1}, {Cluster: "ap"}}}},
+		Shifts: []v1alpha1.Shift{{Client: "eu", Port: v1alpha1.Port{Port: 80}, Complete: true, Shares: []v1alpha1.ShareShift{{Cluster: "us", Before: 0.5}, {Cluster: "eu", Before: 0.5, After: 1}, {Cluster: "ap"}}}},
 		Clients: []v1alpha1.DrillClient{
 			{Name: "us/us-worker", Cluster: "us", Pod: "client-1", Node: "us-worker", Affected: true, Complete: true, Before: phase(76, 75, 0), During: phase(3, 420, 77), After: phase(40, 60, 0),
 				LastAnswerMs: ptr.To(61.0), FirstOtherMs: ptr.To(12.0), FirstOtherCluster: "eu", FollowedMs: ptr.To(1584.0), FailoverMs: ptr.To(1523.4), Recovered: ptr.To(true), ResolutionMs: ptr.To(21.0),
@@ -44,6 +44,19 @@ func drillReport() v1alpha1.DrillReport {
 		ReturnPropagation: &v1alpha1.DrillPropagation{FirstMs: ptr.To(2310.0), FirstClient: "us/us-worker", LastMs: ptr.To(2460.0), LastClient: "eu/eu-worker", Clients: 2},
 		Checks: []v1alpha1.ProbeCheck{{Client: "us/us-worker", Expectation: "moves away from us", Result: "PASS", Observed: "after 1.58s"},
 			{Client: "us/us-worker", Expectation: "failover<1s", Result: "FAIL", Observed: "1.52s, exact to 21ms"}},
+	}
+}
+
+// TestDrillShiftNotCertain: the plan says that a prediction is not all that may happen.
+func TestDrillShiftNotCertain(t *testing.T) {
+	t.Setenv("COLUMNS", "120")
+	for _, complete := range []bool{true, false} {
+		doc := drillReport()
+		doc.Shifts[0].Complete = complete
+		var buf bytes.Buffer
+		if err := output.NewFlags().Print(&buf, nil, DrillPlan(doc)); err != nil || strings.Contains(buf.String(), "not certain") == complete {
+			t.Errorf("complete %t: %v\n%s", complete, err, buf.String())
+		}
 	}
 }
 

@@ -2,8 +2,6 @@
 package graph
 
 import (
-	"slices"
-
 	"k8s.io/utils/ptr"
 
 	"github.com/kubectl-mesh/kubectl-mesh/pkg/apis/v1alpha1"
@@ -32,11 +30,10 @@ func Keys(st *meshstate.State) []routing.Key {
 func Build(st *meshstate.State, members []*clusters.Member, keys []routing.Key) v1alpha1.MeshGraph {
 	out := v1alpha1.MeshGraph{Document: clusters.Document("MeshGraph", members), Services: []v1alpha1.GraphService{}, Clusters: []v1alpha1.GraphCluster{}, Edges: []v1alpha1.GraphEdge{}}
 	all := newEdges()
-	nodes, unreadPeer := map[string]*v1alpha1.GraphCluster{}, map[string]bool{}
+	nodes := map[string]*v1alpha1.GraphCluster{}
 	for i := range st.Clusters {
 		c := &st.Clusters[i]
 		nodes[c.Name] = &v1alpha1.GraphCluster{Name: c.Name, Read: c.Gap == ""}
-		unreadPeer[c.Name] = hasUnreadPeer(st, c)
 	}
 	for _, key := range keys {
 		own := newEdges()
@@ -46,7 +43,7 @@ func Build(st *meshstate.State, members []*clusters.Member, keys []routing.Key) 
 			}
 		}
 		for _, p := range report.Predict(&st.Snapshot, key) {
-			own.add(p, unreadPeer[p.Client])
+			own.add(p)
 		}
 		for name, kind := range own.without {
 			count(nodes[name], kind)
@@ -80,11 +77,6 @@ func count(n *v1alpha1.GraphCluster, kind routing.Kind) {
 		return
 	}
 	n.Unserved++
-}
-
-// hasUnreadPeer reports whether a cluster has a peer that is not among the clusters of the state: it may answer for global services.
-func hasUnreadPeer(st *meshstate.State, c *routing.Cluster) bool {
-	return slices.ContainsFunc(c.Peers, func(p string) bool { return st.Find(p) == nil })
 }
 
 type clusterPair struct{ from, to string }
@@ -130,8 +122,8 @@ func (d *edge) put(low, high, share float64) {
 	d.count++
 }
 
-// add takes in the prediction for one port of one Service. unreadPeer says that the client's cluster has a peer that was not read.
-func (e *edges) add(p v1alpha1.Prediction, unreadPeer bool) {
+// add takes in the prediction for one port of one Service.
+func (e *edges) add(p v1alpha1.Prediction) {
 	if len(p.Outcomes) == 0 {
 		if kind := routing.Kind(p.Kind); kind != routing.KindMissing && kind != routing.KindUnread {
 			e.without[p.Client] = kind
@@ -153,15 +145,10 @@ func (e *edges) add(p v1alpha1.Prediction, unreadPeer bool) {
 				c.answered = true
 				continue
 			}
-			low, high := ptr.Deref(s.Low, *s.Share), ptr.Deref(s.High, *s.Share)
-			bounded := s.Low != nil
-			if !p.Complete && unreadPeer { // the prediction leaves it out, and it may have any part
-				low, bounded = 0, true
-			}
-			d.put(low, high, *s.Share)
+			d.put(ptr.Deref(s.Low, *s.Share), ptr.Deref(s.High, *s.Share), *s.Share)
 			if *s.Used {
 				d.Services = 1
-				d.Bounded = d.Bounded || bounded
+				d.Bounded = d.Bounded || s.Low != nil
 				c.answered = true
 			}
 		}

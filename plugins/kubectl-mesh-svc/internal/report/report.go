@@ -147,7 +147,7 @@ func prediction(d routing.Decision) v1alpha1.Prediction {
 	}
 	for _, o := range d.Outcomes {
 		out := v1alpha1.Outcome{Versions: o.Versions}
-		bounds := slices.ContainsFunc(o.Reasons, mayAnswer)
+		bounds := len(d.UnreadPeers) > 0 || slices.ContainsFunc(o.Reasons, mayAnswer)
 		for i, s := range o.Shares {
 			r := o.Reasons[i]
 			share := v1alpha1.Share{Cluster: s.Cluster, Reason: r.String(), Code: string(r.Code)}

@@ -6,6 +6,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 	"github.com/google/go-cmp/cmp/cmpopts"
+	corev1 "k8s.io/api/core/v1"
 	"k8s.io/utils/ptr"
 
 	"github.com/kubectl-mesh/kubectl-mesh/pkg/apis/v1alpha1"
@@ -136,4 +137,31 @@ func checked[T any](t *testing.T, doc T) T {
 	t.Helper()
 	documents.CheckValue(t, doc)
 	return doc
+}
+
+// TestUnreadPeer: a peer that was not read may have any part of the shares, and none where the affinity keeps it out. If the local endpoints are lost, it may answer there, too.
+func TestUnreadPeer(t *testing.T) {
+	t.Parallel()
+	local := func(s *corev1.Service) { s.Annotations[cilium.AnnotationAffinity] = "local" }
+	for _, affinity := range []func(*corev1.Service){nil, local} {
+		st, members := meshtest.Build(meshtest.Cluster{Name: "us", Service: affinity}, meshtest.Cluster{Name: "ap", Service: affinity})
+		for i := range st.Clusters {
+			st.Clusters[i].Peers = append(st.Clusters[i].Peers, "eu")
+		}
+		doc := Describe(st, members, meshtest.Nginx)
+		documents.CheckValue(t, doc)
+		for _, p := range doc.Predictions {
+			s := p.Outcomes[0].Shares[0]
+			if bounded := s.Low != nil && *s.Low == 0 && *s.High == *s.Share; bounded != (affinity == nil) || p.Complete != (affinity != nil) {
+				t.Errorf("affinity local %t, %s: complete %t, %+v", affinity != nil, p.Client, p.Complete, s)
+			}
+		}
+		for _, f := range doc.Failures {
+			for _, p := range f.Predictions {
+				if s := p.Outcomes[0].Shares[0]; (s.Low == nil || p.Complete) && (affinity == nil || p.Client == f.LostCluster) {
+					t.Errorf("affinity local %t, %s lost, %s: complete %t, %+v", affinity != nil, f.LostCluster, p.Client, p.Complete, s)
+				}
+			}
+		}
+	}
 }

@@ -258,10 +258,21 @@ func failures(doc v1alpha1.ServiceReport, names []string) []output.Section {
 		return nil
 	}
 	s := output.Section{Title: "When all endpoints of one cluster are lost", Table: matrixTable("LOST", append([]string{"CLIENTS-IN", "PORT"}, names...))}
+	said := map[string]bool{} // with the first predictions
+	for _, p := range doc.Predictions {
+		for _, c := range p.Caveats {
+			said[p.Client+c] = true
+		}
+	}
 	for _, f := range doc.Failures {
 		for _, p := range f.Predictions {
 			if len(p.Outcomes) == 0 {
 				continue
+			}
+			for _, c := range p.Caveats {
+				if line := fmt.Sprintf("  %s, if %s loses its endpoints: %s", p.Client, f.LostCluster, c); !p.Complete && !said[p.Client+c] && !slices.Contains(s.Text, line) {
+					s.Text = append(s.Text, line)
+				}
 			}
 			tmp := output.Section{Table: matrixTable("CLIENTS-IN", names)}
 			addPrediction(tmp, p, names)
