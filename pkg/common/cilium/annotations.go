@@ -34,6 +34,9 @@ const (
 	// AnnotationNamespaceGlobal is an annotation of a Namespace that gates the export of its global Services (1.20+).
 	AnnotationNamespaceGlobal = "clustermesh.cilium.io/global"
 
+	// AnnotationType restricts by which kinds of frontend Cilium serves a Service; see ClusterIPHidden.
+	AnnotationType = "service.cilium.io/type"
+
 	// AnnotationTopologyMode and its older spelling request endpoints of the client's zone; see PrefersNear.
 	AnnotationTopologyMode = "service.kubernetes.io/topology-mode"
 	// AnnotationTopologyHints is the older spelling of AnnotationTopologyMode.
@@ -69,6 +72,18 @@ func Ignored(labels map[string]string, proxyName string) bool {
 func LabelledHeadless(labels map[string]string, headless bool) bool {
 	_, labelled := labels[LabelHeadless]
 	return labelled && !headless
+}
+
+// ClusterIPHidden reports whether agents do not serve the cluster IP of a Service because of AnnotationType, whatever the Service's type is. The values NodePort
+// and LoadBalancer hide it; they are compared exactly, and any other value changes nothing. headless is whether the Service has no cluster IP; the annotation then
+// changes nothing. The exporter does not look at it: other clusters use the endpoints anyway. 1.17 and later; an unknown version counts as one that knows it.
+// Source: NewSvcExposureType and CanExpose in pkg/loadbalancer/reflectors/conversions.go (1.18.11, 1.19.5, 1.19.7 and 1.20.2, read), newSvcExposureType in
+// pkg/k8s/service.go (1.17.16, read); 1.16.19 does not have it (read). Convert in operator/watchers/service_sync.go (1.20.2, read).
+func ClusterIPHidden(ann map[string]string, headless bool, v Version) bool {
+	if headless || v.Known() && v.Major == 1 && v.Minor < 17 {
+		return false
+	}
+	return ann[AnnotationType] == "NodePort" || ann[AnnotationType] == "LoadBalancer"
 }
 
 // Source says where the value of a setting comes from.

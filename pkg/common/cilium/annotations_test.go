@@ -227,6 +227,39 @@ func TestIgnored(t *testing.T) {
 	}
 }
 
+func TestClusterIPHidden(t *testing.T) {
+	t.Parallel()
+	for name, c := range map[string]struct {
+		value    string // "-" for no annotation
+		headless bool
+		version  string
+		want     bool
+	}{
+		"none":               {"-", false, "1.20.2", false},
+		"NodePort":           {"NodePort", false, "1.20.2", true},
+		"LoadBalancer":       {"LoadBalancer", false, "1.20.2", true},
+		"ClusterIP":          {"ClusterIP", false, "1.20.2", false},
+		"compared exactly":   {"loadbalancer", false, "1.20.2", false},
+		"not trimmed":        {"NodePort ", false, "1.20.2", false},
+		"empty":              {"", false, "1.20.2", false},
+		"not a frontend":     {"ExternalName", false, "1.20.2", false},
+		"headless":           {"NodePort", true, "1.20.2", false},
+		"1.17":               {"NodePort", false, "1.17.0", true},
+		"1.16":               {"NodePort", false, "1.16.19", false},
+		"who knows":          {"NodePort", false, "x", true},
+		"a version to come":  {"NodePort", false, "2.0.0", true},
+		"who knows, no type": {"-", false, "x", false},
+	} {
+		ann := map[string]string{}
+		if c.value != "-" {
+			ann[AnnotationType] = c.value
+		}
+		if got := ClusterIPHidden(ann, c.headless, ParseVersion(c.version)); got != c.want {
+			t.Errorf("%s: %v", name, got)
+		}
+	}
+}
+
 func TestPrefersNear(t *testing.T) {
 	t.Parallel()
 	near, empty := "PreferClose", ""

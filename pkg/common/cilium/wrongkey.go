@@ -54,7 +54,7 @@ var serviceKeys = []struct {
 // Source: pkg/annotation/k8s.go and operator/pkg/ciliumenvoyconfig/annotations.go (1.20.2, read).
 var otherServiceKeys = []string{
 	AnnotationL7, "service.cilium.io/lb-l7-algorithm", "service.cilium.io/lb-algorithm", "service.cilium.io/node",
-	"service.cilium.io/node-selector", "service.cilium.io/type", "service.cilium.io/src-ranges-policy",
+	"service.cilium.io/node-selector", AnnotationType, "service.cilium.io/src-ranges-policy",
 	"service.cilium.io/proxy-delegation", "service.cilium.io/forwarding-mode",
 }
 

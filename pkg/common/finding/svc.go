@@ -51,8 +51,8 @@ var (
 		"This is not documented; it was read in the code of 1.18 to 1.20. Remote endpoints have no node name and pass the filter, so clients use the endpoints of their node and all remote endpoints.",
 		"Use affinity local to prefer the client's own cluster. Cilium cannot exclude remote endpoints for each node."}
 	ProxyName = Rule{"SVC017", Error, "Cilium ignores the Service",
-		"Cilium leaves a Service with the label service.kubernetes.io/service-proxy-name to another proxy, whatever the value. If k8s-service-proxy-name is set, the agents serve only Services whose label has that value (all versions). The cluster IP of a Service with the label service.kubernetes.io/headless is served neither by Cilium nor by kube-proxy.",
-		"Set or remove the label as the message says. Or leave the Service to the other proxy and remove it from the mesh."}
+		"Cilium leaves a Service with the label service.kubernetes.io/service-proxy-name to another proxy, whatever the value. If k8s-service-proxy-name is set, the agents serve only Services whose label has that value (all versions). The cluster IP of a Service with the label service.kubernetes.io/headless is served neither by Cilium nor by kube-proxy. If the annotation service.cilium.io/type is NodePort or LoadBalancer, the agents do not serve the cluster IP (1.17 and later); other clusters still use the endpoints.",
+		"Set or remove the label or the annotation as the message says. Or leave the Service to the other proxy and remove it from the mesh."}
 	DerivedService = Rule{"SVC018", Info, "a Service that the MCS-API controller derives",
 		"The controller derives a Service from each ServiceImport. Its name is derived- and ten characters of a hash, and its label multicluster.kubernetes.io/service-name names the ServiceImport. The controller overwrites its annotations at every reconciliation, from the ServiceExports of all clusters (MCS-API, 1.17 and later).",
 		"Change the ServiceExport (spec.exportedAnnotations) or the Service that it exports, never the derived Service."}

@@ -79,7 +79,7 @@ const (
 	// KindExternalName: DNS gives another name.
 	KindExternalName Kind = "external-name"
 	// KindIgnored: Cilium does not serve it (label service.kubernetes.io/service-proxy-name, see cilium.Ignored, and, with a
-	// cluster IP, service.kubernetes.io/headless).
+	// cluster IP, label service.kubernetes.io/headless and annotation service.cilium.io/type, see cilium.ClusterIPHidden).
 	KindIgnored Kind = "ignored"
 	// KindProxied: the L7 proxy on the client's node answers, whatever the other clusters have; see Service.Proxied.
 	KindProxied Kind = "proxy"
@@ -189,9 +189,9 @@ func Decide(snap *Snapshot, client string, key Key, fe Frontend) Decision {
 	return d
 }
 
-// ignored reports whether Cilium leaves a Service to another proxy, or to nobody.
+// ignored reports whether Cilium leaves a Service to another proxy, or its cluster IP to nobody.
 func ignored(c *Cluster, svc *Service) bool {
-	return cilium.Ignored(svc.Labels, c.ServiceProxyName) || cilium.LabelledHeadless(svc.Labels, svc.Headless)
+	return cilium.Ignored(svc.Labels, c.ServiceProxyName) || cilium.LabelledHeadless(svc.Labels, svc.Headless) || cilium.ClusterIPHidden(svc.Annotations, svc.Headless, c.Version)
 }
 
 // ownProxies names the other clusters with an option k8s-service-proxy-name whose exporter may have it too, which is not read.

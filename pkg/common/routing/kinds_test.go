@@ -118,6 +118,26 @@ func TestServiceProxyName(t *testing.T) {
 	}
 }
 
+// TestServiceType: without a frontend for the cluster IP its clients are not balanced, but the exporter offers the endpoints.
+func TestServiceType(t *testing.T) {
+	t.Parallel()
+	for value, eu := range map[string]string{"LoadBalancer": "ignored", "NodePort": "ignored", "ClusterIP": "us=1 eu=1", "loadbalancer": "us=1 eu=1", "": "us=1 eu=1"} {
+		snap := mesh("1.20.2", service(1, 1, "global"), service(2, 1, "global"))
+		svc := snap.Clusters[1].Services[key]
+		svc.Type, svc.Annotations[cilium.AnnotationType] = "LoadBalancer", value
+		if d := cmp.Diff(map[string]string{"us": "us=1 eu=1", "eu": eu}, decideAll(t, snap, http)); d != "" {
+			t.Errorf("%q: %s", value, d)
+		}
+		if d := Decide(snap, "us", key, http); !certain(d) {
+			t.Errorf("%q: %+v", value, d)
+		}
+		svc.Headless, svc.ClusterIPs = true, nil
+		if d := Decide(snap, "eu", key, http); d.Kind != KindHeadless {
+			t.Errorf("%q, headless: %s", value, d.Kind)
+		}
+	}
+}
+
 func TestWithoutEndpointsLeavesTheInput(t *testing.T) {
 	t.Parallel()
 	snap := mesh("1.18.11", service(1, 2, "global"), service(2, 1, "global"))

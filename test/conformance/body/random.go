@@ -155,6 +155,9 @@ func (r random) service(id int, ports []corev1.ServicePort) *corev1.Service {
 	if r.often(1) && r.often(3) {
 		svc.Labels[corev1.IsHeadlessService] = pick(r, "", "true", "false")
 	}
+	if r.often(1) && r.often(3) {
+		svc.Annotations[cilium.AnnotationType] = pick(r, "NodePort", "LoadBalancer", "ClusterIP", "loadbalancer", "")
+	}
 	v4, v6 := fmt.Sprintf("172.20.%d.7", id), fmt.Sprintf("fd20:%d::7", id)
 	switch n := r.IntN(20); {
 	case n == 0:

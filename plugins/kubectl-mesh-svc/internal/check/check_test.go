@@ -101,6 +101,12 @@ func TestServices(t *testing.T) {
 		"the proxy is Cilium":             {[]meshtest.Cluster{us, {Name: "eu", Service: labelled("cilium"), Routing: proxied}}, nil},
 		"the proxy is another":            {[]meshtest.Cluster{us, {Name: "eu", Service: labelled("x"), Routing: proxied}}, []string{"SVC017 eu"}},
 		"no proxy is named":               {[]meshtest.Cluster{us, {Name: "eu", Routing: proxied}}, []string{"SVC017 eu"}},
+		"type NodePort":                   {[]meshtest.Cluster{us, {Name: "eu", Service: meshtest.Annotate(cilium.AnnotationType, "NodePort")}}, []string{"SVC017 eu"}},
+		"type LoadBalancer":               {[]meshtest.Cluster{us, {Name: "eu", Service: meshtest.Annotate(cilium.AnnotationType, "LoadBalancer")}}, []string{"SVC017 eu"}},
+		"type ClusterIP":                  {[]meshtest.Cluster{us, {Name: "eu", Service: meshtest.Annotate(cilium.AnnotationType, "ClusterIP")}}, nil},
+		"type in lower case":              {[]meshtest.Cluster{us, {Name: "eu", Service: meshtest.Annotate(cilium.AnnotationType, "nodeport")}}, nil},
+		"type NodePort on 1.16":           {[]meshtest.Cluster{{Name: "us", Version: "1.17.9"}, {Name: "eu", Version: "1.16.19", Service: meshtest.Annotate(cilium.AnnotationType, "NodePort")}}, nil},
+		"type NodePort, external name":    {[]meshtest.Cluster{{Name: "us", Service: external}, {Name: "eu", Service: with(external, meshtest.Annotate(cilium.AnnotationType, "NodePort"))}}, []string{"SVC021 us,eu"}},
 		"namespace gate":                  {[]meshtest.Cluster{us, {Name: "eu", Version: "1.20.2", Routing: gated}}, []string{"SVC019 eu"}},
 		"namespace gate, not seen":        {[]meshtest.Cluster{us, {Name: "eu", Version: "1.20.2", Routing: func(c *routing.Cluster) { gated(c); c.Namespaces, c.NamespacesHidden = nil, true }}}, nil},
 		"namespace gate, clients only":    {[]meshtest.Cluster{us, {Name: "eu", Version: "1.20.2", Routing: gated, Service: func(s *corev1.Service) { s.Spec.Selector = nil }, Slice: func(s *discoveryv1.EndpointSlice) { s.Endpoints = nil }}}, nil},
@@ -310,7 +316,8 @@ func TestFixes(t *testing.T) {
 		"a field": {"SVC016", `kubectl --context kind-eu -n default patch service nginx -p '{"spec":{"internalTrafficPolicy":"Cluster"}}'`, []meshtest.Cluster{us, {Name: "eu", Service: func(s *corev1.Service) {
 			s.Spec.InternalTrafficPolicy = ptr.To(corev1.ServiceInternalTrafficPolicyLocal)
 		}}}},
-		"a label that nobody serves": {"SVC017", "kubectl --context kind-eu -n default label service nginx service.kubernetes.io/headless-", []meshtest.Cluster{us, {Name: "eu", Service: func(s *corev1.Service) { s.Labels[cilium.LabelHeadless] = "" }}}},
+		"a label that nobody serves":      {"SVC017", "kubectl --context kind-eu -n default label service nginx service.kubernetes.io/headless-", []meshtest.Cluster{us, {Name: "eu", Service: func(s *corev1.Service) { s.Labels[cilium.LabelHeadless] = "" }}}},
+		"a cluster IP that nobody serves": {"SVC017", "kubectl --context kind-eu -n default annotate service nginx service.cilium.io/type-", []meshtest.Cluster{us, {Name: "eu", Service: meshtest.Annotate(cilium.AnnotationType, "NodePort")}}},
 		"not global in the only cluster": {"SVC003", "kubectl --context kind-us -n default annotate service nginx service.cilium.io/global=true --overwrite", []meshtest.Cluster{
 			{Name: "us", Service: meshtest.Annotate(cilium.AnnotationGlobal, "yes")}, {Name: "eu", Absent: true}}},
 		"the same by its alias": {"SVC003", "kubectl --context kind-us -n default annotate service nginx service.cilium.io/global=true io.cilium/global-service- --overwrite", []meshtest.Cluster{
@@ -335,6 +342,17 @@ func TestFixes(t *testing.T) {
 		if !found {
 			t.Errorf("%s: no %s", name, c.id)
 		}
+	}
+}
+
+// TestTypeUnknownVersion: before 1.17 the annotation has no effect.
+func TestTypeUnknownVersion(t *testing.T) {
+	t.Parallel()
+	st, members := meshtest.Build(meshtest.Cluster{Name: "us"}, meshtest.Cluster{Name: "eu", Version: "x", Service: meshtest.Annotate(cilium.AnnotationType, "NodePort")})
+	want := []string{`SVC017 warning service/default/nginx: eu: service.cilium.io/type is "NodePort": Cilium does not serve the cluster IP, if Cilium (version unknown) is 1.17 or later => ` +
+		"kubectl --context kind-eu -n default annotate service nginx service.cilium.io/type-"}
+	if d := cmp.Diff(want, lines(Services(st, members, []routing.Key{meshtest.Nginx}))); d != "" {
+		t.Error(d)
 	}
 }
 

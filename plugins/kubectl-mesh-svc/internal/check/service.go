@@ -40,12 +40,19 @@ func (c *checker) checkService(p place) {
 	c.checkGate(p)
 }
 
-// checkProxy checks whether another proxy serves the Service, or none.
+// checkProxy checks whether another proxy serves the Service, or its cluster IP is not served.
 func (c *checker) checkProxy(p place) {
 	v, labelled := p.svc.Labels[cilium.LabelServiceProxyName]
 	name := p.cluster.ServiceProxyName
 	if cilium.LabelledHeadless(p.svc.Labels, p.svc.Headless) && !p.external() {
 		c.tellFix(finding.ProxyName, p, c.apiFix(p, "label service", cilium.LabelHeadless+"-"), "with the label %s, whatever its value, neither Cilium nor kube-proxy serves the cluster IP", cilium.LabelHeadless)
+	}
+	if cilium.ClusterIPHidden(p.svc.Annotations, p.svc.Headless, p.cluster.Version) && !p.external() {
+		rule, condition := finding.ProxyName, ""
+		if !p.cluster.Version.Known() {
+			rule.Severity, condition = finding.Warning, ", if Cilium (version unknown) is 1.17 or later"
+		}
+		c.tellFix(rule, p, c.apiFix(p, "annotate service", cilium.AnnotationType+"-"), "%s is %q: Cilium does not serve the cluster IP%s", cilium.AnnotationType, p.svc.Annotations[cilium.AnnotationType], condition)
 	}
 	fix := []string{cilium.LabelServiceProxyName + "-"}
 	if name != "" {

@@ -212,10 +212,11 @@ func Percent(f float64) string {
 var kinds = map[string]string{
 	"missing":       "the Service does not exist in this cluster: clients there cannot resolve its name",
 	"external-name": "the Service is an ExternalName; DNS answers with another name",
-	"ignored":       "Cilium does not serve it: with label service.kubernetes.io/service-proxy-name (and option k8s-service-proxy-name) another proxy does, with label service.kubernetes.io/headless none does",
-	"proxy":         "the L7 proxy of this cluster answers (the only endpoint is Cilium's placeholder); its routes decide which Services get the requests, and the global annotation has no effect on this one",
-	"unread":        "this cluster could not be read",
-	"headless":      "the Service is headless: DNS returns the pods and Cilium does not load-balance; the shares are those of the DNS records",
+	"ignored": "Cilium does not serve it: with label service.kubernetes.io/service-proxy-name (and option k8s-service-proxy-name) another proxy does, with label service.kubernetes.io/headless none does; " +
+		"with annotation service.cilium.io/type NodePort or LoadBalancer it does not serve the cluster IP",
+	"proxy":    "the L7 proxy of this cluster answers (the only endpoint is Cilium's placeholder); its routes decide which Services get the requests, and the global annotation has no effect on this one",
+	"unread":   "this cluster could not be read",
+	"headless": "the Service is headless: DNS returns the pods and Cilium does not load-balance; the shares are those of the DNS records",
 }
 
 // reasons explains why a cluster is not used.

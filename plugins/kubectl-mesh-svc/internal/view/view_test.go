@@ -109,11 +109,11 @@ func TestDescribe(t *testing.T) {
 	golden(t, "describe-drained", "", Describe(doc))
 }
 
-// TestIgnored: the reason holds for each label by which Cilium does not serve a Service.
+// TestIgnored: the reason holds for each label and annotation by which Cilium does not serve a Service.
 func TestIgnored(t *testing.T) {
 	t.Parallel()
 	got := strings.Join(reasons(v1alpha1.Prediction{Client: "us", Kind: "ignored"}), "\n")
-	for _, label := range []string{cilium.LabelServiceProxyName, cilium.LabelHeadless} {
+	for _, label := range []string{cilium.LabelServiceProxyName, cilium.LabelHeadless, cilium.AnnotationType} {
 		if !strings.Contains(got, label) {
 			t.Errorf("%s is not a reason: %s", label, got)
 		}
