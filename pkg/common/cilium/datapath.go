@@ -19,7 +19,9 @@ type Datapath struct {
 	Pools []string
 	// NativeCIDRs are the ranges that native routing does not masquerade, one for a family.
 	NativeCIDRs []string
-	// HostSocketLB: clients in the host's network namespace are balanced by Cilium without kube-proxy replacement.
+	// HostSocketLB: clients in the host's network namespace are balanced by Cilium without kube-proxy replacement. bpf-lb-sock decides: bpf-lb-sock-hostns-only
+	// takes out the clients in pods, and has no effect on those of the host.
+	// Source: pkg/datapath/linux/config/config.go and __sock4_xlate_fwd in bpf/bpf_sock.c (1.16.19, 1.18.11 and 1.20.2, read).
 	HostSocketLB bool
 	// UnsafePolicyMarks is allow-unsafe-policy-skb-usage: agents start with a cluster-id that meets other uses of the packet mark.
 	UnsafePolicyMarks bool
@@ -34,7 +36,7 @@ func parseDatapath(data map[string]string, flag func(string, bool) bool) Datapat
 		TunnelPort:        data["tunnel-port"],
 		IPAM:              cmp.Or(data["ipam"], "cluster-pool"),
 		Chaining:          cmp.Or(data["cni-chaining-mode"], "none"),
-		HostSocketLB:      flag("bpf-lb-sock", false) && flag("bpf-lb-sock-hostns-only", false),
+		HostSocketLB:      flag("bpf-lb-sock", false),
 		UnsafePolicyMarks: flag("allow-unsafe-policy-skb-usage", false),
 		PolicyEnforcement: cmp.Or(data["enable-policy"], "default"),
 	}

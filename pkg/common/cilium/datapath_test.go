@@ -95,7 +95,10 @@ func TestDatapath(t *testing.T) {
 		"nothing set":     {nil, "tunnel (vxlan, port 8472)", false},
 		"geneve":          {map[string]string{"tunnel-protocol": "geneve"}, "tunnel (geneve, port 6081)", false},
 		"native":          {map[string]string{"routing-mode": "native", "tunnel-protocol": "vxlan"}, "native", false},
-		"socketLB":        {map[string]string{"bpf-lb-sock": "true"}, "tunnel (vxlan, port 8472)", false},
+		"socketLB":        {map[string]string{"bpf-lb-sock": "true"}, "tunnel (vxlan, port 8472)", true},
+		"socketLB, pods":  {map[string]string{"bpf-lb-sock": "true", "bpf-lb-sock-hostns-only": "false"}, "tunnel (vxlan, port 8472)", true},
+		"no socketLB":     {map[string]string{"bpf-lb-sock": "false", "bpf-lb-sock-hostns-only": "true"}, "tunnel (vxlan, port 8472)", false},
+		"hosts alone":     {map[string]string{"bpf-lb-sock-hostns-only": "true"}, "tunnel (vxlan, port 8472)", false},
 		"socketLB, hosts": {map[string]string{"bpf-lb-sock": "true", "bpf-lb-sock-hostns-only": "true", "tunnel-port": "0"}, "tunnel (vxlan, port 8472)", true},
 	} {
 		got, err := ParseConfig(c.data)

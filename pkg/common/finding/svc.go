@@ -105,8 +105,8 @@ var (
 		"Clients in the connected cluster use the endpoints of its peer. Clients in the peer do not use the endpoints of the connected cluster.",
 		"Connect it from the other side too: `cilium clustermesh connect`."}
 	HostsLocal = Rule{"SVC035", Info, "hosts and hostNetwork pods do not use remote endpoints",
-		"Clients in the host's network namespace use remote endpoints of global Services only with kubeProxyReplacement, or with socketLB.enabled and socketLB.hostNamespaceOnly (all versions, cilium issue 31718).",
-		"If all clients are ordinary pods, do nothing (`--ignore SVC035`). Otherwise set kubeProxyReplacement=true or both socketLB values."}
+		"Clients in the host's network namespace use remote endpoints of global Services only with kubeProxyReplacement or socketLB.enabled (all versions, cilium issue 31718). socketLB.hostNamespaceOnly excludes pods and has no effect on hosts.",
+		"If all clients are ordinary pods, do nothing (`--ignore SVC035`). Otherwise set kubeProxyReplacement=true or socketLB.enabled=true."}
 	PodCIDR = Rule{"SVC036", Error, "pod CIDRs overlap",
 		"The pod CIDRs of all nodes must be distinct in the whole mesh (documented requirement). If two pods have the same address, packets reach only one of them, and policies take one pod for the other.",
 		"Give one cluster different pod CIDRs. This requires recreating every pod of that cluster."}

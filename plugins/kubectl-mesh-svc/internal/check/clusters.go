@@ -139,7 +139,7 @@ func Hosts(st *meshstate.State, members []*clusters.Member, keys []routing.Key) 
 	if len(local) == 0 {
 		return nil
 	}
-	return []v1alpha1.Finding{finding.HostsLocal.New("", local, fmt.Sprintf("%s: without kubeProxyReplacement or socket load balancing for hosts, hosts and hostNetwork pods use only local endpoints", strings.Join(local, ", ")), "")}
+	return []v1alpha1.Finding{finding.HostsLocal.New("", local, fmt.Sprintf("%s: without kubeProxyReplacement or socketLB.enabled, hosts and hostNetwork pods use only local endpoints", strings.Join(local, ", ")), "")}
 }
 
 // skew finds members that are more than one minor version apart.
