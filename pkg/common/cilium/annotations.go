@@ -267,13 +267,24 @@ func SliceWeight(ann map[string]string) (weight uint16, weighted bool) {
 }
 
 // PrefersNear returns whether a Service asks for endpoints of the client's own zone or node, by
-// spec.trafficDistribution or by annotation. Only clusters with enable-service-topology heed it.
-// Source: pkg/loadbalancer/reflectors/conversions.go (1.18.11, 1.19.5, 1.20.2, read).
-func PrefersNear(ann map[string]string, distribution *string) bool {
-	for _, key := range []string{AnnotationTopologyMode, AnnotationTopologyHints} {
-		if strings.EqualFold(ann[key], "auto") {
+// spec.trafficDistribution or by annotation. AnnotationTopologyHints, if present, decides in place of AnnotationTopologyMode. internalLocal is whether
+// internalTrafficPolicy is Local: the Service then asks for nothing. Only clusters with enable-service-topology heed it.
+// Up to 1.19 the only word for trafficDistribution is PreferClose; all words of 1.20 count here.
+// Source: trafficDistribution and getAnnotationTopologyAwareHints in pkg/loadbalancer/reflectors/conversions.go (1.20.2, read), isTopologyAware there (1.18.11,
+// 1.19.5 and 1.19.7, read), getTopologyAware in pkg/k8s/service.go and filterEndpoints in pkg/k8s/service_cache.go (1.16.19, read).
+func PrefersNear(ann map[string]string, distribution *string, internalLocal bool) bool {
+	if internalLocal {
+		return false
+	}
+	if distribution != nil {
+		switch *distribution {
+		case "PreferClose", "PreferSameZone", "PreferSameNode":
 			return true
 		}
 	}
-	return distribution != nil && *distribution != ""
+	value, ok := ann[AnnotationTopologyHints]
+	if !ok {
+		value = ann[AnnotationTopologyMode]
+	}
+	return value != "" && value != "disabled" && value != "Disabled"
 }

@@ -260,23 +260,60 @@ func TestClusterIPHidden(t *testing.T) {
 	}
 }
 
+// TestPrefersNear: values of the older annotation, of the newer one and of trafficDistribution, "-" for none.
 func TestPrefersNear(t *testing.T) {
 	t.Parallel()
-	near, empty := "PreferClose", ""
-	for name, c := range map[string]struct {
-		ann          map[string]string
-		distribution *string
-		want         bool
-	}{
-		"neither":      {nil, nil, false},
-		"distribution": {nil, &near, true},
-		"empty":        {nil, &empty, false},
-		"mode":         {map[string]string{AnnotationTopologyMode: "Auto"}, nil, true},
-		"hints":        {map[string]string{AnnotationTopologyHints: "auto"}, nil, true},
-		"disabled":     {map[string]string{AnnotationTopologyMode: "disabled"}, nil, false},
+	for line, want := range map[string]bool{
+		"- - -":                         false,
+		"Auto - -":                      true,
+		"auto - -":                      true,
+		"anything - -":                  true,
+		"disabled - -":                  false,
+		"Disabled - -":                  false,
+		"DISABLED - -":                  true,
+		"empty - -":                     false,
+		"- Auto -":                      true,
+		"- auto -":                      true,
+		"- anything -":                  true,
+		"- disabled -":                  false,
+		"- Disabled -":                  false,
+		"- DISABLED -":                  true,
+		"- empty -":                     false,
+		"disabled Auto -":               false,
+		"empty Auto -":                  false,
+		"Auto disabled -":               true,
+		"- - PreferClose":               true,
+		"- - PreferSameZone":            true,
+		"- - PreferSameNode":            true,
+		"- - preferclose":               false,
+		"- - anything":                  false,
+		"- - empty":                     false,
+		"- Auto anything":               true,
+		"disabled - anything":           false,
+		"disabled disabled PreferClose": true,
 	} {
-		if got := PrefersNear(c.ann, c.distribution); got != c.want {
-			t.Errorf("%s: %v", name, got)
+		ann, distribution := map[string]string{}, (*string)(nil)
+		for i, value := range strings.Fields(line) {
+			switch {
+			case value == "-":
+				continue
+			case value == "empty":
+				value = ""
+			}
+			switch i {
+			case 0:
+				ann[AnnotationTopologyHints] = value
+			case 1:
+				ann[AnnotationTopologyMode] = value
+			default:
+				distribution = &value
+			}
+		}
+		if got := PrefersNear(ann, distribution, false); got != want {
+			t.Errorf("%s: %v", line, got)
+		}
+		if PrefersNear(ann, distribution, true) {
+			t.Errorf("%s, with internalTrafficPolicy Local", line)
 		}
 	}
 }

@@ -13,6 +13,7 @@ import (
 
 // FromService converts a Service and the EndpointSlices that carry its name; slices of other Services are left out.
 func FromService(svc *corev1.Service, endpointSlices []*discoveryv1.EndpointSlice) *Service {
+	internalLocal := svc.Spec.InternalTrafficPolicy != nil && *svc.Spec.InternalTrafficPolicy == corev1.ServiceInternalTrafficPolicyLocal
 	out := &Service{
 		Key:             Key{svc.Namespace, svc.Name},
 		Annotations:     svc.Annotations,
@@ -21,9 +22,9 @@ func FromService(svc *corev1.Service, endpointSlices []*discoveryv1.EndpointSlic
 		Headless:        svc.Spec.ClusterIP == corev1.ClusterIPNone,
 		Selector:        len(svc.Spec.Selector) > 0,
 		SessionAffinity: svc.Spec.SessionAffinity == corev1.ServiceAffinityClientIP,
-		InternalLocal:   svc.Spec.InternalTrafficPolicy != nil && *svc.Spec.InternalTrafficPolicy == corev1.ServiceInternalTrafficPolicyLocal,
+		InternalLocal:   internalLocal,
 		PodLabels:       svc.Spec.Selector,
-		Topology:        cilium.PrefersNear(svc.Annotations, svc.Spec.TrafficDistribution),
+		Topology:        cilium.PrefersNear(svc.Annotations, svc.Spec.TrafficDistribution, internalLocal),
 		IPv4:            slices.Contains(svc.Spec.IPFamilies, corev1.IPv4Protocol),
 		IPv6:            slices.Contains(svc.Spec.IPFamilies, corev1.IPv6Protocol),
 		ExternalLocal:   svc.Spec.ExternalTrafficPolicy == corev1.ServiceExternalTrafficPolicyLocal,

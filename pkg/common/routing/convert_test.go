@@ -52,6 +52,17 @@ func TestFromService(t *testing.T) {
 	}
 }
 
+// TestTopology: with internalTrafficPolicy Local, agents do not heed what else the Service prefers.
+func TestTopology(t *testing.T) {
+	t.Parallel()
+	for policy, want := range map[corev1.ServiceInternalTrafficPolicy]bool{corev1.ServiceInternalTrafficPolicyLocal: false, corev1.ServiceInternalTrafficPolicyCluster: true} {
+		svc := &corev1.Service{Spec: corev1.ServiceSpec{InternalTrafficPolicy: &policy, TrafficDistribution: ptr.To(corev1.ServiceTrafficDistributionPreferClose)}}
+		if got := FromService(svc, nil); got.Topology != want || got.InternalLocal == want {
+			t.Errorf("%s: topology %v", policy, got.Topology)
+		}
+	}
+}
+
 // TestDisputed: which of two slices counts matters only where they differ.
 func TestDisputed(t *testing.T) {
 	t.Parallel()
