@@ -60,8 +60,8 @@ var (
 		"From 1.20 on, a cluster exports Services only from global namespaces. The annotation clustermesh.cilium.io/global decides. Without it, clustermesh-default-global-namespace decides (default true).",
 		"Run `kubectl annotate namespace NAME clustermesh.cilium.io/global=true` in that cluster."}
 	NeedsKPR = Rule{"SVC020", Warning, "NodePort and load balancer traffic stays local",
-		"Traffic that enters through a node port or a load balancer uses remote endpoints only with kubeProxyReplacement. Without it kube-proxy, which knows only local endpoints, handles that traffic (all versions).",
-		"Set kubeProxyReplacement=true, or let clients enter through pods."}
+		"Traffic that enters through a node port or a load balancer uses remote endpoints with kubeProxyReplacement. Without it kube-proxy handles that traffic (all versions). kube-proxy knows remote endpoints only if EndpointSlice synchronization is in effect for the Service (1.16 and later), and does not use them with externalTrafficPolicy Local.",
+		"Set kubeProxyReplacement=true, or let clients enter through pods. Or synchronize the EndpointSlices of the Service: see SVC027."}
 	ExternalName = Rule{"SVC021", Warning, "a global ExternalName Service",
 		"An ExternalName Service has no endpoints. DNS returns another name, and the global annotation has no effect.",
 		"Run `kubectl mesh-svc unglobalize NAME --in CLUSTER --include-system`."}
@@ -105,7 +105,7 @@ var (
 		"Clients in the connected cluster use the endpoints of its peer. Clients in the peer do not use the endpoints of the connected cluster.",
 		"Connect it from the other side too: `cilium clustermesh connect`."}
 	HostsLocal = Rule{"SVC035", Info, "hosts and hostNetwork pods do not use remote endpoints",
-		"Clients in the host's network namespace use remote endpoints of global Services only with kubeProxyReplacement or socketLB.enabled (all versions, cilium issue 31718). socketLB.hostNamespaceOnly excludes pods and has no effect on hosts.",
+		"Clients in the host's network namespace use remote endpoints of global Services with kubeProxyReplacement or socketLB.enabled (all versions, cilium issue 31718). socketLB.hostNamespaceOnly excludes pods and has no effect on hosts. Without both values, kube-proxy serves these clients. It knows remote endpoints only if EndpointSlice synchronization is in effect for the Service (1.16 and later), and does not use them with internalTrafficPolicy Local.",
 		"If all clients are ordinary pods, do nothing (`--ignore SVC035`). Otherwise set kubeProxyReplacement=true or socketLB.enabled=true."}
 	PodCIDR = Rule{"SVC036", Error, "pod CIDRs overlap",
 		"The pod CIDRs of all nodes must be distinct in the whole mesh (documented requirement). If two pods have the same address, packets reach only one of them, and policies take one pod for the other.",

@@ -85,7 +85,7 @@ func remoteOffer(c *Cluster, svc *Service, m *Cluster, fe Frontend, rules cilium
 		o.reason = r
 		return o
 	}
-	if svc.Headless && !c.mirrors(svc) {
+	if svc.Headless && !c.Mirrors(svc) {
 		return no(ReasonHeadless, cilium.Bool{})
 	}
 	o.use, o.reason = true, Reason{Code: ReasonUsed}

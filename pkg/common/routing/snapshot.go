@@ -237,12 +237,15 @@ func (s *Snapshot) Unread(key Key, clients ...string) (names, peersOf []string) 
 
 // usesRemote reports whether clients of c use other clusters' backends of a Service, if there are any.
 func (c *Cluster) usesRemote(svc *Service) bool {
-	return cilium.Global(svc.Annotations).Value && !c.outside() && (!svc.Headless || c.mirrors(svc))
+	return cilium.Global(svc.Annotations).Value && !c.outside() && (!svc.Headless || c.Mirrors(svc))
 }
 
-// mirrors reports whether DNS in c names other clusters' endpoints of a headless Service, because Cilium mirrors their EndpointSlices.
-func (c *Cluster) mirrors(svc *Service) bool {
-	return cilium.SyncsSlices(svc.Annotations, true, c.EndpointSliceSync, c.Version) == ""
+// Mirrors reports whether Cilium mirrors other clusters' EndpointSlices of a global Service in c. DNS then names their endpoints if the Service is headless, and
+// kube-proxy, where it serves the Service, balances over them too. They have the name of their cluster in place of that of a node, so that a traffic policy Local
+// keeps kube-proxy from them.
+// Source: removeEndpointSliceMeshHacks and pod_informer.go in pkg/clustermesh/endpointslicesync (1.16.19 and 1.20.2, read).
+func (c *Cluster) Mirrors(svc *Service) bool {
+	return cilium.SyncsSlices(svc.Annotations, svc.Headless, c.EndpointSliceSync, c.Version) == ""
 }
 
 // peered reports whether clients of c can use backends of d, as far as c's configuration tells.

@@ -132,14 +132,18 @@ func Hosts(st *meshstate.State, members []*clusters.Member, keys []routing.Key) 
 		if m == nil || m.Err != nil || m.Config.KubeProxyReplacement || m.Config.HostSocketLB {
 			continue
 		}
-		if anyGlobal(c, keys) {
+		mirrored := func(k routing.Key) bool { // kube-proxy gives these clients remote endpoints
+			svc := c.Services[k]
+			return svc != nil && c.Mirrors(svc) && !svc.InternalLocal
+		}
+		if anyGlobal(c, slices.DeleteFunc(slices.Clone(keys), mirrored)) {
 			local = append(local, c.Name)
 		}
 	}
 	if len(local) == 0 {
 		return nil
 	}
-	return []v1alpha1.Finding{finding.HostsLocal.New("", local, fmt.Sprintf("%s: without kubeProxyReplacement or socketLB.enabled, hosts and hostNetwork pods use only local endpoints", strings.Join(local, ", ")), "")}
+	return []v1alpha1.Finding{finding.HostsLocal.New("", local, fmt.Sprintf("%s: without kubeProxyReplacement or socketLB.enabled, hosts and hostNetwork pods use only local endpoints, except of Services with EndpointSlice synchronization", strings.Join(local, ", ")), "")}
 }
 
 // skew finds members that are more than one minor version apart.

@@ -3,11 +3,13 @@ package check
 import (
 	"errors"
 	"net/netip"
+	"slices"
 	"strings"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
 	corev1 "k8s.io/api/core/v1"
+	"k8s.io/utils/ptr"
 
 	"github.com/kubectl-mesh/kubectl-mesh/pkg/common/cilium"
 	"github.com/kubectl-mesh/kubectl-mesh/pkg/common/cilium/policy"
@@ -145,6 +147,43 @@ func TestHosts(t *testing.T) {
 		st, members := meshtest.Build(c.mesh...)
 		if d := cmp.Diff(c.want, summary(Hosts(st, members, []routing.Key{meshtest.Nginx}))); d != "" {
 			t.Errorf("%s: %s", name, d)
+		}
+	}
+}
+
+// TestMirroredForKubeProxy: where Cilium mirrors the EndpointSlices of a Service, kube-proxy balances over remote endpoints too, unless a traffic policy is Local.
+func TestMirroredForKubeProxy(t *testing.T) {
+	t.Parallel()
+	external := func(s *corev1.Service) { s.Spec.ExternalTrafficPolicy = corev1.ServiceExternalTrafficPolicyLocal }
+	internal := func(s *corev1.Service) {
+		s.Spec.InternalTrafficPolicy = ptr.To(corev1.ServiceInternalTrafficPolicyLocal)
+	}
+	for name, c := range map[string]struct {
+		sync     bool
+		value    string // of the annotation, "-" for none
+		policy   func(*corev1.Service)
+		nodePort bool // SVC020 is expected
+		hosts    bool // SVC035 is expected
+	}{
+		"synchronized":            {true, "true", nil, false, false},
+		"off":                     {false, "true", nil, true, true},
+		"not requested":           {true, "-", nil, true, true},
+		"neither":                 {false, "-", nil, true, true},
+		"forbidden":               {true, "false", nil, true, true},
+		"junk":                    {true, "yes", nil, true, true},
+		"synchronized, external":  {true, "true", external, true, false},
+		"off, external":           {false, "true", external, true, true},
+		"not requested, external": {true, "-", external, true, true},
+		"synchronized, internal":  {true, "true", internal, false, true},
+	} {
+		us := meshtest.Cluster{Name: "us", Service: with(nodePort, meshtest.Annotate(cilium.AnnotationSyncEndpointSlices, c.value)), Routing: func(r *routing.Cluster) { r.EndpointSliceSync = c.sync }}
+		if c.policy != nil {
+			us.Service = with(us.Service, c.policy)
+		}
+		st, members := meshtest.Build(us, meshtest.Cluster{Name: "eu", Service: nodePort, Config: kpr})
+		got := summary(slices.Concat(Services(st, members, []routing.Key{meshtest.Nginx}), Hosts(st, members, []routing.Key{meshtest.Nginx})))
+		if slices.Contains(got, "SVC020 us") != c.nodePort || slices.Contains(got, "SVC035 us") != c.hosts {
+			t.Errorf("%s: %q", name, got)
 		}
 	}
 }

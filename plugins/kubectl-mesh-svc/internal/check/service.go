@@ -34,10 +34,22 @@ func (c *checker) checkService(p place) {
 	if p.svc.ExternalLocal {
 		c.tellFix(finding.TrafficPolicy, p, c.specFix(p, "externalTrafficPolicy", "Cluster"), "externalTrafficPolicy is Local")
 	}
-	if m := c.members[p.name()]; (p.svc.Type == typeNodePort || p.svc.Type == typeLoadBalancer) && (m == nil || !m.Config.KubeProxyReplacement) {
-		c.tellFix(finding.NeedsKPR, p, c.helmFix(p, "kubeProxyReplacement=true"), "the Service type is %s, and Cilium does not replace kube-proxy", p.svc.Type)
-	}
+	c.checkNodePort(p)
 	c.checkGate(p)
+}
+
+// checkNodePort checks whether traffic that enters through a node port or a load balancer gets remote endpoints.
+func (c *checker) checkNodePort(p place) {
+	m := c.members[p.name()]
+	mirrored := p.cluster.Mirrors(p.svc)
+	if p.svc.Type != typeNodePort && p.svc.Type != typeLoadBalancer || m != nil && m.Config.KubeProxyReplacement || mirrored && !p.svc.ExternalLocal {
+		return
+	}
+	policy := ""
+	if mirrored {
+		policy = " with externalTrafficPolicy Local"
+	}
+	c.tellFix(finding.NeedsKPR, p, c.helmFix(p, "kubeProxyReplacement=true"), "the Service type is %s%s, and Cilium does not replace kube-proxy", p.svc.Type, policy)
 }
 
 // checkProxy checks whether another proxy serves the Service, or its cluster IP is not served.
