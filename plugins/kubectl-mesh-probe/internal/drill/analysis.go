@@ -15,7 +15,7 @@ import (
 	"github.com/kubectl-mesh/kubectl-mesh/plugins/kubectl-mesh-probe/internal/summary"
 )
 
-// marks are the moments of a drill, by the plugin's clock. A moment that was not reached is zero.
+// marks are the moments of a drill, by the plugin's clock as history.Steady returns it. A moment that was not reached is zero.
 type marks struct {
 	cluster string // the drilled cluster
 	with    drillrecord.With

@@ -47,7 +47,7 @@ func (r *run) carryOut(ctx context.Context) (*Report, error) {
 func (r *run) endWatch() {
 	r.watch.end(2*r.Probe.Send.Timeout + 15*time.Second)
 	if r.marks.end.IsZero() {
-		r.marks.end = r.Now()
+		r.marks.end = history.Steady(r.Now())
 	}
 }
 
@@ -113,7 +113,7 @@ func (r *run) giveBack(ctx context.Context) error {
 	err := r.restored.run(context.WithoutCancel(ctx))
 	r.marks.restore = r.restored.writes.time()
 	if err == nil && r.marks.restore.IsZero() {
-		r.marks.restore = r.Now() // there was nothing to write
+		r.marks.restore = history.Steady(r.Now()) // there was nothing to write
 	}
 	return err
 }

@@ -14,6 +14,7 @@ import (
 	"github.com/kubectl-mesh/kubectl-mesh/pkg/common/clusters"
 	"github.com/kubectl-mesh/kubectl-mesh/pkg/common/fanout"
 	"github.com/kubectl-mesh/kubectl-mesh/plugins/kubectl-mesh-probe/internal/drillrecord"
+	"github.com/kubectl-mesh/kubectl-mesh/plugins/kubectl-mesh-probe/internal/history"
 )
 
 // restoration restores what a record names. It can be tried any number of times, by anybody: an object that has its previous value already is left
@@ -49,7 +50,7 @@ func (f *firstWrite) heed(e change.Event) {
 		return
 	}
 	if f.step == nil || !f.step.Written {
-		f.step, f.at = s, f.now()
+		f.step, f.at = s, history.Steady(f.now())
 	}
 }
 

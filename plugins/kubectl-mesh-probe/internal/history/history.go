@@ -17,7 +17,7 @@ type Request struct {
 	Pod    string
 	// URL is what the client called. It is empty if the run has only one URL.
 	URL string
-	// Start is when the request started, by the plugin's clock. It may be wrong by up to Uncertain, because not every tool reports when
+	// Start is when the request started, by the plugin's clock (see Steady). It may be wrong by up to Uncertain, because not every tool reports when
 	// each of its requests started. If Measured is true, Start is the earliest moment.
 	Start     time.Time
 	Uncertain time.Duration
@@ -52,11 +52,11 @@ type Client struct{ Cluster, Pod, URL string }
 // By returns the client that sent the request.
 func (r Request) By() Client { return Client{r.Client, r.Pod, r.URL} }
 
-// New returns the request of a client that ended with a reply from a sender.
+// New returns the request of a client that ended with a reply from a sender. Its times are those of Steady.
 func New(by Client, r reply.Reply, from origin.Match) Request {
 	us := func(d time.Duration) time.Duration { return d.Round(time.Microsecond) } // as in a record, so that both show the same
 	return Request{
-		Client: by.Cluster, Pod: by.Pod, URL: by.URL, Start: r.Start, Uncertain: us(r.Uncertain), Due: r.Due, Lag: us(r.Lag), Duration: us(r.Latency), Measured: r.Measured, Connect: us(r.Connect),
+		Client: by.Cluster, Pod: by.Pod, URL: by.URL, Start: Steady(r.Start), Uncertain: us(r.Uncertain), Due: Steady(r.Due), Lag: us(r.Lag), Duration: us(r.Latency), Measured: r.Measured, Connect: us(r.Connect),
 		Status: r.Status, Class: r.Class, Message: r.Message, Cluster: from.Name, Member: from.Member, Evidence: from.By, Weak: from.Weak,
 	}
 }

@@ -11,6 +11,7 @@ import (
 	"github.com/kubectl-mesh/kubectl-mesh/pkg/apis/v1alpha1"
 	"github.com/kubectl-mesh/kubectl-mesh/pkg/common/clusters"
 	"github.com/kubectl-mesh/kubectl-mesh/pkg/common/text"
+	"github.com/kubectl-mesh/kubectl-mesh/plugins/kubectl-mesh-probe/internal/history"
 	"github.com/kubectl-mesh/kubectl-mesh/plugins/kubectl-mesh-probe/internal/judge"
 	"github.com/kubectl-mesh/kubectl-mesh/plugins/kubectl-mesh-probe/internal/origin"
 	"github.com/kubectl-mesh/kubectl-mesh/plugins/kubectl-mesh-probe/internal/sender"
@@ -77,7 +78,7 @@ func includeTime(doc *v1alpha1.ProbeReport, res sender.Result) {
 	if res.Start.IsZero() {
 		return
 	}
-	start, end := res.Start.UTC(), res.End.UTC()
+	start, end := history.Steady(res.Start).UTC(), history.Steady(res.End).UTC()
 	if doc.StartTime == nil || start.Before(*doc.StartTime) {
 		doc.StartTime = &start
 	}

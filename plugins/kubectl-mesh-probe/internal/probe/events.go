@@ -107,10 +107,10 @@ func (r *run) due(ctx context.Context, after time.Duration, over <-chan struct{}
 
 // perform does the action and marks its start and its end.
 func (r *run) perform(ctx context.Context, a *Action) {
-	m := v1alpha1.ProbeMark{Time: time.Now().UTC(), Text: a.Command, Command: a.Command}
+	m := v1alpha1.ProbeMark{Time: history.Steady(time.Now()).UTC(), Text: a.Command, Command: a.Command}
 	r.mark(m)
 	code, err := a.Run(ctx)
-	end := time.Now().UTC()
+	end := history.Steady(time.Now()).UTC()
 	m.EndTime = &end
 	if err == nil {
 		m.ExitCode = &code

@@ -204,7 +204,7 @@ func (r *run) progress() Progress {
 			p.Answers[i].Requests += c.tally.Count(p.Answers[i].Cluster)
 		}
 	}
-	now := time.Now()
+	now := history.Steady(time.Now())
 	if r.live != nil {
 		p.Intervals, p.Width = lastIntervals(r.live, now), r.live.Width
 		p.Begun, _ = r.history.Span()
