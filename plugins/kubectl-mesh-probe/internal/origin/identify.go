@@ -170,11 +170,16 @@ func (id *Identifier) Late() map[string]string {
 	return id.tokens.late()
 }
 
-// Undecided returns what would identify the sender of a reply, and does not: a name that a cluster which was not read may have too (open), and an
-// address of the client pod (own). Each is empty if the reply has none.
-func (id *Identifier) Undecided(r *reply.Reply) (open, own string) {
+// Undecided is what would identify the sender of a reply, and does not. Each is empty if the reply has none.
+type Undecided struct {
+	// Open is a name that a cluster which was not read may have too, Own an address of the client pod, and Sent a name that the client sends itself.
+	Open, Own, Sent string
+}
+
+// Undecided returns what would identify the sender of a reply, and does not.
+func (id *Identifier) Undecided(r *reply.Reply) Undecided {
 	if id.tokens == nil || r.Connected || id.rule != "auto" {
-		return "", ""
+		return Undecided{}
 	}
 	return id.tokens.undecided(r, id.own)
 }

@@ -38,11 +38,12 @@ type token struct {
 	weak   bool
 	shared bool // several members have it, such as pod web-0 of a StatefulSet in each cluster
 	open   bool // a cluster that was not read may have it too
+	sent   bool // the clients send it, so that a server which repeats the request sends it back
 	late   bool // shared, and identified one member before
 }
 
 // unique reports whether only one member can have it.
-func (tk token) unique() bool { return !tk.shared && !tk.open }
+func (tk token) unique() bool { return !tk.shared && !tk.open && !tk.sent }
 
 // generated is a name that Kubernetes generated: its end is random, so that no other cluster has the same. The characters are those of
 // apimachinery's util/rand. Names of StatefulSets' pods (web-0), of pods that a person or an operator named, and of nodes are not random.
@@ -136,6 +137,7 @@ func merge(had, tk token) token {
 		return tk
 	}
 	had.open, tk.open = had.open || tk.open, had.open || tk.open
+	had.sent, tk.sent = had.sent || tk.sent, had.sent || tk.sent
 	switch {
 	case had.member != tk.member, had.shared, tk.shared:
 		had.shared = true
@@ -198,9 +200,8 @@ func (t *Tokens) connectedTo(addr netip.Addr) Match {
 	return Match{Name: tk.member, Member: true, By: BySocket}
 }
 
-// undecided returns what would identify the sender of a reply: a name that a cluster which was not read may have too (open), or an address of
-// the client pod (own). Both are empty if there is no such thing.
-func (t *Tokens) undecided(r *reply.Reply, own []netip.Addr) (open, callers string) {
+// undecided returns what would identify the sender of a reply.
+func (t *Tokens) undecided(r *reply.Reply, own []netip.Addr) (u Undecided) {
 	texts := [][]byte{r.Body}
 	for _, line := range r.Header {
 		if _, value, ok := reply.SplitHeader(line); ok {
@@ -209,17 +210,29 @@ func (t *Tokens) undecided(r *reply.Reply, own []netip.Addr) (open, callers stri
 	}
 	for _, text := range texts {
 		for word, tk := range t.words {
-			if tk.open && !tk.shared && (open == "" || word < open) && len(slices.Collect(wordsIn(text, word))) > 0 {
-				open = word
+			if (tk.open || tk.sent) && !tk.shared && len(slices.Collect(wordsIn(text, word))) > 0 {
+				if tk.sent {
+					u.Sent = first(u.Sent, word)
+				} else {
+					u.Open = first(u.Open, word)
+				}
 			}
 		}
 		for _, h := range t.strong(text) {
 			if slices.Contains(own, h.addr) {
-				callers = h.addr.String()
+				u.Own = h.addr.String()
 			}
 		}
 	}
-	return open, callers
+	return u
+}
+
+// first returns the first of two names, so that an example is the same in every run. An empty one is none.
+func first(a, b string) string {
+	if a == "" || b != "" && b < a {
+		return b
+	}
+	return a
 }
 
 func keep(all []hit, by string) []hit {
@@ -274,7 +287,7 @@ func (t *Tokens) search(text []byte) []hit {
 	}
 	if len(t.addrs) > 0 {
 		for at, addr := range addressesIn(text) {
-			if tk, ok := t.addrs[addr]; ok && !tk.shared && !callerKey.MatchString(keyBefore(bytes.TrimRight(text[:at], "["))) {
+			if tk, ok := t.addrs[addr]; ok && tk.unique() && !callerKey.MatchString(keyBefore(bytes.TrimRight(text[:at], "["))) {
 				out = append(out, hit{token: tk, addr: addr})
 			}
 		}

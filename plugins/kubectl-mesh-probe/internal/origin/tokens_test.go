@@ -219,7 +219,7 @@ func TestNamesOfClustersThatAreNotRead(t *testing.T) {
 			if got.Name != want {
 				t.Errorf("%s: %q: %q by %q, want %q", name, text, got.Name, got.By, want)
 			}
-			if open, _ := id.Undecided(answered("", "X-Server: "+text)); got.Name == "" && (open == "" || !strings.Contains(text, open)) {
+			if open := id.Undecided(answered("", "X-Server: "+text)).Open; got.Name == "" && (open == "" || !strings.Contains(text, open)) {
 				t.Errorf("%s: %q: undecided %q", name, text, open)
 			}
 		}

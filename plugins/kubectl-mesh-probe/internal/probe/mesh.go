@@ -112,8 +112,9 @@ func newRecognizer(rule *origin.Identifier) *recognizer {
 	return r
 }
 
-// learn adds the names and addresses of a snapshot. clients are the clusters that send requests, and silent those that do not count as unread.
-func (r *recognizer) learn(snap *routing.Snapshot, key routing.Key, clients, silent []string) {
+// learn adds the names and addresses of a snapshot. clients are the clusters that send requests, what they send is not evidence, and silent are those that
+// do not count as unread.
+func (r *recognizer) learn(snap *routing.Snapshot, key routing.Key, sent origin.Sent, clients, silent []string) {
 	if !r.rule.Auto() {
 		return
 	}
@@ -122,7 +123,7 @@ func (r *recognizer) learn(snap *routing.Snapshot, key routing.Key, clients, sil
 	if len(unread)+len(peersOf) > 0 {
 		r.unread, r.peersOf = unread, peersOf
 	}
-	tokens := origin.NewTokens(snap, key, slices.Concat(unread, peersOf)...)
+	tokens := origin.NewTokens(snap, key, slices.Concat(unread, peersOf)...).Sent(sent)
 	if r.tokens != nil {
 		tokens = r.tokens.Merge(tokens)
 	}

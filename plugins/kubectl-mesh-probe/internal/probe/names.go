@@ -15,19 +15,23 @@ func (r *run) explainNames(c *client) {
 		return
 	}
 	id := c.identifier()
-	var named, called int // replies with such a name, and with the client's own address
-	var name, addr string
+	var named, called, repeated int // replies with such a name, with the client's own address, and with a name that the client sends
+	var name, addr, sent string
 	c.tally.EachUnknown(func(one *reply.Reply, count int) {
-		open, own := id.Undecided(one)
-		switch {
-		case open != "":
+		switch u := id.Undecided(one); {
+		case u.Open != "":
 			named += count
-			if name == "" || open < name {
-				name = open
+			if name == "" || u.Open < name {
+				name = u.Open
 			}
-		case own != "":
+		case u.Own != "":
 			called += count
-			addr = own
+			addr = u.Own
+		case u.Sent != "":
+			repeated += count
+			if sent == "" || u.Sent < sent {
+				sent = u.Sent
+			}
 		}
 	})
 	const fix = "use --identify to select a part of the reply that identifies the cluster"
@@ -37,6 +41,10 @@ func (r *run) explainNames(c *client) {
 	if called > 0 {
 		c.result.Warnings = append(c.result.Warnings, fmt.Sprintf(
 			"%d replies contain the address of the client pod (%s), which may be that of the caller, and nothing else that identifies a cluster: choose a client pod that is not a backend with --from, or %s", called, addr, fix))
+	}
+	if repeated > 0 {
+		c.result.Warnings = append(c.result.Warnings, fmt.Sprintf(
+			"%d replies contain a name that is also in the request or is the name of the Service, such as %s, and nothing else that identifies a cluster: a server in any cluster can send it back, so %s", repeated, sent, fix))
 	}
 }
 

@@ -9,6 +9,7 @@ import (
 	"github.com/kubectl-mesh/kubectl-mesh/plugins/kubectl-mesh-probe/internal/judge"
 	"github.com/kubectl-mesh/kubectl-mesh/plugins/kubectl-mesh-probe/internal/origin"
 	"github.com/kubectl-mesh/kubectl-mesh/plugins/kubectl-mesh-probe/internal/reply"
+	"github.com/kubectl-mesh/kubectl-mesh/plugins/kubectl-mesh-probe/internal/request"
 	"github.com/kubectl-mesh/kubectl-mesh/plugins/kubectl-mesh-probe/internal/tally"
 )
 
@@ -156,5 +157,42 @@ func TestMemberDoesNotAnswerOnce(t *testing.T) {
 	r.learn(snapshots{c.to: gap}) // at the end
 	if got := c.identifier().Identify(&one); got.Name != "" {
 		t.Errorf("%+v", got)
+	}
+}
+
+// A server that sends the host of the URL back does not identify its cluster, although a pod in one cluster has the same name.
+func TestNamesInTheRequest(t *testing.T) {
+	t.Parallel()
+	for name, tc := range map[string]struct {
+		url, header string
+		verdict     judge.Verdict
+	}{
+		"the URL":       {"http://shop-web/app", "", judge.Inconclusive},
+		"a Host header": {"http://10.96.0.1/app", "Host: shop-web", judge.Inconclusive},
+		"another name":  {"http://shop/app", "", judge.Pass},
+	} {
+		var ui screen
+		r := fieldRun(t, &ui, "us", "eu")
+		c := r.clients[0]
+		c.tally = tally.New(r.mesh.members)
+		var err error
+		if c.to.url, err = request.ParseTarget(tc.url); err != nil {
+			t.Fatal(err)
+		}
+		if tc.header != "" {
+			r.cfg.Send.Headers = []string{tc.header}
+		}
+		snap := setState(map[string][]string{"us": {"shop-web"}, "eu": {"shop-web-7d9f8b6c5d-x2x4z"}})
+		r.learn(snapshots{c.to: snap})
+		r.notice(snapshots{c.to: snap})
+		for range 100 {
+			one := reply.Reply{Status: 301, Header: []string{"Location: http://shop-web/app/"}}
+			c.tally.Add(one, c.identifier().Identify(&one))
+		}
+		r.explainNames(c)
+		warned := strings.Contains(strings.Join(c.result.Warnings, "\n"), "100 replies contain a name that is also in the request or is the name of the Service, such as shop-web, and nothing else")
+		if got := verdictOf(t, r, c, "only=us"); got.Verdict != tc.verdict || warned != (tc.verdict != judge.Pass) {
+			t.Errorf("%s: %+v, warnings %q", name, got, c.result.Warnings)
+		}
 	}
 }

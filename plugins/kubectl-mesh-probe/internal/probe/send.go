@@ -266,7 +266,7 @@ func (r *run) follow(ctx context.Context) (stop func()) {
 func (r *run) notice(snaps snapshots) {
 	r.compare(snaps)
 	for s, snap := range snaps {
-		s.senders.learn(snap, s.key, r.clientClusters(s), r.mesh.silent(snap))
+		s.senders.learn(snap, s.key, s.sent(r.cfg.Send.Request), r.clientClusters(s), r.mesh.silent(snap))
 	}
 }
 

@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"slices"
+	"strings"
 
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 
@@ -13,6 +14,8 @@ import (
 	"github.com/kubectl-mesh/kubectl-mesh/pkg/common/routing"
 	"github.com/kubectl-mesh/kubectl-mesh/plugins/kubectl-mesh-probe/internal/history"
 	"github.com/kubectl-mesh/kubectl-mesh/plugins/kubectl-mesh-probe/internal/judge"
+	"github.com/kubectl-mesh/kubectl-mesh/plugins/kubectl-mesh-probe/internal/origin"
+	"github.com/kubectl-mesh/kubectl-mesh/plugins/kubectl-mesh-probe/internal/reply"
 	"github.com/kubectl-mesh/kubectl-mesh/plugins/kubectl-mesh-probe/internal/request"
 	"github.com/kubectl-mesh/kubectl-mesh/plugins/kubectl-mesh-probe/internal/target"
 )
@@ -37,6 +40,19 @@ func (s *service) describe(method string) v1alpha1.ProbeTarget {
 	out := v1alpha1.ProbeTarget{URL: s.url.String(), Method: method}
 	if s.found {
 		out.Service, out.Port = s.key.String(), s.url.Port()
+	}
+	return out
+}
+
+// sent is what the clients send to the target, and the name of its Service, which the backends may know.
+func (s *service) sent(q request.Request) origin.Sent {
+	out := origin.Sent{Hosts: []string{s.url.Host(), s.key.Name}, Texts: []string{s.url.Path(), q.UserAgent, string(q.Data)}}
+	for _, line := range q.Headers {
+		if name, value, _ := reply.SplitHeader(line); strings.EqualFold(name, "Host") {
+			out.Hosts = append(out.Hosts, value)
+		} else {
+			out.Texts = append(out.Texts, line)
+		}
 	}
 	return out
 }
@@ -68,7 +84,7 @@ func (r *run) found() []*service {
 // learn adds the names and addresses that identify who answers.
 func (r *run) learn(snaps snapshots) {
 	for s, snap := range snaps {
-		s.senders.learn(snap, s.key, r.clientClusters(s), nil)
+		s.senders.learn(snap, s.key, s.sent(r.cfg.Send.Request), r.clientClusters(s), nil)
 	}
 }
 

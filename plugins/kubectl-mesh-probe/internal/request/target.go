@@ -95,6 +95,9 @@ func (t Target) String() string { return t.url.String() }
 // Host returns the host name or address.
 func (t Target) Host() string { return t.url.Hostname() }
 
+// Path returns the path and the query, as they are sent.
+func (t Target) Path() string { return t.url.RequestURI() }
+
 // Port returns the port. It defaults to the port of the scheme.
 func (t Target) Port() int32 {
 	if n, err := strconv.ParseInt(t.url.Port(), 10, 32); err == nil {
