@@ -176,6 +176,23 @@ func (r *reader) header(h header) error {
 		return fmt.Errorf("a record of version %d; this mesh-probe reads version %d", h.Version, Version)
 	}
 	r.rec = &Record{Report: h.Report, Checks: h.Checks, Log: &history.Log{}}
+	return checkSchedules(h.Report)
+}
+
+// checkSchedules refuses counts that cannot be: a comparison takes memory for each request that was not sent. The requests of a client say nothing about
+// them, because only some of the runs that were merged may have had a schedule.
+func checkSchedules(doc v1alpha1.ProbeReport) error {
+	planned := 0
+	for _, c := range doc.Clients {
+		s := c.Schedule
+		if s == nil {
+			continue
+		}
+		if s.Late < 0 || s.Dropped < 0 || s.Planned > maxRequests-planned || s.Dropped > s.Planned || s.Late > s.Planned-s.Dropped {
+			return fmt.Errorf("the record is damaged: the schedule of pod %s in cluster %s cannot be: %d requests planned, %d late, %d not sent", c.Pod, c.Cluster, s.Planned, s.Late, s.Dropped)
+		}
+		planned += s.Planned
+	}
 	return nil
 }
 
@@ -183,6 +200,9 @@ func (r *reader) header(h header) error {
 func (r *reader) whole() (*Record, error) {
 	if t := r.trailer; t.Requests != r.requests || t.Attributions != r.attributions {
 		return nil, fmt.Errorf("the record is damaged: it has %d requests and %d attributions, and its trailer says %d and %d", r.requests, r.attributions, t.Requests, t.Attributions)
+	}
+	if err := checkSchedules(r.trailer.Report); err != nil {
+		return nil, err
 	}
 	r.rec.Report = r.trailer.Report
 	counted := map[history.Client]int{}

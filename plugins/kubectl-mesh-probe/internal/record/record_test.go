@@ -225,6 +225,37 @@ func TestNotARecord(t *testing.T) {
 	}
 }
 
+// Counts of requests that were not sent cannot be checked against the requests, so what cannot be is refused: they are memory for a comparison.
+func TestImpossibleSchedules(t *testing.T) {
+	t.Parallel()
+	const request = `{"request":{"client":"us","pod":"a","startTime":"2026-11-29T12:00:00Z","atMostMs":5,"status":200}}`
+	for schedule, ok := range map[string]bool{
+		`{"planned":3,"late":1,"dropped":2}`:                                     true,
+		`{"planned":0,"late":0,"dropped":0}`:                                     true, // a run that was cut short
+		`{"planned":50000000,"late":0,"dropped":49999999}`:                       true,
+		`{"planned":3,"late":0,"dropped":-1}`:                                    false,
+		`{"planned":3,"late":-1,"dropped":0}`:                                    false,
+		`{"planned":-1,"late":0,"dropped":0}`:                                    false,
+		`{"planned":1,"late":0,"dropped":2}`:                                     false,
+		`{"planned":2,"late":2,"dropped":1}`:                                     false,
+		`{"planned":1,"late":0,"dropped":1099511627776}`:                         false,
+		`{"planned":1099511627776,"late":0,"dropped":1099511627776}`:             false,
+		`{"planned":9223372036854775807,"late":0,"dropped":9223372036854775807}`: false,
+		// Those of all clients are as many.
+		`{"planned":30000000,"late":0,"dropped":29999999}},{"cluster":"eu","pod":"b","schedule":{"planned":30000000,"late":0,"dropped":30000000}`: false,
+	} {
+		clients := `"clients":[{"cluster":"us","pod":"a","requests":1,"schedule":` + schedule + `}]`
+		end := `{"trailer":{"requests":1,"attributions":0,"report":{` + clients + `}}}`
+		_, err := Read(bytes.NewReader(lines(t, head, request, end)), false)
+		_, cut := Read(bytes.NewReader(lines(t, `{"header":{"kind":"ProbeRecord","version":1,"report":{`+clients+`}}}`, request)), true)
+		for name, err := range map[string]error{"whole": err, "cut": cut} {
+			if (err == nil) != ok || !ok && !strings.Contains(err.Error(), "the record is damaged: the schedule of pod") {
+				t.Errorf("%s, %s: %v", schedule, name, err)
+			}
+		}
+	}
+}
+
 // Wherever a record is cut, reading it fails clearly, and --partial reads a beginning of its requests that is never complete.
 func TestCutAnywhere(t *testing.T) {
 	t.Parallel()
