@@ -261,7 +261,7 @@ func Contradicts(t *tally.Tally, p Prediction, members []origin.Member) bool {
 
 // CheckPrediction compares the tally with the predicted shares. A share of 0 must be exactly 0, and the others must fit by a
 // chi-square test at 1e-4. A request that failed fails the check, unless an expectation about errors judges it; then it is
-// unattributed. If the prediction has a caveat, a tally that does not fit is inconclusive.
+// unattributed. Where a request that failed fails the check, one that was not sent keeps it from passing. If the prediction has a caveat, a tally that does not fit is inconclusive.
 func CheckPrediction(t *tally.Tally, ev Evidence) Check {
 	c := ev.doubtDrift(ev.doubtNames(t, judgePrediction(t, ev)))
 	caveat := ev.Prediction.caveat()
@@ -313,7 +313,7 @@ func judgePrediction(t *tally.Tally, ev Evidence) Check {
 	case t.Unattributed() > 0:
 		return c.unattributed(t, ev)
 	case len(observed) == 1:
-		return c.end(Pass, "")
+		return ev.needAll(c.end(Pass, ""), ev.ErrorsJudged || ev.Dropped == 0)
 	case float64(attributed)*smallest < 5:
 		c.Needs = int(5/smallest) + 1
 		return c.tooFew(ev)
@@ -323,7 +323,7 @@ func judgePrediction(t *tally.Tally, ev Evidence) Check {
 	if prob < significance {
 		return c.end(Fail, fmt.Sprintf("by chance, such a deviation occurs in fewer than 1 of %d runs", int(1/significance)))
 	}
-	return c.end(Pass, "")
+	return ev.needAll(c.end(Pass, ""), ev.ErrorsJudged || ev.Dropped == 0)
 }
 
 func separator(n int) string {

@@ -51,3 +51,27 @@ func changed(f func([]routing.Cluster, routing.Key)) *routing.Snapshot {
 	f(snap.Clusters, key)
 	return snap
 }
+
+// The prediction says that no request fails, and those that were not sent may have failed.
+func TestPredictionOfRequestsThatWereNotSent(t *testing.T) {
+	t.Parallel()
+	half, us := Prediction{Shares: map[string]float64{"us": 0.5, "eu": 0.5}}, Prediction{Shares: map[string]float64{"us": 1, "eu": 0}}
+	for name, tc := range map[string]struct {
+		p       Prediction
+		us, eu  int
+		dropped int
+		judged  bool
+		want    Verdict
+	}{
+		"all were sent":             {half, 200, 200, 0, false, Pass},
+		"one was not":               {half, 200, 200, 1, false, Inconclusive},
+		"one was not, one cluster":  {us, 400, 0, 1, false, Inconclusive},
+		"another check judges them": {half, 200, 200, 1, true, Pass},
+		"another cluster answers":   {us, 399, 1, 1, false, Fail},
+	} {
+		got := CheckPrediction(tallyOf(tc.us, tc.eu, 0, 0), Evidence{Prediction: tc.p, Members: mesh, Dropped: tc.dropped, ErrorsJudged: tc.judged})
+		if got.Verdict != tc.want || got.Verdict == Inconclusive && !strings.Contains(got.Reason, "1 requests were not sent") {
+			t.Errorf("%s: %+v", name, got)
+		}
+	}
+}
