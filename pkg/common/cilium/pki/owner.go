@@ -120,7 +120,26 @@ func FindOwner(m metav1.ObjectMeta, exempt ...string) Owner {
 			return owners.Reconciles(manager) && owners.ToolOf(manager) != owners.ToolCertgen
 		})
 	}
-	return writer(managers, exempt)
+	return writer(issuedBefore(fields, managers, exempt), exempt)
+}
+
+// issuedBefore adds certgen to the field managers of a certificate that only mesh-ca has written since. certgen would issue it again at its next run, and its
+// only mark is its entry in managedFields, which then owns f:data["."] and f:type.
+func issuedBefore(fields owners.Fields, managers, exempt []string) []string {
+	if slices.ContainsFunc(managers, func(manager string) bool { return !ours(manager, exempt) }) {
+		return managers
+	}
+	for _, manager := range fields.Any() {
+		if owners.ToolOf(manager) == owners.ToolCertgen && !slices.Contains(managers, manager) {
+			managers = append(managers, manager)
+		}
+	}
+	return managers
+}
+
+// ours reports whether mesh-ca writes under a field manager.
+func ours(manager string, exempt []string) bool {
+	return manager == FieldManager || manager == FieldManagerTrust || slices.Contains(exempt, manager)
 }
 
 // withoutGuests leaves out the marks of tools that keep other keys of the Secret and not the certificate, as an ExternalSecret does that merges a key of its
@@ -174,7 +193,7 @@ func writer(managers, exempt []string) Owner {
 		switch {
 		case owners.ToolOf(manager) == owners.ToolCertgen:
 			return OwnerCertgen, 0
-		case manager == FieldManager, manager == FieldManagerTrust, slices.Contains(exempt, manager):
+		case ours(manager, exempt):
 			return OwnerMeshCA, 1
 		case owners.Interactive(manager):
 			return OwnerHand, 2

@@ -26,6 +26,11 @@ func data(manager string, keys ...string) metav1.ManagedFieldsEntry {
 	return wrote(manager, `{"f:data":{".":{},`+strings.Join(keys, ",")+`},"f:type":{}}`)
 }
 
+// rest is what is left of an entry after others have written all keys of the data.
+func rest(manager string) metav1.ManagedFieldsEntry {
+	return wrote(manager, `{"f:data":{".":{}},"f:type":{}}`)
+}
+
 // ca is an entry that owns the data keys of cilium-ca.
 func ca(manager string) metav1.ManagedFieldsEntry { return data(manager, "ca.crt", "ca.key") }
 
@@ -55,6 +60,9 @@ func TestFindOwner(t *testing.T) {
 		"helm, after our own write": {stored{labels: helm, annotations: release, fields: []metav1.ManagedFieldsEntry{wrote("helm", `{"f:type":{}}`), ca("mesh-ca")}}, "helm/cilium", false},
 		"helm, after federate":      {stored{labels: helm, annotations: release, fields: []metav1.ManagedFieldsEntry{data("helm", "tls.key"), data("mesh-ca", "tls.crt"), data("mesh-ca-trust", "ca.crt")}}, "helm/cilium", false},
 		"certgen, after federate":   {by(data("cilium-certgen", "tls.key"), data("mesh-ca", "tls.crt"), data("mesh-ca-trust", "ca.crt")), "certgen", false},
+		"certgen, after rotate":     {by(rest("cilium-certgen"), data("mesh-ca", "tls.crt", "tls.key"), data("mesh-ca-trust", "ca.crt")), "certgen", false},
+		"helm, once certgen's":      {stored{labels: helm, annotations: release, fields: []metav1.ManagedFieldsEntry{rest("cilium-certgen"), rest("helm"), ca("mesh-ca")}}, "helm/cilium", false},
+		"by hand, once certgen's":   {by(rest("cilium-certgen"), data("kubectl-patch", "tls.crt", "tls.key"), data("mesh-ca-trust", "ca.crt")), "mesh-ca", false},
 		"by us, after federate":     {by(data("mesh-ca", "tls.crt", "tls.key"), data("mesh-ca-trust", "ca.crt")), "mesh-ca", false},
 		"the CA file by us":         {by(data("mesh-ca-trust", "ca.crt")), "mesh-ca", false},
 		"helm of RKE2":              {stored{labels: helm, annotations: release, fields: []metav1.ManagedFieldsEntry{ca("helm_v3")}}, "helm/cilium", false},

@@ -5,6 +5,7 @@ import (
 	"testing"
 
 	corev1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	"github.com/kubectl-mesh/kubectl-mesh/pkg/common/cilium/pki"
 	"github.com/kubectl-mesh/kubectl-mesh/pkg/common/cilium/pki/pkitest"
@@ -55,6 +56,28 @@ func TestRepair(t *testing.T) {
 	}
 }
 
+// rotated is what a rotation leaves of certgen without a CronJob: mesh-ca wrote all keys of the leaf Secrets of Cluster Mesh. Hubble's are Helm's.
+func rotated(hubble bool) catest.Install {
+	return catest.Install{Method: "certgen", Edit: func(secrets map[string]*corev1.Secret) {
+		for name, secret := range secrets {
+			written := secret.ManagedFields[0]
+			switch {
+			case strings.HasPrefix(name, "hubble-") && !hubble:
+				delete(secrets, name)
+			case strings.HasPrefix(name, "hubble-"):
+				secret.Labels, secret.Annotations = map[string]string{pki.LabelManagedBy: "Helm"}, map[string]string{pki.AnnotationRelease: "cilium"}
+				secret.ManagedFields[0].Manager = "helm"
+			case written.Manager == "cilium-certgen":
+				tls, trust := written, written
+				tls.Manager, tls.FieldsV1 = pki.FieldManager, metav1.NewFieldsV1(`{"f:data":{"f:tls.crt":{},"f:tls.key":{}}}`)
+				trust.Manager, trust.FieldsV1 = pki.FieldManagerTrust, metav1.NewFieldsV1(`{"f:data":{"f:ca.crt":{}}}`)
+				written.FieldsV1 = metav1.NewFieldsV1(`{"f:data":{".":{}},"f:type":{}}`)
+				secret.ManagedFields = []metav1.ManagedFieldsEntry{written, tls, trust}
+			}
+		}
+	}}
+}
+
 // TestRefused: nothing is written, and the reason says which cluster and what to do.
 func TestRefused(t *testing.T) {
 	t.Parallel()
@@ -71,13 +94,15 @@ func TestRefused(t *testing.T) {
 		eu   func(testing.TB) catest.Install
 		want string
 	}{
-		"certgen beside Helm": {func(testing.TB) catest.Install { return install("certgen") }, "do not combine"},
-		"path length 0":       {broken(pkitest.Spec{NoPath: true}), "its path length is 0"},
-		"expired":             {broken(pkitest.Spec{NotBefore: pkitest.Now.Add(-9 * pkitest.Day), NotAfter: pkitest.Now.Add(-pkitest.Day)}), "it expired on"},
-		"no key":              {edit(func(s map[string]*corev1.Secret) { delete(s[pki.SecretCA].Data, "ca.key") }), "cannot sign"},
-		"no CA":               {edit(func(s map[string]*corev1.Secret) { delete(s, pki.SecretCA) }), "secret cilium-ca does not exist"},
-		"cert-manager":        {func(testing.TB) catest.Install { return catest.Install{Method: "cert-manager"} }, "is managed by cert-manager"},
-		"Argo CD":             {func(testing.TB) catest.Install { return catest.Install{CAOwner: "argocd"} }, "--force-conflicts"},
+		"certgen beside Helm":             {func(testing.TB) catest.Install { return install("certgen") }, "do not combine"},
+		"certgen beside Helm, rotated":    {func(testing.TB) catest.Install { return rotated(true) }, "both issue leaf certificates in eu"},
+		"certgen without Hubble, rotated": {func(testing.TB) catest.Install { return rotated(false) }, "Helm issues the leaf certificates in us, certgen in eu"},
+		"path length 0":                   {broken(pkitest.Spec{NoPath: true}), "its path length is 0"},
+		"expired":                         {broken(pkitest.Spec{NotBefore: pkitest.Now.Add(-9 * pkitest.Day), NotAfter: pkitest.Now.Add(-pkitest.Day)}), "it expired on"},
+		"no key":                          {edit(func(s map[string]*corev1.Secret) { delete(s[pki.SecretCA].Data, "ca.key") }), "cannot sign"},
+		"no CA":                           {edit(func(s map[string]*corev1.Secret) { delete(s, pki.SecretCA) }), "secret cilium-ca does not exist"},
+		"cert-manager":                    {func(testing.TB) catest.Install { return catest.Install{Method: "cert-manager"} }, "is managed by cert-manager"},
+		"Argo CD":                         {func(testing.TB) catest.Install { return catest.Install{CAOwner: "argocd"} }, "--force-conflicts"},
 		"a leaf certificate of another CA": {func(t testing.TB) catest.Install {
 			other := pkitest.NewCA(t, pkitest.Spec{})
 			return catest.Install{LeafCA: &other}

@@ -4,6 +4,9 @@ import (
 	"strings"
 	"testing"
 
+	corev1 "k8s.io/api/core/v1"
+
+	"github.com/kubectl-mesh/kubectl-mesh/pkg/common/cilium/pki"
 	"github.com/kubectl-mesh/kubectl-mesh/pkg/common/cilium/pki/pkitest"
 	"github.com/kubectl-mesh/kubectl-mesh/plugins/kubectl-mesh-ca/internal/catest"
 	"github.com/kubectl-mesh/kubectl-mesh/plugins/kubectl-mesh-ca/internal/rotate"
@@ -43,6 +46,50 @@ func TestCertgenVersion(t *testing.T) {
 			}
 			if report, err := w.run(rotate.Plan, rotate.Emergency, -1); err != nil {
 				t.Error(err, report)
+			}
+		})
+	}
+}
+
+// byJob is certgen without a CronJob, as charts 1.16 to 1.19 install it without a schedule, beside Helm, which issues Hubble's certificates by default.
+func byJob(_ string, ca *pkitest.CA) catest.Install {
+	return catest.Install{CA: ca, Method: "certgen", Edit: func(secrets map[string]*corev1.Secret) {
+		for name, secret := range secrets {
+			if strings.HasPrefix(name, "hubble-") {
+				secret.ManagedFields[0].Manager = "helm"
+				secret.Labels = map[string]string{pki.LabelManagedBy: "Helm"}
+				secret.Annotations = map[string]string{pki.AnnotationRelease: "cilium", pki.AnnotationReleaseNamespace: catest.Namespace}
+			}
+		}
+	}}
+}
+
+// TestCertgenAfterRotation: after a rotation only managedFields still tell that certgen issues the leaf certificates of Cluster Mesh. Its next Job writes one CA into
+// the CA files, so that the next rotation is not one for Helm.
+func TestCertgenAfterRotation(t *testing.T) {
+	t.Parallel()
+	for name, actions := range map[string][]rotate.Action{
+		"before":   nil,
+		"finished": {rotate.Start, rotate.Continue, rotate.Finish},
+		"aborted":  {rotate.Start, rotate.Continue, rotate.Abort},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			w := newWorld(t, 18, byJob, "us", "eu")
+			for _, action := range actions {
+				report, err := w.run(action, "", -1)
+				if err != nil {
+					t.Fatalf("%s: %v (%v)", action, err, report.Waiting)
+				}
+			}
+			report, err := w.run(rotate.Plan, "", -1)
+			warnings := strings.Join(report.Warnings, "\n")
+			if err != nil || report.Method != string(rotate.Cross) || report.Clusters[0].Owner != string(pki.OwnerCertgen) || strings.Contains(warnings, "harmless") ||
+				!strings.Contains(warnings, "no CronJob tells the version of certgen") || !strings.Contains(warnings, "do not upgrade or roll back release cilium") {
+				t.Errorf("%v: %s, %+v\n%s", err, report.Method, report.Clusters, warnings)
+			}
+			if _, err := w.run(rotate.Plan, rotate.Bundle, -1); err == nil || !strings.Contains(err.Error(), "certgen writes only one CA") {
+				t.Errorf("--method bundle: %v", err)
 			}
 		})
 	}

@@ -81,12 +81,15 @@ func (m *mesh) same(have, want []*x509.Certificate) bool {
 	})
 }
 
-// certgen reports whether certgen issues the leaf certificates of a cluster.
-func (c *cluster) certgen() bool { return c.owner().Kind == pki.OwnerCertgen || len(c.CronJobs) > 0 }
+// certgen reports whether certgen issues a leaf certificate of a cluster: a CronJob exists, or its field manager is on a leaf Secret. Charts without a schedule
+// have no CronJob, only the Job of an upgrade.
+func (c *cluster) certgen() bool {
+	_, issues := c.issuedBy(pki.OwnerCertgen)
+	return issues || len(c.CronJobs) > 0
+}
 
-// emitsCross reports whether the owner of a cluster's leaf certificates emits X. Helm does not. certgen does; where it has no CronJob, only its field manager
-// tells that it is the owner, and this rotation's own writes hide that, so that everybody else is treated as certgen.
-func (c *cluster) emitsCross() bool { return c.owner().Kind != pki.OwnerHelm || len(c.CronJobs) > 0 }
+// emitsCross reports whether the owner of a cluster's leaf certificates emits X. Helm does not, certgen does. An owner that is not known is treated as certgen.
+func (c *cluster) emitsCross() bool { return c.owner().Kind != pki.OwnerHelm || c.certgen() }
 
 // crossSign makes X once for all clusters.
 func (m *mesh) crossSign() error {

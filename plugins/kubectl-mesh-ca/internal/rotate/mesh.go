@@ -278,21 +278,39 @@ func common(kinds map[string]pki.Accepts, otherwise pki.Accepts) pki.Accepts {
 	return otherwise
 }
 
-// owner says who issues the leaf certificates of a cluster: the strongest of the owners of its Secrets.
+// owner says who issues the leaf certificates of a cluster: the strongest of the owners of its Secrets. certgen comes before Helm, because it writes only one CA
+// into a CA file.
 func (c *cluster) owner() pki.Owner {
 	var first pki.Owner
-	for _, spec := range pki.LeafSpecs() {
-		secret := c.Secrets[spec.Secret].Object
-		if secret == nil {
-			continue
-		}
-		o := pki.FindOwner(secret.ObjectMeta)
+	for _, o := range c.owners() {
 		if o.Reconciles() {
 			return o
 		}
-		if first.Kind == "" || first.Kind == pki.OwnerHand || first.Kind == pki.OwnerUnknown || first.Kind == pki.OwnerMeshCA {
+		weak := first.Kind == "" || first.Kind == pki.OwnerHand || first.Kind == pki.OwnerUnknown || first.Kind == pki.OwnerMeshCA
+		if weak || first.Kind == pki.OwnerHelm && o.Kind == pki.OwnerCertgen {
 			first.Kind, first.Name, first.Mark = cmp.Or(o.Kind, first.Kind), o.Name, o.Mark
 		}
 	}
 	return first
+}
+
+// owners are those of the leaf Secrets of a cluster.
+func (c *cluster) owners() []pki.Owner {
+	var out []pki.Owner
+	for _, spec := range pki.LeafSpecs() {
+		if secret := c.Secrets[spec.Secret].Object; secret != nil {
+			out = append(out, pki.FindOwner(secret.ObjectMeta))
+		}
+	}
+	return out
+}
+
+// issuedBy returns an owner of a kind, and reports whether one of the leaf Secrets of a cluster has it.
+func (c *cluster) issuedBy(kind pki.OwnerKind) (pki.Owner, bool) {
+	all := c.owners()
+	n := slices.IndexFunc(all, func(o pki.Owner) bool { return o.Kind == kind })
+	if n < 0 {
+		return pki.Owner{}, false
+	}
+	return all[n], true
 }

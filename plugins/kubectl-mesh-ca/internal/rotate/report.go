@@ -150,18 +150,19 @@ func (r *run) warnings() []string {
 	}
 	for _, c := range r.m.clusters {
 		owner := c.owner()
-		release := cmp.Or(owner.Name, c.Release.Name)
+		byHelm, helm := c.issuedBy(pki.OwnerHelm)
+		release := cmp.Or(byHelm.Name, c.Release.Name)
 		switch {
-		case owner.Kind == pki.OwnerHelm && r.m.method == Cross:
-			warn(c, "do not upgrade or roll back release %s until the rotation has ended: Helm would write certificates that some clusters do not accept", release)
-		case owner.Kind == pki.OwnerHelm && !c.Values.Known:
-			warn(c, "cannot read the values of release %s: if they set tls.ca.cert and tls.ca.key, do not upgrade it until the rotation has ended. helm rollback would restore the previous CA", release)
-		case owner.Kind == pki.OwnerHelm:
-			warn(c, "helm rollback of release %s would restore the previous CA; upgrades are harmless", release)
 		case owner.Reconciles():
 			warn(c, "suspend %s until the rotation has ended: it would write its own certificates again", owner)
+		case helm && r.m.method == Cross: // also beside certgen, which may issue only those of Cluster Mesh
+			warn(c, "do not upgrade or roll back release %s until the rotation has ended: Helm would write certificates that some clusters do not accept", release)
+		case helm && !c.Values.Known:
+			warn(c, "cannot read the values of release %s: if they set tls.ca.cert and tls.ca.key, do not upgrade it until the rotation has ended. helm rollback would restore the previous CA", release)
+		case helm:
+			warn(c, "helm rollback of release %s would restore the previous CA; upgrades are harmless", release)
 		}
-		if note := c.UpgradeNote(); note != "" && owner.Kind == pki.OwnerHelm {
+		if note := c.UpgradeNote(); note != "" && helm {
 			warn(c, "%s", note)
 		}
 		if r.m.method == Cross && r.m.old.Cert != nil && c.certgen() {
