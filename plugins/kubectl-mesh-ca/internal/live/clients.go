@@ -26,7 +26,7 @@ func (c *Cluster) Clients(ctx context.Context, m *clusters.Member) ([]Client, er
 		read                func(context.Context, *clusters.Member, *corev1.Pod, Client) ([]Client, error)
 		kind                string
 	}{
-		{selectAgents, cilium.ContainerAgent, c.agent, KindAgent},
+		{SelectAgents, cilium.ContainerAgent, c.agent, KindAgent},
 		{selectMeshAPI, cilium.ContainerKVStoreMesh, c.kvstoreMesh, KindKVStoreMesh},
 		{selectOperator, containerOperator, c.operator, KindOperator},
 	} {

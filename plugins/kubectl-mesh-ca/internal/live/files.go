@@ -31,7 +31,7 @@ echo END`
 
 // Files implements Observer.
 func (c *Cluster) Files(ctx context.Context, m *clusters.Member) ([]File, error) {
-	pods, err := c.pods(ctx, m, selectAgents, cilium.ContainerAgent)
+	pods, err := c.pods(ctx, m, SelectAgents, cilium.ContainerAgent)
 	if err != nil {
 		return nil, err
 	}

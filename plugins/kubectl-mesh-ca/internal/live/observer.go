@@ -24,9 +24,11 @@ import (
 	"github.com/kubectl-mesh/kubectl-mesh/pkg/common/podstream"
 )
 
+// SelectAgents is the label of the agents' pods. Source: charts 1.16 to 1.20.
+const SelectAgents = "k8s-app=cilium"
+
 // Labels and containers of Cilium's pods. Source: charts 1.16 to 1.20.
 const (
-	selectAgents   = "k8s-app=cilium"
 	selectMeshAPI  = "k8s-app=" + cilium.DeploymentMeshAPI
 	selectOperator = "io.cilium/app=operator"
 
@@ -112,6 +114,17 @@ func (c *Cluster) pods(ctx context.Context, m *clusters.Member, selector, contai
 	})
 	slices.SortFunc(out, func(a, b corev1.Pod) int { return strings.Compare(a.Name, b.Name) })
 	return out, nil
+}
+
+// NodeNotReady reports whether the node of a pod is not ready, from the pod alone. When a node is lost, the node controller marks its pods as not ready and does not
+// touch ContainersReady; a kubelet writes both (Kubernetes pkg/controller/util/node MarkPodsNotReady, pkg/kubelet/status). An agent that was not ready before that is
+// not recognized.
+func NodeNotReady(p *corev1.Pod) bool {
+	is := map[corev1.PodConditionType]corev1.ConditionStatus{}
+	for _, c := range p.Status.Conditions {
+		is[c.Type] = c.Status
+	}
+	return is[corev1.PodReady] == corev1.ConditionFalse && is[corev1.ContainersReady] == corev1.ConditionTrue && len(p.Spec.ReadinessGates) == 0
 }
 
 // started returns when a container started; zero if it does not run.

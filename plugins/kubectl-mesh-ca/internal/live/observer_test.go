@@ -136,7 +136,7 @@ func TestServed(t *testing.T) {
 	waiting.Status.ContainerStatuses = nil
 	ending := pod("d", selectMeshAPI, "etcd")
 	ending.DeletionTimestamp, ending.Finalizers = &metav1.Time{Time: epoch}, []string{"x"}
-	o, m := observer(f, at(1), pod("b", selectMeshAPI, "etcd"), pod("a", selectMeshAPI, "etcd"), waiting, ending, pod("agent", selectAgents, "cilium-agent"))
+	o, m := observer(f, at(1), pod("b", selectMeshAPI, "etcd"), pod("a", selectMeshAPI, "etcd"), waiting, ending, pod("agent", SelectAgents, "cilium-agent"))
 	got, err := o.Served(t.Context(), m)
 	if err != nil || len(got) != 3 {
 		t.Fatal(err, got)
@@ -219,7 +219,7 @@ func TestAgents(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			f := &fakeStreams{output: map[string]string{"a/cilium-agent cilium-dbg": fmt.Sprintf(statusOf, tc.connected, tc.succeeded.Format("2006-01-02T15:04:05.000Z")), "a/cilium-agent": tc.log}}
-			o, m := observer(f, at(100), pod("a", selectAgents, "cilium-agent"))
+			o, m := observer(f, at(100), pod("a", SelectAgents, "cilium-agent"))
 			got, err := o.Clients(t.Context(), m)
 			if err != nil || len(got) != 1 {
 				t.Fatal(err, got)
@@ -269,13 +269,13 @@ func TestClientsThatCannotBeAsked(t *testing.T) {
 	t.Parallel()
 	idle := pod("op2", selectOperator, "cilium-operator") // without MCS-API it does not connect
 	idle.Spec.Containers[0].VolumeMounts = nil
-	down := pod("z", selectAgents, "cilium-agent")
+	down := pod("z", SelectAgents, "cilium-agent")
 	down.Status.ContainerStatuses = nil
 	f := &fakeStreams{
 		output: map[string]string{"b/cilium-agent cilium-dbg": "text", "op/cilium-operator": line(epoch, "starting", "") + connecting(at(1), "eu") + established(at(1), "eu")},
 		fails:  map[string]error{"a/cilium-agent cilium-dbg": errors.New("timeout")},
 	}
-	o, m := observer(f, at(9), pod("a", selectAgents, "cilium-agent"), pod("b", selectAgents, "cilium-agent"), down, pod("op", selectOperator, "cilium-operator"), idle)
+	o, m := observer(f, at(9), pod("a", SelectAgents, "cilium-agent"), pod("b", SelectAgents, "cilium-agent"), down, pod("op", selectOperator, "cilium-operator"), idle)
 	got, err := o.Clients(t.Context(), m)
 	if err != nil {
 		t.Fatal(err)
@@ -353,7 +353,7 @@ func TestLogOfTheConnection(t *testing.T) {
 			}}
 			p := pod("k", selectMeshAPI, "etcd", "kvstoremesh")
 			if tc.agent {
-				p = pod("a", selectAgents, "cilium-agent")
+				p = pod("a", SelectAgents, "cilium-agent")
 			}
 			o, m := observer(f, at(100), p)
 			got, err := o.Clients(t.Context(), m)
@@ -371,7 +371,7 @@ func TestLogByTheClockOfTheCluster(t *testing.T) {
 		f := &fakeStreams{output: map[string]string{
 			"a/cilium-agent cilium-dbg": fmt.Sprintf(statusOf, false, at(5).Format("2006-01-02T15:04:05.000Z")), "a/cilium-agent": connecting(at(4), "eu") + connecting(at(98), "eu"),
 		}}
-		o, m := observer(f, at(100).Add(ahead), pod("a", selectAgents, "cilium-agent"))
+		o, m := observer(f, at(100).Add(ahead), pod("a", SelectAgents, "cilium-agent"))
 		got, err := o.Clients(t.Context(), m.WithSkew(clusters.Skew{Low: -ahead - time.Second, High: -ahead}))
 		if err != nil || len(got) != 1 || !got[0].Rebuilt.Equal(at(98)) {
 			t.Errorf("%s: %v %+v", ahead, err, got)
@@ -385,7 +385,7 @@ func TestFiles(t *testing.T) {
 	out := "FILE common-etcd-client-ca.crt\nWRITTEN 2026-11-23 12:00:01.500000000 +0000\nWRITTEN 2026-11-23 12:00:02.250000000 +0000\n" + string(ca.CertPEM) + "\n" +
 		"FILE empty.crt\nWRITTEN 2026-11-23 13:00:01.000000000 +0100\n\nEND\n"
 	f := &fakeStreams{output: map[string]string{"a/cilium-agent sh": out, "b/cilium-agent sh": "FILE x.crt\n"}}
-	o, m := observer(f, at(9), pod("a", selectAgents, "cilium-agent"), pod("b", selectAgents, "cilium-agent"))
+	o, m := observer(f, at(9), pod("a", SelectAgents, "cilium-agent"), pod("b", SelectAgents, "cilium-agent"))
 	got, err := o.Files(t.Context(), m)
 	if err != nil || len(got) != 3 {
 		t.Fatal(err, got)

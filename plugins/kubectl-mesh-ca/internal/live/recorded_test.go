@@ -37,7 +37,7 @@ func start(t *testing.T) time.Time { return clockOf(t, "06:11:54") }
 func TestRecordedAgent(t *testing.T) {
 	t.Parallel()
 	f := &fakeStreams{output: map[string]string{"a/cilium-agent cilium-dbg": recorded(t, "agent-status.json"), "a/cilium-agent": recorded(t, "agent.log"), "a/cilium-agent sh": recorded(t, "files.txt")}}
-	p := pod("a", selectAgents, "cilium-agent")
+	p := pod("a", SelectAgents, "cilium-agent")
 	p.Status.ContainerStatuses[0].State.Running.StartedAt.Time = start(t)
 	o, m := observer(f, clockOf(t, "06:17:00"), p)
 	clients, err := o.Clients(t.Context(), m)

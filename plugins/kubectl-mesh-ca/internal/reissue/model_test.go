@@ -42,6 +42,8 @@ type world struct {
 	helmFails        bool
 	blind            bool // nothing can be observed
 	starting         int  // for so many polls agents have read everything, and are not connected yet
+	// dead are clusters in which a node is not ready, and stuck those in which the first roll-out of the agents, which this command did not begin, does not end.
+	dead, stuck map[string]bool
 }
 
 func must(t testing.TB, err error) {
@@ -141,6 +143,9 @@ func (w *world) Running(_ context.Context, s *ca.State) reissue.Running {
 			reissue.Connection{Kind: live.KindKVStoreMesh, Pod: "clustermesh-apiserver-0", Peer: peer, Connected: w.connected(name, peer), Read: w.pools[name]["kvstoremesh"] == w.trust(name, pki.SecretRemote)},
 			reissue.Connection{Kind: live.KindAgent, Pod: "cilium-0", Peer: peer, Connected: local && w.starting <= 0, Read: fresh})
 	}
+	if w.dead[name] && w.restarted[name]["agents"] == "" { // an agent that ends is not asked
+		out.Connections = append(out.Connections, reissue.Connection{Kind: live.KindAgent, Pod: "cilium-dead", Unknown: true})
+	}
 	return out
 }
 
@@ -194,9 +199,36 @@ func (w *world) kubelet(cluster string) {
 			}
 		}
 	}
-	ds.Status.DesiredNumberScheduled, ds.Status.UpdatedNumberScheduled, ds.Status.NumberAvailable = 1, 1, 1
+	ds.Status.DesiredNumberScheduled, ds.Status.UpdatedNumberScheduled, ds.Status.NumberAvailable = 3, 3, 3
+	if w.dead[cluster] {
+		ds.Status.NumberAvailable = 2
+		if w.deadAgent(cluster, w.restarted[cluster]["agents"] != "") {
+			ds.Status.UpdatedNumberScheduled = 2
+		}
+	}
+	if w.stuck[cluster] {
+		ds.Status.UpdatedNumberScheduled = 1
+	}
 	_, err = apps.DaemonSets(catest.Namespace).UpdateStatus(context.Background(), ds, metav1.UpdateOptions{})
 	must(w.t, err)
+}
+
+// deadAgent is the agent's pod on a node that is not ready. The DaemonSet deletes an old one at once, and the API server keeps it until the node is back.
+func (w *world) deadAgent(cluster string, old bool) bool {
+	pods := w.mesh.API[cluster].CoreV1().Pods(catest.Namespace)
+	pod := &corev1.Pod{ObjectMeta: metav1.ObjectMeta{Name: "cilium-dead", Namespace: catest.Namespace, Labels: map[string]string{"k8s-app": "cilium"}}, Spec: corev1.PodSpec{NodeName: "node-3"}}
+	pod.Status.Conditions = []corev1.PodCondition{{Type: corev1.PodReady, Status: corev1.ConditionFalse}, {Type: corev1.ContainersReady, Status: corev1.ConditionTrue}}
+	if _, err := pods.Get(context.Background(), pod.Name, metav1.GetOptions{}); err != nil {
+		_, err := pods.Create(context.Background(), pod, metav1.CreateOptions{})
+		must(w.t, err)
+	}
+	if old {
+		now := metav1.NewTime(w.at)
+		pod.DeletionTimestamp = &now
+		_, err := pods.Update(context.Background(), pod, metav1.UpdateOptions{})
+		must(w.t, err)
+	}
+	return old
 }
 
 // certgen runs the Jobs that were created.

@@ -37,6 +37,8 @@ type Work struct {
 
 	clusters []*cluster
 	before   map[string]Running // what the processes did before the first write; nil without a restart
+	// unreachable are the agents' pods on nodes that are not ready, by cluster.
+	unreachable map[string]map[string]bool
 	// What became of it.
 	phases   []phaseDone
 	written  []change.Step

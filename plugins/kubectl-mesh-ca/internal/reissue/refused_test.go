@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/google/go-cmp/cmp"
+	appsv1 "k8s.io/api/apps/v1"
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
@@ -62,6 +63,24 @@ func TestRefused(t *testing.T) {
 				t.Errorf("%v; %d writes", err, w.mesh.Writes())
 			}
 		})
+	}
+}
+
+// TestOnDelete: nothing replaces the agents of a DaemonSet with this strategy, so that a command that must restart them does not begin.
+func TestOnDelete(t *testing.T) {
+	t.Parallel()
+	one, former := pkitest.NewCA(t, pkitest.Spec{}), pkitest.NewCA(t, pkitest.Spec{})
+	w := newWorld(t, func(string) catest.Install {
+		return catest.Install{CA: &one, LeafCA: &former, Method: "hand", Workloads: func(_ *appsv1.Deployment, d *appsv1.DaemonSet) {
+			d.Spec.UpdateStrategy.Type = appsv1.OnDeleteDaemonSetStrategyType
+		}}
+	}, "us")
+	_, err := w.reissue(reissue.Config{Means: w.means(true, false)})
+	if err == nil || !strings.Contains(err.Error(), "nothing was changed: cluster \"us\": the updateStrategy of daemonset cilium is OnDelete") || w.mesh.Writes() > 0 {
+		t.Errorf("%v; %d writes", err, w.mesh.Writes())
+	}
+	if _, err := w.reissue(reissue.Config{Means: w.means(false, false)}); err != nil {
+		t.Error(err)
 	}
 }
 

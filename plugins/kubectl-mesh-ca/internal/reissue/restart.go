@@ -5,14 +5,10 @@ import (
 	"fmt"
 	"slices"
 
-	appsv1 "k8s.io/api/apps/v1"
-	"k8s.io/utils/ptr"
-
 	"github.com/kubectl-mesh/kubectl-mesh/pkg/common/change"
 	"github.com/kubectl-mesh/kubectl-mesh/pkg/common/cilium"
 	"github.com/kubectl-mesh/kubectl-mesh/pkg/common/cilium/pki"
 	"github.com/kubectl-mesh/kubectl-mesh/pkg/common/clusters"
-	"github.com/kubectl-mesh/kubectl-mesh/pkg/common/fanout"
 	"github.com/kubectl-mesh/kubectl-mesh/plugins/kubectl-mesh-ca/internal/ca"
 	"github.com/kubectl-mesh/kubectl-mesh/plugins/kubectl-mesh-ca/internal/live"
 )
@@ -172,7 +168,7 @@ func (g *gate) connection(name, kind, peer string) []string {
 	r, found := g.now[name], false
 	var out []string
 	for _, c := range r.Connections {
-		if c.Kind != kind || c.Peer != peer && c.Peer != "" {
+		if c.Kind != kind || c.Peer != peer && c.Peer != "" || g.work.unreachable[name][c.Pod] {
 			continue
 		}
 		found = true
@@ -219,25 +215,25 @@ func sortedPeers(s *ca.State) []string {
 }
 
 // agents restarts the agents of each cluster whose clustermesh-apiserver restarted, unless all of them have read the CA, and those that have lost their etcd. It
-// ends when the agents of all these clusters are connected.
+// ends when the agents of all these clusters are connected. A cluster whose agents an earlier roll-out still replaces is left out, and is the error at the end. But
+// after a restart of this command that does not end well, no other one begins: it could fail in the same way.
 func (g *gate) agents(ctx context.Context) error {
 	w := g.work
+	stuck, err := w.settle(ctx)
+	if err != nil {
+		return err
+	}
+	settled := func() []*cluster {
+		return slices.DeleteFunc(w.withAgents(), func(c *cluster) bool { return stuck[c.name()] != "" })
+	}
 	// A barrier over all clusters: an agent that starts while KVStoreMesh is not connected loses the other clusters' backends.
 	if err := w.await(ctx, "KVStoreMesh in all clusters", func(ctx context.Context) ([]string, error) {
-		left := g.look(ctx)
-		for _, c := range w.withAgents() { // an earlier command may have ended while agents restarted
-			rolling, err := w.rolledOut(ctx, c.State, change.DaemonSet, cilium.DaemonSetName)
-			if err != nil {
-				return nil, err
-			}
-			left = append(left, rolling...)
-		}
-		return append(left, g.disconnected(live.KindKVStoreMesh)...), nil
+		return append(g.look(ctx), g.disconnected(live.KindKVStoreMesh)...), nil
 	}); err != nil {
 		return err
 	}
 	w.findLost(g.now)
-	behind := slices.DeleteFunc(w.withAgents(), func(c *cluster) bool { return g.agentsRead(c) })
+	behind := slices.DeleteFunc(settled(), func(c *cluster) bool { return g.agentsRead(c) })
 	if err := w.timed(phaseAgents, behind, func() error {
 		for _, c := range behind {
 			w.ui.Say("Restarting the agents in %s.", c.name())
@@ -256,12 +252,12 @@ func (g *gate) agents(ctx context.Context) error {
 	}); err != nil {
 		return err
 	}
-	for _, c := range w.withAgents() {
+	for _, c := range settled() {
 		if err := w.awaitAgents(ctx, g, c); err != nil {
 			return err
 		}
 	}
-	return nil
+	return w.unsettled(stuck)
 }
 
 func (w *Work) awaitAgents(ctx context.Context, g *gate, c *cluster) error {
@@ -301,8 +297,8 @@ func (w *Work) lost(ctx context.Context, s *ca.State) (bool, error) {
 		return false, nil
 	}
 	for kind, name := range map[*change.Kind]string{&change.Deployment: cilium.DeploymentMeshAPI, &change.DaemonSet: cilium.DaemonSetName} {
-		left, err := w.rolledOut(ctx, s, *kind, name)
-		if err != nil || len(left) > 0 {
+		r, err := w.rollout(ctx, s, *kind, name)
+		if err != nil || r.replacing || r.left != "" && kind == &change.Deployment { // an agent that is not available may have other reasons
 			return true, err
 		}
 	}
@@ -337,32 +333,4 @@ func (g *gate) agentsMissing(ctx context.Context, c *cluster) ([]string, error) 
 		}
 	}
 	return left, nil
-}
-
-// rolledOut says whether pods of a workload are still to be replaced.
-func (w *Work) rolledOut(ctx context.Context, s *ca.State, kind change.Kind, name string) ([]string, error) {
-	got, err := fanout.Within(ctx, w.Change.Timeout, (change.Target{Member: s.Member, Kind: kind, Namespace: s.Namespace, Name: name}).Get)
-	if err != nil {
-		return []string{fmt.Sprintf("%s: %s %s could not be read: %v", s.Member.Name, kind.Name, name, err)}, nil
-	}
-	var done, want, available int32
-	var seen bool
-	switch o := got.(type) {
-	case *appsv1.Deployment:
-		want, available, seen = ptr.Deref(o.Spec.Replicas, 1), o.Status.AvailableReplicas, o.Status.ObservedGeneration >= o.Generation
-		if done = o.Status.UpdatedReplicas; o.Status.Replicas > done { // old pods are still there
-			done = min(done, want-1)
-		}
-	case *appsv1.DaemonSet:
-		want, available, done, seen = o.Status.DesiredNumberScheduled, o.Status.NumberAvailable, o.Status.UpdatedNumberScheduled, o.Status.ObservedGeneration >= o.Generation
-	default:
-		return nil, errKind
-	}
-	switch {
-	case !seen:
-		return []string{fmt.Sprintf("%s: %s %s has not begun to replace its pods", s.Member.Name, kind.Name, name)}, nil
-	case done >= want && available >= want:
-		return nil, nil
-	}
-	return []string{fmt.Sprintf("%s: %s %s has replaced %d of %d pods, %d are available", s.Member.Name, kind.Name, name, done, want, available)}, nil
 }

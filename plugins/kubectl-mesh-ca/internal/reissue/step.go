@@ -8,6 +8,7 @@ import (
 	"slices"
 	"time"
 
+	appsv1 "k8s.io/api/apps/v1"
 	batchv1 "k8s.io/api/batch/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
@@ -120,6 +121,9 @@ func (w *Work) restartOf(ctx context.Context, s *ca.State, kind change.Kind, nam
 	have, err := fanout.Within(ctx, w.Change.Timeout, (change.Target{Member: s.Member, Kind: kind, Namespace: s.Namespace, Name: name}).Get)
 	if err != nil {
 		return nil, fmt.Errorf("read %s %s: %w", kind.Name, name, err)
+	}
+	if ds, ok := have.(*appsv1.DaemonSet); ok && ds.Spec.UpdateStrategy.Type == appsv1.OnDeleteDaemonSetStrategyType {
+		return nil, errOnDelete
 	}
 	access, why := ca.AccessRestart(), "restart: etcd reads its CA file only at start"
 	if kind.Name == change.DaemonSet.Name {
