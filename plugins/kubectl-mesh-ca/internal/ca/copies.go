@@ -15,6 +15,9 @@ func (s *State) keepsCopies(ref pki.Ref) bool {
 	return ref.Kind == pki.Secret && slices.Contains(configSecrets(), ref.Name)
 }
 
+// IsCopy reports whether a file of the agents, by its path in their container, is a copy of a peer's: one that the Secret with the peers' configurations contains.
+func (s *State) IsCopy(path string) bool { return s.keepsCopies(s.Side.AgentTrust(path).Source.Ref) }
+
 // Followed lists what a person must do in clusters that have copies of certificates that are issued again, or bundles without their CA.
 func Followed(all []*State, renewals []*Renewal, now time.Time) []Step {
 	var out []Step

@@ -44,9 +44,15 @@ func (m *mesh) behind(c *cluster) bool {
 	return slices.ContainsFunc(m.clients(c), func(client rotate.Client) bool { return client.Behind })
 }
 
+// written are the files that a federation writes. Copies of a peer's certificates are not: they are for connections to this peer alone, whose CA stays in every CA
+// file of the peer and verifies its leaf certificates throughout. The check of copies before the first write tells whether they work.
+func written(seen []rotate.Seen) []rotate.Seen {
+	return slices.DeleteFunc(slices.Clone(seen), func(s rotate.Seen) bool { return s.Copy })
+}
+
 // files: the kubelet writes a file some time after the Secret.
 func (m *mesh) files(c *cluster, add func(string, ...any)) {
-	for _, seen := range c.running.Files {
+	for _, seen := range written(c.running.Files) {
 		for _, other := range m.authorities {
 			former := !lasts(seen.Certs, other.Cert)
 			if m.off {
@@ -62,10 +68,11 @@ func (m *mesh) files(c *cluster, add func(string, ...any)) {
 
 // presented: the same holds for what is served, which is read at every handshake.
 func (m *mesh) presented(c *cluster, add func(string, ...any)) {
-	if len(c.running.Presented) == 0 {
+	presented := written(c.running.Presented)
+	if len(presented) == 0 {
 		add("no etcd replica and no agent could be asked what it presents")
 	}
-	for _, seen := range c.running.Presented {
+	for _, seen := range presented {
 		for _, a := range m.authorities {
 			if len(seen.Certs) == 0 || m.accepts(seen.Certs, a.Cert) != nil {
 				add("%s presents a certificate that the CA %s does not verify yet", seen.Where, pki.Short(pki.Fingerprint(a.Cert)))

@@ -1,12 +1,14 @@
 package federate
 
 import (
+	"cmp"
 	"context"
 	"crypto/sha256"
 	"crypto/x509"
 	"errors"
 	"fmt"
 	"slices"
+	"strings"
 
 	"github.com/kubectl-mesh/kubectl-mesh/pkg/common/change"
 	"github.com/kubectl-mesh/kubectl-mesh/pkg/common/cilium/pki"
@@ -28,9 +30,40 @@ func (m *mesh) guard(steps []change.Step) error {
 // certificate of the other.
 func (m *mesh) separated(steps []change.Step) error {
 	for _, pair := range m.simulate(steps) {
+		if copies := m.copies(pair); pair.Verdict == pki.OK && m.separates(pair) && copies != "" {
+			return fmt.Errorf("%w: %s connects to %s with copies of its certificates (%s), and would still do so. Remove tls of %s from clustermesh.config.clusters in the Helm values of %s first",
+				errRefused, pair.Client, pair.Server, copies, pair.Server, pair.Client)
+		}
 		if pair.Verdict == pki.OK && m.separates(pair) {
 			return fmt.Errorf("%w: %s and %s would still trust each other, by the CA of a third cluster with which both are federated: name all clusters with --in, then federate those that belong together",
 				errRefused, pair.Client, pair.Server)
+		}
+	}
+	return nil
+}
+
+// copies names the copies of a peer's certificates with which a cluster connects to it; "" if there are none.
+func (m *mesh) copies(p pki.Pair) string {
+	one := m.cluster(p.Client)
+	if one == nil {
+		return ""
+	}
+	var out []string
+	for _, c := range one.Side.Copies(p.Server) {
+		out = append(out, c.Source.String())
+	}
+	return strings.Join(out, ", ")
+}
+
+// copied returns an error if clusters would not be connected after all writes because of copies, which a federation does not write. Every command would wait for them.
+func (m *mesh) copied(steps []change.Step) error {
+	if m.off {
+		return nil
+	}
+	for _, p := range m.simulate(steps) {
+		if copies := m.copies(p); p.Verdict == pki.Broken && m.cluster(p.Server) != nil && copies != "" {
+			return fmt.Errorf("%w: %s connects to %s with copies of its certificates (%s), and that would still fail: %s. Copy them again from secret %s of %s, or remove tls of %s from clustermesh.config.clusters in the Helm values of %s",
+				errRefused, p.Client, p.Server, copies, cmp.Or(p.Login.Reason, p.Identity.Reason), pki.SecretRemote, p.Server, p.Server, p.Client)
 		}
 	}
 	return nil
@@ -114,6 +147,11 @@ func (r *run) preflight(ctx context.Context) error {
 	}
 	if err := errors.Join(r.m.separated(plan.Pending()), r.m.verified(plan.Pending())); err != nil {
 		return err
+	}
+	if r.Wait > 0 {
+		if err := r.m.copied(plan.Pending()); err != nil {
+			return err
+		}
 	}
 	if r.DryRun != cli.DryRunClient {
 		err = plan.Preflight(ctx, r.Change)

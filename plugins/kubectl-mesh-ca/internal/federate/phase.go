@@ -1,6 +1,7 @@
 package federate
 
 import (
+	"errors"
 	"fmt"
 	"strings"
 
@@ -43,6 +44,9 @@ func (c Config) planCluster(m *mesh, one *cluster, kind PhaseKind) (first, secon
 	case Trust:
 		first, second = c.edits(m, one, trust, pki.FieldManagerTrust)
 	case Restart:
+		if why := one.Untimed(); len(why) > 0 { // since check: nothing would tell the new pods from the old ones
+			return nil, nil, errors.New(why[0])
+		}
 		second = append(second, ca.NewMeshAPIRestart(one.State, one.meshAPI, c.Clock.Now(), c.Manager))
 	case Refresh:
 		second = ca.NewRefresh(one.State, c.Clock.Now(), c.Manager)

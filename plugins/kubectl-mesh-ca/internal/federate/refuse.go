@@ -72,6 +72,11 @@ func (c Config) checkCluster(m *mesh, one *cluster, r *refusal) {
 			r.add("%s: processes trust %s instead of the ca.crt of the leaf certificates (tls.caBundle): add the CAs of the other clusters to that object, or remove tls.caBundle", name, b.Source)
 		}
 	}
+	if m.recipe == Roots && c.Wait > 0 { // only this recipe waits until CA files are loaded
+		for _, why := range one.Untimed() { // a restart would not make it known
+			r.add("%s: %s", name, why)
+		}
+	}
 	c.checkLeafSecrets(m, one, r)
 }
 

@@ -179,7 +179,29 @@ func (r *run) nextSteps() []v1alpha1.NextStep {
 	case Repair:
 		return append(out, r.afterRepair()...)
 	}
-	return append(out, r.connect()...)
+	return append(append(out, r.connect()...), r.withoutCopies()...)
+}
+
+// withoutCopies lists the copies of certificates that are not needed any more. With the recipe Files they are: the Helm upgrade that removes them may drop the
+// cross certificates too.
+func (r *run) withoutCopies() []v1alpha1.NextStep {
+	if r.m.recipe == Files || r.Wait == 0 || len(r.report.Waiting) > 0 {
+		return nil
+	}
+	var out []v1alpha1.NextStep
+	for _, c := range r.m.scope {
+		for _, other := range r.m.scope {
+			var objects []string
+			for _, file := range c.Side.Copies(other.Member.Name) {
+				objects = append(objects, file.Source.String())
+			}
+			if len(objects) > 0 {
+				out = append(out, v1alpha1.NextStep{Cluster: c.Member.Name, Objects: objects, Reason: fmt.Sprintf(
+					"%s connects to %[2]s with copies of its certificates, which nothing renews. They are not needed any more: remove tls of %[2]s from clustermesh.config.clusters in the Helm values", c.Member.Name, other.Member.Name)})
+			}
+		}
+	}
+	return out
 }
 
 // afterRepair: the cross certificates end with the next leaf certificates, so that one CA must come back soon.

@@ -293,7 +293,8 @@ func (s *Server) patch(resource string, have runtime.Object, a ktesting.PatchAct
 	case *appsv1.DaemonSet:
 		o.Generation++
 	case *corev1.Secret:
-		if data, ok := body["data"].(map[string]any); ok {
+		// An API server does not begin to track an object whose managedFields are empty (apimachinery v0.37, managedfields/internal/skipnonapplied.go).
+		if data, ok := body["data"].(map[string]any); ok && len(o.ManagedFields) > 0 {
 			s.own(o, a.GetPatchOptions().FieldManager, slices.Collect(maps.Keys(data))...)
 		}
 	}

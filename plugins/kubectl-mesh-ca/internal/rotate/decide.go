@@ -105,7 +105,7 @@ type Position struct {
 	Leaves, Trusts map[string]pki.Accepts
 	// Authority: cilium-ca is as the owner's signer needs it in this state.
 	Authority bool
-	// EtcdBehind: an etcd replica is older than its CA file's present content. EtcdUnknown: one could not be asked.
+	// EtcdBehind: an etcd replica is older than its CA file's present content. EtcdUnknown: one could not be asked, or nobody knows.
 	EtcdBehind, EtcdUnknown bool
 	// ClientsBehind: a client process has not built its trust pool again since its CA file got its present content, or nobody knows.
 	ClientsBehind bool

@@ -17,9 +17,9 @@ import (
 
 // Running is what the processes of one cluster do, as far as it matters to a rotation.
 type Running struct {
-	// EtcdBehind and ClientsBehind say which processes have not loaded their present CA file, or of which nobody knows.
+	// EtcdBehind and ClientsBehind say which processes have not loaded their present CA file; ClientsBehind also of which nobody knows.
 	EtcdBehind, ClientsBehind []string
-	// EtcdUnknown says which etcd replicas could not be asked.
+	// EtcdUnknown says which etcd replicas could not be asked, or of which nobody knows whether they have loaded their present CA file.
 	EtcdUnknown []string
 	// Agents is how many agents were observed.
 	Agents int
@@ -58,6 +58,8 @@ type Client struct {
 type Seen struct {
 	Where string
 	Certs []*x509.Certificate
+	// Copy: a file that was copied from a peer, for connections to it (see pki.Copy). Only a person or Helm's values change it.
+	Copy bool
 }
 
 // Observer tells what the processes of a cluster do. Tests have a model of them.

@@ -75,12 +75,21 @@ func running(s *ca.State, seen live.Observation, ignore Ignore, now time.Time) R
 		if len(served.Chain) == 0 {
 			out.EtcdUnknown = append(out.EtcdUnknown, where+": "+served.Unknown)
 		}
-		if why := older(s, served); why != "" {
-			out.EtcdBehind = append(out.EtcdBehind, where+": "+why)
+		behind, unknown := older(s, served)
+		if behind != "" {
+			out.EtcdBehind = append(out.EtcdBehind, where+": "+behind)
+		}
+		if unknown != "" {
+			out.EtcdUnknown = append(out.EtcdUnknown, where+": "+unknown)
 		}
 	}
-	pods := map[string]bool{}
+	pods, copies := map[string]bool{}, map[string]bool{}
 	for _, f := range seen.Files {
+		isCopy, known := copies[f.Path]
+		if !known { // the same on all nodes
+			isCopy = s.IsCopy(f.Path)
+			copies[f.Path] = isCopy
+		}
 		where := fmt.Sprintf("file %s on node %s", f.Path, f.Node)
 		pods[f.Pod] = true
 		switch {
@@ -88,9 +97,9 @@ func running(s *ca.State, seen live.Observation, ignore Ignore, now time.Time) R
 			out.behind("", where+": "+f.Unknown)
 			out.Presented, out.Files = append(out.Presented, Seen{Where: where}), append(out.Files, Seen{Where: where})
 		case strings.HasSuffix(f.Path, "-ca.crt"):
-			out.Files = append(out.Files, Seen{Where: where, Certs: f.Certs})
+			out.Files = append(out.Files, Seen{Where: where, Certs: f.Certs, Copy: isCopy})
 		default:
-			out.Presented = append(out.Presented, Seen{Where: where, Certs: f.Certs})
+			out.Presented = append(out.Presented, Seen{Where: where, Certs: f.Certs, Copy: isCopy})
 		}
 	}
 	out.Agents = len(pods) + nodes
@@ -102,18 +111,22 @@ func running(s *ca.State, seen live.Observation, ignore Ignore, now time.Time) R
 	return out
 }
 
-// older says why a pod of clustermesh-apiserver must be replaced, "" if it need not. Both times are the API server's. The age of the pod counts and not that of
-// its etcd container: KVStoreMesh and the container apiserver keep what they have read, too, and a restarted etcd keeps its id, so that no client connects again.
-func older(s *ca.State, served live.Served) string {
+// older says why a pod of clustermesh-apiserver must be replaced, or why nobody knows; both are empty if it need not. Both times are the API server's. The age of the
+// pod counts and not that of its etcd container: KVStoreMesh and the container apiserver keep what they have read, too, and a restarted etcd keeps its id, so that no
+// client connects again.
+func older(s *ca.State, served live.Served) (behind, unknown string) {
 	file, ok := s.Side.EtcdTrust()
-	if !ok {
-		return ""
+	switch written := s.Content(file).To; {
+	case !ok:
+		return "", "cannot determine which CA file it reads: " + file.Note
+	case written.IsZero():
+		return "", s.UntimedFile(file)
+	case served.Created.IsZero():
+		return "", "cannot determine when the pod was created"
+	case served.Created.Before(written):
+		return fmt.Sprintf("the pod was created at %s, before %s was written at %s", served.Created.UTC().Format(time.RFC3339), file.Source, written.UTC().Format(time.RFC3339)), ""
 	}
-	content := s.Content(file)
-	if content.To.IsZero() || served.Created.IsZero() || !served.Created.Before(content.To) {
-		return ""
-	}
-	return fmt.Sprintf("the pod was created at %s, before %s was written at %s", served.Created.UTC().Format(time.RFC3339), file.Source, content.To.UTC().Format(time.RFC3339))
+	return "", ""
 }
 
 func (r *Running) behind(peer, text string) {

@@ -220,6 +220,9 @@ func (c Config) checkLeaves(m *mesh, one *cluster, add func(string, ...any)) {
 			add("%s: the certificate in secret %s is not signed by the CA in secret %s: re-issue it first, see kubectl mesh-ca status", name, spec.Secret, pki.SecretCA)
 		}
 	}
+	for _, why := range one.Untimed() { // a gate would wait for ever
+		add("%s: %s", name, why)
+	}
 	switch o := one.owner(); {
 	case o.Kind == pki.OwnerCertManager:
 		add("%s: cert-manager issues the leaf certificates: rotate the CA of its issuer, which then re-issues them", name)

@@ -73,6 +73,11 @@ func TestRefused(t *testing.T) {
 			s[name].Immutable = &yes
 		}
 	}
+	untracked := func(name string) func(map[string]*corev1.Secret) {
+		return func(s map[string]*corev1.Secret) { s[name].ManagedFields = nil }
+	}
+	const untrackedText = "eu: cannot determine when secret/clustermesh-apiserver-server-cert[ca.crt] was written, because its managedFields do not record it. To make the API server record it from now on, run: " +
+		`echo '{"apiVersion":"v1","kind":"Secret","metadata":{"name":"clustermesh-apiserver-server-cert"}}' | kubectl --context kind-eu -n kube-system apply --server-side -f -`
 	// several is a mesh whose clusters have the same cilium-ca, with the certificates with and the key of signer. sent are sent with the leaf certificates, whose CA file
 	// is trust.
 	several := func(method string, file func(own, other pkitest.CA) (signer pkitest.CA, with, sent, trust []pkitest.CA)) func(testing.TB) func(string) catest.Install {
@@ -137,9 +142,13 @@ func TestRefused(t *testing.T) {
 			[]string{"eu: the leaf certificates are managed by argocd", "suspend it for the rotation and use --force-conflicts"}},
 		"Argo CD, the CA alone": {eu(func(_ testing.TB, in *catest.Install) { in.CAOwner = "argocd" }), "",
 			[]string{"eu: secret cilium-ca is managed by argocd", "suspend it for the rotation and use --force-conflicts"}},
-		"immutable CA":               {eu(edit(immutable(pki.SecretCA))), "", []string{"eu: secret cilium-ca is immutable", "kubectl replace --force"}},
-		"immutable leaf certificate": {eu(edit(immutable(pki.SecretServer))), "", []string{"eu: secret clustermesh-apiserver-server-cert is immutable", "kubectl replace --force"}},
-		"no CA in one cluster":       {eu(edit(func(s map[string]*corev1.Secret) { delete(s, pki.SecretCA) })), "", []string{`cluster "eu": secret kube-system/cilium-ca does not exist`, "kubectl mesh-ca sync"}},
+		"immutable CA":                 {eu(edit(immutable(pki.SecretCA))), "", []string{"eu: secret cilium-ca is immutable", "kubectl replace --force"}},
+		"immutable leaf certificate":   {eu(edit(immutable(pki.SecretServer))), "", []string{"eu: secret clustermesh-apiserver-server-cert is immutable", "kubectl replace --force"}},
+		"an untracked CA file of etcd": {eu(edit(untracked(pki.SecretServer))), "", []string{untrackedText}},
+		"the same, emergency":          {eu(edit(untracked(pki.SecretServer))), rotate.Emergency, []string{untrackedText}},
+		"an untracked CA file of KVStoreMesh": {eu(edit(untracked(pki.SecretRemote))), rotate.Cross, []string{
+			"eu: cannot determine when secret/clustermesh-apiserver-remote-cert[ca.crt] was written"}},
+		"no CA in one cluster": {eu(edit(func(s map[string]*corev1.Secret) { delete(s, pki.SecretCA) })), "", []string{`cluster "eu": secret kube-system/cilium-ca does not exist`, "kubectl mesh-ca sync"}},
 		"a leaf certificate of another CA": {eu(func(t testing.TB, in *catest.Install) {
 			other := pkitest.NewCA(t, pkitest.Spec{})
 			in.LeafCA = &other
