@@ -344,7 +344,7 @@ func TestChangesNothing(t *testing.T) {
 		"dry-run on the server":        {args: append(sync, "--dry-run=server"), code: 0},
 		"a dead target": {
 			edit: func(_ *testing.T, m *mesh) { m.dead("za", failure.Timeout) },
-			args: sync, code: 1, want: "za could not be read; nothing was changed in any cluster",
+			args: sync, code: 1, want: "za could not be read; nothing was changed in any cluster. Use --allow-partial",
 		},
 		"a dead source": {
 			edit: func(_ *testing.T, m *mesh) { m.members[0].Err = &failure.Error{Class: failure.TLS, Err: io.EOF} },

@@ -124,7 +124,11 @@ func (c SyncConfig) unreadable(from *clusters.Member, targets []*clusters.Member
 	case len(dead) == len(targets):
 		return nil, errors.New("no cluster to be changed could be read; nothing was changed")
 	case len(dead) > 0 && !c.AllowPartial:
-		return nil, fmt.Errorf("%s could not be read; nothing was changed in any cluster. Leave it out of --to, or use --allow-partial to go on without it", strings.Join(dead, ", "))
+		without := "Use --allow-partial to go on without it"
+		if len(c.To) > 0 {
+			without = "Leave it out of --to, or use --allow-partial to go on without it"
+		}
+		return nil, fmt.Errorf("%s could not be read; nothing was changed in any cluster. %s", strings.Join(dead, ", "), without)
 	}
 	return dead, nil
 }

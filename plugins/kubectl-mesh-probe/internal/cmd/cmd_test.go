@@ -123,7 +123,7 @@ func TestBadInput(t *testing.T) {
 		"mark-on, empty":        {from("nginx", "--mark-on", ""), "the command is empty"},
 		"mark-after alone":      {from("nginx", "--mark-after", "1s"), "--mark-after requires --mark-on"},
 		"mark-after too late":   {from("nginx", "--mark-on", "true", "--mark-after", "9s", "--duration", "9s"), "must be less than --duration 9s"},
-		"record, no directory":  {from("nginx", "--record", filepath.Join(dir, "no", "file")), "--record: open"},
+		"record, no directory":  {from("nginx", "--record", filepath.Join(dir, "no", "file")), "no does not exist"},
 		"record, it exists":     {from("nginx", "--record", "cmd_test.go"), "the file exists; choose another name"},
 		"report, a directory":   {from("nginx", "--report", dir), "is a directory"},
 		"report, no directory":  {from("nginx", "--report", filepath.Join(dir, "no", "page.html")), "no does not exist"},

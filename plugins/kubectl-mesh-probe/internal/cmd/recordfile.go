@@ -39,6 +39,8 @@ func createRecord(path string) (*recordFile, error) {
 	switch {
 	case errors.Is(err, fs.ErrExist):
 		return nil, fmt.Errorf("--record %s: %s exists: it is the record of a run that was cut short or is still under way; move it or choose another name", path, path+partialSuffix)
+	case errors.Is(err, fs.ErrNotExist):
+		return nil, fmt.Errorf("--record %s: the directory %s does not exist", path, filepath.Dir(path))
 	case err != nil:
 		return nil, fmt.Errorf("--record: %w", err)
 	}

@@ -1,9 +1,11 @@
 package drill
 
 import (
+	"errors"
 	"strings"
 	"testing"
 
+	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/labels"
 
@@ -55,5 +57,34 @@ func TestOneOfManyClientsIsABackend(t *testing.T) {
 	_, err := Run(t.Context(), c, ui)
 	if err == nil || !strings.Contains(err.Error(), "client pod web-1-a in us is one of the pods that the drill removes") || ui.asked != 0 || f.Writes() != writes {
 		t.Errorf("%v, asked %d times", err, ui.asked)
+	}
+}
+
+// TestDrillAfterAKilledOne: the backends that a killed drill took away are missing, and its record has the way out.
+func TestDrillAfterAKilledOne(t *testing.T) {
+	t.Parallel()
+	for _, w := range []drillrecord.With{drillrecord.Scale, drillrecord.Shared} {
+		f := fakeMesh(t)
+		killed := drillOn(t, f, w, &screen{})
+		if err := killed.takeAway(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+		for _, pod := range []string{"web-1-a", "db-0"} {
+			if err := f.API["us"].Tracker().Delete(corev1.SchemeGroupVersion.WithResource("pods"), "shop", pod); err != nil {
+				t.Fatal(err)
+			}
+		}
+		c := Config{Place: place(f), Write: writer(), With: w}
+		sel, err := c.Select(t.Context())
+		if err != nil {
+			t.Fatal(err)
+		}
+		again := &run{Config: c, ui: &screen{}, sel: sel, namespace: "shop"}
+		if err := errors.Join(again.find(t.Context()), again.findClients()); err != nil {
+			t.Fatal(err)
+		}
+		if err := again.plan(t.Context()); err == nil || !strings.Contains(err.Error(), "was not finished") || !strings.Contains(err.Error(), "--repair --in us") {
+			t.Errorf("%s: %v", w, err)
+		}
 	}
 }

@@ -154,25 +154,39 @@ func (r *run) checkClients(ctx context.Context) error {
 
 // alone fails if a drill of the same Service, or of the same workload, is under way, or crashed. own is the id of the drill's own record.
 func (r *run) alone(ctx context.Context, own string) error {
+	rec, err := r.other(ctx, own)
+	if err != nil || rec == nil {
+		return err
+	}
+	return r.underWay(rec)
+}
+
+// other returns the record of a drill of the same Service, or of the same workload; nil if there is none.
+func (r *run) other(ctx context.Context, own string) (*drillrecord.Record, error) {
 	records, problems := drillrecord.List(ctx, r.sel.Members, r.Change.Timeout, r.key.Namespace)
 	if ctx.Err() != nil {
-		return ctx.Err()
+		return nil, ctx.Err()
 	}
 	if err := drillrecord.Join(problems); err != nil {
-		return fmt.Errorf("cannot determine whether another drill is under way: %w", err)
+		return nil, fmt.Errorf("cannot determine whether another drill is under way: %w", err)
 	}
 	for _, rec := range records {
 		if rec.ID != own && (rec.Service == r.key || rec.Member.Name == r.target.Name && r.shares(rec)) {
-			return fmt.Errorf("a drill of Service %s in %s, begun by %s, is under way or was not finished (%s). To restore what it changed, run: %s",
-				rec.Service, rec.Member.Name, rec.Who(), rec.Place(), repairCommand(r.sel.Members, rec))
+			return rec, nil
 		}
 	}
-	return nil
+	return nil, nil //nolint:nilnil // there is none
 }
 
-// shares reports whether another drill changes an object that this one changes.
+// underWay is the error for the record of another drill.
+func (r *run) underWay(rec *drillrecord.Record) error {
+	return fmt.Errorf("a drill of Service %s in %s, begun by %s, is under way or was not finished (%s). To restore what it changed, run: %s",
+		rec.Service, rec.Member.Name, rec.Who(), rec.Place(), repairCommand(r.sel.Members, rec))
+}
+
+// shares reports whether another drill changes an object that this one changes. A drill that is not planned yet changes none.
 func (r *run) shares(rec *drillrecord.Record) bool {
-	return slices.ContainsFunc(r.record.Changes, func(c drillrecord.Change) bool { return rec.Touches(c.Kind, c.Name) })
+	return r.record != nil && slices.ContainsFunc(r.record.Changes, func(c drillrecord.Change) bool { return rec.Touches(c.Kind, c.Name) })
 }
 
 // repairCommand restores what the drill of a record changed.

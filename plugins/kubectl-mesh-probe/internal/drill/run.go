@@ -109,6 +109,10 @@ func runWith(ctx context.Context, c Config, ui UI, start starter) (*Report, erro
 func (r *run) plan(ctx context.Context) error {
 	found, notes, err := r.look(ctx)
 	if err != nil {
+		// What is wrong may be what a killed drill left, and then its record has the way out.
+		if rec, problem := r.other(ctx, ""); problem == nil && rec != nil {
+			return r.underWay(rec)
+		}
 		return err
 	}
 	r.backends = found
