@@ -15,7 +15,7 @@ import (
 	"github.com/kubectl-mesh/kubectl-mesh/plugins/kubectl-mesh-ca/internal/reissue"
 )
 
-// TestDeadNode: a node that is not ready does not keep agents from restarting, and is no reason to do anything where nothing is due.
+// TestDeadNode: a node that is not ready does not keep agents from restarting, and where nothing is due, nothing is done because of it.
 func TestDeadNode(t *testing.T) {
 	t.Parallel()
 	w := synced(t, map[string]string{"us": "hand", "eu": "hand"})

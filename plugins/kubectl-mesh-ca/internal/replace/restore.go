@@ -64,7 +64,7 @@ func Restore(ctx context.Context, c RestoreConfig, ui kernel.UI) (*Report, error
 	}
 	r := &run{Config: c.Config, ui: ui, plan: plan, members: found}
 	r.observe(ctx, others)
-	// A rotation in other clusters alone is no reason: this one may have been rebuilt meanwhile, and cannot be part of it without a CA.
+	// A rotation in other clusters alone does not count: this one may have been rebuilt meanwhile, and cannot be part of it without a CA.
 	if err := reissue.NotRotating(ctx, states, states, c.Change.Timeout, ui); err != nil {
 		return c.unwritten("restore", found, err)
 	}

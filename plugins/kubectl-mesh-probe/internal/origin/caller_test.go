@@ -58,7 +58,7 @@ func TestOwnAddress(t *testing.T) {
 		if got := id.Identify(tc.reply); got.Name != tc.want {
 			t.Errorf("%s: %+v, want %q", name, got, tc.want)
 		}
-		if got := id.Undecided(tc.reply).Own; got != tc.own {
+		if got := id.Undecided(tc.reply).Client; got != tc.own {
 			t.Errorf("%s: undecided %q", name, got)
 		}
 		if got := fieldIdentifier(t).Identify(tc.reply); tc.want == "" && got.Name != "us" {

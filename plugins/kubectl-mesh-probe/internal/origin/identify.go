@@ -172,8 +172,8 @@ func (id *Identifier) Late() map[string]string {
 
 // Undecided is what would identify the sender of a reply, and does not. Each is empty if the reply has none.
 type Undecided struct {
-	// Open is a name that a cluster which was not read may have too, Own an address of the client pod, and Sent a name that the client sends itself.
-	Open, Own, Sent string
+	// Open is a name that a cluster which was not read may have too, Client an address of the client pod, and Sent a name that the client sends itself.
+	Open, Client, Sent string
 }
 
 // Undecided returns what would identify the sender of a reply, and does not.

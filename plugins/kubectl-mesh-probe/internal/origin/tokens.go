@@ -220,7 +220,7 @@ func (t *Tokens) undecided(r *reply.Reply, own []netip.Addr) (u Undecided) {
 		}
 		for _, h := range t.strong(text) {
 			if slices.Contains(own, h.addr) {
-				u.Own = h.addr.String()
+				u.Client = h.addr.String()
 			}
 		}
 	}

@@ -24,9 +24,9 @@ func (r *run) explainNames(c *client) {
 			if name == "" || u.Open < name {
 				name = u.Open
 			}
-		case u.Own != "":
+		case u.Client != "":
 			called += count
-			addr = u.Own
+			addr = u.Client
 		case u.Sent != "":
 			repeated += count
 			if sent == "" || u.Sent < sent {

@@ -189,7 +189,7 @@ func curlClass(rc int, connect float64, message string) Class {
 }
 
 // curlTimeout returns the class of exit code 28. curl also ends with it if the look-up of the name took too long, and only the message says so: the
-// time of a look-up is no evidence, because curl before 7.61 rounds it to milliseconds. Source: multi_handle_timeout in lib/multi.c and
+// time of a look-up does not show it, because curl before 7.61 rounds it to milliseconds. Source: multi_handle_timeout in lib/multi.c and
 // resolve_server in lib/url.c, up to curl 8.
 func curlTimeout(connect float64, message string) Class {
 	text := strings.TrimPrefix(message, "(28) ")
