@@ -294,10 +294,10 @@ func TestPrefersNear(t *testing.T) {
 	} {
 		ann, distribution := map[string]string{}, (*string)(nil)
 		for i, value := range strings.Fields(line) {
-			switch {
-			case value == "-":
+			switch value {
+			case "-":
 				continue
-			case value == "empty":
+			case "empty":
 				value = ""
 			}
 			switch i {
