@@ -20,7 +20,7 @@ const (
 	minCell       = 6
 	maxWidth      = 120
 	// minWrapped is the minimum width of a column whose words must be broken.
-	minWrapped = 12
+	minWrapped = 10
 	// minText is the minimum width of a column whose cells are broken between words, while other columns can still be narrowed.
 	minText = 16
 )

@@ -226,3 +226,19 @@ func TestFieldDViewsFit(t *testing.T) {
 		t.Errorf("the matrix is lost:\n%s", got)
 	}
 }
+
+// TestPlanFits80 has the plan of the README's first change in a terminal of 80 columns.
+func TestPlanFits80(t *testing.T) {
+	t.Setenv("COLUMNS", "80")
+	doc := v1alpha1.ChangeReport{Action: "globalize", DryRun: "none"}
+	for i, name := range []string{"us", "eu", "ap"} {
+		doc.Members = append(doc.Members, v1alpha1.Member{Name: name, Context: "kind-" + name, Server: fmt.Sprintf("https://127.0.0.1:4%d443", i)})
+		doc.Changes = append(doc.Changes, v1alpha1.Change{Cluster: name, Context: "kind-" + name, Namespace: "default", Object: "service/nginx", Result: "planned",
+			Before: map[string]*string{cilium.AnnotationGlobal: nil}, After: map[string]*string{cilium.AnnotationGlobal: ptr.To("true")}})
+	}
+	for line := range strings.Lines(printed(t, Plan(doc))) {
+		if n := utf8.RuneCountInString(strings.TrimSuffix(line, "\n")); n > 80 {
+			t.Errorf("%d columns: %s", n, line)
+		}
+	}
+}
