@@ -143,7 +143,7 @@ func TestOpenLoopLargeBodies(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			srv := newServer(t)
-			cfg := openConfig(t, srv.URL+"/large", 10, 10)
+			cfg := openConfig(t, srv.URL+"/large", 30, 5) // on a busy machine, many begin before the first reply shows that bodies are large
 			cfg.Timeout = time.Minute
 			replies, res := runOpenPod(t, words, cfg)
 			checkSchedule(t, cfg, res, replies)
