@@ -197,7 +197,7 @@ func TestDrillKilled(t *testing.T) {
 				ready()
 				kill.arm(at, after)
 				run := exec.CommandContext(t.Context(), "kubectl-mesh_probe", "drill", "web", "--in", "us", "--with", c.with, "--from", "deploy/client", "-n", ns,
-					"--contexts", "kind-us,kind-eu,kind-ap", "--from-clusters", "us,eu", "--baseline", "1s", "--hold", "1s", "--rate", "20", "--yes")
+					"--contexts", "kind-us,kind-eu,kind-ap", "--from-clusters", "us,eu", "--baseline", "1s", "--hold", "1s", "--rate", "5", "--yes")
 				run.Env = append(os.Environ(), "KUBECONFIG="+kubeconfig)
 				var out bytes.Buffer
 				run.Stdout, run.Stderr = &out, &out
