@@ -48,11 +48,16 @@ func (m *mesh) copies(p pki.Pair) string {
 	if one == nil {
 		return ""
 	}
+	return strings.Join(one.copies(p.Server), ", ")
+}
+
+// copies names the cluster's copies of a peer's certificates.
+func (c *cluster) copies(peer string) []string {
 	var out []string
-	for _, c := range one.Side.Copies(p.Server) {
-		out = append(out, c.Source.String())
+	for _, file := range c.Side.Copies(peer) {
+		out = append(out, file.Source.String())
 	}
-	return strings.Join(out, ", ")
+	return out
 }
 
 // copied returns an error if clusters would not be connected after all writes because of copies, which a federation does not write. Every command would wait for them.

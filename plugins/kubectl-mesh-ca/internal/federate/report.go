@@ -191,11 +191,7 @@ func (r *run) withoutCopies() []v1alpha1.NextStep {
 	var out []v1alpha1.NextStep
 	for _, c := range r.m.scope {
 		for _, other := range r.m.scope {
-			var objects []string
-			for _, file := range c.Side.Copies(other.Member.Name) {
-				objects = append(objects, file.Source.String())
-			}
-			if len(objects) > 0 {
+			if objects := c.copies(other.Member.Name); len(objects) > 0 {
 				out = append(out, v1alpha1.NextStep{Cluster: c.Member.Name, Objects: objects, Reason: fmt.Sprintf(
 					"%s connects to %[2]s with copies of its certificates, which nothing renews. They are not needed any more: remove tls of %[2]s from clustermesh.config.clusters in the Helm values", c.Member.Name, other.Member.Name)})
 			}

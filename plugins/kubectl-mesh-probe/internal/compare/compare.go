@@ -65,9 +65,9 @@ func Compare(a, b Run, opts Options) (v1alpha1.ProbeComparison, error) {
 	}
 	doc.Result = result(doc)
 	// The metrics allow for these requests, so the result does not depend on these warnings.
-	for _, r := range []Run{a, b} {
-		if n := dropped(r.Report); n > 0 {
-			doc.Warnings = append(doc.Warnings, fmt.Sprintf("%s: %s", r.File, sender.NotSent(n)))
+	for n, all := range []map[group]*sample{left, right} {
+		if dropped := notSent(all); dropped > 0 {
+			doc.Warnings = append(doc.Warnings, fmt.Sprintf("%s: %s", []Run{a, b}[n].File, sender.NotSent(dropped)))
 		}
 	}
 	return doc, nil
@@ -81,13 +81,11 @@ func describe(r Run) v1alpha1.ProbeComparedRun {
 	return out
 }
 
-// dropped counts the requests of a run that were planned and not sent.
-func dropped(r v1alpha1.ProbeReport) int {
+// notSent counts the requests of a run that were planned and not sent.
+func notSent(all map[group]*sample) int {
 	n := 0
-	for _, c := range r.Clients {
-		if c.Schedule != nil {
-			n += c.Schedule.Dropped
-		}
+	for _, s := range all {
+		n += s.dropped
 	}
 	return n
 }
