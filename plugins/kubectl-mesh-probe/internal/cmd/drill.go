@@ -84,6 +84,9 @@ const (
 	drillTimeout = time.Second
 )
 
+// lowerRates are for pods that cannot start processes so often.
+var lowerRates = []float64{20, 10, 5}
+
 func newDrillFlags() *drillFlags {
 	f := &drillFlags{
 		flags: newFlags(), write: kernel.NewWriteFlags(fieldManager), with: string(drillrecord.Scale), restoreWithin: 5 * time.Minute,
@@ -101,7 +104,7 @@ func (f *drillFlags) addFlags(fs *pflag.FlagSet) {
 		fs.AddFlag(probe.Lookup(name))
 	}
 	fs.Lookup("from-clusters").Usage = "Clusters in which a client pod sends requests, by Cilium name or context, or 'all'. Defaults to all."
-	fs.Lookup("rate").Usage = rateUsage + " The failover is measured to about the time between two requests."
+	fs.Lookup("rate").Usage = rateUsage + " The failover is measured to about the time between two requests. Without --rate, it is lowered to 20, 10 or 5 while client pods cannot keep it."
 	fs.Lookup("max-rate").Usage = "Maximum number of requests per second from each client pod. 0 means unlimited."
 	fs.StringVar(&f.in, "in", f.in, "Cluster whose backends are taken away, by Cilium name or context. Required, except with --repair, which defaults to all clusters.")
 	fs.StringVar(&f.with, "with", f.with, "How the backends are taken away. Must be one of: scale (the workloads to 0), evict (the pods), shared (only from clients of other clusters).")
@@ -143,6 +146,9 @@ func newDrill(e *kernel.Env) *cobra.Command {
 			}
 			if err := f.checkKept(cfg.DryRun, cmd.Flags().Changed); err != nil {
 				return err
+			}
+			if !cmd.Flags().Changed("rate") {
+				cfg.LowerRates = lowerRates
 			}
 			return f.runDrill(cmd.Context(), e, cfg)
 		},

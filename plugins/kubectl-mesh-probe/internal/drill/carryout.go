@@ -23,12 +23,10 @@ const baselineSlack = 20 * time.Second
 func (r *run) carryOut(ctx context.Context) (*Report, error) {
 	t := r.Times
 	longest := max(t.Baseline, r.Probe.Send.Timeout) + baselineSlack + t.Hold + r.RestoreWithin + t.Return + t.Tail + time.Minute
-	r.watch = r.start(ctx, r.Probe, fixed{r.sel, r.Namespace}, r.ui, longest)
-	defer r.endWatch()
-	if err := r.baseline(ctx); err != nil {
-		r.endWatch()
+	if err := r.begin(ctx, longest); err != nil {
 		return r.refused(ctx, err)
 	}
+	defer r.endWatch()
 	r.ui.Note("All clients get answers. Taking the backends away.")
 	err := r.takeAway(ctx)
 	if err == nil {
@@ -51,22 +49,49 @@ func (r *run) endWatch() {
 	}
 }
 
+// begin starts the requests and waits for the baseline. If --rate was not given and the clients do not keep it, it begins again with a lower one.
+func (r *run) begin(ctx context.Context, longest time.Duration) error {
+	for lower := r.LowerRates; ; lower = lower[1:] {
+		send, kept := r.Probe, &pendingRecord{to: r.Probe.Recorder}
+		if kept.to != nil {
+			send.Recorder = kept
+		}
+		r.watch = r.start(ctx, send, fixed{r.sel, r.Namespace}, r.ui, longest)
+		slow, err := r.baseline(ctx, len(lower) > 0)
+		if err != nil || len(slow) > 0 {
+			r.endWatch()
+		}
+		if len(slow) == 0 {
+			kept.release()
+			return err
+		}
+		r.ui.Note("Note: clients in %s cannot keep %v requests per second. The baseline begins again with %v (--rate).", strings.Join(slow, ", "), r.Probe.Send.Rate, lower[0])
+		r.Probe.Send.Rate, r.marks.end = lower[0], time.Time{}
+	}
+}
+
 // baseline waits until every client was answered for a while in time and without a failure, and by the drilled cluster where the drill is to change
-// that. Nothing was written before.
-func (r *run) baseline(ctx context.Context) error {
+// that. Nothing was written before. If the rate may be lowered, it returns the clusters whose clients do not keep it as soon as that is known.
+func (r *run) baseline(ctx context.Context, lower bool) (slow []string, err error) {
 	long := max(r.Times.Baseline, r.Probe.Send.Timeout) // a request that hangs fails after the time limit only
 	r.ui.Note("Watching the clients in %s for %s before the drill.", strings.Join(r.clients, ", "), long)
 	want := ready{clients: r.clients, affected: r.forecast.affected, cluster: r.target.Name, long: long, late: sender.LateAfter(r.Probe.Send.Rate)}
-	err := r.watch.wait(ctx, r.Now().Add(long+baselineSlack), func(seen map[pod][]history.Request) bool { return len(want.missing(seen)) == 0 })
+	err = r.watch.wait(ctx, r.Now().Add(long+baselineSlack), func(seen map[pod][]history.Request) bool {
+		if len(want.missing(seen)) == 0 {
+			return true
+		}
+		if lower {
+			slow = want.tooSlow(seen)
+		}
+		return len(slow) > 0
+	})
 	switch {
 	case errors.Is(err, errEnded):
-		return fmt.Errorf("%w; nothing was changed", r.watch.failure())
+		return nil, fmt.Errorf("%w; nothing was changed", r.watch.failure())
 	case errors.Is(err, errLate):
-		return fmt.Errorf("the clients are not ready for a drill: %s; nothing was changed", names(want.missing(r.watch.seen())))
-	case err != nil:
-		return err
+		return nil, fmt.Errorf("the clients are not ready for a drill: %s; nothing was changed", names(want.missing(r.watch.seen())))
 	}
-	return nil
+	return slow, err
 }
 
 // takeAway writes the record and the objects, and notes when the first object was written.

@@ -19,8 +19,10 @@ type Config struct {
 
 	// Probe is what the clients send, and from where. The drill sets Mesh, Observe, and when the sending ends.
 	Probe probe.Config
-	With  drillrecord.With
-	Times Times
+	// LowerRates are tried in this order, in requests per second, while clients cannot keep the rate of Probe. Without any, the drill refuses then.
+	LowerRates []float64
+	With       drillrecord.With
+	Times      Times
 	// Expect is what is expected of each client that the drill affects.
 	Expect []Expectation
 }

@@ -4,11 +4,15 @@ import (
 	"cmp"
 	"fmt"
 	"slices"
+	"sync"
 	"time"
 
 	"github.com/kubectl-mesh/kubectl-mesh/pkg/apis/v1alpha1"
 	"github.com/kubectl-mesh/kubectl-mesh/plugins/kubectl-mesh-probe/internal/drillrecord"
+	"github.com/kubectl-mesh/kubectl-mesh/plugins/kubectl-mesh-probe/internal/history"
 	"github.com/kubectl-mesh/kubectl-mesh/plugins/kubectl-mesh-probe/internal/judge"
+	"github.com/kubectl-mesh/kubectl-mesh/plugins/kubectl-mesh-probe/internal/origin"
+	"github.com/kubectl-mesh/kubectl-mesh/plugins/kubectl-mesh-probe/internal/probe"
 	"github.com/kubectl-mesh/kubectl-mesh/plugins/kubectl-mesh-probe/internal/summary"
 )
 
@@ -33,6 +37,50 @@ func (r *run) keep(report *Report) {
 		}
 	}
 }
+
+// pendingRecord keeps what is recorded until it is certain that it belongs to the drill: requests of a baseline that begins again do not.
+type pendingRecord struct {
+	mu    sync.Mutex
+	to    probe.Recorder // may be nil
+	calls []func()
+	done  bool
+}
+
+func (p *pendingRecord) do(call func()) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.done {
+		call()
+		return
+	}
+	p.calls = append(p.calls, call)
+}
+
+// release records what was kept, and from then on everything at once.
+func (p *pendingRecord) release() {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	for _, call := range p.calls {
+		call()
+	}
+	p.calls, p.done = nil, true
+}
+
+// Begin implements probe.Recorder.
+func (p *pendingRecord) Begin(doc v1alpha1.ProbeReport, checks []string) {
+	p.do(func() { p.to.Begin(doc, checks) })
+}
+
+// Request implements probe.Recorder.
+func (p *pendingRecord) Request(r history.Request) { p.do(func() { p.to.Request(r) }) }
+
+// Attributed implements probe.Recorder.
+func (p *pendingRecord) Attributed(by history.Client, reply int, from origin.Match) {
+	p.do(func() { p.to.Attributed(by, reply, from) })
+}
+
+// Mark implements probe.Recorder.
+func (p *pendingRecord) Mark(m v1alpha1.ProbeMark) { p.do(func() { p.to.Mark(m) }) }
 
 // probeMarks are the moments of the drill that were reached.
 func (r *run) probeMarks() []v1alpha1.ProbeMark {

@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"errors"
 	"slices"
+	"strings"
 	"testing"
 	"time"
 
@@ -58,6 +59,61 @@ func TestDrillRecord(t *testing.T) {
 	same, err := compare.Compare(run, run, compare.Options{Share: 0.2, Errors: 0.2, Latency: 0.5, Confidence: 0.95})
 	if err != nil || same.Result == compare.Different || len(same.Metrics) == 0 {
 		t.Errorf("%v, %+v", err, same)
+	}
+}
+
+// Where nobody asked for a rate, a drill of pods that do not keep it begins again with a lower one. The record has only the requests of the drill.
+func TestDrillLowersRate(t *testing.T) {
+	t.Parallel()
+	f := fakeMesh(t)
+	c := scaleDrill(f)
+	c.Probe.Send.Rate, c.LowerRates = 50, []float64{20, 10, 5}
+	var disk bytes.Buffer
+	w := record.NewWriter(&disk)
+	c.Probe.Recorder = w
+	ui := &screen{}
+	report, err := runWith(t.Context(), c, ui, (&clients{mesh: f, keeps: 10}).start)
+	var failed *ResultError
+	if err != nil && (!errors.As(err, &failed) || len(report.Document.Checks) == 0) || report.Document.State != stateRestored {
+		t.Fatal(err)
+	}
+	for _, note := range []string{"clients in us, eu cannot keep 50 requests per second. The baseline begins again with 20 (--rate).", "cannot keep 20 requests per second. The baseline begins again with 10 (--rate)."} {
+		if strings.Count(ui.String(), note) != 1 {
+			t.Errorf("%q is missing:\n%s", note, ui.String())
+		}
+	}
+	if got := report.Document.RatePerSecond; got == nil || *got != 10 {
+		t.Errorf("rate %v", got)
+	}
+	if err := w.Close(*report.Probe); err != nil {
+		t.Fatal(err)
+	}
+	rec, err := record.Read(bytes.NewReader(disk.Bytes()), false)
+	if err != nil || rec.Log.Len() != report.Requests.Len() {
+		t.Errorf("%v, %+v", err, rec)
+	}
+}
+
+// Where a rate was asked for, or no lower one helps, the drill refuses, and the record has the requests that show why.
+func TestDrillKeepsRate(t *testing.T) {
+	t.Parallel()
+	for name, lower := range map[string][]float64{"asked for": nil, "no lower one helps": {20}} {
+		f := fakeMesh(t)
+		before, c := state(t, f), scaleDrill(f)
+		c.Probe.Send.Rate, c.LowerRates = 50, lower
+		var disk bytes.Buffer
+		w := record.NewWriter(&disk)
+		c.Probe.Recorder = w
+		report, err := runWith(t.Context(), c, &screen{}, (&clients{mesh: f, keeps: 1, dies: time.Duration(len(lower)+1) * 7 * time.Second}).start)
+		if err == nil || report == nil || report.Document.State != stateRefused || state(t, f) != before || report.Requests == nil {
+			t.Fatalf("%s: %v, %+v", name, err, report)
+		}
+		if err := w.Close(*report.Probe); err != nil {
+			t.Fatal(err)
+		}
+		if rec, err := record.Read(bytes.NewReader(disk.Bytes()), false); err != nil || rec.Log.Len() != report.Requests.Len() {
+			t.Errorf("%s: %v", name, err)
+		}
 	}
 }
 

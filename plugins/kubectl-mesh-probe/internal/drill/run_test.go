@@ -29,6 +29,7 @@ type clients struct {
 	silent bool          // no client is ever answered
 	stays  bool          // us goes on answering
 	dies   time.Duration // the requests end by themselves after this time; 0 is never
+	keeps  float64       // requests start late above this rate; 0 is never
 	seen   func(down bool)
 }
 
@@ -50,6 +51,9 @@ func (c *clients) start(ctx context.Context, cfg probe.Config, _ probe.Mesh, _ p
 		}
 		log := &history.Log{}
 		c.send(ctx, w, longest, func(r history.Request) {
+			if c.keeps > 0 && cfg.Send.Rate > c.keeps {
+				r.Lag = time.Second
+			}
 			w.observe(r)
 			log.Add(r)
 			if cfg.Recorder != nil {

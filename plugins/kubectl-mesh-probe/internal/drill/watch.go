@@ -194,15 +194,7 @@ const lateShare = 0.1
 // lacks says why the requests of one client are not enough. Only the last ones must be in time and without a failure: what fails without the drill
 // would be mistaken for what the drill does.
 func (b ready) lacks(requests []history.Request, affected bool) string {
-	first, last := requests[0].From(), requests[0].From()
-	for _, r := range requests {
-		if r.From().Before(first) {
-			first = r.From()
-		}
-		if r.From().After(last) {
-			last = r.From()
-		}
-	}
+	first, last := span(requests)
 	ok, from, recent, failed, late := 0, 0, 0, 0, 0
 	var class reply.Class
 	for _, r := range requests {
@@ -234,6 +226,51 @@ func (b ready) lacks(requests []history.Request, affected bool) string {
 		return fmt.Sprintf("%d of the last %d requests started late, because the pod cannot keep --rate; use a lower --rate", late, recent)
 	}
 	return ""
+}
+
+// starting is how long a pod may be late at first, and settled how long its requests must cover until they show whether it keeps the rate.
+const starting, settled = 2 * time.Second, 5 * time.Second
+
+// tooSlow returns the clusters with a client pod that does not keep the rate, whether or not its requests fail.
+func (b ready) tooSlow(seen map[pod][]history.Request) []string {
+	var out []string
+	for _, name := range b.clients {
+		if slices.ContainsFunc(slices.Collect(maps.Keys(seen)), func(at pod) bool { return at.cluster == name && b.behind(seen[at]) }) {
+			out = append(out, name)
+		}
+	}
+	return out
+}
+
+// behind reports whether too many requests of one client started late, after its first two seconds.
+func (b ready) behind(requests []history.Request) bool {
+	if b.late <= 0 || len(requests) == 0 {
+		return false
+	}
+	first, last := span(requests)
+	all, late := 0, 0
+	for _, r := range requests {
+		if r.From().Sub(first) >= starting {
+			if all++; r.Lag > b.late {
+				late++
+			}
+		}
+	}
+	return last.Sub(first) >= settled && float64(late) > lateShare*float64(all)
+}
+
+// span is when the first and the last of the requests should have started.
+func span(requests []history.Request) (first, last time.Time) {
+	first, last = requests[0].From(), requests[0].From()
+	for _, r := range requests {
+		if r.From().Before(first) {
+			first = r.From()
+		}
+		if r.From().After(last) {
+			last = r.From()
+		}
+	}
+	return first, last
 }
 
 // names joins the parts of a message.

@@ -61,6 +61,33 @@ func TestBaselineInTime(t *testing.T) {
 	}
 }
 
+// A pod that starts its requests late again and again does not keep the rate. At its start it may be late, and failures do not matter.
+func TestTooSlow(t *testing.T) {
+	t.Parallel()
+	for name, c := range map[string]struct {
+		letters  string
+		from, to int // the requests, one each 20 ms, that start late
+		slow     bool
+	}{
+		"in time":             {strings.Repeat("ue", 150), 0, 0, false},
+		"too early to say":    {strings.Repeat("ue", 100), 0, 200, false},
+		"late while starting": {strings.Repeat("ue", 150), 0, 100, false},
+		"a tenth":             {strings.Repeat("ue", 150), 0, 119, false},
+		"more than a tenth":   {strings.Repeat("ue", 150), 0, 125, true},
+		"late and failing":    {strings.Repeat("ux", 150), 0, 300, true},
+		"no request":          {"", 0, 0, false},
+	} {
+		requests := seen(c.letters)
+		for i := c.from; i < c.to; i++ {
+			requests[i].Lag = 71 * time.Millisecond
+		}
+		got := ready{clients: []string{"us", "eu"}, late: 70 * time.Millisecond}.tooSlow(map[pod][]history.Request{{"us", "client"}: requests})
+		if c.slow != slices.Equal(got, []string{"us"}) || !c.slow && len(got) > 0 {
+			t.Errorf("%s: %q", name, got)
+		}
+	}
+}
+
 // A pod that answered before its name was known is recognized later. The result of a drill has it.
 func TestLaterAttribution(t *testing.T) {
 	t.Parallel()
