@@ -7,6 +7,7 @@ import (
 	"maps"
 	"slices"
 	"strings"
+	"sync/atomic"
 	"time"
 
 	"github.com/kubectl-mesh/kubectl-mesh/pkg/apis/v1alpha1"
@@ -56,8 +57,10 @@ func (r *run) begin(ctx context.Context, longest time.Duration) error {
 		if kept.to != nil {
 			send.Recorder = kept
 		}
-		r.watch = r.start(ctx, send, fixed{r.sel, r.Namespace}, r.ui, longest)
+		ui := &attemptUI{UI: r.ui}
+		r.watch = r.start(ctx, send, fixed{r.sel, r.Namespace}, ui, longest)
 		slow, err := r.baseline(ctx, len(lower) > 0)
+		ui.discarded.Store(len(slow) > 0)
 		if err != nil || len(slow) > 0 {
 			r.endWatch()
 		}
@@ -67,6 +70,20 @@ func (r *run) begin(ctx context.Context, longest time.Duration) error {
 		}
 		r.ui.Note("Note: clients in %s cannot keep %v requests per second. The baseline begins again with %v (--rate).", strings.Join(slow, ", "), r.Probe.Send.Rate, lower[0])
 		r.Probe.Send.Rate, r.marks.end = lower[0], time.Time{}
+	}
+}
+
+// attemptUI shows no warnings about requests that are discarded.
+type attemptUI struct {
+	UI
+
+	discarded atomic.Bool
+}
+
+// Warn implements probe.UI.
+func (u *attemptUI) Warn(format string, args ...any) {
+	if !u.discarded.Load() {
+		u.UI.Warn(format, args...)
 	}
 }
 

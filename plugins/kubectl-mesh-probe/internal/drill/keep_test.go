@@ -82,6 +82,9 @@ func TestDrillLowersRate(t *testing.T) {
 			t.Errorf("%q is missing:\n%s", note, ui.String())
 		}
 	}
+	if strings.Contains(ui.String(), "the pods kept no request") {
+		t.Errorf("a warning about discarded requests:\n%s", ui.String())
+	}
 	if got := report.Document.RatePerSecond; got == nil || *got != 10 {
 		t.Errorf("rate %v", got)
 	}
@@ -104,9 +107,13 @@ func TestDrillKeepsRate(t *testing.T) {
 		var disk bytes.Buffer
 		w := record.NewWriter(&disk)
 		c.Probe.Recorder = w
-		report, err := runWith(t.Context(), c, &screen{}, (&clients{mesh: f, keeps: 1, dies: time.Duration(len(lower)+1) * 7 * time.Second}).start)
+		ui := &screen{}
+		report, err := runWith(t.Context(), c, ui, (&clients{mesh: f, keeps: 1, dies: time.Duration(len(lower)+1) * 7 * time.Second}).start)
 		if err == nil || report == nil || report.Document.State != stateRefused || state(t, f) != before || report.Requests == nil {
 			t.Fatalf("%s: %v, %+v", name, err, report)
+		}
+		if strings.Count(ui.String(), "the pods kept no request") != 1 {
+			t.Errorf("%s: %s", name, ui.String())
 		}
 		if err := w.Close(*report.Probe); err != nil {
 			t.Fatal(err)

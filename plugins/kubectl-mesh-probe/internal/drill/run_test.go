@@ -36,7 +36,7 @@ type clients struct {
 const interval = 10 * time.Millisecond
 
 // start implements starter.
-func (c *clients) start(ctx context.Context, cfg probe.Config, _ probe.Mesh, _ probe.UI, longest time.Duration) *watch {
+func (c *clients) start(ctx context.Context, cfg probe.Config, _ probe.Mesh, ui probe.UI, longest time.Duration) *watch {
 	w := &watch{requests: map[pod][]history.Request{}, stop: make(chan struct{}), done: make(chan struct{})}
 	ctx, w.cancel = context.WithCancel(context.WithoutCancel(ctx))
 	go func() {
@@ -60,6 +60,9 @@ func (c *clients) start(ctx context.Context, cfg probe.Config, _ probe.Mesh, _ p
 				cfg.Recorder.Request(r)
 			}
 		})
+		if c.keeps > 0 && cfg.Send.Rate > c.keeps {
+			ui.Warn("the pods kept no request of --rate %v", cfg.Send.Rate)
+		}
 		summary.Fill(&doc, log)
 		w.report = &probe.Report{Document: doc, Requests: log}
 		if c.dies > 0 {
