@@ -16,7 +16,7 @@ func faultTable() faults.Matrix {
 	drill := func(variant, with string) faults.Row {
 		return faults.Row{
 			Command: "drill", Variant: variant, Changes: true, Timed: true, WayBack: "kubectl mesh-probe drill --repair",
-			Args: append([]string{"web", "--in", "eu", "--with", with, "--from-clusters", "us,eu", "--baseline", "1s", "--hold", "6s", "--rate", "10", "--timeout", "5s", "--restore-timeout", "5s", "--return-timeout", "5s", "--yes"}, in...),
+			Args: append([]string{"web", "--in", "eu", "--with", with, "--from-clusters", "us,eu", "--baseline", "1s", "--hold", "8s", "--rate", "5", "--timeout", "5s", "--restore-timeout", "5s", "--return-timeout", "5s", "--yes"}, in...),
 		}
 	}
 	return faults.Matrix{
