@@ -53,7 +53,7 @@ func (r *run) endWatch() {
 // begin starts the requests and waits for the baseline. If --rate was not given and the clients do not keep it, it begins again with a lower one.
 func (r *run) begin(ctx context.Context, longest time.Duration) error {
 	for lower := r.LowerRates; ; lower = lower[1:] {
-		send, kept := r.Probe, &pendingRecord{to: r.Probe.Recorder}
+		send, kept := r.Probe, &pendingRecord{to: r.Probe.Recorder, done: len(lower) == 0}
 		if kept.to != nil {
 			send.Recorder = kept
 		}

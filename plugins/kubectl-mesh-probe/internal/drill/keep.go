@@ -43,7 +43,7 @@ type pendingRecord struct {
 	mu    sync.Mutex
 	to    probe.Recorder // may be nil
 	calls []func()
-	done  bool
+	done  bool // everything is recorded at once
 }
 
 func (p *pendingRecord) do(call func()) {
